@@ -1,0 +1,112 @@
+"""Every error a person can cause or meet, as one small tree.
+
+PitwallError                 what happened, where, why, and what to do about it
+├── InputError               a file or a value that a person gave us
+├── RecipeError              a setting that cannot be trained with
+├── NotFoundError            a name that is not there; lists what is
+├── AlignmentError           ids, classes, folds or fingerprints that differ
+├── StateError               a step that is not allowed from here
+├── CheckpointError          an artefact on disk that does not verify
+├── OutOfMemory              the device ran out of memory
+├── DiskFull                 the disk ran out of space
+├── WeightsError             pretrained weights that are not here and could not be fetched
+└── SubmissionError          a submission that the contest would refuse
+
+Anything else that is raised is a bug, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class PitwallError(Exception):
+    """An error that says what, where, why and the fix; shown as a card in a page, as one message on a terminal."""
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.why = why
+        self.fix = fix
+
+    @property
+    def kind(self) -> str:
+        """The class name, which is how an error is stored and shown."""
+        return type(self).__name__
+
+    def to_dict(self) -> dict[str, str]:
+        """The error as plain strings, for the store and for `--json`."""
+        return {"type": self.kind, "what": self.what, "where": self.where, "why": self.why, "fix": self.fix}
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        lines += [f"{label}: {text}" for label, text in self._parts() if text]
+        return "\n".join(lines)
+
+    def _parts(self) -> list[tuple[str, str]]:
+        return [("where", self.where), ("why", self.why), ("fix", self.fix)]
+
+
+class InputError(PitwallError):
+    """A person's file or value cannot be used."""
+
+
+class RecipeError(PitwallError):
+    """A setting, or a combination of settings, cannot be trained with."""
+
+
+class NotFoundError(PitwallError):
+    """A name does not exist; `known` says which do."""
+
+    @classmethod
+    def among(cls, thing: str, name: str, known: Iterable[str], *, fix: str = "") -> NotFoundError:
+        """Build the error for `name`, listing what exists in the reason."""
+        names = sorted(known)
+        why = f"known: {', '.join(names)}" if names else f"there is no {thing} yet"
+        return cls(f"no {thing} named '{name}'", where=thing, why=why, fix=fix or f"use one of the known names of a {thing}")
+
+
+class AlignmentError(PitwallError):
+    """Two things that must agree on ids, classes, folds or data do not."""
+
+
+class StateError(PitwallError):
+    """A step is not allowed in the present state."""
+
+
+class CheckpointError(PitwallError):
+    """An artefact on disk is incomplete or does not match its sha256."""
+
+
+class OutOfMemory(PitwallError):
+    """The device ran out of memory."""
+
+
+class DiskFull(PitwallError):
+    """The disk ran out of space."""
+
+
+class WeightsError(PitwallError):
+    """Pretrained weights are in none of the places they are looked for."""
+
+
+class SubmissionError(PitwallError):
+    """A submission does not fit the contest's sample."""
+
+
+KINDS: dict[str, type[PitwallError]] = {
+    cls.__name__: cls
+    for cls in (
+        InputError,
+        RecipeError,
+        NotFoundError,
+        AlignmentError,
+        StateError,
+        CheckpointError,
+        OutOfMemory,
+        DiskFull,
+        WeightsError,
+        SubmissionError,
+    )
+}

@@ -1,0 +1,91 @@
+"""The metrics of contests, in plain NumPy: they are computed at every step of a slider, and equal scikit-learn's to 1e-6.
+
+`y_true` holds class indices (n,), `y_prob` class probabilities (n, n_classes). Ties in the argmax go to the lowest class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import NotFoundError
+
+Labels = NDArray[np.integer]
+Probabilities = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named score; `greater_is_better` says which direction is up."""
+
+    name: str
+    title: str
+    function: Callable[[Labels, Probabilities], float]
+    greater_is_better: bool
+
+    def is_better(self, a: float, b: float) -> bool:
+        """True when score `a` is strictly better than `b`."""
+        return a > b if self.greater_is_better else a < b
+
+    def best(self, scores: list[float]) -> float:
+        """The best of some scores."""
+        return max(scores) if self.greater_is_better else min(scores)
+
+
+def log_loss(y_true: Labels, y_prob: Probabilities) -> float:
+    """Mean negative log-probability of the true class; rows are normalised and probabilities clipped at the dtype's epsilon.
+
+    The same steps as `sklearn.metrics.log_loss`.
+    """
+    total = y_prob.sum(axis=1, dtype=np.float64)
+    return log_loss_of_true(y_prob[np.arange(len(y_true)), y_true].astype(np.float64) / total, epsilon=float(np.finfo(y_prob.dtype).eps))
+
+
+def log_loss_of_true(p_true: NDArray[np.floating], *, epsilon: float = float(np.finfo(np.float32).eps)) -> float:
+    """Log loss from the true-class column alone (n,), which is all it depends on when rows sum to one."""
+    return float(-np.log(np.clip(p_true, epsilon, 1 - epsilon)).mean())
+
+
+def accuracy(y_true: Labels, y_prob: Probabilities) -> float:
+    """Share of rows whose most probable class is the true one."""
+    return float((y_prob.argmax(axis=1) == y_true).mean())
+
+
+def macro_f1(y_true: Labels, y_prob: Probabilities) -> float:
+    """Unweighted mean of the F1 of each class that occurs as truth or as prediction."""
+    return macro_f1_of_labels(y_true, y_prob.argmax(axis=1), y_prob.shape[1])
+
+
+def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
+    """Macro F1 from class indices (n,); a class that occurs in neither is left out, as in scikit-learn."""
+    actual = np.bincount(y_true, minlength=n_classes)
+    predicted = np.bincount(y_pred, minlength=n_classes)
+    hit = np.bincount(y_true[y_true == y_pred], minlength=n_classes)
+    occurs = (actual + predicted) > 0
+    return float((2 * hit[occurs] / (actual + predicted)[occurs]).mean())
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("log_loss", "log loss", log_loss, greater_is_better=False),
+        Metric("accuracy", "accuracy", accuracy, greater_is_better=True),
+        Metric("macro_f1", "macro F1", macro_f1, greater_is_better=True),
+    )
+}
+
+
+def get_metric(name: str) -> Metric:
+    """Look a metric up by name; NotFoundError lists what exists."""
+    try:
+        return METRICS[name]
+    except KeyError:
+        raise NotFoundError.among("metric", name, METRICS) from None
+
+
+def all_scores(y_true: Labels, y_prob: Probabilities) -> dict[str, float]:
+    """Every metric of one set of predictions, by name."""
+    return {metric.name: metric.function(y_true, y_prob) for metric in METRICS.values()}
