@@ -1,0 +1,72 @@
+"""What a training fold says while it works, and how it ends when it is told to stop.
+
+Imports nothing heavy: the store, the engine and the pages read these without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+Phase = Literal["starting", "loading", "training", "validating", "predicting", "saving"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where one fold is. Epochs and steps count from 1; 0 means that none has begun.
+
+    `pace_per_s` is in rows per second, `eta_s` the seconds until this fold ends; both are None while unknown.
+    """
+
+    phase: Phase
+    fold: int
+    epoch: int = 0
+    n_epochs: int = 0
+    step: int = 0
+    n_steps: int = 0
+    pace_per_s: float | None = None
+    eta_s: float | None = None
+    train_loss: float | None = None
+    message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Progress:
+        """The inverse of `to_dict`; a key that is not a field is an error (TypeError)."""
+        return cls(**values)
+
+    @property
+    def fraction(self) -> float:
+        """Share of this fold's training that is done, 0 to 1, counted in steps over all epochs."""
+        if self.phase in ("predicting", "saving"):
+            return 1.0
+        if not self.n_epochs or not self.n_steps or not self.epoch:
+            return 0.0
+        return min(1.0, ((self.epoch - 1) * self.n_steps + self.step) / (self.n_epochs * self.n_steps))
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch ended with. `scores` holds every metric by name, on the fold's validation rows."""
+
+    fold: int
+    epoch: int
+    n_epochs: int
+    train_loss: float
+    valid_loss: float
+    scores: dict[str, float]
+    lr: float
+    elapsed_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class Interrupted(Exception):
+    """Training was told to stop and did, within a step. Not an error: a job that is cancelled or handed back raises it."""
