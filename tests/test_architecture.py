@@ -1,0 +1,132 @@
+"""The rules of ARCHITECTURE.md that a reader would otherwise have to trust: every import in the tree is walked."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "torchvision", "timm", "transformers")
+SQL = ("sqlalchemy", "alembic", "sqlite3")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement: which file and line, and the full dotted name it brings."""
+
+    file: str
+    line: int
+    name: str
+
+    def brings(self, *packages: str) -> bool:
+        return any(self.name == package or self.name.startswith(f"{package}.") for package in packages)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} imports {self.name}"
+
+
+def imports_in(source: str, file: str) -> Iterator[Import]:
+    """Every import of a file, also those inside functions and under TYPE_CHECKING."""
+    package = list(Path(file).with_suffix("").parts[:-1])
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (Import(file, node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (Import(file, node.lineno, f"{module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                yield Import(file, node.lineno, node.args[0].value)
+
+
+@cache
+def imports_of(folder: str) -> tuple[Import, ...]:
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files, f"{folder}/ holds no Python file"
+    return tuple(found for file in files for found in imports_in(file.read_text(encoding="utf-8"), file.relative_to(ROOT).as_posix()))
+
+
+FORBIDDEN = {
+    "models": ("core", "app", "pages", "streamlit", *SQL),
+    "core": ("app", "pages", "streamlit"),
+    "app": ("models", "pages", *HEAVY),
+    "pages": ("models", "pages", *HEAVY),
+}
+
+
+@pytest.mark.parametrize("folder", list(FORBIDDEN))
+def test_a_layer_imports_only_what_lies_below_it(folder: str) -> None:
+    assert [str(found) for found in imports_of(folder) if found.brings(*FORBIDDEN[folder])] == []
+
+
+def test_only_the_store_speaks_sql() -> None:
+    everywhere = [found for folder in ("core", "app", "pages") for found in imports_of(folder)]
+    assert [str(found) for found in everywhere if found.brings(*SQL) and not found.file.startswith("core/store/")] == []
+
+
+def test_only_the_doorway_leads_from_the_screen_to_the_engine() -> None:
+    screen = [*imports_of("app"), *imports_of("pages")]
+    assert [str(found) for found in screen if found.brings("core.jobs") and found.file != "app/doorway.py"] == []
+
+
+def test_nothing_is_pickled_and_no_process_pool_lives_in_the_server() -> None:
+    found = [item for folder in ("models", "core", "app", "pages") for item in imports_of(folder)]
+    assert [str(item) for item in found if item.brings("pickle", "joblib", "dill", "shelve")] == []
+    served = [item for item in found if not item.file.startswith(("models/", "core/training/", "core/data/"))]
+    assert [str(item) for item in served if item.brings("multiprocessing", "concurrent.futures.process")] == []
+    assert [str(item) for item in served if item.name.endswith(".ProcessPoolExecutor")] == []
+
+
+def test_what_the_screen_imports_leaves_torch_outside() -> None:
+    """Import, in a fresh process, every module of ours that app and pages name anywhere; then look for the heavy ones."""
+    modules = {module_of(found.name) for folder in ("app", "pages") for found in imports_of(folder) if found.brings("app", "core")}
+    modules |= {f"app.{file.stem}" for file in (ROOT / "app").glob("*.py") if file.stem not in ("__init__", "__main__", "main", "server")}
+    modules |= {"core.__main__"}
+    assert loaded_by(modules, HEAVY) == []
+
+
+def test_the_command_line_shows_its_help_without_loading_arrays() -> None:
+    assert loaded_by({"core.__main__"}, (*HEAVY, "pandas", "numpy", "sklearn", "scipy", "sqlalchemy", "streamlit")) == []
+
+
+def module_of(name: str) -> str:
+    """The module that a dotted name lives in: `core.errors.InputError` is in `core.errors`."""
+    parts = name.split(".")
+    while parts:
+        path = ROOT.joinpath(*parts)
+        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
+            return ".".join(parts)
+        parts.pop()
+    raise AssertionError(f"{name} is no module of this tree")
+
+
+def loaded_by(modules: set[str], unwanted: tuple[str, ...]) -> list[str]:
+    """Import `modules` in a fresh process and tell which of `unwanted` came along."""
+    program = f"""
+import importlib, sys
+for name in {sorted(modules)!r}:
+    importlib.import_module(name)
+print(*sorted(name for name in {unwanted!r} if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_walk_sees_what_it_must_see() -> None:
+    """A planted breach of each shape is found; without this the rules above could pass by seeing nothing."""
+    source = (
+        "import core.jobs.queue\ndef f():\n    from core.jobs import engine\n    from . import state\nimportlib.import_module('torch.nn')\n"
+    )
+    found = list(imports_in(source, "app/planted.py"))
+    assert {item.name for item in found} == {"core.jobs.queue", "core.jobs.engine", "app.state", "torch.nn"}
+    assert sum(item.brings("core.jobs") for item in found) == 2
