@@ -36,17 +36,14 @@ class Metric:
 
 
 def log_loss(y_true: Labels, y_prob: Probabilities) -> float:
-    """Mean negative log-probability of the true class; rows are normalised and probabilities clipped at the dtype's epsilon.
-
-    The same steps as `sklearn.metrics.log_loss`.
-    """
-    total = y_prob.sum(axis=1, dtype=np.float64)
-    return log_loss_of_true(y_prob[np.arange(len(y_true)), y_true].astype(np.float64) / total, epsilon=float(np.finfo(y_prob.dtype).eps))
+    """Mean negative log-probability of the true class, clipped at the dtype's epsilon as `sklearn.metrics.log_loss` does."""
+    return log_loss_of_true(y_prob[np.arange(len(y_true)), y_true])
 
 
-def log_loss_of_true(p_true: NDArray[np.floating], *, epsilon: float = float(np.finfo(np.float32).eps)) -> float:
-    """Log loss from the true-class column alone (n,), which is all it depends on when rows sum to one."""
-    return float(-np.log(np.clip(p_true, epsilon, 1 - epsilon)).mean())
+def log_loss_of_true(p_true: NDArray[np.floating]) -> float:
+    """Log loss from the probabilities of the true class alone (n,), which is all it depends on when rows sum to one."""
+    epsilon = np.finfo(p_true.dtype).eps
+    return float(-np.log(np.clip(p_true, epsilon, 1 - epsilon).astype(np.float64)).mean())
 
 
 def accuracy(y_true: Labels, y_prob: Probabilities) -> float:

@@ -19,56 +19,75 @@ class ModelSettings(Settings):
     """The network."""
 
     backbone: str = Field(
-        "tf_efficientnet_lite0", min_length=1, description="Name of the backbone in the catalogue.", json_schema_extra=BASIC | {"picker": "backbone"}
+        default="tf_efficientnet_lite0",
+        min_length=1,
+        description="Name of the backbone in the catalogue.",
+        json_schema_extra=BASIC | {"picker": "backbone"},
     )
-    pretrained: bool = Field(True, description="Start from pretrained weights; off trains the same network from nothing.", json_schema_extra=BASIC)
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the classifier.")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth of an image backbone, where it has it.")
+    pretrained: bool = Field(
+        default=True, description="Start from pretrained weights; off trains the same network from nothing.", json_schema_extra=BASIC
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout before the classifier.")
+    drop_path: float = Field(default=0.0, ge=0, lt=1, description="Stochastic depth of an image backbone, where it has it.")
 
 
 class ImageSettings(Settings):
     """How an image reaches the network."""
 
-    size_px: int = Field(224, ge=16, le=1024, description="Side of the square input, in pixels.", json_schema_extra=BASIC)
-    min_crop: float = Field(0.7, gt=0, le=1, description="Smallest share of the area that a random training crop keeps; 1 is no crop.")
-    hflip: bool = Field(True, description="Mirror training images left to right at random; wrong for digits and text.")
-    rotation_deg: float = Field(0.0, ge=0, le=180, description="Rotate training images by up to this angle.")
-    jitter: float = Field(0.1, ge=0, le=1, description="Strength of random brightness and contrast in training.")
+    size_px: int = Field(default=224, ge=16, le=1024, description="Side of the square input, in pixels.", json_schema_extra=BASIC)
+    min_crop: float = Field(
+        default=0.7, gt=0, le=1, description="Smallest share of the area that a random training crop keeps; 1 is no crop."
+    )
+    hflip: bool = Field(default=True, description="Mirror training images left to right at random; wrong for digits and text.")
+    rotation_deg: float = Field(default=0.0, ge=0, le=180, description="Rotate training images by up to this angle.")
+    jitter: float = Field(default=0.1, ge=0, le=1, description="Strength of random brightness and contrast in training.")
 
 
 class TextSettings(Settings):
     """How a text reaches the network."""
 
-    max_tokens: int = Field(128, ge=8, le=4096, description="Longer texts are cut here; batches are padded to their longest.", json_schema_extra=BASIC)
-    pooling: Literal["cls", "mean"] = Field("mean", description="What the classifier reads: the first token, or the mean of all.")
+    max_tokens: int = Field(
+        default=128, ge=8, le=4096, description="Longer texts are cut here; batches are padded to their longest.", json_schema_extra=BASIC
+    )
+    pooling: Literal["cls", "mean"] = Field(default="mean", description="What the classifier reads: the first token, or the mean of all.")
 
 
 class OptimSettings(Settings):
     """AdamW, and a cosine schedule with warm-up."""
 
-    lr: float = Field(1e-3, gt=0, le=1, description="Peak learning rate.", json_schema_extra=BASIC)
-    weight_decay: float = Field(0.05, ge=0, le=1, description="Decoupled weight decay; norms and biases are left out.")
-    warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the learning rate rises.")
-    min_lr_ratio: float = Field(0.01, ge=0, le=1, description="The cosine ends at this share of the peak.")
-    clip_norm: float = Field(1.0, ge=0, description="Gradients are clipped to this norm; 0 does not clip.")
+    lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate.", json_schema_extra=BASIC)
+    weight_decay: float = Field(default=0.05, ge=0, le=1, description="Decoupled weight decay; norms and biases are left out.")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of all steps over which the learning rate rises.")
+    min_lr_ratio: float = Field(default=0.01, ge=0, le=1, description="The cosine ends at this share of the peak.")
+    clip_norm: float = Field(default=1.0, ge=0, description="Gradients are clipped to this norm; 0 does not clip.")
 
 
 class TrainSettings(Settings):
     """How long, how large, how exact."""
 
-    epochs: int = Field(5, ge=1, le=1000, description="Passes over the training rows.", json_schema_extra=BASIC)
-    batch_size: int = Field(32, ge=1, le=4096, description="Rows in one step.", json_schema_extra=BASIC)
-    patience: int = Field(0, ge=0, le=100, description="Stop after this many epochs without a better validation score; 0 never stops early.", json_schema_extra=BASIC)
-    seed: int = Field(0, ge=0, lt=2**31, description="All randomness of the run derives from this.", json_schema_extra=BASIC)
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Auto takes bf16 where the device computes in it, else fp32.")
-    loader_workers: int = Field(0, ge=0, le=32, description="Processes that read and augment; the result does not depend on it.")
+    epochs: int = Field(default=5, ge=1, le=1000, description="Passes over the training rows.", json_schema_extra=BASIC)
+    batch_size: int = Field(default=32, ge=1, le=4096, description="Rows in one step.", json_schema_extra=BASIC)
+    patience: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Stop after this many epochs without a better validation score; 0 never stops early.",
+        json_schema_extra=BASIC,
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="All randomness of the run derives from this.", json_schema_extra=BASIC)
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="Auto takes bf16 where the device computes in it, else fp32."
+    )
+    loader_workers: int = Field(default=0, ge=0, le=32, description="Processes that read and augment; the result does not depend on it.")
 
 
 class Recipe(Settings):
     """A recipe over all folds is a run."""
 
-    name: str = Field("run", min_length=1, max_length=60, pattern=r"^[\w.\-가-힣]+$", description="Name of the run.", json_schema_extra=BASIC)
-    modality: Literal["image", "text"] = Field("image", description="What the rows are.", json_schema_extra={"hidden": True})
+    name: str = Field(
+        default="run", min_length=1, max_length=60, pattern=r"^[\w.\-가-힣]+$", description="Name of the run.", json_schema_extra=BASIC
+    )
+    modality: Literal["image", "text"] = Field(default="image", description="What the rows are.", json_schema_extra={"hidden": True})
     model: ModelSettings = ModelSettings()
     image: ImageSettings | None = None
     text: TextSettings | None = None

@@ -62,12 +62,16 @@ def apply_sets(settings: S, assignments: Iterable[str], *, where: str = "--set",
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path.strip():
-            raise error(f"'{assignment}' is not an assignment", where=where, why="expected a.b=value", fix="write for example --set optim.lr=0.001")
+            raise error(
+                f"'{assignment}' is not an assignment", where=where, why="expected a.b=value", fix="write for example --set optim.lr=0.001"
+            )
         target: Any = values
         *parents, last = path.strip().split(".")
         for parent in parents:
             if not isinstance(target, dict) or not isinstance(target.get(parent), dict):
-                raise error(f"'{path}' is not a setting", where=where, why=f"'{parent}' has no fields here", fix=f"known: {', '.join(values)}")
+                raise error(
+                    f"'{path}' is not a setting", where=where, why=f"'{parent}' has no fields here", fix=f"known: {', '.join(values)}"
+                )
             target = target[parent]
         target[last] = load_yaml(text, where=f"{where} {path}", error=error)
     return parse_settings(type(settings), values, where=where, error=error)
@@ -106,7 +110,12 @@ def load_settings(model: type[S], path: Path, *, error: type[PitwallError] = Rec
         raise error(f"cannot read {path.name}", where=str(path), why=str(problem), fix="give the path of a UTF-8 YAML file") from None
     values = load_yaml(text, where=str(path), error=error)
     if not isinstance(values, dict):
-        raise error(f"{path.name} holds no settings", where=str(path), why="expected `field: value` lines", fix="start from a file in models/presets")
+        raise error(
+            f"{path.name} holds no settings",
+            where=str(path),
+            why="expected `field: value` lines",
+            fix="start from a file in models/presets",
+        )
     return parse_settings(model, values, where=str(path), error=error)
 
 

@@ -89,8 +89,8 @@ class Workspace:
         """Where one attempt at a fold writes; `token` is the job's fencing token."""
         return self.run_dir(contest, run_id) / f"fold-{fold}" / f"attempt-{token}"
 
-    def blend_dir(self, contest: str, blend_id: int) -> Path:
-        return self.contest_dir(contest) / "blends" / f"b{blend_id}"
+    def blend_dir(self, contest: str, fingerprint_: str) -> Path:
+        return self.contest_dir(contest) / "blends" / fingerprint_[:12]
 
     def submission_dir(self, contest: str, fingerprint_: str) -> Path:
         return self.contest_dir(contest) / "submissions" / fingerprint_[:12]
@@ -121,7 +121,10 @@ def open_workspace(root: Path | str | None = None) -> Workspace:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise InputError(
-            "the workspace cannot be opened", where=str(chosen), why=str(problem), fix="choose a folder you may write to with --workspace DIR"
+            "the workspace cannot be opened",
+            where=str(chosen),
+            why=str(problem),
+            fix="choose a folder you may write to with --workspace DIR",
         ) from None
     return Workspace(chosen)
 
@@ -215,7 +218,12 @@ def resolve_inside(root: Path, name: str) -> Path:
     except (OSError, ValueError) as problem:
         raise InputError("a path cannot be used", where=repr(name), why=str(problem), fix="use a plain relative path") from None
     if not path.is_relative_to(base):
-        raise InputError("a path leads outside its folder", where=name, why=f"it must stay inside {base.name}", fix="use a path inside the contest's folder")
+        raise InputError(
+            "a path leads outside its folder",
+            where=name,
+            why=f"it must stay inside {base.name}",
+            fix="use a path inside the contest's folder",
+        )
     return path
 
 

@@ -15,21 +15,43 @@ BASIC: dict[str, Any] = {"basic": True}
 class ContestSpec(Settings):
     """One contest. Files are relative to `root`; an empty string means there is none."""
 
-    name: str = Field(min_length=1, max_length=60, pattern=r"^[\w\-가-힣]+$", description="Name of the contest: letters, digits, - and _.", json_schema_extra=BASIC)
-    root: str = Field(min_length=1, description="The folder with the contest's files, as an absolute path.", json_schema_extra={"hidden": True})
+    name: str = Field(
+        min_length=1,
+        max_length=60,
+        pattern=r"^[\w\-가-힣]+$",
+        description="Name of the contest: letters, digits, - and _.",
+        json_schema_extra=BASIC,
+    )
+    root: str = Field(
+        min_length=1, description="The folder with the contest's files, as an absolute path.", json_schema_extra={"hidden": True}
+    )
     modality: Literal["image", "text"] = Field(description="What the rows are.", json_schema_extra=BASIC)
     layout: Literal["csv", "folders"] = Field(description="Labels in a CSV, or one folder of images per class.", json_schema_extra=BASIC)
     train: str = Field(description="The training CSV, or the folder that holds the class folders.", json_schema_extra=BASIC)
-    test: str = Field("", description="The test CSV, or a folder of test images; empty when the sample submission lists the rows.", json_schema_extra=BASIC)
-    sample_submission: str = Field("", description="The sample submission CSV.", json_schema_extra=BASIC)
-    id_column: str = Field("", description="Column that names each row; empty numbers the rows.", json_schema_extra=BASIC)
-    input_columns: tuple[str, ...] = Field((), description="Column with the image path, or the text columns (joined by a line break).", json_schema_extra=BASIC)
-    label_column: str = Field("", description="Column with the class; empty for class folders.", json_schema_extra=BASIC)
-    group_column: str = Field("", description="Rows with the same value here never stand on both sides of a fold (person, source).", json_schema_extra=BASIC)
-    image_root: str = Field("", description="Folder that image paths start from; empty is the contest's folder.")
-    classes: tuple[str, ...] = Field(min_length=2, description="The classes, in the order of every array.", json_schema_extra={"hidden": True})
-    metric: MetricName = Field("log_loss", description="What the contest scores.", json_schema_extra=BASIC)
-    submission: Literal["label", "probabilities"] = Field("label", description="One label per row, or one probability column per class.", json_schema_extra=BASIC)
+    test: str = Field(
+        default="",
+        description="The test CSV, or a folder of test images; empty when the sample submission lists the rows.",
+        json_schema_extra=BASIC,
+    )
+    sample_submission: str = Field(default="", description="The sample submission CSV.", json_schema_extra=BASIC)
+    id_column: str = Field(default="", description="Column that names each row; empty numbers the rows.", json_schema_extra=BASIC)
+    input_columns: tuple[str, ...] = Field(
+        default=(), description="Column with the image path, or the text columns (joined by a line break).", json_schema_extra=BASIC
+    )
+    label_column: str = Field(default="", description="Column with the class; empty for class folders.", json_schema_extra=BASIC)
+    group_column: str = Field(
+        default="",
+        description="Rows with the same value here never stand on both sides of a fold (person, source).",
+        json_schema_extra=BASIC,
+    )
+    image_root: str = Field(default="", description="Folder that image paths start from; empty is the contest's folder.")
+    classes: tuple[str, ...] = Field(
+        min_length=2, description="The classes, in the order of every array.", json_schema_extra={"hidden": True}
+    )
+    metric: MetricName = Field(default="log_loss", description="What the contest scores.", json_schema_extra=BASIC)
+    submission: Literal["label", "probabilities"] = Field(
+        default="label", description="One label per row, or one probability column per class.", json_schema_extra=BASIC
+    )
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> ContestSpec:
