@@ -1,0 +1,273 @@
+"""From probabilities to the file a contest accepts: the sample's ids, order, columns and bytes, or a refusal.
+
+The file is built, then read back and checked as the contest would check it, and only then published.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
+from core.blend.save import load_blend_test
+from core.contest.table import SAMPLE_SUBMISSION, load_table
+from core.errors import AlignmentError, InputError, StateError, SubmissionError
+from core.predictions import load_test_prob
+from core.store.blends import Blend
+from core.store.contests import Contest
+from core.store.folds import get_folds
+from core.store.runs import Run, get_run
+from core.store.submissions import Submission, add_submission
+from core.workspace import Workspace, fingerprint, load_manifest, nfc, publishing, sha256_file, verify, write_json
+
+SUM_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class SubmissionFormat:
+    """How the contest wants its file. `class_of_column` maps each probability column to its class; empty for labels."""
+
+    encoding: str
+    newline: str
+    delimiter: str
+    header: str
+    columns: tuple[str, ...]
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    class_of_column: tuple[int, ...]
+
+    @property
+    def has_probabilities(self) -> bool:
+        return bool(self.class_of_column)
+
+
+@dataclass(frozen=True)
+class SubmissionCheck:
+    """One thing a contest checks: `key` names it, `detail` says what was seen."""
+
+    key: str
+    is_ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that could be written: its bytes, its rows as text, and what the checks say of it."""
+
+    data: bytes
+    frame: pd.DataFrame
+    checks: tuple[SubmissionCheck, ...]
+    predicted: NDArray[np.int64]
+
+    @property
+    def is_valid(self) -> bool:
+        return all(check.is_ok for check in self.checks)
+
+
+def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
+    """The format of the contest's sample submission; without one, `id` and the label or the classes, in the test table's order."""
+    spec = contest.spec
+    path = workspace.absolute(contest.path) / SAMPLE_SUBMISSION
+    if not path.exists():
+        ids = tuple(load_table(workspace, contest).test["id"])
+        is_prob = spec.submission == "probabilities"
+        columns = (spec.id_column or "id", *(spec.classes if is_prob else (spec.label_column or "label",)))
+        order = tuple(range(len(spec.classes))) if is_prob else ()
+        return SubmissionFormat("utf-8", "\n", ",", _line(columns, ","), columns, ids, spec.classes, order)
+    return parse_format(path, contest)
+
+
+def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
+    """Read the sample's encoding, line ends, delimiter, header and ids; SubmissionError when it is no sample of this contest."""
+    raw = path.read_bytes()
+    encoding = next((name for name in ("utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8", "cp949") if _decodes(raw, name)), "")
+    if not encoding:
+        raise SubmissionError("the sample submission cannot be read", where=path.name, why="it is neither UTF-8 nor CP949", fix="save it as UTF-8 CSV")
+    text = raw.decode(encoding)
+    header = text.splitlines()[0] if text else ""
+    delimiter = max(",\t;", key=header.count)
+    frame = _read(text, delimiter, path.name)
+    columns = tuple(str(column) for column in frame.columns)
+    wanted = {nfc(name): index for index, name in enumerate(contest.spec.classes)}
+    order: tuple[int, ...] = ()
+    if contest.spec.submission == "probabilities":
+        unknown = [name for name in columns[1:] if nfc(name) not in wanted]
+        missing = sorted(set(wanted) - {nfc(name) for name in columns[1:]})
+        if unknown or missing or len(columns) != len(wanted) + 1:
+            raise SubmissionError(
+                "the sample submission's columns are not the classes",
+                where=f"{path.name}, first line",
+                why=f"unknown: {', '.join(unknown[:5]) or 'none'}; missing: {', '.join(missing[:5]) or 'none'}",
+                fix="correct the classes of the contest, or choose the submission format 'label'",
+            )
+        order = tuple(wanted[nfc(name)] for name in columns[1:])
+    elif len(columns) != 2:
+        raise SubmissionError(
+            "the sample submission is not one id and one label",
+            where=f"{path.name}, first line",
+            why=f"it has {len(columns)} columns",
+            fix="choose the submission format 'probabilities' if the columns are classes",
+        )
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), contest.spec.classes, order)
+
+
+def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np.floating]) -> bytes:
+    """The file's bytes from predictions (n_test, n_classes) of the rows `ids`, in the order the format asks for. Pure."""
+    row_of = {name: row for row, name in enumerate(ids)}
+    missing = [name for name in form.ids if name not in row_of]
+    if missing or len(row_of) != len(ids) or prob.shape != (len(ids), len(form.classes)):
+        raise AlignmentError(
+            "the predictions do not cover the submission's rows",
+            where="submission",
+            why=f"{len(missing)} ids have no prediction, first {missing[:3]}; predictions are {prob.shape}",
+            fix="train on this version of the contest",
+        )
+    prob = prob[[row_of[name] for name in form.ids]]
+    columns: dict[str, Any] = {"0": pa.array(form.ids, pa.string())}
+    if form.has_probabilities:
+        for position, index in enumerate(form.class_of_column, start=1):
+            columns[str(position)] = pa.array(prob[:, index].astype(np.float32))
+    else:
+        columns["1"] = pa.array(np.asarray(form.classes, dtype=object)[prob.argmax(axis=1)].tolist(), pa.string())
+    special = (form.delimiter, '"', "\n", "\r")
+    quoting = "needed" if any(mark in text for text in (*form.ids, *form.classes) for mark in special) else "none"
+    body = io.BytesIO()
+    pa_csv.write_csv(pa.table(columns), body, pa_csv.WriteOptions(include_header=False, delimiter=form.delimiter, quoting_style=quoting))
+    text = form.header + "\n" + body.getvalue().decode("utf-8")
+    return text.replace("\n", form.newline).encode(form.encoding)
+
+
+def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionCheck, ...]:
+    """Read a file's bytes as the contest would, and report on columns, ids, order, and values."""
+    try:
+        frame = _read(data.decode(form.encoding), form.delimiter, "submission")
+    except (UnicodeDecodeError, InputError) as problem:
+        return (SubmissionCheck("readable", False, str(problem)),)
+    columns = tuple(str(column) for column in frame.columns)
+    if columns != form.columns:
+        return (SubmissionCheck("columns", False, f"{', '.join(columns[:6])} instead of {', '.join(form.columns[:6])}"),)
+    checks = [SubmissionCheck("columns", True, f"{len(columns)}: {', '.join(columns[:4])}{', …' if len(columns) > 4 else ''}")]
+    ids = tuple(frame.iloc[:, 0])
+    absent, foreign, twice = len(set(form.ids) - set(ids)), len(set(ids) - set(form.ids)), len(ids) - len(set(ids))
+    checks.append(SubmissionCheck("ids", not (absent or foreign or twice), f"{len(ids)} rows; {absent} missing, {foreign} unknown, {twice} twice"))
+    checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
+    if form.has_probabilities:
+        values = frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
+        checks.append(SubmissionCheck("numbers", n_bad == 0, f"{n_bad} rows with a value that is no probability"))
+        worst = float(np.nanmax(np.abs(values.sum(axis=1) - 1), initial=0.0))
+        checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, f"rows sum to 1 within {worst:.1e}"))
+    else:
+        strange = sorted(set(frame.iloc[:, 1]) - set(form.classes))
+        checks.append(SubmissionCheck("labels", not strange, f"unknown: {', '.join(strange[:5])}" if strange else f"all among the {len(form.classes)} classes"))
+    return tuple(checks)
+
+
+def prepare(workspace: Workspace, contest: Contest, source: Run | Blend) -> Candidate:
+    """Build and check the file of a finished run or a saved blend, without writing anything."""
+    table = load_table(workspace, contest)
+    if table.test.empty:
+        raise StateError("this contest has no test rows", where=contest.name, why="there is nothing to submit", fix="register the contest with its test file")
+    if source.contest_id != contest.id:
+        raise AlignmentError(f"{source.name} belongs to another contest", where=source.ref, why="its rows are other rows", fix=f"choose a run of {contest.name}")
+    form = read_format(workspace, contest)
+    prob = test_prob_of(workspace, source)
+    data = make_submission(form, list(table.test["id"]), prob)
+    return Candidate(data, _read(data.decode(form.encoding), form.delimiter, "submission"), check_submission(form, data), prob.argmax(axis=1))
+
+
+def write_submission(workspace: Workspace, contest: Contest, source: Run | Blend, *, name: str = "") -> Submission:
+    """Publish the submission of a run or a blend with its lineage; SubmissionError when a check fails. Made again, it is the same bytes."""
+    from core.contest.samples import hidden_scores
+
+    candidate = prepare(workspace, contest, source)
+    failed = [f"{check.key}: {check.detail}" for check in candidate.checks if not check.is_ok]
+    if failed:
+        raise SubmissionError("the contest would refuse this file", where=source.name, why="; ".join(failed), fix="check the contest's sample submission on the page Data")
+    lineage = make_lineage(workspace, contest, source)
+    filename = f"{contest.name}-{source.name}.csv"
+    folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage, "file": filename}))
+    with publishing(folder, kind="submission", parents={"contest": contest.fingerprint, source.ref: lineage["fingerprint"]}) as temporary:
+        (temporary / filename).write_bytes(candidate.data)
+        write_json(temporary / "lineage.json", lineage)
+    return add_submission(
+        workspace.store,
+        contest_id=contest.id,
+        source=source.ref,
+        name=name or source.name,
+        filename=filename,
+        sha256=sha256_file(folder / filename),
+        path=workspace.relative(folder / filename),
+        n_rows=len(candidate.frame),
+        lineage=lineage,
+        hidden_scores=hidden_scores(workspace, contest, candidate.frame),
+    )
+
+
+def read_submission(workspace: Workspace, submission: Submission) -> bytes:
+    """The bytes of a submission that was written, verified against its manifest."""
+    path = workspace.absolute(submission.path)
+    verify(path.parent)
+    return path.read_bytes()
+
+
+def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) -> dict[str, Any]:
+    """Every hash a submission descends from: contest, folds, recipes, fold artefacts, weights."""
+    is_blend = isinstance(source, Blend)
+    runs = [get_run(workspace.store, run_id) for run_id in source.spec.members] if is_blend else [source]
+    weights = source.spec.normalised() if is_blend else (1.0,)
+    members = [
+        {
+            "run": run.ref,
+            "name": run.name,
+            "weight": weight,
+            "recipe": run.recipe.fingerprint,
+            "folds": {str(result.fold): result.fingerprint for result in run.results},
+        }
+        for run, weight in zip(runs, weights, strict=True)
+    ]
+    folds = get_folds(workspace.store, runs[0].folds_id)
+    own = load_manifest(workspace.absolute(source.path)).fingerprint if is_blend else fingerprint(members)
+    return {"source": source.ref, "name": source.name, "fingerprint": own, "contest": contest.fingerprint, "folds": folds.fingerprint, "members": members}
+
+
+def test_prob_of(workspace: Workspace, source: Run | Blend) -> NDArray[np.float32]:
+    """Test predictions (n_test, n_classes) of a saved blend, or of a run whose every queued fold is done."""
+    if isinstance(source, Blend):
+        return load_blend_test(workspace, source)
+    if not source.is_complete:
+        raise StateError(
+            f"{source.name} is not finished",
+            where=source.ref,
+            why=f"{len(source.results)} of {len(source.fold_numbers)} folds are done",
+            fix="wait for it, or retry its failed folds",
+        )
+    return load_test_prob(workspace, source)
+
+
+def _read(text: str, delimiter: str, where: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
+        raise InputError("a submission cannot be read", where=where, why=str(problem), fix="give a CSV with a header line") from None
+
+
+def _decodes(raw: bytes, encoding: str) -> bool:
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _line(columns: Sequence[str], delimiter: str) -> str:
+    return delimiter.join(f'"{name.replace(chr(34), chr(34) * 2)}"' if any(c in name for c in (delimiter, '"', "\n")) else name for name in columns)

@@ -1,0 +1,84 @@
+"""An artefact is there whole or not at all, and damage is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import CheckpointError, InputError
+from core.workspace import fingerprint, load_manifest, nfc, open_workspace, publishing, resolve_inside, verify
+
+
+def publish(folder: Path, text: str = "one") -> Path:
+    with publishing(folder, kind="thing", parents={"contest": "abc"}) as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "file.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_published_artefact_verifies_and_knows_its_parents(tmp_path: Path) -> None:
+    manifest = verify(publish(tmp_path / "a"))
+    assert manifest.kind == "thing" and manifest.parents == {"contest": "abc"} and set(manifest.files) == {"deep/file.txt"}
+
+
+def test_equal_content_has_an_equal_fingerprint(tmp_path: Path) -> None:
+    first, second, other = publish(tmp_path / "a"), publish(tmp_path / "b"), publish(tmp_path / "c", "two")
+    assert load_manifest(first).fingerprint == load_manifest(second).fingerprint != load_manifest(other).fingerprint
+
+
+def test_nothing_remains_of_a_write_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), publishing(tmp_path / "a", kind="thing", parents={}) as temporary:
+        (temporary / "half").write_text("x", encoding="utf-8")
+        raise RuntimeError("stopped")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_artefact_is_never_replaced_by_another(tmp_path: Path) -> None:
+    publish(tmp_path / "a")
+    publish(tmp_path / "a")
+    with pytest.raises(CheckpointError, match="never change"):
+        publish(tmp_path / "a", "two")
+    assert (tmp_path / "a" / "deep" / "file.txt").read_text(encoding="utf-8") == "one"
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "manifest"])
+def test_damage_is_named(tmp_path: Path, damage: str) -> None:
+    folder = publish(tmp_path / "a")
+    file = folder / "deep" / "file.txt"
+    if damage == "flip":
+        file.write_bytes(b"onf")
+    elif damage == "truncate":
+        file.write_bytes(b"")
+    elif damage == "remove":
+        file.unlink()
+    else:
+        (folder / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(CheckpointError) as caught:
+        verify(folder)
+    assert str(folder) in caught.value.where
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "link/x", "a\x00b"])
+def test_a_path_never_leads_outside(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    with pytest.raises(InputError):
+        resolve_inside(root, name)
+
+
+def test_a_path_inside_is_found_and_stored_relative(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path / "w")
+    inside = workspace.contest_dir("차") / "x"
+    assert workspace.absolute(workspace.relative(inside)) == inside
+
+
+def test_a_workspace_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_workspace(tmp_path / "file")
+
+
+def test_unicode_forms_are_one_name() -> None:
+    assert nfc("한") == "한" and fingerprint({"a": 1, "b": "한"}) == fingerprint({"b": "한", "a": 1})
