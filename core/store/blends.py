@@ -1,0 +1,143 @@
+"""Blends: saved combinations of runs. The members are rows too, so that a run in use cannot be deleted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, text
+from sqlalchemy.exc import IntegrityError
+
+from core.blend.spec import BlendSpec
+from core.errors import InputError, NotFoundError, StateError
+from core.store import tables
+from core.store.database import Store
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A saved blend. `scores` has oof_score, cv_score, cv_sd, fold_scores, equal_score and metric; `path` is its artefact."""
+
+    id: int
+    contest_id: int
+    folds_id: int
+    name: str
+    spec: BlendSpec
+    run_ids: tuple[int, ...]
+    scores: dict[str, Any]
+    fingerprint: str
+    path: str
+    created_at: float
+
+    @property
+    def ref(self) -> str:
+        """The short name that is unique in the workspace."""
+        return f"b{self.id}"
+
+
+def reserve_blend_id(store: Store) -> int:
+    """Take a blend id that nobody else will get, for the folder that is published before the row is added."""
+    with store.transaction() as connection:
+        updated = connection.execute(text("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'blends' RETURNING seq")).scalar()
+        if updated is None:
+            connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('blends', 1)"))
+            updated = 1
+    return int(updated)
+
+
+def add_blend(
+    store: Store,
+    *,
+    contest_id: int,
+    folds_id: int,
+    name: str,
+    spec: BlendSpec,
+    scores: dict[str, Any],
+    fingerprint: str,
+    path: str,
+    id: int | None = None,
+    now: float | None = None,
+) -> Blend:
+    """Add a blend (`id` from `reserve_blend_id`). Raises StateError when the contest has a blend of that name, or a member is gone."""
+    values: dict[str, Any] = {
+        "contest_id": contest_id,
+        "folds_id": folds_id,
+        "name": name,
+        "spec": spec.to_dict(),
+        "scores": scores,
+        "fingerprint": fingerprint,
+        "path": path,
+        "created_at": time.time() if now is None else now,
+    }
+    if id is not None:
+        values["id"] = id
+    try:
+        with store.transaction() as connection:
+            blend_id = connection.execute(insert(tables.blends).values(values).returning(tables.blends.c.id)).scalar_one()
+            connection.execute(insert(tables.blend_members), [{"blend_id": blend_id, "run_id": run_id} for run_id in spec.members])
+            return _read_blends(connection, tables.blends.c.id == blend_id)[0]
+    except IntegrityError as problem:
+        if "UNIQUE" in str(problem.orig):
+            raise StateError(
+                f"there is already a blend named '{name}'",
+                where="name",
+                why="a blend's name is unique in its contest",
+                fix="choose another name",
+            ) from None
+        raise StateError("a run of the blend is gone", where=name, why="it was deleted meanwhile", fix="choose the runs again") from None
+
+
+def get_blend(store: Store, ref: str | int, contest_id: int | None = None) -> Blend:
+    """The blend of that id (int), reference ("b3") or name. Raises NotFoundError, or InputError for a name in several contests."""
+    with store.read() as connection:
+        found = _read_blends(connection, _matches(ref), contest_id)
+        if len(found) > 1:
+            by_ref = tuple(blend for blend in found if blend.ref == ref)
+            if not by_ref:
+                raise InputError(
+                    f"several blends are named '{ref}'",
+                    where="blend",
+                    why=f"they are {', '.join(blend.ref for blend in found)}",
+                    fix="use the reference instead of the name",
+                )
+            found = by_ref
+        if not found:
+            known = _read_blends(connection, None, contest_id)
+            raise NotFoundError.among("blend", str(ref), (f"{blend.ref} ({blend.name})" for blend in known))
+    return found[0]
+
+
+def list_blends(store: Store, contest_id: int | None = None) -> tuple[Blend, ...]:
+    """All blends, or those of one contest, newest first."""
+    with store.read() as connection:
+        return _read_blends(connection, None, contest_id)
+
+
+def delete_blend(store: Store, blend_id: int) -> None:
+    """Delete a blend's row; its folder is the caller's. Raises NotFoundError."""
+    with store.transaction() as connection:
+        if not connection.execute(delete(tables.blends).where(tables.blends.c.id == blend_id)).rowcount:
+            known = _read_blends(connection, None, None)
+            raise NotFoundError.among("blend", f"b{blend_id}", (blend.ref for blend in known))
+
+
+def _matches(ref: str | int) -> ColumnElement[bool]:
+    if isinstance(ref, int):
+        return tables.blends.c.id == ref
+    named = tables.blends.c.name == ref
+    number = ref.removeprefix("b")
+    return or_(named, tables.blends.c.id == int(number)) if ref.startswith("b") and number.isascii() and number.isdigit() else named
+
+
+def _read_blends(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None = None) -> tuple[Blend, ...]:
+    query = select(tables.blends).order_by(tables.blends.c.id.desc())
+    if where is not None:
+        query = query.where(where)
+    if contest_id is not None:
+        query = query.where(tables.blends.c.contest_id == contest_id)
+    blends: list[Blend] = []
+    for row in connection.execute(query):
+        spec = BlendSpec.model_validate(row.spec)
+        blends.append(Blend(**{**row._mapping, "spec": spec, "run_ids": spec.members}))
+    return tuple(blends)

@@ -1,0 +1,79 @@
+"""Folds: who validates whom. Equal folds are one row, so that what was trained on them can be compared."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Row, insert, select
+
+from core.errors import NotFoundError
+from core.store import tables
+from core.store.database import Store
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A split of a contest's training rows. `path` is the artefact that holds it, relative to the workspace."""
+
+    id: int
+    contest_id: int
+    kind: str
+    n_folds: int
+    seed: int
+    group_column: str
+    fingerprint: str
+    path: str
+    created_at: float
+
+
+def _folds(row: Row[tuple[object, ...]]) -> Folds:
+    return Folds(**row._mapping)
+
+
+def add_folds(
+    store: Store,
+    *,
+    contest_id: int,
+    kind: str,
+    n_folds: int,
+    seed: int,
+    group_column: str,
+    fingerprint: str,
+    path: str,
+    now: float | None = None,
+) -> Folds:
+    """Add folds, or return the row that is there when the contest has folds with this fingerprint already."""
+    values = {
+        "contest_id": contest_id,
+        "kind": kind,
+        "n_folds": n_folds,
+        "seed": seed,
+        "group_column": group_column,
+        "fingerprint": fingerprint,
+        "path": path,
+        "created_at": time.time() if now is None else now,
+    }
+    with store.transaction() as connection:
+        same = (tables.folds.c.contest_id == contest_id) & (tables.folds.c.fingerprint == fingerprint)
+        row = connection.execute(select(tables.folds).where(same)).first()
+        if row is None:
+            row = connection.execute(insert(tables.folds).values(values).returning(tables.folds)).one()
+    return _folds(row)
+
+
+def get_folds(store: Store, folds_id: int) -> Folds:
+    """The folds of that id. Raises NotFoundError listing the ids there are."""
+    with store.read() as connection:
+        row = connection.execute(select(tables.folds).where(tables.folds.c.id == folds_id)).first()
+        if row is None:
+            known = connection.execute(select(tables.folds.c.id)).scalars().all()
+            raise NotFoundError.among("folds", str(folds_id), (str(value) for value in known))
+    return _folds(row)
+
+
+def list_folds(store: Store, contest_id: int) -> tuple[Folds, ...]:
+    """A contest's folds, newest first."""
+    query = select(tables.folds).where(tables.folds.c.contest_id == contest_id).order_by(tables.folds.c.id.desc())
+    with store.read() as connection:
+        return tuple(_folds(row) for row in connection.execute(query))

@@ -1,0 +1,236 @@
+"""Runs: a recipe over folds, with its jobs, results and epochs. A run's state is what its jobs are; it is stored nowhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
+
+from core.errors import InputError, NotFoundError
+from core.recipe import Recipe
+from core.store import tables
+from core.store.database import Store
+from core.store.jobs import Job, JobState, job_of
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one fold ended with: `scores` by metric name, `path` the published artefact, relative to the workspace."""
+
+    run_id: int
+    fold: int
+    token: int
+    path: str
+    fingerprint: str
+    scores: dict[str, float]
+    best_epoch: int
+    n_epochs: int
+    elapsed_s: float
+    facts: dict[str, Any]
+    created_at: float
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch of one attempt at a fold; a loss that was not finite is NaN."""
+
+    run_id: int
+    fold: int
+    token: int
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    scores: dict[str, float]
+    lr: float
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe over the folds `fold_numbers`, as it stood when it was read."""
+
+    id: int
+    contest_id: int
+    folds_id: int
+    name: str
+    recipe: Recipe
+    fold_numbers: tuple[int, ...]
+    created_at: float
+    jobs: tuple[Job, ...]
+    results: tuple[FoldResult, ...]
+
+    @property
+    def ref(self) -> str:
+        """The short name that is unique in the workspace."""
+        return f"r{self.id}"
+
+    @cached_property
+    def state(self) -> JobState:
+        """The first of running, queued, failed, canceled that any job is in, else done."""
+        states = {job.state for job in self.jobs}
+        order: tuple[JobState, ...] = ("running", "queued", "failed", "canceled")
+        return next((state for state in order if state in states), "done")
+
+    @property
+    def is_complete(self) -> bool:
+        """Every fold of the run has a result."""
+        return {result.fold for result in self.results} >= set(self.fold_numbers)
+
+    @property
+    def color_index(self) -> int:
+        """A number that is the run's for ever, to choose its colour by."""
+        return self.id
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of training behind the finished folds."""
+        return sum(result.elapsed_s for result in self.results)
+
+    def fold_scores(self, metric: str) -> dict[int, float]:
+        """The score of each finished fold."""
+        return {result.fold: result.scores[metric] for result in self.results}
+
+    def cv_score(self, metric: str) -> float | None:
+        """The mean over the finished folds; None before the first."""
+        scores = self.fold_scores(metric)
+        return statistics.fmean(scores.values()) if scores else None
+
+    def cv_sd(self, metric: str) -> float | None:
+        """The sample standard deviation over the finished folds; None below two."""
+        scores = list(self.fold_scores(metric).values())
+        return statistics.stdev(scores) if len(scores) > 1 else None
+
+
+@lru_cache(maxsize=1024)
+def _recipe(text: str) -> Recipe:
+    return Recipe.model_validate(json.loads(text))
+
+
+def add_run(
+    connection: Connection, *, contest_id: int, folds_id: int, name: str, recipe: Recipe, fold_numbers: Iterable[int], now: float
+) -> int:
+    """Insert a run inside the caller's transaction (the queue adds its jobs in the same one) and return its id."""
+    values = {
+        "contest_id": contest_id,
+        "folds_id": folds_id,
+        "name": name,
+        "recipe": recipe.model_dump_json(),
+        "fold_numbers": list(fold_numbers),
+        "created_at": now,
+    }
+    return connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.id)).scalar_one()
+
+
+def free_run_name(connection: Connection, contest_id: int, name: str) -> str:
+    """`name`, or name-2, name-3 and so on when the contest has that run already."""
+    taken = set(connection.execute(select(tables.runs.c.name).where(tables.runs.c.contest_id == contest_id)).scalars())
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate
+
+
+def unique_run_name(store: Store, contest_id: int, name: str) -> str:
+    """The name a run launched now under `name` would get."""
+    with store.read() as connection:
+        return free_run_name(connection, contest_id, name)
+
+
+def get_run(store: Store, ref: str | int, contest_id: int | None = None) -> Run:
+    """The run of that id (int), reference ("r12") or name, of one contest where given.
+
+    Raises NotFoundError listing what is there, InputError when a name is that of runs in several contests.
+    """
+    with store.read() as connection:
+        found = _read_runs(connection, _matches(ref), contest_id)
+        if isinstance(ref, str) and len(found) > 1:
+            by_ref = tuple(run for run in found if run.ref == ref)
+            if not by_ref:
+                raise InputError(
+                    f"several runs are named '{ref}'",
+                    where="run",
+                    why=f"they are {', '.join(run.ref for run in found)}",
+                    fix="use the reference instead of the name",
+                )
+            found = by_ref
+        if not found:
+            query = select(tables.runs.c.id, tables.runs.c.name)
+            known = connection.execute(query if contest_id is None else query.where(tables.runs.c.contest_id == contest_id)).all()
+            raise NotFoundError.among("run", str(ref), (f"r{row.id} ({row.name})" for row in known))
+    return found[0]
+
+
+def list_runs(store: Store, contest_id: int | None = None) -> tuple[Run, ...]:
+    """All runs, or those of one contest, newest first."""
+    with store.read() as connection:
+        return _read_runs(connection, None, contest_id)
+
+
+def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
+    """The epochs of a run by fold and epoch: for each fold those of the attempt that won, else of the latest."""
+    epochs, results, jobs = tables.epochs.c, tables.fold_results.c, tables.jobs.c
+    query = (
+        select(tables.epochs)
+        .join(tables.jobs, and_(jobs.run_id == epochs.run_id, jobs.fold == epochs.fold))
+        .outerjoin(tables.fold_results, and_(results.run_id == epochs.run_id, results.fold == epochs.fold))
+        .where(epochs.run_id == run_id, epochs.token == func.coalesce(results.token, jobs.token))
+        .order_by(epochs.fold, epochs.epoch)
+    )
+    with store.read() as connection:
+        return tuple(_epoch(row) for row in connection.execute(query))
+
+
+def _epoch(row: Row[tuple[object, ...]]) -> EpochRow:
+    values = dict(row._mapping)
+    # SQLite keeps NaN as NULL.
+    losses = {key: math.nan if values[key] is None else values[key] for key in ("train_loss", "valid_loss")}
+    return EpochRow(**{**values, **losses})
+
+
+def _matches(ref: str | int) -> ColumnElement[bool]:
+    if isinstance(ref, int):
+        return tables.runs.c.id == ref
+    named = tables.runs.c.name == ref
+    number = ref.removeprefix("r")
+    return or_(named, tables.runs.c.id == int(number)) if ref.startswith("r") and number.isascii() and number.isdigit() else named
+
+
+def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None) -> tuple[Run, ...]:
+    query = select(tables.runs).order_by(tables.runs.c.id.desc())
+    if where is not None:
+        query = query.where(where)
+    if contest_id is not None:
+        query = query.where(tables.runs.c.contest_id == contest_id)
+    rows = connection.execute(query).all()
+    ids = [row.id for row in rows]
+    jobs: defaultdict[int, list[Job]] = defaultdict(list)
+    results: defaultdict[int, list[FoldResult]] = defaultdict(list)
+    for row in connection.execute(
+        select(tables.jobs).where(tables.jobs.c.run_id.in_(ids)).order_by(tables.jobs.c.run_id, tables.jobs.c.fold)
+    ):
+        jobs[row.run_id].append(job_of(row))
+    finished = select(tables.fold_results).where(tables.fold_results.c.run_id.in_(ids))
+    for row in connection.execute(finished.order_by(tables.fold_results.c.run_id, tables.fold_results.c.fold)):
+        results[row.run_id].append(FoldResult(**row._mapping))
+    return tuple(
+        Run(
+            id=row.id,
+            contest_id=row.contest_id,
+            folds_id=row.folds_id,
+            name=row.name,
+            recipe=_recipe(row.recipe),
+            fold_numbers=tuple(row.fold_numbers),
+            created_at=row.created_at,
+            jobs=tuple(jobs[row.id]),
+            results=tuple(results[row.id]),
+        )
+        for row in rows
+    )

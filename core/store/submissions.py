@@ -1,0 +1,92 @@
+"""Submissions: the ledger of every file that was written for a contest, and from what. Rows are only added."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, insert, select
+
+from core.errors import NotFoundError
+from core.store import tables
+from core.store.database import Store
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A written submission. `source` is the run or blend it came from ("r1", "b2"); `hidden_scores` only a sample contest has."""
+
+    id: int
+    contest_id: int
+    source: str
+    name: str
+    filename: str
+    sha256: str
+    path: str
+    n_rows: int
+    lineage: dict[str, Any]
+    hidden_scores: dict[str, Any] | None
+    created_at: float
+
+    @property
+    def ref(self) -> str:
+        """The short name that is unique in the workspace."""
+        return f"s{self.id}"
+
+
+def _submission(row: Row[tuple[object, ...]]) -> Submission:
+    return Submission(**row._mapping)
+
+
+def add_submission(
+    store: Store,
+    *,
+    contest_id: int,
+    source: str,
+    name: str,
+    filename: str,
+    sha256: str,
+    path: str,
+    n_rows: int,
+    lineage: dict[str, Any],
+    hidden_scores: dict[str, Any] | None = None,
+    now: float | None = None,
+) -> Submission:
+    """Add a submission to the ledger."""
+    values = {
+        "contest_id": contest_id,
+        "source": source,
+        "name": name,
+        "filename": filename,
+        "sha256": sha256,
+        "path": path,
+        "n_rows": n_rows,
+        "lineage": lineage,
+        "hidden_scores": hidden_scores,
+        "created_at": time.time() if now is None else now,
+    }
+    with store.transaction() as connection:
+        return _submission(connection.execute(insert(tables.submissions).values(values).returning(tables.submissions)).one())
+
+
+def get_submission(store: Store, ref: str | int) -> Submission:
+    """The submission of that id (int) or reference ("s4"). Raises NotFoundError listing what is there."""
+    number = str(ref).removeprefix("s")
+    with store.read() as connection:
+        row = None
+        if number.isascii() and number.isdigit():
+            row = connection.execute(select(tables.submissions).where(tables.submissions.c.id == int(number))).first()
+        if row is None:
+            known = connection.execute(select(tables.submissions.c.id)).scalars().all()
+            raise NotFoundError.among("submission", str(ref), (f"s{value}" for value in known))
+    return _submission(row)
+
+
+def list_submissions(store: Store, contest_id: int | None = None) -> tuple[Submission, ...]:
+    """All submissions, or those of one contest, newest first."""
+    query = select(tables.submissions).order_by(tables.submissions.c.id.desc())
+    if contest_id is not None:
+        query = query.where(tables.submissions.c.contest_id == contest_id)
+    with store.read() as connection:
+        return tuple(_submission(row) for row in connection.execute(query))

@@ -1,0 +1,187 @@
+"""The schema as SQLAlchemy Core tables. A change here needs a new revision in `migrations/versions`; a test compares the two.
+
+Ids are never used twice (AUTOINCREMENT), because folders, references such as `r12` and colours are made of them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class JsonText(TypeDecorator[Any]):
+    """A JSON value in a text column; None is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id() -> Column[int]:
+    return Column("id", Integer, primary_key=True)
+
+
+def _parent(name: str, target: str, *, ondelete: str | None = None, **options: Any) -> Column[int]:
+    return Column(name, Integer, ForeignKey(target, ondelete=ondelete), nullable=False, **options)
+
+
+contests = Table(
+    "contests",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("spec", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("n_train", Integer, nullable=False),
+    Column("n_test", Integer, nullable=False),
+    Column("sample", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+folds = Table(
+    "folds",
+    metadata,
+    _id(),
+    _parent("contest_id", "contests.id", ondelete="CASCADE"),
+    Column("kind", Text, nullable=False),
+    Column("n_folds", Integer, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("group_column", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("contest_id", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    _parent("contest_id", "contests.id"),
+    _parent("folds_id", "folds.id"),
+    Column("name", Text, nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("fold_numbers", JsonText, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("contest_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _id(),
+    _parent("run_id", "runs.id", ondelete="CASCADE"),
+    Column("fold", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("owner", JsonText),
+    Column("lease_until", Float),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("progress", JsonText),
+    Column("error", JsonText),
+    Column("log_path", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    UniqueConstraint("run_id", "fold"),
+    CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'canceled')", name="state"),
+    Index(None, "state", "priority", "position"),
+    sqlite_autoincrement=True,
+)
+
+fold_results = Table(
+    "fold_results",
+    metadata,
+    _parent("run_id", "runs.id", ondelete="CASCADE", primary_key=True),
+    Column("fold", Integer, primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("scores", JsonText, nullable=False),
+    Column("best_epoch", Integer, nullable=False),
+    Column("n_epochs", Integer, nullable=False),
+    Column("elapsed_s", Float, nullable=False),
+    Column("facts", JsonText, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    _parent("run_id", "runs.id", ondelete="CASCADE", primary_key=True),
+    Column("fold", Integer, primary_key=True),
+    Column("token", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("train_loss", Float),
+    Column("valid_loss", Float),
+    Column("scores", JsonText, nullable=False),
+    Column("lr", Float, nullable=False),
+    Column("elapsed_s", Float, nullable=False),
+)
+
+blends = Table(
+    "blends",
+    metadata,
+    _id(),
+    _parent("contest_id", "contests.id"),
+    _parent("folds_id", "folds.id"),
+    Column("name", Text, nullable=False),
+    Column("spec", JsonText, nullable=False),
+    Column("scores", JsonText, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("contest_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+blend_members = Table(
+    "blend_members",
+    metadata,
+    _parent("blend_id", "blends.id", ondelete="CASCADE", primary_key=True),
+    _parent("run_id", "runs.id", primary_key=True, index=True),
+)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    _id(),
+    _parent("contest_id", "contests.id", ondelete="CASCADE"),
+    Column("source", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("n_rows", Integer, nullable=False),
+    Column("lineage", JsonText, nullable=False),
+    Column("hidden_scores", JsonText),
+    Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
