@@ -12,7 +12,7 @@ from core.blend.spec import BlendSpec
 from core.errors import CheckpointError
 from core.predictions import load_test_prob
 from core.settings import parse_settings
-from core.store.blends import Blend, add_blend
+from core.store.blends import Blend, add_blend, free_blend_name
 from core.store.contests import Contest
 from core.store.folds import get_folds
 from core.store.runs import get_run
@@ -42,7 +42,7 @@ def save_blend(workspace: Workspace, contest: Contest, spec: BlendSpec, *, name:
         workspace.store,
         contest_id=contest.id,
         folds_id=runs[0].folds_id,
-        name=name,
+        name=name or free_blend_name(workspace.store, contest.id, "blend"),
         spec=spec,
         scores=scores,
         fingerprint=load_manifest(folder).fingerprint,

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core.blend.spec import BlendSpec
@@ -36,14 +36,10 @@ class Blend:
         return f"b{self.id}"
 
 
-def reserve_blend_id(store: Store) -> int:
-    """Take a blend id that nobody else will get, for the folder that is published before the row is added."""
-    with store.transaction() as connection:
-        updated = connection.execute(text("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'blends' RETURNING seq")).scalar()
-        if updated is None:
-            connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('blends', 1)"))
-            updated = 1
-    return int(updated)
+def free_blend_name(store: Store, contest_id: int, name: str) -> str:
+    """`name`, or name-2, name-3 and so on when the contest has that blend already."""
+    taken = {blend.name for blend in list_blends(store, contest_id)}
+    return next(candidate for candidate in (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))) if candidate not in taken)
 
 
 def add_blend(
@@ -56,10 +52,9 @@ def add_blend(
     scores: dict[str, Any],
     fingerprint: str,
     path: str,
-    id: int | None = None,
     now: float | None = None,
 ) -> Blend:
-    """Add a blend (`id` from `reserve_blend_id`). Raises StateError when the contest has a blend of that name, or a member is gone."""
+    """Add a blend. Raises StateError when the contest has a blend of that name, or a member is gone."""
     values: dict[str, Any] = {
         "contest_id": contest_id,
         "folds_id": folds_id,
@@ -70,8 +65,6 @@ def add_blend(
         "path": path,
         "created_at": time.time() if now is None else now,
     }
-    if id is not None:
-        values["id"] = id
     try:
         with store.transaction() as connection:
             blend_id = connection.execute(insert(tables.blends).values(values).returning(tables.blends.c.id)).scalar_one()
@@ -137,7 +130,7 @@ def _read_blends(connection: Connection, where: ColumnElement[bool] | None, cont
     if contest_id is not None:
         query = query.where(tables.blends.c.contest_id == contest_id)
     blends: list[Blend] = []
-    for row in connection.execute(query):
-        spec = BlendSpec.model_validate(row.spec)
-        blends.append(Blend(**{**row._mapping, "spec": spec, "run_ids": spec.members}))
+    for row in connection.execute(query).mappings():
+        spec = BlendSpec.model_validate(row["spec"])
+        blends.append(Blend(**{**row, "spec": spec, "run_ids": spec.members}))
     return tuple(blends)
