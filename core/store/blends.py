@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core.blend.spec import BlendSpec
@@ -129,8 +129,10 @@ def _read_blends(connection: Connection, where: ColumnElement[bool] | None, cont
         query = query.where(where)
     if contest_id is not None:
         query = query.where(tables.blends.c.contest_id == contest_id)
-    blends: list[Blend] = []
-    for row in connection.execute(query).mappings():
-        spec = BlendSpec.model_validate(row["spec"])
-        blends.append(Blend(**{**row, "spec": spec, "run_ids": spec.members}))
-    return tuple(blends)
+    return tuple(_blend(row) for row in connection.execute(query).mappings())
+
+
+def _blend(row: RowMapping) -> Blend:
+    values: dict[str, Any] = dict(row)
+    values["spec"] = spec = BlendSpec.model_validate(values["spec"])
+    return Blend(run_ids=spec.members, **values)

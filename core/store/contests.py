@@ -6,8 +6,9 @@ import json
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import RowMapping, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from core.contest.spec import ContestSpec
@@ -36,9 +37,10 @@ def _spec(text: str) -> ContestSpec:
     return ContestSpec.model_validate(json.loads(text))
 
 
-def _contest(row: Row[tuple[object, ...]]) -> Contest:
-    values = dict(row._mapping)
-    return Contest(**{**values, "spec": _spec(str(values["spec"]))})
+def _contest(row: RowMapping) -> Contest:
+    values: dict[str, Any] = dict(row)
+    values["spec"] = _spec(values["spec"])
+    return Contest(**values)
 
 
 def add_contest(
@@ -57,7 +59,7 @@ def add_contest(
     }
     try:
         with store.transaction() as connection:
-            return _contest(connection.execute(insert(tables.contests).values(values).returning(tables.contests)).one())
+            return _contest(connection.execute(insert(tables.contests).values(values).returning(tables.contests)).mappings().one())
     except IntegrityError:
         raise StateError(
             f"there is already a contest named '{spec.name}'",
@@ -71,7 +73,7 @@ def get_contest(store: Store, name_or_id: str | int) -> Contest:
     """The contest of that name (str) or id (int). Raises NotFoundError naming the contests there are."""
     column = tables.contests.c.id if isinstance(name_or_id, int) else tables.contests.c.name
     with store.read() as connection:
-        row = connection.execute(select(tables.contests).where(column == name_or_id)).first()
+        row = connection.execute(select(tables.contests).where(column == name_or_id)).mappings().first()
         if row is None:
             known = connection.execute(select(tables.contests.c.name)).scalars().all()
             raise NotFoundError.among("contest", str(name_or_id), known)
@@ -81,7 +83,7 @@ def get_contest(store: Store, name_or_id: str | int) -> Contest:
 def list_contests(store: Store) -> tuple[Contest, ...]:
     """All contests, in the order they were added."""
     with store.read() as connection:
-        return tuple(_contest(row) for row in connection.execute(select(tables.contests).order_by(tables.contests.c.id)))
+        return tuple(_contest(row) for row in connection.execute(select(tables.contests).order_by(tables.contests.c.id)).mappings())
 
 
 def delete_contest(store: Store, contest_id: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import RowMapping, insert, select
 
 from core.errors import NotFoundError
 from core.store import tables
@@ -27,8 +27,8 @@ class Folds:
     created_at: float
 
 
-def _folds(row: Row[tuple[object, ...]]) -> Folds:
-    return Folds(**row._mapping)
+def _folds(row: RowMapping) -> Folds:
+    return Folds(**row)
 
 
 def add_folds(
@@ -56,16 +56,16 @@ def add_folds(
     }
     with store.transaction() as connection:
         same = (tables.folds.c.contest_id == contest_id) & (tables.folds.c.fingerprint == fingerprint)
-        row = connection.execute(select(tables.folds).where(same)).first()
+        row = connection.execute(select(tables.folds).where(same)).mappings().first()
         if row is None:
-            row = connection.execute(insert(tables.folds).values(values).returning(tables.folds)).one()
+            row = connection.execute(insert(tables.folds).values(values).returning(tables.folds)).mappings().one()
     return _folds(row)
 
 
 def get_folds(store: Store, folds_id: int) -> Folds:
     """The folds of that id. Raises NotFoundError listing the ids there are."""
     with store.read() as connection:
-        row = connection.execute(select(tables.folds).where(tables.folds.c.id == folds_id)).first()
+        row = connection.execute(select(tables.folds).where(tables.folds.c.id == folds_id)).mappings().first()
         if row is None:
             known = connection.execute(select(tables.folds.c.id)).scalars().all()
             raise NotFoundError.among("folds", str(folds_id), (str(value) for value in known))
@@ -76,4 +76,4 @@ def list_folds(store: Store, contest_id: int) -> tuple[Folds, ...]:
     """A contest's folds, newest first."""
     query = select(tables.folds).where(tables.folds.c.contest_id == contest_id).order_by(tables.folds.c.id.desc())
     with store.read() as connection:
-        return tuple(_folds(row) for row in connection.execute(query))
+        return tuple(_folds(row) for row in connection.execute(query).mappings())

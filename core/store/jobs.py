@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, select
+from sqlalchemy import RowMapping, select
 
 from core.errors import NotFoundError
 from core.store import tables
@@ -43,17 +43,18 @@ class Job:
     finished_at: float | None
 
 
-def job_of(row: Row[tuple[object, ...]]) -> Job:
+def job_of(row: RowMapping) -> Job:
     """The job in a row of the table."""
-    values = dict(row._mapping)
-    progress = values["progress"]
-    return Job(**{**values, "progress": None if progress is None else Progress.from_dict(progress)})
+    values: dict[str, Any] = dict(row)
+    if values["progress"] is not None:
+        values["progress"] = Progress.from_dict(values["progress"])
+    return Job(**values)
 
 
 def get_job(store: Store, job_id: int) -> Job:
     """The job of that id. Raises NotFoundError."""
     with store.read() as connection:
-        row = connection.execute(select(tables.jobs).where(tables.jobs.c.id == job_id)).first()
+        row = connection.execute(select(tables.jobs).where(tables.jobs.c.id == job_id)).mappings().first()
     if row is None:
         raise NotFoundError("there is no such job", where=f"job {job_id}", why="its run was deleted", fix="look at the list of runs")
     return job_of(row)
@@ -67,4 +68,4 @@ def list_jobs(store: Store, states: Iterable[JobState] | None = None, run_id: in
     if run_id is not None:
         query = query.where(tables.jobs.c.run_id == run_id)
     with store.read() as connection:
-        return tuple(job_of(row) for row in connection.execute(query))
+        return tuple(job_of(row) for row in connection.execute(query).mappings())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select
 
 from core.errors import InputError, NotFoundError
 from core.recipe import Recipe
@@ -76,7 +76,10 @@ class Run:
         """The first of running, queued, failed, canceled that any job is in, else done."""
         states = {job.state for job in self.jobs}
         order: tuple[JobState, ...] = ("running", "queued", "failed", "canceled")
-        return next((state for state in order if state in states), "done")
+        for state in order:
+            if state in states:
+                return state
+        return "done"
 
     @property
     def is_complete(self) -> bool:
@@ -185,14 +188,16 @@ def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
         .order_by(epochs.fold, epochs.epoch)
     )
     with store.read() as connection:
-        return tuple(_epoch(row) for row in connection.execute(query))
+        return tuple(_epoch(row) for row in connection.execute(query).mappings())
 
 
-def _epoch(row: Row[tuple[object, ...]]) -> EpochRow:
-    values = dict(row._mapping)
+def _epoch(row: RowMapping) -> EpochRow:
+    values: dict[str, Any] = dict(row)
     # SQLite keeps NaN as NULL.
-    losses = {key: math.nan if values[key] is None else values[key] for key in ("train_loss", "valid_loss")}
-    return EpochRow(**{**values, **losses})
+    for loss in ("train_loss", "valid_loss"):
+        if values[loss] is None:
+            values[loss] = math.nan
+    return EpochRow(**values)
 
 
 def _matches(ref: str | int) -> ColumnElement[bool]:
@@ -204,22 +209,17 @@ def _matches(ref: str | int) -> ColumnElement[bool]:
 
 
 def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None) -> tuple[Run, ...]:
-    query = select(tables.runs).order_by(tables.runs.c.id.desc())
-    if where is not None:
-        query = query.where(where)
+    conditions = [] if where is None else [where]
     if contest_id is not None:
-        query = query.where(tables.runs.c.contest_id == contest_id)
-    rows = connection.execute(query).all()
-    ids = [row.id for row in rows]
+        conditions.append(tables.runs.c.contest_id == contest_id)
+    chosen = select(tables.runs.c.id).where(*conditions)
     jobs: defaultdict[int, list[Job]] = defaultdict(list)
+    for row in connection.execute(select(tables.jobs).where(tables.jobs.c.run_id.in_(chosen)).order_by(tables.jobs.c.fold)).mappings():
+        jobs[row["run_id"]].append(job_of(row))
     results: defaultdict[int, list[FoldResult]] = defaultdict(list)
-    for row in connection.execute(
-        select(tables.jobs).where(tables.jobs.c.run_id.in_(ids)).order_by(tables.jobs.c.run_id, tables.jobs.c.fold)
-    ):
-        jobs[row.run_id].append(job_of(row))
-    finished = select(tables.fold_results).where(tables.fold_results.c.run_id.in_(ids))
-    for row in connection.execute(finished.order_by(tables.fold_results.c.run_id, tables.fold_results.c.fold)):
-        results[row.run_id].append(FoldResult(**row._mapping))
+    finished = select(tables.fold_results).where(tables.fold_results.c.run_id.in_(chosen)).order_by(tables.fold_results.c.fold)
+    for row in connection.execute(finished).mappings():
+        results[row["run_id"]].append(FoldResult(**row))
     return tuple(
         Run(
             id=row.id,
@@ -232,5 +232,5 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
             jobs=tuple(jobs[row.id]),
             results=tuple(results[row.id]),
         )
-        for row in rows
+        for row in connection.execute(select(tables.runs).where(*conditions).order_by(tables.runs.c.id.desc()))
     )

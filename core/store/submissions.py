@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import RowMapping, insert, select
 
 from core.errors import NotFoundError
 from core.store import tables
@@ -35,8 +35,8 @@ class Submission:
         return f"s{self.id}"
 
 
-def _submission(row: Row[tuple[object, ...]]) -> Submission:
-    return Submission(**row._mapping)
+def _submission(row: RowMapping) -> Submission:
+    return Submission(**row)
 
 
 def add_submission(
@@ -67,7 +67,7 @@ def add_submission(
         "created_at": time.time() if now is None else now,
     }
     with store.transaction() as connection:
-        return _submission(connection.execute(insert(tables.submissions).values(values).returning(tables.submissions)).one())
+        return _submission(connection.execute(insert(tables.submissions).values(values).returning(tables.submissions)).mappings().one())
 
 
 def get_submission(store: Store, ref: str | int) -> Submission:
@@ -76,7 +76,7 @@ def get_submission(store: Store, ref: str | int) -> Submission:
     with store.read() as connection:
         row = None
         if number.isascii() and number.isdigit():
-            row = connection.execute(select(tables.submissions).where(tables.submissions.c.id == int(number))).first()
+            row = connection.execute(select(tables.submissions).where(tables.submissions.c.id == int(number))).mappings().first()
         if row is None:
             known = connection.execute(select(tables.submissions.c.id)).scalars().all()
             raise NotFoundError.among("submission", str(ref), (f"s{value}" for value in known))
@@ -89,4 +89,4 @@ def list_submissions(store: Store, contest_id: int | None = None) -> tuple[Submi
     if contest_id is not None:
         query = query.where(tables.submissions.c.contest_id == contest_id)
     with store.read() as connection:
-        return tuple(_submission(row) for row in connection.execute(query))
+        return tuple(_submission(row) for row in connection.execute(query).mappings())
