@@ -1,0 +1,131 @@
+"""One Workspace and one Engine per server process, and the only way from the screen to the queue.
+
+The pair is anchored in `sys.__dict__`: a module global is lost on hot reload, and `cache_resource` is cleared by anyone
+who opens the menu. A file lock on the workspace keeps a second process read-only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+from core.errors import StateError
+from core.jobs import queue
+from core.jobs.engine import Engine, EngineStatus
+from core.recipe import Recipe
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+from core.workspace import Workspace, open_workspace
+
+_ANCHOR = "pitwall.house"
+_RETRY_S = 5.0
+
+
+def _house() -> SimpleNamespace:
+    """What this process has: `lock`, `workspace`, `engine`, `has_routes`, `asked_at`. `setdefault` on a dict is atomic."""
+    return sys.__dict__.setdefault(
+        _ANCHOR, SimpleNamespace(lock=threading.RLock(), workspace=None, engine=None, has_routes=False, asked_at=0.0, at_exit=False)
+    )
+
+
+def workspace() -> Workspace:
+    """The workspace of this server: PITWALL_WORKSPACE, else ./workspace."""
+    house = _house()
+    with house.lock:
+        if house.workspace is None:
+            house.workspace = open_workspace()
+        return house.workspace
+
+
+def engine() -> Engine:
+    """The engine of this server, started at first use; read-only while another process holds the workspace."""
+    house = _house()
+    with house.lock:
+        if house.engine is None:
+            house.engine = Engine(workspace())
+            house.engine.start()
+            house.asked_at = time.monotonic()
+            if not house.at_exit:
+                house.at_exit = True
+                atexit.register(close)
+        return house.engine
+
+
+def close() -> None:
+    """Stop the engine (running jobs go back to the queue) and let go of the workspace. Twice is once."""
+    house = _house()
+    with house.lock:
+        house.workspace, stopping, house.engine = None, house.engine, None
+    if stopping is not None:
+        stopping.stop()
+
+
+def status() -> EngineStatus:
+    """What the devices do now; takes the workspace over when the process that held it is gone."""
+    running, house = engine(), _house()
+    snapshot = running.status()
+    if not snapshot.is_mine and time.monotonic() - house.asked_at > _RETRY_S:
+        with house.lock:
+            house.asked_at = time.monotonic()
+            if running.start():
+                snapshot = running.status()
+    return snapshot
+
+
+def is_read_only() -> bool:
+    """Whether another process holds this workspace, so that nothing can be queued from here."""
+    return not status().is_mine
+
+
+def launch(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequence[int] | None = None) -> Run:
+    """Queue a run: one job per fold."""
+    _refuse_read_only()
+    run = queue.launch_run(workspace(), contest, folds, recipe, fold_numbers=fold_numbers)
+    engine().wake()
+    return run
+
+
+def cancel(run: Run) -> None:
+    """Take the waiting jobs of a run out of the queue, and stop its running ones within one step."""
+    _refuse_read_only()
+    queue.cancel_run(workspace().store, run.id, now=time.time())
+    engine().wake()
+
+
+def retry(run: Run) -> None:
+    """Queue the failed and canceled folds of a run again."""
+    _refuse_read_only()
+    queue.retry_run(workspace().store, run.id, now=time.time())
+    engine().wake()
+
+
+def delete(run: Run) -> None:
+    """Delete a run that has no job running, with its files."""
+    _refuse_read_only()
+    queue.delete_run(workspace(), run.id, now=time.time())
+
+
+def serve_thumbnails(has_routes: bool) -> None:
+    """Told by app/server.py; `streamlit run app/main.py` has no routes."""
+    _house().has_routes = has_routes
+
+
+def has_thumbnails() -> bool:
+    """Whether /thumb/... is served by this process."""
+    return _house().has_routes
+
+
+def _refuse_read_only() -> None:
+    snapshot = status()
+    if not snapshot.is_mine:
+        raise StateError(
+            "this window is read-only",
+            where=str(workspace().root),
+            why=f"the workspace is held by {snapshot.holder}",
+            fix="use that window, or stop the other process; this one takes over within seconds",
+        )

@@ -1,0 +1,88 @@
+"""The router: the sidebar with the picker, the pages in the order of the flow, the pit board; then the page itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+import streamlit as st  # noqa: E402  (the line above makes our packages importable)
+
+from app import doorway, state  # noqa: E402
+from app.pit_board import pit_board  # noqa: E402
+from app.text import LANGUAGE_KEY, LANGUAGES, default_language, t  # noqa: E402
+from app.widgets import guard, plain  # noqa: E402
+from core.store.contests import list_contests  # noqa: E402
+
+ASSETS = ROOT / "app" / "assets"
+FLOW = {
+    "contest": {"home": "home", "data": "dataset", "folds": "stacks"},
+    "train": {"train": "tune", "runs": "monitoring"},
+    "decide": {"ensemble": "balance", "errors": "grid_on", "submit": "outbox"},
+}
+
+st.set_page_config(page_title="Pitwall", page_icon=str(ASSETS / "mark.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), size="medium")
+st.html(ASSETS / "style.css")
+
+top, middle, foot = st.sidebar.container(key="side-top"), st.sidebar.container(key="side-flow", gap=None), st.sidebar.container(key="side-foot")
+
+# The language is drawn first, because every other text depends on it.
+with foot:
+    board = st.container()
+    st.segmented_control(
+        "Language / 언어",
+        list(LANGUAGES),
+        format_func=LANGUAGES.__getitem__,
+        default=default_language(),
+        required=True,
+        key=LANGUAGE_KEY,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+pages = {
+    section: [
+        st.Page(
+            ROOT / "pages" / f"{name}.py",
+            title=t(f"common.page_{name}"),
+            icon=f":material/{icon}:",
+            help=t(f"common.help_{name}"),
+            default=name == "home",
+        )
+        for name, icon in names.items()
+        if (ROOT / "pages" / f"{name}.py").is_file()
+    ]
+    for section, names in FLOW.items()
+}
+page = st.navigation(pages, position="hidden")
+
+with guard():
+    contests = list_contests(doorway.workspace().store)
+    newest_first = [contest.name for contest in sorted(contests, key=lambda contest: contest.created_at, reverse=True)]
+    state.settle(newest_first)
+    with top:
+        st.selectbox(
+            t("common.contest_picker"),
+            newest_first,
+            index=None,
+            key=state.CONTEST_KEY,
+            bind="query-params",
+            placeholder=t("common.contest_none"),
+            disabled=not newest_first,
+            label_visibility="collapsed",
+        )
+    with middle:
+        for section, entries in pages.items():
+            st.caption(t(f"common.section_{section}"))
+            for entry in entries:
+                st.page_link(entry, width="stretch", help="", query_params=state.link_params())
+    with board:
+        pit_board()
+    snapshot = doorway.status()
+    if not snapshot.is_mine:
+        st.warning(t("common.read_only", holder=plain(snapshot.holder)), icon=":material/lock:")
+    page.run()

@@ -1,0 +1,76 @@
+"""The foot of the sidebar: each device with its job, bar and remaining time; the queue and when it will be done.
+
+A fragment polls it; the fragment draws the same few elements each time, so nothing blinks.
+"""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from app import doorway, state
+from app.text import t
+from app.widgets import PAGES_DIR, format_clock, format_duration, plain
+from core.jobs.engine import DeviceStatus, EngineStatus
+from core.training.progress import Progress
+
+BUSY_S, IDLE_S = 1.0, 3.0
+
+
+def pit_board() -> None:
+    """Draw the board and keep it fresh: every second while something runs, every three otherwise."""
+    snapshot = doorway.status()
+    busy = snapshot.n_queued > 0 or any(device.job is not None for device in snapshot.devices)
+    st.fragment(_board, run_every=BUSY_S if busy else IDLE_S)()
+
+
+def _board() -> None:
+    snapshot = doorway.status()
+    with st.container(key="pit-board", gap=None):
+        for device in snapshot.devices:
+            _device(device)
+        st.caption(_queue_line(snapshot))
+
+
+def _device(device: DeviceStatus) -> None:
+    job = device.job
+    if job is None:
+        st.caption(f"**{plain(device.name)}**  ·  {t('common.board_idle')}")
+        return
+    progress = job.progress
+    share = share_done(progress)
+    with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
+        st.page_link(
+            PAGES_DIR / "runs.py",
+            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold + 1)}",
+            icon="",
+            help="",
+            query_params=state.link_params(run=f"r{job.run_id}"),
+        )
+        st.caption(f"{share:.0%}", width="content", text_alignment="right")
+    st.progress(share)
+    phase = t(f"common.phase_{progress.phase if progress else 'starting'}")
+    remaining = format_duration(progress.eta_s) if progress and progress.eta_s is not None else ""
+    st.caption("  ·  ".join(part for part in (phase, remaining) if part))
+
+
+def share_done(progress: Progress | None) -> float:
+    """How much of a job is done, 0 to 1, by steps of all epochs."""
+    if progress is None or not progress.n_epochs:
+        return 0.0
+    within = progress.step / progress.n_steps if progress.n_steps else 0.0
+    if progress.phase in ("predicting", "saving"):
+        return 1.0
+    return min(1.0, max(0.0, (max(progress.epoch - 1, 0) + within) / progress.n_epochs))
+
+
+def _queue_line(snapshot: EngineStatus) -> str:
+    if not snapshot.is_mine:
+        return t("common.board_held")
+    if not snapshot.n_queued:
+        return t("common.board_queue_empty")
+    line = t("common.board_queue", n=snapshot.n_queued)
+    if snapshot.queue_end_s is not None:
+        line += "  ·  " + t("common.board_until", clock=format_clock(time.time() + snapshot.queue_end_s))
+    return line

@@ -1,0 +1,71 @@
+"""What is selected: the contest and the run. The address comes first, the session second, so F5 and a shared link find both."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import doorway
+from core.errors import NotFoundError
+from core.store.contests import Contest, get_contest
+from core.store.runs import Run, get_run
+
+CONTEST_KEY = "contest"  # the key of the picker, which binds it to ?contest=
+RUN_KEY = "run"
+_NEXT = "next_contest"
+
+
+def settle(names: list[str]) -> None:
+    """Before the picker is drawn: take over a selection made by a page, and drop one that no longer exists.
+
+    `names` are the contests that exist, newest first; the newest is the choice of a session that made none.
+    """
+    asked = st.session_state.pop(_NEXT, None)
+    current = asked or st.session_state.get(CONTEST_KEY) or st.query_params.get(CONTEST_KEY)
+    if current not in names:
+        current = names[0] if names else None
+    if st.session_state.get(CONTEST_KEY) != current:
+        st.session_state[CONTEST_KEY] = current
+
+
+def selected_contest() -> Contest | None:
+    """The contest of the picker, or None when there is none yet."""
+    name = st.session_state.get(CONTEST_KEY)
+    if not name:
+        return None
+    try:
+        return get_contest(doorway.workspace().store, name)
+    except NotFoundError:  # deleted in another tab since the picker was drawn
+        return None
+
+
+def select_contest(name: str) -> None:
+    """Make `name` the contest of the next rerun; follow with `st.rerun()` or `st.switch_page`."""
+    st.session_state[_NEXT] = name
+
+
+def selected_run() -> Run | None:
+    """The run in the address (`?run=r12`), else the last one of this session, if it belongs to the selected contest."""
+    ref = st.query_params.get(RUN_KEY) or st.session_state.get("selected_run")
+    contest = selected_contest()
+    if not ref or contest is None:
+        return None
+    try:
+        run = get_run(doorway.workspace().store, ref)
+    except NotFoundError:
+        return None
+    return run if run.contest_id == contest.id else None
+
+
+def select_run(ref: str | None) -> None:
+    """Put a run (or none) into the address and the session."""
+    st.session_state["selected_run"] = ref
+    if ref is None:
+        st.query_params.pop(RUN_KEY, None)
+    elif st.query_params.get(RUN_KEY) != ref:
+        st.query_params[RUN_KEY] = ref
+
+
+def link_params(**extra: str) -> dict[str, str]:
+    """The address parameters a link to another page must carry, so that the next page shows the same contest and language."""
+    kept = {key: st.query_params[key] for key in (CONTEST_KEY, "lang") if key in st.query_params}
+    return kept | extra

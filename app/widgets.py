@@ -1,0 +1,145 @@
+"""The few pieces every page is made of: header, cards for empty and failing states, scores, states, durations."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from app import state
+from app.text import t
+from core.errors import PitwallError
+from core.metrics import get_metric
+from core.store.contests import Contest
+from core.store.folds import Folds
+
+PAGES_DIR = Path(__file__).resolve().parent.parent / "pages"
+StateColor = Literal["red", "orange", "blue", "green", "gray"]
+STATE_COLORS: dict[str, StateColor] = {"queued": "gray", "running": "blue", "done": "green", "failed": "red", "canceled": "orange"}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=])")
+
+
+def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None) -> None:
+    """The first line of a page: its title, and on the right which contest, metric (with direction) and folds it speaks of."""
+    facts: list[str] = []
+    if contest is not None:
+        facts = [f"**{plain(contest.name)}**", metric_label(contest.spec.metric)]
+        if folds is not None:
+            facts.append(t("common.folds_label", n=folds.n_folds, hash=short_hash(folds.fingerprint)))
+    with st.container(key="page-header", horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.title(title, anchor=False, width="content")
+        if facts:
+            st.caption("  ·  ".join(facts), width="content", text_alignment="right")
+
+
+def metric_label(metric: str) -> str:
+    """The metric's name with an arrow in the direction that is better, such as `log loss ↓`."""
+    return f"{t(f'common.metric_{metric}')} {direction_arrow(metric)}"
+
+
+def direction_arrow(metric: str) -> str:
+    """↑ where greater is better, ↓ where smaller is."""
+    return "↑" if get_metric(metric).greater_is_better else "↓"
+
+
+def empty_state(title: str, why: str, button: str = "", *, on_click: Callable[[], object] | None = None, page: str = "", icon: str = "inbox") -> bool:
+    """What a page says when it has nothing to show: what it will show, why it is empty, and the button that fills it.
+
+    The button leads to `page` (a name in pages/), or calls `on_click`; the return value says whether it was pressed.
+    """
+    with st.container(key=f"empty-{icon}", border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown(f":gray[:material/{icon}:]", width="content")
+        st.subheader(title, anchor=False, width="content", text_alignment="center")
+        st.caption(why, width=520, text_alignment="center")
+        pressed = bool(button) and st.button(button, type="primary", on_click=on_click, key=f"empty-{icon}-button")
+        st.space("small")
+    if pressed and page:
+        go_to(page)
+    return pressed
+
+
+def need_contest() -> Contest:
+    """The selected contest; without one the page ends here with a way to get one."""
+    contest = state.selected_contest()
+    if contest is None:
+        empty_state(t("common.no_contest_title"), t("common.no_contest_why"), t("common.no_contest_button"), page="home", icon="flag")
+        st.stop()
+    return contest
+
+
+def go_to(page: str, **params: str) -> None:
+    """Open another page (a name in pages/) with the same contest and language."""
+    st.switch_page(PAGES_DIR / f"{page}.py", query_params=state.link_params(**params))
+
+
+def error_card(error: PitwallError) -> None:
+    """An error as what, where, why and the fix."""
+    parts = [("where", error.where), ("why", error.why), ("fix", error.fix)]
+    lines = [f"**{t(f'common.error_{label}')}**  {plain(text)}" for label, text in parts if text]
+    st.error("  \n".join(lines) or "\u00a0", title=plain(error.what), icon=":material/error:")
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show a PitwallError as a card; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except PitwallError as error:
+        error_card(error)
+
+
+def format_score(value: float | None, sd: float | None = None) -> str:
+    """A score to four digits, with its spread where it has one: `0.2143 ±0.0031`; a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if sd is None else f"{value:.4f} ±{sd:.4f}"
+
+
+def state_label(name: str) -> str:
+    """A run's or job's state in the language of the screen."""
+    return t(f"common.state_{name}")
+
+
+def state_badge(name: str) -> None:
+    """A run's or job's state as a small badge: word and colour."""
+    st.badge(state_label(name), color=STATE_COLORS[name])
+
+
+def state_markdown(name: str) -> str:
+    """The same badge inside a line of markdown."""
+    return f":{STATE_COLORS[name]}-badge[{state_label(name)}]"
+
+
+def format_duration(seconds: float | None) -> str:
+    """A length of time in one unit that fits: `41 s`, `12 min`, `3 h 05`; a dash for an unknown one."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return t("common.seconds", n=round(seconds))
+    if seconds < 5400:
+        return t("common.minutes", n=round(seconds / 60))
+    minutes = round(seconds / 60)
+    return t("common.hours", h=minutes // 60, m=minutes % 60)
+
+
+def format_clock(epoch_s: float) -> str:
+    """A moment as local time of day, `03:40`; with the date when it is not today."""
+    moment, today = time.localtime(epoch_s), time.localtime()
+    same_day = moment[:3] == today[:3]
+    return time.strftime("%H:%M" if same_day else "%m-%d %H:%M", moment)
+
+
+def short_hash(fingerprint: str) -> str:
+    """The four characters by which folds and data are told apart on the screen."""
+    return fingerprint[:4]
+
+
+def plain(text: object) -> str:
+    """Text of a person or a file, escaped so that markdown shows it as it is."""
+    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", " ")
