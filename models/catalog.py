@@ -1,0 +1,129 @@
+"""Which backbones exist and what each needs, as rows of catalog.csv; imports no torch, so that a page can search it.
+
+The rows come from timm's registry and a list of text encoders: `python -m models.make_catalog` writes the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+CATALOG_PATH = Path(__file__).with_name("catalog.csv")
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One row: a network by the name its library gives it.
+
+    `params_m` counts millions of parameters, with the classifier it was pretrained with. `input_px` is the side of its
+    images (0 for text), `max_tokens` the longest text it can read (0 for images). `hub_id` is empty for a network that has
+    no pretrained weights; `package` names the registry package that ships its weights, if one does.
+    """
+
+    name: str
+    modality: Literal["image", "text"]
+    library: Literal["timm", "transformers", "builtin"]
+    family: str
+    params_m: float
+    input_px: int
+    max_tokens: int
+    hub_id: str
+    package: str
+    licence: str
+    note: str
+
+    @property
+    def has_pretrained(self) -> bool:
+        """False for a network that is always trained from nothing."""
+        return bool(self.hub_id or self.package)
+
+
+COLUMNS = tuple(field.name for field in fields(Backbone))
+
+
+class UnknownBackbone(LookupError):
+    """No backbone has this name; `close` holds the nearest names there are."""
+
+    def __init__(self, name: str, close: tuple[str, ...]) -> None:
+        super().__init__(f"no backbone named '{name}'")
+        self.name = name
+        self.close = close
+
+
+@cache
+def load_catalog() -> tuple[Backbone, ...]:
+    """Read all rows, in the order of the file: by modality, family and size."""
+    with CATALOG_PATH.open(encoding="utf-8", newline="") as stream:
+        return tuple(_backbone(row) for row in csv.DictReader(stream))
+
+
+def find_backbone(name: str) -> Backbone:
+    """Look one backbone up; a timm name without its tag means the first tag, as in timm. Raises UnknownBackbone."""
+    wanted = name.lower()
+    by_name = {backbone.name.lower(): backbone for backbone in load_catalog()}
+    if wanted in by_name:
+        return by_name[wanted]
+    tagged = [backbone for backbone in load_catalog() if backbone.library == "timm" and backbone.name.lower().partition(".")[0] == wanted]
+    if tagged:
+        return tagged[0]
+    raise UnknownBackbone(name, _close_names(wanted, by_name))
+
+
+def search(
+    catalog: Iterable[Backbone],
+    text: str = "",
+    *,
+    modality: str | None = None,
+    family: str | None = None,
+    max_params_m: float | None = None,
+    input_px: int | None = None,
+) -> tuple[Backbone, ...]:
+    """Filter rows: every word of `text` occurs in the name, family or note; sizes are upper bound and exact match."""
+    words = text.lower().split()
+
+    def fits(backbone: Backbone) -> bool:
+        haystack = f"{backbone.name} {backbone.family} {backbone.note}".lower()
+        return (
+            all(word in haystack for word in words)
+            and (modality is None or backbone.modality == modality)
+            and (family is None or backbone.family == family)
+            and (max_params_m is None or backbone.params_m <= max_params_m)
+            and (input_px is None or backbone.input_px == input_px)
+        )
+
+    return tuple(backbone for backbone in catalog if fits(backbone))
+
+
+def families(catalog: Iterable[Backbone]) -> tuple[str, ...]:
+    """The distinct families, sorted."""
+    return tuple(sorted({backbone.family for backbone in catalog}))
+
+
+def _close_names(wanted: str, by_name: dict[str, Backbone]) -> tuple[str, ...]:
+    inside = [name for name in by_name if wanted and wanted in name]
+    close = difflib.get_close_matches(wanted, by_name, n=5, cutoff=0.5)
+    short = {name.rpartition("/")[2]: name for name in by_name}
+    close += [short[name] for name in difflib.get_close_matches(wanted, short, n=5, cutoff=0.5)]
+    ordered = dict.fromkeys([*close[:3], *inside, *close])
+    return tuple(by_name[name].name for name in list(ordered)[:5])
+
+
+def _backbone(row: dict[str, str]) -> Backbone:
+    return Backbone(
+        name=row["name"],
+        modality="image" if row["modality"] == "image" else "text",
+        library=row["library"],  # type: ignore[arg-type]
+        family=row["family"],
+        params_m=float(row["params_m"]),
+        input_px=int(row["input_px"]),
+        max_tokens=int(row["max_tokens"]),
+        hub_id=row["hub_id"],
+        package=row["package"],
+        licence=row["licence"],
+        note=row["note"],
+    )

