@@ -45,6 +45,7 @@ class ContestSpec(Settings):
         json_schema_extra=BASIC,
     )
     image_root: str = Field(default="", description="Folder that image paths start from; empty is the contest's folder.")
+    test_image_root: str = Field(default="", description="Folder that test image paths start from; empty is the same as for training.")
     classes: tuple[str, ...] = Field(
         min_length=2, description="The classes, in the order of every array.", json_schema_extra={"hidden": True}
     )

