@@ -90,7 +90,9 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     raw = path.read_bytes()
     encoding = next((name for name in ("utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8", "cp949") if _decodes(raw, name)), "")
     if not encoding:
-        raise SubmissionError("the sample submission cannot be read", where=path.name, why="it is neither UTF-8 nor CP949", fix="save it as UTF-8 CSV")
+        raise SubmissionError(
+            "the sample submission cannot be read", where=path.name, why="it is neither UTF-8 nor CP949", fix="save it as UTF-8 CSV"
+        )
     text = raw.decode(encoding)
     header = text.splitlines()[0] if text else ""
     delimiter = max(",\t;", key=header.count)
@@ -158,7 +160,9 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
     checks = [SubmissionCheck("columns", True, f"{len(columns)}: {', '.join(columns[:4])}{', …' if len(columns) > 4 else ''}")]
     ids = tuple(frame.iloc[:, 0])
     absent, foreign, twice = len(set(form.ids) - set(ids)), len(set(ids) - set(form.ids)), len(ids) - len(set(ids))
-    checks.append(SubmissionCheck("ids", not (absent or foreign or twice), f"{len(ids)} rows; {absent} missing, {foreign} unknown, {twice} twice"))
+    checks.append(
+        SubmissionCheck("ids", not (absent or foreign or twice), f"{len(ids)} rows; {absent} missing, {foreign} unknown, {twice} twice")
+    )
     checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
     if form.has_probabilities:
         values = frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
@@ -168,7 +172,11 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, f"rows sum to 1 within {worst:.1e}"))
     else:
         strange = sorted(set(frame.iloc[:, 1]) - set(form.classes))
-        checks.append(SubmissionCheck("labels", not strange, f"unknown: {', '.join(strange[:5])}" if strange else f"all among the {len(form.classes)} classes"))
+        checks.append(
+            SubmissionCheck(
+                "labels", not strange, f"unknown: {', '.join(strange[:5])}" if strange else f"all among the {len(form.classes)} classes"
+            )
+        )
     return tuple(checks)
 
 
@@ -176,13 +184,25 @@ def prepare(workspace: Workspace, contest: Contest, source: Run | Blend) -> Cand
     """Build and check the file of a finished run or a saved blend, without writing anything."""
     table = load_table(workspace, contest)
     if table.test.empty:
-        raise StateError("this contest has no test rows", where=contest.name, why="there is nothing to submit", fix="register the contest with its test file")
+        raise StateError(
+            "this contest has no test rows",
+            where=contest.name,
+            why="there is nothing to submit",
+            fix="register the contest with its test file",
+        )
     if source.contest_id != contest.id:
-        raise AlignmentError(f"{source.name} belongs to another contest", where=source.ref, why="its rows are other rows", fix=f"choose a run of {contest.name}")
+        raise AlignmentError(
+            f"{source.name} belongs to another contest",
+            where=source.ref,
+            why="its rows are other rows",
+            fix=f"choose a run of {contest.name}",
+        )
     form = read_format(workspace, contest)
     prob = test_prob_of(workspace, source)
     data = make_submission(form, list(table.test["id"]), prob)
-    return Candidate(data, _read(data.decode(form.encoding), form.delimiter, "submission"), check_submission(form, data), prob.argmax(axis=1))
+    return Candidate(
+        data, _read(data.decode(form.encoding), form.delimiter, "submission"), check_submission(form, data), prob.argmax(axis=1)
+    )
 
 
 def write_submission(workspace: Workspace, contest: Contest, source: Run | Blend, *, name: str = "") -> Submission:
@@ -192,7 +212,12 @@ def write_submission(workspace: Workspace, contest: Contest, source: Run | Blend
     candidate = prepare(workspace, contest, source)
     failed = [f"{check.key}: {check.detail}" for check in candidate.checks if not check.is_ok]
     if failed:
-        raise SubmissionError("the contest would refuse this file", where=source.name, why="; ".join(failed), fix="check the contest's sample submission on the page Data")
+        raise SubmissionError(
+            "the contest would refuse this file",
+            where=source.name,
+            why="; ".join(failed),
+            fix="check the contest's sample submission on the page Data",
+        )
     lineage = make_lineage(workspace, contest, source)
     filename = f"{contest.name}-{source.name}.csv"
     folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage, "file": filename}))
@@ -237,7 +262,14 @@ def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) ->
     ]
     folds = get_folds(workspace.store, runs[0].folds_id)
     own = load_manifest(workspace.absolute(source.path)).fingerprint if is_blend else fingerprint(members)
-    return {"source": source.ref, "name": source.name, "fingerprint": own, "contest": contest.fingerprint, "folds": folds.fingerprint, "members": members}
+    return {
+        "source": source.ref,
+        "name": source.name,
+        "fingerprint": own,
+        "contest": contest.fingerprint,
+        "folds": folds.fingerprint,
+        "members": members,
+    }
 
 
 def test_prob_of(workspace: Workspace, source: Run | Blend) -> NDArray[np.float32]:
@@ -270,4 +302,6 @@ def _decodes(raw: bytes, encoding: str) -> bool:
 
 
 def _line(columns: Sequence[str], delimiter: str) -> str:
-    return delimiter.join(f'"{name.replace(chr(34), chr(34) * 2)}"' if any(c in name for c in (delimiter, '"', "\n")) else name for name in columns)
+    return delimiter.join(
+        f'"{name.replace(chr(34), chr(34) * 2)}"' if any(c in name for c in (delimiter, '"', "\n")) else name for name in columns
+    )

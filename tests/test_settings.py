@@ -45,7 +45,10 @@ def test_sets_change_nested_fields_and_leave_the_original() -> None:
     assert recipe.train.epochs == 5
 
 
-@pytest.mark.parametrize("assignment", ["optim.lr", "=3", "optim.speed=1", "wheel.size=2", "name.first=x", "train.epochs=many", "train.epochs=[", "optim.lr=.nan"])
+@pytest.mark.parametrize(
+    "assignment",
+    ["optim.lr", "=3", "optim.speed=1", "wheel.size=2", "name.first=x", "train.epochs=many", "train.epochs=[", "optim.lr=.nan"],
+)
 def test_a_wrong_assignment_is_a_typed_error(assignment: str) -> None:
     with pytest.raises(RecipeError):
         apply_sets(Recipe(), [assignment])

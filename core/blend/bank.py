@@ -57,7 +57,7 @@ class Bank:
     def score(self, weights: Sequence[float]) -> BlendScore:
         """Score non-negative weights, one per run, in the order of `runs`."""
         share = normalise(weights, len(self.runs))
-        y_pred = self.prob(share).argmax(axis=1)
+        y_pred = self.prob(weights).argmax(axis=1)
         p_true = (share @ self.p_true).astype(np.float32)
         n_classes = self.oof.shape[2]
 

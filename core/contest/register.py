@@ -16,6 +16,7 @@ from core.contest.images import check_images
 from core.contest.problems import Problems
 from core.contest.rows import Part, Rows, read_rows
 from core.contest.spec import ContestSpec
+from core.contest.table import SAMPLE_SUBMISSION
 from core.errors import InputError, StateError
 from core.store import contests
 from core.workspace import Workspace, fingerprint, publishing, sha256_file, write_json
@@ -48,7 +49,7 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
             test.to_parquet(folder / "test.parquet", index=False)
             write_json(folder / "spec.json", spec.to_dict())
             if source is not None:
-                shutil.copyfile(source, folder / "sample_submission.csv")
+                shutil.copyfile(source, folder / SAMPLE_SUBMISSION)
         return contests.add_contest(
             workspace.store,
             spec=spec,

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.contest.spec import ContestSpec
 from core.errors import CheckpointError, InputError
@@ -14,6 +16,9 @@ from core.workspace import Workspace, load_manifest, resolve_inside, sha256_file
 
 if TYPE_CHECKING:
     from core.store.contests import Contest
+
+SAMPLE_SUBMISSION = "sample_submission.csv"
+"""The byte copy of the contest's sample submission, in the contest's artefact."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,11 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
             )
         frames.append(pd.read_parquet(path))
     return ContestTable(frames[0], frames[1], image_base(workspace, contest.spec, manifest.facts.get("root_in_workspace")))
+
+
+def load_labels(workspace: Workspace, contest: Contest) -> NDArray[np.int64]:
+    """The class index of every training row (n_train,)."""
+    return load_table(workspace, contest).train["label"].to_numpy(dtype=np.int64)
 
 
 def image_base(workspace: Workspace, spec: ContestSpec, inside: str | None) -> Path | None:
