@@ -13,7 +13,7 @@ import streamlit as st  # noqa: E402  (the line above makes our packages importa
 
 from app import doorway, state  # noqa: E402
 from app.pit_board import pit_board  # noqa: E402
-from app.text import LANGUAGE_KEY, LANGUAGES, default_language, t  # noqa: E402
+from app.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
 from app.widgets import guard, plain  # noqa: E402
 from core.store.contests import list_contests  # noqa: E402
 
@@ -37,10 +37,10 @@ with foot:
         "Language / 언어",
         list(LANGUAGES),
         format_func=LANGUAGES.__getitem__,
-        default=default_language(),
+        default=language(),
         required=True,
         key=LANGUAGE_KEY,
-        bind="query-params",
+        on_change=remember_language,
         label_visibility="collapsed",
     )
 
@@ -69,6 +69,7 @@ with guard():
             t("common.contest_picker"),
             newest_first,
             index=None,
+            required=True,
             key=state.CONTEST_KEY,
             bind="query-params",
             placeholder=t("common.contest_none"),

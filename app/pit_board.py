@@ -13,7 +13,6 @@ from app import doorway, state
 from app.text import t
 from app.widgets import PAGES_DIR, format_clock, format_duration, plain
 from core.jobs.engine import DeviceStatus, EngineStatus
-from core.training.progress import Progress
 
 BUSY_S, IDLE_S = 1.0, 3.0
 
@@ -39,11 +38,11 @@ def _device(device: DeviceStatus) -> None:
         st.caption(f"**{plain(device.name)}**  ·  {t('common.board_idle')}")
         return
     progress = job.progress
-    share = share_done(progress)
+    share = progress.fraction if progress else 0.0
     with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
         st.page_link(
             PAGES_DIR / "runs.py",
-            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold + 1)}",
+            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold)}",
             icon="",
             help="",
             query_params=state.link_params(run=f"r{job.run_id}"),
@@ -53,16 +52,6 @@ def _device(device: DeviceStatus) -> None:
     phase = t(f"common.phase_{progress.phase if progress else 'starting'}")
     remaining = format_duration(progress.eta_s) if progress and progress.eta_s is not None else ""
     st.caption("  ·  ".join(part for part in (phase, remaining) if part))
-
-
-def share_done(progress: Progress | None) -> float:
-    """How much of a job is done, 0 to 1, by steps of all epochs."""
-    if progress is None or not progress.n_epochs:
-        return 0.0
-    within = progress.step / progress.n_steps if progress.n_steps else 0.0
-    if progress.phase in ("predicting", "saving"):
-        return 1.0
-    return min(1.0, max(0.0, (max(progress.epoch - 1, 0) + within) / progress.n_epochs))
 
 
 def _queue_line(snapshot: EngineStatus) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import doorway
+from app.text import LANGUAGE_KEY
 from core.errors import NotFoundError
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run, get_run
@@ -67,5 +68,8 @@ def select_run(ref: str | None) -> None:
 
 def link_params(**extra: str) -> dict[str, str]:
     """The address parameters a link to another page must carry, so that the next page shows the same contest and language."""
-    kept = {key: st.query_params[key] for key in (CONTEST_KEY, "lang") if key in st.query_params}
+    contest = st.session_state.get(_NEXT) or st.session_state.get(CONTEST_KEY)
+    kept = {CONTEST_KEY: contest} if contest else {}
+    if LANGUAGE_KEY in st.query_params:
+        kept[LANGUAGE_KEY] = st.query_params[LANGUAGE_KEY]
     return kept | extra

@@ -13,18 +13,20 @@ import yaml
 
 LANGUAGES = {"en": "English", "ko": "한국어"}
 TEXTS_DIR = Path(__file__).with_name("texts")
-LANGUAGE_KEY = "lang"
+LANGUAGE_KEY = "lang"  # of the switch, and of ?lang=
 
 
 def language() -> str:
-    """The language of this session: the switch (also `?lang=` in the address), else the browser's."""
-    chosen = st.session_state.get(LANGUAGE_KEY)
-    return chosen if chosen in LANGUAGES else default_language()
-
-
-def default_language() -> str:
-    """Korean for a browser that is set to Korean, English for all others."""
+    """The language of this session: the switch, else `?lang=` in the address, else the browser's."""
+    for chosen in (st.session_state.get(LANGUAGE_KEY), st.query_params.get(LANGUAGE_KEY)):
+        if chosen in LANGUAGES:
+            return chosen
     return "ko" if str(st.context.locale or "").lower().startswith("ko") else "en"
+
+
+def remember_language() -> None:
+    """Put the switch into the address, so that F5 and a link keep it (the switch's callback)."""
+    st.query_params[LANGUAGE_KEY] = language()
 
 
 def t(key: str, /, **values: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import state
 from app.text import t
@@ -24,9 +25,12 @@ STATE_COLORS: dict[str, StateColor] = {"queued": "gray", "running": "blue", "don
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=])")
 
 
-def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None) -> None:
-    """The first line of a page: its title, and on the right which contest, metric (with direction) and folds it speaks of."""
-    facts: list[str] = []
+def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None, *, note: str = "") -> None:
+    """The first line of a page: its title, and on the right which contest, metric (with direction) and folds it speaks of.
+
+    `note` is markdown that stands there on a page that speaks of no contest.
+    """
+    facts = [note] if note else []
     if contest is not None:
         facts = [f"**{plain(contest.name)}**", metric_label(contest.spec.metric)]
         if folds is not None:
@@ -45,6 +49,16 @@ def metric_label(metric: str) -> str:
 def direction_arrow(metric: str) -> str:
     """↑ where greater is better, ↓ where smaller is."""
     return "↑" if get_metric(metric).greater_is_better else "↓"
+
+
+def section(title: str, note: str = "") -> DeltaGenerator:
+    """A heading inside a page with a quiet note after it; what is drawn into the returned row stands at its right end."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content"):
+            st.subheader(title, anchor=False, width="content")
+            if note:
+                st.caption(note, width="content")
+        return st.container(horizontal=True, width="content")
 
 
 def empty_state(title: str, why: str, button: str = "", *, on_click: Callable[[], object] | None = None, page: str = "", icon: str = "inbox") -> bool:

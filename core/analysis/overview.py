@@ -1,0 +1,63 @@
+"""Where each contest stands, in one pass over the store: what the first page and `contest list` show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.metrics import get_metric
+from core.store.contests import Contest, list_contests
+from core.store.database import Store
+from core.store.folds import list_folds
+from core.store.runs import Run, list_runs
+
+
+@dataclass(frozen=True)
+class ContestOverview:
+    """A contest with the number of its runs, of its running and waiting jobs, and the best of the runs that have all folds."""
+
+    contest: Contest
+    n_runs: int
+    n_running: int
+    n_queued: int
+    best: Run | None
+
+    @property
+    def best_score(self) -> float | None:
+        """The best run's mean score over its folds."""
+        return None if self.best is None else self.best.cv_score(self.contest.spec.metric)
+
+    @property
+    def best_sd(self) -> float | None:
+        """The sample standard deviation of the best run's scores over its folds."""
+        return None if self.best is None else self.best.cv_sd(self.contest.spec.metric)
+
+
+def contest_overviews(store: Store) -> tuple[ContestOverview, ...]:
+    """Every contest, newest first."""
+    return tuple(
+        _overview(contest, list_runs(store, contest.id), {folds.id: folds.n_folds for folds in list_folds(store, contest.id)})
+        for contest in reversed(list_contests(store))
+    )
+
+
+def class_counts(train: pd.DataFrame, n_classes: int) -> NDArray[np.int64]:
+    """Training rows of each class, shape (n_classes,)."""
+    return np.bincount(train["label"].to_numpy(), minlength=n_classes)
+
+
+def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) -> ContestOverview:
+    states = Counter(job.state for run in runs for job in run.jobs)
+    metric = get_metric(contest.spec.metric)
+    best: tuple[Run, float] | None = None
+    for run in runs:
+        score = run.cv_score(metric.name)
+        # A mean over some folds only would not be comparable.
+        is_whole = len(run.results) == n_folds[run.folds_id]
+        if is_whole and score is not None and (best is None or metric.is_better(score, best[1])):
+            best = (run, score)
+    return ContestOverview(contest, len(runs), states["running"], states["queued"], best[0] if best else None)

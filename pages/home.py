@@ -1,0 +1,76 @@
+"""Home: the contests of the workspace and where each one stands."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import doorway, state
+from app.text import t
+from app.widgets import direction_arrow, empty_state, format_score, go_to, guard, metric_label, page_header, plain, section
+from core.analysis.overview import ContestOverview, contest_overviews
+from core.contest.samples import SAMPLES, Sample, open_sample
+
+
+def contest_row(overview: ContestOverview) -> None:
+    """One contest: what it is, its best score, how many runs, and the button that makes it the selected one."""
+    contest, spec = overview.contest, overview.contest.spec
+    with st.container(border=True, key=f"contest-{contest.id}"):
+        about, best, runs, jobs, action = st.columns([4.2, 2.4, 0.9, 1.9, 0.9], vertical_alignment="center", gap="medium")
+        with about.container(gap="xxsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"**{plain(contest.name)}**", width="content")
+                st.badge(t(f"common.modality_{spec.modality}"), color="gray")
+            rows = t("home.rows", train=contest.n_train, test=contest.n_test)
+            st.caption("  ·  ".join((rows, t("home.classes", n=len(spec.classes)), metric_label(spec.metric), t(f"home.submission_{spec.submission}"))))
+        name = overview.best.name if overview.best else ""
+        best.metric(
+            t("home.best_cv", arrow=direction_arrow(spec.metric)),
+            format_score(overview.best_score, overview.best_sd),
+            help=t("home.best_by", name=plain(name)) if name else t("home.best_none"),
+        )
+        runs.metric(t("home.runs"), overview.n_runs)
+        with jobs.container(gap="xxsmall"):
+            st.caption(t("home.jobs"))
+            st.markdown(t("home.jobs_running", running=overview.n_running, queued=overview.n_queued))
+        if action.button(t("home.open"), key=f"open-{contest.id}", help=t("home.open_help"), width="stretch"):
+            state.select_contest(contest.name)
+            go_to("runs" if overview.n_runs else "data")
+
+
+def sample_card(sample: Sample, is_open: bool) -> None:
+    """One built-in sample, with the button that makes and opens it."""
+    with st.container(border=True, key=f"sample-{sample.name}", height="stretch"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**{t(f'home.sample_{sample.name}_title')}**", width="content")
+            st.badge(t(f"common.modality_{sample.modality}"), color="gray")
+            if is_open:
+                st.badge(t("home.sample_opened"), color="green")
+        st.caption(t(f"home.sample_{sample.name}_about"))
+        st.space("stretch")
+        if st.button(t("home.sample_open", name=sample.name), key=f"sample-open-{sample.name}", icon=":material/play_arrow:"):
+            with guard():
+                bar = st.progress(0.0, text=t("home.sample_making", name=sample.name))
+                contest = open_sample(doorway.workspace(), sample.name, progress=lambda done, total: bar.progress(done / max(total, 1), text=t("home.sample_making", name=sample.name)) and None)
+                state.select_contest(contest.name)
+                go_to("data")
+
+
+workspace = doorway.workspace()
+page_header(t("home.title"), note=t("home.workspace", path=plain(workspace.root)))
+overviews = contest_overviews(workspace.store)
+
+if overviews:
+    with section(t("home.contests")):
+        if st.button(t("home.add"), icon=":material/add:", type="primary"):
+            go_to("data", view="add")
+    with st.container(gap="small"):
+        for overview in overviews:
+            contest_row(overview)
+elif empty_state(t("home.empty_title"), t("home.empty_why"), t("home.add"), icon="flag"):
+    go_to("data", view="add")
+
+section(t("home.samples"), t("home.samples_why"))
+opened = {overview.contest.sample for overview in overviews}
+for place, sample in zip(st.columns(len(SAMPLES)), SAMPLES.values(), strict=True):
+    with place:
+        sample_card(sample, sample.name in opened)
