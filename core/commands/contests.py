@@ -1,0 +1,229 @@
+"""`contest add`, `contest list`, `sample`, `folds make`, `folds list`: what the contest is, and who validates whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.commands.console import (
+    ContestArgument,
+    JsonOption,
+    SetOption,
+    WorkspaceOption,
+    opened,
+    print_json,
+    print_table,
+    standard_error,
+    standard_output,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from core.contest.inspect import Inspection
+    from core.store.contests import Contest
+    from core.store.folds import Folds
+    from core.workspace import Workspace
+
+contest_app = typer.Typer(help="Register a contest of your own; list the contests.")
+folds_app = typer.Typer(help="Decide who validates whom.")
+
+
+@contest_app.callback(invoke_without_command=True)
+@folds_app.callback(invoke_without_command=True)
+def help_without_command(context: typer.Context) -> None:
+    """Show a group's help when no command is named."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(contest_app, name="contest")
+    app.command("sample", short_help="Open a built-in sample contest: digits or news.")(open_sample)
+    app.add_typer(folds_app, name="folds")
+
+
+@contest_app.command("add", short_help="Register a contest from a folder, CSV or zip.")
+def add_contest(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a CSV or a zip archive.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the contest; else that of the folder.", show_default=False)
+    ] = None,
+    sets: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what was understood, and register nothing.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a contest from a folder, a CSV or a zip archive.
+
+    Says what it understood. Correct a point with --set, for example --set metric=macro_f1 --set group_column=person.
+    """
+    from core.commands.records import contest_record
+    from core.contest.inspect import inspect_path
+    from core.contest.register import add_contest as register_contest
+
+    house = opened(workspace)
+    inspection = inspect_path(_unpacked(house, path), name=name, sets=sets or [])
+    if not as_json:
+        _show_inspection(inspection)
+    if dry_run:
+        if as_json:
+            print_json(inspection.draft.to_dict())
+        return
+    with checking_rows(standard_error()) as progress:
+        contest = register_contest(house, inspection.draft, progress=progress)
+    if as_json:
+        print_json(contest_record(house, contest))
+    else:
+        standard_output().print(
+            f"registered as {contest.name}; next: python -m core folds make {contest.name}", markup=False, highlight=False
+        )
+
+
+@contest_app.command("list", short_help="List the contests with their best score.")
+def list_contests(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the contests with their rows, classes, metric, runs and best CV score."""
+    from core.commands.records import contest_record, direction, score_text
+    from core.store.contests import list_contests as all_contests
+
+    house = opened(workspace)
+    records = [contest_record(house, contest) for contest in all_contests(house.store)]
+    if as_json:
+        print_json(records)
+        return
+    print_table(
+        ["contest", "modality", ">train", ">test", ">classes", "metric", ">runs", ">best CV", "best run"],
+        [
+            (
+                record["contest"],
+                record["modality"],
+                f"{record['n_train']:,}",
+                f"{record['n_test']:,}",
+                str(record["n_classes"]),
+                f"{record['metric']} {direction(record['metric'])}",
+                str(record["n_runs"]),
+                score_text(record["cv_score"]),
+                record["run"] or "",
+            )
+            for record in records
+        ],
+        empty="no contest yet: python -m core sample digits, or python -m core contest add PATH",
+    )
+
+
+def open_sample(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="digits (images) or news (texts).", show_default=False)],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open a built-in sample contest; it is made from installed packages the first time."""
+    from core.commands.records import contest_record
+    from core.contest.samples import open_sample as make_or_reuse
+
+    house = opened(workspace)
+    with checking_rows(standard_error()) as progress:
+        contest = make_or_reuse(house, name, progress=progress)
+    if as_json:
+        print_json(contest_record(house, contest))
+    else:
+        standard_output().print(
+            f"{contest.name}: {contest.n_train:,} training rows, {contest.n_test:,} test rows, {len(contest.spec.classes)} classes, "
+            f"{contest.spec.metric}; next: python -m core folds make {contest.name}",
+            markup=False,
+            highlight=False,
+        )
+
+
+@folds_app.command("make", short_help="Split the training rows into folds.")
+def make_folds(
+    contest: ContestArgument,
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="stratified, group or stratified_group.")] = "stratified",
+    n_folds: Annotated[int, typer.Option("--n", metavar="N", help="How many folds, 2 to 20.")] = 5,
+    group: Annotated[
+        str, typer.Option("--group", metavar="COLUMN", help="Rows with the same value here stay together.", show_default=False)
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split.")] = 0,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Split a contest's training rows into folds. Equal settings give the same folds, not new ones."""
+    from core.commands.records import folds_record
+    from core.folds import FoldsSpec, save_folds
+    from core.settings import parse_settings
+    from core.store.contests import get_contest
+
+    house = opened(workspace)
+    values = {"kind": kind, "n_folds": n_folds, "group_column": group, "seed": seed}
+    spec = parse_settings(FoldsSpec, values, where="folds make")
+    found = get_contest(house.store, contest)
+    folds = save_folds(house, found, spec)
+    if as_json:
+        print_json(folds_record(found, folds))
+    else:
+        _show_folds(found, [folds])
+
+
+@folds_app.command("list", short_help="List a contest's folds, newest first.")
+def list_folds(contest: ContestArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List a contest's folds, newest first. `train` uses the newest."""
+    from core.commands.records import folds_record
+    from core.store.contests import get_contest
+    from core.store.folds import list_folds as all_folds
+
+    house = opened(workspace)
+    found = get_contest(house.store, contest)
+    folds = all_folds(house.store, found.id)
+    if as_json:
+        print_json([folds_record(found, each) for each in folds])
+    else:
+        _show_folds(found, list(folds))
+
+
+@contextmanager
+def checking_rows(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar for as long as a contest's images are opened and hashed; it goes away when that is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("checking images"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _show_folds(contest: Contest, folds: list[Folds]) -> None:
+    print_table(
+        [">id", "kind", ">folds", ">seed", "group", "fingerprint"],
+        [(str(each.id), each.kind, str(each.n_folds), str(each.seed), each.group_column, f"#{each.fingerprint[:8]}") for each in folds],
+        empty=f"no folds yet: python -m core folds make {contest.name}",
+    )
+
+
+def _unpacked(workspace: Workspace, path: Path) -> Path:
+    """A zip archive is unpacked into the workspace's uploads, under a name of its content; anything else is used where it is."""
+    if path.suffix.lower() != ".zip" or not path.is_file():
+        return path
+    from core.contest.archive import extract_archive
+    from core.workspace import sha256_file
+
+    destination = workspace.uploads_dir / f"{path.stem}-{sha256_file(path)[:12]}"
+    if not destination.is_dir():
+        standard_error().print(f"unpacking {path.name}", markup=False, highlight=False)
+        extract_archive(path, destination)
+    return destination
+
+
+def _show_inspection(inspection: Inspection) -> None:
+    print_table(
+        ["", "what", "understood as", "detail"],
+        [
+            ({"ok": "ok", "note": "note", "warning": "!"}[check.level], check.key, str(check.label_value), check.detail)
+            for check in inspection.checks
+        ],
+    )

@@ -1,0 +1,232 @@
+"""`runs`, `show`, `blend`, `submit`: what was learned, what is mixed from it, and the file that goes to the contest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.commands.console import ContestArgument, JsonOption, WorkspaceOption, opened, print_json, print_table, standard_output
+from core.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from core.store.blends import Blend
+    from core.store.runs import Run
+    from core.workspace import Workspace
+
+
+def register(app: typer.Typer) -> None:
+    app.command("runs", short_help="List a contest's runs with score and state.")(list_runs)
+    app.command("show", short_help="Show one run: recipe, folds, failures.")(show_run)
+    app.command("blend", short_help="Mix runs, score the mix and save it.")(blend_runs)
+    app.command("submit", short_help="Write a submission file.")(submit)
+
+
+def list_runs(contest: ContestArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List a contest's runs, newest first, with their CV score and state."""
+    from core.commands.records import direction, duration_text, run_record, score_text
+    from core.store.contests import get_contest
+    from core.store.runs import list_runs as all_runs
+
+    house = opened(workspace)
+    found = get_contest(house.store, contest)
+    records = [run_record(house, run) for run in all_runs(house.store, found.id)]
+    if as_json:
+        print_json(records)
+        return
+    print_table(
+        ["ref", "run", "backbone", ">folds done", ">CV mean ± sd", ">trained", "state"],
+        [
+            (
+                record["ref"],
+                record["run"],
+                record["backbone"],
+                f"{sum(score is not None for score in record['fold_scores'])} of {record['n_folds']}",
+                score_text(record["cv_score"], record["cv_sd"]),
+                duration_text(record["elapsed_s"]),
+                record["state"],
+            )
+            for record in records
+        ],
+        title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
+        empty=f"no run yet: python -m core train {found.name} --recipe NAME",
+    )
+
+
+def show_run(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A reference such as r12, or a name.", show_default=False)],
+    contest: Annotated[
+        str | None, typer.Option("--contest", metavar="CONTEST", help="Whose run, when a name is used twice.", show_default=False)
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one run: its recipe, the state and score of each fold, and why a fold failed."""
+    from core.commands.records import direction, duration_text, run_details, score_text
+    from core.store.runs import get_run
+
+    house = opened(workspace)
+    record = run_details(house, get_run(house.store, run, _contest_id(house, contest)))
+    if as_json:
+        print_json(record)
+        return
+    score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
+    standard_output().print(
+        f"{record['run']} ({record['ref']}) of {record['contest']}: {record['state']}, {score}", markup=False, highlight=False
+    )
+    print_table(
+        [">fold", "state", f">{record['metric']}", ">best epoch", ">trained", "problem"],
+        [
+            (
+                str(job["fold"]),
+                job["state"],
+                score_text(job["scores"][record["metric"]] if job["scores"] else None),
+                str(job["best_epoch"] or "-"),
+                duration_text(job["elapsed_s"]),
+                f"{job['error']['type']}: {job['error']['what']}; log {job['log']}" if job["error"] and job["state"] == "failed" else "",
+            )
+            for job in record["jobs"]
+        ],
+    )
+    print_table(["setting", "value"], [(path, str(value)) for path, value in _leaves(record["recipe"])])
+
+
+def blend_runs(
+    contest: ContestArgument,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="References such as r1 r2, or names.", show_default=False)],
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="A,B", help="One weight per run; equal when left out.", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the blend.", show_default=False)] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Blend runs with equal folds by the weighted mean of their probabilities, score the blend and save it."""
+    from core.blend.save import make_spec, save_blend
+    from core.commands.records import blend_record, direction, score_text
+    from core.store.blends import free_blend_name
+    from core.store.contests import get_contest
+    from core.store.runs import get_run
+
+    house = opened(workspace)
+    found = get_contest(house.store, contest)
+    members = [get_run(house.store, run, found.id).id for run in runs]
+    spec = make_spec(members, None if weights is None else _numbers(weights))
+    blend = save_blend(house, found, spec, name=name or free_blend_name(house.store, found.id, "blend"))
+    record = blend_record(house, blend)
+    if as_json:
+        print_json(record)
+        return
+    mix = " + ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True))
+    standard_output().print(f"{blend.name} ({blend.ref}) = {mix}", markup=False, highlight=False)
+    print_table(
+        ["metric", ">out of fold", ">CV mean ± sd", ">equal weights, out of fold"],
+        [
+            (
+                f"{record['metric']} {direction(record['metric'])}",
+                score_text(record["oof_score"]),
+                score_text(record["cv_score"], record["cv_sd"]),
+                score_text(record["equal_score"]),
+            )
+        ],
+    )
+
+
+def submit(
+    source: Annotated[str, typer.Argument(metavar="BLEND|RUN", help="A reference such as b3 or r12, or a name.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the CSV.", show_default=False)],
+    contest: Annotated[
+        str | None, typer.Option("--contest", metavar="CONTEST", help="Whose, when a name is used twice.", show_default=False)
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the submission of a blend or a run: checked against the sample, entered in the ledger, the same bytes every time."""
+    from core.commands.records import submission_record
+    from core.store.contests import get_contest
+    from core.submission import read_submission, write_submission
+
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise InputError(
+            "the file cannot be written",
+            where=str(output),
+            why="it is a folder, or its folder is not there",
+            fix="name a file in a folder that exists",
+        )
+    house = opened(workspace)
+    chosen = find_source(house, source, contest)
+    submission = write_submission(house, get_contest(house.store, chosen.contest_id), chosen)
+    _write(output, read_submission(house, submission))
+    if as_json:
+        print_json(submission_record(house, submission) | {"file": str(output)})
+        return
+    lines = [f"{output}: {submission.n_rows:,} rows from {chosen.name} ({chosen.ref}), sha256 {submission.sha256[:12]}"]
+    if submission.hidden_scores:
+        scores = submission.hidden_scores
+        lines.append(f"the sample's hidden truth: public {scores['public']:.4f}, private {scores['private']:.4f} ({scores['metric']})")
+    standard_output().print("\n".join(lines), markup=False, highlight=False)
+
+
+def find_source(workspace: Workspace, ref: str, contest: str | None = None) -> Run | Blend:
+    """The run or blend of that reference or name. Raises NotFoundError listing both, InputError when a name is that of one of each."""
+    from core.store.blends import get_blend, list_blends
+    from core.store.runs import get_run
+    from core.store.runs import list_runs as all_runs
+
+    contest_id = _contest_id(workspace, contest)
+    found: list[Run | Blend] = []
+    for get in (get_blend, get_run):
+        try:
+            found.append(get(workspace.store, ref, contest_id))
+        except NotFoundError:
+            continue
+    by_ref = [each for each in found if each.ref == ref]
+    if len(by_ref or found) > 1:
+        refs = ", ".join(each.ref for each in found)
+        raise InputError(
+            f"'{ref}' is a run and a blend", where="submit", why=f"they are {refs}", fix="use the reference instead of the name"
+        )
+    if not found:
+        known = [*list_blends(workspace.store, contest_id), *all_runs(workspace.store, contest_id)]
+        raise NotFoundError.among("blend or run", ref, (f"{each.ref} ({each.name})" for each in known))
+    return (by_ref or found)[0]
+
+
+def _contest_id(workspace: Workspace, name: str | None) -> int | None:
+    from core.store.contests import get_contest
+
+    return None if name is None else get_contest(workspace.store, name).id
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            "the weights cannot be read",
+            where=f"--weights {text}",
+            why="expected numbers with commas between them",
+            fix="for example --weights 0.6,0.4",
+        ) from None
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        leaves += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return leaves
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write aside and rename, so that a file that is there is whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            "the file cannot be written", where=str(path), why=str(problem), fix="name a file in a folder you may write to"
+        ) from None

@@ -1,0 +1,181 @@
+"""Watches runs through the store while they are trained: a live board on a terminal, a line per event elsewhere.
+
+It reads only what the workers wrote, so it shows the same whether the engine is in this process or in another.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from core.commands.records import duration_text
+
+if TYPE_CHECKING:
+    from core.jobs.engine import Engine
+    from core.store.runs import Run
+
+TICK_S = 0.5
+LINE_EVERY_S = 15.0
+HELD_BY_ANOTHER_S = 5.0
+
+
+def follow(engine: Engine, read: Callable[[], Sequence[Run]], board: Board, *, is_over: Callable[[Sequence[Run]], bool]) -> Sequence[Run]:
+    """Show the runs that `read` returns until `is_over` says so, and return them as they stood then.
+
+    When another process held the engine and is gone, this one takes over, so that what is watched never stands still.
+    """
+    asked_at = time.monotonic()
+    with board:
+        while True:
+            runs = read()
+            board.show(runs)
+            if is_over(runs):
+                return runs
+            if time.monotonic() - asked_at > HELD_BY_ANOTHER_S and not engine.status().is_mine:
+                asked_at = time.monotonic()
+                if engine.start():
+                    board.say("the process that held the engine is gone: the queue continues in this one")
+            time.sleep(TICK_S)
+
+
+def is_settled(runs: Sequence[Run]) -> bool:
+    """No job of these runs is waiting or at work."""
+    return all(run.state in ("done", "failed", "canceled") for run in runs)
+
+
+def done_share(run: Run) -> float:
+    """How much of a run is done, 0 to 1: finished folds, and the shares of those at work."""
+    at_work = sum(job.progress.fraction for job in run.jobs if job.state == "running" and job.progress)
+    return min(1.0, (len(run.results) + at_work) / len(run.fold_numbers))
+
+
+def remaining_s(run: Run, expected_fold_s: float | None = None) -> float | None:
+    """Seconds until a run ends if its folds go one after another; None while that is unknown.
+
+    A fold takes what the finished ones took on average; before the first, what the fold at work says; before that, what
+    is expected.
+    """
+    if run.state not in ("running", "queued"):
+        return 0.0
+    at_work = [job for job in run.jobs if job.state == "running"]
+    etas = [job.progress.eta_s if job.progress else None for job in at_work]
+    known = [eta for eta in etas if eta is not None]
+    per_fold = expected_fold_s
+    if run.results:
+        per_fold = statistics.fmean(result.elapsed_s for result in run.results)
+    elif known and at_work[0].progress and at_work[0].progress.fraction > 0.1:
+        per_fold = known[0] / (1 - min(at_work[0].progress.fraction, 0.99))
+    n_open = sum(job.state == "queued" for job in run.jobs) + sum(eta is None for eta in etas)
+    if n_open and per_fold is None:
+        return None
+    return sum(known) + n_open * (per_fold or 0.0)
+
+
+class Board:
+    """What a terminal shows of some runs. `expected_fold_s` gives, by run name, the seconds a fold is expected to take."""
+
+    def __init__(self, console: Console, *, metric_of: Callable[[Run], str], expected_fold_s: Mapping[str, float] | None = None) -> None:
+        self._console = console
+        self._metric_of = metric_of
+        self._expected = dict(expected_fold_s or {})
+        self._tasks: dict[int, TaskID] = {}
+        self._all: TaskID | None = None
+        self._told: set[tuple[int, int, int]] = set()
+        self._started_at = self._line_at = time.monotonic()
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[where]}"),
+            TextColumn("{task.fields[pace]}", justify="right"),
+            TextColumn("{task.fields[end]}"),
+            console=console,
+            auto_refresh=False,
+        )
+
+    def __enter__(self) -> Board:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """One line above the board."""
+        self._live.console.print(Text(text))
+
+    def show(self, runs: Sequence[Run]) -> None:
+        """Draw the runs as they stand, and tell what ended since the last time."""
+        for run in runs:
+            self._tell_what_ended(run)
+        left = self._remaining(runs)
+        if self._console.is_terminal:
+            self._draw(runs, left)
+        elif time.monotonic() - self._line_at >= LINE_EVERY_S:
+            self._line_at = time.monotonic()
+            for run in runs:
+                if run.state == "running":
+                    self.say(
+                        "  ".join(part for part in (run.name, f"{done_share(run):.0%}", *_position(run), f"all: {_end_text(left)}") if part)
+                    )
+
+    def _tell_what_ended(self, run: Run) -> None:
+        metric = self._metric_of(run)
+        for result in run.results:
+            if (run.id, result.fold, result.token) not in self._told:
+                self._told.add((run.id, result.fold, result.token))
+                self.say(f"{run.name}  fold {result.fold}: {metric} {result.scores[metric]:.4f} in {duration_text(result.elapsed_s)}")
+        for job in run.jobs:
+            if job.state == "failed" and job.error and (run.id, job.fold, job.token) not in self._told:
+                self._told.add((run.id, job.fold, job.token))
+                self.say(f"{run.name}  fold {job.fold} failed: {job.error['type']}: {job.error['what']}")
+
+    def _draw(self, runs: Sequence[Run], left: float | None) -> None:
+        for run in runs:
+            if run.id not in self._tasks:
+                self._tasks[run.id] = self._live.add_task(run.name, total=1.0, where="", pace="", end="")
+            where, pace = _position(run)
+            end = _end_text(remaining_s(run, self._expected.get(run.name))) if run.state == "running" else run.state
+            self._live.update(self._tasks[run.id], completed=done_share(run), where=where, pace=pace, end=end)
+        if len(runs) > 1:
+            if self._all is None:
+                self._all = self._live.add_task("all", total=1.0, where="", pace="", end="")
+            weights = [self._expected.get(run.name, 1.0) * len(run.fold_numbers) for run in runs]
+            share = sum(weight * done_share(run) for weight, run in zip(weights, runs, strict=True)) / sum(weights)
+            passed = duration_text(time.monotonic() - self._started_at)
+            self._live.update(self._all, completed=share, where=f"{passed} so far", pace="", end=_end_text(left) if left else "")
+        self._live.refresh()
+
+    def _remaining(self, runs: Sequence[Run]) -> float | None:
+        """Seconds until all are done one after another. What was expected is scaled by how the finished folds compare to it."""
+        took = [(result.elapsed_s, self._expected[run.name]) for run in runs if run.name in self._expected for result in run.results]
+        pace = sum(seconds for seconds, _ in took) / sum(expected for _, expected in took) if took else 1.0
+        parts = [remaining_s(run, self._expected[run.name] * pace if run.name in self._expected else None) for run in runs]
+        return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
+
+
+def _position(run: Run) -> tuple[str, str]:
+    """Where a run is and how fast, as two short texts; the first of its jobs at work speaks for it."""
+    job = next((job for job in run.jobs if job.state == "running"), None)
+    if job is None or job.progress is None:
+        return f"{len(run.results)} of {len(run.fold_numbers)} folds", ""
+    progress = job.progress
+    epoch = f", epoch {progress.epoch} of {progress.n_epochs}" if progress.phase in ("training", "validating") and progress.epoch else ""
+    pace = f"{progress.pace_per_s:,.0f} rows/s" if progress.pace_per_s else ""
+    return f"fold {job.fold} {progress.phase}{epoch}", pace
+
+
+def _end_text(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    ends = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
+    return f"{duration_text(seconds)} left, ends {ends}"

@@ -1,0 +1,199 @@
+"""Runs, blends and submissions as the command line shows them: plain values for JSON, short texts for tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from core.metrics import get_metric
+from core.store.contests import get_contest
+from core.store.folds import get_folds
+from core.store.runs import Run, list_runs
+
+if TYPE_CHECKING:
+    from core.store.blends import Blend
+    from core.store.contests import Contest
+    from core.store.folds import Folds
+    from core.store.submissions import Submission
+    from core.workspace import Workspace
+
+
+def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
+    """A contest; `run`, `fold_scores` and `cv_score` are those of its best run that has finished all folds."""
+    metric = contest.spec.metric
+    runs = list_runs(workspace.store, contest.id)
+    best = best_run(workspace, contest, runs)
+    states = {run.state for run in runs}
+    return {
+        "contest": contest.name,
+        "state": next((name for name in ("running", "queued") if name in states), "idle" if runs else "new"),
+        "modality": contest.spec.modality,
+        "n_train": contest.n_train,
+        "n_test": contest.n_test,
+        "n_classes": len(contest.spec.classes),
+        "classes": list(contest.spec.classes),
+        "metric": metric,
+        "submission": contest.spec.submission,
+        "fingerprint": contest.fingerprint,
+        "n_runs": len(runs),
+        "run": best.name if best else None,
+        "fold_scores": fold_scores(best, metric, get_folds(workspace.store, best.folds_id).n_folds) if best else [],
+        "cv_score": best.cv_score(metric) if best else None,
+    }
+
+
+def best_run(workspace: Workspace, contest: Contest, runs: tuple[Run, ...]) -> Run | None:
+    """The run with the best CV score among those that have a result for every fold."""
+    metric = get_metric(contest.spec.metric)
+    finished = [run for run in runs if len(run.results) == get_folds(workspace.store, run.folds_id).n_folds]
+    pick: Callable[..., Run] = max if metric.greater_is_better else min
+    return pick(finished, key=lambda run: run.cv_score(metric.name)) if finished else None
+
+
+def folds_record(contest: Contest, folds: Folds) -> dict[str, Any]:
+    """A split."""
+    return {
+        "contest": contest.name,
+        "folds": folds.id,
+        "kind": folds.kind,
+        "n_folds": folds.n_folds,
+        "seed": folds.seed,
+        "group_column": folds.group_column,
+        "fingerprint": folds.fingerprint,
+    }
+
+
+def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
+    """A run; `fold_scores` has one place per fold of the split, None where there is no result yet."""
+    contest, folds = get_contest(workspace.store, run.contest_id), get_folds(workspace.store, run.folds_id)
+    metric = contest.spec.metric
+    return {
+        "contest": contest.name,
+        "run": run.name,
+        "ref": run.ref,
+        "state": run.state,
+        "metric": metric,
+        "greater_is_better": get_metric(metric).greater_is_better,
+        "folds": folds.id,
+        "n_folds": folds.n_folds,
+        "fold_numbers": list(run.fold_numbers),
+        "fold_scores": fold_scores(run, metric, folds.n_folds),
+        "cv_score": run.cv_score(metric),
+        "cv_sd": run.cv_sd(metric),
+        "elapsed_s": run.elapsed_s,
+        "backbone": run.recipe.model.backbone,
+        "pretrained": run.recipe.model.pretrained,
+        "errors": {str(job.fold): job.error for job in run.jobs if job.error and job.state == "failed"},
+        "created_at": run.created_at,
+    }
+
+
+def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
+    """A run with its recipe, the state of each fold, and its epochs."""
+    from core.store.runs import list_epochs
+
+    results = {result.fold: result for result in run.results}
+    return run_record(workspace, run) | {
+        "recipe": run.recipe.to_dict(),
+        "recipe_fingerprint": run.recipe.fingerprint,
+        "jobs": [
+            {
+                "job": job.id,
+                "fold": job.fold,
+                "state": job.state,
+                "device": job.device,
+                "attempt": job.token,
+                "progress": job.progress.to_dict() if job.progress else None,
+                "error": job.error,
+                "log": job.log_path,
+                "scores": results[job.fold].scores if job.fold in results else None,
+                "best_epoch": results[job.fold].best_epoch if job.fold in results else None,
+                "elapsed_s": results[job.fold].elapsed_s if job.fold in results else None,
+                "facts": results[job.fold].facts if job.fold in results else None,
+            }
+            for job in run.jobs
+        ],
+        "epochs": [
+            {
+                "fold": row.fold,
+                "epoch": row.epoch,
+                "train_loss": _finite(row.train_loss),
+                "valid_loss": _finite(row.valid_loss),
+                "scores": row.scores,
+                "lr": row.lr,
+                "elapsed_s": row.elapsed_s,
+            }
+            for row in list_epochs(workspace.store, run.id)
+        ],
+    }
+
+
+def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
+    """A blend with its members and their weights, divided by their sum."""
+    from core.store.runs import get_run
+
+    contest = get_contest(workspace.store, blend.contest_id)
+    members = [get_run(workspace.store, run_id) for run_id in blend.spec.members]
+    return {
+        "contest": contest.name,
+        "blend": blend.name,
+        "ref": blend.ref,
+        "state": "done",
+        "run": [run.name for run in members],
+        "weights": list(blend.spec.normalised()),
+        "metric": blend.scores["metric"],
+        **{key: blend.scores[key] for key in ("fold_scores", "cv_score", "cv_sd", "oof_score", "equal_score")},
+        "fingerprint": blend.fingerprint,
+        "created_at": blend.created_at,
+    }
+
+
+def submission_record(workspace: Workspace, submission: Submission) -> dict[str, Any]:
+    """A written submission and where it came from."""
+    return {
+        "contest": get_contest(workspace.store, submission.contest_id).name,
+        "submission": submission.ref,
+        "source": submission.source,
+        "name": submission.name,
+        "filename": submission.filename,
+        "n_rows": submission.n_rows,
+        "sha256": submission.sha256,
+        "hidden_scores": submission.hidden_scores,
+        "lineage": submission.lineage,
+        "created_at": submission.created_at,
+    }
+
+
+def fold_scores(run: Run, metric: str, n_folds: int) -> list[float | None]:
+    """The score of every fold of the split, None where the run has no result."""
+    scores = run.fold_scores(metric)
+    return [scores.get(fold) for fold in range(n_folds)]
+
+
+def score_text(score: float | None, sd: float | None = None) -> str:
+    """A score with four digits, and its spread over the folds where there is one."""
+    if score is None:
+        return "-"
+    return f"{score:.4f}" if sd is None else f"{score:.4f} ± {sd:.4f}"
+
+
+def direction(metric: str) -> str:
+    """Whether lower or higher is better, in one word."""
+    return "(higher is better)" if get_metric(metric).greater_is_better else "(lower is better)"
+
+
+def duration_text(seconds: float | None) -> str:
+    """A duration as a person says it: 42 s, 3 min 05 s, 2 h 10 min."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

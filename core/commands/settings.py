@@ -1,0 +1,112 @@
+"""`settings`: every field a person can set, with its range and help, read from the models themselves."""
+
+from __future__ import annotations
+
+import json
+import typing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.commands.console import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from core.settings import Settings
+
+BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("settings", short_help="Every setting with its range and meaning.")(show_settings)
+
+
+def show_settings(
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/settings.md.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List every setting of a recipe, a contest, folds and a blend, with its default, range and meaning."""
+    if as_json:
+        print_json({title: rows for title, _, rows in all_settings()})
+        return
+    if as_markdown:
+        typer.echo(settings_page(), nl=False)
+        return
+    for title, _, rows in all_settings():
+        print_table(
+            ["setting", "default", "range", "meaning"],
+            [(row["setting"], _default_text(row), row["range"], row["meaning"]) for row in rows],
+            title=title,
+        )
+        typer.echo()
+
+
+def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """(title, how it is given, its fields) of each model that a person fills."""
+    from core.blend.spec import BlendSpec
+    from core.contest.spec import ContestSpec
+    from core.folds import FoldsSpec
+    from core.recipe import Recipe
+
+    return [
+        (
+            "Recipe",
+            "a YAML file or a preset for `train --recipe`, changed by `--set a.b=c`, or the form of the page Train",
+            fields_of(Recipe),
+        ),
+        (
+            "Contest",
+            "`contest add --set field=value`, or the form of the page Data; inspection proposes every value",
+            fields_of(ContestSpec),
+        ),
+        ("Folds", "the options of `folds make`, or the form of the page Folds", fields_of(FoldsSpec)),
+        ("Blend", "the arguments of `blend`, or the weight bank of the page Ensemble", fields_of(BlendSpec)),
+    ]
+
+
+def fields_of(model: type[Settings]) -> list[dict[str, Any]]:
+    """One row per field: dotted name, default (absent where one must be given), range and meaning."""
+    from core.settings import walk_fields
+
+    rows: list[dict[str, Any]] = []
+    for path, field in walk_fields(model):
+        row: dict[str, Any] = {"setting": path, "range": range_text(field), "meaning": field.description or ""}
+        if not field.is_required():
+            row["default"] = field.get_default(call_default_factory=True)
+        rows.append(row)
+    return rows
+
+
+def range_text(field: FieldInfo) -> str:
+    """What a field accepts: its choices, or its type and bounds."""
+    if typing.get_origin(field.annotation) is typing.Literal:
+        return ", ".join(str(choice) for choice in typing.get_args(field.annotation))
+    names = {bool: "true, false", int: "integer", float: "number", str: "text"}
+    kind = names.get(field.annotation, "list") if isinstance(field.annotation, type) else "list"
+    limits = [f"{sign} {getattr(limit, name)}" for limit in field.metadata for name, sign in BOUNDS.items() if hasattr(limit, name)]
+    return " ".join([kind, ", ".join(limits)]).strip()
+
+
+def settings_page() -> str:
+    """docs/settings.md, whole; a test holds that the file is this text."""
+    lines = [
+        "# Settings",
+        "",
+        "Made by `make docs` from the models in `core`; do not edit by hand. On a terminal: `python -m core settings`.",
+        "Unknown names and values outside a range are refused, all problems at once.",
+    ]
+    for title, how, rows in all_settings():
+        lines += ["", f"## {title}", "", f"Given by {how}.", "", "| setting | default | range | meaning |", "|---|---|---|---|"]
+        lines += [f"| `{row['setting']}` | {_code(_default_text(row))} | {row['range']} | {row['meaning']} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _default_text(row: dict[str, Any]) -> str:
+    if "default" not in row:
+        return "required"
+    return json.dumps(row["default"], ensure_ascii=False) if row["default"] not in ("", ()) else "empty"
+
+
+def _code(text: str) -> str:
+    return text if text in ("required", "empty") else f"`{text}`"

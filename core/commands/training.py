@@ -1,0 +1,233 @@
+"""`train`, `engine`, `demo`: the same queue, engine and worker processes as behind the pages, with a board on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_error
+from core.errors import KINDS, PitwallError, StateError
+
+if TYPE_CHECKING:
+    from core.jobs.engine import Engine
+    from core.recipe import Recipe
+    from core.store.contests import Contest
+    from core.store.folds import Folds
+    from core.store.runs import Run
+    from core.workspace import Workspace
+
+
+def register(app: typer.Typer) -> None:
+    app.command("train", short_help="Train a recipe over the folds of a contest.")(train)
+    app.command("engine", short_help="Work through the queue without a browser.")(run_engine)
+    app.command("demo", short_help="Both samples from data to submission, then the app.")(demo)
+
+
+def train(
+    contest: ContestArgument,
+    recipe: Annotated[str, typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A preset, or a recipe in YAML.", show_default=False)],
+    folds: Annotated[
+        list[int] | None, typer.Option("--fold", metavar="K", help="Only this fold, from 0; may be repeated.", show_default=False)
+    ] = None,
+    folds_id: Annotated[int | None, typer.Option("--folds", metavar="ID", help="Which split; else the newest.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the run; else that of the recipe.", show_default=False)
+    ] = None,
+    sets: SetOption = None,
+    queue: Annotated[bool, typer.Option("--queue", help="Only put it in the queue.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a recipe over the folds of a contest, and stay until the run is finished.
+
+    When another process (the workbench, or `engine`) works through this workspace's queue, it trains the run there and this
+    command watches. Ctrl-C stops within a step; what was not finished goes back to the queue.
+    """
+    from core.commands.records import run_record
+    from core.jobs.engine import Engine
+    from core.jobs.queue import launch_run
+    from core.store.contests import get_contest
+    from core.store.runs import get_run
+
+    house = opened(workspace)
+    found = get_contest(house.store, contest)
+    split = choose_folds(house, found, folds_id)
+    chosen = read_recipe(recipe, [*(sets or []), *([f"name={name}"] if name else [])])
+    console = standard_error()
+    run = launch_run(house, found, split, chosen, fold_numbers=folds or None)
+    console.print(f"queued {run.name} ({run.ref}): {len(run.fold_numbers)} folds of {found.name}", markup=False, highlight=False)
+    if not queue:
+        engine = Engine(house)
+        run = work(engine, house, [run.id], quiet=as_json)[0]
+    run = get_run(house.store, run.id)
+    if as_json:
+        print_json(run_record(house, run))
+    elif not queue:
+        _print_scores(house, run)
+    raise_failure(run)
+
+
+def run_engine(
+    drain: Annotated[bool, typer.Option("--drain", help="End when the queue is empty.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Work through the queue without a browser, until Ctrl-C. Running jobs then go back to the queue."""
+    from core.commands.follow import Board, follow, is_settled
+    from core.jobs.engine import Engine
+    from core.store.runs import list_runs
+
+    house = opened(workspace)
+    engine = Engine(house)
+    console = standard_error()
+    if not engine.start():
+        raise StateError(
+            "another process works through this queue",
+            where=str(house.root),
+            why=f"it is {engine.status().holder}",
+            fix="stop that one first",
+        )
+    console.print(f"the engine works in {house.root}; Ctrl-C stops it", markup=False, highlight=False)
+    seen = {run.id for run in list_runs(house.store) if run.state not in ("running", "queued")}
+
+    def active() -> Sequence[Run]:
+        return [run for run in reversed(list_runs(house.store)) if run.id not in seen]
+
+    try:
+        follow(engine, active, Board(console, metric_of=metric_reader(house)), is_over=lambda runs: drain and is_settled(runs))
+    except KeyboardInterrupt:
+        console.print("stopping: running jobs go back to the queue", markup=False, highlight=False)
+    finally:
+        engine.stop()
+
+
+def demo(
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop after the table.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Two sample contests from data to submission, then the workbench on them. What is there already is reused."""
+    from core.demo import DEMO_ROOT, run_demo
+
+    run_demo(opened(workspace or DEMO_ROOT), serve=not no_serve)
+
+
+def work(
+    engine: Engine, workspace: Workspace, run_ids: Sequence[int], *, quiet: bool = False, expected_fold_s: dict[str, float] | None = None
+) -> list[Run]:
+    """Train until none of these runs has a job waiting or at work, and return them; `quiet` shows nothing.
+
+    Starts the engine here unless another process has it, and says so. On Ctrl-C running jobs go back to the queue, and
+    StateError says so.
+    """
+    from rich.console import Console
+
+    from core.commands.follow import Board, follow, is_settled
+    from core.store.runs import get_run
+
+    console = Console(stderr=True, quiet=True) if quiet else standard_error()
+    is_mine = engine.start()
+    if not is_mine:
+        console.print(
+            f"the engine of this workspace is in another process ({engine.status().holder}): watching it", markup=False, highlight=False
+        )
+
+    def read() -> list[Run]:
+        return [get_run(workspace.store, run_id) for run_id in run_ids]
+
+    try:
+        board = Board(console, metric_of=metric_reader(workspace), expected_fold_s=expected_fold_s)
+        return list(follow(engine, read, board, is_over=is_settled))
+    except KeyboardInterrupt:
+        console.print("stopping", markup=False, highlight=False)
+        engine.stop()
+        states = ", ".join(f"{run.name}: {len(run.results)} of {len(run.fold_numbers)} folds done" for run in read())
+        raise StateError(
+            "stopped before the training was finished" if is_mine else "no longer watching; the other process goes on",
+            where=states,
+            why="you pressed Ctrl-C; what was not finished is in the queue" if is_mine else "you pressed Ctrl-C",
+            fix="`python -m core engine`, or the workbench, continues the queue",
+        ) from None
+    finally:
+        engine.stop()
+
+
+def read_recipe(given: str, sets: Sequence[str]) -> Recipe:
+    """A recipe from a file (a name that ends in .yaml or .yml, or a path) or from the presets, with assignments applied."""
+    from core.presets import load_preset
+    from core.recipe import Recipe
+    from core.settings import apply_sets, load_settings
+
+    is_file = Path(given).suffix in (".yaml", ".yml") or Path(given).is_file()
+    return apply_sets(load_settings(Recipe, Path(given)) if is_file else load_preset(given), sets, where="--set")
+
+
+def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -> Folds:
+    """The split of that id, which must be the contest's, or its newest."""
+    from core.errors import NotFoundError
+    from core.store.folds import list_folds
+
+    known = list_folds(workspace.store, contest.id)
+    if not known:
+        raise StateError(
+            "this contest has no folds yet",
+            where=contest.name,
+            why="a run needs to know who validates whom",
+            fix=f"python -m core folds make {contest.name}",
+        )
+    for folds in known:
+        if folds_id in (None, folds.id):
+            return folds
+    raise NotFoundError.among("split", str(folds_id), (str(folds.id) for folds in known))
+
+
+def metric_reader(workspace: Workspace) -> Callable[[Run], str]:
+    """A function from a run to the name of its contest's metric, asking the store once per contest."""
+    from functools import cache
+
+    from core.store.contests import get_contest
+
+    @cache
+    def of_contest(contest_id: int) -> str:
+        return get_contest(workspace.store, contest_id).spec.metric
+
+    return lambda run: of_contest(run.contest_id)
+
+
+def raise_failure(run: Run) -> None:
+    """Raise the typed error of a run's first failed fold; a bug in a worker points to its log."""
+    if run.state == "canceled":
+        raise StateError(
+            f"{run.name} was canceled",
+            where=run.ref,
+            why="from the workbench or another terminal",
+            fix="train it again, or retry it in the workbench",
+        )
+    failed = [job for job in run.jobs if job.state == "failed" and job.error]
+    if not failed:
+        return
+    error = failed[0].error or {}
+    kind = next((known for name, known in KINDS.items() if name == error["type"]), PitwallError)
+    where = f"{run.name} ({run.ref}), fold {failed[0].fold}; log {failed[0].log_path}"
+    raise kind(error["what"], where=f"{where}; {error['where']}" if error["where"] else where, why=error["why"], fix=error["fix"])
+
+
+def _print_scores(workspace: Workspace, run: Run) -> None:
+    from core.commands.records import direction, run_record, score_text
+
+    record = run_record(workspace, run)
+    folds = [f">fold {number}" for number in run.fold_numbers]
+    scores = [score_text(record["fold_scores"][number]) for number in run.fold_numbers]
+    print_table(
+        ["run", *folds, ">CV mean ± sd", "metric", "state"],
+        [
+            (
+                f"{run.name} ({run.ref})",
+                *scores,
+                score_text(record["cv_score"], record["cv_sd"]),
+                f"{record['metric']} {direction(record['metric'])}",
+                run.state,
+            )
+        ],
+    )
