@@ -1,0 +1,172 @@
+"""A zip becomes a folder: checked before a byte is written, then extracted aside and renamed, whole or not at all."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from core.contest.files import is_junk
+from core.errors import DiskFull, InputError
+from core.workspace import Workspace, nfc, sha256_file
+
+MAX_FILES = 1_000_000
+MAX_BYTES = 500 * 2**30
+MAX_RATIO = 200
+RATIO_FROM_BYTES = 64 * 2**20
+"""Below this size a high ratio is harmless: a blank table compresses well."""
+BLOCK = 2**20
+
+
+def open_source(workspace: Workspace, path: Path, *, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
+    """The folder of a contest that a person named: a folder is itself, a zip is extracted into the workspace's uploads.
+
+    The same archive is extracted once. Raises InputError for anything else.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise InputError(
+            "there is nothing at this path",
+            where=str(path),
+            why="neither a folder nor a file",
+            fix="give the folder or the zip of the contest",
+        )
+    stem = re.sub(r"[^\w\-]+", "-", nfc(name or path.stem)).strip("-")[:60] or "upload"
+    destination = workspace.uploads_dir / f"{stem}-{sha256_file(path)[:8]}" / stem
+    return destination if destination.is_dir() else extract_archive(path, destination, progress=progress)
+
+
+def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Extract a zip into `destination`, which must not exist, and return it; `progress(done, total)` counts files.
+
+    Names are decoded (UTF-8, else cp949) and made NFC; hidden and system files are left out. Raises InputError before
+    anything is written: not a zip, encrypted, names that lead outside, symbolic links, too many or too large files, a zip
+    bomb, two files of one name. Raises DiskFull when it does not fit.
+    """
+    if destination.exists():
+        raise InputError(
+            "the folder is there already",
+            where=str(destination),
+            why="an archive is extracted into a new folder",
+            fix="choose another name",
+        )
+    try:
+        with zipfile.ZipFile(zip_path) as archive:
+            members = _checked(archive, zip_path)
+            _check_space(destination, sum(info.file_size for info in members.values()))
+            temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.mkdir()
+                for done, (name, info) in enumerate(members.items(), start=1):
+                    _extract(archive, info, temporary / name)
+                    if progress and (done % 64 == 0 or done == len(members)):
+                        progress(done, len(members))
+                os.rename(temporary, destination)
+            finally:
+                if temporary.exists():
+                    shutil.rmtree(temporary)
+                if not any(destination.parent.iterdir()):
+                    destination.parent.rmdir()
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as problem:
+        why = str(problem) or type(problem).__name__
+        raise InputError(
+            f"{zip_path.name} cannot be extracted",
+            where=str(zip_path),
+            why=why,
+            fix="download the archive again, or extract it yourself and give the folder",
+        ) from None
+    return destination
+
+
+def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Members to extract by their decoded names."""
+
+    def refuse(
+        what: str, member: str, why: str, fix: str = "get the archive from a place you trust, or extract it yourself and give the folder"
+    ) -> InputError:
+        return InputError(what, where=f"{zip_path.name}: {member}" if member else zip_path.name, why=why, fix=fix)
+
+    infos = archive.infolist()
+    if len(infos) > MAX_FILES:
+        raise refuse("the archive holds too many files", "", f"{len(infos):,} files, the limit is {MAX_FILES:,}")
+    total = sum(info.file_size for info in infos)
+    packed = sum(info.compress_size for info in infos)
+    if total > MAX_BYTES:
+        raise refuse("the archive is too large", "", f"{total / 2**30:.0f} GB extracted, the limit is {MAX_BYTES / 2**30:.0f} GB")
+    if packed > zip_path.stat().st_size or (total > RATIO_FROM_BYTES and total > MAX_RATIO * max(packed, 1)):
+        raise refuse("the archive looks like a zip bomb", "", f"{zip_path.stat().st_size:,} bytes would become {total:,}")
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        raw = decode_name(info)
+        name = raw.replace("\\", "/")
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
+            raise refuse("a file of the archive leads outside its folder", raw, "absolute names and .. are refused")
+        mode = info.external_attr >> 16
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise refuse("the archive holds a symbolic link or a special file", raw, "only files and folders are extracted")
+        if name.endswith("/") or not parts or any(is_junk(part) for part in parts):
+            continue
+        if info.flag_bits & 1:
+            raise refuse("the archive is encrypted", raw, "it needs a password", "extract it yourself and give the folder")
+        key = "/".join(parts)
+        if key in members:
+            raise refuse("two files of the archive have one name", key, "the second would overwrite the first")
+        members[key] = info
+    folders = {str(parent) for key in members for parent in PurePosixPath(key).parents}
+    clash = next((key for key in members if key in folders), None)
+    if clash:
+        raise refuse("a name of the archive is a file and a folder", clash, "both cannot be written")
+    if not members:
+        raise refuse("the archive is empty", "", "it holds no file", "give the archive of the contest")
+    return members
+
+
+def decode_name(info: zipfile.ZipInfo) -> str:
+    """A member's name in NFC: UTF-8 where it says so or is so, else cp949 (Windows in Korea), else as zipfile read it."""
+    if info.flag_bits & 0x800:
+        return nfc(info.filename)
+    try:
+        raw = info.filename.encode("cp437")
+    except UnicodeEncodeError:
+        return nfc(info.filename)
+    for encoding in ("utf-8", "cp949"):
+        try:
+            return nfc(raw.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    return nfc(info.filename)
+
+
+def _check_space(destination: Path, n_bytes: int) -> None:
+    place = destination
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if n_bytes > free:
+        raise DiskFull(
+            "the archive does not fit on the disk",
+            where=str(place),
+            why=f"{n_bytes / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free",
+            fix="make space, or extract it elsewhere and give the folder",
+        )
+
+
+def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n_left = info.file_size
+    with archive.open(info) as source, path.open("xb") as target:
+        while block := source.read(BLOCK):
+            n_left -= len(block)
+            if n_left < 0:
+                raise zipfile.BadZipFile(f"{path.name} is larger than the archive says")
+            target.write(block)
