@@ -77,7 +77,7 @@ def run_demo(workspace: Workspace, *, serve: bool, plans: Sequence[Plan] = PLANS
             console,
             f"training {sum(len(run.fold_numbers) - len(run.results) for run in runs)} folds of {len(runs)} runs; Ctrl-C pauses, the same command continues",
         )
-        runs = work(Engine(workspace), workspace, [run.id for run in runs], expected_fold_s=EXPECTED_FOLD_S)
+        runs = work(Engine(workspace, what="python -m core demo"), workspace, [run.id for run in runs], expected_fold_s=EXPECTED_FOLD_S)
         for run in runs:
             raise_failure(run)
     outcomes: list[Outcome] = []

@@ -23,25 +23,20 @@ if TYPE_CHECKING:
 
 TICK_S = 0.5
 LINE_EVERY_S = 15.0
-HELD_BY_ANOTHER_S = 5.0
 
 
 def follow(engine: Engine, read: Callable[[], Sequence[Run]], board: Board, *, is_over: Callable[[Sequence[Run]], bool]) -> Sequence[Run]:
-    """Show the runs that `read` returns until `is_over` says so, and return them as they stood then.
-
-    When another process held the engine and is gone, this one takes over, so that what is watched never stands still.
-    """
-    asked_at = time.monotonic()
+    """Show the runs that `read` returns until `is_over` says so, and return them as they stood then."""
+    was_mine = engine.is_mine
     with board:
         while True:
             runs = read()
             board.show(runs)
             if is_over(runs):
                 return runs
-            if time.monotonic() - asked_at > HELD_BY_ANOTHER_S and not engine.status().is_mine:
-                asked_at = time.monotonic()
-                if engine.start():
-                    board.say("the process that held the engine is gone: the queue continues in this one")
+            if engine.is_mine and not was_mine:
+                board.say("the process that held the engine is gone: the queue goes on in this one")
+            was_mine = engine.is_mine
             time.sleep(TICK_S)
 
 

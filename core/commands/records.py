@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.metrics import get_metric
@@ -46,9 +45,13 @@ def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
 def best_run(workspace: Workspace, contest: Contest, runs: tuple[Run, ...]) -> Run | None:
     """The run with the best CV score among those that have a result for every fold."""
     metric = get_metric(contest.spec.metric)
-    finished = [run for run in runs if len(run.results) == get_folds(workspace.store, run.folds_id).n_folds]
-    pick: Callable[..., Run] = max if metric.greater_is_better else min
-    return pick(finished, key=lambda run: run.cv_score(metric.name)) if finished else None
+    scored: list[tuple[float, Run]] = []
+    for run in runs:
+        score = run.cv_score(metric.name)
+        if score is not None and len(run.results) == get_folds(workspace.store, run.folds_id).n_folds:
+            scored.append((score, run))
+    best = metric.best([score for score, _ in scored]) if scored else None
+    return next((run for score, run in scored if score == best), None)
 
 
 def folds_record(contest: Contest, folds: Folds) -> dict[str, Any]:

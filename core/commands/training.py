@@ -60,7 +60,7 @@ def train(
     run = launch_run(house, found, split, chosen, fold_numbers=folds or None)
     console.print(f"queued {run.name} ({run.ref}): {len(run.fold_numbers)} folds of {found.name}", markup=False, highlight=False)
     if not queue:
-        engine = Engine(house)
+        engine = Engine(house, what="python -m core train")
         run = work(engine, house, [run.id], quiet=as_json)[0]
     run = get_run(house.store, run.id)
     if as_json:
@@ -80,7 +80,7 @@ def run_engine(
     from core.store.runs import list_runs
 
     house = opened(workspace)
-    engine = Engine(house)
+    engine = Engine(house, what="python -m core engine")
     console = standard_error()
     if not engine.start():
         raise StateError(
