@@ -26,6 +26,10 @@ MIGRATION_TIMEOUT_S = 60.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+class DatabaseBusy(StateError):
+    """Another process held the write lock for longer than the busy timeout; nothing was written."""
+
+
 class Store:
     """A database file. Connections are pooled; open a second Store on the same file to wait less for its lock."""
 
@@ -57,7 +61,7 @@ class Store:
     def transaction(self) -> Iterator[Connection]:
         """A connection that may write: committed when the block ends, rolled back when it raises.
 
-        Raises StateError when another process holds the write lock for longer than the busy timeout, DiskFull when there
+        Raises DatabaseBusy when another process holds the write lock for longer than the busy timeout, DiskFull when there
         is no space; in both cases nothing was written.
         """
         with self._connection(writes=True) as connection:
@@ -149,7 +153,7 @@ def _typed(problem: Exception, path: Path) -> PitwallError | None:
     """The typed error for what SQLite says about its file, or None for a bug in a statement."""
     text = str(getattr(problem, "orig", problem))
     if "locked" in text or "busy" in text:
-        return StateError(
+        return DatabaseBusy(
             "the database is busy",
             where=str(path),
             why="another process has been writing for too long",
@@ -160,6 +164,10 @@ def _typed(problem: Exception, path: Path) -> PitwallError | None:
     if "not a database" in text or "malformed" in text:
         return CheckpointError(
             "the database file is damaged", where=str(path), why=text, fix="put a copy of pitwall.db back, or start a new workspace"
+        )
+    if "disk I/O error" in text:
+        return StateError(
+            "the database could not be read or written", where=str(path), why=text, fix="check the disk and its free space, then try again"
         )
     if "unable to open" in text or "readonly" in text:
         return StateError(

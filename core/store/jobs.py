@@ -1,4 +1,4 @@
-"""Jobs: one fold of one run in the queue. Read here; only `core.jobs.queue` changes a job's state."""
+"""Jobs: one fold of one run in the queue. What a person does to them is here; what a worker does is in `attempts.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from core.errors import NotFoundError
 from core.store import tables
@@ -51,6 +51,16 @@ def job_of(row: RowMapping) -> Job:
     return Job(**values)
 
 
+@dataclass(frozen=True)
+class LiveJobs:
+    """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id."""
+
+    running: tuple[Job, ...]
+    queued: tuple[Job, ...]
+    run_names: dict[int, str]
+    mean_s: dict[int, float]
+
+
 def get_job(store: Store, job_id: int) -> Job:
     """The job of that id. Raises NotFoundError."""
     with store.read() as connection:
@@ -69,3 +79,66 @@ def list_jobs(store: Store, states: Iterable[JobState] | None = None, run_id: in
         query = query.where(tables.jobs.c.run_id == run_id)
     with store.read() as connection:
         return tuple(job_of(row) for row in connection.execute(query).mappings())
+
+
+def read_live(store: Store) -> LiveJobs:
+    """The live part of the queue in one snapshot; its cost does not grow with what is done."""
+    jobs, results = tables.jobs.c, tables.fold_results.c
+    live = select(tables.jobs).where(jobs.state.in_(("running", "queued"))).order_by(jobs.priority.desc(), jobs.position)
+    with store.read() as connection:
+        found = [job_of(row) for row in connection.execute(live).mappings()]
+        ids = sorted({job.run_id for job in found})
+        names = connection.execute(select(tables.runs.c.id, tables.runs.c.name).where(tables.runs.c.id.in_(ids))).all()
+        mean = select(results.run_id, func.avg(results.elapsed_s).label("mean_s")).where(results.run_id.in_(ids)).group_by(results.run_id)
+        means = connection.execute(mean).all()
+    return LiveJobs(
+        running=tuple(job for job in found if job.state == "running"),
+        queued=tuple(job for job in found if job.state == "queued"),
+        run_names={row.id: row.name for row in names},
+        mean_s={row.run_id: float(row.mean_s) for row in means},
+    )
+
+
+def add_jobs(connection: Connection, run_id: int, fold_numbers: Iterable[int], *, now: float) -> None:
+    """Put one job per fold at the end of the queue, inside the caller's transaction."""
+    first = _next_position(connection)
+    rows = [
+        {
+            "run_id": run_id,
+            "fold": fold,
+            "state": "queued",
+            "priority": 0,
+            "position": first + place,
+            "token": 0,
+            "device": "",
+            "cancel_requested": False,
+            "log_path": "",
+            "created_at": now,
+        }
+        for place, fold in enumerate(fold_numbers)
+    ]
+    connection.execute(insert(tables.jobs), rows)
+
+
+def cancel_jobs(connection: Connection, run_id: int, *, now: float) -> int:
+    """End a run's queued jobs and ask its running ones to stop, inside the caller's transaction; returns how many jobs that were."""
+    mine = tables.jobs.c.run_id == run_id
+    queued = update(tables.jobs).where(mine, tables.jobs.c.state == "queued").values(state="canceled", finished_at=now, progress=None)
+    running = update(tables.jobs).where(mine, tables.jobs.c.state == "running").values(cancel_requested=True)
+    return connection.execute(queued).rowcount + connection.execute(running).rowcount
+
+
+def retry_jobs(connection: Connection, run_id: int, *, now: float) -> int:
+    """Put a run's failed and canceled jobs at the end of the queue, inside the caller's transaction; returns how many jobs that were."""
+    jobs = tables.jobs.c
+    ended = select(jobs.id).where(jobs.run_id == run_id, jobs.state.in_(("failed", "canceled"))).order_by(jobs.fold)
+    first = _next_position(connection)
+    ids = connection.execute(ended).scalars().all()
+    for place, job_id in enumerate(ids):
+        again = {"state": "queued", "position": first + place, "error": None, "progress": None, "cancel_requested": False, "device": ""}
+        connection.execute(update(tables.jobs).where(jobs.id == job_id).values(created_at=now, started_at=None, finished_at=None, **again))
+    return len(ids)
+
+
+def _next_position(connection: Connection) -> int:
+    return connection.execute(select(func.coalesce(func.max(tables.jobs.c.position), 0))).scalar_one() + 1

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select
 
-from core.errors import InputError, NotFoundError
+from core.errors import InputError, NotFoundError, StateError
 from core.recipe import Recipe
 from core.store import tables
 from core.store.database import Store
@@ -129,6 +129,26 @@ def add_run(
         "created_at": now,
     }
     return connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.id)).scalar_one()
+
+
+def remove_run(connection: Connection, run: Run) -> None:
+    """Delete a run's rows inside the caller's transaction. Raises StateError while one of its jobs runs, or a blend uses it."""
+    jobs, blends, members = tables.jobs.c, tables.blends.c, tables.blend_members.c
+    running = connection.execute(select(jobs.fold).where(jobs.run_id == run.id, jobs.state == "running")).scalars().all()
+    if running:
+        raise StateError(
+            f"{run.name} is running",
+            where=run.ref,
+            why=f"fold {', '.join(map(str, running))} is being trained",
+            fix="cancel the run first",
+        )
+    used = select(blends.name).join(tables.blend_members, members.blend_id == blends.id).where(members.run_id == run.id)
+    names = connection.execute(used.order_by(blends.id)).scalars().all()
+    if names:
+        raise StateError(
+            f"{run.name} is in use", where=run.ref, why=f"these blends are made of it: {', '.join(names)}", fix="delete those blends first"
+        )
+    connection.execute(delete(tables.runs).where(tables.runs.c.id == run.id))
 
 
 def free_run_name(connection: Connection, contest_id: int, name: str) -> str:

@@ -1,0 +1,240 @@
+"""The engine: a scheduler thread that gives queued jobs to free devices, and a supervisor thread for each job that runs.
+
+One engine per workspace, held by a file lock; another one opened meanwhile is read-only and takes over when the holder is
+gone. What it knows is in the store, so that engines, pages and commands in several processes see the same truth.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import PitwallError, StateError
+from core.jobs.devices import detect_devices
+from core.jobs.estimate import queue_end_s
+from core.jobs.lock import EngineLock, Holder, holder_of
+from core.jobs.process import ProcessIdentity, is_alive, of_self, terminate
+from core.jobs.supervisor import GRACE_S, Supervisor
+from core.store import attempts
+from core.store.jobs import Job, read_live
+from core.workspace import Workspace
+
+POLL_S = 0.3
+REPAIR_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """One device and what it does: the job and the name of its run, or None and ""."""
+
+    name: str
+    job: Job | None
+    run_name: str
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """A snapshot. `queue_end_s` is in seconds from now, None while unknown; `problem` is the typed error that holds the queue up."""
+
+    is_mine: bool
+    holder: Holder | None
+    devices: tuple[DeviceStatus, ...]
+    n_queued: int
+    queue_end_s: float | None
+    problem: dict[str, str] | None
+
+
+class Engine:
+    """Runs the queue of one workspace. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        devices: tuple[str, ...] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        what: str = "a Pitwall engine",
+    ) -> None:
+        self.workspace = workspace
+        self.devices = detect_devices() if devices is None else devices
+        self._clock = clock
+        self._lock = EngineLock(workspace.engine_lock_path, what)
+        self._identity = of_self()
+        self._guard = threading.RLock()
+        self._supervisors: dict[int, Supervisor] = {}
+        self._threads: list[threading.Thread] = []
+        self._scheduler: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._orphans: dict[int, float] = {}
+        self._problem: dict[str, str] | None = None
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this engine runs the workspace's queue."""
+        return self._lock.is_mine
+
+    def start(self) -> bool:
+        """Begin to run the queue. False when another engine holds the workspace: this one is then read-only, and takes over
+        by itself when that one is gone. Starting twice is starting once."""
+        with self._guard:
+            if self._stopping.is_set():
+                raise StateError(
+                    "the engine was stopped", where="engine", why="a stopped engine does not start again", fix="make a new one"
+                )
+            mine = self._lock.acquire(now=self._clock())
+            if self._scheduler is None:
+                self._scheduler = threading.Thread(target=self._schedule, name="pitwall-scheduler", daemon=True)
+                self._scheduler.start()
+            return mine
+
+    def stop(self) -> None:
+        """Stop: running workers stop within a step and their jobs go back to the queue; then let go of the workspace."""
+        self._stopping.set()
+        self._wake.set()
+        with self._guard:
+            scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None:
+            scheduler.join()
+        with self._guard:
+            supervisors, threads = list(self._supervisors.values()), list(self._threads)
+        for supervisor in supervisors:
+            supervisor.stop()
+        for thread in threads:
+            thread.join(timeout=2 * GRACE_S)
+        self._lock.release()
+
+    def wake(self) -> None:
+        """Look at the queue now: something was queued or canceled."""
+        self._wake.set()
+        with self._guard:
+            supervisors = list(self._supervisors.values())
+        for supervisor in supervisors:
+            supervisor.look()
+
+    def run_next(self) -> bool:
+        """Run the first queued job to its end in this thread; False when nothing waits. For tests and the command line.
+
+        Raises StateError when another engine holds the workspace.
+        """
+        had_lock = self._lock.is_mine
+        if not self._lock.acquire(now=self._clock()):
+            raise StateError(
+                "the workspace is in use",
+                where=str(self.workspace.root),
+                why=f"it is held by {holder_of(self._lock.path)}",
+                fix="stop that process, or let it do the work",
+            )
+        try:
+            if not had_lock:
+                self._repair()
+            job = attempts.claim(self.workspace.store, owner=self._owner(), device=self.devices[0], now=self._clock())
+            if job is None:
+                return False
+            supervisor = Supervisor(self.workspace, job, clock=self._clock)
+            with self._guard:
+                self._supervisors[job.id] = supervisor
+            try:
+                supervisor.run()
+            finally:
+                with self._guard:
+                    del self._supervisors[job.id]
+            return True
+        finally:
+            if not had_lock:
+                self._lock.release()
+
+    def status(self) -> EngineStatus:
+        """What every device does and how long the queue is, from the store: the same for the engine that holds it and for others."""
+        live = read_live(self.workspace.store)
+        by_device = {job.device: job for job in live.running}
+        names = list(self.devices) if self.is_mine else sorted({*self.devices, *by_device})
+        devices: list[DeviceStatus] = []
+        for name in names:
+            job = by_device.get(name)
+            devices.append(DeviceStatus(name=name, job=job, run_name="" if job is None else live.run_names[job.run_id]))
+        return EngineStatus(
+            is_mine=self.is_mine,
+            holder=holder_of(self._lock.path),
+            devices=tuple(devices),
+            n_queued=len(live.queued),
+            queue_end_s=queue_end_s(live.running, live.queued, live.mean_s, n_slots=len(self.devices), now=self._clock()),
+            problem=self._problem,
+        )
+
+    def _schedule(self) -> None:
+        repaired_at = float("-inf")
+        while not self._stopping.is_set():
+            try:
+                if self._lock.acquire(now=self._clock()):
+                    if time.monotonic() - repaired_at >= REPAIR_S:
+                        self._repair()
+                        repaired_at = time.monotonic()
+                    self._give_out()
+                self._problem = None
+            except PitwallError as problem:
+                # A locked database or a full disk: said in the status, and tried again at the next turn.
+                self._problem = problem.to_dict()
+                log.warning("the engine waits: %s", problem)
+            self._wake.wait(POLL_S)
+            self._wake.clear()
+
+    def _give_out(self) -> None:
+        with self._guard:
+            busy = {supervisor.job.device for supervisor in self._supervisors.values()}
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+        for device in self.devices:
+            if device in busy or self._stopping.is_set() or not attempts.has_queued(self.workspace.store):
+                continue
+            job = attempts.claim(self.workspace.store, owner=self._owner(), device=device, now=self._clock())
+            if job is not None:
+                self._supervise(job)
+
+    def _supervise(self, job: Job) -> None:
+        def ended() -> None:
+            with self._guard:
+                self._supervisors.pop(job.id, None)
+            self._wake.set()
+
+        supervisor = Supervisor(self.workspace, job, clock=self._clock, on_end=ended)
+        thread = threading.Thread(target=supervisor.run, name=f"pitwall-job-{job.id}", daemon=True)
+        with self._guard:
+            self._supervisors[job.id] = supervisor
+            self._threads.append(thread)
+        thread.start()
+
+    def _owner(self) -> dict[str, Any]:
+        return {"engine": self._identity.to_dict(), "host": socket.gethostname(), "worker": None}
+
+    def _repair(self) -> None:
+        repaired = attempts.repair(self.workspace.store, now=self._clock(), is_gone=self._is_gone)
+        for job_id in repaired:
+            self._orphans.pop(job_id, None)
+            log.warning("job %d was running under an engine that is gone; it waits in the queue again", job_id)
+
+    def _is_gone(self, job: Job) -> bool:
+        """Whether nobody works on a running job. The lock is ours, so every other engine is gone; its worker may still be stopping."""
+        with self._guard:
+            if job.id in self._supervisors:
+                return False
+        owner = job.owner or {}
+        engine = owner.get("engine")
+        local = owner.get("host") == socket.gethostname() or (engine is not None and engine["boot_id"] == self._identity.boot_id)
+        if not local:
+            return job.lease_until is None or job.lease_until < self._clock()
+        if owner.get("worker") is None:
+            return True
+        worker = ProcessIdentity.from_dict(owner["worker"])
+        if not is_alive(worker):
+            return True
+        # It saw the end of its standard input and should be gone within a step.
+        if time.monotonic() - self._orphans.setdefault(job.id, time.monotonic()) > GRACE_S:
+            terminate(worker)
+        return False

@@ -1,0 +1,40 @@
+"""When the queue will be empty: from the pace of what runs, and from finished folds of the same run for what waits."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+from core.store.jobs import Job
+
+
+def remaining_s(job: Job, mean_s: Mapping[int, float], *, now: float) -> float | None:
+    """Seconds until a running job ends: its own estimate, else the mean of its run's finished folds; None when neither is known.
+
+    `mean_s` gives the mean duration in seconds of the finished folds of a run, by run id.
+    """
+    if job.progress is not None and job.progress.eta_s is not None:
+        return job.progress.eta_s
+    if job.run_id in mean_s and job.started_at is not None:
+        return max(0.0, mean_s[job.run_id] - (now - job.started_at))
+    return None
+
+
+def queue_end_s(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, float], *, n_slots: int, now: float) -> float | None:
+    """Seconds until everything that runs and waits is done on `n_slots` devices; None when that cannot be known yet, 0 when idle."""
+    expected = dict(mean_s)
+    slots: list[float] = []
+    for job in running:
+        remaining = remaining_s(job, mean_s, now=now)
+        if remaining is None:
+            return None
+        slots.append(remaining)
+        if job.run_id not in expected and job.started_at is not None:
+            expected[job.run_id] = now - job.started_at + remaining
+    slots += [0.0] * (n_slots - len(slots))
+    heapq.heapify(slots)
+    for job in queued:
+        if job.run_id not in expected:
+            return None
+        heapq.heappush(slots, heapq.heappop(slots) + expected[job.run_id])
+    return max(slots, default=0.0)

@@ -1,0 +1,122 @@
+"""The queue as a person moves it: launch, cancel, retry, delete. What workers do to it is in `core.store.attempts`."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+
+from core.errors import RecipeError, StateError
+from core.recipe import Recipe
+from core.store.contests import Contest, get_contest
+from core.store.database import Store
+from core.store.folds import Folds
+from core.store.jobs import add_jobs, cancel_jobs, retry_jobs
+from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
+from core.workspace import Workspace
+
+
+def launch_run(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipe: Recipe,
+    *,
+    fold_numbers: Sequence[int] | None = None,
+    now: float | None = None,
+) -> Run:
+    """Queue a run: one job per fold, all folds unless `fold_numbers` names some. A name that is taken gets a number.
+
+    Raises RecipeError for a recipe of the other modality or a fold that is not there, StateError for folds of another contest.
+    """
+    chosen = tuple(range(folds.n_folds)) if fold_numbers is None else tuple(sorted(set(fold_numbers)))
+    _check_launch(contest, folds, recipe, chosen)
+    moment = time.time() if now is None else now
+    with workspace.store.transaction() as connection:
+        run_id = add_run(
+            connection,
+            contest_id=contest.id,
+            folds_id=folds.id,
+            name=free_run_name(connection, contest.id, recipe.name),
+            recipe=recipe,
+            fold_numbers=chosen,
+            now=moment,
+        )
+        add_jobs(connection, run_id, chosen, now=moment)
+    return get_run(workspace.store, run_id)
+
+
+def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
+    """End a run's queued jobs at once and ask its running ones to stop; their engine does so within one step.
+
+    Raises NotFoundError, and StateError when no job of the run is queued or running.
+    """
+    run = get_run(store, run_id)
+    with store.transaction() as connection:
+        if not cancel_jobs(connection, run_id, now=time.time() if now is None else now):
+            raise StateError(
+                "there is nothing to cancel",
+                where=run.ref,
+                why=f"no fold of {run.name} waits or runs",
+                fix="retry or delete the run instead",
+            )
+    return get_run(store, run_id)
+
+
+def retry_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
+    """Put a run's failed and canceled jobs at the end of the queue.
+
+    Raises NotFoundError, and StateError when no job of the run failed or was canceled.
+    """
+    run = get_run(store, run_id)
+    with store.transaction() as connection:
+        if not retry_jobs(connection, run_id, now=time.time() if now is None else now):
+            raise StateError(
+                "there is nothing to retry",
+                where=run.ref,
+                why=f"no fold of {run.name} failed or was canceled",
+                fix="launch a new run instead",
+            )
+    return get_run(store, run_id)
+
+
+def delete_run(workspace: Workspace, run_id: int) -> None:
+    """Delete a run: its rows in one transaction, then its files and logs.
+
+    Raises NotFoundError, and StateError while one of its jobs runs or a blend uses it.
+    """
+    run = get_run(workspace.store, run_id)
+    contest = get_contest(workspace.store, run.contest_id)
+    with workspace.store.transaction() as connection:
+        remove_run(connection, run)
+    folder = workspace.run_dir(contest.name, run_id)
+    if folder.exists():
+        shutil.rmtree(folder)
+    for job in run.jobs:
+        for path in workspace.logs_dir.glob(f"job-{job.id}-*.log"):
+            path.unlink(missing_ok=True)
+
+
+def _check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[int, ...]) -> None:
+    if recipe.modality != contest.spec.modality:
+        raise RecipeError(
+            f"a recipe for {recipe.modality} cannot train on {contest.name}",
+            where="modality",
+            why=f"the contest's rows are of the kind '{contest.spec.modality}'",
+            fix=f"choose a recipe for {contest.spec.modality}",
+        )
+    if folds.contest_id != contest.id:
+        raise StateError(
+            "these folds belong to another contest",
+            where=f"folds {folds.id}",
+            why=f"they are not of {contest.name}",
+            fix="make folds for this contest",
+        )
+    unknown = [fold for fold in chosen if not 0 <= fold < folds.n_folds]
+    if unknown or not chosen:
+        raise RecipeError(
+            "there is no such fold" if unknown else "no fold was chosen",
+            where="fold_numbers",
+            why=f"{', '.join(map(str, unknown))} is not among 0 to {folds.n_folds - 1}" if unknown else "a run trains one fold or more",
+            fix=f"choose from 0 to {folds.n_folds - 1}",
+        )

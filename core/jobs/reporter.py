@@ -1,0 +1,98 @@
+"""What a worker says while it trains, written by a thread of its own: training never waits for the database, nor dies of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from core.errors import PitwallError
+from core.store.attempts import renew
+from core.store.database import Store
+from core.store.runs import EpochRow
+from core.training.progress import EpochReport, Progress
+
+TICK_S = 0.5
+HEARTBEAT_S = 5.0
+BUSY_TIMEOUT_S = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Takes reports from the training thread (never blocks) and writes the newest; `lost` is set when the claim is not ours any more."""
+
+    def __init__(self, db_path: Path, *, job_id: int, run_id: int, token: int) -> None:
+        self.lost = threading.Event()
+        self._store = Store(db_path, busy_timeout_s=BUSY_TIMEOUT_S)
+        self._job_id, self._run_id, self._token = job_id, run_id, token
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        self._epochs: list[EpochRow] = []
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def report(self, said: Progress | EpochReport) -> None:
+        """Keep what is to be written: of progress only the newest, of epochs every one."""
+        if isinstance(said, EpochReport):
+            log.info(
+                "epoch %d/%d: train loss %.4f, valid loss %.4f, %s, %.1f s",
+                *(said.epoch, said.n_epochs, said.train_loss, said.valid_loss),
+                ", ".join(f"{name} {score:.4f}" for name, score in said.scores.items()),
+                said.elapsed_s,
+            )
+        with self._lock:
+            if isinstance(said, Progress):
+                self._progress = said
+            else:
+                self._epochs.append(self._row(said))
+
+    def close(self) -> None:
+        """Stop the thread and give back what it could not write, for `unwritten`."""
+        self._closing.set()
+        self._thread.join()
+        self._store.close()
+
+    @property
+    def unwritten(self) -> tuple[EpochRow, ...]:
+        """Epochs that are not in the database yet."""
+        with self._lock:
+            return tuple(self._epochs)
+
+    def _loop(self) -> None:
+        written_at = float("-inf")
+        while not self._closing.wait(TICK_S) and not self.lost.is_set():
+            with self._lock:
+                progress, epochs = self._progress, list(self._epochs)
+            if progress is None and not epochs and time.monotonic() - written_at < HEARTBEAT_S:
+                continue
+            try:
+                valid = renew(self._store, self._job_id, self._token, now=time.time(), progress=progress, epochs=epochs)
+            except PitwallError as problem:
+                log.warning("progress was not written, and will be tried again: %s", problem)
+                continue
+            written_at = time.monotonic()
+            if not valid:
+                self.lost.set()
+            with self._lock:
+                del self._epochs[: len(epochs)]
+                if self._progress is progress:
+                    self._progress = None
+
+    def _row(self, said: EpochReport) -> EpochRow:
+        return EpochRow(
+            run_id=self._run_id,
+            fold=said.fold,
+            token=self._token,
+            epoch=said.epoch,
+            train_loss=said.train_loss,
+            valid_loss=said.valid_loss,
+            scores=said.scores,
+            lr=said.lr,
+            elapsed_s=said.elapsed_s,
+        )

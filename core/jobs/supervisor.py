@@ -1,0 +1,208 @@
+"""From the engine's side, one attempt at a job: start the worker process, watch it, stop it when asked, and settle how it ended.
+
+The worker gives its own verdict (done, failed, handed back) through the store. Only when it ended without one, because it was
+killed or never came up, is the verdict given here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from core.errors import DiskFull
+from core.jobs.process import ProcessIdentity, of_pid, terminate
+from core.store import attempts
+from core.store.database import DatabaseBusy
+from core.store.jobs import Job
+from core.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+WATCH_S = 0.2
+GRACE_S = 10.0
+"""How long a worker that was told to stop may take before it is killed."""
+SILENCE_S = attempts.LEASE_S
+SETTLE_RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """One attempt. `run()` blocks until the worker is gone and the job is settled; `stop()` may be called from any thread."""
+
+    def __init__(self, workspace: Workspace, job: Job, *, clock: Callable[[], float], on_end: Callable[[], None] = lambda: None) -> None:
+        self.job = job
+        self._workspace = workspace
+        self._store = workspace.store
+        self._clock = clock
+        self._on_end = on_end
+        self._stopping = threading.Event()
+        self._look = threading.Event()
+        self._log_path = workspace.log_path(job.id, job.token)
+
+    def stop(self) -> None:
+        """Have the worker stop within a step; the job goes back to the attempts."""
+        self._stopping.set()
+        self._look.set()
+
+    def look(self) -> None:
+        """Look for a request to cancel now rather than at the next turn."""
+        self._look.set()
+
+    def run(self) -> None:
+        """Carry the attempt to its end. An exception in here (Ctrl-C in a terminal) stops the worker first."""
+        try:
+            process = self._spawn()
+            if process is None:
+                return
+            try:
+                killed = self._watch(process)
+            except BaseException:
+                self._stopping.set()
+                killed = self._watch(process)
+                self._settle(process.returncode, killed)
+                raise
+            self._settle(process.returncode, killed)
+        finally:
+            self._on_end()
+
+    def _spawn(self) -> subprocess.Popen[bytes] | None:
+        job = self.job
+        command = [
+            sys.executable,
+            "-m",
+            "core.jobs.worker",
+            "--workspace",
+            str(self._workspace.root),
+            "--job",
+            str(job.id),
+            "--token",
+            str(job.token),
+        ]
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._log_path.open("ab") as stream:
+                process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                )
+        except OSError as problem:
+            error = _error(
+                "Interrupted", "the worker could not be started", job, why=str(problem), fix="make room on the machine, then retry the run"
+            )
+            self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))
+            return None
+        worker = of_pid(process.pid)
+        path = self._workspace.relative(self._log_path)
+        self._persist(
+            lambda: attempts.attach_worker(
+                self._store, job, worker=None if worker is None else worker.to_dict(), log_path=path, now=self._clock()
+            )
+        )
+        return process
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> str:
+        """Wait for the worker's end, stopping it where that is wanted; returns why it was killed, "" when it was not."""
+        identity = of_pid(process.pid)
+        told_at: float | None = None
+        lease, heard_at = 0.0, time.monotonic()
+        killed = ""
+        while process.poll() is None:
+            claim = self._claim()
+            if claim is not None and claim.lease_until != lease:
+                lease, heard_at = claim.lease_until, time.monotonic()
+            unwanted = self._stopping.is_set() or claim is None or claim.cancel_requested
+            if unwanted and told_at is None:
+                told_at = time.monotonic()
+                _tell_to_stop(process)
+            # Both are measured on the monotonic clock, which stands still while the machine sleeps.
+            if told_at is not None and time.monotonic() - told_at > GRACE_S:
+                killed = f"it did not stop within {GRACE_S:.0f} s of being told to"
+            elif time.monotonic() - heard_at > SILENCE_S:
+                killed = f"it gave no sign of life for {SILENCE_S:.0f} s"
+            if killed:
+                _kill(process, identity)
+            self._look.wait(WATCH_S)
+            self._look.clear()
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        return killed
+
+    def _claim(self) -> attempts.Claim | None:
+        try:
+            return attempts.read_claim(self._store, self.job.id, self.job.token)
+        except DatabaseBusy:
+            return attempts.Claim(cancel_requested=False, lease_until=0.0)
+
+    def _settle(self, exit_code: int, killed: str) -> None:
+        """Give the verdict of an attempt that gave none itself; every function of `attempts` refuses when it did."""
+        job = self.job
+        if self._stopping.is_set():
+            self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
+        else:
+            error = _verdict(job, exit_code, killed, self._log_path)
+            self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))
+
+    def _persist(self, write: Callable[[], object]) -> None:
+        """Write to the store, again and again while it is locked or the disk is full; given up when the engine stops.
+
+        What is given up is found by `attempts.repair` at the next start.
+        """
+        while True:
+            try:
+                write()
+                return
+            except (DatabaseBusy, DiskFull) as problem:
+                log.warning("job %d: %s", self.job.id, problem.what)
+                if self._stopping.wait(SETTLE_RETRY_S):
+                    return
+
+
+def _tell_to_stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):  # it has just ended by itself
+            process.stdin.write(b"stop\n")
+            process.stdin.flush()
+
+
+def _kill(process: subprocess.Popen[bytes], identity: ProcessIdentity | None) -> None:
+    if identity is None or not terminate(identity, signal.SIGKILL):
+        process.kill()
+
+
+def _verdict(job: Job, exit_code: int, killed: str, log_path: Path) -> dict[str, str]:
+    """The typed error for a worker that ended without a word."""
+    if killed:
+        return _error(
+            "Interrupted", "the worker was stopped by the engine", job, why=killed, fix="retry the run; if it happens again, read the log"
+        )
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        if -exit_code == signal.SIGKILL:
+            why = "probably out of memory: the system kills the largest process with SIGKILL when memory runs out"
+            fix = "retry with a smaller batch, smaller images or fewer loader workers"
+        else:
+            why, fix = f"it received {name} from outside, or crashed", "retry the run; if it happens again, read the log"
+        return _error("Interrupted", f"the worker was ended by {name}", job, why=why, fix=fix)
+    lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log_path.exists() else []
+    said = lines[-1] if lines else "its log is empty"
+    return _error(
+        "Bug", f"the worker ended with code {exit_code} before it could say why", job, why=said, fix="read the log, then retry the run"
+    )
+
+
+def _error(kind: str, what: str, job: Job, *, why: str, fix: str) -> dict[str, str]:
+    return {"type": kind, "what": what, "where": f"fold {job.fold} on {job.device}", "why": why, "fix": fix}

@@ -1,0 +1,251 @@
+"""The process that trains one fold: `python -m core.jobs.worker --workspace DIR --job ID --token T`.
+
+It ends with a verdict in the store, whatever happens: done, failed with a typed error, or handed back. It stops within one
+training step when it reads "stop" on standard input, when that ends (the engine died), on SIGTERM, or when its claim is lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from core.errors import DiskFull, OutOfMemory, PitwallError, StateError
+from core.jobs.reporter import Reporter
+from core.store import attempts
+from core.store.contests import get_contest
+from core.store.database import DatabaseBusy
+from core.store.folds import get_folds
+from core.store.jobs import Job, get_job
+from core.store.runs import FoldResult, get_run
+from core.training.progress import Interrupted, Progress
+from core.workspace import Workspace, load_manifest, open_workspace, publishing, write_json
+
+if TYPE_CHECKING:
+    from core.training.fold import FoldOutput
+
+NICENESS = 10
+ORPHAN_GRACE_S = 8.0
+"""How long a worker whose engine died may take to stop before it ends itself without further ado."""
+BUSY_PATIENCE_S = 600.0
+BUSY_RETRY_S = 1.0
+
+log = logging.getLogger("core.jobs.worker")
+T = TypeVar("T")
+
+
+class Stop:
+    """The wish that this worker stops, from whichever side it came."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def ask(self, why: str) -> None:
+        """Ask for it; the first reason is logged."""
+        if not self._event.is_set():
+            log.info("stopping: %s", why)
+        self._event.set()
+
+    def __call__(self) -> bool:
+        return self._event.is_set()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one attempt; the exit code is 0 when the worker could give its verdict, 1 when its claim was not valid any more."""
+    parser = argparse.ArgumentParser(prog="core.jobs.worker", description="Train one fold. Started by the engine, not by hand.")
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--job", type=int, required=True)
+    parser.add_argument("--token", type=int, required=True)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    os.nice(NICENESS)
+    stop = Stop()
+    workspace = open_workspace(given.workspace)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stop.ask(signal.Signals(received).name))
+
+    def hand_back() -> None:
+        state = attempts.release(workspace.store, given.job, given.token, now=time.time())
+        log.info("handed back: %s", state or "the claim was not valid any more")
+
+    threading.Thread(target=_listen, args=(stop, hand_back), name="listener", daemon=True).start()
+    job = get_job(workspace.store, given.job)
+    if job.state != "running" or job.token != given.token:
+        log.info("job %d is %s at attempt %d; attempt %d has nothing to do", job.id, job.state, job.token, given.token)
+        return 1
+    return _attempt(workspace, job, stop, hand_back)
+
+
+def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[], None]) -> int:
+    """Train and commit; every way this can end becomes one verdict."""
+    reporter = Reporter(workspace.db_path, job_id=job.id, run_id=job.run_id, token=job.token)
+    reporter.start()
+    try:
+        try:
+            result = _train(workspace, job, reporter, lambda: stop() or reporter.lost.is_set())
+        finally:
+            reporter.close()
+        _patiently(lambda: attempts.commit(workspace.store, job.id, result, epochs=reporter.unwritten, now=time.time()))
+        log.info("done: %s", ", ".join(f"{name} {score:.5f}" for name, score in result.scores.items()))
+        _remove_lost_attempts(workspace.absolute(result.path))
+        return 0
+    except Interrupted:
+        _patiently(hand_back)
+        return 0
+    except Exception as problem:  # noqa: BLE001 - whatever ended the attempt becomes its verdict; a bug keeps its traceback in the log
+        error = _typed(problem, job)
+        log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
+        verdict = error.to_dict() if error is not None else _bug(problem, job)
+        valid = _patiently(lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
+        return 0 if valid else 1
+
+
+def _train(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callable[[], bool]) -> FoldResult:
+    """Train the fold and publish its artefact: predictions, weights, and `fold.json` with its scores."""
+    reporter.report(Progress("starting", job.fold))
+    run = get_run(workspace.store, job.run_id)
+    contest = get_contest(workspace.store, run.contest_id)
+    folds = get_folds(workspace.store, run.folds_id)
+    log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
+    # Imported here, when someone listens already: torch takes seconds to come up.
+    import numpy as np
+
+    from core.contest.table import load_table
+    from core.folds import load_folds
+    from core.predictions import FoldPredictions, write_fold_predictions
+    from core.training.fold import FoldTask, train_fold
+
+    if should_stop():
+        raise Interrupted
+    started = time.monotonic()
+    reporter.report(Progress("loading", job.fold))
+    table = load_table(workspace, contest)
+    fold_of = load_folds(workspace, folds)
+    valid_idx = np.flatnonzero(fold_of == job.fold)
+
+    def inputs(names: list[str]) -> list[str] | list[Path]:
+        return names if table.image_base is None else [table.image_path(name) for name in names]
+
+    destination = workspace.attempt_dir(contest.name, run.id, job.fold, job.token)
+    _remove_unfinished(destination.parent)
+    parents = {"contest": contest.fingerprint, "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
+    with publishing(destination, kind="fold", parents=parents, facts={"fold": job.fold}) as folder:
+        task = FoldTask(
+            recipe=run.recipe,
+            classes=contest.spec.classes,
+            inputs=inputs(table.train["input"].tolist()),
+            labels=table.train["label"].to_numpy(dtype=np.int64),
+            train_idx=np.flatnonzero(fold_of != job.fold),
+            valid_idx=valid_idx,
+            test_inputs=inputs(table.test["input"].tolist()),
+            fold=job.fold,
+            weights_dir=workspace.weights_dir,
+            out_dir=folder,
+            device=job.device,
+        )
+        output = train_fold(task, report=reporter.report, should_stop=should_stop)
+        reporter.report(Progress("saving", job.fold))
+        write_fold_predictions(folder, FoldPredictions(valid_idx=valid_idx, valid_prob=output.valid_prob, test_prob=output.test_prob))
+        write_json(folder / "fold.json", _facts(job, output))
+    return FoldResult(
+        run_id=run.id,
+        fold=job.fold,
+        token=job.token,
+        path=workspace.relative(destination),
+        fingerprint=load_manifest(destination).fingerprint,
+        scores=dict(output.scores),
+        best_epoch=output.best_epoch,
+        n_epochs=output.n_epochs,
+        elapsed_s=time.monotonic() - started,
+        facts=dict(output.facts),
+        created_at=time.time(),
+    )
+
+
+def _facts(job: Job, output: FoldOutput) -> dict[str, object]:
+    """What stands beside the arrays; nothing that differs between two equal trainings."""
+    return {"fold": job.fold, "scores": dict(output.scores), "best_epoch": output.best_epoch, "n_epochs": output.n_epochs}
+
+
+def _listen(stop: Stop, hand_back: Callable[[], None]) -> None:
+    """Read standard input for the word "stop" and for its end, which says that the engine is gone."""
+    heard = b""
+    while received := os.read(0, 4096):
+        heard += received
+        if b"stop\n" in heard:
+            stop.ask("told by the engine")
+    stop.ask("the engine is gone")
+    time.sleep(ORPHAN_GRACE_S)
+    log.error("it takes too long to stop in order; ending now")
+    try:
+        hand_back()
+    finally:
+        os._exit(1)
+
+
+def _patiently(write: Callable[[], T]) -> T:
+    """Write to the store, waiting out a lock that somebody else holds for long."""
+    until = time.monotonic() + BUSY_PATIENCE_S
+    while True:
+        try:
+            return write()
+        except DatabaseBusy as problem:
+            log.warning("%s; trying again", problem.what)
+            if time.monotonic() > until:
+                raise
+            time.sleep(BUSY_RETRY_S)
+
+
+def _typed(problem: Exception, job: Job) -> PitwallError | None:
+    """The typed error behind an exception: itself, or what a full disk or memory looks like from inside; None for a bug."""
+    where = f"fold {job.fold} on {job.device}"
+    if isinstance(problem, PitwallError):
+        return problem
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull("the disk is full", where=problem.filename or where, why=str(problem), fix="make space, then retry the run")
+    # torch's own class is named, not imported: this runs also when torch could not be imported.
+    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(problem):
+        return OutOfMemory(
+            f"{job.device} ran out of memory",
+            where=where,
+            why=str(problem).splitlines()[0] if str(problem) else "",
+            fix="use a smaller batch or smaller inputs, then retry",
+        )
+    return None
+
+
+def _bug(problem: Exception, job: Job) -> dict[str, str]:
+    return {
+        "type": "Bug",
+        "what": f"{type(problem).__name__}: {problem}",
+        "where": f"fold {job.fold} on {job.device}",
+        "why": "this is a bug in Pitwall or in a library it uses",
+        "fix": "the log has the traceback; please report it",
+    }
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what killed attempts at this fold left half written."""
+    if folder.exists():
+        for leftover in folder.glob(".attempt-*.tmp"):
+            shutil.rmtree(leftover)
+
+
+def _remove_lost_attempts(winner: Path) -> None:
+    """Remove what earlier attempts published but could not commit."""
+    for other in winner.parent.glob("attempt-*"):
+        if other != winner:
+            shutil.rmtree(other)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

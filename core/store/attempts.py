@@ -1,0 +1,184 @@
+"""Attempts at a job: every change made in the name of a worker is one transaction, checked against the fencing token.
+
+Execution is at least once, results are committed exactly once: each claim raises the job's token, and whoever comes with an
+older one (an attempt that was given up) is told so and changes nothing. No clock is read here; `now` is epoch seconds.
+
+    queued -> running -> done | failed | canceled     release: running -> queued, or canceled when that was asked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Update, insert, select, update
+
+from core.errors import StateError
+from core.store import tables
+from core.store.database import Store
+from core.store.jobs import Job, job_of
+from core.store.runs import EpochRow, FoldResult
+from core.training.progress import Progress
+
+LEASE_S = 60.0
+"""How long a claim holds without a sign of life from its worker, which gives one every few seconds."""
+
+_jobs = tables.jobs.c
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an attempt's supervisor watches: the wish to stop, and until when its worker has given a sign of life."""
+
+    cancel_requested: bool
+    lease_until: float
+
+
+def claim(store: Store, *, owner: Mapping[str, Any], device: str, now: float, lease_s: float = LEASE_S) -> Job | None:
+    """Take the first queued job for `device` under a new token; None when nothing waits."""
+    first = select(_jobs.id).where(_jobs.state == "queued").order_by(_jobs.priority.desc(), _jobs.position).limit(1)
+    change = (
+        update(tables.jobs)
+        .where(_jobs.id == first.scalar_subquery())
+        .values(
+            state="running",
+            token=_jobs.token + 1,
+            device=device,
+            owner=dict(owner),
+            lease_until=now + lease_s,
+            cancel_requested=False,
+            progress=None,
+            error=None,
+            started_at=now,
+            finished_at=None,
+        )
+        .returning(tables.jobs)
+    )
+    with store.transaction() as connection:
+        row = connection.execute(change).mappings().first()
+        return None if row is None else job_of(row)
+
+
+def attach_worker(store: Store, job: Job, *, worker: Mapping[str, Any] | None, log_path: str, now: float, lease_s: float = LEASE_S) -> bool:
+    """Write down which process works on a claimed job, and where its log is; False when the claim is not valid any more."""
+    owner = {**(job.owner or {}), "worker": None if worker is None else dict(worker)}
+    with store.transaction() as connection:
+        return _change(connection, _held(job.id, job.token).values(owner=owner, log_path=log_path, lease_until=now + lease_s))
+
+
+def renew(
+    store: Store,
+    job_id: int,
+    token: int,
+    *,
+    now: float,
+    progress: Progress | None = None,
+    epochs: Iterable[EpochRow] = (),
+    lease_s: float = LEASE_S,
+) -> bool:
+    """A worker's sign of life: extend the lease, keep the newest progress, add epochs. False when the claim is not valid any more."""
+    values: dict[str, Any] = {"lease_until": now + lease_s}
+    if progress is not None:
+        values["progress"] = progress.to_dict()
+    with store.transaction() as connection:
+        valid = _change(connection, _held(job_id, token).values(values))
+        if valid:
+            _add_epochs(connection, epochs)
+    return valid
+
+
+def commit(store: Store, job_id: int, result: FoldResult, *, now: float, epochs: Iterable[EpochRow] = ()) -> None:
+    """Record the winner of a fold, its epochs that are not written yet, and end its job, in one transaction.
+
+    Raises StateError for a stale attempt: its token is not the job's, or the job was ended or handed back meanwhile.
+    """
+    with store.transaction() as connection:
+        ended = {"state": "done", "finished_at": now, "lease_until": None, "owner": None, "cancel_requested": False, "error": None}
+        if not _change(connection, _held(job_id, result.token).values(ended)):
+            raise _stale(job_id, result.token)
+        values = {column.name: getattr(result, column.name) for column in tables.fold_results.columns}
+        connection.execute(insert(tables.fold_results).values(values))
+        _add_epochs(connection, epochs)
+
+
+def fail(store: Store, job_id: int, token: int, error: Mapping[str, str], *, now: float) -> bool:
+    """End a job with a typed error, or as canceled when that was asked for; False, and no change, for a stale attempt."""
+    with store.transaction() as connection:
+        asked = connection.execute(select(_jobs.cancel_requested).where(_jobs.id == job_id, _jobs.token == token)).scalar()
+        ended = {"state": "canceled"} if asked else {"state": "failed", "error": dict(error)}
+        return _change(
+            connection, _held(job_id, token).values(finished_at=now, lease_until=None, owner=None, cancel_requested=False, **ended)
+        )
+
+
+def release(store: Store, job_id: int, token: int, *, now: float) -> str | None:
+    """Hand a job back: to the queue at its old place, or as canceled when that was asked for.
+
+    Returns the new state; None, and no change, for a stale attempt.
+    """
+    with store.transaction() as connection:
+        return _hand_back(connection, job_id, token, now)
+
+
+def read_claim(store: Store, job_id: int, token: int) -> Claim | None:
+    """How a claim stands; None when it is not valid any more."""
+    query = select(_jobs.cancel_requested, _jobs.lease_until).where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
+    with store.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else Claim(cancel_requested=row.cancel_requested, lease_until=row.lease_until)
+
+
+def has_queued(store: Store) -> bool:
+    """Whether anything waits. A read: an idle engine must not take the write lock again and again."""
+    with store.read() as connection:
+        return connection.execute(select(_jobs.id).where(_jobs.state == "queued").limit(1)).first() is not None
+
+
+def repair(store: Store, *, now: float, is_gone: Callable[[Job], bool]) -> tuple[int, ...]:
+    """Hand back every running job whose owner `is_gone`; returns the ids of those that were."""
+    with store.read() as connection:
+        running = [job_of(row) for row in connection.execute(select(tables.jobs).where(_jobs.state == "running")).mappings()]
+    gone = [job for job in running if is_gone(job)]
+    if not gone:
+        return ()
+    with store.transaction() as connection:
+        return tuple(job.id for job in gone if _hand_back(connection, job.id, job.token, now) is not None)
+
+
+def _held(job_id: int, token: int) -> Update:
+    """An update that touches the job only while the attempt with this token holds it."""
+    return update(tables.jobs).where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
+
+
+def _change(connection: Connection, change: Update) -> bool:
+    return connection.execute(change).rowcount == 1
+
+
+def _hand_back(connection: Connection, job_id: int, token: int, now: float) -> str | None:
+    asked = connection.execute(
+        select(_jobs.cancel_requested).where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
+    ).scalar()
+    if asked is None:
+        return None
+    state = "canceled" if asked else "queued"
+    values = {"state": state, "owner": None, "lease_until": None, "cancel_requested": False, "device": ""}
+    times = {"finished_at": now} if asked else {"started_at": None, "progress": None}
+    _change(connection, _held(job_id, token).values(**values, **times))
+    return state
+
+
+def _add_epochs(connection: Connection, epochs: Iterable[EpochRow]) -> None:
+    rows = [{column.name: getattr(epoch, column.name) for column in tables.epochs.columns} for epoch in epochs]
+    if rows:
+        # A renewal whose answer was lost is sent again with the same rows.
+        connection.execute(insert(tables.epochs).prefix_with("OR REPLACE"), rows)
+
+
+def _stale(job_id: int, token: int) -> StateError:
+    return StateError(
+        "this attempt is out of date",
+        where=f"job {job_id}, attempt {token}",
+        why="the job was canceled, or given to another attempt",
+        fix="nothing to do: the attempt that holds the job commits its own result",
+    )
