@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blend.mean import mix, normalise
+from core.blend.winners import find_winners
 from core.contest.table import load_labels
 from core.errors import InputError
 from core.folds import load_folds
@@ -34,7 +36,11 @@ class BlendScore:
 
 
 class Bank:
-    """Aligned out-of-fold predictions (n_runs, n_rows, n_classes) with the truth; read only."""
+    """Aligned out-of-fold predictions (n_runs, n_rows, n_classes) with the truth; read only.
+
+    What no weight can change is taken out once: the probabilities of the true class, which are all that the log loss needs, and
+    the classes that can win a row, which are all that a label needs.
+    """
 
     def __init__(
         self, runs: Sequence[Run], oof: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.integer], metric: Metric
@@ -45,6 +51,7 @@ class Bank:
         self.fold_of = fold_of
         self.metric = metric
         self.p_true = oof[:, np.arange(len(y_true)), y_true].astype(np.float64)
+        self.winners = find_winners(oof)
 
     @property
     def equal_weights(self) -> tuple[float, ...]:
@@ -57,7 +64,7 @@ class Bank:
     def score(self, weights: Sequence[float]) -> BlendScore:
         """Score non-negative weights, one per run, in the order of `runs`."""
         share = normalise(weights, len(self.runs))
-        y_pred = self.prob(weights).argmax(axis=1)
+        y_pred = self.winners.labels(weights)
         p_true = (share @ self.p_true).astype(np.float32)
         n_classes = self.oof.shape[2]
 
@@ -94,29 +101,3 @@ def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run]) -> Ba
     oof = np.stack([load_oof(workspace, run, contest) for run in runs])
     fold_of = load_folds(workspace, folds)
     return Bank(runs, oof, load_labels(workspace, contest), fold_of, get_metric(contest.spec.metric))
-
-
-def mix(members: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
-    """Weighted arithmetic mean (soft vote) of predictions (n_runs, n_rows, n_classes) -> (n_rows, n_classes).
-
-    Weights are divided by their sum; members are added in order, in float64, so equal inputs give equal bytes.
-    """
-    share = normalise(weights, len(members))
-    total = np.zeros(members.shape[1:], dtype=np.float64)
-    for weight, prob in zip(share, members, strict=True):
-        if weight:
-            total += weight * prob
-    return total.astype(np.float32)
-
-
-def normalise(weights: Sequence[float], n_runs: int) -> NDArray[np.float64]:
-    """Weights (n_runs,) divided by their sum; InputError when one is negative or none is positive."""
-    array = np.asarray(weights, dtype=np.float64)
-    if array.shape != (n_runs,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() <= 0:
-        raise InputError(
-            "the weights cannot be used",
-            where=f"weights {list(map(float, array))}",
-            why=f"expected {n_runs} finite numbers, none negative, not all zero",
-            fix="give one weight per run, for example 0.6,0.4",
-        )
-    return array / array.sum()

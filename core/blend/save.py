@@ -7,7 +7,8 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.bank import Bank, mix, open_bank
+from core.blend.bank import Bank, open_bank
+from core.blend.mean import mix
 from core.blend.spec import BlendSpec
 from core.errors import CheckpointError
 from core.predictions import load_test_prob

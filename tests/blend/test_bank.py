@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.blend.bank import Bank, mix, normalise
+from core.blend.bank import Bank
+from core.blend.mean import mix, normalise
 from core.blend.save import make_spec
 from core.errors import InputError, RecipeError
 from core.metrics import METRICS, get_metric
