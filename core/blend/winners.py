@@ -46,7 +46,7 @@ class Winners:
         """Memory that the packed form takes."""
         return self.only.nbytes + sum(group.rows.nbytes + group.classes.nbytes + group.values.nbytes for group in self.groups)
 
-    def labels(self, weights: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int32]:
+    def labels(self, weights: Sequence[float]) -> NDArray[np.int32]:
         """The label of every row (n_rows,) of the blend under non-negative weights, ties to the lowest class."""
         share = normalise(weights, self.n_members)
         labels = self.only.copy()

@@ -35,7 +35,7 @@ def members_and_weights(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 @settings(max_examples=400, deadline=None)
 def test_labels_equal_those_of_the_full_blend(case: tuple[np.ndarray, np.ndarray]) -> None:
     members, weights = case
-    np.testing.assert_array_equal(find_winners(members).labels(weights), mix(members, weights).argmax(axis=1))
+    np.testing.assert_array_equal(find_winners(members).labels(weights.tolist()), mix(members, weights.tolist()).argmax(axis=1))
 
 
 def test_no_winner_is_missed_over_ten_thousand_random_weights() -> None:
@@ -46,7 +46,7 @@ def test_no_winner_is_missed_over_ten_thousand_random_weights() -> None:
     members = (prob / prob.sum(axis=2, keepdims=True)).astype(np.float32)
     winners = find_winners(members)
     for weights in rng.dirichlet(np.full(5, 0.5), size=10_000):
-        np.testing.assert_array_equal(winners.labels(weights), mix(members, weights).argmax(axis=1))
+        np.testing.assert_array_equal(winners.labels(weights.tolist()), mix(members, weights.tolist()).argmax(axis=1))
 
 
 def test_a_class_beaten_everywhere_is_not_kept() -> None:
