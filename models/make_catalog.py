@@ -15,7 +15,17 @@ import timm
 import torch
 from timm.models import get_pretrained_cfg, list_models, list_pretrained
 from timm.models._registry import _model_to_module  # timm has no public name for a model's module
-from transformers import BertConfig, BertModel, DebertaV2Config, DebertaV2Model, ElectraConfig, ElectraModel, PreTrainedModel, RobertaConfig, RobertaModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    DebertaV2Config,
+    DebertaV2Model,
+    ElectraConfig,
+    ElectraModel,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaModel,
+)
 from transformers import DistilBertConfig, DistilBertModel, XLMRobertaConfig, XLMRobertaModel
 
 from models.catalog import CATALOG_PATH, COLUMNS, Backbone

@@ -1,0 +1,77 @@
+"""One way to open an image, whoever made it: formats on a list, a limit of pixels, upright, eight-bit RGB.
+
+Imports no torch, so that inspection, thumbnails and training see the same pixels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from core.errors import InputError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_PIXELS = 89_478_485
+BACKGROUND = (255, 255, 255)
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+def open_image(path: Path) -> Image.Image:
+    """Read a file as upright RGB pixels.
+
+    EXIF orientation is applied; of an animation the first frame is taken; transparency is laid on white; grey, palette,
+    CMYK and 16-bit images are converted. Raises InputError that names the file: missing, not an image, a format off the
+    list, damaged, or above MAX_PIXELS.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise InputError(
+            "an image is missing", where=str(path), why="there is no such file", fix="put the file there, or correct the path"
+        ) from None
+    except UnidentifiedImageError:
+        raise InputError(
+            "a file is not an image",
+            where=str(path),
+            why=f"it is none of {', '.join(FORMATS)}",
+            fix="convert it to PNG or JPEG, or remove its row",
+        ) from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise InputError(
+            "an image is too large",
+            where=str(path),
+            why=f"it has more than {MAX_PIXELS / 1e6:.0f} million pixels",
+            fix="scale it down before adding it",
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as problem:
+        raise InputError(
+            "an image is damaged", where=str(path), why=str(problem) or type(problem).__name__, fix="replace the file"
+        ) from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode of Pillow to RGB without losing what is seen."""
+    if image.mode == "RGB":
+        return image.copy() if image.readonly else image
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return Image.fromarray(_to_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(canvas, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Scale deep greys to 0..255: 16-bit by its full range, wider types by the range they use."""
+    if mode.startswith("I;16"):
+        return (values.astype(np.uint32) >> 8).astype(np.uint8)
+    deep = np.nan_to_num(values.astype(np.float64))
+    top = 1.0 if mode == "F" and deep.max(initial=0) <= 1 else 255.0 if deep.max(initial=0) <= 255 else 65535.0
+    return np.clip(np.rint(deep * (255.0 / top)), 0, 255).astype(np.uint8)

@@ -1,0 +1,69 @@
+"""Image rows as a network takes them: opened, augmented by the recipe, resized, as raw pixels.
+
+The whole image is squeezed into the square; nothing is cut off but by a training crop that the recipe asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+
+from core.data.batches import Batch, Key
+from core.data.images import open_image
+from core.recipe import ImageSettings
+from core.training.randomness import seed_sample
+
+ASPECT = (3 / 4, 4 / 3)
+
+
+def make_augmentation(settings: ImageSettings, interpolation: str) -> transforms.Compose:
+    """What a training image goes through, as torchvision's transforms of a Pillow image."""
+    how = InterpolationMode(interpolation)
+    size = (settings.size_px, settings.size_px)
+    steps: list[object] = []
+    if settings.rotation_deg:
+        steps.append(transforms.RandomRotation(settings.rotation_deg, InterpolationMode.BILINEAR))
+    if settings.min_crop < 1:
+        steps.append(transforms.RandomResizedCrop(size, (settings.min_crop, 1.0), ASPECT, how))
+    else:
+        steps.append(transforms.Resize(size, how))
+    if settings.hflip:
+        steps.append(transforms.RandomHorizontalFlip())
+    if settings.jitter:
+        steps.append(transforms.ColorJitter(brightness=settings.jitter, contrast=settings.jitter))
+    return transforms.Compose(steps)
+
+
+class ImageRows:
+    """Files as rows. Key (epoch, row): epoch 0 is the plain image, epoch 1 and later are augmented, each in its own way."""
+
+    def __init__(self, paths: Sequence[Path], settings: ImageSettings, *, interpolation: str, seed: int, fold: int) -> None:
+        if interpolation not in ("nearest", "bilinear", "bicubic"):
+            interpolation = "bicubic"
+        self.paths = list(paths)
+        self.seed = seed
+        self.fold = fold
+        self.plain = transforms.Resize((settings.size_px, settings.size_px), InterpolationMode(interpolation))
+        self.augmented = make_augmentation(settings, interpolation)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, key: Key) -> tuple[int, Image.Image]:
+        epoch, row = key
+        image = open_image(self.paths[row])
+        if epoch == 0:
+            return row, self.plain(image)
+        seed_sample(self.seed, self.fold, epoch, row)
+        return row, self.augmented(image)
+
+    def collate(self, samples: Sequence[tuple[int, Image.Image]]) -> Batch:
+        """`image` uint8 (n, 3, size, size), laid out channels-last as Pillow gives it, and `row` (n,)."""
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for _, image in samples]))
+        return {"image": pixels.permute(0, 3, 1, 2), "row": torch.tensor([row for row, _ in samples])}

@@ -1,0 +1,50 @@
+"""From a network and rows to class probabilities, in the order of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from core.data.batches import EpochBatches, Rows, make_loader
+from core.training.device import Precision
+
+EVALUATION_FACTOR = 2  # without gradients twice the rows fit
+
+
+def predict(
+    model: nn.Module,
+    rows: Rows,
+    idx: NDArray[np.int64],
+    n_classes: int,
+    *,
+    batch_size: int,
+    workers: int,
+    device: torch.device,
+    precision: Precision,
+    after_batch: Callable[[int], None],
+) -> NDArray[np.float32]:
+    """Softmax probabilities (len(idx), n_classes) of `rows[idx]`, not augmented; every row sums to one in float32.
+
+    `after_batch(n)` is called with the number of rows of each batch, and may raise to stop.
+    """
+    prob = np.full((len(idx), n_classes), np.nan, dtype=np.float32)
+    if not len(idx):
+        return prob
+    batches = EpochBatches()
+    batches.begin(0, idx, batch_size * EVALUATION_FACTOR)
+    model.eval()
+    done = 0
+    with torch.inference_mode():
+        for batch in make_loader(rows, batches, workers=workers, pin_memory=device.type == "cuda"):
+            inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+            with precision.autocast(device):
+                logits = model(inputs)
+            found = torch.softmax(logits.double().cpu() if device.type != "mps" else logits.cpu().double(), dim=1).numpy()
+            prob[done : done + len(found)] = found
+            done += len(found)
+            after_batch(len(found))
+    return prob

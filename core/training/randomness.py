@@ -1,0 +1,43 @@
+"""All randomness of a run, derived from its seed instead of carried along.
+
+So a fold can resume at any step, and the number of loader workers changes nothing: whoever draws the sample of an epoch
+draws the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def derive(seed: int, *parts: int | str) -> int:
+    """A 63-bit number that depends on all of its arguments; equal on every machine and in every process."""
+    text = "/".join(str(part) for part in (seed, *parts))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def permutation(seed: int, fold: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """The order of the n training rows in one epoch."""
+    return np.random.default_rng(derive(seed, "order", fold, epoch)).permutation(n)
+
+
+def seed_network(seed: int, fold: int) -> None:
+    """Before a network is built: what it draws for its fresh layers."""
+    torch.manual_seed(derive(seed, "network", fold))
+
+
+def seed_step(seed: int, fold: int, epoch: int, step: int) -> None:
+    """Before a training step: what dropout and stochastic depth draw, on every device."""
+    torch.manual_seed(derive(seed, "step", fold, epoch, step))
+
+
+def seed_sample(seed: int, fold: int, epoch: int, row: int) -> None:
+    """Before one sample is augmented, in whichever process: torch's, NumPy's and Python's generators."""
+    value = derive(seed, "sample", fold, epoch, row)
+    torch.default_generator.manual_seed(value)  # the CPU's alone: torch.manual_seed costs 70 us a sample
+    np.random.seed(value % 2**32)
+    random.seed(value)

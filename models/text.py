@@ -1,0 +1,195 @@
+"""Text backbones: transformers' AutoModel, and a two-layer transformer of torch's own, behind the one forward().
+
+A tokenizer is built first, since the network from nothing needs to know its vocabulary.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.build import CannotBuild, Classifier, ModelSpec
+from models.weights import Miss, WeightsNotFound, find_weights
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive the fork of a loader worker
+
+TINY_WIDTH = 128
+TINY_VOCABULARY = 8000
+TINY_MAX_TOKENS = 512
+PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+
+
+class TextTokenizer(Protocol):
+    """What both kinds of tokenizer offer."""
+
+    pad_id: int
+    vocab_size: int
+
+    def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Token ids of each text with its special tokens, cut to `max_tokens`, not padded."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what is needed to encode in the same way again."""
+        ...
+
+
+class PretrainedTokenizer:
+    """The tokenizer that belongs to a backbone of transformers."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self.vocab_size: int = len(tokenizer)
+
+    def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        if not texts:
+            return []
+        return self._tokenizer(list(texts), truncation=True, max_length=max_tokens, return_attention_mask=False, verbose=False)["input_ids"]
+
+    def save(self, folder: Path) -> None:
+        """Nothing to write: the recipe names the backbone, and its tokenizer never changes."""
+
+
+class TrainedTokenizer:
+    """A WordPiece vocabulary learned from the training texts of one fold; equal texts in equal order give equal tokens."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.pad_id: int = tokenizer.token_to_id(PAD)
+        self.vocab_size: int = tokenizer.get_vocab_size()
+
+    def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        self._tokenizer.enable_truncation(max_tokens)
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def save(self, folder: Path) -> None:
+        self._tokenizer.no_truncation()
+        self._tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
+    """Load the backbone's tokenizer; for a network without one, learn a vocabulary from `texts` (training texts only).
+
+    Raises WeightsNotFound, and CannotBuild when texts would be longer than the backbone can read.
+    """
+    if spec.max_tokens > spec.backbone.max_tokens:
+        raise CannotBuild(
+            f"{spec.backbone.name} reads at most {spec.backbone.max_tokens} tokens, {spec.max_tokens} are asked for",
+            f"set text.max_tokens={spec.backbone.max_tokens} or less",
+        )
+    if spec.backbone.library == "builtin":
+        return TrainedTokenizer(train_wordpiece(texts))
+    from transformers import AutoTokenizer
+
+    _quiet_transformers()
+    folder = find_weights(spec.backbone, spec.weights_dir).path
+    return PretrainedTokenizer(AutoTokenizer.from_pretrained(folder, local_files_only=True))
+
+
+def train_wordpiece(texts: Sequence[str]) -> Any:
+    """Learn a lower-cased WordPiece vocabulary of at most TINY_VOCABULARY tokens; Hangul syllables stay whole."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)])
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=TINY_VOCABULARY, min_frequency=2, special_tokens=[PAD, UNKNOWN, CLS, SEP], limit_alphabet=4000, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    ends = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=ends)
+    return tokenizer
+
+
+class TextClassifier(Classifier):
+    """An encoder, pooled over its tokens, dropout, and a linear classifier."""
+
+    def __init__(self, encoder: nn.Module, width: int, spec: ModelSpec) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling: Literal["cls", "mean"] = spec.pooling
+        self.dropout = nn.Dropout(spec.dropout)
+        self.classifier = nn.Linear(width, spec.n_outputs)
+        nn.init.normal_(self.classifier.weight, std=0.02)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """`input_ids` and `attention_mask` (n, length) int64 -> logits (n, n_outputs)."""
+        mask = batch["attention_mask"]
+        hidden = self.encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
+        if self.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            weight = mask.unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return self.classifier(self.dropout(pooled))
+
+
+class _Encoded:
+    """The one field of a transformers output that the classifier reads."""
+
+    def __init__(self, last_hidden_state: Tensor) -> None:
+        self.last_hidden_state = last_hidden_state
+
+
+class TinyTransformer(nn.Module):
+    """Two pre-norm layers of width 128 over learned positions; starts from nothing and trains in seconds."""
+
+    def __init__(self, vocab_size: int, dropout: float) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocab_size, TINY_WIDTH, padding_idx=0)
+        self.positions = nn.Parameter(torch.zeros(TINY_MAX_TOKENS, TINY_WIDTH))
+        self.dropout = nn.Dropout(dropout)
+        layer = nn.TransformerEncoderLayer(TINY_WIDTH, 4, 4 * TINY_WIDTH, dropout, activation="gelu", batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(TINY_WIDTH), enable_nested_tensor=False)
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        nn.init.normal_(self.positions, std=0.02)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> _Encoded:
+        embedded = self.tokens(input_ids) + self.positions[: input_ids.shape[1]]
+        return _Encoded(self.layers(self.dropout(embedded), src_key_padding_mask=attention_mask == 0))
+
+
+def build_text_model(spec: ModelSpec) -> TextClassifier:
+    """Build the encoder (pretrained, or the same from nothing) with a fresh classifier of `n_outputs`."""
+    if spec.backbone.library == "builtin":
+        if spec.vocab_size < 1:
+            raise CannotBuild(f"{spec.backbone.name} needs the size of its vocabulary", "build the tokenizer first")
+        return TextClassifier(TinyTransformer(spec.vocab_size, spec.dropout), TINY_WIDTH, spec)
+    from transformers import AutoConfig, AutoModel
+
+    _quiet_transformers()
+    weights = find_weights(spec.backbone, spec.weights_dir)
+    config = AutoConfig.from_pretrained(weights.path, local_files_only=True)
+    if spec.pretrained:
+        encoder, loading = AutoModel.from_pretrained(
+            weights.path, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+        missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+        if missing:
+            raise WeightsNotFound(
+                spec.backbone, (Miss(weights.place, weights.source, f"{len(missing)} tensors are missing: {', '.join(missing[:3])}"),)
+            )
+    else:
+        encoder = AutoModel.from_config(config, dtype=torch.float32)
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # it was trained for next-sentence prediction; `pooling` reads the tokens instead
+    model = TextClassifier(encoder, config.hidden_size, spec)
+    if spec.pretrained:
+        model.weights_place, model.weights_source = weights.place, weights.source
+    return model
+
+
+def _quiet_transformers() -> None:
+    """Progress bars and advice belong to notebooks; a worker's log keeps what matters."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

