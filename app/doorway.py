@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -23,13 +22,12 @@ from core.store.runs import Run
 from core.workspace import Workspace, open_workspace
 
 _ANCHOR = "pitwall.house"
-_RETRY_S = 5.0
 
 
 def _house() -> SimpleNamespace:
-    """What this process has: `lock`, `workspace`, `engine`, `has_routes`, `asked_at`. `setdefault` on a dict is atomic."""
+    """What this process has: `lock`, `workspace`, `engine`, `has_routes`. `setdefault` on a dict is atomic."""
     return sys.__dict__.setdefault(
-        _ANCHOR, SimpleNamespace(lock=threading.RLock(), workspace=None, engine=None, has_routes=False, asked_at=0.0, at_exit=False)
+        _ANCHOR, SimpleNamespace(lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False)
     )
 
 
@@ -43,13 +41,12 @@ def workspace() -> Workspace:
 
 
 def engine() -> Engine:
-    """The engine of this server, started at first use; read-only while another process holds the workspace."""
+    """The engine of this server, started at first use; read-only until the process that holds the workspace is gone."""
     house = _house()
     with house.lock:
         if house.engine is None:
-            house.engine = Engine(workspace())
+            house.engine = Engine(workspace(), what="the workbench")
             house.engine.start()
-            house.asked_at = time.monotonic()
             if not house.at_exit:
                 house.at_exit = True
                 atexit.register(close)
@@ -66,15 +63,8 @@ def close() -> None:
 
 
 def status() -> EngineStatus:
-    """What the devices do now; takes the workspace over when the process that held it is gone."""
-    running, house = engine(), _house()
-    snapshot = running.status()
-    if not snapshot.is_mine and time.monotonic() - house.asked_at > _RETRY_S:
-        with house.lock:
-            house.asked_at = time.monotonic()
-            if running.start():
-                snapshot = running.status()
-    return snapshot
+    """What the devices do now, and who holds the workspace."""
+    return engine().status()
 
 
 def is_read_only() -> bool:
@@ -93,21 +83,21 @@ def launch(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequenc
 def cancel(run: Run) -> None:
     """Take the waiting jobs of a run out of the queue, and stop its running ones within one step."""
     _refuse_read_only()
-    queue.cancel_run(workspace().store, run.id, now=time.time())
+    queue.cancel_run(workspace().store, run.id)
     engine().wake()
 
 
 def retry(run: Run) -> None:
     """Queue the failed and canceled folds of a run again."""
     _refuse_read_only()
-    queue.retry_run(workspace().store, run.id, now=time.time())
+    queue.retry_run(workspace().store, run.id)
     engine().wake()
 
 
 def delete(run: Run) -> None:
     """Delete a run that has no job running, with its files."""
     _refuse_read_only()
-    queue.delete_run(workspace(), run.id, now=time.time())
+    queue.delete_run(workspace(), run.id)
 
 
 def serve_thumbnails(has_routes: bool) -> None:

@@ -66,7 +66,7 @@ def settings_form(
     """Draw a form for `value` and return what is in it, as nested plain values (not yet validated).
 
     `key` makes the widgets' state their own: change it to start again from `value`. `texts` is the file of labels.
-    `skip` leaves fields out (they keep their value), `options` turns a text field into a choice. With `fold=False` there
+    `skip` leaves fields out (they keep their value), `options` offers choices for a text field. With `fold=False` there
     are no folded sections: every field is shown.
     """
     leaves = [leaf for leaf in walk(value) if not leaf.has("hidden") and leaf.path not in skip]
@@ -168,10 +168,11 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
         return _number(leaf, label, kind, keep)
     if typing.get_origin(kind) is tuple:
         known = list(dict.fromkeys([*(options or ()), *leaf.value]))
-        return st.multiselect(label, known, default=list(leaf.value), accept_new_options=options is None, **keep)
+        return st.multiselect(label, known, default=list(leaf.value), accept_new_options=True, **keep)
     if options is not None:
         known = list(dict.fromkeys(["", *options, leaf.value]))
-        return st.selectbox(label, known, index=known.index(leaf.value), format_func=lambda one: one or "–", **keep)
+        chosen = st.selectbox(label, known, index=known.index(leaf.value), format_func=lambda one: one or "–", accept_new_options=True, **keep)
+        return "" if chosen is None else chosen
     return st.text_input(label, value=leaf.value, **keep).strip()
 
 

@@ -8,10 +8,12 @@ from app import doorway
 from app.text import LANGUAGE_KEY
 from core.errors import NotFoundError
 from core.store.contests import Contest, get_contest
+from core.store.folds import Folds, list_folds
 from core.store.runs import Run, get_run
 
 CONTEST_KEY = "contest"  # the key of the picker, which binds it to ?contest=
 RUN_KEY = "run"
+FOLDS_KEY = "folds"
 _NEXT = "next_contest"
 
 
@@ -66,10 +68,21 @@ def select_run(ref: str | None) -> None:
         st.query_params[RUN_KEY] = ref
 
 
+def selected_folds(contest: Contest) -> Folds | None:
+    """The folds in the address (`?folds=3fa2`), else those of this session, else the newest; None when the contest has none."""
+    known = list_folds(doorway.workspace().store, contest.id)
+    asked = st.query_params.get(FOLDS_KEY) or st.session_state.get("selected_folds") or ""
+    return next((folds for folds in known if asked and folds.fingerprint.startswith(asked)), known[0] if known else None)
+
+
+def select_folds(folds: Folds) -> None:
+    """Put folds into the address and the session."""
+    st.session_state["selected_folds"] = st.query_params[FOLDS_KEY] = folds.fingerprint[:6]
+
+
 def link_params(**extra: str) -> dict[str, str]:
     """The address parameters a link to another page must carry, so that the next page shows the same contest and language."""
     contest = st.session_state.get(_NEXT) or st.session_state.get(CONTEST_KEY)
     kept = {CONTEST_KEY: contest} if contest else {}
-    if LANGUAGE_KEY in st.query_params:
-        kept[LANGUAGE_KEY] = st.query_params[LANGUAGE_KEY]
+    kept |= {key: st.query_params[key] for key in (LANGUAGE_KEY, FOLDS_KEY) if key in st.query_params}
     return kept | extra

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from functools import lru_cache
+from pathlib import Path
 
 from PIL import Image, ImageOps
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import doorway
-from core.contest.table import ContestTable, load_table
-from core.errors import NotFoundError, PitwallError
+from app.tables import table_of
+from core.errors import InputError, NotFoundError, PitwallError
 from core.store.contests import Contest, get_contest
-from core.workspace import resolve_inside
 
 SIDE_PX = 192
 MAX_PIXELS = 100_000_000
@@ -34,33 +35,38 @@ def thumbnail(request: Request) -> Response:
 
 
 def thumbnail_url(contest: Contest, part: str, row: int) -> str:
-    """The address of a row's thumbnail; it changes when the contest's data does, so browsers may keep it."""
+    """The address of a row's thumbnail; it carries the data's fingerprint, so that browsers may keep the picture."""
     return f"/thumb/{contest.name}/{part}/{row}?v={contest.fingerprint[:8]}"
-
-
-@lru_cache(maxsize=2048)
-def _draw(path: str) -> bytes:
-    with Image.open(path, formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise NotFoundError("the picture is too large", where=path, why=f"{image.width} x {image.height} pixels")
-        image.draft("RGB", (SIDE_PX * 2, SIDE_PX * 2))
-        small = ImageOps.exif_transpose(image).convert("RGB")
-        small.thumbnail((SIDE_PX, SIDE_PX))
-        stream = io.BytesIO()
-        small.save(stream, "WEBP", quality=82)
-        return stream.getvalue()
 
 
 def draw(contest: Contest, part: str, row: int) -> bytes:
     """The thumbnail of row `row` of `part` (train or test) as WebP bytes."""
-    table = _table(contest.id, contest.fingerprint)
+    table = table_of(contest)
     frame = {"train": table.train, "test": table.test}.get(part)
     if frame is None or table.image_base is None or not 0 <= row < len(frame):
         raise NotFoundError("no such row", where=f"{contest.name}/{part}/{row}", why="it is outside the contest's table")
-    return _draw(str(resolve_inside(table.image_base, frame["input"].iloc[row])))
+    return draw_file(table.image_path(frame["input"].iloc[row]))
 
 
-@lru_cache(maxsize=4)
-def _table(contest_id: int, _fingerprint: str) -> ContestTable:
-    workspace = doorway.workspace()
-    return load_table(workspace, get_contest(workspace.store, contest_id))
+@lru_cache(maxsize=2048)
+def draw_file(path: Path) -> bytes:
+    """A picture file as WebP bytes of at most 192 px, upright; transparency becomes white."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError("the picture is too large", where=path.name, why=f"{image.width} x {image.height} pixels", fix="make it smaller")
+            image.draft("RGB", (SIDE_PX * 2, SIDE_PX * 2))
+            small = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, ValueError, SyntaxError) as problem:
+        raise InputError("the picture cannot be read", where=path.name, why=str(problem), fix="replace the file") from None
+    small.thumbnail((SIDE_PX, SIDE_PX))
+    flat = Image.new("RGB", small.size, "white")
+    flat.paste(small, mask=small.getchannel("A"))
+    stream = io.BytesIO()
+    flat.save(stream, "WEBP", quality=82)
+    return stream.getvalue()
+
+
+def data_address(body: bytes) -> str:
+    """A thumbnail as an address that carries the picture itself, for files that belong to no contest yet."""
+    return f"data:image/webp;base64,{base64.b64encode(body).decode('ascii')}"

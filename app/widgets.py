@@ -12,12 +12,12 @@ from typing import Literal
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import state
+from app import doorway, state
 from app.text import t
 from core.errors import PitwallError
 from core.metrics import get_metric
 from core.store.contests import Contest
-from core.store.folds import Folds
+from core.store.folds import Folds, list_folds
 
 PAGES_DIR = Path(__file__).resolve().parent.parent / "pages"
 StateColor = Literal["red", "orange", "blue", "green", "gray"]
@@ -53,7 +53,7 @@ def direction_arrow(metric: str) -> str:
 
 def section(title: str, note: str = "") -> DeltaGenerator:
     """A heading inside a page with a quiet note after it; what is drawn into the returned row stands at its right end."""
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    with st.container(key=f"section-{title}", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content"):
             st.subheader(title, anchor=False, width="content")
             if note:
@@ -85,6 +85,32 @@ def need_contest() -> Contest:
         empty_state(t("common.no_contest_title"), t("common.no_contest_why"), t("common.no_contest_button"), page="home", icon="flag")
         st.stop()
     return contest
+
+
+def pick_folds(contest: Contest) -> Folds | None:
+    """A picker over the folds of a contest, newest first; the choice goes into the address. None when there are none."""
+    known = list_folds(doorway.workspace().store, contest.id)
+    chosen = state.selected_folds(contest)
+    if chosen is None:
+        return None
+    return st.selectbox(
+        t("folds.picker"),
+        known,
+        index=[folds.id for folds in known].index(chosen.id),
+        format_func=folds_label,
+        key=f"pick-folds-{contest.id}-{len(known)}",
+        on_change=lambda: state.select_folds(st.session_state[f"pick-folds-{contest.id}-{len(known)}"]),
+        required=True,
+        label_visibility="collapsed",
+        width=320,
+    )
+
+
+def folds_label(folds: Folds) -> str:
+    """Folds in one line: short hash, number, kind, group column, seed."""
+    key = "folds.option_group" if folds.group_column else "folds.option"
+    kind = t(f"split.kind={folds.kind}")
+    return t(key, hash=short_hash(folds.fingerprint), n=folds.n_folds, kind=kind, group=folds.group_column, seed=folds.seed)
 
 
 def go_to(page: str, **params: str) -> None:

@@ -61,3 +61,11 @@ def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) 
         if is_whole and score is not None and (best is None or metric.is_better(score, best[1])):
             best = (run, score)
     return ContestOverview(contest, len(runs), states["running"], states["queued"], best[0] if best else None)
+
+
+def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:
+    """The cell of a class balance (n_folds, n_classes) that is furthest from an even share: (fold, class, percent off)."""
+    even = balance.sum(axis=0, keepdims=True) / balance.shape[0]
+    off = 100 * (balance - even) / np.maximum(even, 1e-9)
+    fold, label = np.unravel_index(np.abs(off).argmax(), off.shape)
+    return int(fold), int(label), float(off[fold, label])

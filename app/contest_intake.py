@@ -1,0 +1,214 @@
+"""Adding a contest: where its files are, what was understood, corrections that are inspected again, and only then the registration."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.typing import UploadedFile
+
+from app import doorway, state
+from app.class_charts import MOST_BARS, class_bars
+from app.forms import settings_form
+from app.gallery import Tile, gallery
+from app.text import t
+from app.thumbnails import data_address, draw_file
+from app.widgets import empty_state, error_card, go_to, guard, plain, section
+from core.contest.archive import open_source
+from core.contest.inspect import Check, Inspection, inspect_path
+from core.contest.register import add_contest
+from core.errors import PitwallError
+from core.workspace import resolve_inside
+
+INTAKE_KEY = "intake"
+ICONS = {"ok": ":green[:material/check_circle:]", "note": ":gray[:material/info:]", "warning": ":orange[:material/warning:]"}
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A folder on its way in: its path, the answers a person changed, what was understood, and the last refusal."""
+
+    folder: Path
+    answers: dict[str, Any] = field(default_factory=dict)
+    inspection: Inspection | None = None
+    refusal: PitwallError | None = None
+    revision: int = 0
+
+
+def intake() -> None:
+    """The whole way in, from a path or an upload to the accepted contest."""
+    _source()
+    current: Intake | None = st.session_state.get(INTAKE_KEY)
+    if current is None:
+        empty_state(t("data.add_empty_title"), t("data.add_empty_why"), icon="fact_check")
+        return
+    if current.refusal is not None:
+        error_card(current.refusal)
+    if current.inspection is None:
+        return
+    left, right = st.columns([7, 5], gap="large")
+    with left:
+        with section(t("data.add_understood"), t("data.add_understood_note")):
+            st.space(1)
+        _checks(current.inspection.checks)
+        _corrections(current, current.inspection)
+    with right:
+        section(t("data.preview"))
+        _preview(current.inspection)
+        section(t("data.distribution"))
+        _distribution(current.inspection)
+    _accept(current, current.inspection)
+
+
+def _source() -> None:
+    with st.container(border=True, key="intake-source"):
+        kind = st.segmented_control(
+            t("data.add_source"),
+            ["path", "upload"],
+            format_func=lambda name: t(f"data.source_{name}"),
+            default="path",
+            required=True,
+            key="intake-kind",
+        )
+        if kind == "path":
+            with st.form("intake-path", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+                path = st.text_input(t("data.path_label"), placeholder=t("data.path_placeholder"), help=t("data.path_help"), key="intake-path-text")
+                asked = st.form_submit_button(t("data.inspect"), type="primary", icon=":material/search:")
+            if asked and path.strip():
+                _open(Path(path.strip()))
+        else:
+            upload = st.file_uploader(t("data.upload_label"), type=["zip"], help=t("data.upload_help"), key="intake-upload")
+            if upload is not None and st.button(t("data.inspect"), type="primary", icon=":material/search:"):
+                _open_upload(upload)
+
+
+def _open(path: Path, name: str | None = None) -> None:
+    """Take a folder, or a zip that is extracted first, and inspect it; a refusal leaves no intake behind."""
+    st.session_state.pop(INTAKE_KEY, None)
+    with guard(), st.spinner(t("data.inspecting", path=plain(path.name))):
+        folder = open_source(doorway.workspace(), path, name=name)
+        st.session_state[INTAKE_KEY] = Intake(folder, inspection=inspect_path(folder))
+        return
+    st.stop()
+
+
+def _open_upload(upload: UploadedFile) -> None:
+    folder = doorway.workspace().uploads_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".zip") as stream:
+        shutil.copyfileobj(upload, stream)
+        stream.flush()
+        _open(Path(stream.name), name=Path(upload.name).stem)
+
+
+def _checks(checks: tuple[Check, ...]) -> None:
+    rows = [(ICONS[check.level], t(f"contest.{check.key}"), f"**{plain(check.value)}**" if check.value else "–", plain(check.detail)) for check in checks]
+    frame = pd.DataFrame(rows, columns=[" ", t("data.check_what"), t("data.check_value"), t("data.check_why")])
+    st.table(frame, border="horizontal", hide_index=True, alt=t("data.add_understood"))
+
+
+def _corrections(current: Intake, inspection: Inspection) -> None:
+    """The form over the draft; an answer that differs is a correction, and the folder is inspected again with all of them."""
+    draft = inspection.draft.to_dict()
+    with section(t("data.add_correct"), t("data.add_correct_note")):
+        if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
+            _inspect_again(replace(current, answers={}))
+    with st.container(border=True):
+        given = settings_form(inspection.draft, f"intake-{current.folder.name}-{current.revision}", texts="contest", options=_choices(inspection), columns=3)
+    changed = {name: value for name, value in given.items() if list_or_same(value) != list_or_same(draft[name])}
+    if changed:
+        _inspect_again(replace(current, answers=current.answers | changed))
+
+
+def _inspect_again(current: Intake) -> None:
+    answers = dict(current.answers)
+    name = answers.pop("name", None)
+    with st.spinner(t("data.inspecting", path=plain(current.folder.name))):
+        try:
+            inspection = inspect_path(current.folder, name=name, sets=[as_assignment(key, value) for key, value in answers.items()])
+        except PitwallError as refusal:
+            # The last good draft stays, and what was wrong with the answer is said.
+            st.session_state[INTAKE_KEY] = replace(st.session_state[INTAKE_KEY], refusal=refusal, revision=current.revision + 1)
+        else:
+            st.session_state[INTAKE_KEY] = replace(current, inspection=inspection, refusal=None, revision=current.revision + 1)
+    st.rerun()
+
+
+def as_assignment(name: str, value: Any) -> str:
+    """An answer as the command line writes it, so that the page and `--set` are one way in."""
+    return f"{name}={value if isinstance(value, str) else json.dumps(list(value), ensure_ascii=False)}"
+
+
+def list_or_same(value: Any) -> Any:
+    """Tuples and lists of one content are one answer."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _choices(inspection: Inspection) -> dict[str, tuple[str, ...]]:
+    columns = tuple(inspection.columns)
+    by_column = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
+    return by_column | dict.fromkeys(("train", "test", "sample_submission"), tuple(inspection.tables))
+
+
+def _preview(inspection: Inspection) -> None:
+    root = Path(inspection.draft.root)
+    is_image = inspection.draft.modality == "image"
+    tiles: list[Tile] = []
+    for row, (name, label) in enumerate(zip(inspection.preview["input"], inspection.preview["label"], strict=True)):
+        if is_image:
+            with guard():
+                tiles.append(Tile(row, label, src=data_address(draw_file(resolve_inside(root, name)))))
+        else:
+            tiles.append(Tile(row, label, text=name))
+    gallery(tiles, selected=None, label=t("data.preview"), key="intake-preview", tile_px=72)
+
+
+def _distribution(inspection: Inspection) -> None:
+    counts = inspection.class_counts
+    if len(counts) <= MOST_BARS:
+        st.altair_chart(class_bars(list(counts), np.array(list(counts.values()))), alt=t("data.distribution"))
+    else:
+        class_table(pd.DataFrame({"class": list(counts), "rows": list(counts.values())}))
+
+
+def class_table(frame: pd.DataFrame) -> None:
+    """Classes with their rows, most first, searchable; for more classes than bars can show. Columns: class, rows."""
+    st.dataframe(
+        frame.sort_values("rows", ascending=False, kind="stable"),
+        hide_index=True,
+        height=420,
+        alt=t("data.distribution"),
+        column_config={
+            "class": st.column_config.TextColumn(t("data.chart_class"), width="medium"),
+            "rows": st.column_config.ProgressColumn(t("data.chart_rows"), format="%d", min_value=0, max_value=int(frame["rows"].max())),
+        },
+    )
+
+
+def _accept(current: Intake, inspection: Inspection) -> None:
+    name = inspection.draft.name
+    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="intake-accept"):
+        n_problems = len(inspection.problems)
+        st.caption(t("data.accept_refused", n=n_problems) if n_problems else t("data.accept_note"))
+        accepted = st.button(t("data.accept", name=name), type="primary", icon=":material/check:", disabled=n_problems > 0)
+    if not accepted:
+        return
+    bar = st.progress(0.0, text=t("data.registering", done=0, total=inspection.n_train + inspection.n_test))
+
+    def tell(done: int, total: int) -> None:
+        bar.progress(done / max(1, total), text=t("data.registering", done=done, total=total))
+
+    with guard():
+        contest = add_contest(doorway.workspace(), inspection.draft, progress=tell)
+        del st.session_state[INTAKE_KEY]
+        state.select_contest(contest.name)
+        st.toast(t("data.registered", name=contest.name), icon=":material/check:")
+        go_to("data")
+    bar.empty()

@@ -1,0 +1,101 @@
+"""Folds: who validates whom, and whether every class is in every fold."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+import streamlit as st
+
+from app import doorway, state
+from app.class_charts import fold_balance
+from app.forms import settings_form
+from app.tables import table_of
+from app.text import t
+from app.widgets import empty_state, go_to, guard, need_contest, page_header, pick_folds, plain, section, short_hash
+from core.analysis.overview import furthest_from_even
+from core.errors import InputError
+from core.folds import FoldsSpec, class_balance, group_columns, load_folds, save_folds
+from core.settings import parse_settings
+from core.store.contests import Contest
+from core.store.folds import Folds, list_folds
+from core.store.runs import list_runs
+
+SCROLL_PX = 620
+
+
+def make_form(contest: Contest) -> None:
+    """The form over FoldsSpec; the group column is asked for only by the kinds that need one."""
+    key = f"folds-{contest.id}"
+    group = contest.spec.group_column
+    start = FoldsSpec(kind="stratified_group" if group else "stratified", group_column=group)
+    kind = st.session_state.get(f"{key}.kind", start.kind)
+    skip = () if kind != "stratified" else ("group_column",)
+    with st.container(border=True):
+        values = settings_form(start, key, texts="split", skip=skip, options={"group_column": group_columns(table_of(contest).train)})
+        if skip:
+            values["group_column"] = ""
+        st.caption(t("folds.make_note"))
+        pressed = st.button(t("folds.make"), type="primary", icon=":material/stacks:")
+    if pressed:
+        with guard(), st.spinner(t("folds.making")):
+            spec = parse_settings(FoldsSpec, values, where=t("folds.title"), error=InputError)
+            folds = save_folds(doorway.workspace(), contest, spec)
+            state.select_folds(folds)
+            st.toast(t("folds.made", hash=short_hash(folds.fingerprint)), icon=":material/check:")
+            st.rerun()
+
+
+def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
+    """All folds of the contest with the number of runs on each."""
+    n_runs = Counter(run.folds_id for run in list_runs(doorway.workspace().store, contest.id))
+    frame = pd.DataFrame(
+        {
+            "hash": [f"#{short_hash(folds.fingerprint)}" for folds in known],
+            "kind": [t(f"split.kind={folds.kind}") for folds in known],
+            "n": [folds.n_folds for folds in known],
+            "seed": [folds.seed for folds in known],
+            "group": [folds.group_column or "–" for folds in known],
+            "runs": [n_runs[folds.id] for folds in known],
+            "made": pd.to_datetime([folds.created_at for folds in known], unit="s", utc=True),
+        }
+    )
+    config = {name: t(f"folds.col_{name}") for name in ("hash", "kind", "n", "seed", "group", "runs")}
+    made = st.column_config.DatetimeColumn(t("folds.col_made"), format="MM-DD HH:mm")
+    st.dataframe(frame, hide_index=True, alt=t("folds.list"), column_config={**config, "made": made})
+
+
+def balance_view(contest: Contest, folds: Folds) -> None:
+    """Rows of every class in every fold, and the cell that is furthest from an even share."""
+    labels = table_of(contest).train["label"].to_numpy()
+    balance = class_balance(load_folds(doorway.workspace(), folds), labels, len(contest.spec.classes))
+    per_fold = balance.sum(axis=1)
+    fold, label, off = furthest_from_even(balance)
+    name = plain(contest.spec.classes[label])
+    key = "folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even"
+    st.caption(t(key, least=int(per_fold.min()), most=int(per_fold.max()), name=name, fold=fold + 1, off=off))
+    with st.container(height=SCROLL_PX if len(contest.spec.classes) > 30 else "content", border=False):
+        st.altair_chart(fold_balance(contest.spec.classes, balance), alt=t("folds.balance"))
+
+
+contest = need_contest()
+known = list_folds(doorway.workspace().store, contest.id)
+page_header(t("folds.title"), contest, state.selected_folds(contest))
+left, right = st.columns([5, 7], gap="large")
+with left:
+    section(t("folds.make"))
+    make_form(contest)
+    if known:
+        section(t("folds.list"))
+        folds_table(contest, known)
+with right:
+    if not known:
+        section(t("folds.balance"))
+        empty_state(t("folds.empty_title"), t("folds.empty_why"), icon="stacks")
+    else:
+        with section(t("folds.balance")):
+            chosen = pick_folds(contest)
+        if chosen is not None:
+            balance_view(contest, chosen)
+            if st.button(t("folds.next"), icon=":material/arrow_forward:", icon_position="right"):
+                go_to("train")
