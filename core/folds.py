@@ -151,17 +151,16 @@ def _groups(contest: Contest, spec: FoldsSpec, train: pd.DataFrame) -> tuple[str
             why=has,
             fix="name one of the columns, or use kind=stratified",
         )
-    values = train[f"col.{column}"]
-    empty = np.flatnonzero(values.str.strip() == "")
+    values: list[str] = train[f"col.{column}"].tolist()
+    empty = [row_id for row_id, value in zip(train["id"], values, strict=True) if not value.strip()]
     if len(empty):
-        ids = ", ".join(train["id"].iloc[empty[:20]])
         raise InputError(
             f"{len(empty):,} rows have no group",
             where=f"{contest.spec.train}, column '{column}'",
-            why=f"ids: {ids}",
+            why=f"ids: {', '.join(empty[:20])}",
             fix="fill the column in, or use another one",
         )
-    return column, values.tolist()
+    return column, values
 
 
 def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:
@@ -186,7 +185,7 @@ def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:
 
 def _check_classes(spec: FoldsSpec, labels: NDArray[np.integer], classes: Sequence[str] | None) -> None:
     counts = np.bincount(labels, minlength=len(classes) if classes is not None else 0)
-    rare = [number for number in np.flatnonzero(counts < spec.n_folds) if counts[number] > 0]
+    rare = [number for number, count in enumerate(counts.tolist()) if 0 < count < spec.n_folds]
     if rare:
         named = [f"{classes[number] if classes is not None else number} ({counts[number]})" for number in rare]
         least = int(min(counts[number] for number in rare))

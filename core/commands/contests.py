@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from core.contest.inspect import Inspection
     from core.store.contests import Contest
     from core.store.folds import Folds
-    from core.workspace import Workspace
 
 contest_app = typer.Typer(help="Register a contest of your own; list the contests.")
 folds_app = typer.Typer(help="Decide who validates whom.")
@@ -63,11 +62,12 @@ def add_contest(
     Says what it understood. Correct a point with --set, for example --set metric=macro_f1 --set group_column=person.
     """
     from core.commands.records import contest_record
+    from core.contest.archive import open_source
     from core.contest.inspect import inspect_path
     from core.contest.register import add_contest as register_contest
 
     house = opened(workspace)
-    inspection = inspect_path(_unpacked(house, path), name=name, sets=sets or [])
+    inspection = inspect_path(open_source(house, path), name=name, sets=sets or [])
     if not as_json:
         _show_inspection(inspection)
     if dry_run:
@@ -205,25 +205,8 @@ def _show_folds(contest: Contest, folds: list[Folds]) -> None:
     )
 
 
-def _unpacked(workspace: Workspace, path: Path) -> Path:
-    """A zip archive is unpacked into the workspace's uploads, under a name of its content; anything else is used where it is."""
-    if path.suffix.lower() != ".zip" or not path.is_file():
-        return path
-    from core.contest.archive import extract_archive
-    from core.workspace import sha256_file
-
-    destination = workspace.uploads_dir / f"{path.stem}-{sha256_file(path)[:12]}"
-    if not destination.is_dir():
-        standard_error().print(f"unpacking {path.name}", markup=False, highlight=False)
-        extract_archive(path, destination)
-    return destination
-
-
 def _show_inspection(inspection: Inspection) -> None:
     print_table(
         ["", "what", "understood as", "detail"],
-        [
-            ({"ok": "ok", "note": "note", "warning": "!"}[check.level], check.key, str(check.label_value), check.detail)
-            for check in inspection.checks
-        ],
+        [({"ok": "ok", "note": "note", "warning": "!"}[check.level], check.key, check.value, check.detail) for check in inspection.checks],
     )

@@ -25,20 +25,13 @@ BLOCK = 2**20
 
 
 def open_source(workspace: Workspace, path: Path, *, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
-    """The folder of a contest that a person named: a folder is itself, a zip is extracted into the workspace's uploads.
+    """What `inspect_path` takes, from what a person named: a zip is extracted into the workspace's uploads, all else is itself.
 
-    The same archive is extracted once. Raises InputError for anything else.
+    The same archive is extracted once. Raises InputError for an archive that is damaged or not to be trusted.
     """
     path = path.expanduser()
-    if path.is_dir():
+    if not path.is_file() or not (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
         return path
-    if not path.is_file():
-        raise InputError(
-            "there is nothing at this path",
-            where=str(path),
-            why="neither a folder nor a file",
-            fix="give the folder or the zip of the contest",
-        )
     stem = re.sub(r"[^\w\-]+", "-", nfc(name or path.stem)).strip("-")[:60] or "upload"
     destination = workspace.uploads_dir / f"{stem}-{sha256_file(path)[:8]}" / stem
     return destination if destination.is_dir() else extract_archive(path, destination, progress=progress)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pandas as pd
 
-from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of
-from core.contest.rows import is_missing, order_classes
-from core.contest.sources import Guess, role_of
+from core.contest.cells import column_of
+from core.contest.evidence import Guess
+from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
+from core.contest.sources import role_of
 from core.errors import InputError
 from core.workspace import nfc
 
 N_LOOKED_AT = 300
+MakeGuess = Callable[[], Guess]
 ID_NAME = re.compile(r"(.*[_ \-.])?(id|idx|index|no|번호|아이디)|unnamed: 0|\w*id|(image|img|file|file_?name|image_?name)", re.IGNORECASE)
 LABEL_NAME = re.compile(
     r"(.*[_ \-.])?(label|labels|class|classes|target|category|answer|ans|y|gt|sentiment|emotion|라벨|레이블|정답|분류|클래스|감정|감성)",
@@ -61,7 +64,7 @@ def find_image_base(files: ContestFiles, frame: pd.DataFrame, column: str, role:
         path = clean(value)
         here: set[str] = set()
         for key in files.by_name.get(PurePosixPath(path).name, []) if path else []:
-            for form in (key, key[: -len(suffix_of(key))]):
+            for form in (key, without_suffix(key)):
                 if form == path:
                     here.add("")
                 elif form.endswith("/" + path):
@@ -81,23 +84,24 @@ def _looks_like_paths(frame: pd.DataFrame, column: str) -> float:
 
 def _some(frame: pd.DataFrame, column: str) -> list[str]:
     """Some values of a column, evenly from its whole length, without empty ones."""
-    values: list[str] = frame[column].iloc[:: max(1, len(frame) // N_LOOKED_AT)].tolist()
+    values: list[str] = column_of(frame, column).iloc[:: max(1, len(frame) // N_LOOKED_AT)].tolist()
     return [value for value in values if value.strip()]
 
 
-def guess_id(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, image_column: str) -> Guess:
-    """The column that names rows: the sample submission's first column where the tables have it, else one named like an id."""
-    tables = [frame for frame in (train, test) if frame is not None]
+def guess_id(home: pd.DataFrame, tables: list[pd.DataFrame], sample: pd.DataFrame | None, image_column: str) -> Guess:
+    """The column that names rows: the sample submission's first column where a table has it, else one of `home` named like an id."""
     first = str(sample.columns[0]) if sample is not None else ""
-    if any(first in frame.columns for frame in tables) and first:
+    if first and any(first in frame.columns for frame in tables):
         return Guess(first, "the first column of the sample submission")
-    home = test if test is not None else train
-    named = [name for name in home.columns if ID_NAME.fullmatch(name) and name != image_column and home[name].is_unique]
-    if named:
-        also = f"; also possible: {', '.join(named[1:4])}" if len(named) > 1 else ""
-        return Guess(named[0], f"named like an id, and no value appears twice{also}", "note" if also else "ok")
-    if image_column and image_column in home.columns and home[image_column].is_unique:
+    named = [str(name) for name in home.columns if ID_NAME.fullmatch(name) and name != image_column]
+    unique = [name for name in named if column_of(home, name).is_unique]
+    if unique:
+        also = f"; also possible: {', '.join(unique[1:4])}" if len(unique) > 1 else ""
+        return Guess(unique[0], f"named like an id, and no value appears twice{also}", "note" if also else "ok")
+    if image_column in home.columns and column_of(home, image_column).is_unique:
         return Guess(image_column, "the image names tell the rows apart")
+    if named:
+        return Guess("", f"'{named[0]}' is named like an id but repeats values: rows are numbered from 0", "warning")
     return Guess("", "no column is named like an id: rows are numbered from 0", "note")
 
 
@@ -115,7 +119,7 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     if len(answers) == 1 and answers[0] in columns:
         return Guess(answers[0], "the column that the sample submission asks for")
     if len(answers) > 1:
-        matching = [name for name in columns if set(map(nfc, train[name].unique())) == set(answers)]
+        matching = [name for name in columns if {nfc(value) for value in set(column_of(train, name))} == set(answers)]
         if matching:
             return Guess(matching[0], "its values are the columns of the sample submission")
     only_train = [name for name in columns if test is not None and name not in test.columns]
@@ -126,7 +130,7 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     if named:
         also = f"; also possible: {', '.join(named[1:4])}" if len(named) > 1 else ""
         return Guess(named[0], f"named like a label{also}", "warning" if also else "ok")
-    n_distinct = {name: train[name].nunique() for name in pool}
+    n_distinct = {name: len(set(column_of(train, name))) for name in pool}
     few = [name for name in pool if 2 <= n_distinct[name] <= max(20, len(train) // 10)]
     chosen = few[-1] if few else pool[-1]
     others = [name for name in pool if name != chosen]
@@ -136,11 +140,12 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     )
 
 
-def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) -> tuple[Guess, list[str]]:
-    """The text column, and others that hold text too. Raises InputError when no column holds text."""
-    columns = [name for name in train.columns if name not in taken and (test is None or name in test.columns)]
-    length = {name: sum(map(len, _some(train, name))) / max(len(_some(train, name)), 1) for name in columns}
-    texts = [name for name in columns if not _mostly_numbers(_some(train, name))]
+def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) -> Guess:
+    """The text column, naming others that hold text too. Raises InputError when no column holds text."""
+    columns = [str(name) for name in train.columns if name not in taken and (test is None or name in test.columns)]
+    looked_at = {name: _some(train, name) for name in columns}
+    length = {name: sum(map(len, values)) / max(len(values), 1) for name, values in looked_at.items()}
+    texts = [name for name in columns if not _mostly_numbers(looked_at[name])]
     if not texts:
         raise InputError(
             "no column holds a text or names an image",
@@ -153,58 +158,30 @@ def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) 
     others = [name for name in texts if name != chosen and (name in named or length[name] >= 20)]
     reason = f"{'named like a text, ' if named else ''}{length[chosen]:.0f} characters on average"
     if others:
-        return Guess(chosen, f"{reason}; to join others: input_columns=[{chosen}, {others[0]}]", "note"), others
-    return Guess(chosen, reason, "ok" if named or len(texts) == 1 else "note"), others
+        return Guess(chosen, f"{reason}; to join others: input_columns=[{chosen}, {others[0]}]", "note")
+    return Guess(chosen, reason, "ok" if named or len(texts) == 1 else "note")
 
 
 def _mostly_numbers(values: list[str]) -> bool:
     return sum(bool(re.fullmatch(r"[-+]?[\d.,]+(e[-+]?\d+)?", value.strip())) for value in values) > len(values) / 2 if values else True
 
 
-def find_classes(labels: pd.Series) -> tuple[str, ...]:
-    """The classes in their order: labels in NFC, without empty cells."""
-    return order_classes(labels[~is_missing(labels)].map(nfc))
-
-
-def class_warnings(labels: pd.Series, classes: tuple[str, ...]) -> list[str]:
-    """What is odd about the labels: single rows, names that differ only in case or blanks, numbers, several labels in a cell."""
-    counts = labels.map(nfc).value_counts()
-    said: list[str] = []
-    single = [name for name in classes if counts.get(name, 0) == 1]
-    if single:
-        said.append(f"{len(single)} class{'es occur' if len(single) > 1 else ' occurs'} in one row only: {', '.join(single[:5])}")
-    alike: dict[str, list[str]] = {}
-    for name in classes:
-        alike.setdefault(" ".join(name.lower().split()), []).append(name)
-    same = [names for names in alike.values() if len(names) > 1]
-    if same:
-        said.append("differ only in case or blanks: " + "; ".join(" / ".join(map(repr, names)) for names in same[:5]))
-    if len(classes) > 20 and len(classes) > len(labels) / 2:
-        said.append(f"{len(classes):,} classes in {len(labels):,} rows: is this the label?")
-    if len(classes) > 20 and all(re.fullmatch(r"-?\d*\.\d+", name) for name in classes):
-        said.append("the labels are decimal numbers: predicting a number is not classification")
-    parts = [name.split(",") for name in classes if "," in name]
-    if parts and {part.strip() for names in parts for part in names} <= {name.strip() for name in classes}:
-        said.append("some cells hold several labels with commas between: each combination is taken for a class of its own")
-    return said
-
-
 def group_candidates(train: pd.DataFrame, taken: set[str]) -> list[str]:
-    """Columns that repeat in a way a person, source or session does; for a note, nothing more."""
+    """Columns that are named and repeat as a person, source or session does; for a note, nothing more."""
     found: list[str] = []
     for name in train.columns:
-        n_distinct = train[name].nunique()
+        n_distinct = len(set(column_of(train, name)))
         if name not in taken and GROUP_NAME.fullmatch(name) and 2 <= n_distinct <= len(train) / 1.5:
             found.append(f"{name} ({n_distinct:,} values)")
     return found
 
 
-def group_parts(inputs: pd.Series, n_skipped: int) -> str:
-    """A folder level of image paths that may be a person or source: "" when there is none. `n_skipped` leading parts are known."""
-    parents = [PurePosixPath(value).parent.parts[n_skipped:] for value in inputs]
-    deepest = max((len(parts) for parts in parents), default=0)
-    for level in range(deepest):
+def group_parts(paths: list[str], n_skipped: int) -> list[str]:
+    """Folder levels of image paths that may be a person or source; `n_skipped` leading parts are known to be something else."""
+    parents = [PurePosixPath(clean(value)).parent.parts[n_skipped:] for value in paths]
+    found: list[str] = []
+    for level in range(max((len(parts) for parts in parents), default=0)):
         names = {parts[level] for parts in parents if len(parts) > level}
         if 2 <= len(names) <= len(parents) / 1.5:
-            return f"folder level {n_skipped + level + 1} of the paths has {len(names):,} names, such as {min(names)}"
-    return ""
+            found.append(f"folder level {n_skipped + level + 1} of the paths ({len(names):,} names, such as {min(names)})")
+    return found

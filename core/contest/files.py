@@ -7,6 +7,7 @@ files, archives of macOS and thumbnails of Windows are not seen.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -30,12 +31,7 @@ class ContestFiles:
     """The files under one root. Keys are NFC paths relative to it, with forward slashes; values the paths as they are on disk."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
-        if not self.root.is_dir():
-            what = "the contest is not a folder" if self.root.exists() else "there is no such folder"
-            raise InputError(
-                what, where=str(root), why="a contest is a folder with its files", fix="give the folder (or a zip) that holds the contest"
-            )
+        self.root = _existing_folder(root)
         self.files: dict[str, str] = {}
         self.folders: set[str] = set()
         self.links: set[str] = set()
@@ -61,6 +57,8 @@ class ContestFiles:
             self.undecodable.append(os.fsencode(relative).decode("cp949", errors="replace"))
         elif os.path.islink(path) and not Path(path).resolve().is_relative_to(self.root):
             self.links.add(key)
+        elif not os.path.isfile(path):
+            return  # a pipe, a socket, a device: opening one could wait for ever
         elif key in self.files:
             self.collisions.append(key)
         else:
@@ -68,15 +66,15 @@ class ContestFiles:
 
     @cached_property
     def images(self) -> list[str]:
-        """Keys of the files that are images by their suffix."""
-        return [key for key in self.files if suffix_of(key) in IMAGE_SUFFIXES]
+        """Keys of the files that are images by their suffix, sorted."""
+        return sorted(key for key in self.files if suffix_of(key) in IMAGE_SUFFIXES)
 
     @cached_property
     def by_stem(self) -> dict[str, list[str]]:
         """Keys of images by their path without suffix, for tables that leave it out."""
         stems: dict[str, list[str]] = {}
         for key in self.images:
-            stems.setdefault(key[: -len(suffix_of(key))], []).append(key)
+            stems.setdefault(without_suffix(key), []).append(key)
         return stems
 
     @cached_property
@@ -89,15 +87,32 @@ class ContestFiles:
                 names.setdefault(name, []).append(key)
         return names
 
-    def images_under(self, folder: str) -> list[str]:
-        """Keys of the images in a folder and below, in order of their names."""
-        prefix = folder + "/" if folder else ""
-        return sorted(key for key in self.images if key.startswith(prefix))
+    @cached_property
+    def by_lower(self) -> dict[str, str]:
+        """Keys by their lower-case form, to say what a person may have meant."""
+        return {key.lower(): key for key in self.files}
+
+    @cached_property
+    def _children(self) -> dict[str, list[str]]:
+        children: dict[str, list[str]] = {}
+        for key in sorted(self.folders):
+            children.setdefault(key.rpartition("/")[0], []).append(key)
+        return children
 
     def children(self, folder: str) -> list[str]:
-        """Keys of the folders directly inside a folder, in order of their names."""
-        prefix = folder + "/" if folder else ""
-        return sorted(key for key in self.folders if key.startswith(prefix) and "/" not in key[len(prefix) :])
+        """Keys of the folders directly inside a folder, sorted; the root is ""."""
+        return self._children.get(folder, [])
+
+    def images_under(self, folder: str) -> list[str]:
+        """Keys of the images in a folder and below, sorted."""
+        if not folder:
+            return list(self.images)
+        # "0" follows "/" in code order, so the keys of a folder stand between the two.
+        return self.images[bisect_left(self.images, folder + "/") : bisect_left(self.images, folder + "0")]
+
+    def is_behind_link(self, key: str) -> bool:
+        """True when a key is a symbolic link or lies below one."""
+        return any(key == link or key.startswith(link + "/") for link in self.links)
 
     def find_image(self, value: str, base: str) -> str | list[str]:
         """The key of the image that a table's cell means below `base`, with or without suffix; else the keys it could mean ([] for none)."""
@@ -125,6 +140,19 @@ class ContestFiles:
         return sorted(keys, key=lambda key: (key.count("/"), key))
 
 
+def _existing_folder(path: Path) -> Path:
+    try:
+        root = path.resolve()
+        is_folder, why = root.is_dir(), "there is a file at this path" if root.exists() else "there is nothing at this path"
+    except (OSError, ValueError, RuntimeError) as problem:
+        root, is_folder, why = path, False, str(problem)
+    if not is_folder:
+        raise InputError(
+            "a contest is a folder", where=str(path), why=why, fix="give the folder (or the zip) that holds the contest's files"
+        )
+    return root
+
+
 def _unreadable(problem: OSError) -> None:
     raise InputError(
         "a folder cannot be read",
@@ -137,6 +165,11 @@ def _unreadable(problem: OSError) -> None:
 def suffix_of(key: str) -> str:
     """The lower-case suffix of a key, with its dot."""
     return os.path.splitext(key)[1].lower()
+
+
+def without_suffix(key: str) -> str:
+    """A key without its suffix."""
+    return os.path.splitext(key)[0]
 
 
 def clean(value: str) -> str:

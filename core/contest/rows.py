@@ -5,22 +5,21 @@ No image is opened here; registration does that. Inspection uses the same rows, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePosixPath
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.contest.cells import check_ids, column_of, find_images, is_missing, rows_where
 from core.contest.encoding import Table
-from core.contest.files import FORMATS, IMAGE_SUFFIXES, REFUSED_SUFFIXES, ContestFiles, clean, join, suffix_of
+from core.contest.files import FORMATS, REFUSED_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.problems import Problems
 from core.contest.spec import ContestSpec
 from core.workspace import nfc
-
-MISSING_CELLS = frozenset({"", "nan", "NaN", "NAN", "<NA>"})
 
 
 @dataclass(frozen=True)
@@ -51,47 +50,22 @@ class Rows:
 def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     """Build the rows of a contest. Raises InputError for a file that cannot be read or a column that is not there."""
     problems = Problems()
-    _check_columns(files, spec)
+    _check_names(files, spec)
     train = _train_of_folders(files, spec, problems) if spec.layout == "folders" else _train_of_table(files, spec, problems)
     sample = files.table(spec.sample_submission) if spec.sample_submission else None
     test, test_ids = _test(files, spec, sample, problems)
     if sample is not None:
         _check_sample(sample, spec, test, problems)
     if spec.modality == "image":
-        for name in files.collisions:
-            problems.add(name, "two files have this name (once composed, once decomposed Unicode)", "rename or delete one of them")
-        for name in files.undecodable:
-            problems.add(
-                name,
-                "the file's name is not UTF-8 (it looks like cp949)",
-                "give Pitwall the original zip, or rename with `convmv -f cp949 -t utf-8`",
-            )
-    frames = [train.frame, test.frame] if spec.modality == "text" else []
-    return Rows(train, test, sum(int((frame["input"].str.strip() == "").sum()) for frame in frames), test_ids, problems)
-
-
-def sample_id_column(spec: ContestSpec, columns: Iterable[str]) -> str:
-    """The column of the sample submission that holds the ids: the contest's id column when it is there, else the first."""
-    names = list(columns)
-    return spec.id_column if spec.id_column in names else names[0]
-
-
-def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
-    """Distinct labels in their order: by number when all are whole numbers, else by code point."""
-    distinct = set(labels)
-    if all(label.lstrip("-").isdecimal() and label.isascii() for label in distinct):
-        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
-    return tuple(sorted(distinct))
-
-
-def is_missing(values: pd.Series) -> pd.Series:
-    """True where a cell is empty or what pandas writes for a missing value."""
-    return values.str.strip().isin(MISSING_CELLS)
+        _check_file_names(files, problems)
+    texts = [part.frame["input"] for part in (train, test)] if spec.modality == "text" else []
+    return Rows(train, test, sum(int((values.str.strip() == "").sum()) for values in texts), test_ids, problems)
 
 
 def is_folder(files: ContestFiles, name: str) -> bool:
     """True when a name of the spec is a folder of the contest ("." is its root)."""
-    return clean(name).strip("/") in files.folders or clean(name).strip("/") in ("", ".")
+    key = folder_key(name)
+    return not key or key in files.folders
 
 
 def folder_key(name: str) -> str:
@@ -100,90 +74,97 @@ def folder_key(name: str) -> str:
     return "" if key == "." else key
 
 
-def class_folders(files: ContestFiles, spec_train: str, spec_test: str) -> list[str]:
-    """Keys of the class folders: every folder directly inside the training folder, but the one that holds the test."""
+def class_folders(files: ContestFiles, spec_train: str, spec_test: str) -> dict[str, str]:
+    """Class name to key of its folder: every folder directly inside the training folder, but the one that holds the test."""
     test = folder_key(spec_test) if spec_test else None
-    train = folder_key(spec_train)
-    return [key for key in files.children(train) if test is None or not (key == test or test.startswith(key + "/"))]
+    keys = files.children(folder_key(spec_train))
+    return {PurePosixPath(key).name: key for key in keys if test is None or not (key == test or test.startswith(key + "/"))}
 
 
-def _check_columns(files: ContestFiles, spec: ContestSpec) -> None:
+def _check_file_names(files: ContestFiles, problems: Problems) -> None:
+    for name in files.collisions:
+        problems.add(name, "two files have this name (once composed, once decomposed Unicode)", "rename or delete one of them")
+    fix = "register the original zip, or rename with `convmv -f cp949 -t utf-8`"
+    for name in files.undecodable:
+        problems.add(name, "the file's name is not UTF-8 (it looks like cp949)", fix)
+
+
+def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
     """Raise one error for all columns and folders that the spec names and that are not there."""
     problems = Problems()
-    train = set(files.table(spec.train).frame.columns) if spec.layout == "csv" else None
     test_is_table = bool(spec.test) and not is_folder(files, spec.test)
-    test = set(files.table(spec.test).frame.columns) if test_is_table else None
-
-    def need(file: str, columns: set[str], name: str, setting: str) -> None:
-        if name not in columns:
-            near = get_close_matches(name, columns, 1)
-            fix = f"set {setting} to one of: {', '.join(sorted(columns)[:40])}"
-            problems.add(file, f"there is no column '{name}'" + (f"; did you mean '{near[0]}'?" if near else ""), fix, column=name)
-
-    if train is not None:
-        if not spec.input_columns:
-            problems.add(spec.train, "no input column is named", f"set input_columns to one of: {', '.join(sorted(train)[:40])}")
-        for name in spec.input_columns:
-            need(spec.train, train, name, "input_columns")
-        need(spec.train, train, spec.label_column, "label_column")
+    test = _columns(files, spec.test) if test_is_table else []
+    if spec.layout == "csv":
+        train = _columns(files, spec.train)
+        _need(problems, spec.train, train, "label_column", spec.label_column)
+        _need_inputs(problems, spec, spec.train, train)
         if spec.group_column:
-            need(spec.train, train, spec.group_column, "group_column")
-        if spec.id_column and spec.id_column not in train and (test is None or spec.id_column not in test):
-            need(spec.train, train, spec.id_column, "id_column")
+            _need(problems, spec.train, train, "group_column", spec.group_column)
+        if spec.id_column and spec.id_column not in test:
+            _need(problems, spec.train, train, "id_column", spec.id_column)
     elif not is_folder(files, spec.train):
         problems.add(spec.train, "there is no such folder", "set train to the folder that holds one folder per class")
     elif spec.group_column:
         problems.add(spec.train, "class folders have no columns to group by", "leave group_column empty", column=spec.group_column)
-    if test is not None:
-        for name in spec.input_columns:
-            need(spec.test, test, name, "input_columns")
-        if not spec.input_columns:
-            problems.add(spec.test, "no input column is named", f"set input_columns to one of: {', '.join(sorted(test)[:40])}")
+    if test_is_table:
+        _need_inputs(problems, spec, spec.test, test)
     if spec.modality == "image":
         for setting, name in (("image_root", spec.image_root), ("test_image_root", spec.test_image_root)):
             if name and not is_folder(files, name):
                 problems.add(name, "there is no such folder", f"set {setting} to a folder of the contest")
         if len(spec.input_columns) > 1:
-            problems.add(spec.train, f"{len(spec.input_columns)} columns are named for the image path", "name one column in input_columns")
+            what = f"{len(spec.input_columns)} columns are named for the image path"
+            problems.add(spec.train, what, "name one column in input_columns")
+    elif spec.layout == "folders":
+        problems.add(spec.train, "class folders hold images, not texts", "set modality=image, or layout=csv")
     problems.raise_if_any("the contest's files and its settings do not fit")
+
+
+def _columns(files: ContestFiles, name: str) -> list[str]:
+    return list(files.table(name).frame.columns)
+
+
+def _need(problems: Problems, file: str, columns: list[str], setting: str, name: str) -> None:
+    if name not in columns:
+        near = get_close_matches(name, columns, 1)
+        what = f"there is no column '{name}'" + (f"; did you mean '{near[0]}'?" if near else "") if name else f"no {setting} is named"
+        problems.add(file, what, f"set {setting} to one of: {', '.join(columns[:40])}", column=name)
+
+
+def _need_inputs(problems: Problems, spec: ContestSpec, file: str, columns: list[str]) -> None:
+    for name in spec.input_columns or ("",):
+        _need(problems, file, columns, "input_columns", name)
 
 
 def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems) -> Part:
     base = folder_key(spec.train)
-    index = {name: number for number, name in enumerate(spec.classes)}
+    folders = class_folders(files, spec.train, spec.test)
     keys: list[str] = []
     labels: list[int] = []
-    for folder in class_folders(files, spec.train, spec.test):
-        name = PurePosixPath(folder).name
-        if name not in index:
-            problems.add(
-                folder,
-                f"the folder '{name}' is not one of the classes",
-                "move it out of the training folder, or leave `classes` to be found",
-            )
-            continue
+    for name, folder in folders.items():
         images = files.images_under(folder)
-        if not images:
-            problems.add(folder, f"the class folder '{name}' holds no image ({FORMATS})", "add images to it or delete the folder")
-        keys += images
-        labels += [index[name]] * len(images)
-        for key in files.files:
-            if key.startswith(folder + "/") and suffix_of(key) in REFUSED_SUFFIXES:
-                problems.add(key, f"{suffix_of(key)} files are not accepted", f"convert it to one of {FORMATS}, or take it out")
-    found = {PurePosixPath(folder).name for folder in class_folders(files, spec.train, spec.test)}
-    for name in spec.classes:
-        if name not in found:
-            problems.add(spec.train, f"there is no folder for the class '{name}'", "add the folder, or leave `classes` to be found")
-    for link in sorted(files.links):
-        if not base or link.startswith(base + "/"):
+        if name not in spec.classes:
             problems.add(
-                link,
-                "is a symbolic link, which is not followed",
-                "put the files themselves here, or register the folder that the link points to",
+                folder, f"the folder '{name}' is not one of the classes", "move it out of the training folder, or leave `classes` out"
             )
-    frame = pd.DataFrame(
-        {"id": [key[len(base) + 1 :] if base else key for key in keys], "input": [files.files[key] for key in keys]}, dtype="str"
-    )
+        elif not images:
+            problems.add(folder, f"the class folder '{name}' holds no image ({FORMATS})", "add images to it or delete the folder")
+        else:
+            keys += images
+            labels += [spec.classes.index(name)] * len(images)
+    for name in spec.classes:
+        if name not in folders:
+            problems.add(spec.train, f"there is no folder for the class '{name}'", "add the folder, or leave `classes` out")
+    inside = f"{base}/" if base else ""
+    for key in files.files:
+        if key.startswith(inside) and suffix_of(key) in REFUSED_SUFFIXES and key[len(inside) :].split("/")[0] in folders:
+            problems.add(key, f"{suffix_of(key)} files are not accepted", f"convert it to one of {FORMATS}, or take it out")
+    for link in sorted(files.links):
+        if link.startswith(inside):
+            problems.add(
+                link, "is a symbolic link, which is not followed", "put the files themselves here, or register the folder it points to"
+            )
+    frame = pd.DataFrame({"id": [key[len(inside) :] for key in keys], "input": [files.files[key] for key in keys]}, dtype="str")
     frame["label"] = np.array(labels, dtype=np.int64)
     return Part(frame, spec.train, "", None)
 
@@ -191,29 +172,21 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
 def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) -> Part:
     table = files.table(spec.train)
     frame = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
-    labels = table.frame[spec.label_column].map(nfc)
-    missing = is_missing(labels) & ~labels.isin(spec.classes)
-    codes = pd.Series(pd.Categorical(labels, categories=list(spec.classes)).codes.astype(np.int64))
-    for row in np.flatnonzero(missing):
-        problems.add(
-            spec.train, "the label is empty", "fill the label in, or take the row out", row=int(table.lines[row]), column=spec.label_column
-        )
-    for row in np.flatnonzero((codes < 0) & ~missing):
-        what = f"'{labels[row]}' is not one of the {len(spec.classes)} classes"
-        problems.add(
-            spec.train, what, "correct the label, or leave `classes` to be found", row=int(table.lines[row]), column=spec.label_column
-        )
+    labels = column_of(table.frame, spec.label_column).map(nfc)
+    codes = pd.Categorical(labels, categories=list(spec.classes)).codes.astype(np.int64)
+    missing = set(rows_where(is_missing(labels)))
+    for row in np.flatnonzero(codes < 0):
+        what, fix = f"'{labels[row]}' is not one of the {len(spec.classes)} classes", "correct the label, or leave `classes` out"
+        if int(row) in missing:
+            what, fix = "the label is empty", "fill the label in, or take the row out"
+        problems.add(spec.train, what, fix, row=int(table.lines[row]), column=spec.label_column)
     frame["label"] = codes
     if spec.group_column:
-        frame["group"] = table.frame[spec.group_column]
-        for row in np.flatnonzero(is_missing(frame["group"])):
-            problems.add(
-                spec.train,
-                "the group is empty",
-                "fill the group in, or use no group column",
-                row=int(table.lines[row]),
-                column=spec.group_column,
-            )
+        groups = column_of(table.frame, spec.group_column)
+        frame["group"] = groups
+        for row in rows_where(is_missing(groups)):
+            fix = "fill the group in, or use no group column"
+            problems.add(spec.train, "the group is empty", fix, row=int(table.lines[row]), column=spec.group_column)
     return _with_columns(frame, table, spec.train, spec)
 
 
@@ -226,63 +199,18 @@ def _id_and_input(files: ContestFiles, spec: ContestSpec, table: Table, file: st
     """The columns `id` and `input` of a table; an image that is not there becomes "" and a problem."""
     source = table.frame
     if spec.id_column in source.columns:
-        ids = source[spec.id_column]
-        _check_ids(ids, file, spec.id_column, lambda row: int(table.lines[row]), problems)
+        ids = column_of(source, spec.id_column)
+        check_ids(ids, file, spec.id_column, lambda row: int(table.lines[row]), problems)
     else:
         ids = pd.Series(np.arange(len(source)).astype(str), dtype="str")
+    first = column_of(source, spec.input_columns[0])
     if spec.modality == "image":
-        inputs = _find_images(files, source[spec.input_columns[0]], table, file, spec.input_columns[0], folder_key(base), problems)
+        inputs = find_images(files, first, table, file, spec.input_columns[0], folder_key(base), problems)
     elif len(spec.input_columns) == 1:
-        inputs = source[spec.input_columns[0]]
+        inputs = first
     else:
-        inputs = source[list(spec.input_columns)].agg("\n".join, axis=1).astype("str")
+        inputs = cast(pd.DataFrame, source[list(spec.input_columns)]).agg("\n".join, axis=1).astype("str")
     return pd.DataFrame({"id": ids, "input": inputs})
-
-
-def _check_ids(ids: pd.Series, file: str, column: str, line: Callable[[int], int], problems: Problems) -> None:
-    missing = is_missing(ids)
-    for row in np.flatnonzero(missing):
-        problems.add(file, "the id is empty", "give every row an id", row=line(int(row)), column=column)
-    twice = ids.duplicated() & ~missing
-    if twice.any():
-        first = {value: row for row, value in reversed(list(enumerate(ids)))}
-        for row in np.flatnonzero(twice):
-            what = f"the id '{ids[row]}' is already on line {line(first[ids[row]])}"
-            problems.add(
-                file, what, "give every row an id of its own, or set id_column to another column", row=line(int(row)), column=column
-            )
-
-
-def _find_images(files: ContestFiles, values: pd.Series, table: Table, file: str, column: str, base: str, problems: Problems) -> pd.Series:
-    found: list[str] = []
-    lower: dict[str, str] | None = None
-    for row, value in enumerate(values):
-        match = files.find_image(value, base) if value.strip() else []
-        if isinstance(match, str) and (suffix_of(match) in IMAGE_SUFFIXES or not suffix_of(match)):
-            found.append(files.files[match])
-            continue
-        found.append("")
-        line = int(table.lines[row])
-        key = join(base, value)
-        if is_missing(values.iloc[[row]]).iloc[0]:
-            problems.add(file, "the image path is empty", "fill the path in, or take the row out", row=line, column=column)
-        elif isinstance(match, str):
-            problems.add(
-                file, f"{value}: {suffix_of(match)} files are not accepted", f"convert it to one of {FORMATS}", row=line, column=column
-            )
-        elif match:
-            problems.add(file, f"{value} could be {' or '.join(match)}", "write the path with its suffix", row=line, column=column)
-        elif any(key == link or key.startswith(link + "/") for link in files.links):
-            problems.add(
-                file, f"{value} is behind a symbolic link, which is not followed", "put the files themselves here", row=line, column=column
-            )
-        else:
-            lower = lower if lower is not None else {name.lower(): name for name in files.files}
-            near = lower.get(key.lower())
-            hint = f"; the folder has {near}" if near else ""
-            fix = "add the image or take the row out; set image_root (test_image_root) when all paths start elsewhere"
-            problems.add(file, f"there is no image {value} in {base or 'the contest folder'}{hint}", fix, row=line, column=column)
-    return pd.Series(found, dtype="str")
 
 
 def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems) -> tuple[Part, str]:
@@ -297,15 +225,14 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
             f"column '{spec.id_column}' of {spec.test}" if spec.id_column in table.frame.columns else f"row numbers of {spec.test}, from 0"
         )
         return _with_columns(frame, table, spec.test, spec), said
-    empty = pd.DataFrame({"id": pd.Series(dtype="str"), "input": pd.Series(dtype="str")})
     if sample is None or spec.modality == "text":
+        empty = pd.DataFrame({"id": pd.Series(dtype="str"), "input": pd.Series(dtype="str")})
         return Part(empty, "", "", None), "there are no test rows"
-    column = sample_id_column(spec, sample.frame.columns)
-    ids = sample.frame[column]
-    inputs = _find_images(files, ids, sample, spec.sample_submission, column, folder_key(base), problems)
-    return Part(
-        pd.DataFrame({"id": ids, "input": inputs}), spec.sample_submission, column, sample.lines
-    ), f"column '{column}' of {spec.sample_submission}"
+    column = str(sample.frame.columns[0])
+    ids = column_of(sample.frame, column)
+    inputs = find_images(files, ids, sample, spec.sample_submission, column, folder_key(base), problems)
+    frame = pd.DataFrame({"id": ids, "input": inputs})
+    return Part(frame, spec.sample_submission, column, sample.lines), f"column '{column}' of {spec.sample_submission}"
 
 
 def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems) -> tuple[Part, str]:
@@ -315,55 +242,47 @@ def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None
     if not keys:
         problems.add(spec.test, f"the test folder holds no image ({FORMATS})", "set test to the folder with the test images")
     inner = [key[len(folder) + 1 :] if folder else key for key in keys]
-    forms: dict[str, list[str]] = {
+    forms = {
         "file names without suffix": [PurePosixPath(key).stem for key in keys],
         "file names": [PurePosixPath(key).name for key in keys],
         "paths in the test folder": inner,
-        "paths in the test folder without suffix": [key[: -len(suffix_of(key))] for key in inner],
+        "paths in the test folder without suffix": [without_suffix(key) for key in inner],
         "paths in the contest": keys,
     }
-    wanted = set() if sample is None else {clean(value) for value in sample.frame[sample_id_column(spec, sample.frame.columns)]}
+    # The sample's own spelling is the id: the submission must repeat it to the byte.
+    spelling = {} if sample is None else {clean(value): value for value in sample.frame.iloc[:, 0]}
     unique = {said: ids for said, ids in forms.items() if len(set(ids)) == len(ids)}
-    said, ids = max(unique.items(), key=lambda item: len(wanted.intersection(item[1])))
-    if sample is not None:
-        # The sample's own spelling is the id: the submission must repeat it to the byte.
-        spelling = {clean(value): value for value in sample.frame[sample_id_column(spec, sample.frame.columns)]}
-        ids = [spelling.get(value, value) for value in ids]
+    said, ids = max(unique.items(), key=lambda form: len(spelling.keys() & set(form[1])))
+    ids = [spelling.get(value, value) for value in ids]
     frame = pd.DataFrame({"id": ids, "input": [files.files[key] for key in keys]}, dtype="str")
     return Part(frame, spec.test, "", None), f"{said} in {spec.test}"
 
 
 def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Problems) -> None:
+    """The sample submission's columns against the classes, its ids against the test's, in any order."""
     file = spec.sample_submission
-    column = sample_id_column(spec, sample.frame.columns)
-    others = [name for name in sample.frame.columns if name != column]
-    ids = sample.frame[column]
-    _check_ids(ids, file, column, lambda row: int(sample.lines[row]), problems)
+    column, *others = [str(name) for name in sample.frame.columns]
+    ids = column_of(sample.frame, column)
+    check_ids(ids, file, column, lambda row: int(sample.lines[row]), problems)
     if spec.submission == "probabilities":
-        for name in others:
-            if name not in spec.classes:
-                problems.add(
-                    file,
-                    f"the column '{name}' is not one of the {len(spec.classes)} classes",
-                    "correct the column, the label column or submission",
-                    column=name,
-                )
-        for name in spec.classes:
-            if name not in others:
-                problems.add(
-                    file, f"there is no column for the class '{name}'", "correct the column, the label column or submission", column=name
-                )
+        fix = "correct the column, the label column or submission"
+        for name in sorted(set(others) - set(spec.classes)):
+            problems.add(file, f"the column '{name}' is not one of the {len(spec.classes)} classes", fix, row=1, column=name)
+        for name in [name for name in spec.classes if name not in others]:
+            problems.add(file, f"there is no column for the class '{name}'", fix, row=1, column=name)
     elif len(others) != 1:
-        what = f"{len(others)} columns beside the ids where one label is expected"
-        problems.add(file, what, "set submission=probabilities, or give a sample submission with one label column")
+        fix = "set submission=probabilities, or give a sample submission with one label column"
+        problems.add(file, f"{len(others)} columns beside the ids where one label is expected", fix, row=1)
     if not test.file:
         return
     known, asked = set(test.frame["id"]), set(ids)
     hint = ""
-    if {value.lstrip("0") for value in known} == {value.lstrip("0") for value in asked}:
+    if known != asked and {value.lstrip("0") for value in known} == {value.lstrip("0") for value in asked}:
         hint = " (they would agree without leading zeros: one file was saved by a spreadsheet)"
     fix = "use the test data and the sample submission of the same contest, or correct id_column"
-    for row in np.flatnonzero(~ids.isin(known)):
-        problems.add(file, f"the id '{ids[row]}' is not in {test.file}{hint}", fix, row=int(sample.lines[row]), column=column)
-    for row in np.flatnonzero(~test.frame["id"].isin(asked)):
-        problems.add(test.file, f"the id '{test.frame['id'][row]}' is not in {file}{hint}", fix, row=test.line(int(row)))
+    for row, value in enumerate(ids):
+        if value not in known:
+            problems.add(file, f"the id '{value}' is not in {test.file}{hint}", fix, row=int(sample.lines[row]), column=column)
+    for row, value in enumerate(test.frame["id"]):
+        if value not in asked:
+            problems.add(test.file, f"the id '{value}' is not in {file}{hint}", fix, row=test.line(row))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,8 +18,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.contest.cells import column_of
 from core.contest.register import add_contest
-from core.contest.rows import sample_id_column
 from core.contest.spec import ContestSpec
 from core.errors import NotFoundError, StateError, SubmissionError
 from core.metrics import get_metric
@@ -113,8 +114,8 @@ def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -
     if not contest.sample:
         return None
     truth = pd.read_csv(truth_path(workspace, contest.sample), dtype="str", keep_default_na=False)
-    column = sample_id_column(contest.spec, frame.columns)
-    submitted = frame.set_index(frame[column].astype("str"))
+    column = str(frame.columns[0])
+    submitted = frame.set_index(column_of(frame, column).astype("str"))
     if set(submitted.index) != set(truth["id"]) or len(submitted) != len(truth):
         raise SubmissionError(
             "the submission's ids are not the test's",
@@ -175,11 +176,12 @@ def _make_digits(source: Path, folder: Path) -> pd.DataFrame:
     for label in range(10):
         is_test[rng.choice(np.flatnonzero(labels == label), N_TEST_DIGITS_PER_CLASS, replace=False)] = True
     frame = pd.DataFrame({"id": ids, "path": [f"images/{name}.png" for name in ids], "label": labels.astype(str)}, dtype="str")
-    _write(frame[~is_test], folder / "train.csv")
-    _write(frame.loc[is_test, ["id", "path"]], folder / "test.csv")
+    train, test = frame.loc[~is_test], frame.loc[is_test]
+    _write(train, ("id", "path", "label"), folder / "train.csv")
+    _write(test, ("id", "path"), folder / "test.csv")
     sample = pd.DataFrame({"id": ids[is_test], **{str(label): "0.1" for label in range(10)}})
-    _write(sample, folder / "sample_submission.csv")
-    return _with_parts(frame.loc[is_test, ["id", "label"]], rng)
+    _write(sample, tuple(sample.columns), folder / "sample_submission.csv")
+    return _with_parts(test, rng)
 
 
 def _make_news(source: Path, folder: Path) -> pd.DataFrame:
@@ -195,17 +197,19 @@ def _make_news(source: Path, folder: Path) -> pd.DataFrame:
     frame.insert(0, "id", [f"n{number:04d}" for number in range(1, len(frame) + 1)])
     test_titles: set[str] = set()
     for _, rows in frame.groupby("label", sort=True):
-        n_wanted = round(len(rows) * TEST_SHARE_NEWS)
-        for title in rng.permutation(rows["title"].drop_duplicates().to_numpy(dtype=object)):
-            if rows["title"].isin(test_titles).sum() >= n_wanted:
+        n_of_title = Counter(rows["title"])
+        n_wanted = round(len(rows) * TEST_SHARE_NEWS) - sum(n_of_title[title] for title in test_titles)
+        for title in rng.permutation(sorted(n_of_title.keys() - test_titles)).tolist():
+            if n_wanted <= 0:
                 break
             test_titles.add(title)
-    is_test = frame["title"].isin(test_titles)
-    _write(frame[~is_test], folder / "train.csv")
-    _write(frame.loc[is_test, ["id", "title"]], folder / "test.csv")
-    sample = pd.DataFrame({"id": frame.loc[is_test, "id"], "label": sorted(set(labels))[0]})
-    _write(sample, folder / "sample_submission.csv")
-    return _with_parts(frame.loc[is_test, ["id", "label"]], rng)
+            n_wanted -= n_of_title[title]
+    is_test = np.array([title in test_titles for title in frame["title"]])
+    train, test = frame.loc[~is_test], frame.loc[is_test]
+    _write(train, ("id", "title", "label"), folder / "train.csv")
+    _write(test, ("id", "title"), folder / "test.csv")
+    _write(test.assign(label=min(labels)), ("id", "label"), folder / "sample_submission.csv")
+    return _with_parts(test, rng)
 
 
 def _first_line(path: Path) -> str:
@@ -218,17 +222,17 @@ def _first_line(path: Path) -> str:
     return text.strip().split("\n", 1)[0].strip()
 
 
-def _with_parts(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Add the column `part`: 30 % of each class is public, the rest private."""
-    part = np.full(len(truth), "private", dtype=object)
-    for label in sorted(set(truth["label"])):
-        rows = rng.permutation(np.flatnonzero((truth["label"] == label).to_numpy()))
+def _with_parts(test: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """The truth: id, label, part; 30 % of each class is public, the rest private."""
+    part = np.full(len(test), "private", dtype=object)
+    for label in sorted(set(test["label"])):
+        rows = rng.permutation(np.flatnonzero((test["label"] == label).to_numpy()))
         part[rows[: round(len(rows) * PUBLIC_SHARE)]] = "public"
-    return truth.assign(part=part)
+    return pd.DataFrame({"id": test["id"], "label": test["label"], "part": part})
 
 
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+def _write(frame: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
+    frame.to_csv(path, columns=list(columns), index=False, lineterminator="\n", encoding="utf-8")
 
 
 MAKERS: dict[str, Callable[[Path, Path], pd.DataFrame]] = {"digits": _make_digits, "news": _make_news}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.contest.answers import Answers
+from core.contest.evidence import Guess
 from core.contest.files import FORMATS, ContestFiles, suffix_of
 from core.contest.rows import folder_key, is_folder
 from core.errors import InputError
@@ -19,17 +20,8 @@ LABELS = ("label", "labels", "data", "info", "meta", "metadata")
 
 
 @dataclass(frozen=True)
-class Guess:
-    """A proposed answer with its evidence; `level` is ok, note (worth reading) or warning (may well be wrong)."""
-
-    value: str
-    reason: str
-    level: str = "ok"
-
-
-@dataclass(frozen=True)
 class Sources:
-    """The files of a contest, by role."""
+    """The files of a contest, by role, as guessed; a role that a person answered is left open."""
 
     layout: Guess
     train: Guess
@@ -43,9 +35,9 @@ def guess_sources(files: ContestFiles, answers: Answers) -> Sources:
     for key in files.tables():
         if is_tabular(files, key):
             roles[role_of(key)].append(key)
-    sample = _answered(answers, "sample_submission") or _first_table(roles["sample"], "sample", "sample_submission")
+    sample = Guess("", "") if "sample_submission" in answers else _first_table(roles["sample"], "sample", "sample_submission")
     layout, train = _train(files, roles, answers)
-    test = _answered(answers, "test") or _test(files, roles, layout.value, train.value)
+    test = Guess("", "") if "test" in answers else _test(files, roles, layout.value, train.value)
     return Sources(layout, train, test, sample)
 
 
@@ -68,10 +60,6 @@ def is_tabular(files: ContestFiles, key: str) -> bool:
         return b"\t" in stream.readline(65536)
 
 
-def _answered(answers: Answers, name: str) -> Guess | None:
-    return Guess(answers[name], "your answer") if name in answers else None
-
-
 def _first_table(keys: list[str], role: str, setting: str) -> Guess:
     """The table whose name is nearest to its role; others of the role are said."""
     if not keys:
@@ -89,9 +77,8 @@ def _train(files: ContestFiles, roles: dict[str, list[str]], answers: Answers) -
     asked = answers.get("train")
     if asked is not None:
         layout = "folders" if is_folder(files, asked) else "csv"
-        return _answered(answers, "layout") or Guess(layout, f"{asked} is a {'folder' if layout == 'folders' else 'file'}"), Guess(
-            asked, "your answer"
-        )
+        kind = "folder" if layout == "folders" else "file"
+        return Guess(layout, f"{asked} is a {kind}"), Guess("", "")
     class_root = _class_root(files)
     wanted = answers.get("layout", "csv" if roles["train"] else "")
     if wanted == "csv" or (not wanted and roles[""] and class_root is None):
