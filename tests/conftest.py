@@ -1,8 +1,9 @@
-"""Fixtures for every room: a workspace of one's own, and two CPU threads at most."""
+"""Fixtures for every room: a workspace of one's own, a small contest of texts, and two CPU threads at most."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from core.workspace import ENV_VARIABLE, Workspace, open_workspace
 
 # Before torch is loaded anywhere, workers included: the tests share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+SUBJECTS = {"politik": ("minister", "parliament", "vote", "election"), "스포츠": ("goal", "match", "striker", "league")}
+VERBS = ("wins", "loses", "delays", "praises", "opens", "leaves")
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +27,25 @@ def _no_workspace_of_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
 def workspace(tmp_path: Path) -> Workspace:
     """An empty workspace in a temporary folder."""
     return open_workspace(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def write_headlines() -> Callable[[Path], Path]:
+    """A function that fills a folder with a contest of texts: 48 training rows, 12 test rows, two classes, one in Hangul."""
+    return _write_headlines
+
+
+def _write_headlines(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    train, test, sample = ["id,text,label"], ["id,text"], ["id,label"]
+    for number in range(60):
+        label = list(SUBJECTS)[number % 2]
+        text = f"{SUBJECTS[label][number // 2 % 4]} {VERBS[number // 8 % 6]} again, day {number}"
+        if number < 48:
+            train.append(f'h{number},"{text}",{label}')
+        else:
+            test.append(f'h{number},"{text}"')
+            sample.append(f"h{number},politik")
+    for name, lines in (("train.csv", train), ("test.csv", test), ("sample_submission.csv", sample)):
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder

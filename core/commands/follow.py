@@ -51,26 +51,28 @@ def done_share(run: Run) -> float:
     return min(1.0, (len(run.results) + at_work) / len(run.fold_numbers))
 
 
-def remaining_s(run: Run, expected_fold_s: float | None = None) -> float | None:
-    """Seconds until a run ends if its folds go one after another; None while that is unknown.
+def remaining_s(run: Run, expected_fold_s: float | None = None, *, now: float) -> float | None:
+    """Seconds until a run ends if its folds go one after another; None while that is unknown. `now` is in epoch seconds.
 
-    A fold takes what the finished ones took on average; before the first, what the fold at work says; before that, what
-    is expected.
+    A fold takes what the finished ones took on average; before the first, what the fold at work has taken and says it still
+    needs; before that, what is expected.
     """
     if run.state not in ("running", "queued"):
         return 0.0
-    at_work = [job for job in run.jobs if job.state == "running"]
-    etas = [job.progress.eta_s if job.progress else None for job in at_work]
-    known = [eta for eta in etas if eta is not None]
+    left: list[float] = []
+    n_unknown = sum(job.state == "queued" for job in run.jobs)
     per_fold = expected_fold_s
+    for job in run.jobs:
+        eta = job.progress.eta_s if job.state == "running" and job.progress else None
+        if eta is not None:
+            left.append(eta)
+            per_fold = now - (job.started_at or now) + eta
+        n_unknown += job.state == "running" and eta is None
     if run.results:
         per_fold = statistics.fmean(result.elapsed_s for result in run.results)
-    elif known and at_work[0].progress and at_work[0].progress.fraction > 0.1:
-        per_fold = known[0] / (1 - min(at_work[0].progress.fraction, 0.99))
-    n_open = sum(job.state == "queued" for job in run.jobs) + sum(eta is None for eta in etas)
-    if n_open and per_fold is None:
+    if n_unknown and per_fold is None:
         return None
-    return sum(known) + n_open * (per_fold or 0.0)
+    return sum(left) + n_unknown * (per_fold or 0.0)
 
 
 class Board:
@@ -139,7 +141,7 @@ class Board:
             if run.id not in self._tasks:
                 self._tasks[run.id] = self._live.add_task(run.name, total=1.0, where="", pace="", end="")
             where, pace = _position(run)
-            end = _end_text(remaining_s(run, self._expected.get(run.name))) if run.state == "running" else run.state
+            end = _end_text(remaining_s(run, self._expected.get(run.name), now=time.time())) if run.state == "running" else run.state
             self._live.update(self._tasks[run.id], completed=done_share(run), where=where, pace=pace, end=end)
         if len(runs) > 1:
             if self._all is None:
@@ -154,7 +156,7 @@ class Board:
         """Seconds until all are done one after another. What was expected is scaled by how the finished folds compare to it."""
         took = [(result.elapsed_s, self._expected[run.name]) for run in runs if run.name in self._expected for result in run.results]
         pace = sum(seconds for seconds, _ in took) / sum(expected for _, expected in took) if took else 1.0
-        parts = [remaining_s(run, self._expected[run.name] * pace if run.name in self._expected else None) for run in runs]
+        parts = [remaining_s(run, self._expected[run.name] * pace if run.name in self._expected else None, now=time.time()) for run in runs]
         return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
 
 

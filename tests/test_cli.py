@@ -1,0 +1,253 @@
+"""The commands as a person or a script calls them; predictions are made up, so that nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.__main__ import ORDER, app, main
+from core.commands.settings import settings_page
+from core.jobs.lock import EngineLock
+from core.store.contests import get_contest
+from core.store.folds import list_folds
+from core.workspace import Workspace
+from tests.finished_workspace import finish_run, make_recipe
+
+ROOT = Path(__file__).parent.parent
+
+
+class Terminal:
+    """Calls commands on one workspace and keeps what they say."""
+
+    def __init__(self, workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+        self.workspace = workspace
+        self._capsys = capsys
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        self._capsys.readouterr()
+        code = main(["--workspace", str(self.workspace.root), *arguments])
+        said = self._capsys.readouterr()
+        return code, said.out, said.err
+
+    def read(self, *arguments: str) -> Any:
+        """What a command prints with --json; all of standard output must be that one document."""
+        code, out, err = self.run(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    def refused(self, *arguments: str) -> dict[str, str]:
+        """The one typed error of a command that fails."""
+        code, out, err = self.run(*arguments, "--json")
+        assert (code, out) == (2, "")
+        return json.loads(err)["error"]
+
+
+@pytest.fixture
+def terminal(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(workspace, capsys)
+
+
+@pytest.fixture
+def headlines(terminal: Terminal, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> Terminal:
+    """A terminal on a workspace that has the contest `headlines` and three folds."""
+    terminal.read("contest", "add", str(write_headlines(tmp_path / "headlines")), "--set", "metric=accuracy")
+    terminal.read("folds", "make", "headlines", "--n", "3")
+    return terminal
+
+
+@pytest.fixture
+def finished(headlines: Terminal) -> Terminal:
+    """The same with two finished runs, `good` and `poor`."""
+    store = headlines.workspace.store
+    contest = get_contest(store, "headlines")
+    folds = list_folds(store, contest.id)[0]
+    for name, strength, seed in (("good", 3.0, 1), ("poor", 0.5, 2)):
+        finish_run(headlines.workspace, contest, folds, make_recipe(contest, name), strength=strength, seed=seed)
+    return headlines
+
+
+def test_help_comes_in_the_order_of_the_flow_and_quickly() -> None:
+    done = subprocess.run([sys.executable, "-m", "core", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    commands = done.stdout.split("Commands:")[1]
+    assert [line.split()[0] for line in commands.splitlines() if line.startswith("  ") and line.split()[0] in ORDER][: len(ORDER)] == list(
+        ORDER
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["contest"], ["folds"]])
+def test_a_group_without_a_command_shows_its_help(terminal: Terminal, arguments: list[str]) -> None:
+    code, out, err = terminal.run(*arguments)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "says"),
+    [
+        (["nope"], "InputError", "nope"),
+        (["runs"], "InputError", "CONTEST"),
+        (["contest", "list", "--colour"], "InputError", "--colour"),
+        (["folds", "make", "x", "--n", "many"], "InputError", "--n"),
+        (["runs", "x"], "NotFoundError", "x"),
+        (["show", "r9"], "NotFoundError", "r9"),
+        (["sample", "nope"], "NotFoundError", "nope"),
+        (["submit", "b1", "-o", "x.csv"], "NotFoundError", "b1"),
+        (["contest", "add", "/no/such/folder"], "InputError", "/no/such/folder"),
+    ],
+)
+def test_whatever_is_wrong_is_one_typed_error_and_exit_code_2(terminal: Terminal, arguments: list[str], kind: str, says: str) -> None:
+    error = terminal.refused(*arguments)
+    assert error["type"] == kind
+    assert says in error["what"] + error["where"]
+    assert error["fix"]
+    code, out, err = terminal.run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{kind}: ") and err.count("Error: ") == 1
+
+
+def test_a_folder_becomes_a_contest_and_says_what_was_understood(
+    terminal: Terminal, tmp_path: Path, write_headlines: Callable[[Path], Path]
+) -> None:
+    folder = write_headlines(tmp_path / "headlines")
+    code, out, _ = terminal.run("contest", "add", str(folder), "--dry-run")
+    assert code == 0 and "text" in out
+    assert terminal.read("contest", "list") == []
+    record = terminal.read("contest", "add", str(folder), "--name", "뉴스", "--set", "metric=macro_f1")
+    assert (record["contest"], record["metric"], record["n_train"], record["n_test"]) == ("뉴스", "macro_f1", 48, 12)
+    assert record["classes"] == ["politik", "스포츠"]
+    assert [each["contest"] for each in terminal.read("contest", "list")] == ["뉴스"]
+    assert terminal.refused("contest", "add", str(folder), "--name", "뉴스")["type"] == "StateError"
+
+
+def test_equal_folds_are_made_once(headlines: Terminal) -> None:
+    again = headlines.read("folds", "make", "headlines", "--n", "3")
+    other = headlines.read("folds", "make", "headlines", "--n", "3", "--seed", "1")
+    assert [each["folds"] for each in headlines.read("folds", "list", "headlines")] == [other["folds"], again["folds"]]
+    assert headlines.refused("folds", "make", "headlines", "--n", "99")["type"] == "RecipeError"
+
+
+def test_queued_run_waits_with_its_settings(headlines: Terminal) -> None:
+    run = headlines.read(
+        "train", "headlines", "--recipe", "news-tiny", "--name", "first", "--set", "train.epochs=2", "--fold", "1", "--queue"
+    )
+    assert (run["contest"], run["run"], run["state"], run["metric"]) == ("headlines", "first", "queued", "accuracy")
+    assert (run["fold_scores"], run["cv_score"], run["fold_numbers"]) == ([None, None, None], None, [1])
+    details = headlines.read("show", "first")
+    assert details["recipe"]["train"]["epochs"] == 2
+    assert [job["fold"] for job in details["jobs"]] == [1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (["--recipe", "no-such-preset"], "NotFoundError"),
+        (["--recipe", "no-such-file.yaml"], "RecipeError"),
+        (["--recipe", "digits-small"], "RecipeError"),
+        (["--recipe", "news-tiny", "--set", "train.epochs=0"], "RecipeError"),
+        (["--recipe", "news-tiny", "--set", "train.epoch=3"], "RecipeError"),
+        (["--recipe", "news-tiny", "--fold", "3"], "RecipeError"),
+        (["--recipe", "news-tiny", "--folds", "7"], "NotFoundError"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused_before_it_is_queued(headlines: Terminal, arguments: list[str], kind: str) -> None:
+    assert headlines.refused("train", "headlines", *arguments, "--queue")["type"] == kind
+    assert headlines.read("runs", "headlines") == []
+
+
+def test_training_needs_folds(terminal: Terminal, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> None:
+    terminal.read("contest", "add", str(write_headlines(tmp_path / "headlines")))
+    error = terminal.refused("train", "headlines", "--recipe", "news-tiny", "--queue")
+    assert error["type"] == "StateError" and "folds make headlines" in error["fix"]
+
+
+def test_runs_and_contests_tell_their_scores(finished: Terminal) -> None:
+    poor, good = finished.read("runs", "headlines")
+    assert (good["run"], good["state"], len(good["fold_scores"])) == ("good", "done", 3)
+    assert good["cv_score"] == pytest.approx(sum(good["fold_scores"]) / 3)
+    (contest,) = finished.read("contest", "list")
+    best = good if good["cv_score"] >= poor["cv_score"] else poor
+    assert contest["cv_score"] == best["cv_score"] and len(contest["fold_scores"]) == 3
+    code, out, _ = finished.run("runs", "headlines")
+    assert code == 0 and "higher is better" in out and "±" in out
+    assert finished.run("show", "good")[0] == 0
+
+
+def test_a_blend_is_scored_saved_and_submitted_as_the_same_bytes(finished: Terminal, tmp_path: Path) -> None:
+    blend = finished.read("blend", "headlines", "good", "r2", "--weights", "3,1", "--name", "mix")
+    assert (blend["blend"], blend["run"], blend["weights"]) == ("mix", ["good", "poor"], [0.75, 0.25])
+    assert len(blend["fold_scores"]) == 3 and blend["cv_score"] == pytest.approx(sum(blend["fold_scores"]) / 3)
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    record = finished.read("submit", "mix", "-o", str(first))
+    assert finished.run("submit", blend["ref"], "--output", str(second))[0] == 0
+    assert first.read_bytes() == second.read_bytes()
+    lines = first.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "id,label" and len(lines) == 13 and record["n_rows"] == 12
+    assert {line.split(",")[1] for line in lines[1:]} <= {"politik", "스포츠"}
+
+
+@pytest.mark.parametrize("weights", ["3", "3,x", "-1,2", "0,0"])
+def test_weights_that_cannot_be_used_are_refused(finished: Terminal, weights: str) -> None:
+    assert finished.refused("blend", "headlines", "good", "poor", f"--weights={weights}")["type"] in ("InputError", "RecipeError")
+
+
+def test_a_name_that_a_run_and_a_blend_share_is_asked_back(finished: Terminal, tmp_path: Path) -> None:
+    finished.read("blend", "headlines", "good", "poor", "--name", "good")
+    error = finished.refused("submit", "good", "-o", str(tmp_path / "x.csv"))
+    assert error["type"] == "InputError" and "r1" in error["why"] and "b1" in error["why"]
+    assert finished.run("submit", "b1", "-o", str(tmp_path / "x.csv"))[0] == 0
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_ledger(finished: Terminal, tmp_path: Path) -> None:
+    from core.store.submissions import list_submissions
+
+    assert finished.refused("submit", "good", "-o", str(tmp_path / "no" / "x.csv"))["type"] == "InputError"
+    assert finished.refused("submit", "good", "-o", str(tmp_path))["type"] == "InputError"
+    assert list_submissions(finished.workspace.store) == ()
+
+
+def test_a_second_engine_is_refused_and_names_the_first(terminal: Terminal) -> None:
+    lock = EngineLock(terminal.workspace.engine_lock_path, "the workbench")
+    assert lock.acquire(now=0.0)
+    try:
+        code, _, err = terminal.run("engine", "--drain")
+    finally:
+        lock.release()
+    assert code == 2 and err.startswith("StateError") and "the workbench" in err
+
+
+def test_an_engine_with_an_empty_queue_drains_at_once(terminal: Terminal) -> None:
+    code, out, _ = terminal.run("engine", "--drain")
+    assert (code, out) == (0, "")
+
+
+def test_the_workspace_option_stands_before_or_behind(terminal: Terminal, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.read("sample", "news")
+    assert main(["contest", "list", "--json", "--workspace", str(terminal.workspace.root)]) == 0
+    assert [each["contest"] for each in json.loads(capsys.readouterr().out)] == ["news"]
+    assert main(["contest", "list", "--json", "--workspace", str(tmp_path / "other")]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == settings_page(), "run `make docs`"
+
+
+def test_every_setting_is_explained() -> None:
+    from core.commands.settings import all_settings
+
+    assert [row["setting"] for _, _, rows in all_settings() for row in rows if not row["meaning"]] == []
+
+
+def test_every_command_stands_in_the_page_of_the_command_line() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    names = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
+    assert sorted(filter(None, names)) == sorted(ORDER)
+    assert [name for name in ORDER if f"| `{name}" not in page] == []
