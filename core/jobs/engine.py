@@ -173,7 +173,9 @@ class Engine:
         repaired_at = float("-inf")
         while not self._stopping.is_set():
             try:
-                if self._lock.acquire(now=self._clock()):
+                with self._guard:
+                    is_mine = self._lock.acquire(now=self._clock())
+                if is_mine:
                     if time.monotonic() - repaired_at >= REPAIR_S:
                         self._repair()
                         repaired_at = time.monotonic()

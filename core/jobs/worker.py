@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from core.errors import DiskFull, OutOfMemory, PitwallError, StateError
+from core.errors import DiskFull, OutOfMemory, PitwallError
 from core.jobs.reporter import Reporter
 from core.store import attempts
 from core.store.contests import get_contest
@@ -101,7 +101,7 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
     except Interrupted:
         _patiently(hand_back)
         return 0
-    except Exception as problem:  # noqa: BLE001 - whatever ended the attempt becomes its verdict; a bug keeps its traceback in the log
+    except Exception as problem:  # whatever ended the attempt becomes its verdict; a bug keeps its traceback in the log
         error = _typed(problem, job)
         log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
         verdict = error.to_dict() if error is not None else _bug(problem, job)
@@ -141,6 +141,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Call
     with publishing(destination, kind="fold", parents=parents, facts={"fold": job.fold}) as folder:
         task = FoldTask(
             recipe=run.recipe,
+            metric=contest.spec.metric,
             classes=contest.spec.classes,
             inputs=inputs(table.train["input"].tolist()),
             labels=table.train["label"].to_numpy(dtype=np.int64),
@@ -210,7 +211,7 @@ def _typed(problem: Exception, job: Job) -> PitwallError | None:
     where = f"fold {job.fold} on {job.device}"
     if isinstance(problem, PitwallError):
         return problem
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return DiskFull("the disk is full", where=problem.filename or where, why=str(problem), fix="make space, then retry the run")
     # torch's own class is named, not imported: this runs also when torch could not be imported.
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(problem):
@@ -248,4 +249,7 @@ def _remove_lost_attempts(winner: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    # The verdict is in the store. torch takes seconds to take itself down, in which the device would stand idle.
+    os._exit(code)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Update, insert, select, update
 from core.errors import StateError
 from core.store import tables
 from core.store.database import Store
-from core.store.jobs import Job, job_of
+from core.store.jobs import RAW, Job, job_of
 from core.store.runs import EpochRow, FoldResult
 from core.training.progress import Progress
 
@@ -53,10 +53,10 @@ def claim(store: Store, *, owner: Mapping[str, Any], device: str, now: float, le
             started_at=now,
             finished_at=None,
         )
-        .returning(tables.jobs)
+        .returning(*RAW)
     )
     with store.transaction() as connection:
-        row = connection.execute(change).mappings().first()
+        row = connection.execute(change).first()
         return None if row is None else job_of(row)
 
 
@@ -94,7 +94,15 @@ def commit(store: Store, job_id: int, result: FoldResult, *, now: float, epochs:
     Raises StateError for a stale attempt: its token is not the job's, or the job was ended or handed back meanwhile.
     """
     with store.transaction() as connection:
-        ended = {"state": "done", "finished_at": now, "lease_until": None, "owner": None, "cancel_requested": False, "error": None}
+        ended = {
+            "state": "done",
+            "finished_at": now,
+            "progress": None,
+            "lease_until": None,
+            "owner": None,
+            "cancel_requested": False,
+            "error": None,
+        }
         if not _change(connection, _held(job_id, result.token).values(ended)):
             raise _stale(job_id, result.token)
         values = {column.name: getattr(result, column.name) for column in tables.fold_results.columns}
@@ -138,7 +146,7 @@ def has_queued(store: Store) -> bool:
 def repair(store: Store, *, now: float, is_gone: Callable[[Job], bool]) -> tuple[int, ...]:
     """Hand back every running job whose owner `is_gone`; returns the ids of those that were."""
     with store.read() as connection:
-        running = [job_of(row) for row in connection.execute(select(tables.jobs).where(_jobs.state == "running")).mappings()]
+        running = [job_of(row) for row in connection.execute(select(*RAW).where(_jobs.state == "running"))]
     gone = [job for job in running if is_gone(job)]
     if not gone:
         return ()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from core.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
+from core.store.tables import raw_columns
 from core.training.progress import Progress
 
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
@@ -43,12 +46,25 @@ class Job:
     finished_at: float | None
 
 
-def job_of(row: RowMapping) -> Job:
-    """The job in a row of the table."""
-    values: dict[str, Any] = dict(row)
-    if values["progress"] is not None:
-        values["progress"] = Progress.from_dict(values["progress"])
-    return Job(**values)
+RAW = raw_columns(tables.jobs)
+_NAMES = tuple(column.name for column in tables.jobs.columns)
+
+
+@lru_cache(maxsize=8192)
+def _job(values: tuple[Any, ...]) -> Job:
+    """A page polls hundreds of jobs that no longer change; the key is the whole row, so what is remembered is never stale."""
+    fields = dict(zip(_NAMES, values, strict=True))
+    for name in ("owner", "progress", "error"):
+        if fields[name] is not None:
+            fields[name] = json.loads(fields[name])
+    if fields["progress"] is not None:
+        fields["progress"] = Progress.from_dict(fields["progress"])
+    return Job(**fields)
+
+
+def job_of(row: Row[Any]) -> Job:
+    """The job in a row of `RAW`."""
+    return _job(tuple(row))
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class LiveJobs:
 def get_job(store: Store, job_id: int) -> Job:
     """The job of that id. Raises NotFoundError."""
     with store.read() as connection:
-        row = connection.execute(select(tables.jobs).where(tables.jobs.c.id == job_id)).mappings().first()
+        row = connection.execute(select(*RAW).where(tables.jobs.c.id == job_id)).first()
     if row is None:
         raise NotFoundError("there is no such job", where=f"job {job_id}", why="its run was deleted", fix="look at the list of runs")
     return job_of(row)
@@ -72,21 +88,21 @@ def get_job(store: Store, job_id: int) -> Job:
 
 def list_jobs(store: Store, states: Iterable[JobState] | None = None, run_id: int | None = None) -> tuple[Job, ...]:
     """Jobs in the order in which the queue takes them, of these states and this run only where given."""
-    query = select(tables.jobs).order_by(tables.jobs.c.priority.desc(), tables.jobs.c.position)
+    query = select(*RAW).order_by(tables.jobs.c.priority.desc(), tables.jobs.c.position)
     if states is not None:
         query = query.where(tables.jobs.c.state.in_(tuple(states)))
     if run_id is not None:
         query = query.where(tables.jobs.c.run_id == run_id)
     with store.read() as connection:
-        return tuple(job_of(row) for row in connection.execute(query).mappings())
+        return tuple(job_of(row) for row in connection.execute(query))
 
 
 def read_live(store: Store) -> LiveJobs:
     """The live part of the queue in one snapshot; its cost does not grow with what is done."""
     jobs, results = tables.jobs.c, tables.fold_results.c
-    live = select(tables.jobs).where(jobs.state.in_(("running", "queued"))).order_by(jobs.priority.desc(), jobs.position)
+    live = select(*RAW).where(jobs.state.in_(("running", "queued"))).order_by(jobs.priority.desc(), jobs.position)
     with store.read() as connection:
-        found = [job_of(row) for row in connection.execute(live).mappings()]
+        found = [job_of(row) for row in connection.execute(live)]
         ids = sorted({job.run_id for job in found})
         names = connection.execute(select(tables.runs.c.id, tables.runs.c.name).where(tables.runs.c.id.in_(ids))).all()
         mean = select(results.run_id, func.avg(results.elapsed_s).label("mean_s")).where(results.run_id.in_(ids)).group_by(results.run_id)

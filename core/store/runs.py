@@ -17,7 +17,8 @@ from core.errors import InputError, NotFoundError, StateError
 from core.recipe import Recipe
 from core.store import tables
 from core.store.database import Store
-from core.store.jobs import Job, JobState, job_of
+from core.store.jobs import RAW, Job, JobState, job_of
+from core.store.tables import raw_columns
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,13 @@ class Run:
 @lru_cache(maxsize=1024)
 def _recipe(text: str) -> Recipe:
     return Recipe.model_validate(json.loads(text))
+
+
+@lru_cache(maxsize=8192)
+def _result(values: tuple[Any, ...]) -> FoldResult:
+    """A result never changes once it is there; as with jobs, the key is the whole row."""
+    fields = dict(zip((column.name for column in tables.fold_results.columns), values, strict=True))
+    return FoldResult(**{**fields, "scores": json.loads(fields["scores"]), "facts": json.loads(fields["facts"])})
 
 
 def add_run(
@@ -234,12 +242,12 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
         conditions.append(tables.runs.c.contest_id == contest_id)
     chosen = select(tables.runs.c.id).where(*conditions)
     jobs: defaultdict[int, list[Job]] = defaultdict(list)
-    for row in connection.execute(select(tables.jobs).where(tables.jobs.c.run_id.in_(chosen)).order_by(tables.jobs.c.fold)).mappings():
-        jobs[row["run_id"]].append(job_of(row))
+    for row in connection.execute(select(*RAW).where(tables.jobs.c.run_id.in_(chosen)).order_by(tables.jobs.c.fold)):
+        jobs[row.run_id].append(job_of(row))
     results: defaultdict[int, list[FoldResult]] = defaultdict(list)
-    finished = select(tables.fold_results).where(tables.fold_results.c.run_id.in_(chosen)).order_by(tables.fold_results.c.fold)
-    for row in connection.execute(finished).mappings():
-        results[row["run_id"]].append(FoldResult(**row))
+    finished = select(*raw_columns(tables.fold_results)).where(tables.fold_results.c.run_id.in_(chosen))
+    for row in connection.execute(finished.order_by(tables.fold_results.c.fold)):
+        results[row.run_id].append(_result(tuple(row)))
     return tuple(
         Run(
             id=row.id,

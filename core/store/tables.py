@@ -8,7 +8,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    type_coerce,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -185,3 +199,8 @@ submissions = Table(
     Column("created_at", Float, nullable=False),
     sqlite_autoincrement=True,
 )
+
+
+def raw_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
+    """A table's columns with JSON left as text, so that a row is hashable and its mapper can remember what it has decoded."""
+    return tuple(type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonText) else column for column in table.columns)
