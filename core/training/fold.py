@@ -26,11 +26,12 @@ from core.training.backbone import backbone_of
 from core.training.checkpoint import load_weights, save_weights
 from core.training.device import choose_precision, open_device
 from core.training.failures import not_a_number, typed_failures
-from core.training.optim import lr_at, make_optimizer, set_lr
+from core.training.optim import make_optimizer, set_lr
 from core.training.pace import Pace
 from core.training.predict import predict
 from core.training.progress import EpochReport, Interrupted, Phase, Progress
 from core.training.randomness import permutation, seed_network, seed_step
+from core.training.schedule import lr_at
 from models.build import Classifier, ModelSpec, build_model
 
 Report = Callable[[Progress | EpochReport], None]

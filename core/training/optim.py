@@ -1,8 +1,6 @@
-"""The optimiser and its schedule: AdamW without decay on norms and biases, a cosine with warm-up, stepped every batch."""
+"""The optimiser: AdamW without decay on norms and biases; its learning rate is set at every step (see schedule.py)."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import nn
@@ -23,19 +21,6 @@ def make_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]
 def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) over `make_groups`."""
     return torch.optim.AdamW(make_groups(model, settings.weight_decay), lr=settings.lr)
-
-
-def lr_at(step: int, n_steps: int, settings: OptimSettings) -> float:
-    """The learning rate of a step (0 to n_steps - 1): linear to the peak over the warm-up, then half a cosine down.
-
-    It is a function of the step, so there is no state of a schedule to save.
-    """
-    n_warmup = round(settings.warmup * n_steps)
-    if step < n_warmup:
-        return settings.lr * (step + 1) / n_warmup
-    low = settings.lr * settings.min_lr_ratio
-    share = (step - n_warmup) / max(1, n_steps - 1 - n_warmup)
-    return low + (settings.lr - low) * (1 + math.cos(math.pi * min(1.0, share))) / 2
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
