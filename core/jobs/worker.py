@@ -111,6 +111,7 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
 
 def _train(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callable[[], bool]) -> FoldResult:
     """Train the fold and publish its artefact: predictions, weights, and `fold.json` with its scores."""
+    started = time.monotonic()
     reporter.report(Progress("starting", job.fold))
     run = get_run(workspace.store, job.run_id)
     contest = get_contest(workspace.store, run.contest_id)
@@ -126,7 +127,6 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Call
 
     if should_stop():
         raise Interrupted
-    started = time.monotonic()
     reporter.report(Progress("loading", job.fold))
     table = load_table(workspace, contest)
     fold_of = load_folds(workspace, folds)
@@ -144,7 +144,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Call
             metric=contest.spec.metric,
             classes=contest.spec.classes,
             inputs=inputs(table.train["input"].tolist()),
-            labels=table.train["label"].to_numpy(dtype=np.int64),
+            labels=table.train["label"].to_numpy(dtype=np.int64, copy=True),
             train_idx=np.flatnonzero(fold_of != job.fold),
             valid_idx=valid_idx,
             test_inputs=inputs(table.test["input"].tolist()),

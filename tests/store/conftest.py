@@ -1,0 +1,53 @@
+"""A contest and its folds as rows, without files: enough for everything the store does."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.contest.spec import ContestSpec
+from core.recipe import Recipe
+from core.store.contests import Contest, add_contest
+from core.store.database import Store
+from core.store.folds import Folds, add_folds
+from core.store.jobs import add_jobs
+from core.store.runs import Run, add_run, get_run
+from core.workspace import Workspace
+
+SPEC = ContestSpec(
+    name="tiny", root="/tiny", modality="text", layout="csv", train="train.csv", classes=("고양이", "dog", "bird"), metric="accuracy"
+)
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Store:
+    return workspace.store
+
+
+@pytest.fixture
+def contest(store: Store) -> Contest:
+    return add_contest(store, spec=SPEC, fingerprint="c" * 64, path="contests/tiny/data", n_train=9, n_test=3, now=1.0)
+
+
+@pytest.fixture
+def folds(store: Store, contest: Contest) -> Folds:
+    return add_folds(
+        store,
+        contest_id=contest.id,
+        kind="stratified",
+        n_folds=3,
+        seed=0,
+        group_column="",
+        fingerprint="f" * 64,
+        path="contests/tiny/folds",
+        now=2.0,
+    )
+
+
+@pytest.fixture
+def run(store: Store, contest: Contest, folds: Folds) -> Run:
+    with store.transaction() as connection:
+        run_id = add_run(
+            connection, contest_id=contest.id, folds_id=folds.id, name="first", recipe=Recipe(), fold_numbers=(0, 1, 2), now=3.0
+        )
+        add_jobs(connection, run_id, (0, 1, 2), now=3.0)
+    return get_run(store, run_id)

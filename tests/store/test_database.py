@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, func, insert, select
+
+from core.errors import CheckpointError, StateError
+from core.store import tables
+from core.store.contests import Contest
+from core.store.database import HEAD, MIGRATIONS, DatabaseBusy, Store, journal_mode, open_store, stored_revision
+from core.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+ROW = {
+    "source": "r1",
+    "name": "n",
+    "filename": "f.csv",
+    "sha256": "",
+    "path": "",
+    "n_rows": 1,
+    "lineage": {},
+    "created_at": 0.0,
+}
+
+
+def add_row(connection: Connection, contest_id: int) -> None:
+    connection.execute(insert(tables.submissions).values(contest_id=contest_id, **ROW))
+
+
+def count_rows(store: Store) -> int:
+    with store.read() as connection:
+        return connection.execute(select(func.count()).select_from(tables.submissions)).scalar_one()
+
+
+def test_a_new_database_is_at_the_newest_revision_and_that_is_alembics(workspace: Workspace) -> None:
+    assert stored_revision(workspace.db_path) is None
+    open_store(workspace.db_path)
+    assert stored_revision(workspace.db_path) == HEAD
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_the_migrated_schema_is_that_of_the_tables(workspace: Workspace) -> None:
+    with workspace.store.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), tables.metadata) == []
+        migrated = set(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").all())
+    made = Store(workspace.root / "made.db")
+    with made.transaction() as connection:
+        tables.metadata.create_all(connection)
+        expected = set(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").all())
+
+    def words(rows: set[tuple[str, str]]) -> dict[str, list[str]]:
+        return {name: sorted(sql.replace(",", " ").split()) for name, sql in rows if name != "alembic_version"}
+
+    assert words(migrated) == words(expected)  # constraints, cascades and AUTOINCREMENT too, which Alembic does not compare
+
+
+def test_an_up_to_date_database_opens_without_alembic(workspace: Workspace) -> None:
+    assert workspace.store
+    script = f"import sys; from core.workspace import open_workspace; open_workspace({str(workspace.root)!r}).store; print('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_processes_that_open_an_empty_workspace_at_once_do_not_collide(tmp_path: Path) -> None:
+    script = (
+        "import sys; from core.workspace import open_workspace; from core.store.contests import list_contests;"
+        f"sys.stdin.read(); print(list_contests(open_workspace({str(tmp_path)!r}).store))"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdin
+        worker.stdin.close()  # all four start at this moment
+    said = []
+    for worker in workers:
+        assert worker.stdout
+        said.append(worker.stdout.read().strip())
+        worker.stdout.close()
+        assert worker.wait() == 0
+    assert said == ["()"] * 4
+    assert stored_revision(tmp_path / "pitwall.db") == HEAD
+
+
+def test_a_database_of_a_later_version_is_refused(workspace: Workspace) -> None:
+    workspace.store.close()
+    with sqlite3.connect(workspace.db_path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StateError, match="another version") as caught:
+        open_store(workspace.db_path)
+    assert "9999" in caught.value.why and "--workspace" in caught.value.fix
+    assert stored_revision(workspace.db_path) == "9999"
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "pitwall.db"
+    path.write_bytes(b"this is not a database, and it is long enough to be read as one" * 20)
+    with pytest.raises(CheckpointError, match="damaged") as caught:
+        open_store(path)
+    assert str(path) in caught.value.where
+
+
+def test_connections_are_durable_and_checked(workspace: Workspace) -> None:
+    with workspace.store.read() as connection:
+        asked = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    mode = journal_mode(sqlite3.sqlite_version_info)
+    assert asked == {"journal_mode": mode.lower(), "synchronous": 3 if mode == "DELETE" else 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [
+        ((3, 40, 1), "DELETE"),
+        ((3, 44, 5), "DELETE"),
+        ((3, 44, 6), "WAL"),
+        ((3, 45, 0), "DELETE"),
+        ((3, 50, 6), "DELETE"),
+        ((3, 50, 7), "WAL"),
+        ((3, 51, 2), "DELETE"),
+        ((3, 51, 3), "WAL"),
+        ((4, 0, 0), "WAL"),
+    ],
+)
+def test_wal_only_with_the_fix(version: tuple[int, ...], mode: str) -> None:
+    assert journal_mode(version) == mode
+
+
+def test_a_transaction_that_raises_leaves_nothing(store: Store, contest: Contest) -> None:
+    with pytest.raises(ZeroDivisionError), store.transaction() as connection:
+        add_row(connection, contest.id)
+        raise ZeroDivisionError
+    assert count_rows(store) == 0
+
+
+def test_a_reader_sees_one_snapshot(store: Store, contest: Contest) -> None:
+    with store.transaction() as connection:
+        add_row(connection, contest.id)
+        assert count_rows(store) == 0
+    assert count_rows(store) == 1
+
+
+def test_a_held_write_lock_is_a_typed_error_and_passes(workspace: Workspace, store: Store, contest: Contest) -> None:
+    impatient = Store(workspace.db_path, busy_timeout_s=0.05)
+    with store.transaction(), pytest.raises(DatabaseBusy, match="busy"), impatient.transaction():
+        raise AssertionError("two writers at once")
+    with impatient.transaction() as connection:
+        add_row(connection, contest.id)
+    assert count_rows(store) == 1
+
+
+def test_many_threads_write_and_nothing_is_lost(store: Store, contest: Contest) -> None:
+    def write() -> None:
+        for _ in range(5):
+            with store.transaction() as connection:
+                add_row(connection, contest.id)
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count_rows(store) == 30
