@@ -15,8 +15,12 @@ DEFAULT_PORT = 8501
 def main() -> None:
     """Parse the arguments, change to the project's root (Streamlit reads .streamlit there), say the address, serve."""
     parser = argparse.ArgumentParser(prog="python -m app", description="Open the Pitwall workbench in a browser.")
-    parser.add_argument("--workspace", type=Path, help="folder that holds contests, runs and submissions (default: PITWALL_WORKSPACE, else ./workspace)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port on 127.0.0.1 (default: {DEFAULT_PORT}, or a free one if it is taken)")
+    parser.add_argument(
+        "--workspace", type=Path, help="folder that holds contests, runs and submissions (default: PITWALL_WORKSPACE, else ./workspace)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"port on 127.0.0.1 (default: {DEFAULT_PORT}, or a free one if it is taken)"
+    )
     arguments = parser.parse_args()
     if arguments.workspace is not None:
         os.environ["PITWALL_WORKSPACE"] = str(arguments.workspace.expanduser().resolve())

@@ -66,13 +66,16 @@ def fold_balance(classes: Sequence[str], balance: NDArray[np.integer]) -> alt.La
     return _plain(alt.layer(cells, numbers).properties(height=CELL_PX * n_classes + 56))
 
 
-def lr_curve(steps: Sequence[float], rates: Sequence[float], *, height: int = 150) -> alt.LayerChart:
+def lr_curve(steps: Sequence[float], rates: Sequence[float], *, height: int = 190) -> alt.LayerChart:
     """The learning rate over a run, `steps` in epochs."""
     table = pd.DataFrame({"epoch": list(steps), "lr": list(rates)})
     base = alt.Chart(table).encode(
         x=alt.X("epoch:Q", title=t("train.chart_epoch"), scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickMinStep=1)),
-        y=alt.Y("lr:Q", title=t("train.chart_lr"), axis=alt.Axis(format=".0e", tickCount=4, gridOpacity=0.25)),
-        tooltip=[alt.Tooltip("epoch:Q", format=".2f", title=t("train.chart_epoch")), alt.Tooltip("lr:Q", format=".2e", title=t("train.chart_lr"))],
+        y=alt.Y("lr:Q", title=t("train.chart_lr"), axis=alt.Axis(format=".1e", tickCount=4, gridOpacity=0.25)),
+        tooltip=[
+            alt.Tooltip("epoch:Q", format=".2f", title=t("train.chart_epoch")),
+            alt.Tooltip("lr:Q", format=".2e", title=t("train.chart_lr")),
+        ],
     )
     area = base.mark_area(color=ACCENT, opacity=0.12)
     line = base.mark_line(color=ACCENT, strokeWidth=2)
@@ -80,4 +83,6 @@ def lr_curve(steps: Sequence[float], rates: Sequence[float], *, height: int = 15
 
 
 def _plain(chart: alt.LayerChart) -> alt.LayerChart:
-    return chart.configure(font=FONT).configure_axis(labelFontSize=11, titleFontSize=11, titleFontWeight="normal").configure_view(stroke=None)
+    return (
+        chart.configure(font=FONT).configure_axis(labelFontSize=11, titleFontSize=11, titleFontWeight="normal").configure_view(stroke=None)
+    )

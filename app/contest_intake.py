@@ -79,7 +79,9 @@ def _source() -> None:
         )
         if kind == "path":
             with st.form("intake-path", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-                path = st.text_input(t("data.path_label"), placeholder=t("data.path_placeholder"), help=t("data.path_help"), key="intake-path-text")
+                path = st.text_input(
+                    t("data.path_label"), placeholder=t("data.path_placeholder"), help=t("data.path_help"), key="intake-path-text"
+                )
                 asked = st.form_submit_button(t("data.inspect"), type="primary", icon=":material/search:")
             if asked and path.strip():
                 _open(Path(path.strip()))
@@ -109,7 +111,10 @@ def _open_upload(upload: UploadedFile) -> None:
 
 
 def _checks(checks: tuple[Check, ...]) -> None:
-    rows = [(ICONS[check.level], t(f"contest.{check.key}"), f"**{plain(check.value)}**" if check.value else "–", plain(check.detail)) for check in checks]
+    rows = [
+        (ICONS[check.level], t(f"contest.{check.key}"), f"**{plain(check.value)}**" if check.value else "–", plain(check.detail))
+        for check in checks
+    ]
     frame = pd.DataFrame(rows, columns=[" ", t("data.check_what"), t("data.check_value"), t("data.check_why")])
     st.table(frame, border="horizontal", hide_index=True, alt=t("data.add_understood"))
 
@@ -121,7 +126,9 @@ def _corrections(current: Intake, inspection: Inspection) -> None:
         if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
             _inspect_again(replace(current, answers={}))
     with st.container(border=True):
-        given = settings_form(inspection.draft, f"intake-{current.folder.name}-{current.revision}", texts="contest", options=_choices(inspection), columns=3)
+        given = settings_form(
+            inspection.draft, f"intake-{current.folder.name}-{current.revision}", texts="contest", options=_choices(inspection), columns=3
+        )
     changed = {name: value for name, value in given.items() if list_or_same(value) != list_or_same(draft[name])}
     if changed:
         _inspect_again(replace(current, answers=current.answers | changed))

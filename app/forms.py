@@ -163,7 +163,9 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
         return st.toggle(label, value=leaf.value, **keep)
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
-        return st.selectbox(label, choices, index=choices.index(leaf.value), format_func=lambda one: option_label(texts, leaf.path, one), **keep)
+        return st.selectbox(
+            label, choices, index=choices.index(leaf.value), format_func=lambda one: option_label(texts, leaf.path, one), **keep
+        )
     if kind is int or kind is float:
         return _number(leaf, label, kind, keep)
     if typing.get_origin(kind) is tuple:
@@ -171,7 +173,9 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
         return st.multiselect(label, known, default=list(leaf.value), accept_new_options=True, **keep)
     if options is not None:
         known = list(dict.fromkeys(["", *options, leaf.value]))
-        chosen = st.selectbox(label, known, index=known.index(leaf.value), format_func=lambda one: one or "–", accept_new_options=True, **keep)
+        chosen = st.selectbox(
+            label, known, index=known.index(leaf.value), format_func=lambda one: one or "–", accept_new_options=True, **keep
+        )
         return "" if chosen is None else chosen
     return st.text_input(label, value=leaf.value, **keep).strip()
 
@@ -183,7 +187,15 @@ def _number(leaf: Leaf, label: str, kind: type, keep: dict[str, Any]) -> int | f
         high = None if span.high is None else int(span.high) - span.open_high
         return int(st.number_input(label, min_value=low, max_value=high, value=int(leaf.value), step=1, **keep))
     return float(
-        st.number_input(label, min_value=span.low, max_value=span.high, value=float(leaf.value), step=_step(float(leaf.value), span), format="%.6g", **keep)
+        st.number_input(
+            label,
+            min_value=span.low,
+            max_value=span.high,
+            value=float(leaf.value),
+            step=_step(float(leaf.value), span),
+            format="%.6g",
+            **keep,
+        )
     )
 
 

@@ -28,7 +28,11 @@ st.set_page_config(page_title="Pitwall", page_icon=str(ASSETS / "mark.svg"), lay
 st.logo(str(ASSETS / "logo.svg"), size="medium")
 st.html(ASSETS / "style.css")
 
-top, middle, foot = st.sidebar.container(key="side-top"), st.sidebar.container(key="side-flow", gap=None), st.sidebar.container(key="side-foot")
+top, middle, foot = (
+    st.sidebar.container(key="side-top"),
+    st.sidebar.container(key="side-flow", gap=None),
+    st.sidebar.container(key="side-foot"),
+)
 
 # The language is drawn first, because every other text depends on it.
 with foot:

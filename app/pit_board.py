@@ -10,9 +10,9 @@ import time
 import streamlit as st
 
 from app import doorway, state
+from app.doorway import DeviceStatus, EngineStatus
 from app.text import t
 from app.widgets import PAGES_DIR, format_clock, format_duration, plain
-from core.jobs.engine import DeviceStatus, EngineStatus
 
 BUSY_S, IDLE_S = 1.0, 3.0
 
@@ -42,7 +42,7 @@ def _device(device: DeviceStatus) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
         st.page_link(
             PAGES_DIR / "runs.py",
-            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold)}",
+            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold + 1)}",
             icon="",
             help="",
             query_params=state.link_params(run=f"r{job.run_id}"),

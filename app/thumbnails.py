@@ -31,7 +31,9 @@ def thumbnail(request: Request) -> Response:
         return Response(str(error), status_code=404, media_type="text/plain")
     except PitwallError as error:
         return Response(str(error), status_code=415, media_type="text/plain")
-    return Response(body, media_type="image/webp", headers={"Cache-Control": "private, max-age=86400", "ETag": f'"{contest.fingerprint[:16]}-{row}"'})
+    return Response(
+        body, media_type="image/webp", headers={"Cache-Control": "private, max-age=86400", "ETag": f'"{contest.fingerprint[:16]}-{row}"'}
+    )
 
 
 def thumbnail_url(contest: Contest, part: str, row: int) -> str:
@@ -54,7 +56,9 @@ def draw_file(path: Path) -> bytes:
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise InputError("the picture is too large", where=path.name, why=f"{image.width} x {image.height} pixels", fix="make it smaller")
+                raise InputError(
+                    "the picture is too large", where=path.name, why=f"{image.width} x {image.height} pixels", fix="make it smaller"
+                )
             image.draft("RGB", (SIDE_PX * 2, SIDE_PX * 2))
             small = ImageOps.exif_transpose(image).convert("RGBA")
     except (OSError, ValueError, SyntaxError) as problem:

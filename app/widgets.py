@@ -58,10 +58,12 @@ def section(title: str, note: str = "") -> DeltaGenerator:
             st.subheader(title, anchor=False, width="content")
             if note:
                 st.caption(note, width="content")
-        return st.container(horizontal=True, width="content")
+        return st.container(horizontal=True, width="content", vertical_alignment="center")
 
 
-def empty_state(title: str, why: str, button: str = "", *, on_click: Callable[[], object] | None = None, page: str = "", icon: str = "inbox") -> bool:
+def empty_state(
+    title: str, why: str, button: str = "", *, on_click: Callable[[], object] | None = None, page: str = "", icon: str = "inbox"
+) -> bool:
     """What a page says when it has nothing to show: what it will show, why it is empty, and the button that fills it.
 
     The button leads to `page` (a name in pages/), or calls `on_click`; the return value says whether it was pressed.

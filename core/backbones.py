@@ -20,7 +20,9 @@ class Listed:
 
 def list_backbones(workspace: Workspace, modality: str) -> tuple[Listed, ...]:
     """All backbones for "image" or "text", those whose weights are here first, otherwise in the order of the catalogue."""
-    listed = [Listed(backbone, where_are_weights(backbone, workspace.weights_dir)) for backbone in search(load_catalog(), modality=modality)]
+    listed = [
+        Listed(backbone, where_are_weights(backbone, workspace.weights_dir)) for backbone in search(load_catalog(), modality=modality)
+    ]
     return tuple(sorted(listed, key=lambda one: one.place is None))
 
 
@@ -35,8 +37,13 @@ def filter_backbones(
 ) -> tuple[Listed, ...]:
     """Those that fit every filter, in the given order; `only_here` keeps networks that can start without a network."""
     listed = tuple(listed)
-    kept = {backbone.name for backbone in search((one.backbone for one in listed), text, family=family, max_params_m=max_params_m, input_px=input_px)}
-    return tuple(one for one in listed if one.backbone.name in kept and (not only_here or one.place is not None or not one.backbone.has_pretrained))
+    kept = {
+        backbone.name
+        for backbone in search((one.backbone for one in listed), text, family=family, max_params_m=max_params_m, input_px=input_px)
+    }
+    return tuple(
+        one for one in listed if one.backbone.name in kept and (not only_here or one.place is not None or not one.backbone.has_pretrained)
+    )
 
 
 __all__ = ["Backbone", "Listed", "families", "filter_backbones", "list_backbones"]

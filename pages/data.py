@@ -58,14 +58,25 @@ def samples(contest: Contest) -> None:
     table, spec = table_of(contest), contest.spec
     with section(t("data.samples")):
         part = st.segmented_control(
-            t("data.samples"), ["train", "test"], format_func=lambda name: t(f"data.part_{name}"), default="train", required=True,
-            key=f"data-part-{contest.id}", label_visibility="collapsed",
+            t("data.samples"),
+            ["train", "test"],
+            format_func=lambda name: t(f"data.part_{name}"),
+            default="train",
+            required=True,
+            key=f"data-part-{contest.id}",
+            label_visibility="collapsed",
         )
         chosen = None
         if part == "train":
             chosen = st.selectbox(
-                t("data.class_filter"), range(len(spec.classes)), index=None, format_func=spec.classes.__getitem__,
-                placeholder=t("data.all_classes"), key=f"data-class-{contest.id}", label_visibility="collapsed", width=220,
+                t("data.class_filter"),
+                range(len(spec.classes)),
+                index=None,
+                format_func=spec.classes.__getitem__,
+                placeholder=t("data.all_classes"),
+                key=f"data-class-{contest.id}",
+                label_visibility="collapsed",
+                width=220,
             )
     frame = table.train if part == "train" else table.test
     rows = frame.index if chosen is None else frame.index[frame["label"] == chosen]
@@ -98,8 +109,13 @@ page_header(t("data.title"), contest)
 view = "add"
 if contest is not None:
     view = st.segmented_control(
-        t("data.title"), ["contest", "add"], format_func=lambda name: t(f"data.view_{name}"), required=True,
-        default="add" if st.query_params.get("view") == "add" else "contest", key="data-view", label_visibility="collapsed",
+        t("data.title"),
+        ["contest", "add"],
+        format_func=lambda name: t(f"data.view_{name}"),
+        required=True,
+        default="add" if st.query_params.get("view") == "add" else "contest",
+        key="data-view",
+        label_visibility="collapsed",
     )
 if view == "contest" and contest is not None:
     left, right = st.columns([5, 7], gap="large")

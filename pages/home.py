@@ -21,7 +21,11 @@ def contest_row(overview: ContestOverview) -> None:
                 st.markdown(f"**{plain(contest.name)}**", width="content")
                 st.badge(t(f"common.modality_{spec.modality}"), color="gray")
             rows = t("home.rows", train=contest.n_train, test=contest.n_test)
-            st.caption("  ·  ".join((rows, t("home.classes", n=len(spec.classes)), metric_label(spec.metric), t(f"home.submission_{spec.submission}"))))
+            st.caption(
+                "  ·  ".join(
+                    (rows, t("home.classes", n=len(spec.classes)), metric_label(spec.metric), t(f"home.submission_{spec.submission}"))
+                )
+            )
         name = overview.best.name if overview.best else ""
         best.metric(
             t("home.best_cv", arrow=direction_arrow(spec.metric)),
@@ -50,7 +54,13 @@ def sample_card(sample: Sample, is_open: bool) -> None:
         if st.button(t("home.sample_open", name=sample.name), key=f"sample-open-{sample.name}", icon=":material/play_arrow:"):
             with guard():
                 bar = st.progress(0.0, text=t("home.sample_making", name=sample.name))
-                contest = open_sample(doorway.workspace(), sample.name, progress=lambda done, total: bar.progress(done / max(total, 1), text=t("home.sample_making", name=sample.name)) and None)
+                contest = open_sample(
+                    doorway.workspace(),
+                    sample.name,
+                    progress=lambda done, total: (
+                        bar.progress(done / max(total, 1), text=t("home.sample_making", name=sample.name)) and None
+                    ),
+                )
                 state.select_contest(contest.name)
                 go_to("data")
 

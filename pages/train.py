@@ -1,0 +1,170 @@
+"""Train: pick a backbone, fill in the recipe, see what it will do, queue it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import streamlit as st
+
+from app import doorway, state
+from app.backbone_picker import pick_backbone
+from app.class_charts import lr_curve
+from app.forms import settings_form
+from app.text import t
+from app.widgets import PAGES_DIR, empty_state, error_card, go_to, guard, need_contest, page_header, pick_folds, plain, section
+from core.backbones import Backbone, Listed
+from core.errors import PitwallError
+from core.folds import load_folds
+from core.presets import list_presets, load_preset
+from core.recipe import Recipe
+from core.settings import parse_settings
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run, get_run, list_runs, unique_run_name
+from core.training.backbone import backbone_of
+from core.training.schedule import plan_fold
+
+
+def starts(contest: Contest) -> dict[str, Recipe]:
+    """What a recipe may start from: the presets of the modality, those of a built-in sample first, then the contest's runs."""
+    modality = contest.spec.modality
+    names = sorted(list_presets(modality), key=lambda name: (not name.startswith(contest.sample or "\0"), name))
+    presets = {t("train.start_preset", name=name): load_preset(name) for name in names}
+    runs = {t("train.start_run", name=run.name, ref=run.ref): run.recipe for run in list_runs(doorway.workspace().store, contest.id)}
+    return presets | runs
+
+
+def recipe_form(contest: Contest, key: str) -> tuple[Recipe, dict[str, Any], str]:
+    """The starting point and the form over it; returns both (the backbone as it started) and the form's key."""
+    options = starts(contest)
+    with section(t("train.recipe")):
+        start = st.selectbox(
+            t("train.start_from"),
+            list(options),
+            key=f"{key}-start",
+            persist_state="session",
+            label_visibility="collapsed",
+            width=230,
+            required=True,
+        )
+    form_key = f"{key}-{start}"
+    with st.container(border=True):
+        values = settings_form(options[start], form_key, texts="recipe", skip=("model.backbone",))
+    return options[start], values, form_key
+
+
+def run_name_for(backbone: Backbone) -> str:
+    """A backbone's name as a run may be called: without its hub account and its pretraining tag."""
+    return re.sub(r"[^\w.\-가-힣]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
+
+
+def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None) -> None:
+    """Rows, steps, weights and the learning-rate curve of the first fold."""
+    plan = plan_fold(recipe, load_folds(doorway.workspace(), folds))
+    facts = {
+        "name": plain(unique_run_name(doorway.workspace().store, contest.id, recipe.name)),
+        "rows": t("train.plan_rows_value", train=plan.n_train, valid=plan.n_valid),
+        "steps": t("train.plan_steps_value", per=plan.steps_per_epoch, epochs=recipe.train.epochs, all=plan.n_steps),
+        "weights": weights_line(recipe, listed),
+    }
+    st.table({f":gray[{t(f'train.plan_{name}')}]": value for name, value in facts.items()}, border="horizontal", alt=t("train.plan"))
+    st.altair_chart(lr_curve(plan.curve_epochs, plan.curve_lr), alt=t("train.chart_title"))
+
+
+def weights_line(recipe: Recipe, listed: Listed | None) -> str:
+    """Where the network's first weights will come from."""
+    if not recipe.model.pretrained:
+        return t("train.plan_weights_nothing")
+    if listed is not None and listed.place is not None:
+        return t("train.plan_weights_here", place=t(f"train.place_{listed.place}"))
+    return t("train.plan_weights_fetch")
+
+
+def pick_fold_numbers(folds: Folds) -> list[int]:
+    """Which folds to train, all at first; counted from 1 on the screen and from 0 in the return value."""
+    everything = list(range(folds.n_folds))
+    with st.container(gap="xxsmall"):
+        chosen = st.pills(
+            t("train.fold_picker"),
+            everything,
+            selection_mode="multi",
+            default=everything,
+            format_func=lambda fold: str(fold + 1),
+            key=f"train-folds-{folds.id}",
+        )
+        if len(chosen) < folds.n_folds:
+            st.caption(t("train.fold_picker_note"))
+    return sorted(chosen)
+
+
+def launch(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: list[int]) -> None:
+    """Queue the run and remember it for the list of what was queued from here."""
+    with guard():
+        run = doorway.launch(contest, folds, recipe, fold_numbers)
+        st.session_state.setdefault("queued_here", []).insert(0, run.id)
+        st.toast(t("train.queued", name=plain(run.name), n=len(fold_numbers)), icon=":material/check:")
+
+
+def queued_here(contest: Contest) -> None:
+    """The runs that this session queued for this contest, each a link to its progress."""
+    store = doorway.workspace().store
+    known = {run.id for run in list_runs(store, contest.id)}
+    runs: list[Run] = [get_run(store, run_id) for run_id in st.session_state.get("queued_here", []) if run_id in known]
+    if not runs:
+        return
+    section(t("train.queued_here"))
+    with st.container(gap="xxsmall"):
+        for run in runs[:6]:
+            link = t("train.see_run", name=plain(run.name), n=len(run.fold_numbers))
+            st.page_link(PAGES_DIR / "runs.py", label=link, icon=":material/monitoring:", query_params=state.link_params(run=run.ref))
+
+
+contest = need_contest()
+folds = state.selected_folds(contest)
+page_header(t("train.title"), contest, folds)
+if folds is None:
+    if empty_state(t("train.no_folds_title"), t("train.no_folds_why"), t("train.no_folds_button"), icon="stacks"):
+        go_to("folds")
+    st.stop()
+
+key = f"train-{contest.id}"
+left, middle, right = st.columns([4.7, 4.2, 3.3], gap="medium")
+with middle:
+    started, values, form_key = recipe_form(contest, key)
+backbone_key = f"{form_key}-backbone"
+
+
+def take(backbone: Backbone) -> None:
+    """A row of the catalogue was clicked; a name that nobody typed follows the backbone."""
+    suggested = st.session_state.get(f"{form_key}-suggested", values["name"])
+    if st.session_state.get(f"{form_key}.name") in (suggested, started.name):
+        suggested = run_name_for(backbone)
+        st.session_state[f"{form_key}-suggested"] = st.session_state[f"{form_key}.name"] = suggested
+    st.session_state[backbone_key] = backbone.name
+
+
+values["model"]["backbone"] = st.session_state.get(backbone_key, values["model"]["backbone"])
+with left:
+    listed = pick_backbone(contest.spec.modality, values["model"]["backbone"], take, key)
+with right:
+    with section(t("train.plan")):
+        st.space(1)
+    chosen_folds = pick_folds(contest) or folds
+    recipe: Recipe | None = None
+    try:
+        recipe = parse_settings(Recipe, values, where=t("train.recipe"))
+        backbone_of(recipe)
+    except PitwallError as refusal:
+        error_card(refusal)
+        recipe = None
+    if recipe is not None:
+        plan_view(contest, chosen_folds, recipe, listed)
+    numbers = pick_fold_numbers(chosen_folds)
+    label = t("train.queue_one") if len(numbers) == 1 else t("train.queue_many", n=len(numbers))
+    is_blocked = recipe is None or not numbers or doorway.is_read_only()
+    if st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked) and recipe is not None:
+        launch(contest, chosen_folds, recipe, numbers)
+    if doorway.is_read_only():
+        st.caption(t("train.read_only"))
+    queued_here(contest)
