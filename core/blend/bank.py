@@ -6,17 +6,16 @@ All scores here are on out-of-fold predictions; weights that were tuned by looki
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.mean import mix, normalise
-from core.blend.winners import find_winners
+from core.blend.mean import mix
+from core.blend.scorer import BlendScore, make_scorer
 from core.contest.table import load_labels
 from core.errors import InputError
 from core.folds import load_folds
-from core.metrics import Metric, get_metric, log_loss_of_true, macro_f1_of_labels
+from core.metrics import Metric, get_metric
 from core.predictions import check_alignment, load_oof
 from core.store.contests import Contest
 from core.store.folds import get_folds
@@ -24,23 +23,8 @@ from core.store.runs import Run
 from core.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class BlendScore:
-    """Scores of one set of weights: the contest's metric on all rows, by fold with mean and spread, and every metric."""
-
-    oof_score: float
-    fold_scores: tuple[float, ...]
-    cv_score: float
-    cv_sd: float
-    scores: dict[str, float]
-
-
 class Bank:
-    """Aligned out-of-fold predictions (n_runs, n_rows, n_classes) with the truth; read only.
-
-    What no weight can change is taken out once: the probabilities of the true class, which are all that the log loss needs, and
-    the classes that can win a row, which are all that a label needs.
-    """
+    """Aligned out-of-fold predictions (n_runs, n_rows, n_classes), and the scorer made from them once; read only."""
 
     def __init__(
         self, runs: Sequence[Run], oof: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.integer], metric: Metric
@@ -50,8 +34,7 @@ class Bank:
         self.y_true = y_true
         self.fold_of = fold_of
         self.metric = metric
-        self.p_true = oof[:, np.arange(len(y_true)), y_true].astype(np.float64)
-        self.winners = find_winners(oof)
+        self.scorer = make_scorer(oof, y_true, fold_of, metric)
 
     @property
     def equal_weights(self) -> tuple[float, ...]:
@@ -63,27 +46,7 @@ class Bank:
 
     def score(self, weights: Sequence[float]) -> BlendScore:
         """Score non-negative weights, one per run, in the order of `runs`."""
-        share = normalise(weights, len(self.runs))
-        y_pred = self.winners.labels(weights)
-        p_true = (share @ self.p_true).astype(np.float32)
-        n_classes = self.oof.shape[2]
-
-        def of(rows: NDArray[np.bool_] | slice, name: str) -> float:
-            if name == "log_loss":
-                return log_loss_of_true(p_true[rows])
-            if name == "macro_f1":
-                return macro_f1_of_labels(self.y_true[rows], y_pred[rows], n_classes)
-            return float((y_pred[rows] == self.y_true[rows]).mean())
-
-        by_fold = tuple(of(self.fold_of == fold, self.metric.name) for fold in np.unique(self.fold_of))
-        scores = {name: of(slice(None), name) for name in ("log_loss", "accuracy", "macro_f1")}
-        return BlendScore(
-            oof_score=scores[self.metric.name],
-            fold_scores=by_fold,
-            cv_score=float(np.mean(by_fold)),
-            cv_sd=float(np.std(by_fold, ddof=1)),
-            scores=scores,
-        )
+        return self.scorer.report(self.scorer.outcome(weights))
 
     def member_scores(self) -> tuple[BlendScore, ...]:
         """The score of each run alone."""

@@ -46,6 +46,16 @@ class Winners:
         """Memory that the packed form takes."""
         return self.only.nbytes + sum(group.rows.nbytes + group.classes.nbytes + group.values.nbytes for group in self.groups)
 
+    def take(self, rows: NDArray[np.bool_]) -> Winners:
+        """The same for some rows only (a mask (n_rows,)), numbered anew in their order."""
+        number = np.cumsum(rows) - 1
+        groups: list[Group] = []
+        for group in self.groups:
+            kept = rows[group.rows]
+            if kept.any():
+                groups.append(Group(number[group.rows[kept]], group.classes[:, kept], np.ascontiguousarray(group.values[:, :, kept])))
+        return Winners(self.n_members, self.only[rows], tuple(groups))
+
     def labels(self, weights: Sequence[float]) -> NDArray[np.int32]:
         """The label of every row (n_rows,) of the blend under non-negative weights, ties to the lowest class."""
         share = normalise(weights, self.n_members)
