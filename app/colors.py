@@ -1,0 +1,78 @@
+"""One colour per run, everywhere and for ever: a pure function of the run's id, so that no page can disagree.
+
+All colours sit at middle lightness, where they keep a contrast of 3:1 (WCAG 1.4.11) on white and on the dark background alike.
+"""
+
+from __future__ import annotations
+
+import math
+
+GOOD = "#2f9e6b"
+BAD = "#d9534f"
+QUIET = "#8a8f98"
+ACCENT = "#14889f"
+
+# Hues in degrees of OKLCH, in an order where neighbours differ most: runs that are compared were usually made one after another.
+# The hues around the accent are left to blends.
+_HUES = (250, 50, 155, 330, 95, 290, 20, 125, 350, 70)
+
+
+def run_color(run_id: int) -> str:
+    """The colour of a run as `#rrggbb`. Ten hues, then the same hues shifted and a little lighter or darker."""
+    cycle, place = divmod(run_id - 1, len(_HUES))
+    hue = _HUES[place] + 8 * cycle
+    lightness = (0.62, 0.56, 0.64)[cycle % 3]
+    return oklch(lightness, 0.15, hue)
+
+
+def blend_color() -> str:
+    """The colour of a blend that is being made: the accent, which no run has."""
+    return ACCENT
+
+
+def ink(*, is_dark: bool) -> str:
+    """The theme's text colour, for text that is drawn onto coloured cells."""
+    return "#e2e8ec" if is_dark else "#1a242c"
+
+
+def translucent(color: str, alpha: float) -> str:
+    """`#rrggbb` as `rgba(r,g,b,alpha)`, which sits on a light and on a dark page alike."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def oklch(lightness: float, chroma: float, hue_deg: float) -> str:
+    """A colour of OKLCH (Ottosson 2020) as `#rrggbb`; the chroma is lowered until it fits into sRGB."""
+    while True:
+        rgb = _linear_srgb(lightness, chroma, math.radians(hue_deg))
+        if all(-1e-4 <= value <= 1 + 1e-4 for value in rgb):
+            return "#" + "".join(f"{round(255 * _gamma(min(max(value, 0.0), 1.0))):02x}" for value in rgb)
+        chroma -= 0.005
+
+
+def contrast(a: str, b: str) -> float:
+    """The contrast of two colours by WCAG 2, from 1 to 21."""
+    bright, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _linear_srgb(lightness: float, chroma: float, hue: float) -> tuple[float, float, float]:
+    a, b = chroma * math.cos(hue), chroma * math.sin(hue)
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _gamma(value: float) -> float:
+    return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+
+
+def _luminance(color: str) -> float:
+    channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,286 @@
+"""The parts of the page Ensemble: who takes part, the bench where weights are moved, and the blends that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from app import charts, doorway
+from app.colors import QUIET, blend_color, run_color
+from app.desk import Desk, adapt
+from app.text import t
+from app.weight_bank import BankRow, BankState, equal_state, weight_bank
+from app.widgets import format_clock, format_score, go_to, guard, metric_label, plain, short_hash
+from core.blend.bank import Bank, BlendScore, open_bank
+from core.blend.save import make_spec, save_blend
+from core.metrics import Metric, get_metric
+from core.store.blends import Blend, free_blend_name, list_blends
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+from core.workspace import Workspace
+
+FOLDS_KEY = "ensemble-folds"
+MOST_AT_FIRST = 8
+
+
+def choose_folds(contest: Contest, folds_list: Sequence[Folds], finished: Sequence[Run]) -> Folds:
+    """The folds whose runs are blended; asked only when finished runs stand on several."""
+    count = {folds.id: sum(run.folds_id == folds.id for run in finished) for folds in folds_list}
+    options = {folds.id: folds for folds in folds_list if count[folds.id]}
+    if len(options) == 1:
+        return next(iter(options.values()))
+
+    def label(folds_id: int) -> str:
+        folds = options[folds_id]
+        return t("ensemble.folds_option", n=folds.n_folds, hash=short_hash(folds.fingerprint), runs=count[folds_id])
+
+    chosen = st.selectbox(
+        t("ensemble.folds"),
+        sorted(options, key=lambda key: -count[key]),
+        format_func=label,
+        key=f"{FOLDS_KEY}-{contest.id}",
+        persist_state="session",
+        width=320,
+    )
+    return options.get(chosen) or next(iter(options.values()))
+
+
+def choose_members(contest: Contest, folds: Folds, finished: Sequence[Run]) -> list[Run]:
+    """The runs that take part, best first; at first the best eight."""
+    metric = get_metric(contest.spec.metric)
+    runs = rank([run for run in finished if run.folds_id == folds.id], metric)
+    by_id = {run.id: run for run in runs}
+    key = members_key(folds.id)
+    if key in st.session_state:  # runs may have been deleted since they were chosen
+        st.session_state[key] = [run_id for run_id in st.session_state[key] if run_id in by_id]
+    else:
+        st.session_state[key] = list(by_id)[:MOST_AT_FIRST]
+    chosen = st.pills(
+        t("ensemble.members"),
+        list(by_id),
+        format_func=lambda run_id: f"{plain(by_id[run_id].name)} · {format_score(by_id[run_id].cv_score(metric.name))}",
+        selection_mode="multi",
+        key=key,
+        persist_state="session",
+    )
+    return [run for run in runs if run.id in set(chosen)]
+
+
+def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]) -> None:
+    """Name the runs that cannot be blended here, each with its reason."""
+    by_id = {other.id: other for other in folds_list}
+    lines = []
+    for run in runs:
+        if run.folds_id != folds.id:
+            lines.append(f"**{plain(run.name)}**: " + t("ensemble.reason_folds", hash=short_hash(by_id[run.folds_id].fingerprint)))
+        elif len(run.results) != folds.n_folds:
+            lines.append(f"**{plain(run.name)}**: " + t("ensemble.reason_unfinished", done=len(run.results), n=folds.n_folds))
+    if lines:
+        with st.expander(t("ensemble.left_out", n=len(lines)), icon=":material/block:"):
+            st.markdown("\n".join(f"- {line}" for line in lines))
+
+
+@st.fragment
+def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
+    """The weights and what they score; only this part runs again while a weight is dragged."""
+    with guard():
+        left, right = st.columns([1.1, 1], gap="large")
+        with right.skeleton(height=220):
+            bank = load_bank(tuple(result.fingerprint for run in members for result in run.results), doorway.workspace(), contest, members)
+            own = bank.member_scores()
+        desk = open_desk(folds.id, [run.id for run in members])
+        with left:
+            rows = [
+                BankRow(run.id, run.name, run_color(run.id), format_score(score.oof_score)) for run, score in zip(members, own, strict=True)
+            ]
+            desk.follow(weight_bank(rows, desk.state, revision=desk.revision, labels=_labels(), key=f"bank-{folds.id}"))
+            with st.container(horizontal=True, gap="small"):
+                st.button(
+                    t("ensemble.button_equal"),
+                    icon=":material/drag_handle:",
+                    on_click=lambda: desk.put(equal_state([run.id for run in members])),
+                )
+                st.button(t("ensemble.button_undo"), icon=":material/undo:", on_click=desk.undo, disabled=not desk.history)
+            st.warning(t("ensemble.optimistic"), icon=":material/info:")
+            _save_form(contest, members, desk)
+        weights = [desk.state.weights[run.id] for run in members]
+        with right:
+            _figures(bank, bank.score(weights), own)
+
+
+def open_desk(folds_id: int, ids: Sequence[int]) -> Desk:
+    """This session's desk for the runs of these folds."""
+    key = f"desk-{folds_id}"
+    desk = adapt(st.session_state.get(key) or Desk(equal_state(ids)), ids)
+    st.session_state[key] = desk
+    return desk
+
+
+def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
+    """The blends that were kept, with what they scored and their weights."""
+    blends = list_blends(doorway.workspace().store, contest.id)
+    st.subheader(t("ensemble.saved_title"), anchor=False)
+    if not blends:
+        st.caption(t("ensemble.saved_none"))
+        return
+    names = {run.id: run.name for run in finished}
+    load, submit = t("ensemble.action_load"), t("ensemble.action_submit")
+    table = pd.DataFrame(
+        {
+            "name": [blend.name for blend in blends],
+            "oof": [blend.scores["oof_score"] for blend in blends],
+            "cv": [format_score(blend.scores["cv_score"], blend.scores["cv_sd"]) for blend in blends],
+            "equal": [blend.scores["equal_score"] for blend in blends],
+            "members": [describe_weights(blend, names) for blend in blends],
+            "created": [format_clock(blend.created_at) for blend in blends],
+            "actions": [[load, submit] for _ in blends],
+        }
+    )
+
+    def act() -> None:
+        click = st.session_state["blend-action"]
+        blend = blends[click.row]
+        if click.label == submit:
+            go_to("submit", source=blend.ref)
+        if any(run_id not in names for run_id in blend.spec.members):
+            st.toast(t("ensemble.load_refused", name=plain(blend.name)), icon=":material/block:")
+            return
+        st.session_state[f"{FOLDS_KEY}-{contest.id}"] = blend.folds_id
+        st.session_state[members_key(blend.folds_id)] = list(blend.spec.members)
+        order = [run.id for run in rank([run for run in finished if run.id in blend.spec.members], get_metric(contest.spec.metric))]
+        desk = open_desk(blend.folds_id, order)
+        share = dict(zip(blend.spec.members, blend.spec.normalised(), strict=True))
+        desk.put(BankState({run_id: share[run_id] for run_id in order}, frozenset(), 0))
+
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="saved-blends",
+        alt=t("ensemble.saved_title"),
+        column_config={
+            "name": st.column_config.TextColumn(t("ensemble.column_name"), pinned=True),
+            "oof": number(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
+            "cv": t("ensemble.column_cv"),
+            "equal": number(t("ensemble.column_equal"), format="%.4f"),
+            "members": st.column_config.TextColumn(t("ensemble.column_members"), width="large"),
+            "created": t("ensemble.column_created"),
+            "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
+        },
+    )
+
+
+def describe_weights(blend: Blend, names: dict[int, str]) -> str:
+    """A blend's weights in words, the largest first."""
+    pairs = sorted(zip(blend.spec.members, blend.spec.normalised(), strict=True), key=lambda pair: -pair[1])
+    return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
+
+
+def rank(runs: Sequence[Run], metric: Metric) -> list[Run]:
+    """Finished runs, the best first."""
+    sign = -1 if metric.greater_is_better else 1
+    return sorted(runs, key=lambda run: (sign * (run.cv_score(metric.name) or 0.0), run.id))
+
+
+def members_key(folds_id: int) -> str:
+    return f"members-{folds_id}"
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def load_bank(fingerprints: tuple[str, ...], _workspace: Workspace, _contest: Contest, _members: Sequence[Run]) -> Bank:
+    """The aligned predictions of these runs; `fingerprints` names their content, so nothing stale is ever found."""
+    return open_bank(_workspace, _contest, _members)
+
+
+def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
+    metric = bank.metric
+    equal = bank.score(bank.equal_weights)
+    best = metric.best([score.oof_score for score in own])
+    best_at = next(index for index, score in enumerate(own) if score.oof_score == best)
+    color = "normal" if metric.greater_is_better else "inverse"
+    won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, own[best_at].fold_scores, strict=True))
+    than_best = t("ensemble.than_best")
+    with st.grid(2, gap="small"):
+        st.metric(
+            f"{t('ensemble.blend_now')} · {metric_label(metric.name)}",
+            format_score(now.oof_score),
+            _delta(now.oof_score, best),
+            color,
+            delta_description=than_best,
+            help=t("ensemble.blend_now_help", rows=f"{len(bank.y_true):,}"),
+            border=True,
+            height="stretch",
+        )
+        st.metric(
+            t("ensemble.by_fold"),
+            format_score(now.cv_score, now.cv_sd),
+            t("ensemble.folds_won", won=won, n=len(now.fold_scores)),
+            "off",
+            delta_arrow="off",
+            help=t("ensemble.by_fold_help"),
+            border=True,
+            height="stretch",
+        )
+        st.metric(
+            t("ensemble.equal"),
+            format_score(equal.oof_score),
+            _delta(equal.oof_score, best),
+            color,
+            delta_description=than_best,
+            help=t("ensemble.equal_help"),
+            border=True,
+            height="stretch",
+        )
+        st.metric(
+            t("ensemble.best_single"),
+            format_score(best),
+            plain(bank.runs[best_at].name),
+            "off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+        )
+    others = " · ".join(f"{metric_label(name)} {score:.4f}" for name, score in now.scores.items() if name != metric.name)
+    st.caption(t("ensemble.other_metrics", scores=others))
+    series = {t("charts.blend_now"): now.fold_scores, t("charts.equal"): equal.fold_scores} | {
+        run.name: score.fold_scores for run, score in zip(bank.runs, own, strict=True)
+    }
+    colors = {t("charts.blend_now"): blend_color(), t("charts.equal"): QUIET} | {run.name: run_color(run.id) for run in bank.runs}
+    table = pd.DataFrame(
+        [(name, fold, score) for name, scores in series.items() for fold, score in enumerate(scores)], columns=["name", "fold", "score"]
+    )
+    st.altair_chart(charts.blend_folds(table, colors, metric), key="blend-folds", alt=t("charts.blend_title"))
+
+
+def _delta(score: float, reference: float) -> str | int:
+    text = f"{score - reference:+.4f}"
+    return 0 if float(text) == 0 else text
+
+
+def _save_form(contest: Contest, members: Sequence[Run], desk: Desk) -> None:
+    store = doorway.workspace().store
+    blends = list_blends(store, contest.id)
+    with st.form(f"save-blend-{len(blends)}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input(t("ensemble.name"), free_blend_name(store, contest.id, "blend"), max_chars=60)
+        saves = st.form_submit_button(t("ensemble.save"), type="primary", icon=":material/save:")
+    if saves:
+        ids = [run.id for run in members]
+        blend = save_blend(doorway.workspace(), contest, make_spec(ids, [desk.state.weights[run_id] for run_id in ids]), name=name.strip())
+        st.toast(t("ensemble.saved", name=plain(blend.name), ref=blend.ref), icon=":material/check:")
+        st.rerun()
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "lock": t("ensemble.lock"),
+        "unlock": t("ensemble.unlock"),
+        "run": t("ensemble.run"),
+        "score": t("ensemble.own_score"),
+        "weight": t("ensemble.weight"),
+        "number": t("ensemble.weight_number"),
+        "weights": t("ensemble.weights"),
+        "alone": t("ensemble.alone"),
+    }

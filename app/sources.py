@@ -1,0 +1,80 @@
+"""What Errors and Submit look at: a run or a saved blend, chosen once and kept in the address as `?source=b2`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import doorway
+from app.text import t
+from app.widgets import format_score, metric_label
+from core.analysis.evidence import Evidence, load_evidence
+from core.metrics import Metric, get_metric
+from core.store.blends import Blend, list_blends
+from core.store.contests import Contest
+from core.store.runs import Run, list_runs
+from core.submission import Candidate, prepare
+from core.workspace import Workspace
+
+SOURCE_KEY = "source"
+
+
+def score_of(source: Run | Blend, metric: Metric) -> float | None:
+    """What a source scores: the mean of its folds, of a blend as it was saved."""
+    return source.scores["cv_score"] if isinstance(source, Blend) else source.cv_score(metric.name)
+
+
+def spread_of(source: Run | Blend, metric: Metric) -> float | None:
+    """The standard deviation of a source's fold scores."""
+    return source.scores["cv_sd"] if isinstance(source, Blend) else source.cv_sd(metric.name)
+
+
+def list_sources(contest: Contest, *, complete: bool) -> list[Run | Blend]:
+    """Blends and runs with predictions, the best first; `complete` leaves out runs that miss a fold."""
+    store, metric = doorway.workspace().store, get_metric(contest.spec.metric)
+    runs = [run for run in list_runs(store, contest.id) if run.results and (run.is_complete or not complete)]
+    sign = -1 if metric.greater_is_better else 1
+    found: list[Run | Blend] = [*list_blends(store, contest.id), *runs]
+    return sorted(found, key=lambda source: sign * (score_of(source, metric) or 0.0))
+
+
+def choose_source(contest: Contest, sources: Sequence[Run | Blend]) -> Run | Blend:
+    """The source in the address, else the best; an address that names something else is corrected."""
+    metric = get_metric(contest.spec.metric)
+    by_ref = {source.ref: source for source in sources}
+    asked = st.session_state.get(SOURCE_KEY) or st.query_params.get(SOURCE_KEY)
+    if asked not in by_ref:
+        st.session_state[SOURCE_KEY] = next(iter(by_ref))
+
+    def label(ref: str) -> str:
+        source = by_ref[ref]
+        kind = t("errors.kind_blend" if isinstance(source, Blend) else "errors.kind_run")
+        return f"{source.name} · {kind} {ref} · {metric_label(metric.name)} {format_score(score_of(source, metric), spread_of(source, metric))}"
+
+    ref = st.selectbox(t("errors.source"), list(by_ref), format_func=label, key=SOURCE_KEY, bind="query-params", width=460)
+    return by_ref[ref]
+
+
+def evidence_of(contest: Contest, source: Run | Blend) -> Evidence:
+    """Out-of-fold predictions of a source, read once per process and content. Shared by all sessions: never change them."""
+    return _evidence(contest.id, _content(source), doorway.workspace(), contest, source)
+
+
+def candidate_of(contest: Contest, source: Run | Blend) -> Candidate:
+    """The submission a source would make, built once per process and content."""
+    return _candidate(contest.id, _content(source), doorway.workspace(), contest, source)
+
+
+def _content(source: Run | Blend) -> tuple[str, ...]:
+    return (source.fingerprint,) if isinstance(source, Blend) else tuple(result.fingerprint for result in source.results)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _evidence(contest_id: int, content: tuple[str, ...], _workspace: Workspace, _contest: Contest, _source: Run | Blend) -> Evidence:
+    return load_evidence(_workspace, _contest, _source)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _candidate(contest_id: int, content: tuple[str, ...], _workspace: Workspace, _contest: Contest, _source: Run | Blend) -> Candidate:
+    return prepare(_workspace, _contest, _source)

@@ -1,0 +1,43 @@
+"""Weigh finished runs against each other: the score moves while the pointer moves, and a blend is saved with its predictions."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import doorway
+from app.ensemble_view import bench, choose_folds, choose_members, left_out_runs, saved_blends
+from app.text import t
+from app.widgets import empty_state, guard, need_contest, page_header
+from core.store.folds import list_folds
+from core.store.runs import list_runs
+
+contest = need_contest()
+store = doorway.workspace().store
+runs = list_runs(store, contest.id)
+folds_list = list_folds(store, contest.id)
+finished = [run for run in runs if any(folds.id == run.folds_id and len(run.results) == folds.n_folds for folds in folds_list)]
+
+if not finished:
+    page_header(t("ensemble.title"), contest)
+    is_working = any(run.state in ("queued", "running") for run in runs)
+    empty_state(
+        t("ensemble.empty_title"),
+        t("ensemble.empty_why"),
+        t("ensemble.empty_button_runs" if is_working else "ensemble.empty_button"),
+        page="runs" if is_working else "train",
+        icon="balance",
+    )
+    st.stop()
+
+header = st.container()
+folds = choose_folds(contest, folds_list, finished)
+with header:
+    page_header(t("ensemble.title"), contest, folds)
+members = choose_members(contest, folds, finished)
+left_out_runs(folds, folds_list, runs)
+with guard():
+    if members:
+        bench(contest, folds, members)
+    else:
+        st.caption(t("ensemble.choose_why"))
+    saved_blends(contest, finished)

@@ -1,0 +1,44 @@
+"""Where a run or a blend is wrong: which classes are taken for which, down to the sample and its probabilities."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import doorway
+from app.error_view import chooser, open_view, samples, summary
+from app.sources import choose_source, list_sources
+from app.text import t
+from app.widgets import empty_state, guard, need_contest, page_header
+from core.store.folds import get_folds
+from core.store.runs import list_runs
+
+contest = need_contest()
+store = doorway.workspace().store
+sources = list_sources(contest, complete=False)
+if not sources:
+    page_header(t("errors.title"), contest)
+    is_working = any(run.state in ("queued", "running") for run in list_runs(store, contest.id))
+    empty_state(
+        t("errors.empty_title"),
+        t("errors.empty_why"),
+        t("errors.empty_button_runs" if is_working else "errors.empty_button"),
+        page="runs" if is_working else "train",
+        icon="grid_on",
+    )
+    st.stop()
+
+header = st.container()
+source = choose_source(contest, sources)
+with header:
+    page_header(t("errors.title"), contest, get_folds(store, source.folds_id))
+with guard():
+    body = st.container()
+    with body.skeleton(height=520):
+        view = open_view(contest, source)
+    with body:
+        summary(view)
+        left, right = st.columns([1.15, 1], gap="large")
+        with left:
+            chooser(view)
+        with right:
+            samples(view)

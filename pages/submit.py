@@ -1,0 +1,45 @@
+"""From a finished run or a saved blend to the file the contest accepts: checked, written, downloaded, remembered."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import doorway
+from app.sources import candidate_of, choose_source, list_sources
+from app.submit_view import checklist, ledger, preview, write_form
+from app.text import t
+from app.widgets import empty_state, guard, need_contest, page_header
+from core.store.folds import get_folds
+from core.store.runs import list_runs
+
+contest = need_contest()
+store = doorway.workspace().store
+sources = list_sources(contest, complete=True)
+if not sources:
+    page_header(t("submit.title"), contest)
+    is_working = any(run.state in ("queued", "running") for run in list_runs(store, contest.id))
+    empty_state(
+        t("submit.empty_title"),
+        t("submit.empty_why"),
+        t("submit.empty_button_runs" if is_working else "submit.empty_button"),
+        page="runs" if is_working else "train",
+        icon="outbox",
+    )
+else:
+    header = st.container()
+    source = choose_source(contest, sources)
+    with header:
+        page_header(t("submit.title"), contest, get_folds(store, source.folds_id))
+    with guard():
+        body = st.container()
+        with body.skeleton(height=420):
+            candidate = candidate_of(contest, source)
+        with body:
+            left, right = st.columns([1.2, 1], gap="large")
+            with left:
+                preview(contest, candidate)
+            with right:
+                checklist(contest, candidate)
+                write_form(contest, source, candidate)
+with guard():
+    ledger(contest)

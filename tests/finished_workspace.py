@@ -1,0 +1,166 @@
+"""Makes finished, running and failed runs without training: real rows through the real queue, real artefacts, made-up predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.contest.table import load_table
+from core.folds import load_folds
+from core.jobs import queue
+from core.metrics import all_scores
+from core.predictions import FoldPredictions, write_fold_predictions
+from core.recipe import Recipe
+from core.store import attempts
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.jobs import Job
+from core.store.runs import EpochRow, FoldResult, Run, get_run
+from core.training.progress import Progress
+from core.workspace import Workspace, load_manifest, publishing
+
+START = 1_760_000_000.0
+
+
+def make_recipe(contest: Contest, name: str, *, backbone: str = "resnet10t", epochs: int = 5, lr: float = 1e-3) -> Recipe:
+    """A recipe that fits the contest."""
+    return Recipe.model_validate(
+        {"name": name, "modality": contest.spec.modality, "model": {"backbone": backbone}, "optim": {"lr": lr}, "train": {"epochs": epochs}}
+    )
+
+
+def finish_run(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipe: Recipe,
+    *,
+    strength: float = 3.0,
+    seed: int = 0,
+    n_done: int | None = None,
+    now: float = START,
+) -> Run:
+    """A run whose first `n_done` folds (all by default) ended well; `strength` is how far the true class stands out."""
+    run = queue.launch_run(workspace, contest, folds, recipe, now=now)
+    for place in range(folds.n_folds if n_done is None else n_done):
+        job = claim(workspace, now=now + 60 * place)
+        finish_job(workspace, contest, folds, job, recipe, strength=strength, seed=seed)
+    return get_run(workspace.store, run.id)
+
+
+def claim(workspace: Workspace, *, now: float = START) -> Job:
+    """The next queued job, claimed as a worker would; its lease ends far in the future."""
+    job = attempts.claim(workspace.store, owner={"engine": "test"}, device="cpu", now=now, lease_s=1e9)
+    assert job is not None
+    return job
+
+
+def finish_job(workspace: Workspace, contest: Contest, folds: Folds, job: Job, recipe: Recipe, *, strength: float, seed: int) -> FoldResult:
+    """Publish made-up predictions of one fold and commit them."""
+    table = load_table(workspace, contest)
+    labels = table.train["label"].to_numpy()
+    valid_idx = np.flatnonzero(load_folds(workspace, folds) == job.fold)
+    n_classes = len(contest.spec.classes)
+    rng = np.random.default_rng([seed, job.fold])
+    valid_prob = make_prob(labels[valid_idx], n_classes, strength, rng)
+    test_prob = make_prob(np.random.default_rng(1).integers(0, n_classes, len(table.test)), n_classes, strength, rng)
+    folder = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
+    with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
+        write_fold_predictions(temporary, FoldPredictions(valid_idx, valid_prob, test_prob))
+    scores = all_scores(labels[valid_idx], valid_prob)
+    started = job.started_at or START
+    add_epochs(workspace, job, recipe, scores, rng)
+    n_epochs = recipe.train.epochs
+    result = FoldResult(
+        run_id=job.run_id,
+        fold=job.fold,
+        token=job.token,
+        path=workspace.relative(folder),
+        fingerprint=load_manifest(folder).fingerprint,
+        scores=scores,
+        best_epoch=max(1, n_epochs - 1),
+        n_epochs=n_epochs,
+        elapsed_s=42.0,
+        facts={"precision": "bf16", "n_params": 5_000_000},
+        created_at=started + 42,
+    )
+    attempts.commit(workspace.store, job.id, result, now=started + 42)
+    return result
+
+
+def add_epochs(
+    workspace: Workspace, job: Job, recipe: Recipe, scores: dict[str, float], rng: np.random.Generator, *, n_done: int | None = None
+) -> None:
+    """Epoch rows that fall towards the final scores, best in the epoch before the last."""
+    n_epochs = recipe.train.epochs
+    best = max(1, n_epochs - 1)
+    rows = []
+    for epoch in range(1, (n_epochs if n_done is None else n_done) + 1):
+        far = abs(best - epoch) / n_epochs * (1 if epoch < best else 0.35) + 0.01 * float(rng.random()) * (epoch != best)
+        loss = scores["log_loss"] * (1 + 1.8 * far)
+        rows.append(
+            EpochRow(
+                run_id=job.run_id,
+                fold=job.fold,
+                token=job.token,
+                epoch=epoch,
+                train_loss=scores["log_loss"] * (0.6 + 2.2 * (1 - epoch / (n_epochs + 1)) ** 2),
+                valid_loss=loss,
+                scores={"log_loss": loss, "accuracy": scores["accuracy"] - 0.3 * far, "macro_f1": scores["macro_f1"] - 0.32 * far},
+                lr=recipe.optim.lr * (1 - epoch / (n_epochs + 1)),
+                elapsed_s=8.0 * epoch,
+            )
+        )
+    attempts.renew(workspace.store, job.id, job.token, now=job.started_at or START, epochs=rows, lease_s=1e9)
+
+
+def run_halfway(workspace: Workspace, job: Job, recipe: Recipe, *, now: float = START) -> None:
+    """Make a claimed job look as if a worker were in the middle of it."""
+    add_epochs(
+        workspace,
+        job,
+        recipe,
+        {"log_loss": 0.4, "accuracy": 0.85, "macro_f1": 0.84},
+        np.random.default_rng(job.id),
+        n_done=recipe.train.epochs // 2,
+    )
+    progress = Progress(
+        phase="training",
+        fold=job.fold,
+        epoch=recipe.train.epochs // 2 + 1,
+        n_epochs=recipe.train.epochs,
+        step=41,
+        n_steps=104,
+        pace_per_s=812.4,
+        eta_s=95.0,
+        train_loss=0.312,
+    )
+    attempts.renew(workspace.store, job.id, job.token, now=now, progress=progress, lease_s=1e9)
+
+
+def fail_job(workspace: Workspace, job: Job, *, now: float = START, log: str = "") -> None:
+    """End a claimed job with a typed error and a log."""
+    if log:
+        path = workspace.log_path(job.id, job.token)
+        path.write_text(log, encoding="utf-8")
+        attempts.attach_worker(workspace.store, job, worker=None, log_path=workspace.relative(path), now=now, lease_s=1e9)
+    error = {
+        "type": "OutOfMemory",
+        "what": "the device ran out of memory",
+        "where": f"fold {job.fold}, epoch 1, step 3",
+        "why": "a batch of 64 images of 384 px needs more than the 8 GB that are there",
+        "fix": "halve train.batch_size, or choose a smaller image.size_px",
+    }
+    attempts.fail(workspace.store, job.id, job.token, error, now=now)
+
+
+def make_prob(labels: NDArray[np.integer], n_classes: int, strength: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Probabilities (n, n_classes) that favour the true class, and take some classes for their neighbour."""
+    shared = np.random.default_rng([7, len(labels), int(labels[: min(len(labels), 50)].sum())])  # rows that are hard are hard for every run
+    logits = shared.normal(0, 1.0, (len(labels), n_classes)) + rng.normal(0, 0.7, (len(labels), n_classes))
+    rows = np.arange(len(labels))
+    logits[rows, labels] += strength
+    confused = shared.random(len(labels)) < 0.08
+    logits[rows[confused], (labels[confused] + 1 + labels[confused] % 3) % n_classes] += strength
+    prob = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (prob / prob.sum(axis=1, keepdims=True)).astype(np.float32)
