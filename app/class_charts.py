@@ -37,14 +37,15 @@ def class_bars(classes: Sequence[str], counts: NDArray[np.integer]) -> alt.Layer
 def fold_balance(classes: Sequence[str], balance: NDArray[np.integer]) -> alt.LayerChart:
     """How far each class is from an even share in each fold, in percent of the even share; `balance` is (n_folds, n_classes).
 
-    Blue cells hold more rows than their share, red ones fewer; the cell shows its number of rows. Folds count from 1 here.
+    Blue cells hold more rows than their share, red ones fewer; the cell shows its number of rows. Folds count from 0, as in files,
+    in errors and on the command line.
     """
     n_folds, n_classes = balance.shape
     even = balance.sum(axis=0, keepdims=True) / n_folds
     table = pd.DataFrame(
         {
             "class": np.tile(np.array(classes, dtype=object), n_folds),
-            "fold": np.repeat(np.arange(1, n_folds + 1), n_classes),
+            "fold": np.repeat(np.arange(n_folds), n_classes),
             "rows": balance.ravel(),
             "off": (100 * (balance - even) / np.maximum(even, 1e-9)).ravel(),
         }

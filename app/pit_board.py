@@ -42,7 +42,7 @@ def _device(device: DeviceStatus) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
         st.page_link(
             PAGES_DIR / "runs.py",
-            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold + 1)}",
+            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold)}",
             icon="",
             help="",
             query_params=state.link_params(run=f"r{job.run_id}"),

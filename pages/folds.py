@@ -73,7 +73,7 @@ def balance_view(contest: Contest, folds: Folds) -> None:
     fold, label, off = furthest_from_even(balance)
     name = plain(contest.spec.classes[label])
     key = "folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even"
-    st.caption(t(key, least=int(per_fold.min()), most=int(per_fold.max()), name=name, fold=fold + 1, off=off))
+    st.caption(t(key, least=int(per_fold.min()), most=int(per_fold.max()), name=name, fold=fold, off=off))
     with st.container(height=SCROLL_PX if len(contest.spec.classes) > 30 else "content", border=False):
         st.altair_chart(fold_balance(contest.spec.classes, balance), alt=t("folds.balance"))
 

@@ -90,7 +90,7 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
             everything,
             selection_mode="multi",
             default=everything,
-            format_func=lambda fold: str(fold + 1),
+            format_func=str,
             key=f"train-folds-{folds.id}",
         )
         if len(chosen) < folds.n_folds:
