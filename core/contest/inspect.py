@@ -27,7 +27,8 @@ N_PREVIEW = 24
 class Inspection:
     """A draft that can be registered once its warnings are read. `problems` are what registration would refuse, images unopened.
 
-    `preview` holds some training rows of every class: id, input (text, or path below `root`), label (class name).
+    `preview` holds some training rows of every class: id, input (text, or path below `root`), label (class name). `columns` are
+    those of the training table, `tables` the tables of the folder: what a correction may choose from.
     """
 
     draft: ContestSpec
@@ -38,6 +39,8 @@ class Inspection:
     class_counts: dict[str, int]
     test_ids: str
     problems: tuple[str, ...]
+    columns: tuple[str, ...]
+    tables: tuple[str, ...]
 
 
 def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = ()) -> Inspection:
@@ -104,6 +107,8 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
         class_counts=counts,
         test_ids=rows.test_ids,
         problems=tuple(f"{problem}. Fix: {problem.fix}" for problem in first),
+        columns=tuple(files.table(spec.train).frame.columns) if spec.layout == "csv" else (),
+        tables=tuple(files.tables()),
     )
 
 
