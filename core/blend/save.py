@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from core.blend.bank import Bank, open_bank
 from core.blend.mean import mix
 from core.blend.spec import BlendSpec
-from core.errors import CheckpointError
+from core.errors import CheckpointError, InputError
 from core.predictions import load_test_prob
 from core.settings import parse_settings
 from core.store.blends import Blend, add_blend, free_blend_name
@@ -21,13 +22,22 @@ from core.workspace import Workspace, fingerprint, load_manifest, publishing, ve
 
 OOF_PROB = "oof_prob.npy"
 TEST_PROB = "test_prob.npy"
+NAME = re.compile(r"[\w.\-]{1,60}")
 
 
 def save_blend(workspace: Workspace, contest: Contest, spec: BlendSpec, *, name: str = "") -> Blend:
     """Blend out-of-fold and test predictions of the named runs and keep the result.
 
-    Raises AlignmentError when a run does not fit the others. The test predictions get exactly the weights of the spec.
+    Raises AlignmentError when a run does not fit the others, InputError for a name that could not be part of a file's name. The
+    test predictions get exactly the weights of the spec.
     """
+    if name and not NAME.fullmatch(name):
+        raise InputError(
+            "a blend cannot have this name",
+            where=f"name '{name}'",
+            why="only letters, digits, '.', '-' and '_' are allowed, at most 60: submissions are named after it",
+            fix="write for example blend-2",
+        )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
     bank = open_bank(workspace, contest, runs)
     scores = blend_scores(bank, spec)
