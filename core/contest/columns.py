@@ -47,11 +47,11 @@ class ImageColumn:
 
 
 def find_image_column(files: ContestFiles, frame: pd.DataFrame, role: str, columns: list[str]) -> ImageColumn | None:
-    """The column that names most images, at least half of the values looked at; None when there is none."""
+    """The column whose values name images, at least half of them: one with suffixes before bare ids; None when there is none."""
     found = [find_image_base(files, frame, column, role) for column in columns]
     usable = [item for item in found if item.share >= 0.5]
     if usable:
-        return max(usable, key=lambda item: (item.share, _looks_like_paths(frame, item.column)))
+        return max(usable, key=lambda item: (_looks_like_paths(frame, item.column) >= 0.5, item.share))
     named = [column for column in columns if _looks_like_paths(frame, column) >= 0.5]
     return ImageColumn(named[0], "", 0.0, ()) if named else None
 
@@ -133,7 +133,7 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     n_distinct = {name: len(set(column_of(train, name))) for name in pool}
     few = [name for name in pool if 2 <= n_distinct[name] <= max(20, len(train) // 10)]
     chosen = few[-1] if few else pool[-1]
-    others = [name for name in pool if name != chosen]
+    others = sorted((name for name in pool if name != chosen), key=lambda name: n_distinct[name])
     also = f"; also possible: {', '.join(others[:6])}" if others else ""
     return Guess(
         chosen, f"{n_distinct[chosen]:,} different values; no column is named like a label{also}; correct with label_column=NAME", "warning"

@@ -173,7 +173,7 @@ def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) 
     table = files.table(spec.train)
     frame = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
     labels = column_of(table.frame, spec.label_column).map(nfc)
-    codes = pd.Categorical(labels, categories=list(spec.classes)).codes.astype(np.int64)
+    codes = pd.Index(spec.classes, dtype="str").get_indexer(pd.Index(labels)).astype(np.int64)
     missing = set(rows_where(is_missing(labels)))
     for row in np.flatnonzero(codes < 0):
         what, fix = f"'{labels[row]}' is not one of the {len(spec.classes)} classes", "correct the label, or leave `classes` out"
