@@ -62,7 +62,7 @@ def make_folds(
     _check_groups(spec, groups)
     if spec.kind != "group":
         _check_classes(spec, labels, classes)
-    codes = pd.factorize(np.asarray(groups, dtype=object))[0] if groups is not None else None
+    codes = pd.factorize(np.asarray(groups, dtype=object))[0] if spec.needs_groups else None
     splitter: StratifiedKFold | GroupKFold | StratifiedGroupKFold
     if spec.kind == "stratified":
         splitter = StratifiedKFold(spec.n_folds, shuffle=True, random_state=spec.seed)

@@ -18,7 +18,9 @@ from core.workspace import Workspace
 CARS = ("가솔린_아반떼", "기아_K5", "현대_쏘나타")
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]], *, encoding: str = "utf-8", delimiter: str = ",") -> None:
+def write_csv(
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[object]], *, encoding: str = "utf-8", delimiter: str = ","
+) -> None:
     """A CSV as pandas writes it."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
@@ -63,7 +65,7 @@ def folder_contest(root: Path, *, per_class: int = 3, n_test: int = 3, classes: 
 
 def text_contest(root: Path, *, n_train: int = 12, n_test: int = 4, classes: Sequence[str] = ("0", "1", "2", "3")) -> Path:
     """id, review, label and a label submission: the review-sentiment shape."""
-    rows = [(f"train_{number}", f"리뷰 {number}, 정말 \"좋아요\"\n다음 줄", classes[number % len(classes)]) for number in range(n_train)]
+    rows = [(f"train_{number}", f'리뷰 {number}, 정말 "좋아요"\n다음 줄', classes[number % len(classes)]) for number in range(n_train)]
     write_csv(root / "train.csv", ("id", "review", "label"), rows)
     write_csv(root / "test.csv", ("id", "review"), [(f"test_{number}", f"시험 {number}") for number in range(n_test)])
     write_csv(root / "sample_submission.csv", ("id", "pred"), [(f"test_{number}", classes[0]) for number in range(n_test)])

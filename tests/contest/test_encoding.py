@@ -20,9 +20,7 @@ def write(folder: Path, raw: bytes, name: str = "train.csv") -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("encoding", "said"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8-sig"), ("cp949", "cp949"), ("euc-kr", "cp949")]
-)
+@pytest.mark.parametrize(("encoding", "said"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8-sig"), ("cp949", "cp949"), ("euc-kr", "cp949")])
 def test_korean_text_is_read_in_every_usual_encoding(tmp_path: Path, encoding: str, said: str) -> None:
     path = write(tmp_path, "번호,문장\n001,가나다 라마바\n".encode(encoding))
     frame = read_csv(path)
@@ -78,7 +76,7 @@ def test_an_unclosed_quote_names_the_line_where_it_opens(tmp_path: Path) -> None
 
 
 def test_an_unknown_encoding_names_line_and_offset(tmp_path: Path) -> None:
-    raw = "id,text\n1,caf".encode() + b"\xe9,\xff\xff\n"
+    raw = b"id,text\n1,caf" + b"\xe9,\xff\xff\n"
     with pytest.raises(InputError) as caught:
         read_csv(write(tmp_path, raw))
     assert caught.value.where == "train.csv line 2"
@@ -125,7 +123,9 @@ CELL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 @settings(max_examples=150, deadline=None)
 @given(cells=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6), encoding=st.sampled_from(["utf-8", "utf-8-sig"]))
-def test_what_a_csv_writer_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, str]], encoding: str) -> None:
+def test_what_a_csv_writer_writes_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, str]], encoding: str
+) -> None:
     stream = io.StringIO(newline="")
     csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([("id", "text"), *cells])
     path = tmp_path_factory.mktemp("csv") / "t.csv"
@@ -135,7 +135,12 @@ def test_what_a_csv_writer_writes_is_read_back(tmp_path_factory: pytest.TempPath
 
 
 @settings(max_examples=300, deadline=None)
-@given(raw=st.one_of(st.binary(max_size=200), st.lists(st.sampled_from([b'"', b",", b"\t", b"\n", b"\r", b"a", b"\xb0\xa1", b"\xea", b";", b"\0"]), max_size=60).map(b"".join)))
+@given(
+    raw=st.one_of(
+        st.binary(max_size=200),
+        st.lists(st.sampled_from([b'"', b",", b"\t", b"\n", b"\r", b"a", b"\xb0\xa1", b"\xea", b";", b"\0"]), max_size=60).map(b"".join),
+    )
+)
 def test_any_bytes_are_a_table_or_an_input_error(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     path = tmp_path_factory.mktemp("bytes") / "t.csv"
     path.write_bytes(raw)

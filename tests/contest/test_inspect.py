@@ -206,7 +206,9 @@ def test_what_is_odd_about_classes_is_said(tmp_path: Path) -> None:
 
 
 def test_empty_texts_are_kept_and_said(tmp_path: Path) -> None:
-    write_csv(tmp_path / "train.csv", ("id", "text", "label"), [(number, "" if number == 3 else "words", number % 2) for number in range(8)])
+    write_csv(
+        tmp_path / "train.csv", ("id", "text", "label"), [(number, "" if number == 3 else "words", number % 2) for number in range(8)]
+    )
     found = inspect_path(tmp_path, name="x")
     assert found.problems == ()
     assert "1 empty texts" in detail_of(found, "input_columns")

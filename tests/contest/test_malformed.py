@@ -27,25 +27,57 @@ def edit(root: Path, name: str, old: str, new: str) -> None:
 
 IMAGE_FAULTS: list[tuple[str, Spoil, tuple[str, ...]]] = [
     ("missing image", lambda root: (root / "images/002.png").unlink(), ("train.csv line 4", "'path'", "images/002.png")),
-    ("truncated image", lambda root: (root / "images/010.png").write_bytes((root / "images/010.png").read_bytes()[:90]), ("test.csv line 3", "damaged")),
+    (
+        "truncated image",
+        lambda root: (root / "images/010.png").write_bytes((root / "images/010.png").read_bytes()[:90]),
+        ("test.csv line 3", "damaged"),
+    ),
     ("empty image", lambda root: (root / "images/000.png").write_bytes(b""), ("train.csv line 2", "0 bytes")),
     ("no image", lambda root: (root / "images/000.png").write_text("hello"), ("train.csv line 2", "accepted format")),
-    ("pipe", lambda root: ((root / "images/000.png").unlink(), os.mkfifo(root / "images/000.png")), ("train.csv line 2", "there is no image")),
+    (
+        "pipe",
+        lambda root: ((root / "images/000.png").unlink(), os.mkfifo(root / "images/000.png")),
+        ("train.csv line 2", "there is no image"),
+    ),
     ("huge image", lambda root: Image.new("1", (12_000, 9_000)).save(root / "images/001.png"), ("train.csv line 3", "pixels")),
-    ("twice the same id", lambda root: edit(root, "train.csv", "003,images", "002,images"), ("train.csv line 5", "'id'", "already on line 4")),
+    (
+        "twice the same id",
+        lambda root: edit(root, "train.csv", "003,images", "002,images"),
+        ("train.csv line 5", "'id'", "already on line 4"),
+    ),
     ("twice the same test id", lambda root: edit(root, "test.csv", "010,", "009,"), ("test.csv line 3", "already on line 2")),
     ("empty id", lambda root: edit(root, "train.csv", "003,images", ",images"), ("train.csv line 5", "the id is empty")),
     ("empty label", lambda root: edit(root, "train.csv", "001.png,dog", "001.png,"), ("train.csv line 3", "'label'", "the label is empty")),
-    ("NaN label", lambda root: edit(root, "train.csv", "001.png,dog", "001.png,NaN"), ("train.csv line 3", "'label'", "the label is empty")),
+    (
+        "NaN label",
+        lambda root: edit(root, "train.csv", "001.png,dog", "001.png,NaN"),
+        ("train.csv line 3", "'label'", "the label is empty"),
+    ),
     ("empty path", lambda root: edit(root, "train.csv", "images/004.png", ""), ("train.csv line 6", "'path'", "the image path is empty")),
-    ("path that leads outside", lambda root: edit(root, "train.csv", "images/004.png", "../../etc/passwd"), ("train.csv line 6", "there is no image")),
+    (
+        "path that leads outside",
+        lambda root: edit(root, "train.csv", "images/004.png", "../../etc/passwd"),
+        ("train.csv line 6", "there is no image"),
+    ),
     ("absolute path", lambda root: edit(root, "train.csv", "images/004.png", "/etc/passwd"), ("train.csv line 6", "there is no image")),
     ("ragged line", lambda root: edit(root, "train.csv", "004.png,dog", "004.png,dog,cat"), ("train.csv line 6", "4 fields")),
     ("unclosed quote", lambda root: edit(root, "test.csv", "010,", '010,"'), ("test.csv line 3", "unparsable")),
-    ("unknown class in the sample", lambda root: edit(root, "sample_submission.csv", "owl", "fox"), ("sample_submission.csv", "'fox'", "'owl'")),
-    ("sample id not in the test", lambda root: edit(root, "sample_submission.csv", "011,", "999,"), ("sample_submission.csv line 3", "'999' is not in test.csv")),
+    (
+        "unknown class in the sample",
+        lambda root: edit(root, "sample_submission.csv", "owl", "fox"),
+        ("sample_submission.csv", "'fox'", "'owl'"),
+    ),
+    (
+        "sample id not in the test",
+        lambda root: edit(root, "sample_submission.csv", "011,", "999,"),
+        ("sample_submission.csv line 3", "'999' is not in test.csv"),
+    ),
     ("leading zeros lost", lambda root: edit(root, "sample_submission.csv", "011,", "11,"), ("'11' is not in test.csv", "leading zeros")),
-    ("twice in the sample", lambda root: edit(root, "sample_submission.csv", "011,", "010,"), ("sample_submission.csv line 4", "already on line 3")),
+    (
+        "twice in the sample",
+        lambda root: edit(root, "sample_submission.csv", "011,", "010,"),
+        ("sample_submission.csv line 4", "already on line 3"),
+    ),
     ("wrong encoding", lambda root: (root / "train.csv").write_bytes(b"id,path,label\n0,\xff\xfe\xfd,a\n"), ("train.csv line 2", "offset")),
     ("empty table", lambda root: (root / "test.csv").write_bytes(b""), ("test.csv is empty",)),
     ("header only", lambda root: (root / "test.csv").write_bytes(b"id,path\n"), ("test.csv has no rows",)),
@@ -71,10 +103,22 @@ def test_a_wrong_image_contest_is_refused(workspace: Workspace, tmp_path: Path, 
 
 FOLDER_FAULTS: list[tuple[str, Spoil, tuple[str, ...]]] = [
     ("class folder without images", lambda root: (root / "train" / "empty").mkdir(), ("train/empty", "holds no image")),
-    ("damaged image", lambda root: (root / f"train/{CARS[0]}/{CARS[0]}_0000.jpg").write_bytes(b"\xff\xd8\xff\xe0"), (f"train/{CARS[0]}/{CARS[0]}_0000.jpg",)),
-    ("format outside the list", lambda root: (root / f"train/{CARS[0]}/x.heic").write_bytes(b"x"), ("x.heic", ".heic files are not accepted")),
+    (
+        "damaged image",
+        lambda root: (root / f"train/{CARS[0]}/{CARS[0]}_0000.jpg").write_bytes(b"\xff\xd8\xff\xe0"),
+        (f"train/{CARS[0]}/{CARS[0]}_0000.jpg",),
+    ),
+    (
+        "format outside the list",
+        lambda root: (root / f"train/{CARS[0]}/x.heic").write_bytes(b"x"),
+        ("x.heic", ".heic files are not accepted"),
+    ),
     ("test image missing", lambda root: (root / "test/TEST_00001.jpg").unlink(), ("test.csv line 3", "'img_path'", "TEST_00001.jpg")),
-    ("sample lacks a class", lambda root: edit(root, "sample_submission.csv", f",{CARS[2]}", ",other"), (f"no column for the class '{CARS[2]}'", "'other'")),
+    (
+        "sample lacks a class",
+        lambda root: edit(root, "sample_submission.csv", f",{CARS[2]}", ",other"),
+        (f"no column for the class '{CARS[2]}'", "'other'"),
+    ),
 ]
 
 
@@ -195,13 +239,22 @@ def test_a_wrong_correction_is_refused(workspace: Workspace, tmp_path: Path, set
 
 
 FILES = st.sampled_from(["train.csv", "test.csv", "sample_submission.csv", "images/001.png", "images/011.png"])
-PIECES = st.sampled_from([b"", b",", b'"', b"\n", b"\t", b"\xff", b"\xb0\xa1", b"NaN", b"..", b"/", b"\0", b"0", b"\xef\xbb\xbf", b"cat", b"path"])
+PIECES = st.sampled_from(
+    [b"", b",", b'"', b"\n", b"\t", b"\xff", b"\xb0\xa1", b"NaN", b"..", b"/", b"\0", b"0", b"\xef\xbb\xbf", b"cat", b"path"]
+)
 EDITS = st.lists(st.tuples(FILES, st.floats(0, 1), st.integers(0, 20), PIECES), min_size=1, max_size=5)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(edits=EDITS, sets=st.lists(st.sampled_from(["label_column=path", "id_column=", "modality=text", "test=", "submission=label", "metric=accuracy"]), max_size=2))
-def test_nothing_but_an_input_error_escapes(tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, float, int, bytes]], sets: list[str]) -> None:
+@given(
+    edits=EDITS,
+    sets=st.lists(
+        st.sampled_from(["label_column=path", "id_column=", "modality=text", "test=", "submission=label", "metric=accuracy"]), max_size=2
+    ),
+)
+def test_nothing_but_an_input_error_escapes(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, float, int, bytes]], sets: list[str]
+) -> None:
     folder = tmp_path_factory.mktemp("spoiled")
     root = image_contest(folder / "c")
     for name, share, n_cut, piece in edits:
