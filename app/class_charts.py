@@ -21,7 +21,7 @@ def class_bars(classes: Sequence[str], counts: NDArray[np.integer]) -> alt.Layer
     """Rows of each class as bars with their number, in the order of the classes; for at most `MOST_BARS` classes."""
     table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, int(counts.sum()))})
     base = alt.Chart(table).encode(
-        y=alt.Y("class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, ticks=False, domain=False)),
+        y=alt.Y("class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)),
         x=alt.X("rows:Q", title=t("data.chart_rows"), axis=alt.Axis(format="~s", tickCount=5, grid=True, gridOpacity=0.25)),
         tooltip=[
             alt.Tooltip("class:N", title=t("data.chart_class")),
@@ -53,7 +53,7 @@ def fold_balance(classes: Sequence[str], balance: NDArray[np.integer]) -> alt.La
     most = max(10.0, float(table["off"].abs().max()))
     base = alt.Chart(table).encode(
         x=alt.X("fold:O", title=t("folds.chart_fold"), axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False)),
-        y=alt.Y("class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, ticks=False, domain=False)),
+        y=alt.Y("class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)),
         tooltip=[
             alt.Tooltip("class:N", title=t("folds.chart_class")),
             alt.Tooltip("fold:O", title=t("folds.chart_fold")),

@@ -28,6 +28,7 @@ from core.errors import PitwallError
 from core.workspace import resolve_inside
 
 INTAKE_KEY = "intake"
+NEXT_VIEW = "data-next-view"
 ICONS = {"ok": ":green[:material/check_circle:]", "note": ":gray[:material/info:]", "warning": ":orange[:material/warning:]"}
 
 
@@ -36,10 +37,10 @@ class Intake:
     """A folder on its way in: its path, the answers a person changed, what was understood, and the last refusal."""
 
     folder: Path
+    inspection: Inspection
+    revision: int
     answers: dict[str, Any] = field(default_factory=dict)
-    inspection: Inspection | None = None
     refusal: PitwallError | None = None
-    revision: int = 0
 
 
 def intake() -> None:
@@ -51,20 +52,19 @@ def intake() -> None:
         return
     if current.refusal is not None:
         error_card(current.refusal)
-    if current.inspection is None:
-        return
     left, right = st.columns([7, 5], gap="large")
     with left:
         with section(t("data.add_understood"), t("data.add_understood_note")):
-            st.space(1)
+            accepted = _accept_button(current.inspection)
+        if accepted:
+            _register(current.inspection)
         _checks(current.inspection.checks)
-        _corrections(current, current.inspection)
+        _corrections(current)
     with right:
         section(t("data.preview"))
         _preview(current.inspection)
         section(t("data.distribution"))
         _distribution(current.inspection)
-    _accept(current, current.inspection)
 
 
 def _source() -> None:
@@ -96,7 +96,7 @@ def _open(path: Path, name: str | None = None) -> None:
     st.session_state.pop(INTAKE_KEY, None)
     with guard(), st.spinner(t("data.inspecting", path=plain(path.name))):
         folder = open_source(doorway.workspace(), path, name=name)
-        st.session_state[INTAKE_KEY] = Intake(folder, inspection=inspect_path(folder))
+        st.session_state[INTAKE_KEY] = Intake(folder, inspect_path(folder), _next_revision())
         return
     st.stop()
 
@@ -119,16 +119,15 @@ def _checks(checks: tuple[Check, ...]) -> None:
     st.table(frame, border="horizontal", hide_index=True, alt=t("data.add_understood"))
 
 
-def _corrections(current: Intake, inspection: Inspection) -> None:
+def _corrections(current: Intake) -> None:
     """The form over the draft; an answer that differs is a correction, and the folder is inspected again with all of them."""
+    inspection = current.inspection
     draft = inspection.draft.to_dict()
     with section(t("data.add_correct"), t("data.add_correct_note")):
         if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
             _inspect_again(replace(current, answers={}))
     with st.container(border=True):
-        given = settings_form(
-            inspection.draft, f"intake-{current.folder.name}-{current.revision}", texts="contest", options=_choices(inspection), columns=3
-        )
+        given = settings_form(inspection.draft, f"intake-{current.revision}", texts="contest", options=_choices(inspection), columns=3)
     changed = {name: value for name, value in given.items() if list_or_same(value) != list_or_same(draft[name])}
     if changed:
         _inspect_again(replace(current, answers=current.answers | changed))
@@ -142,10 +141,17 @@ def _inspect_again(current: Intake) -> None:
             inspection = inspect_path(current.folder, name=name, sets=[as_assignment(key, value) for key, value in answers.items()])
         except PitwallError as refusal:
             # The last good draft stays, and what was wrong with the answer is said.
-            st.session_state[INTAKE_KEY] = replace(st.session_state[INTAKE_KEY], refusal=refusal, revision=current.revision + 1)
+            st.session_state[INTAKE_KEY] = replace(st.session_state[INTAKE_KEY], refusal=refusal, revision=_next_revision())
         else:
-            st.session_state[INTAKE_KEY] = replace(current, inspection=inspection, refusal=None, revision=current.revision + 1)
+            st.session_state[INTAKE_KEY] = replace(current, inspection=inspection, refusal=None, revision=_next_revision())
     st.rerun()
+
+
+def _next_revision() -> int:
+    """A number that no form of this session has had, so that each draft starts its form anew."""
+    number = st.session_state.get("intake-revision", 0) + 1
+    st.session_state["intake-revision"] = number
+    return number
 
 
 def as_assignment(name: str, value: Any) -> str:
@@ -199,14 +205,15 @@ def class_table(frame: pd.DataFrame) -> None:
     )
 
 
-def _accept(current: Intake, inspection: Inspection) -> None:
-    name = inspection.draft.name
-    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="intake-accept"):
-        n_problems = len(inspection.problems)
-        st.caption(t("data.accept_refused", n=n_problems) if n_problems else t("data.accept_note"))
-        accepted = st.button(t("data.accept", name=name), type="primary", icon=":material/check:", disabled=n_problems > 0)
-    if not accepted:
-        return
+def _accept_button(inspection: Inspection) -> bool:
+    n_problems = len(inspection.problems)
+    about = t("data.accept_refused", n=n_problems) if n_problems else t("data.accept_note")
+    label = t("data.accept", name=inspection.draft.name)
+    return st.button(label, type="primary", icon=":material/check:", disabled=n_problems > 0, help=about, key="intake-accept")
+
+
+def _register(inspection: Inspection) -> None:
+    """Verify every row and register; a refusal is shown, and the intake stays as it is."""
     bar = st.progress(0.0, text=t("data.registering", done=0, total=inspection.n_train + inspection.n_test))
 
     def tell(done: int, total: int) -> None:
@@ -215,6 +222,7 @@ def _accept(current: Intake, inspection: Inspection) -> None:
     with guard():
         contest = add_contest(doorway.workspace(), inspection.draft, progress=tell)
         del st.session_state[INTAKE_KEY]
+        st.session_state[NEXT_VIEW] = "contest"
         state.select_contest(contest.name)
         st.toast(t("data.registered", name=contest.name), icon=":material/check:")
         go_to("data")

@@ -75,7 +75,7 @@ with guard():
             index=None,
             required=True,
             key=state.CONTEST_KEY,
-            bind="query-params",
+            on_change=state.remember_contest,
             placeholder=t("common.contest_none"),
             disabled=not newest_first,
             label_visibility="collapsed",

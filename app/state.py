@@ -11,23 +11,32 @@ from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, list_folds
 from core.store.runs import Run, get_run
 
-CONTEST_KEY = "contest"  # the key of the picker, which binds it to ?contest=
+CONTEST_KEY = "contest"  # of the picker, and of ?contest=
 RUN_KEY = "run"
 FOLDS_KEY = "folds"
 _NEXT = "next_contest"
 
 
 def settle(names: list[str]) -> None:
-    """Before the picker is drawn: take over a selection made by a page, and drop one that no longer exists.
+    """Before the picker is drawn: what a page selected, else the address, else the session, else the newest contest.
 
-    `names` are the contests that exist, newest first; the newest is the choice of a session that made none.
+    `names` are the contests that exist, newest first; a selection that no longer exists is dropped. The address follows.
     """
     asked = st.session_state.pop(_NEXT, None)
-    current = asked or st.session_state.get(CONTEST_KEY) or st.query_params.get(CONTEST_KEY)
-    if current not in names:
-        current = names[0] if names else None
+    candidates = (asked, st.query_params.get(CONTEST_KEY), st.session_state.get(CONTEST_KEY))
+    current = next((name for name in candidates if name in names), names[0] if names else None)
     if st.session_state.get(CONTEST_KEY) != current:
         st.session_state[CONTEST_KEY] = current
+    remember_contest()
+
+
+def remember_contest() -> None:
+    """Put the picker's contest into the address (also the picker's callback)."""
+    current = st.session_state.get(CONTEST_KEY)
+    if current is None:
+        st.query_params.pop(CONTEST_KEY, None)
+    elif st.query_params.get(CONTEST_KEY) != current:
+        st.query_params[CONTEST_KEY] = current
 
 
 def selected_contest() -> Contest | None:

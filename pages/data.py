@@ -7,12 +7,12 @@ import streamlit as st
 
 from app import state
 from app.class_charts import MOST_BARS, class_bars
-from app.contest_intake import class_table, intake
+from app.contest_intake import NEXT_VIEW, class_table, intake
 from app.gallery import Tile, gallery, picture
 from app.tables import table_of
 from app.text import t
 from app.widgets import metric_label, page_header, plain, section, short_hash
-from core.analysis.overview import class_counts
+from core.analysis.overview import by_turns, class_counts
 from core.contest.table import ContestTable
 from core.store.contests import Contest
 
@@ -79,7 +79,10 @@ def samples(contest: Contest) -> None:
                 width=220,
             )
     frame = table.train if part == "train" else table.test
-    rows = frame.index if chosen is None else frame.index[frame["label"] == chosen]
+    if part == "test":
+        rows = frame.index.to_numpy()
+    else:
+        rows = by_turns(frame) if chosen is None else frame.index[frame["label"] == chosen].to_numpy()
     if not len(rows):
         st.caption(t("data.no_test"))
         return
@@ -107,13 +110,16 @@ def samples(contest: Contest) -> None:
 contest = state.selected_contest()
 page_header(t("data.title"), contest)
 view = "add"
+if NEXT_VIEW in st.session_state:
+    st.session_state["data-view"] = st.session_state.pop(NEXT_VIEW)
 if contest is not None:
+    if "data-view" not in st.session_state:
+        st.session_state["data-view"] = "add" if st.query_params.get("view") == "add" else "contest"
     view = st.segmented_control(
         t("data.title"),
         ["contest", "add"],
         format_func=lambda name: t(f"data.view_{name}"),
         required=True,
-        default="add" if st.query_params.get("view") == "add" else "contest",
         key="data-view",
         label_visibility="collapsed",
     )

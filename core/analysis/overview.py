@@ -63,6 +63,12 @@ def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) 
     return ContestOverview(contest, len(runs), states["running"], states["queued"], best[0] if best else None)
 
 
+def by_turns(train: pd.DataFrame) -> NDArray[np.int64]:
+    """Row numbers (n,) in an order where the classes take turns, so that a first page of samples shows them all."""
+    turn = train.groupby("label").cumcount().to_numpy()
+    return np.lexsort((train["label"].to_numpy(), turn))
+
+
 def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:
     """The cell of a class balance (n_folds, n_classes) that is furthest from an even share: (fold, class, percent off)."""
     even = balance.sum(axis=0, keepdims=True) / balance.shape[0]
