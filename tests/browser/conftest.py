@@ -1,0 +1,108 @@
+"""One Chromium for all browser tests, and a real server (`python -m app`) on a workspace of the test's own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.chromium import find_chromium
+
+ROOT = Path(__file__).resolve().parents[2]
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The browser; tests fail, and are not skipped, where there is none."""
+    path = find_chromium()
+    assert path is not None, "no Chromium: run `python -m tests.browser.chromium`, or name one with CHROMIUM=/path"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_server(command: list[str], *, ready: str) -> subprocess.Popen[str]:
+    """Start a server and wait for the line of its output that holds `ready`; what it says afterwards is read and dropped."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONUNBUFFERED": "1"}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert server.stdout is not None
+    lines = []
+    for line in server.stdout:
+        lines.append(line)
+        if ready in line:
+            threading.Thread(target=server.stdout.read, daemon=True).start()
+            return server
+    raise AssertionError("the server ended before it was ready:\n" + "".join(lines))
+
+
+def stop_server(server: subprocess.Popen[str]) -> None:
+    """End a server that `start_server` started, and wait until it is gone."""
+    server.terminate()
+    try:
+        server.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[Path], str]]:
+    """`serve(workspace_root)` starts the workbench on a workspace and gives its address."""
+    servers: list[subprocess.Popen[str]] = []
+
+    def start(root: Path) -> str:
+        port = free_port()
+        server = start_server([sys.executable, "-m", "app", "--workspace", str(root), "--port", str(port)], ready="URL: http")
+        servers.append(server)
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        stop_server(server)
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """`open_page(address, dark=False, korean=False)` opens a tab of 1440 x 900 and waits until the page is drawn."""
+    contexts = []
+
+    def start(address: str, *, dark: bool = False, korean: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": 1440, "height": 900},
+            color_scheme="dark" if dark else "light",
+            locale="ko-KR" if korean else "en-US",
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(address)
+        settle(page)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until no script runs any more, and refuse a page that shows a traceback."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", state="attached")
+    failures = page.get_by_test_id("stException")
+    assert failures.count() == 0, failures.first.inner_text()
