@@ -37,44 +37,49 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_server(command: list[str], *, ready: str) -> subprocess.Popen[str]:
-    """Start a server and wait for the line of its output that holds `ready`; what it says afterwards is read and dropped."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONUNBUFFERED": "1"}
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert server.stdout is not None
-    lines = []
-    for line in server.stdout:
-        lines.append(line)
-        if ready in line:
-            threading.Thread(target=server.stdout.read, daemon=True).start()
-            return server
-    raise AssertionError("the server ended before it was ready:\n" + "".join(lines))
+class Server:
+    """A server process; what it says after it is ready is read and dropped, so that it never waits for a reader."""
 
+    def __init__(self, command: list[str], *, ready: str = "URL: http") -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if ready in line:
+                break
+        else:
+            raise AssertionError("the server ended before it was ready:\n" + "".join(lines))
+        self._drain = threading.Thread(target=self.process.stdout.read)
+        self._drain.start()
 
-def stop_server(server: subprocess.Popen[str]) -> None:
-    """End a server that `start_server` started, and wait until it is gone."""
-    server.terminate()
-    try:
-        server.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+    def stop(self) -> None:
+        """End it as Ctrl-C would, and wait until it and its workers' output are gone."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._drain.join(timeout=30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[[Path], str]]:
     """`serve(workspace_root)` starts the workbench on a workspace and gives its address."""
-    servers: list[subprocess.Popen[str]] = []
+    servers: list[Server] = []
 
     def start(root: Path) -> str:
         port = free_port()
-        server = start_server([sys.executable, "-m", "app", "--workspace", str(root), "--port", str(port)], ready="URL: http")
-        servers.append(server)
+        servers.append(Server([sys.executable, "-m", "app", "--workspace", str(root), "--port", str(port)]))
         return f"http://127.0.0.1:{port}"
 
     yield start
     for server in servers:
-        stop_server(server)
+        server.stop()
 
 
 @pytest.fixture
