@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 NICENESS = 10
 ORPHAN_GRACE_S = 8.0
 """How long a worker whose engine died may take to stop before it ends itself without further ado."""
-BUSY_PATIENCE_S = 600.0
-BUSY_RETRY_S = 1.0
+PATIENCE_S = 600.0
+RETRY_S = 1.0
 
 log = logging.getLogger("core.jobs.worker")
 T = TypeVar("T")
@@ -48,6 +48,8 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.is_starting = True
+        """Nothing has been done yet that would need to be ended in order, so that a wish to stop need not wait for torch."""
 
     def ask(self, why: str) -> None:
         """Ask for it; the first reason is logged."""
@@ -91,7 +93,7 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
     reporter.start()
     try:
         try:
-            result = _train(workspace, job, reporter, lambda: stop() or reporter.lost.is_set())
+            result = _train(workspace, job, reporter, stop)
         finally:
             reporter.close()
         _patiently(lambda: attempts.commit(workspace.store, job.id, result, epochs=reporter.unwritten, now=time.time()))
@@ -102,14 +104,14 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
         _patiently(hand_back)
         return 0
     except Exception as problem:  # whatever ended the attempt becomes its verdict; a bug keeps its traceback in the log
-        error = _typed(problem, job)
+        error = typed_error(problem, job)
         log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
         verdict = error.to_dict() if error is not None else _bug(problem, job)
         valid = _patiently(lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
         return 0 if valid else 1
 
 
-def _train(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callable[[], bool]) -> FoldResult:
+def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> FoldResult:
     """Train the fold and publish its artefact: predictions, weights, and `fold.json` with its scores."""
     started = time.monotonic()
     reporter.report(Progress("starting", job.fold))
@@ -125,6 +127,10 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Call
     from core.predictions import FoldPredictions, write_fold_predictions
     from core.training.fold import FoldTask, train_fold
 
+    def should_stop() -> bool:
+        return stop() or reporter.lost.is_set()
+
+    stop.is_starting = False
     if should_stop():
         raise Interrupted
     reporter.report(Progress("loading", job.fold))
@@ -184,7 +190,9 @@ def _listen(stop: Stop, hand_back: Callable[[], None]) -> None:
         heard += received
         if b"stop\n" in heard:
             stop.ask("told by the engine")
+            _end_if_starting(stop, hand_back)
     stop.ask("the engine is gone")
+    _end_if_starting(stop, hand_back)
     time.sleep(ORPHAN_GRACE_S)
     log.error("it takes too long to stop in order; ending now")
     try:
@@ -193,20 +201,27 @@ def _listen(stop: Stop, hand_back: Callable[[], None]) -> None:
         os._exit(1)
 
 
+def _end_if_starting(stop: Stop, hand_back: Callable[[], None]) -> None:
+    if stop.is_starting:
+        _patiently(hand_back)
+        logging.shutdown()
+        os._exit(0)
+
+
 def _patiently(write: Callable[[], T]) -> T:
-    """Write to the store, waiting out a lock that somebody else holds for long."""
-    until = time.monotonic() + BUSY_PATIENCE_S
+    """Write to the store, waiting out a lock that somebody else holds for long, and a full disk."""
+    until = time.monotonic() + PATIENCE_S
     while True:
         try:
             return write()
-        except DatabaseBusy as problem:
+        except (DatabaseBusy, DiskFull) as problem:
             log.warning("%s; trying again", problem.what)
             if time.monotonic() > until:
                 raise
-            time.sleep(BUSY_RETRY_S)
+            time.sleep(RETRY_S)
 
 
-def _typed(problem: Exception, job: Job) -> PitwallError | None:
+def typed_error(problem: Exception, job: Job) -> PitwallError | None:
     """The typed error behind an exception: itself, or what a full disk or memory looks like from inside; None for a bug."""
     where = f"fold {job.fold} on {job.device}"
     if isinstance(problem, PitwallError):

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.blend.spec import BlendSpec
+from core.errors import NotFoundError, RecipeError, StateError
+from core.jobs.queue import cancel_run, delete_run, launch_run, retry_run
+from core.recipe import Recipe
+from core.store import attempts
+from core.store.blends import add_blend
+from core.store.jobs import list_jobs
+from core.store.runs import list_runs
+from tests.jobs.conftest import Bench
+
+OWNER = {"engine": None, "host": "here", "worker": None}
+ERROR = {"type": "Bug", "what": "w", "where": "", "why": "", "fix": ""}
+
+
+def test_a_run_is_one_job_per_fold_first_come_first_served(bench: Bench) -> None:
+    first = launch_run(bench.workspace, bench.contest, bench.folds, Recipe(name="a"), now=1.0)
+    second = bench.launch(fold_numbers=(2, 0), name="a")
+    assert (first.name, first.fold_numbers, second.name, second.fold_numbers) == ("a", (0, 1, 2), "a-2", (0, 2))
+    assert [(job.run_id, job.fold) for job in list_jobs(bench.workspace.store)] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)]
+
+
+def test_what_cannot_be_trained_is_refused_and_nothing_is_queued(bench: Bench) -> None:
+    with pytest.raises(RecipeError, match="recipe for text"):
+        launch_run(bench.workspace, bench.contest, bench.folds, Recipe(modality="text"))
+    with pytest.raises(RecipeError, match="no such fold"):
+        bench.launch(fold_numbers=(0, 3))
+    with pytest.raises(RecipeError, match="no fold was chosen"):
+        bench.launch(fold_numbers=())
+    with pytest.raises(StateError, match="another contest"):
+        launch_run(bench.workspace, replace(bench.contest, id=99), bench.folds, Recipe())
+    assert list_runs(bench.workspace.store) == ()
+
+
+def test_cancel_retry_cancel(bench: Bench) -> None:
+    store, run = bench.workspace.store, bench.launch(fold_numbers=(0, 1))
+    with pytest.raises(StateError, match="nothing to retry"):
+        retry_run(store, run.id)
+    assert cancel_run(store, run.id, now=5.0).state == "canceled"
+    with pytest.raises(StateError, match="nothing to cancel"):
+        cancel_run(store, run.id)
+    assert retry_run(store, run.id, now=6.0).state == "queued"
+    job = attempts.claim(store, owner=OWNER, device="cpu", now=7.0)
+    assert job and cancel_run(store, run.id).state == "running" and bench.job(run).cancel_requested
+    for change in (cancel_run, retry_run):
+        with pytest.raises(NotFoundError):
+            change(store, 99)
+
+
+def test_delete_removes_rows_files_and_logs_but_not_of_a_run_in_use(bench: Bench) -> None:
+    workspace, run = bench.workspace, bench.launch()
+    other = bench.launch(name="other")
+    job = attempts.claim(workspace.store, owner=OWNER, device="cpu", now=1.0)
+    assert job
+    artefact = workspace.attempt_dir("colours", run.id, 0, job.token)
+    artefact.mkdir(parents=True)
+    (artefact / "weights.safetensors").write_bytes(b"w")
+    logs = [workspace.log_path(job.id, 1), workspace.log_path(bench.job(other).id, 1)]
+    for log in logs:
+        log.write_text("said")
+    with pytest.raises(StateError, match="is running"):
+        delete_run(workspace, run.id)
+    attempts.fail(workspace.store, job.id, job.token, ERROR, now=2.0)
+    add_blend(
+        workspace.store,
+        contest_id=run.contest_id,
+        folds_id=run.folds_id,
+        name="mix",
+        spec=BlendSpec(members=(run.id, other.id), weights=(1, 1)),
+        scores={},
+        fingerprint="",
+        path="",
+    )
+    with pytest.raises(StateError, match="mix"):
+        delete_run(workspace, run.id)
+    assert artefact.exists() and len(list_runs(workspace.store)) == 2
+    with workspace.store.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM blends")
+    delete_run(workspace, run.id)
+    assert [left.id for left in list_runs(workspace.store)] == [other.id]
+    assert not workspace.run_dir("colours", run.id).exists() and [log.exists() for log in logs] == [False, True]
+    with pytest.raises(NotFoundError):
+        delete_run(workspace, run.id)

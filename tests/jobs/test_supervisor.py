@@ -1,0 +1,94 @@
+"""What becomes of a worker that does not speak: the verdict is the supervisor's, and it is typed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.jobs import supervisor
+from core.jobs.process import ProcessIdentity, is_alive
+from core.jobs.queue import cancel_run
+from core.jobs.supervisor import Supervisor
+from core.store import attempts
+from core.store.jobs import Job, get_job
+from tests.jobs.conftest import Bench
+
+
+@pytest.fixture
+def supervise(bench: Bench) -> Callable[[], tuple[Supervisor, threading.Thread]]:
+    """Claim the next job and supervise it in a thread."""
+
+    def start() -> tuple[Supervisor, threading.Thread]:
+        job = attempts.claim(bench.workspace.store, owner={"engine": None, "host": "here", "worker": None}, device="cpu", now=time.time())
+        assert job
+        made = Supervisor(bench.workspace, job, clock=time.time)
+        thread = threading.Thread(target=made.run)
+        thread.start()
+        return made, thread
+
+    return start
+
+
+def freeze(bench: Bench, job: Job, wait_for: Callable[..., float]) -> ProcessIdentity:
+    """Stop the worker of a job as soon as it is known."""
+    wait_for(lambda: (now := get_job(bench.workspace.store, job.id)).owner and now.owner.get("worker"))
+    owner = get_job(bench.workspace.store, job.id).owner
+    assert owner
+    identity = ProcessIdentity.from_dict(owner["worker"])
+    os.kill(identity.pid, signal.SIGSTOP)
+    return identity
+
+
+def test_a_worker_that_cannot_come_up_is_a_failure_with_its_last_words(
+    bench: Bench, supervise: Callable[[], tuple[Supervisor, threading.Thread]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervisor, "ROOT", tmp_path)  # where there is no package `core`
+    run = bench.launch()
+    _, thread = supervise()
+    thread.join()
+    job = bench.job(run)
+    assert job.state == "failed" and job.error and job.error["type"] == "Bug"
+    assert "code 1" in job.error["what"] and "core" in job.error["why"] and job.error["why"] in bench.log(job)
+
+
+def test_a_frozen_worker_is_ended_and_named(
+    bench: Bench,
+    supervise: Callable[[], tuple[Supervisor, threading.Thread]],
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: Callable[..., float],
+) -> None:
+    monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
+    run = bench.launch()
+    made, thread = supervise()
+    worker = freeze(bench, made.job, wait_for)
+    thread.join()
+    job = bench.job(run)
+    assert not is_alive(worker) and job.state == "failed" and job.error
+    assert job.error["type"] == "Interrupted" and "no sign of life for 1 s" in job.error["why"]
+
+
+@pytest.mark.parametrize("state", ["canceled", "queued"])
+def test_a_worker_that_will_not_stop_is_killed_after_the_grace(
+    state: str,
+    bench: Bench,
+    supervise: Callable[[], tuple[Supervisor, threading.Thread]],
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: Callable[..., float],
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE_S", 0.5)
+    run = bench.launch()
+    made, thread = supervise()
+    worker = freeze(bench, made.job, wait_for)
+    if state == "canceled":
+        cancel_run(bench.workspace.store, run.id)
+    else:
+        made.stop()
+    thread.join()
+    job = bench.job(run)
+    assert not is_alive(worker) and (job.state, job.error, job.cancel_requested) == (state, None, False)

@@ -1,0 +1,159 @@
+"""The worker's protocol, spoken with real processes: how it starts, how it stops, what it leaves."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import DiskFull, OutOfMemory, RecipeError
+from core.jobs import worker
+from core.jobs.queue import cancel_run
+from core.store import attempts
+from core.store.jobs import Job
+from core.store.runs import list_epochs
+from core.workspace import verify
+from tests.jobs.conftest import ENDLESS, Bench, is_training
+
+ROOT = Path(__file__).parents[2]
+OWNER = {"engine": None, "host": "here", "worker": None}
+
+
+@pytest.fixture
+def start(bench: Bench, tmp_path: Path) -> Iterator[Callable[[Job], subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+    log = (tmp_path / "worker.log").open("ab")
+
+    def start(job: Job) -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            "core.jobs.worker",
+            "--workspace",
+            str(bench.workspace.root),
+            "--job",
+            str(job.id),
+            "--token",
+            str(job.token),
+        ]
+        started.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log))
+        return started[-1]
+
+    yield start
+    log.close()
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stdin:
+            process.stdin.close()
+
+
+def claim(bench: Bench) -> Job:
+    job = attempts.claim(bench.workspace.store, owner=OWNER, device="cpu", now=time.time())
+    assert job
+    return job
+
+
+@pytest.mark.slow
+def test_a_fold_is_trained_published_and_committed(bench: Bench, start: Callable[[Job], subprocess.Popen[bytes]]) -> None:
+    run = bench.launch(epochs=2)
+    job = claim(bench)
+    leftover = bench.workspace.attempt_dir("colours", run.id, 0, 0).with_name(".attempt-0.1.aa.tmp")
+    lost = bench.workspace.attempt_dir("colours", run.id, 0, 0)
+    for folder in (leftover, lost):
+        folder.mkdir(parents=True)
+    assert start(job).wait(90) == 0
+    done = bench.read(run)
+    (result,) = done.results
+    artefact = bench.workspace.absolute(result.path)
+    manifest = verify(artefact)
+    assert done.state == "done" and result.fingerprint == manifest.fingerprint and result.elapsed_s > 0
+    assert manifest.parents == {"contest": bench.contest.fingerprint, "folds": bench.folds.fingerprint, "recipe": run.recipe.fingerprint}
+    assert np.load(artefact / "valid_prob.npy").shape == (10, 3) and np.load(artefact / "test_prob.npy").shape == (6, 3)
+    assert (
+        json.loads((artefact / "fold.json").read_text())["scores"]
+        == result.scores
+        == {**result.scores, "accuracy": done.cv_score("accuracy")}
+    )
+    assert [row.epoch for row in list_epochs(bench.workspace.store, run.id)] == [1, 2]
+    assert sorted(path.name for path in artefact.parent.iterdir()) == ["attempt-1"]
+
+
+@pytest.mark.slow
+def test_sigterm_stops_it_within_a_step_and_hands_the_job_back(
+    bench: Bench, start: Callable[[Job], subprocess.Popen[bytes]], wait_for: Callable[..., float]
+) -> None:
+    run = bench.launch(epochs=ENDLESS)
+    process = start(claim(bench))
+    wait_for(lambda: is_training(bench.job(run)))
+    process.terminate()
+    assert process.wait(worker.ORPHAN_GRACE_S) == 0
+    assert bench.job(run).state == "queued"
+    assert list(bench.workspace.run_dir("colours", run.id).glob("fold-0/*")) == []
+
+
+@pytest.mark.parametrize("word", [b"stop\n", b""], ids=["told to stop", "standard input ended"])
+def test_a_worker_that_is_only_starting_ends_at_once(
+    word: bytes, bench: Bench, start: Callable[[Job], subprocess.Popen[bytes]], wait_for: Callable[..., float]
+) -> None:
+    run = bench.launch()
+    process = start(claim(bench))
+    assert process.stdin
+    if word:
+        cancel_run(bench.workspace.store, run.id)
+        process.stdin.write(word)
+        process.stdin.flush()
+    else:
+        process.stdin.close()
+    assert process.wait(30) == 0
+    assert bench.job(run).state == ("canceled" if word else "queued")
+
+
+@pytest.mark.slow
+def test_a_worker_that_lost_its_claim_gives_up_and_commits_nothing(
+    bench: Bench, start: Callable[[Job], subprocess.Popen[bytes]], wait_for: Callable[..., float]
+) -> None:
+    run = bench.launch(epochs=ENDLESS)
+    job = claim(bench)
+    process = start(job)
+    wait_for(lambda: is_training(bench.job(run)))
+    attempts.release(bench.workspace.store, job.id, job.token, now=time.time())
+    again = claim(bench)
+    assert process.wait(20) == 0
+    assert (bench.job(run).state, bench.job(run).token, bench.read(run).results) == ("running", again.token, ())
+
+
+def test_a_stale_token_does_nothing_at_all(bench: Bench, start: Callable[[Job], subprocess.Popen[bytes]]) -> None:
+    run = bench.launch()
+    stale = claim(bench)
+    attempts.release(bench.workspace.store, stale.id, stale.token, now=time.time())
+    before = bench.read(run)
+    assert start(stale).wait(30) == 1
+    assert bench.read(run) == before
+
+
+@pytest.mark.slow
+def test_a_typed_failure_reaches_the_job(bench: Bench, colours: Path, start: Callable[[Job], subprocess.Popen[bytes]]) -> None:
+    run = bench.launch(backbone="no_such_network")
+    assert start(claim(bench)).wait(60) == 0
+    job = bench.job(run)
+    assert job.state == "failed" and job.error
+    assert job.error["type"] == "RecipeError" and "no_such_network" in " ".join(job.error.values()) and job.error["fix"]
+
+
+def test_what_ended_an_attempt_gets_its_type(bench: Bench) -> None:
+    bench.launch()
+    job = claim(bench)
+    full = worker.typed_error(OSError(errno.ENOSPC, "No space left on device", "weights.safetensors"), job)
+    assert isinstance(full, DiskFull) and full.where == "weights.safetensors"
+    assert isinstance(worker.typed_error(MemoryError(), job), OutOfMemory)
+    recipe_error = RecipeError("x")
+    assert worker.typed_error(recipe_error, job) is recipe_error
+    assert worker.typed_error(ValueError("x"), job) is None
