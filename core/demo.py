@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from core.folds import FoldsSpec, save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import launch_run, retry_run
 from core.presets import load_preset
+from core.settings import apply_sets
 from core.store.blends import Blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -42,10 +44,11 @@ BLEND_NAME = "demo"
 
 @dataclass(frozen=True)
 class Plan:
-    """One sample contest of the demo. Presets by name, each with its weight in the blend."""
+    """One sample contest of the demo: presets by name, each with its weight in the blend; `sets` changes all of them."""
 
     sample: str
     weights: dict[str, float]
+    sets: tuple[str, ...] = ()
 
 
 PLANS = (
@@ -100,13 +103,11 @@ def _prepare(workspace: Workspace, plan: Plan, console: Console) -> tuple[Contes
         console,
         f"{contest.name}: {contest.n_train:,} training rows, {contest.n_test:,} test rows, {len(contest.spec.classes)} classes, {N_FOLDS} folds",
     )
-    return contest, folds, [_run(workspace, contest, folds, preset) for preset in plan.weights]
+    return contest, folds, [_run(workspace, contest, folds, preset, plan.sets) for preset in plan.weights]
 
 
-def _run(workspace: Workspace, contest: Contest, folds: Folds, preset: str) -> Run:
-    import time
-
-    recipe = load_preset(preset)
+def _run(workspace: Workspace, contest: Contest, folds: Folds, preset: str, sets: tuple[str, ...]) -> Run:
+    recipe = apply_sets(load_preset(preset), sets, where=preset)
     for run in list_runs(workspace.store, contest.id):
         if run.folds_id == folds.id and run.recipe.fingerprint == recipe.fingerprint and len(run.fold_numbers) == folds.n_folds:
             return retry_run(workspace.store, run.id, now=time.time()) if run.state in ("failed", "canceled") else run
