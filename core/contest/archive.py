@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import os
 import re
@@ -70,6 +71,9 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
                 if not any(destination.parent.iterdir()):
                     destination.parent.rmdir()
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as problem:
+        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+            fix = "make space, or extract the archive elsewhere and give the folder"
+            raise DiskFull("the disk is full", where=str(destination), why="the archive was being extracted", fix=fix) from None
         why = str(problem) or type(problem).__name__
         raise InputError(
             f"{zip_path.name} cannot be extracted",

@@ -166,6 +166,14 @@ def _mostly_numbers(values: list[str]) -> bool:
     return sum(bool(re.fullmatch(r"[-+]?[\d.,]+(e[-+]?\d+)?", value.strip())) for value in values) > len(values) / 2 if values else True
 
 
+def names_like_data(frame: pd.DataFrame) -> str:
+    """A column name that looks like a cell (a number above numbers, a whole sentence); "" when names look like names."""
+    for name in map(str, frame.columns):
+        if len(name) > 60 or (_mostly_numbers([name]) and _mostly_numbers(_some(frame, name)) and len(frame.columns) < 10):
+            return name[:80]
+    return ""
+
+
 def group_candidates(train: pd.DataFrame, taken: set[str]) -> list[str]:
     """Columns that are named and repeat as a person, source or session does; for a note, nothing more."""
     found: list[str] = []

@@ -79,8 +79,12 @@ def make_sample(workspace: Workspace, name: str) -> Path:
     try:
         truth = MAKERS[name](source, temporary)
         _write_truth(truth, truth_path(workspace, name))
-        if not folder.exists():
+        try:
             os.rename(temporary, folder)
+        except OSError:
+            # Another process made it in the meantime, in the same bytes.
+            if not folder.is_dir():
+                raise
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
@@ -90,6 +94,21 @@ def make_sample(workspace: Workspace, name: str) -> Path:
 def open_sample(workspace: Workspace, name: str, progress: Callable[[int, int], None] | None = None) -> Contest:
     """The registered contest of a sample, made and registered at first use."""
     get_sample(name)
+    there = _registered(workspace, name)
+    if there is not None:
+        return there
+    folder = make_sample(workspace, name)
+    try:
+        return add_contest(workspace, _spec(folder, name), sample=name, progress=progress)
+    except StateError:
+        there = _registered(workspace, name)
+        if there is None:
+            raise
+        return there
+
+
+def _registered(workspace: Workspace, name: str) -> Contest | None:
+    """The contest of a sample; StateError when a person's own contest has its name."""
     for contest in contests.list_contests(workspace.store):
         if contest.sample == name:
             return contest
@@ -98,10 +117,9 @@ def open_sample(workspace: Workspace, name: str, progress: Callable[[int, int], 
                 f"a contest of your own is named '{name}'",
                 where=name,
                 why="the sample needs that name",
-                fix="delete or register that contest under another name",
+                fix="delete that contest, or register it under another name",
             )
-    folder = make_sample(workspace, name)
-    return add_contest(workspace, _spec(folder, name), sample=name, progress=progress)
+    return None
 
 
 def truth_path(workspace: Workspace, name: str) -> Path:

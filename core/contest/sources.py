@@ -16,6 +16,7 @@ TRAIN = ("train", "training", "학습", "훈련")
 TEST = ("test", "eval", "evaluation", "unlabeled", "테스트", "평가")
 SAMPLE = ("sample", "submission", "submit", "제출")
 VALID = ("valid", "validation", "val", "dev", "검증")
+PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 LABELS = ("label", "labels", "data", "info", "meta", "metadata")
 
 
@@ -121,8 +122,8 @@ def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
     looked = f"looked for a CSV or TSV named like train, and for at least two folders of images ({FORMATS})"
     found = f"found {len(files.files):,} files, {n_tables} tables, {len(files.images):,} images, {len(files.folders):,} folders"
     links = f", {len(files.links)} symbolic links (not followed)" if files.links else ""
-    zips = sorted(key for key in files.files if suffix_of(key) == ".zip")
-    return f"{looked}; {found}{links}" + (f"; there is an archive {zips[0]}: give that, or extract it" if zips else "")
+    packed = sorted(key for key in files.files if suffix_of(key) in PACKED)
+    return f"{looked}; {found}{links}" + (f"; {packed[0]} is packed: extract it first, or give the zip itself" if packed else "")
 
 
 def _class_root(files: ContestFiles) -> str | None:

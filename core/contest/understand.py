@@ -85,6 +85,9 @@ def _columns_of_table(
 ) -> pd.Series:
     """Settle modality and columns of a training table. Returns its label column."""
     answers = so_far.answers
+    odd = guess.names_like_data(train)
+    if odd:
+        so_far.note("train", odd, "reads like a row of data: does the file lack its line of column names?", "warning")
     inputs = _asked_inputs(answers, train)
     label_asked = answers.get("label_column", "")
     image: ImageColumn | None = None
