@@ -16,7 +16,7 @@ from app.text import t
 from core.metrics import Metric
 
 FONT = "'Source Sans', 'Pretendard', 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans KR', 'Noto Sans CJK KR', 'NanumBarunGothic', 'NanumGothic', sans-serif"
-MOST_CLASSES = 40
+MOST_CLASSES = 14
 
 
 def metric_axis(metric: Metric) -> str:
@@ -53,7 +53,7 @@ def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metri
     """Fold scores of several runs on one axis, with the mean of each. `scores` has run, fold, score."""
     order = list(colors)
     base = alt.Chart(scores).encode(
-        y=alt.Y("run:N", title=None, sort=order, axis=alt.Axis(labelLimit=220)),
+        y=alt.Y("run:N", title=None, sort=order, axis=alt.Axis(labelLimit=220, labelFlush=False)),
         color=alt.Color("run:N", scale=alt.Scale(domain=order, range=[colors[name] for name in order]), legend=None),
     )
     x = alt.X("score:Q", title=metric_axis(metric), scale=alt.Scale(zero=False, nice=True, padding=12))
@@ -101,7 +101,7 @@ def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric,
 def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Sequence[int]) -> alt.LayerChart:
     """Share of each class among training labels (bar) and test predictions (point); counts (n_classes,) each.
 
-    With more than 40 classes, those whose share differs most are shown.
+    With more than 14 classes, those whose share differs most are shown.
     """
     table = pd.DataFrame({"class": list(classes), "train": in_train, "test": in_test})
     table["train_share"] = 100 * table["train"] / max(1, table["train"].sum())
@@ -113,7 +113,7 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
     long = table.melt(id_vars=["class", "train", "test"], value_vars=["train_share", "test_share"], var_name="kind", value_name="share")
     long["kind"] = long["kind"].map({"train_share": kinds[0], "test_share": kinds[1]})
     base = alt.Chart(long).encode(
-        y=alt.Y("class:N", title=None, sort=order, axis=alt.Axis(labelLimit=200, labelOverlap=False)),
+        y=alt.Y("class:N", title=None, sort=order, axis=alt.Axis(labelLimit=140, labelOverlap=False, labelFlush=False)),
         x=alt.X("share:Q", title=t("charts.share_axis")),
         color=alt.Color(
             "kind:N", title=None, scale=alt.Scale(domain=kinds, range=[QUIET, ACCENT]), legend=alt.Legend(orient="top", symbolType="circle")
@@ -127,7 +127,7 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
     )
     bars = base.transform_filter(alt.datum.kind == kinds[0]).mark_bar(height=10, opacity=0.5)
     points = base.transform_filter(alt.datum.kind == kinds[1]).mark_circle(size=75, opacity=1)
-    return _styled(alt.layer(bars, points).properties(title=_title(t("charts.share_title")), height=70 + 24 * len(table)))
+    return _styled(alt.layer(bars, points).properties(height=70 + 21 * len(table)))
 
 
 def _by_epoch(table: pd.DataFrame, encode: Mapping[str, object], y_title: str, color: str) -> alt.LayerChart:
@@ -171,5 +171,5 @@ def _styled(chart: alt.LayerChart) -> alt.LayerChart:
     return (
         chart.configure(font=FONT)
         .configure_axis(labelFontSize=11, titleFontSize=11, titleFontWeight="normal")
-        .configure_legend(labelFontSize=11)
+        .configure_legend(labelFontSize=11, symbolOpacity=1)
     )

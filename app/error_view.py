@@ -173,7 +173,7 @@ def _classes(view: ErrorView) -> None:
         report,
         hide_index=True,
         key="class-report",
-        height=460,
+        height="content" if len(report) <= 14 else 460,
         placeholder="–",
         alt=t("errors.view_classes"),
         column_config={

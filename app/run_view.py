@@ -161,7 +161,7 @@ def _open_log(fold: int) -> None:
 def _curves(contest: Contest, run: Run) -> None:
     epochs = list_epochs(doorway.workspace().store, run.id)
     if not epochs:
-        st.caption(t("runs.curves_none"))
+        st.caption(t("runs.curves_none" if run.state in ("queued", "running") else "runs.curves_never"))
         return
     numbers = sorted({row.fold for row in epochs})
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
@@ -300,7 +300,7 @@ def _log(_: Contest, run: Run) -> None:
     if not tail.text:
         st.caption(t("runs.log_empty"))
         return
-    with st.container(height=440, border=True, autoscroll=True, key="run-log"):
+    with st.container(height=400, border=True, autoscroll=True, key="run-log"):
         st.code(tail.text, language=None, wrap_lines=True)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         shown, total = len(tail.text.encode()) / 1000, tail.n_bytes / 1000

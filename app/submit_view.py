@@ -22,7 +22,7 @@ MOST_COLUMNS = 60
 
 
 def preview(contest: Contest, candidate: Candidate) -> None:
-    """The first rows as they will stand in the file, and how often each class is predicted."""
+    """The first rows as they will stand in the file."""
     frame = candidate.frame
     size = f"{len(candidate.data) / 1000:,.0f} kB"
     st.subheader(t("submit.preview_title"), anchor=False)
@@ -32,12 +32,18 @@ def preview(contest: Contest, candidate: Candidate) -> None:
         + t("submit.preview_first", n=min(N_PREVIEW, len(frame)))
     )
     st.dataframe(frame.iloc[:N_PREVIEW, :MOST_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
+
+
+def class_balance(contest: Contest, candidate: Candidate) -> None:
+    """How often each class is predicted, beside how often training shows it."""
+    st.subheader(t("charts.share_title"), anchor=False)
     n_classes = len(contest.spec.classes)
     in_train = np.bincount(table_of(contest).train["label"], minlength=n_classes)
     in_test = np.bincount(candidate.predicted, minlength=n_classes)
-    st.altair_chart(
-        charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist()), key="class-shares", alt=t("charts.share_title")
-    )
+    chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist())
+    st.altair_chart(chart, key="class-shares", alt=t("charts.share_title"))
+    if n_classes > charts.MOST_CLASSES:
+        st.caption(t("submit.share_some", n=charts.MOST_CLASSES, total=n_classes))
 
 
 def checklist(contest: Contest, candidate: Candidate) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import doorway
 from app.sources import candidate_of, choose_source, list_sources
-from app.submit_view import checklist, ledger, preview, write_form
+from app.submit_view import checklist, class_balance, ledger, preview, write_form
 from app.text import t
 from app.widgets import empty_state, guard, need_contest, page_header
 from core.store.folds import get_folds
@@ -35,9 +35,11 @@ else:
         with body.skeleton(height=420):
             candidate = candidate_of(contest, source)
         with body:
-            left, right = st.columns([1.2, 1], gap="large")
+            left, middle, right = st.columns([1.2, 1, 1.1], gap="medium")
             with left:
                 preview(contest, candidate)
+            with middle:
+                class_balance(contest, candidate)
             with right:
                 checklist(contest, candidate)
                 write_form(contest, source, candidate)

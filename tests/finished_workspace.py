@@ -19,7 +19,10 @@ from core.store.runs import EpochRow, FoldResult, Run, get_run
 from core.training.progress import Progress
 from core.workspace import Workspace, load_manifest, publishing
 
+LEASE_S = 1e10
 START = 1_760_000_000.0
+ELSEWHERE = {"host": "another-machine", "engine": None}
+"""An owner that an engine on this machine leaves alone while the lease holds."""
 
 
 def make_recipe(contest: Contest, name: str, *, backbone: str = "resnet10t", epochs: int = 5, lr: float = 1e-3) -> Recipe:
@@ -49,8 +52,8 @@ def finish_run(
 
 
 def claim(workspace: Workspace, *, now: float = START) -> Job:
-    """The next queued job, claimed as a worker would; its lease ends far in the future."""
-    job = attempts.claim(workspace.store, owner={"engine": "test"}, device="cpu", now=now, lease_s=1e9)
+    """The next queued job, claimed as by another machine; the lease ends far in the future, so an engine here leaves it alone."""
+    job = attempts.claim(workspace.store, owner=ELSEWHERE, device="cpu", now=now, lease_s=LEASE_S)
     assert job is not None
     return job
 
@@ -111,7 +114,7 @@ def add_epochs(
                 elapsed_s=8.0 * epoch,
             )
         )
-    attempts.renew(workspace.store, job.id, job.token, now=job.started_at or START, epochs=rows, lease_s=1e9)
+    attempts.renew(workspace.store, job.id, job.token, now=job.started_at or START, epochs=rows, lease_s=LEASE_S)
 
 
 def run_halfway(workspace: Workspace, job: Job, recipe: Recipe, *, now: float = START) -> None:
@@ -135,7 +138,7 @@ def run_halfway(workspace: Workspace, job: Job, recipe: Recipe, *, now: float = 
         eta_s=95.0,
         train_loss=0.312,
     )
-    attempts.renew(workspace.store, job.id, job.token, now=now, progress=progress, lease_s=1e9)
+    attempts.renew(workspace.store, job.id, job.token, now=now, progress=progress, lease_s=LEASE_S)
 
 
 def fail_job(workspace: Workspace, job: Job, *, now: float = START, log: str = "") -> None:
@@ -143,7 +146,7 @@ def fail_job(workspace: Workspace, job: Job, *, now: float = START, log: str = "
     if log:
         path = workspace.log_path(job.id, job.token)
         path.write_text(log, encoding="utf-8")
-        attempts.attach_worker(workspace.store, job, worker=None, log_path=workspace.relative(path), now=now, lease_s=1e9)
+        attempts.attach_worker(workspace.store, job, worker=None, log_path=workspace.relative(path), now=now, lease_s=LEASE_S)
     error = {
         "type": "OutOfMemory",
         "what": "the device ran out of memory",
