@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.mean import mix
+from core.blend.mean import MeanName, mix
 from core.blend.scorer import BlendScore, make_scorer
 from core.contest.table import load_labels
 from core.errors import InputError
@@ -27,14 +27,21 @@ class Bank:
     """Aligned out-of-fold predictions (n_runs, n_rows, n_classes), and the scorer made from them once; read only."""
 
     def __init__(
-        self, runs: Sequence[Run], oof: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.integer], metric: Metric
+        self,
+        runs: Sequence[Run],
+        oof: NDArray[np.float32],
+        y_true: NDArray[np.int64],
+        fold_of: NDArray[np.integer],
+        metric: Metric,
+        mean: MeanName = "arithmetic",
     ) -> None:
         self.runs = tuple(runs)
         self.oof = oof
         self.y_true = y_true
         self.fold_of = fold_of
         self.metric = metric
-        self.scorer = make_scorer(oof, y_true, fold_of, metric)
+        self.mean: MeanName = mean
+        self.scorer = make_scorer(oof, y_true, fold_of, metric, mean)
 
     @property
     def equal_weights(self) -> tuple[float, ...]:
@@ -42,7 +49,7 @@ class Bank:
 
     def prob(self, weights: Sequence[float]) -> NDArray[np.float32]:
         """The blend's out-of-fold predictions (n_rows, n_classes)."""
-        return mix(self.oof, weights)
+        return mix(self.oof, weights, self.mean)
 
     def score(self, weights: Sequence[float]) -> BlendScore:
         """Score non-negative weights, one per run, in the order of `runs`."""
@@ -53,7 +60,7 @@ class Bank:
         return tuple(self.score(np.eye(len(self.runs))[i].tolist()) for i in range(len(self.runs)))
 
 
-def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run]) -> Bank:
+def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run], mean: MeanName = "arithmetic") -> Bank:
     """Load and align the runs' out-of-fold predictions; AlignmentError says which run does not fit and why."""
     if not runs:
         raise InputError(
@@ -63,4 +70,4 @@ def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run]) -> Ba
     check_alignment(runs, folds)
     oof = np.stack([load_oof(workspace, run, contest) for run in runs])
     fold_of = load_folds(workspace, folds)
-    return Bank(runs, oof, load_labels(workspace, contest), fold_of, get_metric(contest.spec.metric))
+    return Bank(runs, oof, load_labels(workspace, contest), fold_of, get_metric(contest.spec.metric), mean)

@@ -39,9 +39,9 @@ def save_blend(workspace: Workspace, contest: Contest, spec: BlendSpec, *, name:
             fix="write for example blend-2",
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
-    bank = open_bank(workspace, contest, runs)
+    bank = open_bank(workspace, contest, runs, spec.mean)
     scores = blend_scores(bank, spec)
-    test = mix(np.stack([load_test_prob(workspace, run) for run in runs]), spec.weights)
+    test = mix(np.stack([load_test_prob(workspace, run) for run in runs]), spec.weights, spec.mean)
     parents = {f"{run.ref} fold {result.fold}": result.fingerprint for run in runs for result in run.results}
     parents |= {"contest": contest.fingerprint, "folds": get_folds(workspace.store, runs[0].folds_id).fingerprint}
     folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.to_dict(), "parents": parents}))
@@ -61,10 +61,10 @@ def save_blend(workspace: Workspace, contest: Contest, spec: BlendSpec, *, name:
     )
 
 
-def make_spec(members: list[int], weights: list[float] | None = None) -> BlendSpec:
+def make_spec(members: list[int], weights: list[float] | None = None, mean: str = "arithmetic") -> BlendSpec:
     """A blend of runs by id; equal weights unless weights are given. All problems are reported in one RecipeError."""
     given = weights if weights is not None else [1 / max(1, len(members))] * len(members)
-    return parse_settings(BlendSpec, {"members": members, "weights": given}, where="blend")
+    return parse_settings(BlendSpec, {"members": members, "weights": given, "mean": mean}, where="blend")
 
 
 def blend_scores(bank: Bank, spec: BlendSpec) -> dict[str, object]:

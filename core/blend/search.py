@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from core.blend.scorer import Scorer
 from core.errors import StateError
@@ -77,12 +78,40 @@ def greedy(scorer: Scorer, *, n_rounds: int = 25) -> Path:
 
 
 def optimal_log_loss(scorer: Scorer) -> Optimum:
-    """The weights of the arithmetic mean with the least log loss over all non-negative weights.
+    """The weights with the least log loss over all non-negative weights, under the arithmetic or the logit mean.
 
-    The log loss -mean(log(sum_m w_m q_m)) is convex in w (q: probabilities of the true class), so a local optimum is the
-    global one, and Frank and Wolfe's gap max_m mean(q_m / (w . q)) - 1 bounds what any other weights could gain.
+    Both are convex in the weights, so a local optimum is the global one, and Frank and Wolfe's gap bounds what any other
+    weights could gain. Raises StateError for a mean under which that does not hold.
     """
-    return optimal_of_true(np.maximum(scorer.p_true, np.finfo(np.float32).eps))
+    if scorer.mean == "arithmetic":
+        return optimal_of_true(np.maximum(scorer.true, np.finfo(np.float32).eps))
+    if scorer.mean == "logit":
+        return _optimal_logit(scorer)
+    raise StateError(
+        f"the {scorer.mean} mean has no optimum that can be proved",
+        where="optimal",
+        why="its log loss is not convex in the weights",
+        fix="use the arithmetic or the logit mean, or greedy selection",
+    )
+
+
+def _optimal_logit(scorer: Scorer) -> Optimum:
+    """Minimise mean(log(sum_c exp(w . v_c)) - w . v_true), v the log-probabilities: its gradient is E_blend[v] - v_true."""
+
+    n = scorer.n_runs
+    found = minimize(
+        scorer.logit_loss,
+        np.full(n, 1 / n),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * n,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(n)},
+        options={"ftol": 1e-12, "maxiter": 100},
+    )
+    w = np.clip(found.x, 0, None)
+    w /= w.sum()
+    value, gradient = scorer.logit_loss(w)
+    return Optimum(tuple(w.tolist()), value, max(0.0, float(gradient @ w - gradient.min())))
 
 
 def optimal_of_true(q: NDArray[np.float64]) -> Optimum:

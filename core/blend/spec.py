@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
+from core.blend.mean import MeanName
 from core.settings import Settings
 
 
@@ -14,7 +13,7 @@ class BlendSpec(Settings):
 
     members: tuple[int, ...] = Field(min_length=1, description="Ids of the runs that are blended.")
     weights: tuple[float, ...] = Field(min_length=1, description="One non-negative weight per run.")
-    mean: Literal["arithmetic"] = Field("arithmetic", description="How probabilities are averaged.")
+    mean: MeanName = Field("arithmetic", description="How predictions are averaged.")
 
     @model_validator(mode="after")
     def _weights_fit_members(self) -> BlendSpec:

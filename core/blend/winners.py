@@ -1,27 +1,29 @@
 """The label of every row under any weights, from the few classes that can win at all.
 
-A class that another one beats in every member loses under every non-negative weighting. What remains, two to fourteen
-classes of hundreds, is packed once; a step then costs the candidates, not the classes. The labels are exactly those of
-`mix`, ties included.
+A class that another one beats in every member loses under every non-negative weighting, and under every mean, since a mean
+keeps the order of its weighted sums. What remains, two to fourteen classes of hundreds, is packed once; a step then costs
+the candidates, not the classes. The labels are exactly those of `mix`, ties included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.mean import normalise
+from core.blend.mean import add_up, normalise
 
-MARGIN = np.float32(1 + 2**-22)
+MARGIN = np.float32(1 + 2**-19)
 """`mix` ends in float32: a class must be beaten by more than its rounding to be out of the race against a higher class."""
 
 CHUNK_VALUES = 8_000_000
 MOST_PAIRED = 64
 NEAR_TIE = 1e-5
 TINY = np.float32(1e-30)
+
+Exact = Callable[[NDArray[np.int64]], NDArray[np.integer]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Winners:
     n_members: int
     only: NDArray[np.int32]
     groups: tuple[Group, ...]
+    slack: float = 0.0
 
     @property
     def n_bytes(self) -> int:
@@ -54,30 +57,46 @@ class Winners:
             kept = rows[group.rows]
             if kept.any():
                 groups.append(Group(number[group.rows[kept]], group.classes[:, kept], np.ascontiguousarray(group.values[:, :, kept])))
-        return Winners(self.n_members, self.only[rows], tuple(groups))
+        return Winners(self.n_members, self.only[rows], tuple(groups), self.slack)
 
-    def labels(self, weights: Sequence[float]) -> NDArray[np.int32]:
-        """The label of every row (n_rows,) of the blend under non-negative weights, ties to the lowest class."""
+    def labels(self, weights: Sequence[float], exact: Exact | None = None) -> NDArray[np.int32]:
+        """The label of every row (n_rows,) of the blend under non-negative weights, ties to the lowest class.
+
+        A float32 sum decides, and where the two best are nearly equal, `exact`: it gets row numbers and returns their labels as
+        the full blend has them. Without it the mean is one whose weighted sum is the blend itself.
+        """
         share = normalise(weights, self.n_members)
         labels = self.only.copy()
         for group in self.groups:
-            labels[group.rows] = _labels_of(group, share)
+            n_members, count, n_rows = group.values.shape
+            quick = (share.astype(np.float32) @ group.values.reshape(n_members, -1)).reshape(count, n_rows)
+            place, near = _first_best(quick, self.slack)
+            found = group.classes[place, np.arange(n_rows)]
+            if near.any() and exact is None:
+                place = add_up(group.values[:, :, near], share).astype(np.float32).argmax(axis=0)
+                found[near] = group.classes[:, near][place, np.arange(len(place))]
+            elif near.any() and exact is not None:
+                found[near] = exact(group.rows[near])
+            labels[group.rows] = found
         return labels
 
 
-def find_winners(members: NDArray[np.float32]) -> Winners:
-    """Pack the classes that can win, from predictions (n_members, n_rows, n_classes); memory-mapped arrays are read in chunks."""
+def find_winners(members: NDArray[np.float32], *, slack: float = 0.0) -> Winners:
+    """Pack the classes that can win, from non-negative values (n_members, n_rows, n_classes), read in chunks.
+
+    `slack` is how near two weighted sums may be for a finish to round them to one value, beyond the rounding of the sums.
+    """
     n_members, n_rows, n_classes = members.shape
     chunk = max(1, CHUNK_VALUES // (n_members * n_classes))
     only = np.zeros(n_rows, dtype=np.int32)
     parts: dict[int, list[Group]] = {}
     for start in range(0, n_rows, chunk):
         block = np.asarray(members[:, start : start + chunk])
-        alive = _within_bounds(block)
+        alive = _within_bounds(block, slack)
         for count, rows in _by_count(alive):
             classes = np.nonzero(alive[rows])[1].reshape(len(rows), count)
             values = np.take_along_axis(block[:, rows], classes[None], axis=2)
-            for group in _undominated(rows, classes, values):
+            for group in _undominated(rows, classes, values, slack):
                 if len(group.classes) == 1:
                     only[start + group.rows] = group.classes[0]
                 else:
@@ -90,13 +109,13 @@ def find_winners(members: NDArray[np.float32]) -> Winners:
         )
         for _, same in sorted(parts.items())
     ]
-    return Winners(n_members, only, tuple(groups))
+    return Winners(n_members, only, tuple(groups), slack)
 
 
-def _within_bounds(block: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _within_bounds(block: NDArray[np.float32], slack: float) -> NDArray[np.bool_]:
     """Classes (n, K) whose greatest value over members reaches the greatest of the classes' least values."""
     floor = block.min(axis=0).max(axis=1, keepdims=True)
-    return block.max(axis=0) * MARGIN >= floor
+    return block.max(axis=0) * MARGIN + np.float32(slack) >= floor
 
 
 def _by_count(alive: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.int64]]]:
@@ -104,7 +123,7 @@ def _by_count(alive: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.int64]]]:
     return [(int(count), np.flatnonzero(counts == count)) for count in np.unique(counts)]
 
 
-def _undominated(rows: NDArray[np.int64], classes: NDArray[np.int64], values: NDArray[np.float32]) -> list[Group]:
+def _undominated(rows: NDArray[np.int64], classes: NDArray[np.int64], values: NDArray[np.float32], slack: float) -> list[Group]:
     """Drop candidates that another one beats in every member: by more than rounding, or at all when it is the lower class.
 
     `classes` (n, c), `values` (n_members, n, c).
@@ -117,7 +136,8 @@ def _undominated(rows: NDArray[np.int64], classes: NDArray[np.int64], values: ND
         for rival in range(count):
             if rival == loser:
                 continue
-            beaten = values[:, :, rival] >= values[:, :, loser] if rival < loser else values[:, :, rival] > values[:, :, loser] * MARGIN
+            floor = values[:, :, loser]
+            beaten = values[:, :, rival] >= floor if rival < loser else values[:, :, rival] > floor * MARGIN + np.float32(slack)
             alive[:, loser] &= ~beaten.all(axis=0)
     groups: list[Group] = []
     for kept, part in _by_count(alive):
@@ -128,22 +148,7 @@ def _undominated(rows: NDArray[np.int64], classes: NDArray[np.int64], values: ND
     return groups
 
 
-def _labels_of(group: Group, share: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Winner of each row: in float32 first, and again exactly as `mix` does where the two best are nearly equal."""
-    n_members, count, n_rows = group.values.shape
-    quick = (share.astype(np.float32) @ group.values.reshape(n_members, -1)).reshape(count, n_rows)
-    place, near = _first_best(quick)
-    if near.any():
-        values = group.values[:, :, near]
-        total = np.zeros(values.shape[1:], dtype=np.float64)
-        for weight, value in zip(share, values, strict=True):
-            if weight:
-                total += weight * value
-        place[near] = total.astype(np.float32).argmax(axis=0)
-    return group.classes[place, np.arange(n_rows)]
-
-
-def _first_best(scores: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _first_best(scores: NDArray[np.float32], slack: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Index of the first greatest of (c, n) along c, and where the second is within the error of a float32 sum."""
     best, second = scores[0].copy(), np.full(scores.shape[1], -np.inf, dtype=np.float32)
     place = np.zeros(scores.shape[1], dtype=np.int64)
@@ -153,4 +158,4 @@ def _first_best(scores: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray
         np.maximum(second, np.minimum(row, best), out=second)
         np.maximum(best, row, out=best)
         place[better] = number
-    return place, (second >= best * np.float32(1 - NEAR_TIE)) | (best < TINY)
+    return place, (second >= best * np.float32(1 - NEAR_TIE) - np.float32(slack)) | (best < TINY)

@@ -27,7 +27,7 @@ def skilled(metric: str, skills: list[float], *, n_rows: int = 600, n_classes: i
 def test_the_optimum_meets_its_conditions(skills: list[float], seed: int) -> None:
     scorer = skilled("log_loss", skills, seed=seed)
     found = optimal_log_loss(scorer)
-    w, q = np.array(found.weights), scorer.p_true
+    w, q = np.array(found.weights), scorer.true
     assert w.sum() == pytest.approx(1) and (w >= 0).all() and found.gap <= 1e-8
     ratio = (q / (w @ q)).mean(axis=1)
     assert (ratio <= 1 + 1e-8).all()

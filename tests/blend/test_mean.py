@@ -1,0 +1,91 @@
+"""Each mean is its textbook formula, gives probabilities, and its fast scorer equals the full blend."""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from core.blend.mean import FLOOR, MeanName, mix
+from core.blend.scorer import make_scorer
+from core.blend.search import optimal_log_loss
+from core.errors import StateError
+from core.metrics import get_metric
+
+MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
+
+
+def predictions(seed: int, *, n_runs: int = 3, n_rows: int = 50, n_classes: int = 5, sharp: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    oof = rng.dirichlet(np.full(n_classes, sharp), size=(n_runs, n_rows)).astype(np.float32)
+    return oof, rng.integers(0, n_classes, n_rows)
+
+
+def test_the_logit_mean_is_the_normalised_geometric_mean() -> None:
+    oof, _ = predictions(0)
+    expected = np.exp((np.array([0.5, 0.3, 0.2])[:, None, None] * np.log(np.maximum(oof, FLOOR).astype(float))).sum(axis=0))
+    np.testing.assert_allclose(mix(oof, [5, 3, 2], "logit"), expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_the_power_mean_is_the_root_of_the_mean_of_squares() -> None:
+    oof, _ = predictions(1)
+    expected = np.sqrt((oof.astype(float) ** 2).mean(axis=0))
+    np.testing.assert_allclose(mix(oof, [1, 1, 1], "power"), expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_the_rank_mean_sees_only_the_order_within_a_class() -> None:
+    oof, _ = predictions(2)
+    stretched = oof.copy()
+    stretched[0] = oof[0] ** 3
+    np.testing.assert_array_equal(mix(oof, [1, 2, 1], "rank"), mix(stretched, [1, 2, 1], "rank"))
+
+
+def test_hard_votes_are_counted() -> None:
+    oof = np.array([[[0.6, 0.4]], [[0.1, 0.9]], [[0.2, 0.8]]], dtype=np.float32)
+    np.testing.assert_allclose(mix(oof, [1, 1, 2], "hard"), [[0.25, 0.75]])
+
+
+@pytest.mark.parametrize("mean", MEANS)
+@given(
+    seed=st.integers(0, 2**31),
+    sharp=st.sampled_from([0.02, 0.5, 10.0]),
+    weights=st.lists(st.sampled_from([0.0, 0.2, 1.0, 3.7]), min_size=3, max_size=3).filter(any),
+    is_twin=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_fast_scorer_equals_the_full_blend(mean: MeanName, seed: int, sharp: float, weights: list[float], is_twin: bool) -> None:
+    oof, y_true = predictions(seed, sharp=sharp)
+    if is_twin:
+        oof[2] = oof[0]
+    scorer = make_scorer(oof, y_true, np.arange(50) % 5, get_metric("log_loss"), mean)
+    prob = mix(oof, weights, mean)
+    np.testing.assert_allclose(prob.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(scorer.labels(weights), prob.argmax(axis=1))
+    rows = np.arange(50) % 3 == 0
+    np.testing.assert_array_equal(scorer.take(rows).labels(weights), prob[rows].argmax(axis=1))
+    report = scorer.report(scorer.outcome(weights))
+    assert report.scores["log_loss"] == pytest.approx(reference.log_loss(y_true, prob, labels=range(5)), rel=1e-6, abs=1e-6)
+    assert report.scores["macro_f1"] == pytest.approx(reference.f1_score(y_true, prob.argmax(axis=1), average="macro"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_optimum_of_the_logit_mean_is_global(seed: int) -> None:
+    oof, y_true = predictions(seed, n_rows=300, sharp=1.0)
+    oof[0, np.arange(300), y_true] += 1
+    oof /= oof.sum(axis=2, keepdims=True)
+    scorer = make_scorer(oof, y_true, np.arange(300) % 5, get_metric("log_loss"), "logit")
+    found = optimal_log_loss(scorer)
+    assert found.gap < 1e-5
+    assert found.log_loss == pytest.approx(scorer.score(found.weights), abs=1e-5)
+    for rival in np.random.default_rng(seed).dirichlet(np.ones(3), size=100).tolist():
+        assert scorer.score(rival) >= found.log_loss - 1e-5
+
+
+def test_a_mean_without_a_proof_is_refused() -> None:
+    oof, y_true = predictions(0)
+    with pytest.raises(StateError, match="no optimum"):
+        optimal_log_loss(make_scorer(oof, y_true, np.arange(50) % 5, get_metric("log_loss"), "rank"))
