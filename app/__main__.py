@@ -34,7 +34,10 @@ def main() -> None:
 
     from app.server import app
 
-    app.run(config={"server.port": port, "server.address": "127.0.0.1"})
+    try:
+        app.run(config={"server.port": port, "server.address": "127.0.0.1"})
+    except KeyboardInterrupt:  # Ctrl-C: the lifespan has stopped the engine by now
+        say("Pitwall has stopped; what was running is back in the queue and goes on at the next start.")
 
 
 def say(line: str) -> None:

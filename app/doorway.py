@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 from core.errors import StateError
 from core.jobs import queue
+from core.jobs.engine import DeviceStatus as DeviceStatus
 from core.jobs.engine import Engine, EngineStatus
 from core.recipe import Recipe
 from core.store.contests import Contest
@@ -44,13 +45,19 @@ def engine() -> Engine:
     """The engine of this server, started at first use; read-only until the process that holds the workspace is gone."""
     house = _house()
     with house.lock:
-        if house.engine is None:
-            house.engine = Engine(workspace(), what="the workbench")
-            house.engine.start()
-            if not house.at_exit:
-                house.at_exit = True
-                atexit.register(close)
-        return house.engine
+        return house.engine or open_house(Engine(workspace(), what="the workbench"))
+
+
+def open_house(new: Engine) -> Engine:
+    """Start an engine as the one of this process, and see to it that it is stopped when the process ends."""
+    house = _house()
+    with house.lock:
+        house.engine = new
+        new.start()
+        if not house.at_exit:
+            house.at_exit = True
+            atexit.register(close)
+        return new
 
 
 def close() -> None:

@@ -7,18 +7,16 @@ import io
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image, ImageOps
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import doorway
 from app.tables import table_of
-from core.errors import InputError, NotFoundError, PitwallError
+from core.data.images import open_image
+from core.errors import NotFoundError, PitwallError
 from core.store.contests import Contest, get_contest
 
 SIDE_PX = 192
-MAX_PIXELS = 100_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def thumbnail(request: Request) -> Response:
@@ -52,22 +50,11 @@ def draw(contest: Contest, part: str, row: int) -> bytes:
 
 @lru_cache(maxsize=2048)
 def draw_file(path: Path) -> bytes:
-    """A picture file as WebP bytes of at most 192 px, upright; transparency becomes white."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    "the picture is too large", where=path.name, why=f"{image.width} x {image.height} pixels", fix="make it smaller"
-                )
-            image.draft("RGB", (SIDE_PX * 2, SIDE_PX * 2))
-            small = ImageOps.exif_transpose(image).convert("RGBA")
-    except (OSError, ValueError, SyntaxError) as problem:
-        raise InputError("the picture cannot be read", where=path.name, why=str(problem), fix="replace the file") from None
-    small.thumbnail((SIDE_PX, SIDE_PX))
-    flat = Image.new("RGB", small.size, "white")
-    flat.paste(small, mask=small.getchannel("A"))
+    """A picture file, seen as training sees it, as WebP bytes of at most 192 px. Raises InputError for what is no whole picture."""
+    image = open_image(path)
+    image.thumbnail((SIDE_PX, SIDE_PX))
     stream = io.BytesIO()
-    flat.save(stream, "WEBP", quality=82)
+    image.save(stream, "WEBP", quality=82)
     return stream.getvalue()
 
 

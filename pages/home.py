@@ -33,9 +33,7 @@ def contest_row(overview: ContestOverview) -> None:
             help=t("home.best_by", name=plain(name)) if name else t("home.best_none"),
         )
         runs.metric(t("home.runs"), overview.n_runs)
-        with jobs.container(gap="xxsmall"):
-            st.caption(t("home.jobs"))
-            st.markdown(t("home.jobs_running", running=overview.n_running, queued=overview.n_queued))
+        jobs.metric(t("home.jobs"), f"{overview.n_running} · {overview.n_queued}")
         if action.button(t("home.open"), key=f"open-{contest.id}", help=t("home.open_help"), width="stretch"):
             state.select_contest(contest.name)
             go_to("runs" if overview.n_runs else "data")
@@ -52,17 +50,21 @@ def sample_card(sample: Sample, is_open: bool) -> None:
         st.caption(t(f"home.sample_{sample.name}_about"))
         st.space("stretch")
         if st.button(t("home.sample_open", name=sample.name), key=f"sample-open-{sample.name}", icon=":material/play_arrow:"):
-            with guard():
-                bar = st.progress(0.0, text=t("home.sample_making", name=sample.name))
-                contest = open_sample(
-                    doorway.workspace(),
-                    sample.name,
-                    progress=lambda done, total: (
-                        bar.progress(done / max(total, 1), text=t("home.sample_making", name=sample.name)) and None
-                    ),
-                )
-                state.select_contest(contest.name)
-                go_to("data")
+            make_and_open(sample)
+
+
+def make_and_open(sample: Sample) -> None:
+    """Write and register a sample's files at first use, then open it on the Data page."""
+    bar = st.progress(0.0, text=t("home.sample_making", name=sample.name))
+
+    def tell(done: int, total: int) -> None:
+        bar.progress(done / max(1, total), text=t("home.sample_making", name=sample.name))
+
+    with guard():
+        contest = open_sample(doorway.workspace(), sample.name, progress=tell)
+        state.select_contest(contest.name)
+        go_to("data")
+    bar.empty()
 
 
 workspace = doorway.workspace()

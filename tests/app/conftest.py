@@ -1,0 +1,59 @@
+"""Pages without a browser: the router on a workspace of the test's own, with an engine that has no device, so that jobs wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import doorway
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.folds import FoldsSpec, save_folds
+from core.jobs.engine import Engine
+from core.store.contests import Contest
+from core.workspace import ENV_VARIABLE, Workspace
+
+ROOT = Path(__file__).parents[2]
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def house(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """The doorway opened on the test's workspace; what is launched stays in the queue."""
+    monkeypatch.setenv(ENV_VARIABLE, str(workspace.root))
+    doorway.close()
+    doorway.open_house(Engine(doorway.workspace(), devices=()))
+    yield doorway.workspace()
+    doorway.close()
+
+
+@pytest.fixture
+def open_page(house: Workspace) -> OpenPage:
+    """A function that opens a page by name, with address parameters, and returns it drawn."""
+
+    def open_page(name: str = "home", **params: str) -> AppTest:
+        at = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+        for key, value in params.items():
+            at.query_params[key] = value
+        at.run()
+        if name != "home":
+            at.switch_page(str(ROOT / "pages" / f"{name}.py")).run()
+        return at
+
+    return open_page
+
+
+@pytest.fixture
+def headlines(house: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> Contest:
+    """A registered contest of 48 headlines in two classes."""
+    return add_contest(house, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+
+
+@pytest.fixture
+def folded(house: Workspace, headlines: Contest) -> Contest:
+    """The same contest with three folds."""
+    save_folds(house, headlines, FoldsSpec(n_folds=3))
+    return headlines

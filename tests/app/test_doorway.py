@@ -1,0 +1,68 @@
+"""One engine per server process, whatever reloads; one per workspace, whichever process."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app import doorway
+from core.errors import StateError
+from core.folds import FoldsSpec, save_folds
+from core.jobs.engine import Engine
+from core.recipe import Recipe
+from core.store.contests import Contest
+from core.store.jobs import list_jobs
+from core.workspace import Workspace
+
+
+def scheduler_threads() -> int:
+    return sum(thread.name == "pitwall-scheduler" and thread.is_alive() for thread in threading.enumerate())
+
+
+def test_many_sessions_and_a_reload_share_one_engine(house: Workspace) -> None:
+    first = doorway.engine()
+    before = scheduler_threads()
+    with ThreadPoolExecutor(8) as pool:
+        assert {id(engine) for engine in pool.map(lambda _: doorway.engine(), range(32))} == {id(first)}
+    again = importlib.reload(doorway)
+    assert again.engine() is first
+    assert scheduler_threads() == before
+
+
+def test_closing_twice_is_closing_once(house: Workspace) -> None:
+    doorway.engine()
+    doorway.close()
+    doorway.close()
+    fresh = Engine(house, devices=())
+    assert fresh.start(), "the workspace was let go"
+    fresh.stop()
+
+
+def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, headlines: Contest) -> None:
+    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+    run = doorway.launch(headlines, folds, Recipe(modality="text"))
+    assert len(list_jobs(house.store, states=["queued"])) == 3
+    doorway.cancel(run)
+    assert len(list_jobs(house.store, states=["canceled"])) == 3
+    doorway.retry(run)
+    assert len(list_jobs(house.store, states=["queued"])) == 3
+    doorway.cancel(run)
+    doorway.delete(run)
+    assert list_jobs(house.store) == ()
+
+
+def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, headlines: Contest) -> None:
+    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+    holder = doorway.engine()
+    doorway.open_house(Engine(house, devices=()))
+    try:
+        assert doorway.is_read_only()
+        with pytest.raises(StateError) as refusal:
+            doorway.launch(headlines, folds, Recipe(modality="text"))
+        assert "process" in refusal.value.why
+        assert list_jobs(house.store) == ()
+    finally:
+        holder.stop()

@@ -1,0 +1,208 @@
+"""Every page in its states: empty, full, and failing; the work of Home, Data, Folds and Train without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import doorway
+from core.store.contests import Contest, list_contests
+from core.store.folds import list_folds
+from core.store.jobs import list_jobs
+from core.store.runs import list_runs
+from core.workspace import Workspace
+
+PAGES = ("home", "data", "folds", "train", "runs", "ensemble", "errors", "submit")
+OpenPage = Callable[..., AppTest]
+
+
+def words(at: AppTest) -> str:
+    """All text a page shows outside its widgets."""
+    parts = [*at.title, *at.subheader, *at.markdown, *at.caption, *at.error]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def press(at: AppTest, label: str) -> AppTest:
+    """Press the button of that label."""
+    (button,) = [button for button in at.button if button.label == label]
+    return button.click().run()
+
+
+def refusal(at: AppTest) -> str:
+    """The first error card, without the escapes of markdown."""
+    return str(at.error[0].value).replace("\\", "")
+
+
+def shows(at: AppTest, title: str) -> bool:
+    return title in [part.value for part in at.title]
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_without_a_contest_says_what_to_do(open_page: OpenPage, name: str, lang: str) -> None:
+    at = open_page(name, lang=lang)
+    assert not at.exception
+    assert at.subheader, "an empty state has a heading"
+    assert at.button, "an empty state has the button that fills it"
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_with_a_contest_draws(open_page: OpenPage, folded: Contest, name: str, lang: str) -> None:
+    at = open_page(name, lang=lang)
+    assert not at.exception
+    assert not at.error
+    if name != "home":
+        assert folded.name in words(at)
+
+
+def test_home_shows_where_each_contest_stands(open_page: OpenPage, folded: Contest) -> None:
+    at = open_page("home")
+    assert "48 train · 12 test" in words(at)
+    assert [metric.value for metric in at.metric] == ["–", "0", "0 · 0"]
+    at = press(at, "Open")
+    assert shows(at, "Data")
+
+
+def test_a_sample_opens_with_one_click(open_page: OpenPage, house: Workspace) -> None:
+    at = press(open_page("home"), "Open news")
+    assert not at.exception
+    assert [contest.sample for contest in list_contests(house.store)] == ["news"]
+    assert shows(at, "Data")
+    assert at.selectbox(key="contest").value == "news"
+
+
+def test_a_folder_is_inspected_corrected_and_accepted(
+    open_page: OpenPage, house: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    folder = write_headlines(tmp_path / "Titel 2025")
+    at = open_page("data")
+    at.text_input(key="intake-path-text").set_value(str(folder))
+    at = press(at, "Inspect")
+    assert not at.exception
+    assert not list_contests(house.store), "nothing is registered before it was accepted"
+    (name,) = [box for box in at.text_input if box.label == "Name"]
+    assert name.value == "Titel-2025"
+    at = name.set_value("표제").run()
+    (metric,) = [box for box in at.selectbox if box.label == "Metric"]
+    assert metric.value == "accuracy"
+    at = metric.select("macro_f1").run()
+    assert not at.exception
+    at = press(at, "Register 표제")
+    assert not at.exception
+    (contest,) = list_contests(house.store)
+    assert (contest.name, contest.spec.metric, contest.n_train) == ("표제", "macro_f1", 48)
+    assert at.selectbox(key="contest").value == "표제"
+    assert at.segmented_control(key="data-view").value == "contest"
+
+
+def test_a_wrong_correction_is_refused_and_the_draft_stays(
+    open_page: OpenPage, write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    at = open_page("data")
+    at.text_input(key="intake-path-text").set_value(str(write_headlines(tmp_path / "titles")))
+    at = press(at, "Inspect")
+    (name,) = [box for box in at.text_input if box.label == "Name"]
+    at = name.set_value("not a name!").run()
+    assert not at.exception
+    assert "name" in refusal(at)
+    (name,) = [box for box in at.text_input if box.label == "Name"]
+    assert name.value == "titles"
+
+
+def test_a_path_that_is_not_there_is_a_card(open_page: OpenPage, tmp_path: Path) -> None:
+    at = open_page("data")
+    at.text_input(key="intake-path-text").set_value(str(tmp_path / "nothing here"))
+    at = press(at, "Inspect")
+    assert not at.exception
+    assert "**Fix**" in refusal(at)
+
+
+def test_an_uploaded_archive_is_inspected(
+    open_page: OpenPage, house: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    archive = shutil.make_archive(str(tmp_path / "제목"), "zip", write_headlines(tmp_path / "titles"))
+    at = open_page("data")
+    at = at.segmented_control(key="intake-kind").set_value("upload").run()
+    at.file_uploader(key="intake-upload").upload("제목.zip", Path(archive).read_bytes())
+    at = press(at.run(), "Inspect")
+    assert not at.exception
+    (name,) = [box for box in at.text_input if box.label == "Name"]
+    assert name.value == "제목"
+    assert not list(house.uploads_dir.glob("*.zip")), "the uploaded file itself is not kept"
+
+
+def test_folds_are_made_once_for_equal_settings(open_page: OpenPage, house: Workspace, headlines: Contest) -> None:
+    at = open_page("folds")
+    assert not list_folds(house.store, headlines.id)
+    for _ in range(2):
+        at.number_input(key=f"folds-{headlines.id}.n_folds").set_value(4)
+        at = press(at, "Make folds")
+        assert not at.exception
+    (folds,) = list_folds(house.store, headlines.id)
+    assert folds.n_folds == 4
+
+
+def test_folds_that_cannot_be_made_are_a_card(open_page: OpenPage, house: Workspace, headlines: Contest) -> None:
+    at = open_page("folds")
+    at = at.selectbox(key=f"folds-{headlines.id}.kind").select("group").run()
+    at = press(at, "Make folds")
+    assert not at.exception
+    assert "group_column" in refusal(at)
+    assert not list_folds(house.store, headlines.id)
+
+
+def test_several_runs_are_queued_one_after_another(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+    at = open_page("train")
+    at = press(at, "Queue 3 folds")
+    at = press(at, "Queue 3 folds")
+    assert not at.exception
+    runs = list_runs(house.store, folded.id)
+    assert len(runs) == 2
+    assert len({run.name for run in runs}) == 2
+    assert len(list_jobs(house.store, states=["queued"])) == 6
+
+
+def test_one_fold_alone_can_be_queued(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+    at = open_page("train")
+    (pills,) = [item for item in at.get("pills") if item.label == "Folds to train"]
+    at = pills.set_value([1]).run()
+    press(at, "Queue 1 fold")
+    (run,) = list_runs(house.store, folded.id)
+    assert run.fold_numbers == (1,)
+
+
+def test_a_recipe_that_cannot_be_trained_is_not_queued(open_page: OpenPage, folded: Contest) -> None:
+    at = open_page("train")
+    (name,) = [box for box in at.text_input if box.label == "Name of the run"]
+    at = name.set_value("no spaces please").run()
+    assert not at.exception
+    assert "name" in refusal(at)
+    (button,) = [button for button in at.button if button.label == "Queue 3 folds"]
+    assert button.disabled
+
+
+def test_the_address_decides_which_contest_is_open(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+    press(open_page("home"), "Open news")
+    assert open_page("folds", contest=folded.name).selectbox(key="contest").value == folded.name
+    assert open_page("folds", contest="gone").selectbox(key="contest").value == "news"
+    assert open_page("folds").query_params["contest"] in ("news", ["news"])
+
+
+def test_a_workspace_that_is_held_is_read_only(open_page: OpenPage, folded: Contest) -> None:
+    from core.jobs.engine import Engine
+
+    held = doorway.engine()
+    doorway.open_house(Engine(doorway.workspace(), devices=()))
+    try:
+        at = open_page("train")
+        assert "Read-only" in at.warning[0].value
+        (button,) = [button for button in at.button if button.label == "Queue 3 folds"]
+        assert button.disabled
+    finally:
+        held.stop()
