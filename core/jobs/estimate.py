@@ -34,7 +34,7 @@ def queue_end_s(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[i
     slots += [0.0] * (n_slots - len(slots))
     heapq.heapify(slots)
     for job in queued:
-        if job.run_id not in expected:
+        if job.run_id not in expected or not slots:
             return None
         heapq.heappush(slots, heapq.heappop(slots) + expected[job.run_id])
     return max(slots, default=0.0)
