@@ -165,9 +165,10 @@ def list_or_same(value: Any) -> Any:
 
 
 def _choices(inspection: Inspection) -> dict[str, tuple[str, ...]]:
-    columns = tuple(inspection.columns)
-    by_column = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
-    return by_column | dict.fromkeys(("train", "test", "sample_submission"), tuple(inspection.tables))
+    choices: dict[str, tuple[str, ...]] = {}
+    choices |= dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), inspection.columns)
+    choices |= dict.fromkeys(("train", "test", "sample_submission"), inspection.tables)
+    return choices
 
 
 def _preview(inspection: Inspection) -> None:

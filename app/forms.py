@@ -177,7 +177,7 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
             label, known, index=known.index(leaf.value), format_func=lambda one: one or "–", accept_new_options=True, **keep
         )
         return "" if chosen is None else chosen
-    return st.text_input(label, value=leaf.value, **keep).strip()
+    return str(st.text_input(label, value=leaf.value, **keep) or "").strip()
 
 
 def _number(leaf: Leaf, label: str, kind: type, keep: dict[str, Any]) -> int | float:

@@ -1,0 +1,58 @@
+"""Where a contest stands: only runs that have all folds compete, in the direction of the metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.analysis.overview import by_turns, class_counts, contest_overviews, furthest_from_even
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.folds import FoldsSpec, save_folds
+from core.jobs.queue import launch_run
+from core.workspace import Workspace
+from tests.finished_workspace import finish_run, make_recipe
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy", "macro_f1"])
+def test_the_best_run_is_the_best_of_those_with_all_folds(
+    workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path, metric: str
+) -> None:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "titles"), sets=[f"metric={metric}"]).draft)
+    assert contest_overviews(workspace.store)[0].best is None
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    weak = finish_run(workspace, contest, folds, make_recipe(contest, "weak"), strength=0.5)
+    strong = finish_run(workspace, contest, folds, make_recipe(contest, "strong"), strength=3.0)
+    finish_run(workspace, contest, folds, make_recipe(contest, "partial"), strength=9.0, n_done=2)
+    (overview,) = contest_overviews(workspace.store)
+    assert overview.best is not None
+    assert overview.best.id == strong.id != weak.id
+    assert overview.best_score == strong.cv_score(metric)
+    assert overview.best_sd == strong.cv_sd(metric)
+    assert (overview.n_runs, overview.n_running, overview.n_queued) == (3, 0, 1)
+    launch_run(workspace, contest, folds, make_recipe(contest, "waiting"))
+    assert contest_overviews(workspace.store)[0].n_queued == 4
+
+
+def test_the_newest_contest_comes_first(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        add_contest(workspace, inspect_path(write_headlines(tmp_path / name)).draft)
+    assert [overview.contest.name for overview in contest_overviews(workspace.store)] == ["two", "one"]
+
+
+def test_classes_take_turns_and_every_row_comes_once() -> None:
+    train = pd.DataFrame({"label": [0, 0, 0, 0, 1, 1, 2]})
+    order = by_turns(train)
+    assert sorted(order) == list(range(7))
+    assert train["label"].to_numpy()[order].tolist() == [0, 1, 2, 0, 1, 0, 0]
+    assert class_counts(train, 4).tolist() == [4, 2, 1, 0]
+
+
+def test_the_furthest_cell_is_found() -> None:
+    balance = np.array([[10, 4], [10, 6], [10, 2]])
+    assert furthest_from_even(balance) == (1, 1, pytest.approx(50.0))
+    assert furthest_from_even(np.full((3, 2), 7))[2] == 0

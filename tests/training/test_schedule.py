@@ -1,0 +1,44 @@
+"""What the Train page says a fold will do is what the fold does."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.data.batches import EpochBatches
+from core.recipe import OptimSettings, Recipe
+from core.training.schedule import lr_at, plan_fold, steps_per_epoch
+
+
+@given(st.integers(1, 400), st.integers(1, 64))
+def test_the_number_of_steps_is_that_of_the_loader(n_rows: int, batch_size: int) -> None:
+    batches = EpochBatches()
+    batches.begin(1, np.arange(n_rows), batch_size)
+    assert steps_per_epoch(n_rows, batch_size) == len(batches)
+
+
+@given(st.integers(2, 500), st.floats(0, 0.9), st.floats(0, 1))
+def test_the_rate_rises_to_its_peak_and_falls_to_its_end(n_steps: int, warmup: float, low: float) -> None:
+    settings = OptimSettings(lr=0.01, warmup=warmup, min_lr_ratio=low)
+    rates = [lr_at(step, n_steps, settings) for step in range(n_steps)]
+    n_warmup = round(warmup * n_steps)
+    assert max(rates) <= 0.01 + 1e-12
+    assert all(a < b for a, b in zip(rates[: n_warmup - 1], rates[1:n_warmup], strict=False))
+    assert all(a >= b - 1e-12 for a, b in zip(rates[n_warmup:-1], rates[n_warmup + 1 :], strict=True))
+    if n_steps - n_warmup > 1:
+        assert math.isclose(rates[-1], 0.01 * low, abs_tol=1e-9)
+
+
+def test_a_plan_counts_rows_and_steps() -> None:
+    fold_of = np.array([0, 1, 2] * 100)
+    plan = plan_fold(Recipe.model_validate({"train": {"epochs": 4, "batch_size": 32}}), fold_of)
+    assert (plan.n_train, plan.n_valid) == (200, 100)
+    assert (plan.steps_per_epoch, plan.n_steps) == (7, 28)
+    assert len(plan.curve_lr) == len(plan.curve_epochs) == 28
+    assert plan.curve_epochs[-1] == pytest.approx(4)
+    long = plan_fold(Recipe.model_validate({"train": {"epochs": 1000, "batch_size": 1}}), fold_of)
+    assert len(long.curve_lr) == 200
