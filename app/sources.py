@@ -18,6 +18,8 @@ from core.submission import Candidate, prepare
 from core.workspace import Workspace
 
 SOURCE_KEY = "source"
+_PICKER = "source-picker"
+_LAST = "selected_source"
 
 
 def score_of(source: Run | Blend, metric: Metric) -> float | None:
@@ -43,17 +45,23 @@ def choose_source(contest: Contest, sources: Sequence[Run | Blend]) -> Run | Ble
     """The source in the address, else the best; an address that names something else is corrected."""
     metric = get_metric(contest.spec.metric)
     by_ref = {source.ref: source for source in sources}
-    asked = st.session_state.get(SOURCE_KEY) or st.query_params.get(SOURCE_KEY)
-    if asked not in by_ref:
-        st.session_state[SOURCE_KEY] = next(iter(by_ref))
+    asked = (st.query_params.get(SOURCE_KEY), st.session_state.get(_LAST))
+    st.session_state[_PICKER] = next((ref for ref in asked if ref in by_ref), next(iter(by_ref)))
 
     def label(ref: str) -> str:
         source = by_ref[ref]
         kind = t("errors.kind_blend" if isinstance(source, Blend) else "errors.kind_run")
         return f"{source.name} · {kind} {ref} · {metric_label(metric.name)} {format_score(score_of(source, metric), spread_of(source, metric))}"
 
-    ref = st.selectbox(t("errors.source"), list(by_ref), format_func=label, key=SOURCE_KEY, bind="query-params", width=460)
+    ref = st.selectbox(t("errors.source"), list(by_ref), format_func=label, key=_PICKER, on_change=_remember, width=460)
+    if st.query_params.get(SOURCE_KEY) != ref:
+        st.query_params[SOURCE_KEY] = ref
     return by_ref[ref]
+
+
+def _remember() -> None:
+    """A choice goes into the address, which comes first, and into the session, for a link that does not name a source."""
+    st.query_params[SOURCE_KEY] = st.session_state[_LAST] = st.session_state[_PICKER]
 
 
 def evidence_of(contest: Contest, source: Run | Blend) -> Evidence:
