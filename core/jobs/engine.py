@@ -185,6 +185,16 @@ class Engine:
                 # A locked database or a full disk: said in the status, and tried again at the next turn.
                 self._problem = problem.to_dict()
                 log.warning("the engine waits: %s", problem)
+            except Exception as problem:
+                # A scheduler that ended would leave a queue that stands still and looks as if it worked.
+                self._problem = {
+                    "type": "Bug",
+                    "what": f"{type(problem).__name__}: {problem}",
+                    "where": "engine",
+                    "why": "",
+                    "fix": "read the log",
+                }
+                log.exception("the engine met a bug, and goes on")
             self._wake.wait(POLL_S)
             self._wake.clear()
 

@@ -53,7 +53,7 @@ class Reporter:
                 self._epochs.append(self._row(said))
 
     def close(self) -> None:
-        """Stop the thread and give back what it could not write, for `unwritten`."""
+        """Write what is left, once and without waiting long, and stop; what could not be written is in `unwritten`."""
         self._closing.set()
         self._thread.join()
         self._store.close()
@@ -67,22 +67,30 @@ class Reporter:
     def _loop(self) -> None:
         written_at = float("-inf")
         while not self._closing.wait(TICK_S) and not self.lost.is_set():
-            with self._lock:
-                progress, epochs = self._progress, list(self._epochs)
-            if progress is None and not epochs and time.monotonic() - written_at < HEARTBEAT_S:
-                continue
-            try:
-                valid = renew(self._store, self._job_id, self._token, now=time.time(), progress=progress, epochs=epochs)
-            except PitwallError as problem:
-                log.warning("progress was not written, and will be tried again: %s", problem)
-                continue
-            written_at = time.monotonic()
-            if not valid:
-                self.lost.set()
-            with self._lock:
-                del self._epochs[: len(epochs)]
-                if self._progress is progress:
-                    self._progress = None
+            if (self._has_news() or time.monotonic() - written_at >= HEARTBEAT_S) and self._write():
+                written_at = time.monotonic()
+        if self._has_news() and not self.lost.is_set():
+            self._write()
+
+    def _has_news(self) -> bool:
+        with self._lock:
+            return self._progress is not None or bool(self._epochs)
+
+    def _write(self) -> bool:
+        with self._lock:
+            progress, epochs = self._progress, list(self._epochs)
+        try:
+            valid = renew(self._store, self._job_id, self._token, now=time.time(), progress=progress, epochs=epochs)
+        except PitwallError as problem:
+            log.warning("progress was not written: %s", problem)
+            return False
+        if not valid:
+            self.lost.set()
+        with self._lock:
+            del self._epochs[: len(epochs)]
+            if self._progress is progress:
+                self._progress = None
+        return True
 
     def _row(self, said: EpochReport) -> EpochRow:
         return EpochRow(

@@ -69,6 +69,11 @@ class Supervisor:
                 killed = self._watch(process)
                 self._settle(process.returncode, killed)
                 raise
+            finally:
+                # Whatever happened here: a worker that is still there sees this end, and stops by itself.
+                if process.stdin is not None:
+                    with suppress(BrokenPipeError):
+                        process.stdin.close()
             self._settle(process.returncode, killed)
         finally:
             self._on_end()
@@ -136,9 +141,6 @@ class Supervisor:
                 _kill(process, identity)
             self._look.wait(WATCH_S)
             self._look.clear()
-        if process.stdin is not None:
-            with suppress(BrokenPipeError):
-                process.stdin.close()
         return killed
 
     def _claim(self) -> attempts.Claim | None:

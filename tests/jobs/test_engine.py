@@ -201,7 +201,24 @@ def test_a_second_engine_only_reads_and_takes_over_when_the_first_is_gone(
     assert engine.status().is_mine
 
 
-def test_an_engine_without_devices_for_it_leaves_the_queue_alone(bench: Bench, tmp_path: Path) -> None:
+def test_a_bug_in_the_scheduler_is_said_and_the_queue_goes_on(
+    bench: Bench, engine: Engine, monkeypatch: pytest.MonkeyPatch, wait_for: Callable[..., float]
+) -> None:
+    def broken(store: object) -> bool:
+        raise ZeroDivisionError("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attempts, "has_queued", broken)
+        engine.start()
+        wait_for(lambda: engine.status().problem, 10)
+        assert "planted" in (engine.status().problem or {})["what"]
+    wait_for(lambda: engine.status().problem is None, 10)
+    run = bench.launch()
+    engine.wake()
+    wait_for(lambda: bench.job(run).state == "running", 10)
+
+
+def test_an_engine_that_was_not_started_only_looks(bench: Bench) -> None:
     run = bench.launch()
     observer = Engine(open_workspace(bench.workspace.root), ("cpu",))
     assert observer.status().n_queued == 1 and observer.status().queue_end_s is None
