@@ -29,7 +29,7 @@ def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None
         _card(current)
     text = st.text_input(
         t("train.search"),
-        placeholder=t("train.search_placeholder", n=len(catalogue)),
+        placeholder=t(f"train.search_{modality}", n=len(catalogue)),
         icon=":material/search:",
         live="250ms",
         key=f"{key}-text",
@@ -143,9 +143,9 @@ def _columns(modality: str) -> dict[str, object]:
     config = st.column_config
     size = "px" if modality == "image" else "tokens"
     return {
-        "name": config.TextColumn(t("train.col_name"), width=236),
+        "name": config.TextColumn(t("train.col_name"), width=224),
         "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=52),
         "size": config.NumberColumn(t(f"train.col_{size}"), format="%d", width=52),
-        "here": config.TextColumn(t("train.col_here"), width=66),
+        "here": config.TextColumn(t("train.col_here"), width=82),
         "family": config.TextColumn(t("train.col_family"), width=70),
     }

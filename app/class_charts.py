@@ -72,7 +72,7 @@ def lr_curve(steps: Sequence[float], rates: Sequence[float], *, height: int = 19
     table = pd.DataFrame({"epoch": list(steps), "lr": list(rates)})
     base = alt.Chart(table).encode(
         x=alt.X("epoch:Q", title=t("train.chart_epoch"), scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickMinStep=1)),
-        y=alt.Y("lr:Q", title=t("train.chart_lr"), axis=alt.Axis(format=".1e", tickCount=4, gridOpacity=0.25)),
+        y=alt.Y("lr:Q", title=t("train.chart_lr"), axis=alt.Axis(format=".1e", tickCount=3, gridOpacity=0.25)),
         tooltip=[
             alt.Tooltip("epoch:Q", format=".2f", title=t("train.chart_epoch")),
             alt.Tooltip("lr:Q", format=".2e", title=t("train.chart_lr")),

@@ -39,7 +39,7 @@ def _device(device: DeviceStatus) -> None:
         return
     progress = job.progress
     share = progress.fraction if progress else 0.0
-    with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
         st.page_link(
             PAGES_DIR / "runs.py",
             label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold)}",

@@ -70,7 +70,8 @@ def empty_state(
     """
     with st.container(key=f"empty-{icon}", border=True, horizontal_alignment="center", gap="small"):
         st.space("small")
-        st.markdown(f":gray[:material/{icon}:]", width="content")
+        with st.container(key=f"empty-mark-{icon}", width="content"):
+            st.markdown(f":gray[:material/{icon}:]", width="content")
         st.subheader(title, anchor=False, width="content", text_alignment="center")
         st.caption(why, width=520, text_alignment="center")
         pressed = bool(button) and st.button(button, type="primary", on_click=on_click, key=f"empty-{icon}-button")
@@ -80,10 +81,11 @@ def empty_state(
     return pressed
 
 
-def need_contest() -> Contest:
-    """The selected contest; without one the page ends here with a way to get one."""
+def need_contest(title: str) -> Contest:
+    """The selected contest; without one the page `title` ends here with a way to get one."""
     contest = state.selected_contest()
     if contest is None:
+        page_header(title)
         empty_state(t("common.no_contest_title"), t("common.no_contest_why"), t("common.no_contest_button"), page="home", icon="flag")
         st.stop()
     return contest

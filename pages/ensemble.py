@@ -11,7 +11,7 @@ from app.widgets import empty_state, guard, need_contest, page_header
 from core.store.folds import list_folds
 from core.store.runs import list_runs
 
-contest = need_contest()
+contest = need_contest(t("ensemble.title"))
 store = doorway.workspace().store
 runs = list_runs(store, contest.id)
 folds_list = list_folds(store, contest.id)

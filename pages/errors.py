@@ -12,7 +12,7 @@ from app.widgets import empty_state, guard, need_contest, page_header
 from core.store.folds import get_folds
 from core.store.runs import list_runs
 
-contest = need_contest()
+contest = need_contest(t("errors.title"))
 store = doorway.workspace().store
 sources = list_sources(contest, complete=False)
 if not sources:

@@ -78,7 +78,7 @@ def balance_view(contest: Contest, folds: Folds) -> None:
         st.altair_chart(fold_balance(contest.spec.classes, balance), alt=t("folds.balance"))
 
 
-contest = need_contest()
+contest = need_contest(t("folds.title"))
 known = list_folds(doorway.workspace().store, contest.id)
 page_header(t("folds.title"), contest, state.selected_folds(contest))
 left, right = st.columns([5, 7], gap="large")

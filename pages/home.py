@@ -15,7 +15,7 @@ def contest_row(overview: ContestOverview) -> None:
     """One contest: what it is, its best score, how many runs, and the button that makes it the selected one."""
     contest, spec = overview.contest, overview.contest.spec
     with st.container(border=True, key=f"contest-{contest.id}"):
-        about, best, runs, jobs, action = st.columns([4.2, 2.4, 0.9, 1.9, 0.9], vertical_alignment="center", gap="medium")
+        about, best, runs, jobs, action = st.columns([3.9, 2.3, 0.9, 1.7, 1.2], vertical_alignment="center", gap="medium")
         with about.container(gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.markdown(f"**{plain(contest.name)}**", width="content")

@@ -13,7 +13,7 @@ from core.errors import NotFoundError
 from core.store.folds import get_folds
 from core.store.runs import get_run, list_runs
 
-contest = need_contest()
+contest = need_contest(t("runs.title"))
 store = doorway.workspace().store
 ref = st.query_params.get(state.RUN_KEY)
 run = None

@@ -120,7 +120,7 @@ def queued_here(contest: Contest) -> None:
             st.page_link(PAGES_DIR / "runs.py", label=link, icon=":material/monitoring:", query_params=state.link_params(run=run.ref))
 
 
-contest = need_contest()
+contest = need_contest(t("train.title"))
 folds = state.selected_folds(contest)
 page_header(t("train.title"), contest, folds)
 if folds is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,8 +28,8 @@ def test_the_rate_rises_to_its_peak_and_falls_to_its_end(n_steps: int, warmup: f
     rates = [lr_at(step, n_steps, settings) for step in range(n_steps)]
     n_warmup = round(warmup * n_steps)
     assert max(rates) <= 0.01 + 1e-12
-    assert all(a < b for a, b in zip(rates[: n_warmup - 1], rates[1:n_warmup], strict=False))
-    assert all(a >= b - 1e-12 for a, b in zip(rates[n_warmup:-1], rates[n_warmup + 1 :], strict=True))
+    assert all(a < b for a, b in pairwise(rates[:n_warmup]))
+    assert all(a >= b - 1e-12 for a, b in pairwise(rates[n_warmup:]))
     if n_steps - n_warmup > 1:
         assert math.isclose(rates[-1], 0.01 * low, abs_tol=1e-9)
 
