@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from core.contest.register import add_contest
+from core.contest.spec import ContestSpec
 from core.contest.table import load_table
 from core.folds import load_folds
 from core.jobs import queue
@@ -21,14 +26,21 @@ from core.workspace import Workspace, load_manifest, publishing
 
 LEASE_S = 1e10
 START = 1_760_000_000.0
+BACKBONES = {"image": "resnet10t", "text": "sentence-transformers/all-MiniLM-L6-v2"}
 ELSEWHERE = {"host": "another-machine", "engine": None}
 """An owner that an engine on this machine leaves alone while the lease holds."""
 
 
-def make_recipe(contest: Contest, name: str, *, backbone: str = "resnet10t", epochs: int = 5, lr: float = 1e-3) -> Recipe:
+def make_recipe(contest: Contest, name: str, *, backbone: str = "", epochs: int = 5, lr: float = 1e-3) -> Recipe:
     """A recipe that fits the contest."""
     return Recipe.model_validate(
-        {"name": name, "modality": contest.spec.modality, "model": {"backbone": backbone}, "optim": {"lr": lr}, "train": {"epochs": epochs}}
+        {
+            "name": name,
+            "modality": contest.spec.modality,
+            "model": {"backbone": backbone or BACKBONES[contest.spec.modality]},
+            "optim": {"lr": lr},
+            "train": {"epochs": epochs},
+        }
     )
 
 
@@ -167,3 +179,29 @@ def make_prob(labels: NDArray[np.integer], n_classes: int, strength: float, rng:
     logits[rows[confused], (labels[confused] + 1 + labels[confused] % 3) % n_classes] += strength
     prob = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (prob / prob.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def add_glyphs(workspace: Workspace, folder: Path, *, n_rows: int = 24) -> Contest:
+    """A contest of small pictures in three classes with Hangul names, `n_rows` a class, with twelve test rows."""
+    colors = {"현대 그랜저": (200, 40, 40), "기아 쏘렌토": (40, 160, 60), "르노 XM3": (50, 80, 200)}
+    rng = np.random.default_rng(0)
+    for name, color in colors.items():
+        (folder / "train" / name).mkdir(parents=True)
+        for number in range(n_rows):
+            noise = rng.integers(-30, 30, (24, 24, 3))
+            Image.fromarray(np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)).save(folder / "train" / name / f"{number:03d}.png")
+    (folder / "test").mkdir()
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(folder / "test" / f"t{number:03d}.png")
+    spec = ContestSpec(
+        name="중고차",
+        root=str(folder),
+        modality="image",
+        layout="folders",
+        train="train",
+        test="test",
+        classes=tuple(sorted(colors)),
+        metric="log_loss",
+        submission="probabilities",
+    )
+    return add_contest(workspace, spec)

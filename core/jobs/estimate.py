@@ -32,6 +32,8 @@ def queue_end_s(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[i
         if job.run_id not in expected and job.started_at is not None:
             expected[job.run_id] = now - job.started_at + remaining
     slots += [0.0] * (n_slots - len(slots))
+    if queued and not slots:
+        return None
     heapq.heapify(slots)
     for job in queued:
         if job.run_id not in expected or not slots:

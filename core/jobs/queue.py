@@ -13,6 +13,7 @@ from core.store.database import Store
 from core.store.folds import Folds
 from core.store.jobs import add_jobs, cancel_jobs, retry_jobs
 from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
+from core.training.backbone import backbone_of
 from core.workspace import Workspace
 
 
@@ -27,7 +28,8 @@ def launch_run(
 ) -> Run:
     """Queue a run: one job per fold, all folds unless `fold_numbers` names some. A name that is taken gets a number.
 
-    Raises RecipeError for a recipe of the other modality or a fold that is not there, StateError for folds of another contest.
+    Raises RecipeError for a recipe of the other modality, a backbone or a fold that is not there, StateError for folds of another
+    contest.
     """
     chosen = tuple(range(folds.n_folds)) if fold_numbers is None else tuple(sorted(set(fold_numbers)))
     _check_launch(contest, folds, recipe, chosen)
@@ -105,6 +107,7 @@ def _check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[
             why=f"the contest's rows are of the kind '{contest.spec.modality}'",
             fix=f"choose a recipe for {contest.spec.modality}",
         )
+    backbone_of(recipe)
     if folds.contest_id != contest.id:
         raise StateError(
             "these folds belong to another contest",

@@ -10,7 +10,6 @@ from streamlit.testing.v1 import AppTest
 
 from core.analysis.evidence import load_evidence
 from core.blend.bank import open_bank
-from core.blend.save import make_spec, save_blend
 from core.errors import StateError
 from core.folds import FoldsSpec, save_folds
 from core.jobs import queue
@@ -35,7 +34,7 @@ def folds(house: Workspace, folded: Contest) -> Folds:
 def done(house: Workspace, folded: Contest, folds: Folds) -> tuple[Run, Run]:
     """Two finished runs; the first is the better one."""
     return (
-        finish_run(house, folded, folds, make_recipe(folded, "strong", backbone="all_minilm"), strength=3.0, seed=1),
+        finish_run(house, folded, folds, make_recipe(folded, "strong", backbone="sentence-transformers/all-MiniLM-L12-v2"), strength=3.0, seed=1),
         finish_run(house, folded, folds, make_recipe(folded, "weak", lr=0.01), strength=1.0, seed=2),
     )
 

@@ -17,6 +17,8 @@ from core.store.contests import Contest
 from core.store.jobs import list_jobs
 from core.workspace import Workspace
 
+TINY = Recipe.model_validate({"modality": "text", "model": {"backbone": "tiny_transformer", "pretrained": False}})
+
 
 def scheduler_threads() -> int:
     return sum(thread.name == "pitwall-scheduler" and thread.is_alive() for thread in threading.enumerate())
@@ -43,7 +45,7 @@ def test_closing_twice_is_closing_once(house: Workspace) -> None:
 
 def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
-    run = doorway.launch(headlines, folds, Recipe(modality="text"))
+    run = doorway.launch(headlines, folds, TINY)
     assert len(list_jobs(house.store, states=["queued"])) == 3
     doorway.cancel(run)
     assert len(list_jobs(house.store, states=["canceled"])) == 3
@@ -61,7 +63,7 @@ def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, 
     try:
         assert doorway.is_read_only()
         with pytest.raises(StateError) as refusal:
-            doorway.launch(headlines, folds, Recipe(modality="text"))
+            doorway.launch(headlines, folds, TINY)
         assert "process" in refusal.value.why
         assert list_jobs(house.store) == ()
     finally:

@@ -26,6 +26,7 @@ from core.workspace import Workspace
 CLASSES = ("red", "green", "blue")
 ENDLESS = 1000
 """Epochs of a run that no test waits for."""
+BROKEN_PX = 33
 
 
 @pytest.fixture(scope="session")
@@ -57,18 +58,24 @@ class Bench:
     contest: Contest
     folds: Folds
 
-    def launch(self, *, epochs: int = 1, fold_numbers: tuple[int, ...] = (0,), backbone: str = "test_vit", name: str = "tiny") -> Run:
+    def launch(
+        self, *, epochs: int = 1, fold_numbers: tuple[int, ...] = (0,), backbone: str = "test_vit", size_px: int = 32, name: str = "tiny"
+    ) -> Run:
         """Queue a run of a network small enough for an epoch to take a fraction of a second."""
         recipe = Recipe.model_validate(
             {
                 "name": name,
                 "modality": "image",
                 "model": {"backbone": backbone, "pretrained": False},
-                "image": {"size_px": 32, "hflip": False},
+                "image": {"size_px": size_px, "hflip": False},
                 "train": {"epochs": epochs, "batch_size": 10},
             }
         )
         return launch_run(self.workspace, self.contest, self.folds, recipe, fold_numbers=fold_numbers)
+
+    def launch_broken(self) -> Run:
+        """Queue a run that only its worker finds to be untrainable: the network's patches do not fit the size."""
+        return self.launch(size_px=BROKEN_PX, name="broken")
 
     def read(self, run: Run) -> Run:
         """The run as it stands now."""

@@ -73,11 +73,11 @@ def test_an_empty_queue_is_idle(engine: Engine, workspace: Workspace) -> None:
 def test_the_queue_is_worked_off_in_order_and_a_failure_blocks_nothing(
     bench: Bench, engine: Engine, wait_for: Callable[..., float]
 ) -> None:
-    broken, good = bench.launch(backbone="no_such_network", name="broken"), bench.launch(name="good")
+    broken, good = bench.launch_broken(), bench.launch(name="good")
     engine.start()
     wait_for(lambda: bench.read(good).state == "done")
     failed, done = bench.job(broken), bench.job(good)
-    assert failed.state == "failed" and failed.error and failed.error["type"] == "RecipeError"
+    assert failed.state == "failed" and failed.error and failed.error["fix"]
     assert failed.finished_at and done.started_at and failed.finished_at <= done.started_at
     assert bench.read(good).is_complete and "done: " in bench.log(done)
     wait_for(lambda: engine.status().devices[0].job is None)

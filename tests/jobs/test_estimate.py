@@ -46,4 +46,5 @@ def test_what_is_not_known_is_not_guessed() -> None:
     assert queue_end_s([], [], {}, n_slots=1, now=0.0) == 0.0
     assert queue_end_s([], [job_of(3)], {1: 30.0}, n_slots=1, now=0.0) is None
     assert queue_end_s([job_of(3, started_at=0.0)], [], {}, n_slots=1, now=1.0) is None
-    assert queue_end_s([], [job_of(1)], {1: 30.0}, n_slots=0 + 1, now=0.0) == 30.0
+    assert queue_end_s([], [job_of(1)], {1: 30.0}, n_slots=0, now=0.0) is None
+    assert queue_end_s([], [job_of(1)], {1: 30.0}, n_slots=1, now=0.0) == 30.0

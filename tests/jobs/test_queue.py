@@ -28,6 +28,8 @@ def test_a_run_is_one_job_per_fold_first_come_first_served(bench: Bench) -> None
 def test_what_cannot_be_trained_is_refused_and_nothing_is_queued(bench: Bench) -> None:
     with pytest.raises(RecipeError, match="recipe for text"):
         launch_run(bench.workspace, bench.contest, bench.folds, Recipe(modality="text"))
+    with pytest.raises(RecipeError, match="no_such_network"):
+        bench.launch(backbone="no_such_network")
     with pytest.raises(RecipeError, match="no such fold"):
         bench.launch(fold_numbers=(0, 3))
     with pytest.raises(RecipeError, match="no fold was chosen"):

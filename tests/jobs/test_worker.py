@@ -140,12 +140,14 @@ def test_a_stale_token_does_nothing_at_all(bench: Bench, start: Callable[[Job], 
 
 
 @pytest.mark.slow
-def test_a_typed_failure_reaches_the_job(bench: Bench, colours: Path, start: Callable[[Job], subprocess.Popen[bytes]]) -> None:
-    run = bench.launch(backbone="no_such_network")
+def test_a_typed_failure_reaches_the_job(bench: Bench, start: Callable[[Job], subprocess.Popen[bytes]]) -> None:
+    run = bench.launch()
+    table = bench.workspace.absolute(bench.contest.path) / "train.parquet"
+    table.write_bytes(table.read_bytes()[:-1])
     assert start(claim(bench)).wait(60) == 0
     job = bench.job(run)
     assert job.state == "failed" and job.error
-    assert job.error["type"] == "RecipeError" and "no_such_network" in " ".join(job.error.values()) and job.error["fix"]
+    assert job.error["type"] == "CheckpointError" and job.error["what"] == "train.parquet is damaged" and job.error["fix"]
 
 
 def test_what_ended_an_attempt_gets_its_type(bench: Bench) -> None:
