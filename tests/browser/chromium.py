@@ -1,6 +1,6 @@
 """Finds the Chromium that drives the browser tests, and brings one when there is none.
 
-Order: CHROMIUM, one on the PATH, Playwright's own; to bring one: Debian's package when root, else Playwright's download.
+Order: PITWALL_CHROMIUM or CHROMIUM, one on the PATH, Playwright's own; to bring one: Debian's package when root, else Playwright's download.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 def find_chromium() -> str | None:
     """The path of a Chromium that is here, or None."""
-    named = os.environ.get("CHROMIUM")
+    named = os.environ.get("PITWALL_CHROMIUM") or os.environ.get("CHROMIUM")
     if named:
         return shutil.which(named)
     for name in NAMES:
