@@ -57,7 +57,7 @@ class PretrainedTokenizer:
 
 
 class TrainedTokenizer:
-    """A WordPiece vocabulary learned from the training texts of one fold; equal texts in equal order give equal tokens."""
+    """A vocabulary learned from the training texts of one fold; equal texts in equal order give equal tokens."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -84,7 +84,7 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
             f"set text.max_tokens={spec.backbone.max_tokens} or less",
         )
     if spec.backbone.library == "builtin":
-        return TrainedTokenizer(train_wordpiece(texts))
+        return TrainedTokenizer(train_tokenizer(texts))
     from transformers import AutoTokenizer
 
     _quiet_transformers()
@@ -92,16 +92,19 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     return PretrainedTokenizer(AutoTokenizer.from_pretrained(folder, local_files_only=True))
 
 
-def train_wordpiece(texts: Sequence[str]) -> Any:
-    """Learn a lower-cased WordPiece vocabulary of at most TINY_VOCABULARY tokens; Hangul syllables stay whole."""
+def train_tokenizer(texts: Sequence[str]) -> Any:
+    """Learn a lower-cased byte-pair vocabulary of about TINY_VOCABULARY tokens; every character of the texts is one of them.
+
+    Byte pairs without a continuation prefix, because that is the trainer of `tokenizers` that gives the same vocabulary in
+    every process: its WordPiece numbers the pieces in the order of a randomly seeded hash map (seen: three runs, three
+    vocabularies), and a limit on the alphabet breaks ties in the same way.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)])
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=TINY_VOCABULARY, min_frequency=2, special_tokens=[PAD, UNKNOWN, CLS, SEP], limit_alphabet=4000, show_progress=False
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    trainer = trainers.BpeTrainer(vocab_size=TINY_VOCABULARY, min_frequency=2, special_tokens=[PAD, UNKNOWN, CLS, SEP], show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     ends = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=ends)
