@@ -48,7 +48,8 @@ def is_settled(runs: Sequence[Run]) -> bool:
 def done_share(run: Run) -> float:
     """How much of a run is done, 0 to 1: finished folds, and the shares of those at work."""
     at_work = sum(job.progress.fraction for job in run.jobs if job.state == "running" and job.progress)
-    return min(1.0, (len(run.results) + at_work) / len(run.fold_numbers))
+    share = (len(run.results) + at_work) / len(run.fold_numbers)
+    return 1.0 if run.is_complete else min(0.99, share)
 
 
 def remaining_s(run: Run, expected_fold_s: float | None = None, *, now: float) -> float | None:
@@ -164,7 +165,7 @@ def _position(run: Run) -> tuple[str, str]:
     """Where a run is and how fast, as two short texts; the first of its jobs at work speaks for it."""
     job = next((job for job in run.jobs if job.state == "running"), None)
     if job is None or job.progress is None:
-        return f"{len(run.results)} of {len(run.fold_numbers)} folds", ""
+        return f"{len(run.results)} of {len(run.fold_numbers)} fold{'s' if len(run.fold_numbers) > 1 else ''}", ""
     progress = job.progress
     epoch = f", epoch {progress.epoch} of {progress.n_epochs}" if progress.phase in ("training", "validating") and progress.epoch else ""
     pace = f"{progress.pace_per_s:,.0f} rows/s" if progress.pace_per_s else ""

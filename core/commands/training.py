@@ -50,6 +50,7 @@ def train(
     from core.jobs.engine import Engine
     from core.jobs.queue import launch_run
     from core.store.contests import get_contest
+    from core.store.jobs import list_jobs
     from core.store.runs import get_run
 
     house = opened(workspace)
@@ -57,8 +58,13 @@ def train(
     split = choose_folds(house, found, folds_id)
     chosen = read_recipe(recipe, [*(sets or []), *([f"name={name}"] if name else [])])
     console = standard_error()
+    ahead = len(list_jobs(house.store, ("running", "queued")))
     run = launch_run(house, found, split, chosen, fold_numbers=folds or None)
-    console.print(f"queued {run.name} ({run.ref}): {len(run.fold_numbers)} folds of {found.name}", markup=False, highlight=False)
+    n_folds = len(run.fold_numbers)
+    waits = f", behind {ahead} other job{'s' if ahead > 1 else ''}" if ahead else ""
+    console.print(
+        f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}{waits}", markup=False, highlight=False
+    )
     if not queue:
         engine = Engine(house, what="python -m core train")
         run = work(engine, house, [run.id], quiet=as_json)[0]
