@@ -30,7 +30,7 @@ def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None
     text = st.text_input(
         t("train.search"),
         placeholder=t(f"train.search_{modality}", n=len(catalogue)),
-        icon=":material/search:",
+        type="search",
         live="250ms",
         key=f"{key}-text",
         label_visibility="collapsed",

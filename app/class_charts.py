@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from app.charts import FONT
-from app.colors import ACCENT, BAD, QUIET
+from app.colors import ACCENT, BAD, QUIET, ink
 from app.text import t
 
 MOST_BARS = 40
@@ -21,7 +21,9 @@ def class_bars(classes: Sequence[str], counts: NDArray[np.integer]) -> alt.Layer
     """Rows of each class as bars with their number, in the order of the classes; for at most `MOST_BARS` classes."""
     table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, int(counts.sum()))})
     base = alt.Chart(table).encode(
-        y=alt.Y("class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)),
+        y=alt.Y(
+            "class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)
+        ),
         x=alt.X("rows:Q", title=t("data.chart_rows"), axis=alt.Axis(format="~s", tickCount=5, grid=True, gridOpacity=0.25)),
         tooltip=[
             alt.Tooltip("class:N", title=t("data.chart_class")),
@@ -34,7 +36,7 @@ def class_bars(classes: Sequence[str], counts: NDArray[np.integer]) -> alt.Layer
     return _plain(alt.layer(bars, numbers).properties(height=ROW_PX * len(table) + 52))
 
 
-def fold_balance(classes: Sequence[str], balance: NDArray[np.integer]) -> alt.LayerChart:
+def fold_balance(classes: Sequence[str], balance: NDArray[np.integer], *, is_dark: bool) -> alt.LayerChart:
     """How far each class is from an even share in each fold, in percent of the even share; `balance` is (n_folds, n_classes).
 
     Blue cells hold more rows than their share, red ones fewer; the cell shows its number of rows. Folds count from 0, as in files,
@@ -53,7 +55,9 @@ def fold_balance(classes: Sequence[str], balance: NDArray[np.integer]) -> alt.La
     most = max(10.0, float(table["off"].abs().max()))
     base = alt.Chart(table).encode(
         x=alt.X("fold:O", title=t("folds.chart_fold"), axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False)),
-        y=alt.Y("class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)),
+        y=alt.Y(
+            "class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)
+        ),
         tooltip=[
             alt.Tooltip("class:N", title=t("folds.chart_class")),
             alt.Tooltip("fold:O", title=t("folds.chart_fold")),
@@ -63,7 +67,7 @@ def fold_balance(classes: Sequence[str], balance: NDArray[np.integer]) -> alt.La
     )
     scale = alt.Scale(domain=[-most, 0, most], range=[BAD, "rgba(138,143,152,0.14)", ACCENT], interpolate="rgb")
     cells = base.mark_rect(cornerRadius=2, stroke="transparent").encode(color=alt.Color("off:Q", scale=scale, legend=None))
-    numbers = base.mark_text(fontSize=11).encode(text=alt.Text("rows:Q", format=","))
+    numbers = base.mark_text(fontSize=11, color=ink(is_dark=is_dark)).encode(text=alt.Text("rows:Q", format=","))
     return _plain(alt.layer(cells, numbers).properties(height=CELL_PX * n_classes + 56))
 
 

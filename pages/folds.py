@@ -75,7 +75,7 @@ def balance_view(contest: Contest, folds: Folds) -> None:
     key = "folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even"
     st.caption(t(key, least=int(per_fold.min()), most=int(per_fold.max()), name=name, fold=fold, off=off))
     with st.container(height=SCROLL_PX if len(contest.spec.classes) > 30 else "content", border=False):
-        st.altair_chart(fold_balance(contest.spec.classes, balance), alt=t("folds.balance"))
+        st.altair_chart(fold_balance(contest.spec.classes, balance, is_dark=st.context.theme.type == "dark"), alt=t("folds.balance"))
 
 
 contest = need_contest(t("folds.title"))

@@ -14,6 +14,7 @@ from app.forms import settings_form
 from app.text import t
 from app.widgets import PAGES_DIR, empty_state, error_card, go_to, guard, need_contest, page_header, pick_folds, plain, section
 from core.backbones import Backbone, Listed
+from core.contest.samples import SAMPLES
 from core.errors import PitwallError
 from core.folds import load_folds
 from core.presets import list_presets, load_preset
@@ -27,9 +28,13 @@ from core.training.schedule import plan_fold
 
 
 def starts(contest: Contest) -> dict[str, Recipe]:
-    """What a recipe may start from: the presets of the modality, those of a built-in sample first, then the contest's runs."""
-    modality = contest.spec.modality
-    names = sorted(list_presets(modality), key=lambda name: (not name.startswith(contest.sample or "\0"), name))
+    """What a recipe may start from: presets of this sample, then those for any contest, then the others; then the contest's runs."""
+
+    def rank(name: str) -> int:
+        of = next((sample for sample in SAMPLES if name.startswith(sample)), "")
+        return 1 if not of else 0 if of == contest.sample else 2
+
+    names = sorted(list_presets(contest.spec.modality), key=lambda name: (rank(name), name))
     presets = {t("train.start_preset", name=name): load_preset(name) for name in names}
     runs = {t("train.start_run", name=run.name, ref=run.ref): run.recipe for run in list_runs(doorway.workspace().store, contest.id)}
     return presets | runs
@@ -163,7 +168,10 @@ with right:
     numbers = pick_fold_numbers(chosen_folds)
     label = t("train.queue_one") if len(numbers) == 1 else t("train.queue_many", n=len(numbers))
     is_blocked = recipe is None or not numbers or doorway.is_read_only()
-    if st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked) and recipe is not None:
+    if (
+        st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Q")
+        and recipe is not None
+    ):
         launch(contest, chosen_folds, recipe, numbers)
     if doorway.is_read_only():
         st.caption(t("train.read_only"))
