@@ -189,7 +189,7 @@ def members_key(folds_id: int) -> str:
     return f"members-{folds_id}"
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def load_bank(fingerprints: tuple[str, ...], _workspace: Workspace, _contest: Contest, _members: Sequence[Run]) -> Bank:
     """The aligned predictions of these runs; `fingerprints` names their content, so nothing stale is ever found."""
     return open_bank(_workspace, _contest, _members)

@@ -33,7 +33,7 @@ def run_view(contest: Contest, run: Run, folds: Folds) -> None:
     """Show one run. Its buttons stand outside of what is redrawn while it trains, so that a question stays open."""
     _head(run)
     is_busy = run.state in ("running", "queued")
-    st.fragment(_live, run_every=BUSY_S if is_busy else None)(contest, run.id, folds, run.state)
+    st.fragment(_live, run_every=BUSY_S if is_busy else None)(contest, run.id, folds, _stage(run))
 
 
 def _head(run: Run) -> None:
@@ -100,13 +100,18 @@ def _answer(yes: str, no: str) -> bool:
         return st.button(yes, type="primary")
 
 
-def _live(contest: Contest, run_id: int, folds: Folds, state_before: JobState) -> None:
+def _stage(run: Run) -> tuple[JobState, int]:
+    """What the buttons of the head depend on."""
+    return run.state, len(run.results)
+
+
+def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobState, int]) -> None:
     with guard():
         try:
             run = get_run(doorway.workspace().store, run_id)
         except NotFoundError:  # deleted in another window
             st.rerun()
-        if run.state != state_before:
+        if _stage(run) != stage_before:
             st.rerun()
         _figures(contest, run, folds)
         jobs_now([run], run.jobs)

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.browser.chromium import find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., Page]
+WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +98,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(WAIT_MS)
         page.goto(address)
         settle(page)
         return page
@@ -104,6 +106,16 @@ def open_page(browser: Browser) -> Iterator[Open]:
     yield start
     for context in contexts:
         context.close()
+
+
+def cell(page: Page, text: str) -> Locator:
+    """A cell of a table by its text; tables are drawn on a canvas, with their cells as its fallback content."""
+    return page.locator("[data-testid=stDataFrame] td").filter(has_text=text)
+
+
+def chart(page: Page, name: str) -> Locator:
+    """A chart by the start of its name."""
+    return page.locator(f'[data-testid=stVegaLiteChart][aria-label^="{name}"]')
 
 
 def settle(page: Page) -> None:

@@ -1,0 +1,118 @@
+"""The live weight bank on its page: figures move while the pointer moves, weights survive a change of page, a blend is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from core.blend.bank import open_bank
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.folds import FoldsSpec, save_folds
+from core.store.blends import list_blends
+from core.store.contests import Contest
+from core.store.runs import Run
+from core.workspace import Workspace, open_workspace
+from tests.browser.conftest import Open, cell, settle
+from tests.finished_workspace import finish_run, make_recipe
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass(frozen=True)
+class House:
+    """A served workspace with three finished runs on equal folds."""
+
+    workspace: Workspace
+    contest: Contest
+    runs: tuple[Run, ...]
+    address: str
+
+    def url(self, page: str = "ensemble") -> str:
+        return f"{self.address}/{page}?contest={self.contest.name}"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
+    root = tmp_path_factory.mktemp("ensemble")
+    workspace = open_workspace(root / "workspace")
+    draft = inspect_path(write_headlines(root / "headlines")).draft.model_copy(update={"metric": "log_loss"})
+    contest = add_contest(workspace, draft)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    strengths = {"alpha": 3.0, "beta": 2.4, "gamma": 1.0}
+    runs = [
+        finish_run(workspace, contest, folds, make_recipe(contest, name), strength=strength, seed=seed)
+        for seed, (name, strength) in enumerate(strengths.items())
+    ]
+    return House(workspace, contest, tuple(runs), serve(workspace.root))
+
+
+def figure(page: Page, label: str) -> Locator:
+    """The value of a figure by its label."""
+    return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
+
+
+def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(house: House, open_page: Open) -> None:
+    page = open_page(house.url())
+    slider = page.get_by_role("slider", name="alpha")
+    expect(slider).to_be_visible()
+    bank = open_bank(house.workspace, house.contest, house.runs)
+    expect(figure(page, "Blend now")).to_have_text(f"{bank.score([1, 1, 1]).oof_score:.4f}")
+    box = slider.bounding_box()
+    assert box is not None
+    track, y = box["width"] - 16, box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8 + track / 3, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 8 + 0.8 * track, y, steps=15)
+    expect(slider).to_have_value("0.8")
+    expect(figure(page, "Blend now")).to_have_text(f"{bank.score([0.8, 0.1, 0.1]).oof_score:.4f}")
+    page.mouse.up()
+    expect(figure(page, "Equal weights")).to_have_text(f"{bank.score([1, 1, 1]).oof_score:.4f}")
+    expect(page.get_by_text("This score is optimistic.", exact=False)).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(figure(page, "Blend now")).to_have_text(f"{bank.score([1, 1, 1]).oof_score:.4f}")
+
+
+def test_weights_survive_a_change_of_page(house: House, open_page: Open) -> None:
+    page = open_page(house.url())
+    number = page.get_by_role("spinbutton", name="beta")
+    number.fill("0.7")
+    number.press("Tab")
+    expect(page.get_by_role("slider", name="beta")).to_have_value("0.7")
+    settle(page)
+    page.get_by_role("link", name="Runs").click()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    page.get_by_role("link", name="Ensemble").click()
+    expect(page.get_by_role("slider", name="beta")).to_have_value("0.7")
+
+
+def test_leaving_a_run_out_shares_its_weight(house: House, open_page: Open) -> None:
+    page = open_page(house.url())
+    expect(page.get_by_role("slider", name="gamma")).to_be_visible()
+    page.get_by_role("button", name="gamma · ").click()
+    expect(page.get_by_role("slider", name="gamma")).to_have_count(0)
+    expect(page.get_by_role("slider", name="alpha")).to_have_attribute("aria-valuetext", "50.0 %")
+
+
+def test_a_blend_is_saved_with_the_weights_on_the_screen_and_leads_to_its_submission(house: House, open_page: Open) -> None:
+    page = open_page(house.url())
+    for name, weight in (("alpha", "0.6"), ("beta", "0.3")):
+        number = page.get_by_role("spinbutton", name=name)
+        number.fill(weight)
+        number.press("Tab")
+        page.get_by_role("button", name=f"Lock: {name}").click()
+    settle(page)
+    page.get_by_label("Name", exact=True).fill("best-of-three")
+    page.get_by_role("button", name="Save blend").click()
+    expect(page.get_by_text("Saved best-of-three", exact=False)).to_be_visible()
+    (blend,) = [blend for blend in list_blends(house.workspace.store) if blend.name == "best-of-three"]
+    assert blend.spec.normalised() == pytest.approx((0.6, 0.3, 0.1), abs=1e-6)
+    expect(cell(page, "best-of-three")).to_have_count(1)
+    page.goto(f"{house.url('submit')}&source={blend.ref}")
+    expect(page.get_by_text("checks passed", exact=False)).to_be_visible()
+    expect(page.get_by_role("combobox", name="Run or blend")).to_have_value(re.compile(f"best-of-three · blend {blend.ref}"))
