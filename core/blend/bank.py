@@ -1,4 +1,4 @@
-"""The arrays of the chosen runs, aligned once, and the score of any weights on them.
+"""The arrays of the chosen runs, aligned once, with a scorer for each mean that is asked for.
 
 All scores here are on out-of-fold predictions; weights that were tuned by looking at them are scored optimistically.
 """
@@ -6,61 +6,94 @@ All scores here are on out-of-fold predictions; weights that were tuned by looki
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.mean import MeanName, mix
-from core.blend.scorer import BlendScore, make_scorer
-from core.contest.table import load_labels
+from core.blend.honest import HonestScore, honest_score
+from core.blend.mean import MeanName, Members
+from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
+from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer
+from core.blend.spec import BlendSteps
+from core.contest.table import load_table
 from core.errors import InputError
 from core.folds import load_folds
 from core.metrics import Metric, get_metric
 from core.predictions import check_alignment, load_oof
 from core.store.contests import Contest
-from core.store.folds import get_folds
+from core.store.folds import Folds, get_folds
 from core.store.runs import Run
 from core.workspace import Workspace
 
 
 class Bank:
-    """Aligned out-of-fold predictions (n_runs, n_rows, n_classes), and the scorer made from them once; read only."""
+    """Aligned out-of-fold predictions, one (n_rows, n_classes) per run; read only, so that sessions may share it.
+
+    `groups` (n_rows,) numbers rows that belong together (a person, a source), where the contest or the folds know any.
+    Weights given without steps are weights by hand under the arithmetic mean.
+    """
 
     def __init__(
         self,
         runs: Sequence[Run],
-        oof: NDArray[np.float32],
+        oof: Members,
         y_true: NDArray[np.int64],
         fold_of: NDArray[np.integer],
         metric: Metric,
-        mean: MeanName = "arithmetic",
+        groups: NDArray[np.int64] | None = None,
     ) -> None:
         self.runs = tuple(runs)
-        self.oof = oof
+        self.oof = tuple(oof)
         self.y_true = y_true
         self.fold_of = fold_of
         self.metric = metric
-        self.mean: MeanName = mean
-        self.scorer = make_scorer(oof, y_true, fold_of, metric, mean)
+        self.groups = groups
+        self._scorers: dict[MeanName, Scorer] = {}
+        self._lock = Lock()
+        self.scorer("arithmetic")
+
+    def scorer(self, mean: MeanName) -> Scorer:
+        """The scorer of all runs under a mean: made when first asked for, then kept."""
+        with self._lock:
+            if mean not in self._scorers:
+                self._scorers[mean] = make_scorer(self.oof, self.y_true, self.fold_of, self.metric, mean)
+            return self._scorers[mean]
 
     @property
     def equal_weights(self) -> tuple[float, ...]:
         return (1 / len(self.runs),) * len(self.runs)
 
-    def prob(self, weights: Sequence[float]) -> NDArray[np.float32]:
+    def prob(self, weighing: Weighing) -> NDArray[np.float32]:
         """The blend's out-of-fold predictions (n_rows, n_classes)."""
-        return mix(self.oof, weights, self.mean)
+        return self._of(weighing).prob(weighing)
 
-    def score(self, weights: Sequence[float]) -> BlendScore:
-        """Score non-negative weights, one per run, in the order of `runs`."""
-        return self.scorer.report(self.scorer.outcome(weights))
+    def outcome(self, weighing: Weighing) -> Outcome:
+        """The blend's labels and its probability of the true class, (n_rows,) each: enough for a confusion matrix."""
+        return self._of(weighing).outcome(weighing)
+
+    def score(self, weighing: Weighing) -> BlendScore:
+        """Every score of weights (one per run, in the order of `runs`) or of steps."""
+        scorer = self._of(weighing)
+        return scorer.report(scorer.outcome(weighing))
 
     def member_scores(self) -> tuple[BlendScore, ...]:
         """The score of each run alone."""
-        return tuple(self.score(np.eye(len(self.runs))[i].tolist()) for i in range(len(self.runs)))
+        return tuple(self.score(alone) for alone in self.scorer("arithmetic").alone())
+
+    def fit(self, procedure: BlendProcedure) -> BlendSteps:
+        """The steps that a procedure comes to on all rows."""
+        return fit_procedure(procedure, self.scorer)
+
+    def honest(self, procedure: BlendProcedure) -> HonestScore:
+        """What a procedure is worth on rows that it has not seen; `steps` in it are those of `fit`."""
+        return honest_score(self.scorer, fit_of(procedure), groups=self.groups)
+
+    def _of(self, weighing: Weighing) -> Scorer:
+        return self.scorer(weighing.mean if isinstance(weighing, BlendSteps) else "arithmetic")
 
 
-def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run], mean: MeanName = "arithmetic") -> Bank:
+def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run]) -> Bank:
     """Load and align the runs' out-of-fold predictions; AlignmentError says which run does not fit and why."""
     if not runs:
         raise InputError(
@@ -68,6 +101,14 @@ def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run], mean:
         )
     folds = get_folds(workspace.store, runs[0].folds_id)
     check_alignment(runs, folds)
-    oof = np.stack([load_oof(workspace, run, contest) for run in runs])
-    fold_of = load_folds(workspace, folds)
-    return Bank(runs, oof, load_labels(workspace, contest), fold_of, get_metric(contest.spec.metric), mean)
+    oof = [load_oof(workspace, run, contest) for run in runs]
+    y_true, groups = _truth(workspace, contest, folds)
+    return Bank(runs, oof, y_true, load_folds(workspace, folds), get_metric(contest.spec.metric), groups)
+
+
+def _truth(workspace: Workspace, contest: Contest, folds: Folds) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """The class of every training row, and the number of its group where the folds or the contest have groups."""
+    train = load_table(workspace, contest).train
+    column = f"col.{folds.group_column}" if folds.group_column and folds.group_column != contest.spec.group_column else "group"
+    groups = np.unique(train[column].to_numpy(dtype=str), return_inverse=True)[1] if column in train else None
+    return train["label"].to_numpy(dtype=np.int64), groups

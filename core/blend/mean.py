@@ -1,7 +1,6 @@
-"""The means of predictions under weights: the one definition of a blend, for out-of-fold rows and test rows alike.
+"""The means of predictions under weights, each a transform of every member, a weighted sum, and a finish.
 
-Every mean is a transform of each member, a weighted sum, and a finish that keeps the order of the classes in a row; so what
-holds for the sum (which class can win) holds for all of them.
+The finish keeps the order of the classes in a row; so what holds for the sum (which class can win) holds for every mean.
 """
 
 from __future__ import annotations
@@ -21,16 +20,27 @@ FLOOR = np.float32(1e-7)
 
 POWER = 2.0
 
+Members = Sequence[NDArray[np.float32]] | NDArray[np.float32]
+"""Predictions of several runs, each (n_rows, n_classes): one array (n_runs, n_rows, n_classes), or one array per run."""
 
-def mix(members: NDArray[np.float32], weights: Sequence[float], mean: MeanName = "arithmetic") -> NDArray[np.float32]:
-    """The blend (n_rows, n_classes) of predictions (n_runs, n_rows, n_classes) under non-negative weights.
+
+def mix(members: Members, weights: Sequence[float], mean: MeanName = "arithmetic") -> NDArray[np.float32]:
+    """The blend (n_rows, n_classes) of the members under non-negative weights, one per run.
 
     arithmetic: the mean (soft vote). logit: the normalised geometric mean. power: the root of the mean of squares, normalised.
     rank: the mean of each class's ranks over the rows, normalised. hard: the share of votes.
     Weights are divided by their sum; members are added in order, in float64, so equal inputs give equal bytes.
     """
-    share = normalise(weights, len(members))
-    return finish(add_up([transform(prob, mean) if weight else prob for weight, prob in zip(share, members, strict=True)], share), mean)
+    return mix_shares(members, normalise(weights, len(members)), mean)
+
+
+def mix_shares(members: Members, share: NDArray[np.float64], mean: MeanName) -> NDArray[np.float32]:
+    """`mix` under shares that sum to one over the runs: (n_runs,), or (n_runs, n_classes) for a share of its own in each class."""
+    total = np.zeros(members[0].shape, dtype=np.float64)
+    for weight, prob in zip(share, members, strict=True):
+        if weight.any():
+            total += weight * transform(prob, mean)
+    return finish(total, mean, by_class=share.ndim == 2)
 
 
 def transform(prob: NDArray[np.float32], mean: MeanName) -> NDArray[np.float32]:
@@ -46,22 +56,22 @@ def transform(prob: NDArray[np.float32], mean: MeanName) -> NDArray[np.float32]:
     return prob
 
 
-def add_up(values: Sequence[NDArray[np.float32]] | NDArray[np.float32], share: NDArray[np.float64]) -> NDArray[np.float64]:
+def add_up(values: Members, share: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weighted sum, member by member in float64; a member without weight is not touched."""
     total = np.zeros(values[0].shape, dtype=np.float64)
     for weight, value in zip(share, values, strict=True):
-        if weight:
+        if weight.any():
             total += weight * value
     return total
 
 
-def finish(total: NDArray[np.float64], mean: MeanName) -> NDArray[np.float32]:
-    """Probabilities (n_rows, n_classes) from the weighted sum of transformed members."""
+def finish(total: NDArray[np.float64], mean: MeanName, *, by_class: bool = False) -> NDArray[np.float32]:
+    """Probabilities (n_rows, n_classes) from the weighted sum of transformed members; shares by class leave no sum at one."""
     if mean == "logit":
         total = np.exp(total - total.max(axis=1, keepdims=True))
     elif mean == "power":
         total = total ** (1 / POWER)
-    if mean in ("logit", "power", "rank"):
+    if by_class or mean in ("logit", "power", "rank"):
         total = total / total.sum(axis=1, keepdims=True)
     return total.astype(np.float32)
 
@@ -72,7 +82,7 @@ def normalise(weights: Sequence[float], n_runs: int) -> NDArray[np.float64]:
     if array.shape != (n_runs,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() <= 0:
         raise InputError(
             "the weights cannot be used",
-            where=f"weights {list(map(float, array))}",
+            where=f"weights {list(map(float, np.ravel(array)))}",
             why=f"expected {n_runs} finite numbers, none negative, not all zero",
             fix="give one weight per run, for example 0.6,0.4",
         )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.blend.bank import Bank, open_bank
-from core.blend.mean import mix
-from core.blend.spec import BlendSpec
+from core.blend.honest import HonestScore
+from core.blend.procedure import BlendProcedure
+from core.blend.spec import BlendSpec, BlendSteps
+from core.blend.steps import apply_steps
 from core.errors import CheckpointError, InputError
 from core.predictions import load_test_prob
 from core.settings import parse_settings
 from core.store.blends import Blend, add_blend, free_blend_name
 from core.store.contests import Contest
 from core.store.folds import get_folds
-from core.store.runs import get_run
+from core.store.runs import Run, get_run
 from core.workspace import Workspace, fingerprint, load_manifest, publishing, verify, write_json
 
 OOF_PROB = "oof_prob.npy"
@@ -25,11 +28,20 @@ TEST_PROB = "test_prob.npy"
 NAME = re.compile(r"[\w.\-]{1,60}")
 
 
-def save_blend(workspace: Workspace, contest: Contest, spec: BlendSpec, *, name: str = "") -> Blend:
-    """Blend out-of-fold and test predictions of the named runs and keep the result.
+def save_blend(
+    workspace: Workspace,
+    contest: Contest,
+    spec: BlendSpec,
+    *,
+    name: str = "",
+    honest: HonestScore | None = None,
+    bank: Bank | None = None,
+) -> Blend:
+    """Blend out-of-fold and test predictions of the named runs by the same steps, and keep the result.
 
-    Raises AlignmentError when a run does not fit the others, InputError for a name that could not be part of a file's name. The
-    test predictions get exactly the weights of the spec.
+    `honest` is kept with the scores where the blend came from a procedure; `bank` is that of the same runs in the same order
+    where it is open already. Raises AlignmentError when a run does not fit the others, InputError for a name that could not be
+    part of a file's name.
     """
     if name and not NAME.fullmatch(name):
         raise InputError(
@@ -39,14 +51,16 @@ def save_blend(workspace: Workspace, contest: Contest, spec: BlendSpec, *, name:
             fix="write for example blend-2",
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
-    bank = open_bank(workspace, contest, runs, spec.mean)
-    scores = blend_scores(bank, spec)
-    test = mix(np.stack([load_test_prob(workspace, run) for run in runs]), spec.weights, spec.mean)
+    if bank is None or [run.id for run in bank.runs] != list(spec.members):
+        bank = open_bank(workspace, contest, runs)
+    scores = blend_scores(bank, spec.steps)
+    oof = apply_steps(spec, bank.oof)
+    test = apply_steps(spec, [load_test_prob(workspace, run) for run in runs])
     parents = {f"{run.ref} fold {result.fold}": result.fingerprint for run in runs for result in run.results}
     parents |= {"contest": contest.fingerprint, "folds": get_folds(workspace.store, runs[0].folds_id).fingerprint}
     folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.to_dict(), "parents": parents}))
     with publishing(folder, kind="blend", parents=parents) as temporary:
-        np.save(temporary / OOF_PROB, bank.prob(spec.weights), allow_pickle=False)
+        np.save(temporary / OOF_PROB, oof, allow_pickle=False)
         np.save(temporary / TEST_PROB, test, allow_pickle=False)
         write_json(temporary / "blend.json", {"spec": spec.to_dict(), "runs": [run.name for run in runs], "scores": scores})
     return add_blend(
@@ -55,21 +69,34 @@ def save_blend(workspace: Workspace, contest: Contest, spec: BlendSpec, *, name:
         folds_id=runs[0].folds_id,
         name=name or free_blend_name(workspace.store, contest.id, "blend"),
         spec=spec,
-        scores=scores,
+        scores=scores | {"honest": honest_scores(honest)},
         fingerprint=load_manifest(folder).fingerprint,
         path=workspace.relative(folder),
     )
 
 
-def make_spec(members: list[int], weights: list[float] | None = None, mean: str = "arithmetic") -> BlendSpec:
+def blend_runs(workspace: Workspace, contest: Contest, runs: Sequence[Run], procedure: BlendProcedure, *, name: str = "") -> Blend:
+    """Fit a procedure on the runs and keep its blend, with the honest score where there was anything to fit."""
+    bank = open_bank(workspace, contest, runs)
+    honest = bank.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
+    spec = spec_of([run.id for run in runs], honest.steps if honest else bank.fit(procedure))
+    return save_blend(workspace, contest, spec, name=name, honest=honest, bank=bank)
+
+
+def make_spec(members: Sequence[int], weights: Sequence[float] | None = None, mean: str = "arithmetic") -> BlendSpec:
     """A blend of runs by id; equal weights unless weights are given. All problems are reported in one RecipeError."""
     given = weights if weights is not None else [1 / max(1, len(members))] * len(members)
     return parse_settings(BlendSpec, {"members": members, "weights": given, "mean": mean}, where="blend")
 
 
-def blend_scores(bank: Bank, spec: BlendSpec) -> dict[str, object]:
+def spec_of(members: Sequence[int], steps: BlendSteps) -> BlendSpec:
+    """The blend of runs by id, in the order in which the steps were fitted."""
+    return parse_settings(BlendSpec, {"members": members, **steps.to_dict()}, where="blend")
+
+
+def blend_scores(bank: Bank, steps: BlendSteps) -> dict[str, object]:
     """What is kept of a blend's score, with that of equal weights and of the best single run beside it."""
-    score = bank.score(spec.weights)
+    score = bank.score(steps)
     members = bank.member_scores()
     return {
         "metric": bank.metric.name,
@@ -78,6 +105,12 @@ def blend_scores(bank: Bank, spec: BlendSpec) -> dict[str, object]:
         "equal_score": bank.score(bank.equal_weights).oof_score,
         "best_single_score": bank.metric.best([member.oof_score for member in members]),
     }
+
+
+def honest_scores(honest: HonestScore | None) -> dict[str, float] | None:
+    """What is kept of an honest score. It depends on how the blend was found, so it is a fact of the row, not of the artefact."""
+    names = ("score", "low", "high", "gain", "gain_low", "gain_high")
+    return {name: getattr(honest, name) for name in names} if honest else None
 
 
 def load_blend_oof(workspace: Workspace, blend: Blend) -> NDArray[np.float32]:

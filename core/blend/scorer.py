@@ -1,22 +1,30 @@
 """The score of any weights, from what no weight can change: the true class's probabilities, and the classes that can win.
 
 The first are all that the log loss needs, the second all that a label needs; so a step costs neither the classes nor a copy.
+Steps that can make any class win (offsets, weights by class, a regression) or change every probability (temperature) are
+computed in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.mean import MeanName, add_up, finish, normalise, transform
+from core.blend.mean import MeanName, Members, add_up, finish, normalise, transform
+from core.blend.spec import BlendSteps
+from core.blend.steps import afterwards, check_shape, stacked
 from core.blend.winners import Winners, find_winners
+from core.errors import AlignmentError
 from core.metrics import Metric, log_loss_of_true, macro_f1_of_labels
 
 CHUNK_VALUES = 4_000_000
 LOGIT_SLACK = 1e-5
+
+Weighing = Sequence[float] | BlendSteps
+"""Non-negative weights, one per run; or all the steps of a blend."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,8 @@ class Scorer:
     """What scoring needs of a set of runs under one mean.
 
     `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `winners` the candidates of every row;
-    `y_true` and `fold_of` (n_rows,). `values` (n_runs, n_all_rows, n_classes) are the transformed members where the finish of
-    the mean needs every class (logit, power, rank), of which this scorer sees `rows`.
+    `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is worth
+    keeping (logit, rank) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`.
     """
 
     mean: MeanName
@@ -54,7 +62,8 @@ class Scorer:
     fold_of: NDArray[np.integer]
     n_classes: int
     metric: Metric
-    values: NDArray[np.float32] | None
+    oof: tuple[NDArray[np.float32], ...]
+    values: tuple[NDArray[np.float32], ...]
     rows: NDArray[np.int64]
 
     @property
@@ -66,7 +75,7 @@ class Scorer:
         return len(self.y_true)
 
     def take(self, rows: NDArray[np.bool_]) -> Scorer:
-        """The same for some rows only (a mask (n_rows,))."""
+        """The same for some rows only (a mask (n_rows,)); the predictions are shared, not copied."""
         return replace(
             self,
             true=self.true[:, rows],
@@ -76,51 +85,79 @@ class Scorer:
             rows=self.rows[rows],
         )
 
+    def of_runs(self, runs: Sequence[int]) -> Scorer:
+        """The same for some runs only, by their places, in that order; the classes that could win with all may win with fewer."""
+        return replace(
+            self,
+            true=self.true[list(runs)],
+            winners=self.winners.of_members(runs),
+            oof=tuple(self.oof[run] for run in runs),
+            values=tuple(self.values[run] for run in runs),
+        )
+
     def labels(self, weights: Sequence[float]) -> NDArray[np.int32]:
-        """The labels (n_rows,) of the blend, ties to the lowest class."""
-        if self.values is None:
+        """The labels (n_rows,) of the mean under weights, ties to the lowest class."""
+        if self.mean in ("arithmetic", "hard"):
             return self.winners.labels(weights)
         share = normalise(weights, self.n_runs)
-        return self.winners.labels(weights, lambda rows: self._finished(share, rows).argmax(axis=1))
+        return self.winners.labels(weights, lambda rows: self._mixed(share, rows).argmax(axis=1))
 
     def p_true(self, weights: Sequence[float]) -> NDArray[np.float32]:
-        """The probability (n_rows,) that the blend gives to the true class."""
+        """The probability (n_rows,) that the mean gives to the true class."""
         share = normalise(weights, self.n_runs)
-        if self.values is None:
+        if self.mean in ("arithmetic", "hard"):
             return (share @ self.true).astype(np.float32)
         p_true = np.empty(self.n_rows, dtype=np.float32)
-        step = max(1, CHUNK_VALUES // self.n_classes)
-        for start in range(0, self.n_rows, step):
-            rows = np.arange(start, min(start + step, self.n_rows))
-            p_true[rows] = self._finished(share, rows)[np.arange(len(rows)), self.y_true[rows]]
+        for rows in self.chunks():
+            p_true[rows] = self._mixed(share, rows)[np.arange(len(rows)), self.y_true[rows]]
         return p_true
+
+    def prob(self, weighing: Weighing) -> NDArray[np.float32]:
+        """The blend's predictions (n_rows, n_classes), in full."""
+        steps = self._steps(weighing)
+        prob = np.empty((self.n_rows, self.n_classes), dtype=np.float32)
+        for rows in self.chunks():
+            prob[rows] = self._full(steps, rows)
+        return prob
 
     def logit_loss(self, w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Log loss of the logit mean in float64 at weights (n_runs,) that sum to one, and its gradient (n_runs,)."""
-        assert self.values is not None and self.mean == "logit"
+        assert self.mean == "logit"
         value, gradient = 0.0, -self.true.sum(axis=1)
-        step = max(1, CHUNK_VALUES // self.n_classes)
-        for start in range(0, self.n_rows, step):
-            block = self.values[:, self.rows[start : start + step]]
+        for rows in self.chunks():
+            block = self._block(rows)
             total = add_up(block, w)
             top = total.max(axis=1, keepdims=True)
             prob = np.exp(total - top)
             norm = prob.sum(axis=1, keepdims=True)
-            value += float((top + np.log(norm)).sum() - (w @ self.true[:, start : start + step]).sum())
+            value += float((top + np.log(norm)).sum() - (w @ self.true[:, rows]).sum())
             prob /= norm
-            gradient += [float(np.vdot(prob, member)) for member in block.astype(np.float64)]
+            gradient += [float(np.vdot(prob, member.astype(np.float64))) for member in block]
         return value / self.n_rows, gradient / self.n_rows
 
-    def _finished(self, share: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        assert self.values is not None
-        return finish(add_up(self.values[:, self.rows[rows]], share), self.mean)
+    def chunks(self) -> list[NDArray[np.int64]]:
+        """Row numbers in pieces of bounded memory."""
+        step = max(1, CHUNK_VALUES // self.n_classes)
+        return [np.arange(start, min(start + step, self.n_rows)) for start in range(0, self.n_rows, step)]
 
-    def outcome(self, weights: Sequence[float]) -> Outcome:
-        """Labels and true-class probabilities of the blend under non-negative weights."""
-        return Outcome(self.labels(weights), self.p_true(weights))
+    def outcome(self, weighing: Weighing) -> Outcome:
+        """Labels and true-class probabilities of the blend."""
+        if not isinstance(weighing, BlendSteps):
+            return Outcome(self.labels(weighing), self.p_true(weighing))
+        steps = self._steps(weighing)
+        if steps.is_plain:
+            return self.outcome(steps.share.tolist())
+        y_pred, p_true = np.empty(self.n_rows, dtype=np.int32), np.empty(self.n_rows, dtype=np.float32)
+        for rows in self.chunks():
+            prob = self._full(steps, rows)
+            y_pred[rows], p_true[rows] = prob.argmax(axis=1), prob[np.arange(len(rows)), self.y_true[rows]]
+        return Outcome(y_pred, p_true)
 
-    def score(self, weights: Sequence[float]) -> float:
+    def score(self, weighing: Weighing) -> float:
         """The contest's metric on all rows, and nothing that it does not need."""
+        if isinstance(weighing, BlendSteps) and not self._steps(weighing).is_plain:
+            return self.of(self.outcome(weighing), self.metric.name)
+        weights: Sequence[float] = weighing.share.tolist() if isinstance(weighing, BlendSteps) else weighing
         if self.metric.name == "log_loss":
             return log_loss_of_true(self.p_true(weights))
         return self.of(Outcome(self.labels(weights), np.empty(0, dtype=np.float32)), self.metric.name)
@@ -145,21 +182,61 @@ class Scorer:
             scores=scores,
         )
 
+    def alone(self) -> tuple[tuple[float, ...], ...]:
+        """The weights under which each run stands alone."""
+        return tuple(tuple(row) for row in np.eye(self.n_runs).tolist())
+
+    def _steps(self, weighing: Weighing) -> BlendSteps:
+        steps = weighing if isinstance(weighing, BlendSteps) else BlendSteps(weights=tuple(weighing), mean=self.mean)
+        if steps.mean != self.mean:
+            raise AlignmentError(
+                f"a blend by the {steps.mean} mean was given to the scorer of the {self.mean} mean",
+                where="blend",
+                why="each mean sums other values",
+                fix="take the scorer of that mean",
+            )
+        check_shape(steps, self.n_runs, self.n_classes)
+        return steps
+
+    def _full(self, steps: BlendSteps, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if steps.stack:
+            return afterwards(stacked(steps.stack, [member[self.rows[rows]] for member in self.oof]), steps)
+        return afterwards(self._mixed(steps.share, rows), steps)
+
+    def _mixed(self, share: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return finish(add_up(self._block(rows), share), self.mean, by_class=share.ndim == 2)
+
+    def _block(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """What is summed of each run, in some of this scorer's rows."""
+        mean: MeanName = self.mean if self.mean in ("power", "hard") else "arithmetic"
+        return [transform(member[self.rows[rows]], mean) for member in self.values]
+
+
+ScorerOf = Callable[[MeanName], Scorer]
+"""Gives the scorer of the same runs and rows under any mean, so that a choice among means can be a part of the fit."""
+
 
 def make_scorer(
-    oof: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.integer], metric: Metric, mean: MeanName = "arithmetic"
+    oof: Members, y_true: NDArray[np.int64], fold_of: NDArray[np.integer], metric: Metric, mean: MeanName = "arithmetic"
 ) -> Scorer:
-    """Take out of predictions (n_runs, n_rows, n_classes) what scoring needs; done once for a set of runs and a mean."""
-    values = oof if mean == "arithmetic" else np.stack([transform(prob, mean) for prob in oof])
+    """Take out of predictions (n_runs, n_rows, n_classes) what scoring needs; done once for a set of runs and a mean.
+
+    The predictions are kept by reference, and read in chunks: they may be memory-mapped.
+    """
+    given = tuple(oof)
+    values = tuple(transform(prob, mean) for prob in given) if mean in ("logit", "rank") else given
+    summed = values if mean in ("arithmetic", "logit", "rank") else tuple(transform(prob, mean) for prob in given)
     n_rows = len(y_true)
+    at = np.arange(n_rows)
     return Scorer(
         mean=mean,
-        true=values[:, np.arange(n_rows), y_true].astype(np.float64),
-        winners=find_winners(values, slack=LOGIT_SLACK if mean == "logit" else 0.0),
+        true=np.stack([value[at, y_true] for value in summed]).astype(np.float64),
+        winners=find_winners(summed, slack=LOGIT_SLACK if mean == "logit" else 0.0),
         y_true=y_true,
         fold_of=fold_of,
-        n_classes=oof.shape[2],
+        n_classes=given[0].shape[1],
         metric=metric,
-        values=None if mean in ("arithmetic", "hard") else values,
-        rows=np.arange(n_rows),
+        oof=given,
+        values=values,
+        rows=at,
     )

@@ -1,170 +1,75 @@
-"""Ways to weights. Each takes a scorer and gives one weight per run; none looks at anything but out-of-fold predictions.
+"""Ways to weights that need no path: equal, by score, and by climbing. Each takes a scorer and gives one weight per run.
 
 What they tune, they tune on the rows it is scored on: `core.blend.honest` says what that is worth.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from core.blend.scorer import Scorer
-from core.errors import StateError
 
-GAP_WANTED = 1e-9
-"""Stop polishing once no weights can be better by more than this, in nats."""
-MOST_STEPS = 200
-FEW_ROWS = 20_000
-RIDGE = 1e-12
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """Weights (n_runs,), their log loss, and `gap`: no other weights can have a log loss lower by more than this."""
-
-    weights: tuple[float, ...]
-    log_loss: float
-    gap: float
+Weights = tuple[float, ...]
+STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
+MOST_ROUNDS = 4
+SIMPLEX_SIDE = 0.1
+TRIES_PER_RUN = 25
 
 
-def equal(scorer: Scorer) -> tuple[float, ...]:
+def equal(scorer: Scorer) -> Weights:
     """The same weight for each run: nothing is tuned."""
     return (1 / scorer.n_runs,) * scorer.n_runs
 
 
-def by_score(scorer: Scorer) -> tuple[float, ...]:
-    """Weights in proportion to each run's own score. Raises StateError for a metric where lower is better."""
-    if not scorer.metric.greater_is_better:
-        raise StateError(
-            f"weights by {scorer.metric.title} mean nothing",
-            where="by score",
-            why="a lower score is better there, so a share of the sum would favour the worst run",
-            fix="use the optimal weights, or weights by accuracy",
-        )
-    scores = np.array([scorer.score(alone) for alone in np.eye(scorer.n_runs).tolist()])
+def by_score(scorer: Scorer, name: Literal["accuracy", "macro_f1"] = "accuracy") -> Weights:
+    """Weights in proportion to each run's own accuracy or macro F1: its score divided by the sum of all."""
+    scores = np.array([scorer.of(scorer.outcome(alone), name) for alone in scorer.alone()])
     return tuple((scores / scores.sum()).tolist()) if scores.sum() else equal(scorer)
 
 
-@dataclass(frozen=True)
-class Path:
-    """A greedy selection: the run taken in each round, the score after it, and the weights where the score was best."""
+def search(scorer: Scorer, starts: Sequence[Weights]) -> Weights:
+    """Climb from the best of some weights, for any metric: one weight at a time in shrinking steps, then Nelder and Mead (1965).
 
-    members: tuple[int, ...]
-    scores: tuple[float, ...]
-    weights: tuple[float, ...]
-
-
-def greedy(scorer: Scorer, *, n_rounds: int = 25) -> Path:
-    """Ensemble selection with replacement (Caruana et al. 2004): in each round add the run that helps the metric most.
-
-    Ties go to the run taken least so far, then to the first. Weights are the counts of the shortest prefix with the best score.
+    Never worse than the best start. Accuracy and macro F1 are flat between jumps, so no slope is used.
     """
-    counts = np.zeros(scorer.n_runs)
-    members: list[int] = []
-    scores: list[float] = []
-    sign = 1.0 if scorer.metric.greater_is_better else -1.0
-    for _ in range(n_rounds):
-        tried = np.array([scorer.score((counts + alone).tolist()) for alone in np.eye(scorer.n_runs)])
-        best = min(range(scorer.n_runs), key=lambda run: (-sign * tried[run], counts[run], run))
-        counts[best] += 1
-        members.append(best)
-        scores.append(float(tried[best]))
-    end = int(np.argmax(sign * np.array(scores))) + 1
-    weights = np.bincount(members[:end], minlength=scorer.n_runs) / end
-    return Path(tuple(members), tuple(scores), tuple(weights.tolist()))
+    tries = _Tries(scorer)
+    for start in starts:
+        tries(np.asarray(start))
+    for step in STEPS:
+        for _ in range(MOST_ROUNDS):
+            before = tries.best
+            for run in range(scorer.n_runs):
+                for delta in (step, -step):
+                    moved = tries.weights.copy()
+                    moved[run] = max(0.0, moved[run] + delta)
+                    tries(moved)
+            if tries.best <= before:
+                break
+    if scorer.n_runs > 1:
+        simplex = np.vstack([tries.weights, tries.weights + SIMPLEX_SIDE * np.eye(scorer.n_runs)])
+        options = {"initial_simplex": simplex, "maxfev": TRIES_PER_RUN * scorer.n_runs, "xatol": 1e-4, "fatol": 0.0}
+        minimize(lambda x: -tries(np.abs(x)), tries.weights, method="Nelder-Mead", options=options)
+    return tuple(tries.weights.tolist())
 
 
-def optimal_log_loss(scorer: Scorer) -> Optimum:
-    """The weights with the least log loss over all non-negative weights, under the arithmetic or the logit mean.
+class _Tries:
+    """Scores weights, and keeps the best with the first to reach it; greater is better whatever the metric."""
 
-    Both are convex in the weights, so a local optimum is the global one, and Frank and Wolfe's gap bounds what any other
-    weights could gain. Raises StateError for a mean under which that does not hold.
-    """
-    if scorer.mean == "arithmetic":
-        return optimal_of_true(np.maximum(scorer.true, np.finfo(np.float32).eps))
-    if scorer.mean == "logit":
-        return _optimal_logit(scorer)
-    raise StateError(
-        f"the {scorer.mean} mean has no optimum that can be proved",
-        where="optimal",
-        why="its log loss is not convex in the weights",
-        fix="use the arithmetic or the logit mean, or greedy selection",
-    )
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.sign = 1.0 if scorer.metric.greater_is_better else -1.0
+        self.best = -np.inf
+        self.weights: NDArray[np.float64] = np.asarray(equal(scorer))
 
-
-def _optimal_logit(scorer: Scorer) -> Optimum:
-    """Minimise mean(log(sum_c exp(w . v_c)) - w . v_true), v the log-probabilities: its gradient is E_blend[v] - v_true."""
-
-    n = scorer.n_runs
-    found = minimize(
-        scorer.logit_loss,
-        np.full(n, 1 / n),
-        jac=True,
-        method="SLSQP",
-        bounds=[(0, 1)] * n,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(n)},
-        options={"ftol": 1e-12, "maxiter": 100},
-    )
-    w = np.clip(found.x, 0, None)
-    w /= w.sum()
-    value, gradient = scorer.logit_loss(w)
-    return Optimum(tuple(w.tolist()), value, max(0.0, float(gradient @ w - gradient.min())))
-
-
-def optimal_of_true(q: NDArray[np.float64]) -> Optimum:
-    """`optimal_log_loss` from the probabilities of the true class (n_runs, n_rows), all positive.
-
-    Newton's method on the runs that carry weight: a tenth of the rows gives the place to start from, all rows the answer.
-    """
-    n_runs, n_rows = q.shape
-    w = np.full(n_runs, 1 / n_runs)
-    if n_rows >= FEW_ROWS:
-        w, _ = _newton(np.ascontiguousarray(q[:, ::10]), w, gap_wanted=1e-6)
-    w, gap = _newton(q, w, gap_wanted=GAP_WANTED)
-    return Optimum(tuple(w.tolist()), float(-np.log(w @ q).mean()), gap)
-
-
-def _newton(q: NDArray[np.float64], w: NDArray[np.float64], *, gap_wanted: float) -> tuple[NDArray[np.float64], float]:
-    """Minimise -mean(log(w . q)) over the simplex from `w`; returns the weights and their gap."""
-    n_rows = q.shape[1]
-    gap = np.inf
-    for _ in range(MOST_STEPS):
-        p = w @ q
-        share = q / p
-        ratio = share.mean(axis=1)
-        gap = max(0.0, float(ratio.max() - 1))
-        if gap <= gap_wanted:
-            break
-        free = (w > 0) | (ratio > 1)
-        step = _newton_step(share @ share.T / n_rows, ratio, w, free)
-        shrinking = step < 0
-        longest = min(1.0, float((w[shrinking] / -step[shrinking]).min())) if shrinking.any() else 1.0
-        now, length = float(np.log(p).mean()), longest
-        while length > 1e-12 and float(np.log(np.maximum((w + length * step) @ q, 1e-300)).mean()) < now:
-            length /= 2
-        w = w + length * step
-        w[w < 1e-14] = 0
-        w /= w.sum()
-    return w, gap
-
-
-def _newton_step(
-    hessian: NDArray[np.float64], ratio: NDArray[np.float64], w: NDArray[np.float64], free: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """The Newton step that keeps the sum of weights; a run at zero that it would push below is held at zero."""
-    step = np.zeros_like(w)
-    while True:
-        names = np.flatnonzero(free)
-        n = len(names)
-        system = np.zeros((n + 1, n + 1))
-        system[:n, :n] = hessian[np.ix_(names, names)] + RIDGE * np.trace(hessian) * np.eye(n)
-        system[n, :n] = system[:n, n] = 1
-        step[:] = 0
-        step[names] = np.linalg.solve(system, np.append(ratio[names], 0))[:n]
-        held = free & (w == 0) & (step < 0)
-        if not held.any():
-            return step
-        free = free & ~held
+    def __call__(self, weights: NDArray[np.float64]) -> float:
+        if weights.sum() <= 0:
+            return -np.inf
+        score = self.sign * self.scorer.score(weights.tolist())
+        if score > self.best:
+            self.best, self.weights = score, weights / weights.sum()
+        return score

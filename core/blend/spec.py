@@ -1,19 +1,88 @@
-"""What a blend is: which runs, under which weights, by which mean. Enough to make it again."""
+"""What a blend is: which runs, under which weights, by which mean, and what is done to the result. Enough to make it again."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from core.blend.mean import MeanName
 from core.settings import Settings
 
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
-class BlendSpec(Settings):
-    """A blend of runs. Weights are kept as given; the mean divides by their sum."""
+
+class Stack(Settings):
+    """A multinomial regression on the logarithms of all members' probabilities, one number per run and class."""
+
+    coefficients: tuple[tuple[float, ...], ...] = Field(
+        default=(), description="One row per class; in it, run by run, one coefficient per class."
+    )
+    intercepts: tuple[float, ...] = Field(default=(), description="One number per class.")
+
+
+class BlendSteps(Settings):
+    """How predictions of runs become those of their blend: the same steps for out-of-fold and test rows.
+
+    Weights are kept as given; they count divided by their sum.
+    """
+
+    weights: tuple[float, ...] = Field(min_length=1, description="One non-negative weight per run.")
+    mean: MeanName = Field(default="arithmetic", description="How predictions are averaged.")
+    shrinkage: float = Field(
+        default=0.0, ge=0, le=1, description="How far weights are drawn to equal ones: 0 leaves them, 1 makes them equal."
+    )
+    class_weights: tuple[tuple[float, ...], ...] = Field(
+        default=(), description="One positive weight per run and class, in place of `weights`; empty for the same in every class."
+    )
+    stack: Stack | None = Field(default=None, description="A regression in place of a mean.")
+    temperature: float = Field(
+        default=1.0,
+        ge=MIN_TEMPERATURE,
+        le=MAX_TEMPERATURE,
+        description="The blend's logarithms are divided by this: above 1 it becomes less sure.",
+    )
+    offsets: tuple[float, ...] = Field(
+        default=(), description="Added to the blend's logarithms, one number per class, before the winner is taken; empty for none."
+    )
+
+    @model_validator(mode="after")
+    def _weights_mean_something(self) -> BlendSteps:
+        if any(not 0 <= weight < float("inf") for weight in self.weights):
+            raise ValueError("weights must be finite and not negative")
+        if sum(self.weights) <= 0:
+            raise ValueError("all weights are zero; give at least one run a weight")
+        if self.class_weights and (len(self.class_weights) != len(self.weights) or len({len(row) for row in self.class_weights}) != 1):
+            raise ValueError("class_weights needs one row per run, all of one length")
+        if any(not 0 < weight < float("inf") for row in self.class_weights for weight in row):
+            raise ValueError("class_weights must be finite and positive; a class that no run may speak for has no probability")
+        if self.class_weights and self.stack:
+            raise ValueError("a regression has no class_weights; give one of the two")
+        if any(abs(offset) == float("inf") or offset != offset for offset in self.offsets):
+            raise ValueError("offsets must be finite")
+        return self
+
+    @property
+    def is_plain(self) -> bool:
+        """Weights and a mean, and nothing else: the labels need only the classes that can win."""
+        return not (self.class_weights or self.stack or self.offsets) and self.temperature == 1
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """What each run has in the mean, shrinkage included: (n_runs,), or (n_runs, n_classes); sums to one over the runs."""
+        given = np.asarray(self.class_weights or self.weights, dtype=np.float64)
+        return (1 - self.shrinkage) * given / given.sum(axis=0) + self.shrinkage / len(given)
+
+    def normalised(self) -> tuple[float, ...]:
+        """The share of each run, sums to one; of weights by class the mean over the classes, of a regression those it was made beside."""
+        share = self.share
+        return tuple((share.mean(axis=1) if share.ndim == 2 else share).tolist())
+
+
+class BlendSpec(BlendSteps):
+    """A blend of runs that is kept."""
 
     members: tuple[int, ...] = Field(min_length=1, description="Ids of the runs that are blended.")
-    weights: tuple[float, ...] = Field(min_length=1, description="One non-negative weight per run.")
-    mean: MeanName = Field("arithmetic", description="How predictions are averaged.")
 
     @model_validator(mode="after")
     def _weights_fit_members(self) -> BlendSpec:
@@ -21,13 +90,9 @@ class BlendSpec(Settings):
             raise ValueError(f"{len(self.members)} runs but {len(self.weights)} weights; give one weight per run")
         if len(set(self.members)) != len(self.members):
             raise ValueError("a run appears twice; name each run once")
-        if any(not 0 <= weight < float("inf") for weight in self.weights):
-            raise ValueError("weights must be finite and not negative")
-        if sum(self.weights) <= 0:
-            raise ValueError("all weights are zero; give at least one run a weight")
         return self
 
-    def normalised(self) -> tuple[float, ...]:
-        """The weights divided by their sum."""
-        total = sum(self.weights)
-        return tuple(weight / total for weight in self.weights)
+    @property
+    def steps(self) -> BlendSteps:
+        """The steps alone."""
+        return BlendSteps.model_validate({name: getattr(self, name) for name in BlendSteps.model_fields})

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.mean import add_up, normalise
+from core.blend.mean import Members, add_up, normalise
 
 MARGIN = np.float32(1 + 2**-19)
 """`mix` ends in float32: a class must be beaten by more than its rounding to be out of the race against a higher class."""
 
-CHUNK_VALUES = 8_000_000
-MOST_PAIRED = 64
+CHUNK_VALUES = 500_000
+"""Values of one member that are read at once: few enough to stay in the processor's cache."""
+
+FLUSH_VALUES = 8_000_000
+N_RIVALS = 6
+"""How many of a row's strongest classes the others are held against. More would drop a few candidates more, and cost more."""
+
 NEAR_TIE = 1e-5
 TINY = np.float32(1e-30)
 
@@ -59,6 +64,11 @@ class Winners:
                 groups.append(Group(number[group.rows[kept]], group.classes[:, kept], np.ascontiguousarray(group.values[:, :, kept])))
         return Winners(self.n_members, self.only[rows], tuple(groups), self.slack)
 
+    def of_members(self, members: Sequence[int]) -> Winners:
+        """The same for some members only, by their places: who can win with fewer could win with all."""
+        groups = tuple(Group(group.rows, group.classes, group.values[list(members)]) for group in self.groups)
+        return Winners(len(members), self.only, groups, self.slack)
+
     def labels(self, weights: Sequence[float], exact: Exact | None = None) -> NDArray[np.int32]:
         """The label of every row (n_rows,) of the blend under non-negative weights, ties to the lowest class.
 
@@ -81,26 +91,25 @@ class Winners:
         return labels
 
 
-def find_winners(members: NDArray[np.float32], *, slack: float = 0.0) -> Winners:
-    """Pack the classes that can win, from non-negative values (n_members, n_rows, n_classes), read in chunks.
+def find_winners(members: Members, *, slack: float = 0.0) -> Winners:
+    """Pack the classes that can win, from non-negative values (n_rows, n_classes) per member, read in chunks.
 
     `slack` is how near two weighted sums may be for a finish to round them to one value, beyond the rounding of the sums.
     """
-    n_members, n_rows, n_classes = members.shape
-    chunk = max(1, CHUNK_VALUES // (n_members * n_classes))
+    n_rows, n_classes = members[0].shape
     only = np.zeros(n_rows, dtype=np.int32)
     parts: dict[int, list[Group]] = {}
+    waiting: list[Pairs] = []
+    chunk = max(1, CHUNK_VALUES // n_classes)
     for start in range(0, n_rows, chunk):
-        block = np.asarray(members[:, start : start + chunk])
-        alive = _within_bounds(block, slack)
-        for count, rows in _by_count(alive):
-            classes = np.nonzero(alive[rows])[1].reshape(len(rows), count)
-            values = np.take_along_axis(block[:, rows], classes[None], axis=2)
-            for group in _undominated(rows, classes, values, slack):
+        waiting.append(_within_bounds([member[start : start + chunk] for member in members], start, slack))
+        if start + chunk >= n_rows or sum(values.size for _, _, values in waiting) > FLUSH_VALUES:
+            for group in _undominated(waiting, slack):
                 if len(group.classes) == 1:
-                    only[start + group.rows] = group.classes[0]
+                    only[group.rows] = group.classes[0]
                 else:
-                    parts.setdefault(len(group.classes), []).append(Group(start + group.rows, group.classes, group.values))
+                    parts.setdefault(len(group.classes), []).append(group)
+            waiting.clear()
     groups = [
         Group(
             np.concatenate([part.rows for part in same]),
@@ -109,43 +118,59 @@ def find_winners(members: NDArray[np.float32], *, slack: float = 0.0) -> Winners
         )
         for _, same in sorted(parts.items())
     ]
-    return Winners(n_members, only, tuple(groups), slack)
+    return Winners(len(members), only, tuple(groups), slack)
 
 
-def _within_bounds(block: NDArray[np.float32], slack: float) -> NDArray[np.bool_]:
-    """Classes (n, K) whose greatest value over members reaches the greatest of the classes' least values."""
-    floor = block.min(axis=0).max(axis=1, keepdims=True)
-    return block.max(axis=0) * MARGIN + np.float32(slack) >= floor
+Pairs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+"""Rows (n,), ascending, with one class each (n,), ascending within a row, and the members' values there (n_members, n)."""
 
 
-def _by_count(alive: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.int64]]]:
-    counts = alive.sum(axis=1)
-    return [(int(count), np.flatnonzero(counts == count)) for count in np.unique(counts)]
+def _within_bounds(block: Sequence[NDArray[np.float32]], start: int, slack: float) -> Pairs:
+    """The classes whose greatest value over members reaches the greatest of the classes' least values."""
+    least, most = np.array(block[0]), np.array(block[0])
+    for member in block[1:]:
+        np.minimum(least, member, out=least)
+        np.maximum(most, member, out=most)
+    most *= MARGIN
+    most += np.float32(slack)
+    rows, classes = np.nonzero(most >= least.max(axis=1, keepdims=True))
+    return start + rows, classes.astype(np.int32), np.stack([member[rows, classes] for member in block])
 
 
-def _undominated(rows: NDArray[np.int64], classes: NDArray[np.int64], values: NDArray[np.float32], slack: float) -> list[Group]:
-    """Drop candidates that another one beats in every member: by more than rounding, or at all when it is the lower class.
+def _undominated(waiting: Sequence[Pairs], slack: float) -> list[Group]:
+    """Drop candidates that a strong one beats in every member: by more than rounding, or at all when it is the lower class."""
+    rows, classes = np.concatenate([pairs[0] for pairs in waiting]), np.concatenate([pairs[1] for pairs in waiting])
+    values = np.concatenate([pairs[2] for pairs in waiting], axis=1)
+    alive = np.ones(len(rows), dtype=bool)
+    for count, at in _by_count(rows):
+        alive[at] = _alive(classes[at], values[:, at], slack) if count > 1 else True
+    return [
+        Group(rows[at[:, 0]], np.ascontiguousarray(classes[at].T), np.ascontiguousarray(values[:, at].transpose(0, 2, 1)))
+        for _, at in _by_count(rows, np.flatnonzero(alive))
+    ]
 
-    `classes` (n, c), `values` (n_members, n, c).
-    """
-    count = classes.shape[1]
-    if count > MOST_PAIRED:
-        return [Group(rows, classes.T.astype(np.int32), np.ascontiguousarray(values.transpose(0, 2, 1)))]
+
+def _by_count(rows: NDArray[np.int64], among: NDArray[np.int64] | None = None) -> list[tuple[int, NDArray[np.int64]]]:
+    """Places of pairs (n, count) of rows with equally many pairs, `among` some of them or all; `rows` ascends."""
+    places = np.arange(len(rows)) if among is None else among
+    starts = np.flatnonzero(np.diff(rows[places], prepend=-1))
+    counts = np.diff(starts, append=len(places))
+    return [(int(count), places[starts[counts == count][:, None] + np.arange(count)]) for count in np.unique(counts)]
+
+
+def _alive(classes: NDArray[np.int32], values: NDArray[np.float32], slack: float) -> NDArray[np.bool_]:
+    """Which of the candidates (n, c) none of the row's strongest beats; `values` (n_members, n, c)."""
+    strength = values.sum(axis=0)
     alive = np.ones(classes.shape, dtype=bool)
-    for loser in range(count):
-        for rival in range(count):
-            if rival == loser:
-                continue
-            floor = values[:, :, loser]
-            beaten = values[:, :, rival] >= floor if rival < loser else values[:, :, rival] > floor * MARGIN + np.float32(slack)
-            alive[:, loser] &= ~beaten.all(axis=0)
-    groups: list[Group] = []
-    for kept, part in _by_count(alive):
-        place = np.nonzero(alive[part])[1].reshape(len(part), kept)
-        chosen = np.take_along_axis(values[:, part], place[None], axis=2)
-        names = np.take_along_axis(classes[part], place, axis=1)
-        groups.append(Group(rows[part], names.T.astype(np.int32), np.ascontiguousarray(chosen.transpose(0, 2, 1))))
-    return groups
+    n = np.arange(len(classes))
+    bar = values * MARGIN + np.float32(slack)
+    for _ in range(min(N_RIVALS, classes.shape[1] - 1)):
+        rival = strength.argmax(axis=1)
+        strength[n, rival] = -1
+        rivals = values[:, n, rival][:, :, None]
+        name = classes[n, rival][:, None]
+        alive &= ~np.where(name < classes, (rivals >= values).all(axis=0), (rivals > bar).all(axis=0))
+    return alive
 
 
 def _first_best(scores: NDArray[np.float32], slack: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

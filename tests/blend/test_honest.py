@@ -9,8 +9,11 @@ import pytest
 from sklearn import metrics as reference
 
 from core.blend.honest import bootstrap, honest_score
-from core.blend.scorer import Scorer, make_scorer
-from core.blend.search import equal, greedy, optimal_log_loss
+from core.blend.mean import MeanName
+from core.blend.procedure import BlendProcedure, fit_of
+from core.blend.scorer import Scorer, ScorerOf, make_scorer
+from core.blend.search import equal
+from core.blend.spec import BlendSteps
 from core.metrics import METRICS, get_metric
 
 
@@ -24,42 +27,75 @@ def make(metric: str, *, skills: Sequence[float], seed: int, n_rows: int = 400, 
     return make_scorer(oof, y_true, np.arange(n_rows) % 4, get_metric(metric))
 
 
+def scorers(scorer: Scorer) -> ScorerOf:
+    """The same rows under any mean."""
+
+    def get(mean: MeanName) -> Scorer:
+        return scorer if mean == "arithmetic" else make_scorer(scorer.oof, scorer.y_true, scorer.fold_of, scorer.metric, mean)
+
+    return get
+
+
 def test_each_refit_sees_every_fold_but_its_own() -> None:
-    scorer = make("log_loss", skills=[1.0, 1.0], seed=0)
     seen: list[set[int]] = []
 
-    def fit(part: Scorer) -> tuple[float, ...]:
+    def fit(scorer_of: ScorerOf) -> BlendSteps:
+        part = scorer_of("arithmetic")
         seen.append(set(part.fold_of.tolist()))
-        return equal(part)
+        return BlendSteps(weights=equal(part))
 
-    honest_score(scorer, fit)
-    assert [set(range(4)) - folds for folds in seen[:4]] == [{0}, {1}, {2}, {3}]
+    honest_score(scorers(make("log_loss", skills=[1.0, 1.0], seed=0)), fit, n_draws=10)
+    assert [set(range(4)) - folds for folds in seen] == [{0}, {1}, {2}, {3}, set()]
+
+
+def test_no_row_is_scored_by_a_blend_that_saw_its_truth() -> None:
+    """Change the truth of one fold: what is said of that fold's rows may not move."""
+    scorer = make("log_loss", skills=[1.0, 0.8, 0.4], seed=4)
+    inside = scorer.fold_of == 2
+    other = scorer.y_true.copy()
+    other[inside] = (other[inside] + 1) % 3
+    procedure = BlendProcedure(way="greedy", mean="auto", temperature=True, chooses_members=True)
+    first = honest_score(scorers(scorer), fit_of(procedure), n_draws=10)
+    second = honest_score(scorers(make_scorer(scorer.oof, other, scorer.fold_of, scorer.metric)), fit_of(procedure), n_draws=10)
+    assert first.refits[2] == second.refits[2] and first.steps != second.steps
 
 
 def test_equal_weights_gain_nothing_over_themselves() -> None:
     scorer = make("macro_f1", skills=[1.0, 0.5, 0.2], seed=1)
-    honest = honest_score(scorer, equal)
+    honest = honest_score(scorers(scorer), fit_of(BlendProcedure()))
     assert honest.score == honest.equal == honest.optimistic == scorer.score(equal(scorer))
     assert (honest.gain, honest.gain_low, honest.gain_high) == (0, 0, 0) and not honest.is_clear
 
 
-def test_pure_noise_shows_no_gain_on_average_though_the_optimistic_score_does() -> None:
-    def fit(part: Scorer) -> tuple[float, ...]:
-        return greedy(part, n_rounds=8).weights
-
+@pytest.mark.parametrize(
+    ("metric", "procedure"),
+    [
+        ("accuracy", BlendProcedure(way="greedy", n_rounds=8)),
+        ("accuracy", BlendProcedure(way="search", n_rounds=5)),
+        ("macro_f1", BlendProcedure(offsets=True)),
+        ("macro_f1", BlendProcedure(mean="auto", chooses_members=True)),
+    ],
+    ids=["greedy", "search", "offsets", "auto"],
+)
+def test_pure_noise_shows_no_gain_on_average_though_the_optimistic_score_does(metric: str, procedure: BlendProcedure) -> None:
     gains, optimism = [], []
-    for seed in range(20):
-        scorer = make("accuracy", skills=[0.0] * 6, seed=seed)
-        honest = honest_score(scorer, fit, seed=seed)
+    for seed in range(16):
+        scorer = make(metric, skills=[0.0] * 5, seed=seed)
+        honest = honest_score(scorers(scorer), fit_of(procedure), seed=seed, n_draws=20)
         gains.append(honest.gain)
         optimism.append(honest.optimistic - honest.score)
-    assert abs(np.mean(gains)) < 2.5 * np.std(gains, ddof=1) / np.sqrt(20)
-    assert np.mean(optimism) > 0.02
+    assert np.mean(gains) < 2.5 * np.std(gains, ddof=1) / np.sqrt(16)
+    assert np.mean(optimism) > 0.015
 
 
-def test_a_real_gain_is_clear() -> None:
+@pytest.mark.parametrize(
+    "procedure",
+    [BlendProcedure(way="optimal"), BlendProcedure(way="by_class"), BlendProcedure(way="stacking"), BlendProcedure(way="greedy", n_bags=5)],
+    ids=lambda procedure: procedure.way,
+)
+def test_a_real_gain_is_clear(procedure: BlendProcedure) -> None:
     scorer = make("log_loss", skills=[3.0, 0.0, 0.0, 0.0], seed=3, n_rows=1000)
-    honest = honest_score(scorer, lambda part: optimal_log_loss(part).weights)
+    honest = honest_score(scorers(scorer), fit_of(procedure))
     assert honest.is_clear and honest.gain > 0.1 and honest.low < honest.score < honest.high
 
 
@@ -67,10 +103,10 @@ def test_a_real_gain_is_clear() -> None:
 def test_a_bootstrap_draw_is_the_metric_of_repeated_rows(metric: str) -> None:
     scorer = make(metric, skills=[1.0, 0.3], seed=5, n_rows=60)
     outcome = scorer.outcome([0.7, 0.3])
-    draws = bootstrap(scorer, [outcome], seed=9, n_draws=3)[0]
+    draws = bootstrap(scorer.metric, scorer.y_true, scorer.n_classes, [outcome], seed=9, n_draws=3)[0]
     rng = np.random.default_rng(9)
     for draw in draws:
-        rows = np.repeat(np.arange(60), rng.multinomial(60, np.full(60, 1 / 60)))
+        rows = rng.integers(0, 60, 60)
         y_true, y_pred = scorer.y_true[rows], outcome.y_pred[rows]
         if metric == "log_loss":
             expected = float(-np.log(outcome.p_true[rows]).mean())
@@ -84,5 +120,5 @@ def test_a_bootstrap_draw_is_the_metric_of_repeated_rows(metric: str) -> None:
 def test_groups_are_drawn_together() -> None:
     scorer = make("accuracy", skills=[1.0], seed=2, n_rows=40)
     outcome = scorer.outcome([1.0])
-    one_group = bootstrap(scorer, [outcome], groups=np.zeros(40, dtype=int), n_draws=20)
+    one_group = bootstrap(scorer.metric, scorer.y_true, scorer.n_classes, [outcome], groups=np.zeros(40, dtype=int), n_draws=20)
     assert np.ptp(one_group) == 0

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from core.blend.mean import FLOOR, MeanName, mix
+from core.blend.optimum import optimal_log_loss
 from core.blend.scorer import make_scorer
-from core.blend.search import optimal_log_loss
 from core.errors import StateError
 from core.metrics import get_metric
 

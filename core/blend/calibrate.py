@@ -1,0 +1,211 @@
+"""What is tuned after the mean: a temperature for log loss, offsets by class for labels; and how sure is how right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.blend.mean import FLOOR
+from core.blend.spec import MAX_TEMPERATURE, MIN_TEMPERATURE
+from core.errors import StateError
+from core.metrics import macro_f1_of_labels
+
+CHUNK_VALUES = 1_000_000
+N_BINS = 15
+FAR = 1.5
+"""Offsets stay within this of zero, in nats: a class can become at most e^1.5 = 4.5 times as likely, or as unlikely."""
+
+MOST_SWEEPS = 4
+MOST_NEWTON = 30
+
+
+def fit_temperature(prob: NDArray[np.float32], y_true: NDArray[np.int64]) -> float:
+    """The temperature with the least log loss, of predictions (n_rows, n_classes) and classes (n_rows,).
+
+    Log loss is convex in one over the temperature, so Newton's method finds it: from a part of the rows, then from all.
+    """
+    beta = 1.0
+    if len(prob) >= 20_000:
+        beta = _newton(prob[::10], y_true[::10], beta)
+    return float(np.clip(1 / _newton(prob, y_true, beta), MIN_TEMPERATURE, MAX_TEMPERATURE))
+
+
+def _newton(prob: NDArray[np.float32], y_true: NDArray[np.int64], beta: float) -> float:
+    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
+    for _ in range(MOST_NEWTON):
+        slope, bend = _slope(prob, y_true, beta)
+        # The root stays between the ends that the slope's sign has shown.
+        low, high = (low, beta) if slope > 0 else (beta, high)
+        wanted = beta - slope / bend if bend > 0 else beta
+        if not low < wanted < high:
+            wanted = (low * high) ** 0.5
+        if abs(wanted / beta - 1) < 1e-6:
+            return wanted
+        beta = wanted
+    return beta
+
+
+def _slope(prob: NDArray[np.float32], y_true: NDArray[np.int64], beta: float) -> tuple[float, float]:
+    """First and second derivative of the mean log loss of softmax(beta * log p): E[l] - l_true, and the variance of l."""
+    slope = bend = 0.0
+    step = max(1, CHUNK_VALUES // prob.shape[1])
+    for start in range(0, len(prob), step):
+        log = np.log(np.maximum(prob[start : start + step], np.finfo(np.float32).tiny))
+        part = np.exp(np.float32(beta) * (log - log.max(axis=1, keepdims=True)))
+        part /= part.sum(axis=1, keepdims=True)
+        mean = np.einsum("ij,ij->i", part, log)
+        part *= log
+        bend += float(np.einsum("ij,ij->", part, log, dtype=np.float64) - (mean.astype(np.float64) ** 2).sum())
+        slope += float((mean.astype(np.float64) - log[np.arange(len(log)), y_true[start : start + step]]).sum())
+    return slope / len(prob), bend / len(prob)
+
+
+def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
+    """Offsets (n_classes,) to the logarithms of predictions (n_rows, n_classes) that raise macro F1 or accuracy.
+
+    One class at a time: along its offset the labels change where it comes to beat a row's best other class, so one sorted pass
+    scores every offset exactly and the best interval's middle is taken. Sweeps end when a class changes nothing. Never worse
+    than no offsets. StateError for log loss, which a temperature serves.
+    """
+    if metric not in ("macro_f1", "accuracy"):
+        raise StateError(
+            "offsets by class are for labels",
+            where="offsets",
+            why=f"they are tuned for macro F1 or accuracy, not for {metric}",
+            fix="use a temperature",
+        )
+    n_classes = prob.shape[1]
+    score = np.log(np.maximum(prob, FLOOR)).T.copy()
+    sweep = _Sweep(score, y_true, metric)
+    offsets = np.zeros(n_classes)
+    for _ in range(MOST_SWEEPS):
+        gained = 0.0
+        for label in range(n_classes):
+            delta, gain = sweep.best_move(label, low=-FAR - offsets[label], high=FAR - offsets[label])
+            if gain > 0:
+                offsets[label] += delta
+                sweep.move(label, delta)
+                gained += gain
+        if not gained:
+            break
+    after = (prob.astype(np.float64) * np.exp(offsets)).argmax(axis=1)
+    return (
+        offsets
+        if labels_score(metric, y_true, after, n_classes) >= labels_score(metric, y_true, prob.argmax(axis=1), n_classes)
+        else 0 * offsets
+    )
+
+
+def labels_score(metric: str, y_true: NDArray[np.integer], y_pred: NDArray[np.integer], n_classes: int) -> float:
+    """Macro F1 or accuracy of labels (n_rows,)."""
+    return macro_f1_of_labels(y_true, y_pred, n_classes) if metric == "macro_f1" else float((y_pred == y_true).mean())
+
+
+class _Sweep:
+    """Scores by class (n_classes, n_rows), with each row's best and second best class kept as offsets move."""
+
+    def __init__(self, score: NDArray[np.float32], y_true: NDArray[np.int64], metric: str) -> None:
+        self.score, self.y_true, self.metric = score, y_true, metric
+        self.n_classes, self.n_rows = score.shape
+        self.actual = np.bincount(y_true, minlength=self.n_classes)
+        self.everywhere = np.arange(self.n_rows)
+        self._rank(self.everywhere)
+
+    def _rank(self, rows: NDArray[np.int64]) -> None:
+        part = self.score[:, rows]
+        first = part.argmax(axis=0)
+        best = part[first, np.arange(len(rows))].copy()
+        part[first, np.arange(len(rows))] = -np.inf
+        second = part.argmax(axis=0)
+        if len(rows) == self.n_rows:
+            self.first, self.second = first, second
+            self.best, self.next_best = best, part[second, np.arange(len(rows))]
+        else:
+            self.first[rows], self.second[rows] = first, second
+            self.best[rows], self.next_best[rows] = best, part[second, np.arange(len(rows))]
+
+    def best_move(self, label: int, *, low: float, high: float) -> tuple[float, float]:
+        """The change of one class's offset in [low, high] with the highest score, and the gain; (0, 0) when none is better."""
+        has = self.first == label
+        margin = np.where(has, self.next_best, self.best) - self.score[label]
+        near = np.flatnonzero((margin > low) & (margin < high))
+        if not len(near):
+            return 0.0, 0.0
+        near = near[np.argsort(margin[near], kind="stable")]
+        other = np.where(has, self.second, self.first)
+        # With the offset at `low` every row near belongs to its other class; then they go over one by one, by margin.
+        start = self.first.copy()
+        start[near] = other[near]
+        gains = self._gains(start, near, other[near], label)
+        edges = margin[near].astype(np.float64)
+        ends = np.concatenate([[low], edges, [high]])
+        widths_middle = (ends[:-1] + ends[1:]) / 2
+        possible = ends[1:] > ends[:-1]
+        now = int(np.searchsorted(edges, 0.0))
+        gains = np.where(possible | (np.arange(len(gains)) == now), gains, -np.inf)
+        best = int(gains.argmax())
+        gain = float(gains[best] - gains[now])
+        return (float(widths_middle[best]), gain) if gain > 1e-12 else (0.0, 0.0)
+
+    def _gains(self, start: NDArray[np.int64], near: NDArray[np.int64], other: NDArray[np.int64], label: int) -> NDArray[np.float64]:
+        """The score (len(near) + 1,) after the first i rows have gone over to `label`, up to a constant."""
+        wins, loses = self.y_true[near] == label, self.y_true[near] == other
+        if self.metric == "accuracy":
+            return np.append(0.0, np.cumsum(wins.astype(np.float64) - loses)) / self.n_rows
+        right = start == self.y_true
+        predicted = np.bincount(start, minlength=self.n_classes)
+        hit = np.bincount(self.y_true[right], minlength=self.n_classes)
+        occurs = self.actual + predicted
+        own_hit = hit[label] + np.append(0, np.cumsum(wins))
+        own_total = occurs[label] + np.arange(len(near) + 1)
+        own = 2 * own_hit / np.maximum(own_total, 1)
+        # What each other class loses: its F1 after its i-th row has gone, counted within that class in the order of the rows.
+        order = np.argsort(other, kind="stable")
+        groups, begins = np.unique(other[order], return_index=True)
+        sizes = np.diff(begins, append=len(order))
+        gone = np.arange(len(order)) - np.repeat(begins, sizes) + 1
+        lost = np.cumsum(loses[order])
+        lost -= np.repeat(lost[begins] - loses[order][begins], sizes)
+        base_hit, base_total = np.repeat(hit[groups], sizes), np.repeat(occurs[groups], sizes)
+        after = 2 * (base_hit - lost) / np.maximum(base_total - gone, 1)
+        before = np.empty_like(after)
+        before[1:] = after[:-1]
+        before[begins] = 2 * hit[groups] / np.maximum(occurs[groups], 1)
+        change = np.empty(len(order))
+        change[order] = after - before
+        return (own + np.append(0.0, np.cumsum(change))) / self.n_classes
+
+    def move(self, label: int, delta: float) -> None:
+        """Add `delta` to one class's scores and rank again the rows where that can matter."""
+        self.score[label] += np.float32(delta)
+        touched = (self.first == label) | (self.second == label) | (self.score[label] > self.next_best)
+        self._rank(np.flatnonzero(touched))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Rows by the probability of their label, in bins of equal width: edges (n_bins + 1,), counts, mean confidence and accuracy.
+
+    A bin without rows has NaN. `error` is the expected calibration error: the mean of |confidence - accuracy| over rows.
+    """
+
+    edges: NDArray[np.float64]
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    error: float
+
+
+def reliability(prob: NDArray[np.float32], y_true: NDArray[np.integer], *, n_bins: int = N_BINS) -> Reliability:
+    """How right predictions (n_rows, n_classes) are where they are so sure (Niculescu-Mizil and Caruana 2005; Guo et al. 2017)."""
+    confidence = prob.max(axis=1).astype(np.float64)
+    hit = prob.argmax(axis=1) == y_true
+    place = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
+    count = np.bincount(place, minlength=n_bins)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sure = np.bincount(place, weights=confidence, minlength=n_bins) / count
+        right = np.bincount(place, weights=hit, minlength=n_bins) / count
+    gap = np.where(count > 0, np.abs(sure - right), 0.0)
+    return Reliability(np.linspace(0, 1, n_bins + 1), count, sure, right, float((gap * count).sum() / len(prob)))

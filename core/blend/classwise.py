@@ -1,0 +1,84 @@
+"""Richer ways than one weight per run: a weight per run and class, and a regression on all members.
+
+Any class can win under them, so their labels are computed in full, not from the candidates.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.blend.optimum import optimal_of_true
+from core.blend.scorer import Scorer
+from core.blend.spec import Stack
+from core.blend.steps import features
+from core.errors import StateError
+
+NEGLIGIBLE = 1e-3
+LEAST = 1e-6
+MOST_COEFFICIENTS = 50_000
+
+
+def class_weights(scorer: Scorer, weights: tuple[float, ...], *, prior_rows: float) -> NDArray[np.float64]:
+    """Weights (n_runs, n_classes), each column positive with sum one, drawn to `weights` where a class has few rows.
+
+    Column c holds the optimum of the log loss of "is it class c", sum over rows of -log(w . p_c) or -log(1 - w . p_c): the same
+    convex problem as for one weight per run. It counts n_c / (n_c + prior_rows) against `weights`, for n_c rows of the class.
+    """
+    common = np.asarray(weights, dtype=np.float64)
+    share = np.empty((scorer.n_runs, scorer.n_classes))
+    values = [member[scorer.rows] for member in scorer.oof]
+    for label in range(scorer.n_classes):
+        is_label = scorer.y_true == label
+        n_own = int(is_label.sum())
+        p = np.stack([member[:, label] for member in values]).astype(np.float64)
+        own = common
+        if n_own:
+            counts = is_label | (p.max(axis=0) > NEGLIGIBLE)
+            q = np.where(is_label[counts], p[:, counts], 1 - p[:, counts])
+            # All rows that no member takes for this class stand for one, at their mean: -log(1 - w . p) is straight there.
+            rest = 1 - p[:, ~counts].mean(axis=1, keepdims=True) if not counts.all() else np.empty((scorer.n_runs, 0))
+            times = np.append(np.ones(q.shape[1]), [(~counts).sum()] * rest.shape[1])
+            q = np.clip(np.concatenate([q, rest], axis=1), np.finfo(np.float32).eps, 1)
+            own = np.asarray(optimal_of_true(q, times=times).weights)
+        part = n_own / (n_own + prior_rows) if n_own else 0.0
+        share[:, label] = part * own + (1 - part) * common
+    share = np.maximum(share, LEAST)
+    return share / share.sum(axis=0)
+
+
+def fit_stack(scorer: Scorer, *, strength: float, seed: int = 0) -> Stack:
+    """Multinomial regression on the members' log-probabilities; `strength` is scikit-learn's C, smaller is more regularised.
+
+    Raises StateError where it would need more than 50,000 coefficients (n_runs x n_classes^2), or a class has no row.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    n_coefficients = scorer.n_runs * scorer.n_classes**2
+    missing = np.setdiff1d(np.arange(scorer.n_classes), scorer.y_true)
+    if n_coefficients > MOST_COEFFICIENTS or len(missing):
+        raise StateError(
+            "a regression cannot be fitted here",
+            where="stacking",
+            why=f"it would have {n_coefficients:,} coefficients ({scorer.n_runs} runs x {scorer.n_classes} x {scorer.n_classes} classes), "
+            f"more than {MOST_COEFFICIENTS:,}"
+            if n_coefficients > MOST_COEFFICIENTS
+            else f"classes {', '.join(map(str, missing[:10]))} have no row among those it is fitted on",
+            fix="use weights by class, or the optimal weights",
+        )
+    x = features([member[scorer.rows] for member in scorer.oof])
+    mean, spread = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
+    model = LogisticRegression(C=strength, max_iter=300, random_state=seed)
+    with warnings.catch_warnings():
+        # A strongly regularised fit that stops at its last iteration is a fit all the same: the honest score says what it is worth.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit((x - mean) / spread, scorer.y_true)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(coefficients) == 1:  # two classes: scikit-learn keeps only the second one's
+        coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercepts, intercepts) / 2
+    coefficients = coefficients / spread
+    intercepts = intercepts - coefficients @ mean
+    return Stack(coefficients=tuple(map(tuple, coefficients.tolist())), intercepts=tuple(intercepts.tolist()))

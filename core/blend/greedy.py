@@ -1,0 +1,97 @@
+"""Greedy selection: the run that helps most is added again and again, and the path shows who was needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.blend.scorer import Scorer
+from core.metrics import log_loss_of_true, macro_f1_of_labels
+
+
+@dataclass(frozen=True)
+class Path:
+    """A greedy selection: the run taken in each round, the score after it, and the weights where the score was best."""
+
+    members: tuple[int, ...]
+    scores: tuple[float, ...]
+    weights: tuple[float, ...]
+
+
+def greedy(scorer: Scorer, *, n_rounds: int = 25) -> Path:
+    """Ensemble selection with replacement (Caruana et al. 2004): in each round add the run that helps the metric most.
+
+    Ties go to the run taken least so far, then to the first. Weights are the counts of the shortest prefix with the best score.
+    """
+    counts = np.zeros(scorer.n_runs)
+    members: list[int] = []
+    scores: list[float] = []
+    sign = 1.0 if scorer.metric.greater_is_better else -1.0
+    running = _RunningSum(scorer)
+    for _ in range(n_rounds):
+        tried = [sign * running.score_with(run) for run in range(scorer.n_runs)]
+        best = min(range(scorer.n_runs), key=lambda run: (-tried[run], counts[run], run))
+        running.add(best)
+        counts[best] += 1
+        members.append(best)
+        scores.append(scorer.score(counts.tolist()))
+    end = int(np.argmax(sign * np.array(scores))) + 1
+    weights = np.bincount(members[:end], minlength=scorer.n_runs) / end
+    return Path(tuple(members), tuple(scores), tuple(weights.tolist()))
+
+
+def bagged_greedy(scorer: Scorer, *, n_rounds: int = 25, n_bags: int = 10, bag_share: float = 0.5, seed: int = 0) -> tuple[float, ...]:
+    """The mean of the weights that greedy selection finds in random bags of runs, as Caruana et al. propose against overfitting."""
+    rng = np.random.default_rng(seed)
+    size = max(1, round(bag_share * scorer.n_runs))
+    total = np.zeros(scorer.n_runs)
+    for _ in range(n_bags):
+        bag = np.sort(rng.choice(scorer.n_runs, size, replace=False))
+        total[bag] += greedy(scorer.of_runs(bag.tolist()), n_rounds=n_rounds).weights
+    return tuple((total / n_bags).tolist())
+
+
+class _RunningSum:
+    """The sum of the runs taken so far, so that a try costs one addition instead of a mean over all runs.
+
+    Sums are float32, as a try only has to find the next run; what a path says of its scores is computed exactly.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.counts = np.zeros(scorer.n_runs)
+        self.true = np.zeros(scorer.n_rows)
+        self.sums = [np.zeros(group.values.shape[1:], dtype=np.float32) for group in scorer.winners.groups]
+        self.labels: NDArray[np.int32] = scorer.winners.only.copy()
+
+    def add(self, run: int) -> None:
+        self.counts[run] += 1
+        self.true += self.scorer.true[run]
+        for total, group in zip(self.sums, self.scorer.winners.groups, strict=True):
+            total += group.values[run]
+
+    def score_with(self, run: int) -> float:
+        scorer = self.scorer
+        if scorer.metric.name == "log_loss":
+            if scorer.mean in ("arithmetic", "hard"):
+                return log_loss_of_true(((self.true + scorer.true[run]) / (self.counts.sum() + 1)).astype(np.float32))
+            return scorer.score((self.counts + np.eye(scorer.n_runs)[run]).tolist())
+        for total, group in zip(self.sums, scorer.winners.groups, strict=True):
+            self.labels[group.rows] = _winner(total, group.values[run], group.classes)
+        if scorer.metric.name == "macro_f1":
+            return macro_f1_of_labels(scorer.y_true, self.labels, scorer.n_classes)
+        return float((self.labels == scorer.y_true).mean())
+
+
+def _winner(total: NDArray[np.float32], added: NDArray[np.float32], classes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The class (n,) of the first greatest of `total + added` (c, n)."""
+    best = total[0] + added[0]
+    label = classes[0].copy()
+    for number in range(1, len(total)):
+        row = total[number] + added[number]
+        better = row > best
+        np.maximum(best, row, out=best)
+        np.copyto(label, classes[number], where=better)
+    return label

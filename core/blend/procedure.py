@@ -1,0 +1,216 @@
+"""A way to a blend as one set of settings: fitted on a scorer, it gives the steps that out-of-fold and test rows go through.
+
+Everything it chooses, it chooses inside `fit_procedure`: weights, the mean, the members, what comes after. So the honest score
+of a procedure is that of all its choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from core.blend.calibrate import fit_offsets, fit_temperature
+from core.blend.classwise import class_weights, fit_stack
+from core.blend.greedy import bagged_greedy, greedy
+from core.blend.mean import MeanName, normalise
+from core.blend.optimum import optimal_log_loss
+from core.blend.scorer import Scorer, ScorerOf
+from core.blend.search import Weights, by_score, equal, search
+from core.blend.spec import BlendSteps, Stack
+from core.settings import Settings
+
+Way = Literal["hand", "equal", "by_score", "optimal", "greedy", "search", "by_class", "stacking"]
+BASIC: dict[str, Any] = {"basic": True}
+AUTO_MEANS: tuple[MeanName, ...] = ("arithmetic", "logit", "power")
+CONVEX_MEANS: tuple[MeanName, ...] = ("arithmetic", "logit")
+
+
+class BlendProcedure(Settings):
+    """How a blend comes to be."""
+
+    way: Way = Field(
+        default="equal",
+        description="Where weights come from: hand, equal, by_score (each run's share of the scores), optimal (least log loss), greedy "
+        "(selection with replacement), search (climbs the contest's metric), by_class (a weight per run and class), stacking (a regression).",
+        json_schema_extra=BASIC,
+    )
+    mean: Literal["arithmetic", "logit", "power", "rank", "hard", "auto"] = Field(
+        default="arithmetic",
+        description="How predictions are averaged; auto tries arithmetic, logit and power and takes the best, which counts as fitting.",
+        json_schema_extra=BASIC,
+    )
+    weights: tuple[float, ...] = Field(default=(), description="The weights of the way `hand`, one per run.")
+    shrinkage: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="How far weights are drawn to equal ones: 0 leaves them, 1 makes them equal.",
+        json_schema_extra=BASIC,
+    )
+    temperature: bool = Field(
+        default=False, description="Fit a temperature after the mean, for the least log loss.", json_schema_extra=BASIC
+    )
+    offsets: bool = Field(
+        default=False, description="Fit an offset per class after the mean, for macro F1 or accuracy.", json_schema_extra=BASIC
+    )
+    chooses_members: bool = Field(
+        default=False, description="Leave runs out, one at a time, as long as that helps; this counts as fitting.", json_schema_extra=BASIC
+    )
+    score_by: Literal["accuracy", "macro_f1"] = Field(default="accuracy", description="The score that by_score shares out.")
+    n_rounds: int = Field(default=25, ge=1, le=500, description="Rounds of greedy selection.")
+    n_bags: int = Field(
+        default=0, ge=0, le=100, description="Random bags of runs that greedy selection is averaged over; 0 takes all runs once."
+    )
+    bag_share: float = Field(default=0.5, gt=0, le=1, description="Share of the runs in a bag.")
+    prior_rows: float = Field(
+        default=50.0, gt=0, le=1e6, description="by_class: a class with this many rows has weights half its own, half common."
+    )
+    stack_strength: float = Field(default=0.01, gt=0, le=1000, description="stacking: scikit-learn's C; smaller is more regularised.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Draws the bags.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> BlendProcedure:
+        if bool(self.weights) != (self.way == "hand"):
+            raise ValueError("the way `hand` needs weights, and no other way takes them")
+        if self.way == "optimal" and self.mean not in (*CONVEX_MEANS, "auto"):
+            raise ValueError(f"the {self.mean} mean has no optimum that can be proved; use arithmetic, logit or auto, or the way greedy")
+        if self.way in ("hand", "stacking") and self.chooses_members:
+            raise ValueError(f"members are not chosen under the way {self.way}; give a weight of zero, or use another way")
+        if self.way in ("by_class", "stacking") and self.mean != "arithmetic":
+            raise ValueError(f"the way {self.way} is made for the arithmetic mean; leave mean there")
+        return self
+
+    @property
+    def is_fitted(self) -> bool:
+        """Something in it is tuned on the truth."""
+        return self.way not in ("hand", "equal") or self.mean == "auto" or self.temperature or self.offsets or self.chooses_members
+
+    @property
+    def is_refitted(self) -> bool:
+        """Everything in it can be refitted without a fold; weights by hand cannot, nobody can forget what they saw."""
+        return self.way != "hand"
+
+    @property
+    def means(self) -> tuple[MeanName, ...]:
+        """The means that are tried."""
+        if self.mean != "auto":
+            return (self.mean,)
+        return CONVEX_MEANS if self.way == "optimal" else AUTO_MEANS
+
+
+Fit = Callable[[ScorerOf], BlendSteps]
+
+
+def fit_procedure(procedure: BlendProcedure, scorer_of: ScorerOf) -> BlendSteps:
+    """The steps that the procedure comes to on the rows and runs of the scorers; the best mean when several are tried.
+
+    Raises StateError for a way that these runs, this metric or these classes do not allow.
+    """
+    best: tuple[float, BlendSteps] | None = None
+    for mean in procedure.means:
+        scorer = scorer_of(mean)
+        steps = _after(procedure, scorer, _weigh(procedure, scorer))
+        score = scorer.score(steps)
+        if best is None or scorer.metric.is_better(score, best[0]):
+            best = score, steps
+    assert best is not None
+    return best[1]
+
+
+def fit_of(procedure: BlendProcedure) -> Fit:
+    """`fit_procedure` of one procedure, as the honest score takes it."""
+    return partial(fit_procedure, procedure)
+
+
+def _weigh(procedure: BlendProcedure, scorer: Scorer) -> BlendSteps:
+    """The steps without what comes after, over all runs; those left out have a weight of zero."""
+    if not procedure.chooses_members:
+        return _make_steps(procedure, scorer, _ways(procedure, scorer), range(scorer.n_runs))
+    kept = tuple(range(scorer.n_runs))
+    steps = _make_steps(procedure, scorer, _ways(procedure, scorer), kept)
+    score = scorer.score(steps)
+    while len(kept) > 1:
+        tried = []
+        for run in kept:
+            rest = tuple(other for other in kept if other != run)
+            part = _make_steps(procedure, scorer, _ways(procedure, scorer.of_runs(rest)), rest)
+            tried.append((scorer.score(part), part, rest))
+        best = max(range(len(tried)), key=lambda i: tried[i][0] if scorer.metric.greater_is_better else -tried[i][0])
+        if not scorer.metric.is_better(tried[best][0], score):
+            break
+        score, steps, kept = tried[best]
+    return steps
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a way found for the runs of a scorer: weights, and what stands in their place."""
+
+    weights: Weights
+    by_class: NDArray[np.float64] | None = None
+    stack: Stack | None = None
+
+
+def _ways(procedure: BlendProcedure, scorer: Scorer) -> _Found:
+    way = procedure.way
+    if way == "hand":
+        return _Found(tuple(normalise(procedure.weights, scorer.n_runs).tolist()))
+    if way == "equal":
+        return _Found(equal(scorer))
+    if way == "by_score":
+        return _Found(by_score(scorer, procedure.score_by))
+    if way == "optimal":
+        return _Found(optimal_log_loss(scorer).weights)
+    if way == "greedy":
+        if procedure.n_bags == 0:
+            return _Found(greedy(scorer, n_rounds=procedure.n_rounds).weights)
+        return _Found(
+            bagged_greedy(scorer, n_rounds=procedure.n_rounds, n_bags=procedure.n_bags, bag_share=procedure.bag_share, seed=procedure.seed)
+        )
+    if way == "search":
+        return _Found(search(scorer, _starts(procedure, scorer)))
+    common = optimal_log_loss(scorer).weights
+    if way == "by_class":
+        return _Found(common, by_class=class_weights(scorer, common, prior_rows=procedure.prior_rows))
+    return _Found(common, stack=fit_stack(scorer, strength=procedure.stack_strength, seed=procedure.seed))
+
+
+def _starts(procedure: BlendProcedure, scorer: Scorer) -> tuple[Weights, ...]:
+    convex = (optimal_log_loss(scorer).weights,) if scorer.mean in CONVEX_MEANS else ()
+    return (equal(scorer), *convex, greedy(scorer, n_rounds=min(procedure.n_rounds, 10)).weights)
+
+
+def _make_steps(procedure: BlendProcedure, scorer: Scorer, found: _Found, runs: range | tuple[int, ...]) -> BlendSteps:
+    """Steps over all runs from what was found for `runs`; shrinkage draws only those together that take part."""
+    weights = np.zeros(scorer.n_runs)
+    share = np.asarray(found.weights) / np.sum(found.weights)
+    is_part = len(runs) < scorer.n_runs
+    weights[list(runs)] = (1 - procedure.shrinkage) * share + procedure.shrinkage / len(share) if is_part else share
+    by_class: tuple[tuple[float, ...], ...] = ()
+    if found.by_class is not None:
+        table = np.full((scorer.n_runs, scorer.n_classes), 1e-9)
+        table[list(runs)] = (1 - procedure.shrinkage) * found.by_class + procedure.shrinkage / len(share) if is_part else found.by_class
+        by_class = tuple(map(tuple, table.tolist()))
+    return BlendSteps(
+        weights=tuple(weights.tolist()),
+        mean=scorer.mean,
+        shrinkage=0.0 if is_part else procedure.shrinkage,
+        class_weights=by_class,
+        stack=found.stack,
+    )
+
+
+def _after(procedure: BlendProcedure, scorer: Scorer, steps: BlendSteps) -> BlendSteps:
+    """Temperature first, offsets on top of it."""
+    if procedure.temperature:
+        steps = steps.model_copy(update={"temperature": fit_temperature(scorer.prob(steps), scorer.y_true)})
+    if procedure.offsets:
+        offsets = fit_offsets(scorer.prob(steps), scorer.y_true, scorer.metric.name)
+        steps = steps.model_copy(update={"offsets": tuple(offsets.tolist())})
+    return steps

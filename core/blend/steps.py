@@ -1,0 +1,71 @@
+"""From the members' predictions to the blend's: the one function that out-of-fold rows and test rows both go through."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.blend.mean import FLOOR, Members, mix_shares
+from core.blend.spec import BlendSteps, Stack
+from core.errors import AlignmentError
+
+CHUNK_VALUES = 4_000_000
+
+
+def apply_steps(steps: BlendSteps, members: Members) -> NDArray[np.float32]:
+    """The blend's predictions (n_rows, n_classes) from those of its runs, in the order of the steps' weights.
+
+    AlignmentError when there are not as many runs or classes as the steps were made for.
+    """
+    check_shape(steps, len(members), members[0].shape[1])
+    prob = stacked(steps.stack, members) if steps.stack else mix_shares(members, steps.share, steps.mean)
+    return afterwards(prob, steps)
+
+
+def afterwards(prob: NDArray[np.float32], steps: BlendSteps) -> NDArray[np.float32]:
+    """What comes after the mean: temperature (Guo et al. 2017, after averaging as in arXiv 2007.08792), then offsets by class."""
+    if steps.temperature == 1 and not steps.offsets:
+        return prob
+    changed = np.empty_like(prob)
+    factor = np.exp(np.asarray(steps.offsets)) if steps.offsets else 1.0
+    step = max(1, CHUNK_VALUES // prob.shape[1])
+    for start in range(0, len(prob), step):
+        part = prob[start : start + step].astype(np.float64) ** (1 / steps.temperature) * factor
+        changed[start : start + step] = part / part.sum(axis=1, keepdims=True)
+    return changed
+
+
+def stacked(stack: Stack, members: Members) -> NDArray[np.float32]:
+    """The regression's predictions (n_rows, n_classes)."""
+    coefficients, intercepts = np.asarray(stack.coefficients), np.asarray(stack.intercepts)
+    prob = np.empty(members[0].shape, dtype=np.float32)
+    step = max(1, CHUNK_VALUES // coefficients.shape[1])
+    for start in range(0, len(prob), step):
+        logits = features([member[start : start + step] for member in members]) @ coefficients.T + intercepts
+        part = np.exp(logits - logits.max(axis=1, keepdims=True))
+        prob[start : start + step] = part / part.sum(axis=1, keepdims=True)
+    return prob
+
+
+def features(members: Members) -> NDArray[np.float64]:
+    """What a regression reads: the logarithms of all probabilities (n_rows, n_runs * n_classes), run by run."""
+    return np.concatenate([np.log(np.maximum(member, FLOOR)) for member in members], axis=1).astype(np.float64)
+
+
+def check_shape(steps: BlendSteps, n_runs: int, n_classes: int) -> None:
+    """Raise AlignmentError unless the steps are for this many runs and classes."""
+    shapes = {
+        "weights": (len(steps.weights), n_runs),
+        "class_weights": (len(steps.class_weights[0]) if steps.class_weights else n_classes, n_classes),
+        "offsets": (len(steps.offsets) or n_classes, n_classes),
+        "stack": (len(steps.stack.intercepts) if steps.stack else n_classes, n_classes),
+        "stack.coefficients": (len(steps.stack.coefficients[0]) if steps.stack else n_runs * n_classes, n_runs * n_classes),
+    }
+    wrong = [f"{name} has {found} numbers where {wanted} are needed" for name, (found, wanted) in shapes.items() if found != wanted]
+    if wrong:
+        raise AlignmentError(
+            "these steps do not fit the runs",
+            where="blend",
+            why="; ".join(wrong),
+            fix=f"make them for {n_runs} runs and {n_classes} classes",
+        )

@@ -1,0 +1,71 @@
+"""What is kept of a blend makes it again: every step is applied to out-of-fold and test rows alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.blend.bank import open_bank
+from core.blend.procedure import BlendProcedure
+from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, save_blend
+from core.blend.spec import BlendSpec
+from core.blend.steps import apply_steps
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.folds import FoldsSpec, save_folds
+from core.predictions import load_oof, load_test_prob
+from core.store.blends import get_blend
+from core.store.contests import Contest
+from core.store.runs import Run
+from core.submission import prepare
+from core.workspace import Workspace
+from tests.finished_workspace import finish_run, make_recipe
+
+House = tuple[Workspace, Contest, list[Run]]
+
+
+@pytest.fixture
+def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> House:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    runs = [finish_run(workspace, contest, folds, make_recipe(contest, name), seed=seed, strength=1) for seed, name in enumerate("abc")]
+    return workspace, contest, runs
+
+
+@pytest.mark.parametrize(
+    "procedure",
+    [
+        BlendProcedure(way="by_score", shrinkage=0.5),
+        BlendProcedure(way="greedy", mean="auto", chooses_members=True, temperature=True),
+        BlendProcedure(way="by_class", prior_rows=5),
+        BlendProcedure(way="stacking", temperature=True),
+    ],
+    ids=lambda procedure: procedure.way,
+)
+def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedure) -> None:
+    workspace, contest, runs = house
+    saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
+    steps = open_bank(workspace, contest, runs).fit(procedure)
+    assert saved.spec.steps == steps and saved.scores["honest"]["gain_low"] <= saved.scores["honest"]["gain"]
+    np.testing.assert_array_equal(load_blend_oof(workspace, saved), apply_steps(steps, [load_oof(workspace, run, contest) for run in runs]))
+    test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs])
+    np.testing.assert_array_equal(load_blend_test(workspace, saved), test)
+    np.testing.assert_array_equal(prepare(workspace, contest, saved).predicted, test.argmax(axis=1))
+    again = save_blend(workspace, contest, saved.spec, name="again")
+    np.testing.assert_array_equal(load_blend_test(workspace, again), test)
+
+
+def test_a_blend_stored_before_there_were_steps_is_read_as_it_was() -> None:
+    old = {"members": [1, 2], "weights": [3.0, 1.0], "mean": "arithmetic"}
+    assert BlendSpec.model_validate(old) == make_spec([1, 2], [3, 1])
+    assert BlendSpec.model_validate(old).is_plain
+
+
+def test_weights_by_hand_and_equal_ones_have_no_honest_score(house: House) -> None:
+    workspace, contest, runs = house
+    assert blend_runs(workspace, contest, runs, BlendProcedure()).scores["honest"] is None
+    by_hand = blend_runs(workspace, contest, runs, BlendProcedure(way="hand", weights=(1, 2, 3)))
+    assert by_hand.scores["honest"] is None and by_hand.spec.normalised() == pytest.approx((1 / 6, 1 / 3, 1 / 2))
