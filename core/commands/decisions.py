@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.console import ContestArgument, JsonOption, WorkspaceOption, opened, print_json, print_table, standard_output
+from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_output
 from core.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -99,22 +99,31 @@ def blend_runs(
     weights: Annotated[
         str | None, typer.Option("--weights", metavar="A,B", help="One weight per run; equal when left out.", show_default=False)
     ] = None,
+    sets: SetOption = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the blend.", show_default=False)] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Blend runs with equal folds by the weighted mean of their probabilities, score the blend and save it."""
-    from core.blend.save import make_spec, save_blend
+    """Blend runs with equal folds, score the blend and save it.
+
+    `--set way=optimal` (or greedy, search, by_score, by_class, stacking) finds the weights, `--set mean=logit` averages otherwise,
+    `--set temperature=true` and `--set offsets=true` tune what comes after; `python -m core settings` lists them all. What was
+    tuned is scored honestly too: refitted without each fold, on the fold it did not see.
+    """
+    from core.blend.procedure import BlendProcedure
+    from core.blend.save import blend_runs as blend_them
     from core.commands.records import blend_record, direction, score_text
+    from core.settings import apply_sets, parse_settings
     from core.store.blends import free_blend_name
     from core.store.contests import get_contest
     from core.store.runs import get_run
 
     house = opened(workspace)
     found = get_contest(house.store, contest)
-    members = [get_run(house.store, run, found.id).id for run in runs]
-    spec = make_spec(members, None if weights is None else _numbers(weights))
-    blend = save_blend(house, found, spec, name=name or free_blend_name(house.store, found.id, "blend"))
+    members = [get_run(house.store, run, found.id) for run in runs]
+    given = {} if weights is None else {"way": "hand", "weights": _numbers(weights)}
+    procedure = apply_sets(parse_settings(BlendProcedure, given, where="--weights"), sets or [])
+    blend = blend_them(house, found, members, procedure, name=name or free_blend_name(house.store, found.id, "blend"))
     record = blend_record(house, blend)
     if as_json:
         print_json(record)
@@ -132,6 +141,15 @@ def blend_runs(
             )
         ],
     )
+    honest = record["honest"]
+    if honest:
+        verdict = "clear" if honest["gain_low"] > 0 else "not clear: equal weights are the safer choice"
+        standard_output().print(
+            f"honest score {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
+            f"gain over equal weights {honest['gain']:+.4f} ({honest['gain_low']:+.4f} to {honest['gain_high']:+.4f}), {verdict}",
+            markup=False,
+            highlight=False,
+        )
 
 
 def submit(

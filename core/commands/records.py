@@ -145,8 +145,12 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
         "state": "done",
         "run": [run.name for run in members],
         "weights": list(blend.spec.normalised()),
+        "mean": blend.spec.mean,
+        "temperature": blend.spec.temperature,
+        "offsets": list(blend.spec.offsets),
         "metric": blend.scores["metric"],
         **{key: blend.scores[key] for key in ("fold_scores", "cv_score", "cv_sd", "oof_score", "equal_score")},
+        "honest": blend.scores.get("honest"),
         "fingerprint": blend.fingerprint,
         "created_at": blend.created_at,
     }

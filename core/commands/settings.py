@@ -44,6 +44,7 @@ def show_settings(
 
 def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
     """(title, how it is given, its fields) of each model that a person fills."""
+    from core.blend.procedure import BlendProcedure
     from core.blend.spec import BlendSpec
     from core.contest.spec import ContestSpec
     from core.folds import FoldsSpec
@@ -61,7 +62,8 @@ def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
             fields_of(ContestSpec),
         ),
         ("Folds", "the options of `folds make`, or the form of the page Folds", fields_of(FoldsSpec)),
-        ("Blend", "the arguments of `blend`, or the weight bank of the page Ensemble", fields_of(BlendSpec)),
+        ("Blend procedure", "the options of `blend`, or the page Ensemble; fitted, it gives a blend", fields_of(BlendProcedure)),
+        ("Blend", "a procedure, or the weight bank of the page Ensemble", fields_of(BlendSpec)),
     ]
 
 
