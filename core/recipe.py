@@ -19,7 +19,7 @@ class ModelSettings(Settings):
     """The network."""
 
     backbone: str = Field(
-        default="tf_efficientnet_lite0",
+        default="tf_efficientnet_lite0.in1k",
         min_length=1,
         description="Name of the backbone in the catalogue.",
         json_schema_extra=BASIC | {"picker": "backbone"},

@@ -20,6 +20,9 @@ from models.weights import Miss, WeightsNotFound, find_weights
 class ImageClassifier(Classifier):
     """A timm network over pixels."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network

@@ -13,20 +13,22 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg, list_models, list_pretrained
-from timm.models._registry import _model_to_module  # timm has no public name for a model's module
+from timm.models import get_pretrained_cfg, list_models, list_pretrained, model_entrypoint
 from transformers import (
     BertConfig,
     BertModel,
     DebertaV2Config,
     DebertaV2Model,
+    DistilBertConfig,
+    DistilBertModel,
     ElectraConfig,
     ElectraModel,
     PreTrainedModel,
     RobertaConfig,
     RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
-from transformers import DistilBertConfig, DistilBertModel, XLMRobertaConfig, XLMRobertaModel
 
 from models.catalog import CATALOG_PATH, COLUMNS, Backbone
 
@@ -110,7 +112,7 @@ def image_backbones() -> list[Backbone]:
             cfg = get_pretrained_cfg(name)
             if cfg is None or not cfg.hf_hub_id or not cfg.hf_hub_id.startswith("timm/") or cfg.hf_hub_filename or cfg.custom_load:
                 continue
-            if cfg.input_size[0] != 3 or cfg.input_size[1] != cfg.input_size[2] or not cfg.classifier and cfg.num_classes:
+            if cfg.input_size[0] != 3 or cfg.input_size[1] != cfg.input_size[2] or (not cfg.classifier and cfg.num_classes):
                 continue
             if architecture not in params_m:
                 params_m[architecture] = count_params_m(timm.create_model(architecture, pretrained=False))
@@ -121,7 +123,7 @@ def image_backbones() -> list[Backbone]:
                     name=name,
                     modality="image",
                     library="timm",
-                    family=_model_to_module[architecture],
+                    family=model_entrypoint(architecture).__module__.rpartition(".")[2],
                     params_m=params_m[architecture],
                     input_px=cfg.input_size[-1],
                     max_tokens=0,

@@ -127,7 +127,7 @@ def _in_hub_cache(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
 def _on_hub(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
     del weights_dir
     from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]  # the base of what its client raises
 
     if not backbone.hub_id:
         return Miss("hub", "", "this backbone is not on the hub")

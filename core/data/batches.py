@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from core.errors import PitwallError
+
 Key = tuple[int, int]  # epoch (0: no augmentation) and row
 Batch = dict[str, Tensor]
 
@@ -17,14 +19,15 @@ Batch = dict[str, Tensor]
 class Rows(Protocol):
     """A dataset that is asked for (epoch, row), so that an augmentation can depend on both; `collate` makes the batch.
 
-    A batch holds `row` (n,) int64 beside the inputs of the network.
+    A batch holds `row` (n,) int64 beside the inputs of the network. A row that cannot be read makes the batch its error, which
+    so comes whole out of another process.
     """
 
     def __getitem__(self, key: Key) -> Any: ...
 
     def __len__(self) -> int: ...
 
-    def collate(self, samples: Sequence[Any]) -> Batch: ...
+    def collate(self, samples: Sequence[Any]) -> Batch | PitwallError: ...
 
 
 class EpochBatches(Sampler[list[Key]]):
@@ -47,7 +50,7 @@ class EpochBatches(Sampler[list[Key]]):
         return len(self._batches)
 
 
-def make_loader(rows: Rows, batches: EpochBatches, *, workers: int, pin_memory: bool) -> DataLoader[Batch]:
+def make_loader(rows: Rows, batches: EpochBatches, *, workers: int, pin_memory: bool) -> DataLoader[Any]:
     """A loader over `batches`, in this process (0 workers) or in others; the batches are equal either way."""
     return DataLoader(
         rows,  # type: ignore[arg-type]
@@ -57,3 +60,11 @@ def make_loader(rows: Rows, batches: EpochBatches, *, workers: int, pin_memory: 
         persistent_workers=workers > 0,
         pin_memory=pin_memory,
     )
+
+
+def iterate(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The loader's batches, in order; raises the error of a row that could not be read."""
+    for batch in loader:
+        if isinstance(batch, PitwallError):
+            raise batch
+        yield batch

@@ -16,6 +16,7 @@ from torchvision.transforms import InterpolationMode
 
 from core.data.batches import Batch, Key
 from core.data.images import open_image
+from core.errors import PitwallError
 from core.recipe import ImageSettings
 from core.training.randomness import seed_sample
 
@@ -55,15 +56,21 @@ class ImageRows:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, key: Key) -> tuple[int, Image.Image]:
+    def __getitem__(self, key: Key) -> tuple[int, Image.Image] | PitwallError:
         epoch, row = key
-        image = open_image(self.paths[row])
+        try:
+            image = open_image(self.paths[row])
+        except PitwallError as problem:
+            return problem
         if epoch == 0:
             return row, self.plain(image)
         seed_sample(self.seed, self.fold, epoch, row)
         return row, self.augmented(image)
 
-    def collate(self, samples: Sequence[tuple[int, Image.Image]]) -> Batch:
+    def collate(self, samples: Sequence[tuple[int, Image.Image] | PitwallError]) -> Batch | PitwallError:
         """`image` uint8 (n, 3, size, size), laid out channels-last as Pillow gives it, and `row` (n,)."""
-        pixels = torch.from_numpy(np.stack([np.asarray(image) for _, image in samples]))
-        return {"image": pixels.permute(0, 3, 1, 2), "row": torch.tensor([row for row, _ in samples])}
+        good = [sample for sample in samples if not isinstance(sample, PitwallError)]
+        if len(good) < len(samples):
+            return next(sample for sample in samples if isinstance(sample, PitwallError))
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for _, image in good]))
+        return {"image": pixels.permute(0, 3, 1, 2), "row": torch.tensor([row for row, _ in good])}

@@ -18,21 +18,20 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from core.data.batches import EpochBatches, Rows, make_loader
+from core.data.batches import EpochBatches, Rows, iterate, make_loader
 from core.errors import RecipeError
 from core.metrics import all_scores, get_metric
 from core.recipe import Recipe
-from core.training.backbone import backbone_of
 from core.training.checkpoint import load_weights, save_weights
 from core.training.device import choose_precision, open_device
 from core.training.failures import not_a_number, typed_failures
+from core.training.network import build_network
 from core.training.optim import make_optimizer, set_lr
 from core.training.pace import Pace
 from core.training.predict import predict
 from core.training.progress import EpochReport, Interrupted, Phase, Progress
 from core.training.randomness import permutation, seed_network, seed_step
 from core.training.schedule import lr_at
-from models.build import Classifier, ModelSpec, build_model
 
 Report = Callable[[Progress | EpochReport], None]
 
@@ -106,8 +105,10 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     # Network and rows; what fresh layers draw derives from the seed
     tell("loading")
     seed_network(settings.seed, fold)
-    model, train_rows, test_rows = build(task)
-    model.to(device, memory_format=torch.channels_last if recipe.modality == "image" else torch.preserve_format)
+    model, train_rows, test_rows = build_network(task)
+    model.to(device)
+    if recipe.modality == "image":
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
     labels = torch.from_numpy(np.asarray(task.labels, dtype=np.int64))
     train_idx, valid_idx = np.asarray(task.train_idx, dtype=np.int64), np.asarray(task.valid_idx, dtype=np.int64)
 
@@ -129,7 +130,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
         tell(phase, epoch, n_steps, n_steps)
         pace.start()
-        return predict(
+        prob = predict(
             model,
             rows,
             idx,
@@ -140,6 +141,9 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             precision=precision,
             after_batch=after_batch,
         )
+        if not np.isfinite(prob).all():
+            raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, {phase}")
+        return prob
 
     # Loop: train an epoch, validate, keep the best, stop early
     best_epoch, best_score, epoch = 0, math.nan, 0
@@ -148,7 +152,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         batches.begin(epoch, train_idx[permutation(settings.seed, fold, epoch, n_train)], settings.batch_size)
         model.train()
         pace.start()
-        for step, batch in enumerate(loader, start=1):
+        for step, batch in enumerate(iterate(loader), start=1):
             set_lr(optimizer, lr_at((epoch - 1) * n_steps + step - 1, n_epochs * n_steps, recipe.optim))
             seed_step(settings.seed, fold, epoch, step)
             target = labels[batch["row"]].to(device)
@@ -213,39 +217,3 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "versions": {name: version(name) for name in ("torch", "numpy", "timm" if recipe.modality == "image" else "transformers")},
         },
     )
-
-
-def build(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
-    """The network, the rows that have labels, and the test rows. Imports only the libraries of the task's modality."""
-    recipe = task.recipe
-    spec = ModelSpec(
-        backbone=backbone_of(recipe),
-        n_outputs=len(task.classes),
-        weights_dir=task.weights_dir,
-        pretrained=recipe.model.pretrained,
-        dropout=recipe.model.dropout,
-        drop_path=recipe.model.drop_path,
-        input_px=recipe.image.size_px if recipe.image else 0,
-        pooling=recipe.text.pooling if recipe.text else "mean",
-        max_tokens=recipe.text.max_tokens if recipe.text else 0,
-    )
-    if recipe.image:
-        from core.data.pixels import ImageRows
-        from models.image import ImageClassifier
-
-        model = build_model(spec)
-        assert isinstance(model, ImageClassifier)
-        paths, test_paths = [Path(path) for path in task.inputs], [Path(path) for path in task.test_inputs]
-        common = {"interpolation": model.interpolation, "seed": recipe.train.seed, "fold": task.fold}
-        return model, ImageRows(paths, recipe.image, **common), ImageRows(test_paths, recipe.image, **common)
-
-    from dataclasses import replace
-
-    from core.data.texts import TextRows
-    from models.text import build_tokenizer
-
-    texts, test_texts = [str(text) for text in task.inputs], [str(text) for text in task.test_inputs]
-    tokenizer = build_tokenizer(spec, [texts[row] for row in task.train_idx])
-    tokenizer.save(task.out_dir)
-    model = build_model(replace(spec, vocab_size=tokenizer.vocab_size))
-    return model, TextRows(texts, tokenizer, max_tokens=spec.max_tokens), TextRows(test_texts, tokenizer, max_tokens=spec.max_tokens)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from core.data.batches import EpochBatches, Rows, make_loader
+from core.data.batches import EpochBatches, Rows, iterate, make_loader
 from core.training.device import Precision
 
 EVALUATION_FACTOR = 2  # without gradients twice the rows fit
@@ -39,11 +39,11 @@ def predict(
     model.eval()
     done = 0
     with torch.inference_mode():
-        for batch in make_loader(rows, batches, workers=workers, pin_memory=device.type == "cuda"):
+        for batch in iterate(make_loader(rows, batches, workers=workers, pin_memory=device.type == "cuda")):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
             with precision.autocast(device):
                 logits = model(inputs)
-            found = torch.softmax(logits.double().cpu() if device.type != "mps" else logits.cpu().double(), dim=1).numpy()
+            found = torch.softmax(logits.float().cpu().double(), dim=1).numpy()
             prob[done : done + len(found)] = found
             done += len(found)
             after_batch(len(found))

@@ -1,0 +1,61 @@
+"""From a task to its network and its rows. Imports only the libraries of the task's modality: each takes seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.data.batches import Rows
+from core.recipe import ImageSettings, TextSettings
+from core.training.backbone import backbone_of
+from models.build import Classifier, ModelSpec, build_model
+
+if TYPE_CHECKING:
+    from core.training.fold import FoldTask
+
+
+def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
+    """The network, the rows that have labels, and the test rows. A tokenizer that is learned is left in `out_dir`."""
+    recipe = task.recipe
+    spec = ModelSpec(
+        backbone=backbone_of(recipe),
+        n_outputs=len(task.classes),
+        weights_dir=task.weights_dir,
+        pretrained=recipe.model.pretrained,
+        dropout=recipe.model.dropout,
+        drop_path=recipe.model.drop_path,
+    )
+    if recipe.image is not None:
+        return _image_network(task, replace(spec, input_px=recipe.image.size_px), recipe.image)
+    assert recipe.text is not None
+    return _text_network(task, replace(spec, pooling=recipe.text.pooling, max_tokens=recipe.text.max_tokens), recipe.text)
+
+
+def _image_network(task: FoldTask, spec: ModelSpec, settings: ImageSettings) -> tuple[Classifier, Rows, Rows]:
+    from core.data.pixels import ImageRows
+    from models.image import ImageClassifier
+
+    model = build_model(spec)
+    assert isinstance(model, ImageClassifier)
+    interpolation = model.interpolation
+
+    def rows(paths: list[Path]) -> ImageRows:
+        return ImageRows(paths, settings, interpolation=interpolation, seed=task.recipe.train.seed, fold=task.fold)
+
+    return model, rows([Path(path) for path in task.inputs]), rows([Path(path) for path in task.test_inputs])
+
+
+def _text_network(task: FoldTask, spec: ModelSpec, settings: TextSettings) -> tuple[Classifier, Rows, Rows]:
+    from core.data.texts import TextRows
+    from models.text import build_tokenizer
+
+    texts = [str(text) for text in task.inputs]
+    tokenizer = build_tokenizer(spec, [texts[row] for row in task.train_idx])
+    tokenizer.save(task.out_dir)
+    model = build_model(replace(spec, vocab_size=tokenizer.vocab_size))
+
+    def rows(texts: list[str]) -> TextRows:
+        return TextRows(texts, tokenizer, max_tokens=settings.max_tokens)
+
+    return model, rows(texts), rows([str(text) for text in task.test_inputs])
