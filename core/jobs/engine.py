@@ -14,13 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import PitwallError, StateError
+from core.errors import DiskFull, PitwallError, StateError
 from core.jobs.devices import detect_devices
+from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, job_bytes, keep_reserve, spend_reserve
 from core.jobs.estimate import queue_end_s
 from core.jobs.lock import EngineLock, Holder, holder_of
 from core.jobs.process import ProcessIdentity, is_alive, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
 from core.store import attempts
+from core.store.holds import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds
 from core.store.jobs import Job, read_live
 from core.workspace import Workspace
 
@@ -32,22 +34,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """One device and what it does: the job and the name of its run, or None and ""."""
+    """One device and what it does: the job and the name of its run, or None and ""; `hold` says why it takes no other job."""
 
     name: str
     job: Job | None
     run_name: str
+    hold: Hold | None
 
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """A snapshot. `queue_end_s` is in seconds from now, None while unknown; `problem` is the typed error that holds the queue up."""
+    """A snapshot. `queue_end_s` is in seconds from now, None while unknown; `problem` is the typed error that holds the queue up.
+
+    `is_paused`: a person paused the whole queue. Of `n_queued` waiting jobs, `n_paused` belong to runs that are paused by
+    themselves. `free_bytes` is what the disk has left.
+    """
 
     is_mine: bool
     holder: Holder | None
     devices: tuple[DeviceStatus, ...]
     n_queued: int
+    n_paused: int
+    is_paused: bool
     queue_end_s: float | None
+    free_bytes: int
     problem: dict[str, str] | None
 
 
@@ -60,16 +70,17 @@ class Engine:
         devices: tuple[str, ...] | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        free_bytes: FreeBytes = free_bytes,
         what: str = "a Pitwall engine",
     ) -> None:
         self.workspace = workspace
         self.devices = detect_devices() if devices is None else devices
         self._clock = clock
+        self._free_bytes = free_bytes
         self._lock = EngineLock(workspace.engine_lock_path, what)
         self._identity = of_self()
         self._guard = threading.RLock()
-        self._supervisors: dict[int, Supervisor] = {}
-        self._threads: list[threading.Thread] = []
+        self._supervisors: dict[int, tuple[Supervisor, threading.Thread]] = {}
         self._scheduler: threading.Thread | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -104,23 +115,24 @@ class Engine:
         if scheduler is not None:
             scheduler.join()
         with self._guard:
-            supervisors, threads = list(self._supervisors.values()), list(self._threads)
-        for supervisor in supervisors:
+            supervised = list(self._supervisors.values())
+        for supervisor, _ in supervised:
             supervisor.stop()
-        for thread in threads:
-            thread.join(timeout=2 * GRACE_S)
+        for _, thread in supervised:
+            if thread is not threading.current_thread():
+                thread.join(timeout=2 * GRACE_S)
         self._lock.release()
 
     def wake(self) -> None:
         """Look at the queue now: something was queued or canceled."""
         self._wake.set()
         with self._guard:
-            supervisors = list(self._supervisors.values())
-        for supervisor in supervisors:
+            supervised = list(self._supervisors.values())
+        for supervisor, _ in supervised:
             supervisor.look()
 
     def run_next(self) -> bool:
-        """Run the first queued job to its end in this thread; False when nothing waits. For tests and the command line.
+        """Run the first queued job to its end in this thread; False when none waits that may be taken. For tests.
 
         Raises StateError when another engine holds the workspace.
         """
@@ -135,17 +147,18 @@ class Engine:
         try:
             if not had_lock:
                 self._repair()
-            job = attempts.claim(self.workspace.store, owner=self._owner(), device=self.devices[0], now=self._clock())
+                keep_reserve(self.workspace)
+            job = self._take(self.devices[0])
             if job is None:
                 return False
             supervisor = Supervisor(self.workspace, job, clock=self._clock)
             with self._guard:
-                self._supervisors[job.id] = supervisor
+                self._supervisors[job.id] = (supervisor, threading.current_thread())
             try:
                 supervisor.run()
             finally:
                 with self._guard:
-                    del self._supervisors[job.id]
+                    self._supervisors.pop(job.id, None)
             return True
         finally:
             if not had_lock:
@@ -159,13 +172,19 @@ class Engine:
         devices: list[DeviceStatus] = []
         for name in names:
             job = by_device.get(name)
-            devices.append(DeviceStatus(name=name, job=job, run_name="" if job is None else live.run_names[job.run_id]))
+            hold = next((hold for hold in live.holds if hold.covers(name)), None)
+            devices.append(DeviceStatus(name=name, job=job, run_name="" if job is None else live.run_names[job.run_id], hold=hold))
+        takeable = [job for job in live.queued if job.run_id not in live.paused]
+        n_slots = sum(device.hold is None or device.job is not None for device in devices if device.name in self.devices)
         return EngineStatus(
             is_mine=self.is_mine,
             holder=holder_of(self._lock.path),
             devices=tuple(devices),
             n_queued=len(live.queued),
-            queue_end_s=queue_end_s(live.running, live.queued, live.mean_s, n_slots=len(self.devices), now=self._clock()),
+            n_paused=len(live.queued) - len(takeable),
+            is_paused=any(hold.device == EVERY_DEVICE for hold in live.holds),
+            queue_end_s=queue_end_s(live.running, takeable, live.mean_s, n_slots=n_slots, now=self._clock()),
+            free_bytes=self._free_bytes(self.workspace.root),
             problem=self._problem,
         )
 
@@ -178,11 +197,15 @@ class Engine:
                 if is_mine:
                     if time.monotonic() - repaired_at >= REPAIR_S:
                         self._repair()
+                        if self._free_bytes(self.workspace.root) > MARGIN_BYTES:
+                            keep_reserve(self.workspace)
                         repaired_at = time.monotonic()
                     self._give_out()
                 self._problem = None
             except PitwallError as problem:
                 # A locked database or a full disk: said in the status, and tried again at the next turn.
+                if isinstance(problem, DiskFull):
+                    spend_reserve(self.workspace)
                 self._problem = problem.to_dict()
                 log.warning("the engine waits: %s", problem)
             except Exception as problem:
@@ -200,14 +223,34 @@ class Engine:
 
     def _give_out(self) -> None:
         with self._guard:
-            busy = {supervisor.job.device for supervisor in self._supervisors.values()}
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            busy = {supervisor.job.device for supervisor, _ in self._supervisors.values()}
         for device in self.devices:
-            if device in busy or self._stopping.is_set() or not attempts.has_queued(self.workspace.store):
+            if device in busy or self._stopping.is_set():
                 continue
-            job = attempts.claim(self.workspace.store, owner=self._owner(), device=device, now=self._clock())
+            job = self._take(device)
             if job is not None:
                 self._supervise(job)
+
+    def _take(self, device: str) -> Job | None:
+        """Claim the next job for a free device; None when none waits that may be taken, or the disk has no room for it."""
+        store, root = self.workspace.store, self.workspace.root
+        full = next((hold for hold in list_holds(store) if hold.kind == "disk" and hold.device == device), None)
+        if full is not None:
+            if self._free_bytes(root) < full.needed_bytes:
+                return None
+            lift_disk_hold(store, device)
+            keep_reserve(self.workspace)
+            log.info("%s goes on: there is space again", device)
+        waiting = attempts.next_job(store, device)
+        if waiting is None:
+            return None
+        needed, free = job_bytes(self.workspace, waiting), self._free_bytes(root)
+        if free < needed:
+            error = disk_full(root, needed=needed, free=free)
+            hold_device_for_disk(store, device, error=error.to_dict(), needed_bytes=needed, now=self._clock())
+            log.warning("%s is paused: %s", device, error.what)
+            return None
+        return attempts.claim(store, owner=self._owner(), device=device, now=self._clock())
 
     def _supervise(self, job: Job) -> None:
         def ended() -> None:
@@ -218,14 +261,16 @@ class Engine:
         supervisor = Supervisor(self.workspace, job, clock=self._clock, on_end=ended)
         thread = threading.Thread(target=supervisor.run, name=f"pitwall-job-{job.id}", daemon=True)
         with self._guard:
-            self._supervisors[job.id] = supervisor
-            self._threads.append(thread)
-        thread.start()
+            self._supervisors[job.id] = (supervisor, thread)
+            thread.start()
 
     def _owner(self) -> dict[str, Any]:
         return {"engine": self._identity.to_dict(), "host": socket.gethostname(), "worker": None}
 
     def _repair(self) -> None:
+        with self._guard:
+            # A thread that was killed could not say that it ended; the job and its worker are then found like any orphan.
+            self._supervisors = {job_id: pair for job_id, pair in self._supervisors.items() if pair[1].is_alive()}
         repaired = attempts.repair(self.workspace.store, now=self._clock(), is_gone=self._is_gone)
         for job_id in repaired:
             self._orphans.pop(job_id, None)

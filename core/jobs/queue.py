@@ -1,4 +1,7 @@
-"""The queue as a person moves it: launch, cancel, retry, delete. What workers do to it is in `core.store.attempts`."""
+"""What a person puts into the queue and takes out: launch, cancel, retry, delete. Its order is steered in `controls.py`.
+
+What workers do to it is in `core.store.attempts`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from core.store.contests import Contest, get_contest
 from core.store.database import Store
 from core.store.folds import Folds
 from core.store.jobs import add_jobs, cancel_jobs, retry_jobs
+from core.store.order import pause
 from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
 from core.training.backbone import backbone_of
 from core.workspace import Workspace
@@ -24,6 +28,7 @@ def launch_run(
     recipe: Recipe,
     *,
     fold_numbers: Sequence[int] | None = None,
+    priority: int = 0,
     now: float | None = None,
 ) -> Run:
     """Queue a run: one job per fold, all folds unless `fold_numbers` names some. A name that is taken gets a number.
@@ -31,25 +36,43 @@ def launch_run(
     Raises RecipeError for a recipe of the other modality, a backbone or a fold that is not there, StateError for folds of another
     contest.
     """
+    return launch_runs(workspace, contest, folds, [recipe], fold_numbers=fold_numbers, priority=priority, now=now)[0]
+
+
+def launch_runs(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipes: Sequence[Recipe],
+    *,
+    fold_numbers: Sequence[int] | None = None,
+    priority: int = 0,
+    now: float | None = None,
+) -> tuple[Run, ...]:
+    """Queue a run of each recipe, in this order: all of them or, when one is refused, none. Errors as of `launch_run`."""
     chosen = tuple(range(folds.n_folds)) if fold_numbers is None else tuple(sorted(set(fold_numbers)))
-    _check_launch(contest, folds, recipe, chosen)
+    for recipe in recipes:
+        _check_launch(contest, folds, recipe, chosen)
     moment = time.time() if now is None else now
+    ids: list[int] = []
     with workspace.store.transaction() as connection:
-        run_id = add_run(
-            connection,
-            contest_id=contest.id,
-            folds_id=folds.id,
-            name=free_run_name(connection, contest.id, recipe.name),
-            recipe=recipe,
-            fold_numbers=chosen,
-            now=moment,
-        )
-        add_jobs(connection, run_id, chosen, now=moment)
-    return get_run(workspace.store, run_id)
+        for recipe in recipes:
+            run_id = add_run(
+                connection,
+                contest_id=contest.id,
+                folds_id=folds.id,
+                name=free_run_name(connection, contest.id, recipe.name),
+                recipe=recipe,
+                fold_numbers=chosen,
+                now=moment,
+            )
+            add_jobs(connection, run_id, chosen, now=moment, priority=priority)
+            ids.append(run_id)
+    return tuple(get_run(workspace.store, run_id) for run_id in ids)
 
 
 def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
-    """End a run's queued jobs at once and ask its running ones to stop; their engine does so within one step.
+    """End a run's queued jobs at once and ask its running ones to stop; their engine does so within one step. No run stays paused.
 
     Raises NotFoundError, and StateError when no job of the run is queued or running.
     """
@@ -62,6 +85,7 @@ def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
                 why=f"no fold of {run.name} waits or runs",
                 fix="retry or delete the run instead",
             )
+        pause(connection, run_id, False)  # a retry is meant to run
     return get_run(store, run_id)
 
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import DiskFull
+from core.jobs.disk import FULL_ERRNOS, disk_full, free_bytes, needed_after_full, spend_reserve
 from core.jobs.process import ProcessIdentity, of_pid, terminate
 from core.store import attempts
 from core.store.database import DatabaseBusy
@@ -45,6 +46,7 @@ class Supervisor:
         self._on_end = on_end
         self._stopping = threading.Event()
         self._look = threading.Event()
+        self._told_to_pause = False
         self._log_path = workspace.log_path(job.id, job.token)
 
     def stop(self) -> None:
@@ -53,7 +55,7 @@ class Supervisor:
         self._look.set()
 
     def look(self) -> None:
-        """Look for a request to cancel now rather than at the next turn."""
+        """Look for a request to cancel or to pause now rather than at the next turn."""
         self._look.set()
 
     def run(self) -> None:
@@ -106,6 +108,14 @@ class Supervisor:
                     env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"},
                 )
         except OSError as problem:
+            if problem.errno in FULL_ERRNOS:
+                free = free_bytes(self._workspace.root)
+                needed = needed_after_full(self._workspace, job, free)
+                full = disk_full(self._workspace.root, needed=needed, free=free).to_dict()
+                self._persist(
+                    lambda: attempts.release_for_disk(self._store, job.id, job.token, full, needed_bytes=needed, now=self._clock())
+                )
+                return None
             error = _error(
                 "Interrupted", "the worker could not be started", job, why=str(problem), fix="make room on the machine, then retry the run"
             )
@@ -130,9 +140,10 @@ class Supervisor:
             claim = self._claim()
             if claim is not None and claim.lease_until != lease:
                 lease, heard_at = claim.lease_until, time.monotonic()
-            unwanted = self._stopping.is_set() or claim is None or claim.cancel_requested
+            unwanted = self._stopping.is_set() or claim is None or claim.cancel_requested or claim.pause_requested
             if unwanted and told_at is None:
                 told_at = time.monotonic()
+                self._told_to_pause = claim is not None and claim.pause_requested
                 _tell_to_stop(process)
             # Both are measured on the monotonic clock, which stands still while the machine sleeps.
             if told_at is not None and time.monotonic() - told_at > GRACE_S:
@@ -154,7 +165,7 @@ class Supervisor:
     def _settle(self, exit_code: int, killed: str) -> None:
         """Give the verdict of an attempt that gave none itself; every function of `attempts` refuses when it did."""
         job = self.job
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._told_to_pause:
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
         else:
             error = _verdict(job, exit_code, killed, self._log_path)
@@ -171,6 +182,8 @@ class Supervisor:
                 return
             except (DatabaseBusy, DiskFull) as problem:
                 log.warning("job %d: %s", self.job.id, problem.what)
+                if isinstance(problem, DiskFull) and spend_reserve(self._workspace):
+                    continue
                 if self._stopping.wait(SETTLE_RETRY_S):
                     return
 

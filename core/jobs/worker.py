@@ -7,7 +7,6 @@ training step when it reads "stop" on standard input, when that ends (the engine
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import os
 import shutil
@@ -16,10 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import DiskFull, OutOfMemory, PitwallError
+from core.jobs.disk import FULL_ERRNOS, disk_full, free_bytes, needed_after_full, spend_reserve
 from core.jobs.reporter import Reporter
 from core.store import attempts
 from core.store.contests import get_contest
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state = attempts.release(workspace.store, given.job, given.token, now=time.time())
         log.info("handed back: %s", state or "the claim was not valid any more")
 
-    threading.Thread(target=_listen, args=(stop, hand_back), name="listener", daemon=True).start()
+    threading.Thread(target=_listen, args=(workspace, stop, hand_back), name="listener", daemon=True).start()
     job = get_job(workspace.store, given.job)
     if job.state != "running" or job.token != given.token:
         log.info("job %d is %s at attempt %d; attempt %d has nothing to do", job.id, job.state, job.token, given.token)
@@ -96,19 +97,32 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
             result = _train(workspace, job, reporter, stop)
         finally:
             reporter.close()
-        _patiently(lambda: attempts.commit(workspace.store, job.id, result, epochs=reporter.unwritten, now=time.time()))
+        _patiently(workspace, lambda: attempts.commit(workspace.store, job.id, result, epochs=reporter.unwritten, now=time.time()))
         log.info("done: %s", ", ".join(f"{name} {score:.5f}" for name, score in result.scores.items()))
         _remove_lost_attempts(workspace.absolute(result.path))
         return 0
     except Interrupted:
-        _patiently(hand_back)
+        _patiently(workspace, hand_back)
         return 0
     except Exception as problem:  # whatever ended the attempt becomes its verdict; a bug keeps its traceback in the log
         error = typed_error(problem, job)
         log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
+        if isinstance(error, DiskFull):
+            _hold_for_disk(workspace, job)
+            return 0
         verdict = error.to_dict() if error is not None else _bug(problem, job)
-        valid = _patiently(lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
+        valid = _patiently(workspace, lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
         return 0 if valid else 1
+
+
+def _hold_for_disk(workspace: Workspace, job: Job) -> None:
+    """Hand the job back, and let its device wait until there is more space than now, when the attempt's files are gone."""
+    free = free_bytes(workspace.root)
+    needed = needed_after_full(workspace, job, free)
+    error = disk_full(workspace.root, needed=needed, free=free).to_dict()
+    held = partial(attempts.release_for_disk, workspace.store, job.id, job.token, error, needed_bytes=needed)
+    state = _patiently(workspace, lambda: held(now=time.time()))
+    log.info("%s; handed back: %s", error["what"], state or "the claim was not valid any more")
 
 
 def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> FoldResult:
@@ -183,16 +197,16 @@ def _facts(job: Job, output: FoldOutput) -> dict[str, object]:
     return {"fold": job.fold, "scores": dict(output.scores), "best_epoch": output.best_epoch, "n_epochs": output.n_epochs}
 
 
-def _listen(stop: Stop, hand_back: Callable[[], None]) -> None:
+def _listen(workspace: Workspace, stop: Stop, hand_back: Callable[[], None]) -> None:
     """Read standard input for the word "stop" and for its end, which says that the engine is gone."""
     heard = b""
     while received := os.read(0, 4096):
         heard += received
         if b"stop\n" in heard:
             stop.ask("told by the engine")
-            _end_if_starting(stop, hand_back)
+            _end_if_starting(workspace, stop, hand_back)
     stop.ask("the engine is gone")
-    _end_if_starting(stop, hand_back)
+    _end_if_starting(workspace, stop, hand_back)
     time.sleep(ORPHAN_GRACE_S)
     log.error("it takes too long to stop in order; ending now")
     try:
@@ -201,21 +215,23 @@ def _listen(stop: Stop, hand_back: Callable[[], None]) -> None:
         os._exit(1)
 
 
-def _end_if_starting(stop: Stop, hand_back: Callable[[], None]) -> None:
+def _end_if_starting(workspace: Workspace, stop: Stop, hand_back: Callable[[], None]) -> None:
     if stop.is_starting:
-        _patiently(hand_back)
+        _patiently(workspace, hand_back)
         logging.shutdown()
         os._exit(0)
 
 
-def _patiently(write: Callable[[], T]) -> T:
-    """Write to the store, waiting out a lock that somebody else holds for long, and a full disk."""
+def _patiently(workspace: Workspace, write: Callable[[], T]) -> T:
+    """Write to the store, waiting out a lock that somebody else holds for long, and a full disk behind its reserve."""
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
             return write()
         except (DatabaseBusy, DiskFull) as problem:
             log.warning("%s; trying again", problem.what)
+            if isinstance(problem, DiskFull) and spend_reserve(workspace):
+                continue
             if time.monotonic() > until:
                 raise
             time.sleep(RETRY_S)
@@ -226,7 +242,7 @@ def typed_error(problem: Exception, job: Job) -> PitwallError | None:
     where = f"fold {job.fold} on {job.device}"
     if isinstance(problem, PitwallError):
         return problem
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(problem, OSError) and problem.errno in FULL_ERRNOS:
         return DiskFull("the disk is full", where=problem.filename or where, why=str(problem), fix="make space, then retry the run")
     # torch's own class is named, not imported: this runs also when torch could not be imported.
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(problem):

@@ -4,6 +4,8 @@ Execution is at least once, results are committed exactly once: each claim raise
 older one (an attempt that was given up) is told so and changes nothing. No clock is read here; `now` is epoch seconds.
 
     queued -> running -> done | failed | canceled     release: running -> queued, or canceled when that was asked for
+
+A job that is not to be taken (its run is paused, or its device is held) is queued like any other.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Update, insert, select, update
+from sqlalchemy import Connection, Select, Update, insert, select, update
 
 from core.errors import StateError
 from core.store import tables
 from core.store.database import Store
+from core.store.holds import hold_for_disk, is_held
 from core.store.jobs import RAW, Job, job_of
 from core.store.runs import EpochRow, FoldResult
 from core.training.progress import Progress
@@ -29,18 +32,18 @@ _jobs = tables.jobs.c
 
 @dataclass(frozen=True)
 class Claim:
-    """What an attempt's supervisor watches: the wish to stop, and until when its worker has given a sign of life."""
+    """What an attempt's supervisor watches: the wishes to stop, and until when its worker has given a sign of life."""
 
     cancel_requested: bool
     lease_until: float
+    pause_requested: bool = False
 
 
 def claim(store: Store, *, owner: Mapping[str, Any], device: str, now: float, lease_s: float = LEASE_S) -> Job | None:
-    """Take the first queued job for `device` under a new token; None when nothing waits."""
-    first = select(_jobs.id).where(_jobs.state == "queued").order_by(_jobs.priority.desc(), _jobs.position).limit(1)
+    """Take the first job for `device` under a new token; None when none waits that may be taken."""
     change = (
         update(tables.jobs)
-        .where(_jobs.id == first.scalar_subquery())
+        .where(_jobs.id == _first(device).scalar_subquery())
         .values(
             state="running",
             token=_jobs.token + 1,
@@ -129,18 +132,37 @@ def release(store: Store, job_id: int, token: int, *, now: float) -> str | None:
         return _hand_back(connection, job_id, token, now)
 
 
+def release_for_disk(store: Store, job_id: int, token: int, error: Mapping[str, str], *, needed_bytes: int, now: float) -> str | None:
+    """Hand a job back because its disk is full, and hold its device until `needed_bytes` are free.
+
+    Returns the new state; None, and no change, for a stale attempt.
+    """
+    with store.transaction() as connection:
+        device = connection.execute(select(_jobs.device).where(_jobs.id == job_id)).scalar_one_or_none()
+        state = _hand_back(connection, job_id, token, now)
+        if state is not None and device is not None:
+            hold_for_disk(connection, device, error=error, needed_bytes=needed_bytes, now=now)
+        return state
+
+
 def read_claim(store: Store, job_id: int, token: int) -> Claim | None:
     """How a claim stands; None when it is not valid any more."""
-    query = select(_jobs.cancel_requested, _jobs.lease_until).where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
+    runs = tables.runs.c
+    query = (
+        select(_jobs.cancel_requested, _jobs.lease_until, (runs.is_paused | is_held(_jobs.device, kind="person")).label("pause_requested"))
+        .join(tables.runs, runs.id == _jobs.run_id)
+        .where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
+    )
     with store.read() as connection:
         row = connection.execute(query).first()
-    return None if row is None else Claim(cancel_requested=row.cancel_requested, lease_until=row.lease_until)
+    return None if row is None else Claim(row.cancel_requested, row.lease_until, bool(row.pause_requested))
 
 
-def has_queued(store: Store) -> bool:
-    """Whether anything waits. A read: an idle engine must not take the write lock again and again."""
+def next_job(store: Store, device: str) -> Job | None:
+    """The job that a claim for `device` would take now. A read: an idle engine must not take the write lock again and again."""
     with store.read() as connection:
-        return connection.execute(select(_jobs.id).where(_jobs.state == "queued").limit(1)).first() is not None
+        row = connection.execute(select(*RAW).where(_jobs.id == _first(device).scalar_subquery())).first()
+    return None if row is None else job_of(row)
 
 
 def repair(store: Store, *, now: float, is_gone: Callable[[Job], bool]) -> tuple[int, ...]:
@@ -152,6 +174,14 @@ def repair(store: Store, *, now: float, is_gone: Callable[[Job], bool]) -> tuple
         return ()
     with store.transaction() as connection:
         return tuple(job.id for job in gone if _hand_back(connection, job.id, job.token, now) is not None)
+
+
+def _first(device: str) -> Select[tuple[int]]:
+    """The id of the first waiting job whose run is not paused; none while the device is held."""
+    runs = tables.runs.c
+    waiting = select(_jobs.id).join(tables.runs, runs.id == _jobs.run_id)
+    free = waiting.where(_jobs.state == "queued", runs.is_paused.is_(False), ~is_held(device))
+    return free.order_by(_jobs.priority.desc(), _jobs.position).limit(1)
 
 
 def _held(job_id: int, token: int) -> Update:

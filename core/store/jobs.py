@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from core.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
+from core.store.holds import Hold, read_holds
 from core.store.tables import raw_columns
 from core.training.progress import Progress
 
@@ -69,12 +70,17 @@ def job_of(row: Row[Any]) -> Job:
 
 @dataclass(frozen=True)
 class LiveJobs:
-    """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id."""
+    """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id.
+
+    `paused` holds the ids of paused runs, whose jobs wait without being taken; `holds` says which devices take none.
+    """
 
     running: tuple[Job, ...]
     queued: tuple[Job, ...]
     run_names: dict[int, str]
     mean_s: dict[int, float]
+    paused: frozenset[int]
+    holds: tuple[Hold, ...]
 
 
 def get_job(store: Store, job_id: int) -> Job:
@@ -104,26 +110,30 @@ def read_live(store: Store) -> LiveJobs:
     with store.read() as connection:
         found = [job_of(row) for row in connection.execute(live)]
         ids = sorted({job.run_id for job in found})
-        names = connection.execute(select(tables.runs.c.id, tables.runs.c.name).where(tables.runs.c.id.in_(ids))).all()
+        runs = tables.runs.c
+        names = connection.execute(select(runs.id, runs.name, runs.is_paused).where(runs.id.in_(ids))).all()
         mean = select(results.run_id, func.avg(results.elapsed_s).label("mean_s")).where(results.run_id.in_(ids)).group_by(results.run_id)
         means = connection.execute(mean).all()
+        holds = read_holds(connection)
     return LiveJobs(
         running=tuple(job for job in found if job.state == "running"),
         queued=tuple(job for job in found if job.state == "queued"),
         run_names={row.id: row.name for row in names},
         mean_s={row.run_id: float(row.mean_s) for row in means},
+        paused=frozenset(row.id for row in names if row.is_paused),
+        holds=holds,
     )
 
 
-def add_jobs(connection: Connection, run_id: int, fold_numbers: Iterable[int], *, now: float) -> None:
-    """Put one job per fold at the end of the queue, inside the caller's transaction."""
+def add_jobs(connection: Connection, run_id: int, fold_numbers: Iterable[int], *, now: float, priority: int = 0) -> None:
+    """Put one job per fold behind the others of that priority, inside the caller's transaction."""
     first = _next_position(connection)
     rows = [
         {
             "run_id": run_id,
             "fold": fold,
             "state": "queued",
-            "priority": 0,
+            "priority": priority,
             "position": first + place,
             "token": 0,
             "device": "",

@@ -55,7 +55,7 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe over the folds `fold_numbers`, as it stood when it was read."""
+    """A recipe over the folds `fold_numbers`, as it stood when it was read. Nothing takes the waiting jobs of a paused one."""
 
     id: int
     contest_id: int
@@ -66,6 +66,7 @@ class Run:
     created_at: float
     jobs: tuple[Job, ...]
     results: tuple[FoldResult, ...]
+    is_paused: bool
 
     @property
     def ref(self) -> str:
@@ -259,6 +260,7 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
             created_at=row.created_at,
             jobs=tuple(jobs[row.id]),
             results=tuple(results[row.id]),
+            is_paused=row.is_paused,
         )
         for row in connection.execute(select(tables.runs).where(*conditions).order_by(tables.runs.c.id.desc()))
     )

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
     type_coerce,
 )
 from sqlalchemy.engine import Dialect
@@ -100,6 +101,7 @@ runs = Table(
     Column("recipe", Text, nullable=False),
     Column("fold_numbers", JsonText, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("is_paused", Boolean, nullable=False, server_default=text("0")),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -128,6 +130,17 @@ jobs = Table(
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'canceled')", name="state"),
     Index(None, "state", "priority", "position"),
     sqlite_autoincrement=True,
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("error", JsonText),
+    Column("needed_bytes", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    CheckConstraint("kind IN ('person', 'disk')", name="kind"),
 )
 
 fold_results = Table(

@@ -204,11 +204,11 @@ def test_a_second_engine_only_reads_and_takes_over_when_the_first_is_gone(
 def test_a_bug_in_the_scheduler_is_said_and_the_queue_goes_on(
     bench: Bench, engine: Engine, monkeypatch: pytest.MonkeyPatch, wait_for: Callable[..., float]
 ) -> None:
-    def broken(store: object) -> bool:
+    def broken(store: object, device: str) -> None:
         raise ZeroDivisionError("planted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(attempts, "has_queued", broken)
+        patch.setattr(attempts, "next_job", broken)
         engine.start()
         wait_for(lambda: engine.status().problem, 10)
         assert "planted" in (engine.status().problem or {})["what"]

@@ -41,11 +41,12 @@ def result_of(run_id: int, fold: int, token: int) -> FoldResult:
 
 
 def test_a_claim_takes_the_first_job_under_a_new_token(store: Store, run: Run) -> None:
-    assert attempts.has_queued(store)
+    first = attempts.next_job(store, "cuda:1")
     job = attempts.claim(store, owner=OWNER, device="cuda:1", now=10.0, lease_s=60)
-    assert job and (job.fold, job.state, job.token, job.device, job.started_at, job.lease_until) == (0, "running", 1, "cuda:1", 10.0, 70.0)
+    assert job and first and (first.id, first.token) == (job.id, 0)
+    assert (job.fold, job.state, job.token, job.device, job.started_at, job.lease_until) == (0, "running", 1, "cuda:1", 10.0, 70.0)
     assert [attempts.claim(store, owner=OWNER, device="cpu", now=10.0).fold for _ in range(2)] == [1, 2]  # type: ignore[union-attr]
-    assert attempts.claim(store, owner=OWNER, device="cpu", now=10.0) is None and not attempts.has_queued(store)
+    assert attempts.claim(store, owner=OWNER, device="cpu", now=10.0) is None and attempts.next_job(store, "cpu") is None
 
 
 def test_a_sign_of_life_extends_the_lease(store: Store, run: Run) -> None:

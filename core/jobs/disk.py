@@ -1,0 +1,119 @@
+"""How much disk a fold needs, how much there is, and a reserve file that makes room for the words "the disk is full"."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from core.errors import DiskFull, RecipeError
+from core.recipe import Recipe
+from core.store.contests import get_contest
+from core.store.holds import Hold
+from core.store.jobs import Job
+from core.store.runs import get_run
+from core.training.backbone import backbone_of
+from core.workspace import Workspace
+
+RESERVE_BYTES = 8 * 2**20
+"""Ample for the rollback journal of the few rows that say so."""
+MARGIN_BYTES = 64 * 2**20
+"""After a full disk at least this much more must be free than there was then: the same try would end in the same way."""
+BYTES_PER_PARAMETER = 32
+"""The newest two checkpoints (weights and two moments, 12 each), the best weights and the published ones (4 each), in float32."""
+FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space, no quota, or a file over the allowed size."""
+
+FreeBytes = Callable[[Path], int]
+
+log = logging.getLogger(__name__)
+
+
+def free_bytes(root: Path) -> int:
+    """Bytes that this user may still write on the file system of a folder."""
+    return shutil.disk_usage(root).free
+
+
+def fold_bytes(recipe: Recipe, *, n_rows: int, n_test: int, n_classes: int) -> int:
+    """An upper estimate of what one fold of a recipe writes: checkpoints, weights, and predictions of float32."""
+    predictions = 4 * n_classes * (n_rows + n_test) + 8 * n_rows
+    try:
+        n_parameters = backbone_of(recipe).params_m * 1e6
+    except RecipeError:
+        n_parameters = 0  # its worker will refuse it, and say why better than an estimate could
+    return round(BYTES_PER_PARAMETER * n_parameters) + predictions + RESERVE_BYTES
+
+
+def job_bytes(workspace: Workspace, job: Job) -> int:
+    """`fold_bytes` of the fold that a job trains."""
+    run = get_run(workspace.store, job.run_id)
+    contest = get_contest(workspace.store, run.contest_id)
+    return fold_bytes(run.recipe, n_rows=contest.n_train, n_test=contest.n_test, n_classes=len(contest.spec.classes))
+
+
+def needed_after_full(workspace: Workspace, job: Job, free: int) -> int:
+    """Bytes that must be free before a job is tried again whose disk was full; `free` are there now, after it was cleaned up."""
+    return max(job_bytes(workspace, job), free + MARGIN_BYTES)
+
+
+def disk_full(root: Path, *, needed: int, free: int) -> DiskFull:
+    """The error of a disk on which a job does not fit."""
+    return DiskFull(
+        f"disk full: {size_text(needed)} needed, {size_text(free)} free",
+        where=str(root),
+        why="a fold needs room for two checkpoints, its weights and its predictions",
+        fix="make space: the queue goes on by itself; or resume it as it is",
+    )
+
+
+def hold_text(hold: Hold, free: int) -> str:
+    """Why a device stands still, in one line."""
+    if hold.kind == "disk":
+        return f"paused: disk full, {size_text(hold.needed_bytes)} needed, {size_text(free)} free"
+    return "paused"
+
+
+def size_text(n_bytes: float) -> str:
+    """A size as a person says it, in powers of ten: 640 kB, 12 MB, 3.1 GB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= factor:
+            amount = n_bytes / factor
+            return f"{amount:.1f} {unit}" if amount < 10 or unit == "GB" else f"{amount:.0f} {unit}"
+    return f"{n_bytes / 1e3:.0f} kB"
+
+
+def reserve_path(workspace: Workspace) -> Path:
+    """The file that is given up when the disk is full."""
+    return workspace.root / "reserve"
+
+
+def keep_reserve(workspace: Workspace) -> bool:
+    """Make the reserve file, really allocated, unless it is there; False when there is no room for it."""
+    path = reserve_path(workspace)
+    if path.exists():
+        return True
+    try:
+        with path.open("xb") as stream:
+            stream.write(bytes(RESERVE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError:
+        return True  # another process was faster
+    except OSError as problem:
+        path.unlink(missing_ok=True)
+        log.warning("there is no room for the reserve file: %s", problem)
+        return False
+    return True
+
+
+def spend_reserve(workspace: Workspace) -> bool:
+    """Give the reserve's space back, so that a state can be written on a full disk; False when it was spent already."""
+    path = reserve_path(workspace)
+    if not path.exists():
+        return False
+    path.unlink(missing_ok=True)
+    log.warning("the disk is full: its reserve was given up so that this can be written down")
+    return True
