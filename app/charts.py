@@ -116,7 +116,10 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
         y=alt.Y("class:N", title=None, sort=order, axis=alt.Axis(labelLimit=140, labelOverlap=False, labelFlush=False)),
         x=alt.X("share:Q", title=t("charts.share_axis")),
         color=alt.Color(
-            "kind:N", title=None, scale=alt.Scale(domain=kinds, range=[QUIET, ACCENT]), legend=alt.Legend(orient="top", symbolType="circle")
+            "kind:N",
+            title=None,
+            scale=alt.Scale(domain=kinds, range=[QUIET, ACCENT]),
+            legend=alt.Legend(orient="top", symbolType="circle", columns=1),
         ),
         tooltip=[
             _tip("class:N", "class"),

@@ -203,7 +203,7 @@ def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
     color = "normal" if metric.greater_is_better else "inverse"
     won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, own[best_at].fold_scores, strict=True))
     than_best = t("ensemble.than_best")
-    with st.grid(2, gap="small"):
+    with st.grid(2, gap="small", min_column_width=130):
         st.metric(
             f"{t('ensemble.blend_now')} · {metric_label(metric.name)}",
             format_score(now.oof_score),
@@ -216,10 +216,11 @@ def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
         )
         st.metric(
             t("ensemble.by_fold"),
-            format_score(now.cv_score, now.cv_sd),
-            t("ensemble.folds_won", won=won, n=len(now.fold_scores)),
+            format_score(now.cv_score),
+            f"±{now.cv_sd:.4f}",
             "off",
             delta_arrow="off",
+            delta_description=t("ensemble.folds_won", won=won, n=len(now.fold_scores)),
             help=t("ensemble.by_fold_help"),
             border=True,
             height="stretch",

@@ -17,6 +17,7 @@ from app.text import t
 from app.widgets import (
     STATE_COLORS,
     direction_arrow,
+    error_card,
     format_clock,
     format_duration,
     format_score,
@@ -27,6 +28,7 @@ from app.widgets import (
     state_label,
 )
 from core.analysis.compare import differing_settings
+from core.errors import PitwallError
 from core.metrics import Metric, get_metric
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
@@ -35,6 +37,7 @@ from core.store.runs import Run, list_runs
 
 BUSY_S, IDLE_S = 1.0, 3.0
 MOST_NEXT = 6
+MIN_FIGURE_PX = 160
 
 
 def run_list(contest: Contest) -> None:
@@ -49,6 +52,9 @@ def _live(contest: Contest, was_busy: bool) -> None:
         runs = list_runs(store, contest.id)
         if _is_busy(runs) != was_busy or not runs:
             st.rerun()
+        problem = doorway.status().problem
+        if problem is not None:
+            error_card(PitwallError(problem["what"], where=problem["where"], why=problem["why"], fix=problem["fix"]))
         metric = get_metric(contest.spec.metric)
         folds = {item.id: item for item in list_folds(store, contest.id)}
         _figures(runs, metric)
@@ -74,7 +80,7 @@ def _figures(runs: Sequence[Run], metric: Metric) -> None:
     ]
     left = min((job.progress.eta_s for job in running if job.progress and job.progress.eta_s is not None), default=None)
     quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
-    with st.grid(4, gap="small"):
+    with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
         label = t("runs.best_cv", metric=metric_label(metric.name))
         if scored:
             best = metric.best([score for score, _ in scored])

@@ -11,7 +11,7 @@ import yaml
 
 from app import charts, doorway, state
 from app.colors import run_color
-from app.run_list import BUSY_S, device_time_s, dot, input_label, jobs_now, progress_of
+from app.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label, jobs_now, progress_of
 from app.text import t
 from app.widgets import STATE_COLORS, error_card, format_duration, format_score, go_to, guard, metric_label, plain, short_hash, state_label
 from core.analysis.compare import flatten_settings
@@ -134,7 +134,7 @@ def _figures(contest: Contest, run: Run, folds: Folds) -> None:
     metric = contest.spec.metric
     model = run.recipe.model
     quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
-    with st.grid(4, gap="small"):
+    with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
         part = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds)
         st.metric(
             t("runs.figure_cv", metric=metric_label(metric)), format_score(run.cv_score(metric), run.cv_sd(metric)), part, "off", **quiet

@@ -95,7 +95,7 @@ _HTML = """
 """
 
 _CSS = """
-.bank { font-family: var(--st-font); font-size: 0.875rem; color: var(--st-text-color); font-variant-numeric: tabular-nums; }
+.bank { container-type: inline-size; font-family: var(--st-font); font-size: 0.875rem; color: var(--st-text-color); font-variant-numeric: tabular-nums; }
 .head, .row { display: grid; grid-template-columns: 30px minmax(96px, 1.1fr) minmax(64px, auto) minmax(110px, 1.5fr) 76px; align-items: center; column-gap: 10px; }
 .head { font-size: 0.75rem; opacity: 0.65; padding: 0 0 4px; border-bottom: 1px solid var(--st-border-color-light, var(--st-border-color)); }
 .h-score { text-align: right; }
@@ -122,7 +122,13 @@ input[type=range]::-moz-range-thumb { width: 10px; height: 10px; border-radius: 
 input[type=range]:disabled { cursor: not-allowed; opacity: 0.45; }
 input[type=number] { box-sizing: border-box; width: 100%; height: 30px; padding: 0 6px; font: inherit; text-align: right; color: inherit;
   background: var(--st-secondary-background-color); border: 1px solid var(--st-widget-border-color, transparent); border-radius: var(--st-base-radius, 6px); }
+input[type=number]::-webkit-inner-spin-button { display: none; }
 input[type=number]:disabled { opacity: 0.5; cursor: not-allowed; }
+@container (max-width: 440px) {
+  .head, .row { grid-template-columns: 28px minmax(48px, 1fr) auto minmax(56px, 1.2fr) 60px; column-gap: 6px; }
+  .name { gap: 5px; }
+  input[type=number] { padding: 0 3px; }
+}
 :is(input, button):focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
 """
 
