@@ -54,7 +54,7 @@ def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None
         on_select=picked,
         selection_mode="single-cell",
         hide_index=True,
-        height=392,
+        height=min(392, 30 + 28 * (len(shown) + 1)),
         row_height=28,
         alt=t("train.backbone"),
         column_config=_columns(modality),
@@ -143,9 +143,9 @@ def _columns(modality: str) -> dict[str, object]:
     config = st.column_config
     size = "px" if modality == "image" else "tokens"
     return {
-        "name": config.TextColumn(t("train.col_name"), width=224),
+        "name": config.TextColumn(t("train.col_name"), width=252),
         "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=52),
         "size": config.NumberColumn(t(f"train.col_{size}"), format="%d", width=52),
-        "here": config.TextColumn(t("train.col_here"), width=82),
+        "here": config.TextColumn(t("train.col_here"), width=64),
         "family": config.TextColumn(t("train.col_family"), width=70),
     }

@@ -14,7 +14,7 @@ import streamlit as st  # noqa: E402  (the line above makes our packages importa
 from app import doorway, state  # noqa: E402
 from app.pit_board import pit_board  # noqa: E402
 from app.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
-from app.widgets import guard, plain  # noqa: E402
+from app.widgets import error_card, guard, plain, stored_error  # noqa: E402
 from core.store.contests import list_contests  # noqa: E402
 
 ASSETS = ROOT / "app" / "assets"
@@ -91,4 +91,6 @@ with guard():
     snapshot = doorway.status()
     if not snapshot.is_mine:
         st.warning(t("common.read_only", holder=plain(snapshot.holder)), icon=":material/lock:")
+    if snapshot.problem is not None:
+        error_card(stored_error(snapshot.problem))
     page.run()

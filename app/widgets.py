@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -127,6 +127,11 @@ def error_card(error: PitwallError) -> None:
     parts = [("where", error.where), ("why", error.why), ("fix", error.fix)]
     lines = [f"**{t(f'common.error_{label}')}**  {plain(text)}" for label, text in parts if text]
     st.error("  \n".join(lines) or "\u00a0", title=plain(error.what), icon=":material/error:")
+
+
+def stored_error(parts: Mapping[str, str]) -> PitwallError:
+    """An error as the store keeps it (`PitwallError.to_dict`), to be shown as a card."""
+    return PitwallError(parts["what"], where=parts["where"], why=parts["why"], fix=parts["fix"])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from app.contest_intake import NEXT_VIEW, class_table, intake
 from app.gallery import Tile, gallery, picture
 from app.tables import table_of
 from app.text import t
-from app.widgets import metric_label, page_header, plain, section, short_hash
+from app.widgets import guard, metric_label, page_header, plain, section, short_hash
 from core.analysis.overview import by_turns, class_counts
 from core.contest.table import ContestTable
 from core.store.contests import Contest
@@ -54,6 +54,12 @@ def distribution(contest: Contest, table: ContestTable) -> None:
 
 @st.fragment
 def samples(contest: Contest) -> None:
+    """The samples, in a part of the page that runs again alone, and so needs a guard of its own."""
+    with guard():
+        show_samples(contest)
+
+
+def show_samples(contest: Contest) -> None:
     """Images or texts of one part and class, page by page; the picked one is named below."""
     table, spec = table_of(contest), contest.spec
     with section(t("data.samples")):
@@ -124,12 +130,15 @@ if contest is not None:
         label_visibility="collapsed",
     )
 if view == "contest" and contest is not None:
-    left, right = st.columns([5, 7], gap="large")
+    body = st.container()
+    with body.skeleton(height=620):
+        table = table_of(contest)
+    left, right = body.columns([5, 7], gap="large")
     with left:
         section(t("data.understood"))
-        understood(contest, table_of(contest))
+        understood(contest, table)
         section(t("data.distribution"))
-        distribution(contest, table_of(contest))
+        distribution(contest, table)
     with right:
         samples(contest)
 else:

@@ -12,7 +12,20 @@ from app.backbone_picker import pick_backbone
 from app.class_charts import lr_curve
 from app.forms import settings_form
 from app.text import t
-from app.widgets import PAGES_DIR, empty_state, error_card, go_to, guard, need_contest, page_header, pick_folds, plain, section
+from app.widgets import (
+    PAGES_DIR,
+    empty_state,
+    error_card,
+    format_duration,
+    go_to,
+    guard,
+    need_contest,
+    page_header,
+    pick_folds,
+    plain,
+    section,
+)
+from core.analysis.overview import expected_fold_s
 from core.backbones import Backbone, Listed
 from core.contest.samples import SAMPLES
 from core.errors import PitwallError
@@ -72,9 +85,18 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         "rows": t("train.plan_rows_value", train=plan.n_train, valid=plan.n_valid),
         "steps": t("train.plan_steps_value", per=plan.steps_per_epoch, epochs=recipe.train.epochs, all=plan.n_steps),
         "weights": weights_line(recipe, listed),
+        "time": time_line(contest, recipe),
     }
     st.table({f":gray[{t(f'train.plan_{name}')}]": value for name, value in facts.items()}, border="horizontal", alt=t("train.plan"))
     st.altair_chart(lr_curve(plan.curve_epochs, plan.curve_lr), alt=t("train.chart_title"))
+
+
+def time_line(contest: Contest, recipe: Recipe) -> str:
+    """How long one fold will take, as far as a run like it says."""
+    expected = expected_fold_s(list_runs(doorway.workspace().store, contest.id), recipe)
+    if expected is None:
+        return t("train.plan_time_unknown")
+    return t("train.plan_time_value", time=format_duration(expected[0]), name=plain(expected[1].name))
 
 
 def weights_line(recipe: Recipe, listed: Listed | None) -> str:

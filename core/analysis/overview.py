@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from core.metrics import get_metric
+from core.recipe import Recipe
 from core.store.contests import Contest, list_contests
 from core.store.database import Store
 from core.store.folds import list_folds
@@ -75,3 +78,22 @@ def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:
     off = 100 * (balance - even) / np.maximum(even, 1e-9)
     fold, label = np.unravel_index(np.abs(off).argmax(), off.shape)
     return int(fold), int(label), float(off[fold, label])
+
+
+def expected_fold_s(runs: Iterable[Run], recipe: Recipe) -> tuple[float, Run] | None:
+    """Seconds one fold of a recipe will take, after the newest run that trained the same network on inputs of the same size.
+
+    Time is taken to grow with the epochs. Returns that run too; None when no run of the contest says anything.
+    """
+    for run in runs:
+        alike = run.recipe.model.backbone == recipe.model.backbone and _input_size(run.recipe) == _input_size(recipe)
+        if alike and run.results:
+            per_epoch = fmean(result.elapsed_s / result.n_epochs for result in run.results)
+            return per_epoch * recipe.train.epochs, run
+    return None
+
+
+def _input_size(recipe: Recipe) -> int:
+    if recipe.image is not None:
+        return recipe.image.size_px
+    return recipe.text.max_tokens if recipe.text is not None else 0

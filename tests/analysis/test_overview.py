@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.overview import by_turns, class_counts, contest_overviews, furthest_from_even
+from core.analysis.overview import by_turns, class_counts, contest_overviews, expected_fold_s, furthest_from_even
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.folds import FoldsSpec, save_folds
 from core.jobs.queue import launch_run
+from core.store.runs import list_runs
 from core.workspace import Workspace
 from tests.finished_workspace import finish_run, make_recipe
 
@@ -56,3 +57,18 @@ def test_the_furthest_cell_is_found() -> None:
     balance = np.array([[10, 4], [10, 6], [10, 2]])
     assert furthest_from_even(balance) == (1, 1, pytest.approx(50.0))
     assert furthest_from_even(np.full((3, 2), 7))[2] == 0
+
+
+def test_time_is_expected_after_the_newest_like_run(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> None:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "titles")).draft)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    run = finish_run(workspace, contest, folds, make_recipe(contest, "done", epochs=5))
+    finish_run(workspace, contest, folds, make_recipe(contest, "other", backbone="roberta-base"))
+    runs = list_runs(workspace.store, contest.id)
+    expected = expected_fold_s(runs, make_recipe(contest, "next", epochs=10))
+    assert expected is not None
+    seconds, like = expected
+    assert like.id == run.id
+    assert seconds == pytest.approx(10 * np.mean([result.elapsed_s / result.n_epochs for result in run.results]))
+    assert expected_fold_s(runs, make_recipe(contest, "next", backbone="klue/bert-base")) is None
+    assert expected_fold_s([], make_recipe(contest, "next")) is None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import doorway
+from core.errors import DiskFull
 from core.store.contests import Contest, list_contests
 from core.store.folds import list_folds
 from core.store.jobs import list_jobs
@@ -135,6 +137,20 @@ def test_an_uploaded_archive_is_inspected(
     (name,) = [box for box in at.text_input if box.label == "Name"]
     assert name.value == "제목"
     assert not list(house.uploads_dir.glob("*.zip")), "the uploaded file itself is not kept"
+
+
+def test_a_damaged_contest_is_a_card(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+    (house.absolute(folded.path) / "train.parquet").write_bytes(b"not a table")
+    at = open_page("data")
+    assert not at.exception
+    assert "train.parquet" in refusal(at)
+
+
+def test_what_holds_the_queue_up_is_said(open_page: OpenPage, house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = DiskFull("paused: disk full", where="workspace", why="3.1 GB needed", fix="make space").to_dict()
+    snapshot = replace(doorway.status(), problem=problem)
+    monkeypatch.setattr(doorway, "status", lambda: snapshot)
+    assert "make space" in refusal(open_page("home"))
 
 
 def test_folds_are_made_once_for_equal_settings(open_page: OpenPage, house: Workspace, headlines: Contest) -> None:
