@@ -35,6 +35,15 @@ class Outcome:
     p_true: NDArray[np.float32]
 
 
+def score_of(name: str, y_true: NDArray[np.integer], outcome: Outcome, n_classes: int) -> float:
+    """One metric of an outcome."""
+    if name == "log_loss":
+        return log_loss_of_true(outcome.p_true)
+    if name == "macro_f1":
+        return macro_f1_of_labels(y_true, outcome.y_pred, n_classes)
+    return float((outcome.y_pred == y_true).mean())
+
+
 @dataclass(frozen=True)
 class BlendScore:
     """Scores of one set of weights: the contest's metric on all rows, by fold with mean and spread, and every metric."""
@@ -164,11 +173,7 @@ class Scorer:
 
     def of(self, outcome: Outcome, name: str, rows: NDArray[np.bool_] | slice = slice(None)) -> float:
         """One metric of an outcome, of all rows or of some."""
-        if name == "log_loss":
-            return log_loss_of_true(outcome.p_true[rows])
-        if name == "macro_f1":
-            return macro_f1_of_labels(self.y_true[rows], outcome.y_pred[rows], self.n_classes)
-        return float((outcome.y_pred[rows] == self.y_true[rows]).mean())
+        return score_of(name, self.y_true[rows], Outcome(outcome.y_pred[rows], outcome.p_true[rows]), self.n_classes)
 
     def report(self, outcome: Outcome) -> BlendScore:
         """Every score of an outcome."""

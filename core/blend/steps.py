@@ -69,3 +69,8 @@ def check_shape(steps: BlendSteps, n_runs: int, n_classes: int) -> None:
             why="; ".join(wrong),
             fix=f"make them for {n_runs} runs and {n_classes} classes",
         )
+
+
+def without_after(steps: BlendSteps) -> BlendSteps:
+    """The same blend before temperature and offsets, to compare what they did."""
+    return steps.model_copy(update={"temperature": 1.0, "offsets": ()})

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from sklearn import metrics as reference
 
-from core.blend.honest import bootstrap, honest_score
-from core.blend.mean import MeanName
+from core.blend.honest import honest_score
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer
 from core.blend.search import equal
 from core.blend.spec import BlendSteps
-from core.metrics import METRICS, get_metric
+from core.metrics import get_metric
+from tests.blend.blend_data import under_any_mean
 
 
 def make(metric: str, *, skills: Sequence[float], seed: int, n_rows: int = 400, n_classes: int = 3) -> Scorer:
@@ -27,15 +26,6 @@ def make(metric: str, *, skills: Sequence[float], seed: int, n_rows: int = 400, 
     return make_scorer(oof, y_true, np.arange(n_rows) % 4, get_metric(metric))
 
 
-def scorers(scorer: Scorer) -> ScorerOf:
-    """The same rows under any mean."""
-
-    def get(mean: MeanName) -> Scorer:
-        return scorer if mean == "arithmetic" else make_scorer(scorer.oof, scorer.y_true, scorer.fold_of, scorer.metric, mean)
-
-    return get
-
-
 def test_each_refit_sees_every_fold_but_its_own() -> None:
     seen: list[set[int]] = []
 
@@ -44,7 +34,7 @@ def test_each_refit_sees_every_fold_but_its_own() -> None:
         seen.append(set(part.fold_of.tolist()))
         return BlendSteps(weights=equal(part))
 
-    honest_score(scorers(make("log_loss", skills=[1.0, 1.0], seed=0)), fit, n_draws=10)
+    honest_score(under_any_mean(make("log_loss", skills=[1.0, 1.0], seed=0)), fit, n_draws=10)
     assert [set(range(4)) - folds for folds in seen] == [{0}, {1}, {2}, {3}, set()]
 
 
@@ -55,14 +45,14 @@ def test_no_row_is_scored_by_a_blend_that_saw_its_truth() -> None:
     other = scorer.y_true.copy()
     other[inside] = (other[inside] + 1) % 3
     procedure = BlendProcedure(way="greedy", mean="auto", temperature=True, chooses_members=True)
-    first = honest_score(scorers(scorer), fit_of(procedure), n_draws=10)
-    second = honest_score(scorers(make_scorer(scorer.oof, other, scorer.fold_of, scorer.metric)), fit_of(procedure), n_draws=10)
+    first = honest_score(under_any_mean(scorer), fit_of(procedure), n_draws=10)
+    second = honest_score(under_any_mean(make_scorer(scorer.oof, other, scorer.fold_of, scorer.metric)), fit_of(procedure), n_draws=10)
     assert first.refits[2] == second.refits[2] and first.steps != second.steps
 
 
 def test_equal_weights_gain_nothing_over_themselves() -> None:
     scorer = make("macro_f1", skills=[1.0, 0.5, 0.2], seed=1)
-    honest = honest_score(scorers(scorer), fit_of(BlendProcedure()))
+    honest = honest_score(under_any_mean(scorer), fit_of(BlendProcedure()))
     assert honest.score == honest.equal == honest.optimistic == scorer.score(equal(scorer))
     assert (honest.gain, honest.gain_low, honest.gain_high) == (0, 0, 0) and not honest.is_clear
 
@@ -81,7 +71,7 @@ def test_pure_noise_shows_no_gain_on_average_though_the_optimistic_score_does(me
     gains, optimism = [], []
     for seed in range(16):
         scorer = make(metric, skills=[0.0] * 5, seed=seed)
-        honest = honest_score(scorers(scorer), fit_of(procedure), seed=seed, n_draws=20)
+        honest = honest_score(under_any_mean(scorer), fit_of(procedure), seed=seed, n_draws=20)
         gains.append(honest.gain)
         optimism.append(honest.optimistic - honest.score)
     assert np.mean(gains) < 2.5 * np.std(gains, ddof=1) / np.sqrt(16)
@@ -95,30 +85,5 @@ def test_pure_noise_shows_no_gain_on_average_though_the_optimistic_score_does(me
 )
 def test_a_real_gain_is_clear(procedure: BlendProcedure) -> None:
     scorer = make("log_loss", skills=[3.0, 0.0, 0.0, 0.0], seed=3, n_rows=1000)
-    honest = honest_score(scorers(scorer), fit_of(procedure))
+    honest = honest_score(under_any_mean(scorer), fit_of(procedure))
     assert honest.is_clear and honest.gain > 0.1 and honest.low < honest.score < honest.high
-
-
-@pytest.mark.parametrize("metric", list(METRICS))
-def test_a_bootstrap_draw_is_the_metric_of_repeated_rows(metric: str) -> None:
-    scorer = make(metric, skills=[1.0, 0.3], seed=5, n_rows=60)
-    outcome = scorer.outcome([0.7, 0.3])
-    draws = bootstrap(scorer.metric, scorer.y_true, scorer.n_classes, [outcome], seed=9, n_draws=3)[0]
-    rng = np.random.default_rng(9)
-    for draw in draws:
-        rows = rng.integers(0, 60, 60)
-        y_true, y_pred = scorer.y_true[rows], outcome.y_pred[rows]
-        if metric == "log_loss":
-            expected = float(-np.log(outcome.p_true[rows]).mean())
-        elif metric == "accuracy":
-            expected = reference.accuracy_score(y_true, y_pred)
-        else:
-            expected = reference.f1_score(y_true, y_pred, average="macro")
-        assert draw == pytest.approx(expected, abs=1e-6)
-
-
-def test_groups_are_drawn_together() -> None:
-    scorer = make("accuracy", skills=[1.0], seed=2, n_rows=40)
-    outcome = scorer.outcome([1.0])
-    one_group = bootstrap(scorer.metric, scorer.y_true, scorer.n_classes, [outcome], groups=np.zeros(40, dtype=int), n_draws=20)
-    assert np.ptp(one_group) == 0

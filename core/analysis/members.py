@@ -1,0 +1,151 @@
+"""What each run does for a blend: what it is worth, where it differs from the others, and which classes it carries.
+
+Everything is measured on out-of-fold predictions; the greedy path is in `core.blend.greedy`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.analysis.evidence import load_evidence
+from core.blend.bootstrap import Comparison, compare
+from core.blend.honest import refitted
+from core.blend.mean import MeanName
+from core.blend.procedure import BlendProcedure, fit_of
+from core.blend.scorer import Outcome, Scorer, ScorerOf
+from core.blend.spec import BlendSteps
+from core.errors import AlignmentError
+from core.metrics import get_metric
+from core.store.blends import Blend
+from core.store.contests import Contest
+from core.store.runs import Run
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a blend loses without one run (`run` is its place): the refitted procedure with all runs against that without it.
+
+    `with_and_without.gain` is positive when the run helps, with its interval; `.score` is with it, `.other` without it.
+    """
+
+    run: int
+    with_and_without: Comparison
+
+
+def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure, *, groups: NDArray[np.integer] | None = None) -> tuple[Worth, ...]:
+    """The worth of each run: the whole procedure is refitted without it, fold by fold, as the honest score does.
+
+    Empty for a single run. Under weights by hand the others keep theirs, and share equally when they have none.
+    """
+    flat = scorer_of("arithmetic")
+    if flat.n_runs == 1:
+        return ()
+    everyone, _ = refitted(scorer_of, fit_of(procedure))
+    worths: list[Worth] = []
+    for run in range(flat.n_runs):
+        rest = [other for other in range(flat.n_runs) if other != run]
+        without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))
+        worths.append(Worth(run, compare(flat.metric, flat.y_true, flat.n_classes, everyone, without, groups=groups)))
+    return tuple(worths)
+
+
+def _of_runs(scorer_of: ScorerOf, runs: list[int]) -> ScorerOf:
+    def get(mean: MeanName) -> Scorer:
+        return scorer_of(mean).of_runs(runs)
+
+    return get
+
+
+def _procedure_of(procedure: BlendProcedure, runs: list[int]) -> BlendProcedure:
+    if procedure.way != "hand":
+        return procedure
+    weights = tuple(procedure.weights[run] for run in runs)
+    return procedure.model_copy(update={"weights": weights if sum(weights) > 0 else (1.0,) * len(runs)})
+
+
+def member_labels(scorer: Scorer) -> NDArray[np.int32]:
+    """The labels of each run alone (n_runs, n_rows)."""
+    return np.stack([scorer.labels(alone) for alone in scorer.alone()])
+
+
+def disagreement(labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share of rows (n_runs, n_runs) to which two runs give different labels (n_runs, n_rows)."""
+    return np.array([[float((one != other).mean()) for other in labels] for one in labels])
+
+
+def error_correlation(labels: NDArray[np.integer], y_true: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Correlation (n_runs, n_runs) of being wrong: 1 when two runs err on the same rows, 0 when by chance; NaN for a run that never errs."""
+    wrong = (labels != y_true).astype(np.float64)
+    centred = wrong - wrong.mean(axis=1, keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (centred @ centred.T) / np.outer(norm, norm)
+
+
+def class_f1(labels: NDArray[np.integer], y_true: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
+    """F1 (n_runs, n_classes) of each run in each class; NaN where a class occurs neither as truth nor as label."""
+    actual = np.bincount(y_true, minlength=n_classes)
+    rows: list[NDArray[np.float64]] = []
+    for label in labels:
+        predicted = np.bincount(label, minlength=n_classes)
+        hit = np.bincount(y_true[y_true == label], minlength=n_classes)
+        with np.errstate(invalid="ignore"):
+            rows.append(2 * hit / (actual + predicted))
+    return np.stack(rows)
+
+
+def carried_classes(scorer: Scorer, steps: BlendSteps) -> NDArray[np.float64]:
+    """F1 (n_runs, n_classes) that each class loses when one run's weight is taken away and all else stays; positive where it carries.
+
+    A run without weight carries nothing; a blend of one run has NaN, as nothing is left without it. A regression has no weight
+    to take away: there a run is replaced by one that knows nothing.
+    """
+    whole = class_f1(scorer.outcome(steps).y_pred[None], scorer.y_true, scorer.n_classes)[0]
+    carried = np.full((scorer.n_runs, scorer.n_classes), np.nan)
+    for run in range(scorer.n_runs):
+        weights = np.asarray(steps.normalised())
+        if weights[run] == 0 and not steps.stack:
+            carried[run] = 0.0
+            continue
+        weights[run] = 0.0
+        if weights.sum() > 0:
+            carried[run] = whole - class_f1(_without(scorer, steps, run).y_pred[None], scorer.y_true, scorer.n_classes)[0]
+    return carried
+
+
+def _without(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome:
+    if steps.stack:
+        blank = np.full_like(scorer.oof[run], 1 / scorer.n_classes)
+        oof = tuple(blank if other == run else member for other, member in enumerate(scorer.oof))
+        return replace(scorer, oof=oof).outcome(steps)
+    rest = [other for other in range(scorer.n_runs) if other != run]
+    share = steps.share[rest]
+    by_class = tuple(map(tuple, share.tolist())) if share.ndim == 2 else ()
+    weights = tuple((share.mean(axis=1) if share.ndim == 2 else share).tolist())
+    part = steps.model_copy(update={"weights": weights, "class_weights": by_class, "shrinkage": 0.0})
+    return scorer.of_runs(rest).outcome(part)
+
+
+def compare_sources(
+    workspace: Workspace, contest: Contest, one: Run | Blend, other: Run | Blend, *, groups: NDArray[np.integer] | None = None
+) -> Comparison:
+    """Two saved blends (or runs) on the same rows by a paired bootstrap; `gain` is positive when the first is better.
+
+    A blend that was tuned on these rows is flattered by its own score; the honest score says by how much. Raises
+    AlignmentError when they validated different rows or stand on other folds.
+    """
+    first, second = load_evidence(workspace, contest, one), load_evidence(workspace, contest, other)
+    if one.folds_id != other.folds_id or not np.array_equal(first.rows, second.rows):
+        raise AlignmentError(
+            f"{one.name} and {other.name} cannot be compared row by row",
+            where=f"{one.ref} and {other.ref}",
+            why="they stand on other folds, or validated other rows",
+            fix="compare blends with equal folds",
+        )
+    outcomes = [Outcome(each.y_pred.astype(np.int32), each.y_prob[np.arange(len(each.rows)), each.y_true]) for each in (first, second)]
+    metric = get_metric(contest.spec.metric)
+    return compare(metric, first.y_true, len(contest.spec.classes), *outcomes, groups=None if groups is None else groups[first.rows])

@@ -1,0 +1,105 @@
+"""What a run is worth is what is lost without it; who errs alike is told apart from who errs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from core.analysis.members import (
+    carried_classes,
+    class_f1,
+    compare_sources,
+    disagreement,
+    error_correlation,
+    leave_one_out,
+    member_labels,
+)
+from core.blend.honest import honest_score
+from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
+from core.blend.save import make_spec, save_blend
+from core.blend.scorer import make_scorer
+from core.blend.spec import BlendSteps
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.errors import AlignmentError
+from core.folds import FoldsSpec, save_folds
+from core.metrics import get_metric
+from core.workspace import Workspace
+from tests.blend.blend_data import skilled, under_any_mean
+from tests.finished_workspace import finish_run, make_recipe
+
+
+@pytest.mark.parametrize("way", ["equal", "optimal", "hand"])
+def test_the_worth_of_a_run_is_the_difference_of_two_honest_scores(way: str) -> None:
+    scorer = skilled("log_loss", [1.5, 1.2, 0.0], n_rows=400)
+    given = {"weights": (0.6, 0.4, 0.0)} if way == "hand" else {}
+    procedure = BlendProcedure.model_validate({"way": way, **given})
+    worths = leave_one_out(under_any_mean(scorer), procedure)
+    best = worths[0].with_and_without
+    assert best.is_clear and best.gain > worths[2].with_and_without.gain
+    rest = BlendProcedure(way="hand", weights=(0.4, 0.0)) if way == "hand" else procedure
+    without = honest_score(under_any_mean(scorer.of_runs([1, 2])), fit_of(rest))
+    assert best.other == pytest.approx(without.score, abs=1e-6)
+    assert best.score == pytest.approx(honest_score(under_any_mean(scorer), fit_of(procedure)).score, abs=1e-6)
+
+
+def test_a_single_run_has_no_worth_and_a_twin_is_worth_nothing() -> None:
+    assert leave_one_out(under_any_mean(skilled("accuracy", [1.0])), BlendProcedure()) == ()
+    scorer = skilled("log_loss", [1.5, 1.0])
+    twins = make_scorer((*scorer.oof, scorer.oof[0]), scorer.y_true, scorer.fold_of, scorer.metric)
+    worth = leave_one_out(under_any_mean(twins), BlendProcedure(way="optimal"))
+    assert worth[0].with_and_without.gain == pytest.approx(0, abs=1e-5) and not worth[0].with_and_without.is_clear
+
+
+def test_pairs_of_runs() -> None:
+    y_true = np.array([0, 1, 2, 0, 1, 2])
+    labels = np.array([[0, 1, 2, 0, 1, 2], [0, 1, 2, 1, 1, 0], [0, 1, 2, 2, 1, 1], [1, 0, 2, 0, 1, 2]])
+    different = disagreement(labels)
+    assert different[0, 0] == 0 and different[0, 1] == pytest.approx(2 / 6) and different[1, 2] == pytest.approx(2 / 6)
+    together = error_correlation(labels, y_true)
+    assert together[1, 2] == pytest.approx(1) and together[1, 3] == pytest.approx(np.corrcoef([0, 0, 0, 1, 0, 1], [1, 1, 0, 0, 0, 0])[0, 1])
+    assert np.isnan(together[0]).all()
+    np.testing.assert_allclose(class_f1(labels, y_true, 3)[1], reference.f1_score(y_true, labels[1], average=None))
+
+
+@pytest.mark.parametrize("way", ["equal", "by_class", "stacking"])
+def test_a_class_is_carried_by_the_run_that_knows_it(way: str) -> None:
+    rng = np.random.default_rng(0)
+    y_true = np.arange(1200) % 4
+    oof = []
+    for run in (0, 1):
+        logits = rng.normal(0, 1, (1200, 4))
+        logits[np.arange(1200), y_true] += np.where(y_true // 2 == run, 3, 0)
+        oof.append((np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32))
+    scorer = make_scorer(oof, y_true, np.arange(1200) % 5, get_metric("macro_f1"))
+    carried = carried_classes(scorer, fit_procedure(BlendProcedure.model_validate({"way": way}), under_any_mean(scorer)))
+    assert carried[0, :2].min() > carried[0, 2:].max() and carried[1, 2:].min() > carried[1, :2].max()
+
+
+def test_a_run_without_weight_carries_nothing_and_the_only_run_has_no_other() -> None:
+    scorer = skilled("macro_f1", [1.0, 0.5])
+    carried = carried_classes(scorer, BlendSteps(weights=(1, 0)))
+    assert np.isnan(carried[0]).all() and (carried[1] == 0).all()
+    assert member_labels(scorer).shape == (2, scorer.n_rows)
+
+
+def test_two_saved_blends_are_compared_on_the_same_rows(
+    workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]
+) -> None:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    good = finish_run(workspace, contest, folds, make_recipe(contest, "good"), strength=4)
+    poor = finish_run(workspace, contest, folds, make_recipe(contest, "poor"), strength=0, seed=1)
+    ids = [good.id, poor.id]
+    one, other = (save_blend(workspace, contest, make_spec(ids, weights), name=name) for weights, name in (([9, 1], "a"), ([1, 9], "b")))
+    found = compare_sources(workspace, contest, one, other)
+    assert found.is_clear and found.score == pytest.approx(one.scores["oof_score"], abs=1e-6)
+    assert found.other == pytest.approx(other.scores["oof_score"], abs=1e-6)
+    assert compare_sources(workspace, contest, one, one).gain == 0
+    stranger = finish_run(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=4)), make_recipe(contest, "x"))
+    with pytest.raises(AlignmentError, match="cannot be compared"):
+        compare_sources(workspace, contest, one, stranger)
