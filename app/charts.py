@@ -24,10 +24,11 @@ def metric_axis(metric: Metric) -> str:
     return t("charts.greater" if metric.greater_is_better else "charts.lower", metric=metric.title)
 
 
-def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, height: int = 340) -> alt.LayerChart:
+def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_epochs: int, height: int = 340) -> alt.LayerChart:
     """Loss by epoch, one line per fold: training thin and dashed, validation in the run's colour, best epoch as a ring.
 
-    `epochs` has fold, epoch, train_loss, valid_loss; `best` maps a finished fold to its best epoch.
+    `epochs` has fold, epoch, train_loss, valid_loss; `best` maps a finished fold to its best epoch. The axis
+    spans all `n_epochs` of the recipe, so that nothing moves while lines grow.
     """
     names = {"train_loss": t("charts.train"), "valid_loss": t("charts.valid")}
     table = epochs.melt(id_vars=["fold", "epoch"], value_vars=list(names), var_name="series", value_name="value").dropna()
@@ -38,14 +39,16 @@ def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, he
         "color": alt.Color("series:N", title=None, scale=scale, legend=alt.Legend(orient="top-right", symbolType="stroke")),
         "strokeDash": alt.StrokeDash("series:N", title=None, scale=alt.Scale(domain=list(names.values()), range=[[4, 3], [1, 0]])),
     }
-    return _by_epoch(table, encode, t("charts.loss"), color).properties(title=_title(t("charts.loss_title")), height=height)
+    return _by_epoch(table, encode, t("charts.loss"), color, n_epochs).properties(title=_title(t("charts.loss_title")), height=height)
 
 
-def metric_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, metric: Metric, *, height: int = 340) -> alt.LayerChart:
+def metric_curves(
+    epochs: pd.DataFrame, best: Mapping[int, int], color: str, metric: Metric, *, n_epochs: int, height: int = 340
+) -> alt.LayerChart:
     """The contest's metric by epoch, one line per fold, the best epoch as a ring. `epochs` has fold, epoch, value."""
     table = epochs.dropna(subset=["value"]).assign(series=metric.title)
     table["is_best"] = table["epoch"] == table["fold"].map(best)
-    chart = _by_epoch(table, {"color": alt.value(color)}, metric_axis(metric), color)
+    chart = _by_epoch(table, {"color": alt.value(color)}, metric_axis(metric), color, n_epochs)
     return chart.properties(title=_title(t("charts.metric_title", metric=metric.title)), height=height)
 
 
@@ -133,16 +136,16 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
     return _styled(alt.layer(bars, points).properties(height=70 + 21 * len(table)))
 
 
-def _by_epoch(table: pd.DataFrame, encode: Mapping[str, object], y_title: str, color: str) -> alt.LayerChart:
-    last = int(table["epoch"].max()) if len(table) else 1
-    base = alt.Chart(table).encode(
+def _by_epoch(table: pd.DataFrame, encode: Mapping[str, object], y_title: str, color: str, n_epochs: int) -> alt.LayerChart:
+    n_points = table.groupby(["fold", "series"])["epoch"].transform("count")
+    base = alt.Chart(table.assign(is_alone=n_points == 1)).encode(
         x=alt.X(
             "epoch:Q",
             title=t("charts.epoch"),
-            scale=alt.Scale(domain=[1, max(2, last)], nice=False),
-            axis=alt.Axis(format="d", tickMinStep=1, tickCount=min(last, 12)),
+            scale=alt.Scale(domain=[1, max(2, n_epochs)], nice=False),
+            axis=alt.Axis(format="d", tickMinStep=1, tickCount=min(n_epochs, 12)),
         ),
-        y=alt.Y("value:Q", title=y_title, scale=alt.Scale(zero=False, nice=True)),
+        y=alt.Y("value:Q", title=y_title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format=".3~g")),
         detail=["fold:N", "series:N"],
         **encode,
     )
@@ -154,12 +157,13 @@ def _by_epoch(table: pd.DataFrame, encode: Mapping[str, object], y_title: str, c
     ]
     lines = base.mark_line(strokeWidth=1.8, opacity=0.85)
     points = base.mark_circle(size=120, opacity=0).encode(tooltip=tip)  # what the pointer finds; lines alone are hard to hit
+    alone = base.transform_filter(alt.datum.is_alone).mark_circle(size=45)  # a line of one epoch cannot be seen
     ring = (
         base.transform_filter(alt.datum.is_best)
         .mark_point(size=130, filled=False, strokeWidth=2.2, opacity=1)
         .encode(tooltip=tip, strokeDash=alt.value([1, 0]), color=alt.value(color))
     )
-    return _styled(alt.layer(lines, points, ring))
+    return _styled(alt.layer(lines, alone, points, ring))
 
 
 def _tip(field: str, key: str) -> alt.Tooltip:

@@ -199,13 +199,16 @@ def _curves(contest: Contest, run: Run) -> None:
         columns=["fold", "epoch", "train_loss", "valid_loss", "value"],
     )
     color = run_color(run.color_index)
+    n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.altair_chart(charts.loss_curves(table.drop(columns="value"), best, color), key="loss-curves", alt=t("charts.loss_title"))
+        st.altair_chart(
+            charts.loss_curves(table.drop(columns="value"), best, color, n_epochs=n_epochs), key="loss-curves", alt=t("charts.loss_title")
+        )
     with right:
         metric = get_metric(name)
         st.altair_chart(
-            charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric),
+            charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric, n_epochs=n_epochs),
             key="metric-curves",
             alt=t("charts.metric_title", metric=metric.title),
         )

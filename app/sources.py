@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import streamlit as st
@@ -74,6 +75,11 @@ def candidate_of(contest: Contest, source: Run | Blend) -> Candidate:
     return _candidate(contest.id, _content(source), doorway.workspace(), contest, source)
 
 
+def digest_of(contest: Contest, source: Run | Blend) -> str:
+    """The sha256 of the file a source would make, as the ledger keeps it."""
+    return _digest(contest.id, _content(source), candidate_of(contest, source))
+
+
 def _content(source: Run | Blend) -> tuple[str, ...]:
     return (source.fingerprint,) if isinstance(source, Blend) else tuple(result.fingerprint for result in source.results)
 
@@ -86,3 +92,8 @@ def _evidence(contest_id: int, content: tuple[str, ...], _workspace: Workspace, 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _candidate(contest_id: int, content: tuple[str, ...], _workspace: Workspace, _contest: Contest, _source: Run | Blend) -> Candidate:
     return prepare(_workspace, _contest, _source)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _digest(contest_id: int, content: tuple[str, ...], _made: Candidate) -> str:
+    return hashlib.sha256(_made.data).hexdigest()

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, doorway
+from app.sources import digest_of
 from app.tables import table_of
 from app.text import t
 from app.widgets import direction_arrow, format_clock, plain
@@ -66,9 +67,14 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
 
 def write_form(contest: Contest, source: Run | Blend, candidate: Candidate) -> None:
     """Write the file; a file that was written before is recognised by its bytes."""
+    twin = next(
+        (item for item in list_submissions(doorway.workspace().store, contest.id) if item.sha256 == digest_of(contest, source)), None
+    )
     with st.form(f"write-{source.ref}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(t("submit.name"), source.name, max_chars=60)
         writes = st.form_submit_button(t("submit.write"), type="primary", icon=":material/outbox:", disabled=not candidate.is_valid)
+    if twin is not None:
+        st.caption(t("submit.again", ref=twin.ref))
     if writes:
         submission = write_submission(doorway.workspace(), contest, source, name=name.strip())
         st.session_state[written_key(contest)] = submission.id

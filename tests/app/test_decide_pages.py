@@ -204,6 +204,7 @@ def test_a_submission_is_checked_written_and_remembered(
     ledger = at.dataframe[1].value
     assert ledger["file"].tolist() == [submission.filename]
     assert submission.sha256 in words(at)
+    assert f"byte for byte the file of {submission.ref}" in words(at)
 
 
 def test_a_source_in_the_address_that_is_gone_becomes_the_best(open_page: OpenPage, done: tuple[Run, Run]) -> None:
