@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
-import streamlit as st
-from starlette.routing import Route
+MAIN = Path(__file__).resolve().with_name("main.py")
+if str(MAIN.parents[1]) not in sys.path:  # `streamlit run app/server.py` puts only app/ there
+    sys.path.insert(0, str(MAIN.parents[1]))
 
-from app import doorway
-from app.thumbnails import thumbnail
+import anyio.to_thread  # noqa: E402
+import streamlit as st  # noqa: E402
+from starlette.routing import Route  # noqa: E402
 
-MAIN = Path(__file__).with_name("main.py")
+from app import doorway  # noqa: E402
+from app.thumbnails import thumbnail  # noqa: E402
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import io
 from functools import lru_cache
 from pathlib import Path
 
+import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +21,13 @@ SIDE_PX = 192
 
 
 def thumbnail(request: Request) -> Response:
-    """Answer with a WebP of at most 192 px, 404 for a row that is not there, 415 for a picture that cannot be read."""
+    """Answer with a WebP of at most 192 px, 404 for a row that is not there, 415 for a picture that cannot be read.
+
+    403 for a host name that is not ours (`server.allowedHosts`): a foreign page must not read pictures by DNS rebinding.
+    """
+    allowed: list[str] = st.get_option("server.allowedHosts")
+    if allowed and request.url.hostname not in allowed:
+        return Response("unknown host", status_code=403, media_type="text/plain")
     name, part, row = request.path_params["contest"], request.path_params["part"], request.path_params["row"]
     try:
         contest = get_contest(doorway.workspace().store, name)
