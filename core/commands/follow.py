@@ -77,7 +77,7 @@ def remaining_s(run: Run, expected_fold_s: float | None = None, *, now: float) -
 
 
 class Board:
-    """What a terminal shows of some runs. `expected_fold_s` gives, by run name, the seconds a fold is expected to take."""
+    """What a terminal shows of some runs. `expected_fold_s` gives, by recipe name, the seconds a fold is expected to take."""
 
     def __init__(self, console: Console, *, metric_of: Callable[[Run], str], expected_fold_s: Mapping[str, float] | None = None) -> None:
         self._console = console
@@ -142,12 +142,12 @@ class Board:
             if run.id not in self._tasks:
                 self._tasks[run.id] = self._live.add_task(run.name, total=1.0, where="", pace="", end="")
             where, pace = _position(run)
-            end = _end_text(remaining_s(run, self._expected.get(run.name), now=time.time())) if run.state == "running" else run.state
+            end = _end_text(remaining_s(run, self._expected.get(run.recipe.name), now=time.time())) if run.state == "running" else run.state
             self._live.update(self._tasks[run.id], completed=done_share(run), where=where, pace=pace, end=end)
         if len(runs) > 1:
             if self._all is None:
                 self._all = self._live.add_task("all", total=1.0, where="", pace="", end="")
-            weights = [self._expected.get(run.name, 1.0) * len(run.fold_numbers) for run in runs]
+            weights = [self._expected.get(run.recipe.name, 1.0) * len(run.fold_numbers) for run in runs]
             share = sum(weight * done_share(run) for weight, run in zip(weights, runs, strict=True)) / sum(weights)
             passed = duration_text(time.monotonic() - self._started_at)
             self._live.update(self._all, completed=share, where=f"{passed} so far", pace="", end=_end_text(left) if left else "")
@@ -155,9 +155,17 @@ class Board:
 
     def _remaining(self, runs: Sequence[Run]) -> float | None:
         """Seconds until all are done one after another. What was expected is scaled by how the finished folds compare to it."""
-        took = [(result.elapsed_s, self._expected[run.name]) for run in runs if run.name in self._expected for result in run.results]
+        took = [
+            (result.elapsed_s, self._expected[run.recipe.name])
+            for run in runs
+            if run.recipe.name in self._expected
+            for result in run.results
+        ]
         pace = sum(seconds for seconds, _ in took) / sum(expected for _, expected in took) if took else 1.0
-        parts = [remaining_s(run, self._expected[run.name] * pace if run.name in self._expected else None, now=time.time()) for run in runs]
+        parts = [
+            remaining_s(run, self._expected[run.recipe.name] * pace if run.recipe.name in self._expected else None, now=time.time())
+            for run in runs
+        ]
         return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
 
 

@@ -50,7 +50,6 @@ def train(
     from core.jobs.engine import Engine
     from core.jobs.queue import launch_run
     from core.store.contests import get_contest
-    from core.store.jobs import list_jobs
     from core.store.runs import get_run
 
     house = opened(workspace)
@@ -58,12 +57,10 @@ def train(
     split = choose_folds(house, found, folds_id)
     chosen = read_recipe(recipe, [*(sets or []), *([f"name={name}"] if name else [])])
     console = standard_error()
-    ahead = len(list_jobs(house.store, ("running", "queued")))
     run = launch_run(house, found, split, chosen, fold_numbers=folds or None)
     n_folds = len(run.fold_numbers)
-    waits = f", behind {ahead} other job{'s' if ahead > 1 else ''}" if ahead else ""
     console.print(
-        f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}{waits}", markup=False, highlight=False
+        f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}", markup=False, highlight=False
     )
     if not queue:
         engine = Engine(house, what="python -m core train")
@@ -130,9 +127,15 @@ def work(
     from rich.console import Console
 
     from core.commands.follow import Board, follow, is_settled
+    from core.store.jobs import list_jobs
     from core.store.runs import get_run
 
     console = Console(stderr=True, quiet=True) if quiet else standard_error()
+    others = sum(job.run_id not in run_ids for job in list_jobs(workspace.store, ("running", "queued")))
+    if others:
+        console.print(
+            f"{others} job{'s' if others > 1 else ''} of other runs in the queue, trained in its order", markup=False, highlight=False
+        )
     is_mine = engine.start()
     if not is_mine:
         console.print(
