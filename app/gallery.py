@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 from app import doorway
 from app.colors import ACCENT, QUIET, translucent
@@ -175,4 +175,4 @@ export default function (component) {
 }
 """
 
-_COMPONENT = st.components.v2.component("pitwall_gallery", html=_HTML, css=_CSS, js=_JS)
+_COMPONENT = component("pitwall_gallery", html=_HTML, css=_CSS, js=_JS)

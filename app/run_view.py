@@ -271,7 +271,7 @@ def _recipe(_: Contest, run: Run) -> None:
             "default": [str(usual[path]) if path in usual else "–" for path in changed],
         }
     )
-    weights = ["font-weight: 600" if row.value != row.default else "" for row in table.itertuples()]
+    weights = ["font-weight: 600" if value != default else "" for value, default in zip(table["value"], table["default"], strict=True)]
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(t("runs.recipe_hash", hash=short_hash(run.recipe.fingerprint)), width="content")
         text = yaml.safe_dump(run.recipe.to_dict(), sort_keys=False, allow_unicode=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 THROTTLE_MS = 80
 
@@ -226,4 +226,4 @@ export default function (component) {
 }
 """
 
-_COMPONENT = st.components.v2.component("pitwall_weight_bank", html=_HTML, css=_CSS, js=_JS)
+_COMPONENT = component("pitwall_weight_bank", html=_HTML, css=_CSS, js=_JS)

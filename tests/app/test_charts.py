@@ -50,9 +50,11 @@ def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> 
 
 
 def test_curves_of_a_single_epoch_can_be_drawn() -> None:
-    one = EPOCHS[EPOCHS["epoch"] == 1]
+    one = pd.DataFrame(EPOCHS[EPOCHS["epoch"] == 1])
     assert spec_of(charts.loss_curves(one.drop(columns="value"), {}, run_color(1), n_epochs=1))
-    assert spec_of(charts.metric_curves(one[["fold", "epoch", "value"]], {}, run_color(1), get_metric("accuracy"), n_epochs=1))
+    assert spec_of(
+        charts.metric_curves(pd.DataFrame(one[["fold", "epoch", "value"]]), {}, run_color(1), get_metric("accuracy"), n_epochs=1)
+    )
 
 
 @pytest.mark.parametrize(("name", "direction"), [("log_loss", "lower is better ↓"), ("macro_f1", "higher is better ↑")])
