@@ -16,7 +16,7 @@ from streamlit.typing import UploadedFile
 
 from app import doorway, state
 from app.class_charts import MOST_BARS, class_bars
-from app.forms import settings_form
+from app.forms import option_label, settings_form
 from app.gallery import Tile, gallery
 from app.text import t
 from app.thumbnails import data_address, draw_file
@@ -112,7 +112,12 @@ def _open_upload(upload: UploadedFile) -> None:
 
 def _checks(checks: tuple[Check, ...]) -> None:
     rows = [
-        (ICONS[check.level], t(f"contest.{check.key}"), f"**{plain(check.value)}**" if check.value else "–", plain(check.detail))
+        (
+            ICONS[check.level],
+            t(f"contest.{check.key}"),
+            f"**{plain(option_label('contest', check.key, check.value))}**" if check.value else "–",
+            plain(check.detail),
+        )
         for check in checks
     ]
     frame = pd.DataFrame(rows, columns=[" ", t("data.check_what"), t("data.check_value"), t("data.check_why")])
