@@ -115,7 +115,7 @@ class Scorer:
         """The probability (n_rows,) that the mean gives to the true class."""
         share = normalise(weights, self.n_runs)
         if self.mean in ("arithmetic", "hard"):
-            return (share @ self.true).astype(np.float32)
+            return np.einsum("m,mn->n", share, self.true).astype(np.float32)
         p_true = np.empty(self.n_rows, dtype=np.float32)
         for rows in self.chunks():
             p_true[rows] = self._mixed(share, rows)[np.arange(len(rows)), self.y_true[rows]]

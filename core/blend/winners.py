@@ -78,8 +78,9 @@ class Winners:
         share = normalise(weights, self.n_members)
         labels = self.only.copy()
         for group in self.groups:
-            n_members, count, n_rows = group.values.shape
-            quick = (share.astype(np.float32) @ group.values.reshape(n_members, -1)).reshape(count, n_rows)
+            n_rows = len(group.rows)
+            # Not by BLAS: its threads would wait for cores that are training, and a step is over before they are awake.
+            quick = np.einsum("m,mcn->cn", share.astype(np.float32), group.values)
             place, near = _first_best(quick, self.slack)
             found = group.classes[place, np.arange(n_rows)]
             if near.any() and exact is None:
