@@ -59,3 +59,10 @@ def test_every_field_of_a_form_has_a_label_and_korean_help(file: str) -> None:
         assert texts[f"{path}.help"]["ko"], path
     known = set(fields)
     assert {key.removesuffix(".help") for key in texts if key.endswith(".help")} <= known, "help for a field that is gone"
+
+
+def test_every_point_of_an_inspection_has_a_label() -> None:
+    said = re.compile(r"""Check\(\s*"(\w+)\"""")
+    for path in ROOT.glob("core/contest/*.py"):
+        for key in said.findall(path.read_text(encoding="utf-8")):
+            assert key in load_texts("contest"), f"{path.name} says '{key}'"
