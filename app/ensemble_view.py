@@ -253,7 +253,7 @@ def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
     table = pd.DataFrame(
         [(name, fold, score) for name, scores in series.items() for fold, score in enumerate(scores)], columns=["name", "fold", "score"]
     )
-    st.altair_chart(charts.blend_folds(table, colors, metric), key="blend-folds", alt=t("charts.blend_title"))
+    charts.draw(charts.blend_folds(table, colors, metric), key="blend-folds", alt=t("charts.blend_title"))
 
 
 def _delta(score: float, reference: float) -> str | int:

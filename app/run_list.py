@@ -293,7 +293,7 @@ def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric
     )
     with left:
         colors = {run.name: run_color(run.color_index) for run in runs}
-        st.altair_chart(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
+        charts.draw(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
     with right:
         differing = differing_settings([run.recipe for run in runs])
         st.markdown(f"**{t('runs.compare_recipe')}**")

@@ -202,12 +202,12 @@ def _curves(contest: Contest, run: Run) -> None:
     n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.altair_chart(
+        charts.draw(
             charts.loss_curves(table.drop(columns="value"), best, color, n_epochs=n_epochs), key="loss-curves", alt=t("charts.loss_title")
         )
     with right:
         metric = get_metric(name)
-        st.altair_chart(
+        charts.draw(
             charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric, n_epochs=n_epochs),
             key="metric-curves",
             alt=t("charts.metric_title", metric=metric.title),

@@ -42,7 +42,7 @@ def class_balance(contest: Contest, candidate: Candidate) -> None:
     in_train = np.bincount(table_of(contest).train["label"], minlength=n_classes)
     in_test = np.bincount(candidate.predicted, minlength=n_classes)
     chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist())
-    st.altair_chart(chart, key="class-shares", alt=t("charts.share_title"))
+    charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
     if n_classes > charts.MOST_CLASSES:
         st.caption(t("submit.share_some", n=charts.MOST_CLASSES, total=n_classes))
 

@@ -137,6 +137,8 @@ const banks = new WeakMap()
 const LOCK = '<svg viewBox="0 0 24 24" aria-hidden="true"><rect x="5" y="11" width="14" height="9" rx="2"/>' +
   '<path class="shut" d="M8 11V8a4 4 0 0 1 8 0v3"/><path class="open" d="M8 11V7a4 4 0 0 1 7.5-2"/></svg>'
 
+// What each weight is when `moved` wants a value: locked ones stay, the others share what is left as they shared it in `base`, the
+// weights at the start of the gesture (so that going to one end and back loses nothing).
 function share(base, locked, moved, wanted) {
   const free = base.map((_, i) => i !== moved && !locked[i])
   const held = base.reduce((sum, w, i) => sum + (locked[i] && i !== moved ? w : 0), 0)
@@ -196,11 +198,13 @@ function paint(bank, source) {
   })
 }
 
+// At most one message in `throttle` ms, and always one for the last state.
 function send(bank) {
   const wait = bank.sent + bank.throttle - performance.now()
   if (wait > 0) { bank.timer ??= setTimeout(() => { bank.timer = null; send(bank) }, wait); return }
   bank.sent = performance.now()
-  bank.set('bank', { ids: bank.rows.map(r => r.id), weights: bank.weights.slice(), locked: bank.locked.slice(), gesture: bank.gesture, revision: bank.revision })
+  const { weights, locked, gesture, revision } = bank
+  bank.set('bank', { ids: bank.rows.map(row => row.id), weights: weights.slice(), locked: locked.slice(), gesture, revision })
 }
 
 export default function (component) {
@@ -212,14 +216,15 @@ export default function (component) {
   Object.assign(bank, { labels: data.labels, throttle: data.throttle_ms, set: setStateValue })
   const ids = data.rows.map(r => r.id).join()
   if (bank.revision !== data.revision || bank.ids !== ids) {
-    Object.assign(bank, { rows: data.rows, ids, weights: data.weights.slice(), locked: data.locked.slice(), gesture: data.gesture, revision: data.revision, base: null })
+    const { rows, weights, locked, gesture, revision } = data
+    Object.assign(bank, { rows, ids, weights: weights.slice(), locked: locked.slice(), gesture, revision, base: null })
     clearTimeout(bank.timer)
     bank.timer = null
     bank.box.replaceChildren(...data.rows.map((_, i) => makeRow(bank, i)))
   }
   bank.rows = data.rows
   root.setAttribute('aria-label', data.labels.weights)
-  for (const [name, label] of [['run', 'run'], ['score', 'score'], ['weight', 'weight']]) root.querySelector('.h-' + name).textContent = data.labels[label]
+  for (const name of ['run', 'score', 'weight']) root.querySelector('.h-' + name).textContent = data.labels[name]
   const active = parentElement.activeElement ?? document.activeElement
   paint(bank, bank.base || bank.box.contains(active) ? active : null)
   return () => { clearTimeout(bank.timer); bank.timer = null }

@@ -23,13 +23,15 @@ EPOCHS = pd.DataFrame(
 )
 
 
-def spec_of(chart: alt.LayerChart) -> dict[str, Any]:
-    return chart.to_dict()
+def rows_of(chart: charts.Chart) -> list[dict[str, Any]]:
+    """The rows that a chart draws."""
+    return chart.data.to_dict("records")
 
 
-def rows_of(chart: alt.LayerChart) -> list[dict[str, Any]]:
-    """All rows of data in a chart."""
-    return [row for rows in spec_of(chart)["datasets"].values() for row in rows]
+def check(chart: charts.Chart) -> dict[str, Any]:
+    """The specification, after Vega-Lite's own schema has accepted it."""
+    alt.LayerChart.from_dict({**chart.spec, "data": {"values": []}})
+    return chart.spec
 
 
 def titles_in(value: Any) -> set[str]:
@@ -42,8 +44,8 @@ def titles_in(value: Any) -> set[str]:
 
 def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> None:
     chart = charts.loss_curves(EPOCHS.drop(columns="value"), {0: 2}, run_color(1), n_epochs=4)
-    assert spec_of(chart)["title"]["text"] == "Does it still learn? Loss by epoch"
-    assert {"epoch", "loss (cross-entropy, nats)"} <= titles_in(spec_of(chart))
+    assert check(chart)["title"]["text"] == "Does it still learn? Loss by epoch"
+    assert {"epoch", "loss (cross-entropy, nats)"} <= titles_in(check(chart))
     rows = rows_of(chart)
     assert [(row["fold"], row["epoch"], row["series"]) for row in rows if row["is_best"]] == [(0, 2, "validation")]
     assert len(rows) == 7
@@ -51,10 +53,8 @@ def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> 
 
 def test_curves_of_a_single_epoch_can_be_drawn() -> None:
     one = pd.DataFrame(EPOCHS[EPOCHS["epoch"] == 1])
-    assert spec_of(charts.loss_curves(one.drop(columns="value"), {}, run_color(1), n_epochs=1))
-    assert spec_of(
-        charts.metric_curves(pd.DataFrame(one[["fold", "epoch", "value"]]), {}, run_color(1), get_metric("accuracy"), n_epochs=1)
-    )
+    assert check(charts.loss_curves(one.drop(columns="value"), {}, run_color(1), n_epochs=1))
+    assert check(charts.metric_curves(pd.DataFrame(one[["fold", "epoch", "value"]]), {}, run_color(1), get_metric("accuracy"), n_epochs=1))
 
 
 @pytest.mark.parametrize(("name", "direction"), [("log_loss", "lower is better ↓"), ("macro_f1", "higher is better ↑")])
@@ -65,11 +65,11 @@ def test_a_score_axis_says_its_direction(name: str, direction: str) -> None:
 def test_runs_keep_their_colours() -> None:
     scores = pd.DataFrame({"run": ["a", "a", "b"], "fold": [0, 1, 0], "score": [0.1, 0.2, 0.3]})
     colors = {"a": run_color(3), "b": run_color(9)}
-    text = str(spec_of(charts.compare_folds(scores, colors, get_metric("log_loss"))))
+    text = str(check(charts.compare_folds(scores, colors, get_metric("log_loss"))))
     assert run_color(3) in text
     assert run_color(9) in text
     named = scores.rename(columns={"run": "name"})
-    assert run_color(9) in str(spec_of(charts.blend_folds(named, colors, get_metric("log_loss"))))
+    assert run_color(9) in str(check(charts.blend_folds(named, colors, get_metric("log_loss"))))
 
 
 def test_class_shares_are_percent_of_each_part() -> None:
