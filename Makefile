@@ -45,11 +45,12 @@ lint: $(VENV)/.installed-dev  ## format, lint and types
 	$(PY) -m pyright
 
 check: lint  ## lint and the fast tests: under 2 minutes
-	$(PY) -m pytest -q -m 'not slow and not browser' $(ARGS)
+	$(PY) -m pytest -q -n 2 -m 'not slow and not browser' $(ARGS)
 
 test: lint $(VENV)/.installed-dev  ## lint and every test, with a real Chromium: under 25 minutes
 	$(PY) tests/browser/chromium.py
-	$(PY) -m pytest -q $(ARGS)
+	$(PY) -m pytest -q -n 2 -m 'not slow and not browser' $(ARGS)
+	$(PY) -m pytest -q -m 'slow or browser' $(ARGS)
 
 format: $(VENV)/.installed-dev  ## put the code in order
 	$(PY) -m ruff check --fix .
