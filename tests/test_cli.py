@@ -145,6 +145,17 @@ def test_queued_run_waits_with_its_settings(headlines: Terminal) -> None:
     assert [job["fold"] for job in details["jobs"]] == [1]
 
 
+def test_a_grid_is_queued_with_names_that_say_what_differs(headlines: Terminal) -> None:
+    sets = ("--set", "text.max_tokens=16", "--queue")
+    runs = headlines.read("train", "headlines", "--recipe", "news-tiny", "--seeds", "0,7", "--fold", "1", *sets)
+    assert [(run["run"], run["state"], run["fold_numbers"]) for run in runs] == [
+        ("news-tiny-s0", "queued", [1]),
+        ("news-tiny-s7", "queued", [1]),
+    ]
+    assert headlines.read("show", "news-tiny-s7")["recipe"]["train"]["seed"] == 7
+    assert headlines.refused("train", "headlines", "--recipe", "news-tiny", "--seeds", "0,x", *sets)["where"] == "--seeds"
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [

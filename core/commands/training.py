@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_error
-from core.errors import KINDS, PitwallError, StateError
+from core.errors import KINDS, InputError, PitwallError, StateError
 
 if TYPE_CHECKING:
     from core.jobs.engine import Engine
@@ -28,7 +28,13 @@ def register(app: typer.Typer) -> None:
 
 def train(
     contest: ContestArgument,
-    recipe: Annotated[str, typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A preset, or a recipe in YAML.", show_default=False)],
+    recipes: Annotated[
+        list[str],
+        typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A preset, or a recipe in YAML; may be repeated.", show_default=False),
+    ],
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", metavar="A,B,C", help="One run with each of these seeds.", show_default=False)
+    ] = None,
     folds: Annotated[
         list[int] | None, typer.Option("--fold", metavar="K", help="Only this fold, from 0; may be repeated.", show_default=False)
     ] = None,
@@ -43,34 +49,35 @@ def train(
 ) -> None:
     """Train a recipe over the folds of a contest, and stay until the run is finished.
 
-    When another process (the workbench, or `engine`) works through this workspace's queue, it trains the run there and this
+    Several recipes or seeds make a grid: one run of each recipe with each seed, named after what differs. When another process (the workbench, or `engine`) works through this workspace's queue, it trains the run there and this
     command watches. Ctrl-C stops within a step; what was not finished goes back to the queue.
     """
     from core.commands.records import run_record
     from core.jobs.engine import Engine
-    from core.jobs.queue import launch_run
+    from core.jobs.grid import launch_grid
     from core.store.contests import get_contest
     from core.store.runs import get_run
 
     house = opened(workspace)
     found = get_contest(house.store, contest)
     split = choose_folds(house, found, folds_id)
-    chosen = read_recipe(recipe, [*(sets or []), *([f"name={name}"] if name else [])])
+    chosen = [read_recipe(given, [*(sets or []), *([f"name={name}"] if name else [])]) for given in recipes]
     console = standard_error()
-    run = launch_run(house, found, split, chosen, fold_numbers=folds or None)
-    n_folds = len(run.fold_numbers)
-    console.print(
-        f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}", markup=False, highlight=False
-    )
+    runs: Sequence[Run] = launch_grid(house, found, split, chosen, seeds=read_seeds(seeds), fold_numbers=folds or None)
+    for run in runs:
+        n_folds = len(run.fold_numbers)
+        said = f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}"
+        console.print(said, markup=False, highlight=False)
     if not queue:
-        engine = Engine(house, what="python -m core train")
-        run = work(engine, house, [run.id], quiet=as_json)[0]
-    run = get_run(house.store, run.id)
+        work(Engine(house, what="python -m core train"), house, [run.id for run in runs], quiet=as_json)
+    runs = [get_run(house.store, run.id) for run in runs]
     if as_json:
-        print_json(run_record(house, run))
+        records = [run_record(house, run) for run in runs]
+        print_json(records[0] if len(records) == 1 else records)
     elif not queue:
-        _print_scores(house, run)
-    raise_failure(run)
+        _print_scores(house, runs)
+    for run in runs:
+        raise_failure(run)
 
 
 def run_engine(
@@ -86,12 +93,9 @@ def run_engine(
     engine = Engine(house, what="python -m core engine")
     console = standard_error()
     if not engine.start():
-        raise StateError(
-            "another process works through this queue",
-            where=str(house.root),
-            why=f"it is {engine.status().holder}",
-            fix="stop that one first",
-        )
+        holder = engine.status().holder
+        engine.stop()
+        raise StateError("another process works through this queue", where=str(house.root), why=f"it is {holder}", fix="stop that one first")
     console.print(f"the engine works in {house.root}; Ctrl-C stops it", markup=False, highlight=False)
     seen = {run.id for run in list_runs(house.store) if run.state not in ("running", "queued")}
 
@@ -222,21 +226,29 @@ def raise_failure(run: Run) -> None:
     raise kind(error["what"], where=f"{where}; {error['where']}" if error["where"] else where, why=error["why"], fix=error["fix"])
 
 
-def _print_scores(workspace: Workspace, run: Run) -> None:
+def read_seeds(given: str | None) -> tuple[int, ...]:
+    """The seeds of `--seeds 0,1,2`; none when it was not given."""
+    try:
+        return tuple(int(part) for part in given.split(",")) if given is not None else ()
+    except ValueError:
+        raise InputError(f"'{given}' is not a list of seeds", where="--seeds", fix="write whole numbers: --seeds 0,1,2") from None
+
+
+def _print_scores(workspace: Workspace, runs: Sequence[Run]) -> None:
     from core.commands.records import direction, run_record, score_text
 
-    record = run_record(workspace, run)
-    folds = [f">fold {number}" for number in run.fold_numbers]
-    scores = [score_text(record["fold_scores"][number]) for number in run.fold_numbers]
+    records = [run_record(workspace, run) for run in runs]
+    numbers = runs[0].fold_numbers
     print_table(
-        ["run", *folds, ">CV mean ± sd", "metric", "state"],
+        ["run", *(f">fold {number}" for number in numbers), ">CV mean ± sd", "metric", "state"],
         [
             (
-                f"{run.name} ({run.ref})",
-                *scores,
+                f"{record['run']} ({record['ref']})",
+                *(score_text(record["fold_scores"][number]) for number in numbers),
                 score_text(record["cv_score"], record["cv_sd"]),
                 f"{record['metric']} {direction(record['metric'])}",
-                run.state,
+                record["state"],
             )
+            for record in records
         ],
     )

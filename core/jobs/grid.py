@@ -1,0 +1,103 @@
+"""A grid: several recipes over several seeds becomes runs whose names say what differs, queued all together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from core.errors import RecipeError
+from core.jobs.queue import launch_runs
+from core.recipe import Recipe
+from core.settings import apply_sets
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+from core.workspace import Workspace
+
+MAX_RUNS = 200
+NAME_LENGTH = 60
+
+
+def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Recipe, ...]:
+    """Every recipe with every seed, seed by seed, so that the first folds of all recipes can be compared early.
+
+    Runs of one recipe are named after it and what differs between them: `digits-s0`, `digits-s1`, `digits-lr0.01`. Without
+    seeds every recipe keeps its own. Raises RecipeError for a grid that is empty, too large, or holds one training twice.
+    """
+    chosen = tuple(dict.fromkeys(seeds))
+    cells = [_with_seed(recipe, seed) for seed in chosen for recipe in recipes] if chosen else list(recipes)
+    if not 0 < len(cells) <= MAX_RUNS:
+        raise RecipeError(
+            f"a grid of {len(cells)} runs cannot be queued",
+            where="grid",
+            why=f"it holds 1 to {MAX_RUNS}",
+            fix="name fewer recipes or seeds" if cells else "name at least one recipe",
+        )
+    seen: dict[str, Recipe] = {}
+    for cell in cells:
+        first = seen.setdefault(cell.fingerprint, cell)
+        if first is not cell:
+            raise RecipeError(
+                "the grid holds the same training twice",
+                where="grid",
+                why=f"every setting of {first.name} and {cell.name} is equal",
+                fix="leave one of them out",
+            )
+    return tuple(cell.model_copy(update={"name": _name(cell, [other for other in cells if other.name == cell.name])}) for cell in cells)
+
+
+def launch_grid(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipes: Sequence[Recipe],
+    *,
+    seeds: Sequence[int] = (),
+    fold_numbers: Sequence[int] | None = None,
+    priority: int = 0,
+    now: float | None = None,
+) -> tuple[Run, ...]:
+    """Queue `make_grid(recipes, seeds)` over the folds, in that order. Errors as of `make_grid` and `launch_run`; then nothing is queued."""
+    return launch_runs(workspace, contest, folds, make_grid(recipes, seeds), fold_numbers=fold_numbers, priority=priority, now=now)
+
+
+def _with_seed(recipe: Recipe, seed: int) -> Recipe:
+    return apply_sets(recipe, [f"train.seed={seed}"], where="seeds")
+
+
+def _name(recipe: Recipe, namesakes: Sequence[Recipe]) -> str:
+    """The recipe's name, followed by the settings in which it differs from runs of the same name."""
+    leaves = [_leaves(other) for other in namesakes]
+    mine = _leaves(recipe)
+    suffix = ""
+    for path, value in mine.items():
+        others = {repr(values.get(path)): values.get(path) for values in leaves}
+        if path != "name" and len(others) > 1:
+            short = len({_text(path, other, short=True) for other in others.values()}) == len(others)
+            suffix += "-" + _text(path, value, short=short)
+    return recipe.name[: max(1, NAME_LENGTH - len(suffix))] + suffix[: NAME_LENGTH - 1]
+
+
+def _leaves(recipe: Recipe) -> dict[str, object]:
+    """Every setting by its dotted path."""
+    flat: dict[str, object] = {}
+
+    def walk(values: dict[str, object], prefix: str) -> None:
+        for key, value in values.items():
+            if isinstance(value, dict):
+                walk(cast("dict[str, object]", value), f"{prefix}{key}.")
+            else:
+                flat[f"{prefix}{key}"] = value
+
+    walk(recipe.to_dict(), "")
+    return flat
+
+
+def _text(path: str, value: object, *, short: bool) -> str:
+    """A setting as part of a name: `s1` for a seed, `lr0.01`, and for a text the text alone, without its tag when `short`."""
+    if isinstance(value, str):
+        text = value.rpartition("/")[2].partition(".")[0] if short else value
+    else:
+        name = "s" if path == "train.seed" else path.rpartition(".")[2]
+        text = f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
+    return "".join(char if char.isalnum() or char in ".-_" else "-" for char in text)
