@@ -45,9 +45,14 @@ def draw(chart: Chart, *, key: str, alt: str) -> None:
     st.vega_lite_chart(chart.data, chart.spec, key=key, alt=alt)
 
 
+def metric_name(metric: Metric) -> str:
+    """The name of a metric in the language of the screen."""
+    return t(f"common.metric_{metric.name}")
+
+
 def metric_axis(metric: Metric) -> str:
     """The name of a metric with its direction."""
-    return t("charts.greater" if metric.greater_is_better else "charts.lower", metric=metric.title)
+    return t("charts.greater" if metric.greater_is_better else "charts.lower", metric=metric_name(metric))
 
 
 def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_epochs: int, height: int = 340) -> Chart:
@@ -72,9 +77,9 @@ def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_
 
 def metric_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, metric: Metric, *, n_epochs: int, height: int = 340) -> Chart:
     """A metric by epoch, one line per fold, the best epoch as a ring. `epochs` has fold, epoch, value."""
-    table = epochs.dropna(subset=["value"]).assign(series=metric.title)
+    table = epochs.dropna(subset=["value"]).assign(series=metric_name(metric))
     table["is_best"] = table["epoch"] == table["fold"].map(best)
-    title = t("charts.metric_title", metric=metric.title)
+    title = t("charts.metric_title", metric=metric_name(metric))
     return _by_epoch(table, {"color": {"value": color}}, title, metric_axis(metric), color, n_epochs, height)
 
 
@@ -83,7 +88,7 @@ def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metri
     order = list(colors)
     title = metric_axis(metric)
     x = {"field": "score", "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True, "padding": 12}}
-    value = {"type": "quantitative", "title": metric.title, "format": ".5f"}
+    value = {"type": "quantitative", "title": metric_name(metric), "format": ".5f"}
     spec = {
         "height": 60 + 38 * len(order),
         "title": _title(t("charts.compare_title")),
@@ -129,7 +134,7 @@ def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric,
             "tooltip": [
                 {"field": "name", "type": "nominal", "title": t("charts.run")},
                 _tip("fold"),
-                {"field": "score", "type": "quantitative", "title": metric.title, "format": ".5f"},
+                {"field": "score", "type": "quantitative", "title": metric_name(metric), "format": ".5f"},
             ],
         },
         "layer": [

@@ -246,7 +246,7 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
             "cv": number(
                 t("runs.column_cv", arrow=direction_arrow(metric.name)),
                 format="%.4f",
-                help=t("runs.column_cv_help", metric=metric.title),
+                help=t("runs.column_cv_help", metric=charts.metric_name(metric)),
                 width="small",
             ),
             "sd": number(t("runs.column_sd"), format="%.4f", width="small"),

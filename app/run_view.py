@@ -210,7 +210,7 @@ def _curves(contest: Contest, run: Run) -> None:
         charts.draw(
             charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric, n_epochs=n_epochs),
             key="metric-curves",
-            alt=t("charts.metric_title", metric=metric.title),
+            alt=t("charts.metric_title", metric=charts.metric_name(metric)),
         )
     st.caption(t("runs.curves_ring"))
 
