@@ -205,7 +205,7 @@ def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_ti
                 "scale": {"domain": [1, max(2, n_epochs)], "nice": False},
                 "axis": {"format": "d", "tickMinStep": 1, "tickCount": min(n_epochs, 12)},
             },
-            "y": {**value, "scale": {"zero": False, "nice": True}, "axis": {} if table["value"].nunique() > 1 else {"format": ".3~g"}},
+            "y": {**value, "scale": {"zero": False, "nice": True}, "axis": {} if len(set(table["value"])) > 1 else {"format": ".3~g"}},
             "detail": [{"field": "fold", "type": "nominal"}, {"field": "series", "type": "nominal"}],
             **encoding,
         },
