@@ -13,6 +13,8 @@ from core.metrics import Metric
 
 N_DRAWS = 500
 LEVEL = 0.95
+RESOLUTION = 1e-7
+"""Predictions are float32: a gain below this may be the order in which a sum was made."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Comparison:
     @property
     def is_clear(self) -> bool:
         """The interval of the gain lies above zero."""
-        return self.gain_low > 0
+        return self.gain_low > RESOLUTION
 
 
 def compare(

@@ -16,7 +16,8 @@ from core.blend.spec import Stack
 from core.blend.steps import features
 from core.errors import StateError
 
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE = 0.01
+GAP_WANTED = 1e-6
 LEAST = 1e-6
 MOST_COEFFICIENTS = 50_000
 
@@ -29,20 +30,19 @@ def class_weights(scorer: Scorer, weights: tuple[float, ...], *, prior_rows: flo
     """
     common = np.asarray(weights, dtype=np.float64)
     share = np.empty((scorer.n_runs, scorer.n_classes))
-    values = [member[scorer.rows] for member in scorer.oof]
     for label in range(scorer.n_classes):
         is_label = scorer.y_true == label
         n_own = int(is_label.sum())
-        p = np.stack([member[:, label] for member in values]).astype(np.float64)
         own = common
         if n_own:
+            p = np.stack([member[scorer.rows, label] for member in scorer.oof]).astype(np.float64)
             counts = is_label | (p.max(axis=0) > NEGLIGIBLE)
             q = np.where(is_label[counts], p[:, counts], 1 - p[:, counts])
             # All rows that no member takes for this class stand for one, at their mean: -log(1 - w . p) is straight there.
             rest = 1 - p[:, ~counts].mean(axis=1, keepdims=True) if not counts.all() else np.empty((scorer.n_runs, 0))
             times = np.append(np.ones(q.shape[1]), [(~counts).sum()] * rest.shape[1])
             q = np.clip(np.concatenate([q, rest], axis=1), np.finfo(np.float32).eps, 1)
-            own = np.asarray(optimal_of_true(q, times=times).weights)
+            own = np.asarray(optimal_of_true(q, times=times, start=common, gap_wanted=GAP_WANTED).weights)
         part = n_own / (n_own + prior_rows) if n_own else 0.0
         share[:, label] = part * own + (1 - part) * common
     share = np.maximum(share, LEAST)

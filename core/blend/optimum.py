@@ -68,18 +68,24 @@ def _optimal_logit(scorer: Scorer) -> Optimum:
     return Optimum(tuple(w.tolist()), value, max(0.0, float(gradient @ w - gradient.min())))
 
 
-def optimal_of_true(q: NDArray[np.float64], *, times: NDArray[np.float64] | None = None) -> Optimum:
+def optimal_of_true(
+    q: NDArray[np.float64],
+    *,
+    times: NDArray[np.float64] | None = None,
+    start: NDArray[np.float64] | None = None,
+    gap_wanted: float = GAP_WANTED,
+) -> Optimum:
     """`optimal_log_loss` from the probabilities of the true class (n_runs, n_rows), all positive; row i counts `times[i]` times.
 
     Newton's method on the runs that carry weight: a tenth of the rows gives the place to start from, all rows the answer.
     """
     n_runs, n_rows = q.shape
-    w = np.full(n_runs, 1 / n_runs)
+    w = np.full(n_runs, 1 / n_runs) if start is None else start
     part = np.full(n_rows, 1 / n_rows) if times is None else times / times.sum()
     if n_rows >= FEW_ROWS and times is None:
         some = np.ascontiguousarray(q[:, ::10])
         w, _ = _newton(some, np.full(some.shape[1], 1 / some.shape[1]), w, gap_wanted=1e-6)
-    w, gap = _newton(q, part, w, gap_wanted=GAP_WANTED)
+    w, gap = _newton(q, part, w, gap_wanted=gap_wanted)
     return Optimum(tuple(w.tolist()), float(-part @ np.log(w @ q)), gap)
 
 

@@ -107,9 +107,9 @@ def blend_scores(bank: Bank, steps: BlendSteps) -> dict[str, object]:
     }
 
 
-def honest_scores(honest: HonestScore | None) -> dict[str, float] | None:
+def honest_scores(honest: HonestScore | None) -> dict[str, float | bool] | None:
     """What is kept of an honest score. It depends on how the blend was found, so it is a fact of the row, not of the artefact."""
-    names = ("score", "low", "high", "gain", "gain_low", "gain_high")
+    names = ("score", "low", "high", "gain", "gain_low", "gain_high", "is_clear")
     return {name: getattr(honest, name) for name in names} if honest else None
 
 

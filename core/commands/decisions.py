@@ -143,7 +143,7 @@ def blend_runs(
     )
     honest = record["honest"]
     if honest:
-        verdict = "clear" if honest["gain_low"] > 0 else "not clear: equal weights are the safer choice"
+        verdict = "clear" if honest["is_clear"] else "not clear: equal weights are the safer choice"
         standard_output().print(
             f"honest score {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
             f"gain over equal weights {honest['gain']:+.4f} ({honest['gain_low']:+.4f} to {honest['gain_high']:+.4f}), {verdict}",
