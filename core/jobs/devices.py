@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from core.errors import InputError
+
+ENV_VARIABLE = "PITWALL_DEVICES"
+
 _PROBE = "import torch; print(torch.cuda.device_count())"
+_NAME = re.compile(r"cpu(:\d+)?|cuda:\d+|mps")
 _PROBE_TIMEOUT_S = 120.0
 
 log = logging.getLogger(__name__)
 
 
-def detect_devices() -> tuple[str, ...]:
-    """Names as torch knows them, one job at a time on each: every CUDA device, else MPS on Apple silicon, else the processor."""
+def detect_devices(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Which devices train, one job at a time on each: those that PITWALL_DEVICES names, else every CUDA device, else MPS on
+    Apple silicon, else the processor. Raises InputError for a name that is none."""
+    if named := environment.get(ENV_VARIABLE, "").strip():
+        return read_devices(named)
     if _has_nvidia_node():
         n_devices = _count_cuda()
         if n_devices:
@@ -23,6 +34,33 @@ def detect_devices() -> tuple[str, ...]:
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return ("mps",)
     return ("cpu",)
+
+
+def read_devices(named: str) -> tuple[str, ...]:
+    """The devices of a list such as `cuda:0,cuda:2`; `cpu:0,cpu:1` are two slots on the processor. Raises InputError."""
+    devices = tuple(part.strip() for part in named.split(","))
+    wrong = [name for name in devices if not _NAME.fullmatch(name)]
+    if wrong or len(set(devices)) < len(devices):
+        raise InputError(
+            f"'{wrong[0]}' is no device" if wrong else "a device is named twice",
+            where=ENV_VARIABLE,
+            why=f"it says {named}",
+            fix="write for example cuda:0,cuda:1, or cpu:0,cpu:1 for two slots on the processor",
+        )
+    return devices
+
+
+def torch_name(device: str) -> str:
+    """What torch calls a device: all slots on the processor are its one `cpu`."""
+    return "cpu" if device.startswith("cpu") else device
+
+
+def thread_limit(device: str, devices: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Environment variables that give each slot on the processor its share of the cores; none where a person has set them."""
+    n_slots = sum(name.startswith("cpu") for name in devices)
+    if not device.startswith("cpu") or n_slots < 2 or "OMP_NUM_THREADS" in environment:
+        return {}
+    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // n_slots))}
 
 
 def _has_nvidia_node() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,14 @@ FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FreeBytes = Callable[[Path], int]
 
 log = logging.getLogger(__name__)
+
+
+def is_full(problem: BaseException) -> bool:
+    """Whether an exception says that a file could not be written for lack of space; safetensors says it in words only."""
+    if isinstance(problem, OSError):
+        return problem.errno in FULL_ERRNOS
+    said = re.search(r"\(os error (\d+)\)", str(problem))
+    return said is not None and int(said[1]) in FULL_ERRNOS
 
 
 def free_bytes(root: Path) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import DiskFull, PitwallError, StateError
-from core.jobs.devices import detect_devices
+from core.jobs.devices import detect_devices, thread_limit
 from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, job_bytes, keep_reserve, spend_reserve
 from core.jobs.estimate import queue_end_s
 from core.jobs.lock import EngineLock, Holder, holder_of
@@ -151,7 +151,7 @@ class Engine:
             job = self._take(self.devices[0])
             if job is None:
                 return False
-            supervisor = Supervisor(self.workspace, job, clock=self._clock)
+            supervisor = Supervisor(self.workspace, job, clock=self._clock, environment=thread_limit(job.device, self.devices))
             with self._guard:
                 self._supervisors[job.id] = (supervisor, threading.current_thread())
             try:
@@ -258,7 +258,7 @@ class Engine:
                 self._supervisors.pop(job.id, None)
             self._wake.set()
 
-        supervisor = Supervisor(self.workspace, job, clock=self._clock, on_end=ended)
+        supervisor = Supervisor(self.workspace, job, clock=self._clock, on_end=ended, environment=thread_limit(job.device, self.devices))
         thread = threading.Thread(target=supervisor.run, name=f"pitwall-job-{job.id}", daemon=True)
         with self._guard:
             self._supervisors[job.id] = (supervisor, thread)

@@ -13,12 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from core.errors import DiskFull
-from core.jobs.disk import FULL_ERRNOS, disk_full, free_bytes, needed_after_full, spend_reserve
+from core.jobs.disk import disk_full, free_bytes, is_full, needed_after_full, spend_reserve
 from core.jobs.process import ProcessIdentity, of_pid, terminate
 from core.store import attempts
 from core.store.database import DatabaseBusy
@@ -38,12 +38,21 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """One attempt. `run()` blocks until the worker is gone and the job is settled; `stop()` may be called from any thread."""
 
-    def __init__(self, workspace: Workspace, job: Job, *, clock: Callable[[], float], on_end: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        job: Job,
+        *,
+        clock: Callable[[], float],
+        on_end: Callable[[], None] = lambda: None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.job = job
         self._workspace = workspace
         self._store = workspace.store
         self._clock = clock
         self._on_end = on_end
+        self._environment = dict(environment or {})
         self._stopping = threading.Event()
         self._look = threading.Event()
         self._told_to_pause = False
@@ -108,7 +117,7 @@ class Supervisor:
                     env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"},
                 )
         except OSError as problem:
-            if problem.errno in FULL_ERRNOS:
+            if is_full(problem):
                 free = free_bytes(self._workspace.root)
                 needed = needed_after_full(self._workspace, job, free)
                 full = disk_full(self._workspace.root, needed=needed, free=free).to_dict()

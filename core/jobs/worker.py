@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import DiskFull, OutOfMemory, PitwallError
-from core.jobs.disk import FULL_ERRNOS, disk_full, free_bytes, needed_after_full, spend_reserve
+from core.jobs.devices import torch_name
+from core.jobs.disk import disk_full, free_bytes, is_full, needed_after_full, spend_reserve
 from core.jobs.reporter import Reporter
 from core.store import attempts
 from core.store.contests import get_contest
@@ -171,7 +172,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
             fold=job.fold,
             weights_dir=workspace.weights_dir,
             out_dir=folder,
-            device=job.device,
+            device=torch_name(job.device),
         )
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
@@ -242,8 +243,10 @@ def typed_error(problem: Exception, job: Job) -> PitwallError | None:
     where = f"fold {job.fold} on {job.device}"
     if isinstance(problem, PitwallError):
         return problem
-    if isinstance(problem, OSError) and problem.errno in FULL_ERRNOS:
-        return DiskFull("the disk is full", where=problem.filename or where, why=str(problem), fix="make space, then retry the run")
+    if is_full(problem):
+        return DiskFull(
+            "the disk is full", where=getattr(problem, "filename", None) or where, why=str(problem), fix="make space, then retry the run"
+        )
     # torch's own class is named, not imported: this runs also when torch could not be imported.
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(problem):
         return OutOfMemory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import StateError
+from core.jobs.controls import pause_queue, pause_run, resume_queue, resume_run
 from core.jobs.engine import Engine
 from core.jobs.process import ProcessIdentity, is_alive, of_self
 from core.jobs.queue import cancel_run, retry_run
@@ -103,6 +105,65 @@ def test_cancel_stops_what_runs_within_a_step_and_what_waits_at_once(bench: Benc
     job = bench.job(run)
     assert job.error is None and "handed back: canceled" in bench.log(job)  # it stopped by itself, it was not killed
     assert bench.read(run).results == () and list(bench.workspace.run_dir("colours", run.id).glob("fold-0/*")) == []
+
+
+@pytest.mark.slow
+def test_what_is_paused_stops_within_a_step_and_goes_on_from_its_place(
+    bench: Bench, engine: Engine, wait_for: Callable[..., float]
+) -> None:
+    endless, short = bench.launch(epochs=ENDLESS, name="endless"), bench.launch(name="short")
+    engine.start()
+    wait_for(lambda: is_training(bench.job(endless)))
+    pause_run(bench.workspace.store, endless.id)  # as another process would: the engine is not told
+    assert wait_for(lambda: bench.job(endless).state == "queued", GRACE_S) < GRACE_S
+    assert "handed back: queued" in bench.log(bench.job(endless))  # it stopped by itself, it was not killed
+    wait_for(lambda: bench.read(short).state == "done")
+    status = engine.status()
+    assert (status.n_queued, status.n_paused, status.is_paused, status.queue_end_s) == (1, 1, False, 0.0)
+    assert bench.job(endless).token == 1
+    resume_run(bench.workspace.store, endless.id)
+    wait_for(lambda: bench.job(endless).token == 2 and bench.job(endless).state == "running")
+    pause_queue(bench.workspace.store)
+    wait_for(lambda: bench.job(endless).state == "queued")
+    wait_for(lambda: engine.status().devices[0].job is None)
+    paused = engine.status()
+    assert paused.is_paused and paused.devices[0].hold and paused.devices[0].hold.kind == "person"
+    resume_queue(bench.workspace.store)
+    wait_for(lambda: bench.job(endless).token == 3)
+
+
+@pytest.mark.slow
+def test_two_slots_work_side_by_side_one_job_each(bench: Bench, wait_for: Callable[..., float]) -> None:
+    first, second, third = (bench.launch(epochs=ENDLESS, name=name) for name in "abc")
+    engine = Engine(bench.workspace, ("cpu:0", "cpu:1"))
+    engine.start()
+    try:
+        wait_for(lambda: is_training(bench.job(first)) and is_training(bench.job(second)))
+        assert {bench.job(first).device, bench.job(second).device} == {"cpu:0", "cpu:1"}
+        assert bench.job(third).state == "queued"  # no device is free
+        freed = bench.job(second).device
+        cancel_run(bench.workspace.store, second.id)
+        wait_for(lambda: bench.job(third).state == "running")
+        assert bench.job(third).device == freed and bench.job(first).state == "running"
+        assert [device.job.run_id for device in engine.status().devices if device.job] in ([first.id, third.id], [third.id, first.id])
+    finally:
+        engine.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_supervisor_that_dies_leaves_neither_an_orphan_nor_a_job_that_seems_to_run(
+    bench: Bench, engine: Engine, wait_for: Callable[..., float]
+) -> None:
+    run = bench.launch(epochs=ENDLESS)
+    engine.start()
+    wait_for(lambda: is_training(bench.job(run)))
+    worker = worker_of(bench.job(run))
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == f"pitwall-job-{bench.job(run).id}")
+    assert thread.ident
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    wait_for(lambda: not is_alive(worker), GRACE_S)
+    wait_for(lambda: bench.job(run).token == 2 and bench.job(run).state == "running")
 
 
 @pytest.mark.slow

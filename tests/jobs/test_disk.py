@@ -1,0 +1,141 @@
+"""A full disk is said, waited out and never retried blindly; what is acknowledged stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from core.jobs import disk
+from core.jobs.controls import resume_queue
+from core.jobs.engine import Engine
+from core.jobs.process import ProcessIdentity
+from core.recipe import Recipe
+from core.store import attempts
+from core.store.holds import list_holds
+from tests.jobs.conftest import Bench
+
+MB = 10**6
+OWNER = {"engine": None, "host": "here", "worker": None}
+
+
+class FakeDisk:
+    """Free space as a test sets it, in bytes."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+
+    def __call__(self, root: Path) -> int:
+        return self.free
+
+
+def test_the_need_of_a_fold_grows_with_its_network_and_its_rows() -> None:
+    def need(backbone: str, n_rows: int = 1000) -> int:
+        recipe = Recipe.model_validate({"model": {"backbone": backbone, "pretrained": False}})
+        return disk.fold_bytes(recipe, n_rows=n_rows, n_test=100, n_classes=10)
+
+    assert need("test_vit") < need("resnet50.a1_in1k")
+    assert need("test_vit", 2000) - need("test_vit", 1000) == 1000 * (4 * 10 + 8)
+    assert 0.6e9 < need("resnet50.a1_in1k") < 1.2e9
+    assert need("no_such_network") < 10 * MB
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"), [(0, "0 kB"), (640_000, "640 kB"), (1_250_000, "1.2 MB"), (12_300_000, "12 MB"), (3_100_000_000, "3.1 GB")]
+)
+def test_sizes_read_well(n_bytes: int, text: str) -> None:
+    assert disk.size_text(n_bytes) == text
+
+
+def test_without_space_a_device_waits_and_says_so_and_goes_on_by_itself(bench: Bench) -> None:
+    run, space = bench.launch_broken(), FakeDisk(1 * MB)
+    engine = Engine(bench.workspace, ("cpu",), free_bytes=space)
+    assert not engine.run_next()
+    (device,) = engine.status().devices
+    assert device.hold and device.hold.kind == "disk" and bench.job(run).token == 0
+    needed = disk.size_text(disk.job_bytes(bench.workspace, bench.job(run)))
+    assert disk.hold_text(device.hold, engine.status().free_bytes) == f"paused: disk full, {needed} needed, 1.0 MB free"
+    assert device.hold.error and "make space" in device.hold.error["fix"]
+    assert not engine.run_next() and engine.status().queue_end_s is None
+    space.free = 10**9
+    job = engine._take("cpu")
+    assert job and job.token == 1 and list_holds(bench.workspace.store) == ()
+
+
+def test_after_a_full_disk_the_same_try_is_made_only_with_more_space_or_when_a_person_wants_it(bench: Bench) -> None:
+    run, space = bench.launch(), FakeDisk(10**9)
+    engine = Engine(bench.workspace, ("cpu",), free_bytes=space)
+    job = engine._take("cpu")
+    assert job
+    needed = disk.needed_after_full(bench.workspace, job, space.free)
+    assert needed == 10**9 + disk.MARGIN_BYTES
+    attempts.release_for_disk(bench.workspace.store, job.id, job.token, {}, needed_bytes=needed, now=1.0)
+    assert engine._take("cpu") is None
+    resume_queue(bench.workspace.store)
+    again = engine._take("cpu")
+    assert again and again.token == 2
+    attempts.release_for_disk(bench.workspace.store, again.id, again.token, {}, needed_bytes=needed, now=1.0)
+    space.free += disk.MARGIN_BYTES
+    third = engine._take("cpu")
+    assert third and third.token == 3 and bench.job(run).state == "running"
+
+
+def test_the_reserve_is_really_there_and_is_given_up_once(bench: Bench) -> None:
+    path = disk.reserve_path(bench.workspace)
+    assert disk.keep_reserve(bench.workspace) and disk.keep_reserve(bench.workspace)
+    assert path.stat().st_size == disk.RESERVE_BYTES and path.stat().st_blocks * 512 >= disk.RESERVE_BYTES
+    assert disk.spend_reserve(bench.workspace) and not disk.spend_reserve(bench.workspace)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (disk.RESERVE_BYTES // 2, hard))
+    try:
+        assert not disk.keep_reserve(bench.workspace) and not path.exists()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_lack_of_space_is_recognised_however_it_is_said(tmp_path: Path) -> None:
+    assert all(disk.is_full(OSError(number, "")) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    assert not disk.is_full(OSError(errno.EACCES, "")) and not disk.is_full(ValueError("full"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(Exception, match="os error") as caught:
+            save_file({"weight": np.zeros(10_000, np.float32)}, tmp_path / "weights.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not isinstance(caught.value, OSError) and disk.is_full(caught.value)
+
+
+@pytest.mark.slow
+def test_a_worker_whose_disk_is_full_hands_its_job_back_and_the_queue_goes_on_after_space_is_made(
+    bench: Bench, wait_for: Callable[..., float]
+) -> None:
+    run, space = bench.launch(epochs=2), FakeDisk(disk.free_bytes(bench.workspace.root))
+    engine = Engine(bench.workspace, ("cpu",), free_bytes=space)
+    engine.start()
+    try:
+        wait_for(lambda: (job := bench.job(run)).owner and job.owner.get("worker"))
+        owner = bench.job(run).owner
+        assert owner
+        limit = bench.workspace.db_path.stat().st_size * 4  # the weights are larger, the database is not
+        resource.prlimit(ProcessIdentity.from_dict(owner["worker"]).pid, resource.RLIMIT_FSIZE, (limit, limit))
+        wait_for(lambda: list_holds(bench.workspace.store))
+        job = bench.job(run)
+        assert (job.state, job.error, job.token) == ("queued", None, 1)
+        assert list(bench.workspace.run_dir("colours", run.id).glob("fold-0/*")) == []
+        assert "disk full" in bench.log(job)
+        (hold,) = list_holds(bench.workspace.store)
+        assert hold.needed_bytes >= space.free // 2 and os.path.exists(disk.reserve_path(bench.workspace))
+        wait_for(lambda: engine.status().devices[0].job is None)
+        space.free = hold.needed_bytes
+        engine.wake()
+        wait_for(lambda: bench.read(run).state == "done")
+        assert bench.read(run).results[0].token == 2 and list_holds(bench.workspace.store) == ()
+    finally:
+        engine.stop()
