@@ -110,7 +110,7 @@ def image_backbones() -> list[Backbone]:
         tags = list_pretrained_tags(architecture)
         for name in sorted(tags, key=lambda tagged: (tagged.partition(".")[2] != default, tagged)):
             cfg = get_pretrained_cfg(name)
-            if cfg is None or not cfg.hf_hub_id or not cfg.hf_hub_id.startswith("timm/") or cfg.hf_hub_filename or cfg.custom_load:
+            if cfg is None or not cfg.hf_hub_id or not cfg.hf_hub_id.startswith("timm/") or cfg.hf_hub_filename:
                 continue
             if cfg.input_size[0] != 3 or cfg.input_size[1] != cfg.input_size[2] or (not cfg.classifier and cfg.num_classes):
                 continue

@@ -1,0 +1,118 @@
+"""Which rows come when, and that the number of processes changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.data.batches import EpochBatches, iterate, make_loader
+from core.data.pixels import ImageRows
+from core.data.texts import TextRows
+from core.errors import InputError
+from core.recipe import ImageSettings
+from core.training.schedule import steps_per_epoch
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    found = [tmp_path / f"{number}.png" for number in range(7)]
+    for path in found:
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3), np.uint8)).save(path)
+    return found
+
+
+def image_rows(paths: list[Path], *, seed: int = 0, fold: int = 0) -> ImageRows:
+    settings = ImageSettings(size_px=16, min_crop=0.5, hflip=True, rotation_deg=20, jitter=0.3)
+    return ImageRows(paths, settings, interpolation="bicubic", seed=seed, fold=fold)
+
+
+def pixels_of(rows: ImageRows, epoch: int, *, workers: int = 0, batch_size: int = 3) -> dict[int, torch.Tensor]:
+    """The pixels of every row, by row, in an epoch."""
+    batches = EpochBatches()
+    batches.begin(epoch, np.arange(len(rows)), batch_size)
+    found: dict[int, torch.Tensor] = {}
+    for batch in iterate(make_loader(rows, batches, workers=workers, pin_memory=False)):
+        found |= {int(row): image for row, image in zip(batch["row"], batch["image"], strict=True)}
+    return found
+
+
+def equal(a: dict[int, torch.Tensor], b: dict[int, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[row], b[row]) for row in a)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 4, 8, 9, 10])
+def test_every_row_comes_once_and_no_batch_is_a_single_row_left_over(n_rows: int) -> None:
+    batches = EpochBatches()
+    rows = np.random.default_rng(0).permutation(n_rows)
+    batches.begin(3, rows, 4)
+    keys = [key for batch in batches for key in batch]
+    assert [row for _, row in keys] == rows.tolist()
+    assert {epoch for epoch, _ in keys} == {3}
+    assert len(batches) == steps_per_epoch(n_rows, 4)
+    assert n_rows == 1 or min(len(batch) for batch in batches) > 1
+
+
+def test_an_augmentation_depends_on_seed_fold_epoch_and_row_alone(paths: list[Path]) -> None:
+    once = pixels_of(image_rows(paths), 1)
+    assert equal(once, pixels_of(image_rows(paths), 1, batch_size=7))
+    assert not equal(once, pixels_of(image_rows(paths), 2))
+    assert not equal(once, pixels_of(image_rows(paths, fold=1), 1))
+    assert not equal(once, pixels_of(image_rows(paths, seed=1), 1))
+    same_picture_twice = pixels_of(image_rows([paths[0], paths[0]]), 1)
+    assert not torch.equal(same_picture_twice[0], same_picture_twice[1])
+
+
+def test_epoch_zero_is_the_plain_image(paths: list[Path]) -> None:
+    rows = image_rows(paths)
+    assert equal(pixels_of(rows, 0), pixels_of(image_rows(paths, seed=9), 0))
+    expected = np.asarray(Image.open(paths[2]).resize((16, 16), Image.Resampling.BICUBIC))
+    assert np.array_equal(pixels_of(rows, 0)[2].permute(1, 2, 0).numpy(), expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_number_of_loader_processes_changes_nothing(paths: list[Path], workers: int) -> None:
+    assert equal(pixels_of(image_rows(paths), 1), pixels_of(image_rows(paths), 1, workers=workers))
+
+
+def test_batches_are_laid_out_channels_last(paths: list[Path]) -> None:
+    rows = image_rows(paths)
+    batch = rows.collate([rows[(1, 0)], rows[(1, 1)]])
+    assert isinstance(batch, dict)
+    assert batch["image"].shape == (2, 3, 16, 16)
+    assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_is_named_from_whichever_process(paths: list[Path], workers: int) -> None:
+    paths[4].write_bytes(b"damaged")
+    with pytest.raises(InputError) as caught:
+        pixels_of(image_rows(paths), 1, workers=workers)
+    assert caught.value.where == str(paths[4])
+    assert caught.value.what == "a file is not an image"
+
+
+class Letters:
+    """A tokenizer that numbers letters, so that a test can read the ids."""
+
+    pad_id = 0
+    vocab_size = 27
+
+    def encode(self, texts: list[str], max_tokens: int) -> list[list[int]]:
+        return [[ord(letter) - 96 for letter in text][:max_tokens] for text in texts]
+
+    def save(self, folder: Path) -> None:
+        """Nothing to write."""
+
+
+def test_texts_are_padded_to_the_longest_of_their_batch_and_cut_at_the_limit() -> None:
+    rows = TextRows(["ab", "abcdefgh", "c"], Letters(), max_tokens=5)
+    batch = rows.collate([rows[(1, 2)], rows[(1, 0)]])
+    assert batch["input_ids"].tolist() == [[3, 0], [1, 2]]
+    assert batch["attention_mask"].tolist() == [[1, 0], [1, 1]]
+    assert batch["row"].tolist() == [2, 0]
+    assert rows.collate([rows[(1, 1)]])["input_ids"].shape == (1, 5)

