@@ -6,7 +6,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run engine check lint format test docs clean
+.PHONY: help demo run engine check lint format test faults docs clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: lint $(VENV)/.installed-dev  ## lint and every test, with a real Chromium:
 	$(PY) tests/browser/chromium.py
 	$(PY) -m pytest -q -n 2 -m 'not slow and not browser' $(ARGS)
 	$(PY) -m pytest -q -m 'slow or browser' $(ARGS)
+
+faults: $(VENV)/.installed-dev  ## kill, freeze and fill things many times over; ARGS='b1 b7' names some: under an hour
+	$(PY) -m tests.faults $(ARGS)
 
 format: $(VENV)/.installed-dev  ## put the code in order
 	$(PY) -m ruff check --fix .

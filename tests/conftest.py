@@ -32,10 +32,10 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def write_headlines() -> Callable[[Path], Path]:
     """A function that fills a folder with a contest of texts: 48 training rows, 12 test rows, two classes, one in Hangul."""
-    return _write_headlines
+    return write_headlines_to
 
 
-def _write_headlines(folder: Path) -> Path:
+def write_headlines_to(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     train, test, sample = ["id,text,label"], ["id,text"], ["id,label"]
     for number in range(60):
