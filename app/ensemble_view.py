@@ -8,13 +8,30 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, doorway
+from app.blend_ways import (
+    Found,
+    choose_mean,
+    find,
+    follow_click,
+    honest_figure,
+    is_untuned,
+    judge,
+    mean_key,
+    mean_label,
+    prepare_mean,
+    verdict,
+    way_buttons,
+)
 from app.colors import QUIET, blend_color, run_color
 from app.desk import Desk, adapt
 from app.text import t
 from app.weight_bank import BankRow, BankState, equal_state, weight_bank
 from app.widgets import format_clock, format_score, go_to, guard, metric_label, plain, short_hash
-from core.blend.bank import Bank, BlendScore, open_bank
+from core.blend.bank import Bank, open_bank
+from core.blend.honest import HonestScore
 from core.blend.save import make_spec, save_blend
+from core.blend.scorer import BlendScore
+from core.blend.spec import BlendSpec
 from core.metrics import Metric, get_metric
 from core.store.blends import Blend, free_blend_name, list_blends
 from core.store.contests import Contest
@@ -88,27 +105,28 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
     """The weights and what they score; only this part runs again while a weight is dragged."""
     with guard():
         left, right = st.columns([1.1, 1], gap="large")
+        content = content_of(contest, folds, members)
         with right.skeleton(height=220):
-            bank = load_bank(tuple(result.fingerprint for run in members for result in run.results), doorway.workspace(), contest, members)
+            bank = load_bank(content, doorway.workspace(), contest, members)
             own = bank.member_scores()
         desk = open_desk(folds.id, [run.id for run in members])
         with left:
+            mean = choose_mean(folds.id)
+            prepare_mean(bank, mean)
+            follow_click(desk, bank, folds.id, mean, content)
             rows = [
                 BankRow(run.id, run.name, run_color(run.id), format_score(score.oof_score)) for run, score in zip(members, own, strict=True)
             ]
             desk.follow(weight_bank(rows, desk.state, revision=desk.revision, labels=_labels(), key=f"bank-{folds.id}"))
-            with st.container(horizontal=True, gap="small"):
-                st.button(
-                    t("ensemble.button_equal"),
-                    icon=":material/drag_handle:",
-                    on_click=lambda: desk.put(equal_state([run.id for run in members])),
-                )
-                st.button(t("ensemble.button_undo"), icon=":material/undo:", on_click=desk.undo, disabled=not desk.history)
-            st.warning(t("ensemble.optimistic"), icon=":material/info:")
-            _save_form(contest, members, desk)
-        weights = [desk.state.weights[run.id] for run in members]
+            way_buttons(desk, folds.id, mean, [run.id for run in members])
+        spec = make_spec([run.id for run in members], [desk.state.weights[run.id] for run in members], mean)
+        found = find(desk, folds.id, mean, content)
         with right:
-            _figures(bank, bank.score(weights), own)
+            standing = t("ensemble.standing_untuned" if is_untuned(desk, mean) else "ensemble.standing_hand")
+            _figures(bank, bank.score(spec.steps), own, found, standing)
+        with left:
+            verdict(desk, folds.id, mean, found)
+            _save_form(contest, spec, bank, found.honest if found else None)
 
 
 def open_desk(folds_id: int, ids: Sequence[int]) -> Desk:
@@ -133,7 +151,9 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             "name": [blend.name for blend in blends],
             "oof": [blend.scores["oof_score"] for blend in blends],
             "cv": [format_score(blend.scores["cv_score"], blend.scores["cv_sd"]) for blend in blends],
+            "honest": [describe_honest(blend) for blend in blends],
             "equal": [blend.scores["equal_score"] for blend in blends],
+            "mean": [mean_label(blend.spec.mean) for blend in blends],
             "members": [describe_weights(blend, names) for blend in blends],
             "created": [format_clock(blend.created_at) for blend in blends],
             "actions": [[load, submit] for _ in blends],
@@ -145,11 +165,15 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         blend = blends[click.row]
         if click.label == submit:
             go_to("submit", source=blend.ref)
+        if not blend.spec.is_plain:
+            st.toast(t("ensemble.load_not_plain", name=plain(blend.name)), icon=":material/block:")
+            return
         if any(run_id not in names for run_id in blend.spec.members):
             st.toast(t("ensemble.load_refused", name=plain(blend.name)), icon=":material/block:")
             return
         st.session_state[f"{FOLDS_KEY}-{contest.id}"] = blend.folds_id
         st.session_state[members_key(blend.folds_id)] = list(blend.spec.members)
+        st.session_state[mean_key(blend.folds_id)] = blend.spec.mean
         order = [run.id for run in rank([run for run in finished if run.id in blend.spec.members], get_metric(contest.spec.metric))]
         desk = open_desk(blend.folds_id, order)
         share = dict(zip(blend.spec.members, blend.spec.normalised(), strict=True))
@@ -165,7 +189,9 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             "name": st.column_config.TextColumn(t("ensemble.column_name"), pinned=True),
             "oof": number(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
             "cv": t("ensemble.column_cv"),
+            "honest": st.column_config.TextColumn(t("ensemble.honest"), help=t("ensemble.honest_help")),
             "equal": number(t("ensemble.column_equal"), format="%.4f"),
+            "mean": t("ensemble.mean"),
             "members": st.column_config.TextColumn(t("ensemble.column_members"), width="large"),
             "created": t("ensemble.column_created"),
             "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
@@ -179,6 +205,12 @@ def describe_weights(blend: Blend, names: dict[int, str]) -> str:
     return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
 
 
+def describe_honest(blend: Blend) -> str:
+    """A saved blend's honest score with its interval; a dash where its weights came by hand, or by nothing that was fitted."""
+    honest = blend.scores.get("honest")
+    return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"
+
+
 def rank(runs: Sequence[Run], metric: Metric) -> list[Run]:
     """Finished runs, the best first."""
     sign = -1 if metric.greater_is_better else 1
@@ -189,13 +221,19 @@ def members_key(folds_id: int) -> str:
     return f"members-{folds_id}"
 
 
+def content_of(contest: Contest, folds: Folds, members: Sequence[Run]) -> tuple[object, ...]:
+    """What the scores of a blend of these runs depend on, and nothing else."""
+    results = [(run.id, *(result.fingerprint for result in run.results)) for run in members]
+    return contest.id, contest.fingerprint, contest.spec.metric, folds.fingerprint, *results
+
+
 @st.cache_resource(max_entries=2, show_spinner=False)
-def load_bank(fingerprints: tuple[str, ...], _workspace: Workspace, _contest: Contest, _members: Sequence[Run]) -> Bank:
-    """The aligned predictions of these runs; `fingerprints` names their content, so nothing stale is ever found."""
+def load_bank(content: tuple[object, ...], _workspace: Workspace, _contest: Contest, _members: Sequence[Run]) -> Bank:
+    """The aligned predictions of these runs; `content` names what is in them, so nothing stale is ever found."""
     return open_bank(_workspace, _contest, _members)
 
 
-def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
+def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore], found: Found | None, standing: str) -> None:
     metric = bank.metric
     equal = bank.score(bank.equal_weights)
     best = metric.best([score.oof_score for score in own])
@@ -203,6 +241,8 @@ def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
     color = "normal" if metric.greater_is_better else "inverse"
     won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, own[best_at].fold_scores, strict=True))
     than_best = t("ensemble.than_best")
+    # A way that was just clicked is judged last, in its place; at any other time the figure is there at once and never blinks.
+    is_to_judge = found is not None and found.honest is None
     with st.grid(2, gap="small", min_column_width=130):
         st.metric(
             f"{t('ensemble.blend_now')} · {metric_label(metric.name)}",
@@ -214,17 +254,9 @@ def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
             border=True,
             height="stretch",
         )
-        st.metric(
-            t("ensemble.by_fold"),
-            format_score(now.cv_score),
-            f"±{now.cv_sd:.4f}",
-            "off",
-            delta_arrow="off",
-            delta_description=t("ensemble.folds_won", won=won, n=len(now.fold_scores)),
-            help=t("ensemble.by_fold_help"),
-            border=True,
-            height="stretch",
-        )
+        honest_place = st.empty()
+        if not is_to_judge:
+            honest_figure(honest_place, found.honest if found else None, metric=metric.name, standing=standing)
         st.metric(
             t("ensemble.equal"),
             format_score(equal.oof_score),
@@ -245,7 +277,10 @@ def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
             height="stretch",
         )
     others = " · ".join(f"{metric_label(name)} {score:.4f}" for name, score in now.scores.items() if name != metric.name)
-    st.caption(t("ensemble.other_metrics", scores=others))
+    folds_won = t("ensemble.folds_won", won=won, n=len(now.fold_scores))
+    st.caption(
+        f"{t('ensemble.by_fold', score=format_score(now.cv_score, now.cv_sd))}, {folds_won} · {others}", help=t("ensemble.by_fold_help")
+    )
     series = {t("charts.blend_now"): now.fold_scores, t("charts.equal"): equal.fold_scores} | {
         run.name: score.fold_scores for run, score in zip(bank.runs, own, strict=True)
     }
@@ -254,6 +289,10 @@ def _figures(bank: Bank, now: BlendScore, own: Sequence[BlendScore]) -> None:
         [(name, fold, score) for name, scores in series.items() for fold, score in enumerate(scores)], columns=["name", "fold", "score"]
     )
     charts.draw(charts.blend_folds(table, colors, metric), key="blend-folds", alt=t("charts.blend_title"))
+    if found is not None and is_to_judge:
+        with honest_place, st.spinner(t("ensemble.refitting"), show_time=True):
+            honest = judge(found, bank)
+        honest_figure(honest_place, honest, metric=metric.name, standing=standing)
 
 
 def _delta(score: float, reference: float) -> str | int:
@@ -261,15 +300,14 @@ def _delta(score: float, reference: float) -> str | int:
     return 0 if float(text) == 0 else text
 
 
-def _save_form(contest: Contest, members: Sequence[Run], desk: Desk) -> None:
+def _save_form(contest: Contest, spec: BlendSpec, bank: Bank, honest: HonestScore | None) -> None:
     store = doorway.workspace().store
     blends = list_blends(store, contest.id)
     with st.form(f"save-blend-{len(blends)}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(t("ensemble.name"), free_blend_name(store, contest.id, "blend"), max_chars=60)
         saves = st.form_submit_button(t("ensemble.save"), type="primary", icon=":material/save:")
     if saves:
-        ids = [run.id for run in members]
-        blend = save_blend(doorway.workspace(), contest, make_spec(ids, [desk.state.weights[run_id] for run_id in ids]), name=name.strip())
+        blend = save_blend(doorway.workspace(), contest, spec, name=name.strip(), honest=honest, bank=bank)
         st.toast(t("ensemble.saved", name=plain(blend.name), ref=blend.ref), icon=":material/check:")
         st.rerun()
 
