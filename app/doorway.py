@@ -9,13 +9,15 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
+from typing import Literal
 
 from core.errors import StateError
-from core.jobs import queue
+from core.jobs import controls, queue
 from core.jobs.engine import DeviceStatus as DeviceStatus
 from core.jobs.engine import Engine, EngineStatus
+from core.jobs.grid import launch_grid
 from core.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -87,6 +89,46 @@ def launch(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequenc
     return run
 
 
+def launch_all(
+    contest: Contest, folds: Folds, recipes: Sequence[Recipe], *, seeds: Sequence[int] = (), fold_numbers: Sequence[int] | None = None
+) -> tuple[Run, ...]:
+    """Queue a grid: each recipe with each seed."""
+    _refuse_read_only()
+    runs = launch_grid(workspace(), contest, folds, recipes, seeds=seeds, fold_numbers=fold_numbers)
+    engine().wake()
+    return runs
+
+
+def run_next(run: Run) -> None:
+    """Put a run before all others."""
+    _steer(lambda: controls.run_next(workspace().store, run.id))
+
+
+def move(run: Run, place: int) -> None:
+    """Put a run at a place among those that wait, from 0."""
+    _steer(lambda: controls.move_run(workspace().store, run.id, place))
+
+
+def step(run: Run, direction: Literal["up", "down"]) -> None:
+    """Let a run change places with its neighbour in the queue."""
+    _steer(lambda: controls.step_run(workspace().store, run.id, direction))
+
+
+def set_priority(run: Run, priority: int) -> None:
+    """Give a run a priority, -100 to 100."""
+    _steer(lambda: controls.set_priority(workspace().store, run.id, priority))
+
+
+def pause(run: Run | None = None) -> None:
+    """Pause a run, or the whole queue; what runs stops within a step and goes back to its place."""
+    _steer(lambda: controls.pause_queue(workspace().store) if run is None else controls.pause_run(workspace().store, run.id))
+
+
+def resume(run: Run | None = None) -> None:
+    """Let a run, or the whole queue, go on; also devices that a full disk has stopped."""
+    _steer(lambda: controls.resume_queue(workspace().store) if run is None else controls.resume_run(workspace().store, run.id))
+
+
 def cancel(run: Run) -> None:
     """Take the waiting jobs of a run out of the queue, and stop its running ones within one step."""
     _refuse_read_only()
@@ -115,6 +157,12 @@ def serve_thumbnails(has_routes: bool) -> None:
 def has_thumbnails() -> bool:
     """Whether /thumb/... is served by this process."""
     return _house().has_routes
+
+
+def _steer(change: Callable[[], object]) -> None:
+    _refuse_read_only()
+    change()
+    engine().wake()
 
 
 def _refuse_read_only() -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from core.__main__ import main
+from core.commands.follow import Board, follow
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.folds import FoldsSpec, save_folds
+from core.jobs.controls import pause_queue, resume_queue
+from core.jobs.engine import Engine
 from core.jobs.queue import launch_run
 from core.recipe import Recipe
 from core.store.holds import hold_device_for_disk
+from core.store.runs import Run
 from core.workspace import Workspace
 
 
@@ -80,6 +86,19 @@ def test_pausing_is_said(say: Callable[..., tuple[int, str, str]], workspace: Wo
     _, record = order(say("resume", "--json"))
     assert not record["holds"] and record["runs"][1]["paused"]
     assert not order(say("resume", "b", "--json"))[1]["runs"][1]["paused"]
+
+
+def test_who_watches_is_told_why_nothing_happens(workspace: Workspace) -> None:
+    said = StringIO()
+    looks = iter([pause_queue, resume_queue, lambda store: None])
+
+    def read() -> list[Run]:
+        next(looks)(workspace.store)
+        return []
+
+    board = Board(Console(file=said, width=200), metric_of=lambda run: "accuracy")
+    follow(Engine(workspace, ("cpu",)), read, board, is_over=lambda runs: said.getvalue().count("\n") == 2)
+    assert said.getvalue().splitlines() == ["the queue is paused; `python -m core queue resume` lets it go on", "the queue goes on"]
 
 
 @pytest.mark.parametrize(

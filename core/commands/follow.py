@@ -27,17 +27,30 @@ LINE_EVERY_S = 15.0
 
 def follow(engine: Engine, read: Callable[[], Sequence[Run]], board: Board, *, is_over: Callable[[Sequence[Run]], bool]) -> Sequence[Run]:
     """Show the runs that `read` returns until `is_over` says so, and return them as they stood then."""
-    was_mine = engine.is_mine
+    was_mine, held = engine.is_mine, ""
     with board:
         while True:
             runs = read()
             board.show(runs)
+            if (holds := _holds_text(engine)) != held:
+                held = holds
+                board.say(held or "the queue goes on")
             if is_over(runs):
                 return runs
             if engine.is_mine and not was_mine:
                 board.say("the process that held the engine is gone: the queue goes on in this one")
             was_mine = engine.is_mine
             time.sleep(TICK_S)
+
+
+def _holds_text(engine: Engine) -> str:
+    """Why devices take no jobs, in one line; "" when all do."""
+    from core.jobs.disk import hold_text
+    from core.store.holds import EVERY_DEVICE, list_holds
+
+    holds = list_holds(engine.workspace.store)
+    texts = [f"{'the queue' if hold.device == EVERY_DEVICE else hold.device} is {hold_text(hold)}" for hold in holds]
+    return "; ".join(texts) + ("; `python -m core queue resume` lets it go on" if texts else "")
 
 
 def is_settled(runs: Sequence[Run]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.errors import DiskFull, RecipeError
 from core.recipe import Recipe
+from core.store import attempts
 from core.store.contests import get_contest
 from core.store.holds import Hold
 from core.store.jobs import Job
@@ -27,6 +28,9 @@ BYTES_PER_PARAMETER = 32
 """The newest two checkpoints (weights and two moments, 12 each), the best weights and the published ones (4 each), in float32."""
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space, no quota, or a file over the allowed size."""
+
+DISK_FULL_CODE = 28
+"""What a worker exits with when the disk is so full that it cannot say so in the store."""
 
 FreeBytes = Callable[[Path], int]
 
@@ -78,10 +82,19 @@ def disk_full(root: Path, *, needed: int, free: int) -> DiskFull:
     )
 
 
-def hold_text(hold: Hold, free: int) -> str:
-    """Why a device stands still, in one line."""
+def hand_back_for_disk(workspace: Workspace, job: Job, *, now: float) -> str | None:
+    """Put the job of an attempt whose disk was full back into the queue, and hold its device; see `attempts.release_for_disk`."""
+    free = free_bytes(workspace.root)
+    needed = needed_after_full(workspace, job, free)
+    error = disk_full(workspace.root, needed=needed, free=free).to_dict()
+    return attempts.release_for_disk(workspace.store, job.id, job.token, error, needed_bytes=needed, now=now)
+
+
+def hold_text(hold: Hold, free: int | None = None) -> str:
+    """Why a device stands still, in one line, with the bytes that are free now where they are given."""
     if hold.kind == "disk":
-        return f"paused: disk full, {size_text(hold.needed_bytes)} needed, {size_text(free)} free"
+        there = "" if free is None else f", {size_text(free)} free"
+        return f"paused: disk full, {size_text(hold.needed_bytes)} needed{there}"
     return "paused"
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import DiskFull
-from core.jobs.disk import disk_full, free_bytes, is_full, needed_after_full, spend_reserve
+from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.process import ProcessIdentity, of_pid, terminate
 from core.store import attempts
 from core.store.database import DatabaseBusy
@@ -118,12 +118,7 @@ class Supervisor:
                 )
         except OSError as problem:
             if is_full(problem):
-                free = free_bytes(self._workspace.root)
-                needed = needed_after_full(self._workspace, job, free)
-                full = disk_full(self._workspace.root, needed=needed, free=free).to_dict()
-                self._persist(
-                    lambda: attempts.release_for_disk(self._store, job.id, job.token, full, needed_bytes=needed, now=self._clock())
-                )
+                self._persist(lambda: hand_back_for_disk(self._workspace, job, now=self._clock()))
                 return None
             error = _error(
                 "Interrupted", "the worker could not be started", job, why=str(problem), fix="make room on the machine, then retry the run"
@@ -176,6 +171,8 @@ class Supervisor:
         job = self.job
         if self._stopping.is_set() or self._told_to_pause:
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
+        elif exit_code == DISK_FULL_CODE:
+            self._persist(lambda: hand_back_for_disk(self._workspace, job, now=self._clock()))
         else:
             error = _verdict(job, exit_code, killed, self._log_path)
             self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))

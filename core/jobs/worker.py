@@ -15,13 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import DiskFull, OutOfMemory, PitwallError
 from core.jobs.devices import torch_name
-from core.jobs.disk import disk_full, free_bytes, is_full, needed_after_full, spend_reserve
+from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.reporter import Reporter
 from core.store import attempts
 from core.store.contests import get_contest
@@ -109,21 +108,23 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
         error = typed_error(problem, job)
         log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
         if isinstance(error, DiskFull):
-            _hold_for_disk(workspace, job)
-            return 0
+            return _hold_for_disk(workspace, job)
         verdict = error.to_dict() if error is not None else _bug(problem, job)
         valid = _patiently(workspace, lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
         return 0 if valid else 1
 
 
-def _hold_for_disk(workspace: Workspace, job: Job) -> None:
-    """Hand the job back, and let its device wait until there is more space than now, when the attempt's files are gone."""
-    free = free_bytes(workspace.root)
-    needed = needed_after_full(workspace, job, free)
-    error = disk_full(workspace.root, needed=needed, free=free).to_dict()
-    held = partial(attempts.release_for_disk, workspace.store, job.id, job.token, error, needed_bytes=needed)
-    state = _patiently(workspace, lambda: held(now=time.time()))
-    log.info("%s; handed back: %s", error["what"], state or "the claim was not valid any more")
+def _hold_for_disk(workspace: Workspace, job: Job) -> int:
+    """Hand the job back, and let its device wait until there is more space than now, when the attempt's files are gone.
+
+    Where even that cannot be written, the exit code says it, and the supervisor writes it when it can.
+    """
+    try:
+        state = _patiently(workspace, lambda: hand_back_for_disk(workspace, job, now=time.time()))
+    except DiskFull:
+        return DISK_FULL_CODE
+    log.info("the disk is full; handed back: %s", state or "the claim was not valid any more")
+    return 0
 
 
 def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> FoldResult:

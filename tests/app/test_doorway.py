@@ -56,6 +56,28 @@ def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, 
     assert list_jobs(house.store) == ()
 
 
+def test_the_queue_is_steered_through_the_doorway(house: Workspace, headlines: Contest) -> None:
+    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+    a, b, c = doorway.launch_all(headlines, folds, [TINY], seeds=(0, 1, 2), fold_numbers=(0,))
+
+    def order() -> list[int]:
+        return [job.run_id for job in list_jobs(house.store, states=["queued"])]
+
+    assert [run.name for run in (a, b, c)] == ["run-s0", "run-s1", "run-s2"] and order() == [a.id, b.id, c.id]
+    doorway.run_next(c)
+    doorway.step(a, "down")
+    assert order() == [c.id, b.id, a.id]
+    doorway.move(c, 2)
+    doorway.set_priority(a, 1)
+    assert order() == [a.id, b.id, c.id]
+    doorway.pause(a)
+    doorway.pause()
+    assert (doorway.status().n_paused, doorway.status().is_paused) == (1, True)
+    doorway.resume()
+    doorway.resume(a)
+    assert (doorway.status().n_paused, doorway.status().is_paused) == (0, False)
+
+
 def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
     holder = doorway.engine()

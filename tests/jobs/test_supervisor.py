@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from core.jobs import supervisor
+from core.jobs.disk import DISK_FULL_CODE
 from core.jobs.process import ProcessIdentity, is_alive
 from core.jobs.queue import cancel_run
 from core.jobs.supervisor import Supervisor
 from core.store import attempts
+from core.store.holds import list_holds
 from core.store.jobs import Job, get_job
 from tests.jobs.conftest import Bench
 
@@ -55,6 +57,21 @@ def test_a_worker_that_cannot_come_up_is_a_failure_with_its_last_words(
     job = bench.job(run)
     assert job.state == "failed" and job.error and job.error["type"] == "Bug"
     assert "code 1" in job.error["what"] and "core" in job.error["why"] and job.error["why"] in bench.log(job)
+
+
+def test_a_worker_that_could_not_even_say_that_the_disk_is_full_is_understood(
+    bench: Bench, supervise: Callable[[], tuple[Supervisor, threading.Thread]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "core" / "jobs"
+    fake.mkdir(parents=True)
+    (fake / "worker.py").write_text(f"raise SystemExit({DISK_FULL_CODE})")
+    monkeypatch.setattr(supervisor, "ROOT", tmp_path)
+    run = bench.launch()
+    _, thread = supervise()
+    thread.join()
+    (hold,) = list_holds(bench.workspace.store)
+    assert bench.job(run).state == "queued" and (hold.device, hold.kind) == ("cpu", "disk") and hold.error
+    assert "needed" in hold.error["what"] and "free" in hold.error["what"]
 
 
 def test_a_frozen_worker_is_ended_and_named(
