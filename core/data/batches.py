@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from multiprocessing.context import BaseContext
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,41 +33,55 @@ class Rows(Protocol):
     def collate(self, samples: Sequence[Any]) -> Batch | PitwallError: ...
 
 
-class EpochBatches(Sampler[list[Key]]):
-    """The batches of one epoch, set with `begin`. The loader's processes live on from epoch to epoch."""
+def cut(n_rows: int, batch_size: int) -> list[slice]:
+    """Batches over `n_rows` positions. A single row left over joins the batch before it: batch norm cannot train on one."""
+    starts = list(range(0, n_rows, batch_size))
+    if len(starts) > 1 and n_rows - starts[-1] == 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in pairwise([*starts, n_rows])]
+
+
+class RowLoader:
+    """Rows in batches, read in this process (0 workers) or in others, which live as long as this object."""
+
+    def __init__(self, rows: Rows, *, workers: int, pin_memory: bool = False) -> None:
+        self._order = _Order()
+        self._loader = DataLoader(
+            rows,  # type: ignore[arg-type]
+            batch_sampler=self._order,
+            collate_fn=rows.collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=pin_memory,
+            multiprocessing_context=_context(rows) if workers else None,
+        )
+
+    def batches(self, epoch: int, idx: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
+        """The rows `idx` in their order, as they look in `epoch` (0: as they are). Raises the error of a row that cannot be read."""
+        self._order.keys = [[(epoch, int(row)) for row in idx[part]] for part in cut(len(idx), batch_size)]
+        for batch in self._loader:
+            if isinstance(batch, PitwallError):
+                raise batch
+            yield batch
+
+
+class _Order(Sampler[list[Key]]):
+    """The batches that the loader asks for next."""
 
     def __init__(self) -> None:
-        self._batches: list[list[Key]] = []
-
-    def begin(self, epoch: int, rows: NDArray[np.int64], batch_size: int) -> None:
-        """Cut `rows` into batches. A single row left over joins the batch before it: batch norm cannot train on one."""
-        cuts = list(range(0, len(rows), batch_size))
-        if len(cuts) > 1 and len(rows) - cuts[-1] == 1:
-            cuts.pop()
-        self._batches = [[(epoch, int(row)) for row in rows[start:stop]] for start, stop in zip(cuts, [*cuts[1:], len(rows)], strict=True)]
+        self.keys: list[list[Key]] = []
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return iter(self._batches)
+        return iter(self.keys)
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self.keys)
 
 
-def make_loader(rows: Rows, batches: EpochBatches, *, workers: int, pin_memory: bool) -> DataLoader[Any]:
-    """A loader over `batches`, in this process (0 workers) or in others; the batches are equal either way."""
-    return DataLoader(
-        rows,  # type: ignore[arg-type]
-        batch_sampler=batches,
-        collate_fn=rows.collate,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=pin_memory,
-    )
-
-
-def iterate(loader: DataLoader[Any]) -> Iterator[Batch]:
-    """The loader's batches, in order; raises the error of a row that could not be read."""
-    for batch in loader:
-        if isinstance(batch, PitwallError):
-            raise batch
-        yield batch
+def _context(rows: Rows) -> BaseContext:
+    """How loader processes start: from a clean process that has torch loaded, never as a fork of this one and its threads."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", type(rows).__module__])
+    return context

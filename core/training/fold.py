@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from core.data.batches import EpochBatches, Rows, iterate, make_loader
+from core.data.batches import RowLoader
 from core.errors import RecipeError
 from core.metrics import all_scores, get_metric
 from core.recipe import Recipe
@@ -31,7 +31,7 @@ from core.training.pace import Pace
 from core.training.predict import predict
 from core.training.progress import EpochReport, Interrupted, Phase, Progress
 from core.training.randomness import permutation, seed_network, seed_step
-from core.training.schedule import lr_at
+from core.training.schedule import lr_at, steps_per_epoch
 
 Report = Callable[[Progress | EpochReport], None]
 
@@ -105,21 +105,20 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     # Network and rows; what fresh layers draw derives from the seed
     tell("loading")
     seed_network(settings.seed, fold)
-    model, train_rows, test_rows = build_network(task)
+    model, rows, test_rows = build_network(task)
     model.to(device)
     if recipe.modality == "image":
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
+    loader = RowLoader(rows, workers=workers, pin_memory=device.type == "cuda")
+    test_loader = RowLoader(test_rows, workers=workers, pin_memory=device.type == "cuda")
     labels = torch.from_numpy(np.asarray(task.labels, dtype=np.int64))
     train_idx, valid_idx = np.asarray(task.train_idx, dtype=np.int64), np.asarray(task.valid_idx, dtype=np.int64)
 
     # Optimiser and schedule
     optimizer = make_optimizer(model, recipe.optim)
-    batches = EpochBatches()
-    loader = make_loader(train_rows, batches, workers=workers, pin_memory=device.type == "cuda")
-    batches.begin(1, train_idx, settings.batch_size)
-    n_steps = len(batches)
+    n_steps = steps_per_epoch(n_train, settings.batch_size)
 
-    def predict_rows(rows: Rows, idx: NDArray[np.int64], phase: Phase, epoch: int) -> NDArray[np.float32]:
+    def predict_rows(loader: RowLoader, idx: NDArray[np.int64], phase: Phase, epoch: int) -> NDArray[np.float32]:
         done = 0
 
         def after_batch(n: int) -> None:
@@ -131,15 +130,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         tell(phase, epoch, n_steps, n_steps)
         pace.start()
         prob = predict(
-            model,
-            rows,
-            idx,
-            n_classes,
-            batch_size=settings.batch_size,
-            workers=workers,
-            device=device,
-            precision=precision,
-            after_batch=after_batch,
+            model, loader, idx, n_classes, batch_size=settings.batch_size, device=device, precision=precision, after_batch=after_batch
         )
         if not np.isfinite(prob).all():
             raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, {phase}")
@@ -149,10 +140,10 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     best_epoch, best_score, epoch = 0, math.nan, 0
     for epoch in range(1, n_epochs + 1):
         epoch_started, total_loss = time.monotonic(), 0.0
-        batches.begin(epoch, train_idx[permutation(settings.seed, fold, epoch, n_train)], settings.batch_size)
+        order = train_idx[permutation(settings.seed, fold, epoch, n_train)]
         model.train()
         pace.start()
-        for step, batch in enumerate(iterate(loader), start=1):
+        for step, batch in enumerate(loader.batches(epoch, order, settings.batch_size), start=1):
             set_lr(optimizer, lr_at((epoch - 1) * n_steps + step - 1, n_epochs * n_steps, recipe.optim))
             seed_step(settings.seed, fold, epoch, step)
             target = labels[batch["row"]].to(device)
@@ -172,7 +163,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             pace.did(len(target), training=True)
             tell("training", epoch, step, n_steps, value)
 
-        valid_prob = predict_rows(train_rows, valid_idx, "validating", epoch)
+        valid_prob = predict_rows(loader, valid_idx, "validating", epoch)
         scores = all_scores(task.labels[valid_idx], valid_prob)
         report(
             EpochReport(
@@ -195,8 +186,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
     # Predict with the weights that were kept
     load_weights(model, task.out_dir)
-    valid_prob = predict_rows(train_rows, valid_idx, "predicting", epoch)
-    test_prob = predict_rows(test_rows, np.arange(n_test), "predicting", epoch)
+    valid_prob = predict_rows(loader, valid_idx, "predicting", epoch)
+    test_prob = predict_rows(test_loader, np.arange(n_test), "predicting", epoch)
     return FoldOutput(
         valid_prob=valid_prob,
         test_prob=test_prob,

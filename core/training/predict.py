@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from core.data.batches import EpochBatches, Rows, iterate, make_loader
+from core.data.batches import RowLoader
 from core.training.device import Precision
 
 EVALUATION_FACTOR = 2  # without gradients twice the rows fit
@@ -17,29 +17,26 @@ EVALUATION_FACTOR = 2  # without gradients twice the rows fit
 
 def predict(
     model: nn.Module,
-    rows: Rows,
+    loader: RowLoader,
     idx: NDArray[np.int64],
     n_classes: int,
     *,
     batch_size: int,
-    workers: int,
     device: torch.device,
     precision: Precision,
     after_batch: Callable[[int], None],
 ) -> NDArray[np.float32]:
-    """Softmax probabilities (len(idx), n_classes) of `rows[idx]`, not augmented; every row sums to one in float32.
+    """Softmax probabilities (len(idx), n_classes) of the rows `idx`, not augmented; every row sums to one in float32.
 
     `after_batch(n)` is called with the number of rows of each batch, and may raise to stop.
     """
     prob = np.full((len(idx), n_classes), np.nan, dtype=np.float32)
     if not len(idx):
         return prob
-    batches = EpochBatches()
-    batches.begin(0, idx, batch_size * EVALUATION_FACTOR)
     model.eval()
     done = 0
     with torch.inference_mode():
-        for batch in iterate(make_loader(rows, batches, workers=workers, pin_memory=device.type == "cuda")):
+        for batch in loader.batches(0, idx, batch_size * EVALUATION_FACTOR):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
             with precision.autocast(device):
                 logits = model(inputs)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core.data.batches import EpochBatches, iterate, make_loader
+from core.data.batches import RowLoader, cut
 from core.data.pixels import ImageRows
 from core.data.texts import TextRows
 from core.errors import InputError
@@ -33,10 +33,8 @@ def image_rows(paths: list[Path], *, seed: int = 0, fold: int = 0) -> ImageRows:
 
 def pixels_of(rows: ImageRows, epoch: int, *, workers: int = 0, batch_size: int = 3) -> dict[int, torch.Tensor]:
     """The pixels of every row, by row, in an epoch."""
-    batches = EpochBatches()
-    batches.begin(epoch, np.arange(len(rows)), batch_size)
     found: dict[int, torch.Tensor] = {}
-    for batch in iterate(make_loader(rows, batches, workers=workers, pin_memory=False)):
+    for batch in RowLoader(rows, workers=workers).batches(epoch, np.arange(len(rows)), batch_size):
         found |= {int(row): image for row, image in zip(batch["row"], batch["image"], strict=True)}
     return found
 
@@ -45,16 +43,19 @@ def equal(a: dict[int, torch.Tensor], b: dict[int, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[row], b[row]) for row in a)
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 3, 4, 8, 9, 10])
-def test_every_row_comes_once_and_no_batch_is_a_single_row_left_over(n_rows: int) -> None:
-    batches = EpochBatches()
-    rows = np.random.default_rng(0).permutation(n_rows)
-    batches.begin(3, rows, 4)
-    keys = [key for batch in batches for key in batch]
-    assert [row for _, row in keys] == rows.tolist()
-    assert {epoch for epoch, _ in keys} == {3}
-    assert len(batches) == steps_per_epoch(n_rows, 4)
-    assert n_rows == 1 or min(len(batch) for batch in batches) > 1
+@pytest.mark.parametrize("n_rows", [0, 1, 2, 3, 4, 8, 9, 10])
+def test_every_position_comes_once_and_no_batch_is_a_single_row_left_over(n_rows: int) -> None:
+    parts = [list(range(n_rows))[part] for part in cut(n_rows, 4)]
+    assert [position for part in parts for position in part] == list(range(n_rows))
+    assert n_rows < 2 or min(map(len, parts)) > 1
+    assert n_rows == 0 or len(parts) == steps_per_epoch(n_rows, 4)
+
+
+def test_rows_come_in_the_order_asked_for_epoch_after_epoch(paths: list[Path]) -> None:
+    loader = RowLoader(image_rows(paths), workers=0)
+    for epoch in (1, 2, 0):
+        order = np.random.default_rng(epoch).permutation(len(paths))
+        assert [int(row) for batch in loader.batches(epoch, order, 3) for row in batch["row"]] == order.tolist()
 
 
 def test_an_augmentation_depends_on_seed_fold_epoch_and_row_alone(paths: list[Path]) -> None:

@@ -10,6 +10,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from core.data.batches import RowLoader
 from core.errors import InputError, RecipeError, WeightsError
 from core.metrics import all_scores
 from core.recipe import Recipe
@@ -47,11 +48,10 @@ def test_the_kept_weights_give_the_predictions_again(recipe: Recipe, tmp_path: P
         model.to(memory_format=torch.channels_last)  # the layout decides the order of sums
     again = predict(
         model,
-        rows,
+        RowLoader(rows, workers=0),
         task.valid_idx,
         3,
         batch_size=8,
-        workers=0,
         device=device,
         precision=choose_precision("auto", device),
         after_batch=lambda n: None,
