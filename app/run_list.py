@@ -189,7 +189,7 @@ def progress_of(run: Run) -> float:
     done = sum(
         1.0 if job.state == "done" else job.progress.fraction if job.state == "running" and job.progress else 0.0 for job in run.jobs
     )
-    return done / len(run.jobs) if run.jobs else 0.0
+    return done / len(run.jobs) if run.jobs else float(run.is_complete)
 
 
 def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> list[Run]:
@@ -201,7 +201,7 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
         {
             "dot": [dot_image(run_color(run.color_index)) for run in runs],
             "run": [run.name for run in runs],
-            "backbone": [run.recipe.model.backbone for run in runs],
+            "backbone": [t("runs.imported") if run.is_imported else run.recipe.model.backbone for run in runs],
             "input": [input_label(run) for run in runs],
             "cv": pd.array([run.cv_score(metric.name) for run in runs], dtype="Float64"),
             "sd": pd.array([run.cv_sd(metric.name) for run in runs], dtype="Float64"),
@@ -271,6 +271,8 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
 
 def input_label(run: Run) -> str:
     """What reaches the network: side in pixels, or length in tokens."""
+    if run.is_imported:
+        return ""
     recipe = run.recipe
     return (
         t("runs.input_px", n=recipe.image.size_px)
@@ -295,8 +297,12 @@ def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric
         colors = {run.name: run_color(run.color_index) for run in runs}
         charts.draw(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
     with right:
-        differing = differing_settings([run.recipe for run in runs])
         st.markdown(f"**{t('runs.compare_recipe')}**")
+        strangers = [run.name for run in runs if run.is_imported]
+        if strangers:
+            st.caption(t("runs.compare_imported", names=plain(", ".join(strangers))))
+            return
+        differing = differing_settings([run.recipe for run in runs])
         if not differing:
             st.caption(t("runs.compare_same"))
             return

@@ -132,7 +132,6 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
 
 def _figures(contest: Contest, run: Run, folds: Folds) -> None:
     metric = contest.spec.metric
-    model = run.recipe.model
     quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
     with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
         part = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds)
@@ -140,8 +139,12 @@ def _figures(contest: Contest, run: Run, folds: Folds) -> None:
             t("runs.figure_cv", metric=metric_label(metric)), format_score(run.cv_score(metric), run.cv_sd(metric)), part, "off", **quiet
         )
         st.metric(t("runs.figure_state"), state_label(run.state), f"{progress_of(run):.0%}", "off", **quiet)
-        origin = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
-        st.metric(t("runs.figure_backbone"), plain(model.backbone), f"{origin} · {input_label(run)}", "off", **quiet)
+        if run.imported:
+            st.metric(t("runs.figure_backbone"), t("runs.imported"), plain(run.imported["oof_file"]), "off", **quiet)
+        else:
+            model = run.recipe.model
+            origin = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
+            st.metric(t("runs.figure_backbone"), plain(model.backbone), f"{origin} · {input_label(run)}", "off", **quiet)
         per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / len(run.results))) if run.results else "–"
         st.metric(t("runs.figure_time"), format_duration(device_time_s(run)), per_fold, "off", **quiet)
 
@@ -218,6 +221,9 @@ def _curves(contest: Contest, run: Run) -> None:
 def _folds(_: Contest, run: Run) -> None:
     results = {result.fold: result for result in run.results}
     rows = []
+    if run.imported:
+        for fold, result in results.items():
+            rows.append({"fold": fold, "state": [state_label("done")], **result.scores, "artefact": f"#{short_hash(result.fingerprint)}"})
     for job in run.jobs:
         result = results.get(job.fold)
         scores = {name: result.scores[name] if result else None for name in METRICS}
@@ -261,6 +267,10 @@ def _folds(_: Contest, run: Run) -> None:
 
 
 def _recipe(_: Contest, run: Run) -> None:
+    if run.imported:
+        st.caption(t("runs.imported_no_recipe"))
+        st.json(run.imported)
+        return
     values = flatten_settings(run.recipe)
     usual = flatten_settings(Recipe.model_validate({"modality": run.recipe.modality}))
     changed = sorted(values, key=lambda path: values[path] == usual.get(path))
@@ -289,6 +299,9 @@ def _recipe(_: Contest, run: Run) -> None:
 
 
 def _log(_: Contest, run: Run) -> None:
+    if run.imported:
+        st.caption(t("runs.imported_no_log"))
+        return
     by_fold = {job.fold: job for job in run.jobs}
     if st.session_state.get(LOG_KEY) not in by_fold:
         st.session_state[LOG_KEY] = _fold_of_interest(run.jobs)

@@ -109,7 +109,12 @@ def _prepare(workspace: Workspace, plan: Plan, console: Console) -> tuple[Contes
 def _run(workspace: Workspace, contest: Contest, folds: Folds, preset: str, sets: tuple[str, ...]) -> Run:
     recipe = apply_sets(load_preset(preset), sets, where=preset)
     for run in list_runs(workspace.store, contest.id):
-        if run.folds_id == folds.id and run.recipe.fingerprint == recipe.fingerprint and len(run.fold_numbers) == folds.n_folds:
+        if (
+            run.folds_id == folds.id
+            and not run.is_imported
+            and run.recipe.fingerprint == recipe.fingerprint
+            and len(run.fold_numbers) == folds.n_folds
+        ):
             return retry_run(workspace.store, run.id, now=time.time()) if run.state in ("failed", "canceled") else run
     return launch_run(workspace, contest, folds, recipe)
 

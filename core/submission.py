@@ -255,7 +255,8 @@ def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) ->
             "run": run.ref,
             "name": run.name,
             "weight": weight,
-            "recipe": run.recipe.fingerprint,
+            "recipe": None if run.is_imported else run.recipe.fingerprint,
+            "imported": run.imported,
             "folds": {str(result.fold): result.fingerprint for result in run.results},
         }
         for run, weight in zip(runs, weights, strict=True)

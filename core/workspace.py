@@ -89,6 +89,10 @@ class Workspace:
         """Where one attempt at a fold writes; `token` is the job's fencing token."""
         return self.run_dir(contest, run_id) / f"fold-{fold}" / f"attempt-{token}"
 
+    def import_dir(self, contest: str, key: str) -> Path:
+        """Where the predictions of one import lie; a run trained here has its own folder by number."""
+        return self.contest_dir(contest) / "imports" / key
+
     def blend_dir(self, contest: str, fingerprint_: str) -> Path:
         return self.contest_dir(contest) / "blends" / fingerprint_[:12]
 

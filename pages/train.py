@@ -49,7 +49,8 @@ def starts(contest: Contest) -> dict[str, Recipe]:
 
     names = sorted(list_presets(contest.spec.modality), key=lambda name: (rank(name), name))
     presets = {t("train.start_preset", name=name): load_preset(name) for name in names}
-    runs = {t("train.start_run", name=run.name, ref=run.ref): run.recipe for run in list_runs(doorway.workspace().store, contest.id)}
+    trained = [run for run in list_runs(doorway.workspace().store, contest.id) if not run.is_imported]
+    runs = {t("train.start_run", name=run.name, ref=run.ref): run.recipe for run in trained}
     return presets | runs
 
 

@@ -216,6 +216,27 @@ def test_a_name_that_a_run_and_a_blend_share_is_asked_back(finished: Terminal, t
     assert finished.run("submit", "b1", "-o", str(tmp_path / "x.csv"))[0] == 0
 
 
+def test_a_blend_is_tuned_by_name_and_scored_honestly(finished: Terminal) -> None:
+    blend = finished.read("blend", "headlines", "good", "poor", "--set", "way=optimal", "--set", "mean=auto", "--set", "temperature=true")
+    assert blend["honest"]["low"] <= blend["honest"]["score"] <= blend["honest"]["high"]
+    assert finished.read("blend", "headlines", "good", "poor")["honest"] is None
+    assert "honest score" in finished.run("blend", "headlines", "good", "poor", "--set", "way=greedy")[1]
+    assert "way" in finished.refused("blend", "headlines", "good", "poor", "--set", "way=luck")["why"]
+
+
+def test_predictions_leave_and_come_back_as_a_run(finished: Terminal, tmp_path: Path) -> None:
+    oof, test = str(tmp_path / "minsu.csv"), str(tmp_path / "minsu-test.parquet")
+    finished.read("predictions", "export", "good", "--oof", oof, "--test", test)
+    run = finished.read("predictions", "import", "headlines", oof, test, "--name", "minsu")
+    good = finished.read("show", "good")
+    assert (run["run"], run["state"], run["backbone"]) == ("minsu", "done", None) and run["imported"]["oof_file"] == "minsu.csv"
+    assert run["fold_scores"] == pytest.approx(good["fold_scores"])
+    assert "imported" in finished.run("runs", "headlines")[1] and "minsu.csv" in finished.run("show", "minsu")[1]
+    assert finished.refused("predictions", "import", "headlines", test, test)["type"] == "AlignmentError"
+    assert finished.refused("predictions", "export", "good")["type"] == "InputError"
+    assert finished.read("blend", "headlines", "good", "minsu")["run"] == ["good", "minsu"]
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_ledger(finished: Terminal, tmp_path: Path) -> None:
     from core.store.submissions import list_submissions
 

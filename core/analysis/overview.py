@@ -86,6 +86,8 @@ def expected_fold_s(runs: Iterable[Run], recipe: Recipe) -> tuple[float, Run] | 
     Time is taken to grow with the epochs. Returns that run too; None when no run of the contest says anything.
     """
     for run in runs:
+        if run.is_imported:
+            continue
         alike = run.recipe.model.backbone == recipe.model.backbone and _input_size(run.recipe) == _input_size(recipe)
         if alike and run.results:
             per_epoch = fmean(result.elapsed_s / result.n_epochs for result in run.results)

@@ -21,7 +21,7 @@ MARGIN = np.float32(1 + 2**-19)
 CHUNK_VALUES = 500_000
 """Values of one member that are read at once: few enough to stay in the processor's cache."""
 
-FLUSH_VALUES = 8_000_000
+FLUSH_VALUES = 2_000_000
 N_RIVALS = 6
 """How many of a row's strongest classes the others are held against. More would drop a few candidates more, and cost more."""
 
@@ -111,15 +111,17 @@ def find_winners(members: Members, *, slack: float = 0.0) -> Winners:
                 else:
                     parts.setdefault(len(group.classes), []).append(group)
             waiting.clear()
-    groups = [
-        Group(
-            np.concatenate([part.rows for part in same]),
-            np.concatenate([part.classes for part in same], axis=1),
-            np.concatenate([part.values for part in same], axis=2),
-        )
-        for _, same in sorted(parts.items())
-    ]
+    # One count after the other, so that never more than one of them is there twice.
+    groups = [_joined(parts.pop(count)) for count in sorted(parts)]
     return Winners(len(members), only, tuple(groups), slack)
+
+
+def _joined(same: Sequence[Group]) -> Group:
+    return Group(
+        np.concatenate([part.rows for part in same]),
+        np.concatenate([part.classes for part in same], axis=1),
+        np.concatenate([part.values for part in same], axis=2),
+    )
 
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]

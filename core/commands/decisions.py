@@ -42,7 +42,7 @@ def list_runs(contest: ContestArgument, workspace: WorkspaceOption = None, as_js
             (
                 record["ref"],
                 record["run"],
-                record["backbone"],
+                record["backbone"] or "imported",
                 f"{sum(score is not None for score in record['fold_scores'])} of {record['n_folds']}",
                 score_text(record["cv_score"], record["cv_sd"]),
                 duration_text(record["elapsed_s"]),
@@ -90,7 +90,7 @@ def show_run(
             for job in record["jobs"]
         ],
     )
-    print_table(["setting", "value"], [(path, str(value)) for path, value in _leaves(record["recipe"])])
+    print_table(["setting", "value"], [(path, str(value)) for path, value in _leaves(record["recipe"] or {"imported": record["imported"]})])
 
 
 def blend_runs(

@@ -85,8 +85,9 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
         "cv_score": run.cv_score(metric),
         "cv_sd": run.cv_sd(metric),
         "elapsed_s": run.elapsed_s,
-        "backbone": run.recipe.model.backbone,
-        "pretrained": run.recipe.model.pretrained,
+        "imported": run.imported,
+        "backbone": None if run.is_imported else run.recipe.model.backbone,
+        "pretrained": None if run.is_imported else run.recipe.model.pretrained,
         "errors": {str(job.fold): job.error for job in run.jobs if job.error and job.state == "failed"},
         "created_at": run.created_at,
     }
@@ -98,8 +99,8 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
 
     results = {result.fold: result for result in run.results}
     return run_record(workspace, run) | {
-        "recipe": run.recipe.to_dict(),
-        "recipe_fingerprint": run.recipe.fingerprint,
+        "recipe": None if run.is_imported else run.recipe.to_dict(),
+        "recipe_fingerprint": None if run.is_imported else run.recipe.fingerprint,
         "jobs": [
             {
                 "job": job.id,

@@ -95,7 +95,9 @@ def run_engine(
     if not engine.start():
         holder = engine.status().holder
         engine.stop()
-        raise StateError("another process works through this queue", where=str(house.root), why=f"it is {holder}", fix="stop that one first")
+        raise StateError(
+            "another process works through this queue", where=str(house.root), why=f"it is {holder}", fix="stop that one first"
+        )
     console.print(f"the engine works in {house.root}; Ctrl-C stops it", markup=False, highlight=False)
     seen = {run.id for run in list_runs(house.store) if run.state not in ("running", "queued")}
 

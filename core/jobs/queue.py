@@ -115,7 +115,7 @@ def delete_run(workspace: Workspace, run_id: int) -> None:
     contest = get_contest(workspace.store, run.contest_id)
     with workspace.store.transaction() as connection:
         remove_run(connection, run)
-    folder = workspace.run_dir(contest.name, run_id)
+    folder = workspace.import_dir(contest.name, run.imported["key"]) if run.imported else workspace.run_dir(contest.name, run_id)
     if folder.exists():
         shutil.rmtree(folder)
     for job in run.jobs:

@@ -108,11 +108,21 @@ def list_blends(store: Store, contest_id: int | None = None) -> tuple[Blend, ...
 
 
 def delete_blend(store: Store, blend_id: int) -> None:
-    """Delete a blend's row; its folder is the caller's. Raises NotFoundError."""
+    """Delete a blend's row; its folder is the caller's. Raises NotFoundError, and StateError when a submission was written from it."""
+    ref, submissions = f"b{blend_id}", tables.submissions.c
     with store.transaction() as connection:
+        written = select(submissions.id).where(submissions.source == ref).order_by(submissions.id)
+        files = [f"s{number}" for number in connection.execute(written).scalars()]
+        if files:
+            raise StateError(
+                "a submission was written from this blend",
+                where=ref,
+                why=f"the lineage of {', '.join(files)} leads to its weights and predictions",
+                fix="keep it: what was submitted must stay explainable",
+            )
         if not connection.execute(delete(tables.blends).where(tables.blends.c.id == blend_id)).rowcount:
             known = _read_blends(connection, None, None)
-            raise NotFoundError.among("blend", f"b{blend_id}", (blend.ref for blend in known))
+            raise NotFoundError.among("blend", ref, (blend.ref for blend in known))
 
 
 def _matches(ref: str | int) -> ColumnElement[bool]:

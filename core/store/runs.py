@@ -1,4 +1,7 @@
-"""Runs: a recipe over folds, with its jobs, results and epochs. A run's state is what its jobs are; it is stored nowhere."""
+"""Runs: a recipe over folds, with its jobs, results and epochs. A run's state is what its jobs are; it is stored nowhere.
+
+An imported run is one that was trained elsewhere: it has results and no recipe, jobs or epochs.
+"""
 
 from __future__ import annotations
 
@@ -55,18 +58,39 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe over the folds `fold_numbers`, as it stood when it was read. Nothing takes the waiting jobs of a paused one."""
+    """A recipe over the folds `fold_numbers`, as it stood when it was read. Nothing takes the waiting jobs of a paused one.
+
+    `imported` says where a run's predictions came from when it was trained elsewhere; else it is None.
+    """
 
     id: int
     contest_id: int
     folds_id: int
     name: str
-    recipe: Recipe
+    own_recipe: Recipe | None
     fold_numbers: tuple[int, ...]
     created_at: float
     jobs: tuple[Job, ...]
     results: tuple[FoldResult, ...]
     is_paused: bool
+    imported: dict[str, Any] | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the run was trained with. Raises StateError for an imported run, which has none."""
+        if self.own_recipe is None:
+            raise StateError(
+                f"{self.name} has no recipe",
+                where=self.ref,
+                why="its predictions were imported, not trained here",
+                fix="choose a run that was trained here",
+            )
+        return self.own_recipe
+
+    @property
+    def is_imported(self) -> bool:
+        """The predictions came from elsewhere."""
+        return self.imported is not None
 
     @property
     def ref(self) -> str:
@@ -138,6 +162,27 @@ def add_run(
         "created_at": now,
     }
     return connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.id)).scalar_one()
+
+
+def add_imported_run(
+    store: Store, *, contest_id: int, folds_id: int, name: str, origin: dict[str, Any], results: Iterable[FoldResult], now: float
+) -> Run:
+    """Add a run that was trained elsewhere with its results, all in one transaction; the results' `run_id` is set here."""
+    parts = tuple(results)
+    with store.transaction() as connection:
+        values = {
+            "contest_id": contest_id,
+            "folds_id": folds_id,
+            "name": free_run_name(connection, contest_id, name),
+            "recipe": "",
+            "fold_numbers": [result.fold for result in parts],
+            "created_at": now,
+            "imported": origin,
+        }
+        run_id = connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.id)).scalar_one()
+        rows = [{column.name: getattr(result, column.name) for column in tables.fold_results.columns} for result in parts]
+        connection.execute(insert(tables.fold_results), [{**row, "run_id": run_id} for row in rows])
+        return _read_runs(connection, tables.runs.c.id == run_id, None)[0]
 
 
 def remove_run(connection: Connection, run: Run) -> None:
@@ -255,12 +300,13 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
             contest_id=row.contest_id,
             folds_id=row.folds_id,
             name=row.name,
-            recipe=_recipe(row.recipe),
+            own_recipe=_recipe(row.recipe) if row.recipe else None,
             fold_numbers=tuple(row.fold_numbers),
             created_at=row.created_at,
             jobs=tuple(jobs[row.id]),
             results=tuple(results[row.id]),
             is_paused=row.is_paused,
+            imported=row.imported,
         )
         for row in connection.execute(select(tables.runs).where(*conditions).order_by(tables.runs.c.id.desc()))
     )

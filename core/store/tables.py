@@ -102,6 +102,7 @@ runs = Table(
     Column("fold_numbers", JsonText, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("is_paused", Boolean, nullable=False, server_default=text("0")),
+    Column("imported", JsonText),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,96 @@
+"""`predictions import|export`: a team-mate's out-of-fold and test predictions become a run, and any run's leave in the same form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.commands.console import ContestArgument, JsonOption, WorkspaceOption, opened, print_json, standard_output
+from core.errors import InputError
+
+predictions_app = typer.Typer(help="Bring a team-mate's predictions in as a run; take any run's out.")
+
+
+@predictions_app.callback(invoke_without_command=True)
+def help_without_command(context: typer.Context) -> None:
+    """Show the group's help when no command is named."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(predictions_app, name="predictions")
+
+
+@predictions_app.command("import", short_help="Make a run of predictions that were made elsewhere.")
+def import_run(
+    contest: ContestArgument,
+    oof: Annotated[Path, typer.Argument(metavar="OOF", help="Out-of-fold predictions: .csv, .parquet or .npy.", show_default=False)],
+    test: Annotated[
+        Path | None, typer.Argument(metavar="TEST", help="Test predictions, in any of these forms.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the run; else that of the file.", show_default=False)] = "",
+    folds: Annotated[int | None, typer.Option("--folds", metavar="ID", help="The folds they were made on; else the newest.")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a run of predictions that were made elsewhere on the same folds.
+
+    A table has the id first and one column per class by name; a column `fold` is checked against the folds. A .npy array has
+    the rows and classes in the contest's order.
+    """
+    from core.commands.records import direction, run_record, score_text
+    from core.exchange import import_predictions
+    from core.store.contests import get_contest
+    from core.store.folds import get_folds, list_folds
+
+    house = opened(workspace)
+    found = get_contest(house.store, contest)
+    known = list_folds(house.store, found.id)
+    if folds is None and not known:
+        raise InputError(
+            "there are no folds yet",
+            where=found.name,
+            why="out-of-fold predictions stand on folds",
+            fix=f"make the folds they were made on: python -m core folds make {found.name}",
+        )
+    chosen = known[0] if folds is None else get_folds(house.store, folds)
+    run = import_predictions(house, found, chosen, oof=oof, test=test, name=name)
+    record = run_record(house, run)
+    if as_json:
+        print_json(record)
+        return
+    score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
+    standard_output().print(f"{run.name} ({run.ref}) of {found.name}, on folds {chosen.id}: {score}", markup=False, highlight=False)
+
+
+@predictions_app.command("export", short_help="Write a run's or a blend's predictions to files.")
+def export_run(
+    source: Annotated[str, typer.Argument(metavar="RUN|BLEND", help="A reference such as r12 or b3, or a name.", show_default=False)],
+    oof: Annotated[Path | None, typer.Option("--oof", metavar="FILE", help="Where out-of-fold predictions go.", show_default=False)] = None,
+    test: Annotated[Path | None, typer.Option("--test", metavar="FILE", help="Where test predictions go.", show_default=False)] = None,
+    contest: Annotated[
+        str | None, typer.Option("--contest", metavar="CONTEST", help="Whose, when a name is used twice.", show_default=False)
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write predictions of a finished run or a blend as .csv, .parquet or .npy, by the file's ending; `predictions import` reads them."""
+    from core.commands.decisions import find_source
+    from core.exchange import export_predictions
+    from core.store.contests import get_contest
+
+    if oof is None and test is None:
+        raise InputError(
+            "no file was named", where="predictions export", why="there is nothing to write", fix="give --oof FILE or --test FILE"
+        )
+    house = opened(workspace)
+    found = find_source(house, source, contest)
+    export_predictions(house, get_contest(house.store, found.contest_id), found, oof=oof, test=test)
+    written = {kind: str(path) for kind, path in (("oof", oof), ("test", test)) if path is not None}
+    if as_json:
+        print_json({"source": found.ref, "name": found.name, **written})
+        return
+    standard_output().print(f"{found.name} ({found.ref}): {', '.join(written.values())}", markup=False, highlight=False)
