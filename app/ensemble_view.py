@@ -1,4 +1,4 @@
-"""The parts of the page Ensemble: who takes part, the bench where weights are moved, and the blends that were kept."""
+"""The parts of the page Ensemble: who takes part, and the bench where weights are moved. Kept blends are in `saved_blends.py`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from app.blend_ways import (
     honest_figure,
     is_untuned,
     judge,
-    mean_key,
-    mean_label,
     prepare_mean,
     verdict,
     way_buttons,
@@ -25,21 +23,20 @@ from app.blend_ways import (
 from app.colors import QUIET, blend_color, run_color
 from app.desk import Desk, adapt
 from app.text import t
-from app.weight_bank import BankRow, BankState, equal_state, weight_bank
-from app.widgets import format_clock, format_score, go_to, guard, metric_label, plain, short_hash
+from app.weight_bank import BankRow, equal_state, weight_bank
+from app.widgets import format_score, guard, metric_label, plain, short_hash
 from core.blend.bank import Bank, open_bank
 from core.blend.honest import HonestScore
 from core.blend.save import make_spec, save_blend
 from core.blend.scorer import BlendScore
 from core.blend.spec import BlendSpec
 from core.metrics import Metric, get_metric
-from core.store.blends import Blend, free_blend_name, list_blends
+from core.store.blends import free_blend_name, list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 from core.workspace import Workspace
 
-FOLDS_KEY = "ensemble-folds"
 MOST_AT_FIRST = 8
 
 
@@ -58,7 +55,7 @@ def choose_folds(contest: Contest, folds_list: Sequence[Folds], finished: Sequen
         t("ensemble.folds"),
         sorted(options, key=lambda key: -count[key]),
         format_func=label,
-        key=f"{FOLDS_KEY}-{contest.id}",
+        key=folds_key(contest.id),
         persist_state="session",
         width=320,
     )
@@ -137,84 +134,14 @@ def open_desk(folds_id: int, ids: Sequence[int]) -> Desk:
     return desk
 
 
-def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
-    """The blends that were kept, with what they scored and their weights."""
-    blends = list_blends(doorway.workspace().store, contest.id)
-    st.subheader(t("ensemble.saved_title"), anchor=False)
-    if not blends:
-        st.caption(t("ensemble.saved_none"))
-        return
-    names = {run.id: run.name for run in finished}
-    load, submit = t("ensemble.action_load"), t("ensemble.action_submit")
-    table = pd.DataFrame(
-        {
-            "name": [blend.name for blend in blends],
-            "oof": [blend.scores["oof_score"] for blend in blends],
-            "cv": [format_score(blend.scores["cv_score"], blend.scores["cv_sd"]) for blend in blends],
-            "honest": [describe_honest(blend) for blend in blends],
-            "equal": [blend.scores["equal_score"] for blend in blends],
-            "mean": [mean_label(blend.spec.mean) for blend in blends],
-            "members": [describe_weights(blend, names) for blend in blends],
-            "created": [format_clock(blend.created_at) for blend in blends],
-            "actions": [[load, submit] for _ in blends],
-        }
-    )
-
-    def act() -> None:
-        click = st.session_state["blend-action"]
-        blend = blends[click.row]
-        if click.label == submit:
-            go_to("submit", source=blend.ref)
-        if not blend.spec.is_plain:
-            st.toast(t("ensemble.load_not_plain", name=plain(blend.name)), icon=":material/block:")
-            return
-        if any(run_id not in names for run_id in blend.spec.members):
-            st.toast(t("ensemble.load_refused", name=plain(blend.name)), icon=":material/block:")
-            return
-        st.session_state[f"{FOLDS_KEY}-{contest.id}"] = blend.folds_id
-        st.session_state[members_key(blend.folds_id)] = list(blend.spec.members)
-        st.session_state[mean_key(blend.folds_id)] = blend.spec.mean
-        order = [run.id for run in rank([run for run in finished if run.id in blend.spec.members], get_metric(contest.spec.metric))]
-        desk = open_desk(blend.folds_id, order)
-        share = dict(zip(blend.spec.members, blend.spec.normalised(), strict=True))
-        desk.put(BankState({run_id: share[run_id] for run_id in order}, frozenset(), 0))
-
-    number = st.column_config.NumberColumn
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="saved-blends",
-        alt=t("ensemble.saved_title"),
-        column_config={
-            "name": st.column_config.TextColumn(t("ensemble.column_name"), pinned=True),
-            "oof": number(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
-            "cv": t("ensemble.column_cv"),
-            "honest": st.column_config.TextColumn(t("ensemble.honest"), help=t("ensemble.honest_help")),
-            "equal": number(t("ensemble.column_equal"), format="%.4f"),
-            "mean": t("ensemble.mean"),
-            "members": st.column_config.TextColumn(t("ensemble.column_members"), width="large"),
-            "created": t("ensemble.column_created"),
-            "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
-        },
-    )
-
-
-def describe_weights(blend: Blend, names: dict[int, str]) -> str:
-    """A blend's weights in words, the largest first."""
-    pairs = sorted(zip(blend.spec.members, blend.spec.normalised(), strict=True), key=lambda pair: -pair[1])
-    return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
-
-
-def describe_honest(blend: Blend) -> str:
-    """A saved blend's honest score with its interval; a dash where its weights came by hand, or by nothing that was fitted."""
-    honest = blend.scores.get("honest")
-    return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"
-
-
 def rank(runs: Sequence[Run], metric: Metric) -> list[Run]:
     """Finished runs, the best first."""
     sign = -1 if metric.greater_is_better else 1
     return sorted(runs, key=lambda run: (sign * (run.cv_score(metric.name) or 0.0), run.id))
+
+
+def folds_key(contest_id: int) -> str:
+    return f"ensemble-folds-{contest_id}"
 
 
 def members_key(folds_id: int) -> str:

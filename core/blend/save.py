@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -17,7 +18,7 @@ from core.blend.steps import apply_steps
 from core.errors import CheckpointError, InputError
 from core.predictions import load_test_prob
 from core.settings import parse_settings
-from core.store.blends import Blend, add_blend, free_blend_name
+from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import get_folds
 from core.store.runs import Run, get_run
@@ -81,6 +82,18 @@ def blend_runs(workspace: Workspace, contest: Contest, runs: Sequence[Run], proc
     honest = bank.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
     spec = spec_of([run.id for run in runs], honest.steps if honest else bank.fit(procedure))
     return save_blend(workspace, contest, spec, name=name, honest=honest, bank=bank)
+
+
+def remove_blend(workspace: Workspace, blend_id: int) -> None:
+    """Delete a saved blend, its row first and then its folder, unless another blend of the same content stands on it. Its runs stay.
+
+    Raises NotFoundError, and StateError when a submission was written from it.
+    """
+    blend = get_blend(workspace.store, blend_id)
+    delete_blend(workspace.store, blend_id)
+    folder = workspace.absolute(blend.path)
+    if folder.exists() and all(other.path != blend.path for other in list_blends(workspace.store, blend.contest_id)):
+        shutil.rmtree(folder)
 
 
 def make_spec(members: Sequence[int], weights: Sequence[float] | None = None, mean: str = "arithmetic") -> BlendSpec:

@@ -10,17 +10,18 @@ import pytest
 
 from core.blend.bank import open_bank
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, save_blend
+from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, remove_blend, save_blend
 from core.blend.spec import BlendSpec
 from core.blend.steps import apply_steps
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
+from core.errors import NotFoundError, StateError
 from core.folds import FoldsSpec, save_folds
 from core.predictions import load_oof, load_test_prob
-from core.store.blends import get_blend
+from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
-from core.submission import prepare
+from core.submission import prepare, write_submission
 from core.workspace import Workspace
 from tests.finished_workspace import finish_run, make_recipe
 
@@ -69,3 +70,28 @@ def test_weights_by_hand_and_equal_ones_have_no_honest_score(house: House) -> No
     assert blend_runs(workspace, contest, runs, BlendProcedure()).scores["honest"] is None
     by_hand = blend_runs(workspace, contest, runs, BlendProcedure(way="hand", weights=(1, 2, 3)))
     assert by_hand.scores["honest"] is None and by_hand.spec.normalised() == pytest.approx((1 / 6, 1 / 3, 1 / 2))
+
+
+def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(house: House) -> None:
+    workspace, contest, runs = house
+    spec = make_spec([run.id for run in runs])
+    one, other = save_blend(workspace, contest, spec, name="one"), save_blend(workspace, contest, spec, name="other")
+    assert one.path == other.path
+    remove_blend(workspace, one.id)
+    assert load_blend_oof(workspace, other).shape == (contest.n_train, len(contest.spec.classes))
+    remove_blend(workspace, other.id)
+    assert not workspace.absolute(other.path).exists()
+    assert list_blends(workspace.store) == ()
+    with pytest.raises(NotFoundError):
+        remove_blend(workspace, other.id)
+
+
+def test_a_blend_that_was_submitted_stays(house: House) -> None:
+    workspace, contest, runs = house
+    blend = save_blend(workspace, contest, make_spec([run.id for run in runs]))
+    submission = write_submission(workspace, contest, blend)
+    with pytest.raises(StateError, match="submission") as caught:
+        remove_blend(workspace, blend.id)
+    assert submission.ref in caught.value.why
+    assert get_blend(workspace.store, blend.id) == blend
+    assert load_blend_test(workspace, blend).shape[0] == contest.n_test
