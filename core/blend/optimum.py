@@ -94,15 +94,19 @@ def _newton(
 ) -> tuple[NDArray[np.float64], float]:
     """Minimise -part . log(w . q) over the simplex from `w`, `part` (n_rows,) with sum one; returns the weights and their gap."""
     gap = np.inf
+    share = np.empty_like(q)
     for _ in range(MOST_STEPS):
         p = np.einsum("m,mn->n", w, q)
-        share = q / p
+        np.divide(q, p, out=share)
         ratio = np.einsum("mn,n->m", share, part)
         gap = max(0.0, float(ratio.max() - 1))
         if gap <= gap_wanted:
             break
         free = (w > 0) | (ratio > 1)
-        step = _newton_step(_gram(share, part), ratio, w, free)
+        # The second derivative is needed, and computed, only among the runs that can move.
+        hessian = np.zeros((len(w), len(w)))
+        hessian[np.ix_(free, free)] = _gram(share[free], part)
+        step = _newton_step(hessian, ratio, w, free)
         shrinking = step < 0
         longest = min(1.0, float((w[shrinking] / -step[shrinking]).min())) if shrinking.any() else 1.0
         now, length = float(part @ np.log(p)), longest

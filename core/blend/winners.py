@@ -18,7 +18,7 @@ from core.blend.mean import Members, add_up, normalise
 MARGIN = np.float32(1 + 2**-19)
 """`mix` ends in float32: a class must be beaten by more than its rounding to be out of the race against a higher class."""
 
-CHUNK_VALUES = 500_000
+CHUNK_VALUES = 150_000
 """Values of one member that are read at once: few enough to stay in the processor's cache."""
 
 FLUSH_VALUES = 2_000_000
