@@ -128,11 +128,13 @@ def _on_hub(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
     del weights_dir
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]  # the base of what its client raises
+    from huggingface_hub.utils import disable_progress_bars
 
     if not backbone.hub_id:
         return Miss("hub", "", "this backbone is not on the hub")
     if constants.HF_HUB_OFFLINE:
         return Miss("hub", backbone.hub_id, "HF_HUB_OFFLINE is set")
+    disable_progress_bars()
     try:
         files = {sibling.rfilename for sibling in HfApi().model_info(backbone.hub_id, timeout=HUB_PATIENCE_S).siblings or ()}
         wanted = _files_to_fetch(backbone, files)

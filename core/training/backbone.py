@@ -9,7 +9,7 @@ from models.catalog import Backbone, UnknownBackbone, find_backbone
 
 def backbone_of(recipe: Recipe) -> Backbone:
     """The backbone that a recipe names. Raises RecipeError: unknown (with close names), for the other modality, without
-    pretrained weights that are asked for, or too short for the texts."""
+    pretrained weights that are asked for, without stochastic depth, or too short for the texts."""
     name = recipe.model.backbone
     try:
         backbone = find_backbone(name)
@@ -29,6 +29,13 @@ def backbone_of(recipe: Recipe) -> Backbone:
             where="model.pretrained",
             why="it always starts from nothing",
             fix="set model.pretrained=false",
+        )
+    if recipe.text and recipe.model.drop_path:
+        raise RecipeError(
+            "a text backbone has no stochastic depth",
+            where="model.drop_path",
+            why=f"it is {recipe.model.drop_path:g}",
+            fix="set model.drop_path=0",
         )
     if recipe.text and recipe.text.max_tokens > backbone.max_tokens:
         raise RecipeError(

@@ -34,6 +34,7 @@ from core.training.randomness import permutation, seed_network, seed_step
 from core.training.schedule import lr_at, steps_per_epoch
 
 Report = Callable[[Progress | EpochReport], None]
+LIBRARIES = {"image": ("timm", "torchvision", "pillow"), "text": ("transformers", "tokenizers")}
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "n_valid": n_valid,
             "n_test": n_test,
             "elapsed_s": round(time.monotonic() - started, 2),
-            "versions": {name: version(name) for name in ("torch", "numpy", "timm" if recipe.modality == "image" else "transformers")},
+            "versions": {
+                name: version(name) for name in ("torch", "numpy", "timm" if recipe.modality == "image" else "transformers", "tokenizers")
+            },
         },
     )

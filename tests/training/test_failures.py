@@ -66,6 +66,8 @@ def test_a_backbone_is_checked_before_anything_starts() -> None:
         backbone_of(recipe_of("image", "klue/roberta-base"))
     with pytest.raises(RecipeError, match="no pretrained weights"):
         backbone_of(recipe_of("text", "tiny_transformer"))
+    with pytest.raises(RecipeError, match="no stochastic depth"):
+        backbone_of(recipe_of("text", "klue/roberta-base", drop_path=0.1))
     with pytest.raises(RecipeError, match="at most 300 tokens"):
         backbone_of(recipe_of("text", "beomi/kcbert-base").model_copy(update={"text": TextSettings(max_tokens=512)}))
 
