@@ -99,6 +99,7 @@ class Board:
         self._tasks: dict[int, TaskID] = {}
         self._all: TaskID | None = None
         self._told: set[tuple[int, int, int]] = set()
+        self._shown: set[int] = set()
         self._started_at = self._line_at = time.monotonic()
         self._live = Progress(
             TextColumn("{task.description}"),
@@ -127,7 +128,8 @@ class Board:
     def show(self, runs: Sequence[Run]) -> None:
         """Draw the runs as they stand, and tell what ended since the last time."""
         for run in runs:
-            self._tell_what_ended(run)
+            self._tell_what_ended(run, silently=run.id not in self._shown)
+            self._shown.add(run.id)
         left = self._remaining(runs)
         if self._console.is_terminal:
             self._draw(runs, left)
@@ -139,11 +141,14 @@ class Board:
                         "  ".join(part for part in (run.name, f"{done_share(run):.0%}", *_position(run), f"all: {_end_text(left)}") if part)
                     )
 
-    def _tell_what_ended(self, run: Run) -> None:
+    def _tell_what_ended(self, run: Run, *, silently: bool) -> None:
+        """Say each end once; what had ended before the run was first shown is not news."""
         metric = self._metric_of(run)
         for result in run.results:
             if (run.id, result.fold, result.token) not in self._told:
                 self._told.add((run.id, result.fold, result.token))
+                if silently:
+                    continue
                 self.say(f"{run.name}  fold {result.fold}: {metric} {result.scores[metric]:.4f} in {duration_text(result.elapsed_s)}")
         for job in run.jobs:
             if job.state == "failed" and job.error and (run.id, job.fold, job.token) not in self._told:
