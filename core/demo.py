@@ -26,7 +26,7 @@ from core.jobs.engine import Engine
 from core.jobs.queue import launch_run, retry_run
 from core.presets import load_preset
 from core.settings import apply_sets
-from core.store.blends import Blend, list_blends
+from core.store.blends import Blend, free_blend_name, list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
@@ -124,7 +124,7 @@ def _blend(workspace: Workspace, contest: Contest, runs: tuple[Run, ...], weight
     for blend in list_blends(workspace.store, contest.id):
         if blend.spec == spec:
             return blend
-    return save_blend(workspace, contest, spec, name=BLEND_NAME)
+    return save_blend(workspace, contest, spec, name=free_blend_name(workspace.store, contest.id, BLEND_NAME))
 
 
 def _submit(workspace: Workspace, contest: Contest, blend: Blend) -> Submission:
