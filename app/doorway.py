@@ -15,6 +15,7 @@ from typing import Literal
 
 from core.errors import StateError
 from core.jobs import controls, queue
+from core.jobs.disk import size_text as size_text
 from core.jobs.engine import DeviceStatus as DeviceStatus
 from core.jobs.engine import Engine, EngineStatus
 from core.jobs.grid import launch_grid

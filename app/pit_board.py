@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import doorway, state
 from app.doorway import DeviceStatus, EngineStatus
+from app.queue_panel import hold_line
 from app.text import t
 from app.widgets import PAGES_DIR, format_clock, format_duration, plain
 
@@ -28,14 +29,15 @@ def _board() -> None:
     snapshot = doorway.status()
     with st.container(key="pit-board", gap=None):
         for device in snapshot.devices:
-            _device(device)
+            _device(device, snapshot.free_bytes)
         st.caption(_queue_line(snapshot))
 
 
-def _device(device: DeviceStatus) -> None:
+def _device(device: DeviceStatus, free_bytes: int) -> None:
     job = device.job
     if job is None:
-        st.caption(f"**{plain(device.name)}**  ·  {t('common.board_idle')}")
+        doing = t("common.board_idle") if device.hold is None else hold_line(device.hold, free_bytes)
+        st.caption(f"**{plain(device.name)}**  ·  {doing}")
         return
     progress = job.progress
     share = progress.fraction if progress else 0.0
@@ -51,15 +53,20 @@ def _device(device: DeviceStatus) -> None:
     st.progress(share)
     phase = t(f"common.phase_{progress.phase if progress else 'starting'}")
     remaining = format_duration(progress.eta_s) if progress and progress.eta_s is not None else ""
-    st.caption("  ·  ".join(part for part in (phase, remaining) if part))
+    held = "" if device.hold is None else hold_line(device.hold, free_bytes)
+    st.caption("  ·  ".join(part for part in (phase, remaining, held) if part))
 
 
 def _queue_line(snapshot: EngineStatus) -> str:
     if not snapshot.is_mine:
         return t("common.board_held")
+    if snapshot.is_paused:
+        return t("queue.board_queue_paused", n=snapshot.n_queued)
     if not snapshot.n_queued:
         return t("common.board_queue_empty")
     line = t("common.board_queue", n=snapshot.n_queued)
+    if snapshot.n_paused:
+        line += "  ·  " + t("queue.board_n_paused", n=snapshot.n_paused)
     if snapshot.queue_end_s is not None:
         line += "  ·  " + t("common.board_until", clock=format_clock(time.time() + snapshot.queue_end_s))
     return line

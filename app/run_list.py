@@ -13,7 +13,9 @@ import streamlit as st
 
 from app import charts, doorway, state
 from app.colors import run_color, translucent
+from app.queue_panel import queue_panel
 from app.text import t
+from app.trouble import KINDS, trouble_label, trouble_markdown, trouble_of
 from app.widgets import (
     STATE_COLORS,
     direction_arrow,
@@ -58,7 +60,8 @@ def _live(contest: Contest, was_busy: bool) -> None:
         metric = get_metric(contest.spec.metric)
         folds = {item.id: item for item in list_folds(store, contest.id)}
         _figures(runs, metric)
-        jobs_now(runs, list_jobs(store, ("running", "queued")))
+        jobs_now(runs, list_jobs(store, ("running",)))
+        queue_panel(contest)
         chosen = _table(runs, folds, metric)
         if len(chosen) > 1:
             compare_runs(chosen, folds, metric)
@@ -197,6 +200,7 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
     flat = [score for run_scores in scores for score in run_scores]
     low, high = (min(flat), max(flat)) if flat else (0.0, 1.0)
+    troubles = {run.id: trouble for run in runs if (trouble := trouble_of(run, metric.name))}
     table = pd.DataFrame(
         {
             "dot": [dot_image(run_color(run.color_index)) for run in runs],
@@ -209,6 +213,7 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
             "done": [f"{len(run.results)}/{len(run.fold_numbers)}" for run in runs],
             "on": [f"{folds[run.folds_id].n_folds} #{short_hash(folds[run.folds_id].fingerprint)}" for run in runs],
             "state": [[state_label(run.state)] for run in runs],
+            "trouble": [[trouble_label(troubles[run.id].kind)] if run.id in troubles else [] for run in runs],
             "progress": [round(100 * progress_of(run)) for run in runs],
             "time": pd.to_timedelta([round(device_time_s(run)) for run in runs], unit="s"),
             "created": [datetime.fromtimestamp(run.created_at) for run in runs],
@@ -216,6 +221,8 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
     )
     if len({run.folds_id for run in runs}) < 2:
         table = table.drop(columns="on")
+    if not troubles:
+        table = table.drop(columns="trouble")
     if all(run.state == "done" for run in runs):
         table = table.drop(columns="progress")
     complete = [score for run in runs if run.is_complete and (score := run.cv_score(metric.name)) is not None]
@@ -259,6 +266,13 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
                 color=list(STATE_COLORS.values()),
                 width="small",
             ),
+            "trouble": st.column_config.MultiselectColumn(
+                t("queue.column_trouble"),
+                options=[trouble_label(kind) for kind in KINDS],
+                color="orange",
+                help=t("queue.column_trouble_help"),
+                width="small",
+            ),
             "progress": st.column_config.ProgressColumn(
                 t("runs.column_progress"), format="%d %%", min_value=0, max_value=100, width="small"
             ),
@@ -266,6 +280,9 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
             "created": st.column_config.DatetimeColumn(t("runs.column_created"), format="MM-DD HH:mm"),
         },
     )
+    for run in runs:
+        if run.state == "running" and run.id in troubles:  # of the others the run's own page says it
+            st.markdown(f"**{plain(run.name)}** {trouble_markdown(troubles[run.id])}")
     return [runs[row] for row in event.selection.rows if row < len(runs)]
 
 

@@ -13,6 +13,7 @@ from app import charts, doorway, state
 from app.colors import run_color
 from app.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label, jobs_now, progress_of
 from app.text import t
+from app.trouble import trouble_markdown, trouble_of
 from app.widgets import STATE_COLORS, error_card, format_duration, format_score, go_to, guard, metric_label, plain, short_hash, state_label
 from core.analysis.compare import flatten_settings
 from core.analysis.logs import read_tail
@@ -115,6 +116,9 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
             st.rerun()
         _figures(contest, run, folds)
         jobs_now([run], run.jobs)
+        trouble = trouble_of(run, contest.spec.metric)
+        if trouble is not None:
+            st.markdown(trouble_markdown(trouble))
         _failures(run)
         if st.session_state.get(TAB_KEY) not in TABS:
             st.session_state[TAB_KEY] = TABS[0]
