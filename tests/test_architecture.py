@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,20 @@ def test_what_the_screen_imports_leaves_torch_outside() -> None:
 
 def test_the_command_line_shows_its_help_without_loading_arrays() -> None:
     assert loaded_by({"core.__main__"}, (*HEAVY, "pandas", "numpy", "sklearn", "scipy", "sqlalchemy", "streamlit")) == []
+
+
+def test_every_library_that_is_imported_is_asked_for() -> None:
+    """A library that is only here because another one needs it could be gone with that one's next version."""
+    asked = {re.split(r"[^\w.-]", line)[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()}
+    provided_by = packages_distributions()
+    imported = {found.name.split(".")[0] for folder in ("models", "core", "app", "pages") for found in imports_of(folder)}
+    libraries = imported - set(sys.stdlib_module_names) - {"models", "core", "app", "pages"}
+    names = {_normal(name) for name in asked}
+    assert [name for name in sorted(libraries) if not names & {_normal(each) for each in provided_by.get(name, [name])}] == []
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def module_of(name: str) -> str:
