@@ -32,7 +32,7 @@ from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
 from core.store.submissions import Submission, list_submissions
 from core.submission import write_submission
-from core.workspace import ENV_VARIABLE, Workspace
+from core.workspace import ENV_VARIABLE, Workspace, shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,14 +162,8 @@ def _print_outcomes(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
         file = workspace.absolute(outcome.submission.path)
         print_table(
             ["submission", ">rows", ">public", ">private"],
-            [(_near(file), f"{outcome.submission.n_rows:,}", score_text(hidden.get("public")), score_text(hidden.get("private")))],
+            [(shown_path(file), f"{outcome.submission.n_rows:,}", score_text(hidden.get("public")), score_text(hidden.get("private")))],
         )
-
-
-def _near(path: Path) -> str:
-    """A path as one would type it from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _say(console: Console, text: str) -> None:

@@ -117,6 +117,14 @@ class Workspace:
         return open_store(self.db_path)
 
 
+def shown_path(path: Path) -> str:
+    """A path as a person would type it here: relative below the working folder, from ~ below the home folder, else whole."""
+    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if path != base and path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return str(path)
+
+
 def open_workspace(root: Path | str | None = None) -> Workspace:
     """Open (and create where missing) the workspace at `root`, else at PITWALL_WORKSPACE, else `./workspace`."""
     chosen = Path(root or os.environ.get(ENV_VARIABLE) or DEFAULT_ROOT).expanduser().resolve()

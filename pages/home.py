@@ -9,6 +9,7 @@ from app.text import t
 from app.widgets import direction_arrow, empty_state, format_score, go_to, guard, metric_label, page_header, plain, section
 from core.analysis.overview import ContestOverview, contest_overviews
 from core.contest.samples import SAMPLES, Sample, open_sample
+from core.workspace import shown_path
 
 
 def contest_row(overview: ContestOverview) -> None:
@@ -68,7 +69,7 @@ def make_and_open(sample: Sample) -> None:
 
 
 workspace = doorway.workspace()
-page_header(t("home.title"), note=t("home.workspace", path=plain(workspace.root)))
+page_header(t("home.title"), note=t("home.workspace", path=plain(shown_path(workspace.root))))
 overviews = contest_overviews(workspace.store)
 
 if overviews:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import CheckpointError, InputError
-from core.workspace import fingerprint, load_manifest, nfc, open_workspace, publishing, resolve_inside, verify
+from core.workspace import fingerprint, load_manifest, nfc, open_workspace, publishing, resolve_inside, shown_path, verify
 
 
 def publish(folder: Path, text: str = "one") -> Path:
@@ -82,3 +82,14 @@ def test_a_workspace_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 def test_unicode_forms_are_one_name() -> None:
     assert nfc("한") == "한" and fingerprint({"a": 1, "b": "한"}) == fingerprint({"b": "한", "a": 1})
+
+
+def test_a_path_is_shown_as_one_would_type_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, here = tmp_path / "home", tmp_path / "home" / "project"
+    here.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    assert shown_path(here / "demo-workspace") == "demo-workspace"
+    assert shown_path(home / "contests") == "~/contests"
+    assert shown_path(Path("/srv/data")) == "/srv/data"
+    assert shown_path(here) == "~/project"
