@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.folds import FoldsSpec, save_folds
@@ -38,6 +40,7 @@ print(json.dumps({"failed": failed, "modules": sorted({name.partition(".")[0] fo
 """
 
 
+@pytest.mark.slow
 def test_no_page_brings_torch_into_the_server(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> None:
     contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))

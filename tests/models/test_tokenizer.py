@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from models.text import TrainedTokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,7 @@ print(hashlib.sha256(train_tokenizer({TEXTS!r}).to_str().encode()).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_equal_texts_give_the_same_vocabulary_in_every_process() -> None:
     seen = {subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True).stdout for _ in range(3)}
     assert len(seen) == 1

@@ -308,6 +308,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.store.close()
 
 
+@pytest.mark.slow
 def test_random_histories_keep_the_order(tmp_path: Path) -> None:
     open_store(tmp_path / "empty.db").close()
     empty = (tmp_path / "empty.db").read_bytes()
