@@ -164,7 +164,7 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
     train, test = kinds.values()
     share = {"field": "share", "type": "quantitative", "title": t("charts.share_axis")}
     spec = {
-        "height": 70 + 21 * len(table),
+        "height": 150 + 22 * len(table),
         "encoding": {
             "y": _nominal("class", sort=list(table["class"]), axis={"labelLimit": 140, "labelOverlap": False, "labelFlush": False}),
             "x": share,
