@@ -16,6 +16,8 @@ from core.errors import InputError
 from core.recipe import ImageSettings
 from core.training.schedule import steps_per_epoch
 
+pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together
+
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:

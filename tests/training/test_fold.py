@@ -21,6 +21,9 @@ from core.training.predict import predict
 from core.training.progress import Interrupted, Progress
 from tests.training.small_tasks import IMAGE, N_TEST, TEXT, make_task, recipe_of, train
 
+pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together
+
+
 BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE), recipe_of(TEXT)], ids=["image", "text"])
 
 
