@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -283,3 +284,14 @@ def test_every_command_stands_in_the_page_of_the_command_line() -> None:
     names = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
     assert sorted(filter(None, names)) == sorted(ORDER)
     assert [name for name in ORDER if f"| `{name}" not in page] == []
+
+
+def test_every_preset_that_the_documents_name_exists() -> None:
+    from core.presets import load_preset
+
+    named = {
+        name
+        for page in ("README.md", "docs/cli.md")
+        for name in re.findall(r"--recipe ([\w.-]+)", (ROOT / page).read_text(encoding="utf-8"))
+    }
+    assert named - {"NAME"} and all(load_preset(name) for name in named - {"NAME"})
