@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from core.errors import AlignmentError, CheckpointError, StateError
 from core.store.contests import Contest
-from core.store.folds import Folds
+from core.store.folds import Folds, get_folds
 from core.store.runs import Run
-from core.workspace import Workspace, verify
+from core.workspace import Workspace, load_manifest, verify
 
 VALID_IDX = "valid_idx.npy"
 VALID_PROB = "valid_prob.npy"
@@ -58,10 +58,16 @@ def read_fold_predictions(folder: Path) -> FoldPredictions:
 
 
 def load_oof(workspace: Workspace, run: Run, contest: Contest) -> Array:
-    """The run's out-of-fold predictions (n_train, n_classes); NaN where no fold of the run has validated a row yet."""
+    """The run's out-of-fold predictions (n_train, n_classes); NaN where no fold of the run has validated a row yet.
+
+    Raises AlignmentError when a fold was made on another version of the contest or on other folds than the run's.
+    """
     oof = np.full((contest.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
+    expected = {"contest": contest.fingerprint, "folds": get_folds(workspace.store, run.folds_id).fingerprint}
     for result in run.results:
-        fold = read_fold_predictions(workspace.absolute(result.path))
+        folder = workspace.absolute(result.path)
+        _check_parents(load_manifest(folder).parents, expected, run, result.fold)
+        fold = read_fold_predictions(folder)
         if fold.valid_prob.shape != (len(fold.valid_idx), oof.shape[1]) or (len(fold.valid_idx) and fold.valid_idx.max() >= len(oof)):
             raise AlignmentError(
                 f"fold {result.fold} of {run.name} does not fit the contest",
@@ -80,9 +86,21 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest) -> Array:
     return oof
 
 
-def load_test_prob(workspace: Workspace, run: Run) -> Array:
-    """The run's test predictions (n_test, n_classes): the mean over its folds' networks, accumulated in float64."""
-    if not run.results:
+def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int] | None = None) -> Array:
+    """The run's test predictions (n_test, n_classes): the mean over its finished folds' networks, accumulated in float64.
+
+    `fold_numbers` names the networks to take where not all. Every network is as honest as another here: no test row has a truth.
+    """
+    chosen = [result for result in run.results if fold_numbers is None or result.fold in fold_numbers]
+    gone = sorted(set(fold_numbers or ()) - {result.fold for result in chosen})
+    if gone:
+        raise AlignmentError(
+            f"{run.name} has no network of fold {', '.join(map(str, gone))}",
+            where=run.ref,
+            why="the blend was made with it",
+            fix="make the blend again from the folds that are there",
+        )
+    if not chosen:
         raise StateError(
             f"{run.name} has no finished fold",
             where=run.ref,
@@ -90,15 +108,24 @@ def load_test_prob(workspace: Workspace, run: Run) -> Array:
             fix="wait until a fold is done, or retry the run",
         )
     total: NDArray[np.float64] | None = None
-    for result in sorted(run.results, key=lambda item: item.fold):
+    for result in sorted(chosen, key=lambda item: item.fold):
         prob = read_fold_predictions(workspace.absolute(result.path)).test_prob.astype(np.float64)
         total = prob if total is None else total + prob
     assert total is not None
-    return (total / len(run.results)).astype(np.float32)
+    return (total / len(chosen)).astype(np.float32)
 
 
-def check_alignment(runs: Sequence[Run], folds: Folds) -> None:
-    """Raise AlignmentError unless every run is of the folds' contest, was trained on these folds, and has finished all of them."""
+def shared_folds(runs: Sequence[Run]) -> tuple[int, ...]:
+    """The folds that every one of the runs has finished, in order."""
+    finished = [{result.fold for result in run.results} for run in runs]
+    return tuple(sorted(set.intersection(*finished))) if finished else ()
+
+
+def check_alignment(runs: Sequence[Run], folds: Folds, fold_numbers: Sequence[int] | None = None) -> None:
+    """Raise AlignmentError unless every run is of the folds' contest, was trained on these folds, and has finished them.
+
+    `fold_numbers` are the folds that must be finished; all of them when left out.
+    """
     for run in runs:
         if run.contest_id != folds.contest_id:
             raise AlignmentError(
@@ -111,13 +138,42 @@ def check_alignment(runs: Sequence[Run], folds: Folds) -> None:
                 why="a row that one validated, the other may have trained on; their scores cannot be compared",
                 fix="choose runs with equal folds",
             )
-        if len(run.results) != folds.n_folds:
+    if fold_numbers is not None and not fold_numbers:
+        raise AlignmentError(
+            "these runs have no finished fold in common",
+            where=", ".join(run.ref for run in runs),
+            why="; ".join(f"{run.name} has {_numbers(result.fold for result in run.results)}" for run in runs),
+            fix="leave out the run that has the fewest folds, or wait for it",
+        )
+    wanted = range(folds.n_folds) if fold_numbers is None else fold_numbers
+    for run in runs:
+        missing = sorted(set(wanted) - {result.fold for result in run.results})
+        if missing:
+            together = shared_folds(runs)
+            others = f", or blend on the folds that all have finished ({_numbers(together)}; --shared-folds)" if together else ""
             raise AlignmentError(
                 f"{run.name} has not finished all its folds",
                 where=run.ref,
-                why=f"{len(run.results)} of {folds.n_folds} folds are done, and missing rows are never filled",
-                fix="wait for it, retry its failed folds, or leave it out",
+                why=f"{len(run.results)} of {folds.n_folds} folds are done, without {_numbers(missing)}, and missing rows are never filled",
+                fix=f"wait for it, retry its failed folds, leave it out{others}",
             )
+
+
+def _check_parents(parents: Mapping[str, str], expected: Mapping[str, str], run: Run, fold: int) -> None:
+    names = {"contest": "another version of the contest's data", "folds": "other folds"}
+    wrong = [name for name, fingerprint in expected.items() if parents.get(name) != fingerprint]
+    if wrong:
+        raise AlignmentError(
+            f"fold {fold} of {run.name} was made on {' and '.join(names[name] for name in wrong)}",
+            where=run.ref,
+            why="; ".join(f"its {name} is {parents.get(name, 'unknown')[:12]}, here it is {expected[name][:12]}" for name in wrong),
+            fix="train the run again on what is here",
+        )
+
+
+def _numbers(folds: Iterable[int]) -> str:
+    """Folds in words."""
+    return ", ".join(str(fold) for fold in sorted(folds)) or "none"
 
 
 def check_probabilities(prob: NDArray[np.floating], *, where: str) -> None:

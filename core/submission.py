@@ -246,10 +246,14 @@ def read_submission(workspace: Workspace, submission: Submission) -> bytes:
 
 
 def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) -> dict[str, Any]:
-    """Every hash a submission descends from: contest, folds, recipes, fold artefacts, weights."""
+    """Every hash a submission descends from: contest, folds, recipes, fold artefacts, weights.
+
+    A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part.
+    """
     is_blend = isinstance(source, Blend)
     runs = [get_run(workspace.store, run_id) for run_id in source.spec.members] if is_blend else [source]
     weights = source.spec.normalised() if is_blend else (1.0,)
+    networks = source.spec.networks_of if is_blend else (None,)
     members = [
         {
             "run": run.ref,
@@ -257,12 +261,13 @@ def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) ->
             "weight": weight,
             "recipe": None if run.is_imported else run.recipe.fingerprint,
             "imported": run.imported,
-            "folds": {str(result.fold): result.fingerprint for result in run.results},
+            "folds": {str(result.fold): result.fingerprint for result in run.results if chosen is None or result.fold in chosen},
         }
-        for run, weight in zip(runs, weights, strict=True)
+        for run, weight, chosen in zip(runs, weights, networks, strict=True)
     ]
     folds = get_folds(workspace.store, runs[0].folds_id)
     own = load_manifest(workspace.absolute(source.path)).fingerprint if is_blend else fingerprint(members)
+    restriction = {"scored_folds": list(source.spec.folds), "n_folds": folds.n_folds} if is_blend and source.spec.is_restricted else {}
     return {
         "source": source.ref,
         "name": source.name,
@@ -270,6 +275,7 @@ def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) ->
         "contest": contest.fingerprint,
         "folds": folds.fingerprint,
         "members": members,
+        **restriction,
     }
 
 

@@ -225,6 +225,18 @@ def test_a_blend_is_tuned_by_name_and_scored_honestly(finished: Terminal) -> Non
     assert "way" in finished.refused("blend", "headlines", "good", "poor", "--set", "way=luck")["why"]
 
 
+def test_runs_that_miss_folds_are_blended_on_those_they_share_only_when_asked(finished: Terminal) -> None:
+    contest = get_contest(finished.workspace.store, "headlines")
+    folds = list_folds(finished.workspace.store, contest.id)[0]
+    finish_run(finished.workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
+    assert "--shared-folds" in finished.refused("blend", "headlines", "good", "part")["fix"]
+    blend = finished.read("blend", "headlines", "good", "part", "--shared-folds", "--name", "two")
+    assert (blend["folds"], blend["n_rows"], len(blend["fold_scores"])) == ([0, 1], 32, 2)
+    said = finished.run("blend", "headlines", "good", "part", "--shared-folds")[1]
+    assert "folds 0, 1 only: 32 of 48 rows" in said and "good 3, part 2" in said
+    assert finished.read("blend", "headlines", "good", "poor", "--shared-folds")["folds"] is None
+
+
 def test_predictions_leave_and_come_back_as_a_run(finished: Terminal, tmp_path: Path) -> None:
     oof, test = str(tmp_path / "minsu.csv"), str(tmp_path / "minsu-test.parquet")
     finished.read("predictions", "export", "good", "--oof", oof, "--test", test)

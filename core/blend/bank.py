@@ -17,7 +17,7 @@ from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer
 from core.blend.spec import BlendSteps
 from core.contest.table import load_table
-from core.errors import InputError
+from core.errors import AlignmentError, InputError
 from core.folds import load_folds
 from core.metrics import Metric, get_metric
 from core.predictions import check_alignment, load_oof
@@ -31,6 +31,7 @@ class Bank:
     """Aligned out-of-fold predictions, one (n_rows, n_classes) per run; read only, so that sessions may share it.
 
     `groups` (n_rows,) numbers rows that belong together (a person, a source), where the contest or the folds know any.
+    `rows` (n_rows,) are their places in the training table of `n_train` rows: all, or those of the folds that are shared.
     Weights given without steps are weights by hand under the arithmetic mean.
     """
 
@@ -42,8 +43,13 @@ class Bank:
         fold_of: NDArray[np.integer],
         metric: Metric,
         groups: NDArray[np.int64] | None = None,
+        *,
+        rows: NDArray[np.int64] | None = None,
+        n_train: int | None = None,
     ) -> None:
         self.runs = tuple(runs)
+        self.rows = np.arange(len(y_true)) if rows is None else rows
+        self.n_train = len(y_true) if n_train is None else n_train
         self.oof = tuple(oof)
         self.y_true = y_true
         self.fold_of = fold_of
@@ -59,6 +65,16 @@ class Bank:
             if mean not in self._scorers:
                 self._scorers[mean] = make_scorer(self.oof, self.y_true, self.fold_of, self.metric, mean)
             return self._scorers[mean]
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds that are blended, in order: also that of `BlendScore.fold_scores`."""
+        return tuple(int(fold) for fold in np.unique(self.fold_of))
+
+    @property
+    def is_restricted(self) -> bool:
+        """Some rows are left out, because not every run has finished their fold."""
+        return len(self.rows) < self.n_train
 
     @property
     def equal_weights(self) -> tuple[float, ...]:
@@ -93,22 +109,50 @@ class Bank:
         return self.scorer(weighing.mean if isinstance(weighing, BlendSteps) else "arithmetic")
 
 
-def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run]) -> Bank:
-    """Load and align the runs' out-of-fold predictions; AlignmentError says which run does not fit and why."""
+def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run], fold_numbers: Sequence[int] | None = None) -> Bank:
+    """Load and align the runs' out-of-fold predictions; AlignmentError says which run does not fit and why.
+
+    `fold_numbers` restricts the bank to the rows of these folds, which every run must have finished; all folds when left out.
+    """
     if not runs:
         raise InputError(
             "no run was chosen", where="blend", why="a blend needs at least one run", fix="choose finished runs with equal folds"
         )
     folds = get_folds(workspace.store, runs[0].folds_id)
-    check_alignment(runs, folds)
-    oof = [load_oof(workspace, run, contest) for run in runs]
-    y_true, groups = _truth(workspace, contest, folds)
-    return Bank(runs, oof, y_true, load_folds(workspace, folds), get_metric(contest.spec.metric), groups)
+    check_alignment(runs, folds, fold_numbers)
+    fold_of = load_folds(workspace, folds)
+    is_chosen = np.ones(len(fold_of), dtype=np.bool_) if fold_numbers is None else np.isin(fold_of, fold_numbers)
+    rows = np.flatnonzero(is_chosen)
+    y_true, groups = load_truth(workspace, contest, folds)
+    return Bank(
+        runs,
+        [_rows_of(load_oof(workspace, run, contest), rows, run) for run in runs],
+        y_true[rows],
+        fold_of[rows],
+        get_metric(contest.spec.metric),
+        None if groups is None else groups[rows],
+        rows=rows,
+        n_train=contest.n_train,
+    )
 
 
-def _truth(workspace: Workspace, contest: Contest, folds: Folds) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+def load_truth(workspace: Workspace, contest: Contest, folds: Folds) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """The class of every training row, and the number of its group where the folds or the contest have groups."""
     train = load_table(workspace, contest).train
     column = f"col.{folds.group_column}" if folds.group_column and folds.group_column != contest.spec.group_column else "group"
     groups = np.unique(train[column].to_numpy(dtype=str), return_inverse=True)[1] if column in train else None
     return train["label"].to_numpy(dtype=np.int64), groups
+
+
+def _rows_of(oof: NDArray[np.float32], rows: NDArray[np.int64], run: Run) -> NDArray[np.float32]:
+    """Some rows of a run's predictions; AlignmentError for a row that its folds should have validated and did not."""
+    chosen = oof if len(rows) == len(oof) else oof[rows]
+    empty = np.flatnonzero(np.isnan(chosen[:, 0]))
+    if len(empty):
+        raise AlignmentError(
+            f"{run.name} has no prediction for {len(empty):,} rows",
+            where=f"{run.ref}, first training row {rows[empty[0]]}",
+            why="its folds are not those that are stored, and missing rows are never filled",
+            fix="train the run again",
+        )
+    return chosen

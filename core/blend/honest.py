@@ -17,6 +17,7 @@ from core.blend.procedure import Fit
 from core.blend.scorer import Outcome, Scorer, ScorerOf
 from core.blend.search import equal
 from core.blend.spec import BlendSteps
+from core.errors import StateError
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,23 @@ def honest_score(
 
 
 def refitted(scorer_of: ScorerOf, fit: Fit) -> tuple[Outcome, tuple[BlendSteps, ...]]:
-    """What the procedure says of each row when its fold had no part in the fit, and the steps without each fold."""
+    """What the procedure says of each row when its fold had no part in the fit, and the steps without each fold.
+
+    Raises StateError when the rows are of one fold only.
+    """
     flat = scorer_of("arithmetic")
+    folds = np.unique(flat.fold_of)
+    if len(folds) < 2:
+        raise StateError(
+            "an honest score needs two folds",
+            where=f"fold {folds[0]}",
+            why="all rows are of one fold, so nothing is left to fit on when it is left out",
+            fix="finish another fold in every run, or take equal weights, which need no judge",
+        )
     y_pred = np.empty(flat.n_rows, dtype=np.int32)
     p_true = np.empty(flat.n_rows, dtype=np.float32)
     refits: list[BlendSteps] = []
-    for fold in np.unique(flat.fold_of):
+    for fold in folds:
         inside = flat.fold_of == fold
         steps = fit(_on(scorer_of, ~inside))
         outcome = scorer_of(steps.mean).take(inside).outcome(steps)

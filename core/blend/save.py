@@ -41,8 +41,9 @@ def save_blend(
     """Blend out-of-fold and test predictions of the named runs by the same steps, and keep the result.
 
     `honest` is kept with the scores where the blend came from a procedure; `bank` is that of the same runs in the same order
-    where it is open already. Raises AlignmentError when a run does not fit the others, InputError for a name that could not be
-    part of a file's name.
+    where it is open already. From a bank on some folds comes a blend that says so: its other training rows stay NaN, and its test
+    rows are predicted by every network that its runs have. Raises AlignmentError when a run does not fit the others, InputError
+    for a name that could not be part of a file's name.
     """
     if name and not NAME.fullmatch(name):
         raise InputError(
@@ -52,12 +53,22 @@ def save_blend(
             fix="write for example blend-2",
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
-    if bank is None or [run.id for run in bank.runs] != list(spec.members):
-        bank = open_bank(workspace, contest, runs)
+    fits = bank is not None and [run.id for run in bank.runs] == list(spec.members) and spec.folds in ((), bank.folds)
+    if bank is None or not fits:
+        bank = open_bank(workspace, contest, runs, spec.folds or None)
+    if bank.is_restricted and not spec.is_restricted:
+        spec = on_folds_of(bank, spec, runs)
     scores = blend_scores(bank, spec.steps)
-    oof = apply_steps(spec, bank.oof)
-    test = apply_steps(spec, [load_test_prob(workspace, run) for run in runs])
-    parents = {f"{run.ref} fold {result.fold}": result.fingerprint for run in runs for result in run.results}
+    oof = np.full((bank.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
+    oof[bank.rows] = apply_steps(spec, bank.oof)
+    networks = list(zip(runs, spec.networks_of, strict=True))
+    test = apply_steps(spec, [load_test_prob(workspace, run, folds) for run, folds in networks])
+    parents = {
+        f"{run.ref} fold {result.fold}": result.fingerprint
+        for run, folds in networks
+        for result in run.results
+        if folds is None or result.fold in folds
+    }
     parents |= {"contest": contest.fingerprint, "folds": get_folds(workspace.store, runs[0].folds_id).fingerprint}
     folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.to_dict(), "parents": parents}))
     with publishing(folder, kind="blend", parents=parents) as temporary:
@@ -76,12 +87,30 @@ def save_blend(
     )
 
 
-def blend_runs(workspace: Workspace, contest: Contest, runs: Sequence[Run], procedure: BlendProcedure, *, name: str = "") -> Blend:
-    """Fit a procedure on the runs and keep its blend, with the honest score where there was anything to fit."""
-    bank = open_bank(workspace, contest, runs)
+def blend_runs(
+    workspace: Workspace,
+    contest: Contest,
+    runs: Sequence[Run],
+    procedure: BlendProcedure,
+    *,
+    name: str = "",
+    fold_numbers: Sequence[int] | None = None,
+) -> Blend:
+    """Fit a procedure on the runs and keep its blend, with the honest score where there was anything to fit.
+
+    `fold_numbers` restricts all of it to some folds (see `shared_folds`). Raises StateError when that leaves one fold, and something
+    is to be fitted: what was tuned on the only fold cannot be judged.
+    """
+    bank = open_bank(workspace, contest, runs, fold_numbers)
     honest = bank.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
     spec = spec_of([run.id for run in runs], honest.steps if honest else bank.fit(procedure))
     return save_blend(workspace, contest, spec, name=name, honest=honest, bank=bank)
+
+
+def on_folds_of(bank: Bank, spec: BlendSpec, runs: Sequence[Run]) -> BlendSpec:
+    """The same blend, saying on which folds it stands, and which networks its runs have for the test rows."""
+    networks = [sorted(result.fold for result in run.results) for run in runs]
+    return parse_settings(BlendSpec, spec.to_dict() | {"folds": bank.folds, "networks": networks}, where="blend")
 
 
 def remove_blend(workspace: Workspace, blend_id: int) -> None:
@@ -113,6 +142,8 @@ def blend_scores(bank: Bank, steps: BlendSteps) -> dict[str, object]:
     members = bank.member_scores()
     return {
         "metric": bank.metric.name,
+        "folds": list(bank.folds),
+        "n_rows": len(bank.rows),
         **asdict(score),
         "fold_scores": list(score.fold_scores),
         "equal_score": bank.score(bank.equal_weights).oof_score,
@@ -127,7 +158,7 @@ def honest_scores(honest: HonestScore | None) -> dict[str, float | bool] | None:
 
 
 def load_blend_oof(workspace: Workspace, blend: Blend) -> NDArray[np.float32]:
-    """The blend's out-of-fold predictions (n_train, n_classes), verified."""
+    """The blend's out-of-fold predictions (n_train, n_classes), verified; NaN in rows of folds that it does not stand on."""
     return _load(workspace, blend, OOF_PROB)
 
 

@@ -80,9 +80,16 @@ class BlendSteps(Settings):
 
 
 class BlendSpec(BlendSteps):
-    """A blend of runs that is kept."""
+    """A blend of runs that is kept. One on some folds only, those that all its runs have finished, says which."""
 
     members: tuple[int, ...] = Field(min_length=1, description="Ids of the runs that are blended.")
+    folds: tuple[int, ...] = Field(
+        default=(), description="The folds that the blend was weighed and scored on, where its runs do not have all; empty for all."
+    )
+    networks: tuple[tuple[int, ...], ...] = Field(
+        default=(),
+        description="The folds of each run whose networks predict the test rows, where not all: every fold it had finished; empty for all.",
+    )
 
     @model_validator(mode="after")
     def _weights_fit_members(self) -> BlendSpec:
@@ -90,7 +97,21 @@ class BlendSpec(BlendSteps):
             raise ValueError(f"{len(self.members)} runs but {len(self.weights)} weights; give one weight per run")
         if len(set(self.members)) != len(self.members):
             raise ValueError("a run appears twice; name each run once")
+        if bool(self.folds) != bool(self.networks) or (self.networks and len(self.networks) != len(self.members)):
+            raise ValueError("a blend on some folds names the folds, and for each run those of its networks")
+        if any(not set(self.folds) <= set(folds) for folds in self.networks):
+            raise ValueError("every run must have a network of each fold that the blend is scored on")
         return self
+
+    @property
+    def is_restricted(self) -> bool:
+        """It stands on some folds only."""
+        return bool(self.folds)
+
+    @property
+    def networks_of(self) -> tuple[tuple[int, ...] | None, ...]:
+        """For each run the folds whose networks predict the test rows; None for all."""
+        return self.networks or (None,) * len(self.members)
 
     @property
     def steps(self) -> BlendSteps:

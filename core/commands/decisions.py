@@ -101,6 +101,9 @@ def blend_runs(
     ] = None,
     sets: SetOption = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the blend.", show_default=False)] = None,
+    on_shared_folds: Annotated[
+        bool, typer.Option("--shared-folds", help="Take runs that miss folds, and blend on the folds that all have finished.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -108,11 +111,13 @@ def blend_runs(
 
     `--set way=optimal` (or greedy, search, by_score, by_class, stacking) finds the weights, `--set mean=logit` averages otherwise,
     `--set temperature=true` and `--set offsets=true` tune what comes after; `python -m core settings` lists them all. What was
-    tuned is scored honestly too: refitted without each fold, on the fold it did not see.
+    tuned is scored honestly too: refitted without each fold, on the fold it did not see. A run that has not finished all folds is
+    refused, or with `--shared-folds` the blend stands on fewer rows: missing predictions are never filled.
     """
     from core.blend.procedure import BlendProcedure
     from core.blend.save import blend_runs as blend_them
     from core.commands.records import blend_record, direction, score_text
+    from core.predictions import shared_folds
     from core.settings import apply_sets, parse_settings
     from core.store.blends import free_blend_name
     from core.store.contests import get_contest
@@ -123,7 +128,14 @@ def blend_runs(
     members = [get_run(house.store, run, found.id) for run in runs]
     given = {} if weights is None else {"way": "hand", "weights": _numbers(weights)}
     procedure = apply_sets(parse_settings(BlendProcedure, given, where="--weights"), sets or [])
-    blend = blend_them(house, found, members, procedure, name=name or free_blend_name(house.store, found.id, "blend"))
+    blend = blend_them(
+        house,
+        found,
+        members,
+        procedure,
+        name=name or free_blend_name(house.store, found.id, "blend"),
+        fold_numbers=shared_folds(members) if on_shared_folds else None,
+    )
     record = blend_record(house, blend)
     if as_json:
         print_json(record)
@@ -141,6 +153,14 @@ def blend_runs(
             )
         ],
     )
+    if blend.spec.is_restricted:
+        networks = ", ".join(f"{run} {len(folds)}" for run, folds in zip(record["run"], blend.spec.networks, strict=True))
+        standard_output().print(
+            f"weighed and scored on folds {', '.join(map(str, blend.spec.folds))} only: {record['n_rows']:,} of {found.n_train:,} rows; "
+            f"test rows are the mean over the folds each run has ({networks})",
+            markup=False,
+            highlight=False,
+        )
     honest = record["honest"]
     if honest:
         verdict = "clear" if honest["is_clear"] else "not clear: equal weights are the safer choice"

@@ -134,7 +134,10 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
 
 
 def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
-    """A blend with its members and their weights, divided by their sum."""
+    """A blend with its members and their weights, divided by their sum; `folds` are those it stands on where not all.
+
+    `n_rows` is None for a blend that was saved before it was counted.
+    """
     from core.store.runs import get_run
 
     contest = get_contest(workspace.store, blend.contest_id)
@@ -150,6 +153,8 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
         "temperature": blend.spec.temperature,
         "offsets": list(blend.spec.offsets),
         "metric": blend.scores["metric"],
+        "folds": list(blend.spec.folds) or None,
+        "n_rows": blend.scores.get("n_rows"),
         **{key: blend.scores[key] for key in ("fold_scores", "cv_score", "cv_sd", "oof_score", "equal_score")},
         "honest": blend.scores.get("honest"),
         "fingerprint": blend.fingerprint,

@@ -1,0 +1,193 @@
+"""A run that misses folds is refused, or by choice the blend stands on the folds that all have; nothing is ever filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.analysis.evidence import load_evidence
+from core.blend.bank import open_bank
+from core.blend.mean import mix
+from core.blend.procedure import BlendProcedure
+from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, save_blend
+from core.blend.spec import BlendSpec
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.contest.table import load_labels
+from core.errors import AlignmentError, RecipeError, StateError
+from core.folds import FoldsSpec, load_folds, save_folds
+from core.jobs import queue
+from core.metrics import get_metric
+from core.predictions import load_oof, load_test_prob, read_fold_predictions, shared_folds
+from core.settings import parse_settings
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run, get_run
+from core.submission import write_submission
+from core.workspace import Workspace
+from tests.finished_workspace import claim, finish_job, finish_run, make_recipe
+
+House = tuple[Workspace, Contest, Folds]
+
+
+@pytest.fixture
+def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> House:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines"), sets=["metric=log_loss"]).draft)
+    return workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=4))
+
+
+def run_of(house: House, name: str, folds_done: Sequence[int], *, strength: float = 2.0, seed: int = 0) -> Run:
+    """A run that has finished these folds; the others wait."""
+    workspace, contest, folds = house
+    recipe = make_recipe(contest, name)
+    run = queue.launch_run(workspace, contest, folds, recipe)
+    for _ in range(folds.n_folds):
+        job = claim(workspace)
+        if job.fold in folds_done:
+            finish_job(workspace, contest, folds, job, recipe, strength=strength, seed=seed)
+    return get_run(workspace.store, run.id)
+
+
+def finish_fold(house: House, run: Run, fold: int) -> Run:
+    workspace, contest, folds = house
+    (job,) = [job for job in run.jobs if job.fold == fold]
+    finish_job(workspace, contest, folds, job, run.recipe, strength=2.0, seed=9)
+    return get_run(workspace.store, run.id)
+
+
+@pytest.fixture
+def pair(house: House) -> tuple[Run, Run]:
+    """A run with all four folds and one with folds 0, 2 and 3."""
+    return run_of(house, "whole", range(4), seed=1), run_of(house, "part", (0, 2, 3), seed=2)
+
+
+def test_the_bank_holds_the_rows_that_all_runs_have_and_their_own_scores(house: House, pair: tuple[Run, Run]) -> None:
+    workspace, contest, folds = house
+    with pytest.raises(AlignmentError, match="part has not finished") as caught:
+        open_bank(workspace, contest, pair)
+    assert "3 of 4 folds are done, without 1" in caught.value.why and "(0, 2, 3; --shared-folds)" in caught.value.fix
+    together = shared_folds(pair)
+    bank = open_bank(workspace, contest, pair, together)
+    rows = np.flatnonzero(load_folds(workspace, folds) != 1)
+    np.testing.assert_array_equal(bank.rows, rows)
+    assert (bank.folds, bank.is_restricted, bank.n_train) == ((0, 2, 3), True, contest.n_train)
+    y_true, metric = load_labels(workspace, contest)[rows], get_metric("log_loss")
+    both = [load_oof(workspace, run, contest)[rows] for run in pair]
+    score = bank.score([3, 1])
+    assert score.oof_score == pytest.approx(metric.function(y_true, mix(both, [3, 1])), abs=1e-6)
+    assert len(score.fold_scores) == 3
+    assert bank.member_scores()[1].fold_scores == pytest.approx([result.scores["log_loss"] for result in pair[1].results], abs=1e-6)
+    assert not open_bank(workspace, contest, pair[:1], shared_folds(pair[:1])).is_restricted
+
+
+def test_the_honest_score_is_refitted_without_each_fold_that_is_there(house: House, pair: tuple[Run, Run]) -> None:
+    workspace, contest, _ = house
+    bank = open_bank(workspace, contest, pair, shared_folds(pair))
+    honest = bank.honest(BlendProcedure(way="optimal"))
+    assert len(honest.refits) == 3
+    single = open_bank(workspace, contest, pair, (2,))
+    assert single.score([1, 1]).fold_scores == pytest.approx([single.score([1, 1]).oof_score])
+    with pytest.raises(StateError, match="two folds"):
+        single.honest(BlendProcedure(way="optimal"))
+    with pytest.raises(StateError, match="two folds"):
+        blend_runs(workspace, contest, pair, BlendProcedure(way="optimal"), fold_numbers=(2,))
+
+
+def test_the_saved_blend_says_its_folds_and_is_made_again_after_the_run_went_on(house: House, pair: tuple[Run, Run]) -> None:
+    workspace, contest, folds = house
+    bank = open_bank(workspace, contest, pair, shared_folds(pair))
+    blend = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), bank=bank)
+    assert (blend.spec.folds, blend.spec.networks) == ((0, 2, 3), ((0, 1, 2, 3), (0, 2, 3)))
+    assert (blend.scores["folds"], blend.scores["n_rows"]) == ([0, 2, 3], len(bank.rows))
+    oof, missing = load_blend_oof(workspace, blend), load_folds(workspace, folds) == 1
+    assert np.isnan(oof[missing]).all()
+    np.testing.assert_array_equal(oof[~missing], mix(bank.oof, [3, 1]))
+    networks = [read_fold_predictions(workspace.absolute(result.path)).test_prob for result in pair[1].results]
+    np.testing.assert_allclose(load_test_prob(workspace, pair[1]), np.mean(networks, axis=0), atol=1e-7)
+    test = load_blend_test(workspace, blend)
+    np.testing.assert_array_equal(test, mix([load_test_prob(workspace, run) for run in pair], [3, 1]))
+    finish_fold(house, pair[1], 1)
+    again = save_blend(workspace, contest, blend.spec, name="again")
+    assert again.fingerprint == blend.fingerprint
+    whole = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), name="whole")
+    assert not whole.spec.is_restricted and not np.isnan(load_blend_oof(workspace, whole)).any()
+    assert not np.array_equal(load_blend_test(workspace, whole), test)
+
+
+def test_a_submission_of_it_names_the_folds_and_only_the_networks_that_had_a_part(house: House, pair: tuple[Run, Run]) -> None:
+    workspace, contest, _ = house
+    blend = blend_runs(workspace, contest, pair, BlendProcedure(), fold_numbers=shared_folds(pair))
+    finish_fold(house, pair[1], 1)
+    lineage = write_submission(workspace, contest, blend).lineage
+    assert (lineage["scored_folds"], lineage["n_folds"]) == ([0, 2, 3], 4)
+    assert [sorted(member["folds"]) for member in lineage["members"]] == [["0", "1", "2", "3"], ["0", "2", "3"]]
+    assert "scored_folds" not in write_submission(workspace, contest, pair[0]).lineage
+
+
+def test_errors_of_it_are_looked_at_on_the_rows_it_stands_on(house: House, pair: tuple[Run, Run]) -> None:
+    workspace, contest, folds = house
+    blend = blend_runs(workspace, contest, pair, BlendProcedure(), fold_numbers=shared_folds(pair))
+    evidence = load_evidence(workspace, contest, blend)
+    np.testing.assert_array_equal(evidence.rows, np.flatnonzero(load_folds(workspace, folds) != 1))
+    assert not evidence.is_whole
+
+
+def test_runs_without_a_common_fold_are_refused_with_what_each_has(house: House) -> None:
+    workspace, contest, _ = house
+    runs = run_of(house, "early", (0, 1)), run_of(house, "late", (2, 3))
+    assert shared_folds(runs) == () and shared_folds([]) == ()
+    with pytest.raises(AlignmentError, match="no finished fold in common") as caught:
+        open_bank(workspace, contest, runs, shared_folds(runs))
+    assert caught.value.why == "early has 0, 1; late has 2, 3"
+    with pytest.raises(AlignmentError, match="early has not finished"):
+        open_bank(workspace, contest, runs[:1], (0, 3))
+
+
+@pytest.mark.parametrize("changed", ["contest", "folds"])
+def test_predictions_of_another_version_of_the_data_are_refused(
+    house: House, pair: tuple[Run, Run], changed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, contest, folds = house
+    if changed == "contest":
+        contest = replace(contest, fingerprint="f" * 64)
+    else:
+        monkeypatch.setattr("core.predictions.get_folds", lambda *_: replace(folds, fingerprint="f" * 64))
+    with pytest.raises(AlignmentError, match="another version" if changed == "contest" else "other folds") as caught:
+        load_oof(workspace, pair[0], contest)
+    assert "ffffffffffff" in caught.value.why
+
+
+def test_rows_that_a_fold_should_have_validated_are_not_filled(
+    house: House, pair: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, contest, _ = house
+    moved = np.arange(contest.n_train) % 4
+    monkeypatch.setattr("core.blend.bank.load_folds", lambda *_: np.roll(moved, 1))
+    with pytest.raises(AlignmentError, match="has no prediction for"):
+        open_bank(workspace, contest, pair, (0, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"folds": [0]}, {"networks": [[0], [0]]}, {"folds": [0], "networks": [[0]]}, {"folds": [0, 1], "networks": [[0, 1], [0]]}],
+    ids=str,
+)
+def test_a_restriction_that_does_not_fit_is_refused(part: dict[str, object]) -> None:
+    with pytest.raises(RecipeError):
+        parse_settings(BlendSpec, {"members": [1, 2], "weights": [1, 1], **part}, where="blend")
+
+
+def test_a_network_that_is_gone_is_named(house: House, pair: tuple[Run, Run]) -> None:
+    with pytest.raises(AlignmentError, match="no network of fold 1"):
+        load_test_prob(house[0], pair[1], (0, 1))
+
+
+def test_a_run_on_all_folds_is_the_same_bank_whatever_was_asked(house: House) -> None:
+    workspace, contest, folds = house
+    runs = [finish_run(workspace, contest, folds, make_recipe(contest, name)) for name in "ab"]
+    blend = blend_runs(workspace, contest, runs, BlendProcedure(), fold_numbers=shared_folds(runs))
+    assert not blend.spec.is_restricted and blend.spec.networks_of == (None, None)
