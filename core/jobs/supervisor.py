@@ -114,7 +114,7 @@ class Supervisor:
                     start_new_session=True,
                     # A worker's threads wait for each other asleep, not spinning: beside any other busy process (a browser is
                     # enough) spinning made a fold take thirty times as long and cost six times the processor time.
-                    env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"},
+                    env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
                 )
         except OSError as problem:
             if is_full(problem):

@@ -74,6 +74,18 @@ def test_a_worker_that_could_not_even_say_that_the_disk_is_full_is_understood(
     assert "needed" in hold.error["what"] and "free" in hold.error["what"]
 
 
+def test_a_worker_gets_the_environment_that_its_device_asks_for(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake = tmp_path / "core" / "jobs"
+    fake.mkdir(parents=True)
+    (fake / "worker.py").write_text("import os; raise SystemExit('threads ' + os.environ['OMP_NUM_THREADS'])")
+    monkeypatch.setattr(supervisor, "ROOT", tmp_path)
+    run = bench.launch()
+    job = attempts.claim(bench.workspace.store, owner={"engine": None, "host": "here", "worker": None}, device="cpu:0", now=time.time())
+    assert job
+    Supervisor(bench.workspace, job, clock=time.time, environment={"OMP_NUM_THREADS": "7"}).run()
+    assert bench.log(bench.job(run)).strip() == "threads 7"
+
+
 def test_a_frozen_worker_is_ended_and_named(
     bench: Bench,
     supervise: Callable[[], tuple[Supervisor, threading.Thread]],
