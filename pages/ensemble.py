@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from app import doorway
-from app.ensemble_view import bench, choose_folds, choose_members, left_out_runs
+from app.bench import bench
+from app.ensemble_view import choose_folds, choose_members, left_out_runs
 from app.saved_blends import saved_blends
 from app.text import t
 from app.widgets import empty_state, guard, need_contest, page_header
