@@ -5,12 +5,14 @@ Log loss under the arithmetic and the logit mean is convex in the weights, so a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from core.blend.mean import normalise
 from core.blend.scorer import Scorer
 from core.errors import StateError
 
@@ -41,7 +43,26 @@ def optimal_log_loss(scorer: Scorer) -> Optimum:
         return optimal_of_true(np.maximum(scorer.true, np.finfo(np.float32).eps))
     if scorer.mean == "logit":
         return _optimal_logit(scorer)
-    raise StateError(
+    raise _no_proof(scorer)
+
+
+def gap_at(scorer: Scorer, weights: Sequence[float]) -> float:
+    """How much lower the log loss of other weights can be at most, in nats: Frank and Wolfe's gap at `weights`, zero at the optimum.
+
+    Raises StateError for a mean whose log loss is not convex in the weights.
+    """
+    w = normalise(weights, scorer.n_runs)
+    if scorer.mean == "logit":
+        _, gradient = scorer.logit_loss(w)
+        return max(0.0, float(gradient @ w - gradient.min()))
+    if scorer.mean != "arithmetic":
+        raise _no_proof(scorer)
+    q = np.maximum(scorer.true, np.finfo(np.float32).eps)
+    return max(0.0, float((q / np.einsum("m,mn->n", w, q)).mean(axis=1).max() - 1))
+
+
+def _no_proof(scorer: Scorer) -> StateError:
+    return StateError(
         f"the {scorer.mean} mean has no optimum that can be proved",
         where="optimal",
         why="its log loss is not convex in the weights",

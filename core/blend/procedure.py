@@ -7,7 +7,7 @@ of a procedure is that of all its choices.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -23,12 +23,28 @@ from core.blend.optimum import optimal_log_loss
 from core.blend.scorer import Scorer, ScorerOf
 from core.blend.search import Weights, by_score, equal, search
 from core.blend.spec import BlendSteps, Stack
+from core.blend.steps import without_after
+from core.metrics import get_metric
 from core.settings import Settings
 
 Way = Literal["hand", "equal", "by_score", "optimal", "greedy", "search", "by_class", "stacking"]
 BASIC: dict[str, Any] = {"basic": True}
 AUTO_MEANS: tuple[MeanName, ...] = ("arithmetic", "logit", "power")
 CONVEX_MEANS: tuple[MeanName, ...] = ("arithmetic", "logit")
+
+
+_READ_BY: dict[str, tuple[Way, ...]] = {
+    "shrinkage": ("hand", "by_score", "optimal", "greedy", "search", "by_class"),
+    "score_by": ("by_score",),
+    "goal": ("greedy", "search"),
+    "n_rounds": ("greedy", "search"),
+    "n_bags": ("greedy",),
+    "bag_share": ("greedy",),
+    "prior_rows": ("by_class",),
+    "stack_strength": ("stacking",),
+    "seed": ("greedy", "stacking"),
+}
+"""The ways that read a setting; the others are read by all."""
 
 
 class BlendProcedure(Settings):
@@ -63,6 +79,9 @@ class BlendProcedure(Settings):
         default=False, description="Leave runs out, one at a time, as long as that helps; this counts as fitting.", json_schema_extra=BASIC
     )
     score_by: Literal["accuracy", "macro_f1"] = Field(default="accuracy", description="The score that by_score shares out.")
+    goal: Literal["contest", "log_loss", "accuracy", "macro_f1"] = Field(
+        default="contest", description="What greedy and search climb: the contest's metric, or another one."
+    )
     n_rounds: int = Field(default=25, ge=1, le=500, description="Rounds of greedy selection.")
     n_bags: int = Field(
         default=0, ge=0, le=100, description="Random bags of runs that greedy selection is averaged over; 0 takes all runs once."
@@ -85,6 +104,12 @@ class BlendProcedure(Settings):
         if self.way in ("by_class", "stacking") and self.mean != "arithmetic":
             raise ValueError(f"the way {self.way} is made for the arithmetic mean; leave mean there")
         return self
+
+    @property
+    def trimmed(self) -> BlendProcedure:
+        """The same procedure with every setting that its way does not read at its default: equal ones come to equal steps."""
+        unread = set(_READ_BY) - {name for name, ways in _READ_BY.items() if self.way in ways}
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in unread})
 
     @property
     def is_fitted(self) -> bool:
@@ -115,7 +140,7 @@ def fit_procedure(procedure: BlendProcedure, scorer_of: ScorerOf) -> BlendSteps:
     best: tuple[float, BlendSteps] | None = None
     for mean in procedure.means:
         scorer = scorer_of(mean)
-        steps = _after(procedure, scorer, _weigh(procedure, scorer))
+        steps = fit_after(procedure, scorer, _weigh(procedure, scorer))
         score = scorer.score(steps)
         if best is None or scorer.metric.is_better(score, best[0]):
             best = score, steps
@@ -167,6 +192,8 @@ def _ways(procedure: BlendProcedure, scorer: Scorer) -> _Found:
         return _Found(by_score(scorer, procedure.score_by))
     if way == "optimal":
         return _Found(optimal_log_loss(scorer).weights)
+    if procedure.goal != "contest" and way in ("greedy", "search"):
+        scorer = replace(scorer, metric=get_metric(procedure.goal))
     if way == "greedy":
         if procedure.n_bags == 0:
             return _Found(greedy(scorer, n_rounds=procedure.n_rounds).weights)
@@ -206,8 +233,9 @@ def _make_steps(procedure: BlendProcedure, scorer: Scorer, found: _Found, runs: 
     )
 
 
-def _after(procedure: BlendProcedure, scorer: Scorer, steps: BlendSteps) -> BlendSteps:
-    """Temperature first, offsets on top of it."""
+def fit_after(procedure: BlendProcedure, scorer: Scorer, steps: BlendSteps) -> BlendSteps:
+    """The steps of a mean with what comes after it, as the procedure asks: temperature first, offsets on top of it."""
+    steps = without_after(steps)
     if procedure.temperature:
         steps = steps.model_copy(update={"temperature": fit_temperature(scorer.prob(steps), scorer.y_true)})
     if procedure.offsets:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,3 +76,16 @@ def check_shape(steps: BlendSteps, n_runs: int, n_classes: int) -> None:
 def without_after(steps: BlendSteps) -> BlendSteps:
     """The same blend before temperature and offsets, to compare what they did."""
     return steps.model_copy(update={"temperature": 1.0, "offsets": ()})
+
+
+def arranged(steps: BlendSteps, order: Sequence[int]) -> BlendSteps:
+    """The same blend of runs that stand in another order: place i of the result is place `order[i]` of the steps."""
+    stack = steps.stack
+    if stack:
+        n_classes = len(stack.intercepts)
+        columns = [run * n_classes + label for run in order for label in range(n_classes)]
+        rows = tuple(tuple(row[column] for column in columns) for row in stack.coefficients)
+        stack = stack.model_copy(update={"coefficients": rows})
+    weights = tuple(steps.weights[run] for run in order)
+    by_class = tuple(steps.class_weights[run] for run in order) if steps.class_weights else ()
+    return steps.model_copy(update={"weights": weights, "class_weights": by_class, "stack": stack})

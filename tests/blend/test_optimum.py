@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.blend.optimum import optimal_log_loss, optimal_of_true
+from core.blend.mean import MeanName
+from core.blend.optimum import gap_at, optimal_log_loss, optimal_of_true
+from core.errors import StateError
 from tests.blend.blend_data import skilled
 
 
@@ -36,3 +38,18 @@ def test_a_row_that_counts_thrice_is_three_rows() -> None:
     np.testing.assert_allclose(
         optimal_of_true(q, times=times.astype(float)).weights, optimal_of_true(np.repeat(q, times, axis=1)).weights, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "logit"])
+def test_the_gap_bounds_what_any_other_weights_could_gain(mean: MeanName) -> None:
+    scorer = skilled("log_loss", [1.0, 2.0, 0.2], mean=mean)
+    best = optimal_log_loss(scorer)
+    assert gap_at(scorer, best.weights) <= 1e-6
+    for weights in np.random.default_rng(0).dirichlet(np.ones(3), size=50):
+        assert gap_at(scorer, weights.tolist()) >= scorer.score(weights.tolist()) - best.log_loss - 1e-6
+    assert gap_at(scorer, [5, 5, 5]) == gap_at(scorer, [1, 1, 1])
+
+
+def test_no_gap_is_claimed_where_nothing_is_convex() -> None:
+    with pytest.raises(StateError, match="no optimum that can be proved"):
+        gap_at(skilled("log_loss", [1.0, 2.0], mean="power"), [1, 1])

@@ -12,7 +12,7 @@ from core.blend.optimum import optimal_log_loss
 from core.blend.procedure import AUTO_MEANS, BlendProcedure, Way, fit_procedure
 from core.blend.scorer import make_scorer
 from core.blend.spec import BlendSteps
-from core.blend.steps import apply_steps
+from core.blend.steps import apply_steps, arranged
 from core.errors import AlignmentError, RecipeError, StateError
 from core.metrics import get_metric
 from core.settings import parse_settings
@@ -139,3 +139,32 @@ def test_settings_that_do_not_fit_together_are_refused(settings: dict[str, objec
 def test_steps_for_other_runs_or_classes_are_refused(steps: BlendSteps) -> None:
     with pytest.raises(AlignmentError, match="do not fit"):
         apply_steps(steps, skilled("accuracy", [1.0] * 3, n_rows=20).oof)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_settings_that_a_way_does_not_read_change_nothing(way: Way) -> None:
+    scorer = skilled("macro_f1", [1.5, 1.0, 0.3], n_rows=240)
+    odd = procedure(way=way, score_by="macro_f1", goal="accuracy", n_rounds=3, n_bags=2, prior_rows=9, stack_strength=0.1, shrinkage=0.2)
+    prob = scorer.prob(fit_procedure(odd, under_any_mean(scorer)))
+    np.testing.assert_allclose(scorer.prob(fit_procedure(odd.trimmed, under_any_mean(scorer))), prob, atol=1e-7)
+    assert odd.trimmed.trimmed == odd.trimmed
+    assert procedure(way=way).trimmed == procedure(way=way)
+
+
+@pytest.mark.parametrize("way", ["greedy", "search"])
+def test_a_goal_of_ones_own_is_climbed_and_the_contest_still_judges(way: Way) -> None:
+    scorer = skilled("accuracy", [1.5, 1.2, 0.3])
+    of_contest, of_goal = (fit_procedure(procedure(way=way, goal=goal), under_any_mean(scorer)) for goal in ("contest", "log_loss"))
+    losses = [scorer.of(scorer.outcome(steps), "log_loss") for steps in (of_contest, of_goal)]
+    assert losses[1] < losses[0]
+    assert scorer.score(of_goal) <= scorer.score(of_contest)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_blend_is_the_same_in_another_order_of_its_runs(way: Way) -> None:
+    scorer = skilled("macro_f1", [1.5, 1.0, 0.3], n_rows=240)
+    steps = fit_procedure(procedure(way=way, shrinkage=0.1, temperature=True, offsets=True), under_any_mean(scorer))
+    order = [2, 0, 1]
+    turned = arranged(steps, order)
+    np.testing.assert_allclose(apply_steps(turned, [scorer.oof[run] for run in order]), apply_steps(steps, scorer.oof), atol=1e-6)
+    assert arranged(turned, [1, 2, 0]) == steps
