@@ -13,6 +13,8 @@ from core.settings import Settings
 from core.workspace import fingerprint
 
 BASIC: dict[str, Any] = {"basic": True}
+NOT_TRAINED = ("name", "checkpoints")
+"""Parts of a recipe that do not change what comes out of it."""
 
 
 class ModelSettings(Settings):
@@ -67,6 +69,18 @@ class TrainSettings(Settings):
 
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes over the training rows.", json_schema_extra=BASIC)
     batch_size: int = Field(default=32, ge=1, le=4096, description="Rows in one step.", json_schema_extra=BASIC)
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Parts in which the rows of a step are computed, one after the other; the step stays one of batch_size rows.",
+    )
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Decay of a moving average of the weights, which is then validated and kept (0.999, say); 0 keeps none.",
+    )
     patience: int = Field(
         default=0,
         ge=0,
@@ -81,6 +95,13 @@ class TrainSettings(Settings):
     loader_workers: int = Field(default=0, ge=0, le=32, description="Processes that read and augment; the result does not depend on it.")
 
 
+class CheckpointSettings(Settings):
+    """How the state of a fold is kept while it trains, to go on from after a stop. Changes nothing that is trained."""
+
+    every_s: float = Field(default=20.0, ge=1, le=3600, description="Seconds between two checkpoints: about what a kill can cost.")
+    keep: int = Field(default=2, ge=1, le=20, description="The newest checkpoints that stay; older ones are removed.")
+
+
 class Recipe(Settings):
     """A recipe over all folds is a run."""
 
@@ -93,6 +114,7 @@ class Recipe(Settings):
     text: TextSettings | None = None
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -113,5 +135,5 @@ class Recipe(Settings):
 
     @property
     def fingerprint(self) -> str:
-        """Identity of what is trained: every setting but the name."""
-        return fingerprint({key: value for key, value in self.to_dict().items() if key != "name"})
+        """Identity of what is trained: every setting but those of NOT_TRAINED."""
+        return fingerprint({key: value for key, value in self.to_dict().items() if key not in NOT_TRAINED})

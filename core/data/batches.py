@@ -41,6 +41,11 @@ def cut(n_rows: int, batch_size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise([*starts, n_rows])]
 
 
+def batches_of(idx: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """The rows `idx` in their order, cut into batches."""
+    return [idx[part] for part in cut(len(idx), batch_size)]
+
+
 class RowLoader:
     """Rows in batches, read in this process (0 workers) or in others, which live as long as this object."""
 
@@ -56,9 +61,12 @@ class RowLoader:
             multiprocessing_context=_context(rows) if workers else None,
         )
 
-    def batches(self, epoch: int, idx: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
-        """The rows `idx` in their order, as they look in `epoch` (0: as they are). Raises the error of a row that cannot be read."""
-        self._order.keys = [[(epoch, int(row)) for row in idx[part]] for part in cut(len(idx), batch_size)]
+    def load(self, epoch: int, parts: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
+        """One batch per part, its rows in their order, as they look in `epoch` (0: as they are).
+
+        Raises the error of a row that cannot be read.
+        """
+        self._order.keys = [[(epoch, int(row)) for row in part] for part in parts]
         for batch in self._loader:
             if isinstance(batch, PitwallError):
                 raise batch

@@ -1,33 +1,143 @@
-"""The best weights of a fold on disk, as safetensors; written aside and renamed, so a file that is there is whole."""
+"""The checkpoints of one fold on disk: which there are, which of them verify, which may go. Imports no torch: pages list them.
+
+A checkpoint is an artefact `epoch-3-step-120-attempt-2`: everything that cannot be derived, after so many steps of that epoch.
+Attempts of one fold share the folder; each writes under its own name and removes none of a later attempt.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from core.errors import AlignmentError, CheckpointError
+from core.workspace import Manifest, load_manifest, shown_path, verify
 
-from core.errors import CheckpointError
+KIND = "checkpoint"
+QUARANTINE = "quarantine"
+NAME = re.compile(r"epoch-(\d+)-step-(\d+)-attempt-(\d+)")
 
-WEIGHTS_FILE = "weights.safetensors"
-
-
-def save_weights(model: nn.Module, folder: Path) -> Path:
-    """Write the network's parameters and buffers, float32 and contiguous, to `folder`."""
-    path = folder / WEIGHTS_FILE
-    aside = path.with_suffix(".tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, aside)
-    os.replace(aside, path)
-    return path
+log = logging.getLogger(__name__)
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
-    """Read them back into a network of the same shape; CheckpointError when the file is damaged or belongs to another."""
-    path = folder / WEIGHTS_FILE
-    try:
-        model.load_state_dict(load_file(path), strict=True)
-    except (OSError, SafetensorError, RuntimeError) as problem:
-        reason = " ".join(str(problem).split())[:300]
-        raise CheckpointError("weights cannot be loaded", where=str(path), why=reason, fix="train this fold again") from None
+@dataclass(frozen=True)
+class Identity:
+    """What a fold is trained from: fingerprints and versions by name. A checkpoint of another identity is not resumed from."""
+
+    facts: Mapping[str, str]
+
+    def check(self, checkpoint: Checkpoint, manifest: Manifest) -> None:
+        """Raise AlignmentError, naming every difference, unless the checkpoint was made from the same."""
+        before = manifest.parents
+        names = [*self.facts, *(name for name in before if name not in self.facts)]
+        differ = [name for name in names if before.get(name) != self.facts.get(name)]
+        if differ:
+            raise AlignmentError(
+                f"this fold cannot be resumed: {', '.join(differ)} changed",
+                where=shown_path(checkpoint.path),
+                why="; ".join(f"{name} was {_short(before.get(name))}, is {_short(self.facts.get(name))}" for name in differ),
+                fix="bring back what it was made with, or retry the run from nothing",
+            )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint by its name: `step` steps of `epoch` were done (0: the epoch has not begun), in attempt `token`."""
+
+    path: Path
+    epoch: int
+    step: int
+    token: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Its size on disk, in bytes."""
+        return sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What its manifest says beside the hashes: best epoch, scores of the last epoch, when it was made."""
+        return load_manifest(self.path).facts
+
+
+def checkpoint_name(epoch: int, step: int, token: int) -> str:
+    """The folder of a checkpoint."""
+    return f"epoch-{epoch}-step-{step}-attempt-{token}"
+
+
+def list_checkpoints(folder: Path) -> tuple[Checkpoint, ...]:
+    """The checkpoints in a fold's folder, the newest first; whether they verify is not looked at."""
+    if not folder.is_dir():
+        return ()
+    found = [
+        Checkpoint(path, *(int(number) for number in match.groups()))
+        for path in folder.iterdir()
+        if (match := NAME.fullmatch(path.name)) and path.is_dir()
+    ]
+    return tuple(sorted(found, key=lambda item: (item.epoch, item.step, item.token), reverse=True))
+
+
+def list_quarantined(folder: Path) -> tuple[Checkpoint, ...]:
+    """The damaged checkpoints that were set aside."""
+    return list_checkpoints(folder / QUARANTINE)
+
+
+def newest_verified(folder: Path, identity: Identity) -> Checkpoint | None:
+    """The newest checkpoint whose every byte is as it was written; damaged ones on the way are put into quarantine.
+
+    None when there is none. Raises AlignmentError when it was made from something else than `identity`.
+    """
+    for checkpoint in list_checkpoints(folder):
+        try:
+            manifest = verify(checkpoint.path)
+        except CheckpointError as problem:
+            quarantine(checkpoint, problem)
+            continue
+        identity.check(checkpoint, manifest)
+        return checkpoint
+    return None
+
+
+def quarantine(checkpoint: Checkpoint, problem: CheckpointError) -> Path:
+    """Set a damaged checkpoint aside, and say so in the log; returns where it is now."""
+    aside = checkpoint.path.parent / QUARANTINE / checkpoint.path.name
+    aside.parent.mkdir(exist_ok=True)
+    if aside.exists():
+        shutil.rmtree(aside)
+    os.rename(checkpoint.path, aside)
+    log.warning("%s is damaged (%s: %s) and was set aside; the one before it is used", checkpoint.path.name, problem.what, problem.why)
+    return aside
+
+
+def prune(folder: Path, *, keep: int, token: int) -> None:
+    """Remove all but the newest `keep` checkpoints, and what killed attempts left half written; later attempts' stay."""
+    mine = [checkpoint for checkpoint in list_checkpoints(folder) if checkpoint.token <= token]
+    for checkpoint in mine[keep:]:
+        # Without its manifest it is no checkpoint any more, should this be interrupted.
+        (checkpoint.path / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(checkpoint.path)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed attempts left half written; called before an attempt writes anything itself."""
+    if folder.is_dir():
+        for leftover in folder.glob(".epoch-*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a fold; those in quarantine stay until their run is deleted."""
+    for checkpoint in list_checkpoints(folder):
+        shutil.rmtree(checkpoint.path)
+    remove_unfinished(folder)
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "absent"
+    return value[:12] if re.fullmatch(r"[0-9a-f]{64}", value) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from core.data.batches import RowLoader
+from core.data.batches import RowLoader, batches_of
 from core.errors import RecipeError
 from core.metrics import all_scores, get_metric
 from core.recipe import Recipe
-from core.training.checkpoint import load_weights, save_weights
+from core.training.average import make_average
+from core.training.checkpoint import Identity, list_quarantined
 from core.training.device import choose_precision, open_device
 from core.training.failures import not_a_number, typed_failures
+from core.training.keeper import Keeper, Keeping
 from core.training.network import build_network
 from core.training.optim import make_optimizer, set_lr
 from core.training.pace import Pace
@@ -32,9 +34,11 @@ from core.training.predict import predict
 from core.training.progress import EpochReport, Interrupted, Phase, Progress
 from core.training.randomness import permutation, seed_network, seed_step
 from core.training.schedule import lr_at, steps_per_epoch
+from core.training.state import TrainState
+from core.training.weights import copy_weights, save_weights
 
 Report = Callable[[Progress | EpochReport], None]
-LIBRARIES = {"image": ("timm", "torchvision", "pillow"), "text": ("transformers", "tokenizers")}
+LIBRARIES = {"image": ("torch", "numpy", "timm", "torchvision", "pillow"), "text": ("torch", "numpy", "transformers", "tokenizers")}
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class FoldTask:
 
     `inputs` are texts, or paths of image files, of all training rows; `labels` (n,) int64 their classes. `train_idx` and
     `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty.
+
+    With `keeping` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
+    because memory ran out: each doubles the parts in which a step is computed.
     """
 
     recipe: Recipe
@@ -57,6 +64,14 @@ class FoldTask:
     weights_dir: Path
     out_dir: Path
     device: str = "cpu"
+    keeping: Keeping | None = None
+    halvings: int = 0
+
+    @property
+    def micro_batch(self) -> int:
+        """The most rows that are computed at once."""
+        settings = self.recipe.train
+        return math.ceil(settings.batch_size / (settings.accumulate * 2**self.halvings))
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,7 @@ class FoldOutput:
     """Probabilities in the order of `valid_idx` (n_valid, K) and `test_inputs` (n_test, K), and what is worth knowing.
 
     `scores` holds every metric on the validation rows; `n_epochs` counts the epochs that ran, `best_epoch` is one of them.
+    `elapsed_s` are the seconds of all attempts of which something was kept.
     """
 
     valid_prob: NDArray[np.float32]
@@ -71,6 +87,7 @@ class FoldOutput:
     best_epoch: int
     n_epochs: int
     scores: dict[str, float]
+    elapsed_s: float
     facts: dict[str, Any]
 
 
@@ -78,7 +95,11 @@ def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool
     """Train one fold and predict its validation and test rows with the best epoch's weights, left in `out_dir`.
 
     `report` hears of every step and every epoch, and must not block. `should_stop` is asked at every step; Interrupted is
-    raised when it says so. Raises RecipeError, WeightsError, InputError (an image that cannot be read), OutOfMemory, DiskFull.
+    raised when it says so, after a checkpoint. A fold that goes on from one ends in the bytes of a fold that was never stopped,
+    on the same kind of device and number of threads.
+
+    Raises RecipeError, WeightsError, InputError (an image that cannot be read), OutOfMemory, DiskFull; AlignmentError when its
+    checkpoint was made from something else, CheckpointError when that is not whole.
     """
     with typed_failures(task.recipe, f"fold {task.fold}"):
         return _train_fold(task, report, should_stop)
@@ -102,6 +123,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     device = open_device(task.device)
     precision = choose_precision(settings.precision, device)
     workers = 0 if device.type == "mps" else settings.loader_workers
+    conditions = {"device": str(device), "threads": torch.get_num_threads(), "precision": precision.name, "micro_batch": task.micro_batch}
 
     # Network and rows; what fresh layers draw derives from the seed
     tell("loading")
@@ -115,9 +137,23 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     labels = torch.from_numpy(np.asarray(task.labels, dtype=np.int64))
     train_idx, valid_idx = np.asarray(task.train_idx, dtype=np.int64), np.asarray(task.valid_idx, dtype=np.int64)
 
-    # Optimiser and schedule
+    # Optimiser, schedule, average
     optimizer = make_optimizer(model, recipe.optim)
+    average = make_average(model, settings.ema)
+    judged = model if average is None else average.module
     n_steps = steps_per_epoch(n_train, settings.batch_size)
+
+    # Go on where an attempt before was stopped
+    state = TrainState(model, optimizer, average)
+    keeper = Keeper(_with_versions(task), state)
+    if keeper.resume():
+        state.place.resumed.append({"epoch": state.place.epoch, "step": state.place.step, **conditions})
+        for epoch_report in state.place.reports():
+            report(epoch_report)
+    place = state.place
+    elapsed_before = place.elapsed_s
+    n_done = place.epoch - 1
+    pace.drop(min(n_done, n_epochs) * n_train + min(place.step * settings.batch_size, n_train), n_done * n_valid)
 
     def predict_rows(loader: RowLoader, idx: NDArray[np.int64], phase: Phase, epoch: int) -> NDArray[np.float32]:
         done = 0
@@ -131,83 +167,108 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         tell(phase, epoch, n_steps, n_steps)
         pace.start()
         prob = predict(
-            model, loader, idx, n_classes, batch_size=settings.batch_size, device=device, precision=precision, after_batch=after_batch
+            judged, loader, idx, n_classes, batch_size=task.micro_batch, device=device, precision=precision, after_batch=after_batch
         )
         if not np.isfinite(prob).all():
             raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, {phase}")
         return prob
 
-    # Loop: train an epoch, validate, keep the best, stop early
-    best_epoch, best_score, epoch = 0, math.nan, 0
-    for epoch in range(1, n_epochs + 1):
-        epoch_started, total_loss = time.monotonic(), 0.0
-        order = train_idx[permutation(settings.seed, fold, epoch, n_train)]
-        model.train()
-        pace.start()
-        for step, batch in enumerate(loader.batches(epoch, order, settings.batch_size), start=1):
-            set_lr(optimizer, lr_at((epoch - 1) * n_steps + step - 1, n_epochs * n_steps, recipe.optim))
-            seed_step(settings.seed, fold, epoch, step)
-            target = labels[batch["row"]].to(device)
-            inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-            with precision.autocast(device):
-                logits = model(inputs)
-            loss = F.cross_entropy(logits.float(), target)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, step {step}")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if recipe.optim.clip_norm:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
-            optimizer.step()
-            total_loss += value * len(target)
-            pace.did(len(target), training=True)
-            tell("training", epoch, step, n_steps, value)
+    def is_over() -> bool:
+        waited = place.epoch - 1 - place.best_epoch
+        return place.epoch > n_epochs or bool(settings.patience and place.best_epoch and waited >= settings.patience)
 
-        valid_prob = predict_rows(loader, valid_idx, "validating", epoch)
-        scores = all_scores(task.labels[valid_idx], valid_prob)
-        report(
-            EpochReport(
+    # Loop: train an epoch, validate, keep the best, stop early
+    with keeper:
+        while not is_over():
+            epoch, epoch_started = place.epoch, time.monotonic() - place.epoch_s
+            order = train_idx[permutation(settings.seed, fold, epoch, n_train)]
+            steps = [batches_of(rows_of_step, task.micro_batch) for rows_of_step in batches_of(order, settings.batch_size)]
+            batches = loader.load(epoch, [part for parts in steps[place.step :] for part in parts])
+            model.train()
+            pace.start()
+            for step, parts in enumerate(steps[place.step :], start=place.step + 1):
+                set_lr(optimizer, lr_at((epoch - 1) * n_steps + step - 1, n_epochs * n_steps, recipe.optim))
+                optimizer.zero_grad(set_to_none=True)
+                n_rows, step_loss = sum(map(len, parts)), 0.0
+                for part, batch in zip(range(len(parts)), batches, strict=False):
+                    seed_step(settings.seed, fold, epoch, step, part)
+                    target = labels[batch["row"]].to(device)
+                    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+                    with precision.autocast(device):
+                        logits = model(inputs)
+                    loss = F.cross_entropy(logits.float(), target, reduction="sum") / n_rows
+                    loss.backward()
+                    step_loss += loss.item()
+                if not math.isfinite(step_loss):
+                    raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, step {step}")
+                if recipe.optim.clip_norm:
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
+                optimizer.step()
+                if average is not None:
+                    average.update_parameters(model)
+                pace.did(n_rows, training=True)
+                place.step, place.loss_sum = step, place.loss_sum + step_loss * n_rows
+                place.epoch_s, place.elapsed_s = time.monotonic() - epoch_started, elapsed_before + time.monotonic() - started
+                tell("training", epoch, step, n_steps, step_loss)
+                keeper.after_step()
+
+            valid_prob = predict_rows(loader, valid_idx, "validating", epoch)
+            scores = all_scores(task.labels[valid_idx], valid_prob)
+            epoch_report = EpochReport(
                 fold=fold,
                 epoch=epoch,
                 n_epochs=n_epochs,
-                train_loss=total_loss / n_train,
+                train_loss=place.loss_sum / n_train,
                 valid_loss=scores["log_loss"],
                 scores=scores,
-                lr=optimizer.param_groups[0]["lr"],
+                lr=lr_at(epoch * n_steps - 1, n_epochs * n_steps, recipe.optim),
                 elapsed_s=time.monotonic() - epoch_started,
             )
-        )
-        if not best_epoch or metric.is_better(scores[metric.name], best_score):
-            best_epoch, best_score = epoch, scores[metric.name]
-            save_weights(model, task.out_dir)
-        if settings.patience and epoch - best_epoch >= settings.patience:
-            pace.drop(n_train * (n_epochs - epoch), n_valid * (n_epochs - epoch))
-            break
+            report(epoch_report)
+            place.epochs.append(epoch_report.to_dict())
+            if place.best_score is None or metric.is_better(scores[metric.name], place.best_score):
+                place.best_epoch, place.best_score, state.best = epoch, scores[metric.name], copy_weights(judged)
+            place.next_epoch()
+            keeper.after_epoch(is_last=is_over())
 
-    # Predict with the weights that were kept
-    load_weights(model, task.out_dir)
-    valid_prob = predict_rows(loader, valid_idx, "predicting", epoch)
-    test_prob = predict_rows(test_loader, np.arange(n_test), "predicting", epoch)
+    # Predict with the best epoch's weights
+    n_trained = place.epoch - 1
+    pace.drop(n_train * (n_epochs - n_trained), n_valid * (n_epochs - n_trained))
+    judged.load_state_dict(state.best)
+    save_weights(state.best, task.out_dir)
+    valid_prob = predict_rows(loader, valid_idx, "predicting", n_trained)
+    test_prob = predict_rows(test_loader, np.arange(n_test), "predicting", n_trained)
+    elapsed_s = elapsed_before + time.monotonic() - started
     return FoldOutput(
         valid_prob=valid_prob,
         test_prob=test_prob,
-        best_epoch=best_epoch,
-        n_epochs=epoch,
+        best_epoch=place.best_epoch,
+        n_epochs=n_trained,
         scores=all_scores(task.labels[valid_idx], valid_prob),
+        elapsed_s=elapsed_s,
         facts={
-            "device": str(device),
-            "threads": torch.get_num_threads(),
-            "precision": precision.name,
+            **conditions,
             "precision_reason": precision.reason,
             "n_params": sum(parameter.numel() for parameter in model.parameters()),
             "weights": f"{model.weights_place}: {model.weights_source}" if model.weights_place else "from nothing",
             "n_train": n_train,
             "n_valid": n_valid,
             "n_test": n_test,
-            "elapsed_s": round(time.monotonic() - started, 2),
-            "versions": {
-                name: version(name) for name in ("torch", "numpy", "timm" if recipe.modality == "image" else "transformers", "tokenizers")
-            },
+            "elapsed_s": round(elapsed_s, 2),
+            "resumed": place.resumed,
+            "checkpoints": keeper.facts,
+            "quarantined": [found.path.name for found in list_quarantined(task.keeping.folder)] if task.keeping else [],
+            "versions": _versions(recipe),
         },
     )
+
+
+def _versions(recipe: Recipe) -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES[recipe.modality]}
+
+
+def _with_versions(task: FoldTask) -> Keeping | None:
+    """Where checkpoints are kept, with the libraries' versions in what they are made from: others compute other numbers."""
+    if task.keeping is None:
+        return None
+    return replace(task.keeping, identity=Identity({**task.keeping.identity.facts, **_versions(task.recipe)}))

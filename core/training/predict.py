@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from core.data.batches import RowLoader
+from core.data.batches import RowLoader, batches_of
 from core.training.device import Precision
 
 EVALUATION_FACTOR = 2  # without gradients twice the rows fit
@@ -36,7 +36,7 @@ def predict(
     model.eval()
     done = 0
     with torch.inference_mode():
-        for batch in loader.batches(0, idx, batch_size * EVALUATION_FACTOR):
+        for batch in loader.load(0, batches_of(idx, batch_size * EVALUATION_FACTOR)):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
             with precision.autocast(device):
                 logits = model(inputs)

@@ -30,9 +30,9 @@ def seed_network(seed: int, fold: int) -> None:
     torch.manual_seed(derive(seed, "network", fold))
 
 
-def seed_step(seed: int, fold: int, epoch: int, step: int) -> None:
-    """Before a training step: what dropout and stochastic depth draw, on every device."""
-    torch.manual_seed(derive(seed, "step", fold, epoch, step))
+def seed_step(seed: int, fold: int, epoch: int, step: int, part: int = 0) -> None:
+    """Before a micro-batch of a training step: what dropout and stochastic depth draw, on every device."""
+    torch.manual_seed(derive(seed, "step", fold, epoch, step, part))
 
 
 def seed_sample(seed: int, fold: int, epoch: int, row: int) -> None:

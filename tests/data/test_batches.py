@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core.data.batches import RowLoader, cut
+from core.data.batches import RowLoader, batches_of, cut
 from core.data.pixels import ImageRows
 from core.data.texts import TextRows
 from core.errors import InputError
@@ -36,7 +36,7 @@ def image_rows(paths: list[Path], *, seed: int = 0, fold: int = 0) -> ImageRows:
 def pixels_of(rows: ImageRows, epoch: int, *, workers: int = 0, batch_size: int = 3) -> dict[int, torch.Tensor]:
     """The pixels of every row, by row, in an epoch."""
     found: dict[int, torch.Tensor] = {}
-    for batch in RowLoader(rows, workers=workers).batches(epoch, np.arange(len(rows)), batch_size):
+    for batch in RowLoader(rows, workers=workers).load(epoch, batches_of(np.arange(len(rows)), batch_size)):
         found |= {int(row): image for row, image in zip(batch["row"], batch["image"], strict=True)}
     return found
 
@@ -57,7 +57,7 @@ def test_rows_come_in_the_order_asked_for_epoch_after_epoch(paths: list[Path]) -
     loader = RowLoader(image_rows(paths), workers=0)
     for epoch in (1, 2, 0):
         order = np.random.default_rng(epoch).permutation(len(paths))
-        assert [int(row) for batch in loader.batches(epoch, order, 3) for row in batch["row"]] == order.tolist()
+        assert [int(row) for batch in loader.load(epoch, batches_of(order, 3)) for row in batch["row"]] == order.tolist()
 
 
 def test_an_augmentation_depends_on_seed_fold_epoch_and_row_alone(paths: list[Path]) -> None:

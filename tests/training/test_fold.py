@@ -14,11 +14,11 @@ from core.data.batches import RowLoader
 from core.errors import InputError, RecipeError, WeightsError
 from core.metrics import all_scores
 from core.recipe import Recipe
-from core.training.checkpoint import WEIGHTS_FILE, load_weights
 from core.training.device import choose_precision
 from core.training.network import build_network
 from core.training.predict import predict
 from core.training.progress import Interrupted, Progress
+from core.training.weights import WEIGHTS_FILE, load_weights
 from tests.training.small_tasks import IMAGE, N_TEST, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together

@@ -1,0 +1,263 @@
+"""A fold that is stopped and goes on from its checkpoint ends in the bytes of one that was never stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from core.errors import AlignmentError, CheckpointError, PitwallError
+from core.recipe import Recipe
+from core.training.checkpoint import Identity, list_checkpoints, list_quarantined
+from core.training.fold import FoldOutput, FoldTask
+from core.training.keeper import Keeping
+from core.training.progress import EpochReport, Interrupted, Progress
+from core.workspace import MANIFEST, sha256_file
+from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
+
+pytestmark = pytest.mark.slow  # networks train here, again and again
+
+HARD: dict[str, Any] = {"epochs": 4, "accumulate": 2, "ema": 0.9, "patience": 2}
+BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, train=HARD), recipe_of(TEXT, train=HARD)], ids=["image", "text"])
+
+
+class Crash(Exception):
+    """Ends training in the middle, with nothing written in order."""
+
+
+def keeping_of(folder: Path, token: int = 1, **changes: Any) -> Keeping:
+    keeping = Keeping(folder, Identity({"contest": "c" * 64, "folds": "f" * 64}), token, every_s=1e-9)
+    return replace(keeping, **changes)
+
+
+def digest_of(task: FoldTask, output: FoldOutput) -> str:
+    """Of everything that a fold leaves: predictions, weights, scores."""
+    found = hashlib.sha256(output.valid_prob.tobytes() + output.test_prob.tobytes())
+    for path in sorted(task.out_dir.iterdir()):
+        found.update(path.read_bytes())
+    found.update(json.dumps([output.scores, output.best_epoch, output.n_epochs]).encode())
+    return found.hexdigest()
+
+
+def losses(epochs: list[EpochReport]) -> list[tuple[int, float, float, float]]:
+    return [(report.epoch, report.train_loss, report.valid_loss, report.lr) for report in epochs]
+
+
+def crash_at(task: FoldTask, phase: str, epoch: int, step: int) -> None:
+    """Train until that report, and end there as a killed process does: with what was on the disk at that time."""
+
+    def report(item: object) -> None:
+        if isinstance(item, Progress) and (item.phase, item.epoch, item.step) == (phase, epoch, step):
+            raise Crash
+
+    from core.training.fold import train_fold
+
+    with pytest.raises(Crash):
+        train_fold(task, report=report, should_stop=lambda: False)
+
+
+def resumed(tmp_path: Path, task: FoldTask, token: int) -> FoldTask:
+    """The next attempt at the same fold."""
+    assert task.keeping is not None
+    out_dir = tmp_path / f"attempt-{token}"
+    out_dir.mkdir()
+    return replace(task, out_dir=out_dir, keeping=replace(task.keeping, token=token))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "crashes",
+    [
+        [("training", 1, 1)],
+        [("training", 2, 4)],
+        [("validating", 2, 4)],
+        [("predicting", 4, 4)],
+        [("training", 2, 2), ("training", 2, 3)],
+        [("training", 1, 3), ("validating", 1, 4), ("training", 3, 1)],
+    ],
+    ids=["first step", "last step of an epoch", "validation", "prediction", "twice in an epoch", "three times"],
+)
+def test_a_crash_changes_no_byte(recipe: Recipe, crashes: list[tuple[str, int, int]], tmp_path: Path) -> None:
+    calm = make_task(tmp_path, recipe)
+    output, _, calm_epochs = train(calm)
+    task = replace(calm, keeping=keeping_of(tmp_path / "checkpoints"), out_dir=tmp_path / "attempt-1")
+    task.out_dir.mkdir()
+    for token, crash in enumerate(crashes, start=1):
+        crash_at(task, *crash)
+        task = resumed(tmp_path, task, token + 1)
+    again, said, epochs = train(task)
+    assert digest_of(task, again) == digest_of(calm, output)
+    assert losses(epochs) == losses(calm_epochs)
+    first = next((item for item in said if item.phase == "training"), None)
+    if crashes[-1][0] == "predicting":
+        assert first is None
+    elif crashes != [("training", 1, 1)]:
+        assert first is None or (first.epoch, first.step) != (1, 1)
+    assert len(again.facts["resumed"]) <= len(crashes)
+
+
+@BOTH
+def test_a_stop_is_kept_to_the_step(recipe: Recipe, tmp_path: Path) -> None:
+    calm = make_task(tmp_path, recipe)
+    output, _, _ = train(calm)
+    # Hours between checkpoints: only the stop itself can have written one.
+    task = replace(calm, keeping=keeping_of(tmp_path / "checkpoints", every_s=9999), out_dir=tmp_path / "attempt-1")
+    task.out_dir.mkdir()
+    heard: list[Progress | EpochReport] = []
+    from core.training.fold import train_fold
+
+    def has_heard(epoch: int, step: int) -> bool:
+        return any(isinstance(item, Progress) and (item.phase, item.epoch, item.step) == ("training", epoch, step) for item in heard)
+
+    with pytest.raises(Interrupted):
+        train_fold(task, report=heard.append, should_stop=lambda: has_heard(2, 2))
+    newest = list_checkpoints(tmp_path / "checkpoints")[0]
+    assert (newest.epoch, newest.step) == (2, 3)  # the step after it was under way
+    task = resumed(tmp_path, task, 2)
+    again, said, _ = train(task)
+    steps = [(item.epoch, item.step) for item in said if item.phase == "training"]
+    assert steps[0] == (2, 4)
+    assert digest_of(task, again) == digest_of(calm, output)
+    assert [entry["step"] for entry in again.facts["resumed"]] == [3]
+
+
+def test_all_of_the_settings_were_at_work(tmp_path: Path) -> None:
+    recipe = recipe_of(IMAGE, train=HARD)
+    whole, _, _ = train(make_task(tmp_path, recipe))
+    for change in ({"accumulate": 1}, {"ema": 0.0}):
+        other, _, _ = train(make_task(tmp_path, recipe_of(recipe.to_dict(), train=change)))
+        assert not np.array_equal(whole.valid_prob, other.valid_prob)
+
+
+def test_early_stopping_is_remembered(tmp_path: Path) -> None:
+    recipe = recipe_of(TEXT, optim={"lr": 1e-30, "weight_decay": 0}, train={"epochs": 20, "patience": 2})
+    task = make_task(tmp_path, recipe, keeping=keeping_of(tmp_path / "checkpoints"))
+    crash_at(task, "predicting", 3, 4)
+    again, said, _ = train(resumed(tmp_path, task, 2))
+    assert (again.best_epoch, again.n_epochs) == (1, 3)
+    assert {item.phase for item in said} == {"loading", "predicting"}
+
+
+def test_only_the_newest_stay(tmp_path: Path) -> None:
+    task = make_task(tmp_path, recipe_of(TEXT), keeping=keeping_of(tmp_path / "checkpoints", keep=3))
+    output, _, _ = train(task)
+    assert len(list_checkpoints(tmp_path / "checkpoints")) == 3
+    assert output.facts["checkpoints"]["written"] > 3
+
+
+def stopped_task(tmp_path: Path, **changes: Any) -> FoldTask:
+    """A fold of texts that was stopped in its second epoch, and its next attempt."""
+    task = make_task(tmp_path, recipe_of(TEXT, train=HARD), keeping=keeping_of(tmp_path / "checkpoints"), **changes)
+    crash_at(task, "training", 2, 3)
+    return resumed(tmp_path, task, 2)
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(tmp_path: Path) -> None:
+    calm = make_task(tmp_path, recipe_of(TEXT, train=HARD))
+    output, _, _ = train(calm)
+    task = stopped_task(tmp_path)
+    newest, before = list_checkpoints(tmp_path / "checkpoints")[:2]
+    path = newest.path / "network.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    again, said, _ = train(task)
+    assert [found.path.name for found in list_quarantined(tmp_path / "checkpoints")] == [newest.path.name]
+    assert again.facts["quarantined"] == [newest.path.name]
+    first = next(item for item in said if item.phase == "training")
+    assert (first.epoch, first.step) == (before.epoch, before.step + 1)
+    assert digest_of(task, again) == digest_of(calm, output)
+
+
+@pytest.mark.parametrize("name", ["contest", "folds"])
+def test_other_data_or_folds_are_refused(name: str, tmp_path: Path) -> None:
+    task = stopped_task(tmp_path)
+    assert task.keeping is not None
+    changed = Identity({**task.keeping.identity.facts, name: "a" * 64})
+    with pytest.raises(AlignmentError, match=f"{name} changed") as caught:
+        train(replace(task, keeping=replace(task.keeping, identity=changed)))
+    assert caught.value.why == f"{name} was {name[0] * 12}, is {'a' * 12}"
+    assert len(list_checkpoints(tmp_path / "checkpoints")) == 2
+
+
+def test_another_version_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import version
+
+    task = stopped_task(tmp_path)
+    monkeypatch.setattr("core.training.fold.version", lambda name: "0.1" if name == "tokenizers" else version(name))
+    with pytest.raises(AlignmentError) as caught:
+        train(task)
+    assert caught.value.why == f"tokenizers was {version('tokenizers')}, is 0.1"
+
+
+def rewrite(folder: Path, name: str) -> None:
+    """Make the manifest true again after a file was changed: what is left is a checkpoint that verifies and is not whole."""
+    raw = json.loads((folder / MANIFEST).read_text())
+    raw["files"][name] = sha256_file(folder / name)
+    (folder / MANIFEST).write_text(json.dumps(raw))
+
+
+def test_every_piece_of_the_state_that_is_missing_is_a_refusal_that_names_it(tmp_path: Path) -> None:
+    task = stopped_task(tmp_path)
+    newest = list_checkpoints(tmp_path / "checkpoints")[0].path
+    whole = tmp_path / "whole"
+    shutil.copytree(newest, whole)
+
+    def refusal() -> PitwallError:
+        shutil.rmtree(task.out_dir)
+        task.out_dir.mkdir()
+        with pytest.raises(CheckpointError) as caught:
+            train(task)
+        shutil.rmtree(newest)
+        shutil.copytree(whole, newest)
+        return caught.value
+
+    for name in ("network", "optimizer", "average", "best"):
+        file = f"{name}.safetensors"
+        tensors = load_file(newest / file)
+        gone = sorted(tensors)[len(tensors) // 2]
+        save_file({key: value for key, value in tensors.items() if key != gone}, newest / file)
+        rewrite(newest, file)
+        assert f"{gone} of {name}" in refusal().what
+    state = json.loads((whole / "state.json").read_text())
+    for key in state["place"]:
+        (newest / "state.json").write_text(json.dumps({**state, "place": {name: v for name, v in state["place"].items() if name != key}}))
+        rewrite(newest, "state.json")
+        assert refusal().what == f"a checkpoint lacks place.{key}"
+    for name in ("network", "optimizer", "average", "best"):
+        left = {key: value for key, value in state["tensors"].items() if key != name}
+        (newest / "state.json").write_text(json.dumps({**state, "tensors": left}))
+        rewrite(newest, "state.json")
+        assert refusal().what == f"a checkpoint lacks the tensors of {name}"
+
+
+def test_a_disk_that_is_full_is_raised_where_training_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.errors import DiskFull
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.training.state.save_file", full)
+    with pytest.raises(DiskFull):
+        train(make_task(tmp_path, recipe_of(TEXT), keeping=keeping_of(tmp_path / "checkpoints")))
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_halved_micro_batch_keeps_the_step(tmp_path: Path) -> None:
+    recipe = recipe_of(TEXT, model={"dropout": 0.0}, train={"precision": "fp32"})
+    whole, said, _ = train(make_task(tmp_path, recipe))
+    halved = make_task(tmp_path, recipe, halvings=2)
+    parts, said_halved, _ = train(halved)
+    assert halved.micro_batch == 2
+    assert [item.step for item in said_halved if item.phase == "training"] == [item.step for item in said if item.phase == "training"]
+    # The transformer has no batch statistics and no dropout here: the same gradients, summed in another order.
+    other, _, _ = train(make_task(tmp_path, recipe_of(recipe.to_dict(), train={"batch_size": 2})))
+    assert np.abs(whole.valid_prob - parts.valid_prob).max() < 0.02 * np.abs(whole.valid_prob - other.valid_prob).max()
+    assert parts.facts["micro_batch"] == 2
