@@ -1,6 +1,6 @@
 """The foot of the sidebar: each device with its job, bar and remaining time; the queue and when it will be done.
 
-A fragment polls it; the fragment draws the same few elements each time, so nothing blinks.
+A fragment polls it; the fragment draws the same few elements each time, so nothing blinks. It also brings the news of runs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 
 import streamlit as st
 
-from app import doorway, state
+from app import doorway, notices, state
 from app.doorway import DeviceStatus, EngineStatus
 from app.queue_panel import hold_line
 from app.text import t
@@ -31,6 +31,7 @@ def _board() -> None:
         for device in snapshot.devices:
             _device(device, snapshot.free_bytes)
         st.caption(_queue_line(snapshot))
+        notices.tell()
 
 
 def _device(device: DeviceStatus, free_bytes: int) -> None:

@@ -1,0 +1,73 @@
+"""How far runs are and when their folds ended, for those who wait for news: one query, whose cost does not grow with old runs' rows.
+
+Times are those of the engine that wrote them, so they are compared with each other only, never with a reader's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, case, func, or_, select
+
+from core.store import tables
+from core.store.database import Store
+
+_jobs = tables.jobs.c
+
+
+@dataclass(frozen=True)
+class RunTally:
+    """A run's folds counted by what became of them. `failed_at` is when the first of those that are failed now did; 0.0 is never."""
+
+    run_id: int
+    run_name: str
+    contest_id: int
+    n_folds: int
+    n_done: int
+    n_failed: int
+    n_canceled: int
+    n_running: int
+    failed_at: float
+    ended_at: float
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing of the run waits or runs, and nobody canceled it."""
+        return self.n_done + self.n_failed == self.n_folds
+
+
+def last_end(store: Store) -> float:
+    """When the last fold ended, whichever way; 0.0 before the first."""
+    with store.read() as connection:
+        return connection.execute(select(func.coalesce(func.max(_jobs.finished_at), 0.0))).scalar_one()
+
+
+def read_tallies(store: Store, *, since: float) -> tuple[RunTally, ...]:
+    """The runs that train now, and those of which a fold ended after `since`, by id. Imported runs have no jobs and never appear."""
+    runs = tables.runs.c
+    chosen = select(_jobs.run_id).where(or_(_jobs.state == "running", _jobs.finished_at > since))
+
+    tally = (
+        select(
+            _jobs.run_id,
+            runs.name,
+            runs.contest_id,
+            func.count(),
+            _count("done"),
+            _count("failed"),
+            _count("canceled"),
+            _count("running"),
+            func.coalesce(func.min(case((_jobs.state == "failed", _jobs.finished_at))), 0.0),
+            func.coalesce(func.max(_jobs.finished_at), 0.0),
+        )
+        .join(tables.runs, runs.id == _jobs.run_id)
+        .where(_jobs.run_id.in_(chosen))
+        .group_by(_jobs.run_id)
+        .order_by(_jobs.run_id)
+    )
+    with store.read() as connection:
+        return tuple(RunTally(*row) for row in connection.execute(tally))
+
+
+def _count(state: str) -> ColumnElement[int]:
+    return func.sum(case((_jobs.state == state, 1), else_=0))

@@ -1,0 +1,132 @@
+"""News in a real browser: a toast on any page, and a title that says it until somebody looks, without a rerun or a stolen focus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.folds import FoldsSpec, save_folds
+from core.jobs import queue
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.jobs import Job, list_jobs
+from core.store.runs import Run
+from core.workspace import Workspace, open_workspace
+from tests.browser.conftest import Open
+from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass(frozen=True)
+class House:
+    workspace: Workspace
+    contest: Contest
+    folds: Folds
+    address: str
+
+    def url(self, page: str, **params: str) -> str:
+        return f"{self.address}/{page}?contest={self.contest.name}" + "".join(f"&{key}={value}" for key, value in params.items())
+
+    def train(self, name: str) -> tuple[Run, Job]:
+        """A run of which two folds are done and the third is being trained."""
+        run = finish_run(self.workspace, self.contest, self.folds, make_recipe(self.contest, name), n_done=2)
+        return run, claim(self.workspace)
+
+    def end(self, run: Run, job: Job) -> None:
+        finish_job(self.workspace, self.contest, self.folds, job, run.recipe, strength=3.0, seed=1)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
+    root = tmp_path_factory.mktemp("notices")
+    workspace = open_workspace(root / "workspace")
+    contest = add_contest(workspace, inspect_path(write_headlines(root / "headlines")).draft)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    return House(workspace, contest, folds, serve(workspace.root))
+
+
+@pytest.fixture
+def house(served: House) -> House:
+    """The house with nothing that trains or waits."""
+    for run_id in {job.run_id for job in list_jobs(served.workspace.store, ("running", "queued"))}:
+        queue.cancel_run(served.workspace.store, run_id)
+    return served
+
+
+def toasts(page: Page) -> list[str]:
+    return page.get_by_test_id("stToast").all_inner_texts()
+
+
+def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_looks(house: House, open_page: Open) -> None:
+    run, job = house.train("digits")
+    pages = [open_page(house.url("data")), open_page(house.url("ensemble", lang="ko"))]
+    for page in pages:
+        expect(page).to_have_title("2/3 digits · Pitwall")
+        page.evaluate("document.activeElement.blur()")
+    field = pages[0].get_by_role("combobox").first
+    field.focus()
+    house.end(run, job)
+    expect(pages[0]).to_have_title("✓ digits done · Pitwall")
+    expect(pages[1]).to_have_title("✓ digits 완료 · Pitwall")
+    for page, said in zip(pages, ("digits is done: accuracy", "digits 완료: 정확도"), strict=True):
+        expect(page.get_by_test_id("stToast")).to_have_count(1)
+        expect(page.get_by_test_id("stToast")).to_contain_text(said)
+    expect(field).to_be_focused()
+    pages[0].keyboard.press("Shift")
+    expect(pages[0]).to_have_title("Pitwall")
+    expect(pages[1]).to_have_title("✓ digits 완료 · Pitwall")
+    pages[1].mouse.move(500, 500)
+    pages[1].mouse.move(520, 500)
+    expect(pages[1]).to_have_title("Pitwall")
+
+
+def test_a_page_change_keeps_the_mark_and_the_toast_is_not_said_again(house: House, open_page: Open) -> None:
+    run, job = house.train("second")
+    page = open_page(house.url("data"))
+    expect(page).to_have_title("2/3 second · Pitwall")
+    house.end(run, job)
+    expect(page).to_have_title("✓ second done · Pitwall")
+    expect(page.get_by_test_id("stToast")).to_have_count(1)
+    page.get_by_test_id("stToast").get_by_role("button").first.click()
+    expect(page.get_by_test_id("stToast")).to_have_count(0)
+    expect(page).to_have_title("Pitwall")
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Folds").click()
+    expect(page.get_by_role("heading", name="Folds", exact=True)).to_be_visible()
+    fresh = open_page(house.url("data"))
+    expect(fresh).to_have_title("Pitwall")
+    assert toasts(page) == toasts(fresh) == []
+
+
+def test_failures_are_said_first_and_stay(house: House, open_page: Open) -> None:
+    good, job = house.train("good")
+    _, other = house.train("bad")
+    page = open_page(house.url("submit"))
+    expect(page).to_have_title("4/6 good +1 · Pitwall")
+    fail_job(house.workspace, other)
+    house.end(good, job)
+    expect(page).to_have_title("✗ bad failed +1 · Pitwall")
+    failed = page.get_by_test_id("stToast").filter(has_text="bad ended: 1 of 3 folds failed")
+    expect(failed).to_be_visible()
+    page.mouse.move(700, 600)
+    page.mouse.move(720, 600)
+    expect(page).to_have_title("Pitwall")
+    expect(failed).to_be_visible()
+
+
+def test_the_sidebar_may_be_closed(house: House, open_page: Open) -> None:
+    run, job = house.train("unseen")
+    page = open_page(house.url("data"))
+    page.get_by_test_id("stSidebar").hover()
+    page.locator("[data-testid=stSidebarCollapseButton] button").click()
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
+    house.end(run, job)
+    expect(page).to_have_title(re.compile("✓ unseen done"))
+    expect(page.get_by_test_id("stToast")).to_have_count(1)
