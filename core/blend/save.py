@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,12 @@ def save_blend(
     name: str = "",
     honest: HonestScore | None = None,
     bank: Bank | None = None,
+    procedure: BlendProcedure | None = None,
 ) -> Blend:
     """Blend out-of-fold and test predictions of the named runs by the same steps, and keep the result.
 
-    `honest` is kept with the scores where the blend came from a procedure; `bank` is that of the same runs in the same order
-    where it is open already. From a bank on some folds comes a blend that says so: its other training rows stay NaN, and its test
+    `procedure` and `honest` are kept with the scores, the first where it can be fitted again; `bank` is that of the same runs in
+    the same order where it is open already. From a bank on some folds comes a blend that says so: its other training rows stay NaN, and its test
     rows are predicted by every network that its runs have. Raises AlignmentError when a run does not fit the others, InputError
     for a name that could not be part of a file's name.
     """
@@ -81,7 +83,7 @@ def save_blend(
         folds_id=runs[0].folds_id,
         name=name or free_blend_name(workspace.store, contest.id, "blend"),
         spec=spec,
-        scores=scores | {"honest": honest_scores(honest)},
+        scores=scores | {"honest": honest_scores(honest), "procedure": kept_procedure(procedure)},
         fingerprint=load_manifest(folder).fingerprint,
         path=workspace.relative(folder),
     )
@@ -104,7 +106,7 @@ def blend_runs(
     bank = open_bank(workspace, contest, runs, fold_numbers)
     honest = bank.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
     spec = spec_of([run.id for run in runs], honest.steps if honest else bank.fit(procedure))
-    return save_blend(workspace, contest, spec, name=name, honest=honest, bank=bank)
+    return save_blend(workspace, contest, spec, name=name, honest=honest, bank=bank, procedure=procedure)
 
 
 def on_folds_of(bank: Bank, spec: BlendSpec, runs: Sequence[Run]) -> BlendSpec:
@@ -155,6 +157,11 @@ def honest_scores(honest: HonestScore | None) -> dict[str, float | bool] | None:
     """What is kept of an honest score. It depends on how the blend was found, so it is a fact of the row, not of the artefact."""
     names = ("score", "low", "high", "gain", "gain_low", "gain_high", "is_clear")
     return {name: getattr(honest, name) for name in names} if honest else None
+
+
+def kept_procedure(procedure: BlendProcedure | None) -> dict[str, Any] | None:
+    """What is kept of a procedure: all that its way reads; nothing of weights by hand, which are the blend's own."""
+    return procedure.trimmed.to_dict() if procedure and procedure.is_refitted else None
 
 
 def load_blend_oof(workspace: Workspace, blend: Blend) -> NDArray[np.float32]:

@@ -50,6 +50,7 @@ def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedur
     workspace, contest, runs = house
     saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
     steps = open_bank(workspace, contest, runs).fit(procedure)
+    assert BlendProcedure.model_validate(saved.scores["procedure"]) == procedure
     assert saved.spec.steps == steps and saved.scores["honest"]["gain_low"] <= saved.scores["honest"]["gain"]
     np.testing.assert_array_equal(load_blend_oof(workspace, saved), apply_steps(steps, [load_oof(workspace, run, contest) for run in runs]))
     test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs])
@@ -69,6 +70,7 @@ def test_weights_by_hand_and_equal_ones_have_no_honest_score(house: House) -> No
     workspace, contest, runs = house
     assert blend_runs(workspace, contest, runs, BlendProcedure()).scores["honest"] is None
     by_hand = blend_runs(workspace, contest, runs, BlendProcedure(way="hand", weights=(1, 2, 3)))
+    assert by_hand.scores["procedure"] is None
     assert by_hand.scores["honest"] is None and by_hand.spec.normalised() == pytest.approx((1 / 6, 1 / 3, 1 / 2))
 
 
