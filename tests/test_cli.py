@@ -250,6 +250,17 @@ def test_predictions_leave_and_come_back_as_a_run(finished: Terminal, tmp_path: 
     assert finished.read("blend", "headlines", "good", "minsu")["run"] == ["good", "minsu"]
 
 
+def test_the_order_of_an_array_s_classes_is_read_from_a_file(finished: Terminal, tmp_path: Path) -> None:
+    oof, test, order = tmp_path / "oof.npy", tmp_path / "test.npy", tmp_path / "classes.txt"
+    finished.read("predictions", "export", "good", "--oof", str(oof), "--test", str(test))
+    order.write_bytes("politik\r\n스포츠\r\n".encode("cp949"))
+    run = finished.read("predictions", "import", "headlines", str(oof), str(test), "--classes", str(order))
+    assert run["fold_scores"] == pytest.approx(finished.read("show", "good")["fold_scores"])
+    order.write_text("politik\nsport\n", encoding="utf-8")
+    assert "1 unknown: sport" in finished.refused("predictions", "import", "headlines", str(oof), str(test), "--classes", str(order))["why"]
+    assert finished.refused("predictions", "import", "headlines", str(oof), str(test), "--classes", "gone.txt")["type"] == "InputError"
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_ledger(finished: Terminal, tmp_path: Path) -> None:
     from core.store.submissions import list_submissions
 

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.blend.save import load_blend_test, make_spec, save_blend
+from core.blend.procedure import BlendProcedure
+from core.blend.save import blend_runs, load_blend_test, make_spec, save_blend
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.errors import AlignmentError, InputError, PitwallError, StateError
-from core.exchange import export_predictions, import_predictions
+from core.exchange import export_predictions, import_predictions, read_delivery
 from core.folds import FoldsSpec, load_folds, save_folds
 from core.jobs.queue import delete_run
-from core.predictions import load_oof, load_test_prob
+from core.predictions import load_oof, load_test_prob, shared_folds
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_epochs, list_runs
@@ -122,7 +123,7 @@ def _word(frame: pd.DataFrame) -> pd.DataFrame:
         (_drop, AlignmentError, "3 missing: h0, h1, h2"),
         (_foreign, AlignmentError, "unknown: h900"),
         (_twice, AlignmentError, "1 twice: h0"),
-        (_class, AlignmentError, "missing: politik; unknown: politics"),
+        (_class, AlignmentError, "1 missing: politik; 1 unknown: politics"),
         (_fold, AlignmentError, "h0 in fold"),
         (_gap, InputError, "h0"),
         (_logits, InputError, "sum to one"),
@@ -163,6 +164,55 @@ def test_test_predictions_other_folds_and_unknown_forms_are_asked_for(house: Hou
     for bad in (tmp_path / "oof.xlsx", tmp_path / "nothing.npy", tmp_path / "nothing.parquet"):
         with pytest.raises(InputError):
             import_predictions(workspace, contest, folds, oof=bad, test=test)
-    part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), n_done=1)
+
+
+def test_rows_without_a_prediction_do_not_leave(house: House, tmp_path: Path) -> None:
+    workspace, contest, folds, run = house
+    part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
     with pytest.raises(StateError, match="not finished"):
-        export_predictions(workspace, contest, part, oof=oof)
+        export_predictions(workspace, contest, part, oof=tmp_path / "oof.csv")
+    both = [run, part]
+    blend = blend_runs(workspace, contest, both, BlendProcedure(), fold_numbers=shared_folds(both))
+    with pytest.raises(StateError, match="some folds only"):
+        export_predictions(workspace, contest, blend, oof=tmp_path / "oof.csv")
+    export_predictions(workspace, contest, blend, test=tmp_path / "test.csv")
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["test.csv"]
+
+
+def test_problems_of_both_files_are_told_together(house: House, tmp_path: Path) -> None:
+    workspace, contest, folds, _ = house
+    oof, test = exported(house, tmp_path, ".csv")
+    _drop(pd.read_csv(oof)).to_csv(oof, index=False)
+    _class(pd.read_csv(test)).to_csv(test, index=False)
+    delivery = read_delivery(workspace, contest, folds, oof=oof, test=test)
+    assert (delivery.oof, delivery.test) == (None, None)
+    assert [problem.where for problem in delivery.problems] == ["oof.csv", "test.csv"]
+    with pytest.raises(AlignmentError, match="2 reasons") as caught:
+        import_predictions(workspace, contest, folds, oof=oof, test=test)
+    assert "h0, h1, h2" in str(caught.value) and "politics" in str(caught.value)
+
+
+def test_an_order_of_classes_is_for_arrays_only(house: House, tmp_path: Path) -> None:
+    workspace, contest, folds, run = house
+    oof, test = exported(house, tmp_path, ".npy")
+    order = contest.spec.classes[::-1]
+    for path in (oof, test):
+        np.save(path, np.load(path)[:, ::-1])
+    back = import_predictions(workspace, contest, folds, oof=oof, test=test, classes=order)
+    np.testing.assert_array_equal(load_oof(workspace, back, contest), load_oof(workspace, run, contest))
+    tables = exported(house, tmp_path, ".csv")
+    with pytest.raises(InputError, match="nothing needs"):
+        import_predictions(workspace, contest, folds, oof=tables[0], test=tables[1], classes=order)
+
+
+def test_nothing_stays_when_the_run_cannot_be_added(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, contest, folds, _ = house
+    oof, test = exported(house, tmp_path, ".npy")
+
+    def full(*_: object, **__: object) -> Run:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.exchange.add_imported_run", full)
+    with pytest.raises(OSError, match="No space"):
+        import_predictions(workspace, contest, folds, oof=oof, test=test)
+    assert list(workspace.import_dir(contest.name, "x").parent.iterdir()) == []

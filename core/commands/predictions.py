@@ -33,13 +33,17 @@ def import_run(
     ] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the run; else that of the file.", show_default=False)] = "",
     folds: Annotated[int | None, typer.Option("--folds", metavar="ID", help="The folds they were made on; else the newest.")] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option("--classes", metavar="FILE", help="The order of a .npy array's columns, one class per line.", show_default=False),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a run of predictions that were made elsewhere on the same folds.
 
     A table has the id first and one column per class by name; a column `fold` is checked against the folds. A .npy array has
-    the rows and classes in the contest's order.
+    the rows in the contest's order, and the classes too unless `--classes` says otherwise.
     """
     from core.commands.records import direction, run_record, score_text
     from core.exchange import import_predictions
@@ -57,7 +61,8 @@ def import_run(
             fix=f"make the folds they were made on: python -m core folds make {found.name}",
         )
     chosen = known[0] if folds is None else get_folds(house.store, folds)
-    run = import_predictions(house, found, chosen, oof=oof, test=test, name=name)
+    order = () if classes is None else _names_in(classes)
+    run = import_predictions(house, found, chosen, oof=oof, test=test, name=name, classes=order)
     record = run_record(house, run)
     if as_json:
         print_json(record)
@@ -94,3 +99,16 @@ def export_run(
         print_json({"source": found.ref, "name": found.name, **written})
         return
     standard_output().print(f"{found.name} ({found.ref}): {', '.join(written.values())}", markup=False, highlight=False)
+
+
+def _names_in(path: Path) -> list[str]:
+    """The lines of a text file that are not empty."""
+    from core.contest.encoding import decode
+
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise InputError(
+            f"cannot read {path.name}", where=str(path), why=str(problem), fix="give a text file, one class per line"
+        ) from None
+    return [line.strip() for line in decode(raw, path)[0].splitlines() if line.strip()]
