@@ -5,6 +5,7 @@ Fields marked `basic` are shown first in the form; the rest is folded by section
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -13,7 +14,7 @@ from core.settings import Settings
 from core.workspace import fingerprint
 
 BASIC: dict[str, Any] = {"basic": True}
-NOT_TRAINED = ("name", "checkpoints")
+NOT_TRAINED = ("name", "checkpoints", "tracking")
 """Parts of a recipe that do not change what comes out of it."""
 
 
@@ -94,12 +95,31 @@ class TrainSettings(Settings):
     )
     loader_workers: int = Field(default=0, ge=0, le=32, description="Processes that read and augment; the result does not depend on it.")
 
+    def micro_batch(self, halvings: int = 0) -> int:
+        """The most rows that are computed at once, after memory ran out so many times."""
+        return math.ceil(self.batch_size / (self.accumulate * 2**halvings))
+
 
 class CheckpointSettings(Settings):
     """How the state of a fold is kept while it trains, to go on from after a stop. Changes nothing that is trained."""
 
     every_s: float = Field(default=20.0, ge=1, le=3600, description="Seconds between two checkpoints: about what a kill can cost.")
     keep: int = Field(default=2, ge=1, le=20, description="The newest checkpoints that stay; older ones are removed.")
+
+
+class TrackingSettings(Settings):
+    """Where a run is recorded beside Pitwall's own store. Changes nothing that is trained."""
+
+    trackers: tuple[Literal["wandb", "mlflow"], ...] = Field(
+        default=(), description="Also record the run there; TensorBoard's event files are written for every run."
+    )
+    project: str = Field(
+        default="pitwall",
+        min_length=1,
+        max_length=100,
+        pattern=r"^[\w.\- 가-힣]+$",
+        description="Project of Weights & Biases, experiment of MLflow.",
+    )
 
 
 class Recipe(Settings):
@@ -115,6 +135,7 @@ class Recipe(Settings):
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="before")
     @classmethod

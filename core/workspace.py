@@ -73,6 +73,19 @@ class Workspace:
     def logs_dir(self) -> Path:
         return self.root / "logs"
 
+    @property
+    def events_dir(self) -> Path:
+        """What TensorBoard is pointed at."""
+        return self.logs_dir / "tensorboard"
+
+    def run_events_dir(self, contest: str, run: str, run_id: int) -> Path:
+        """The event files of a run, a folder per fold; both the name and the number, since a name may be given again."""
+        return self.events_dir / contest / f"{run}-r{run_id}"
+
+    def tracking_dir(self, run_id: int) -> Path:
+        """What a run's trackers were told, and where they are."""
+        return self.logs_dir / "tracking" / f"r{run_id}"
+
     def contest_dir(self, contest: str) -> Path:
         return self.root / "contests" / contest
 
@@ -88,6 +101,10 @@ class Workspace:
     def attempt_dir(self, contest: str, run_id: int, fold: int, token: int) -> Path:
         """Where one attempt at a fold writes; `token` is the job's fencing token."""
         return self.run_dir(contest, run_id) / f"fold-{fold}" / f"attempt-{token}"
+
+    def checkpoints_dir(self, contest: str, run_id: int, fold: int) -> Path:
+        """Where all attempts at a fold keep their checkpoints."""
+        return self.run_dir(contest, run_id) / f"fold-{fold}" / "checkpoints"
 
     def import_dir(self, contest: str, key: str) -> Path:
         """Where the predictions of one import lie; a run trained here has its own folder by number."""

@@ -114,10 +114,19 @@ def cancel(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOpt
 
 
 @queue_app.command("retry", short_help="Queue a run's failed and canceled folds again.")
-def retry(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Queue the failed and canceled folds of a run again, at the end."""
-    from core.jobs.queue import retry_run
+def retry(
+    run: RunArgument,
+    from_nothing: Annotated[bool, typer.Option("--from-nothing", help="Remove their checkpoints first.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue the failed and canceled folds of a run again, at the end; they go on from their checkpoints."""
+    from core.jobs.queue import restart_run, retry_run
 
+    if from_nothing:
+        house = opened(workspace)
+        _steer(workspace, run, lambda _, run_id: restart_run(house, run_id), as_json)
+        return
     _steer(workspace, run, retry_run, as_json)
 
 

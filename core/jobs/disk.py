@@ -24,8 +24,7 @@ RESERVE_BYTES = 8 * 2**20
 """Ample for the rollback journal of the few rows that say so."""
 MARGIN_BYTES = 64 * 2**20
 """After a full disk at least this much more must be free than there was then: the same try would end in the same way."""
-BYTES_PER_PARAMETER = 32
-"""The newest two checkpoints (weights and two moments, 12 each), the best weights and the published ones (4 each), in float32."""
+FLOAT_BYTES = 4
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space, no quota, or a file over the allowed size."""
 
@@ -57,7 +56,14 @@ def fold_bytes(recipe: Recipe, *, n_rows: int, n_test: int, n_classes: int) -> i
         n_parameters = backbone_of(recipe).params_m * 1e6
     except RecipeError:
         n_parameters = 0  # its worker will refuse it, and say why better than an estimate could
-    return round(BYTES_PER_PARAMETER * n_parameters) + predictions + RESERVE_BYTES
+    n_checkpoints = recipe.checkpoints.keep + 1  # one more while the newest is written
+    copies = n_checkpoints * copies_in_checkpoint(recipe) + 1  # and the published weights
+    return round(FLOAT_BYTES * copies * n_parameters) + predictions + RESERVE_BYTES
+
+
+def copies_in_checkpoint(recipe: Recipe) -> int:
+    """How many numbers a checkpoint holds per parameter: the weights, two moments, the best weights, and their average if there is one."""
+    return 5 if recipe.train.ema else 4
 
 
 def job_bytes(workspace: Workspace, job: Job) -> int:
@@ -77,7 +83,7 @@ def disk_full(root: Path, *, needed: int, free: int) -> DiskFull:
     return DiskFull(
         f"disk full: {size_text(needed)} needed, {size_text(free)} free",
         where=str(root),
-        why="a fold needs room for two checkpoints, its weights and its predictions",
+        why="a fold needs room for its checkpoints, its weights and its predictions",
         fix="make space: the queue goes on by itself; or resume it as it is",
     )
 

@@ -14,10 +14,11 @@ from core.recipe import Recipe
 from core.store.contests import Contest, get_contest
 from core.store.database import Store
 from core.store.folds import Folds
-from core.store.jobs import add_jobs, cancel_jobs, retry_jobs
+from core.store.jobs import add_jobs, cancel_jobs, forget_halvings, retry_jobs
 from core.store.order import pause
 from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
 from core.training.backbone import backbone_of
+from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace
 
 
@@ -90,7 +91,7 @@ def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
 
 
 def retry_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
-    """Put a run's failed and canceled jobs at the end of the queue.
+    """Put a run's failed and canceled jobs at the end of the queue; each goes on from its newest checkpoint.
 
     Raises NotFoundError, and StateError when no job of the run failed or was canceled.
     """
@@ -104,6 +105,21 @@ def retry_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
                 fix="launch a new run instead",
             )
     return get_run(store, run_id)
+
+
+def restart_run(workspace: Workspace, run_id: int, *, now: float | None = None) -> Run:
+    """Retry a run's failed and canceled jobs from nothing: their checkpoints are removed first, and full micro-batches tried again.
+
+    Raises as `retry_run` does.
+    """
+    run = get_run(workspace.store, run_id)
+    contest = get_contest(workspace.store, run.contest_id)
+    ended = [job for job in run.jobs if job.state in ("failed", "canceled")]
+    for job in ended:
+        remove_checkpoints(workspace.checkpoints_dir(contest.name, run.id, job.fold))
+    with workspace.store.transaction() as connection:
+        forget_halvings(connection, [job.id for job in ended])
+    return retry_run(workspace.store, run_id, now=now)
 
 
 def delete_run(workspace: Workspace, run_id: int) -> None:

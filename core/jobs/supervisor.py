@@ -19,6 +19,7 @@ from pathlib import Path
 
 from core.errors import DiskFull
 from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
+from core.jobs.memory import can_halve, kernel_kills
 from core.jobs.process import ProcessIdentity, of_pid, terminate
 from core.store import attempts
 from core.store.database import DatabaseBusy
@@ -30,6 +31,8 @@ WATCH_S = 0.2
 GRACE_S = 10.0
 """How long a worker that was told to stop may take before it is killed."""
 SILENCE_S = attempts.LEASE_S
+CALM_S = 600.0
+"""A worker that was killed after having worked for so long was not killed by what it does: earlier deaths count no more."""
 SETTLE_RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,8 @@ class Supervisor:
         self._look = threading.Event()
         self._told_to_pause = False
         self._log_path = workspace.log_path(job.id, job.token)
+        self._kills_before: int | None = None
+        self._began = time.monotonic()
 
     def stop(self) -> None:
         """Have the worker stop within a step; the job goes back to the attempts."""
@@ -102,6 +107,7 @@ class Supervisor:
             "--token",
             str(job.token),
         ]
+        self._kills_before, self._began = kernel_kills(), time.monotonic()
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._log_path.open("ab") as stream:
@@ -169,13 +175,23 @@ class Supervisor:
     def _settle(self, exit_code: int, killed: str) -> None:
         """Give the verdict of an attempt that gave none itself; every function of `attempts` refuses when it did."""
         job = self.job
+        is_first = time.monotonic() - self._began >= CALM_S
         if self._stopping.is_set() or self._told_to_pause:
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
         elif exit_code == DISK_FULL_CODE:
             self._persist(lambda: hand_back_for_disk(self._workspace, job, now=self._clock()))
+        elif exit_code == -signal.SIGKILL and not killed and self._kernel_killed() and can_halve(self._workspace, job):
+            self._persist(lambda: attempts.release_for_memory(self._store, job.id, job.token, now=self._clock()))
+        elif (exit_code < 0 or killed) and (is_first or job.interruptions < attempts.MOST_INTERRUPTIONS):
+            self._persist(lambda: attempts.release_interrupted(self._store, job.id, job.token, is_first=is_first, now=self._clock()))
         else:
             error = _verdict(job, exit_code, killed, self._log_path)
             self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))
+
+    def _kernel_killed(self) -> bool:
+        """Whether the kernel has ended a process for lack of memory while the worker lived."""
+        now = kernel_kills()
+        return self._kills_before is not None and now is not None and now > self._kills_before
 
     def _persist(self, write: Callable[[], object]) -> None:
         """Write to the store, again and again while it is locked or the disk is full; given up when the engine stops.

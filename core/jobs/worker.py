@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from core.errors import DiskFull, OutOfMemory, PitwallError
 from core.jobs.devices import torch_name
 from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
+from core.jobs.memory import can_halve
 from core.jobs.reporter import Reporter
 from core.store import attempts
 from core.store.contests import get_contest
@@ -28,6 +29,7 @@ from core.store.database import DatabaseBusy
 from core.store.folds import get_folds
 from core.store.jobs import Job, get_job
 from core.store.runs import FoldResult, get_run
+from core.training.checkpoint import remove_checkpoints
 from core.training.progress import Interrupted, Progress
 from core.workspace import Workspace, load_manifest, open_workspace, publishing, write_json
 
@@ -99,7 +101,7 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
             reporter.close()
         _patiently(workspace, lambda: attempts.commit(workspace.store, job.id, result, epochs=reporter.unwritten, now=time.time()))
         log.info("done: %s", ", ".join(f"{name} {score:.5f}" for name, score in result.scores.items()))
-        _remove_lost_attempts(workspace.absolute(result.path))
+        _clean_up(workspace.absolute(result.path))
         return 0
     except Interrupted:
         _patiently(workspace, hand_back)
@@ -109,6 +111,10 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
         log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
         if isinstance(error, DiskFull):
             return _hold_for_disk(workspace, job)
+        if isinstance(error, OutOfMemory) and can_halve(workspace, job):
+            state = _patiently(workspace, lambda: attempts.release_for_memory(workspace.store, job.id, job.token, now=time.time()))
+            log.info("the micro-batch is halved, the batch stays; handed back: %s", state or "the claim was not valid any more")
+            return 0
         verdict = error.to_dict() if error is not None else _bug(problem, job)
         valid = _patiently(workspace, lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
         return 0 if valid else 1
@@ -129,7 +135,6 @@ def _hold_for_disk(workspace: Workspace, job: Job) -> int:
 
 def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> FoldResult:
     """Train the fold and publish its artefact: predictions, weights, and `fold.json` with its scores."""
-    started = time.monotonic()
     reporter.report(Progress("starting", job.fold))
     run = get_run(workspace.store, job.run_id)
     contest = get_contest(workspace.store, run.contest_id)
@@ -141,7 +146,9 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     from core.contest.table import load_table
     from core.folds import load_folds
     from core.predictions import FoldPredictions, write_fold_predictions
+    from core.training.checkpoint import Identity
     from core.training.fold import FoldTask, train_fold
+    from core.training.keeper import Keeping
 
     def should_stop() -> bool:
         return stop() or reporter.lost.is_set()
@@ -160,6 +167,13 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     destination = workspace.attempt_dir(contest.name, run.id, job.fold, job.token)
     _remove_unfinished(destination.parent)
     parents = {"contest": contest.fingerprint, "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
+    keeping = Keeping(
+        folder=workspace.checkpoints_dir(contest.name, run.id, job.fold),
+        identity=Identity({**parents, "fold": str(job.fold)}),
+        token=job.token,
+        every_s=run.recipe.checkpoints.every_s,
+        keep=run.recipe.checkpoints.keep,
+    )
     with publishing(destination, kind="fold", parents=parents, facts={"fold": job.fold}) as folder:
         task = FoldTask(
             recipe=run.recipe,
@@ -174,6 +188,8 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
             weights_dir=workspace.weights_dir,
             out_dir=folder,
             device=torch_name(job.device),
+            keeping=keeping,
+            halvings=job.halvings,
         )
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
@@ -188,7 +204,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
         scores=dict(output.scores),
         best_epoch=output.best_epoch,
         n_epochs=output.n_epochs,
-        elapsed_s=time.monotonic() - started,
+        elapsed_s=output.elapsed_s,
         facts=dict(output.facts),
         created_at=time.time(),
     )
@@ -276,11 +292,12 @@ def _remove_unfinished(folder: Path) -> None:
             shutil.rmtree(leftover)
 
 
-def _remove_lost_attempts(winner: Path) -> None:
-    """Remove what earlier attempts published but could not commit."""
+def _clean_up(winner: Path) -> None:
+    """Remove what earlier attempts published but could not commit, and the checkpoints: a finished fold has nothing to go on from."""
     for other in winner.parent.glob("attempt-*"):
         if other != winner:
             shutil.rmtree(other)
+    remove_checkpoints(winner.parent / "checkpoints")
 
 
 if __name__ == "__main__":

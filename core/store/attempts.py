@@ -3,7 +3,7 @@
 Execution is at least once, results are committed exactly once: each claim raises the job's token, and whoever comes with an
 older one (an attempt that was given up) is told so and changes nothing. No clock is read here; `now` is epoch seconds.
 
-    queued -> running -> done | failed | canceled     release: running -> queued, or canceled when that was asked for
+    queued -> running -> done | failed | canceled     release…: running -> queued, or canceled when that was asked for
 
 A job that is not to be taken (its run is paused, or its device is held) is queued like any other.
 """
@@ -24,6 +24,10 @@ from core.store.jobs import RAW, Job, job_of
 from core.store.runs import EpochRow, FoldResult
 from core.training.progress import Progress
 
+MOST_HALVINGS = 5
+"""How often a job's micro-batch is halved before a lack of memory is its failure."""
+MOST_INTERRUPTIONS = 5
+"""How often in a row a job goes on after its worker was killed, before that is its failure."""
 LEASE_S = 60.0
 """How long a claim holds without a sign of life from its worker, which gives one every few seconds."""
 
@@ -143,6 +147,23 @@ def release_for_disk(store: Store, job_id: int, token: int, error: Mapping[str, 
         if state is not None and device is not None:
             hold_for_disk(connection, device, error=error, needed_bytes=needed_bytes, now=now)
         return state
+
+
+def release_for_memory(store: Store, job_id: int, token: int, *, now: float) -> str | None:
+    """Hand a job back whose memory ran out, to go on with half the micro-batch. Returns as `release` does."""
+    return _release_with(store, job_id, token, now, halvings=_jobs.halvings + 1)
+
+
+def release_interrupted(store: Store, job_id: int, token: int, *, is_first: bool, now: float) -> str | None:
+    """Hand a job back whose worker was killed, and count it; `is_first` begins to count anew. Returns as `release` does."""
+    return _release_with(store, job_id, token, now, interruptions=1 if is_first else _jobs.interruptions + 1)
+
+
+def _release_with(store: Store, job_id: int, token: int, now: float, **counted: Any) -> str | None:
+    with store.transaction() as connection:
+        if not _change(connection, _held(job_id, token).values(**counted)):
+            return None
+        return _hand_back(connection, job_id, token, now)
 
 
 def read_claim(store: Store, job_id: int, token: int) -> Claim | None:

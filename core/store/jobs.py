@@ -25,7 +25,8 @@ class Job:
     """A fold to be trained. `token` counts the attempts and fences off stale ones; `owner` says which processes hold it.
 
     `lease_until` and the times are epoch seconds. `error` is a `PitwallError.to_dict()`, or the same shape with type "Bug"
-    or "Interrupted". `log_path` is relative to the workspace, "" before the first attempt.
+    or "Interrupted". `log_path` is relative to the workspace, "" before the first attempt. `halvings`: how often its micro-batch
+    was halved because memory ran out; `interruptions`: how often in a row its worker was killed.
     """
 
     id: int
@@ -45,6 +46,8 @@ class Job:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    halvings: int = 0
+    interruptions: int = 0
 
 
 RAW = raw_columns(tables.jobs)
@@ -162,8 +165,15 @@ def retry_jobs(connection: Connection, run_id: int, *, now: float) -> int:
     ids = connection.execute(ended).scalars().all()
     for place, job_id in enumerate(ids):
         again = {"state": "queued", "position": first + place, "error": None, "progress": None, "cancel_requested": False, "device": ""}
+        again["interruptions"] = 0
         connection.execute(update(tables.jobs).where(jobs.id == job_id).values(created_at=now, started_at=None, finished_at=None, **again))
     return len(ids)
+
+
+def forget_halvings(connection: Connection, job_ids: Iterable[int]) -> None:
+    """Let ended jobs try their full micro-batch again, inside the caller's transaction."""
+    ended = tables.jobs.c.state.in_(("failed", "canceled"))
+    connection.execute(update(tables.jobs).where(tables.jobs.c.id.in_(tuple(job_ids)), ended).values(halvings=0))
 
 
 def _next_position(connection: Connection) -> int:

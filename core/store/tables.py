@@ -127,6 +127,8 @@ jobs = Table(
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
+    Column("halvings", Integer, nullable=False, server_default=text("0")),
+    Column("interruptions", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("run_id", "fold"),
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'canceled')", name="state"),
     Index(None, "state", "priority", "position"),

@@ -135,6 +135,8 @@ def remove_checkpoints(folder: Path) -> None:
     for checkpoint in list_checkpoints(folder):
         shutil.rmtree(checkpoint.path)
     remove_unfinished(folder)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _short(value: str | None) -> str:

@@ -70,8 +70,7 @@ class FoldTask:
     @property
     def micro_batch(self) -> int:
         """The most rows that are computed at once."""
-        settings = self.recipe.train
-        return math.ceil(settings.batch_size / (settings.accumulate * 2**self.halvings))
+        return self.recipe.train.micro_batch(self.halvings)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def test_the_need_of_a_fold_grows_with_its_network_and_its_rows() -> None:
 
     assert need("test_vit") < need("resnet50.a1_in1k")
     assert need("test_vit", 2000) - need("test_vit", 1000) == 1000 * (4 * 10 + 8)
-    assert 0.6e9 < need("resnet50.a1_in1k") < 1.2e9
+    assert 1.2e9 < need("resnet50.a1_in1k") < 1.5e9  # 25.6 million parameters, three checkpoints of four copies, and one
     assert need("no_such_network") < 10 * MB
 
 
@@ -128,7 +128,8 @@ def test_a_worker_whose_disk_is_full_hands_its_job_back_and_the_queue_goes_on_af
         wait_for(lambda: list_holds(bench.workspace.store))
         job = bench.job(run)
         assert (job.state, job.error, job.token) == ("queued", None, 1)
-        assert list(bench.workspace.run_dir("colours", run.id).glob("fold-0/*")) == []
+        left = [path.name for path in bench.workspace.run_dir("colours", run.id).rglob("*")]
+        assert not [name for name in left if name.endswith(".tmp") or name.startswith("attempt")], left
         (hold,) = list_holds(bench.workspace.store)
         assert hold.needed_bytes >= space.free // 2 and os.path.exists(disk.reserve_path(bench.workspace))
         wait_for(lambda: "the disk is full; handed back: queued" in bench.log(job))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs import supervisor
+from core.jobs import memory, supervisor
 from core.jobs.disk import DISK_FULL_CODE
 from core.jobs.process import ProcessIdentity, is_alive
-from core.jobs.queue import cancel_run
+from core.jobs.queue import cancel_run, retry_run
 from core.jobs.supervisor import Supervisor
 from core.store import attempts
 from core.store.holds import list_holds
@@ -93,6 +93,7 @@ def test_a_frozen_worker_is_ended_and_named(
     wait_for: Callable[..., float],
 ) -> None:
     monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
+    monkeypatch.setattr(attempts, "MOST_INTERRUPTIONS", 0)
     run = bench.launch()
     made, thread = supervise()
     worker = freeze(bench, made.job, wait_for)
@@ -100,6 +101,58 @@ def test_a_frozen_worker_is_ended_and_named(
     job = bench.job(run)
     assert not is_alive(worker) and job.state == "failed" and job.error
     assert job.error["type"] == "Interrupted" and "no sign of life for 1 s" in job.error["why"]
+
+
+def put_fake_worker(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Let workers run this code instead."""
+    fake = folder / "core" / "jobs"
+    fake.mkdir(parents=True)
+    (fake / "worker.py").write_text(code)
+    monkeypatch.setattr(supervisor, "ROOT", folder)
+
+
+def test_a_killed_worker_is_followed_by_another_a_few_times(
+    bench: Bench, supervise: Callable[[], tuple[Supervisor, threading.Thread]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put_fake_worker(tmp_path, monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    run = bench.launch()
+    counts = []
+    while (job := bench.job(run)).state == "queued":
+        counts.append(job.interruptions)
+        _, thread = supervise()
+        thread.join()
+    assert counts == list(range(attempts.MOST_INTERRUPTIONS + 1))
+    assert job.state == "failed" and job.error and "SIGSEGV" in job.error["what"]
+    assert retry_run(bench.workspace.store, run.id).jobs[0].interruptions == 0
+
+
+def test_deaths_far_apart_are_not_counted_together(
+    bench: Bench, supervise: Callable[[], tuple[Supervisor, threading.Thread]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put_fake_worker(tmp_path, monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    monkeypatch.setattr(supervisor, "CALM_S", 0.0)
+    run = bench.launch()
+    for _ in range(attempts.MOST_INTERRUPTIONS + 2):
+        _, thread = supervise()
+        thread.join()
+    assert (bench.job(run).state, bench.job(run).interruptions) == ("queued", 1)
+
+
+def test_a_worker_that_the_kernel_ended_for_memory_goes_on_with_less(
+    bench: Bench, supervise: Callable[[], tuple[Supervisor, threading.Thread]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    counter = tmp_path / "vmstat"
+    counter.write_text("pgfault 12\noom_kill 3\noom_kill_other 9\n")
+    monkeypatch.setattr(memory, "VMSTAT", counter)
+    code = f"import os, signal; open({str(counter)!r}, 'w').write('oom_kill 4'); os.kill(os.getpid(), signal.SIGKILL)"
+    put_fake_worker(tmp_path, monkeypatch, code)
+    run = bench.launch()
+    _, thread = supervise()
+    thread.join()
+    assert (bench.job(run).state, bench.job(run).halvings, bench.job(run).interruptions) == ("queued", 1, 0)
+    _, thread = supervise()  # the count stands still now: this time it was somebody else
+    thread.join()
+    assert (bench.job(run).state, bench.job(run).halvings, bench.job(run).interruptions) == ("queued", 1, 1)
 
 
 @pytest.mark.parametrize("state", ["canceled", "queued"])

@@ -19,6 +19,7 @@ from core.jobs.queue import cancel_run
 from core.store import attempts
 from core.store.jobs import Job
 from core.store.runs import list_epochs
+from core.training.checkpoint import list_checkpoints
 from core.workspace import verify
 from tests.jobs.conftest import ENDLESS, Bench, is_training
 
@@ -96,7 +97,9 @@ def test_sigterm_stops_it_within_a_step_and_hands_the_job_back(
     process.terminate()
     assert process.wait(worker.ORPHAN_GRACE_S) == 0
     assert bench.job(run).state == "queued"
-    assert list(bench.workspace.run_dir("colours", run.id).glob("fold-0/*")) == []
+    assert [path.name for path in bench.workspace.run_dir("colours", run.id).glob("fold-0/*")] == ["checkpoints"]
+    newest = list_checkpoints(bench.workspace.checkpoints_dir("colours", run.id, 0))[0]
+    assert newest.token == 1 and verify(newest.path).parents["recipe"] == run.recipe.fingerprint
 
 
 @pytest.mark.parametrize("word", [b"stop\n", b""], ids=["told to stop", "standard input ended"])

@@ -16,7 +16,7 @@ from core.store import attempts
 from core.store.contests import add_contest
 from core.store.database import Store, open_store
 from core.store.folds import add_folds
-from core.store.jobs import add_jobs, cancel_jobs, get_job, list_jobs, retry_jobs
+from core.store.jobs import Job, add_jobs, cancel_jobs, get_job, list_jobs, retry_jobs
 from core.store.runs import FoldResult, Run, add_run, get_run
 from core.training.progress import Progress
 
@@ -38,6 +38,12 @@ def result_of(run_id: int, fold: int, token: int) -> FoldResult:
         facts={},
         created_at=1.0,
     )
+
+
+def claim(store: Store) -> Job:
+    job = attempts.claim(store, owner=OWNER, device="cpu", now=1.0)
+    assert job
+    return job
 
 
 def test_a_claim_takes_the_first_job_under_a_new_token(store: Store, run: Run) -> None:
@@ -62,6 +68,18 @@ def test_a_handed_back_job_keeps_its_place_and_its_next_attempt_has_another_toke
     assert job and attempts.release(store, job.id, job.token, now=11.0) == "queued"
     again = attempts.claim(store, owner=OWNER, device="cpu", now=12.0)
     assert again and (again.id, again.token) == (job.id, 2)
+
+
+def test_second_tries_are_counted_and_kept_with_the_job(store: Store, run: Run) -> None:
+    for halvings in (1, 2):
+        job = claim(store)
+        assert attempts.release_for_memory(store, job.id, job.token, now=2.0) == "queued"
+        assert attempts.release_for_memory(store, job.id, job.token, now=2.0) is None  # stale by now
+        assert (get_job(store, job.id).halvings, get_job(store, job.id).interruptions) == (halvings, 0)
+    for is_first, count in ((False, 1), (False, 2), (True, 1)):
+        job = claim(store)
+        assert attempts.release_interrupted(store, job.id, job.token, is_first=is_first, now=3.0) == "queued"
+        assert (get_job(store, job.id).halvings, get_job(store, job.id).interruptions) == (2, count)
 
 
 def test_a_stale_attempt_changes_nothing(store: Store, run: Run) -> None:
