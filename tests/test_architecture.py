@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+BY_CHOICE = {"wandb", "mlflow"}
+"""Asked for when a recipe names them, and tested as they are: requirements-dev.txt has them."""
 HEAVY = ("torch", "torchvision", "timm", "transformers")
 SQL = ("sqlalchemy", "alembic", "sqlite3")
 
@@ -105,9 +107,18 @@ def test_every_library_that_is_imported_is_asked_for() -> None:
     asked = {re.split(r"[^\w.-]", line)[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()}
     provided_by = packages_distributions()
     imported = {found.name.split(".")[0] for folder in ("models", "core", "app", "pages") for found in imports_of(folder)}
-    libraries = imported - set(sys.stdlib_module_names) - {"models", "core", "app", "pages"}
+    libraries = imported - set(sys.stdlib_module_names) - {"models", "core", "app", "pages"} - BY_CHOICE
     names = {_normal(name) for name in asked}
     assert [name for name in sorted(libraries) if not names & {_normal(each) for each in provided_by.get(name, [name])}] == []
+
+
+def test_a_tracker_is_imported_only_by_its_own_file() -> None:
+    """So that nobody needs one who has not chosen it, and neither the server nor a worker ever loads it."""
+    trackers = ("tensorboard", *BY_CHOICE)
+    found = [item for folder in ("models", "core", "app", "pages") for item in imports_of(folder) if item.brings(*trackers)]
+    assert {item.file for item in found} == {f"core/tracking/{name}.py" for name in trackers}
+    assert [str(item) for item in found if not item.brings(Path(item.file).stem)] == []
+    assert loaded_by({"core.jobs.worker", "app.doorway"}, trackers) == []
 
 
 def _normal(distribution: str) -> str:

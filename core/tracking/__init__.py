@@ -1,0 +1,1 @@
+"""What trains is also told to TensorBoard, Weights & Biases and MLflow: beside our own store, and in a process of its own."""

@@ -1,0 +1,97 @@
+"""MLflow: one run per fold; in a database of the workspace unless MLFLOW_TRACKING_URI names a server."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+from urllib.parse import urlsplit, urlunsplit
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before it is imported: nothing about its use leaves the machine
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+
+from core.tracking.tracker import Outcome, Point, TrackedFold
+from core.workspace import shown_path
+
+STATUS: dict[Outcome, str] = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+MAX_METRICS = 900
+"""A server takes 1000 in one call."""
+MAX_VALUE = 500
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class MlflowFold:
+    """A fold as a run of MLflow; what a server asks for is read by the library itself from MLFLOW_TRACKING_TOKEN and its like."""
+
+    def __init__(self, fold: TrackedFold, history: Sequence[Point], continues: str) -> None:
+        folder = fold.logs_dir / "mlflow"
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        with _alone(folder):  # two that open an empty database at once both lay its tables
+            self._client = MlflowClient(tracking_uri=uri)
+            experiment = self._client.get_experiment_by_name(fold.project)
+            artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else (folder / "artifacts").as_uri()
+            experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(fold.project, artifacts)
+        if continues:
+            self.id = continues
+            self._client.update_run(self.id, status="RUNNING")
+        else:
+            self.id = self._client.create_run(experiment_id, run_name=fold.name).info.run_id
+        tags = {"contest": fold.contest, "run": fold.run, "ref": fold.ref, "fold": str(fold.fold), "attempt": str(fold.token)}
+        self._client.log_batch(
+            self.id,
+            params=[Param(key, str(value)[:MAX_VALUE]) for key, value in fold.settings.items()],
+            tags=[RunTag(f"pitwall.{key}", value) for key, value in tags.items()],
+        )
+        self.place = without_secrets(uri)
+        self.command = "" if uri.startswith(("http:", "https:")) else f"mlflow ui --backend-store-uri {quote(_shown(uri, folder))}"
+        # What it has already is not said again: it keeps a value that comes twice twice.
+        names = {name for point in history for name in point.values} if continues else set[str]()
+        self._last = {name: max((old.step for old in self._client.get_metric_history(self.id, name)), default=0) for name in names}
+        self.log(history)
+
+    def log(self, points: Sequence[Point]) -> None:
+        """Add points; those it has are left out."""
+        metrics = [
+            Metric(name, value, int(1000 * point.at), point.step)
+            for point in points
+            for name, value in point.values.items()
+            if point.step > self._last.get(name, 0)
+        ]
+        for start in range(0, len(metrics), MAX_METRICS):
+            self._client.log_batch(self.id, metrics=metrics[start : start + MAX_METRICS])
+        for metric in metrics:
+            self._last[metric.key] = metric.step
+
+    def close(self, outcome: Outcome) -> None:
+        """End the run."""
+        self._client.set_terminated(self.id, STATUS[outcome])
+
+
+def without_secrets(uri: str) -> str:
+    """An address without the user and password that it may hold."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
+
+
+def _shown(uri: str, folder: Path) -> str:
+    if uri.startswith(f"sqlite:///{folder}"):
+        return f"sqlite:///{shown_path(folder)}/mlflow.db"
+    return without_secrets(uri)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
