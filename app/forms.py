@@ -169,8 +169,17 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
     if kind is int or kind is float:
         return _number(leaf, label, kind, keep)
     if typing.get_origin(kind) is tuple:
-        known = list(dict.fromkeys([*(options or ()), *leaf.value]))
-        return st.multiselect(label, known, default=list(leaf.value), accept_new_options=True, **keep)
+        item = typing.get_args(kind)[0]
+        choices = typing.get_args(item) if typing.get_origin(item) is Literal else None
+        known = list(dict.fromkeys([*(choices or options or ()), *leaf.value]))
+        return st.multiselect(
+            label,
+            known,
+            default=list(leaf.value),
+            format_func=lambda one: option_label(texts, leaf.path, one),
+            accept_new_options=choices is None,
+            **keep,
+        )
     if options is not None:
         known = list(dict.fromkeys(["", *options, leaf.value]))
         chosen = st.selectbox(

@@ -84,6 +84,9 @@ def range_text(field: FieldInfo) -> str:
     """What a field accepts: its choices, or its type and bounds."""
     if typing.get_origin(field.annotation) is typing.Literal:
         return ", ".join(str(choice) for choice in typing.get_args(field.annotation))
+    item = typing.get_args(field.annotation)[0] if typing.get_origin(field.annotation) is tuple else None
+    if typing.get_origin(item) is typing.Literal:
+        return f"list of {', '.join(str(choice) for choice in typing.get_args(item))}"
     names = {bool: "true, false", int: "integer", float: "number", str: "text"}
     kind = names.get(field.annotation, "list") if isinstance(field.annotation, type) else "list"
     limits = [f"{sign} {getattr(limit, name)}" for limit in field.metadata for name, sign in BOUNDS.items() if hasattr(limit, name)]

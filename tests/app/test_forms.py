@@ -63,7 +63,7 @@ def test_the_form_of_a_recipe_returns_the_recipe(modality: str) -> None:
     labels = [box.label for box in at.number_input]
     assert labels.index("Epochs") < labels.index("Weight decay"), "basic fields come first"
     shown = {leaf.path for leaf in walk(Recipe(modality="image" if modality == "image" else "text")) if not leaf.has("hidden")}
-    n_widgets = len(at.number_input) + len(at.text_input) + len(at.selectbox) + len(at.toggle)
+    n_widgets = len(at.number_input) + len(at.text_input) + len(at.selectbox) + len(at.toggle) + len(at.multiselect)
     assert n_widgets == len(shown), "every setting is on the form"
 
 
