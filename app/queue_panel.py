@@ -1,4 +1,4 @@
-"""The queue on the page Runs: in which order runs wait, buttons that change it, and why it stands still when it does.
+"""The queue on the page Runs: in which order runs wait, how that is changed, and why it stands still when it does.
 
 The queue is that of the whole workspace, so runs of other contests are named too. Clicks act in callbacks, before the panel is
 drawn: it is drawn by a fragment that polls, and shows each second what is true then.
@@ -7,25 +7,28 @@ drawn: it is drawn by a fragment that polls, and shows each second what is true 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from html import escape
 
 import streamlit as st
 
 from app import doorway
 from app.colors import run_color
 from app.doorway import EngineStatus
+from app.queue_order import Act, OrderRow, queue_order
 from app.text import t
 from app.widgets import error_card, format_clock, plain
 from core.errors import PitwallError
 from core.store.contests import Contest, list_contests
 from core.store.holds import EVERY_DEVICE, Hold, list_holds
 from core.store.order import QueuedRun, read_queue
-from core.store.runs import Run, get_run
+from core.store.runs import get_run
 
 MOST_AT_FIRST = 8
 REFUSED_KEY = "queue-refused"
 ALL_KEY = "queue-all"
+ORDER_LABELS = (
+    *("list", "how", "read_only", "lifted", "moved", "dropped", "given_up", "next"),
+    *("grip_help", "next_help", "up_help", "down_help", "pause_help", "resume_help"),
+)
 
 
 def queue_panel(contest: Contest) -> None:
@@ -43,9 +46,16 @@ def queue_panel(contest: Contest) -> None:
         for hold in holds:
             _hold(hold, snapshot.free_bytes)
         shows_all = len(waiting) <= MOST_AT_FIRST or bool(st.session_state.get(ALL_KEY))
-        names = {other.id: other.name for other in list_contests(store)}
-        for place, queued in enumerate(waiting if shows_all else waiting[:MOST_AT_FIRST]):
-            _row(queued, place, len(waiting), "" if queued.contest_id == contest.id else names[queued.contest_id])
+        names = {other.id: "" if other.id == contest.id else other.name for other in list_contests(store)}
+        if waiting:
+            queue_order(
+                [_row(queued, names[queued.contest_id]) for queued in (waiting if shows_all else waiting[:MOST_AT_FIRST])],
+                n_waiting=len(waiting),
+                can_steer=snapshot.is_mine,
+                labels={name: t(f"queue.{name}", run="{run}", place="{place}", n="{n}") for name in ORDER_LABELS},
+                obey=obey,
+                key="queue-order",
+            )
         if not shows_all:
             st.button(t("queue.show_all", n=len(waiting)), key="queue-show-all", type="tertiary", on_click=_show_all)
 
@@ -75,28 +85,7 @@ def _hold(hold: Hold, free_bytes: int) -> None:
         st.info(t("queue.paused_device", device=device, since=since), icon=":material/pause_circle:")
 
 
-def _row(queued: QueuedRun, place: int, n_waiting: int, other_contest: str) -> None:
-    key, name = f"queue-{queued.run_id}", plain(queued.run_name)
-
-    def steer(change: Callable[[Run], None]) -> Callable[[], None]:
-        return lambda: change(get_run(doorway.workspace().store, queued.run_id))
-
-    with st.container(key=key, horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.html(_line(queued, place, other_contest), width="stretch")
-        is_first, is_last = place == 0, place == n_waiting - 1
-        # A paused run that is first still has to be resumed to run next.
-        is_next = is_first and not queued.is_paused
-        _button(f"{key}-next", t("queue.next"), "skip_next", steer(doorway.run_next), help=t("queue.next_help"), off=is_next)
-        up, down = steer(partial(doorway.step, direction="up")), steer(partial(doorway.step, direction="down"))
-        _button(f"{key}-up", t("queue.up"), "arrow_upward", up, help=t("queue.up_help", run=name), off=is_first)
-        _button(f"{key}-down", t("queue.down"), "arrow_downward", down, help=t("queue.down_help", run=name), off=is_last)
-        if queued.is_paused:
-            _button(f"{key}-resume", t("queue.resume"), "play_arrow", steer(doorway.resume), help=t("queue.resume_help", run=name))
-        else:
-            _button(f"{key}-pause", t("queue.pause"), "pause", steer(doorway.pause), help=t("queue.pause_help", run=name))
-
-
-def _line(queued: QueuedRun, place: int, other_contest: str) -> str:
+def _row(queued: QueuedRun, other_contest: str) -> OrderRow:
     facts = [t("queue.folds", folds=", ".join(map(str, queued.waiting)))]
     if queued.priority:
         facts.append(t("queue.priority", priority=f"{queued.priority:+d}"))
@@ -104,20 +93,38 @@ def _line(queued: QueuedRun, place: int, other_contest: str) -> str:
         facts.append(other_contest)
     if queued.is_paused:
         facts.append(t("queue.run_paused"))
-    return (
-        f'<div style="display:flex;gap:10px;align-items:center;font-size:.86rem">'
-        f'<span style="opacity:.55;min-width:1.2em;text-align:right">{place + 1}</span>'
-        f'<span aria-hidden="true" style="flex:none;width:10px;height:10px;border-radius:50%;background:{run_color(queued.run_id)}"></span>'
-        f'<b style="font-weight:600">{escape(queued.run_name)}</b><span style="opacity:.7">{escape(" · ".join(facts))}</span></div>'
-    )
+    return OrderRow(queued.run_id, queued.run_name, run_color(queued.run_id), " · ".join(facts), queued.is_paused)
 
 
-def _button(key: str, label: str, icon: str, act: Callable[[], None], *, help: str | None = None, off: bool = False) -> None:
-    st.button(label, icon=f":material/{icon}:", key=key, help=help, disabled=off, on_click=_do, args=(act,))
+def obey(act: Act) -> None:
+    """Do what was asked in the list; a refusal (read-only, or the run has just begun) is said above the panel."""
+    _do(lambda: steer(act))
+
+
+def steer(act: Act) -> None:
+    """Do what was asked in the list. Raises NotFoundError, and StateError when it is too late or this window is read-only."""
+    store = doorway.workspace().store
+    run = get_run(store, act.run_id)
+    if act.kind == "move":
+        others = [queued.run_id for queued in read_queue(store) if queued.waiting and queued.run_id != run.id]
+        # The run it was put behind may have begun meanwhile; then the place that was seen is the nearest to what was meant.
+        doorway.move(run, others.index(act.after) + 1 if act.after in others else act.place)
+    elif act.kind == "next":
+        doorway.run_next(run)
+    elif act.kind in ("up", "down"):
+        doorway.step(run, act.kind)
+    elif act.kind == "pause":
+        doorway.pause(run)
+    else:
+        doorway.resume(run)
+
+
+def _button(key: str, label: str, icon: str, act: Callable[[], None], *, help: str) -> None:
+    st.button(label, icon=f":material/{icon}:", key=key, help=help, on_click=_do, args=(act,))
 
 
 def _do(act: Callable[[], None]) -> None:
-    """Act at once; a refusal (read-only, or the run has just begun) is said above the panel."""
+    """Act at once; a refusal is said above the panel."""
     try:
         act()
     except PitwallError as error:

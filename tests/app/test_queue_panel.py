@@ -1,17 +1,22 @@
-"""The queue on the page Runs and on the pit board: its order is changed by clicks, and whatever holds it says why."""
+"""The queue on the page Runs and on the pit board: its order is changed in a list, and whatever holds it says why."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import doorway
+from app.queue_order import Act, ActKind, read_acts
+from app.queue_panel import REFUSED_KEY, steer
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
+from core.errors import StateError
 from core.folds import FoldsSpec, save_folds
 from core.jobs import controls, queue
 from core.jobs.engine import Engine
@@ -47,27 +52,81 @@ def shown(at: AppTest) -> str:
     return "\n".join([*(str(part.value) for part in parts), *(str(part.body) for part in at.get("html"))]).replace("\\", "")
 
 
-def test_the_order_is_changed_by_clicks(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+def listed(at: AppTest) -> dict[str, Any]:
+    """What the list of waiting runs was told."""
+    (component,) = [each for each in at.get("bidi_component") if each.proto.component_name == "pitwall_queue_order"]
+    return json.loads(component.proto.json)
+
+
+def do(kind: ActKind, run: Run, *, after: Run | None = None, place: int = 0) -> None:
+    steer(Act(1, kind, run.id, after.id if after else None, place))
+
+
+def test_the_order_is_changed_by_what_was_done_in_the_list(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
     first, second, third = waiting
-    at = open_page("runs")
-    assert not at.exception
-    assert at.button(key=f"queue-{first.id}-up").disabled and at.button(key=f"queue-{third.id}-down").disabled
-    at = at.button(key=f"queue-{third.id}-next").click().run()
+    assert [row["name"] for row in listed(open_page("runs"))["rows"]] == ["first", "second", "third"]
+    do("next", third)
     assert order(house) == ["third", "first", "second"]
-    at = at.button(key=f"queue-{second.id}-up").click().run()
+    do("up", second)
     assert order(house) == ["third", "second", "first"]
-    at = at.button(key=f"queue-{third.id}-down").click().run()
-    assert not at.exception
+    do("down", third)
     assert order(house) == ["second", "third", "first"]
+    do("move", first, after=None, place=0)
+    assert order(house) == ["first", "second", "third"]
+    do("move", first, after=third, place=2)
+    assert order(house) == ["second", "third", "first"]
+    assert [row["name"] for row in listed(open_page("runs"))["rows"]] == ["second", "third", "first"]
+
+
+def test_a_run_goes_behind_the_one_it_was_put_behind_although_others_have_begun(
+    house: Workspace, folded: Contest, folds: Folds, waiting: list[Run]
+) -> None:
+    first, second, third = waiting
+    fourth = queue.launch_run(house, folded, folds, make_recipe(folded, "fourth"))
+    queue.cancel_run(house.store, first.id)  # seen as the first of four while the fourth was dragged
+    do("move", fourth, after=second, place=2)
+    assert order(house) == ["second", "fourth", "third"]
+    queue.cancel_run(house.store, second.id)
+    do("move", third, after=second, place=0)
+    assert order(house) == ["third", "fourth"]
+
+
+def test_a_run_that_is_dragged_above_a_higher_priority_takes_it_over(house: Workspace, waiting: list[Run]) -> None:
+    first, second, third = waiting
+    controls.set_priority(house.store, first.id, 5)
+    do("move", third, after=None, place=0)
+    assert [(queued.run_name, queued.priority) for queued in read_queue(house.store)] == [("third", 5), ("first", 5), ("second", 0)]
+    do("move", first, after=second, place=2)
+    assert [(queued.run_name, queued.priority) for queued in read_queue(house.store)] == [("third", 5), ("second", 0), ("first", 0)]
 
 
 def test_a_run_is_paused_and_goes_on(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
-    at = open_page("runs").button(key=f"queue-{waiting[0].id}-pause").click().run()
-    assert not at.exception
-    assert read_queue(house.store)[0].is_paused
+    do("pause", waiting[0])
+    at = open_page("runs")
+    assert listed(at)["rows"][0]["is_paused"] is True and read_queue(house.store)[0].is_paused
     assert "3 paused" in shown(at), "the pit board says so too"
-    at.button(key=f"queue-{waiting[0].id}-resume").click().run()
+    do("resume", waiting[0])
     assert not read_queue(house.store)[0].is_paused
+
+
+def test_only_acts_that_are_whole_and_new_are_taken() -> None:
+    good = {"number": 4, "kind": "move", "run": 7, "after": None, "place": 2}
+    assert read_acts([good], answered=3) == [Act(4, "move", 7, None, 2)]
+    assert read_acts([good], answered=4) == [], "it was answered already"
+    assert [act.number for act in read_acts([{**good, "number": 6}, good], answered=3)] == [4, 6]
+    bad = [{**good, "kind": "delete"}, {**good, "run": "7"}, {**good, "after": "x"}, {**good, "place": True}, {"kind": "up"}, "up", None]
+    assert read_acts(bad, answered=0) == [] and read_acts({"0": good}, answered=0) == [] and read_acts(None, answered=0) == []
+
+
+def test_a_read_only_window_cannot_steer(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+    doorway.close()
+    holder = Engine(doorway.workspace(), devices=())
+    holder.start()
+    doorway.open_house(Engine(doorway.workspace(), devices=()))
+    assert listed(open_page("runs"))["can_steer"] is False
+    with pytest.raises(StateError, match="read-only"):
+        do("next", waiting[2])
+    holder.stop()
 
 
 def test_the_whole_queue_is_paused_and_goes_on(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
@@ -91,12 +150,14 @@ def test_a_full_disk_is_said_with_what_it_needs(open_page: OpenPage, house: Work
     assert "**cpu**  ·  disk full: 3.1 GB needed, 200 MB free" in shown(at), "on the pit board"
 
 
-def test_a_click_that_comes_too_late_is_answered(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
-    at = open_page("runs")
+def test_an_act_that_comes_too_late_is_answered(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
     queue.cancel_run(house.store, waiting[1].id)
-    at = at.button(key=f"queue-{waiting[1].id}-up").click().run()
-    assert not at.exception
-    assert "no fold of it is in the queue" in shown(at)
+    with pytest.raises(StateError) as refused:
+        do("up", waiting[1])
+    at = open_page("runs")
+    at.session_state[REFUSED_KEY] = refused.value
+    assert "no fold of it is in the queue" in shown(at.run())
+    assert "no fold of it is in the queue" not in shown(at.run()), "said once"
     assert order(house) == ["first", "third"]
 
 
@@ -105,11 +166,11 @@ def test_a_queue_of_another_contest_is_named_by_it(
 ) -> None:
     controls.set_priority(house.store, waiting[2].id, 5)
     at = open_page("runs", contest=folded.name)
-    assert "folds 0, 1, 2 · priority +5<" in shown(at)
+    assert listed(at)["rows"][0]["facts"] == "folds 0, 1, 2 · priority +5"
     other = add_contest(house, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)
     save_folds(house, other, FoldsSpec(n_folds=3))
     finish_run(house, other, list_folds(house.store, other.id)[0], make_recipe(other, "theirs"), n_done=0)
-    assert f"folds 0, 1, 2 · priority +5 · {folded.name}<" in shown(open_page("runs", contest="others"))
+    assert listed(open_page("runs", contest="others"))["rows"][0]["facts"] == f"folds 0, 1, 2 · priority +5 · {folded.name}"
 
 
 def test_a_sign_of_trouble_is_a_badge_and_a_sentence(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
