@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import doorway
 from app.bench import bench
-from app.ensemble_view import choose_folds, choose_members, left_out_runs
+from app.lineup import choose_folds, choose_members, left_out_runs, say_restriction
 from app.saved_blends import saved_blends
 from app.text import t
 from app.widgets import empty_state, guard, need_contest, page_header
@@ -17,9 +17,9 @@ contest = need_contest(t("ensemble.title"))
 store = doorway.workspace().store
 runs = list_runs(store, contest.id)
 folds_list = list_folds(store, contest.id)
-finished = [run for run in runs if any(folds.id == run.folds_id and len(run.results) == folds.n_folds for folds in folds_list)]
+begun = [run for run in runs if run.results]
 
-if not finished:
+if not begun:
     page_header(t("ensemble.title"), contest)
     is_working = any(run.state in ("queued", "running") for run in runs)
     empty_state(
@@ -32,14 +32,13 @@ if not finished:
     st.stop()
 
 header = st.container()
-folds = choose_folds(contest, folds_list, finished)
+folds = choose_folds(contest, folds_list, begun)
 with header:
     page_header(t("ensemble.title"), contest, folds)
-members = choose_members(contest, folds, finished)
+members = choose_members(contest, folds, begun)
 left_out_runs(folds, folds_list, runs)
 with guard():
     if members:
+        say_restriction(folds, members)
         bench(contest, folds, members)
-    else:
-        st.caption(t("ensemble.choose_why"))
-    saved_blends(contest, finished)
+    saved_blends(contest, begun)

@@ -1,0 +1,123 @@
+"""Who takes part on the page Ensemble: the folds, the runs on them, and what becomes of runs that miss folds: a person's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.ensemble_view import folds_key, members_key, rank
+from app.text import t
+from app.widgets import format_score, plain, short_hash
+from core.metrics import get_metric
+from core.predictions import shared_folds
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+
+MOST_AT_FIRST = 8
+CHOICES = ("leave", "share")
+
+
+def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> Folds:
+    """The folds whose runs are blended; asked only when runs with predictions stand on several."""
+    count = {folds.id: sum(run.folds_id == folds.id for run in runs) for folds in folds_list}
+    options = {folds.id: folds for folds in folds_list if count[folds.id]}
+    if len(options) == 1:
+        return next(iter(options.values()))
+
+    def label(folds_id: int) -> str:
+        folds = options[folds_id]
+        return t("members.folds_option", n=folds.n_folds, hash=short_hash(folds.fingerprint), runs=count[folds_id])
+
+    chosen = st.selectbox(
+        t("ensemble.folds"),
+        sorted(options, key=lambda key: -count[key]),
+        format_func=label,
+        key=folds_key(contest.id),
+        persist_state="session",
+        width=320,
+    )
+    return options.get(chosen) or next(iter(options.values()))
+
+
+def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[Run]:
+    """The runs that take part, best first; at first the best eight that have all folds.
+
+    A run that misses folds can be chosen only after a person said that the blend may stand on the folds that all have.
+    """
+    metric = get_metric(contest.spec.metric)
+    here = [run for run in runs if run.folds_id == folds.id and run.results]
+    unfinished = [run for run in here if len(run.results) < folds.n_folds]
+    whole = [run for run in here if run not in unfinished]
+    is_shared = bool(unfinished) and _choose_unfinished(folds, unfinished) == "share"
+    offered = rank(whole, metric) + (rank(unfinished, metric) if is_shared else [])
+    by_id = {run.id: run for run in offered}
+    key = members_key(folds.id)
+    if key in st.session_state:  # runs may have been deleted since they were chosen
+        st.session_state[key] = [run_id for run_id in st.session_state[key] if run_id in by_id]
+    else:
+        st.session_state[key] = [run.id for run in offered if run in whole][:MOST_AT_FIRST]
+
+    def label(run_id: int) -> str:
+        run = by_id[run_id]
+        part = "" if run in whole else f" ({len(run.results)}/{folds.n_folds})"
+        return f"{plain(run.name)} · {format_score(run.cv_score(metric.name))}{part}"
+
+    chosen = set(st.pills(t("ensemble.members"), list(by_id), format_func=label, selection_mode="multi", key=key, persist_state="session"))
+    if not chosen:
+        st.caption(t("ensemble.choose_why" if offered else "members.none_whole"))
+    return [run for run in offered if run.id in chosen]
+
+
+def say_restriction(folds: Folds, members: Sequence[Run]) -> None:
+    """Where not all members have all folds: on which folds the blend stands, and who misses which."""
+    missing = {run.name: sorted(set(range(folds.n_folds)) - {result.fold for result in run.results}) for run in members}
+    if not any(missing.values()):
+        return
+    together = shared_folds(members)
+    who = " · ".join(f"**{plain(name)}** {_numbers(gone)}" for name, gone in missing.items() if gone)
+    lines = [t("members.restricted", folds=_numbers(together), n=folds.n_folds, who=who)]
+    if len(together) == 1:
+        lines.append(t("members.one_fold"))
+    if together:
+        st.warning(" ".join([*lines, t("members.restricted_test")]), icon=":material/filter_alt:")
+
+
+def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]) -> None:
+    """Name the runs that cannot be blended here, each with its reason."""
+    by_id = {other.id: other for other in folds_list}
+    is_shared = st.session_state.get(shared_key(folds.id)) == "share"
+    lines: list[str] = []
+    for run in runs:
+        if run.folds_id != folds.id:
+            lines.append(f"**{plain(run.name)}**: " + t("ensemble.reason_folds", hash=short_hash(by_id[run.folds_id].fingerprint)))
+        elif len(run.results) < folds.n_folds and not (is_shared and run.results):
+            lines.append(f"**{plain(run.name)}**: " + t("ensemble.reason_unfinished", done=len(run.results), n=folds.n_folds))
+    if lines:
+        with st.expander(t("ensemble.left_out", n=len(lines)), icon=":material/block:"):
+            st.markdown("\n".join(f"- {line}" for line in lines))
+
+
+def shared_key(folds_id: int) -> str:
+    """Where this session keeps what becomes of runs that miss folds."""
+    return f"unfinished-{folds_id}"
+
+
+def _choose_unfinished(folds: Folds, unfinished: Sequence[Run]) -> str:
+    key = shared_key(folds.id)
+    st.session_state.setdefault(key, CHOICES[0])
+    chosen = st.segmented_control(
+        t("members.unfinished", n=len(unfinished)),
+        CHOICES,
+        format_func=lambda choice: t(f"members.unfinished_{choice}"),
+        required=True,
+        key=key,
+        help=t("members.unfinished_help"),
+        persist_state="session",
+    )
+    return chosen or CHOICES[0]
+
+
+def _numbers(folds: Sequence[int]) -> str:
+    return ", ".join(map(str, folds))
