@@ -17,6 +17,7 @@ from core.store.folds import Folds
 from core.store.jobs import add_jobs, cancel_jobs, forget_halvings, retry_jobs
 from core.store.order import pause
 from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
+from core.tracking.choice import check_trackers
 from core.training.backbone import backbone_of
 from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace
@@ -34,7 +35,7 @@ def launch_run(
 ) -> Run:
     """Queue a run: one job per fold, all folds unless `fold_numbers` names some. A name that is taken gets a number.
 
-    Raises RecipeError for a recipe of the other modality, a backbone or a fold that is not there, StateError for folds of another
+    Raises RecipeError for a recipe of the other modality, a backbone, a tracker or a fold that is not there, StateError for folds of another
     contest.
     """
     return launch_runs(workspace, contest, folds, [recipe], fold_numbers=fold_numbers, priority=priority, now=now)[0]
@@ -132,8 +133,9 @@ def delete_run(workspace: Workspace, run_id: int) -> None:
     with workspace.store.transaction() as connection:
         remove_run(connection, run)
     folder = workspace.import_dir(contest.name, run.imported["key"]) if run.imported else workspace.run_dir(contest.name, run_id)
-    if folder.exists():
-        shutil.rmtree(folder)
+    for gone in (folder, workspace.run_events_dir(contest.name, run.name, run_id), workspace.tracking_dir(run_id)):
+        if gone.exists():
+            shutil.rmtree(gone)
     for job in run.jobs:
         for path in workspace.logs_dir.glob(f"job-{job.id}-*.log"):
             path.unlink(missing_ok=True)
@@ -148,6 +150,7 @@ def _check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[
             fix=f"choose a recipe for {contest.spec.modality}",
         )
     backbone_of(recipe)
+    check_trackers(recipe.tracking.trackers)
     if folds.contest_id != contest.id:
         raise StateError(
             "these folds belong to another contest",

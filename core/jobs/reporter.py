@@ -11,6 +11,8 @@ from core.errors import PitwallError
 from core.store.attempts import renew
 from core.store.database import Store
 from core.store.runs import EpochRow
+from core.tracking.follower import Follower
+from core.tracking.tracker import Outcome
 from core.training.progress import EpochReport, Progress
 
 TICK_S = 0.5
@@ -32,6 +34,8 @@ class Reporter:
         self._epochs: list[EpochRow] = []
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="reporter", daemon=True)
+        self.follower: Follower | None = None
+        """Who is told the same, for the trackers."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -51,12 +55,20 @@ class Reporter:
                 self._progress = said
             else:
                 self._epochs.append(self._row(said))
+        if self.follower is not None:
+            self.follower.report(said)
 
     def close(self) -> None:
         """Write what is left, once and without waiting long, and stop; what could not be written is in `unwritten`."""
         self._closing.set()
         self._thread.join()
         self._store.close()
+
+    def end_tracking(self, outcome: Outcome) -> None:
+        """Tell the trackers how it ended, and wait for them, for seconds at most."""
+        if self.follower is not None:
+            self.follower.end(outcome)
+            self.follower.close()
 
     @property
     def unwritten(self) -> tuple[EpochRow, ...]:

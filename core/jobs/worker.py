@@ -29,6 +29,8 @@ from core.store.database import DatabaseBusy
 from core.store.folds import get_folds
 from core.store.jobs import Job, get_job
 from core.store.runs import FoldResult, get_run
+from core.tracking.follower import follow
+from core.tracking.tracker import Outcome
 from core.training.checkpoint import remove_checkpoints
 from core.training.progress import Interrupted, Progress
 from core.workspace import Workspace, load_manifest, open_workspace, publishing, write_json
@@ -94,6 +96,7 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
     """Train and commit; every way this can end becomes one verdict."""
     reporter = Reporter(workspace.db_path, job_id=job.id, run_id=job.run_id, token=job.token)
     reporter.start()
+    outcome: Outcome = "stopped"
     try:
         try:
             result = _train(workspace, job, reporter, stop)
@@ -102,6 +105,7 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
         _patiently(workspace, lambda: attempts.commit(workspace.store, job.id, result, epochs=reporter.unwritten, now=time.time()))
         log.info("done: %s", ", ".join(f"{name} {score:.5f}" for name, score in result.scores.items()))
         _clean_up(workspace.absolute(result.path))
+        outcome = "done"
         return 0
     except Interrupted:
         _patiently(workspace, hand_back)
@@ -115,9 +119,12 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
             state = _patiently(workspace, lambda: attempts.release_for_memory(workspace.store, job.id, job.token, now=time.time()))
             log.info("the micro-batch is halved, the batch stays; handed back: %s", state or "the claim was not valid any more")
             return 0
+        outcome = "failed"
         verdict = error.to_dict() if error is not None else _bug(problem, job)
         valid = _patiently(workspace, lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
         return 0 if valid else 1
+    finally:
+        reporter.end_tracking(outcome)  # the verdict is given: no tracker delays it
 
 
 def _hold_for_disk(workspace: Workspace, job: Job) -> int:
@@ -140,6 +147,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     contest = get_contest(workspace.store, run.contest_id)
     folds = get_folds(workspace.store, run.folds_id)
     log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
+    reporter.follower = follow(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
     import numpy as np
 

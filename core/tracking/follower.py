@@ -31,10 +31,10 @@ from core.training.progress import EpochReport, Progress
 from core.workspace import Workspace, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
-FINISH_S = 20.0
+FINISH_S = 8.0
 STOP_S = 4.0
-"""How long trackers may take to end: after a fold was trained, and when the worker was told to stop."""
-MARGIN_S = 1.0
+"""How long trackers may take to end: after a fold was trained, and when the worker was told to stop. Less than its engine waits."""
+MARGIN_S = 0.5
 
 log = logging.getLogger(__name__)
 
