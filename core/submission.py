@@ -26,7 +26,7 @@ from core.store.contests import Contest
 from core.store.folds import get_folds
 from core.store.runs import Run, get_run
 from core.store.submissions import Submission, add_submission
-from core.workspace import Workspace, fingerprint, load_manifest, nfc, publishing, sha256_file, verify, write_json
+from core.workspace import Workspace, fingerprint, load_manifest, nfc, publishing, sha256_file, verify, verify_file, write_json
 
 SUM_TOLERANCE = 1e-4
 
@@ -75,14 +75,15 @@ class Candidate:
 def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
     """The format of the contest's sample submission; without one, `id` and the label or the classes, in the test table's order."""
     spec = contest.spec
-    path = workspace.absolute(contest.path) / SAMPLE_SUBMISSION
-    if not path.exists():
+    folder = workspace.absolute(contest.path)
+    manifest = load_manifest(folder)
+    if SAMPLE_SUBMISSION not in manifest.files:
         ids = tuple(load_table(workspace, contest).test["id"])
         is_prob = spec.submission == "probabilities"
         columns = (spec.id_column or "id", *(spec.classes if is_prob else (spec.label_column or "label",)))
         order = tuple(range(len(spec.classes))) if is_prob else ()
         return SubmissionFormat("utf-8", "\n", ",", _line(columns, ","), columns, ids, spec.classes, order)
-    return parse_format(path, contest)
+    return parse_format(verify_file(folder, manifest, SAMPLE_SUBMISSION), contest)
 
 
 def parse_format(path: Path, contest: Contest) -> SubmissionFormat:

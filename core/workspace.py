@@ -1,7 +1,7 @@
 """Every path on disk, and the one way an artefact comes to be there: written aside, hashed, synced, renamed.
 
 A workspace holds the database and the artefacts of all contests. An artefact is a folder with a `manifest.json` that
-names its kind, the fingerprints of its parents and the sha256 of every file; it never changes afterwards.
+names its kind, the fingerprints of its parents and the sha256 of every file and of itself; it never changes afterwards.
 """
 
 from __future__ import annotations
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from core.store.database import Store
 
 MANIFEST = "manifest.json"
+OWN_HASH = "sha256"
+_MAKE_AGAIN = {
+    "contest": "delete the contest and register it again",
+    "folds": "make the folds again",
+    "fold": "retry the fold, or import the predictions again",
+    "blend": "save the blend again",
+    "submission": "write the submission again",
+}
 ENV_VARIABLE = "PITWALL_WORKSPACE"
 DEFAULT_ROOT = Path("workspace")
 
@@ -175,7 +183,8 @@ def publishing(destination: Path, *, kind: str, parents: Mapping[str, str], fact
             files[path.relative_to(temporary).as_posix()] = sha256_file(path)
             _sync(path)
         manifest = Manifest(kind=kind, parents=dict(parents), files=files, facts=dict(facts or {}))
-        write_json(temporary / MANIFEST, {"kind": kind, "parents": manifest.parents, "files": files, "facts": manifest.facts})
+        content = {"kind": kind, "parents": manifest.parents, "files": files, "facts": manifest.facts}
+        write_json(temporary / MANIFEST, content | {OWN_HASH: fingerprint(content)})
         for folder in [temporary, *(p for p in temporary.rglob("*") if p.is_dir())]:
             _sync(folder)
         if destination.exists():
@@ -195,30 +204,58 @@ def publishing(destination: Path, *, kind: str, parents: Mapping[str, str], fact
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Read an artefact's manifest without checking the files' hashes."""
+    """Read an artefact's manifest, checked against its own hash (0.1.0 wrote none), without checking the files' hashes.
+
+    Raises CheckpointError naming the manifest. A damage that leaves its content as it was, such as one of white space, is let pass.
+    """
+    file = path / MANIFEST
     try:
-        raw = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        return Manifest(kind=raw["kind"], parents=raw["parents"], files=raw["files"], facts=raw["facts"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        expected = raw.pop(OWN_HASH, None)
+        if set(raw) != {"kind", "parents", "files", "facts"}:
+            raise ValueError(f"its parts are {', '.join(sorted(raw))}")
+        if expected is not None and fingerprint(raw) != expected:
+            raise ValueError("its content does not match its own sha256")
+        return Manifest(**raw)
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as problem:
         raise CheckpointError(
-            "the artefact has no readable manifest", where=str(path), why=str(problem), fix="delete the folder and make it again"
+            "the artefact has no readable manifest", where=str(file), why=str(problem), fix="delete the folder and make it again"
         ) from None
 
 
 def verify(path: Path) -> Manifest:
     """Read an artefact's manifest and check every file against its sha256; raise CheckpointError naming the first that differs."""
     manifest = load_manifest(path)
-    for name, expected in manifest.files.items():
-        file = resolve_inside(path, name)
-        actual = sha256_file(file) if file.is_file() else "missing"
-        if actual != expected:
-            raise CheckpointError(
-                f"{name} is damaged",
-                where=str(file),
-                why=f"its sha256 is {actual[:12]}, the manifest says {expected[:12]}",
-                fix="the file changed after it was written: make the artefact again",
-            )
+    for name in manifest.files:
+        verify_file(path, manifest, name)
     return manifest
+
+
+def verify_file(path: Path, manifest: Manifest, name: str) -> Path:
+    """Check one file of an artefact whose manifest was read, and return where it is; raise CheckpointError when it differs."""
+    expected = manifest.files.get(name)
+    if expected is None:
+        raise CheckpointError(
+            f"{name} is not part of the artefact",
+            where=str(path / name),
+            why="its manifest does not name it",
+            fix="delete the folder and make it again",
+        )
+    file = resolve_inside(path, name)
+    try:
+        actual = sha256_file(file) if file.is_file() else "missing"
+    except OSError as problem:
+        raise CheckpointError(
+            f"{name} cannot be read", where=str(file), why=str(problem), fix="check the disk and the file's permissions"
+        ) from None
+    if actual != expected:
+        raise CheckpointError(
+            f"{name} is damaged",
+            where=str(file),
+            why=f"its sha256 is {actual[:12]}, the manifest says {expected[:12]}",
+            fix=f"the file changed after it was written: {_MAKE_AGAIN.get(manifest.kind, 'make the artefact again')}",
+        )
+    return file
 
 
 def sha256_file(path: Path) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from core.errors import CheckpointError, InputError
-from core.workspace import fingerprint, load_manifest, nfc, open_workspace, publishing, resolve_inside, shown_path, verify
+from core.workspace import fingerprint, load_manifest, nfc, open_workspace, publishing, resolve_inside, shown_path, verify, verify_file
 
 
 def publish(folder: Path, text: str = "one") -> Path:
@@ -57,6 +58,39 @@ def test_damage_is_named(tmp_path: Path, damage: str) -> None:
     with pytest.raises(CheckpointError) as caught:
         verify(folder)
     assert str(folder) in caught.value.where
+
+
+def test_every_flipped_bit_of_a_manifest_is_seen_or_changes_nothing(tmp_path: Path) -> None:
+    folder = publish(tmp_path / "a")
+    path, whole = folder / "manifest.json", load_manifest(folder)
+    written = path.read_bytes()
+    n_harmless = 0
+    for bit in range(8 * len(written)):
+        damaged = bytearray(written)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert load_manifest(folder) == whole
+            n_harmless += 1
+        except CheckpointError as problem:
+            assert problem.where == str(path)
+    assert n_harmless < 8 * len(written) / 50, "white space only"
+
+
+def test_a_manifest_of_the_first_version_has_no_hash_of_its_own(tmp_path: Path) -> None:
+    folder = publish(tmp_path / "a")
+    path, whole = folder / "manifest.json", load_manifest(folder)
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    del raw["sha256"]
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    assert verify(folder) == whole
+
+
+def test_a_file_that_the_manifest_does_not_name_is_not_read(tmp_path: Path) -> None:
+    folder = publish(tmp_path / "a")
+    (folder / "stranger.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="not part of the artefact"):
+        verify_file(folder, load_manifest(folder), "stranger.txt")
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "link/x", "a\x00b"])

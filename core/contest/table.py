@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.contest.spec import ContestSpec
-from core.errors import CheckpointError, InputError
-from core.workspace import Workspace, load_manifest, resolve_inside, sha256_file
+from core.errors import InputError
+from core.workspace import Workspace, load_manifest, resolve_inside, verify_file
 
 if TYPE_CHECKING:
     from core.store.contests import Contest
@@ -45,17 +45,7 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
     """Read a registered contest's rows; raises CheckpointError when the stored tables are damaged."""
     folder = workspace.absolute(contest.path)
     manifest = load_manifest(folder)
-    frames: list[pd.DataFrame] = []
-    for name in ("train.parquet", "test.parquet"):
-        path = folder / name
-        if not path.is_file() or sha256_file(path) != manifest.files.get(name):
-            raise CheckpointError(
-                f"{name} is damaged",
-                where=str(path),
-                why="it is missing or does not match its manifest",
-                fix="delete the contest and register it again",
-            )
-        frames.append(pd.read_parquet(path))
+    frames = [pd.read_parquet(verify_file(folder, manifest, name)) for name in ("train.parquet", "test.parquet")]
     return ContestTable(frames[0], frames[1], image_base(workspace, contest.spec, manifest.facts.get("root_in_workspace")))
 
 
