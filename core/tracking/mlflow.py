@@ -22,6 +22,8 @@ from core.tracking.tracker import Outcome, Point, TrackedFold
 from core.workspace import shown_path
 
 STATUS: dict[Outcome, str] = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+TAG = "pitwall."
+DATABASE = "mlflow.db"
 MAX_METRICS = 900
 """A server takes 1000 in one call."""
 MAX_VALUE = 500
@@ -33,30 +35,34 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 class MlflowFold:
     """A fold as a run of MLflow; what a server asks for is read by the library itself from MLFLOW_TRACKING_TOKEN and its like."""
 
-    def __init__(self, fold: TrackedFold, history: Sequence[Point], continues: str) -> None:
+    def __init__(self, fold: TrackedFold, history: Sequence[Point], record: str) -> None:
         folder = fold.logs_dir / "mlflow"
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
-        with _alone(folder):  # two that open an empty database at once both lay its tables
+        elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+        uri = elsewhere or f"sqlite:///{folder / DATABASE}"
+        with _alone(folder):
+            if not elsewhere:
+                make_database(folder)
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(fold.project)
-            artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else (folder / "artifacts").as_uri()
+            artifacts = None if elsewhere else (folder / "artifacts").as_uri()
             experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(fold.project, artifacts)
-        if continues:
-            self.id = continues
-            self._client.update_run(self.id, status="RUNNING")
+        found = self._client.search_runs([experiment_id], f"tags.`{TAG}record` = '{record}'", max_results=1)
+        if found:
+            self._id = found[0].info.run_id
+            self._client.update_run(self._id, status="RUNNING")
         else:
-            self.id = self._client.create_run(experiment_id, run_name=fold.name).info.run_id
+            self._id = self._client.create_run(experiment_id, tags={f"{TAG}record": record}, run_name=fold.name).info.run_id
         tags = {"contest": fold.contest, "run": fold.run, "ref": fold.ref, "fold": str(fold.fold), "attempt": str(fold.token)}
         self._client.log_batch(
-            self.id,
+            self._id,
             params=[Param(key, str(value)[:MAX_VALUE]) for key, value in fold.settings.items()],
-            tags=[RunTag(f"pitwall.{key}", value) for key, value in tags.items()],
+            tags=[RunTag(TAG + key, value) for key, value in tags.items()],
         )
         self.place = without_secrets(uri)
         self.command = "" if uri.startswith(("http:", "https:")) else f"mlflow ui --backend-store-uri {quote(_shown(uri, folder))}"
         # What it has already is not said again: it keeps a value that comes twice twice.
-        names = {name for point in history for name in point.values} if continues else set[str]()
-        self._last = {name: max((old.step for old in self._client.get_metric_history(self.id, name)), default=0) for name in names}
+        names = {name for point in history for name in point.values} if found else set[str]()
+        self._last = {name: max((old.step for old in self._client.get_metric_history(self._id, name)), default=0) for name in names}
         self.log(history)
 
     def log(self, points: Sequence[Point]) -> None:
@@ -68,13 +74,22 @@ class MlflowFold:
             if point.step > self._last.get(name, 0)
         ]
         for start in range(0, len(metrics), MAX_METRICS):
-            self._client.log_batch(self.id, metrics=metrics[start : start + MAX_METRICS])
+            self._client.log_batch(self._id, metrics=metrics[start : start + MAX_METRICS])
         for metric in metrics:
             self._last[metric.key] = metric.step
 
     def close(self, outcome: Outcome) -> None:
         """End the run."""
-        self._client.set_terminated(self.id, STATUS[outcome])
+        self._client.set_terminated(self._id, STATUS[outcome])
+
+
+def make_database(folder: Path) -> None:
+    """Make the database where there is none: aside, then put into its place. One whose making was killed cannot be opened again."""
+    aside, path = folder / f".{DATABASE}.new", folder / DATABASE
+    if not path.exists():
+        aside.unlink(missing_ok=True)
+        MlflowClient(tracking_uri=f"sqlite:///{aside}").search_experiments(max_results=1)
+        aside.rename(path)
 
 
 def without_secrets(uri: str) -> str:
@@ -85,12 +100,13 @@ def without_secrets(uri: str) -> str:
 
 def _shown(uri: str, folder: Path) -> str:
     if uri.startswith(f"sqlite:///{folder}"):
-        return f"sqlite:///{shown_path(folder)}/mlflow.db"
+        return f"sqlite:///{shown_path(folder)}/{DATABASE}"
     return without_secrets(uri)
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
+    """Two folds that begin at once would both make the database, or the experiment."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -23,13 +23,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Note:
-    """One tracker of one fold. `problem` and `fix` are for one that failed; `id` is its own name for the fold's record."""
+    """One tracker of one fold: where a person finds it, and what to type to look at it. `problem` and `fix` are for one that failed."""
 
     tracker: str
     state: NoteState = "open"
     place: str = ""
     command: str = ""
-    id: str = ""
     problem: str = ""
     fix: str = ""
 
@@ -46,10 +45,6 @@ class FoldNotes:
     fold: int
     token: int
     notes: tuple[Note, ...]
-
-    def of(self, tracker: str) -> Note | None:
-        """The note of one tracker; None when it was not asked for."""
-        return next((note for note in self.notes if note.tracker == tracker), None)
 
 
 def read_notes(path: Path) -> FoldNotes | None:

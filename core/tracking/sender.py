@@ -21,7 +21,7 @@ from typing import Any, cast
 from core.errors import PitwallError
 from core.tracking.choice import opener, without_tokens
 from core.tracking.history import History
-from core.tracking.notes import FoldNotes, Note, read_notes, write_notes
+from core.tracking.notes import FoldNotes, Note, write_notes
 from core.tracking.tracker import Opener, Outcome, Point, TrackedFold, Tracker
 
 ORPHAN_S = 5.0
@@ -41,10 +41,9 @@ class Channel:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def begin(self, history: Sequence[Point], continues: str) -> None:
-        """Open the tracker with these points, and with what an earlier attempt began there."""
-        self.note = replace(self.note, id=continues)
-        self._queue.put((history, continues))
+    def begin(self, history: Sequence[Point], record: str) -> None:
+        """Open the tracker with these points."""
+        self._queue.put((history, record))
 
     def add(self, point: Point) -> None:
         """Tell it a point, some time soon."""
@@ -68,7 +67,7 @@ class Channel:
                 said = self._queue.get()
                 if isinstance(said, tuple):
                     tracker = self._find(self.note.tracker)(self._fold, *said)
-                    self._say(replace(self.note, state="open", place=without_tokens(tracker.place), command=tracker.command, id=tracker.id))
+                    self._say(replace(self.note, state="open", place=without_tokens(tracker.place), command=tracker.command))
                     continue
                 if isinstance(said, Point):
                     points.append(said)
@@ -103,25 +102,25 @@ class Sender:
     def __init__(self, fold: TrackedFold, find: Callable[[str], Opener] = opener) -> None:
         self._fold = fold
         self._notes_path = Path(fold.notes_path)
-        self._before = read_notes(self._notes_path)
-        self._history = History(Path(fold.points_path))
+        self._history = History(Path(fold.points_path), fold.token)
         self._last = 0
         self._guard = threading.Lock()
         self._channels = [Channel(name, fold, self._keep, find) for name in dict.fromkeys(("tensorboard", *fold.trackers))]
 
     def begin(self, step: int, known: Sequence[Point]) -> None:
         """The attempt begins at this step, after the epochs that are known: what was told of it and of later ones is void."""
-        history = self._history.begin(step, known)
-        self._last = history[-1].step if history else 0
+        if not self._history.wait(2 * ORPHAN_S):
+            log.warning("an earlier attempt at fold %d is still telling the trackers; it is passed over", self._fold.fold)
+        told = self._history.begin(step, known)
+        self._last = told.points[-1].step if told.points else 0
         for channel in self._channels:
-            before = self._before.of(channel.note.tracker) if self._before and step > 1 else None
-            channel.begin(history, before.id if before else "")
+            channel.begin(told.points, f"{self._fold.key[:16]}-{told.began}")
 
     def add(self, point: Point) -> None:
         """Tell all trackers a point."""
         if point.step >= self._last:
             self._last = point.step
-            self._history.add([point])
+            self._history.add(point)
             for channel in self._channels:
                 channel.add(point)
 

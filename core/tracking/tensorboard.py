@@ -30,15 +30,15 @@ class TensorBoardFold:
 
     command = ""  # one for the whole workspace, see board.py
 
-    def __init__(self, fold: TrackedFold, history: Sequence[Point], continues: str = "") -> None:
-        del continues  # the folder is found by the run's name
+    def __init__(self, fold: TrackedFold, history: Sequence[Point], record: str = "") -> None:
+        del record  # the folder is found by the run's name
         folder = Path(fold.events_dir)
         folder.mkdir(parents=True, exist_ok=True)
         older = list(folder.glob("events.out.tfevents.*"))
         # Sorted by name, a later file comes later: TensorBoard, when it looks already, reads files in that order.
         path = folder / f"events.out.tfevents.{int(fold.started_at):010d}.{fold.token:06d}.{next(_numbers):03d}.pitwall"
         aside = folder / f".{fold.token}.{next(_numbers)}.tmp"
-        self.id = self.place = str(folder)
+        self.place = str(folder)
         self._stream = aside.open("wb")
         self._writer = RecordWriter(self._stream)
         self._write(_opening(fold))

@@ -75,11 +75,6 @@ class Tracker(Protocol):
     """
 
     @property
-    def id(self) -> str:
-        """By what a later attempt finds what this one began."""
-        ...
-
-    @property
     def place(self) -> str:
         """Where a person finds it: an address, or a folder."""
         ...
@@ -99,6 +94,6 @@ class Tracker(Protocol):
 
 
 class Opener(Protocol):
-    """How a tracker is opened for a fold: `history` is what earlier attempts left, `continues` the `id` of theirs, "" when anew."""
+    """How a tracker is opened: `history` is what earlier attempts left; `record` names what they and this one write, and nothing else does."""
 
-    def __call__(self, fold: TrackedFold, history: Sequence[Point], continues: str) -> Tracker: ...
+    def __call__(self, fold: TrackedFold, history: Sequence[Point], record: str) -> Tracker: ...

@@ -27,18 +27,16 @@ EXIT_CODES: dict[Outcome, int] = {"done": 0, "failed": 1, "stopped": 255}
 class WandbFold:
     """A fold as a run of Weights & Biases. The key is read from WANDB_API_KEY by the library itself, and from nowhere here."""
 
-    def __init__(self, fold: TrackedFold, history: Sequence[Point], continues: str) -> None:
+    def __init__(self, fold: TrackedFold, history: Sequence[Point], record: str) -> None:
         mode = choose_mode()
-        # A later attempt takes up the run of an earlier one; a fold that starts anew is a run of its own.
-        self.id = continues or f"{fold.key[:16]}-{fold.token}"
         if mode == "offline":
-            remove_offline(fold.logs_dir, self.id)
+            remove_offline(fold.logs_dir, record)
         fold.logs_dir.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
             mode=mode,
             dir=str(fold.logs_dir),
             project=fold.project,
-            id=self.id,
+            id=record,
             resume="allow" if mode == "online" else None,
             group=f"{fold.contest}/{fold.run}",
             job_type="fold",
