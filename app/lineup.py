@@ -17,12 +17,17 @@ from core.store.runs import Run
 
 MOST_AT_FIRST = 8
 CHOICES = ("leave", "share")
+PARTS = ("saved", "compare", "members", "exchange")
+_JOINING = "joining-run"
 
 
 def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> Folds:
     """The folds whose runs are blended; asked only when runs with predictions stand on several."""
     count = {folds.id: sum(run.folds_id == folds.id for run in runs) for folds in folds_list}
     options = {folds.id: folds for folds in folds_list if count[folds.id]}
+    joining = _joining(contest.id)
+    if joining is not None and joining.folds_id in options:
+        st.session_state[folds_key(contest.id)] = joining.folds_id
     if len(options) == 1:
         return next(iter(options.values()))
 
@@ -58,6 +63,10 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
         st.session_state[key] = [run_id for run_id in st.session_state[key] if run_id in by_id]
     else:
         st.session_state[key] = [run.id for run in offered if run in whole][:MOST_AT_FIRST]
+    joining = _joining(contest.id)
+    if joining is not None and joining.id in by_id:
+        del st.session_state[_JOINING]
+        st.session_state[key] = list(dict.fromkeys([*st.session_state[key], joining.id]))
 
     def label(run_id: int) -> str:
         run = by_id[run_id]
@@ -97,6 +106,31 @@ def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]
     if lines:
         with st.expander(t("ensemble.left_out", n=len(lines)), icon=":material/block:"):
             st.markdown("\n".join(f"- {line}" for line in lines))
+
+
+def choose_part() -> str:
+    """What is shown under the bench."""
+    st.session_state.setdefault("ensemble-part", PARTS[0])
+    chosen = st.segmented_control(
+        t("members.parts"),
+        PARTS,
+        format_func=lambda part: t(f"members.part_{part}"),
+        required=True,
+        key="ensemble-part",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return chosen or PARTS[0]
+
+
+def join_next(contest_id: int, run: Run) -> None:
+    """Make a run that just came in a member when the page is drawn next."""
+    st.session_state[_JOINING] = (contest_id, run)
+
+
+def _joining(contest_id: int) -> Run | None:
+    contest, run = st.session_state.get(_JOINING, (None, None))
+    return run if contest == contest_id else None
 
 
 def shared_key(folds_id: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -14,6 +14,7 @@ from core.analysis.evidence import Evidence, load_evidence
 from core.metrics import Metric, get_metric
 from core.store.blends import Blend, list_blends
 from core.store.contests import Contest
+from core.store.folds import list_folds
 from core.store.runs import Run, list_runs
 from core.submission import Candidate, prepare
 from core.workspace import Workspace
@@ -34,17 +35,31 @@ def spread_of(source: Run | Blend, metric: Metric) -> float | None:
 
 
 def list_sources(contest: Contest, *, complete: bool) -> list[Run | Blend]:
-    """Blends and runs with predictions, the best first; `complete` leaves out runs that miss a fold."""
+    """Blends and runs with predictions, the best first; `complete` leaves out runs that miss a fold.
+
+    Those that stand on some folds only come last: their scores are of other rows.
+    """
     store, metric = doorway.workspace().store, get_metric(contest.spec.metric)
     runs = [run for run in list_runs(store, contest.id) if run.results and (run.is_complete or not complete)]
+    n_folds = {folds.id: folds.n_folds for folds in list_folds(store, contest.id)}
     sign = -1 if metric.greater_is_better else 1
     found: list[Run | Blend] = [*list_blends(store, contest.id), *runs]
-    return sorted(found, key=lambda source: sign * (score_of(source, metric) or 0.0))
+    return sorted(
+        found, key=lambda source: (n_scored(source, n_folds) < n_folds[source.folds_id], sign * (score_of(source, metric) or 0.0))
+    )
+
+
+def n_scored(source: Run | Blend, n_folds: Mapping[int, int]) -> int:
+    """The number of folds that a source's score is of; `n_folds` of each split by its id."""
+    if isinstance(source, Blend):
+        return len(source.spec.folds) or n_folds[source.folds_id]
+    return len(source.results)
 
 
 def choose_source(contest: Contest, sources: Sequence[Run | Blend]) -> Run | Blend:
     """The source in the address, else the best; an address that names something else is corrected."""
     metric = get_metric(contest.spec.metric)
+    n_folds = {folds.id: folds.n_folds for folds in list_folds(doorway.workspace().store, contest.id)}
     by_ref = {source.ref: source for source in sources}
     asked = (st.query_params.get(SOURCE_KEY), st.session_state.get(_LAST))
     st.session_state[_PICKER] = next((ref for ref in asked if ref in by_ref), next(iter(by_ref)))
@@ -52,7 +67,10 @@ def choose_source(contest: Contest, sources: Sequence[Run | Blend]) -> Run | Ble
     def label(ref: str) -> str:
         source = by_ref[ref]
         kind = t("errors.kind_blend" if isinstance(source, Blend) else "errors.kind_run")
-        return f"{source.name} · {kind} {ref} · {metric_label(metric.name)} {format_score(score_of(source, metric), spread_of(source, metric))}"
+        score = format_score(score_of(source, metric), spread_of(source, metric))
+        done, n = n_scored(source, n_folds), n_folds[source.folds_id]
+        part = "" if done == n else f" ({done}/{n})"
+        return f"{source.name} · {kind} {ref} · {metric_label(metric.name)} {score}{part}"
 
     ref = st.selectbox(t("errors.source"), list(by_ref), format_func=label, key=_PICKER, on_change=_remember, width=460)
     if st.query_params.get(SOURCE_KEY) != ref:

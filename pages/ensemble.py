@@ -6,7 +6,8 @@ import streamlit as st
 
 from app import doorway
 from app.bench import bench
-from app.lineup import choose_folds, choose_members, left_out_runs, say_restriction
+from app.exchange_view import exchange_view
+from app.lineup import choose_folds, choose_members, choose_part, left_out_runs, say_restriction
 from app.saved_blends import saved_blends
 from app.text import t
 from app.widgets import empty_state, guard, need_contest, page_header
@@ -29,6 +30,8 @@ if not begun:
         page="runs" if is_working else "train",
         icon="balance",
     )
+    if folds_list:
+        exchange_view(contest, folds_list[0], folds_list)
     st.stop()
 
 header = st.container()
@@ -41,4 +44,9 @@ with guard():
     if members:
         say_restriction(folds, members)
         bench(contest, folds, members)
-    saved_blends(contest, begun)
+part = choose_part()
+with guard():
+    if part == "saved":
+        saved_blends(contest, begun)
+    elif part == "exchange":
+        exchange_view(contest, folds, folds_list)
