@@ -5,6 +5,8 @@ Imports no torch, so that inspection, thumbnails and training see the same pixel
 
 from __future__ import annotations
 
+import hashlib
+import io
 import warnings
 from pathlib import Path
 
@@ -21,15 +23,15 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def open_image(path: Path) -> Image.Image:
-    """Read a file as upright RGB pixels.
+def open_image(path: Path, *, sha256: str = "") -> Image.Image:
+    """Read a file as upright RGB pixels; with `sha256` only if it still is the file that had it.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid on white; grey, palette,
     CMYK and 16-bit images are converted. Raises InputError that names the file: missing, not an image, a format off the
-    list, damaged, or above MAX_PIXELS.
+    list, damaged, changed, or above MAX_PIXELS.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(_unchanged(path, sha256) if sha256 else path, formats=FORMATS) as image:
             return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise InputError(
@@ -53,6 +55,19 @@ def open_image(path: Path) -> Image.Image:
         raise InputError(
             "an image is damaged", where=str(path), why=str(problem) or type(problem).__name__, fix="replace the file"
         ) from None
+
+
+def _unchanged(path: Path, sha256: str) -> io.BytesIO:
+    raw = path.read_bytes()
+    found = hashlib.sha256(raw).hexdigest()
+    if found != sha256:
+        raise InputError(
+            "an image is not the one that was registered",
+            where=str(path),
+            why=f"its sha256 is {found[:12]}, it was {sha256[:12]}: the file changed or is damaged",
+            fix="put the file back as it was, or register the contest again",
+        )
+    return io.BytesIO(raw)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -42,12 +42,18 @@ def make_augmentation(settings: ImageSettings, interpolation: str) -> transforms
 
 
 class ImageRows:
-    """Files as rows. Key (epoch, row): epoch 0 is the plain image, epoch 1 and later are augmented, each in its own way."""
+    """Files as rows. Key (epoch, row): epoch 0 is the plain image, epoch 1 and later are augmented, each in its own way.
 
-    def __init__(self, paths: Sequence[Path], settings: ImageSettings, *, interpolation: str, seed: int, fold: int) -> None:
+    Where `sha256` are given, one for each path, a file that has changed is an error.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], settings: ImageSettings, *, interpolation: str, seed: int, fold: int, sha256: Sequence[str] = ()
+    ) -> None:
         if interpolation not in ("nearest", "bilinear", "bicubic"):
             interpolation = "bicubic"
         self.paths = list(paths)
+        self.sha256 = list(sha256)
         self.seed = seed
         self.fold = fold
         self.plain = transforms.Resize((settings.size_px, settings.size_px), InterpolationMode(interpolation))
@@ -59,7 +65,7 @@ class ImageRows:
     def __getitem__(self, key: Key) -> tuple[int, Image.Image] | PitwallError:
         epoch, row = key
         try:
-            image = open_image(self.paths[row])
+            image = open_image(self.paths[row], sha256=self.sha256[row] if self.sha256 else "")
         except PitwallError as problem:
             return problem
         if epoch == 0:

@@ -198,6 +198,8 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
             device=torch_name(job.device),
             keeping=keeping,
             halvings=job.halvings,
+            sha256=table.train["sha256"].tolist(),
+            test_sha256=table.test["sha256"].tolist(),
         )
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))

@@ -5,7 +5,6 @@ A technique is a pure function called in plain sight behind its setting. There i
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,26 +14,24 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from core.data.batches import RowLoader, batches_of
 from core.errors import RecipeError
 from core.metrics import all_scores, get_metric
 from core.recipe import Recipe
-from core.training.average import make_average
 from core.training.checkpoint import Identity, list_quarantined
-from core.training.device import choose_precision, open_device
 from core.training.failures import not_a_number, typed_failures
 from core.training.keeper import Keeper, Keeping
-from core.training.network import build_network
-from core.training.optim import make_optimizer, set_lr
+from core.training.optim import set_lr
 from core.training.pace import Pace
 from core.training.predict import predict
 from core.training.progress import EpochReport, Interrupted, Phase, Progress
-from core.training.randomness import permutation, seed_network, seed_step
+from core.training.randomness import permutation
 from core.training.schedule import lr_at, steps_per_epoch
+from core.training.setup import set_up
 from core.training.state import TrainState
+from core.training.step import train_step
 from core.training.weights import copy_weights, save_weights
 
 Report = Callable[[Progress | EpochReport], None]
@@ -46,7 +43,8 @@ class FoldTask:
     """One fold of one run.
 
     `inputs` are texts, or paths of image files, of all training rows; `labels` (n,) int64 their classes. `train_idx` and
-    `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty.
+    `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty. Images whose
+    `sha256` and `test_sha256` are given are refused when they have changed.
 
     With `keeping` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
     because memory ran out: each doubles the parts in which a step is computed.
@@ -66,6 +64,8 @@ class FoldTask:
     device: str = "cpu"
     keeping: Keeping | None = None
     halvings: int = 0
+    sha256: Sequence[str] = ()
+    test_sha256: Sequence[str] = ()
 
     @property
     def micro_batch(self) -> int:
@@ -118,28 +118,13 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             raise Interrupted(f"stopped while {phase}, epoch {epoch}, step {step}")
         report(Progress(phase, fold, epoch, n_epochs, step, n_steps, pace.rows_per_s, pace.eta_s, loss))
 
-    # Device and precision
-    device = open_device(task.device)
-    precision = choose_precision(settings.precision, device)
-    workers = 0 if device.type == "mps" else settings.loader_workers
-    conditions = {"device": str(device), "threads": torch.get_num_threads(), "precision": precision.name, "micro_batch": task.micro_batch}
-
-    # Network and rows; what fresh layers draw derives from the seed
+    # Device, network, rows, optimiser
     tell("loading")
-    seed_network(settings.seed, fold)
-    model, rows, test_rows = build_network(task)
-    model.to(device)
-    if recipe.modality == "image":
-        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
-    loader = RowLoader(rows, workers=workers, pin_memory=device.type == "cuda")
-    test_loader = RowLoader(test_rows, workers=workers, pin_memory=device.type == "cuda")
-    labels = torch.from_numpy(np.asarray(task.labels, dtype=np.int64))
+    setup = set_up(task)
+    model, average, judged, optimizer, loader = setup.model, setup.average, setup.judged, setup.optimizer, setup.loader
+    device, precision = setup.device, setup.precision
+    conditions = {"device": str(device), "threads": torch.get_num_threads(), "precision": precision.name, "micro_batch": task.micro_batch}
     train_idx, valid_idx = np.asarray(task.train_idx, dtype=np.int64), np.asarray(task.valid_idx, dtype=np.int64)
-
-    # Optimiser, schedule, average
-    optimizer = make_optimizer(model, recipe.optim)
-    average = make_average(model, settings.ema)
-    judged = model if average is None else average.module
     n_steps = steps_per_epoch(n_train, settings.batch_size)
 
     # Go on where an attempt before was stopped
@@ -187,24 +172,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             pace.start()
             for step, parts in enumerate(steps[place.step :], start=place.step + 1):
                 set_lr(optimizer, lr_at((epoch - 1) * n_steps + step - 1, n_epochs * n_steps, recipe.optim))
-                optimizer.zero_grad(set_to_none=True)
-                n_rows, step_loss = sum(map(len, parts)), 0.0
-                for part, batch in zip(range(len(parts)), batches, strict=False):
-                    seed_step(settings.seed, fold, epoch, step, part)
-                    target = labels[batch["row"]].to(device)
-                    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-                    with precision.autocast(device):
-                        logits = model(inputs)
-                    loss = F.cross_entropy(logits.float(), target, reduction="sum") / n_rows
-                    loss.backward()
-                    step_loss += loss.item()
-                if not math.isfinite(step_loss):
-                    raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, step {step}")
-                if recipe.optim.clip_norm:
-                    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
-                optimizer.step()
-                if average is not None:
-                    average.update_parameters(model)
+                step_loss = train_step(task, setup, parts, batches, epoch, step)
+                n_rows = sum(map(len, parts))
                 pace.did(n_rows, training=True)
                 place.step, place.loss_sum = step, place.loss_sum + step_loss * n_rows
                 place.epoch_s, place.elapsed_s = time.monotonic() - epoch_started, elapsed_before + time.monotonic() - started
@@ -236,7 +205,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     judged.load_state_dict(state.best)
     save_weights(state.best, task.out_dir)
     valid_prob = predict_rows(loader, valid_idx, "predicting", n_trained)
-    test_prob = predict_rows(test_loader, np.arange(n_test), "predicting", n_trained)
+    test_prob = predict_rows(setup.test_loader, np.arange(n_test), "predicting", n_trained)
     elapsed_s = elapsed_before + time.monotonic() - started
     return FoldOutput(
         valid_prob=valid_prob,

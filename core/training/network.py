@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,10 +41,11 @@ def _image_network(task: FoldTask, spec: ModelSpec, settings: ImageSettings) -> 
     assert isinstance(model, ImageClassifier)
     interpolation = model.interpolation
 
-    def rows(paths: list[Path]) -> ImageRows:
-        return ImageRows(paths, settings, interpolation=interpolation, seed=task.recipe.train.seed, fold=task.fold)
+    def rows(inputs: Sequence[str] | Sequence[Path], sha256: Sequence[str]) -> ImageRows:
+        paths = [Path(path) for path in inputs]
+        return ImageRows(paths, settings, interpolation=interpolation, seed=task.recipe.train.seed, fold=task.fold, sha256=sha256)
 
-    return model, rows([Path(path) for path in task.inputs]), rows([Path(path) for path in task.test_inputs])
+    return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
 
 
 def _text_network(task: FoldTask, spec: ModelSpec, settings: TextSettings) -> tuple[Classifier, Rows, Rows]:

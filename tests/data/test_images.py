@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from pathlib import Path
@@ -116,3 +117,19 @@ def test_a_truncated_and_a_missing_file_are_refused_by_name(tmp_path: Path) -> N
         open_image(tmp_path / "half.jpg")
     with pytest.raises(InputError, match="missing"):
         open_image(tmp_path / "nowhere.jpg")
+
+
+def test_a_file_that_is_not_the_registered_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(ramp()).save(path)
+    written = path.read_bytes()
+    sha256 = hashlib.sha256(written).hexdigest()
+    assert np.array_equal(np.asarray(open_image(path, sha256=sha256)), opened(path))
+    Image.fromarray(ramp() + 1).save(path)
+    assert opened(path).any(), "a whole image, but another one"
+    with pytest.raises(InputError, match="not the one that was registered") as caught:
+        open_image(path, sha256=sha256)
+    assert caught.value.where == str(path)
+    path.unlink()
+    with pytest.raises(InputError, match="missing"):
+        open_image(path, sha256=sha256)
