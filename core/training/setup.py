@@ -1,0 +1,67 @@
+"""What a fold trains with, made once from its task: device, network, rows, optimiser. A dry run is set up by the same function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from core.data.batches import RowLoader
+from core.training.average import make_average
+from core.training.device import Precision, choose_precision, open_device
+from core.training.network import build_network
+from core.training.optim import make_optimizer
+from core.training.randomness import seed_network
+from models.build import Classifier
+
+if TYPE_CHECKING:
+    from core.training.fold import FoldTask
+
+
+@dataclass(frozen=True)
+class Setup:
+    """`labels` (n,) are those of all training rows, on the CPU; `average` is the moving average of the weights, if there is one."""
+
+    device: torch.device
+    precision: Precision
+    model: Classifier
+    average: AveragedModel | None
+    optimizer: torch.optim.Optimizer
+    loader: RowLoader
+    test_loader: RowLoader
+    labels: Tensor
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept: the average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+
+def set_up(task: FoldTask) -> Setup:
+    """Open the device and build everything on it; what fresh layers draw derives from the seed.
+
+    Raises RecipeError, WeightsNotFound, CannotBuild.
+    """
+    settings = task.recipe.train
+    device = open_device(task.device)
+    precision = choose_precision(settings.precision, device)
+    seed_network(settings.seed, task.fold)
+    model, rows, test_rows = build_network(task)
+    model.to(device)
+    if task.recipe.modality == "image":
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
+    workers = 0 if device.type == "mps" else settings.loader_workers
+    return Setup(
+        device=device,
+        precision=precision,
+        model=model,
+        loader=RowLoader(rows, workers=workers, pin_memory=device.type == "cuda"),
+        test_loader=RowLoader(test_rows, workers=workers, pin_memory=device.type == "cuda"),
+        labels=torch.from_numpy(np.asarray(task.labels, dtype=np.int64)),
+        optimizer=make_optimizer(model, task.recipe.optim),
+        average=make_average(model, settings.ema),
+    )
