@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from multiprocessing.context import BaseContext
@@ -59,6 +61,7 @@ class RowLoader:
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
             multiprocessing_context=_context(rows) if workers else None,
+            worker_init_fn=_end_with_parent if workers else None,
         )
 
     def load(self, epoch: int, parts: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
@@ -84,6 +87,22 @@ class _Order(Sampler[list[Key]]):
 
     def __len__(self) -> int:
         return len(self.keys)
+
+
+def _end_with_parent(_number: int) -> None:
+    """In a loader process: end when the one that trains is gone, however it ended.
+
+    torch looks at the id of the parent process, but that is the server which these are forked from; it and they would keep each
+    other alive for ever after a kill, with the memory of the dead.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
 def _context(rows: Rows) -> BaseContext:

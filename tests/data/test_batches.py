@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,7 @@ from core.data.batches import RowLoader, batches_of, cut
 from core.data.pixels import ImageRows
 from core.data.texts import TextRows
 from core.errors import InputError
+from core.jobs.process import is_alive, of_pid
 from core.recipe import ImageSettings
 from core.training.schedule import steps_per_epoch
 
@@ -99,6 +105,50 @@ def test_a_damaged_image_is_named_from_whichever_process(paths: list[Path], work
     assert caught.value.what == "a file is not an image"
 
 
+READS_FOR_EVER = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from core.data.batches import RowLoader, batches_of
+from tests.data.test_batches import image_rows
+
+class Telling:
+    def __init__(self, rows):
+        self.rows = rows
+    def __len__(self):
+        return len(self.rows)
+    def __getitem__(self, key):
+        return self.rows[key]
+    def collate(self, samples):
+        return {"pid": os.getpid()}
+
+if __name__ == "__main__":
+    rows = Telling(image_rows([Path(name) for name in sys.argv[1:]]))
+    loader = RowLoader(rows, workers=2)
+    for batch in loader.load(1, batches_of(np.arange(len(rows)), 2)):
+        print(batch["pid"], flush=True)
+    print("end", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_loader_processes_end_with_the_one_they_read_for_also_when_that_is_killed(paths: list[Path], tmp_path: Path) -> None:
+    script = tmp_path / "reads_for_ever.py"
+    script.write_text(READS_FOR_EVER)
+    command = [sys.executable, str(script), *map(str, paths)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        pids = {int(line) for line in iter(process.stdout.readline, "end\n")}
+        loaders = [found for pid in pids if (found := of_pid(pid))]
+        assert len(loaders) == 2
+        process.kill()
+        deadline = time.monotonic() + 20
+        while any(is_alive(loader) for loader in loaders):
+            assert time.monotonic() < deadline, "they outlive it"
+            time.sleep(0.05)
+
+
 class Letters:
     """A tokenizer that numbers letters, so that a test can read the ids."""
 
@@ -119,3 +169,22 @@ def test_texts_are_padded_to_the_longest_of_their_batch_and_cut_at_the_limit() -
     assert batch["attention_mask"].tolist() == [[1, 0], [1, 1]]
     assert batch["row"].tolist() == [2, 0]
     assert rows.collate([rows[(1, 1)]])["input_ids"].shape == (1, 5)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_changed_since_it_was_registered_is_not_trained_on(paths: list[Path], workers: int) -> None:
+    sha256 = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    settings = ImageSettings(size_px=16)
+
+    def rows() -> ImageRows:
+        return ImageRows(paths, settings, interpolation="bicubic", seed=0, fold=0, sha256=sha256)
+
+    assert equal(pixels_of(rows(), 1, workers=workers), pixels_of(image_rows_of(paths, settings), 1))
+    Image.open(paths[4]).rotate(180).save(paths[4])
+    with pytest.raises(InputError, match="not the one that was registered") as caught:
+        pixels_of(rows(), 1, workers=workers)
+    assert caught.value.where == str(paths[4])
+
+
+def image_rows_of(paths: list[Path], settings: ImageSettings) -> ImageRows:
+    return ImageRows(paths, settings, interpolation="bicubic", seed=0, fold=0)
