@@ -44,7 +44,7 @@ def make_augmentation(settings: ImageSettings, interpolation: str) -> transforms
 class ImageRows:
     """Files as rows. Key (epoch, row): epoch 0 is the plain image, epoch 1 and later are augmented, each in its own way.
 
-    Where `sha256` are given, one for each path, a file that has changed is an error.
+    Where `sha256` are given, one for each path, a file that has changed is an error; a process looks when it first reads the file.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ImageRows:
         if interpolation not in ("nearest", "bilinear", "bicubic"):
             interpolation = "bicubic"
         self.paths = list(paths)
-        self.sha256 = list(sha256)
+        self.unchecked = dict(enumerate(sha256))
         self.seed = seed
         self.fold = fold
         self.plain = transforms.Resize((settings.size_px, settings.size_px), InterpolationMode(interpolation))
@@ -65,9 +65,10 @@ class ImageRows:
     def __getitem__(self, key: Key) -> tuple[int, Image.Image] | PitwallError:
         epoch, row = key
         try:
-            image = open_image(self.paths[row], sha256=self.sha256[row] if self.sha256 else "")
+            image = open_image(self.paths[row], sha256=self.unchecked.get(row, ""))
         except PitwallError as problem:
             return problem
+        self.unchecked.pop(row, None)
         if epoch == 0:
             return row, self.plain(image)
         seed_sample(self.seed, self.fold, epoch, row)
