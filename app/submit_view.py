@@ -160,12 +160,15 @@ def lineage(submission: Submission) -> None:
             f"{t('submit.lineage_file')} `sha256 {submission.sha256}`",
         ]
         st.markdown("  →  ".join(chain))
+        if "scored_folds" in facts:
+            scored = ", ".join(map(str, facts["scored_folds"]))
+            st.warning(t("members.lineage_restricted", folds=scored, n=facts["n_folds"]), icon=":material/filter_alt:")
         members = pd.DataFrame(
             [
                 {
                     "run": f"{member['name']} ({member['run']})",
                     "weight": member["weight"],
-                    "recipe": f"#{member['recipe'][:12]}",
+                    "recipe": f"#{member['recipe'][:12]}" if member["recipe"] else t("runs.imported"),
                     "folds": [f"{fold} #{value[:8]}" for fold, value in member["folds"].items()],
                 }
                 for member in facts["members"]
