@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
-import hashlib
 from pathlib import Path
 
 import numpy as np
