@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.store.runs import EpochRow
 from core.tracking.tracker import Point
 from core.training.progress import EpochReport, Progress
 
@@ -52,7 +53,7 @@ class Points:
         return Point(said.epoch * self._n_steps, at, epoch_values(said))
 
 
-def epoch_values(said: EpochReport) -> Mapping[str, float]:
+def epoch_values(said: EpochReport | EpochRow) -> Mapping[str, float]:
     """The values of one epoch by the names under which they are drawn."""
     scores = {f"score/{name}": score for name, score in said.scores.items()}
     return {"loss/train": said.train_loss, "loss/valid": said.valid_loss, **scores, "lr": said.lr, "epoch": float(said.epoch)}

@@ -1,7 +1,7 @@
-"""Event files for TensorBoard: one per fold, always whole, so that no reader meets a step twice.
+"""Event files for TensorBoard: one with points per fold, always whole, so that no reader meets a step twice.
 
-An attempt that goes on writes a new file of all points there are and puts it in the place of the old one. Whoever still
-writes to that (a worker that was frozen and comes back) writes to a file that nobody finds any more.
+An attempt that goes on writes a new file of all points there are, and empties the old one by putting another in its place.
+Whoever still writes to that (a worker that was frozen and comes back) writes to a file that nobody finds any more.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TensorBoardFold:
         self.log(history)
         aside.rename(path)
         for file in older:
-            file.unlink(missing_ok=True)
+            self._empty(file)
 
     def log(self, points: Sequence[Point]) -> None:
         """Add points; they are with the system when this returns."""
@@ -64,9 +64,20 @@ class TensorBoardFold:
         del outcome
         self._stream.close()
 
+    def _empty(self, file: Path) -> None:
+        """Put a file without points in the place of an older one. A TensorBoard that has that open looks for it before it reads on."""
+        aside = file.with_name(f".{next(_numbers)}.empty.tmp")
+        with aside.open("wb") as stream:
+            RecordWriter(stream).write(_version().SerializeToString())
+        aside.rename(file)
+
     def _write(self, events: Iterable[Any]) -> None:
         for event in events:
             self._writer.write(event.SerializeToString())
+
+
+def _version() -> Any:
+    return Event(wall_time=time.time(), file_version="brain.Event:2")
 
 
 def _opening(fold: TrackedFold) -> list[Any]:
@@ -82,7 +93,7 @@ def _opening(fold: TrackedFold) -> list[Any]:
         ),
     )
     return [
-        Event(wall_time=now, file_version="brain.Event:2"),
+        _version(),
         Event(wall_time=now, session_log=SessionLog(status=SessionLog.START)),
         Event(wall_time=now, summary=Summary(value=[recipe])),
     ]
