@@ -23,15 +23,17 @@ from core.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
+from core.tracking import board as tracking
+from core.tracking.board import Board
 from core.workspace import Workspace, open_workspace
 
 _ANCHOR = "pitwall.house"
 
 
 def _house() -> SimpleNamespace:
-    """What this process has: `lock`, `workspace`, `engine`, `has_routes`. `setdefault` on a dict is atomic."""
+    """What this process has: `lock`, `workspace`, `engine`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
     return sys.__dict__.setdefault(
-        _ANCHOR, SimpleNamespace(lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False)
+        _ANCHOR, SimpleNamespace(lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock())
     )
 
 
@@ -64,7 +66,8 @@ def open_house(new: Engine) -> Engine:
 
 
 def close() -> None:
-    """Stop the engine (running jobs go back to the queue) and let go of the workspace. Twice is once."""
+    """Stop the engine (running jobs go back to the queue) and TensorBoard, and let go of the workspace. Twice is once."""
+    stop_board()
     house = _house()
     with house.lock:
         house.workspace, stopping, house.engine = None, house.engine, None
@@ -148,6 +151,31 @@ def delete(run: Run) -> None:
     """Delete a run that has no job running, with its files."""
     _refuse_read_only()
     queue.delete_run(workspace(), run.id)
+
+
+def board() -> Board | None:
+    """The TensorBoard of this server; None when none runs."""
+    running: Board | None = _house().board
+    return running if running is not None and running.is_alive else None
+
+
+def start_board() -> Board:
+    """Start TensorBoard on this workspace; where it runs already, that one. It ends with this server."""
+    house = _house()
+    with house.board_lock:
+        running = board()
+        if running is None:
+            stop_board()
+            running = house.board = tracking.start_board(workspace())
+        return running
+
+
+def stop_board() -> None:
+    """Stop TensorBoard, if it runs."""
+    house = _house()
+    stopping, house.board = house.board, None
+    if stopping is not None:
+        stopping.stop()
 
 
 def serve_thumbnails(has_routes: bool) -> None:

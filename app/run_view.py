@@ -13,6 +13,7 @@ from app import charts, doorway, state
 from app.colors import run_color
 from app.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label, jobs_now, progress_of
 from app.text import t
+from app.tracking_view import tracking_button, tracking_trouble
 from app.trouble import trouble_markdown, trouble_of
 from app.widgets import STATE_COLORS, error_card, format_duration, format_score, go_to, guard, metric_label, plain, short_hash, state_label
 from core.analysis.compare import flatten_settings
@@ -32,12 +33,12 @@ TABS = ("curves", "folds", "recipe", "log")
 
 def run_view(contest: Contest, run: Run, folds: Folds) -> None:
     """Show one run. Its buttons stand outside of what is redrawn while it trains, so that a question stays open."""
-    _head(run)
+    _head(contest, run)
     is_busy = run.state in ("running", "queued")
     st.fragment(_live, run_every=BUSY_S if is_busy else None)(contest, run.id, folds, _stage(run))
 
 
-def _head(run: Run) -> None:
+def _head(contest: Contest, run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             if st.button(t("runs.back"), icon=":material/arrow_back:", type="tertiary"):
@@ -48,6 +49,7 @@ def _head(run: Run) -> None:
             )
             st.html(f'{name}<span style="opacity:.55;font-weight:400">{run.ref}</span></div>', width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+            tracking_button(contest, run)
             again = [job for job in run.jobs if job.state in ("failed", "canceled")]
             if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
                 go_to("errors", source=run.ref)
@@ -119,6 +121,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         trouble = trouble_of(run, contest.spec.metric)
         if trouble is not None:
             st.markdown(trouble_markdown(trouble))
+        tracking_trouble(run)
         _failures(run)
         if st.session_state.get(TAB_KEY) not in TABS:
             st.session_state[TAB_KEY] = TABS[0]
