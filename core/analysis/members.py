@@ -10,19 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.analysis.evidence import load_evidence
 from core.blend.bootstrap import Comparison, compare
 from core.blend.honest import refitted
 from core.blend.mean import MeanName
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Outcome, Scorer, ScorerOf
 from core.blend.spec import BlendSteps
-from core.errors import AlignmentError
-from core.metrics import get_metric
-from core.store.blends import Blend
-from core.store.contests import Contest
-from core.store.runs import Run
-from core.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -128,24 +121,3 @@ def _without(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome:
     weights = tuple((share.mean(axis=1) if share.ndim == 2 else share).tolist())
     part = steps.model_copy(update={"weights": weights, "class_weights": by_class, "shrinkage": 0.0})
     return scorer.of_runs(rest).outcome(part)
-
-
-def compare_sources(
-    workspace: Workspace, contest: Contest, one: Run | Blend, other: Run | Blend, *, groups: NDArray[np.integer] | None = None
-) -> Comparison:
-    """Two saved blends (or runs) on the same rows by a paired bootstrap; `gain` is positive when the first is better.
-
-    A blend that was tuned on these rows is flattered by its own score; the honest score says by how much. Raises
-    AlignmentError when they validated different rows or stand on other folds.
-    """
-    first, second = load_evidence(workspace, contest, one), load_evidence(workspace, contest, other)
-    if one.folds_id != other.folds_id or not np.array_equal(first.rows, second.rows):
-        raise AlignmentError(
-            f"{one.name} and {other.name} cannot be compared row by row",
-            where=f"{one.ref} and {other.ref}",
-            why="they stand on other folds, or validated other rows",
-            fix="compare blends with equal folds",
-        )
-    outcomes = [Outcome(each.y_pred.astype(np.int32), each.y_prob[np.arange(len(each.rows)), each.y_true]) for each in (first, second)]
-    metric = get_metric(contest.spec.metric)
-    return compare(metric, first.y_true, len(contest.spec.classes), *outcomes, groups=None if groups is None else groups[first.rows])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn import metrics as reference
@@ -12,7 +9,6 @@ from sklearn import metrics as reference
 from core.analysis.members import (
     carried_classes,
     class_f1,
-    compare_sources,
     disagreement,
     error_correlation,
     leave_one_out,
@@ -20,17 +16,10 @@ from core.analysis.members import (
 )
 from core.blend.honest import honest_score
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
-from core.blend.save import make_spec, save_blend
 from core.blend.scorer import make_scorer
 from core.blend.spec import BlendSteps
-from core.contest.inspect import inspect_path
-from core.contest.register import add_contest
-from core.errors import AlignmentError
-from core.folds import FoldsSpec, save_folds
 from core.metrics import get_metric
-from core.workspace import Workspace
 from tests.blend.blend_data import skilled, under_any_mean
-from tests.finished_workspace import finish_run, make_recipe
 
 
 @pytest.mark.parametrize("way", ["equal", "optimal", "hand"])
@@ -85,21 +74,3 @@ def test_a_run_without_weight_carries_nothing_and_the_only_run_has_no_other() ->
     carried = carried_classes(scorer, BlendSteps(weights=(1, 0)))
     assert np.isnan(carried[0]).all() and (carried[1] == 0).all()
     assert member_labels(scorer).shape == (2, scorer.n_rows)
-
-
-def test_two_saved_blends_are_compared_on_the_same_rows(
-    workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]
-) -> None:
-    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
-    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
-    good = finish_run(workspace, contest, folds, make_recipe(contest, "good"), strength=4)
-    poor = finish_run(workspace, contest, folds, make_recipe(contest, "poor"), strength=0, seed=1)
-    ids = [good.id, poor.id]
-    one, other = (save_blend(workspace, contest, make_spec(ids, weights), name=name) for weights, name in (([9, 1], "a"), ([1, 9], "b")))
-    found = compare_sources(workspace, contest, one, other)
-    assert found.is_clear and found.score == pytest.approx(one.scores["oof_score"], abs=1e-6)
-    assert found.other == pytest.approx(other.scores["oof_score"], abs=1e-6)
-    assert compare_sources(workspace, contest, one, one).gain == 0
-    stranger = finish_run(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=4)), make_recipe(contest, "x"))
-    with pytest.raises(AlignmentError, match="cannot be compared"):
-        compare_sources(workspace, contest, one, stranger)

@@ -1,0 +1,145 @@
+"""Saved blends and runs beside each other: what each scores, from which weights, and whether a difference is more than luck."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.analysis.evidence import Evidence, load_evidence
+from core.blend.bank import load_truth
+from core.blend.bootstrap import RESOLUTION, Comparison, compare
+from core.blend.scorer import Outcome
+from core.errors import AlignmentError
+from core.folds import load_folds
+from core.metrics import get_metric
+from core.store.blends import Blend
+from core.store.contests import Contest
+from core.store.folds import get_folds
+from core.store.runs import Run
+from core.workspace import Workspace
+
+Verdict = Literal["first", "second", "unclear", "same"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one run or blend scores: on all its out-of-fold rows, by fold, and honestly where that was saved.
+
+    `weights` are the shares of runs by id, `folds` those it was scored on. A tuned one was fitted on the rows it is scored on.
+    """
+
+    source: Run | Blend
+    oof_score: float
+    cv_score: float
+    cv_sd: float | None
+    folds: tuple[int, ...]
+    n_rows: int
+    honest: dict[str, Any] | None
+    is_tuned: bool
+    weights: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two sources on the rows that both have: `comparison.gain` is positive when the first is better, whatever the metric."""
+
+    comparison: Comparison
+    n_rows: int
+    n_train: int
+    folds: tuple[int, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The better one, where the 95 % interval of the gain leaves no doubt; same when no redraw tells them apart."""
+        gain = self.comparison
+        if gain.gain_low > RESOLUTION:
+            return "first"
+        if gain.gain_high < -RESOLUTION:
+            return "second"
+        return "same" if max(abs(gain.gain_low), abs(gain.gain_high)) <= RESOLUTION else "unclear"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self.comparison), "verdict": self.verdict, "n_rows": self.n_rows, "folds": list(self.folds)}
+
+
+def standing_of(workspace: Workspace, contest: Contest, source: Run | Blend, evidence: Evidence | None = None) -> Standing:
+    """What a source scores; `evidence` are its out-of-fold predictions where they are read already, and only a run needs them."""
+    metric = get_metric(contest.spec.metric)
+    n_folds = get_folds(workspace.store, source.folds_id).n_folds
+    if isinstance(source, Blend):
+        spec = source.spec
+        return Standing(
+            source=source,
+            oof_score=source.scores["oof_score"],
+            cv_score=source.scores["cv_score"],
+            cv_sd=source.scores["cv_sd"] if len(source.scores["fold_scores"]) > 1 else None,
+            folds=spec.folds or tuple(range(n_folds)),
+            n_rows=source.scores.get("n_rows") or contest.n_train,
+            honest=source.scores.get("honest"),
+            is_tuned=not (spec.is_plain and spec.mean == "arithmetic" and len(set(spec.weights)) == 1),
+            weights=dict(zip(spec.members, spec.normalised(), strict=True)),
+        )
+    known = evidence or load_evidence(workspace, contest, source)
+    return Standing(
+        source=source,
+        oof_score=metric.function(known.y_true, known.y_prob),
+        cv_score=source.cv_score(metric.name) or 0.0,
+        cv_sd=source.cv_sd(metric.name),
+        folds=tuple(sorted(result.fold for result in source.results)),
+        n_rows=len(known.rows),
+        honest=None,
+        is_tuned=False,
+        weights={source.id: 1.0},
+    )
+
+
+def compare_sources(
+    workspace: Workspace,
+    contest: Contest,
+    one: Run | Blend,
+    other: Run | Blend,
+    evidence: tuple[Evidence, Evidence] | None = None,
+) -> Duel:
+    """Two saved blends or runs on the same rows by a paired bootstrap over rows, or over groups of rows where there are any.
+
+    Rows that only one of them has are left out. A blend that was tuned on these rows is flattered by its own score; the honest score
+    says by how much. Raises AlignmentError when they stand on other folds, or have no row in common.
+    """
+    if one.folds_id != other.folds_id:
+        raise AlignmentError(
+            f"{one.name} and {other.name} cannot be compared row by row",
+            where=f"{one.ref} and {other.ref}",
+            why="they stand on other folds: a row that one validated, the other may have trained on",
+            fix="compare blends and runs with equal folds",
+        )
+    first, second = evidence or (load_evidence(workspace, contest, one), load_evidence(workspace, contest, other))
+    rows, at_first, at_second = np.intersect1d(first.rows, second.rows, assume_unique=True, return_indices=True)
+    if not len(rows):
+        raise AlignmentError(
+            f"{one.name} and {other.name} have no row in common",
+            where=f"{one.ref} and {other.ref}",
+            why="no fold that one has finished has the other finished too",
+            fix="wait for a fold that both have",
+        )
+    folds = get_folds(workspace.store, one.folds_id)
+    y_true, groups = load_truth(workspace, contest, folds)
+    metric = get_metric(contest.spec.metric)
+    comparison = compare(
+        metric,
+        y_true[rows],
+        len(contest.spec.classes),
+        _outcome(first, at_first),
+        _outcome(second, at_second),
+        groups=None if groups is None else groups[rows],
+    )
+    scored = np.unique(load_folds(workspace, folds)[rows])
+    return Duel(comparison, len(rows), contest.n_train, tuple(int(fold) for fold in scored))
+
+
+def _outcome(evidence: Evidence, at: NDArray[np.intp]) -> Outcome:
+    prob = evidence.y_prob[at]
+    return Outcome(prob.argmax(axis=1).astype(np.int32), prob[np.arange(len(at)), evidence.y_true[at]])
