@@ -1,68 +1,68 @@
-"""Ways to a blend's weights beside the hand, and what the chosen one is honestly worth: refitted without each fold.
+"""The controls of the bench: the mean, the ways to weights, what comes after the mean, undo and redo.
 
-A way is fitted at its click and judged once; a drag only compares the weights with those that were found, and computes nothing.
+A control only says what is asked for; `obey` fits it when the page is drawn. While a pointer holds a slider nothing is fitted.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isclose
-from typing import Literal, get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from app.desk import Desk
+from app.desk import Desk, Draft
 from app.text import t
-from app.weight_bank import BankState, equal_state
-from app.widgets import format_score, guard, metric_label
+from app.widgets import guard
 from core.blend.bank import Bank
-from core.blend.honest import HonestScore
+from core.blend.classwise import MOST_COEFFICIENTS
 from core.blend.mean import MeanName
-from core.blend.procedure import CONVEX_MEANS, BlendProcedure
+from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
+from core.blend.spec import BlendSteps
 
-ChosenWay = Literal["equal", "by_score", "optimal", "greedy"]
-WAYS: tuple[ChosenWay, ...] = get_args(ChosenWay)
-MEANS: tuple[MeanName, ...] = get_args(MeanName)
-ICONS: dict[ChosenWay, str] = {"equal": "drag_handle", "by_score": "leaderboard", "optimal": "target", "greedy": "stairs"}
-SAME = 1e-9
-"""Weights make a round trip through the browser, which divides them by their sum again."""
-MOST_FOUND = 50
+QUICK: tuple[Way, ...] = ("equal", "by_score", "optimal", "greedy")
+MORE: tuple[Way, ...] = ("search", "by_class", "stacking")
+MEANS: tuple[str, ...] = (*get_args(MeanName), "auto")
+ICONS: dict[Way, str] = {
+    "equal": "drag_handle",
+    "by_score": "leaderboard",
+    "optimal": "target",
+    "greedy": "stairs",
+    "search": "hiking",
+    "by_class": "table_rows",
+    "stacking": "layers",
+}
+WHOLE = ("n_rounds", "n_bags")
+CHOICES: dict[str, tuple[str, ...]] = {"goal": ("contest", "log_loss", "accuracy", "macro_f1"), "score_by": ("accuracy", "macro_f1")}
+STEP = {"n_rounds": 5, "n_bags": 5, "bag_share": 0.1, "prior_rows": 10.0, "stack_strength": 0.01}
+RANGE: dict[str, tuple[float, float]] = {
+    "n_rounds": (1, 500),
+    "n_bags": (0, 100),
+    "bag_share": (0.01, 1.0),
+    "prior_rows": (0.01, 1e6),
+    "stack_strength": (1e-6, 1000.0),
+}
 
 
-@dataclass
-class Found:
-    """Weights that a way came to on the predictions `content`, and its honest score once that was computed."""
-
-    content: tuple[object, ...]
-    procedure: BlendProcedure
-    weights: Mapping[int, float]
-    honest: HonestScore | None = None
-
-    def is_at(self, content: tuple[object, ...], weights: Mapping[int, float]) -> bool:
-        """Whether these are the weights of the desk now, whatever the mean."""
-        return content == self.content and are_same(self.weights, weights)
-
-
-def choose_mean(folds_id: int) -> MeanName:
-    """How predictions are averaged; kept for the session."""
-    key = mean_key(folds_id)
-    st.session_state.setdefault(key, MEANS[0])
-    chosen = st.segmented_control(
-        t("ensemble.mean"),
-        MEANS,
-        format_func=mean_label,
-        required=True,
-        key=key,
-        help=t("ensemble.mean_help"),
-        persist_state="session",
+def choose_mean(desk: Desk, folds_id: int) -> None:
+    """How predictions are averaged."""
+    is_fixed = desk.draft.kind in ("loose", "apart")
+    _show(
+        folds_id,
+        "mean",
+        desk,
+        lambda key, ask: st.segmented_control(
+            t("ensemble.mean"),
+            MEANS,
+            format_func=mean_label,
+            required=True,
+            key=key,
+            on_change=ask,
+            disabled=is_fixed,
+            help=t("bench.mean_fixed") if is_fixed else t("bench.mean_help"),
+        ),
     )
-    return chosen or MEANS[0]
-
-
-def mean_key(folds_id: int) -> str:
-    return f"blend-mean-{folds_id}"
 
 
 def mean_label(mean: str) -> str:
@@ -70,128 +70,217 @@ def mean_label(mean: str) -> str:
     return t(f"ensemble.mean_{mean}")
 
 
-def prepare_mean(bank: Bank, mean: MeanName) -> None:
-    """Make what scoring under a mean needs; seconds on large data the first time, nothing after that."""
-    with st.spinner(t("ensemble.preparing", mean=mean_label(mean))):
-        bank.scorer(mean)
+def way_label(way: str) -> str:
+    """A way's name in the language of the screen."""
+    return t(f"bench.way_{way}")
 
 
-def way_buttons(desk: Desk, folds_id: int, mean: MeanName, ids: Sequence[int]) -> None:
-    """One button per way, and undo. A click is remembered; `follow_click` acts on it when the page is drawn."""
+def way_row(desk: Desk, folds_id: int, n_classes: int) -> None:
+    """The ways that are used often as buttons, the others with all options in a popover."""
     with st.container(horizontal=True, gap="small"):
-        for way in WAYS:
-            unprovable = way == "optimal" and mean not in CONVEX_MEANS
-            st.button(
-                t(f"ensemble.button_{way}"),
-                icon=f":material/{ICONS[way]}:",
-                help=t("ensemble.optimal_refused", mean=mean_label(mean)) if unprovable else t(f"ensemble.help_{way}"),
-                disabled=unprovable or (len(ids) < 2 and way != "equal"),
-                on_click=_ask,
-                args=(folds_id, way),
+        for way in QUICK:
+            _way_button(desk, folds_id, way, n_classes)
+        way = desk.draft.procedure.way
+        is_on = way in MORE
+        label = t("bench.more_on", way=way_label(way)) if is_on else t("bench.more")
+        with (
+            st.container(key=f"way-{'on' if is_on else 'off'}-more", width="content"),
+            st.popover(label, icon=":material/more_horiz:", width="content", key=f"more-ways-{folds_id}"),
+        ):
+            _more(desk, folds_id, n_classes)
+
+
+def after_row(desk: Desk, folds_id: int, metric: str) -> None:
+    """Switches for what is fitted after the mean; undo and redo."""
+    is_for_labels = metric in ("accuracy", "macro_f1")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        with st.container(horizontal=True, gap="medium", vertical_alignment="center", width="content"):
+            _show(
+                folds_id,
+                "temperature",
+                desk,
+                lambda key, ask: st.toggle(t("bench.temperature"), key=key, on_change=ask, help=t("bench.temperature_help")),
             )
-        st.button(t("ensemble.button_undo"), icon=":material/undo:", on_click=desk.undo, disabled=not desk.history)
+            _show(
+                folds_id,
+                "offsets",
+                desk,
+                lambda key, ask: st.toggle(
+                    t("bench.offsets"),
+                    key=key,
+                    on_change=ask,
+                    disabled=not is_for_labels,
+                    help=t("bench.offsets_help" if is_for_labels else "bench.offsets_refused"),
+                ),
+            )
+        with st.container(horizontal=True, gap="xsmall", width="content"):
+            for name, act, pile, keys in (("undo", desk.undo, desk.history, "Ctrl+Z"), ("redo", desk.redo, desk.future, "Ctrl+Shift+Z")):
+                st.button(
+                    t(f"bench.{name}"),
+                    icon=f":material/{name}:",
+                    help=t("bench.keys", keys=keys),
+                    on_click=act,
+                    disabled=not pile,
+                    shortcut=keys,
+                    key=f"bench-{name}",
+                )
 
 
-def _ask(folds_id: int, way: ChosenWay) -> None:
-    st.session_state[f"way-asked-{folds_id}"] = way
+def obey(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> None:
+    """Fit what was asked for by a control, as one step of undo; and fit again what was moved, once it is let go."""
+    if not desk.content and bank.metric.name == "macro_f1":
+        desk.draft = replace(desk.draft, procedure=desk.draft.procedure.model_copy(update={"score_by": "macro_f1"}))
+    if desk.content != content:
+        # Other predictions than those the steps were fitted on: a run has finished another fold, or rows were left out.
+        desk.is_settled = desk.is_settled and (not desk.content or (desk.draft.is_by_hand and not desk.draft.needs_fit))
+        desk.content = content
+    asked: Mapping[str, Any] | None = st.session_state.pop(_asked_key(folds_id), None)
+    with guard():
+        if asked is not None:
+            procedure = desk.draft.asked(asked)
+            if procedure.trimmed == desk.draft.procedure.trimmed:
+                desk.draft = replace(desk.draft, procedure=procedure)
+            else:
+                desk.put(fit(bank, desk.draft, procedure, content))
+        elif not desk.is_settled and not desk.is_held:
+            desk.is_settled = True  # a refusal is said once, and the blend stays what it was
+            desk.settle(fit(bank, desk.draft, desk.draft.procedure, content).steps)
 
 
-def follow_click(desk: Desk, bank: Bank, folds_id: int, mean: MeanName, content: tuple[object, ...]) -> None:
-    """Fit the way that was clicked and put its weights on the desk: one step of undo."""
-    way: ChosenWay | None = st.session_state.pop(f"way-asked-{folds_id}", None)
-    if way is None:
-        return
-    ids = [run.id for run in bank.runs]
-    with guard(), st.spinner(t("ensemble.finding", way=t(f"ensemble.button_{way}")), show_time=True):
-        procedure = make_procedure(way, mean, bank.metric.name)
-        found = _found(folds_id)
-        known = next((item for item in found if item.content == content and item.procedure == procedure), None)
-        if known is None:
-            weights = dict(zip(ids, bank.fit(procedure).normalised(), strict=True))
-            known = Found(content, procedure, weights)
-            found[:] = [*found[-MOST_FOUND:], known]
-        desk.put(BankState(dict(known.weights), frozenset(), 0))
+def fit(bank: Bank, draft: Draft, procedure: BlendProcedure, content: tuple[object, ...]) -> Draft:
+    """The draft of a procedure on the bank's predictions. Raises StateError where these do not allow it."""
+    if procedure.way == "hand" and draft.is_by_hand and draft.kind in ("loose", "apart"):
+        # A saved blend whose way is not known: what comes after its base is fitted, the base stays.
+        base = draft.base if draft.kind == "apart" else draft.base.model_copy(update={"shrinkage": procedure.shrinkage})
+        return Draft(fit_after(procedure, bank.scorer(base.mean), base), procedure)
+    with st.spinner(t("bench.fitting", what=describe(procedure)), show_time=True):
+        if procedure.way == "hand":
+            return Draft(bank.fit(procedure), procedure)
+        return Draft(_fitted(content, procedure.trimmed.model_dump_json(), bank, procedure)[0], procedure)
 
 
-def make_procedure(way: ChosenWay, mean: MeanName, metric: str) -> BlendProcedure:
-    """The settings of a way: what it shares out by score follows the contest's metric."""
-    return BlendProcedure(way=way, mean=mean, score_by="macro_f1" if metric == "macro_f1" else "accuracy")
-
-
-def find(desk: Desk, folds_id: int, mean: MeanName, content: tuple[object, ...]) -> Found | None:
-    """The way by which the weights of the desk were found under this mean; None for weights by hand, and for those nobody tuned."""
-    if is_untuned(desk, mean):
-        return None
-    at = (item for item in reversed(_found(folds_id)) if item.is_at(content, desk.state.weights))
-    return next((item for item in at if item.procedure.mean == mean), None)
-
-
-def is_untuned(desk: Desk, mean: MeanName) -> bool:
-    """Equal weights under the arithmetic mean: nothing was chosen by looking at scores."""
-    return mean == "arithmetic" and are_same(desk.state.weights, equal_state(list(desk.state.weights)).weights)
-
-
-def are_same(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
-    """Whether two sets of weights are the same but for rounding."""
-    return one.keys() == other.keys() and all(isclose(weight, other[run_id], abs_tol=SAME) for run_id, weight in one.items())
-
-
-def judge(found: Found, bank: Bank) -> HonestScore:
-    """The honest score of the way: refitted without each fold, on the fold it did not see. Long on large data, so kept."""
-    if found.honest is None:
-        found.honest = _honest(found.content, found.procedure.model_dump_json(), bank, found.procedure)
-    return found.honest
+def fit_took_s(bank: Bank, procedure: BlendProcedure, content: tuple[object, ...]) -> float:
+    """How long the fit took on all rows, in seconds: what a refit without a fold will take, about."""
+    return _fitted(content, procedure.trimmed.model_dump_json(), bank, procedure)[1]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _honest(content: tuple[object, ...], settings: str, _bank: Bank, _procedure: BlendProcedure) -> HonestScore:
-    return _bank.honest(_procedure)
+def _fitted(content: tuple[object, ...], settings: str, _bank: Bank, _procedure: BlendProcedure) -> tuple[BlendSteps, float]:
+    start = time.perf_counter()
+    return _bank.fit(_procedure), time.perf_counter() - start
 
 
-def honest_figure(place: DeltaGenerator, honest: HonestScore | None, *, metric: str, standing: str) -> None:
-    """The honest score with its interval; without one a dash and `standing`, which says why there is none."""
-    place.metric(
-        f"{t('ensemble.honest')} · {metric_label(metric)}",
-        format_score(None if honest is None else honest.score),
-        standing if honest is None else t("ensemble.interval", low=format_score(honest.low), high=format_score(honest.high)),
-        "off",
-        delta_arrow="off",
-        help=t("ensemble.honest_help"),
-        border=True,
-        height="stretch",
-    )
+def describe(procedure: BlendProcedure) -> str:
+    """A procedure in a few words: the way, and whatever is not plain."""
+    parts = [way_label(procedure.way)]
+    if procedure.mean != "arithmetic":
+        parts.append(t("bench.with_mean", mean=mean_label(procedure.mean)))
+    if procedure.trimmed.shrinkage:
+        parts.append(t("bench.with_shrinkage", value=f"{procedure.shrinkage:.2f}"))
+    parts += [t(f"bench.with_{name}") for name in ("temperature", "offsets", "chooses_members") if getattr(procedure, name)]
+    return ", ".join(parts)
 
 
-def verdict(desk: Desk, folds_id: int, mean: MeanName, found: Found | None) -> None:
-    """In words what the weights on the desk are worth; where the gain may be luck, a button for equal weights."""
-    if found is not None and found.honest is not None:
-        _verdict_of_way(desk, folds_id, found.procedure, found.honest)
-    elif is_untuned(desk, mean):
-        st.info(t("ensemble.verdict_untuned"), icon=":material/info:")
-    else:
-        st.warning(t("ensemble.verdict_hand"), icon=":material/info:")
+def _more(desk: Desk, folds_id: int, n_classes: int) -> None:
+    for way, name in (("search", "goal"), ("by_class", "prior_rows"), ("stacking", "stack_strength")):
+        button, option = st.columns([1, 1.3], vertical_alignment="bottom")
+        with button:
+            _way_button(desk, folds_id, way, n_classes, width="stretch")
+        with option:
+            _option(desk, folds_id, name)
+    for place, name in zip(st.columns(3, vertical_alignment="bottom"), ("n_rounds", "n_bags", "bag_share"), strict=True):
+        with place:
+            _option(desk, folds_id, name)
+    score, members = st.columns([1.1, 1.3], vertical_alignment="bottom")
+    with score:
+        _option(desk, folds_id, "score_by")
+    refused = desk.draft.procedure.way in ("hand", "stacking")
+    with members:
+        _show(
+            folds_id,
+            "chooses_members",
+            desk,
+            lambda key, ask: st.toggle(
+                t("bench.chooses_members"),
+                key=key,
+                on_change=ask,
+                disabled=refused or len(desk.ids) < 2,
+                help=t("bench.chooses_members_refused" if refused else "bench.chooses_members_help"),
+            ),
+        )
 
 
-def _verdict_of_way(desk: Desk, folds_id: int, procedure: BlendProcedure, honest: HonestScore) -> None:
-    way = t(f"ensemble.button_{procedure.way}")
-    said = t(
-        "ensemble.verdict_gain",
-        way=way if procedure.mean == "arithmetic" else f"{way}, {mean_label(procedure.mean)}",
-        gain=f"{honest.gain:+.4f}",
-        low=f"{honest.gain_low:+.4f}",
-        high=f"{honest.gain_high:+.4f}",
-    )
-    if honest.is_clear:
-        st.success(f"{said} {t('ensemble.verdict_clear')}", icon=":material/check_circle:")
+def _way_button(desk: Desk, folds_id: int, way: Way, n_classes: int, *, width: Any = "content") -> None:
+    n_runs, procedure = len(desk.ids), desk.draft.procedure
+    refusal = ""
+    if way == "optimal" and procedure.mean not in (*CONVEX_MEANS, "auto"):
+        refusal = t("ensemble.optimal_refused", mean=mean_label(procedure.mean))
+    if way == "stacking" and n_runs * n_classes**2 > MOST_COEFFICIENTS:
+        refusal = t("bench.stacking_refused", n=f"{n_runs * n_classes**2:,}", most=f"{MOST_COEFFICIENTS:,}")
+    with st.container(key=f"way-{'on' if procedure.way == way else 'off'}-{way}", width=width):
+        st.button(
+            way_label(way),
+            icon=f":material/{ICONS[way]}:",
+            help=refusal or t(f"bench.help_{way}"),
+            disabled=bool(refusal) or (n_runs < 2 and way != "equal"),
+            on_click=_ask,
+            args=(folds_id, {"way": way}),
+            key=f"way-{way}",
+            width=width,
+        )
+
+
+def _option(desk: Desk, folds_id: int, name: str) -> None:
+    label, help_text = t(f"bench.{name}"), t(f"bench.{name}_help")
+    if name in CHOICES:
+        _show(
+            folds_id,
+            name,
+            desk,
+            lambda key, ask: st.selectbox(
+                label,
+                CHOICES[name],
+                format_func=lambda choice: t("bench.goal_contest") if choice == "contest" else t(f"common.metric_{choice}"),
+                key=key,
+                on_change=ask,
+                help=help_text,
+            ),
+        )
         return
-    st.warning(f"{said} {t('ensemble.verdict_worse' if honest.gain_high < 0 else 'ensemble.verdict_luck')}", icon=":material/info:")
+    kind = int if name in WHOLE else float
+    low, high = RANGE[name]
+    _show(
+        folds_id,
+        name,
+        desk,
+        lambda key, ask: st.number_input(
+            label,
+            min_value=kind(low),
+            max_value=kind(high),
+            step=kind(STEP[name]),
+            format="%d" if kind is int else "%g",
+            key=key,
+            on_change=ask,
+            help=help_text,
+        ),
+    )
 
-    def take_equal() -> None:
-        st.session_state[mean_key(folds_id)] = MEANS[0]
-        desk.put(equal_state(list(desk.state.weights)))
 
-    st.button(t("ensemble.take_equal"), icon=":material/drag_handle:", on_click=take_equal)
+def _show(folds_id: int, name: str, desk: Desk, draw: Any) -> None:
+    """Draw a control of one setting: it shows what the desk has, and a change of it is asked for."""
+    key = f"blend-{name}-{folds_id}"
+    st.session_state[key] = getattr(desk.draft.procedure, name)
+    draw(key, lambda: _ask(folds_id, {name: st.session_state[key]}))
 
 
-def _found(folds_id: int) -> list[Found]:
-    return st.session_state.setdefault(f"ways-found-{folds_id}", [])
+def _ask(folds_id: int, settings: Mapping[str, Any]) -> None:
+    st.session_state[_asked_key(folds_id)] = dict(settings)
+
+
+def _asked_key(folds_id: int) -> str:
+    return f"asked-{folds_id}"
+
+
+def runs_left_out(draft: Draft) -> Sequence[int]:
+    """Places of the runs that a choice among members has left out."""
+    return [place for place, weight in enumerate(draft.weights) if draft.procedure.chooses_members and weight < 1e-6]

@@ -8,13 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from app import doorway
-from app.blend_ways import mean_key, mean_label
-from app.ensemble_view import folds_key, members_key, open_desk, rank
+from app.blend_restore import can_be_restored, put_on_bench
+from app.blend_ways import mean_label
 from app.text import t
-from app.weight_bank import BankState
 from app.widgets import format_clock, format_score, go_to, guard, metric_label, plain
 from core.blend.save import remove_blend
-from core.metrics import get_metric
 from core.store.blends import Blend, list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
@@ -54,19 +52,10 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         if click.label == drop:
             st.session_state[DELETE_KEY] = blend.id
             return
-        if not blend.spec.is_plain:
-            st.toast(t("ensemble.load_not_plain", name=plain(blend.name)), icon=":material/block:")
-            return
-        if any(run_id not in names for run_id in blend.spec.members):
+        if not can_be_restored(blend, names):
             st.toast(t("ensemble.load_refused", name=plain(blend.name)), icon=":material/block:")
             return
-        st.session_state[folds_key(contest.id)] = blend.folds_id
-        st.session_state[members_key(blend.folds_id)] = list(blend.spec.members)
-        st.session_state[mean_key(blend.folds_id)] = blend.spec.mean
-        order = [run.id for run in rank([run for run in finished if run.id in blend.spec.members], get_metric(contest.spec.metric))]
-        desk = open_desk(blend.folds_id, order)
-        share = dict(zip(blend.spec.members, blend.spec.normalised(), strict=True))
-        desk.put(BankState({run_id: share[run_id] for run_id in order}, frozenset(), 0))
+        put_on_bench(blend)
 
     number = st.column_config.NumberColumn
     st.dataframe(

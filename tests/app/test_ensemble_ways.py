@@ -1,17 +1,24 @@
-"""Ways to weights on the page Ensemble: each is one click and one undo, is judged honestly, and is forgotten by a hand."""
+"""The bench of the page Ensemble: every way is one step, is judged honestly with all that was chosen beside it, and is saved exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.blend_ways import Found, are_same, find, is_untuned, make_procedure
+from app import honest_view
+from app.blend_restore import put_on_bench
 from app.desk import Desk
-from app.weight_bank import BankState, equal_state
-from core.blend.bank import open_bank
-from core.store.blends import list_blends
+from core.blend.bank import Bank, open_bank
+from core.blend.procedure import BlendProcedure
+from core.blend.save import blend_runs, load_blend_oof
+from core.blend.spec import BlendSteps
+from core.blend.steps import apply_steps
+from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import list_folds
 from core.store.runs import Run
@@ -33,6 +40,11 @@ def done(house: Workspace, folded: Contest) -> tuple[Run, ...]:
     )
 
 
+@pytest.fixture
+def bank(house: Workspace, folded: Contest, done: tuple[Run, ...]) -> Bank:
+    return open_bank(house, folded, done)
+
+
 def words(at: AppTest) -> str:
     return "\n".join(str(part.value) for part in [*at.info, *at.warning, *at.success, *at.caption])
 
@@ -42,84 +54,240 @@ def press(at: AppTest, label: str) -> AppTest:
     return button.click().run()
 
 
-def weights_of(at: AppTest, folds_id: int) -> dict[int, float]:
-    return dict(at.session_state[f"desk-{folds_id}"].state.weights)
+def flip(at: AppTest, label: str) -> AppTest:
+    (toggle,) = [toggle for toggle in at.toggle if toggle.label == label]
+    return toggle.set_value(not toggle.value).run()
 
 
-@pytest.mark.parametrize(("label", "way"), [("By score", "by_score"), ("Optimal", "optimal"), ("Greedy", "greedy")])
+def choose(at: AppTest, label: str, value: str) -> AppTest:
+    (group,) = [group for group in at.button_group if group.label == label]
+    return group.set_value(value).run()
+
+
+def set_option(at: AppTest, label: str, value: Any) -> AppTest:
+    (widget,) = [widget for widget in [*at.number_input, *at.selectbox] if widget.label == label]
+    return widget.set_value(value).run()
+
+
+def desk_of(at: AppTest, run: Run) -> Desk:
+    return at.session_state[f"desk-{run.folds_id}"]
+
+
+def steps_of(at: AppTest, run: Run) -> BlendSteps:
+    return desk_of(at, run).draft.steps
+
+
+WAYS = [
+    ("By score", BlendProcedure(way="by_score")),
+    ("Optimal", BlendProcedure(way="optimal")),
+    ("Greedy", BlendProcedure(way="greedy")),
+    ("Search", BlendProcedure(way="search")),
+    ("By class", BlendProcedure(way="by_class")),
+    ("Stacking", BlendProcedure(way="stacking")),
+]
+
+
+@pytest.mark.parametrize(("label", "procedure"), WAYS, ids=[label for label, _ in WAYS])
 def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], label: str, way: str
+    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], bank: Bank, label: str, procedure: BlendProcedure
 ) -> None:
     at = open_page("ensemble")
     assert at.metric[1].value == NO_SCORE
     at = press(at, label)
     assert not at.exception
-    bank = open_bank(house, folded, done)
-    honest = bank.honest(make_procedure(way, "arithmetic", bank.metric.name))  # pyright: ignore[reportArgumentType]
-    weights = weights_of(at, done[0].folds_id)
-    assert weights == pytest.approx(dict(zip([run.id for run in done], honest.steps.normalised(), strict=True)))
+    honest = bank.honest(procedure)
+    assert steps_of(at, done[0]) == honest.steps
     assert at.metric[0].value == f"{honest.optimistic:.4f}"
     assert at.metric[1].value == f"{honest.score:.4f}"
     assert f"**{label}** gains {honest.gain:+.4f}" in words(at)
     at = press(at, "Save blend")
     (blend,) = list_blends(house.store, folded.id)
+    assert blend.spec.steps == honest.steps
+    np.testing.assert_array_equal(load_blend_oof(house, blend), apply_steps(honest.steps, bank.oof))
     assert blend.scores["honest"]["gain_low"] == pytest.approx(honest.gain_low)
+    assert blend.scores["procedure"]["way"] == procedure.way
     at = press(at, "Undo")
-    assert weights_of(at, done[0].folds_id) == pytest.approx(equal_state([run.id for run in done]).weights)
+    assert desk_of(at, done[0]).draft.is_untuned
     assert "nothing was tuned" in str(at.metric[1].delta)
+    at = press(at, "Redo")
+    assert steps_of(at, done[0]) == honest.steps
+    assert at.metric[1].value == f"{honest.score:.4f}", "what was judged is remembered"
+
+
+def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
+    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], bank: Bank
+) -> None:
+    at = press(open_page("ensemble"), "Greedy")
+    at = set_option(at, "Bags", 3)
+    at = choose(at, "Mean", "auto")
+    at = flip(at, "Temperature")
+    at = flip(at, "Class offsets")
+    at = flip(at, "Leave out runs")
+    assert not at.exception
+    procedure = BlendProcedure(way="greedy", n_bags=3, mean="auto", temperature=True, offsets=True, chooses_members=True)
+    honest = bank.honest(procedure)
+    assert steps_of(at, done[0]) == honest.steps
+    assert at.metric[1].value == f"{honest.score:.4f}"
+    said = words(at)
+    assert "**Greedy, Auto mean, temperature, class offsets, chosen runs** gains" in said
+    for fact in ("**Auto** took the mean", "**Left out:**", f"**Temperature {honest.steps.temperature:.3f}:**"):
+        assert fact in said
+    at = press(at, "Save blend")
+    (blend,) = list_blends(house.store, folded.id)
+    assert blend.spec.steps == honest.steps
+    for _ in range(5):
+        at = press(at, "Undo")
+    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="greedy"))
 
 
 def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done: tuple[Run, ...]) -> None:
     at = press(open_page("ensemble"), "By score")
+    at = flip(at, "Temperature")
     assert "may be luck" in words(at)
     at = press(at, "Use equal weights")
     assert not at.exception
-    assert weights_of(at, done[0].folds_id) == pytest.approx(equal_state([run.id for run in done]).weights)
+    assert desk_of(at, done[0]).draft.is_untuned
     assert "their score is honest as it stands" in words(at)
+    assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
 
 
-def test_a_saved_blend_keeps_its_mean_and_gives_it_back(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...]
-) -> None:
-    at = open_page("ensemble")
-    (means,) = [group for group in at.button_group if group.label == "Mean"]
-    means.set_value("logit").run()
-    assert "cannot be refitted" in words(at), "the mean was chosen by looking"
-    bank = open_bank(house, folded, done)
+def test_under_another_mean_the_way_finds_its_weights_again(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+    at = choose(open_page("ensemble"), "Mean", "logit")
+    assert "The mean (Logit) is taken as given" in words(at)
     at = press(at, "Optimal")
-    honest = bank.honest(make_procedure("optimal", "logit", bank.metric.name))
+    honest = bank.honest(BlendProcedure(way="optimal", mean="logit"))
+    assert steps_of(at, done[0]) == honest.steps
     assert at.metric[1].value == f"{honest.score:.4f}"
-    press(at, "Save blend")
-    (blend,) = list_blends(house.store, folded.id)
-    assert blend.spec.mean == "logit"
-    assert blend.scores["oof_score"] == pytest.approx(honest.optimistic)
-
-
-def test_no_optimum_is_promised_where_none_can_be_proved(open_page: OpenPage, done: tuple[Run, ...]) -> None:
-    at = open_page("ensemble")
-    (means,) = [group for group in at.button_group if group.label == "Mean"]
-    at = means.set_value("hard").run()
-    assert not at.exception
+    at = choose(at, "Mean", "hard")
     assert [button.disabled for button in at.button if button.label == "Optimal"] == [True]
+    assert steps_of(at, done[0]).normalised() == pytest.approx(honest.steps.normalised())
+    assert "cannot be refitted" in words(at), "weights that nothing proves are weights by hand"
     assert not press(at, "Greedy").exception
 
 
-def test_weights_that_were_moved_by_hand_are_no_longer_those_of_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = ("runs",)
-    found = Found(content, make_procedure("greedy", "arithmetic", "accuracy"), {1: 0.75, 2: 0.25})
-    monkeypatch.setattr("app.blend_ways.st.session_state", {"ways-found-1": [found]})
-    desk = Desk(BankState({1: 0.75 + 1e-12, 2: 0.25 - 1e-12}, frozenset(), 0))
-    assert find(desk, 1, "arithmetic", content) is found
-    assert find(desk, 1, "logit", content) is None
-    assert find(desk, 1, "arithmetic", ("other runs",)) is None
-    desk.follow(BankState({1: 0.76, 2: 0.24}, frozenset(), 1))
-    assert find(desk, 1, "arithmetic", content) is None
-    desk.undo()
-    assert find(desk, 1, "arithmetic", content) is found
+def test_the_optimum_comes_with_its_proof(open_page: OpenPage, done: tuple[Run, ...]) -> None:
+    at = open_page("ensemble")
+    assert "optimality gap" not in words(at)
+    assert "optimality gap" in words(press(at, "Optimal"))
 
 
-def test_equal_weights_count_as_untuned_only_under_the_plain_mean() -> None:
-    desk = Desk(equal_state([1, 2, 3]))
-    assert is_untuned(desk, "arithmetic")
-    assert not is_untuned(desk, "rank")
-    assert not are_same({1: 1.0}, {2: 1.0})
+@pytest.mark.parametrize(
+    ("label", "note"), [("By class", "each slider shows the mean"), ("Stacking", "a regression makes the predictions")]
+)
+def test_weights_that_are_not_the_blend_say_so(open_page: OpenPage, done: tuple[Run, ...], label: str, note: str) -> None:
+    at = press(open_page("ensemble"), label)
+    assert note in words(at)
+    (mean,) = [group for group in at.button_group if group.label == "Mean"]
+    assert mean.disabled
+    assert note not in words(press(at, "Equal"))
+
+
+def test_an_option_of_the_way_that_is_on_refits_it_and_one_of_another_waits(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+    at = press(open_page("ensemble"), "By class")
+    at = set_option(at, "Prior rows", 2.0)
+    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="by_class", prior_rows=2))
+    n_steps = len(desk_of(at, done[0]).history)
+    at = set_option(at, "Search and Greedy climb", "log_loss")
+    assert len(desk_of(at, done[0]).history) == n_steps, "nothing on the bench depends on it"
+    at = press(at, "Search")
+    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="search", goal="log_loss"))
+
+
+def test_a_shrinkage_is_part_of_the_way_and_is_said_not_to_be_refitted(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+    at = press(open_page("ensemble"), "Optimal")
+    desk = desk_of(at, done[0])
+    desk.put(replace(desk.draft).shrunk(0.5))
+    at = at.run()
+    honest = bank.honest(BlendProcedure(way="optimal", shrinkage=0.5))
+    assert at.metric[0].value == f"{honest.optimistic:.4f}"
+    assert at.metric[1].value == f"{honest.score:.4f}"
+    assert "**Optimal, shrunk 0.50** gains" in words(at)
+    assert "The shrinkage was set by hand" in words(at)
+
+
+def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
+    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
+    before = steps_of(at, done[0]).temperature
+    desk = desk_of(at, done[0])
+    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
+    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    at = at.run()
+    assert steps_of(at, done[0]) == BlendSteps(weights=(0.2, 0.3, 0.5), temperature=before)
+    assert at.metric[0].value == f"{bank.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
+    assert at.metric[1].value == NO_SCORE
+    monkeypatch.setattr("app.bench_score.MOST_LIVE_VALUES", 0)
+    desk = desk_of(at, done[0])
+    weights = dict(zip(desk.ids, (0.1, 0.3, 0.6), strict=True))
+    desk.follow(replace(desk.state, weights=weights))
+    at = at.run()
+    assert at.metric[0].value == "…"
+    assert "follow when you let go" in words(at)
+    desk = desk_of(at, done[0])
+    desk.follow(replace(desk.state, is_held=False))
+    at = at.run()
+    expected = bank.fit(BlendProcedure(way="hand", weights=(0.1, 0.3, 0.6), temperature=True))
+    assert steps_of(at, done[0]) == expected
+    assert at.metric[0].value == f"{bank.score(expected).oof_score:.4f}"
+
+
+def test_a_long_judgement_waits_for_a_click(
+    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(honest_view, "AT_ONCE_S", -1.0)
+    at = press(open_page("ensemble"), "Optimal")
+    assert at.metric[1].value == NO_SCORE
+    assert "judged by a click" in words(at)
+    (button,) = [button for button in at.button if button.label.startswith("Judge it honestly")]
+    at = button.click().run()
+    assert at.metric[1].value == f"{bank.honest(BlendProcedure(way='optimal')).score:.4f}"
+
+
+@pytest.mark.parametrize("chart", ["folds", "confusion", "reliability", "path", "classes"])
+def test_every_chart_can_be_looked_at(open_page: OpenPage, done: tuple[Run, ...], chart: str) -> None:
+    at = press(open_page("ensemble"), "By class" if chart == "classes" else "Greedy")
+    at = flip(at, "Temperature")
+    at = choose(at, "Chart", chart)
+    assert not at.exception
+    assert not at.error
+    if chart in ("path", "classes"):
+        at = press(at, "Equal")
+        assert not at.exception, "the chart of one way goes with it"
+
+
+@pytest.mark.parametrize(
+    "procedure",
+    [
+        BlendProcedure(way="greedy", shrinkage=0.2, temperature=True),
+        BlendProcedure(way="by_class", offsets=True),
+        BlendProcedure(way="stacking", temperature=True),
+        BlendProcedure(way="hand", weights=(1, 2, 3), mean="logit", temperature=True),
+    ],
+    ids=lambda procedure: procedure.way,
+)
+def test_a_saved_blend_goes_back_on_the_bench_whole(
+    open_page: OpenPage,
+    house: Workspace,
+    folded: Contest,
+    done: tuple[Run, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    procedure: BlendProcedure,
+) -> None:
+    upside_down = [done[2], done[0], done[1]]
+    blend = get_blend(house.store, blend_runs(house, folded, upside_down, procedure).id)
+    at = open_page("ensemble")
+    with monkeypatch.context() as patch:
+        patch.setattr("app.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble_view.st.session_state", at.session_state)
+        put_on_bench(blend)
+    at = at.run()
+    assert not at.exception
+    assert desk_of(at, done[0]).ids == tuple(run.id for run in done)
+    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    assert desk_of(at, done[0]).draft.procedure.trimmed.way == procedure.way
+    if procedure.is_refitted:
+        assert at.metric[1].value == f"{blend.scores['honest']['score']:.4f}"
+    else:
+        at = flip(flip(at, "Temperature"), "Temperature")
+        assert steps_of(at, done[0]).temperature == pytest.approx(blend.spec.temperature, rel=1e-4)

@@ -1,0 +1,66 @@
+"""What the blend on the bench scores now, and what stays the same while it moves.
+
+Weights and shrinkage alone cost milliseconds at any size. Steps that need every probability follow a drag on small data, and on
+large data they are scored when the drag ends, so that the server never falls behind the pointer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from app.desk import Desk
+from core.blend.bank import Bank
+from core.blend.scorer import BlendScore, Outcome
+from core.blend.spec import BlendSteps
+
+MOST_LIVE_VALUES = 10_000_000
+"""Predictions of all runs together up to which steps that need them in full are scored while a weight is dragged."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What steps say and score, on the predictions `content`; `is_now` is false while those of before a drag stand here."""
+
+    content: tuple[object, ...]
+    steps: BlendSteps
+    outcome: Outcome
+    score: BlendScore
+    is_now: bool = True
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The scores that no weight changes: of each run alone, and of equal weights."""
+
+    own: tuple[BlendScore, ...]
+    equal: BlendScore
+
+
+def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> Scored:
+    """The exact score of the steps on the desk; while a drag is held that would need too much, the one before it."""
+    key = f"scored-{folds_id}"
+    steps = desk.draft.steps
+    known: Scored | None = st.session_state.get(key)
+    if known is not None and known.content == content:
+        if known.steps == steps:
+            return known
+        if desk.is_held and not follows_a_drag(bank, steps):
+            return replace(known, is_now=False)
+    outcome = bank.outcome(steps)
+    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome))
+    st.session_state[key] = scored
+    return scored
+
+
+def follows_a_drag(bank: Bank, steps: BlendSteps) -> bool:
+    """Whether a score of these steps is there before the pointer has moved on."""
+    is_light = steps.is_plain and steps.mean in ("arithmetic", "hard")
+    return is_light or sum(member.size for member in bank.oof) <= MOST_LIVE_VALUES
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def fixed_scores(content: tuple[object, ...], _bank: Bank) -> Fixed:
+    """Computed once for the predictions that `content` names."""
+    return Fixed(_bank.member_scores(), _bank.score(_bank.equal_weights))
