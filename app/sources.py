@@ -85,20 +85,21 @@ def _remember() -> None:
 
 def evidence_of(contest: Contest, source: Run | Blend) -> Evidence:
     """Out-of-fold predictions of a source, read once per process and content. Shared by all sessions: never change them."""
-    return _evidence(contest.id, _content(source), doorway.workspace(), contest, source)
+    return _evidence(contest.id, content_of(source), doorway.workspace(), contest, source)
 
 
 def candidate_of(contest: Contest, source: Run | Blend) -> Candidate:
     """The submission a source would make, built once per process and content."""
-    return _candidate(contest.id, _content(source), doorway.workspace(), contest, source)
+    return _candidate(contest.id, content_of(source), doorway.workspace(), contest, source)
 
 
 def digest_of(contest: Contest, source: Run | Blend) -> str:
     """The sha256 of the file a source would make, as the ledger keeps it."""
-    return _digest(contest.id, _content(source), candidate_of(contest, source))
+    return _digest(contest.id, content_of(source), candidate_of(contest, source))
 
 
-def _content(source: Run | Blend) -> tuple[str, ...]:
+def content_of(source: Run | Blend) -> tuple[str, ...]:
+    """What a source's predictions are made of: equal content is equal predictions."""
     return (source.fingerprint,) if isinstance(source, Blend) else tuple(result.fingerprint for result in source.results)
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import doorway
 from app.bench import bench
+from app.blend_compare import blend_compare
 from app.exchange_view import exchange_view
 from app.lineup import choose_folds, choose_members, choose_part, left_out_runs, say_restriction
 from app.saved_blends import saved_blends
@@ -48,5 +49,7 @@ part = choose_part()
 with guard():
     if part == "saved":
         saved_blends(contest, begun)
+    elif part == "compare":
+        blend_compare(contest, {run.id: run.name for run in runs})
     elif part == "exchange":
         exchange_view(contest, folds, folds_list)
