@@ -31,9 +31,10 @@ from core.training.progress import EpochReport, Progress
 from core.workspace import Workspace, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
-FINISH_S = 8.0
+FINISH_S = 60.0
+"""How long trackers may take to deliver what a finished fold told them; the worker and its device do not wait for all of it."""
 STOP_S = 4.0
-"""How long trackers may take to end: after a fold was trained, and when the worker was told to stop. Less than its engine waits."""
+"""How long they may take when the worker was told to stop, and how long a worker waits for them: less than its engine waits for it."""
 MARGIN_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Follower:
     def __init__(self, fold: TrackedFold) -> None:
         self._fold = fold
         self._points = Points()
-        self._within_s = STOP_S
+        self._is_done = False
         self._queue: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._thread.start()
@@ -59,14 +60,13 @@ class Follower:
 
     def end(self, outcome: Outcome) -> None:
         """Say how the attempt ended."""
-        if outcome == "done":
-            self._within_s = FINISH_S
-        self._queue.put({"end": outcome, "within_s": self._within_s})
+        self._is_done = outcome == "done"
+        self._queue.put({"end": outcome, "within_s": FINISH_S if self._is_done else STOP_S})
 
     def close(self) -> None:
-        """Wait until the trackers have it all, no longer than they may take."""
+        """Wait until the trackers have it all, for a few seconds; those of a finished fold then go on delivering by themselves."""
         self._queue.put(None)
-        self._thread.join(self._within_s + 2 * MARGIN_S)
+        self._thread.join(STOP_S + 2 * MARGIN_S)
 
     def _run(self) -> None:
         try:
@@ -88,10 +88,13 @@ class Follower:
             if process.stdin is not None:
                 with suppress(BrokenPipeError):
                     process.stdin.close()
-            code = process.wait(self._within_s + MARGIN_S)
+            code = process.wait(STOP_S + MARGIN_S)
             if code:
                 self._say_failed(f"its process ended with code {code}; the log has more")
         except subprocess.TimeoutExpired:
+            if self._is_done:
+                log.info("the trackers of fold %d are still delivering, for up to %.0f s more", self._fold.fold, FINISH_S)
+                return
             process.kill()
             process.wait()
             self._say_failed("its process did not end in time")

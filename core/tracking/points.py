@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.store.runs import EpochRow
-from core.tracking.tracker import Point
+from core.tracking.tracker import EPOCH, Point
 from core.training.progress import EpochReport, Progress
 
 MAX_STEPS = 1000
@@ -56,4 +56,4 @@ class Points:
 def epoch_values(said: EpochReport | EpochRow) -> Mapping[str, float]:
     """The values of one epoch by the names under which they are drawn."""
     scores = {f"score/{name}": score for name, score in said.scores.items()}
-    return {"loss/train": said.train_loss, "loss/valid": said.valid_loss, **scores, "lr": said.lr, "epoch": float(said.epoch)}
+    return {"loss/train": said.train_loss, "loss/valid": said.valid_loss, **scores, "train/lr": said.lr, EPOCH: float(said.epoch)}

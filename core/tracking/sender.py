@@ -63,10 +63,11 @@ class Channel:
         tracker: Tracker | None = None
         points: list[Point] = []
         try:
+            open_tracker = self._find(self.note.tracker)  # its library takes seconds to come up, like the worker's
             while True:
                 said = self._queue.get()
                 if isinstance(said, tuple):
-                    tracker = self._find(self.note.tracker)(self._fold, *said)
+                    tracker = open_tracker(self._fold, *said)
                     self._say(replace(self.note, state="open", place=without_tokens(tracker.place), command=tracker.command))
                     continue
                 if isinstance(said, Point):

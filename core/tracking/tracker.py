@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+EPOCH = "train/epoch"
+"""The value that marks a point as one of a whole epoch."""
+
 Outcome = Literal["done", "failed", "stopped"]
 
 
@@ -65,7 +68,7 @@ class Point:
     @property
     def is_epoch(self) -> bool:
         """Whether these are the values of a whole epoch, told at its last step."""
-        return "epoch" in self.values
+        return EPOCH in self.values
 
 
 class Tracker(Protocol):
