@@ -178,6 +178,7 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
             default=list(leaf.value),
             format_func=lambda one: option_label(texts, leaf.path, one),
             accept_new_options=choices is None,
+            placeholder="–",
             **keep,
         )
     if options is not None:

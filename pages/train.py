@@ -36,6 +36,7 @@ from core.settings import parse_settings
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs, unique_run_name
+from core.tracking.choice import check_trackers
 from core.training.backbone import backbone_of
 from core.training.schedule import plan_fold
 
@@ -183,6 +184,7 @@ with right:
     try:
         recipe = parse_settings(Recipe, values, where=t("train.recipe"))
         backbone_of(recipe)
+        check_trackers(recipe.tracking.trackers)
     except PitwallError as refusal:
         error_card(refusal)
         recipe = None

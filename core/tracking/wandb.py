@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ class WandbFold:
         )
         folder = Path(self._run.dir).parent
         self.place = (self._run.url if mode == "online" else "") or str(folder)
-        self.command = f"wandb sync {quote(shown_path(folder))}" if mode == "offline" else ""
+        self.command = f"{quote(shown_path(Path(sys.executable)))} -m wandb sync {quote(shown_path(folder))}" if mode == "offline" else ""
         # Where it was taken up, the server has all up to this step, and refuses to hear it again.
         self._last = int(self._run.starting_step) if self._run.resumed else 0
         self.log([point for point in history if point.step > self._last])
