@@ -89,7 +89,9 @@ def verdict(desk: Desk, bank: Bank, folds_id: int, honest: HonestScore | None, c
         st.warning(t("bench.verdict_hand"), icon=":material/info:")
     elif len(bank.folds) < 2:
         st.warning(t("bench.verdict_one_fold"), icon=":material/info:")
-    elif desk.is_settled:
+    elif desk.is_held or not desk.is_settled:
+        st.info(t("bench.verdict_held", way=describe(draft.procedure)), icon=":material/hourglass:")
+    else:
         st.info(t("bench.verdict_later", way=describe(draft.procedure)), icon=":material/hourglass:")
         st.button(
             t("bench.judge", duration=format_duration(seconds_to_judge(bank, draft, content))),

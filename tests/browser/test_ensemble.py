@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.blend.bank import open_bank
+from core.blend.procedure import BlendProcedure
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.folds import FoldsSpec, save_folds
@@ -76,6 +77,64 @@ def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(hous
     expect(page.get_by_text("This score is optimistic.", exact=False)).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(figure(page, "Blend now")).to_have_text(f"{bank.score([1, 1, 1]).oof_score:.4f}")
+
+
+def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_keyboard(house: House, open_page: Open) -> None:
+    page = open_page(house.url())
+    bank = open_bank(house.workspace, house.contest, house.runs)
+    page.get_by_role("button", name="Optimal").click()
+    optimal = bank.honest(BlendProcedure(way="optimal"))
+    expect(figure(page, "Honest score")).to_have_text(f"{optimal.score:.4f}")
+    page.locator("label").filter(has_text="Temperature").click()
+    warm = bank.honest(BlendProcedure(way="optimal", temperature=True))
+    expect(figure(page, "Honest score")).to_have_text(f"{warm.score:.4f}")
+    slider = page.get_by_role("slider", name="Shrink to equal")
+    box = slider.bounding_box()
+    assert box is not None
+    track, y = box["width"] - 16, box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 8 + 0.5 * track, y, steps=10)
+    held = warm.steps.model_copy(update={"shrinkage": 0.5})
+    expect(figure(page, "Blend now")).to_have_text(f"{bank.score(held).oof_score:.4f}")
+    expect(page.get_by_text("is judged when you let go", exact=False)).to_be_visible()
+    page.mouse.up()
+    shrunk = bank.honest(BlendProcedure(way="optimal", temperature=True, shrinkage=0.5))
+    expect(figure(page, "Honest score")).to_have_text(f"{shrunk.score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(f"{shrunk.optimistic:.4f}")
+    for keys, score in (("Control+z", warm), ("Control+z", optimal), ("Control+Shift+Z", warm), ("Control+Shift+Z", shrunk)):
+        page.keyboard.press(keys)
+        expect(figure(page, "Blend now")).to_have_text(f"{score.optimistic:.4f}")
+        expect(figure(page, "Honest score")).to_have_text(f"{score.score:.4f}")
+        settle(page)
+    name = page.get_by_label("Name", exact=True)
+    name.fill("typed")
+    name.press("Control+z")
+    expect(name).not_to_have_value("typed")
+    expect(figure(page, "Blend now")).to_have_text(f"{shrunk.optimistic:.4f}")
+
+
+def test_a_rare_way_is_in_the_menu_is_saved_exactly_and_left_by_a_hand(house: House, open_page: Open) -> None:
+    page = open_page(house.url())
+    bank = open_bank(house.workspace, house.contest, house.runs)
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("button", name="By class").click()
+    honest = bank.honest(BlendProcedure(way="by_class"))
+    expect(figure(page, "Honest score")).to_have_text(f"{honest.score:.4f}")
+    expect(page.get_by_text("each slider shows the mean", exact=False)).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_label("Name", exact=True).fill("classes")
+    page.get_by_role("button", name="Save blend").click()
+    expect(page.get_by_text("Saved classes", exact=False)).to_be_visible()
+    (blend,) = [blend for blend in list_blends(house.workspace.store) if blend.name == "classes"]
+    assert blend.spec.steps == honest.steps
+    page.get_by_role("spinbutton", name="alpha").fill("0.2")
+    expect(page.get_by_text("Weights by hand cannot", exact=False)).to_be_visible()
+    expect(page.get_by_text("each slider shows the mean", exact=False)).to_have_count(0)
+    page.get_by_role("spinbutton", name="alpha").press("Tab")
+    page.get_by_role("button", name="Undo").click()
+    expect(figure(page, "Blend now")).to_have_text(f"{honest.optimistic:.4f}")
+    expect(figure(page, "Honest score")).to_have_text(f"{honest.score:.4f}")
 
 
 def test_weights_survive_a_change_of_page(house: House, open_page: Open) -> None:

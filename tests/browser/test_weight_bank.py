@@ -1,4 +1,4 @@
-"""The weight bank alone, in a tiny app: locking, normalising, throttling and the keyboard happen in the browser."""
+"""The weight bank alone, in a tiny app: locking, normalising, shrinkage, throttling and the keyboard happen in the browser."""
 
 from __future__ import annotations
 
@@ -18,21 +18,32 @@ APP = """
 import sys
 sys.path.insert(0, {root!r})
 import streamlit as st
-from app.desk import Desk
-from app.weight_bank import BankRow, equal_state, weight_bank
+from dataclasses import replace
+from app.desk import Draft, equal_draft, make_desk
+from app.weight_bank import BankRow, heard, weight_bank
+from core.blend.procedure import BlendProcedure
+from core.blend.spec import BlendSteps
 
 rows = [BankRow(1, "lite0", "#2f8adc", "0.21"), BankRow(2, "자동차", "#cb6620", "0.22"), BankRow(3, "vit", "#0fa05c", "0.30")]
-labels = dict(lock="Lock", unlock="Unlock", run="run", score="score", weight="Weight", number="Number", weights="Weights", alone="alone")
+labels = dict(lock="Lock", unlock="Unlock", run="run", score="score", weight="Weight", number="Number", weights="Weights", alone="alone",
+    shrinkage="Shrinkage", shrinkage_help="help", shrinkage_number="Shrinkage number", share="Share")
+by_class = Draft(BlendSteps(weights=(1, 1, 1), class_weights=((0.8, 0.4), (0.1, 0.3), (0.1, 0.3))), BlendProcedure(way="by_class"))
+chosen = Draft(BlendSteps(weights=(0.6, 0.4, 0)), BlendProcedure(way="greedy", chooses_members=True, shrinkage=0.5))
 
 @st.fragment
 def bench():
-    desk = st.session_state.setdefault("desk", Desk(equal_state([1, 2, 3])))
+    desk = st.session_state.setdefault("desk", make_desk([1, 2, 3]))
     st.session_state.setdefault("reruns", 0)
     st.session_state.reruns += 1
-    desk.follow(weight_bank(rows, desk.state, revision=desk.revision, labels=labels, key="bank"))
+    said = heard("bank", desk.ids, desk.revision)
+    if said is not None:
+        desk.follow(said)
+    weight_bank(rows, desk.state, revision=desk.revision, labels=labels, key="bank", kind=desk.draft.kind)
     st.text("weights " + " ".join(f"{{weight:.4f}}" for weight in desk.state.weights.values()))
-    st.text(f"undo {{len(desk.history)}} locked {{sorted(desk.state.locked)}} reruns {{st.session_state.reruns}}")
-    st.button("equal", on_click=lambda: desk.put(equal_state([1, 2, 3])))
+    st.text(f"undo {{len(desk.history)}} locked {{sorted(desk.state.locked)}} held {{desk.is_held}} shrinkage {{desk.state.shrinkage:.2f}} {{desk.draft.kind}} reruns {{st.session_state.reruns}}")
+    st.button("equal", on_click=lambda: desk.put(equal_draft(3)))
+    st.button("classes", on_click=lambda: desk.put(by_class))
+    st.button("chosen", on_click=lambda: desk.put(chosen))
     st.button("undo", on_click=desk.undo)
 
 bench()
@@ -127,6 +138,60 @@ def test_going_to_one_and_back_in_a_drag_keeps_the_proportions(page: Page) -> No
         page.mouse.move(box["x"] + 8 + share * track, y, steps=4)
     page.mouse.up()
     expect_weights(page, 0.4, 0.4, 0.2)
+
+
+def test_a_hold_is_said_and_its_end_too(page: Page) -> None:
+    drag(page, "lite0", 60, release=False)
+    expect(page.get_by_text("held True")).to_be_visible()
+    page.mouse.up()
+    expect(page.get_by_text("held False")).to_be_visible()
+    number(page, "vit").fill("0.5")
+    expect(page.get_by_text("held True")).to_be_visible()
+    number(page, "vit").press("Tab")
+    expect(page.get_by_text("held False")).to_be_visible()
+
+
+def test_shrinkage_is_a_slider_like_the_others_and_marks_what_each_run_has(page: Page) -> None:
+    number(page, "lite0").fill("0.8")
+    number(page, "lite0").press("Tab")
+    shrinkage = page.get_by_role("slider", name="Shrinkage")
+    expect(page.locator(".mark").first).to_be_hidden()
+    box = shrinkage.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 8 + 0.5 * (box["width"] - 16), y, steps=8)
+    expect(page.get_by_text("held True shrinkage 0.50")).to_be_visible()
+    expect(page.locator(".mark").first).to_have_attribute("title", "Share: 0.567")
+    page.mouse.up()
+    expect_weights(page, 0.8, 0.1, 0.1)
+    expect(page.get_by_text("undo 2 ")).to_be_visible()
+    page.get_by_role("button", name="undo").click()
+    expect(page.get_by_text("shrinkage 0.00")).to_be_visible()
+    expect(shrinkage).to_have_value("0")
+
+
+def test_weights_by_class_look_like_what_they_are_until_a_hand_takes_over(page: Page) -> None:
+    page.get_by_role("button", name="classes").click()
+    expect_weights(page, 0.6, 0.2, 0.2)
+    expect(page.locator(".bank.loose")).to_have_count(1)
+    number(page, "lite0").fill("0.2")
+    number(page, "lite0").press("Tab")
+    expect(page.locator(".bank.loose")).to_have_count(0)
+    expect(page.get_by_text("plain reruns")).to_be_visible()
+    page.get_by_role("button", name="undo").click()
+    expect(page.locator(".bank.loose")).to_have_count(1)
+    expect_weights(page, 0.6, 0.2, 0.2)
+
+
+def test_a_hand_takes_chosen_runs_as_they_are_shown(page: Page) -> None:
+    page.get_by_role("button", name="chosen").click()
+    expect(page.get_by_text("shrinkage 0.50 chosen")).to_be_visible()
+    number(page, "vit").fill("0.5")
+    number(page, "vit").press("Tab")
+    expect(page.get_by_text("shrinkage 0.00 plain")).to_be_visible()
+    expect_weights(page, 0.3, 0.2, 0.5)
 
 
 def test_the_keyboard_is_enough(page: Page) -> None:
