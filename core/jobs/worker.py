@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import DiskFull, OutOfMemory, PitwallError
-from core.jobs.devices import torch_name
 from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import can_halve
 from core.jobs.reporter import Reporter
@@ -149,13 +148,10 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
     reporter.follower = follow(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
-    import numpy as np
-
-    from core.contest.table import load_table
-    from core.folds import load_folds
+    from core.jobs.task import load_task
     from core.predictions import FoldPredictions, write_fold_predictions
     from core.training.checkpoint import Identity
-    from core.training.fold import FoldTask, train_fold
+    from core.training.fold import train_fold
     from core.training.keeper import Keeping
 
     def should_stop() -> bool:
@@ -165,13 +161,6 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     if should_stop():
         raise Interrupted
     reporter.report(Progress("loading", job.fold))
-    table = load_table(workspace, contest)
-    fold_of = load_folds(workspace, folds)
-    valid_idx = np.flatnonzero(fold_of == job.fold)
-
-    def inputs(names: list[str]) -> list[str] | list[Path]:
-        return names if table.image_base is None else [table.image_path(name) for name in names]
-
     destination = workspace.attempt_dir(contest.name, run.id, job.fold, job.token)
     _remove_unfinished(destination.parent)
     parents = {"contest": contest.fingerprint, "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
@@ -183,27 +172,12 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
         keep=run.recipe.checkpoints.keep,
     )
     with publishing(destination, kind="fold", parents=parents, facts={"fold": job.fold}) as folder:
-        task = FoldTask(
-            recipe=run.recipe,
-            metric=contest.spec.metric,
-            classes=contest.spec.classes,
-            inputs=inputs(table.train["input"].tolist()),
-            labels=table.train["label"].to_numpy(dtype=np.int64, copy=True),
-            train_idx=np.flatnonzero(fold_of != job.fold),
-            valid_idx=valid_idx,
-            test_inputs=inputs(table.test["input"].tolist()),
-            fold=job.fold,
-            weights_dir=workspace.weights_dir,
-            out_dir=folder,
-            device=torch_name(job.device),
-            keeping=keeping,
-            halvings=job.halvings,
-            sha256=table.train["sha256"].tolist(),
-            test_sha256=table.test["sha256"].tolist(),
-        )
+        device, halvings = job.device, job.halvings
+        task = load_task(workspace, contest, folds, run.recipe, job.fold, device=device, out_dir=folder, keeping=keeping, halvings=halvings)
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
-        write_fold_predictions(folder, FoldPredictions(valid_idx=valid_idx, valid_prob=output.valid_prob, test_prob=output.test_prob))
+        found = FoldPredictions(valid_idx=task.valid_idx, valid_prob=output.valid_prob, test_prob=output.test_prob)
+        write_fold_predictions(folder, found)
         write_json(folder / "fold.json", _facts(job, output))
     return FoldResult(
         run_id=run.id,

@@ -1,0 +1,56 @@
+"""From a contest in the workspace to the task of one of its folds: a worker trains it, a dry run tries it. Loads torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from core.contest.table import load_table
+from core.folds import load_folds
+from core.jobs.devices import torch_name
+from core.recipe import Recipe
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.training.fold import FoldTask
+from core.training.keeper import Keeping
+from core.workspace import Workspace
+
+
+def load_task(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipe: Recipe,
+    fold: int,
+    *,
+    device: str,
+    out_dir: Path,
+    keeping: Keeping | None = None,
+    halvings: int = 0,
+) -> FoldTask:
+    """The task of a fold, with its rows read and verified; `device` is a slot of the engine. Raises CheckpointError."""
+    table = load_table(workspace, contest)
+    fold_of = load_folds(workspace, folds)
+
+    def inputs(names: list[str]) -> list[str] | list[Path]:
+        return names if table.image_base is None else [table.image_path(name) for name in names]
+
+    return FoldTask(
+        recipe=recipe,
+        metric=contest.spec.metric,
+        classes=contest.spec.classes,
+        inputs=inputs(table.train["input"].tolist()),
+        labels=table.train["label"].to_numpy(dtype=np.int64, copy=True),
+        train_idx=np.flatnonzero(fold_of != fold),
+        valid_idx=np.flatnonzero(fold_of == fold),
+        test_inputs=inputs(table.test["input"].tolist()),
+        fold=fold,
+        weights_dir=workspace.weights_dir,
+        out_dir=out_dir,
+        device=torch_name(device),
+        keeping=keeping,
+        halvings=halvings,
+        sha256=table.train["sha256"].tolist(),
+        test_sha256=table.test["sha256"].tolist(),
+    )
