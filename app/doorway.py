@@ -147,6 +147,13 @@ def retry(run: Run) -> None:
     engine().wake()
 
 
+def restart(run: Run) -> None:
+    """Queue a run's failed and canceled folds again, from nothing: their checkpoints are removed."""
+    _refuse_read_only()
+    queue.restart_run(workspace(), run.id)
+    engine().wake()
+
+
 def delete(run: Run) -> None:
     """Delete a run that has no job running, with its files."""
     _refuse_read_only()

@@ -10,6 +10,7 @@ import streamlit as st
 import yaml
 
 from app import charts, doorway, state
+from app.checkpoints_view import checkpoints_view, second_tries
 from app.colors import run_color
 from app.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label, jobs_now, progress_of
 from app.text import t
@@ -28,7 +29,7 @@ from core.store.runs import Run, get_run, list_epochs
 
 TAB_KEY = "run-tab"
 LOG_KEY = "run-log-fold"
-TABS = ("curves", "folds", "recipe", "log")
+TABS = ("curves", "folds", "checkpoints", "recipe", "log")
 
 
 def run_view(contest: Contest, run: Run, folds: Folds) -> None:
@@ -58,6 +59,8 @@ def _head(contest: Contest, run: Run) -> None:
                     doorway.retry(run)
                     st.toast(t("runs.retrying", name=plain(run.name)), icon=":material/replay:")
                     st.rerun()
+            if again and st.button(t("runs.action_restart"), icon=":material/restart_alt:", help=t("runs.action_restart_help")):
+                confirm_restart(run)
             if run.state in ("running", "queued"):
                 if st.button(t("runs.action_cancel"), icon=":material/stop_circle:"):
                     confirm_cancel(run)
@@ -75,6 +78,21 @@ def confirm_cancel(run: Run) -> None:
             with guard():
                 doorway.cancel(run)
                 st.toast(t("runs.canceling", name=plain(run.name)), icon=":material/stop_circle:")
+                st.rerun()
+
+    ask()
+
+
+def confirm_restart(run: Run) -> None:
+    """Ask before checkpoints are thrown away."""
+
+    @st.dialog(t("runs.restart_title"))
+    def ask() -> None:
+        st.markdown(t("runs.restart_body", name=plain(run.name)))
+        if _answer(t("runs.restart_yes"), t("runs.restart_no")):
+            with guard():
+                doorway.restart(run)
+                st.toast(t("runs.retrying", name=plain(run.name)), icon=":material/restart_alt:")
                 st.rerun()
 
     ask()
@@ -123,6 +141,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
             st.markdown(trouble_markdown(trouble))
         tracking_trouble(run)
         _failures(run)
+        second_tries(run)
         if st.session_state.get(TAB_KEY) not in TABS:
             st.session_state[TAB_KEY] = TABS[0]
         tab = st.segmented_control(
@@ -134,7 +153,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
             label_visibility="collapsed",
             persist_state="session",
         )
-        {"curves": _curves, "folds": _folds, "recipe": _recipe, "log": _log}[tab](contest, run)
+        {"curves": _curves, "folds": _folds, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}[tab](contest, run)
 
 
 def _figures(contest: Contest, run: Run, folds: Folds) -> None:

@@ -13,11 +13,28 @@ from types import FrameType
 import typer
 from typer.core import TyperGroup
 
-from core.commands import contests, decisions, predictions, queue, settings, training
+from core.commands import blends, checkpoints, contests, decisions, predictions, queue, settings, tracking, training
 from core.commands.console import WorkspaceOption, name_workspace, print_error
 from core.errors import InputError, PitwallError
 
-ORDER = ("sample", "contest", "folds", "train", "queue", "runs", "show", "predictions", "blend", "submit", "engine", "demo", "settings")
+ORDER = (
+    "sample",
+    "contest",
+    "folds",
+    "train",
+    "queue",
+    "runs",
+    "show",
+    "checkpoints",
+    "predictions",
+    "blend",
+    "blends",
+    "submit",
+    "engine",
+    "tensorboard",
+    "demo",
+    "settings",
+)
 
 
 class InOrderOfTheFlow(TyperGroup):
@@ -37,7 +54,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (contests, training, queue, predictions, decisions, settings):
+for group in (contests, training, queue, checkpoints, predictions, decisions, blends, tracking, settings):
     group.register(app)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.jobs import Job
 from core.store.runs import EpochRow, FoldResult, Run, get_run
+from core.training.checkpoint import KIND, checkpoint_name
 from core.training.progress import Progress
 from core.workspace import Workspace, load_manifest, publishing
 
@@ -70,7 +72,17 @@ def claim(workspace: Workspace, *, now: float = START) -> Job:
     return job
 
 
-def finish_job(workspace: Workspace, contest: Contest, folds: Folds, job: Job, recipe: Recipe, *, strength: float, seed: int) -> FoldResult:
+def finish_job(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    job: Job,
+    recipe: Recipe,
+    *,
+    strength: float,
+    seed: int,
+    facts: dict[str, Any] | None = None,
+) -> FoldResult:
     """Publish made-up predictions of one fold and commit them."""
     table = load_table(workspace, contest)
     labels = table.train["label"].to_numpy()
@@ -96,7 +108,7 @@ def finish_job(workspace: Workspace, contest: Contest, folds: Folds, job: Job, r
         best_epoch=max(1, n_epochs - 1),
         n_epochs=n_epochs,
         elapsed_s=42.0,
-        facts={"precision": "bf16", "n_params": 5_000_000},
+        facts={"precision": "bf16", "n_params": 5_000_000, **(facts or {})},
         created_at=started + 42,
     )
     attempts.commit(workspace.store, job.id, result, now=started + 42)
@@ -167,6 +179,18 @@ def fail_job(workspace: Workspace, job: Job, *, now: float = START, log: str = "
         "fix": "halve train.batch_size, or choose a smaller image.size_px",
     }
     attempts.fail(workspace.store, job.id, job.token, error, now=now)
+
+
+def keep_checkpoint(
+    workspace: Workspace, contest: Contest, job: Job, epoch: int, step: int, *, scores: dict[str, float] | None = None
+) -> Path:
+    """A checkpoint of a job's attempt, with made-up bytes in place of a network; returns its folder."""
+    destination = workspace.checkpoints_dir(contest.name, job.run_id, job.fold) / checkpoint_name(epoch, step, job.token)
+    facts = {"epoch": epoch, "step": step, "best_epoch": epoch - 1, "scores": scores or {}, "created_at": START}
+    with publishing(destination, kind=KIND, parents={"contest": contest.fingerprint}, facts=facts) as folder:
+        (folder / "network.safetensors").write_bytes(bytes(range(256)) * 200)
+        (folder / "state.json").write_text("{}")
+    return destination
 
 
 def make_prob(labels: NDArray[np.integer], n_classes: int, strength: float, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from core.store.folds import get_folds
 from core.store.runs import Run, list_runs
 
 if TYPE_CHECKING:
+    from core.analysis.kept import Kept
     from core.store.blends import Blend
     from core.store.contests import Contest
     from core.store.folds import Folds
@@ -210,3 +211,21 @@ def duration_text(seconds: float | None) -> str:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def kept_record(kept: Kept) -> dict[str, Any]:
+    """A checkpoint, or the weights of a finished fold."""
+    return {
+        "fold": kept.fold,
+        "kind": kept.kind,
+        "epoch": kept.epoch,
+        "step": kept.step,
+        "attempt": kept.attempt,
+        "best_epoch": kept.best_epoch,
+        "scores": dict(kept.scores),
+        "n_bytes": kept.n_bytes,
+        "created_at": kept.created_at,
+        "standing": kept.standing,
+        "why": kept.why,
+        "path": str(kept.path),
+    }

@@ -55,11 +55,6 @@ class Checkpoint:
     token: int
 
     @property
-    def n_bytes(self) -> int:
-        """Its size on disk, in bytes."""
-        return sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
-
-    @property
     def facts(self) -> Mapping[str, Any]:
         """What its manifest says beside the hashes: best epoch, scores of the last epoch, when it was made."""
         return load_manifest(self.path).facts

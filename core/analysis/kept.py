@@ -1,0 +1,109 @@
+"""What a run keeps of its training: the checkpoints that a fold would go on from, and the weights of its finished folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from core.errors import CheckpointError
+from core.store.contests import get_contest
+from core.store.runs import FoldResult, Run
+from core.training.checkpoint import Checkpoint, list_checkpoints, list_quarantined
+from core.workspace import Workspace, verify
+
+Kind = Literal["checkpoint", "weights"]
+Standing = Literal["verified", "damaged", "quarantined"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One checkpoint, or the weights that a finished fold published, as it stands on the disk now.
+
+    `step` steps of `epoch` were done; of weights, `epoch` is the best one and `step` None. `scores` are those of the last epoch that
+    was validated before it, by metric. `why` says what is damaged.
+    """
+
+    fold: int
+    kind: Kind
+    epoch: int
+    step: int | None
+    attempt: int
+    best_epoch: int
+    scores: Mapping[str, float]
+    n_bytes: int
+    created_at: float
+    standing: Standing
+    why: str
+    path: Path
+
+
+def list_kept(workspace: Workspace, run: Run) -> tuple[Kept, ...]:
+    """All that a run keeps, by fold and the newest first; every byte is checked against its hash, which takes a moment. Empty for an imported run."""
+    if run.is_imported:
+        return ()
+    contest = get_contest(workspace.store, run.contest_id)
+    results = {result.fold: result for result in run.results}
+    found: list[Kept] = []
+    for fold in run.fold_numbers:
+        if fold in results:
+            found.append(_published(workspace, results[fold]))
+        folder = workspace.checkpoints_dir(contest.name, run.id, fold)
+        found += [_checkpoint(fold, item) for item in list_checkpoints(folder)]
+        found += [replace(_checkpoint(fold, item), standing="quarantined") for item in list_quarantined(folder)]
+    return tuple(found)
+
+
+def _published(workspace: Workspace, result: FoldResult) -> Kept:
+    path = workspace.absolute(result.path)
+    standing, why = _standing(path)
+    return Kept(
+        fold=result.fold,
+        kind="weights",
+        epoch=result.best_epoch,
+        step=None,
+        attempt=result.token,
+        best_epoch=result.best_epoch,
+        scores=result.scores,
+        n_bytes=folder_bytes(path),
+        created_at=result.created_at,
+        standing=standing,
+        why=why,
+        path=path,
+    )
+
+
+def _checkpoint(fold: int, found: Checkpoint) -> Kept:
+    standing, why = _standing(found.path)
+    try:
+        facts = found.facts
+    except CheckpointError:  # it has just been named as damaged
+        facts = {}
+    return Kept(
+        fold=fold,
+        kind="checkpoint",
+        epoch=found.epoch,
+        step=found.step,
+        attempt=found.token,
+        best_epoch=int(facts.get("best_epoch", 0)),
+        scores=facts.get("scores", {}),
+        n_bytes=folder_bytes(found.path),
+        created_at=float(facts.get("created_at", 0.0)),
+        standing=standing,
+        why=why,
+        path=found.path,
+    )
+
+
+def _standing(path: Path) -> tuple[Standing, str]:
+    try:
+        verify(path)
+    except CheckpointError as problem:
+        return "damaged", f"{problem.what}: {problem.why}"
+    return "verified", ""
+
+
+def folder_bytes(path: Path) -> int:
+    """The size of an artefact's files, in bytes; 0 when it is gone."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
