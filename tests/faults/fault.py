@@ -27,11 +27,15 @@ from core.store.runs import FoldResult, add_run, free_run_name
 
 @dataclass
 class Outcome:
-    """What a fault script saw: `bad` things that must never be, and acknowledged things that were `lost`; notes say which."""
+    """What a fault script saw: `bad` things that must never be, and acknowledged things that were `lost`; notes say which.
+
+    `n` is how many there were, where that is found out only by trying.
+    """
 
     bad: int = 0
     lost: int = 0
     notes: list[str] = field(default_factory=list)
+    n: int | None = None
 
     def wrong(self, what: str) -> None:
         """Count something that must never be."""
@@ -64,7 +68,12 @@ def main(run: Callable[[Given], Outcome], *, full_n: int, arguments: Sequence[st
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pitwall-fault-") as folder:
         outcome = run(Given(asked.n, random.Random(asked.seed), Path(folder), asked.mutant))
-    line: dict[str, Any] = {"n": asked.n, "bad": outcome.bad, "lost": outcome.lost, "seconds": round(time.monotonic() - started, 1)}
+    line: dict[str, Any] = {
+        "n": asked.n if outcome.n is None else outcome.n,
+        "bad": outcome.bad,
+        "lost": outcome.lost,
+        "seconds": round(time.monotonic() - started, 1),
+    }
     if outcome.notes:
         line["notes"] = outcome.notes[:5]
     sys.stdout.write(json.dumps(line) + "\n")
