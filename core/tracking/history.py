@@ -64,11 +64,12 @@ class History:
     def __init__(self, path: Path, token: int) -> None:
         self._path, self._token = path, token
         self._stream: IO[bytes] | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = path.with_suffix(".lock").open("w")
+        self._lock: IO[str] | None = None
 
     def wait(self, patience_s: float) -> bool:
         """Wait until an earlier attempt's process, which may still be ending, has let go; False when it did not in time."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = self._path.with_suffix(".lock").open("w")
         until = time.monotonic() + patience_s
         while True:
             try:
@@ -101,10 +102,11 @@ class History:
             self._stream.flush()
 
     def close(self) -> None:
-        """Close the file; the fold is let go when this process ends."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        """Close the file, and let the fold go."""
+        for stream in (self._stream, self._lock):
+            if stream is not None:
+                stream.close()
+        self._stream = self._lock = None
 
 
 def _line(point: Point) -> bytes:

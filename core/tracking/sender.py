@@ -39,6 +39,9 @@ class Channel:
         self._fold, self._on_note, self._find = fold, on_note, find
         self._queue: SimpleQueue[Begin | Point | Outcome] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Bring its library up."""
         self._thread.start()
 
     def begin(self, history: Sequence[Point], record: str) -> None:
@@ -107,6 +110,8 @@ class Sender:
         self._last = 0
         self._guard = threading.Lock()
         self._channels = [Channel(name, fold, self._keep, find) for name in dict.fromkeys(("tensorboard", *fold.trackers))]
+        for channel in self._channels:
+            channel.start()
 
     def begin(self, step: int, known: Sequence[Point]) -> None:
         """The attempt begins at this step, after the epochs that are known: what was told of it and of later ones is void."""
@@ -127,12 +132,12 @@ class Sender:
 
     def end(self, outcome: Outcome, within_s: float) -> None:
         """End all trackers; those that take longer than this are given up."""
-        self._history.close()
         for channel in self._channels:
             channel.end(outcome)
         until = time.monotonic() + within_s
         for channel in self._channels:
             channel.wait(until)
+        self._history.close()
 
     def _keep(self, _: Note) -> None:
         with self._guard:
