@@ -89,6 +89,10 @@ class TrainSettings(Settings):
         description="Stop after this many epochs without a better validation score; 0 never stops early.",
         json_schema_extra=BASIC,
     )
+    stop_on_trouble: bool = Field(
+        default=False,
+        description="End a fold as soon as its loss diverges or it overfits, as its sign of trouble says; the best epoch stays.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="All randomness of the run derives from this.", json_schema_extra=BASIC)
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="Auto takes bf16 where the device computes in it, else fp32."

@@ -1,4 +1,4 @@
-"""One early sign of trouble per run, read from its epochs: shown, never acted upon.
+"""One early sign of trouble per run, read from its epochs: shown, and acted upon only where its recipe says so.
 
 In the order in which they are looked for, the first that is found speaks: NaN, a diverging loss, overfitting, and a fold far
 from its siblings.
@@ -16,7 +16,9 @@ from typing import Literal
 
 from core.metrics import Metric
 from core.store.runs import EpochRow
+from core.training.progress import EpochReport
 
+Epoch = EpochRow | EpochReport
 TroubleKind = Literal["nan", "diverging", "overfitting", "far_fold"]
 
 DIVERGED = 1.5
@@ -56,13 +58,13 @@ class Trouble:
         return f"fold {self.fold}: {v['score']:.4f}, its siblings {v['siblings']:.4f} ± {v['spread']:.4f}"
 
 
-def find_trouble(epochs: Sequence[EpochRow], metric: Metric, fold_scores: Mapping[int, float] | None = None) -> Trouble | None:
+def find_trouble(epochs: Sequence[Epoch], metric: Metric, fold_scores: Mapping[int, float] | None = None) -> Trouble | None:
     """The first sign of trouble in the epochs of a run, one attempt per fold, in any order; None when all is well.
 
     `fold_scores` are the scores of finished folds: a fold is compared with its siblings' by these, or while some still train
     by the epoch that all of them have reached.
     """
-    by_fold: defaultdict[int, list[EpochRow]] = defaultdict(list)
+    by_fold: defaultdict[int, list[Epoch]] = defaultdict(list)
     for row in sorted(epochs, key=lambda row: (row.fold, row.epoch)):
         by_fold[row.fold].append(row)
     for look in (_not_a_number, _diverging, _overfitting):
@@ -73,12 +75,12 @@ def find_trouble(epochs: Sequence[EpochRow], metric: Metric, fold_scores: Mappin
     return _far_fold(by_fold, metric, dict(fold_scores or {}))
 
 
-def _not_a_number(rows: Sequence[EpochRow]) -> Trouble | None:
+def _not_a_number(rows: Sequence[Epoch]) -> Trouble | None:
     first = next((row for row in rows if not math.isfinite(row.train_loss) or not math.isfinite(row.valid_loss)), None)
     return None if first is None else Trouble("nan", first.fold, first.epoch, {})
 
 
-def _diverging(rows: Sequence[EpochRow]) -> Trouble | None:
+def _diverging(rows: Sequence[Epoch]) -> Trouble | None:
     """The last two training losses are both far above the best one; one bad epoch may be chance."""
     if len(rows) < 3:
         return None
@@ -89,7 +91,7 @@ def _diverging(rows: Sequence[EpochRow]) -> Trouble | None:
     return None
 
 
-def _overfitting(rows: Sequence[EpochRow]) -> Trouble | None:
+def _overfitting(rows: Sequence[Epoch]) -> Trouble | None:
     """The gap between the losses has grown in each of the last epochs, and the validation loss has left its best for good."""
     best = min(rows, key=lambda row: row.valid_loss)
     since = [row for row in rows if row.epoch >= best.epoch][-GAP_EPOCHS - 1 :]
@@ -110,7 +112,7 @@ def _overfitting(rows: Sequence[EpochRow]) -> Trouble | None:
     return None
 
 
-def _far_fold(by_fold: Mapping[int, Sequence[EpochRow]], metric: Metric, fold_scores: dict[int, float]) -> Trouble | None:
+def _far_fold(by_fold: Mapping[int, Sequence[Epoch]], metric: Metric, fold_scores: dict[int, float]) -> Trouble | None:
     """One fold's score is worse than its siblings' by several of their standard deviations, and by enough to matter."""
     epoch = 0
     scores = fold_scores

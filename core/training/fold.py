@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.analysis.trouble import Trouble, find_trouble
 from core.data.batches import RowLoader, batches_of
 from core.errors import RecipeError
 from core.metrics import all_scores, get_metric
@@ -159,7 +160,11 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
     def is_over() -> bool:
         waited = place.epoch - 1 - place.best_epoch
-        return place.epoch > n_epochs or bool(settings.patience and place.best_epoch and waited >= settings.patience)
+        has_no_patience = bool(settings.patience and place.best_epoch and waited >= settings.patience)
+        return place.epoch > n_epochs or has_no_patience or trouble() is not None
+
+    def trouble() -> Trouble | None:
+        return find_trouble(place.reports(), metric) if settings.stop_on_trouble else None
 
     # Loop: train an epoch, validate, keep the best, stop early
     with keeper:
@@ -223,6 +228,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "n_valid": n_valid,
             "n_test": n_test,
             "elapsed_s": round(elapsed_s, 2),
+            "stopped_for": str(trouble() or ""),
             "resumed": place.resumed,
             "checkpoints": keeper.facts,
             "quarantined": [found.path.name for found in list_quarantined(task.keeping.folder)] if task.keeping else [],

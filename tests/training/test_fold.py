@@ -19,7 +19,7 @@ from core.training.network import build_network
 from core.training.predict import predict
 from core.training.progress import Interrupted, Progress
 from core.training.weights import WEIGHTS_FILE, load_weights
-from tests.training.small_tasks import IMAGE, N_TEST, TEXT, make_task, recipe_of, train
+from tests.training.small_tasks import IMAGE, N_ROWS, N_TEST, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together
 
@@ -103,6 +103,17 @@ def test_it_stops_early_when_nothing_gets_better(tmp_path: Path) -> None:
     output, said, _ = train(make_task(tmp_path, recipe))
     assert (output.best_epoch, output.n_epochs) == (1, 3)
     assert said[-1].eta_s == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_it_stops_on_a_sign_of_trouble_only_when_the_recipe_says_so(stops: bool, tmp_path: Path) -> None:
+    # The validation rows have another truth than the training rows: the better it learns, the worse it is on them.
+    labels = np.arange(N_ROWS) % 3
+    is_valid = np.arange(N_ROWS) // 9 % 3 == 0
+    labels = np.where(is_valid, (labels + 1) % 3, labels)
+    output, said, epochs = train(make_task(tmp_path, recipe_of(TEXT, train={"epochs": 12, "stop_on_trouble": stops}), labels=labels))
+    assert (output.n_epochs < 12) == stops == ("the validation loss rises" in output.facts["stopped_for"])
+    assert len(epochs) == output.n_epochs and said[-1].eta_s == pytest.approx(0, abs=1e-6)
 
 
 def test_a_contest_without_test_rows_has_empty_test_predictions(tmp_path: Path) -> None:
