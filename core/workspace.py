@@ -219,7 +219,7 @@ def load_manifest(path: Path) -> Manifest:
         return Manifest(**raw)
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as problem:
         raise CheckpointError(
-            "the artefact has no readable manifest", where=str(file), why=str(problem), fix="delete the folder and make it again"
+            f"the artefact's {MANIFEST} cannot be read", where=str(file), why=str(problem), fix="delete the folder and make it again"
         ) from None
 
 

@@ -5,6 +5,8 @@ A sample is written like any contest from outside and goes through the same regi
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import shutil
 from collections import Counter
@@ -21,7 +23,7 @@ from PIL import Image
 from core.contest.cells import column_of
 from core.contest.register import add_contest
 from core.contest.spec import ContestSpec
-from core.errors import NotFoundError, StateError, SubmissionError
+from core.errors import CheckpointError, NotFoundError, StateError, SubmissionError
 from core.metrics import get_metric
 from core.store import contests
 from core.workspace import Workspace, nfc
@@ -127,11 +129,28 @@ def truth_path(workspace: Workspace, name: str) -> Path:
     return workspace.samples_dir / f"{name}.truth.csv"
 
 
+def load_truth(workspace: Workspace, name: str) -> pd.DataFrame:
+    """The hidden truth, made again where it is missing; CheckpointError when it is not what was written."""
+    path = truth_path(workspace, name)
+    if not path.exists():
+        make_sample(workspace, name)
+    raw, said = path.read_bytes(), _hash_path(path)
+    # The first version wrote no hash beside it.
+    if said.exists() and said.read_bytes() != _hash_of(raw):
+        raise CheckpointError(
+            "the hidden truth of a sample is damaged",
+            where=str(path),
+            why=f"it does not match the sha256 in {said.name}",
+            fix=f"delete {path.name}: it is made again",
+        )
+    return pd.read_csv(io.BytesIO(raw), dtype="str", keep_default_na=False)
+
+
 def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -> dict[str, float | str] | None:
     """Score a submission, as it was written, on the hidden truth: {"public", "private", "metric"}; None when the contest is no sample."""
     if not contest.sample:
         return None
-    truth = pd.read_csv(truth_path(workspace, contest.sample), dtype="str", keep_default_na=False)
+    truth = load_truth(workspace, contest.sample)
     column = str(frame.columns[0])
     submitted = frame.set_index(column_of(frame, column).astype("str"))
     if set(submitted.index) != set(truth["id"]) or len(submitted) != len(truth):
@@ -175,9 +194,19 @@ def _package_data(sample: Sample) -> Path:
 
 
 def _write_truth(truth: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    truth.to_csv(temporary, index=False, lineterminator="\n")
-    os.replace(temporary, path)
+    raw = truth.to_csv(index=False, lineterminator="\n").encode("utf-8")
+    for content, destination in ((_hash_of(raw), _hash_path(path)), (raw, path)):
+        temporary = destination.with_name(f".{destination.name}.{os.urandom(4).hex()}.tmp")
+        temporary.write_bytes(content)
+        os.replace(temporary, destination)
+
+
+def _hash_path(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _hash_of(raw: bytes) -> bytes:
+    return hashlib.sha256(raw).hexdigest().encode("ascii") + b"\n"
 
 
 def _make_digits(source: Path, folder: Path) -> pd.DataFrame:

@@ -94,7 +94,8 @@ class Engine:
 
     def start(self) -> bool:
         """Begin to run the queue. False when another engine holds the workspace: this one is then read-only, and takes over
-        by itself when that one is gone. Starting twice is starting once."""
+        by itself when that one is gone. Starting twice is starting once. Raises CheckpointError when the database is damaged."""
+        self.workspace.store.check()
         with self._guard:
             if self._stopping.is_set():
                 raise StateError(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
@@ -77,6 +79,18 @@ class Store:
             if typed is None:
                 raise
             raise typed from problem
+        except (JSONDecodeError, UnicodeDecodeError, ValidationError) as problem:
+            raise _damaged(self.path, f"a row cannot be read: {' '.join(str(problem).split())[:300]}") from problem
+
+    def check(self) -> None:
+        """Look through the whole file; CheckpointError when its pages, indexes or constraints are not whole.
+
+        SQLite keeps no hash of a row: a value that was changed into another that could have been is not seen.
+        """
+        with self.read() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
+        if found != ["ok"]:
+            raise _damaged(self.path, "; ".join(map(str, found)))
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -86,6 +100,8 @@ class Store:
 def open_store(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
     """Open the database at `path`, made or migrated where needed; an up-to-date one costs a single small query."""
     revision = stored_revision(path)
+    if revision is None:
+        _refuse_lost(path)
     if revision != HEAD:
         _migrate(path)
     return Store(path, busy_timeout_s=busy_timeout_s)
@@ -107,6 +123,8 @@ def stored_revision(path: Path) -> str | None:
         raise _typed(problem, path) or problem from None
     except sqlite3.DatabaseError as problem:
         raise _typed(problem, path) or problem from None
+    except UnicodeDecodeError as problem:  # the driver's own message about a damaged schema
+        raise _damaged(path, str(problem)) from None
     return str(row[0]) if row else None
 
 
@@ -149,6 +167,26 @@ def _migrate(path: Path) -> None:
         store.close()
 
 
+def _refuse_lost(path: Path) -> None:
+    """A workspace that has artefacts but an empty database, or none, has lost it: a new one would look like a workspace without contests."""
+    contests = path.parent / "contests"
+    there = sorted(folder.name for folder in contests.iterdir() if any(folder.glob("data-*"))) if contests.is_dir() else []
+    if there:
+        is_empty = path.exists() and not path.stat().st_size
+        raise CheckpointError(
+            f"the database is {'empty' if is_empty else 'damaged' if path.exists() else 'gone'}",
+            where=str(path),
+            why=f"there are artefacts of {len(there)} contests: {', '.join(there[:5])}",
+            fix="put a copy of pitwall.db back, or move the folder contests away to begin anew",
+        )
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        "the database file is damaged", where=str(path), why=why, fix="put a copy of pitwall.db back, or start a new workspace"
+    )
+
+
 def _typed(problem: Exception, path: Path) -> PitwallError | None:
     """The typed error for what SQLite says about its file, or None for a bug in a statement."""
     text = str(getattr(problem, "orig", problem))
@@ -161,9 +199,14 @@ def _typed(problem: Exception, path: Path) -> PitwallError | None:
         )
     if "disk is full" in text:
         return DiskFull("the database could not be written", where=str(path), why="the disk is full", fix="make space and try again")
-    if "not a database" in text or "malformed" in text:
+    if any(sign in text for sign in ("not a database", "malformed", "Could not decode to UTF-8")):
+        return _damaged(path, text)
+    if "no such column" in text or "no such table" in text:
         return CheckpointError(
-            "the database file is damaged", where=str(path), why=text, fix="put a copy of pitwall.db back, or start a new workspace"
+            "the database does not fit this version of Pitwall",
+            where=str(path),
+            why=f"it says it is at revision {HEAD}, but there is {text}",
+            fix="put a copy of pitwall.db back, or start a new workspace",
         )
     if "disk I/O error" in text:
         return StateError(

@@ -13,7 +13,7 @@ from core.contest import samples
 from core.contest.inspect import inspect_path
 from core.contest.samples import SAMPLES, hidden_scores, make_sample, open_sample, truth_path
 from core.contest.table import load_table
-from core.errors import NotFoundError, StateError, SubmissionError
+from core.errors import CheckpointError, NotFoundError, StateError, SubmissionError
 from core.metrics import get_metric
 from core.store.contests import list_contests
 from core.workspace import Workspace, open_workspace
@@ -37,7 +37,7 @@ def test_a_sample_is_made_quickly_and_the_same_twice(tmp_path: Path, name: str) 
         folders.append(snapshot(make_sample(open_workspace(tmp_path / str(number)), name).parent))
         assert time.process_time() - started < 10
     assert folders[0] == folders[1]
-    assert set(next(zip(*(path.split("/") for path in folders[0]), strict=False))) == {name, f"{name}.truth.csv"}
+    assert set(next(zip(*(path.split("/") for path in folders[0]), strict=False))) == {name, f"{name}.truth.csv", f"{name}.truth.sha256"}
 
 
 def test_digits_are_a_contest_like_any_other(house: Workspace) -> None:
@@ -135,3 +135,17 @@ def test_an_interrupted_sample_leaves_nothing(workspace: Workspace, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         make_sample(workspace, "news")
     assert not list(workspace.samples_dir.iterdir())
+
+
+def test_a_truth_that_changed_scores_nothing_and_one_that_is_gone_is_made_again(house: Workspace) -> None:
+    contest = open_sample(house, "news")
+    path = truth_path(house, "news")
+    written = path.read_bytes()
+    frame = pd.read_csv(path, dtype="str")[["id", "label"]]
+    path.write_bytes(written.replace(b"public", b"privat", 1))
+    with pytest.raises(CheckpointError, match="hidden truth") as caught:
+        hidden_scores(house, contest, frame)
+    assert caught.value.where == str(path)
+    path.unlink()
+    assert hidden_scores(house, contest, frame) == {"metric": "macro_f1", "public": 1.0, "private": 1.0}
+    assert path.read_bytes() == written

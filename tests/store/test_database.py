@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,11 +12,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from core.errors import CheckpointError, StateError
 from core.store import tables
-from core.store.contests import Contest
+from core.store.contests import Contest, list_contests
 from core.store.database import HEAD, MIGRATIONS, DatabaseBusy, Store, journal_mode, open_store, stored_revision
 from core.workspace import Workspace
 
@@ -175,3 +176,45 @@ def test_many_threads_write_and_nothing_is_lost(store: Store, contest: Contest) 
     for thread in threads:
         thread.join()
     assert count_rows(store) == 30
+
+
+def test_an_empty_or_lost_database_beside_artefacts_is_no_new_workspace(workspace: Workspace) -> None:
+    workspace.store.close()
+    (workspace.contest_dir("cars") / "data-0123").mkdir(parents=True)
+    for change, said in ((lambda: workspace.db_path.write_bytes(b""), "empty"), (workspace.db_path.unlink, "gone")):
+        change()
+        with pytest.raises(CheckpointError, match=said) as caught:
+            open_store(workspace.db_path)
+        assert caught.value.where == str(workspace.db_path) and "cars" in caught.value.why and "move the folder" in caught.value.fix
+    shutil.rmtree(workspace.contest_dir("cars"))
+    open_store(workspace.db_path).close()
+
+
+def test_a_row_that_cannot_be_read_is_a_damage_and_no_bug(store: Store, contest: Contest) -> None:
+    for spec in ("{", '{"name": "x", "swbmission": 1}'):
+        with store.transaction() as connection:
+            connection.execute(update(tables.contests).values(spec=spec))
+        with pytest.raises(CheckpointError, match="damaged") as caught:
+            list_contests(store)
+        assert str(store.path) in caught.value.where and "a row cannot be read" in caught.value.why
+
+
+def test_pages_that_reading_does_not_touch_are_looked_at_by_the_check(store: Store, contest: Contest) -> None:
+    store.check()
+    with store.read() as connection:
+        page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name LIKE 'ix_jobs%'").scalar_one()
+        size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    store.close()
+    with store.path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(bytes(size))
+    assert list_contests(store)
+    with pytest.raises(CheckpointError, match="damaged"):
+        store.check()
+
+
+def test_a_schema_that_lacks_a_column_is_said(store: Store, contest: Contest) -> None:
+    with store.transaction() as connection:
+        connection.exec_driver_sql("ALTER TABLE contests RENAME COLUMN sample TO samp1e")
+    with pytest.raises(CheckpointError, match="does not fit this version"):
+        list_contests(store)

@@ -1,0 +1,248 @@
+"""C4. Flipped bits, truncation and zeroed pages in each kind of file of a workspace: none is accepted in silence.
+
+Every reader raises a typed error that names the file, or gives exactly what was written. Of checkpoints the damaged one is set
+aside and the one before it is used. The bug to plant: files are read without being compared with their manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from core import submission as submission_module
+from core import workspace as workspace_module
+from core.blend.save import load_blend_oof, load_blend_test, make_spec, save_blend
+from core.contest import samples
+from core.contest import table as table_module
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.contest.table import load_table
+from core.data.images import open_image
+from core.errors import CheckpointError
+from core.exchange import export_predictions, import_predictions
+from core.folds import FoldsSpec, load_folds, save_folds
+from core.predictions import load_oof, load_test_prob
+from core.store.attempts import claim
+from core.store.blends import list_blends
+from core.store.contests import Contest, list_contests
+from core.store.database import open_store
+from core.store.ends import read_tallies
+from core.store.folds import Folds, list_folds
+from core.store.holds import list_holds
+from core.store.jobs import read_live
+from core.store.order import read_queue
+from core.store.runs import Run, list_epochs, list_runs
+from core.store.submissions import list_submissions
+from core.submission import read_format, read_submission, write_submission
+from core.training.checkpoint import Identity, checkpoint_name, list_quarantined, newest_verified
+from core.workspace import Manifest, Workspace, open_workspace, publishing, write_json
+from tests.conftest import write_headlines_to
+from tests.faults.damage import damage, verdict
+from tests.faults.fault import Given, Outcome, main
+from tests.finished_workspace import ELSEWHERE, add_glyphs, finish_run, make_recipe
+
+FULL_N = 12_000
+PLANTED = "verify_file"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: the files, and `read`, which gives all that they say as bytes.
+
+    Without a hash anywhere to compare with, a reader must still answer with a typed error or not at all; what it took for good is counted.
+    """
+
+    name: str
+    files: Sequence[Path]
+    read: Callable[[], bytes]
+    has_hash: bool = True
+
+
+class Lost(Exception):
+    """An older state that was whole was not found either."""
+
+
+def run(given: Given) -> Outcome:
+    """Damage `n` files, one at a time and each kind in turn, and read them."""
+    outcome, unseen = Outcome(), Counter[str]()
+    if given.is_mutant:
+        for module in (workspace_module, table_module, submission_module):
+            setattr(module, PLANTED, _without_a_look)
+    kinds = make_kinds(given.root)
+    written = {kind.name: kind.read() for kind in kinds}
+    for kind in islice(cycle(kinds), given.n):
+        file = given.rng.choice(kind.files)
+        done = damage(file, given.rng)
+        wrong = verdict(kind.read, written[kind.name], named=file.name)
+        if not file.parent.exists():
+            raise AssertionError(f"{kind.name} does not put its files back")
+        done.restore()
+        if wrong.startswith(Lost.__name__):
+            outcome.missing(f"{kind.name}, {done.how} of {file.name}: {wrong}")
+        elif wrong == "accepted in silence" and not kind.has_hash:
+            unseen[kind.name] += 1
+        elif wrong:
+            outcome.wrong(f"{kind.name}, {done.how} of {file.name}: {wrong}")
+    for name, count in unseen.items():
+        outcome.notes.append(f"{name}: {count} damages of values that carry no hash were taken for good")
+    return outcome
+
+
+def make_kinds(root: Path) -> list[Kind]:
+    """A workspace with one of everything, and the kinds of files in it. A new kind of file is one more entry here."""
+    workspace = open_workspace(root / "workspace")
+    contest = add_contest(workspace, inspect_path(write_headlines_to(root / "headlines")).draft)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    own = finish_run(workspace, contest, folds, make_recipe(contest, "own"))
+    oof, test = root / "oof.parquet", root / "test.parquet"
+    export_predictions(workspace, contest, own, oof=oof, test=test)
+    theirs = import_predictions(workspace, contest, folds, oof=oof, test=test, name="theirs")
+    blend = save_blend(workspace, contest, make_spec((own.id, theirs.id)))
+    submission = write_submission(workspace, contest, blend)
+    data, at = workspace.absolute(contest.path), workspace.absolute
+    return [
+        Kind("tables", files_in(data, but=("sample_submission.csv",)), lambda: _table(workspace, contest)),
+        Kind("sample submission", [data / "sample_submission.csv"], lambda: repr(read_format(workspace, contest)).encode()),
+        Kind("folds", files_in(at(folds.path)), lambda: load_folds(workspace, folds).tobytes()),
+        Kind(
+            "fold artefacts", [file for fold in own.results for file in files_in(at(fold.path))], lambda: _arrays(workspace, own, contest)
+        ),
+        Kind(
+            "imported predictions",
+            [file for fold in theirs.results for file in files_in(at(fold.path))],
+            lambda: _arrays(workspace, theirs, contest),
+        ),
+        Kind(
+            "blends",
+            files_in(at(blend.path)),
+            lambda: load_blend_oof(workspace, blend).tobytes() + load_blend_test(workspace, blend).tobytes(),
+        ),
+        Kind("submissions", files_in(at(submission.path).parent), lambda: read_submission(workspace, submission)),
+        _weights(root / "weights"),
+        _checkpoints(root / "checkpoints"),
+        _images(workspace, root / "glyphs"),
+        _truth(workspace),
+        _database(root / "copy.db", workspace, contest, folds),
+    ]
+
+
+def files_in(folder: Path, *, but: Sequence[str] = ()) -> list[Path]:
+    """The files of an artefact, its manifest too."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name not in but)
+
+
+def _table(workspace: Workspace, contest: Contest) -> bytes:
+    table = load_table(workspace, contest)
+    return b"".join(frame.to_json().encode() for frame in (table.train, table.test))
+
+
+def _arrays(workspace: Workspace, run: Run, contest: Contest) -> bytes:
+    return load_oof(workspace, run, contest).tobytes() + load_test_prob(workspace, run).tobytes()
+
+
+def _weights(folder: Path) -> Kind:
+    """The weights of a fold; whoever takes an artefact's files verifies the artefact first."""
+    with publishing(folder, kind="fold", parents={}) as temporary:
+        save_file({"layer": np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)}, temporary / "weights.safetensors")
+
+    def read() -> bytes:
+        workspace_module.verify(folder)
+        return (folder / "weights.safetensors").read_bytes()
+
+    return Kind("weights", files_in(folder), read)
+
+
+def _checkpoints(folder: Path) -> Kind:
+    """Two generations, of which the newer one is damaged: then the older one is used, and the damaged one set aside by name."""
+    identity = Identity({"data": "a", "recipe": "b"})
+    names = [checkpoint_name(1, step, 1) for step in (10, 20)]
+    for number, name in enumerate(names):
+        with publishing(folder / name, kind="checkpoint", parents=identity.facts, facts={"step": number}) as temporary:
+            tensors = {"moment": np.random.default_rng(number).normal(size=(32, 32)).astype(np.float32)}
+            save_file(tensors, temporary / "network.safetensors")
+            write_json(temporary / "state.json", {"place": {"step": number}})
+    said = io.StringIO()
+    log = logging.getLogger("core.training.checkpoint")
+    log.addHandler(logging.StreamHandler(said))
+    log.propagate = False
+
+    def read() -> bytes:
+        said.seek(said.truncate(0))
+        found = newest_verified(folder, identity)
+        for aside in list_quarantined(folder):  # back to its place, for the next damage
+            os.rename(aside.path, folder / aside.path.name)
+        if found is None or found.path.name not in names:
+            raise Lost("no checkpoint was found, but the older one is whole")
+        if found.path.name == names[0]:
+            raise CheckpointError(said.getvalue() or "the newest checkpoint is passed over, and nothing is said")
+        return b"".join(file.read_bytes() for file in files_in(found.path, but=("manifest.json",)))
+
+    return Kind("checkpoints", files_in(folder / names[1]), read)
+
+
+def _images(workspace: Workspace, folder: Path) -> Kind:
+    """The contest's own images, as training opens them."""
+    table = load_table(workspace, add_glyphs(workspace, folder, n_rows=3))
+    rows = list(zip(table.train["input"], table.train["sha256"], strict=True))[:5]
+    return Kind(
+        "images",
+        [table.image_path(name) for name, _ in rows],
+        lambda: b"".join(np.asarray(open_image(table.image_path(name), sha256=sha256)).tobytes() for name, sha256 in rows),
+    )
+
+
+def _truth(workspace: Workspace) -> Kind:
+    """The hidden truth of a sample, by the score it gives."""
+    contest = samples.open_sample(workspace, "news")
+    path = samples.truth_path(workspace, "news")
+    frame = pd.read_csv(path, dtype="str")[["id", "label"]]
+    return Kind("hidden truth", [path], lambda: repr(samples.hidden_scores(workspace, contest, frame)).encode())
+
+
+def _database(path: Path, workspace: Workspace, contest: Contest, folds: Folds) -> Kind:
+    """All rows of the database, read and then written to. SQLite keeps no hash of a row: a changed value is not seen."""
+    from core.jobs.queue import launch_run
+
+    launch_run(workspace, contest, folds, make_recipe(contest, "waiting"))
+    workspace.store.close()
+    shutil.copyfile(workspace.db_path, path)
+    scratch = path.parent / "scratch" / path.name
+    (scratch.parent / "contests" / contest.name / "data-0").mkdir(parents=True)
+
+    def read() -> bytes:
+        shutil.copyfile(path, scratch)
+        store = open_store(scratch)
+        try:
+            store.check()
+            rows: list[Any] = [list_contests(store), list_runs(store), list_blends(store), list_submissions(store), list_holds(store)]
+            rows += [list_folds(store, contest.id), read_live(store), read_queue(store), read_tallies(store, since=0.0)]
+            rows += [list_epochs(store, each.id) for each in list_runs(store)]
+            rows.append(claim(store, owner=ELSEWHERE, device="cpu", now=1e9))
+        finally:
+            store.close()
+        return hashlib.sha256(repr(rows).encode()).digest()
+
+    return Kind("database", [path], read, has_hash=False)
+
+
+def _without_a_look(path: Path, manifest: Manifest, name: str) -> Path:
+    del manifest
+    return path / name
+
+
+if __name__ == "__main__":
+    sys.exit(main(run, full_n=FULL_N))
