@@ -20,7 +20,7 @@ from app.text import t
 from core.analysis.confusion import confused_pairs, confusion_matrix
 from core.blend.bank import Bank
 
-HEIGHT = 280
+HEIGHT, LEGEND_ROW = 280, 27
 MOST_CELLS = 12
 MOST_PAIRS = 12
 
@@ -80,7 +80,7 @@ def by_fold(bank: Bank, scored: Scored, fixed: Fixed) -> Chart:
         [(name, fold, score) for name, scores in series.items() for fold, score in zip(numbers, scores, strict=True)],
         columns=["name", "fold", "score"],
     )
-    return charts.blend_folds(table, colors, bank.metric, height=HEIGHT)
+    return charts.blend_folds(table, colors, bank.metric, height=max(HEIGHT, LEGEND_ROW * len(series)))
 
 
 def confusion(bank: Bank, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> Chart:

@@ -87,7 +87,8 @@ def way_row(desk: Desk, folds_id: int, n_classes: int) -> None:
             st.container(key=f"way-{'on' if is_on else 'off'}-more", width="content"),
             st.popover(label, icon=":material/more_horiz:", width="content", key=f"more-ways-{folds_id}"),
         ):
-            _more(desk, folds_id, n_classes)
+            if not desk.is_held:  # it is closed then, and would cost each step of a drag a quarter
+                _more(desk, folds_id, n_classes)
 
 
 def after_row(desk: Desk, folds_id: int, metric: str) -> None:

@@ -47,7 +47,7 @@ def path_chart(path: Path, runs: tuple[Run, ...], metric: Metric, *, height: int
         }
     )
     taken = [place for place in range(len(runs)) if place in set(path.members)]
-    score = {"field": "score", "type": "quantitative", "title": metric_axis(metric), "scale": {"zero": False, "nice": True}}
+    score = {"field": "score", "type": "quantitative", "title": metric_axis(metric)}
     tooltip = [
         {"field": "round", "type": "quantitative", "title": t("bench.round"), "format": "d"},
         {"field": "run", "type": "nominal", "title": t("charts.run")},
@@ -64,7 +64,7 @@ def path_chart(path: Path, runs: tuple[Run, ...], metric: Metric, *, height: int
                 "scale": {"domain": [1, max(2, len(table))], "nice": False},
                 "axis": {"format": "d", "tickMinStep": 1, "tickCount": min(len(table), 12), "grid": False},
             },
-            "y": score,
+            "y": {**score, "scale": {"zero": False, "nice": True}},
         },
         "layer": [
             {"mark": {"type": "line", "strokeWidth": 1.2, "color": QUIET}},
