@@ -1,0 +1,217 @@
+"""A1. A worker is killed with -9 at random instants, one to three times a run: the run ends in the bytes of a calm one, every time.
+
+Images and texts, accumulation, a moving average, early stopping, 0 and 2 loader processes; most runs with forked workers, some with
+`python -m core.jobs.worker`. Lost is an acknowledged checkpoint that the next attempt did not go on from.
+The bugs to plant, in turn: the average, the sum of losses, the best score or the order of rows is not what it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from core.jobs import supervisor
+from core.jobs.engine import Engine
+from core.store.jobs import Job
+from core.store.runs import Run
+from core.training.state import TrainState
+from core.workspace import open_workspace
+from tests.faults.fault import Given, Outcome, main
+from tests.faults.forked import (
+    Killer,
+    Process,
+    forked_workers,
+    import_torch,
+    log_of,
+    lost_checkpoints,
+    newest_said,
+    outlives,
+    run_to_end,
+    watching,
+)
+from tests.faults.places import keep_every
+from tests.faults.tiny import Tiny, add_tiny, differences, left_by
+
+FULL_N = 72
+MOST_KILLS = 3
+MOST_LOST_S = 30.0
+OFTEN = (1e-9, 0.1, 0.4)
+"""Seconds between the checkpoints of a forked worker; recipes ask for a second or more."""
+LONG: dict[str, Any] = {"epochs": 40, "patience": 20}
+"""For workers that are real processes, so that more than their start can be struck."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a run is like; `is_process`: its workers are real processes, not forks."""
+
+    modality: str
+    loader_workers: int = 0
+    is_process: bool = False
+
+
+TEXT, IMAGE = Case("text"), Case("image")
+LOADERS = (Case("text", 2), Case("image", 2))
+PROCESSES = (Case("text", 0, True), Case("image", 2, True), Case("image", 0, True))
+ROUND = (TEXT, IMAGE, LOADERS[1], TEXT, IMAGE, PROCESSES[0], TEXT, IMAGE, LOADERS[0], TEXT, IMAGE, PROCESSES[1])
+ROUNDS = (*ROUND, *ROUND[:-1], PROCESSES[2])
+
+
+@dataclass
+class Struck:
+    """A run and what was done to it."""
+
+    run: Run
+    n_planned: int
+    duration_s: float
+    killers: list[tuple[Killer, Job]] = field(default_factory=list)
+
+
+@dataclass
+class Bench:
+    """What the runs have in common."""
+
+    given: Given
+    engine: Engine
+    tinies: dict[str, Tiny]
+    outcome: Outcome
+    calm: dict[tuple[str, int, bool], tuple[dict[str, Any], float]] = field(default_factory=dict)
+    n_kills: int = 0
+    n_said: int = 0
+    lost_s: float = 0.0
+
+    def launch(self, case: Case, seed: int) -> Run:
+        more = {**(LONG if case.is_process else {}), "loader_workers": case.loader_workers, "seed": seed}
+        return self.tinies[case.modality].launch(checkpoints={"every_s": 1}, **more)
+
+    def run_calmly(self, case: Case, seed: int) -> tuple[dict[str, Any], float]:
+        """What a run leaves that nothing happens to, and how long it took. The number of loader processes changes only the latter."""
+        key = (case.modality, seed, case.is_process)
+        if key not in self.calm:
+            started = time.monotonic()
+            run = self.launch(case, seed)
+            with ExitStack() as stack:
+                if not case.is_process:
+                    stack.enter_context(forked_workers(self.engine.workspace))
+                run_to_end(self.engine, run.jobs[0].id)
+            self.calm[key] = left_by(self.engine.workspace, run), time.monotonic() - started
+        return self.calm[key]
+
+
+def run(given: Given) -> Outcome:
+    """`n` runs, each killed at least once, compared with calm ones of the same seed."""
+    workspace = open_workspace(given.root / "workspace")
+    supervisor.WATCH_S = 0.05
+    cases = [ROUNDS[number % len(ROUNDS)] for number in range(given.n)]
+    modalities = sorted({case.modality for case in cases})
+    import_torch(*modalities)
+    tinies = {modality: add_tiny(workspace, modality, given.root / modality) for modality in modalities}
+    bench = Bench(given, Engine(workspace, ("cpu",)), tinies, Outcome())
+    for number, case in enumerate(cases):
+        # The loaders and processes are slow to start: their runs share a seed, so that few calm ones are needed.
+        seed = 0 if case.is_process else number // len(ROUND) % 3
+        _strike(bench, case, seed, number)
+    if not bench.n_said:
+        bench.outcome.wrong("no checkpoint was ever acknowledged")
+    bench.outcome.notes.append(f"{bench.n_kills} kills, {bench.lost_s:.1f} s of training lost at most")
+    workspace.store.close()
+    return bench.outcome
+
+
+def _strike(bench: Bench, case: Case, seed: int, number: int) -> None:
+    calm, duration_s = bench.run_calmly(case, seed)
+    name = f"run {number}, {case}"
+    while True:
+        struck = Struck(bench.launch(case, seed), bench.given.rng.randint(1, MOST_KILLS), duration_s)
+        job = _run_and_kill(bench, case, struck, number)
+        _look_for_loss(bench, struck, job, name)
+        if any(killer.killed_at for killer, _ in struck.killers):
+            break
+        duration_s /= 2  # it was too quick: once more
+    if job.state != "done":
+        bench.outcome.wrong(f"{name}: the job is {job.state}: {job.error}")
+        return
+    if changed := differences(left_by(bench.engine.workspace, struck.run), calm):
+        bench.outcome.wrong(f"{name}, {job.token} attempts: other {changed}")
+
+
+def _run_and_kill(bench: Bench, case: Case, struck: Struck, number: int) -> Job:
+    rng, workspace = bench.given.rng, bench.engine.workspace
+    every_s = rng.choice(OFTEN)
+
+    def prepare(_token: int) -> None:
+        keep_every(every_s)
+        if bench.given.is_mutant:
+            _plant(number)
+
+    def started(process: Process, job: Job) -> None:
+        for killer, _ in struck.killers:
+            killer.end()
+        if len(struck.killers) == struck.n_planned:
+            return
+        if bench.given.is_mutant:
+            killer = Killer(process.pid, when=lambda: (newest_said(log_of(workspace, job.id, job.token), "checkpoint") or (0, 0)) > (2, 0))
+        else:
+            killer = Killer(process.pid, after_s=rng.random() * struck.duration_s / (1 + len(struck.killers) / 2))
+        struck.killers.append((killer, job))
+
+    with ExitStack() as stack:
+        stack.enter_context(watching(started))
+        if not case.is_process:
+            stack.enter_context(forked_workers(workspace, prepare=prepare))
+        job = run_to_end(bench.engine, struck.run.jobs[0].id)
+    for killer, _ in struck.killers:
+        killer.end()
+        if killer.killed_at and outlives(killer.pid):
+            bench.outcome.wrong(f"run {number}, {case}: a process outlives the worker that started it")
+    return job
+
+
+def _look_for_loss(bench: Bench, struck: Struck, job: Job, name: str) -> None:
+    """Every attempt goes on from the newest checkpoint that one before it acknowledged, and that was made not long ago."""
+    workspace = bench.engine.workspace
+    for found in lost_checkpoints(workspace, job):
+        bench.outcome.missing(f"{name}: {found}")
+    for killer, attempt in struck.killers:
+        if killer.killed_at is None:
+            continue
+        bench.n_kills += 1
+        kept = re.findall(r"^(\S+ \S+) (checkpoint:|resumed)", log_of(workspace, job.id, attempt.token), re.MULTILINE)
+        bench.n_said += len(kept)
+        if kept:
+            lost_s = killer.killed_at - datetime.strptime(kept[-1][0], "%Y-%m-%d %H:%M:%S,%f").timestamp()
+            bench.lost_s = max(bench.lost_s, lost_s)
+            if lost_s > MOST_LOST_S:
+                bench.outcome.missing(f"{name}: {lost_s:.1f} s of training")
+
+
+def _plant(number: int) -> None:
+    """Forget something when a checkpoint is read."""
+    restore = TrainState.restore
+
+    def forgetful(self: TrainState, folder: Any) -> None:
+        restore(self, folder)
+        match number % 4:
+            case 0:
+                assert self.average is not None
+                self.average.module.load_state_dict(self.model.state_dict())
+            case 1:
+                self.place.loss_sum = 0.0
+            case 2:
+                self.place.best_score = None
+            case _:
+                self.place.step = 0
+
+    TrainState.restore = forgetful  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    sys.exit(main(run, full_n=FULL_N))
