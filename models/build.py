@@ -54,8 +54,8 @@ class Classifier(nn.Module):
 def build_model(spec: ModelSpec) -> Classifier:
     """Build the network on the CPU in float32. What it draws at random comes from torch's generator, so seed that first.
 
-    Raises WeightsNotFound when pretrained weights (or a text backbone's config) are nowhere, CannotBuild when the backbone
-    does not take the settings. Only the library of the backbone is imported.
+    Raises WeightsNotFound when pretrained weights (or a text backbone's config) are nowhere, WeightsUnreadable when they are
+    damaged, CannotBuild when the backbone does not take the settings. Only the library of the backbone is imported.
     """
     if spec.pretrained and not spec.backbone.has_pretrained:
         raise CannotBuild(f"{spec.backbone.name} has no pretrained weights", "set model.pretrained=false, or choose a pretrained backbone")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.build import CannotBuild, Classifier, ModelSpec
-from models.weights import Miss, WeightsNotFound, find_weights
+from models.weights import WeightsUnreadable, find_weights, reading
 
 
 class ImageClassifier(Classifier):
@@ -45,7 +45,8 @@ class ImageClassifier(Classifier):
 def build_image_model(spec: ModelSpec) -> ImageClassifier:
     """Build a timm network with a fresh classifier of `n_outputs`; the rest from pretrained weights when asked for.
 
-    Weights are loaded with their own classifier first, since timm checks that every tensor is there only then.
+    Weights are loaded with their own classifier first, since timm checks that every tensor is there only then. Raises as
+    `build_model` does.
     """
     name = spec.backbone.name
     options: dict[str, Any] = {"drop_rate": spec.dropout}
@@ -54,20 +55,41 @@ def build_image_model(spec: ModelSpec) -> ImageClassifier:
     config = timm.models.get_pretrained_cfg(name)
     if config is not None and config.fixed_input_size and spec.input_px and spec.input_px != config.input_size[-1]:
         options["img_size"] = spec.input_px
+    usual_px = config.input_size[-1] if config is not None else 0
     if not spec.pretrained:
-        return ImageClassifier(_create(name, options | {"num_classes": spec.n_outputs}))
+        model = ImageClassifier(_create(name, options | {"num_classes": spec.n_outputs}))
+        return _able_to_read(model, spec, usual_px)
     weights = find_weights(spec.backbone, spec.weights_dir)
-    overlay = {"state_dict": load_state(weights.path), "custom_load": False}
+    with reading(spec.backbone, weights):
+        overlay = {"state_dict": load_state(weights.path), "custom_load": False}
     try:
         network = _create(name, options | {"pretrained": True, "pretrained_cfg_overlay": overlay})
     except CannotBuild as problem:
         if "state_dict" not in str(problem.__cause__):
             raise
-        lacks = " ".join(str(problem.__cause__).split())[:300]
-        raise WeightsNotFound(spec.backbone, (Miss(weights.place, weights.source, lacks),)) from problem
+        raise WeightsUnreadable(spec.backbone, weights, " ".join(str(problem.__cause__).split())[:300]) from problem
     network.reset_classifier(spec.n_outputs)  # type: ignore[operator]
     model = ImageClassifier(network)
     model.weights_place, model.weights_source = weights.place, weights.source
+    return _able_to_read(model, spec, usual_px)
+
+
+def _able_to_read(model: ImageClassifier, spec: ModelSpec, usual_px: int) -> ImageClassifier:
+    """The model, when it takes images of the asked size. Patches and windows that do not fit are found by looking at one, not by rules."""
+    px = spec.input_px
+    if not px or px == usual_px:
+        return model
+    model.eval()
+    try:
+        with torch.no_grad():
+            model({"image": torch.zeros((2, 3, px, px), dtype=torch.uint8)})
+    except (AssertionError, RuntimeError, ValueError, IndexError, ZeroDivisionError) as problem:
+        reason = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise CannotBuild(
+            f"{spec.backbone.name} cannot read images of {px} px: {reason}",
+            f"set image.size_px={usual_px}, the size it was made for, or a multiple of 32",
+        ) from problem
+    model.train()
     return model
 
 

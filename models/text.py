@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.build import CannotBuild, Classifier, ModelSpec
-from models.weights import Miss, WeightsNotFound, find_weights
+from models.weights import WeightsUnreadable, find_weights, reading
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive the fork of a loader worker
 
@@ -76,7 +76,7 @@ class TrainedTokenizer:
 def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     """Load the backbone's tokenizer; for a network without one, learn a vocabulary from `texts` (training texts only).
 
-    Raises WeightsNotFound, and CannotBuild when texts would be longer than the backbone can read.
+    Raises WeightsNotFound, WeightsUnreadable, and CannotBuild when texts would be longer than the backbone can read.
     """
     if spec.max_tokens > spec.backbone.max_tokens:
         raise CannotBuild(
@@ -88,8 +88,9 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     from transformers import AutoTokenizer
 
     _quiet_transformers()
-    folder = find_weights(spec.backbone, spec.weights_dir).path
-    return PretrainedTokenizer(AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    weights = find_weights(spec.backbone, spec.weights_dir)
+    with reading(spec.backbone, weights):
+        return PretrainedTokenizer(AutoTokenizer.from_pretrained(weights.path, local_files_only=True))
 
 
 def train_tokenizer(texts: Sequence[str]) -> Any:
@@ -170,18 +171,17 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
 
     _quiet_transformers()
     weights = find_weights(spec.backbone, spec.weights_dir)
-    config = AutoConfig.from_pretrained(weights.path, local_files_only=True)
-    if spec.pretrained:
-        encoder, loading = AutoModel.from_pretrained(
-            weights.path, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
-        missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
-        if missing:
-            raise WeightsNotFound(
-                spec.backbone, (Miss(weights.place, weights.source, f"{len(missing)} tensors are missing: {', '.join(missing[:3])}"),)
+    with reading(spec.backbone, weights):
+        config = AutoConfig.from_pretrained(weights.path, local_files_only=True)
+        if spec.pretrained:
+            encoder, loading = AutoModel.from_pretrained(
+                weights.path, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
             )
-    else:
-        encoder = AutoModel.from_config(config, dtype=torch.float32)
+            missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+            if missing:
+                raise WeightsUnreadable(spec.backbone, weights, f"{len(missing)} tensors are missing: {', '.join(missing[:3])}")
+        else:
+            encoder = AutoModel.from_config(config, dtype=torch.float32)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # it was trained for next-sentence prediction; `pooling` reads the tokens instead
     model = TextClassifier(encoder, config.hidden_size, spec)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,6 +57,27 @@ class WeightsNotFound(Exception):
         super().__init__(f"the weights of {backbone.name} are not here: {'; '.join(map(str, misses))}")
         self.backbone = backbone
         self.misses = misses
+
+
+class WeightsUnreadable(Exception):
+    """The weights of `backbone` are there, but the file is damaged or holds something else."""
+
+    def __init__(self, backbone: Backbone, weights: Weights, reason: str) -> None:
+        super().__init__(f"the weights of {backbone.name} cannot be read: {reason}")
+        self.backbone = backbone
+        self.weights = weights
+        self.reason = reason
+
+
+@contextmanager
+def reading(backbone: Backbone, weights: Weights) -> Iterator[None]:
+    """Whatever a library raises while it reads weights that were found becomes WeightsUnreadable, except a lack of memory."""
+    try:
+        yield
+    except (MemoryError, WeightsUnreadable):
+        raise
+    except Exception as problem:  # unpicklers, tokenizers and JSON readers have no error in common
+        raise WeightsUnreadable(backbone, weights, _first_line(problem)) from problem
 
 
 def where_are_weights(backbone: Backbone, weights_dir: Path) -> Place | None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from core.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
 from core.recipe import Recipe
 from models.build import CannotBuild
-from models.weights import WeightsNotFound
+from models.weights import WeightsNotFound, WeightsUnreadable
 
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -30,6 +30,13 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
             why="; ".join(str(miss) for miss in problem.misses),
             fix=f"put the file at weights/{problem.backbone.name}{'.safetensors' if recipe.modality == 'image' else ''} in the workspace, "
             "go online once, or set model.pretrained=false" + (" with a backbone that is here" if recipe.modality == "text" else ""),
+        ) from problem
+    except WeightsUnreadable as problem:
+        raise WeightsError(
+            f"the weights of {problem.backbone.name} cannot be read",
+            where=str(problem.weights.path),
+            why=problem.reason,
+            fix=f"replace what the {problem.weights.place} holds by a whole copy, or delete it, so that the next place is looked at",
         ) from problem
     except CannotBuild as problem:
         raise RecipeError(str(problem), where="model", why="the backbone does not take these settings", fix=problem.fix) from problem

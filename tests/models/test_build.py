@@ -14,7 +14,7 @@ from models.build import CannotBuild, ModelSpec, build_model
 from models.catalog import find_backbone
 from models.image import ImageClassifier, load_state
 from models.text import build_tokenizer
-from models.weights import WeightsNotFound, find_weights
+from models.weights import WeightsUnreadable, find_weights
 
 TEXTS = ["the cat sat on the mat", "고양이가 매트 위에 앉았다", "the dog sat on the cat", "개가 고양이 위에 앉았다"]
 EVERY_SMALL = ("test_resnet.r160_in1k", "test_vit.r160_in1k", "test_convnext.r160_in1k", "test_efficientnet.r160_in1k", "resnet10t.c3_in1k")
@@ -62,8 +62,40 @@ def test_a_file_that_lacks_tensors_is_refused_by_name(tmp_path: Path) -> None:
     state = timm.create_model("test_resnet").state_dict()
     del state["conv1.0.weight"]
     save_file(state, tmp_path / "test_resnet.r160_in1k.safetensors")
-    with pytest.raises(WeightsNotFound, match=r"conv1\.0\.weight"):
+    with pytest.raises(WeightsUnreadable, match=r"conv1\.0\.weight"):
         build_model(spec_of("test_resnet.r160_in1k", tmp_path, pretrained=True))
+
+
+@pytest.mark.parametrize("raw", [b"", b"not safetensors", b"\xff" * 200, (2**40).to_bytes(8, "little") + b"{}"])
+def test_a_damaged_file_of_weights_is_said_with_its_place(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "test_resnet.r160_in1k.safetensors"
+    path.write_bytes(raw)
+    with pytest.raises(WeightsUnreadable) as caught:
+        build_model(spec_of("test_resnet.r160_in1k", tmp_path, pretrained=True))
+    assert caught.value.weights.path == path and caught.value.reason
+
+
+@pytest.mark.parametrize("name", ["test_vit.r160_in1k", "levit_128s.fb_dist_in1k", "convnext_atto.d2_in1k"])
+def test_a_size_that_the_network_cannot_read_is_refused_with_one_it_can(name: str, tmp_path: Path) -> None:
+    px = 24 if name.startswith("convnext") else 33
+    with pytest.raises(CannotBuild, match=f"cannot read images of {px} px") as caught:
+        build_model(spec_of(name, tmp_path, input_px=px))
+    usual_px = int(caught.value.fix.split("=")[1].split(",")[0])
+    assert build_model(spec_of(name, tmp_path, input_px=usual_px))(pixels(usual_px)).shape == (2, 3)
+
+
+def test_looking_at_a_size_changes_nothing_in_the_network(tmp_path: Path) -> None:
+    def built(side: int) -> ImageClassifier:
+        torch.manual_seed(3)
+        model = build_model(spec_of("resnet10t.c3_in1k", tmp_path, input_px=side, dropout=0.5))
+        assert isinstance(model, ImageClassifier)
+        return model
+
+    looked_at = built(64)
+    drawn_after = torch.rand(4)
+    usual = built(0)
+    assert looked_at.training and torch.equal(drawn_after, torch.rand(4)), "nothing was drawn at random"
+    assert all(torch.equal(a, b) for a, b in zip(looked_at.state_dict().values(), usual.state_dict().values(), strict=True))
 
 
 def test_a_setting_the_network_does_not_take_is_refused_with_a_fix(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from core.training.backbone import backbone_of
 from core.training.failures import typed_failures
 from models.build import CannotBuild
 from models.catalog import find_backbone
-from models.weights import Miss, WeightsNotFound
+from models.weights import Miss, Weights, WeightsNotFound, WeightsUnreadable
 
 
 def recipe_of(modality: str, backbone: str, **model: object) -> Recipe:
@@ -42,6 +42,13 @@ def test_missing_weights_list_each_place_and_what_it_lacked() -> None:
     assert "workspace (weights/x): no such file" in caught.value.why
     assert "HF_HUB_OFFLINE is set" in caught.value.why
     assert f"weights/{backbone.name}.safetensors" in caught.value.fix
+
+
+def test_damaged_weights_name_the_file_and_the_place_to_mend() -> None:
+    weights = Weights("workspace", Path("/w/weights/x.safetensors"), "x.safetensors")
+    with pytest.raises(WeightsError, match="cannot be read") as caught, typed_failures(Recipe(), "fold 0"):
+        raise WeightsUnreadable(find_backbone("resnet50"), weights, "HeaderTooLarge")
+    assert (caught.value.where, caught.value.why) == ("/w/weights/x.safetensors", "HeaderTooLarge") and "workspace" in caught.value.fix
 
 
 def test_a_network_that_cannot_be_built_is_a_recipe_error() -> None:
