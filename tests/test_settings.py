@@ -58,6 +58,13 @@ def test_the_fingerprint_is_of_what_is_trained_not_of_the_name() -> None:
     recipe = Recipe()
     assert apply_sets(recipe, ["name=other"]).fingerprint == recipe.fingerprint
     assert apply_sets(recipe, ["train.seed=1"]).fingerprint != recipe.fingerprint
+    assert apply_sets(recipe, ["tracking.trackers=[wandb]", "tracking.project=mine"]).fingerprint == recipe.fingerprint
+
+
+def test_only_known_trackers_are_chosen() -> None:
+    assert apply_sets(Recipe(), ["tracking.trackers=[mlflow, wandb]"]).tracking.trackers == ("mlflow", "wandb")
+    with pytest.raises(RecipeError, match=r"tracking\.trackers"):
+        apply_sets(Recipe(), ["tracking.trackers=[comet]"])
 
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2", "a: &x [1]\nb: *x", "a: !!python/object/apply:os.system [ls]", "a: [", "\x00"])
