@@ -34,6 +34,10 @@ class Rows(Protocol):
 
     def collate(self, samples: Sequence[Any]) -> Batch | PitwallError: ...
 
+    def length(self, row: int) -> int:
+        """What decides how much memory a row takes in the network; only comparisons between rows count."""
+        ...
+
 
 def cut(n_rows: int, batch_size: int) -> list[slice]:
     """Batches over `n_rows` positions. A single row left over joins the batch before it: batch norm cannot train on one."""
@@ -52,6 +56,8 @@ class RowLoader:
     """Rows in batches, read in this process (0 workers) or in others, which live as long as this object."""
 
     def __init__(self, rows: Rows, *, workers: int, pin_memory: bool = False) -> None:
+        self.rows = rows
+        self.workers = workers
         self._order = _Order()
         self._loader = DataLoader(
             rows,  # type: ignore[arg-type]

@@ -74,6 +74,10 @@ class ImageRows:
         seed_sample(self.seed, self.fold, epoch, row)
         return row, self.augmented(image)
 
+    def length(self, row: int) -> int:
+        """Equal for all: they reach the network in one size."""
+        return 1
+
     def collate(self, samples: Sequence[tuple[int, Image.Image] | PitwallError]) -> Batch | PitwallError:
         """`image` uint8 (n, 3, size, size), laid out channels-last as Pillow gives it, and `row` (n,)."""
         good = [sample for sample in samples if not isinstance(sample, PitwallError)]

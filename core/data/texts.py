@@ -24,6 +24,10 @@ class TextRows:
         _, row = key
         return row, self.ids[row]
 
+    def length(self, row: int) -> int:
+        """Its tokens."""
+        return len(self.ids[row])
+
     def collate(self, samples: Sequence[tuple[int, list[int]]]) -> Batch:
         """`input_ids` and `attention_mask` int64 (n, longest), and `row` (n,)."""
         longest = max(len(ids) for _, ids in samples)

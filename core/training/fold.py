@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from core.analysis.trouble import Trouble, find_trouble
 from core.data.batches import RowLoader, batches_of
-from core.errors import RecipeError
 from core.metrics import all_scores, get_metric
 from core.recipe import Recipe
 from core.training.checkpoint import Identity, list_quarantined
@@ -109,8 +108,6 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     recipe, fold, settings = task.recipe, task.fold, task.recipe.train
     n_classes, n_epochs, metric = len(task.classes), settings.epochs, get_metric(task.metric)
     n_train, n_valid, n_test = len(task.train_idx), len(task.valid_idx), len(task.test_inputs)
-    if not n_train or not n_valid:
-        raise RecipeError(f"fold {fold} has no rows to {'train on' if not n_train else 'validate'}", where="folds", fix="make other folds")
     started = time.monotonic()
     pace = Pace(n_train * n_epochs, n_valid * (n_epochs + 1) + n_test)
 
@@ -222,8 +219,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         facts={
             **conditions,
             "precision_reason": precision.reason,
-            "n_params": sum(parameter.numel() for parameter in model.parameters()),
-            "weights": f"{model.weights_place}: {model.weights_source}" if model.weights_place else "from nothing",
+            "n_params": setup.n_params,
+            "weights": setup.weights,
             "n_train": n_train,
             "n_valid": n_valid,
             "n_test": n_test,

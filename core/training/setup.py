@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from core.data.batches import RowLoader
+from core.errors import RecipeError
 from core.training.average import make_average
 from core.training.device import Precision, choose_precision, open_device
 from core.training.network import build_network
@@ -40,13 +41,26 @@ class Setup:
         """The network that is validated and kept: the average where there is one."""
         return self.model if self.average is None else self.average.module
 
+    @property
+    def n_params(self) -> int:
+        """How many numbers the network learns."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def weights(self) -> str:
+        """Where its first weights came from."""
+        return f"{self.model.weights_place}: {self.model.weights_source}" if self.model.weights_place else "from nothing"
+
 
 def set_up(task: FoldTask) -> Setup:
     """Open the device and build everything on it; what fresh layers draw derives from the seed.
 
-    Raises RecipeError, WeightsNotFound, CannotBuild.
+    Raises RecipeError (also for a fold without rows), WeightsNotFound, CannotBuild.
     """
     settings = task.recipe.train
+    for idx, purpose in ((task.train_idx, "train on"), (task.valid_idx, "validate")):
+        if not len(idx):
+            raise RecipeError(f"fold {task.fold} has no rows to {purpose}", where="folds", fix="make other folds")
     device = open_device(task.device)
     precision = choose_precision(settings.precision, device)
     seed_network(settings.seed, task.fold)

@@ -96,6 +96,11 @@ class Snapshot:
     place: Place
     files: Mapping[str, Tensors]
 
+    @property
+    def n_bytes(self) -> int:
+        """What its tensors take, in memory and on the disk."""
+        return sum(tensor.nbytes for tensors in self.files.values() for tensor in tensors.values())
+
     def write(self, folder: Path) -> None:
         """Write it into a checkpoint's folder: one safetensors file per part, and `state.json` with the names of all tensors."""
         for name, tensors in self.files.items():

@@ -1,0 +1,64 @@
+"""What a dry run found out about one fold of a recipe. Imports no torch: pages and the command line show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The figures of a few real steps on a device.
+
+    `peak_bytes` is the most memory the fold takes: of the device, or of its process on the processor (`above_start_bytes` of it were
+    not there before the network was built; `loaders_bytes` more are in loader processes). `free_bytes` were free before,
+    None where the system does not say.
+
+    `step_s` is the mean of `n_timed` steps after the first ones; `train_row_s` and `valid_row_s` are seconds per row, `score_s`
+    those of scoring all validation rows, `setup_s` those of building everything. `others` is the share of the processor (0 to 1)
+    that other programs used meanwhile.
+
+    `checkpoint_bytes` and `weights_bytes` are what a checkpoint and the published weights hold. `halvings` of the micro-batch were
+    needed because memory ran out.
+    """
+
+    precision: str
+    precision_reason: str
+    n_params: int
+    weights: str
+    batch_size: int
+    micro_batch: int
+    halvings: int
+    peak_bytes: int
+    above_start_bytes: int
+    loaders_bytes: int
+    free_bytes: int | None
+    total_bytes: int
+    n_timed: int
+    step_s: float
+    train_row_s: float
+    valid_row_s: float
+    score_s: float
+    setup_s: float
+    others: float | None
+    checkpoint_bytes: int
+    weights_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Costs:
+        """The inverse of `to_dict`; a key that is not a field is an error (TypeError)."""
+        return cls(**values)
+
+    def epoch_s(self, n_train: int, n_valid: int) -> float:
+        """Seconds of an epoch over so many rows, with its validation."""
+        return n_train * self.train_row_s + n_valid * self.valid_row_s + self.score_s
+
+    def fold_s(self, n_train: int, n_valid: int, n_test: int, n_epochs: int) -> float:
+        """Seconds of a fold that trains all its epochs: building, epochs, and the predictions of its best weights."""
+        last = (n_valid + n_test) * self.valid_row_s + self.score_s
+        return self.setup_s + n_epochs * self.epoch_s(n_train, n_valid) + last
