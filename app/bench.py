@@ -84,15 +84,19 @@ def _figures(bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
     color = "normal" if metric.greater_is_better else "inverse"
     won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, fixed.own[best_at].fold_scores, strict=True))
     than_best = t("ensemble.than_best")
+
+    def figure(value: float, sd: float | None = None) -> str:
+        return format_score(value, sd) if scored.is_now else t("bench.waits")
+
     with st.grid(2, gap="small", min_column_width=130):
         st.metric(
             f"{t('ensemble.blend_now')} · {metric_label(metric.name)}",
-            format_score(now.oof_score) if scored.is_now else t("bench.waits"),
+            figure(now.oof_score),
             _delta(now.oof_score, best) if scored.is_now else t("bench.waits_why"),
             color if scored.is_now else "off",
             delta_arrow="auto" if scored.is_now else "off",
             delta_description=than_best if scored.is_now else None,
-            help=t("ensemble.blend_now_help", rows=f"{len(bank.y_true):,}"),
+            help=t("ensemble.blend_now_help", rows=f"{len(bank.y_true):,}") if scored.is_now else t("bench.follows"),
             border=True,
             height="stretch",
         )
@@ -116,13 +120,11 @@ def _figures(bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
             border=True,
             height="stretch",
         )
-    others = " · ".join(f"{metric_label(name)} {score:.4f}" for name, score in now.scores.items() if name != metric.name)
-    folds_won = t("ensemble.folds_won", won=won, n=len(now.fold_scores))
+    others = " · ".join(f"{metric_label(name)} {figure(score)}" for name, score in now.scores.items() if name != metric.name)
+    folds_won = t("ensemble.folds_won", won=won if scored.is_now else t("bench.waits"), n=len(now.fold_scores))
     st.caption(
-        f"{t('ensemble.by_fold', score=format_score(now.cv_score, now.cv_sd))}, {folds_won} · {others}"
-        if scored.is_now
-        else t("bench.follows"),
-        help=t("ensemble.by_fold_help"),
+        f"{t('ensemble.by_fold', score=figure(now.cv_score, now.cv_sd))}, {folds_won} · {others}",
+        help=t("ensemble.by_fold_help") if scored.is_now else t("bench.follows"),
     )
     return honest_place
 

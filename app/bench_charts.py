@@ -20,7 +20,7 @@ from app.text import t
 from core.analysis.confusion import confused_pairs, confusion_matrix
 from core.blend.bank import Bank
 
-HEIGHT, LEGEND_ROW = 280, 27
+HEIGHT, LEGEND_TOP, LEGEND_ROW = 280, 45, 28
 MOST_CELLS = 12
 MOST_PAIRS = 12
 
@@ -80,7 +80,7 @@ def by_fold(bank: Bank, scored: Scored, fixed: Fixed) -> Chart:
         [(name, fold, score) for name, scores in series.items() for fold, score in zip(numbers, scores, strict=True)],
         columns=["name", "fold", "score"],
     )
-    return charts.blend_folds(table, colors, bank.metric, height=max(HEIGHT, LEGEND_ROW * len(series)))
+    return charts.blend_folds(table, colors, bank.metric, height=max(HEIGHT, LEGEND_TOP + LEGEND_ROW * len(series)))
 
 
 def confusion(bank: Bank, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> Chart:
@@ -94,7 +94,13 @@ def confusion(bank: Bank, scored: Scored, classes: Sequence[str], *, is_dark: bo
             {"pair": [f"{classes[pair.true]} → {classes[pair.pred]}" for pair in pairs], "count": [pair.count for pair in pairs]}
         )
         encoding: Spec = {
-            "y": {"field": "pair", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 260, "labelOverlap": False}},
+            "y": {
+                "field": "pair",
+                "type": "nominal",
+                "sort": None,
+                "title": None,
+                "axis": {"labelLimit": 260, "labelOverlap": False, "labelFlush": False},
+            },
             "x": {"field": "count", "type": "quantitative", "title": t("bench.rows"), "axis": {"tickMinStep": 1, "format": "d"}},
             "tooltip": [{"field": "pair", "type": "nominal", "title": t("bench.pair")}, count],
         }

@@ -87,7 +87,10 @@ def way_row(desk: Desk, folds_id: int, n_classes: int) -> None:
             st.container(key=f"way-{'on' if is_on else 'off'}-more", width="content"),
             st.popover(label, icon=":material/more_horiz:", width="content", key=f"more-ways-{folds_id}"),
         ):
-            if not desk.is_held:  # it is closed then, and would cost each step of a drag a quarter
+            # It is closed while a pointer holds a slider, and would cost each step of a drag a quarter.
+            if desk.is_held:
+                st.caption(t("bench.follows"))
+            else:
                 _more(desk, folds_id, n_classes)
 
 
