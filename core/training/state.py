@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from core.errors import CheckpointError
 from core.training.progress import EpochReport
 from core.training.weights import copy_weights
-from core.workspace import write_json
+from core.workspace import load_manifest, write_json
 
 STATE_FILE = "state.json"
 Tensors = dict[str, Tensor]
@@ -74,8 +74,12 @@ class TrainState:
 
     def restore(self, folder: Path) -> None:
         """Become what the checkpoint in `folder` holds. CheckpointError names whatever is missing; nothing is filled in."""
+        manifest = load_manifest(folder)
         place, names = _read_place(folder)
         wanted = {"network", "optimizer", *(("average",) if self.average is not None else ()), *(("best",) if place.best_epoch else ())}
+        for file in (STATE_FILE, *(f"{name}.safetensors" for name in sorted(wanted))):
+            if file not in manifest.files:
+                raise _missing(folder, f"the sha256 of {file}")
         files: dict[str, Tensors] = {}
         for name in sorted(wanted):
             if name not in names:
@@ -120,6 +124,10 @@ def _read_place(folder: Path) -> tuple[Place, dict[str, list[str]]]:
     for item in fields(Place):
         if item.name not in raw["place"]:
             raise _missing(folder, f"place.{item.name}")
+    for number, report in enumerate(raw["place"]["epochs"], start=1):
+        for item in fields(EpochReport):
+            if item.name not in report:
+                raise _missing(folder, f"{item.name} of the report of epoch {number}")
     return Place(**raw["place"]), raw["tensors"]
 
 
@@ -129,7 +137,7 @@ def _read_tensors(folder: Path, name: str, names: list[str]) -> Tensors:
         tensors = load_file(path)
     except (OSError, SafetensorError) as problem:
         raise CheckpointError("a checkpoint cannot be read", where=str(path), why=str(problem), fix=_FIX) from None
-    absent = [key for key in names if key not in tensors]
+    absent = sorted(set(names) ^ set(tensors))  # a tensor, or its name where all of them are listed
     if absent:
         raise _missing(folder, f"{absent[0]} of {name}" + (f" and {len(absent) - 1} more" if len(absent) > 1 else ""))
     return tensors

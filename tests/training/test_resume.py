@@ -7,7 +7,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,24 +16,13 @@ from core.errors import AlignmentError, CheckpointError, PitwallError
 from core.recipe import Recipe
 from core.training.checkpoint import Identity, list_checkpoints, list_quarantined
 from core.training.fold import FoldOutput, FoldTask
-from core.training.keeper import Keeping
 from core.training.progress import EpochReport, Interrupted, Progress
-from core.workspace import MANIFEST, OWN_HASH, sha256_file
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
+from tests.training.stopped import HARD, crash_at, keeping_of, resumed, rewrite_manifest, stopped_task
 
 pytestmark = pytest.mark.slow  # networks train here, again and again
 
-HARD: dict[str, Any] = {"epochs": 4, "accumulate": 2, "ema": 0.9, "patience": 2}
 BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, train=HARD), recipe_of(TEXT, train=HARD)], ids=["image", "text"])
-
-
-class Crash(Exception):
-    """Ends training in the middle, with nothing written in order."""
-
-
-def keeping_of(folder: Path, token: int = 1, **changes: Any) -> Keeping:
-    keeping = Keeping(folder, Identity({"contest": "c" * 64, "folds": "f" * 64}), token, every_s=1e-9)
-    return replace(keeping, **changes)
 
 
 def digest_of(task: FoldTask, output: FoldOutput) -> str:
@@ -48,27 +36,6 @@ def digest_of(task: FoldTask, output: FoldOutput) -> str:
 
 def losses(epochs: list[EpochReport]) -> list[tuple[int, float, float, float]]:
     return [(report.epoch, report.train_loss, report.valid_loss, report.lr) for report in epochs]
-
-
-def crash_at(task: FoldTask, phase: str, epoch: int, step: int) -> None:
-    """Train until that report, and end there as a killed process does: with what was on the disk at that time."""
-
-    def report(item: object) -> None:
-        if isinstance(item, Progress) and (item.phase, item.epoch, item.step) == (phase, epoch, step):
-            raise Crash
-
-    from core.training.fold import train_fold
-
-    with pytest.raises(Crash):
-        train_fold(task, report=report, should_stop=lambda: False)
-
-
-def resumed(tmp_path: Path, task: FoldTask, token: int) -> FoldTask:
-    """The next attempt at the same fold."""
-    assert task.keeping is not None
-    out_dir = tmp_path / f"attempt-{token}"
-    out_dir.mkdir()
-    return replace(task, out_dir=out_dir, keeping=replace(task.keeping, token=token))
 
 
 @BOTH
@@ -152,13 +119,6 @@ def test_only_the_newest_stay(tmp_path: Path) -> None:
     assert output.facts["checkpoints"]["written"] > 3
 
 
-def stopped_task(tmp_path: Path, **changes: Any) -> FoldTask:
-    """A fold of texts that was stopped in its second epoch, and its next attempt."""
-    task = make_task(tmp_path, recipe_of(TEXT, train=HARD), keeping=keeping_of(tmp_path / "checkpoints"), **changes)
-    crash_at(task, "training", 2, 3)
-    return resumed(tmp_path, task, 2)
-
-
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(tmp_path: Path) -> None:
     calm = make_task(tmp_path, recipe_of(TEXT, train=HARD))
     output, _, _ = train(calm)
@@ -197,14 +157,6 @@ def test_another_version_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.why == f"tokenizers was {version('tokenizers')}, is 0.1"
 
 
-def rewrite(folder: Path, name: str) -> None:
-    """Make the manifest true again after a file was changed: what is left is a checkpoint that verifies and is not whole."""
-    raw = json.loads((folder / MANIFEST).read_text())
-    raw["files"][name] = sha256_file(folder / name)
-    del raw[OWN_HASH]  # it may be without one
-    (folder / MANIFEST).write_text(json.dumps(raw))
-
-
 def test_every_piece_of_the_state_that_is_missing_is_a_refusal_that_names_it(tmp_path: Path) -> None:
     task = stopped_task(tmp_path)
     newest = list_checkpoints(tmp_path / "checkpoints")[0].path
@@ -225,17 +177,17 @@ def test_every_piece_of_the_state_that_is_missing_is_a_refusal_that_names_it(tmp
         tensors = load_file(newest / file)
         gone = sorted(tensors)[len(tensors) // 2]
         save_file({key: value for key, value in tensors.items() if key != gone}, newest / file)
-        rewrite(newest, file)
+        rewrite_manifest(newest)
         assert f"{gone} of {name}" in refusal().what
     state = json.loads((whole / "state.json").read_text())
     for key in state["place"]:
         (newest / "state.json").write_text(json.dumps({**state, "place": {name: v for name, v in state["place"].items() if name != key}}))
-        rewrite(newest, "state.json")
+        rewrite_manifest(newest)
         assert refusal().what == f"a checkpoint lacks place.{key}"
     for name in ("network", "optimizer", "average", "best"):
         left = {key: value for key, value in state["tensors"].items() if key != name}
         (newest / "state.json").write_text(json.dumps({**state, "tensors": left}))
-        rewrite(newest, "state.json")
+        rewrite_manifest(newest)
         assert refusal().what == f"a checkpoint lacks the tensors of {name}"
 
 

@@ -1,0 +1,64 @@
+"""Folds that were stopped in the middle, and checkpoints that are not whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.recipe import Recipe
+from core.training.checkpoint import Identity
+from core.training.fold import FoldTask, train_fold
+from core.training.keeper import Keeping
+from core.training.progress import Progress
+from core.workspace import MANIFEST, OWN_HASH, sha256_file
+from tests.training.small_tasks import TEXT, make_task, recipe_of
+
+HARD: dict[str, Any] = {"epochs": 4, "accumulate": 2, "ema": 0.9, "patience": 2}
+
+
+class Crash(Exception):
+    """Ends training in the middle, with nothing written in order."""
+
+
+def keeping_of(folder: Path, token: int = 1, **changes: Any) -> Keeping:
+    """A checkpoint whenever there can be one."""
+    keeping = Keeping(folder, Identity({"contest": "c" * 64, "folds": "f" * 64}), token, every_s=1e-9)
+    return replace(keeping, **changes)
+
+
+def crash_at(task: FoldTask, phase: str, epoch: int, step: int) -> None:
+    """Train until that report, and end there as a killed process does: with what was on the disk at that time."""
+
+    def report(item: object) -> None:
+        if isinstance(item, Progress) and (item.phase, item.epoch, item.step) == (phase, epoch, step):
+            raise Crash
+
+    with pytest.raises(Crash):
+        train_fold(task, report=report, should_stop=lambda: False)
+
+
+def resumed(folder: Path, task: FoldTask, token: int) -> FoldTask:
+    """The next attempt at the same fold."""
+    assert task.keeping is not None
+    out_dir = folder / f"attempt-{token}"
+    out_dir.mkdir()
+    return replace(task, out_dir=out_dir, keeping=replace(task.keeping, token=token))
+
+
+def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> FoldTask:
+    """A fold, of texts by default, that was stopped in its second epoch: its next attempt."""
+    task = make_task(folder, recipe or recipe_of(TEXT, train=HARD), keeping=keeping_of(folder / "checkpoints"), **changes)
+    crash_at(task, "training", 2, 3)
+    return resumed(folder, task, 2)
+
+
+def rewrite_manifest(folder: Path) -> None:
+    """Make the manifest true again after files were changed or removed: the checkpoint verifies, and is not whole."""
+    raw = json.loads((folder / MANIFEST).read_text())
+    raw["files"] = {name: sha256_file(folder / name) for name in raw["files"] if (folder / name).exists()}
+    del raw[OWN_HASH]  # it may be without one
+    (folder / MANIFEST).write_text(json.dumps(raw))
