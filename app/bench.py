@@ -15,7 +15,7 @@ from app.blend_ways import after_row, choose_mean, mean_label, obey, way_row
 from app.colors import run_color
 from app.desk import Draft
 from app.ensemble_view import content_of, load_bank, open_desk
-from app.honest_view import honest_figure, judge, judges_now, known_score, standing_of, verdict
+from app.honest_view import honest_figure, judge, judges_now, known_judgement, score_in, standing_of, verdict
 from app.text import t
 from app.weight_bank import BankRow, heard, weight_bank
 from app.widgets import format_score, guard, metric_label, plain
@@ -58,22 +58,22 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
                 scored = score_now(desk, bank, folds.id, content)
             blend_facts(desk.draft, bank, contest.spec.classes, content)
             verdict_place = st.container()
-        honest = known_score(desk.draft, folds.id, content)
-        is_to_judge = honest is None and judges_now(desk, bank, folds.id, content)
+        judgement = known_judgement(desk.draft, folds.id, content)
+        is_to_judge = judgement is None and judges_now(desk, bank, folds.id, content)
         with right:
             honest_place = _figures(bank, scored, fixed)
             # A way that was just clicked is judged last, in its place; at any other time the figure is there at once and never blinks.
             if not is_to_judge:
-                honest_figure(honest_place, honest, metric=bank.metric.name, standing=standing_of(desk.draft))
+                honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft))
             draw_chart(choose_chart(desk, folds.id), desk, bank, scored, fixed, contest.spec.classes, folds.id)
         with left:
-            _save_form(contest, desk.draft, bank, honest)
+            _save_form(contest, desk.draft, bank, score_in(judgement))
         if is_to_judge:
-            with guard(), honest_place, st.spinner(t("ensemble.refitting"), show_time=True):
-                honest = judge(bank, desk.draft, folds.id, content)
-            honest_figure(honest_place, honest, metric=bank.metric.name, standing=standing_of(desk.draft))
+            with honest_place, st.spinner(t("ensemble.refitting"), show_time=True):
+                judgement = judge(bank, desk.draft, folds.id, content)
+            honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft))
         with verdict_place:
-            verdict(desk, bank, folds.id, honest, content)
+            verdict(desk, bank, folds.id, judgement, content)
 
 
 def _figures(bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:

@@ -11,21 +11,28 @@ from streamlit.delta_generator import DeltaGenerator
 from app.blend_ways import describe, fit_took_s, mean_label
 from app.desk import Desk, Draft, equal_draft
 from app.text import t
-from app.widgets import format_duration, format_score, metric_label
+from app.widgets import error_card, format_duration, format_score, metric_label
 from core.blend.bank import Bank
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
+from core.errors import PitwallError
 
 AT_ONCE_S = 12.0
 """A judgement that takes longer than this is asked for by a click: nothing else is answered in this tab meanwhile."""
 MOST_JUDGED = 50
 
-Judged = dict[tuple[object, ...], HonestScore]
+Judgement = HonestScore | PitwallError
+"""The honest score, or why there is none: a refit may refuse where the fit on all rows did not, say for want of a rare class."""
 
 
-def known_score(draft: Draft, folds_id: int, content: tuple[object, ...]) -> HonestScore | None:
-    """The honest score of the draft's procedure, when it was judged in this session and the draft can be judged at all."""
+def known_judgement(draft: Draft, folds_id: int, content: tuple[object, ...]) -> Judgement | None:
+    """What was found of the draft's procedure in this session, when the draft can be judged at all."""
     return _judged(folds_id).get(_name(content, draft.procedure)) if can_be_judged(draft) else None
+
+
+def score_in(judgement: Judgement | None) -> HonestScore | None:
+    """The honest score, where there is one."""
+    return judgement if isinstance(judgement, HonestScore) else None
 
 
 def can_be_judged(draft: Draft) -> bool:
@@ -46,14 +53,17 @@ def seconds_to_judge(bank: Bank, draft: Draft, content: tuple[object, ...]) -> f
     return fit_took_s(bank, draft.procedure, content) * (len(bank.folds) + 1)
 
 
-def judge(bank: Bank, draft: Draft, folds_id: int, content: tuple[object, ...]) -> HonestScore:
-    """The honest score of the draft's procedure, kept for the session and, while there is room, for all of them."""
+def judge(bank: Bank, draft: Draft, folds_id: int, content: tuple[object, ...]) -> Judgement:
+    """The judgement of the draft's procedure, kept for the session and, while there is room, its score for all of them."""
     judged = _judged(folds_id)
     name = _name(content, draft.procedure)
     if name not in judged:
         for old in list(judged)[: len(judged) - MOST_JUDGED + 1]:
             del judged[old]
-        judged[name] = _honest(content, str(name[-1]), bank, draft.procedure)
+        try:
+            judged[name] = _honest(content, str(name[-1]), bank, draft.procedure)
+        except PitwallError as refusal:
+            judged[name] = refusal
     return judged[name]
 
 
@@ -78,11 +88,13 @@ def standing_of(draft: Draft) -> str:
     return t("bench.standing_later" if draft.procedure.is_refitted else "ensemble.standing_hand")
 
 
-def verdict(desk: Desk, bank: Bank, folds_id: int, honest: HonestScore | None, content: tuple[object, ...]) -> None:
+def verdict(desk: Desk, bank: Bank, folds_id: int, judgement: Judgement | None, content: tuple[object, ...]) -> None:
     """In words what the blend on the desk is worth; where the gain may be luck, a button for equal weights."""
     draft = desk.draft
-    if honest is not None:
-        _verdict_of_way(desk, honest)
+    if isinstance(judgement, HonestScore):
+        _verdict_of_way(desk, judgement)
+    elif judgement is not None:
+        error_card(judgement)
     elif draft.is_untuned:
         st.info(t("bench.verdict_untuned"), icon=":material/info:")
     elif not draft.procedure.is_refitted:
@@ -131,7 +143,7 @@ def _given(procedure: BlendProcedure) -> list[str]:
     return given
 
 
-def _judged(folds_id: int) -> Judged:
+def _judged(folds_id: int) -> dict[tuple[object, ...], Judgement]:
     return st.session_state.setdefault(f"judged-{folds_id}", {})
 
 

@@ -14,10 +14,12 @@ from app import honest_view
 from app.blend_restore import put_on_bench
 from app.desk import Desk
 from core.blend.bank import Bank, open_bank
+from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_oof
 from core.blend.spec import BlendSteps
 from core.blend.steps import apply_steps
+from core.errors import StateError
 from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import list_folds
@@ -242,6 +244,25 @@ def test_a_long_judgement_waits_for_a_click(
     (button,) = [button for button in at.button if button.label.startswith("Judge it honestly")]
     at = button.click().run()
     assert at.metric[1].value == f"{bank.honest(BlendProcedure(way='optimal')).score:.4f}"
+
+
+def test_a_refit_that_is_refused_says_why_and_is_not_tried_again(
+    open_page: OpenPage, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[BlendProcedure] = []
+
+    def refuse(self: Bank, procedure: BlendProcedure) -> HonestScore:
+        tries.append(procedure)
+        raise StateError("a regression cannot be fitted here", where="stacking", why="class 2 has no row", fix="use the optimal weights")
+
+    monkeypatch.setattr(Bank, "honest", refuse)
+    at = press(set_option(open_page("ensemble"), "C", 0.7), "Stacking")
+    for _ in range(2):
+        assert "class 2 has no row" in "".join(error.value for error in at.error)
+        assert at.metric[1].value == NO_SCORE
+        at = choose(at, "Chart", "confusion")
+    assert len(tries) == 1
+    assert not press(at, "Equal").error
 
 
 @pytest.mark.parametrize("chart", ["folds", "confusion", "reliability", "path", "classes"])
