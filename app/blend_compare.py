@@ -46,14 +46,11 @@ def blend_compare(contest: Contest, names: dict[int, str]) -> None:
             return
         with st.spinner(t("compare.reading")):
             standings = [_standing(_content(contest, source), doorway.workspace(), contest, source) for source in picked]
-        left, right = st.columns([1.15, 1], gap="large")
-        with left:
-            section(t("compare.scores"))
-            _scores(contest, standings)
-        with right:
-            section(t("compare.weights"))
-            _weights(standings, names)
+        section(t("compare.scores"))
+        _scores(contest, standings)
         _duel(contest, picked, standings)
+        section(t("compare.weights"))
+        _weights(standings, names)
 
 
 def source_name(source: Run | Blend) -> str:
@@ -156,7 +153,7 @@ def _pick(side: str, refs: Sequence[str], by_ref: dict[str, Run | Blend], usual:
     if st.session_state.get(key) not in refs:
         st.session_state[key] = usual
     label = t(f"compare.{side}")
-    return st.selectbox(label, refs, format_func=lambda ref: source_name(by_ref[ref]), key=key, required=True, persist_state="session")
+    return st.selectbox(label, refs, format_func=lambda ref: source_name(by_ref[ref]), key=key, persist_state="session")
 
 
 def say_duel(first: Run | Blend, second: Run | Blend, duel: Duel) -> None:

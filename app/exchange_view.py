@@ -70,7 +70,6 @@ def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None
             format_func=folds_label,
             key=f"import-folds-{contest.id}",
             help=t("exchange.folds_help"),
-            required=True,
         )
     of_train, of_test = expected_of(doorway.workspace(), contest, chosen)
     columns = st.columns(2)

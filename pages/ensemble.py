@@ -9,6 +9,7 @@ from app.bench import bench
 from app.blend_compare import blend_compare
 from app.exchange_view import exchange_view
 from app.lineup import choose_folds, choose_members, choose_part, left_out_runs, say_restriction
+from app.members_view import members_view
 from app.saved_blends import saved_blends
 from app.text import t
 from app.widgets import empty_state, guard, need_contest, page_header
@@ -51,5 +52,7 @@ with guard():
         saved_blends(contest, begun)
     elif part == "compare":
         blend_compare(contest, {run.id: run.name for run in runs})
+    elif part == "members":
+        members_view(contest, folds, members)
     elif part == "exchange":
         exchange_view(contest, folds, folds_list)

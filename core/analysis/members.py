@@ -38,12 +38,26 @@ def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure, *, groups: NDA
     if flat.n_runs == 1:
         return ()
     everyone, _ = refitted(scorer_of, fit_of(procedure))
-    worths: list[Worth] = []
-    for run in range(flat.n_runs):
-        rest = [other for other in range(flat.n_runs) if other != run]
-        without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))
-        worths.append(Worth(run, compare(flat.metric, flat.y_true, flat.n_classes, everyone, without, groups=groups)))
-    return tuple(worths)
+    return tuple(worth_of(scorer_of, procedure, run, everyone, groups=groups) for run in range(flat.n_runs))
+
+
+def worth_of(
+    scorer_of: ScorerOf, procedure: BlendProcedure, run: int, everyone: Outcome, *, groups: NDArray[np.integer] | None = None
+) -> Worth:
+    """The worth of one run of several; `everyone` is what the refitted procedure says with all of them."""
+    flat = scorer_of("arithmetic")
+    rest = [other for other in range(flat.n_runs) if other != run]
+    without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))
+    return Worth(run, compare(flat.metric, flat.y_true, flat.n_classes, everyone, without, groups=groups))
+
+
+def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome, *, groups: NDArray[np.integer] | None = None) -> Worth:
+    """The worth of one run in a blend that stays as it is: nothing is fitted again, the others keep their proportions.
+
+    For steps whose way is not known. What was tuned on these rows flatters both sides.
+    """
+    without = _without(scorer, steps, run)
+    return Worth(run, compare(scorer.metric, scorer.y_true, scorer.n_classes, everyone, without, groups=groups))
 
 
 def _of_runs(scorer_of: ScorerOf, runs: list[int]) -> ScorerOf:
@@ -117,6 +131,8 @@ def _without(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome:
         return replace(scorer, oof=oof).outcome(steps)
     rest = [other for other in range(scorer.n_runs) if other != run]
     share = steps.share[rest]
+    if not share.any():
+        share = np.ones_like(share)
     by_class = tuple(map(tuple, share.tolist())) if share.ndim == 2 else ()
     weights = tuple((share.mean(axis=1) if share.ndim == 2 else share).tolist())
     part = steps.model_copy(update={"weights": weights, "class_weights": by_class, "shrinkage": 0.0})

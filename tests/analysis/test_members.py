@@ -13,6 +13,7 @@ from core.analysis.members import (
     error_correlation,
     leave_one_out,
     member_labels,
+    worth_in,
 )
 from core.blend.honest import honest_score
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
@@ -74,3 +75,17 @@ def test_a_run_without_weight_carries_nothing_and_the_only_run_has_no_other() ->
     carried = carried_classes(scorer, BlendSteps(weights=(1, 0)))
     assert np.isnan(carried[0]).all() and (carried[1] == 0).all()
     assert member_labels(scorer).shape == (2, scorer.n_rows)
+
+
+def test_the_worth_in_steps_that_stay_is_the_difference_of_two_scores() -> None:
+    scorer = skilled("log_loss", [1.5, 1.2, 0.0], n_rows=400)
+    steps = BlendSteps(weights=(6, 4, 0), temperature=1.3)
+    everyone = scorer.outcome(steps)
+    worths = [worth_in(scorer, steps, run, everyone).with_and_without for run in range(3)]
+    alone = BlendSteps(weights=(4, 0), temperature=1.3)
+    assert worths[0].other == pytest.approx(scorer.of_runs([1, 2]).score(alone), abs=1e-6)
+    assert worths[0].score == pytest.approx(scorer.score(steps), abs=1e-6) and worths[0].gain > 0
+    assert worths[2].gain == pytest.approx(0, abs=1e-7)
+    only = BlendSteps(weights=(0, 0, 1))
+    left = worth_in(scorer, only, 2, scorer.outcome(only)).with_and_without
+    assert left.other == pytest.approx(scorer.of_runs([0, 1]).score((1, 1)), abs=1e-6), "the others share equally"
