@@ -58,8 +58,9 @@ class MlflowFold:
             params=[Param(key, str(value)[:MAX_VALUE]) for key, value in fold.settings.items()],
             tags=[RunTag(TAG + key, value) for key, value in tags.items()],
         )
-        self.place = without_secrets(uri)
-        self.command = "" if uri.startswith(("http:", "https:")) else f"mlflow ui --backend-store-uri {quote(_shown(uri, folder))}"
+        is_server = uri.startswith(("http:", "https:"))
+        self.place = without_secrets(uri.rstrip("/")) + (f"/#/experiments/{experiment_id}/runs/{self._id}" if is_server else "")
+        self.command = "" if is_server else f"mlflow ui --backend-store-uri {quote(_shown(uri, folder))}"
         # What it has already is not said again: it keeps a value that comes twice twice.
         names = {name for point in history for name in point.values} if found else set[str]()
         self._last = {name: max((old.step for old in self._client.get_metric_history(self._id, name)), default=0) for name in names}

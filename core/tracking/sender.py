@@ -91,7 +91,7 @@ class Channel:
             self._fail(*((problem.what, problem.fix) if is_ours else (f"{type(problem).__name__}: {problem}", "")))
 
     def _fail(self, problem: str, fix: str) -> None:
-        text = without_tokens(problem).strip().split("\n")[0][:400]
+        text = without_tokens(problem).strip().split("\n")[0][:200]
         log.warning("%s records no more of fold %d: %s", self.note.title, self._fold.fold, text)
         self._say(replace(self.note, state="failed", problem=text, fix=fix))
 

@@ -51,6 +51,8 @@ class WandbFold:
                 disable_code=True,
                 save_code=False,
                 x_disable_meta=True,
+                x_disable_stats=True,
+                x_disable_machine_info=True,
                 x_save_requirements=False,
                 init_timeout=INIT_S,
             ),
