@@ -225,6 +225,25 @@ def test_a_blend_is_tuned_by_name_and_scored_honestly(finished: Terminal) -> Non
     assert "way" in finished.refused("blend", "headlines", "good", "poor", "--set", "way=luck")["why"]
 
 
+def test_blends_are_listed_and_compared_by_name(finished: Terminal) -> None:
+    assert "no blend yet" in finished.run("blends", "list", "headlines")[1]
+    for name, weights in (("mostly-good", "9,1"), ("mostly-poor", "1,9")):
+        finished.read("blend", "headlines", "good", "poor", "--weights", weights, "--name", name)
+    assert [each["blend"] for each in finished.read("blends", "list", "headlines")] == ["mostly-poor", "mostly-good"]
+    assert "mostly-good" in finished.run("blends", "list", "headlines")[1]
+    found = finished.read("blends", "compare", "mostly-good", "b2", "poor")
+    assert [each["name"] for each in found["sources"]] == ["mostly-good", "mostly-poor", "poor"]
+    assert found["sources"][0]["weights"] == pytest.approx({"good": 0.9, "poor": 0.1})
+    assert [each["verdict"] for each in found["comparisons"]] == ["first", "first"]
+    gain = found["comparisons"][1]
+    assert gain["gain_low"] <= gain["gain"] <= gain["gain_high"] and gain["n_rows"] == 48
+    said = finished.run("blends", "compare", "b2", "b1")[1]
+    assert "mostly-good is better than mostly-poor" in said
+    assert "score the same" in finished.run("blends", "compare", "b1", "b1")[1]
+    assert finished.refused("blends", "compare", "b1")["type"] == "InputError"
+    assert finished.refused("blends", "compare", "b1", "nothing")["type"] == "NotFoundError"
+
+
 def test_runs_that_miss_folds_are_blended_on_those_they_share_only_when_asked(finished: Terminal) -> None:
     contest = get_contest(finished.workspace.store, "headlines")
     folds = list_folds(finished.workspace.store, contest.id)[0]
