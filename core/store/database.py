@@ -26,6 +26,8 @@ HEAD = "0004"
 BUSY_TIMEOUT_S = 5.0
 MIGRATION_TIMEOUT_S = 60.0
 MIGRATIONS = Path(__file__).parent / "migrations"
+NOT_WRITTEN = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_IOERR_TRUNCATE")
+"""What SQLite calls a write that failed for another reason than a full disk: no quota, a file over the allowed size, a failing disk."""
 
 
 class DatabaseBusy(StateError):
@@ -189,7 +191,8 @@ def _damaged(path: Path, why: str) -> CheckpointError:
 
 def _typed(problem: Exception, path: Path) -> PitwallError | None:
     """The typed error for what SQLite says about its file, or None for a bug in a statement."""
-    text = str(getattr(problem, "orig", problem))
+    original = getattr(problem, "orig", problem)
+    text = str(original)
     if "locked" in text or "busy" in text:
         return DatabaseBusy(
             "the database is busy",
@@ -197,8 +200,9 @@ def _typed(problem: Exception, path: Path) -> PitwallError | None:
             why="another process has been writing for too long",
             fix="try again; if it lasts, look for a stopped process",
         )
-    if "disk is full" in text:
-        return DiskFull("the database could not be written", where=str(path), why="the disk is full", fix="make space and try again")
+    if "disk is full" in text or getattr(original, "sqlite_errorname", "") in NOT_WRITTEN:
+        why = "the disk is full" if "disk is full" in text else f"{text}: a quota is used up, or the disk fails"
+        return DiskFull("the database could not be written", where=str(path), why=why, fix="make space and try again")
     if any(sign in text for sign in ("not a database", "malformed", "Could not decode to UTF-8")):
         return _damaged(path, text)
     if "no such column" in text or "no such table" in text:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -12,9 +13,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
-from core.errors import CheckpointError, StateError
+from core.errors import CheckpointError, DiskFull, StateError
 from core.store import tables
 from core.store.contests import Contest, list_contests
 from core.store.database import HEAD, MIGRATIONS, DatabaseBusy, Store, journal_mode, open_store, stored_revision
@@ -218,3 +219,19 @@ def test_a_schema_that_lacks_a_column_is_said(store: Store, contest: Contest) ->
         connection.exec_driver_sql("ALTER TABLE contests RENAME COLUMN sample TO samp1e")
     with pytest.raises(CheckpointError, match="does not fit this version"):
         list_contests(store)
+
+
+def test_a_write_for_which_there_is_no_room_is_a_full_disk_whatever_sqlite_calls_it(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "pitwall.db")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the kernel answers as it does when a quota is used up: not "full"
+    try:
+        with pytest.raises(DiskFull) as caught, store.transaction() as connection:
+            connection.execute(text("CREATE TABLE more (value)"))
+            connection.execute(text("INSERT INTO more VALUES (zeroblob(100000))"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "I/O error" in caught.value.why and "quota" in caught.value.why
+    with store.transaction() as connection:
+        connection.execute(text("CREATE TABLE more (value)"))  # nothing of it was written, and the store goes on
+    store.close()
