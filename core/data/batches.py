@@ -40,9 +40,10 @@ class Rows(Protocol):
 
 
 def cut(n_rows: int, batch_size: int) -> list[slice]:
-    """Batches over `n_rows` positions. A single row left over joins the batch before it: batch norm cannot train on one."""
+    """Batches over `n_rows` positions. A single row left over joins the batch before it, as batch norm cannot train on one; where
+    every batch is one row, it stays alone: there may be memory for no more."""
     starts = list(range(0, n_rows, batch_size))
-    if len(starts) > 1 and n_rows - starts[-1] == 1:
+    if len(starts) > 1 and batch_size > 1 and n_rows - starts[-1] == 1:
         starts.pop()
     return [slice(start, stop) for start, stop in pairwise([*starts, n_rows])]
 

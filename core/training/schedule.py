@@ -25,10 +25,10 @@ def lr_at(step: int, n_steps: int, settings: OptimSettings) -> float:
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
-    """Batches of one epoch over `n_rows`; a single row left over joins the batch before it."""
+    """Batches of one epoch over `n_rows`; a single row left over joins the batch before it, unless every batch is one row."""
     n_batches = math.ceil(n_rows / batch_size)
     n_last = n_rows - (n_batches - 1) * batch_size
-    return n_batches - 1 if n_batches > 1 and n_last == 1 else n_batches
+    return n_batches - 1 if n_batches > 1 and batch_size > 1 and n_last == 1 else n_batches
 
 
 @dataclass(frozen=True)
