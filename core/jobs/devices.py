@@ -63,6 +63,15 @@ def thread_limit(device: str, devices: Sequence[str], environment: Mapping[str, 
     return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // n_slots))}
 
 
+def worker_environment(limits: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that trains: this one's, with `thread_limit`.
+
+    Its threads wait for each other asleep, not spinning: beside any other busy process (a browser is enough) spinning made a fold
+    take thirty times as long and cost six times the processor time.
+    """
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **limits, "PYTHONUNBUFFERED": "1"}
+
+
 def _has_nvidia_node() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 

@@ -51,14 +51,35 @@ def free_bytes(root: Path) -> int:
 
 def fold_bytes(recipe: Recipe, *, n_rows: int, n_test: int, n_classes: int) -> int:
     """An upper estimate of what one fold of a recipe writes: checkpoints, weights, and predictions of float32."""
-    predictions = 4 * n_classes * (n_rows + n_test) + 8 * n_rows
     try:
         n_parameters = backbone_of(recipe).params_m * 1e6
     except RecipeError:
         n_parameters = 0  # its worker will refuse it, and say why better than an estimate could
     n_checkpoints = recipe.checkpoints.keep + 1  # one more while the newest is written
     copies = n_checkpoints * copies_in_checkpoint(recipe) + 1  # and the published weights
-    return round(FLOAT_BYTES * copies * n_parameters) + predictions + RESERVE_BYTES
+    return round(FLOAT_BYTES * copies * n_parameters) + _predictions_bytes(n_rows, n_test, n_classes) + RESERVE_BYTES
+
+
+def run_bytes(
+    recipe: Recipe,
+    *,
+    checkpoint_bytes: int,
+    weights_bytes: int,
+    n_folds: int,
+    n_at_once: int,
+    n_rows: int,
+    n_test: int,
+    n_classes: int,
+) -> int:
+    """What a run needs at the most, from the real sizes of its checkpoints and weights: what its folds leave, and the checkpoints of
+    those that train at once. `n_rows` are all training rows."""
+    left = n_folds * weights_bytes + _predictions_bytes(n_rows, n_folds * n_test, n_classes)
+    return left + n_at_once * (recipe.checkpoints.keep + 1) * checkpoint_bytes + RESERVE_BYTES
+
+
+def _predictions_bytes(n_valid: int, n_test: int, n_classes: int) -> int:
+    """Probabilities in float32, and the numbers of the validated rows."""
+    return FLOAT_BYTES * n_classes * (n_valid + n_test) + 8 * n_valid
 
 
 def copies_in_checkpoint(recipe: Recipe) -> int:

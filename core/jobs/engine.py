@@ -10,14 +10,14 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.errors import DiskFull, PitwallError, StateError
 from core.jobs.devices import detect_devices, thread_limit
 from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, job_bytes, keep_reserve, spend_reserve
-from core.jobs.estimate import queue_end_s
+from core.jobs.estimate import queue_end_s, run_end_s
 from core.jobs.lock import EngineLock, Holder, holder_of
 from core.jobs.process import ProcessIdentity, is_alive, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
@@ -188,6 +188,15 @@ class Engine:
             free_bytes=self._free_bytes(self.workspace.root),
             problem=self._problem,
         )
+
+    def run_end_s(self, fold_s: Sequence[float]) -> float | None:
+        """Seconds until a run would end that is queued now, its folds taking `fold_s`; None while that is unknown, or devices are held."""
+        live = read_live(self.workspace.store)
+        takeable = [job for job in live.queued if job.run_id not in live.paused]
+        n_slots = sum(not any(hold.covers(name) for hold in live.holds) for name in self.devices)
+        if not n_slots:
+            return None
+        return run_end_s(live.running, takeable, live.mean_s, fold_s, n_slots=n_slots, now=self._clock())
 
     def _schedule(self) -> None:
         repaired_at = float("-inf")

@@ -1,4 +1,7 @@
-"""When the queue will be empty: from the pace of what runs, and from finished folds of the same run for what waits."""
+"""When the queue will be empty: from the pace of what runs, and from finished folds of the same run for what waits.
+
+And when a run would end that is not queued yet, from what a dry run says of its folds.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,22 @@ def remaining_s(job: Job, mean_s: Mapping[int, float], *, now: float) -> float |
 
 def queue_end_s(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, float], *, n_slots: int, now: float) -> float | None:
     """Seconds until everything that runs and waits is done on `n_slots` devices; None when that cannot be known yet, 0 when idle."""
+    slots = _deal(running, queued, mean_s, n_slots=n_slots, now=now)
+    return None if slots is None else max(slots, default=0.0)
+
+
+def run_end_s(
+    running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, float], fold_s: Sequence[float], *, n_slots: int, now: float
+) -> float | None:
+    """Seconds until a run would end that came last in the queue, its folds taking `fold_s`; None when that cannot be known yet."""
+    slots = _deal(running, queued, mean_s, n_slots=n_slots, now=now)
+    if not slots:
+        return None
+    return max((_take_first(slots, seconds) for seconds in fold_s), default=0.0)
+
+
+def _deal(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, float], *, n_slots: int, now: float) -> list[float] | None:
+    """Seconds until each device has nothing left to do, as a heap; None when that cannot be known."""
     expected = dict(mean_s)
     slots: list[float] = []
     for job in running:
@@ -38,5 +57,12 @@ def queue_end_s(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[i
     for job in queued:
         if job.run_id not in expected or not slots:
             return None
-        heapq.heappush(slots, heapq.heappop(slots) + expected[job.run_id])
-    return max(slots, default=0.0)
+        _take_first(slots, expected[job.run_id])
+    return slots
+
+
+def _take_first(slots: list[float], seconds: float) -> float:
+    """Give a job to the slot that is free first; returns when it ends."""
+    end = heapq.heappop(slots) + seconds
+    heapq.heappush(slots, end)
+    return end

@@ -54,7 +54,7 @@ def launch_runs(
     """Queue a run of each recipe, in this order: all of them or, when one is refused, none. Errors as of `launch_run`."""
     chosen = tuple(range(folds.n_folds)) if fold_numbers is None else tuple(sorted(set(fold_numbers)))
     for recipe in recipes:
-        _check_launch(contest, folds, recipe, chosen)
+        check_launch(contest, folds, recipe, chosen)
     moment = time.time() if now is None else now
     ids: list[int] = []
     with workspace.store.transaction() as connection:
@@ -141,7 +141,8 @@ def delete_run(workspace: Workspace, run_id: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def _check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[int, ...]) -> None:
+def check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[int, ...]) -> None:
+    """Refuse what cannot be trained, before it is queued or tried; errors as of `launch_run`."""
     if recipe.modality != contest.spec.modality:
         raise RecipeError(
             f"a recipe for {recipe.modality} cannot train on {contest.name}",

@@ -7,7 +7,6 @@ killed or never came up, is the verdict given here.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import DiskFull
+from core.jobs.devices import worker_environment
 from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import can_halve, kernel_kills
 from core.jobs.process import ProcessIdentity, of_pid, terminate
@@ -118,9 +118,7 @@ class Supervisor:
                     stdout=stream,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    # A worker's threads wait for each other asleep, not spinning: beside any other busy process (a browser is
-                    # enough) spinning made a fold take thirty times as long and cost six times the processor time.
-                    env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
+                    env=worker_environment(self._environment),
                 )
         except OSError as problem:
             if is_full(problem):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.jobs.estimate import queue_end_s, remaining_s
+from core.jobs.estimate import queue_end_s, remaining_s, run_end_s
 from core.store.jobs import Job
 from core.training.progress import Progress
 
@@ -48,3 +48,12 @@ def test_what_is_not_known_is_not_guessed() -> None:
     assert queue_end_s([job_of(3, started_at=0.0)], [], {}, n_slots=1, now=1.0) is None
     assert queue_end_s([], [job_of(1)], {1: 30.0}, n_slots=0, now=0.0) is None
     assert queue_end_s([], [job_of(1)], {1: 30.0}, n_slots=1, now=0.0) == 30.0
+
+
+def test_a_run_that_is_not_queued_yet_comes_last() -> None:
+    running, queued = [job_of(1, started_at=75.0, eta_s=5.0)], [job_of(1)]
+    assert run_end_s(running, queued, {1: 30.0}, [10.0, 10.0], n_slots=1, now=100.0) == 5 + 30 + 20
+    assert run_end_s(running, queued, {1: 30.0}, [10.0, 10.0], n_slots=2, now=100.0) == 25  # one slot is free now, then after 10 s
+    assert run_end_s([], [], {}, [7.0, 8.0, 9.0], n_slots=1, now=0.0) == 24
+    assert run_end_s([], [job_of(3)], {}, [7.0], n_slots=1, now=0.0) is None
+    assert run_end_s([], [], {}, [7.0], n_slots=0, now=0.0) is None

@@ -1,0 +1,146 @@
+"""What a run would take, from a dry run of one of its folds: memory, seconds, disk; and what of it does not fit, with the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from core.errors import DiskFull, OutOfMemory, PitwallError
+from core.jobs.devices import torch_name
+from core.jobs.disk import fold_bytes, run_bytes, size_text
+from core.recipe import Recipe
+from core.training.costs import Costs
+
+MUCH = 0.15
+"""The share of the processor that other programs may use before times are said to be too long."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A dry run's answer: the costs of a few steps, and the rows over which they add up.
+
+    `rows` are those that each fold of the split trains on and validates. `start_s` is what a process takes before it builds anything. `busy_with`
+    names the jobs that ran on the device meanwhile, so that the times are too long.
+    """
+
+    device: str
+    costs: Costs
+    rows: tuple[tuple[int, int], ...]
+    n_test: int
+    n_classes: int
+    n_epochs: int
+    start_s: float
+    busy_with: tuple[str, ...] = ()
+
+    @property
+    def epoch_s(self) -> float:
+        """Seconds of an epoch with its validation, the mean over the folds of the split."""
+        return fmean(self.costs.epoch_s(n_train, n_valid) for n_train, n_valid in self.rows)
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether its times are too long, because the device had something else to do."""
+        return bool(self.busy_with) or (self.costs.others or 0.0) > MUCH
+
+    def fold_s(self, fold: int) -> float:
+        """Seconds of a fold from the start of its process to the end, if no epoch is saved by stopping early."""
+        return self.start_s + self.costs.fold_s(*self.rows[fold], self.n_test, self.n_epochs)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Forecast:
+        """From the JSON of `python -m core.jobs.dry_run`."""
+        rows = tuple((int(n_train), int(n_valid)) for n_train, n_valid in values["rows"])
+        known = {key: value for key, value in values.items() if key not in ("costs", "rows", "busy_with")}
+        return cls(**known, costs=Costs.from_dict(values["costs"]), rows=rows, busy_with=tuple(values["busy_with"]))
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A forecast for a choice of folds, at one moment. Of `n_at_once` folds together `memory_bytes` are needed, of which there are
+    `memory_limit_bytes`; `disk_bytes` for the whole run, of which `disk_free_bytes` are free.
+
+    `end_s` are the seconds until the run would end behind all that waits now, None while that is unknown; `run_s` without
+    waiting. `problems` do not fit, each with its fix.
+    """
+
+    forecast: Forecast
+    fold_s: tuple[float, ...]
+    n_at_once: int
+    memory_bytes: int
+    memory_limit_bytes: int
+    disk_bytes: int
+    disk_free_bytes: int
+    run_s: float
+    end_s: float | None
+    problems: tuple[PitwallError, ...]
+
+
+def look_out(
+    forecast: Forecast,
+    recipe: Recipe,
+    fold_numbers: Sequence[int],
+    *,
+    devices: Sequence[str],
+    disk_free_bytes: int,
+    run_s: float,
+    end_s: float | None,
+) -> Outlook:
+    """What a forecast means for these folds on the engine's `devices`; `run_s` and `end_s` as in Outlook."""
+    costs, n_folds = forecast.costs, len(fold_numbers)
+    n_sharing = sum(torch_name(name) == torch_name(forecast.device) for name in devices)
+    n_at_once = max(1, min(n_folds, n_sharing))
+    memory = n_at_once * (costs.peak_bytes + costs.loaders_bytes)
+    # What a job that ran meanwhile holds will be free when this one runs.
+    limit = costs.total_bytes if forecast.busy_with or costs.free_bytes is None else costs.free_bytes
+    n_rows = sum(forecast.rows[0])
+    shape = {"n_test": forecast.n_test, "n_classes": forecast.n_classes}
+    sizes = {"checkpoint_bytes": costs.checkpoint_bytes, "weights_bytes": costs.weights_bytes}
+    n_devices = max(1, min(n_folds, len(devices)))
+    disk = max(
+        run_bytes(recipe, **sizes, n_folds=n_folds, n_at_once=n_devices, n_rows=n_rows, **shape),
+        fold_bytes(recipe, n_rows=n_rows, **shape),  # the engine asks for so much before it starts a fold
+    )
+    problems = (*_memory_problem(forecast, recipe, memory, limit, n_at_once), *_disk_problem(recipe, disk, disk_free_bytes, n_folds))
+    return Outlook(
+        forecast=forecast,
+        fold_s=tuple(forecast.fold_s(fold) for fold in fold_numbers),
+        n_at_once=n_at_once,
+        memory_bytes=memory,
+        memory_limit_bytes=limit,
+        disk_bytes=disk,
+        disk_free_bytes=disk_free_bytes,
+        run_s=run_s,
+        end_s=end_s,
+        problems=problems,
+    )
+
+
+def _memory_problem(forecast: Forecast, recipe: Recipe, needed: int, limit: int, n_at_once: int) -> tuple[PitwallError, ...]:
+    if needed <= limit:
+        return ()
+    train = recipe.train
+    several = f"{n_at_once} folds train there at once; " if n_at_once > 1 else ""
+    halved = f"set train.accumulate={train.accumulate * 2} (fewer rows at once, the same batch)" if forecast.costs.micro_batch > 1 else ""
+    fixes = [part for part in ("use fewer slots" if n_at_once > 1 else "", halved, "choose a smaller backbone or input") if part]
+    problem = OutOfMemory(
+        f"{size_text(needed)} of memory needed, {size_text(limit)} are there",
+        where=forecast.device,
+        why=f"{several}a fold takes {size_text(forecast.costs.peak_bytes + forecast.costs.loaders_bytes)}",
+        fix=", or ".join(fixes),
+    )
+    return (problem,)
+
+
+def _disk_problem(recipe: Recipe, needed: int, free: int, n_folds: int) -> tuple[PitwallError, ...]:
+    if needed <= free:
+        return ()
+    fixes = ["make space", "set checkpoints.keep=1" if recipe.checkpoints.keep > 1 else "", "train fewer folds" if n_folds > 1 else ""]
+    problem = DiskFull(
+        f"{size_text(needed)} of disk needed, {size_text(free)} free",
+        where="the workspace's disk",
+        why="each fold keeps its weights and predictions, and checkpoints while it trains",
+        fix=", or ".join(fix for fix in fixes if fix),
+    )
+    return (problem,)

@@ -1,0 +1,108 @@
+"""What a dry run's figures add up to, and what is said when they do not fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from core.errors import DiskFull, OutOfMemory
+from core.jobs.disk import fold_bytes
+from core.jobs.forecast import Forecast, Outlook, look_out
+from core.recipe import Recipe
+from core.training.costs import Costs
+
+GB = 10**9
+RECIPE = Recipe.model_validate({"model": {"backbone": "test_vit", "pretrained": False}, "train": {"batch_size": 64, "epochs": 3}})
+COSTS = Costs(
+    precision="bf16",
+    precision_reason="this processor has amx_bf16",
+    n_params=1_000_000,
+    weights="from nothing",
+    batch_size=64,
+    micro_batch=64,
+    halvings=0,
+    peak_bytes=2 * GB,
+    above_start_bytes=GB,
+    loaders_bytes=0,
+    free_bytes=10 * GB,
+    total_bytes=16 * GB,
+    n_timed=20,
+    step_s=0.64,
+    train_row_s=0.01,
+    valid_row_s=0.004,
+    score_s=0.1,
+    setup_s=2.0,
+    others=0.02,
+    checkpoint_bytes=16_000_000,
+    weights_bytes=4_000_000,
+)
+FORECAST = Forecast(device="cpu:0", costs=COSTS, rows=((800, 400), (700, 500)), n_test=250, n_classes=10, n_epochs=3, start_s=5.0)
+
+
+def outlook(forecast: Forecast = FORECAST, recipe: Recipe = RECIPE, folds: tuple[int, ...] = (0, 1), **given: Any) -> Outlook:
+    given = {"devices": ("cpu:0",), "disk_free_bytes": 100 * GB, "run_s": 1.0, "end_s": None, **given}
+    return look_out(forecast, recipe, folds, **given)
+
+
+def test_seconds_add_up() -> None:
+    # 3 epochs of 800 trained and 400 validated rows, scored; then 400 + 250 rows predicted, and scored
+    assert FORECAST.fold_s(0) == pytest.approx(5 + 2 + 3 * (8 + 1.6 + 0.1) + 2.6 + 0.1)
+    assert FORECAST.epoch_s == pytest.approx(((8 + 1.6) + (7 + 2)) / 2 + 0.1)
+    assert outlook(folds=(1,)).fold_s == (FORECAST.fold_s(1),)
+
+
+def test_it_comes_whole_through_a_line_of_json() -> None:
+    assert Forecast.from_dict(json.loads(json.dumps(asdict(FORECAST)))) == FORECAST
+
+
+def test_what_disturbs_is_known() -> None:
+    assert not FORECAST.is_disturbed
+    assert replace(FORECAST, busy_with=("a (r1), fold 0",)).is_disturbed
+    assert replace(FORECAST, costs=replace(COSTS, others=0.4)).is_disturbed
+    assert not replace(FORECAST, costs=replace(COSTS, others=None)).is_disturbed
+
+
+def test_what_fits_has_no_problem() -> None:
+    assert outlook().problems == ()
+    assert (outlook().memory_bytes, outlook().memory_limit_bytes) == (2 * GB, 10 * GB)
+
+
+def test_slots_of_one_processor_share_its_memory() -> None:
+    devices = tuple(f"cpu:{number}" for number in range(6))
+    assert outlook(devices=devices).memory_bytes == 4 * GB
+    assert outlook(devices=devices, folds=(0,)).memory_bytes == 2 * GB
+    assert outlook(replace(FORECAST, device="cuda:0"), devices=("cuda:0", "cuda:1")).memory_bytes == 2 * GB
+    (problem,) = outlook(replace(FORECAST, costs=replace(COSTS, peak_bytes=6 * GB)), devices=devices).problems
+    assert isinstance(problem, OutOfMemory)
+    assert problem.what == "12.0 GB of memory needed, 10.0 GB are there"
+    assert "fewer slots" in problem.fix and "train.accumulate=2" in problem.fix
+
+
+def test_loader_processes_need_memory_too() -> None:
+    (problem,) = outlook(replace(FORECAST, costs=replace(COSTS, loaders_bytes=9 * GB))).problems
+    assert problem.what.startswith("11.0 GB")
+
+
+def test_what_another_job_holds_is_free_when_this_one_runs() -> None:
+    crowded = replace(COSTS, free_bytes=GB)
+    assert outlook(replace(FORECAST, costs=crowded)).problems
+    assert not outlook(replace(FORECAST, costs=crowded, busy_with=("a (r1), fold 0",))).problems
+    assert not outlook(replace(FORECAST, costs=replace(COSTS, free_bytes=None))).problems
+
+
+def test_the_disk_must_hold_what_folds_leave_and_the_checkpoints_of_those_that_train() -> None:
+    one, both = outlook(folds=(0,)).disk_bytes, outlook(folds=(0, 1)).disk_bytes
+    assert both - one == 4_000_000 + 4 * 10 * 250
+    two_devices = outlook(devices=("cpu:0", "cpu:1")).disk_bytes
+    assert two_devices - both == 3 * 16_000_000  # two are kept, and one is being written
+    (problem,) = outlook(disk_free_bytes=both - 1).problems
+    assert isinstance(problem, DiskFull) and "checkpoints.keep=1" in problem.fix and "fewer folds" in problem.fix
+    assert not outlook(disk_free_bytes=both).problems
+
+
+def test_the_disk_is_never_said_to_be_less_than_the_engine_asks_for() -> None:
+    small = replace(FORECAST, costs=replace(COSTS, checkpoint_bytes=1, weights_bytes=1))
+    assert outlook(small, folds=(0,)).disk_bytes == fold_bytes(RECIPE, n_rows=1200, n_test=250, n_classes=10)
