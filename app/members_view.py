@@ -50,6 +50,7 @@ class Measured:
     """What was measured so far of one blend: the worth of its members by place, and the classes they carry (n, n_classes)."""
 
     said: str
+    weights: tuple[float, ...]
     is_refitted: bool
     everyone: Outcome | None = None
     worths: dict[int, Worth] = field(default_factory=dict)
@@ -110,15 +111,18 @@ def _worth(
     key = (*content, draft.steps.model_dump_json(), draft.procedure.trimmed.model_dump_json())
     shelf, last = _shelf(), f"measured-{folds.id}"
     is_whole = key in shelf and _is_whole(shelf[key], len(members))
-    is_asked = False
     with section(t("members.worth_title"), t("members.worth_note")):
+        # It is there also when all is measured: a drag on the bench does not redraw this part, and a click finds what moved.
+        label = t("members.measure_again")
         if not is_whole:
             label = t("members.measure_on" if key in shelf else "members.measure", duration=format_duration(_seconds(bank, draft, content)))
-            is_asked = st.button(label, icon=":material/straighten:", type="primary", key="measure-members", disabled=desk.is_held)
+        kind = "secondary" if is_whole else "primary"
+        is_asked = st.button(label, icon=":material/straighten:", type=kind, key="measure-members", disabled=desk.is_held)
+    is_asked = is_asked and not is_whole
     if is_whole or is_asked:
         st.session_state[last] = key
     if is_asked and key not in shelf:
-        _keep(shelf, key, Measured(describe(draft.procedure), _is_refitted(draft)))
+        _keep(shelf, key, Measured(describe(draft.procedure), draft.weights, _is_refitted(draft)))
     at: Content = st.session_state.get(last, ())
     known = shelf.get(at) if at[: len(content)] == content else None
     progress = st.container()
@@ -166,7 +170,7 @@ def _table(
             "run": [run.name for run in members],
             "own": [score.oof_score for score in own],
             "cv": [format_score(score.cv_score, score.cv_sd if len(score.fold_scores) > 1 else None) for score in own],
-            "weight": draft.weights,
+            "weight": draft.weights if known is None else known.weights,
             "without": [None if worth is None else worth.with_and_without.other for worth in worths],
             "gain": [_gain(worth) for worth in worths],
             "says": [_says(worth) for worth in worths],

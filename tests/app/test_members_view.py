@@ -92,8 +92,7 @@ def test_the_worth_is_that_of_core_and_is_kept(
     assert shown["without"].tolist() == pytest.approx([worth.other for worth in worths])
     assert [text.split(" ")[0] for text in shown["gain"]] == [f"{round(worth.gain, 4) + 0.0:+.4f}" for worth in worths]
     assert set(shown["says"]) <= {"helps", "hurts", "may be luck"}
-    assert "Measured for the blend on the bench (Equal)" in words(at)
-    assert not [button for button in at.button if button.key == "measure-members"]
+    assert "Measured under the weights in this table (Equal)" in words(at)
     carried = carried_classes(bank.scorer("arithmetic"), BlendSteps(weights=bank.equal_weights))[0]
     classes = table(at, "carried").set_index("class")["carried"]
     assert [classes[name] for name in folded.spec.classes] == pytest.approx(carried.tolist())
@@ -102,7 +101,7 @@ def test_the_worth_is_that_of_core_and_is_kept(
         raise AssertionError("measured again")
 
     monkeypatch.setattr(members_view, "worth_of", never)
-    at = at.run()
+    at = measure(at)
     assert not at.exception and table(at, "without")["without"].tolist() == pytest.approx([worth.other for worth in worths])
 
 
@@ -110,17 +109,19 @@ def test_after_the_bench_has_moved_the_old_measure_is_said_to_be_old(open_page: 
     at = measure(open_members(open_page))
     at = press(at, "Optimal")
     assert not at.exception
-    assert "Measured before the bench moved (Equal)" in words(at)
+    assert "bench has moved since: these figures belong to the weights in this table (Equal)" in words(at)
+    assert table(at, "without")["weight"].tolist() == pytest.approx([1 / 3] * 3)
     at = measure(at)
-    assert "Measured for the blend on the bench (Optimal)" in words(at)
+    assert "Measured under the weights in this table (Optimal)" in words(at)
+    assert table(at, "without")["weight"].tolist() != pytest.approx([1 / 3] * 3)
     at = press(at, "Undo")
-    assert "Measured for the blend on the bench (Equal)" in words(at), "what was measured stays"
+    assert "Measured under the weights in this table (Equal)" in words(at), "what was measured stays"
 
 
 def test_measuring_goes_on_where_it_was_left(
     house: Workspace, folded: Contest, runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bank, draft, measured = open_bank(house, folded, runs), equal_draft(3), members_view.Measured("Equal", is_refitted=True)
+    bank, draft, measured = open_bank(house, folded, runs), equal_draft(3), members_view.Measured("Equal", (1 / 3,) * 3, is_refitted=True)
     given, asked = members_view.worth_of, []
 
     def interrupted(*rest: Any, **more: Any) -> Any:
@@ -143,7 +144,7 @@ def test_a_saved_blend_whose_way_is_unknown_is_measured_as_it_stands(house: Work
     spec = spec_of([run.id for run in runs], steps)
     draft = draft_of(spec, None)
     assert not members_view._is_refitted(draft)
-    measured = members_view.Measured("by hand", is_refitted=False)
+    measured = members_view.Measured("by hand", draft.weights, is_refitted=False)
     members_view._measure(measured, bank, draft, runs)
     assert members_view._is_whole(measured, 3) and measured.everyone is not None
     score = measured.worths[0].with_and_without.score
