@@ -160,12 +160,16 @@ def fit(bank: Bank, draft: Draft, procedure: BlendProcedure, content: tuple[obje
     with st.spinner(t("bench.fitting", what=describe(procedure)), show_time=True):
         if procedure.way == "hand":
             return Draft(bank.fit(procedure), procedure)
-        return Draft(_fitted(content, procedure.trimmed.model_dump_json(), bank, procedure)[0], procedure)
+        steps = _fitted(content, procedure.trimmed.model_dump_json(), bank, procedure.trimmed)[0]
+    if procedure.way == "equal" and not procedure.chooses_members:
+        # Equal weights stay equal under any shrinkage; its slider stays where it is, for the next way.
+        steps = steps.model_copy(update={"shrinkage": procedure.shrinkage})
+    return Draft(steps, procedure)
 
 
 def fit_took_s(bank: Bank, procedure: BlendProcedure, content: tuple[object, ...]) -> float:
     """How long the fit took on all rows, in seconds: what a refit without a fold will take, about."""
-    return _fitted(content, procedure.trimmed.model_dump_json(), bank, procedure)[1]
+    return _fitted(content, procedure.trimmed.model_dump_json(), bank, procedure.trimmed)[1]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -5,6 +5,8 @@ It is judged at once where that is quick, and else by a click; a drag computes n
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -61,7 +63,7 @@ def judge(bank: Bank, draft: Draft, folds_id: int, content: tuple[object, ...]) 
         for old in list(judged)[: len(judged) - MOST_JUDGED + 1]:
             del judged[old]
         try:
-            judged[name] = _honest(content, str(name[-1]), bank, draft.procedure)
+            judged[name] = _honest(content, str(name[-1]), bank, draft.procedure.trimmed)
         except PitwallError as refusal:
             judged[name] = refusal
     return judged[name]
@@ -157,4 +159,4 @@ def _name(content: tuple[object, ...], procedure: BlendProcedure) -> tuple[objec
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _honest(content: tuple[object, ...], settings: str, _bank: Bank, _procedure: BlendProcedure) -> HonestScore:
-    return _bank.honest(_procedure)
+    return replace(_bank.honest(_procedure), refits=())  # steps of a regression in every fold would fill the memory, and nobody asks

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.desk import Desk, Draft, adapt, draft_of, equal_draft, make_desk
 from app.weight_bank import BankState, read_state
@@ -87,6 +90,30 @@ def test_undo_and_redo_bring_steps_and_procedure_back_whole(start: Draft) -> Non
     desk.undo()
     desk.undo()
     assert desk.draft == start
+
+
+@given(st.lists(st.tuples(st.sampled_from(["drag", "shrink", "put", "undo", "redo"]), st.floats(0.01, 0.99)), max_size=25))
+def test_any_walk_can_be_undone_to_its_start_and_redone_to_its_end(walk: list[tuple[str, float]]) -> None:
+    desk = desk_with(draft(0.5, 0.5, way="by_class", class_weights=BY_CLASS))
+    start = desk.draft
+    for number, (act, value) in enumerate(walk, start=1):
+        if act == "drag":
+            desk.follow(said(value, gesture=number, shrinkage=desk.state.shrinkage))
+        elif act == "shrink":
+            desk.follow(replace(desk.state, gesture=number, shrinkage=value))
+        elif act == "put":
+            desk.put(draft(value, 1 - value))
+        else:
+            getattr(desk, act)()
+        assert sum(desk.state.weights.values()) == pytest.approx(1)
+    end, n_ahead = desk.draft, len(desk.future)
+    n_steps = len(desk.history)
+    for _ in range(n_steps):
+        desk.undo()
+    assert desk.draft == start
+    for _ in range(n_steps):
+        desk.redo()
+    assert desk.draft == end and len(desk.future) == n_ahead
 
 
 def test_what_a_button_puts_can_be_undone_and_bumps_the_revision() -> None:

@@ -207,6 +207,21 @@ def test_a_shrinkage_is_part_of_the_way_and_is_said_not_to_be_refitted(open_page
     assert "The shrinkage was set by hand" in words(at)
 
 
+def test_equal_weights_keep_the_slider_of_shrinkage_for_the_next_way(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+    at = open_page("ensemble")
+    desk = desk_of(at, done[0])
+    for gesture, shrinkage in ((3, 0.4), (4, 0.6)):
+        desk.follow(replace(desk.state, shrinkage=shrinkage, gesture=gesture))
+        at = flip(at.run(), "Temperature")
+        desk = desk_of(at, done[0])
+        assert desk.state.shrinkage == shrinkage
+    assert desk.draft.is_untuned
+    at = press(at, "Stacking")
+    assert desk_of(at, done[0]).state.shrinkage == 0, "a regression is not shrunk"
+    at = press(at, "Optimal")
+    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="optimal", shrinkage=0.6))
+
+
 def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
