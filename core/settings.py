@@ -88,6 +88,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.YAMLError(f"a key must be a word (line {key.start_mark.line + 1})")
             if key.value in seen:
                 raise yaml.YAMLError(f"the key '{key.value}' appears twice (line {key.start_mark.line + 1})")
             seen.add(key.value)

@@ -61,7 +61,10 @@ def build_image_model(spec: ModelSpec) -> ImageClassifier:
         return _able_to_read(model, spec, usual_px)
     weights = find_weights(spec.backbone, spec.weights_dir)
     with reading(spec.backbone, weights):
-        overlay = {"state_dict": load_state(weights.path), "custom_load": False}
+        state = load_state(weights.path)
+        if not state:  # timm would take nothing for a wish to fetch them
+            raise WeightsUnreadable(spec.backbone, weights, "the file holds no tensors")
+        overlay = {"state_dict": state, "custom_load": False}
     try:
         network = _create(name, options | {"pretrained": True, "pretrained_cfg_overlay": overlay})
     except CannotBuild as problem:

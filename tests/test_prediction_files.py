@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,19 +12,7 @@ import pytest
 
 from core.errors import InputError
 from core.prediction_files import Expected, Reading, read_predictions, write_predictions
-
-CLASSES = ("현대 그랜저", "기아 쏘렌토", "르노 XM3")
-IDS = [f"차량_{number:02d}" for number in range(30)]
-FOLD_OF = np.arange(30) % 3
-PROB = np.random.default_rng(0).dirichlet(np.ones(3), 30).astype(np.float32)
-EXPECTED = Expected(IDS, CLASSES, FOLD_OF)
-
-
-def frame() -> pd.DataFrame:
-    table = pd.DataFrame(PROB.astype(np.float64), columns=list(CLASSES))
-    table.insert(0, "fold", FOLD_OF)
-    table.insert(0, "id", IDS)
-    return table
+from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, PROB, frame
 
 
 def read_whole(path: Path, expected: Expected = EXPECTED) -> np.ndarray:
@@ -142,46 +129,7 @@ def test_a_bad_row_of_an_array_is_named_by_its_number(tmp_path: Path) -> None:
     assert "row 17" in said(read_predictions(tmp_path / "a.npy", EXPECTED))
 
 
-def _pickle(path: Path) -> None:
-    np.save(path, np.array([[print]], dtype=object), allow_pickle=True)
-
-
-def _zip(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("prob.npy", b"nothing")
-
-
-def _claims_much(path: Path) -> None:
-    np.save(path, PROB)
-    path.write_bytes(path.read_bytes().replace(b"(30, 3)", b"(9999999999, 3)", 1))
-
-
-def _cut(path: Path) -> None:
-    np.save(path, PROB)
-    path.write_bytes(path.read_bytes()[:-8])
-
-
-def _of_words(path: Path) -> None:
-    np.save(path, np.full((30, 3), "a"))
-
-
-def _flat(path: Path) -> None:
-    np.save(path, PROB.ravel())
-
-
-def _other_shape(path: Path) -> None:
-    np.save(path, PROB[:, :2])
-
-
-def _text(path: Path) -> None:
-    path.write_text("not an array", encoding="utf-8")
-
-
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-@pytest.mark.parametrize("make", [_pickle, _zip, _claims_much, _cut, _of_words, _flat, _other_shape, _text, _empty])
+@pytest.mark.parametrize("make", ARRAYS)
 def test_an_array_that_is_none_is_refused_unopened(
     tmp_path: Path, make: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

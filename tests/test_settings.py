@@ -67,7 +67,9 @@ def test_only_known_trackers_are_chosen() -> None:
         apply_sets(Recipe(), ["tracking.trackers=[comet]"])
 
 
-@pytest.mark.parametrize("text", ["a: 1\na: 2", "a: &x [1]\nb: *x", "a: !!python/object/apply:os.system [ls]", "a: [", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["a: 1\na: 2", "a: &x [1]\nb: *x", "a: !!python/object/apply:os.system [ls]", "a: [", "\x00", "? [1, 2]\n: x"]
+)
 def test_yaml_refuses_what_can_surprise(text: str) -> None:
     with pytest.raises(RecipeError):
         load_yaml(text, where="x", error=RecipeError)

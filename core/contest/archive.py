@@ -57,6 +57,7 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
             members = _checked(archive, zip_path)
             _check_space(destination, sum(info.file_size for info in members.values()))
             temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+            made = [folder for folder in (destination.parent, *destination.parent.parents) if not folder.exists()]
             destination.parent.mkdir(parents=True, exist_ok=True)
             try:
                 temporary.mkdir()
@@ -68,8 +69,9 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
             finally:
                 if temporary.exists():
                     shutil.rmtree(temporary)
-                if not any(destination.parent.iterdir()):
-                    destination.parent.rmdir()
+                for folder in made:
+                    if not any(folder.iterdir()):
+                        folder.rmdir()
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as problem:
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             fix = "make space, or extract the archive elsewhere and give the folder"

@@ -13,10 +13,9 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from core.contest.files import FORMATS
+from core.data.images import FORMATS as ACCEPTED
+from core.data.images import MAX_PIXELS  # that module also makes Pillow's warning of large images an error
 
-ACCEPTED = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-MAX_PIXELS = 89_478_485
-"""Pillow's own limit against decompression bombs (a quarter of a gigabyte of RGB)."""
 JPEG_END = b"\xff\xd9"
 MAX_BYTES = 512 * 2**20
 N_THREADS = min(16, 4 + (os.cpu_count() or 1))

@@ -17,9 +17,12 @@ from core.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 89_478_485
+"""Pillow's own limit against decompression bombs (a quarter of a gigabyte of RGB)."""
 BACKGROUND = (255, 255, 255)
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Whatever else Pillow warns of, such as odd EXIF data, is either no matter or raised later on.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 

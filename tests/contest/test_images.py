@@ -3,65 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
-import zlib
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from core.contest.images import check_image, check_images
-
-PIXELS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
-
-
-def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, format_, **options)
-    return stream.getvalue()
-
-
-@cache
-def hard_images() -> dict[str, bytes]:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    deep = Image.fromarray(np.arange(2000, dtype=np.uint16).reshape(40, 50))
-    frames = [PIXELS.rotate(angle) for angle in (0, 90)]
-    return {
-        "cmyk.jpg": encoded(PIXELS.convert("CMYK"), "JPEG"),
-        "progressive.jpg": encoded(PIXELS, "JPEG", progressive=True),
-        "rotated.jpg": encoded(PIXELS, "JPEG", exif=exif),
-        "padded.jpg": encoded(PIXELS, "JPEG") + b"\0" * 100,
-        "trailer.jpg": encoded(PIXELS, "JPEG") + b"camera notes",
-        "grey.jpg": encoded(PIXELS.convert("L"), "JPEG"),
-        "deep.png": encoded(deep, "PNG"),
-        "palette.png": encoded(PIXELS.convert("P"), "PNG", transparency=0),
-        "alpha.png": encoded(PIXELS.convert("RGBA"), "PNG"),
-        "bits.png": encoded(PIXELS.convert("1"), "PNG"),
-        "animated.png": encoded(frames[0], "PNG", save_all=True, append_images=frames[1:]),
-        "animated.gif": encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
-        "animated.webp": encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
-        "lossless.webp": encoded(PIXELS, "WEBP", lossless=True),
-        "plain.bmp": encoded(PIXELS, "BMP"),
-        "lzw.tiff": encoded(PIXELS, "TIFF", compression="tiff_lzw"),
-        "wrong_suffix.png": encoded(PIXELS, "JPEG"),
-        "one_pixel.png": encoded(PIXELS.crop((0, 0, 1, 1)), "PNG"),
-    }
-
-
-def huge_png() -> bytes:
-    """A PNG that claims 60,000 x 60,000 pixels, in a hundred bytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 10)) + chunk(b"IEND", b"")
+from tests.inputs.hard_images import PIXELS, encoded, hard_images, huge_png
 
 
 @pytest.mark.parametrize("name", hard_images())

@@ -9,117 +9,28 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from core.contest.inspect import inspect_path
 from core.errors import InputError
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, snapshot, text_contest, write_csv, write_image
+from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, Fault, edit
 
 Spoil = Callable[[Path], object]
 
 
-def edit(root: Path, name: str, old: str, new: str) -> None:
-    text = (root / name).read_text(encoding="utf-8-sig")
-    assert old in text
-    (root / name).write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-IMAGE_FAULTS: list[tuple[str, Spoil, tuple[str, ...]]] = [
-    ("missing image", lambda root: (root / "images/002.png").unlink(), ("train.csv line 4", "'path'", "images/002.png")),
-    (
-        "truncated image",
-        lambda root: (root / "images/010.png").write_bytes((root / "images/010.png").read_bytes()[:90]),
-        ("test.csv line 3", "damaged"),
-    ),
-    ("empty image", lambda root: (root / "images/000.png").write_bytes(b""), ("train.csv line 2", "0 bytes")),
-    ("no image", lambda root: (root / "images/000.png").write_text("hello"), ("train.csv line 2", "accepted format")),
-    (
-        "pipe",
-        lambda root: ((root / "images/000.png").unlink(), os.mkfifo(root / "images/000.png")),
-        ("train.csv line 2", "there is no image"),
-    ),
-    ("huge image", lambda root: Image.new("1", (12_000, 9_000)).save(root / "images/001.png"), ("train.csv line 3", "pixels")),
-    (
-        "twice the same id",
-        lambda root: edit(root, "train.csv", "003,images", "002,images"),
-        ("train.csv line 5", "'id'", "already on line 4"),
-    ),
-    ("twice the same test id", lambda root: edit(root, "test.csv", "010,", "009,"), ("test.csv line 3", "already on line 2")),
-    ("empty id", lambda root: edit(root, "train.csv", "003,images", ",images"), ("train.csv line 5", "the id is empty")),
-    ("empty label", lambda root: edit(root, "train.csv", "001.png,dog", "001.png,"), ("train.csv line 3", "'label'", "the label is empty")),
-    (
-        "NaN label",
-        lambda root: edit(root, "train.csv", "001.png,dog", "001.png,NaN"),
-        ("train.csv line 3", "'label'", "the label is empty"),
-    ),
-    ("empty path", lambda root: edit(root, "train.csv", "images/004.png", ""), ("train.csv line 6", "'path'", "the image path is empty")),
-    (
-        "path that leads outside",
-        lambda root: edit(root, "train.csv", "images/004.png", "../../etc/passwd"),
-        ("train.csv line 6", "there is no image"),
-    ),
-    ("absolute path", lambda root: edit(root, "train.csv", "images/004.png", "/etc/passwd"), ("train.csv line 6", "there is no image")),
-    ("ragged line", lambda root: edit(root, "train.csv", "004.png,dog", "004.png,dog,cat"), ("train.csv line 6", "4 fields")),
-    ("unclosed quote", lambda root: edit(root, "test.csv", "010,", '010,"'), ("test.csv line 3", "unparsable")),
-    (
-        "unknown class in the sample",
-        lambda root: edit(root, "sample_submission.csv", "owl", "fox"),
-        ("sample_submission.csv", "'fox'", "'owl'"),
-    ),
-    (
-        "sample id not in the test",
-        lambda root: edit(root, "sample_submission.csv", "011,", "999,"),
-        ("sample_submission.csv line 3", "'999' is not in test.csv"),
-    ),
-    ("leading zeros lost", lambda root: edit(root, "sample_submission.csv", "011,", "11,"), ("'11' is not in test.csv", "leading zeros")),
-    (
-        "twice in the sample",
-        lambda root: edit(root, "sample_submission.csv", "011,", "010,"),
-        ("sample_submission.csv line 4", "already on line 3"),
-    ),
-    ("wrong encoding", lambda root: (root / "train.csv").write_bytes(b"id,path,label\n0,\xff\xfe\xfd,a\n"), ("train.csv line 2", "offset")),
-    ("empty table", lambda root: (root / "test.csv").write_bytes(b""), ("test.csv is empty",)),
-    ("header only", lambda root: (root / "test.csv").write_bytes(b"id,path\n"), ("test.csv has no rows",)),
-    ("a column is twice", lambda root: edit(root, "train.csv", "id,path,label", "id,path,path"), ("appears twice", "path")),
-    ("one class", lambda root: [edit(root, "train.csv", name, "cat") for name in ("dog", "owl") * 3], ("too few to classify",)),
-    ("test without its path column", lambda root: edit(root, "test.csv", "id,path", "id,file"), ("test.csv", "there is no column 'path'")),
-]
-
-
-@pytest.mark.parametrize(("fault", "spoil", "said"), IMAGE_FAULTS, ids=[fault for fault, _, _ in IMAGE_FAULTS])
-def test_a_wrong_image_contest_is_refused(workspace: Workspace, tmp_path: Path, fault: str, spoil: Spoil, said: tuple[str, ...]) -> None:
-    root = image_contest(tmp_path / "c")
-    spoil(root)
+@pytest.mark.parametrize("fault", FAULTS, ids=[f"{fault.kind}-{fault.name}" for fault in FAULTS])
+def test_a_wrong_contest_is_refused(workspace: Workspace, tmp_path: Path, fault: Fault) -> None:
+    root, row = image_contest(tmp_path / "c"), fault.rows()[2]
+    fault.spoil(root, row)
     assert workspace.store
     before = snapshot(workspace.root)
     with pytest.raises(InputError) as caught:
         registered(workspace, root)
-    for part in said:
-        assert part in str(caught.value)
+    for words in fault.words(row):
+        assert words in str(caught.value)
     assert caught.value.fix
     assert snapshot(workspace.root) == before
-
-
-FOLDER_FAULTS: list[tuple[str, Spoil, tuple[str, ...]]] = [
-    ("class folder without images", lambda root: (root / "train" / "empty").mkdir(), ("train/empty", "holds no image")),
-    (
-        "damaged image",
-        lambda root: (root / f"train/{CARS[0]}/{CARS[0]}_0000.jpg").write_bytes(b"\xff\xd8\xff\xe0"),
-        (f"train/{CARS[0]}/{CARS[0]}_0000.jpg",),
-    ),
-    (
-        "format outside the list",
-        lambda root: (root / f"train/{CARS[0]}/x.heic").write_bytes(b"x"),
-        ("x.heic", ".heic files are not accepted"),
-    ),
-    ("test image missing", lambda root: (root / "test/TEST_00001.jpg").unlink(), ("test.csv line 3", "'img_path'", "TEST_00001.jpg")),
-    (
-        "sample lacks a class",
-        lambda root: edit(root, "sample_submission.csv", f",{CARS[2]}", ",other"),
-        (f"no column for the class '{CARS[2]}'", "'other'"),
-    ),
-]
 
 
 @pytest.mark.parametrize(("fault", "spoil", "said"), FOLDER_FAULTS, ids=[fault for fault, _, _ in FOLDER_FAULTS])

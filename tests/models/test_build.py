@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from models.build import CannotBuild, ModelSpec, build_model
 from models.catalog import find_backbone
@@ -66,7 +66,7 @@ def test_a_file_that_lacks_tensors_is_refused_by_name(tmp_path: Path) -> None:
         build_model(spec_of("test_resnet.r160_in1k", tmp_path, pretrained=True))
 
 
-@pytest.mark.parametrize("raw", [b"", b"not safetensors", b"\xff" * 200, (2**40).to_bytes(8, "little") + b"{}"])
+@pytest.mark.parametrize("raw", [b"", save({}), b"not safetensors", b"\xff" * 200, (2**40).to_bytes(8, "little") + b"{}"])
 def test_a_damaged_file_of_weights_is_said_with_its_place(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "test_resnet.r160_in1k.safetensors"
     path.write_bytes(raw)
