@@ -137,6 +137,10 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:N_NAMED]) + (f" and {len(names) - N_NAMED:,} more" if len(names) > N_NAMED else "")
 
 
+def _rows(n: int) -> str:
+    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+
+
 def differences(given: Sequence[str], wanted: Sequence[str]) -> str:
     """What is missing, unknown or there twice, in words; empty when both hold the same names once."""
     count, known = Counter(given), set(wanted)
@@ -296,7 +300,7 @@ def _wrong_values(sheet: _Sheet, path: Path) -> list[PitwallError]:
     rows = [sheet.ids[row] if sheet.ids else f"row {row}" for row in bad.tolist()]
     return [
         InputError(
-            f"{len(bad):,} rows of {path.name} are not probabilities",
+            f"{_rows(len(bad))} of {path.name} {'is no probability' if len(bad) == 1 else 'are not probabilities'}",
             where=f"{path.name}, {named(rows)}",
             why="each row must hold finite numbers, none negative, that sum to one",
             fix="export the probabilities after the softmax, without gaps",
@@ -315,7 +319,7 @@ def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallE
         return []
     return [
         AlignmentError(
-            f"{len(wrong):,} rows were predicted on other folds",
+            f"{_rows(len(wrong))} {'was' if len(wrong) == 1 else 'were'} predicted on other folds",
             where=path.name,
             why="; ".join(f"{sheet.ids[row]} in fold {sheet.folds[row]} instead of {fold_of[sheet.ids[row]]}" for row in wrong[:N_NAMED]),
             fix="choose the folds these predictions were made on, or train again on these",

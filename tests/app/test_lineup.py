@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
 from app.lineup import shared_key
 from core.blend.bank import open_bank
 from core.jobs import queue
 from core.predictions import shared_folds
+from core.store import tables
 from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
@@ -122,3 +124,14 @@ def test_runs_without_a_common_fold_are_refused_with_the_reason(
     at = members.set_value([late.id, early.id]).run()
     assert not at.exception
     assert "early has 0, 1" in words(at) and "late has 2" in words(at)
+
+
+def test_predictions_of_another_version_of_the_data_are_refused_on_the_page(
+    open_page: OpenPage, house: Workspace, folded: Contest, whole: Run
+) -> None:
+    with house.store.transaction() as connection:
+        connection.execute(update(tables.contests).where(tables.contests.c.id == folded.id).values(fingerprint="f" * 64))
+    at = open_page("ensemble")
+    assert not at.exception
+    assert "another version of the contest" in "\n".join(str(card.proto) for card in at.error)
+    assert not at.metric
