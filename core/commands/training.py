@@ -44,6 +44,20 @@ def train(
     ] = None,
     sets: SetOption = None,
     queue: Annotated[bool, typer.Option("--queue", help="Only put it in the queue.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, from a few real steps.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="NAME", help="With --dry-run: the device to try; else the first that trains.", show_default=False),
+    ] = None,
+    when: Annotated[
+        str | None,
+        typer.Option(
+            "--when",
+            metavar="now|free",
+            help="With --dry-run: beside a job on the device, or when it is free; else now on the processor, free on a GPU.",
+            show_default=False,
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,7 +65,11 @@ def train(
 
     Several recipes or seeds make a grid: one run of each recipe with each seed, named after what differs. When another process (the workbench, or `engine`) works through this workspace's queue, it trains the run there and this
     command watches. Ctrl-C stops within a step; what was not finished goes back to the queue.
+
+    --dry-run queues and keeps nothing: it tells the peak memory, seconds per epoch, expected end and disk needed, and fails when
+    something of it does not fit.
     """
+    from core.commands.dry_run import tell_dry_runs
     from core.commands.records import run_record
     from core.jobs.engine import Engine
     from core.jobs.grid import launch_grid
@@ -62,6 +80,11 @@ def train(
     found = get_contest(house.store, contest)
     split = choose_folds(house, found, folds_id)
     chosen = [read_recipe(given, [*(sets or []), *([f"name={name}"] if name else [])]) for given in recipes]
+    if dry_run:
+        tell_dry_runs(house, found, split, chosen, folds, n_seeds=len(read_seeds(seeds)), device=device, when=when, as_json=as_json)
+        return
+    if device or when:
+        raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
     console = standard_error()
     runs: Sequence[Run] = launch_grid(house, found, split, chosen, seeds=read_seeds(seeds), fold_numbers=folds or None)
     for run in runs:

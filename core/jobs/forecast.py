@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import DiskFull, OutOfMemory, PitwallError
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes, run_bytes, size_text
+from core.jobs.estimate import run_end_s
 from core.recipe import Recipe
 from core.training.costs import Costs
 
@@ -84,10 +85,9 @@ def look_out(
     *,
     devices: Sequence[str],
     disk_free_bytes: int,
-    run_s: float,
     end_s: float | None,
 ) -> Outlook:
-    """What a forecast means for these folds on the engine's `devices`; `run_s` and `end_s` as in Outlook."""
+    """What a forecast means for these folds on the engine's `devices`; `end_s` as in Outlook."""
     costs, n_folds = forecast.costs, len(fold_numbers)
     n_sharing = sum(torch_name(name) == torch_name(forecast.device) for name in devices)
     n_at_once = max(1, min(n_folds, n_sharing))
@@ -103,15 +103,16 @@ def look_out(
         fold_bytes(recipe, n_rows=n_rows, **shape),  # the engine asks for so much before it starts a fold
     )
     problems = (*_memory_problem(forecast, recipe, memory, limit, n_at_once), *_disk_problem(recipe, disk, disk_free_bytes, n_folds))
+    fold_s = tuple(forecast.fold_s(fold) for fold in fold_numbers)
     return Outlook(
         forecast=forecast,
-        fold_s=tuple(forecast.fold_s(fold) for fold in fold_numbers),
+        fold_s=fold_s,
         n_at_once=n_at_once,
         memory_bytes=memory,
         memory_limit_bytes=limit,
         disk_bytes=disk,
         disk_free_bytes=disk_free_bytes,
-        run_s=run_s,
+        run_s=run_end_s([], [], {}, fold_s, n_slots=n_devices, now=0.0) or 0.0,
         end_s=end_s,
         problems=problems,
     )

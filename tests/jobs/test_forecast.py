@@ -43,7 +43,7 @@ FORECAST = Forecast(device="cpu:0", costs=COSTS, rows=((800, 400), (700, 500)), 
 
 
 def outlook(forecast: Forecast = FORECAST, recipe: Recipe = RECIPE, folds: tuple[int, ...] = (0, 1), **given: Any) -> Outlook:
-    given = {"devices": ("cpu:0",), "disk_free_bytes": 100 * GB, "run_s": 1.0, "end_s": None, **given}
+    given = {"devices": ("cpu:0",), "disk_free_bytes": 100 * GB, "end_s": None, **given}
     return look_out(forecast, recipe, folds, **given)
 
 
@@ -52,6 +52,8 @@ def test_seconds_add_up() -> None:
     assert FORECAST.fold_s(0) == pytest.approx(5 + 2 + 3 * (8 + 1.6 + 0.1) + 2.6 + 0.1)
     assert FORECAST.epoch_s == pytest.approx(((8 + 1.6) + (7 + 2)) / 2 + 0.1)
     assert outlook(folds=(1,)).fold_s == (FORECAST.fold_s(1),)
+    assert outlook().run_s == pytest.approx(FORECAST.fold_s(0) + FORECAST.fold_s(1))
+    assert outlook(devices=("cpu:0", "cpu:1")).run_s == pytest.approx(max(FORECAST.fold_s(0), FORECAST.fold_s(1)))
 
 
 def test_it_comes_whole_through_a_line_of_json() -> None:
