@@ -57,8 +57,9 @@ def import_torch(*modalities: str) -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    # What the engine says of workers that were killed on purpose.
-    logging.getLogger("core.jobs.engine").setLevel(logging.ERROR)
+    # What the engine says of workers that were struck on purpose.
+    for name in ("engine", "disk", "supervisor"):
+        logging.getLogger(f"core.jobs.{name}").setLevel(logging.ERROR)
 
 
 class ForkedWorker:
@@ -105,7 +106,8 @@ def _be_a_worker(command: Sequence[str], prepare: Prepare, hear: int, log: int, 
     except BaseException:  # noqa: BLE001  # as the interpreter does with what nobody caught
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # its log may be on a full disk
+            sys.stderr.flush()
         os._exit(code)
 
 
@@ -142,7 +144,7 @@ def watching(started: Started) -> Iterator[None]:
 
 
 class Killer:
-    """Kills a process with -9 after a time, or when something holds, unless it has ended before."""
+    """Kills a process with -9 some time after something holds, unless it has ended before."""
 
     def __init__(self, pid: int, *, after_s: float = 0.0, when: Callable[[], bool] = lambda: True) -> None:
         self.pid = pid
@@ -163,11 +165,11 @@ class Killer:
             self._handle = -1
 
     def _run(self) -> None:
-        if self._called_off.wait(self._after_s):
-            return
         while not self._when():
             if self._called_off.wait(0.005):
                 return
+        if self._called_off.wait(self._after_s):
+            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
             self.killed_at = time.time()

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "text": {"max_tokens": 16},
     },
 }
-HARD: dict[str, Any] = {"epochs": 8, "batch_size": 8, "accumulate": 2, "ema": 0.9, "patience": 3}
+HARD: dict[str, Any] = {"epochs": 12, "batch_size": 8, "accumulate": 2, "ema": 0.9, "patience": 3}
 """All that has a state: parts of a step, a moving average, early stopping."""
 
 
@@ -51,10 +52,16 @@ class Tiny:
     contest: Contest
     folds: Folds
 
-    def launch(self, *, checkpoints: Mapping[str, Any] | None = None, **train: Any) -> Run:
-        """Queue fold 0 of a run; `train` changes settings of HARD."""
-        modality = self.contest.spec.modality
-        recipe = {**SECTIONS[modality], "optim": {"lr": 0.005}, "train": {**HARD, **train}, "checkpoints": dict(checkpoints or {})}
+    def launch(self, *, model: Mapping[str, Any] = MappingProxyType({}), checkpoint_s: float = 20.0, **train: Any) -> Run:
+        """Queue fold 0 of a run; `train` changes settings of HARD, `model` those of the network."""
+        sections = SECTIONS[self.contest.spec.modality]
+        recipe = {
+            **sections,
+            "model": {**sections["model"], **model},
+            "optim": {"lr": 0.005},
+            "train": {**HARD, **train},
+            "checkpoints": {"every_s": checkpoint_s},
+        }
         return launch_run(self.workspace, self.contest, self.folds, Recipe.model_validate(recipe), fold_numbers=(0,))
 
     def fold_dir(self, run: Run) -> Path:
