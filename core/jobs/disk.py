@@ -109,9 +109,11 @@ def disk_full(root: Path, *, needed: int, free: int) -> DiskFull:
     )
 
 
-def hand_back_for_disk(workspace: Workspace, job: Job, *, now: float) -> str | None:
-    """Put the job of an attempt whose disk was full back into the queue, and hold its device; see `attempts.release_for_disk`."""
-    free = free_bytes(workspace.root)
+def hand_back_for_disk(workspace: Workspace, job: Job, *, free: int, now: float) -> str | None:
+    """Put the job of an attempt whose disk was full back into the queue, and hold its device; see `attempts.release_for_disk`.
+
+    `free` are the bytes that there were when it was found full: where this can be written only after space was made, that space counts.
+    """
     needed = needed_after_full(workspace, job, free)
     error = disk_full(workspace.root, needed=needed, free=free).to_dict()
     return attempts.release_for_disk(workspace.store, job.id, job.token, error, needed_bytes=needed, now=now)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.errors import DiskFull
 from core.jobs.devices import worker_environment
-from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
+from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import can_halve, kernel_kills
 from core.jobs.process import ProcessIdentity, of_pid, terminate
 from core.store import attempts
@@ -122,7 +122,7 @@ class Supervisor:
                 )
         except OSError as problem:
             if is_full(problem):
-                self._persist(lambda: hand_back_for_disk(self._workspace, job, now=self._clock()))
+                self._hold_for_disk()
                 return None
             error = _error(
                 "Interrupted", "the worker could not be started", job, why=str(problem), fix="make room on the machine, then retry the run"
@@ -177,7 +177,7 @@ class Supervisor:
         if self._stopping.is_set() or self._told_to_pause:
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
         elif exit_code == DISK_FULL_CODE:
-            self._persist(lambda: hand_back_for_disk(self._workspace, job, now=self._clock()))
+            self._hold_for_disk()
         elif exit_code == -signal.SIGKILL and not killed and self._kernel_killed() and can_halve(self._workspace, job):
             self._persist(lambda: attempts.release_for_memory(self._store, job.id, job.token, now=self._clock()))
         elif (exit_code < 0 or killed) and (is_first or job.interruptions < attempts.MOST_INTERRUPTIONS):
@@ -185,6 +185,10 @@ class Supervisor:
         else:
             error = _verdict(job, exit_code, killed, self._log_path)
             self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))
+
+    def _hold_for_disk(self) -> None:
+        free = free_bytes(self._workspace.root)
+        self._persist(lambda: hand_back_for_disk(self._workspace, self.job, free=free, now=self._clock()))
 
     def _kernel_killed(self) -> bool:
         """Whether the kernel has ended a process for lack of memory while the worker lived."""

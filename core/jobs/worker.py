@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import DiskFull, OutOfMemory, PitwallError
-from core.jobs.disk import DISK_FULL_CODE, hand_back_for_disk, is_full, spend_reserve
+from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import can_halve
 from core.jobs.reporter import Reporter
 from core.store import attempts
@@ -131,8 +131,9 @@ def _hold_for_disk(workspace: Workspace, job: Job) -> int:
 
     Where even that cannot be written, the exit code says it, and the supervisor writes it when it can.
     """
+    free = free_bytes(workspace.root)
     try:
-        state = _patiently(workspace, lambda: hand_back_for_disk(workspace, job, now=time.time()))
+        state = _patiently(workspace, lambda: hand_back_for_disk(workspace, job, free=free, now=time.time()))
     except DiskFull:
         return DISK_FULL_CODE
     log.info("the disk is full; handed back: %s", state or "the claim was not valid any more")
