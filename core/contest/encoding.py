@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from core.workspace import nfc
 
 MAX_CELL = 10_000_000
 N_CHUNK = 4096
+N_JUDGED = 1_000_000
+HANGUL, HANJA = re.compile("[\uac00-\ud7a3]"), re.compile("[\u4e00-\u9fff\uf900-\ufaff]")
+GLUED = re.compile("[A-Za-z](?=[\uac00-\ud7a3])|[\uac00-\ud7a3](?=[A-Za-z])")
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
 
 
@@ -90,13 +94,12 @@ def decode(raw: bytes, path: Path) -> tuple[str, str]:
         return raw.decode("utf-8-sig"), "utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8"
     except UnicodeDecodeError as problem:
         broken = problem
-    replaced = raw.decode("utf-8", errors="replace")
-    n_bad = replaced.count("\ufffd")
-    n_good = sum(character > "\x7f" for character in replaced) - n_bad
-    if n_good <= n_bad:
-        try:
-            return raw.decode("cp949"), "cp949"
-        except UnicodeDecodeError as problem:
+    try:
+        text = raw.decode("cp949")
+        if _is_korean(text[:N_JUDGED]) or _is_far_from_utf8(raw[:N_JUDGED]):
+            return text, "cp949"
+    except UnicodeDecodeError as problem:
+        if _is_far_from_utf8(raw[:N_JUDGED]):
             broken = min(broken, problem, key=lambda error: -error.start)
     line = raw.count(b"\n", 0, broken.start) + 1
     raise InputError(
@@ -105,6 +108,19 @@ def decode(raw: bytes, path: Path) -> tuple[str, str]:
         why=f"byte 0x{raw[broken.start]:02x} at offset {broken.start:,} is not {broken.encoding}; tried utf-8, utf-8-sig, cp949 (euc-kr)",
         fix="save the file as CSV UTF-8",
     )
+
+
+def _is_korean(text: str) -> bool:
+    """Whether text that was read as cp949 is Korean. UTF-8 read so is full of hanja, or of Hangul between Latin letters (caf챕)."""
+    return len(HANGUL.findall(text)) > 2 * (len(HANJA.findall(text)) + len(GLUED.findall(text)))
+
+
+def _is_far_from_utf8(raw: bytes) -> bool:
+    """Whether bytes that are not UTF-8 are not even damaged UTF-8: far more of them make no character than make a usual one."""
+    replaced = raw.decode("utf-8", errors="replace")
+    n_bad = replaced.count("\ufffd")
+    n_good = sum("\u00c0" <= character <= "\u017f" or character >= "\u0800" for character in replaced) - n_bad
+    return n_bad > 3 * n_good
 
 
 def _detect_delimiter(text: str, path: Path) -> str:

@@ -90,6 +90,21 @@ def test_damaged_utf8_is_not_taken_for_cp949(tmp_path: Path) -> None:
         read_csv(write(tmp_path, bytes(raw)))
 
 
+def test_a_small_table_in_cp949_is_read_although_some_of_its_bytes_make_characters_in_utf8(tmp_path: Path) -> None:
+    table = "번호,분류\n1,쨈훗\n2,쨈훗\n3,쨈훗\n"
+    assert read_csv(write(tmp_path, table.encode("cp949"))).to_dict("list") == {"번호": ["1", "2", "3"], "분류": ["쨈훗"] * 3}
+    hanja = "番號,分類\n1,東京\n2,京都\n"
+    assert list(read_csv(write(tmp_path, hanja.encode("cp949"))).columns) == ["番號", "分類"]
+
+
+@pytest.mark.parametrize("text", ["id,texte\n1,café noir\n2,été\n3,où\n", "id,text\n1,größer\n2,Straße\n"])
+def test_damaged_utf8_of_another_language_is_not_taken_for_korean(tmp_path: Path, text: str) -> None:
+    raw = bytearray(text.encode())
+    raw[-2] = 0xC3
+    with pytest.raises(InputError, match="unknown encoding"):
+        read_csv(write(tmp_path, bytes(raw)))
+
+
 @pytest.mark.parametrize(
     ("raw", "said"),
     [

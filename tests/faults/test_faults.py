@@ -13,8 +13,23 @@ import pytest
 from tests.faults.__main__ import scripts
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"a1": 2, "a2": 12, "a3": 4, "a4": 30, "c1": 4, "d2": 3, "b1": 25, "b3": 20, "b5": 10, "b6": 3, "b7": 3, "c4": 240, "e1": 24}
-PLANTED = {"a1": 1, "a2": 12, "a3": 2, "a4": 1, "c1": 1, "d2": 1, "b1": 40, "b3": 5, "b5": 5, "b6": 1, "b7": 1, "c4": 36, "e1": 12}
+SMALL = {
+    "a1": 2,
+    "a2": 12,
+    "a3": 4,
+    "a4": 30,
+    "c1": 4,
+    "d2": 3,
+    "b1": 25,
+    "b3": 20,
+    "b5": 10,
+    "b6": 3,
+    "b7": 3,
+    "c4": 240,
+    "e1": 24,
+    "e2": 18,
+}
+PLANTED = {"a1": 1, "a2": 12, "a3": 2, "a4": 1, "c1": 1, "d2": 1, "b1": 40, "b3": 5, "b5": 5, "b6": 1, "b7": 1, "c4": 36, "e1": 12, "e2": 9}
 
 
 def outcome_of(name: str, n: int, *options: str) -> tuple[int, dict[str, Any]]:
