@@ -68,6 +68,11 @@ class Lack:
         return -(-self.batch_size // 2**n_halvings)
 
     @property
+    def n_steps(self) -> int:
+        """Steps of the whole fold."""
+        return N_EPOCHS * len(cut(N_TRAIN - N_VALID, self.batch_size))
+
+    @property
     def n_halvings(self) -> int:
         """How often the micro-batch is to be halved: until it fits, or cannot be halved any more."""
         return next((n for n in range(MOST_HALVINGS) if self._fits(n) or self.micro_batch(n) == 1), MOST_HALVINGS)
@@ -107,7 +112,8 @@ def run(given: Given) -> Outcome:
     outcome, workspace = Outcome(), open_workspace(given.root / "workspace")
     supervisor.WATCH_S = 0.02
     lacks = [LACKS[number % len(LACKS)] for number in range(given.n)]
-    lacks = [replace(lack, from_step=given.rng.randint(1, 6)) if number >= len(LACKS) else lack for number, lack in enumerate(lacks)]
+    # After the first round memory begins to lack at any step.
+    lacks = [replace(lack, from_step=given.rng.randint(1, lack.n_steps)) if turn >= len(LACKS) else lack for turn, lack in enumerate(lacks)]
     modalities = sorted({lack.modality for lack in lacks})
     import_torch(*modalities)
     memory.VMSTAT = given.root / "vmstat"
