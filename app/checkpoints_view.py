@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app import doorway
+from app.core_text import say
 from app.text import t
 from app.widgets import format_clock, metric_label, plain
 from core.analysis.kept import Kept, list_kept
@@ -41,7 +42,7 @@ def checkpoints_view(contest: Contest, run: Run) -> None:
                 "size": doorway.size_text(item.n_bytes),
                 "made": format_clock(item.created_at) if item.created_at else None,
                 "attempt": item.attempt,
-                "why": item.why,
+                "why": say(item.why),
             }
             for item in kept
         ]

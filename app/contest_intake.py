@@ -16,6 +16,7 @@ from streamlit.typing import UploadedFile
 
 from app import doorway, state
 from app.class_charts import MOST_BARS, class_bars
+from app.core_text import say
 from app.forms import option_label, settings_form
 from app.gallery import Tile, gallery
 from app.text import t
@@ -115,8 +116,8 @@ def _checks(checks: tuple[Check, ...]) -> None:
         (
             ICONS[check.level],
             t(f"contest.{check.key}"),
-            f"**{plain(option_label('contest', check.key, check.value))}**" if check.value else "–",
-            plain(check.detail),
+            f"**{plain(say(option_label('contest', check.key, check.value)))}**" if check.value else "–",
+            plain(say(check.detail)),
         )
         for check in checks
     ]

@@ -12,6 +12,7 @@ if str(ROOT) not in sys.path:
 import streamlit as st  # noqa: E402  (the line above makes our packages importable)
 
 from app import doorway, state  # noqa: E402
+from app.core_text import say  # noqa: E402
 from app.pit_board import pit_board  # noqa: E402
 from app.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
 from app.widgets import error_card, guard, plain, stored_error  # noqa: E402
@@ -90,7 +91,7 @@ with guard():
         pit_board()
     snapshot = doorway.status()
     if not snapshot.is_mine:
-        st.warning(t("common.read_only", holder=plain(snapshot.holder)), icon=":material/lock:")
+        st.warning(t("common.read_only", holder=plain(say(str(snapshot.holder)))), icon=":material/lock:")
     if snapshot.problem is not None:
         error_card(stored_error(snapshot.problem))
     page.run()

@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from app import doorway, state
+from app.core_text import say
 from app.text import t
 from app.widgets import format_duration, format_score, metric_label, plain
 from core.errors import NotFoundError
@@ -109,7 +110,7 @@ def _toast(notice: Notice) -> None:
     failed = next((job for job in run.jobs if job.state == "failed"), None)
     if failed is None:  # retried in the same second
         return
-    why = plain(failed.error["what"]) if failed.error else ""
+    why = plain(say(failed.error["what"])) if failed.error else ""
     key = "notices.toast_fold_failed" if notice.kind == "fold_failed" else "notices.toast_failed"
     text = t(key, run=name, fold=failed.fold, why=why, failed=tally.n_failed, n=tally.n_folds)
     st.toast(text, icon=":material/error:", duration="infinite")

@@ -12,6 +12,7 @@ import yaml
 from app import charts, doorway, state
 from app.checkpoints_view import checkpoints_view, second_tries
 from app.colors import run_color
+from app.core_text import say
 from app.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label, jobs_now, progress_of
 from app.text import t
 from app.tracking_view import tracking_button, tracking_trouble
@@ -183,7 +184,7 @@ def _failures(run: Run) -> None:
             met.setdefault(tuple(job.error[key] for key in ("what", "where", "why", "fix")), []).append(job)
     for (what, where, why, fix), jobs in met.items():
         names = ", ".join(str(job.fold) for job in jobs)
-        error_card(PitwallError(t("runs.failed_fold", fold=names, what=what), where=where, why=why, fix=fix))
+        error_card(PitwallError(t("runs.failed_fold", fold=names, what=say(what)), where=where, why=why, fix=fix))
         st.button(t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}", on_click=_open_log, args=(jobs[0].fold,))
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, doorway
+from app.core_text import say
 from app.sources import digest_of
 from app.tables import table_of
 from app.text import t
@@ -58,7 +59,7 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
     with st.container(border=True, gap="small"):
         for check in candidate.checks:
             icon = ":green[:material/check_circle:]" if check.is_ok else ":red[:material/cancel:]"
-            st.markdown(f"{icon} **{t(f'submit.check_{check.key}')}**  :gray[{plain(check.detail)}]")
+            st.markdown(f"{icon} **{t(f'submit.check_{check.key}')}**  :gray[{plain(say(check.detail))}]")
     if failed:
         st.error(t("submit.checks_failed", n=len(failed)), icon=":material/block:")
     else:

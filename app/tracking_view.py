@@ -7,6 +7,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from app import doorway
+from app.core_text import say
 from app.text import t
 from app.widgets import guard, plain
 from core.store.contests import Contest
@@ -36,8 +37,8 @@ def tracking_trouble(run: Run) -> None:
             if note.state == "failed":
                 failed.setdefault((note.title, note.problem, note.fix), []).append(str(fold.fold))
     for (title, problem, fix), folds in failed.items():
-        said = t("tracking.failed", folds=", ".join(folds), problem=plain(problem.rstrip(".")))
-        todo = f" {t('tracking.fix', fix=plain(fix))}" if fix else ""
+        said = t("tracking.failed", folds=", ".join(folds), problem=plain(say(problem).rstrip(".")))
+        todo = f" {t('tracking.fix', fix=plain(say(fix)))}" if fix else ""
         st.markdown(f":orange-badge[:material/cloud_off: {plain(title)}] {said}{todo}")
 
 

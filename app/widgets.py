@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import doorway, state
+from app.core_text import say
 from app.text import t
 from core.errors import PitwallError
 from core.metrics import get_metric
@@ -123,10 +124,10 @@ def go_to(page: str, **params: str) -> None:
 
 
 def error_card(error: PitwallError) -> None:
-    """An error as what, where, why and the fix."""
+    """An error as what, where, why and the fix, in the language of the screen."""
     parts = [("where", error.where), ("why", error.why), ("fix", error.fix)]
-    lines = [f"**{t(f'common.error_{label}')}**  {plain(text)}" for label, text in parts if text]
-    st.error("  \n".join(lines) or "\u00a0", title=plain(error.what), icon=":material/error:")
+    lines = [f"**{t(f'common.error_{label}')}**  {plain(say(text))}" for label, text in parts if text]
+    st.error("  \n".join(lines) or "\u00a0", title=plain(say(error.what)), icon=":material/error:")
 
 
 def stored_error(parts: Mapping[str, str]) -> PitwallError:
