@@ -15,10 +15,17 @@ from typing import Literal
 
 from core.errors import StateError
 from core.jobs import controls, queue
+from core.jobs.disk import free_bytes
 from core.jobs.disk import size_text as size_text
 from core.jobs.engine import DeviceStatus as DeviceStatus
 from core.jobs.engine import Engine, EngineStatus
+from core.jobs.forecast import Forecast as Forecast
+from core.jobs.forecast import Neighbour as Neighbour
+from core.jobs.forecast import Outlook as Outlook
+from core.jobs.forecast import look_out
 from core.jobs.grid import launch_grid
+from core.jobs.rehearsal import Rehearsal as Rehearsal
+from core.jobs.rehearsal import When as When
 from core.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -33,7 +40,10 @@ _ANCHOR = "pitwall.house"
 def _house() -> SimpleNamespace:
     """What this process has: `lock`, `workspace`, `engine`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
     return sys.__dict__.setdefault(
-        _ANCHOR, SimpleNamespace(lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock())
+        _ANCHOR,
+        SimpleNamespace(
+            lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock()
+        ),
     )
 
 
@@ -101,6 +111,22 @@ def launch_all(
     runs = launch_grid(workspace(), contest, folds, recipes, seeds=seeds, fold_numbers=fold_numbers)
     engine().wake()
     return runs
+
+
+def devices() -> tuple[str, ...]:
+    """What this server trains on; the processor where that is nothing."""
+    return engine().devices or ("cpu",)
+
+
+def rehearse(contest: Contest, folds: Folds, recipe: Recipe, device: str, when: When | None = None) -> Rehearsal:
+    """Begin a dry run in a process of its own; a window that is read-only may, since it only reads the workspace."""
+    return Rehearsal(workspace(), contest, folds, recipe, device=device, devices=devices(), when=when).start()
+
+
+def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> Outlook:
+    """What a dry run means for these folds, as the queue and the disk are now."""
+    end_s = engine().run_end_s([forecast.fold_s(fold) for fold in fold_numbers])
+    return look_out(forecast, recipe, fold_numbers, devices=devices(), disk_free_bytes=free_bytes(workspace().root), end_s=end_s)
 
 
 def run_next(run: Run) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from app import doorway, state
 from app.backbone_picker import pick_backbone
 from app.class_charts import lr_curve
+from app.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.forms import settings_form
 from app.text import t
 from app.widgets import (
@@ -87,15 +88,18 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         "rows": t("train.plan_rows_value", train=plan.n_train, valid=plan.n_valid),
         "steps": t("train.plan_steps_value", per=plan.steps_per_epoch, epochs=recipe.train.epochs, all=plan.n_steps),
         "weights": weights_line(recipe, listed),
-        "time": time_line(contest, recipe),
+        "time": time_line(contest, folds, recipe),
     }
     st.table({f":gray[{t(f'train.plan_{name}')}]": value for name, value in facts.items()}, border="horizontal", alt=t("train.plan"))
     st.altair_chart(lr_curve(plan.curve_epochs, plan.curve_lr), alt=t("train.chart_title"))
 
 
-def time_line(contest: Contest, recipe: Recipe) -> str:
-    """How long one fold will take, as far as a run like it says."""
+def time_line(contest: Contest, folds: Folds, recipe: Recipe) -> str:
+    """How long one fold will take, as far as a dry run or a run like it says; one that was disturbed only where nothing else does."""
+    tried = known_forecast(contest, folds, recipe)
     expected = expected_fold_s(list_runs(doorway.workspace().store, contest.id), recipe)
+    if tried is not None and (expected is None or not tried.is_disturbed):
+        return t("train.plan_time_tried", time=format_duration(tried.fold_s(0)))
     if expected is None:
         return t("train.plan_time_unknown")
     return t("train.plan_time_value", time=format_duration(expected[0]), name=plain(expected[1].name))
@@ -129,6 +133,7 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
 
 def launch(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: list[int]) -> None:
     """Queue the run and remember it for the list of what was queued from here."""
+    stop_dry_run()
     with guard():
         run = doorway.launch(contest, folds, recipe, fold_numbers)
         st.session_state.setdefault("queued_here", []).insert(0, run.id)
@@ -193,11 +198,12 @@ with right:
     numbers = pick_fold_numbers(chosen_folds)
     label = t("train.queue_one") if len(numbers) == 1 else t("train.queue_many", n=len(numbers))
     is_blocked = recipe is None or not numbers or doorway.is_read_only()
-    if (
-        st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Q")
-        and recipe is not None
-    ):
+    with st.container(horizontal=True, gap="small"):
+        pressed = st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Q")
+        dry_run_button(contest, chosen_folds, recipe)
+    if pressed and recipe is not None:
         launch(contest, chosen_folds, recipe, numbers)
     if doorway.is_read_only():
         st.caption(t("train.read_only"))
+    dry_run_card(contest, chosen_folds, recipe, numbers)
     queued_here(contest)

@@ -110,7 +110,7 @@ def outlook_record(recipe: Recipe, outlook: Outlook, *, now: float) -> dict[str,
             "fold_s": list(outlook.fold_s),
             "run_s": outlook.run_s,
             "ends_at": None if outlook.end_s is None else now + outlook.end_s,
-            "busy_with": list(forecast.busy_with),
+            "busy_with": [str(job) for job in forecast.busy_with],
             "others_share": costs.others,
         },
         "disk": {
@@ -166,7 +166,9 @@ def _notes(recipe: Recipe, outlook: Outlook) -> list[str]:
             f"To begin so: --set train.accumulate={recipe.train.accumulate * 2**costs.halvings}"
         )
     if forecast.busy_with:
-        notes.append(f"{forecast.device} was busy with {', '.join(forecast.busy_with)}: the times are too long (--when free waits)")
+        notes.append(
+            f"{forecast.device} was busy with {', '.join(map(str, forecast.busy_with))}: the times are too long (--when free waits)"
+        )
     elif forecast.is_disturbed and costs.others is not None:
         notes.append(f"other programs used {costs.others:.0%} of the processor meanwhile: the times are too long")
     return notes

@@ -19,11 +19,22 @@ MUCH = 0.15
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A job that runs on the same device: a fold of a run."""
+
+    run: str
+    fold: int
+
+    def __str__(self) -> str:
+        return f"{self.run}, fold {self.fold}"
+
+
+@dataclass(frozen=True)
 class Forecast:
     """A dry run's answer: the costs of a few steps, and the rows over which they add up.
 
-    `rows` are those that each fold of the split trains on and validates. `start_s` is what a process takes before it builds anything. `busy_with`
-    names the jobs that ran on the device meanwhile, so that the times are too long.
+    `rows` are those that each fold of the split trains on and validates. `start_s` is what a process takes before it builds anything.
+    `busy_with` are the jobs that ran on the device meanwhile, so that the times are too long.
     """
 
     device: str
@@ -33,7 +44,7 @@ class Forecast:
     n_classes: int
     n_epochs: int
     start_s: float
-    busy_with: tuple[str, ...] = ()
+    busy_with: tuple[Neighbour, ...] = ()
 
     @property
     def epoch_s(self) -> float:
@@ -54,7 +65,9 @@ class Forecast:
         """From the JSON of `python -m core.jobs.dry_run`."""
         rows = tuple((int(n_train), int(n_valid)) for n_train, n_valid in values["rows"])
         known = {key: value for key, value in values.items() if key not in ("costs", "rows", "busy_with")}
-        return cls(**known, costs=Costs.from_dict(values["costs"]), rows=rows, busy_with=tuple(values["busy_with"]))
+        return cls(
+            **known, costs=Costs.from_dict(values["costs"]), rows=rows, busy_with=tuple(Neighbour(**job) for job in values["busy_with"])
+        )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from core.errors import KINDS, OutOfMemory, PitwallError, StateError
 from core.jobs.devices import thread_limit, torch_name, worker_environment
-from core.jobs.forecast import Forecast
+from core.jobs.forecast import Forecast, Neighbour
 from core.jobs.memory import kernel_kills
 from core.jobs.process import of_pid, terminate
 from core.jobs.queue import check_launch
@@ -53,7 +53,7 @@ class RehearsalStatus:
     elapsed_s: float
     forecast: Forecast | None
     error: PitwallError | None
-    busy_with: tuple[str, ...]
+    busy_with: tuple[Neighbour, ...]
 
 
 class Rehearsal:
@@ -191,11 +191,11 @@ def default_when(device: str) -> When:
     return "now" if torch_name(device) == "cpu" else "free"
 
 
-def busy_with(store: Store, device: str) -> tuple[str, ...]:
-    """The jobs of this workspace that run on a device now, each by its run and fold."""
+def busy_with(store: Store, device: str) -> tuple[Neighbour, ...]:
+    """The jobs of this workspace that run on a device now."""
     live = read_live(store)
     return tuple(
-        f"{live.run_names[job.run_id]} (r{job.run_id}), fold {job.fold}"
+        Neighbour(f"{live.run_names[job.run_id]} (r{job.run_id})", job.fold)
         for job in live.running
         if torch_name(job.device) == torch_name(device)
     )

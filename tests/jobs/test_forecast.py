@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import DiskFull, OutOfMemory
 from core.jobs.disk import fold_bytes
-from core.jobs.forecast import Forecast, Outlook, look_out
+from core.jobs.forecast import Forecast, Neighbour, Outlook, look_out
 from core.recipe import Recipe
 from core.training.costs import Costs
 
@@ -57,12 +57,13 @@ def test_seconds_add_up() -> None:
 
 
 def test_it_comes_whole_through_a_line_of_json() -> None:
-    assert Forecast.from_dict(json.loads(json.dumps(asdict(FORECAST)))) == FORECAST
+    whole = replace(FORECAST, busy_with=(Neighbour("a (r1)", 0),))
+    assert Forecast.from_dict(json.loads(json.dumps(asdict(whole)))) == whole
 
 
 def test_what_disturbs_is_known() -> None:
     assert not FORECAST.is_disturbed
-    assert replace(FORECAST, busy_with=("a (r1), fold 0",)).is_disturbed
+    assert replace(FORECAST, busy_with=(Neighbour("a (r1)", 0),)).is_disturbed
     assert replace(FORECAST, costs=replace(COSTS, others=0.4)).is_disturbed
     assert not replace(FORECAST, costs=replace(COSTS, others=None)).is_disturbed
 
@@ -91,7 +92,7 @@ def test_loader_processes_need_memory_too() -> None:
 def test_what_another_job_holds_is_free_when_this_one_runs() -> None:
     crowded = replace(COSTS, free_bytes=GB)
     assert outlook(replace(FORECAST, costs=crowded)).problems
-    assert not outlook(replace(FORECAST, costs=crowded, busy_with=("a (r1), fold 0",))).problems
+    assert not outlook(replace(FORECAST, costs=crowded, busy_with=(Neighbour("a (r1)", 0),))).problems
     assert not outlook(replace(FORECAST, costs=replace(COSTS, free_bytes=None))).problems
 
 
