@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def _read(path: Path, expected: Expected) -> _Sheet:
             return _sheet(file.read().rename_columns(columns), expected, path)
     except PitwallError:
         raise
-    except (OSError, ValueError, pa.ArrowException) as problem:
+    except (OSError, ValueError, TokenError, pa.ArrowException) as problem:  # TokenError: of the header of a damaged .npy
         raise InputError(
             f"cannot read {path.name}", where=path.name, why=" ".join(str(problem).split()), fix="export the predictions again"
         ) from None
@@ -293,7 +294,8 @@ def _order(sheet: _Sheet, expected: Expected, path: Path) -> tuple[NDArray[np.in
 
 
 def _wrong_values(sheet: _Sheet, path: Path) -> list[PitwallError]:
-    total = sheet.prob.sum(axis=1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        total = sheet.prob.sum(axis=1, dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(sheet.prob).all(axis=1) | (sheet.prob < 0).any(axis=1) | ~(np.abs(total - 1) <= TOLERANCE))
     if not len(bad):
         return []

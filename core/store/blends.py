@@ -129,8 +129,8 @@ def _matches(ref: str | int) -> ColumnElement[bool]:
     if isinstance(ref, int):
         return tables.blends.c.id == ref
     named = tables.blends.c.name == ref
-    number = ref.removeprefix("b")
-    return or_(named, tables.blends.c.id == int(number)) if ref.startswith("b") and number.isascii() and number.isdigit() else named
+    number = tables.number_of(ref, "b")
+    return named if number is None else or_(named, tables.blends.c.id == number)
 
 
 def _read_blends(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None = None) -> tuple[Blend, ...]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
 
-from core.errors import CheckpointError, DiskFull, PitwallError, StateError
+from core.errors import CheckpointError, DiskFull, InputError, PitwallError, StateError
 
 HEAD = "0004"
 """The newest revision in `migrations/versions`; held equal to Alembic's own answer by a test."""
@@ -81,6 +81,10 @@ class Store:
             if typed is None:
                 raise
             raise typed from problem
+        except OverflowError as problem:
+            raise InputError(
+                "a number is too large", where="number", why=str(problem), fix="give the number of something that is there"
+            ) from problem
         except (JSONDecodeError, UnicodeDecodeError, ValidationError) as problem:
             raise _damaged(self.path, f"a row cannot be read: {' '.join(str(problem).split())[:300]}") from problem
 

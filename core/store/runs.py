@@ -278,8 +278,8 @@ def _matches(ref: str | int) -> ColumnElement[bool]:
     if isinstance(ref, int):
         return tables.runs.c.id == ref
     named = tables.runs.c.name == ref
-    number = ref.removeprefix("r")
-    return or_(named, tables.runs.c.id == int(number)) if ref.startswith("r") and number.isascii() and number.isdigit() else named
+    number = tables.number_of(ref, "r")
+    return named if number is None else or_(named, tables.runs.c.id == number)
 
 
 def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None) -> tuple[Run, ...]:

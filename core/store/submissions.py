@@ -72,11 +72,11 @@ def add_submission(
 
 def get_submission(store: Store, ref: str | int) -> Submission:
     """The submission of that id (int) or reference ("s4"). Raises NotFoundError listing what is there."""
-    number = str(ref).removeprefix("s")
+    number = tables.number_of(f"s{str(ref).removeprefix('s')}", "s")
     with store.read() as connection:
         row = None
-        if number.isascii() and number.isdigit():
-            row = connection.execute(select(tables.submissions).where(tables.submissions.c.id == int(number))).mappings().first()
+        if number is not None:
+            row = connection.execute(select(tables.submissions).where(tables.submissions.c.id == number)).mappings().first()
         if row is None:
             known = connection.execute(select(tables.submissions.c.id)).scalars().all()
             raise NotFoundError.among("submission", str(ref), (f"s{value}" for value in known))

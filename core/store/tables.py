@@ -217,6 +217,17 @@ submissions = Table(
 )
 
 
+MOST_ID = 2**63 - 1
+"""The largest number that SQLite keeps."""
+
+
+def number_of(ref: str, letter: str) -> int | None:
+    """The id in a short reference such as "r12" (letter "r"); None for any other text, and for a number that no id can be."""
+    digits = ref.removeprefix(letter)
+    is_number = ref.startswith(letter) and digits.isascii() and digits.isdigit() and len(digits) <= len(str(MOST_ID))
+    return int(digits) if is_number and int(digits) <= MOST_ID else None
+
+
 def raw_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
     """A table's columns with JSON left as text, so that a row is hashable and its mapper can remember what it has decoded."""
     return tuple(type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonText) else column for column in table.columns)

@@ -73,6 +73,12 @@ def empty_array(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def torn_header_array(path: Path) -> None:
+    """A header in which a bracket is never closed."""
+    np.save(path, PROB)
+    path.write_bytes(path.read_bytes().replace(b"}", b"{", 1))
+
+
 ARRAYS: list[Callable[[Path], None]] = [
     pickle_array,
     zip_array,
@@ -83,6 +89,7 @@ ARRAYS: list[Callable[[Path], None]] = [
     other_shape_array,
     text_array,
     empty_array,
+    torn_header_array,
 ]
 """Files named .npy that are no table of these predictions."""
 

@@ -134,3 +134,11 @@ def test_remove_takes_jobs_results_and_epochs_along(store: Store, run: Run) -> N
     with store.read() as connection:
         counts = [connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() for table in ("jobs", "fold_results", "epochs")]
     assert counts == [0, 0, 0]
+
+
+def test_a_number_that_no_id_can_be_is_not_found(store: Store, run: Run) -> None:
+    for ref in ("r9223372036854775807", "r9223372036854775808", f"r{10**40}", "r٣"):
+        with pytest.raises(NotFoundError):
+            get_run(store, ref)
+    with pytest.raises(InputError, match="too large"):
+        get_run(store, 2**63)
