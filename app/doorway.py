@@ -15,6 +15,7 @@ from typing import Literal
 
 from core.errors import StateError
 from core.jobs import controls, queue
+from core.jobs.devices import torch_name
 from core.jobs.disk import free_bytes
 from core.jobs.disk import size_text as size_text
 from core.jobs.engine import DeviceStatus as DeviceStatus
@@ -116,6 +117,11 @@ def launch_all(
 def devices() -> tuple[str, ...]:
     """What this server trains on; the processor where that is nothing."""
     return engine().devices or ("cpu",)
+
+
+def tried_devices() -> tuple[str, ...]:
+    """Those that a dry run can tell apart: of several slots on the processor the first."""
+    return tuple({torch_name(device): device for device in reversed(devices())}.values())[::-1]
 
 
 def rehearse(contest: Contest, folds: Folds, recipe: Recipe, device: str, when: When | None = None) -> Rehearsal:

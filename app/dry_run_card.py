@@ -53,9 +53,17 @@ def dry_run_button(contest: Contest, folds: Folds, recipe: Recipe | None) -> Non
 
 def dry_run_card(contest: Contest, folds: Folds, recipe: Recipe | None, fold_numbers: Sequence[int]) -> None:
     """What is under way, and what is known of this recipe on these folds and this device; nothing where nothing is."""
-    devices = doorway.devices()
+    devices = doorway.tried_devices()
     if len(devices) > 1:
-        st.selectbox(t("dry_run.device"), devices, key=DEVICE_KEY, persist_state="session", required=True, width=200)
+        st.selectbox(
+            t("dry_run.device"),
+            devices,
+            format_func=lambda device: t("dry_run.title", device=device),
+            key=DEVICE_KEY,
+            persist_state="session",
+            required=True,
+            label_visibility="collapsed",
+        )
     if _collected() is not None:
         st.fragment(_working, run_every=LOOK_S)()
     if recipe is None or not fold_numbers:
@@ -130,7 +138,7 @@ def _found(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequenc
             st.badge(t("dry_run.fits") if fits else t("dry_run.fits_not"), color="green" if fits else "red")
         lines = _lines(outlook)
         st.table({f":gray[{t(f'dry_run.row_{name}')}]": value for name, value in lines.items()}, border="horizontal", alt=t("dry_run.alt"))
-        _notes(recipe, forecast)
+        _notes(recipe, outlook)
         if forecast.busy_with:
             st.button(
                 t("dry_run.when_free"),
@@ -168,9 +176,12 @@ def _end(outlook: Outlook) -> str:
     return t("dry_run.end_unknown" if any(device.hold is None for device in doorway.status().devices) else "dry_run.end_paused")
 
 
-def _notes(recipe: Recipe, forecast: Forecast) -> None:
+def _notes(recipe: Recipe, outlook: Outlook) -> None:
     """What must be known to read the rows."""
-    costs = forecast.costs
+    forecast, costs = outlook.forecast, outlook.forecast.costs
+    if outlook.n_at_once > 1:
+        each = doorway.size_text(outlook.memory_bytes / outlook.n_at_once)
+        st.caption(t("dry_run.at_once", n=outlook.n_at_once, each=each))
     if costs.halvings:
         accumulate = recipe.train.accumulate * 2**costs.halvings
         st.caption(_orange(t("dry_run.halved", rows=costs.micro_batch, batch=costs.batch_size, accumulate=accumulate)))
@@ -186,7 +197,7 @@ def _jobs(jobs: Sequence[Neighbour]) -> str:
 
 def _device() -> str:
     chosen = st.session_state.get(DEVICE_KEY)
-    devices = doorway.devices()
+    devices = doorway.tried_devices()
     return chosen if chosen in devices else devices[0]
 
 

@@ -172,6 +172,25 @@ def test_what_one_must_know_is_said(open_page: OpenPage, folded: Contest, made: 
     assert "70%" in captions(at.run())
 
 
+def test_slots_of_one_processor_are_one_device_to_try(
+    open_page: OpenPage, folded: Contest, made: list[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def devices(at: AppTest) -> list[str]:
+        return [box.value for box in at.selectbox if box.key == "dry-run-device"]
+
+    monkeypatch.setattr(doorway.engine(), "devices", ("cpu:0", "cpu:1"))
+    at = start(open_page("train"))
+    assert devices(at) == [] and made[0].device == "cpu:0"
+    made[0].answers(replace(ANSWER, device="cpu:0"))
+    assert "2 folds train there at once, with 2.0 GB each" in captions(at.run())
+    monkeypatch.setattr(doorway.engine(), "devices", ("cuda:0", "cuda:1"))
+    at = start(at.run())
+    assert devices(at) == ["cuda:0"] and made[1].device == "cuda:0"
+    at = at.selectbox(key="dry-run-device").select("cuda:1").run()
+    start(at)
+    assert made[2].device == "cuda:1"
+
+
 def test_one_that_waits_can_be_begun_at_once(open_page: OpenPage, folded: Contest, made: list[Made]) -> None:
     at = start(open_page("train"))
     made[0].now = RehearsalStatus("waiting", 12.0, None, None, BIG)
