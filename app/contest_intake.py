@@ -182,6 +182,8 @@ def _preview(inspection: Inspection) -> None:
     is_image = inspection.draft.modality == "image"
     tiles: list[Tile] = []
     for row, (name, label) in enumerate(zip(inspection.preview["input"], inspection.preview["label"], strict=True)):
+        if is_image and not name:  # it is among the problems
+            continue
         if is_image:
             with guard():
                 tiles.append(Tile(row, label, src=data_address(draw_file(resolve_inside(root, name)))))

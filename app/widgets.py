@@ -126,8 +126,13 @@ def go_to(page: str, **params: str) -> None:
 def error_card(error: PitwallError) -> None:
     """An error as what, where, why and the fix, in the language of the screen."""
     parts = [("where", error.where), ("why", error.why), ("fix", error.fix)]
-    lines = [f"**{t(f'common.error_{label}')}**  {plain(say(text))}" for label, text in parts if text]
+    lines = [f"**{t(f'common.error_{label}')}**  {_by_line(say(text))}" for label, text in parts if text]
     st.error("  \n".join(lines) or "\u00a0", title=plain(say(error.what)), icon=":material/error:")
+
+
+def _by_line(text: str) -> str:
+    """A text whose lines stay lines."""
+    return "  \n".join(map(plain, text.split("\n")))
 
 
 def stored_error(parts: Mapping[str, str]) -> PitwallError:

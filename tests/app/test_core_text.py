@@ -9,7 +9,7 @@ import errno
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ from core.workspace import Workspace
 from tests.contest.contest_folders import folder_contest, image_contest
 from tests.core_sentences import HOLE, ROOT, Said, is_sentence, sentences
 from tests.inputs.hostile_archives import HOSTILE, encrypted, hostile
-from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, WRONG_ENCODINGS, Fault
+from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, WRONG_ENCODINGS, Fault, edit
 from tests.inputs.spoiled_predictions import ARRAYS, EXPECTED, TABLES, frame
 from tests.inputs.spoiled_recipes import RECIPES
 
@@ -87,7 +87,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("core/exchange.py", r"'\n'.join((f'{problem.what}: {problem.why}' for problem in self.problems))"): (
         (
             "the ids of oof.csv are not the contest's: 2 missing: a, b; 1 unknown: nothing; 1 twice: c\ncannot read x.npy: File exists",
-            "oof.csv의 id가 대회의 id와 다릅니다: 없는 것 2개: a, b; 모르는 것 1개: nothing; 두 번 나온 것 1개: c\nx.npy: 읽을 수 없습니다: 파일이 이미 있습니다",
+            "oof.csv의 id가 대회의 id와 다릅니다: 빠진 것 2개: a, b; 대회에 없는 것 1개: nothing; 중복 1개: c\nx.npy: 읽을 수 없습니다: 파일이 이미 있습니다",
         ),
     ),
     ("core/exchange.py", "'; '.join(dict.fromkeys((problem.fix for problem in self.problems)))"): (
@@ -105,11 +105,11 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("it said nothing", "아무 말도 남기지 않았습니다"),
     ),
     ("core/prediction_files.py", "'; '.join(filter(None, (said, '' if id_column else 'there is no column with ids')))"): (
-        ("1 missing: 기아 쏘렌토 and 9 more; there is no column with ids", "없는 것 1개: 기아 쏘렌토 외 9개; id 열이 없습니다"),
+        ("1 missing: 기아 쏘렌토 and 9 more; there is no column with ids", "빠진 것 1개: 기아 쏘렌토 외 9개; id 열이 없습니다"),
     ),
     ("core/store/database.py", "text"): (("attempt to write a readonly database", "attempt to write a readonly database"),),
     ("core/submission.py", "'; '.join(failed)"): (
-        ("ids: 9 rows; 1 missing, 1 unknown, 0 twice", "식별자: 9행. 없는 것 1개, 모르는 것 1개, 두 번 나온 것 0개"),
+        ("ids: 9 rows; 1 missing, 1 unknown, 0 twice", "식별자: 9행. 빠진 것 1개, 대회에 없는 것 1개, 중복 0개"),
         ("order: differs from the sample", "순서: 제출 예시와 다릅니다"),
         ("columns: id, cat instead of id, dog", "열: id, dog이어야 하는데 id, cat입니다"),
     ),
@@ -134,7 +134,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
 
 MORE_SAMPLES = (
     ("test ids: file names without suffix in 사진", "테스트 식별자: 사진 안의 파일 이름(확장자 제외)"),
-    ("1,024 rows, cp949, tab-separated; named so", "1,024행, cp949, 탭으로 구분; 이름이 그렇습니다"),
+    ("1,024 rows, cp949, tab-separated; named so", "1,024행, cp949, 탭으로 구분; 파일 이름으로 알았습니다"),
     ("train.csv line 3, column 'label': 'the label is empty' is not one of the 5 classes", None),
     (
         "a Pitwall engine (process 71 on lab-2, since 2026-11-22 10:31)",
@@ -143,7 +143,7 @@ MORE_SAMPLES = (
     ("the label is empty. Fix: fill the label in, or take the row out", "레이블이 비어 있습니다. 해결: 레이블을 채우거나 행을 빼세요"),
     ("optim.lr = 7.0: Input should be less than or equal to 1", "optim.lr = 7.0: 1 이하여야 합니다"),
     ("[Errno 13] Permission denied: '/data/차'", "[오류 13] 권한이 없습니다: '/data/차'"),
-    ("no contest named 'running'", "이름이 'running'인 대회이(가) 없습니다"),
+    ("no contest named 'running'", "'running' 대회: 찾을 수 없습니다"),
     ("damaged image: image file is truncated (3 bytes not processed)", "손상된 이미지: 이미지 파일이 잘렸습니다(3바이트를 읽지 못함)"),
     (
         "fold 2 of a was made on another version of the contest's data and other folds",
@@ -263,7 +263,7 @@ def test_english_is_left_as_it_is_and_so_is_what_is_unknown() -> None:
 
 
 def test_values_are_kept_as_they_are() -> None:
-    assert read("no contest named 'the disk is full'").text == "이름이 'the disk is full'인 대회이(가) 없습니다"
+    assert read("no contest named 'the disk is full'").text == "'the disk is full' 대회: 찾을 수 없습니다"
     assert read("columns: running, {name}, none").text == "열: running, {name}, none"
     assert "the label is empty" in read("'the label is empty' is not one of the 3 classes").text
 
@@ -407,3 +407,23 @@ def test_an_error_is_shown_in_the_language_of_the_screen() -> None:
     assert "레이블이 비어 있습니다" in korean.value
     assert "이미지를 줄이세요" in korean.value
     assert "train\\.csv 3번째 줄, 'label' 열" in korean.value
+
+
+def test_the_intake_speaks_korean_and_shows_no_card_for_an_image_that_is_missing(open_page: Callable[..., AppTest], tmp_path: Path) -> None:
+    root = image_contest(tmp_path / "대회")
+    edit(root, "train.csv", "images/004.png", "images/none.png")
+    at = open_page("data", lang="ko")
+    at.text_input(key="intake-path-text").set_value(str(root))
+    at = next(button for button in at.button if button.label == "살펴보기").click().run()
+    assert not at.exception
+    assert not at.error
+    (table,) = at.table
+    problems = table.value[table.value.iloc[:, 1] == "문제"]
+    where, what = (str(problems.iloc[0, column]).replace("\\", "") for column in (2, 3))
+    assert "train.csv 6번째 줄, 'path' 열" in where
+    assert "대회 폴더에 이미지가 없습니다: images/none.png. 해결: 이미지를 넣거나" in what
+
+
+def test_the_lines_of_an_error_stay_lines() -> None:
+    (korean,) = card("ko").error
+    assert "\n… 그 밖에 20개" in korean.value
