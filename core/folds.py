@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from core.arrays import read_array
 from core.contest.table import load_table
 from core.errors import InputError
 from core.settings import Settings
@@ -116,7 +117,7 @@ def load_folds(workspace: Workspace, folds: Folds) -> NDArray[np.int8]:
     """The validation fold of each training row, shape (n,); raises CheckpointError when the artefact is damaged."""
     path = workspace.absolute(folds.path)
     verify(path)
-    return np.load(path / ARRAY, allow_pickle=False)
+    return read_array(path / ARRAY, fix="make the folds again")
 
 
 def class_balance(fold_of: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import read_array
 from core.errors import AlignmentError, CheckpointError, StateError
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
@@ -47,14 +48,8 @@ def write_fold_predictions(folder: Path, predictions: FoldPredictions) -> None:
 def read_fold_predictions(folder: Path) -> FoldPredictions:
     """Read a fold's arrays after checking every byte against the manifest."""
     verify(folder)
-    try:
-        return FoldPredictions(
-            valid_idx=np.load(folder / VALID_IDX, allow_pickle=False),
-            valid_prob=np.load(folder / VALID_PROB, allow_pickle=False),
-            test_prob=np.load(folder / TEST_PROB, allow_pickle=False),
-        )
-    except (OSError, ValueError) as problem:
-        raise CheckpointError("predictions cannot be read", where=str(folder), why=str(problem), fix="retry the fold") from None
+    valid_idx, valid_prob, test_prob = (read_array(folder / name, fix="retry the fold") for name in (VALID_IDX, VALID_PROB, TEST_PROB))
+    return FoldPredictions(valid_idx, valid_prob, test_prob)
 
 
 def load_oof(workspace: Workspace, run: Run, contest: Contest) -> Array:

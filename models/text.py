@@ -18,6 +18,8 @@ from models.weights import WeightsUnreadable, find_weights, reading
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive the fork of a loader worker
 
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is fetched, and code that lies beside weights is neither run nor asked about: the question would read a worker's standard input."""
 TINY_WIDTH = 128
 TINY_VOCABULARY = 8000
 TINY_MAX_TOKENS = 512
@@ -90,7 +92,7 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     _quiet_transformers()
     weights = find_weights(spec.backbone, spec.weights_dir)
     with reading(spec.backbone, weights):
-        return PretrainedTokenizer(AutoTokenizer.from_pretrained(weights.path, local_files_only=True))
+        return PretrainedTokenizer(AutoTokenizer.from_pretrained(weights.path, **LOCAL))
 
 
 def train_tokenizer(texts: Sequence[str]) -> Any:
@@ -172,10 +174,10 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
     _quiet_transformers()
     weights = find_weights(spec.backbone, spec.weights_dir)
     with reading(spec.backbone, weights):
-        config = AutoConfig.from_pretrained(weights.path, local_files_only=True)
+        config = AutoConfig.from_pretrained(weights.path, **LOCAL)
         if spec.pretrained:
             encoder, loading = AutoModel.from_pretrained(
-                weights.path, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+                weights.path, config=config, dtype=torch.float32, output_loading_info=True, **LOCAL
             )
             missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
             if missing:

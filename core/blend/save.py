@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import read_array
 from core.blend.bank import Bank, open_bank
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 from core.blend.spec import BlendSpec, BlendSteps
 from core.blend.steps import apply_steps
-from core.errors import CheckpointError, InputError
+from core.errors import InputError
 from core.predictions import load_test_prob
 from core.settings import parse_settings
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
@@ -177,7 +178,4 @@ def load_blend_test(workspace: Workspace, blend: Blend) -> NDArray[np.float32]:
 def _load(workspace: Workspace, blend: Blend, name: str) -> NDArray[np.float32]:
     folder = workspace.absolute(blend.path)
     verify(folder)
-    try:
-        return np.load(folder / name, allow_pickle=False)
-    except (OSError, ValueError) as problem:
-        raise CheckpointError("a blend cannot be read", where=str(folder / name), why=str(problem), fix="save the blend again") from None
+    return read_array(folder / name, fix="save the blend again")

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.contest.spec import ContestSpec
-from core.errors import InputError
+from core.errors import CheckpointError, InputError
 from core.workspace import Workspace, load_manifest, resolve_inside, verify_file
 
 if TYPE_CHECKING:
@@ -45,8 +45,16 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
     """Read a registered contest's rows; raises CheckpointError when the stored tables are damaged."""
     folder = workspace.absolute(contest.path)
     manifest = load_manifest(folder)
-    frames = [pd.read_parquet(verify_file(folder, manifest, name)) for name in ("train.parquet", "test.parquet")]
+    frames = [_read_parquet(verify_file(folder, manifest, name)) for name in ("train.parquet", "test.parquet")]
     return ContestTable(frames[0], frames[1], image_base(workspace, contest.spec, manifest.facts.get("root_in_workspace")))
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as problem:
+        fix = "delete the contest and register it again"
+        raise CheckpointError(f"{path.name} cannot be read", where=str(path), why=" ".join(str(problem).split()), fix=fix) from None
 
 
 def load_labels(workspace: Workspace, contest: Contest) -> NDArray[np.int64]:

@@ -1,0 +1,283 @@
+"""G2. Pickles dressed as weights, arrays, tables, images, recipes and models with code of their own: nothing of them is executed.
+
+Every pickle makes a folder when it is opened; none may be there afterwards, and what is given is refused with a typed error. The bug to
+plant: arrays may hold objects, which numpy unpickles.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from core.blend.save import load_blend_test
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.contest.table import load_table
+from core.data.images import open_image
+from core.errors import PitwallError
+from core.exchange import import_predictions
+from core.folds import FoldsSpec, load_folds, save_folds
+from core.predictions import load_oof
+from core.recipe import Recipe
+from core.settings import load_settings
+from core.store.blends import Blend
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+from core.workspace import Workspace, open_workspace, publishing
+from tests.conftest import write_headlines_to
+from tests.faults.fault import Given, Outcome, main
+from tests.inputs.pickles import PLAIN, TORCH, as_array, as_joblib
+
+PER_KIND = 50
+TINY_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 8}
+
+
+@dataclass(frozen=True)
+class House:
+    """A workspace with a contest of texts on folds."""
+
+    workspace: Workspace
+    contest: Contest
+    folds: Folds
+
+
+def run(given: Given) -> Outcome:
+    """Give `n` pickles, each kind in turn."""
+    warnings.filterwarnings("ignore", module="torch")  # it remarks on the age of the pickles that it refuses
+    outcome, house = Outcome(), make_house(given.root)
+    if given.is_mutant:
+        read_array = np.lib.format.read_array
+        np.lib.format.read_array = lambda stream, **_: read_array(stream, allow_pickle=True)
+    for number, (kind, make) in enumerate(islice(cycle(KINDS.items()), given.n)):
+        folder = given.root / "inputs" / str(number)
+        folder.mkdir(parents=True)
+        mark = given.root / f"mark-{number}"
+        name, give = make(given.rng, house, folder, mark)
+        wrong = "accepted"
+        try:
+            give()
+        except PitwallError as problem:
+            wrong = "" if problem.what and problem.fix else f"an error without a fix: {problem}"
+        except Exception as problem:  # noqa: BLE001  # whatever else is raised is what this looks for
+            wrong = f"{type(problem).__name__}: {problem}"
+        if mark.exists():
+            outcome.missing(f"{kind}, {name}: it was executed")
+        elif wrong:
+            outcome.wrong(f"{kind}, {name}: {wrong}")
+        shutil.rmtree(folder)
+    return outcome
+
+
+def make_house(root: Path) -> House:
+    """A registered contest with three folds."""
+    workspace = open_workspace(root / "workspace")
+    contest = add_contest(workspace, inspect_path(write_headlines_to(root / "headlines")).draft)
+    return House(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)))
+
+
+Made = tuple[str, Callable[[], object]]
+
+
+def _predictions(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """Predictions of a team-mate."""
+    dress = rng.choice([*PLAIN, *TORCH])
+    path = folder / f"oof{rng.choice(('.npy', '.npy', '.csv', '.parquet'))}"
+    dress(path, mark)
+    return f"{dress.__name__} as {path.suffix}", lambda: import_predictions(
+        house.workspace, house.contest, house.folds, oof=path, test=path
+    )
+
+
+def _artefact(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """Arrays in artefacts whose manifests are whole, as a workspace from a stranger may hold."""
+    dress = rng.choice([as_array, *PLAIN])
+    parents = {"contest": house.contest.fingerprint, "folds": house.folds.fingerprint}
+    kind, files, read = rng.choice(
+        [
+            ("fold", ("valid_idx.npy", "valid_prob.npy", "test_prob.npy"), _read_fold),
+            ("folds", ("folds.npy",), lambda house, path: load_folds(house.workspace, cast(Folds, SimpleNamespace(path=path)))),
+            (
+                "blend",
+                ("oof_prob.npy", "test_prob.npy"),
+                lambda house, path: load_blend_test(house.workspace, cast(Blend, SimpleNamespace(path=path))),
+            ),
+            ("contest", ("train.parquet", "test.parquet"), _read_table),
+        ]
+    )
+    destination = house.workspace.root / "strange" / mark.name
+    with publishing(destination, kind=kind, parents=parents) as temporary:
+        for name in files:
+            dress(temporary / name, mark)
+    return f"{dress.__name__} as {kind}", lambda: read(house, house.workspace.relative(destination))
+
+
+def _read_fold(house: House, path: str) -> object:
+    run = SimpleNamespace(results=[SimpleNamespace(path=path, fold=0)], folds_id=house.folds.id, name="strange")
+    return load_oof(house.workspace, cast(Run, run), house.contest)
+
+
+def _read_table(house: House, path: str) -> object:
+    return load_table(house.workspace, cast(Contest, SimpleNamespace(path=path, spec=house.contest.spec)))
+
+
+def _image_weights(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """Weights of an image network: a file of the workspace, or one that a package ships as .pth."""
+    from models import weights
+    from models.catalog import find_backbone
+
+    dress = rng.choice([*TORCH, *PLAIN])
+    if rng.random() < 0.5:
+        backbone = find_backbone("test_resnet.r160_in1k")
+        dress(folder / f"{backbone.name}.safetensors", mark)
+        return f"{dress.__name__} as .safetensors", lambda: _build(backbone, folder)
+    backbone = find_backbone("tf_efficientnet_lite0.in1k")
+    path = folder / "lite0.pth"
+    dress(path, mark)
+    module, kept = weights.PACKAGE_FILES[backbone.package]
+
+    def give() -> None:
+        weights.PACKAGE_FILES[backbone.package] = (module, str(path))
+        try:
+            _build(backbone, folder)
+        finally:
+            weights.PACKAGE_FILES[backbone.package] = (module, kept)
+
+    return f"{dress.__name__} as .pth", give
+
+
+def _text_weights(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """The folder of a text network: weights that are a pickle, or code of its own that it asks to be run."""
+    from models.catalog import find_backbone
+
+    backbone = find_backbone("klue/roberta-base")
+    inside = folder / backbone.name
+    inside.mkdir(parents=True)
+    config: dict[str, Any] = {"model_type": "bert", **TINY_BERT}
+    (inside / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n")
+    if rng.random() < 0.6:
+        dress = rng.choice([*TORCH, *PLAIN])
+        name = rng.choice(("pytorch_model.bin", "model.safetensors"))
+        dress(inside / name, mark)
+        said = f"{dress.__name__} as {name}"
+    else:
+        said = "code of its own"
+        (inside / "modeling_own.py").write_text(f"import os\nos.mkdir({str(mark)!r})\nclass Own: pass\n")
+        config |= {"model_type": "own", "auto_map": {"AutoConfig": "modeling_own.Own", "AutoModel": "modeling_own.Own"}}
+        (inside / "model.safetensors").write_bytes(b"")
+    (inside / "config.json").write_text(json.dumps(config))
+    return said, lambda: _build(backbone, folder)
+
+
+def _build(backbone: Any, weights_dir: Path) -> None:
+    from core.training.failures import typed_failures
+    from models.build import ModelSpec, build_model
+
+    with typed_failures(Recipe(), "fold 0"):
+        build_model(ModelSpec(backbone, 3, weights_dir, pretrained=True, max_tokens=16))
+
+
+def _tokenizer(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """A tokenizer that is a pickle, or that asks for code of its own."""
+    from core.training.failures import typed_failures
+    from models.build import ModelSpec
+    from models.catalog import find_backbone
+    from models.text import build_tokenizer
+
+    backbone = find_backbone("klue/roberta-base")
+    inside = folder / backbone.name
+    inside.mkdir(parents=True)
+    (inside / "model.safetensors").write_bytes(b"")
+    (inside / "config.json").write_text(json.dumps({"model_type": "own", **TINY_BERT}))
+    own = rng.random() < 0.5
+    if own:
+        (inside / "tokenization_own.py").write_text(f"import os\nos.mkdir({str(mark)!r})\nclass Own: pass\n")
+        map_ = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["tokenization_own.Own", None]}}
+        (inside / "tokenizer_config.json").write_text(json.dumps(map_))
+        (inside / "vocab.txt").write_text("a\n")
+    else:
+        rng.choice(PLAIN)(inside / "tokenizer.json", mark)
+
+    def give() -> None:
+        with typed_failures(Recipe(), "fold 0"):
+            build_tokenizer(ModelSpec(backbone, 3, folder, pretrained=True, max_tokens=16), [])
+
+    return "code of its own" if own else "tokenizer.json", give
+
+
+def _checkpoint(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """The state of a training that goes on."""
+    import torch
+
+    from core.training.state import TrainState
+
+    model = torch.nn.Linear(2, 2)
+    state = TrainState(model, torch.optim.AdamW(model.parameters()), None)
+    dress = rng.choice([*TORCH, *PLAIN])
+    state.snapshot().write(folder)
+    name = rng.choice(("network.safetensors", "optimizer.safetensors", "state.json"))
+    dress(folder / name, mark)
+    return f"{dress.__name__} as {name}", lambda: state.restore(folder)
+
+
+def _image(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    dress = rng.choice([*PLAIN, *TORCH])
+    dress(folder / "x.png", mark)
+    return dress.__name__, lambda: open_image(folder / "x.png")
+
+
+def _contest(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """A table of a contest."""
+    dress = rng.choice([*PLAIN, *TORCH])
+    write_headlines_to(folder / "c")
+    name = rng.choice(("train.csv", "test.csv", "sample_submission.csv"))
+    dress(folder / "c" / name, mark)
+    return f"{dress.__name__} as {name}", lambda: add_contest(house.workspace, inspect_path(folder / "c").draft)
+
+
+def _recipe(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+    """A recipe that asks YAML to call something."""
+    path = folder / "recipe.yaml"
+    call = rng.choice(
+        [
+            f"name: !!python/object/apply:os.mkdir ['{mark}']",
+            f"name: !!python/object/new:os.mkdir ['{mark}']",
+            f"!!python/object/apply:os.mkdir\nargs: ['{mark}']",
+            f"name: !!python/object/apply:subprocess.check_call [['mkdir', '{mark}']]",
+        ]
+    )
+    if rng.random() < 0.3:
+        as_joblib(path, mark)
+        call = "joblib"
+    else:
+        path.write_text(call + "\n")
+    return call.split(" ")[0], lambda: load_settings(Recipe, path)
+
+
+KINDS: dict[str, Callable[[random.Random, House, Path, Path], Made]] = {
+    "predictions": _predictions,
+    "artefact": _artefact,
+    "weights of an image network": _image_weights,
+    "weights of a text network": _text_weights,
+    "tokenizer": _tokenizer,
+    "checkpoint": _checkpoint,
+    "image": _image,
+    "contest": _contest,
+    "recipe": _recipe,
+}
+FULL_N = PER_KIND * len(KINDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(run, full_n=FULL_N))
