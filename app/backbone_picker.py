@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import doorway
+from app.core_text import say_word
 from app.text import t
 from app.widgets import plain, section
 from core.backbones import Backbone, Listed, families, filter_backbones, list_backbones
@@ -123,7 +124,7 @@ def _card(one: Listed) -> None:
             }
             st.caption(t(key, **facts))
         if backbone.note:
-            st.caption(plain(backbone.note))
+            st.caption(plain(say_word(backbone.note)))
 
 
 def _frame(shown: Sequence[Listed], modality: str) -> pd.DataFrame:

@@ -65,6 +65,11 @@ def say(text: str) -> str:
     return text if language() == "en" else read(text).text
 
 
+def say_word(text: str) -> str:
+    """A word of core, or a text, in the language of the screen: for places that never hold a word of a person."""
+    return text if language() == "en" else read_word(text).text
+
+
 @lru_cache(maxsize=4096)
 def read(text: str) -> Reading:
     """Read a text of core: one sentence, or several in lines or joined as core joins them."""

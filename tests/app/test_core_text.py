@@ -25,6 +25,7 @@ from core.prediction_files import read_predictions
 from core.recipe import Recipe
 from core.settings import Settings, load_settings
 from core.workspace import Workspace
+from models.catalog import load_catalog
 from tests.contest.contest_folders import folder_contest, image_contest
 from tests.core_sentences import HOLE, ROOT, Said, is_sentence, sentences
 from tests.inputs.hostile_archives import HOSTILE, encrypted, hostile
@@ -37,6 +38,10 @@ OF_CORE = [entry for file, entries in load_catalogue().items() if file not in ("
 
 WORD = re.compile(r"(?<![\w=./'`-])[A-Za-z]{2,}(?![\w=./'`-])")
 UNITS = {"kB", "MB", "GB"}
+
+BARE_PARTICLE = re.compile(
+    r"""\{(\w+)\}['"`]?(?:(?:이|가|은|는|을|를|과|와|로|으로|라고|이라고|나|이나)(?![가-힣(])|여야|이어야|였|이었)"""
+)
 
 NOT_SHOWN = {
     "core/blend/save.py": ["{} fold {}"],  # the name of a parent in a manifest
@@ -74,6 +79,7 @@ FOREIGN = {
 """What the operating system or a library says; app/texts/core/foreign.yaml has the most usual."""
 
 SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
+    ("core/arrays.py", "fix"): (("save the blend again", "블렌드를 다시 저장하세요"),),
     ("core/contest/archive.py", "why"): (("File is not a zip file", "zip 파일이 아닙니다"),),
     ("core/contest/problems.py", "first[0].what"): (("the label is empty", "레이블이 비어 있습니다"),),
     ("core/contest/problems.py", "first[0].fix"): (("fill the label in, or take the row out", "레이블을 채우거나 행을 빼세요"),),
@@ -111,7 +117,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("core/submission.py", "'; '.join(failed)"): (
         ("ids: 9 rows; 1 missing, 1 unknown, 0 twice", "식별자: 9행. 빠진 것 1개, 대회에 없는 것 1개, 중복 0개"),
         ("order: differs from the sample", "순서: 제출 예시와 다릅니다"),
-        ("columns: id, cat instead of id, dog", "열: id, dog이어야 하는데 id, cat입니다"),
+        ("columns: id, cat instead of id, dog", "열: id, cat (있어야 할 것: id, dog)"),
     ),
     ("core/training/device.py", "reason"): (("this processor has no bf16 instructions", "이 CPU에는 bf16 명령이 없습니다"),),
     ("core/training/failures.py", "'; '.join((str(miss) for miss in problem.misses))"): (
@@ -124,7 +130,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("core/training/failures.py", "problem.fix"): (
         (
             "set image.size_px=224, the size it was made for, or a multiple of 32",
-            "image.size_px를 원래 크기인 224이나 32의 배수로 정하세요",
+            "image.size_px를 32의 배수나 원래 크기 224에 맞추세요",
         ),
     ),
     ("core/training/state.py", "why"): (("size mismatch for fc.weight", "size mismatch for fc.weight"),),
@@ -229,6 +235,12 @@ def test_every_word_is_one_of_core() -> None:
         assert re.search(rf"""["' ]{re.escape(entry.en.removesuffix("s"))}""", source), entry.en
 
 
+def test_every_note_of_a_backbone_has_korean() -> None:
+    notes = {backbone.note for backbone in load_catalog()}
+    assert len(notes) > 4
+    assert [note for note in notes if note and not read_word(note).entries] == []
+
+
 def test_every_entry_is_recognised_with_its_values() -> None:
     samples = {"known": "no run was chosen", "file": "a.bin", "ref": "r7"}
     wrong: list[str] = []
@@ -253,7 +265,7 @@ def test_korean_particles_fit_any_value() -> None:
     """A bare particle fits some values only: it is written for both, as in `{name}이(가)`, unless what the value ends in is known."""
     of_known_end = {"share", "rows"}  # a percent sign, and the word for rows
     for entry in ENTRIES:
-        for bare in re.finditer(r"""\{(\w+)\}['"`]?(이|가|은|는|을|를|과|와|로|으로|이라고)(?![가-힣(])""", entry.ko):
+        for bare in BARE_PARTICLE.finditer(entry.ko):
             assert bare[1] in of_known_end, f"{bare[0]} in {entry.ko}"
 
 
