@@ -32,7 +32,9 @@ JOINTS = re.compile(r"(; |, or |, (?=no ))")
 """What core puts between sentences."""
 SAID_JOINTS = {"; ": "; ", ", or ": "; 또는 ", ", ": ", "}
 MOST_JOINTS = 6
-"""How many of them a single template, or a value in it, is taken to hold."""
+"""How many of them, and of colons, a single sentence is taken to hold."""
+MOST_CHARS = 4000
+"""A longer sentence is a person's text, and stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def _read_line(line: str) -> Reading:
 
 @lru_cache(maxsize=4096)
 def _read_sentence(text: str) -> Reading:
+    if len(text) > MOST_CHARS:
+        return Reading(text)
     return max(_readings(text), key=lambda reading: reading.n_own, default=Reading(text))
 
 
@@ -107,6 +111,8 @@ def _readings(text: str) -> Iterator[Reading]:
             if all(value.entries for name, value in values.items() if entry.kinds[name] == "known"):
                 inner = tuple(each for value in values.values() for each in value.entries)
                 yield Reading(fill(entry.ko, {name: value.text for name, value in values.items()}), (entry, *inner))
+    if text.count(": ") > MOST_JOINTS:
+        return
     for colon in re.finditer(": ", text):  # such as `train.csv line 3: the label is empty`
         what = _read_sentence(text[colon.end() :])
         if what.entries:

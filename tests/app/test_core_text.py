@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 from streamlit.testing.v1 import AppTest
 
@@ -280,9 +282,21 @@ def test_values_are_kept_as_they_are() -> None:
     assert "the label is empty" in read("'the label is empty' is not one of the 3 classes").text
 
 
-def test_a_long_list_is_read_quickly() -> None:
+def test_long_texts_are_read_or_left() -> None:
     many = "; ".join(f"차량_{number} in fold 1 instead of 2" for number in range(500))
     assert read(many).text.count("2번 폴드여야 하는데 1번 폴드") == 500
+    for text in ("a: " * 5000, "a; " * 5000 + "b", " has no rows and is " * 5000, "it is " + "x" * 100_000):
+        assert read(text).text == text
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sampled_from(["; ", ": ", ", or ", "\n", "{", "}", "{name}", "run", " is ", "the disk is full", "가", "'", "no ", "3"])))
+def test_any_text_is_read_or_left(parts: list[str]) -> None:
+    text = "".join(parts)
+    reading = read(text)
+    assert reading.entries or reading.text == text
+    assert reading.text.count("\n") == text.count("\n")
+    assert reading.text.count("가") >= text.count("가")
 
 
 def no_english(error: PitwallError) -> None:
