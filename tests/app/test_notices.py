@@ -117,7 +117,7 @@ def test_two_tabs_are_both_told(open_page: OpenPage, house: Workspace, folded: C
     fail_job(house, claim(house))
     said = "**live_1** ended: 1 of 3 folds failed  \nFold 2: the device ran out of memory."
     assert toasts(english.run()) == [said]
-    assert toasts(korean.run()) == ["**live_1** 종료: 폴드 3개 중 1개 실패  \n폴드 2: the device ran out of memory"]
+    assert toasts(korean.run()) == ["**live_1** 종료: 폴드 3개 중 1개 실패  \n폴드 2: 장치의 메모리가 모자랍니다"]
 
 
 def test_a_fold_that_fails_is_said_while_the_others_go_on(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
