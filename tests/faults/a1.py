@@ -7,6 +7,7 @@ The bugs to plant, in turn: the average, the sum of losses, the best score or th
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -71,6 +72,8 @@ class Struck:
     run: Run
     n_planned: int
     duration_s: float
+    past_best: tuple[int, int]
+    """After this step every one of the planted bugs changes something."""
     killers: list[tuple[Killer, Job]] = field(default_factory=list)
 
 
@@ -125,8 +128,9 @@ def run(given: Given) -> Outcome:
 def _strike(bench: Bench, case: Case, seed: int, number: int) -> None:
     calm, duration_s = bench.run_calmly(case, seed)
     name = f"run {number}, {case}"
+    _, best_epoch, _ = json.loads(calm["scores"])
     while True:
-        struck = Struck(bench.launch(case, seed), bench.given.rng.randint(1, MOST_KILLS), duration_s)
+        struck = Struck(bench.launch(case, seed), bench.given.rng.randint(1, MOST_KILLS), duration_s, (best_epoch + 1, 0))
         job = _run_and_kill(bench, case, struck, number)
         _look_for_loss(bench, struck, job, name)
         if any(killer.killed_at for killer, _ in struck.killers):
@@ -157,7 +161,7 @@ def _run_and_kill(bench: Bench, case: Case, struck: Struck, number: int) -> Job:
         def has_trained() -> bool:
             log = log_of(workspace, job.id, job.token)
             kept = newest_said(log, "checkpoint") or (0, 0)
-            return kept > (2, 0) if bench.given.is_mutant else kept > (0, 0) or newest_said(log, "resumed") is not None
+            return kept > struck.past_best if bench.given.is_mutant else kept > (0, 0) or newest_said(log, "resumed") is not None
 
         # Most instants are of training; the others may also be of what comes before it.
         is_any = not bench.given.is_mutant and rng.random() < 0.2
