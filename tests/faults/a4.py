@@ -28,7 +28,6 @@ from core.training.fold import FoldTask, train_fold
 from core.training.progress import EpochReport, Progress
 from core.training.state import STATE_FILE, Place
 from core.workspace import MANIFEST, OWN_HASH
-from tests.faults import places
 from tests.faults.fault import Given, Outcome, main
 from tests.training.small_tasks import IMAGE, TEXT, recipe_of
 from tests.training.stopped import HARD, Crash, rewrite_manifest, stopped_task
@@ -54,7 +53,6 @@ class Piece:
 def run(given: Given) -> Outcome:
     """Take away the first `n` pieces, one at a time; kinds of pieces come in turn, and texts before images."""
     torch.set_num_threads(1)
-    places.keep_every_step()
     outcome, n_taken = Outcome(), 0
     if given.is_mutant:
         state._read_place = _with_defaults  # pyright: ignore[reportPrivateUsage]

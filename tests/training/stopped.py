@@ -12,7 +12,7 @@ import pytest
 from core.recipe import Recipe
 from core.training.checkpoint import Identity
 from core.training.fold import FoldTask, train_fold
-from core.training.keeper import Keeping
+from core.training.keeper import Keeper, Keeping
 from core.training.progress import Progress
 from core.workspace import MANIFEST, OWN_HASH, sha256_file
 from tests.training.small_tasks import TEXT, make_task, recipe_of
@@ -50,9 +50,20 @@ def resumed(folder: Path, task: FoldTask, token: int) -> FoldTask:
 
 
 def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> FoldTask:
-    """A fold, of texts by default, that was stopped in its second epoch: its next attempt."""
+    """A fold, of texts by default, that was stopped after two steps of its second epoch: its next attempt.
+
+    Its two checkpoints are of those steps: each was on the disk before training went on.
+    """
     task = make_task(folder, recipe or recipe_of(TEXT, train=HARD), keeping=keeping_of(folder / "checkpoints"), **changes)
-    crash_at(task, "training", 2, 3)
+    start = Keeper._start  # pyright: ignore[reportPrivateUsage]
+
+    def start_and_wait(keeper: Keeper) -> None:
+        start(keeper)
+        keeper._join()  # pyright: ignore[reportPrivateUsage]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Keeper, "_start", start_and_wait)
+        crash_at(task, "training", 2, 3)
     return resumed(folder, task, 2)
 
 
