@@ -21,6 +21,7 @@ from core.jobs.estimate import queue_end_s, run_end_s
 from core.jobs.lock import EngineLock, Holder, holder_of
 from core.jobs.process import ProcessIdentity, is_alive, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
+from core.jobs.tidy import tidy
 from core.store import attempts
 from core.store.holds import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds
 from core.store.jobs import Job, read_live
@@ -199,7 +200,7 @@ class Engine:
         return run_end_s(live.running, takeable, live.mean_s, fold_s, n_slots=n_slots, now=self._clock())
 
     def _schedule(self) -> None:
-        repaired_at = float("-inf")
+        repaired_at, is_tidy = float("-inf"), False
         while not self._stopping.is_set():
             try:
                 with self._guard:
@@ -207,6 +208,9 @@ class Engine:
                 if is_mine:
                     if time.monotonic() - repaired_at >= REPAIR_S:
                         self._repair()
+                        if not is_tidy:
+                            tidy(self.workspace)
+                            is_tidy = True
                         if self._free_bytes(self.workspace.root) > MARGIN_BYTES:
                             keep_reserve(self.workspace)
                         repaired_at = time.monotonic()
