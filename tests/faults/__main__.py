@@ -20,10 +20,12 @@ def main() -> int:
     """Run those that are named on the command line, else all."""
     is_well = True
     for name in sys.argv[1:] or scripts():
-        done = subprocess.run([sys.executable, "-m", f"tests.faults.{name}"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([sys.executable, "-m", f"tests.faults.{name}"], cwd=ROOT, capture_output=True, text=True, check=False)
         is_well = is_well and done.returncode == 0
         sys.stdout.write(f"{name.upper():4} {done.stdout.strip() or 'ended without a word'}\n")
         sys.stdout.flush()
+        if done.returncode:
+            sys.stderr.write(done.stderr[-10_000:])
     return 0 if is_well else 1
 
 
