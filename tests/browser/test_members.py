@@ -41,7 +41,10 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     draft = inspect_path(write_headlines(root / "headlines")).draft.model_copy(update={"metric": "log_loss"})
     contest = add_contest(workspace, draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
-    runs = [finish_run(workspace, contest, folds, make_recipe(contest, name), strength=2.0, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
+    runs = [
+        finish_run(workspace, contest, folds, make_recipe(contest, name), strength=2.0, seed=seed)
+        for seed, name in enumerate(("alpha", "beta"))
+    ]
     return House(workspace, contest, tuple(runs), f"{serve(workspace.root)}/ensemble?contest={contest.name}&lang=en")
 
 
