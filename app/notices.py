@@ -1,6 +1,6 @@
-"""Says on every page that a run ended or a fold failed: a toast, once in each tab, and a mark on the tab's title until somebody looks.
+"""Says on every page that a run ended or a fold failed: a card, once in each tab, and a mark on the tab's title until somebody looks.
 
-The pit board's fragment asks; the title is changed in the browser, so that nothing is drawn anew and no focus moves.
+The pit board's fragment asks; cards and title are the browser's (`tab_news.py`), so that nothing is drawn anew and no focus moves.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from app import doorway, state
 from app.core_text import say
+from app.tab_news import Card, Mark, tab_news
 from app.text import t
-from app.widgets import format_duration, format_score, metric_label, plain
+from app.widgets import format_duration, format_score, metric_label
 from core.errors import NotFoundError
 from core.store.contests import get_contest
 from core.store.ends import RunTally, last_end, read_tallies
@@ -25,8 +25,8 @@ from core.store.runs import get_run
 WATCH_KEY = "notices"
 SLACK_S = 3600.0
 """How far a clock may be put back without news being missed."""
-MOST_TOASTS = 3
-MOST_MARKS = 20
+MOST_CARDS = 3
+MOST_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Watch:
     since: float
     known: set[tuple[str, int, float]] | None = None
     notices: list[Notice] = field(default_factory=list)
+    cards: list[Card] = field(default_factory=list)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def look(self, tallies: Sequence[RunTally]) -> list[Notice]:
@@ -74,51 +75,48 @@ def tell() -> None:
         watch = st.session_state[WATCH_KEY] = Watch(since=last_end(store) - SLACK_S)
     tallies = read_tallies(store, since=watch.since)
     news = watch.look(tallies)
-    if len(news) > MOST_TOASTS:
-        n_done = sum(notice.kind == "done" for notice in news)
-        st.toast(t("notices.toast_many", done=n_done, failed=len(news) - n_done), icon=":material/notifications:", duration="long")
-    else:
-        for notice in news:
-            _toast(notice)
-    _TITLE(
-        key="tab-title",
-        data={
-            "watch": watch.name,
-            "marks": [_mark(notice) for notice in watch.notices[-MOST_MARKS:]],
-            "training": _training([tally for tally in tallies if tally.n_running]),
-        },
+    cards = [_summary(news)] if len(news) > MOST_CARDS else [card for notice in news if (card := _card(notice))]
+    watch.cards = [*watch.cards, *cards][-MOST_KEPT:]
+    tab_news(
+        watch.name,
+        cards=watch.cards,
+        marks=[_mark(notice) for notice in watch.notices[-MOST_KEPT:]],
+        training=_training([tally for tally in tallies if tally.n_running]),
+        labels={"close": t("notices.close"), "news": t("notices.news")},
     )
 
 
-def _toast(notice: Notice) -> None:
-    """The news in one sentence; a failure stays until it is closed."""
+def _summary(news: Sequence[Notice]) -> Card:
+    n_done = sum(notice.kind == "done" for notice in news)
+    lines = (t("notices.many", done=n_done, failed=len(news) - n_done),)
+    return Card(news[-1].number, t("notices.many_title"), lines, is_bad=n_done < len(news))
+
+
+def _card(notice: Notice) -> Card | None:
+    """The news in a few words; None when its run was deleted or retried in the same second."""
     tally, store = notice.tally, doorway.workspace().store
     try:
         run, contest = get_run(store, tally.run_id), get_contest(store, tally.contest_id)
-    except NotFoundError:  # deleted in the same second
-        return
-    name = plain(run.name)
+    except NotFoundError:
+        return None
     selected = state.selected_contest()
-    if selected is None or selected.id != contest.id:
-        name = f"{name} ({plain(contest.name)})"
+    name = run.name if selected is not None and selected.id == contest.id else f"{run.name} ({contest.name})"
     if notice.kind == "done":
         metric = contest.spec.metric
         score = format_score(run.cv_score(metric), run.cv_sd(metric))
-        text = t("notices.toast_done", run=name, metric=metric_label(metric), score=score, took=format_duration(run.elapsed_s))
-        st.toast(text, icon=":material/check_circle:", duration="long")
-        return
+        line = t("notices.done", metric=metric_label(metric), score=score, took=format_duration(run.elapsed_s))
+        return Card(notice.number, name, (line,), is_bad=False)
     failed = next((job for job in run.jobs if job.state == "failed"), None)
-    if failed is None:  # retried in the same second
-        return
-    why = plain(say(failed.error["what"])) if failed.error else ""
-    key = "notices.toast_fold_failed" if notice.kind == "fold_failed" else "notices.toast_failed"
-    text = t(key, run=name, fold=failed.fold, why=why, failed=tally.n_failed, n=tally.n_folds)
-    st.toast(text, icon=":material/error:", duration="infinite")
+    if failed is None:
+        return None
+    lines = [t(f"notices.{notice.kind}", fold=failed.fold, failed=tally.n_failed, n=tally.n_folds)]
+    if failed.error:
+        lines.append(t("notices.why", fold=failed.fold, why=say(failed.error["what"])))
+    return Card(notice.number, name, tuple(lines), is_bad=True)
 
 
-def _mark(notice: Notice) -> dict[str, object]:
-    text = t(f"notices.title_{notice.kind}", run=notice.tally.run_name)
-    return {"number": notice.number, "text": text, "is_bad": notice.kind != "done"}
+def _mark(notice: Notice) -> Mark:
+    return Mark(notice.number, t(f"notices.title_{notice.kind}", run=notice.tally.run_name), is_bad=notice.kind != "done")
 
 
 def _training(running: Sequence[RunTally]) -> str:
@@ -128,52 +126,3 @@ def _training(running: Sequence[RunTally]) -> str:
     n_done, n_folds = sum(tally.n_done for tally in running), sum(tally.n_folds for tally in running)
     more = f" +{len(running) - 1}" if len(running) > 1 else ""
     return f"{n_done}/{n_folds} {running[0].run_name}{more}"
-
-
-_JS = """
-const INPUTS = ['pointerdown', 'keydown', 'wheel', 'touchstart', 'focus']
-
-// What the tab shows: the worst unseen news, else what trains, then the title that the page gave itself.
-function paint(tab) {
-  const fresh = tab.marks.filter(mark => mark.number > tab.seen)
-  const shown = fresh.findLast(mark => mark.is_bad) ?? fresh.at(-1)
-  const more = fresh.length > 1 ? ` +${fresh.length - 1}` : ''
-  tab.title = [shown ? shown.text + more : tab.training, tab.own].filter(Boolean).join(' · ')
-  if (document.title !== tab.title) document.title = tab.title
-}
-
-function look(tab) {
-  const newest = tab.marks.at(-1)?.number ?? -1
-  if (document.visibilityState === 'hidden' || newest <= tab.seen) return
-  tab.seen = newest
-  paint(tab)
-}
-
-// One set of listeners for the life of the tab; the component may come and go with the sidebar.
-function watchTab() {
-  const tab = { watch: '', marks: [], training: '', seen: -1, own: document.title, title: document.title, at: null }
-  for (const name of INPUTS) window.addEventListener(name, () => look(tab), { capture: true, passive: true })
-  document.addEventListener('visibilitychange', () => look(tab))
-  // A pointer that lies still also "moves" when something is drawn under it.
-  window.addEventListener('pointermove', ({ screenX: x, screenY: y }) => {
-    if (tab.at && Math.hypot(x - tab.at[0], y - tab.at[1]) > 2) look(tab)
-    tab.at = [x, y]
-  }, { capture: true, passive: true })
-  new MutationObserver(() => {
-    if (document.title === tab.title) return
-    tab.own = document.title
-    paint(tab)
-  }).observe(document.head, { childList: true, subtree: true, characterData: true })
-  return tab
-}
-
-export default function ({ data }) {
-  if (!data) return
-  const tab = window.pitwallTab ??= watchTab()
-  if (tab.watch !== data.watch) tab.seen = -1
-  Object.assign(tab, data)
-  paint(tab)
-}
-"""
-
-_TITLE = component("pitwall_tab_title", html="<span hidden></span>", js=_JS)

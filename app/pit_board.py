@@ -13,7 +13,7 @@ from app import doorway, notices, state
 from app.doorway import DeviceStatus, EngineStatus
 from app.queue_panel import hold_line
 from app.text import t
-from app.widgets import PAGES_DIR, format_clock, format_duration, plain
+from app.widgets import PAGES_DIR, format_clock, format_duration, guard, plain
 
 BUSY_S, IDLE_S = 1.0, 3.0
 
@@ -26,8 +26,8 @@ def pit_board() -> None:
 
 
 def _board() -> None:
-    snapshot = doorway.status()
-    with st.container(key="pit-board", gap=None):
+    with guard(), st.container(key="pit-board", gap=None):
+        snapshot = doorway.status()
         for device in snapshot.devices:
             _device(device, snapshot.free_bytes)
         st.caption(_queue_line(snapshot))

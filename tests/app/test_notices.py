@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,9 +95,11 @@ def live(house: Workspace, folded: Contest, folds: Folds) -> Run:
     return run
 
 
-def toasts(at: AppTest) -> list[str]:
+def told(at: AppTest) -> list[str]:
+    """All cards that the tab has been given so far, in words."""
     assert not at.exception
-    return [toast.value.replace("\\", "") for toast in at.toast]
+    (component,) = [each for each in at.get("bidi_component") if each.proto.component_name == "pitwall_tab_news"]
+    return [" / ".join([card["name"], *card["lines"]]) for card in json.loads(component.proto.json)["cards"]]
 
 
 @pytest.mark.parametrize("page", ["home", "data", "ensemble", "runs"])
@@ -104,27 +107,26 @@ def test_an_end_is_said_on_any_page_and_once(
     open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, live: Run, page: str
 ) -> None:
     at = open_page(page)
-    assert toasts(at) == []
+    assert told(at) == []
     finish_job(house, folded, folds, claim(house), live.recipe, strength=3.0, seed=5)
-    (said,) = toasts(at.run())
-    assert said.startswith("**live_1** is done: accuracy ↑ ") and said.endswith(", 2 min of training.")
-    assert toasts(at.run()) == []
-    assert toasts(open_page(page)) == [], "a page that is opened now"
+    (said,) = told(at.run())
+    assert said.startswith("live_1 / done: accuracy ↑ ") and said.endswith(", 2 min of training")
+    assert told(at.run()) == [said]
+    assert told(open_page(page)) == [], "a page that is opened now"
 
 
 def test_two_tabs_are_both_told(open_page: OpenPage, house: Workspace, folded: Contest, live: Run) -> None:
     english, korean = open_page("home"), open_page("data", lang="ko")
     fail_job(house, claim(house))
-    said = "**live_1** ended: 1 of 3 folds failed  \nFold 2: the device ran out of memory."
-    assert toasts(english.run()) == [said]
-    assert toasts(korean.run()) == ["**live_1** 종료: 폴드 3개 중 1개 실패  \n폴드 2: 장치의 메모리가 모자랍니다"]
+    assert told(english.run()) == ["live_1 / ended: 1 of 3 folds failed / fold 2: the device ran out of memory"]
+    assert told(korean.run()) == ["live_1 / 종료: 폴드 3개 중 1개 실패 / 폴드 2: 장치의 메모리가 모자랍니다"]
 
 
 def test_a_fold_that_fails_is_said_while_the_others_go_on(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
     queue.launch_run(house, folded, folds, make_recipe(folded, "wide"))
     at = open_page("home")
     fail_job(house, claim(house))
-    assert toasts(at.run()) == ["**wide**: fold 0 failed, the others go on  \nthe device ran out of memory."]
+    assert told(at.run()) == ["wide / fold 0 failed, the others go on / fold 0: the device ran out of memory"]
 
 
 def test_a_run_of_another_contest_is_named_with_it(
@@ -134,22 +136,22 @@ def test_a_run_of_another_contest_is_named_with_it(
     save_folds(house, other, FoldsSpec(n_folds=3))
     at = open_page("home", contest="others")
     fail_job(house, claim(house))
-    (said,) = toasts(at.run())
-    assert said.startswith(f"**live_1 ({folded.name})** ended")
+    (said,) = told(at.run())
+    assert said.startswith(f"live_1 ({folded.name}) / ended")
 
 
-def test_much_news_at_once_is_one_toast(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+def test_much_news_at_once_is_one_card(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
     at = open_page("home")
     for number in range(3):
         finish_run(house, folded, folds, make_recipe(folded, f"many-{number}"))
     queue.launch_run(house, folded, folds, make_recipe(folded, "bad"))
     for _ in range(3):
         fail_job(house, claim(house))
-    assert toasts(at.run()) == ["News of several runs: 3 done, 1 failed."]
+    assert told(at.run()) == ["News of several runs / 3 done, 1 failed"]
 
 
-def test_a_run_that_was_deleted_meanwhile_is_no_toast(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+def test_a_run_that_was_deleted_meanwhile_is_no_card(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
     at = open_page("home")
     run = finish_run(house, folded, folds, make_recipe(folded, "brief"))
     queue.delete_run(house, run.id)
-    assert toasts(at.run()) == []
+    assert told(at.run()) == []

@@ -1,19 +1,20 @@
-"""News in a real browser: a toast on any page, and a title that says it until somebody looks, without a rerun or a stolen focus."""
+"""News in a real browser: a card on any page, and a title that says it until somebody looks, without a rerun or a stolen focus."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.folds import FoldsSpec, save_folds
 from core.jobs import queue
+from core.jobs.lock import EngineLock
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.jobs import Job, list_jobs
@@ -45,12 +46,18 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]
+) -> Iterator[House]:
+    """A server that only reads, since these tests hold the workspace: no engine takes the jobs that they make up."""
     root = tmp_path_factory.mktemp("notices")
     workspace = open_workspace(root / "workspace")
+    lock = EngineLock(workspace.engine_lock_path, "a test")
+    assert lock.acquire(now=0.0)
     contest = add_contest(workspace, inspect_path(write_headlines(root / "headlines")).draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
-    return House(workspace, contest, folds, serve(workspace.root))
+    yield House(workspace, contest, folds, serve(workspace.root))
+    lock.release()
 
 
 @pytest.fixture
@@ -61,8 +68,8 @@ def house(served: House) -> House:
     return served
 
 
-def toasts(page: Page) -> list[str]:
-    return page.get_by_test_id("stToast").all_inner_texts()
+def cards(page: Page) -> Locator:
+    return page.locator("#pitwall-news .card")
 
 
 def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_looks(house: House, open_page: Open) -> None:
@@ -76,9 +83,10 @@ def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_lo
     house.end(run, job)
     expect(pages[0]).to_have_title("✓ digits done · Pitwall")
     expect(pages[1]).to_have_title("✓ digits 완료 · Pitwall")
-    for page, said in zip(pages, ("digits is done: accuracy", "digits 완료: 정확도"), strict=True):
-        expect(page.get_by_test_id("stToast")).to_have_count(1)
-        expect(page.get_by_test_id("stToast")).to_contain_text(said)
+    for page, said in zip(pages, ("done: accuracy", "완료: 정확도"), strict=True):
+        expect(cards(page)).to_have_count(1)
+        expect(cards(page)).to_contain_text("digits")
+        expect(cards(page)).to_contain_text(said)
     expect(field).to_be_focused()
     pages[0].keyboard.press("Shift")
     expect(pages[0]).to_have_title("Pitwall")
@@ -88,21 +96,21 @@ def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_lo
     expect(pages[1]).to_have_title("Pitwall")
 
 
-def test_a_page_change_keeps_the_mark_and_the_toast_is_not_said_again(house: House, open_page: Open) -> None:
+def test_a_card_that_was_closed_does_not_come_back_and_a_new_tab_is_not_told(house: House, open_page: Open) -> None:
     run, job = house.train("second")
     page = open_page(house.url("data"))
     expect(page).to_have_title("2/3 second · Pitwall")
     house.end(run, job)
     expect(page).to_have_title("✓ second done · Pitwall")
-    expect(page.get_by_test_id("stToast")).to_have_count(1)
-    page.get_by_test_id("stToast").get_by_role("button").first.click()
-    expect(page.get_by_test_id("stToast")).to_have_count(0)
+    cards(page).get_by_role("button", name="Close").click()
+    expect(cards(page)).to_have_count(0)
     expect(page).to_have_title("Pitwall")
     page.get_by_test_id("stSidebar").get_by_role("link", name="Folds").click()
     expect(page.get_by_role("heading", name="Folds", exact=True)).to_be_visible()
     fresh = open_page(house.url("data"))
     expect(fresh).to_have_title("Pitwall")
-    assert toasts(page) == toasts(fresh) == []
+    expect(cards(page)).to_have_count(0)
+    expect(cards(fresh)).to_have_count(0)
 
 
 def test_failures_are_said_first_and_stay(house: House, open_page: Open) -> None:
@@ -111,13 +119,19 @@ def test_failures_are_said_first_and_stay(house: House, open_page: Open) -> None
     page = open_page(house.url("submit"))
     expect(page).to_have_title("4/6 good +1 · Pitwall")
     fail_job(house.workspace, other)
+    failed = cards(page).filter(has_text="ended: 1 of 3 folds failed")
+    expect(failed).to_be_visible()
+    expect(page).to_have_title("✗ bad failed · Pitwall")
     house.end(good, job)
     expect(page).to_have_title("✗ bad failed +1 · Pitwall")
-    failed = page.get_by_test_id("stToast").filter(has_text="bad ended: 1 of 3 folds failed")
+    expect(cards(page).filter(has_text="good")).to_be_visible()
     expect(failed).to_be_visible()
     page.mouse.move(700, 600)
     page.mouse.move(720, 600)
     expect(page).to_have_title("Pitwall")
+    expect(cards(page).filter(has_text="good")).to_have_count(0)
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Errors").click()
+    expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
     expect(failed).to_be_visible()
 
 
@@ -129,4 +143,4 @@ def test_the_sidebar_may_be_closed(house: House, open_page: Open) -> None:
     expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
     house.end(run, job)
     expect(page).to_have_title(re.compile("✓ unseen done"))
-    expect(page.get_by_test_id("stToast")).to_have_count(1)
+    expect(cards(page)).to_have_count(1)
