@@ -145,9 +145,10 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
     go(page, "Errors")
     chart = page.locator(".js-plotly-plot .nsewdrag").first
     expect(chart).to_be_visible()
-    area = chart.bounding_box()
-    assert area is not None
     for place, name in ((0.25, CLASSES[0]), (0.75, CLASSES[1])):
+        settle(page)  # a chart that is being drawn anew is clicked through
+        area = chart.bounding_box()
+        assert area is not None
         page.mouse.click(area["x"] + place * area["width"], area["y"] + place * area["height"])
         expect(page.get_by_role("heading", name=f"{name}, rightly recognised")).to_be_visible()
     expect(page.get_by_text("true · predicted").first).to_be_visible()  # the class probabilities of the first sample

@@ -92,8 +92,10 @@ def test_a_file_that_does_not_fit_is_a_card_with_its_rows(house: House, open_pag
     before = len(list_runs(house.workspace.store, house.contest.id))
     page = open_page(house.url)
     show(page, "Import and export", "Take predictions out")
-    for uploader, path in zip(page.get_by_test_id("stFileUploaderDropzoneInput").all(), (oof, test), strict=True):
-        uploader.set_input_files(path)
+    uploaders = page.get_by_test_id("stFileUploaderDropzoneInput")
+    expect(uploaders).to_have_count(2)
+    for place, path in enumerate((oof, test)):
+        uploaders.nth(place).set_input_files(path)
         settle(page)
     page.get_by_role("button", name="Check and add as a run").click()
     expect(page.get_by_text("2 missing: h0, h1")).to_be_visible()

@@ -109,7 +109,7 @@ def test_memory_that_was_given_back_counts(monkeypatch: pytest.MonkeyPatch, tmp_
 
     monkeypatch.setattr(module, "train_step", hungry)
     costs = dry_run(make_task(tmp_path, recipe_of(IMAGE)), most_halvings=0)
-    assert costs.above_start_bytes > 400 * 2**20
+    assert costs.above_start_bytes > 380 * 2**20  # of 400: pages that were resident at the start are used again
 
 
 def runs_out_above(most_rows: int) -> Callable[..., float]:
