@@ -75,8 +75,10 @@ def test_a_download_of_one_run_comes_back_as_a_member(house: House, open_page: O
     own = tmp_path / "own.parquet"
     export_predictions(house.workspace, house.contest, house.runs[0], oof=own)
     pd.testing.assert_frame_equal(pd.read_parquet(files[0]), pd.read_parquet(own))
-    for uploader, path in zip(page.get_by_test_id("stFileUploaderDropzoneInput").all(), files, strict=True):
-        uploader.set_input_files(path)
+    uploaders = page.get_by_test_id("stFileUploaderDropzoneInput")
+    expect(uploaders).to_have_count(len(files))
+    for place, path in enumerate(files):
+        uploaders.nth(place).set_input_files(path)
         settle(page)
     page.get_by_role("button", name="Check and add as a run").click()
     expect(page.get_by_text("is a member now")).to_be_visible()
