@@ -95,6 +95,12 @@ class SubmissionError(PitwallError):
     """A submission does not fit the contest's sample."""
 
 
+def bug(problem: BaseException, *, where: str, fix: str) -> dict[str, str]:
+    """What is not one of ours, in the shape of `PitwallError.to_dict`, so that it can be stored and shown beside them."""
+    what, why = f"{type(problem).__name__}: {problem}", "this is a bug in Pitwall or in a library it uses"
+    return {"type": "Bug", "what": what, "where": where, "why": why, "fix": fix}
+
+
 KINDS: dict[str, type[PitwallError]] = {
     cls.__name__: cls
     for cls in (

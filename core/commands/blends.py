@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.console import ContestArgument, JsonOption, WorkspaceOption, opened, print_json, print_table, standard_output
+from core.commands.console import (
+    ContestArgument,
+    JsonOption,
+    WorkspaceOption,
+    help_without_command,
+    opened,
+    print_json,
+    print_table,
+    standard_output,
+)
 from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.analysis.side_by_side import Duel, Standing
 
-blends_app = typer.Typer(help="The blends that were kept, and which is better.")
-
-
-@blends_app.callback(invoke_without_command=True)
-def help_without_command(context: typer.Context) -> None:
-    """Show the group's help when no command is named."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+blends_app = typer.Typer(help="The blends that were kept, and which is better.", callback=help_without_command, invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:

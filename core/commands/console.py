@@ -29,6 +29,13 @@ SetOption = Annotated[
 ]
 ContestArgument = Annotated[str, typer.Argument(metavar="CONTEST", help="Name of the contest.", show_default=False)]
 
+
+def help_without_command(context: typer.Context) -> None:
+    """Show a group's help when no command is named; the callback of groups that do nothing by themselves."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
 _named_before_the_command: ContextVar[Path | None] = ContextVar("workspace", default=None)
 
 

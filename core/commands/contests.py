@@ -14,6 +14,7 @@ from core.commands.console import (
     JsonOption,
     SetOption,
     WorkspaceOption,
+    help_without_command,
     opened,
     print_json,
     print_table,
@@ -28,16 +29,10 @@ if TYPE_CHECKING:
     from core.store.contests import Contest
     from core.store.folds import Folds
 
-contest_app = typer.Typer(help="Register a contest of your own; list the contests.")
-folds_app = typer.Typer(help="Decide who validates whom.")
-
-
-@contest_app.callback(invoke_without_command=True)
-@folds_app.callback(invoke_without_command=True)
-def help_without_command(context: typer.Context) -> None:
-    """Show a group's help when no command is named."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+contest_app = typer.Typer(
+    help="Register a contest of your own; list the contests.", callback=help_without_command, invoke_without_command=True
+)
+folds_app = typer.Typer(help="Decide who validates whom.", callback=help_without_command, invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:

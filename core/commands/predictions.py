@@ -7,17 +7,12 @@ from typing import Annotated
 
 import typer
 
-from core.commands.console import ContestArgument, JsonOption, WorkspaceOption, opened, print_json, standard_output
+from core.commands.console import ContestArgument, JsonOption, WorkspaceOption, help_without_command, opened, print_json, standard_output
 from core.errors import InputError
 
-predictions_app = typer.Typer(help="Bring a team-mate's predictions in as a run; take any run's out.")
-
-
-@predictions_app.callback(invoke_without_command=True)
-def help_without_command(context: typer.Context) -> None:
-    """Show the group's help when no command is named."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+predictions_app = typer.Typer(
+    help="Bring a team-mate's predictions in as a run; take any run's out.", callback=help_without_command, invoke_without_command=True
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -17,9 +17,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from core.errors import PitwallError
+from core.errors import PitwallError, bug
 from core.folds import load_folds
 from core.jobs.forecast import Forecast
 from core.jobs.worker import NICENESS
@@ -56,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         answer = {"error": error.to_dict()}
     except Exception as problem:  # a bug is told to whoever asked, and keeps its traceback on standard error
         log.exception("a dry run met a bug")
-        answer = {"error": _bug(problem, given.device)}
+        fix = "please report it; its traceback is in the terminal that runs Pitwall"
+        answer = {"error": bug(problem, where=f"a dry run on {given.device}", fix=fix)}
     sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()
     return 0
@@ -84,16 +84,6 @@ def _forecast(given: argparse.Namespace) -> Forecast:
         n_epochs=recipe.train.epochs,
         start_s=start_s,
     )
-
-
-def _bug(problem: Exception, device: str) -> dict[str, Any]:
-    return {
-        "type": "Bug",
-        "what": f"{type(problem).__name__}: {problem}",
-        "where": f"a dry run on {device}",
-        "why": "this is a bug in Pitwall or in a library it uses",
-        "fix": "please report it; its traceback is in the terminal that runs Pitwall",
-    }
 
 
 def _end_with_parent(scratch: Path) -> None:

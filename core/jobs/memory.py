@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.recipe import Recipe
 from core.store.attempts import MOST_HALVINGS
 from core.store.jobs import Job
 from core.store.runs import get_run
@@ -12,9 +13,14 @@ from core.workspace import Workspace
 VMSTAT = Path("/proc/vmstat")
 
 
-def can_halve(workspace: Workspace, job: Job) -> bool:
-    """Whether a job's micro-batch has two rows or more, and was not halved too often."""
-    return job.halvings < MOST_HALVINGS and get_run(workspace.store, job.run_id).recipe.train.micro_batch(job.halvings) > 1
+def can_halve(recipe: Recipe, halvings: int) -> bool:
+    """Whether a micro-batch that was halved so often has two rows or more, and may be halved again."""
+    return halvings < MOST_HALVINGS and recipe.train.micro_batch(halvings) > 1
+
+
+def job_can_halve(workspace: Workspace, job: Job) -> bool:
+    """`can_halve` of the fold that a job trains."""
+    return can_halve(get_run(workspace.store, job.run_id).recipe, job.halvings)
 
 
 def kernel_kills() -> int | None:
@@ -24,3 +30,9 @@ def kernel_kills() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+def has_killed_since(before: int | None) -> bool:
+    """Whether the kernel has ended a process for lack of memory since `kernel_kills` said `before`; False where it does not say."""
+    now = kernel_kills()
+    return before is not None and now is not None and now > before

@@ -22,12 +22,11 @@ from typing import Any, Literal
 from core.errors import KINDS, OutOfMemory, PitwallError, StateError
 from core.jobs.devices import thread_limit, torch_name, worker_environment
 from core.jobs.forecast import Forecast, Neighbour
-from core.jobs.memory import kernel_kills
+from core.jobs.memory import can_halve, has_killed_since, kernel_kills
 from core.jobs.process import of_pid, terminate
 from core.jobs.queue import check_launch
 from core.jobs.supervisor import ROOT
 from core.recipe import Recipe
-from core.store.attempts import MOST_HALVINGS
 from core.store.contests import Contest
 from core.store.database import Store
 from core.store.folds import Folds
@@ -135,8 +134,8 @@ class Rehearsal:
             kills_before = kernel_kills()
             with TemporaryDirectory(prefix="pitwall-dry-run-") as scratch:
                 exit_code, said, complained = self._one_process(Path(scratch), halvings)
-            if exit_code == -signal.SIGKILL and _is_more(kernel_kills(), kills_before):
-                if halvings < MOST_HALVINGS and self._recipe.train.micro_batch(halvings) > 1:
+            if exit_code == -signal.SIGKILL and has_killed_since(kills_before):
+                if can_halve(self._recipe, halvings):
                     halvings += 1
                     continue
                 raise _killed(self.device, self._recipe.train.micro_batch(halvings))
@@ -231,10 +230,6 @@ def _read(said: str, complained: str, exit_code: int, device: str) -> Forecast:
         why=last,
         fix="try again; a training would end in the same way",
     )
-
-
-def _is_more(now: int | None, before: int | None) -> bool:
-    return now is not None and before is not None and now > before
 
 
 def _killed(device: str, micro_batch: int) -> OutOfMemory:

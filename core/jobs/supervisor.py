@@ -19,7 +19,7 @@ from pathlib import Path
 from core.errors import DiskFull
 from core.jobs.devices import worker_environment
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
-from core.jobs.memory import can_halve, kernel_kills
+from core.jobs.memory import has_killed_since, job_can_halve, kernel_kills
 from core.jobs.process import ProcessIdentity, of_pid, terminate
 from core.store import attempts
 from core.store.database import DatabaseBusy
@@ -178,7 +178,7 @@ class Supervisor:
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
         elif exit_code == DISK_FULL_CODE:
             self._hold_for_disk()
-        elif exit_code == -signal.SIGKILL and not killed and self._kernel_killed() and can_halve(self._workspace, job):
+        elif exit_code == -signal.SIGKILL and not killed and has_killed_since(self._kills_before) and job_can_halve(self._workspace, job):
             self._persist(lambda: attempts.release_for_memory(self._store, job.id, job.token, now=self._clock()))
         elif (exit_code < 0 or killed) and (is_first or job.interruptions < attempts.MOST_INTERRUPTIONS):
             self._persist(lambda: attempts.release_interrupted(self._store, job.id, job.token, is_first=is_first, now=self._clock()))
@@ -189,11 +189,6 @@ class Supervisor:
     def _hold_for_disk(self) -> None:
         free = free_bytes(self._workspace.root)
         self._persist(lambda: hand_back_for_disk(self._workspace, self.job, free=free, now=self._clock()))
-
-    def _kernel_killed(self) -> bool:
-        """Whether the kernel has ended a process for lack of memory while the worker lived."""
-        now = kernel_kills()
-        return self._kills_before is not None and now is not None and now > self._kills_before
 
     def _persist(self, write: Callable[[], object]) -> None:
         """Write to the store, again and again while it is locked or the disk is full; given up when the engine stops.

@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from core.errors import DiskFull, OutOfMemory, PitwallError
+from core.errors import DiskFull, OutOfMemory, PitwallError, bug
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
-from core.jobs.memory import can_halve
+from core.jobs.memory import job_can_halve
 from core.jobs.reporter import Reporter
 from core.store import attempts
 from core.store.contests import get_contest
@@ -114,12 +114,13 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
         log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
         if isinstance(error, DiskFull):
             return _hold_for_disk(workspace, job)
-        if isinstance(error, OutOfMemory) and can_halve(workspace, job):
+        if isinstance(error, OutOfMemory) and job_can_halve(workspace, job):
             state = _patiently(workspace, lambda: attempts.release_for_memory(workspace.store, job.id, job.token, now=time.time()))
             log.info("the micro-batch is halved, the batch stays; handed back: %s", state or "the claim was not valid any more")
             return 0
         outcome = "failed"
-        verdict = error.to_dict() if error is not None else _bug(problem, job)
+        where, fix = f"fold {job.fold} on {job.device}", "the log has the traceback; please report it"
+        verdict = bug(problem, where=where, fix=fix) if error is None else error.to_dict()
         valid = _patiently(workspace, lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
         return 0 if valid else 1
     finally:
@@ -258,16 +259,6 @@ def typed_error(problem: Exception, job: Job) -> PitwallError | None:
             fix="use a smaller batch or smaller inputs, then retry",
         )
     return None
-
-
-def _bug(problem: Exception, job: Job) -> dict[str, str]:
-    return {
-        "type": "Bug",
-        "what": f"{type(problem).__name__}: {problem}",
-        "where": f"fold {job.fold} on {job.device}",
-        "why": "this is a bug in Pitwall or in a library it uses",
-        "fix": "the log has the traceback; please report it",
-    }
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from core.errors import OutOfMemory, PitwallError, RecipeError, StateError
+from core.jobs import memory
 from core.jobs import rehearsal as module
 from core.jobs.engine import Engine
 from core.jobs.forecast import Forecast, Neighbour
@@ -242,7 +243,8 @@ def test_waiting_can_be_stopped(bench: Bench, wait_for: WaitFor) -> None:
 
 def test_what_the_kernel_ends_for_lack_of_memory_is_tried_with_half(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     kills = iter(range(100))
-    monkeypatch.setattr(module, "kernel_kills", lambda: next(kills))
+    for reader in (module, memory):
+        monkeypatch.setattr(reader, "kernel_kills", lambda: next(kills))
     killed = (-signal.SIGKILL, "", "")
     rehearsal = told(bench, killed, killed, (0, answer_of(FORECAST), ""))
     assert rehearsal.run() == FORECAST and rehearsal.asked == [0, 1, 2]
