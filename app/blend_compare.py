@@ -11,7 +11,7 @@ from app import doorway
 from app.blend_ways import mean_label
 from app.sources import content_of, evidence_of, list_sources
 from app.text import t
-from app.widgets import format_score, guard, metric_label, plain, section
+from app.widgets import format_honest, format_score, guard, metric_label, plain, section
 from core.analysis.side_by_side import Duel, Standing, compare_sources, standing_of
 from core.store.blends import Blend
 from core.store.contests import Contest
@@ -73,7 +73,7 @@ def _scores(contest: Contest, standings: Sequence[Standing]) -> None:
             "ref": [standing.source.ref for standing in standings],
             "oof": [standing.oof_score for standing in standings],
             "cv": [format_score(standing.cv_score, standing.cv_sd) for standing in standings],
-            "honest": [_honest(standing) for standing in standings],
+            "honest": [format_honest(standing.honest) for standing in standings],
             "mean": [mean_label(each.source.spec.mean) if isinstance(each.source, Blend) else "–" for each in standings],
             "folds": [f"{len(standing.folds)}/{n_folds}" for standing in standings],
         }
@@ -93,11 +93,6 @@ def _scores(contest: Contest, standings: Sequence[Standing]) -> None:
             "folds": st.column_config.TextColumn(t("compare.folds"), width="small"),
         },
     )
-
-
-def _honest(standing: Standing) -> str:
-    honest = standing.honest
-    return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"
 
 
 def _weights(standings: Sequence[Standing], names: dict[int, str]) -> None:

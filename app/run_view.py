@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import pandas as pd
@@ -71,45 +71,34 @@ def _head(contest: Contest, run: Run) -> None:
 
 def confirm_cancel(run: Run) -> None:
     """Ask before a run is cancelled."""
-
-    @st.dialog(t("runs.cancel_title"))
-    def ask() -> None:
-        st.markdown(t("runs.cancel_body", name=plain(run.name)))
-        if _answer(t("runs.cancel_yes"), t("runs.cancel_no")):
-            with guard():
-                doorway.cancel(run)
-                st.toast(t("runs.canceling", name=plain(run.name)), icon=":material/stop_circle:")
-                st.rerun()
-
-    ask()
+    _ask(run, "cancel", doorway.cancel, said="canceling", icon="stop_circle")
 
 
 def confirm_restart(run: Run) -> None:
     """Ask before checkpoints are thrown away."""
-
-    @st.dialog(t("runs.restart_title"))
-    def ask() -> None:
-        st.markdown(t("runs.restart_body", name=plain(run.name)))
-        if _answer(t("runs.restart_yes"), t("runs.restart_no")):
-            with guard():
-                doorway.restart(run)
-                st.toast(t("runs.retrying", name=plain(run.name)), icon=":material/restart_alt:")
-                st.rerun()
-
-    ask()
+    _ask(run, "restart", doorway.restart, said="retrying", icon="restart_alt")
 
 
 def confirm_delete(run: Run) -> None:
     """Ask before a run and its files are deleted."""
 
-    @st.dialog(t("runs.delete_title"))
+    def delete(run: Run) -> None:
+        doorway.delete(run)
+        state.select_run(None)
+
+    _ask(run, "delete", delete, said="deleted", icon="delete")
+
+
+def _ask(run: Run, question: str, act: Callable[[Run], None], *, said: str, icon: str) -> None:
+    """A question by its texts `runs.<question>_title` and so on; on yes it acts, and says so."""
+
+    @st.dialog(t(f"runs.{question}_title"))
     def ask() -> None:
-        st.markdown(t("runs.delete_body", name=plain(run.name), folds=len(run.results), time=format_duration(run.elapsed_s)))
-        if _answer(t("runs.delete_yes"), t("runs.delete_no")):
+        st.markdown(t(f"runs.{question}_body", name=plain(run.name), folds=len(run.results), time=format_duration(run.elapsed_s)))
+        if _answer(t(f"runs.{question}_yes"), t(f"runs.{question}_no")):
             with guard():
-                doorway.delete(run)
-                state.select_run(None)
-                st.toast(t("runs.deleted", name=plain(run.name)), icon=":material/delete:")
+                act(run)
+                st.toast(t(f"runs.{said}", name=plain(run.name)), icon=f":material/{icon}:")
                 st.rerun()
 
     ask()

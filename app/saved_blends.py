@@ -11,7 +11,7 @@ from app import doorway
 from app.blend_restore import can_be_restored, put_on_bench
 from app.blend_ways import mean_label
 from app.text import t
-from app.widgets import format_clock, format_score, go_to, guard, metric_label, plain
+from app.widgets import format_clock, format_honest, format_score, go_to, guard, metric_label, plain
 from core.blend.save import remove_blend
 from core.store.blends import Blend, list_blends
 from core.store.contests import Contest
@@ -35,7 +35,7 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             "name": [blend.name for blend in blends],
             "oof": [blend.scores["oof_score"] for blend in blends],
             "cv": [format_score(blend.scores["cv_score"], blend.scores["cv_sd"]) for blend in blends],
-            "honest": [describe_honest(blend) for blend in blends],
+            "honest": [format_honest(blend.scores.get("honest")) for blend in blends],
             "equal": [blend.scores["equal_score"] for blend in blends],
             "mean": [mean_label(blend.spec.mean) for blend in blends],
             "members": [describe_weights(blend, names) for blend in blends],
@@ -108,9 +108,3 @@ def describe_weights(blend: Blend, names: dict[int, str]) -> str:
     """A blend's weights in words, the largest first."""
     pairs = sorted(zip(blend.spec.members, blend.spec.normalised(), strict=True), key=lambda pair: -pair[1])
     return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
-
-
-def describe_honest(blend: Blend) -> str:
-    """A saved blend's honest score with its interval; a dash where its weights came by hand, or by nothing that was fitted."""
-    honest = blend.scores.get("honest")
-    return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -169,6 +169,11 @@ def state_badge(name: str) -> None:
 def state_markdown(name: str) -> str:
     """The same badge inside a line of markdown."""
     return f":{STATE_COLORS[name]}-badge[{state_label(name)}]"
+
+
+def format_honest(honest: Mapping[str, Any] | None) -> str:
+    """An honest score with its interval; a dash where weights came by hand, or by nothing that was fitted."""
+    return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"
 
 
 def format_duration(seconds: float | None) -> str:
