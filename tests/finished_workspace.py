@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.contest.spec import ContestSpec
 from core.contest.table import load_table
-from core.folds import load_folds
+from core.folds import FoldsSpec, load_folds, save_folds
 from core.jobs import queue
 from core.metrics import all_scores
 from core.predictions import FoldPredictions, write_fold_predictions
@@ -63,6 +65,19 @@ def finish_run(
         job = claim(workspace, now=now + 60 * place)
         finish_job(workspace, contest, folds, job, recipe, strength=strength, seed=seed)
     return get_run(workspace.store, run.id)
+
+
+def finish_headlines(
+    workspace: Workspace, folder: Path, strengths: Mapping[str, float], *, n_folds: int = 3
+) -> tuple[Contest, tuple[Run, ...]]:
+    """The contest of headlines in `folder`, judged by log loss, with a finished run of each name and strength on equal folds."""
+    contest = add_contest(workspace, inspect_path(folder).draft.model_copy(update={"metric": "log_loss"}))
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=n_folds))
+    runs = [
+        finish_run(workspace, contest, folds, make_recipe(contest, name), strength=strength, seed=seed)
+        for seed, (name, strength) in enumerate(strengths.items())
+    ]
+    return contest, tuple(runs)
 
 
 def claim(workspace: Workspace, *, now: float = START) -> Job:

@@ -14,6 +14,7 @@ from core.contest.register import add_contest
 from core.folds import FoldsSpec, save_folds
 from core.jobs.engine import Engine
 from core.store.contests import Contest
+from core.store.folds import Folds, list_folds
 from core.workspace import ENV_VARIABLE, Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +58,9 @@ def folded(house: Workspace, headlines: Contest) -> Contest:
     """The same contest with three folds."""
     save_folds(house, headlines, FoldsSpec(n_folds=3))
     return headlines
+
+
+@pytest.fixture
+def folds(house: Workspace, folded: Contest) -> Folds:
+    """Those three folds."""
+    return list_folds(house.store, folded.id)[0]

@@ -15,7 +15,7 @@ from core.folds import FoldsSpec, save_folds
 from core.jobs import queue
 from core.store.blends import list_blends
 from core.store.contests import Contest
-from core.store.folds import Folds, list_folds
+from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
 from core.store.submissions import list_submissions
 from core.submission import read_submission
@@ -23,11 +23,6 @@ from core.workspace import Workspace
 from tests.finished_workspace import claim, fail_job, finish_run, make_recipe, run_halfway
 
 OpenPage = Callable[..., AppTest]
-
-
-@pytest.fixture
-def folds(house: Workspace, folded: Contest) -> Folds:
-    return list_folds(house.store, folded.id)[0]
 
 
 @pytest.fixture

@@ -17,17 +17,12 @@ from core.exchange import export_predictions, import_predictions
 from core.folds import FoldsSpec, save_folds
 from core.predictions import load_oof, load_test_prob, shared_folds
 from core.store.contests import Contest
-from core.store.folds import Folds, list_folds
+from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
 from core.workspace import Workspace
 from tests.finished_workspace import finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
-
-
-@pytest.fixture
-def folds(house: Workspace, folded: Contest) -> Folds:
-    return list_folds(house.store, folded.id)[0]
 
 
 @pytest.fixture

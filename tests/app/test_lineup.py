@@ -15,17 +15,12 @@ from core.predictions import shared_folds
 from core.store import tables
 from core.store.blends import list_blends
 from core.store.contests import Contest
-from core.store.folds import Folds, list_folds
+from core.store.folds import Folds
 from core.store.runs import Run, get_run
 from core.workspace import Workspace
 from tests.finished_workspace import claim, finish_job, finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
-
-
-@pytest.fixture
-def folds(house: Workspace, folded: Contest) -> Folds:
-    return list_folds(house.store, folded.id)[0]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import spec_of
 from core.blend.spec import BlendSteps
 from core.store.contests import Contest
-from core.store.folds import Folds, list_folds
+from core.store.folds import Folds
 from core.store.runs import Run
 from core.workspace import Workspace
 from tests.finished_workspace import finish_run, make_recipe
@@ -30,11 +30,6 @@ OpenPage = Callable[..., AppTest]
 @pytest.fixture(autouse=True)
 def _nothing_measured() -> None:
     members_view._shelf().clear()
-
-
-@pytest.fixture
-def folds(house: Workspace, folded: Contest) -> Folds:
-    return list_folds(house.store, folded.id)[0]
 
 
 @pytest.fixture

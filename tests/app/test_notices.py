@@ -17,7 +17,7 @@ from core.folds import FoldsSpec, save_folds
 from core.jobs import queue
 from core.store.contests import Contest
 from core.store.ends import RunTally
-from core.store.folds import Folds, list_folds
+from core.store.folds import Folds
 from core.store.runs import Run
 from core.workspace import Workspace
 from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe
@@ -81,11 +81,6 @@ def test_a_clock_that_was_put_back_hides_nothing() -> None:
     watch = opened(replace(RUNNING, ended_at=T0))
     assert watch.since == T0 - SLACK_S
     assert kinds(watch, replace(RUNNING, run_id=2, n_done=3, n_running=0, ended_at=T0 - 600)) == ["done"]
-
-
-@pytest.fixture
-def folds(house: Workspace, folded: Contest) -> Folds:
-    return list_folds(house.store, folded.id)[0]
 
 
 @pytest.fixture

@@ -33,11 +33,6 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def folds(house: Workspace, folded: Contest) -> Folds:
-    return list_folds(house.store, folded.id)[0]
-
-
-@pytest.fixture
 def waiting(house: Workspace, folded: Contest, folds: Folds) -> list[Run]:
     """Three runs that wait in this order."""
     return [queue.launch_run(house, folded, folds, make_recipe(folded, name)) for name in ("first", "second", "third")]

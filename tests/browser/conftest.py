@@ -84,6 +84,25 @@ def serve() -> Iterator[Callable[[Path], str]]:
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def serve_script(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """`serve_script(code)` serves a Streamlit script, for a component alone, and gives its address; `{root}` in it is the project's folder."""
+    servers: list[Server] = []
+
+    def start(code: str) -> str:
+        script = tmp_path_factory.mktemp("script") / "script.py"
+        script.write_text(code.format(root=str(ROOT)), encoding="utf-8")
+        port = free_port()
+        servers.append(
+            Server([sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"])
+        )
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
     """`open_page(address, dark=False, korean=False)` opens a tab of 1440 x 900 and waits until the page is drawn."""

@@ -12,15 +12,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.blend.bank import open_bank
 from core.blend.procedure import BlendProcedure
-from core.contest.inspect import inspect_path
-from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
 from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace, open_workspace
 from tests.browser.conftest import Open, cell, settle
-from tests.finished_workspace import finish_run, make_recipe
+from tests.finished_workspace import finish_headlines
 
 pytestmark = pytest.mark.browser
 
@@ -42,15 +39,9 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
     root = tmp_path_factory.mktemp("ensemble")
     workspace = open_workspace(root / "workspace")
-    draft = inspect_path(write_headlines(root / "headlines")).draft.model_copy(update={"metric": "log_loss"})
-    contest = add_contest(workspace, draft)
-    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     strengths = {"alpha": 3.0, "beta": 2.4, "gamma": 1.0}
-    runs = [
-        finish_run(workspace, contest, folds, make_recipe(contest, name), strength=strength, seed=seed)
-        for seed, (name, strength) in enumerate(strengths.items())
-    ]
-    return House(workspace, contest, tuple(runs), serve(workspace.root))
+    contest, runs = finish_headlines(workspace, write_headlines(root / "headlines"), strengths)
+    return House(workspace, contest, runs, serve(workspace.root))
 
 
 def figure(page: Page, label: str) -> Locator:

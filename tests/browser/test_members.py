@@ -11,15 +11,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.exchange_view import FORMS
-from core.contest.inspect import inspect_path
-from core.contest.register import add_contest
 from core.exchange import export_predictions
-from core.folds import FoldsSpec, save_folds
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
 from core.workspace import Workspace, open_workspace
 from tests.browser.conftest import Open, cell, settle
-from tests.finished_workspace import finish_run, make_recipe
+from tests.finished_workspace import finish_headlines
 
 pytestmark = pytest.mark.browser
 
@@ -38,14 +35,8 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
     root = tmp_path_factory.mktemp("members")
     workspace = open_workspace(root / "workspace")
-    draft = inspect_path(write_headlines(root / "headlines")).draft.model_copy(update={"metric": "log_loss"})
-    contest = add_contest(workspace, draft)
-    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
-    runs = [
-        finish_run(workspace, contest, folds, make_recipe(contest, name), strength=2.0, seed=seed)
-        for seed, name in enumerate(("alpha", "beta"))
-    ]
-    return House(workspace, contest, tuple(runs), f"{serve(workspace.root)}/ensemble?contest={contest.name}&lang=en")
+    contest, runs = finish_headlines(workspace, write_headlines(root / "headlines"), {"alpha": 2.0, "beta": 2.0})
+    return House(workspace, contest, runs, f"{serve(workspace.root)}/ensemble?contest={contest.name}&lang=en")
 
 
 def show(page: Page, part: str, heading: str) -> None:

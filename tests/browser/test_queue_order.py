@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from core.folds import FoldsSpec, save_folds
 from core.jobs import controls, queue
 from core.store.order import read_queue
 from core.workspace import open_workspace
-from tests.browser.conftest import Open, Server, free_port
+from tests.browser.conftest import Open
 from tests.finished_workspace import make_recipe
 
 pytestmark = pytest.mark.browser
@@ -66,14 +65,8 @@ bench()
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    script = tmp_path_factory.mktemp("order") / "order_app.py"
-    script.write_text(APP.format(root=str(Path(__file__).resolve().parents[2])), encoding="utf-8")
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]
-    server = Server(command)
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+def address(serve_script: Callable[[str], str]) -> str:
+    return serve_script(APP)
 
 
 @pytest.fixture

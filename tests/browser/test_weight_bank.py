@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Open, Server, free_port
+from tests.browser.conftest import Open
 
 pytestmark = pytest.mark.browser
 
@@ -51,14 +49,8 @@ bench()
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    script = tmp_path_factory.mktemp("bank") / "bank_app.py"
-    script.write_text(APP.format(root=str(Path(__file__).resolve().parents[2])), encoding="utf-8")
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]
-    server = Server(command)
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+def address(serve_script: Callable[[str], str]) -> str:
+    return serve_script(APP)
 
 
 @pytest.fixture
