@@ -23,6 +23,8 @@ MAX_RATIO = 200
 RATIO_FROM_BYTES = 64 * 2**20
 """Below this size a high ratio is harmless: a blank table compresses well."""
 BLOCK = 2**20
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
+"""What `zipfile` raises for an archive that is damaged, encrypted (RuntimeError) or of an unknown compression (a RuntimeError too)."""
 
 
 def open_source(workspace: Workspace, path: Path, *, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -72,7 +74,7 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
                 for folder in made:
                     if not any(folder.iterdir()):
                         folder.rmdir()
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as problem:
+    except UNREADABLE as problem:
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             fix = "make space, or extract the archive elsewhere and give the folder"
             raise DiskFull("the disk is full", where=str(destination), why="the archive was being extracted", fix=fix) from None

@@ -46,7 +46,8 @@ def test_pixels_are_normalised_as_the_weights_expect(tmp_path: Path) -> None:
 def test_every_tensor_of_the_packaged_file_has_its_place_in_timms_network(tmp_path: Path) -> None:
     state = load_state(find_weights(find_backbone("tf_efficientnet_lite0.in1k"), tmp_path).path)
     network = timm.create_model("tf_efficientnet_lite0")
-    network.load_state_dict(state, strict=True)
+    keys = network.load_state_dict(state, strict=False)
+    assert (keys.missing_keys, keys.unexpected_keys) == ([], [])
 
 
 def test_pretrained_weights_are_loaded_and_the_classifier_is_fresh(tmp_path: Path) -> None:

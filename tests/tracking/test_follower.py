@@ -26,6 +26,11 @@ def children() -> set[int]:
     return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
+def has_begun(pid: int) -> bool:
+    """Whether a child runs its own program; before that, whoever started it still waits for it."""
+    return b"core.tracking.sender" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 @pytest.fixture
 def senders() -> Callable[[], set[int]]:
     """A function that tells which processes have come since the test began."""
@@ -85,7 +90,7 @@ def test_a_sender_that_is_frozen_does_not_hold_up_a_worker_that_must_stop(
     monkeypatch.setattr(follower, "STOP_S", 0.2)
     fold = make_fold()
     following = Follower(fold)
-    wait_until(senders)
+    wait_until(lambda: [pid for pid in senders() if has_begun(pid)])
     (pid,) = senders()
     os.kill(pid, signal.SIGSTOP)
     following.report(step_report(1, 1))
