@@ -31,6 +31,8 @@ from core.store.folds import Folds
 from core.store.runs import Run
 
 MOST_KEPT = 24
+MOST_ROWS, TABLE_PX = 12, 420
+"""A longer table of classes is scrolled, at this height."""
 LEAVE_KEY = "member-left"
 PAIRS: tuple[Pairs, ...] = ("disagreement", "correlation")
 Content = tuple[object, ...]
@@ -197,7 +199,7 @@ def _table(
         alt=t("members.worth_title"),
         column_config={
             "run": text(t("members.run"), pinned=True),
-            "own": number(f"{t('members.own')} ({label})", format="%.4f"),
+            "own": number(t("members.own"), format="%.4f", help=label),
             "cv": t("ensemble.column_cv"),
             "weight": st.column_config.ProgressColumn(t("members.weight"), format="%.3f", min_value=0.0, max_value=1.0),
             "without": number(t("members.without"), format="%.4f", help=t("members.without_help")),
@@ -260,7 +262,7 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
         frame,
         hide_index=True,
         key="members-classes",
-        height=min(420, 38 + 35 * len(frame)),
+        height="content" if len(frame) <= MOST_ROWS else TABLE_PX,
         placeholder="–",
         alt=t("members.classes_title"),
         column_config={
