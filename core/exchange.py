@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.blend.save import load_blend_oof
-from core.contest.table import load_table
+from core.contest.table import labels_of, load_table
 from core.errors import AlignmentError, InputError, PitwallError, StateError
 from core.folds import load_folds
 from core.metrics import all_scores
@@ -134,7 +134,7 @@ def accept_delivery(
     """Publish what was delivered, fold by fold, and add it as a run; when that fails, nothing of it stays."""
     delivery.raise_if_any()
     assert delivery.oof is not None and delivery.test is not None
-    y_true = load_table(workspace, contest).train["label"].to_numpy(dtype=np.int64)
+    y_true = labels_of(load_table(workspace, contest).train, len(contest.spec.classes))
     fold_of = load_folds(workspace, folds)
     key = uuid4().hex[:12]
     home = workspace.import_dir(contest.name, key)
@@ -167,12 +167,12 @@ def _publish_fold(
     fold: int,
     rows: NDArray[np.int64],
     delivery: Delivery,
-    y_true: NDArray[np.int64],
+    y_true: NDArray[np.integer],
     moment: float,
 ) -> FoldResult:
     assert delivery.oof is not None and delivery.test is not None
     with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
-        write_fold_predictions(temporary, FoldPredictions(rows, delivery.oof[rows], delivery.test))
+        write_fold_predictions(temporary, FoldPredictions(rows, delivery.oof[rows], delivery.test), multilabel=contest.spec.is_multilabel)
     return FoldResult(
         run_id=0,
         fold=fold,

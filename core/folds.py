@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from core.arrays import read_array
-from core.contest.table import load_table
+from core.contest.table import labels_of, load_table
 from core.errors import InputError
 from core.settings import Settings
 from core.store.folds import Folds, add_folds
+from core.stratify import deal_evenly
 from core.workspace import Workspace, fingerprint, publishing, verify
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ def make_folds(
 ) -> NDArray[np.int8]:
     """The validation fold (0 .. n_folds - 1) of each row, shape (n,), by scikit-learn's splitters with shuffle and seed.
 
-    `labels` are class indices (n,), `groups` names (n,), needed by the group kinds; `classes` names the classes in errors.
-    Raises InputError: a class with fewer rows than folds (stratified kinds), fewer groups than folds, groups missing.
+    `labels` are class indices (n,), or 0 and 1 for each class (n, n_classes): those are stratified iteratively (Sechidis et al.
+    2011), whole groups by the classes that occur in them. `groups` names (n,), needed by the group kinds; `classes` names the
+    classes in errors. Raises InputError: a class with fewer rows than folds (stratified kinds), fewer groups than folds, groups missing.
     """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
@@ -65,15 +67,18 @@ def make_folds(
         _check_classes(spec, labels, classes)
     codes = pd.factorize(np.asarray(groups, dtype=object))[0] if spec.needs_groups else None
     splitter: StratifiedKFold | GroupKFold | StratifiedGroupKFold
-    if spec.kind == "stratified":
-        splitter = StratifiedKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
-    elif spec.kind == "group":
-        splitter = GroupKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
+    if labels.ndim == 2 and spec.kind != "group":
+        fold_of = _deal_several(spec, labels, codes)
     else:
-        splitter = StratifiedGroupKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
-    fold_of = np.full(len(labels), -1, dtype=np.int8)
-    for fold, (_, valid_idx) in enumerate(splitter.split(np.zeros(len(labels)), labels, codes)):
-        fold_of[valid_idx] = fold
+        if spec.kind == "stratified":
+            splitter = StratifiedKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
+        elif spec.kind == "group":
+            splitter = GroupKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
+        else:
+            splitter = StratifiedGroupKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
+        fold_of = np.full(len(labels), -1, dtype=np.int8)
+        for fold, (_, valid_idx) in enumerate(splitter.split(np.zeros(len(labels)), None if labels.ndim == 2 else labels, codes)):
+            fold_of[valid_idx] = fold
     empty = sorted(set(range(spec.n_folds)) - set(fold_of.tolist()))
     if empty:
         raise InputError(
@@ -85,6 +90,15 @@ def make_folds(
     return fold_of
 
 
+def _deal_several(spec: FoldsSpec, labels: NDArray[np.integer], codes: NDArray[np.integer] | None) -> NDArray[np.int8]:
+    """The fold of each row (n,) that has several classes, `labels` (n, n_classes); rows of equal `codes` (n,) stay together."""
+    if codes is None:
+        return deal_evenly(labels, spec.n_folds, spec.seed)
+    groups = np.zeros((int(codes.max()) + 1, labels.shape[1]), dtype=labels.dtype)
+    np.maximum.at(groups, codes, labels)
+    return deal_evenly(groups, spec.n_folds, spec.seed)[codes]
+
+
 def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds:
     """Make and publish the folds of a contest; equal settings on equal data give the row that is there already.
 
@@ -93,7 +107,7 @@ def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds
     train = load_table(workspace, contest).train
     column, groups = _groups(contest, spec, train)
     spec = spec.model_copy(update={"group_column": column})
-    fold_of = make_folds(spec, train["label"].to_numpy(), groups, classes=contest.spec.classes)
+    fold_of = make_folds(spec, labels_of(train, len(contest.spec.classes)), groups, classes=contest.spec.classes)
     parents = {"contest": contest.fingerprint}
     facts = {**spec.to_dict(), "n_rows": len(fold_of)}
     content = _npy(fold_of)
@@ -121,8 +135,10 @@ def load_folds(workspace: Workspace, folds: Folds) -> NDArray[np.int8]:
 
 
 def class_balance(fold_of: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:
-    """Rows of each class in each fold, shape (n_folds, n_classes)."""
+    """Rows of each class in each fold, shape (n_folds, n_classes); `labels` as in `make_folds`."""
     n_folds = int(fold_of.max()) + 1
+    if labels.ndim == 2:
+        return np.stack([labels[fold_of == fold].sum(axis=0, dtype=np.int64) for fold in range(n_folds)])
     counts = np.bincount(fold_of.astype(np.int64) * n_classes + labels, minlength=n_folds * n_classes)
     return counts.reshape(n_folds, n_classes)
 
@@ -185,7 +201,7 @@ def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:
 
 
 def _check_classes(spec: FoldsSpec, labels: NDArray[np.integer], classes: Sequence[str] | None) -> None:
-    counts = np.bincount(labels, minlength=len(classes) if classes is not None else 0)
+    counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=len(classes or ()))
     rare = [number for number, count in enumerate(counts.tolist()) if 0 < count < spec.n_folds]
     if rare:
         named = [f"{classes[number] if classes is not None else number} ({counts[number]})" for number in rare]

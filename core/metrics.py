@@ -1,6 +1,7 @@
 """The metrics of contests, in plain NumPy: they are computed at every step of a slider, and equal scikit-learn's to 1e-6.
 
 `y_true` holds class indices (n,), `y_prob` class probabilities (n, n_classes). Ties in the argmax go to the lowest class.
+Where a row may have several classes (multi-label), `y_true` holds 0 or 1 for each (n, n_classes), and `y_prob` a probability for each by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.decide import decide
 from core.errors import NotFoundError
 
 Labels = NDArray[np.integer]
@@ -37,7 +39,12 @@ class Metric:
 
 
 def log_loss(y_true: Labels, y_prob: Probabilities) -> float:
-    """Mean negative log-probability of the true class, clipped at the dtype's epsilon as `sklearn.metrics.log_loss` does."""
+    """Mean negative log-probability of the true class, clipped at the dtype's epsilon as `sklearn.metrics.log_loss` does.
+
+    Multi-label: the same of each answer, "has this class" or "has it not", over all rows and classes (binary cross-entropy).
+    """
+    if y_true.ndim == 2:
+        return log_loss_of_true(np.where(y_true, y_prob, 1 - y_prob).ravel())
     return log_loss_of_true(y_prob[np.arange(len(y_true)), y_true])
 
 
@@ -54,13 +61,17 @@ def log_loss_of_true(p_true: NDArray[np.floating]) -> float:
 
 
 def accuracy(y_true: Labels, y_prob: Probabilities) -> float:
-    """Share of rows whose most probable class is the true one."""
-    return float((y_prob.argmax(axis=1) == y_true).mean())
+    """Share of rows whose most probable class is the true one; multi-label: of rows with every class right (subset accuracy)."""
+    if y_true.ndim == 2:
+        return accuracy_of_sets(y_true, decide(y_prob, multilabel=True))
+    return float((decide(y_prob) == y_true).mean())
 
 
 def macro_f1(y_true: Labels, y_prob: Probabilities) -> float:
-    """Unweighted mean of the F1 of each class that occurs as truth or as prediction."""
-    return macro_f1_of_labels(y_true, y_prob.argmax(axis=1), y_prob.shape[1])
+    """Unweighted mean of the F1 of each class that occurs as truth or as prediction; multi-label: of every class."""
+    if y_true.ndim == 2:
+        return macro_f1_of_sets(y_true, decide(y_prob, multilabel=True))
+    return macro_f1_of_labels(y_true, decide(y_prob), y_prob.shape[1])
 
 
 def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
@@ -70,6 +81,23 @@ def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
     hit = np.bincount(y_true[y_true == y_pred], minlength=n_classes)
     occurs = (actual + predicted) > 0
     return float((2 * hit[occurs] / (actual + predicted)[occurs]).mean())
+
+
+def accuracy_of_sets(y_true: Labels, y_pred: Labels) -> float:
+    """Share of rows (n, n_classes) with every class right."""
+    return float((y_true == y_pred).all(axis=1).mean())
+
+
+def macro_f1_of_sets(y_true: Labels, y_pred: Labels) -> float:
+    """Mean F1 of all classes, from 0 and 1 (n, n_classes); one that occurs in neither counts as 0, as in scikit-learn."""
+    return float(f1_of_sets(y_true, y_pred).mean())
+
+
+def f1_of_sets(y_true: Labels, y_pred: Labels) -> NDArray[np.float64]:
+    """F1 (n_classes,) of each class, from 0 and 1 (n, n_classes)."""
+    total = y_true.sum(axis=0, dtype=np.int64) + y_pred.sum(axis=0, dtype=np.int64)
+    hit = ((y_true == 1) & (y_pred == 1)).sum(axis=0)
+    return 2 * hit / np.maximum(total, 1)
 
 
 METRICS: dict[str, Metric] = {

@@ -33,13 +33,13 @@ class FoldPredictions:
     test_prob: Array
 
 
-def write_fold_predictions(folder: Path, predictions: FoldPredictions) -> None:
-    """Write the three arrays of a fold into an artefact's folder; refuse what is not a probability.
+def write_fold_predictions(folder: Path, predictions: FoldPredictions, *, multilabel: bool = False) -> None:
+    """Write the three arrays of a fold into an artefact's folder; refuse what is not a probability (see `check_probabilities`).
 
     `valid_idx` (n_valid,) are rows of the training table, `valid_prob` (n_valid, n_classes), `test_prob` (n_test, n_classes).
     """
-    check_probabilities(predictions.valid_prob, where="validation rows")
-    check_probabilities(predictions.test_prob, where="test rows")
+    check_probabilities(predictions.valid_prob, where="validation rows", multilabel=multilabel)
+    check_probabilities(predictions.test_prob, where="test rows", multilabel=multilabel)
     np.save(folder / VALID_IDX, predictions.valid_idx.astype(np.int64), allow_pickle=False)
     np.save(folder / VALID_PROB, predictions.valid_prob.astype(np.float32), allow_pickle=False)
     np.save(folder / TEST_PROB, predictions.test_prob.astype(np.float32), allow_pickle=False)
@@ -171,17 +171,25 @@ def _numbers(folds: Iterable[int]) -> str:
     return ", ".join(str(fold) for fold in sorted(folds)) or "none"
 
 
-def check_probabilities(prob: NDArray[np.floating], *, where: str) -> None:
-    """Raise CheckpointError unless every row is finite, not negative and sums to one (within 1e-3)."""
+def improbable_rows(prob: NDArray[np.floating], *, multilabel: bool = False) -> NDArray[np.bool_]:
+    """Rows (n,) that hold something not finite or negative, or do not sum to one (within 1e-3); multi-label: or exceed one."""
+    with np.errstate(invalid="ignore"):
+        total = np.abs(prob.sum(axis=1, dtype=np.float64) - 1)
+        fits = (prob <= 1).all(axis=1) if multilabel else total <= TOLERANCE
+        return np.asarray(~(fits & np.isfinite(prob).all(axis=1) & (prob >= 0).all(axis=1)))
+
+
+def check_probabilities(prob: NDArray[np.floating], *, where: str, multilabel: bool = False) -> None:
+    """Raise CheckpointError when a row is none of probabilities (see `improbable_rows`)."""
     if prob.ndim != 2:
         raise CheckpointError(
             "predictions have the wrong shape", where=where, why=f"expected (rows, classes), got {prob.shape}", fix="train again"
         )
-    bad = ~np.isfinite(prob).all(axis=1) | (prob < 0).any(axis=1) | (np.abs(prob.sum(axis=1, dtype=np.float64) - 1) > TOLERANCE)
+    bad = improbable_rows(prob, multilabel=multilabel)
     if bad.any():
         raise CheckpointError(
             f"{int(bad.sum())} of {len(prob)} predictions are not probabilities",
             where=f"{where}, first in row {int(bad.argmax())}",
-            why="a row must be finite, not negative, and sum to one",
+            why="a row must be finite and from 0 to 1" if multilabel else "a row must be finite, not negative, and sum to one",
             fix="the network diverged: lower the learning rate and train again",
         )

@@ -13,7 +13,7 @@ from PIL import Image
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.contest.spec import ContestSpec
-from core.contest.table import load_table
+from core.contest.table import labels_of, load_table
 from core.folds import FoldsSpec, load_folds, save_folds
 from core.jobs import queue
 from core.metrics import all_scores
@@ -100,15 +100,19 @@ def finish_job(
 ) -> FoldResult:
     """Publish made-up predictions of one fold and commit them."""
     table = load_table(workspace, contest)
-    labels = table.train["label"].to_numpy()
+    multilabel = contest.spec.is_multilabel
+    labels = labels_of(table.train, len(contest.spec.classes))
     valid_idx = np.flatnonzero(load_folds(workspace, folds) == job.fold)
     n_classes = len(contest.spec.classes)
     rng = np.random.default_rng([seed, job.fold])
     valid_prob = make_prob(labels[valid_idx], n_classes, strength, rng)
-    test_prob = make_prob(np.random.default_rng(1).integers(0, n_classes, len(table.test)), n_classes, strength, rng)
+    drawn = np.random.default_rng(1).integers(
+        0, 2 if multilabel else n_classes, (len(table.test), n_classes) if multilabel else len(table.test)
+    )
+    test_prob = make_prob(drawn, n_classes, strength, rng)
     folder = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
     with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
-        write_fold_predictions(temporary, FoldPredictions(valid_idx, valid_prob, test_prob))
+        write_fold_predictions(temporary, FoldPredictions(valid_idx, valid_prob, test_prob), multilabel=multilabel)
     scores = all_scores(labels[valid_idx], valid_prob)
     started = job.started_at or START
     add_epochs(workspace, job, recipe, scores, rng)
@@ -209,10 +213,12 @@ def keep_checkpoint(
 
 
 def make_prob(labels: NDArray[np.integer], n_classes: int, strength: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Probabilities (n, n_classes) that favour the true class, and take some classes for their neighbour."""
+    """Probabilities (n, n_classes) that favour the true class, and take some classes for their neighbour; multi-label one by one."""
     shared = np.random.default_rng([7, len(labels), int(labels[: min(len(labels), 50)].sum())])  # rows that are hard are hard for every run
     logits = shared.normal(0, 1.0, (len(labels), n_classes)) + rng.normal(0, 0.7, (len(labels), n_classes))
     rows = np.arange(len(labels))
+    if labels.ndim == 2:
+        return (1 / (1 + np.exp(-strength * (labels - 0.6) - logits))).astype(np.float32)
     logits[rows, labels] += strength
     confused = shared.random(len(labels)) < 0.08
     logits[rows[confused], (labels[confused] + 1 + labels[confused] % 3) % n_classes] += strength

@@ -14,8 +14,10 @@ from core.errors import CheckpointError, InputError
 from core.folds import FoldsSpec, class_balance, group_columns, load_folds, make_folds, save_folds
 from core.settings import parse_settings
 from core.store.folds import get_folds, list_folds
+from core.stratify import deal_evenly
 from core.workspace import Workspace, verify
 from tests.contest.contest_folders import folder_contest, registered, write_csv
+from tests.emotions import emotion_sets
 
 KINDS = ("stratified", "group", "stratified_group")
 
@@ -142,3 +144,45 @@ def test_damaged_folds_are_refused(workspace: Workspace, tmp_path: Path) -> None
     path.write_bytes(bytes(raw))
     with pytest.raises(CheckpointError):
         load_folds(workspace, folds)
+
+
+@given(st.integers(2, 6), st.integers(1, 8), st.integers(30, 300), st.integers(0, 2**16))
+@settings(max_examples=60, deadline=None)
+def test_rows_with_several_classes_are_dealt_evenly(n_folds: int, n_classes: int, n_rows: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((n_rows, n_classes)) < rng.uniform(0.05, 0.6, n_classes)).astype(np.int8)
+    fold_of = deal_evenly(truth, n_folds, seed)
+    assert (fold_of == deal_evenly(truth, n_folds, seed)).all()
+    sizes = np.bincount(fold_of, minlength=n_folds)
+    assert sizes.sum() == n_rows
+    balance = np.stack([truth[fold_of == fold].sum(axis=0) for fold in range(n_folds)])
+    # Dealt blindly, a class of n rows would differ by about the square root of n between folds.
+    assert (balance.max(axis=0) - balance.min(axis=0)).mean() <= 3
+    assert sizes.max() - sizes.min() <= max(3, n_rows // 20)
+
+
+def test_another_seed_deals_rows_with_several_classes_otherwise() -> None:
+    truth = emotion_sets(200, 0)
+    assert (deal_evenly(truth, 5, 0) != deal_evenly(truth, 5, 1)).any()
+
+
+@pytest.mark.parametrize("kind", ["stratified", "group", "stratified_group"])
+def test_every_kind_serves_rows_with_several_classes(kind: str) -> None:
+    truth = emotion_sets(240, 0)
+    groups = [f"person-{row % 40}" for row in range(240)]
+    fold_of = make_folds(FoldsSpec(kind=kind, n_folds=4), truth, groups)  # type: ignore[arg-type]
+    assert set(fold_of.tolist()) == {0, 1, 2, 3}
+    if kind != "stratified":
+        assert all(len({fold_of[row] for row in range(person, 240, 40)}) == 1 for person in range(40))
+    balance = class_balance(fold_of, truth, 6)
+    assert balance.sum(axis=0).tolist() == truth.sum(axis=0).tolist()
+    if kind != "group":
+        assert (balance > 0).all()
+
+
+def test_a_class_rarer_than_the_folds_is_refused_by_name() -> None:
+    truth = np.zeros((40, 2), dtype=np.int8)
+    truth[:20, 0] = truth[:3, 1] = 1
+    with pytest.raises(InputError, match="fewer rows than the 5 folds") as refused:
+        make_folds(FoldsSpec(n_folds=5), truth, classes=("기쁨", "슬픔"))
+    assert "슬픔 (3)" in str(refused.value)

@@ -37,6 +37,19 @@ def test_metrics_equal_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None
     assert macro_f1(y_true, y_prob) == pytest.approx(reference.f1_score(y_true, y_pred, average="macro"), abs=1e-6)
 
 
+@given(st.integers(2, 7), st.integers(1, 60), st.integers(0, 2**32 - 1), st.sampled_from([0.3, 3.0, 60.0]))
+@settings(max_examples=100, deadline=None)
+def test_multilabel_metrics_equal_scikit_learn(n_classes: int, n_rows: int, seed: int, sharpness: float) -> None:
+    rng = np.random.default_rng(seed)
+    y_true = (rng.random((n_rows, n_classes)) < 0.3).astype(np.int8)
+    y_prob = (1 / (1 + np.exp(-sharpness * rng.normal(size=(n_rows, n_classes))))).astype(np.float32)
+    y_pred = y_prob > 0.5
+    by_class = [reference.log_loss(y_true[:, k], y_prob[:, k], labels=[0, 1]) for k in range(n_classes)]
+    assert log_loss(y_true, y_prob) == pytest.approx(np.mean(by_class), rel=1e-6, abs=1e-6)
+    assert accuracy(y_true, y_prob) == pytest.approx(reference.accuracy_score(y_true, y_pred), abs=1e-6)
+    assert macro_f1(y_true, y_prob) == pytest.approx(reference.f1_score(y_true, y_pred, average="macro", zero_division=0), abs=1e-6)
+
+
 def test_ties_go_to_the_lowest_class() -> None:
     assert accuracy(np.array([0, 1]), np.full((2, 2), 0.5, np.float32)) == 0.5
 

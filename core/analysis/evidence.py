@@ -22,7 +22,7 @@ class Evidence:
     """Out-of-fold predictions of the rows that were validated: `rows` are row numbers of the training table (n,)."""
 
     rows: NDArray[np.int64]
-    y_true: NDArray[np.int64]
+    y_true: NDArray[np.integer]
     y_prob: NDArray[np.float32]
     n_rows: int
 

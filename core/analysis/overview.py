@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.contest.table import labels_of
 from core.metrics import get_metric
 from core.recipe import Recipe
 from core.store.contests import Contest, list_contests
@@ -49,8 +50,9 @@ def contest_overviews(store: Store) -> tuple[ContestOverview, ...]:
 
 
 def class_counts(train: pd.DataFrame, n_classes: int) -> NDArray[np.int64]:
-    """Training rows of each class, shape (n_classes,)."""
-    return np.bincount(train["label"].to_numpy(), minlength=n_classes)
+    """Training rows that have each class, shape (n_classes,)."""
+    truth = labels_of(train, n_classes)
+    return truth.sum(axis=0, dtype=np.int64) if truth.ndim == 2 else np.bincount(truth, minlength=n_classes)
 
 
 def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) -> ContestOverview:
@@ -67,9 +69,10 @@ def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) 
 
 
 def by_turns(train: pd.DataFrame) -> NDArray[np.int64]:
-    """Row numbers (n,) in an order where the classes take turns, so that a first page of samples shows them all."""
-    turn = train.groupby("label").cumcount().to_numpy()
-    return np.lexsort((train["label"].to_numpy(), turn))
+    """Row numbers (n,) in an order where the classes take turns (a row's first, where it has several), so that a first page shows them all."""
+    label = train["label"] if "label" in train else train["labels"].map(lambda labels: labels[0] if len(labels) else -1)
+    turn = label.groupby(label).cumcount().to_numpy()
+    return np.lexsort((label.to_numpy(), turn))
 
 
 def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:

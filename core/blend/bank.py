@@ -16,7 +16,7 @@ from core.blend.mean import MeanName, Members
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer
 from core.blend.spec import BlendSteps
-from core.contest.table import load_table
+from core.contest.table import labels_of, load_table
 from core.errors import AlignmentError, InputError
 from core.folds import load_folds
 from core.metrics import Metric, get_metric
@@ -39,7 +39,7 @@ class Bank:
         self,
         runs: Sequence[Run],
         oof: Members,
-        y_true: NDArray[np.int64],
+        y_true: NDArray[np.integer],
         fold_of: NDArray[np.integer],
         metric: Metric,
         groups: NDArray[np.int64] | None = None,
@@ -136,12 +136,12 @@ def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run], fold_
     )
 
 
-def load_truth(workspace: Workspace, contest: Contest, folds: Folds) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """The class of every training row, and the number of its group where the folds or the contest have groups."""
+def load_truth(workspace: Workspace, contest: Contest, folds: Folds) -> tuple[NDArray[np.integer], NDArray[np.int64] | None]:
+    """The truth of every training row (see `labels_of`), and the number of its group where the folds or the contest have groups."""
     train = load_table(workspace, contest).train
     column = f"col.{folds.group_column}" if folds.group_column and folds.group_column != contest.spec.group_column else "group"
     groups = np.unique(train[column].to_numpy(dtype=str), return_inverse=True)[1] if column in train else None
-    return train["label"].to_numpy(dtype=np.int64), groups
+    return labels_of(train, len(contest.spec.classes)), groups
 
 
 def _rows_of(oof: NDArray[np.float32], rows: NDArray[np.int64], run: Run) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from core.contest.images import check_images
 from core.contest.problems import Problems
 from core.contest.rows import Part, Rows, read_rows
 from core.contest.spec import ContestSpec
-from core.contest.table import SAMPLE_SUBMISSION
+from core.contest.table import SAMPLE_SUBMISSION, labels_of
 from core.errors import InputError, StateError
 from core.store import contests
 from core.workspace import Workspace, fingerprint, publishing, sha256_file, write_json
@@ -79,13 +79,15 @@ def contest_fingerprint(spec: ContestSpec, train: pd.DataFrame, test: pd.DataFra
 
     The name, the place on disk and the names of columns do not change a prediction and are left out.
     """
+    several = {"labels": spec.labels} if spec.is_multilabel else {}
     return fingerprint(
         {
+            **several,
             "modality": spec.modality,
             "classes": list(spec.classes),
             "metric": spec.metric,
             "submission": spec.submission,
-            "train": _hash_columns(train, ("id", "sha256", "label", "group")),
+            "train": _hash_columns(train, ("id", "sha256", "label", "labels", "group")),
             "test": _hash_columns(test, ("id", "sha256")),
             "sample_submission": sha256_file(sample_submission) if sample_submission else "",
         }
@@ -145,8 +147,8 @@ def _image_hashes(files: ContestFiles, parts: tuple[Part, Part], problems: Probl
 
 
 def _check_classes(train: pd.DataFrame, spec: ContestSpec, rows: Rows) -> None:
-    labels = train["label"].to_numpy()
-    counts = np.bincount(labels[labels >= 0], minlength=len(spec.classes))
+    truth = labels_of(train, len(spec.classes))
+    counts = truth.sum(axis=0) if spec.is_multilabel else np.bincount(truth[truth >= 0], minlength=len(spec.classes))
     if spec.layout == "csv":
         for number in np.flatnonzero(counts == 0):
             rows.problems.add(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.contest.cells import check_ids, column_of, find_images, is_missing, rows_where
 from core.contest.encoding import Table
 from core.contest.files import FORMATS, REFUSED_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
+from core.contest.label_sets import sets_of_cells, sets_of_columns
 from core.contest.problems import Problems
 from core.contest.spec import ContestSpec
 from core.workspace import nfc
@@ -24,7 +25,7 @@ from core.workspace import nfc
 
 @dataclass(frozen=True)
 class Part:
-    """The training or the test rows: `frame` with id, input, (label), (group), col.*; where each row came from."""
+    """The training or the test rows: `frame` with id, input, (label or labels), (group), col.*; where each row came from."""
 
     frame: pd.DataFrame
     file: str
@@ -96,7 +97,8 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
     test = _columns(files, spec.test) if test_is_table else []
     if spec.layout == "csv":
         train = _columns(files, spec.train)
-        _need(problems, spec.train, train, "label_column", spec.label_column)
+        for name in spec.classes if spec.is_multilabel and not spec.label_column else (spec.label_column,):
+            _need(problems, spec.train, train, "classes" if name in spec.classes else "label_column", name)
         _need_inputs(problems, spec, spec.train, train)
         if spec.group_column:
             _need(problems, spec.train, train, "group_column", spec.group_column)
@@ -172,6 +174,21 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
 def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) -> Part:
     table = files.table(spec.train)
     frame = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
+    if spec.is_multilabel:
+        frame["labels"] = sets_of_cells(table, spec, problems) if spec.label_column else sets_of_columns(table, spec, problems)
+    else:
+        frame["label"] = _labels_of_cells(table, spec, problems)
+    if spec.group_column:
+        groups = column_of(table.frame, spec.group_column)
+        frame["group"] = groups
+        for row in rows_where(is_missing(groups)):
+            fix = "fill the group in, or use no group column"
+            problems.add(spec.train, "the group is empty", fix, row=int(table.lines[row]), column=spec.group_column)
+    return _with_columns(frame, table, spec.train, spec)
+
+
+def _labels_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> NDArray[np.int64]:
+    """The class index of every row (n,), -1 and a problem where the cell names none."""
     labels = column_of(table.frame, spec.label_column).map(nfc)
     codes = pd.Index(spec.classes, dtype="str").get_indexer(pd.Index(labels)).astype(np.int64)
     missing = set(rows_where(is_missing(labels)))
@@ -180,14 +197,7 @@ def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) 
         if int(row) in missing:
             what, fix = "the label is empty", "fill the label in, or take the row out"
         problems.add(spec.train, what, fix, row=int(table.lines[row]), column=spec.label_column)
-    frame["label"] = codes
-    if spec.group_column:
-        groups = column_of(table.frame, spec.group_column)
-        frame["group"] = groups
-        for row in rows_where(is_missing(groups)):
-            fix = "fill the group in, or use no group column"
-            problems.add(spec.train, "the group is empty", fix, row=int(table.lines[row]), column=spec.group_column)
-    return _with_columns(frame, table, spec.train, spec)
+    return codes
 
 
 def _with_columns(frame: pd.DataFrame, table: Table, file: str, spec: ContestSpec) -> Part:
@@ -264,7 +274,7 @@ def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Proble
     column, *others = [str(name) for name in sample.frame.columns]
     ids = column_of(sample.frame, column)
     check_ids(ids, file, column, lambda row: int(sample.lines[row]), problems)
-    if spec.submission == "probabilities":
+    if spec.submission in ("probabilities", "flags"):
         fix = "correct the column, the label column or submission"
         for name in sorted(set(others) - set(spec.classes)):
             problems.add(file, f"the column '{name}' is not one of the {len(spec.classes)} classes", fix, row=1, column=name)

@@ -26,8 +26,9 @@ class ContestTable:
     """Rows in the order of every array.
 
     Columns of `train`: id (str), input (str: the text, or the image's path below `image_base`), label (int64, index into the
-    classes), group (str, only with a group column), sha256 (of the image file or the text), col.<name> for every original
-    column. `test` has the same without label and group, and may be empty. `image_base` is None for texts.
+    classes) or, where a row has several, labels (their indices, ascending), group (str, only with a group column), sha256 (of the
+    image file or the text), col.<name> for every original column. `test` has the same without label, labels and group, and may be
+    empty. `image_base` is None for texts.
     """
 
     train: pd.DataFrame
@@ -57,9 +58,20 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise CheckpointError(f"{path.name} cannot be read", where=str(path), why=" ".join(str(problem).split()), fix=fix) from None
 
 
-def load_labels(workspace: Workspace, contest: Contest) -> NDArray[np.int64]:
-    """The class index of every training row (n_train,)."""
-    return load_table(workspace, contest).train["label"].to_numpy(dtype=np.int64)
+def load_labels(workspace: Workspace, contest: Contest) -> NDArray[np.integer]:
+    """`labels_of` every training row."""
+    return labels_of(load_table(workspace, contest).train, len(contest.spec.classes))
+
+
+def labels_of(train: pd.DataFrame, n_classes: int) -> NDArray[np.integer]:
+    """The truth of training rows: the class index (n,) int64, or where a row has several, 0 or 1 for each class (n, n_classes) int8."""
+    if "label" in train:
+        return train["label"].to_numpy(dtype=np.int64, copy=True)
+    truth = np.zeros((len(train), n_classes), dtype=np.int8)
+    counts = train["labels"].map(len).to_numpy(dtype=np.int64)
+    if counts.any():
+        truth[np.repeat(np.arange(len(train)), counts), np.concatenate(train["labels"].tolist()).astype(np.int64)] = 1
+    return truth
 
 
 def image_base(workspace: Workspace, spec: ContestSpec, inside: str | None) -> Path | None:

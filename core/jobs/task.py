@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.contest.table import load_table
+from core.contest.table import labels_of, load_table
 from core.folds import load_folds
 from core.jobs.devices import torch_name
 from core.recipe import Recipe
@@ -41,7 +41,7 @@ def load_task(
         metric=contest.spec.metric,
         classes=contest.spec.classes,
         inputs=inputs(table.train["input"].tolist()),
-        labels=table.train["label"].to_numpy(dtype=np.int64, copy=True),
+        labels=labels_of(table.train, len(contest.spec.classes)),
         train_idx=np.flatnonzero(fold_of != fold),
         valid_idx=np.flatnonzero(fold_of == fold),
         test_inputs=inputs(table.test["input"].tolist()),

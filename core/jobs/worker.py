@@ -179,7 +179,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
         found = FoldPredictions(valid_idx=task.valid_idx, valid_prob=output.valid_prob, test_prob=output.test_prob)
-        write_fold_predictions(folder, found)
+        write_fold_predictions(folder, found, multilabel=task.is_multilabel)
         write_json(folder / "fold.json", _facts(job, output))
     return FoldResult(
         run_id=run.id,

@@ -146,6 +146,7 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
             device=setup.device,
             precision=setup.precision,
             after_batch=lambda _: None,
+            multilabel=task.is_multilabel,
         )
 
     evaluate(_longest(setup, valid_idx, at_once))

@@ -42,7 +42,8 @@ LIBRARIES = {"image": ("torch", "numpy", "timm", "torchvision", "pillow"), "text
 class FoldTask:
     """One fold of one run.
 
-    `inputs` are texts, or paths of image files, of all training rows; `labels` (n,) int64 their classes. `train_idx` and
+    `inputs` are texts, or paths of image files, of all training rows; `labels` (n,) int64 their classes, or (n, K) 0 or 1 for
+    each class where a row may have several (multi-label). `train_idx` and
     `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty. Images whose
     `sha256` and `test_sha256` are given are refused when they have changed.
 
@@ -54,7 +55,7 @@ class FoldTask:
     metric: str
     classes: tuple[str, ...]
     inputs: Sequence[str] | Sequence[Path]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.integer]
     train_idx: NDArray[np.int64]
     valid_idx: NDArray[np.int64]
     test_inputs: Sequence[str] | Sequence[Path]
@@ -66,6 +67,11 @@ class FoldTask:
     halvings: int = 0
     sha256: Sequence[str] = ()
     test_sha256: Sequence[str] = ()
+
+    @property
+    def is_multilabel(self) -> bool:
+        """A row may have several classes, each with a probability of its own."""
+        return self.labels.ndim == 2
 
     @property
     def micro_batch(self) -> int:
@@ -149,7 +155,15 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         tell(phase, epoch, n_steps, n_steps)
         pace.start()
         prob = predict(
-            judged, loader, idx, n_classes, batch_size=task.micro_batch, device=device, precision=precision, after_batch=after_batch
+            judged,
+            loader,
+            idx,
+            n_classes,
+            batch_size=task.micro_batch,
+            device=device,
+            precision=precision,
+            after_batch=after_batch,
+            multilabel=task.is_multilabel,
         )
         if not np.isfinite(prob).all():
             raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, {phase}")

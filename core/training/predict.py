@@ -25,8 +25,10 @@ def predict(
     device: torch.device,
     precision: Precision,
     after_batch: Callable[[int], None],
+    multilabel: bool = False,
 ) -> NDArray[np.float32]:
-    """Softmax probabilities (len(idx), n_classes) of the rows `idx`, not augmented; every row sums to one in float32.
+    """Probabilities (len(idx), n_classes) of the rows `idx`, not augmented: by softmax, so that every row sums to one in float32, or
+    multi-label by a sigmoid for each class.
 
     `after_batch(n)` is called with the number of rows of each batch, and may raise to stop.
     """
@@ -40,7 +42,8 @@ def predict(
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
             with precision.autocast(device):
                 logits = model(inputs)
-            found = torch.softmax(logits.float().cpu().double(), dim=1).numpy()
+            wide = logits.float().cpu().double()
+            found = (torch.sigmoid(wide) if multilabel else torch.softmax(wide, dim=1)).numpy()
             prob[done : done + len(found)] = found
             done += len(found)
             after_batch(len(found))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """`labels` (n,) are those of all training rows, on the CPU; `average` is the moving average of the weights, if there is one."""
+    """`labels` (n,), or (n, n_classes) multi-label, are those of all training rows, on the CPU; `average` is the moving average of the weights, if there is one."""
 
     device: torch.device
     precision: Precision
@@ -75,7 +75,7 @@ def set_up(task: FoldTask) -> Setup:
         model=model,
         loader=RowLoader(rows, workers=workers, pin_memory=device.type == "cuda"),
         test_loader=RowLoader(test_rows, workers=workers, pin_memory=device.type == "cuda"),
-        labels=torch.from_numpy(np.asarray(task.labels, dtype=np.int64)),
+        labels=torch.from_numpy(np.ascontiguousarray(task.labels)),
         optimizer=make_optimizer(model, task.recipe.optim),
         average=make_average(model, settings.ema),
     )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from core.data.batches import Batch
 from core.training.failures import not_a_number
@@ -34,7 +35,7 @@ def train_step(task: FoldTask, setup: Setup, parts: Sequence[NDArray[np.int64]],
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
         with setup.precision.autocast(device):
             logits = model(inputs)
-        loss = F.cross_entropy(logits.float(), target, reduction="sum") / n_rows
+        loss = summed_loss(logits.float(), target) / n_rows
         loss.backward()
         step_loss += loss.item()
     if not math.isfinite(step_loss):
@@ -45,3 +46,10 @@ def train_step(task: FoldTask, setup: Setup, parts: Sequence[NDArray[np.int64]],
     if setup.average is not None:
         setup.average.update_parameters(model)
     return step_loss
+
+
+def summed_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy summed over rows, of classes `target` (n,); of 0 and 1 for each class (n, n_classes) the mean binary cross-entropy."""
+    if target.ndim == 2:
+        return F.binary_cross_entropy_with_logits(logits, target.float(), reduction="sum") / target.shape[1]
+    return F.cross_entropy(logits, target, reduction="sum")

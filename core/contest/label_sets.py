@@ -1,0 +1,54 @@
+"""Several classes in a row: read from one cell ("0,3,17", "[joy, relief]"), or from a column of 0 and 1 for each class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.contest.cells import column_of, is_missing
+from core.contest.encoding import Table
+from core.contest.problems import Problems
+from core.contest.spec import ContestSpec
+from core.workspace import nfc
+
+QUOTES = "'\""
+
+
+def split_cell(cell: str, separator: str) -> list[str]:
+    """The class names in a cell, in their order: brackets around all and quotes around each are taken off; an empty cell has none."""
+    text = nfc(cell).strip()
+    if text[:1] + text[-1:] in ("[]", "()", "{}"):
+        text = text[1:-1].strip()
+    parts = text.split() if separator.isspace() else text.split(separator.strip())
+    return [part.strip().strip(QUOTES).strip() for part in parts] if text else []
+
+
+def sets_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
+    """The class indices of every row (lists, ascending) from the cells of the label column; an empty cell is a row without a class."""
+    index = {name: number for number, name in enumerate(spec.classes)}
+    cells = column_of(table.frame, spec.label_column)
+    empty = is_missing(cells)
+    found: list[list[int]] = []
+    for row, cell in enumerate(cells):
+        names = [] if empty.iloc[row] else split_cell(cell, spec.label_separator)
+        for name in dict.fromkeys(name for name in names if name not in index):
+            what = f"'{name}' is not one of the {len(spec.classes)} classes"
+            fix = "correct the labels or label_separator, or leave `classes` out"
+            problems.add(spec.train, what, fix, row=int(table.lines[row]), column=spec.label_column)
+        found.append(sorted({index[name] for name in names if name in index}))
+    return pd.Series(found, index=table.frame.index, dtype=object)
+
+
+def sets_of_columns(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
+    """The class indices of every row (lists, ascending) from the columns that are named like the classes and hold 0 or 1."""
+    truth = np.zeros((len(table.frame), len(spec.classes)), dtype=bool)
+    for number, name in enumerate(spec.classes):
+        cells = column_of(table.frame, name).str.strip()
+        for row in np.flatnonzero(~cells.isin(("0", "1", "0.0", "1.0")).to_numpy(dtype=bool)):
+            what, fix = (
+                f"'{cells.iloc[row]}' is neither 0 nor 1",
+                "write 1 where the row has the class and 0 where not, or correct the classes",
+            )
+            problems.add(spec.train, what, fix, row=int(table.lines[row]), column=name)
+        truth[:, number] = cells.isin(("1", "1.0")).to_numpy(dtype=bool)
+    return pd.Series([np.flatnonzero(row).tolist() for row in truth], index=table.frame.index, dtype=object)

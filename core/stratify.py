@@ -1,0 +1,32 @@
+"""Folds of rows that have several classes each: every class is spread as evenly as can be, the rarest first."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def deal_evenly(truth: NDArray[np.integer], n_folds: int, seed: int) -> NDArray[np.int8]:
+    """The fold (n,) of each row, from 0 and 1 for each class (n, n_classes): iterative stratification (Sechidis et al. 2011).
+
+    The class with the fewest rows left is dealt next, each row to the fold that lacks most of it, then to the one that lacks most
+    rows; rows without a class fill up what is left. The seed shuffles rows and folds, which decides ties.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(truth))
+    has = truth[order].astype(bool)
+    rows_wanted = np.full(n_folds, len(truth) / n_folds)
+    class_wanted = np.tile(has.sum(axis=0) / n_folds, (n_folds, 1))
+    dealt = np.full(len(truth), -1, dtype=np.int8)
+    while (waiting := dealt < 0).any():
+        left = has[waiting].sum(axis=0)
+        rarest = int(np.where(left > 0, left, np.inf).argmin()) if left.any() else None
+        for row in np.flatnonzero(waiting if rarest is None else waiting & has[:, rarest]):
+            need = rows_wanted if rarest is None else class_wanted[:, rarest]
+            fold = int(np.lexsort((rows_wanted, need))[-1])
+            dealt[row] = fold
+            rows_wanted[fold] -= 1
+            class_wanted[fold, has[row]] -= 1
+    fold_of = np.empty_like(dealt)
+    fold_of[order] = rng.permutation(n_folds)[dealt]
+    return fold_of

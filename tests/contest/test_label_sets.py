@@ -1,0 +1,93 @@
+"""Several classes in a row: read from cells of every spelling and from columns, kept with the contest, refused by line and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.contest.label_sets import split_cell
+from core.contest.register import add_contest
+from core.contest.spec import ContestSpec
+from core.contest.table import load_labels, load_table
+from core.errors import InputError
+from core.workspace import Workspace
+from tests.emotions import EMOTIONS, Layout, add_emotions, emotion_sets, emotions_spec, write_emotions
+
+
+@pytest.mark.parametrize(
+    ("cell", "separator", "names"),
+    [
+        ("0,3,17", ",", ["0", "3", "17"]),
+        (" 0, 3 ,17 ", ",", ["0", "3", "17"]),
+        ("[0, 3]", ",", ["0", "3"]),
+        ("['기쁨', \"슬픔\"]", ",", ["기쁨", "슬픔"]),
+        ("기쁨 슬픔", " ", ["기쁨", "슬픔"]),
+        ("기쁨  슬픔", " ", ["기쁨", "슬픔"]),
+        ("a|b", "|", ["a", "b"]),
+        ("[]", ",", []),
+        ("", ",", []),
+        ("\u1100\u1175\u1108\u1173\u11b7", ",", ["기쁨"]),
+    ],
+)
+def test_a_cell_is_split(cell: str, separator: str, names: list[str]) -> None:
+    assert split_cell(cell, separator) == names
+
+
+@pytest.mark.parametrize("layout", ["cells", "columns"])
+def test_what_was_written_is_what_is_loaded(workspace: Workspace, tmp_path: Path, layout: Layout) -> None:
+    contest = add_emotions(workspace, tmp_path / "e", layout=layout)
+    truth = load_labels(workspace, contest)
+    assert truth.dtype == np.int8
+    assert (truth == emotion_sets(240, 0)).all()
+    assert (truth.sum(axis=1) == 0).any()
+    assert "label" not in load_table(workspace, contest).train
+
+
+def test_what_is_no_class_is_told_by_line(workspace: Workspace, tmp_path: Path) -> None:
+    folder = write_emotions(tmp_path / "e")
+    lines = (folder / "train.tsv").read_text(encoding="utf-8").splitlines()
+    lines[3] = "\t".join([*lines[3].split("\t")[:2], "1,9"])
+    (folder / "train.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be registered") as refused:
+        add_contest(workspace, emotions_spec(folder))
+    assert "'9' is not one of the 6 classes" in str(refused.value)
+    assert "line 4" in str(refused.value)
+
+
+def test_what_is_neither_0_nor_1_is_told_by_column(workspace: Workspace, tmp_path: Path) -> None:
+    folder = write_emotions(tmp_path / "e", layout="columns")
+    lines = (folder / "train.csv").read_text(encoding="utf-8").splitlines()
+    cells = lines[1].split(",")
+    lines[1] = ",".join([*cells[:2], "2", *cells[3:]])
+    (folder / "train.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        add_contest(workspace, emotions_spec(folder, "columns"))
+    assert "'2' is neither 0 nor 1" in str(refused.value)
+    assert EMOTIONS[0] in str(refused.value)
+
+
+def test_the_order_of_rows_and_what_they_have_make_the_identity(workspace: Workspace, tmp_path: Path) -> None:
+    one = add_emotions(workspace, tmp_path / "a", name="one")
+    same = add_emotions(workspace, tmp_path / "b", name="same")
+    assert one.fingerprint == same.fingerprint
+    lines = (tmp_path / "b" / "train.tsv").read_text(encoding="utf-8").splitlines()
+    lines[1] = "\t".join([*lines[1].split("\t")[:2], "0,1,2,3,4,5"])
+    (tmp_path / "b" / "train.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert add_contest(workspace, emotions_spec(tmp_path / "b", name="other")).fingerprint != one.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"layout": "folders"}, "class folder"),
+        ({"label_separator": ""}, "label_separator"),
+        ({"label_column": ""}, "label_separator"),
+        ({"labels": "one"}, "label_separator"),
+        ({"labels": "one", "label_separator": "", "submission": "flags"}, "0 and 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ContestSpec.model_validate(emotions_spec(tmp_path).to_dict() | changes)
