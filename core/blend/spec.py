@@ -13,10 +13,13 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
 
 class Stack(Settings):
-    """A multinomial regression on the logarithms of all members' probabilities, one number per run and class."""
+    """A multinomial regression on the logarithms of all members' probabilities, one number per run and class.
+
+    Multi-label: a logistic regression for each class on the log-odds that the runs give to it.
+    """
 
     coefficients: tuple[tuple[float, ...], ...] = Field(
-        default=(), description="One row per class; in it, run by run, one coefficient per class."
+        default=(), description="One row per class; in it, run by run, one coefficient per class (multi-label: one coefficient)."
     )
     intercepts: tuple[float, ...] = Field(default=(), description="One number per class.")
 
@@ -45,6 +48,10 @@ class BlendSteps(Settings):
     offsets: tuple[float, ...] = Field(
         default=(), description="Added to the blend's logarithms, one number per class, before the winner is taken; empty for none."
     )
+    thresholds: tuple[float, ...] = Field(
+        default=(),
+        description="Multi-label: a row has each class whose probability is above its threshold, one number per class; empty for one half.",
+    )
 
     @model_validator(mode="after")
     def _weights_mean_something(self) -> BlendSteps:
@@ -60,12 +67,16 @@ class BlendSteps(Settings):
             raise ValueError("a regression has no class_weights; give one of the two")
         if any(abs(offset) == float("inf") or offset != offset for offset in self.offsets):
             raise ValueError("offsets must be finite")
+        if any(not 0 <= threshold <= 1 for threshold in self.thresholds):
+            raise ValueError("thresholds must lie from 0 to 1")
+        if self.thresholds and self.offsets:
+            raise ValueError("offsets decide which class wins, thresholds which classes are given; a contest needs one of the two")
         return self
 
     @property
     def is_plain(self) -> bool:
         """Weights and a mean, and nothing else: the labels need only the classes that can win."""
-        return not (self.class_weights or self.stack or self.offsets) and self.temperature == 1
+        return not (self.class_weights or self.stack or self.offsets or self.thresholds) and self.temperature == 1
 
     @property
     def share(self) -> NDArray[np.float64]:
