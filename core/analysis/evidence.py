@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.blend.save import load_blend_oof
 from core.contest.table import load_labels
+from core.decide import decide
 from core.errors import StateError
+from core.metrics import accuracy_of_sets, all_scores, log_loss, macro_f1_of_sets
 from core.predictions import load_oof
 from core.store.blends import Blend
 from core.store.contests import Contest
@@ -19,17 +22,38 @@ from core.workspace import Workspace
 
 @dataclass(frozen=True)
 class Evidence:
-    """Out-of-fold predictions of the rows that were validated: `rows` are row numbers of the training table (n,)."""
+    """Out-of-fold predictions of the rows that were validated: `rows` are row numbers of the training table (n,).
+
+    `y_true` is (n,), or where a row may have several classes 0 and 1 (n, n_classes), given above the source's `thresholds`
+    (n_classes,), one half when there are none.
+    """
 
     rows: NDArray[np.int64]
     y_true: NDArray[np.integer]
     y_prob: NDArray[np.float32]
     n_rows: int
+    thresholds: tuple[float, ...] = ()
 
     @property
-    def y_pred(self) -> NDArray[np.int64]:
-        """The most probable class of each row (n,)."""
-        return self.y_prob.argmax(axis=1)
+    def is_multilabel(self) -> bool:
+        """A row may have several classes."""
+        return self.y_true.ndim == 2
+
+    @cached_property
+    def y_pred(self) -> NDArray[np.integer]:
+        """The most probable class of each row (n,), or where it may have several, 0 and 1 for each (n, n_classes)."""
+        return decide(self.y_prob, multilabel=self.is_multilabel, thresholds=self.thresholds)
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Every metric by name, those of labels from `y_pred`."""
+        if not self.is_multilabel:
+            return all_scores(self.y_true, self.y_prob)
+        return {
+            "log_loss": log_loss(self.y_true, self.y_prob),
+            "accuracy": accuracy_of_sets(self.y_true, self.y_pred),
+            "macro_f1": macro_f1_of_sets(self.y_true, self.y_pred),
+        }
 
     @property
     def is_whole(self) -> bool:
@@ -51,4 +75,5 @@ def load_evidence(workspace: Workspace, contest: Contest, source: Run | Blend) -
             why="no row was validated yet",
             fix="wait until a fold is done, or retry the run",
         )
-    return Evidence(rows, load_labels(workspace, contest)[rows], prob[rows], len(prob))
+    thresholds = source.spec.thresholds if isinstance(source, Blend) else ()
+    return Evidence(rows, load_labels(workspace, contest)[rows], prob[rows], len(prob), thresholds)

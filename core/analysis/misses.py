@@ -1,0 +1,82 @@
+"""Where rows may have several classes: which were found, which were missed, which were given that are not there, and in place of which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.decide import THRESHOLD
+
+Outcome = Literal["found", "missed", "false_alarm"]
+OUTCOMES: tuple[Outcome, ...] = ("found", "missed", "false_alarm")
+Sets = NDArray[np.integer]
+"""0 and 1 for each class (n_rows, n_classes)."""
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """In how many rows class `given` was given falsely while `missed` was missed; `share` of all false alarms of `given`."""
+
+    given: int
+    missed: int
+    count: int
+    share: float
+
+
+def outcomes(y_true: Sets, y_pred: Sets) -> dict[Outcome, NDArray[np.bool_]]:
+    """Where (n_rows, n_classes) a class was found, missed, or given though it is not there; elsewhere it is rightly absent."""
+    true, given = y_true == 1, y_pred == 1
+    return {"found": true & given, "missed": true & ~given, "false_alarm": ~true & given}
+
+
+def set_report(y_true: Sets, y_pred: Sets, classes: Sequence[str], thresholds: Sequence[float] = ()) -> pd.DataFrame:
+    """Precision, recall, F1, the three counts and the threshold of each class; a rate without a denominator is NaN, not zero."""
+    count = {name: where.sum(axis=0, dtype=np.int64) for name, where in outcomes(y_true, y_pred).items()}
+    support, predicted = count["found"] + count["missed"], count["found"] + count["false_alarm"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return pd.DataFrame(
+            {
+                "class": list(classes),
+                "precision": count["found"] / predicted,
+                "recall": count["found"] / support,
+                "f1": 2 * count["found"] / (support + predicted),
+                "support": support,
+                "predicted": predicted,
+                **count,
+                "threshold": list(thresholds) or [THRESHOLD] * len(classes),
+            }
+        )
+
+
+def outcome_rows(y_true: Sets, y_pred: Sets, y_prob: NDArray[np.floating], label: int, outcome: Outcome) -> NDArray[np.int64]:
+    """Row numbers of one outcome of a class, the most confident first: what was missed by the lowest probability, else by the highest."""
+    rows = np.flatnonzero(outcomes(y_true[:, [label]], y_pred[:, [label]])[outcome][:, 0])
+    prob = y_prob[rows, label]
+    return rows[np.argsort(prob if outcome == "missed" else -prob, kind="stable")]
+
+
+def given_in_place(y_true: Sets, y_pred: Sets, *, most: int = 50) -> list[InPlace]:
+    """The pairs of classes of which one is given falsely most often in rows where the other is missed."""
+    where = outcomes(y_true, y_pred)
+    # In float32, which BLAS multiplies, and which counts exactly up to 16 million rows
+    together = where["false_alarm"].T.astype(np.float32) @ where["missed"].astype(np.float32)
+    alarms = where["false_alarm"].sum(axis=0)
+    pairs = []
+    for flat in np.argsort(-together, axis=None, kind="stable")[:most]:
+        given, missed = divmod(int(flat), len(together))
+        count = int(together[given, missed])
+        if count == 0:
+            break
+        pairs.append(InPlace(given, missed, count, count / int(alarms[given])))
+    return pairs
+
+
+def classes_of(sets: Sets, *, most: int = 5) -> list[tuple[int, int]]:
+    """The most frequent classes of some rows (n_rows, n_classes) with their number of rows, the most frequent first."""
+    counts = sets.sum(axis=0, dtype=np.int64)
+    return [(int(label), int(counts[label])) for label in np.argsort(-counts, kind="stable")[:most] if counts[label]]

@@ -1,0 +1,49 @@
+"""What a source said of rows it never trained on: labels are decided as the source decides them, and the scores are of those labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.analysis.evidence import Evidence, load_evidence
+from core.blend.save import save_blend
+from core.blend.spec import BlendSpec
+from core.metrics import all_scores
+from core.workspace import Workspace
+from tests.emotions import EMOTIONS, finish_emotions
+from tests.finished_workspace import finish_headlines
+
+
+def test_a_run_decides_at_one_half(workspace: Workspace, tmp_path: Path) -> None:
+    contest, runs = finish_emotions(workspace, tmp_path / "emotions")
+    evidence = load_evidence(workspace, contest, runs[0])
+    assert evidence.is_multilabel
+    assert evidence.y_true.shape == evidence.y_pred.shape == (240, len(EMOTIONS))
+    assert (evidence.y_pred == (evidence.y_prob > 0.5)).all()
+    assert evidence.scores == pytest.approx(all_scores(evidence.y_true, evidence.y_prob))
+
+
+def test_a_blend_decides_at_its_thresholds(workspace: Workspace, tmp_path: Path) -> None:
+    contest, runs = finish_emotions(workspace, tmp_path / "emotions")
+    thresholds = (0.5, 0.4, 0.3, 0.6, 0.2, 0.7)
+    spec = BlendSpec(members=tuple(run.id for run in runs), weights=(1.0, 1.0, 1.0), thresholds=thresholds)
+    evidence = load_evidence(workspace, contest, save_blend(workspace, contest, spec))
+    assert evidence.thresholds == thresholds
+    assert (evidence.y_pred == (evidence.y_prob > np.array(thresholds))).all()
+    usual = all_scores(evidence.y_true, evidence.y_prob)
+    assert evidence.scores["log_loss"] == usual["log_loss"]
+    assert evidence.scores["macro_f1"] != usual["macro_f1"]
+    assert evidence.scores["accuracy"] == (evidence.y_pred == evidence.y_true).all(axis=1).mean()
+
+
+def test_rows_of_one_class_are_decided_by_the_most_probable(
+    workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]
+) -> None:
+    contest, runs = finish_headlines(workspace, write_headlines(tmp_path / "headlines"), {"one": 2.0})
+    evidence: Evidence = load_evidence(workspace, contest, runs[0])
+    assert not evidence.is_multilabel
+    assert (evidence.y_pred == evidence.y_prob.argmax(axis=1)).all()
+    assert evidence.scores == all_scores(evidence.y_true, evidence.y_prob)
