@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from core.blend.save import load_blend_oof
 from core.contest.table import labels_of, load_table
@@ -26,6 +27,9 @@ from core.store.folds import Folds, get_folds
 from core.store.runs import FoldResult, Run, add_imported_run
 from core.submission import test_prob_of
 from core.workspace import Workspace, load_manifest, nfc, publishing, sha256_file
+
+CHANCE_AUC = 0.6
+"""A mean AUC below this says next to nothing of the rows, a sign of rows or classes in another order; one half is chance."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,10 @@ def import_predictions(
 def expected_of(workspace: Workspace, contest: Contest, folds: Folds, classes: Sequence[str] = ()) -> tuple[Expected, Expected]:
     """What a file of out-of-fold predictions must hold, and one of test predictions."""
     table = load_table(workspace, contest)
-    names = contest.spec.classes
+    names, several = contest.spec.classes, contest.spec.is_multilabel
     return (
-        Expected(list(table.train["id"]), names, load_folds(workspace, folds), classes),
-        Expected(list(table.test["id"]), names, None, classes),
+        Expected(list(table.train["id"]), names, load_folds(workspace, folds), classes, several),
+        Expected(list(table.test["id"]), names, None, classes, several),
     )
 
 
@@ -157,6 +161,18 @@ def accept_delivery(
         if home.exists():
             shutil.rmtree(home)
         raise
+
+
+def mean_auc(y_true: NDArray[np.integer], y_prob: NDArray[np.floating]) -> float:
+    """The area under the ROC curve, as a mean over the classes that some rows have and some lack; NaN where there is none.
+
+    `y_true` is 0 or 1, `y_prob` a probability, both (n, n_classes). From mean ranks, as Mann and Whitney's U: no threshold counts.
+    """
+    n_there = y_true.sum(axis=0, dtype=np.float64)
+    n_pairs = n_there * (len(y_true) - n_there)
+    ranks = np.where(y_true, rankdata(y_prob, axis=0), 0.0).sum(axis=0)
+    areas = (ranks - n_there * (n_there + 1) / 2)[n_pairs > 0] / n_pairs[n_pairs > 0]
+    return float(areas.mean()) if len(areas) else float("nan")
 
 
 def _publish_fold(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from core.contest.encoding import decode, read_csv
 from core.errors import AlignmentError, InputError, PitwallError
-from core.predictions import TOLERANCE
+from core.predictions import improbable_rows
 from core.workspace import nfc
 
 FOLD = "fold"
@@ -41,13 +41,15 @@ Array = NDArray[np.float32]
 class Expected:
     """What a file must hold: the contest's ids (n,) and classes, for training rows the folds (n,).
 
-    `array_classes` is the order of the columns of a `.npy` array where it is not the contest's own.
+    `array_classes` is the order of the columns of a `.npy` array where it is not the contest's own. Multi-label: each probability
+    stands alone, and a row need not sum to one.
     """
 
     ids: Sequence[str]
     classes: Sequence[str]
     fold_of: NDArray[np.integer] | None = None
     array_classes: Sequence[str] = ()
+    is_multilabel: bool = False
 
     @property
     def most_bytes(self) -> int:
@@ -80,7 +82,7 @@ def read_predictions(path: Path, expected: Expected) -> Reading:
     except PitwallError as problem:
         return Reading(None, (problem,))
     order, problems = _order(sheet, expected, path)
-    problems += _wrong_values(sheet, path) + _wrong_folds(sheet, expected, path)
+    problems += _wrong_values(sheet, expected, path) + _wrong_folds(sheet, expected, path)
     if problems:
         return Reading(None, tuple(problems))
     return Reading(sheet.prob if order is None else sheet.prob[order])
@@ -293,21 +295,21 @@ def _order(sheet: _Sheet, expected: Expected, path: Path) -> tuple[NDArray[np.in
     return np.array([place[row_id] for row_id in wanted], dtype=np.int64), []
 
 
-def _wrong_values(sheet: _Sheet, path: Path) -> list[PitwallError]:
-    with np.errstate(invalid="ignore"):
-        total = sheet.prob.sum(axis=1, dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(sheet.prob).all(axis=1) | (sheet.prob < 0).any(axis=1) | ~(np.abs(total - 1) <= TOLERANCE))
+def _wrong_values(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:
+    bad = np.flatnonzero(improbable_rows(sheet.prob, multilabel=expected.is_multilabel))
     if not len(bad):
         return []
     rows = [sheet.ids[row] if sheet.ids else f"row {row}" for row in bad.tolist()]
-    return [
-        InputError(
-            f"{_rows(len(bad))} of {path.name} {'is no probability' if len(bad) == 1 else 'are not probabilities'}",
-            where=f"{path.name}, {named(rows)}",
-            why="each row must hold finite numbers, none negative, that sum to one",
-            fix="export the probabilities after the softmax, without gaps",
-        )
-    ]
+    what = f"{_rows(len(bad))} of {path.name} {'is no probability' if len(bad) == 1 else 'are not probabilities'}"
+    where = f"{path.name}, {named(rows)}"
+    if expected.is_multilabel:
+        why, fix = "each number must be finite and from 0 to 1", "export the probabilities after the sigmoid, without gaps"
+        return [InputError(what, where=where, why=why, fix=fix)]
+    why, fix = (
+        "each row must hold finite numbers, none negative, that sum to one",
+        "export the probabilities after the softmax, without gaps",
+    )
+    return [InputError(what, where=where, why=why, fix=fix)]
 
 
 def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:

@@ -5,6 +5,7 @@ The file is built, then read back and checked as the contest would check it, and
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 
 from core.blend.save import load_blend_test
 from core.contest.table import SAMPLE_SUBMISSION, load_table
+from core.decide import decide
 from core.errors import AlignmentError, InputError, StateError, SubmissionError
+from core.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
 from core.predictions import load_test_prob
 from core.store.blends import Blend
 from core.store.contests import Contest
@@ -33,7 +36,10 @@ SUM_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class SubmissionFormat:
-    """How the contest wants its file. `class_of_column` maps each probability column to its class; empty for labels."""
+    """How the contest wants its file. `class_of_column` maps each column of a class to its class; empty for labels.
+
+    Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`).
+    """
 
     encoding: str
     newline: str
@@ -43,10 +49,13 @@ class SubmissionFormat:
     ids: tuple[str, ...]
     classes: tuple[str, ...]
     class_of_column: tuple[int, ...]
+    is_multilabel: bool = False
+    is_flags: bool = False
+    cells: CellStyle = PLAIN
 
     @property
     def has_probabilities(self) -> bool:
-        return bool(self.class_of_column)
+        return bool(self.class_of_column) and not self.is_flags
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,15 @@ class SubmissionCheck:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that could be written: its bytes, its rows as text, and what the checks say of it."""
+    """A file that could be written: its bytes, its rows as text, and what the checks say of it.
+
+    `predicted` are the labels of the test's rows, as `decide` gives them: (n,), or where a row has several (n, n_classes).
+    """
 
     data: bytes
     frame: pd.DataFrame
     checks: tuple[SubmissionCheck, ...]
-    predicted: NDArray[np.int64]
+    predicted: NDArray[np.integer]
 
     @property
     def is_valid(self) -> bool:
@@ -79,10 +91,13 @@ def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
     manifest = load_manifest(folder)
     if SAMPLE_SUBMISSION not in manifest.files:
         ids = tuple(load_table(workspace, contest).test["id"])
-        is_prob = spec.submission == "probabilities"
-        columns = (spec.id_column or "id", *(spec.classes if is_prob else (spec.label_column or "label",)))
-        order = tuple(range(len(spec.classes))) if is_prob else ()
-        return SubmissionFormat("utf-8", "\n", ",", _line(columns, ","), columns, ids, spec.classes, order)
+        by_class = spec.submission != "label"
+        label_column = spec.label_column or ("labels" if spec.is_multilabel else "label")
+        columns = (spec.id_column or "id", *(spec.classes if by_class else (label_column,)))
+        order = tuple(range(len(spec.classes))) if by_class else ()
+        cells = read_style((), spec.classes, spec.label_separator)
+        kind = (spec.is_multilabel, spec.submission == "flags", cells)
+        return SubmissionFormat("utf-8", "\n", ",", _line(columns, ","), columns, ids, spec.classes, order, *kind)
     return parse_format(verify_file(folder, manifest, SAMPLE_SUBMISSION), contest)
 
 
@@ -99,9 +114,11 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     delimiter = max(",\t;", key=header.count)
     frame = _read(text, delimiter, path.name)
     columns = tuple(str(column) for column in frame.columns)
-    wanted = {nfc(name): index for index, name in enumerate(contest.spec.classes)}
+    spec = contest.spec
+    wanted = {nfc(name): index for index, name in enumerate(spec.classes)}
     order: tuple[int, ...] = ()
-    if contest.spec.submission == "probabilities":
+    cells = PLAIN
+    if spec.submission != "label":
         unknown = [name for name in columns[1:] if nfc(name) not in wanted]
         missing = sorted(set(wanted) - {nfc(name) for name in columns[1:]})
         if unknown or missing or len(columns) != len(wanted) + 1:
@@ -117,14 +134,22 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
             "the sample submission is not one id and one label",
             where=f"{path.name}, first line",
             why=f"it has {len(columns)} columns",
-            fix="choose the submission format 'probabilities' if the columns are classes",
+            fix="choose the submission format 'probabilities' or 'flags' if the columns are classes"
+            if spec.is_multilabel
+            else "choose the submission format 'probabilities' if the columns are classes",
         )
+    elif spec.is_multilabel:
+        cells = read_style(frame.iloc[:, 1], spec.classes, spec.label_separator)
     newline = "\r\n" if "\r\n" in text else "\n"
-    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), contest.spec.classes, order)
+    kind = (spec.is_multilabel, spec.submission == "flags", cells)
+    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), spec.classes, order, *kind)
 
 
-def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np.floating]) -> bytes:
-    """The file's bytes from predictions (n_test, n_classes) of the rows `ids`, in the order the format asks for. Pure."""
+def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np.floating], thresholds: Sequence[float] = ()) -> bytes:
+    """The file's bytes from predictions (n_test, n_classes) of the rows `ids`, in the order the format asks for. Pure.
+
+    Multi-label: a row has the classes above their `thresholds` (n_classes,), one half when left out.
+    """
     row_of = {name: row for row, name in enumerate(ids)}
     missing = [name for name in form.ids if name not in row_of]
     if missing or len(row_of) != len(ids) or prob.shape != (len(ids), len(form.classes)):
@@ -135,18 +160,20 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
             fix="train on this version of the contest",
         )
     prob = prob[[row_of[name] for name in form.ids]]
+    labels = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
+    if form.is_multilabel and not form.class_of_column:
+        return _bytes(form, _cell_lines(form, labels))
     columns: dict[str, Any] = {"0": pa.array(form.ids, pa.string())}
-    if form.has_probabilities:
+    if form.class_of_column:
         for position, index in enumerate(form.class_of_column, start=1):
-            columns[str(position)] = pa.array(prob[:, index].astype(np.float32))
+            columns[str(position)] = pa.array(labels[:, index] if form.is_flags else prob[:, index].astype(np.float32))
     else:
-        columns["1"] = pa.array(np.asarray(form.classes, dtype=object)[prob.argmax(axis=1)].tolist(), pa.string())
+        columns["1"] = pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string())
     special = (form.delimiter, '"', "\n", "\r")
     quoting = "needed" if any(mark in text for text in (*form.ids, *form.classes) for mark in special) else "none"
     body = io.BytesIO()
     pa_csv.write_csv(pa.table(columns), body, pa_csv.WriteOptions(include_header=False, delimiter=form.delimiter, quoting_style=quoting))
-    text = form.header + "\n" + body.getvalue().decode("utf-8")
-    return text.replace("\n", form.newline).encode(form.encoding)
+    return _bytes(form, body.getvalue().decode("utf-8"))
 
 
 def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionCheck, ...]:
@@ -165,12 +192,20 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         SubmissionCheck("ids", not (absent or foreign or twice), f"{len(ids)} rows; {absent} missing, {foreign} unknown, {twice} twice")
     )
     checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
-    if form.has_probabilities:
+    if form.is_flags:
+        flags = frame.iloc[:, 1:].to_numpy(dtype=str)
+        n_bad = int((~np.isin(flags, ("0", "1"))).any(axis=1).sum())
+        checks.append(SubmissionCheck("flags", n_bad == 0, f"{n_bad} rows with a value that is neither 0 nor 1"))
+        checks.append(_empty_rows(int((flags != "1").all(axis=1).sum()), len(flags)))
+    elif form.has_probabilities:
         values = frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
         n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
         checks.append(SubmissionCheck("numbers", n_bad == 0, f"{n_bad} rows with a value that is no probability"))
-        worst = float(np.nanmax(np.abs(values.sum(axis=1) - 1), initial=0.0))
-        checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, f"rows sum to 1 within {worst:.1e}"))
+        if not form.is_multilabel:
+            worst = float(np.nanmax(np.abs(values.sum(axis=1) - 1), initial=0.0))
+            checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, f"rows sum to 1 within {worst:.1e}"))
+    elif form.is_multilabel:
+        checks += _check_cells(form, list(frame.iloc[:, 1]))
     else:
         strange = sorted(set(frame.iloc[:, 1]) - set(form.classes))
         checks.append(
@@ -199,11 +234,11 @@ def prepare(workspace: Workspace, contest: Contest, source: Run | Blend) -> Cand
             fix=f"choose a run of {contest.name}",
         )
     form = read_format(workspace, contest)
-    prob = test_prob_of(workspace, source)
-    data = make_submission(form, list(table.test["id"]), prob)
-    return Candidate(
-        data, _read(data.decode(form.encoding), form.delimiter, "submission"), check_submission(form, data), prob.argmax(axis=1)
-    )
+    prob, thresholds = test_prob_of(workspace, source), thresholds_of(source)
+    data = make_submission(form, list(table.test["id"]), prob, thresholds)
+    frame = _read(data.decode(form.encoding), form.delimiter, "submission")
+    predicted = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
+    return Candidate(data, frame, check_submission(form, data), predicted)
 
 
 def write_submission(workspace: Workspace, contest: Contest, source: Run | Blend, *, name: str = "") -> Submission:
@@ -292,6 +327,46 @@ def test_prob_of(workspace: Workspace, source: Run | Blend) -> NDArray[np.float3
             fix="wait for it, or retry its failed folds",
         )
     return load_test_prob(workspace, source)
+
+
+def thresholds_of(source: Run | Blend) -> tuple[float, ...]:
+    """Above which probability a row has each class: those of a blend that has its own; empty for one half."""
+    return source.spec.thresholds if isinstance(source, Blend) else ()
+
+
+def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer]) -> str:
+    """The lines of a file with all labels of a row in one cell, in the order of the classes; quoted only where it must be."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, delimiter=form.delimiter, lineterminator="\n")
+    for row_id, row in zip(form.ids, labels, strict=True):
+        writer.writerow((row_id, write_cell((form.classes[index] for index in np.flatnonzero(row)), form.cells)))
+    return lines.getvalue()
+
+
+def _check_cells(form: SubmissionFormat, cells: Sequence[str]) -> list[SubmissionCheck]:
+    """Whether the labels in every cell are classes, each named once; and how many cells have none."""
+    labels_in = {cell: read_cell(cell, form.cells) for cell in dict.fromkeys(cells)}
+    strange = sorted({name for names in labels_in.values() for name in names} - set(form.classes))
+    twice = sorted({name for names in labels_in.values() for name in names if names.count(name) > 1})
+    several = [cell for cell, names in labels_in.items() if len(names) > 1]
+    told = f"all among the {len(form.classes)} classes"
+    if strange:
+        told = f"unknown: {', '.join(strange[:5])}"
+    elif twice:
+        told = f"twice in a row: {', '.join(twice[:5])}"
+    elif several:
+        told = f"all among the {len(form.classes)} classes; several are written as {min(several, key=len)}"
+    n_empty = sum(not labels_in[cell] for cell in cells)
+    return [SubmissionCheck("labels", not (strange or twice), told), _empty_rows(n_empty, len(cells))]
+
+
+def _empty_rows(n_empty: int, n_rows: int) -> SubmissionCheck:
+    """Rows without any label are told, not refused: a contest may have them."""
+    return SubmissionCheck("empty", True, f"{n_empty:,} of {n_rows:,} rows have no label")
+
+
+def _bytes(form: SubmissionFormat, lines: str) -> bytes:
+    return (form.header + "\n" + lines).replace("\n", form.newline).encode(form.encoding)
 
 
 def _read(text: str, delimiter: str, where: str) -> pd.DataFrame:

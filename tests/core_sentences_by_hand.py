@@ -77,6 +77,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("ids: 9 rows; 1 missing, 1 unknown, 0 twice", "식별자: 9행. 빠진 것 1개, 대회에 없는 것 1개, 중복 0개"),
         ("order: differs from the sample", "순서: 제출 예시와 다릅니다"),
         ("columns: id, cat instead of id, dog", "열: id, cat (있어야 할 것: id, dog)"),
+        ("flags: 2 rows with a value that is neither 0 nor 1", "0과 1: 0도 1도 아닌 값이 있는 행 2개"),
     ),
     ("core/training/device.py", "reason"): (("this processor has no bf16 instructions", "이 CPU에는 bf16 명령이 없습니다"),),
     ("core/training/failures.py", "'; '.join((str(miss) for miss in problem.misses))"): (

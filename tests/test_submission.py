@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.decide import decide
 from core.errors import AlignmentError, SubmissionError
+from core.label_cells import CellStyle, read_cell, read_style, write_cell
 from core.submission import SubmissionFormat, check_submission, make_submission, parse_format
 
 CLASSES = ("개", "cat", "a,b")
 
 
-def contest(kind: str, classes: tuple[str, ...] = CLASSES) -> Any:
-    return SimpleNamespace(spec=SimpleNamespace(classes=classes, submission=kind))
+def contest(kind: str, classes: tuple[str, ...] = CLASSES, *, several: bool = False, separator: str = "") -> Any:
+    return SimpleNamespace(spec=SimpleNamespace(classes=classes, submission=kind, is_multilabel=several, label_separator=separator))
 
 
 def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -129,3 +131,125 @@ def test_any_probabilities_pass_the_check_and_are_read_back_exactly(n_rows: int,
     assert all(check.is_ok for check in check_submission(form, data)), check_submission(form, data)
     frame = pd.read_csv(io.BytesIO(data), dtype={"id": str})
     np.testing.assert_array_equal(frame[list(classes)].to_numpy(np.float32), prob)
+
+
+EMOTIONS = ("기쁨", "슬픔", "분노")
+SOME = np.array([[0.9, 0.1, 0.8], [0.2, 0.3, 0.4], [0.1, 0.9, 0.2]], np.float32)
+"""First and last class, none, the middle one."""
+
+
+@pytest.mark.parametrize(
+    ("classes", "sample", "separator", "lines"),
+    [
+        (("0", "1", "2"), 'te0,"0,1"\nte1,"0,1"\nte2,"0,1"', ",", ['te0,"0,2"', "te1,", "te2,1"]),
+        (("0", "1", "2"), 'te0,0\nte1,"1, 2"\nte2,', ",", ['te0,"0, 2"', "te1,", "te2,1"]),
+        (EMOTIONS, "te0,기쁨 슬픔\nte1,\nte2,", "", ["te0,기쁨 분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,기쁨|분노\nte1,\nte2,", ",", ["te0,기쁨|분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,기쁨;슬픔\nte1,\nte2,", "", ["te0,기쁨;분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, 'te0,"[기쁨, 슬픔]"\nte1,[]\nte2,[]', "", ['te0,"[기쁨, 분노]"', "te1,[]", "te2,[슬픔]"]),
+        (EMOTIONS, "te0,\"['기쁨', '슬픔']\"\nte1,[]\nte2,[]", "", ["te0,\"['기쁨', '분노']\"", "te1,[]", "te2,['슬픔']"]),
+        (EMOTIONS, 'te0,"[""기쁨"",""슬픔""]"\nte1,[]\nte2,[]', "", ['te0,"[""기쁨"",""분노""]"', "te1,[]", 'te2,"[""슬픔""]"']),
+        (EMOTIONS, "te0,기쁨\nte1,기쁨\nte2,기쁨", ",", ['te0,"기쁨,분노"', "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,\nte1,\nte2,", "", ["te0,기쁨 분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,['기쁨']\nte1,[]\nte2,[]", "", ["te0,\"['기쁨', '분노']\"", "te1,[]", "te2,['슬픔']"]),
+        (EMOTIONS, "te0,[]\nte1,[]\nte2,[]", "|", ["te0,[기쁨|분노]", "te1,[]", "te2,[슬픔]"]),
+        (("큰 기쁨", "슬픔", "큰 분노"), "te0,\nte1,\nte2,", "", ['te0,"큰 기쁨,큰 분노"', "te1,", "te2,슬픔"]),
+    ],
+)
+def test_all_labels_of_a_row_stand_in_one_cell_as_in_the_sample(
+    tmp_path: Path, classes: tuple[str, ...], sample: str, separator: str, lines: list[str]
+) -> None:
+    told = contest("label", classes, several=True, separator=separator)
+    form = parse_format(write(tmp_path, f"ID,labels\n{sample}\n"), told)
+    data = make_submission(form, ["te0", "te1", "te2"], SOME)
+    assert data.decode().splitlines() == ["ID,labels", *lines]
+    checks = {check.key: check for check in check_submission(form, data)}
+    assert all(check.is_ok for check in checks.values()), checks
+    assert checks["empty"].detail == "1 of 3 rows have no label"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+def test_cells_follow_the_samples_encoding_line_ends_and_delimiter(tmp_path: Path, encoding: str) -> None:
+    form = parse_format(write(tmp_path, "아이디\t감정\r\n02\t기쁨, 슬픔\r\n01\t\r\n", encoding), contest("label", EMOTIONS, several=True))
+    data = make_submission(form, ["01", "02"], SOME[:2])
+    assert data == "아이디\t감정\r\n02\t\r\n01\t기쁨, 분노\r\n".encode(encoding)
+
+
+def test_thresholds_of_a_blend_decide_which_labels_are_written(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,labels\nte0,기쁨 슬픔\n"), contest("label", EMOTIONS, several=True))
+    assert make_submission(form, ["te0"], SOME[1:2]) == b"ID,labels\nte0,\n"
+    assert make_submission(form, ["te0"], SOME[1:2], (0.1, 0.35, 0.35)).decode() == "ID,labels\nte0,기쁨 분노\n"
+
+
+def test_flags_are_columns_of_0_and_1_in_the_samples_order(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,분노,기쁨,슬픔\nb,0,0,0\na,0,0,0\nc,0,0,0\n"), contest("flags", EMOTIONS, several=True))
+    data = make_submission(form, ["a", "b", "c"], SOME)
+    assert data.decode() == "ID,분노,기쁨,슬픔\nb,0,0,0\na,1,1,0\nc,0,0,1\n"
+    assert [(check.key, check.is_ok) for check in check_submission(form, data)][-2:] == [("flags", True), ("empty", True)]
+    wrong = {check.key: check for check in check_submission(form, data.replace(b",1,1,0", b",1,0.9,0"))}
+    assert not wrong["flags"].is_ok and wrong["flags"].detail.startswith("1 rows")
+
+
+def test_probabilities_of_several_labels_need_not_sum_to_one(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,분노,기쁨,슬픔\na,0,0,0\nb,0,0,0\nc,0,0,0\n"), contest("probabilities", EMOTIONS, several=True))
+    data = make_submission(form, ["a", "b", "c"], SOME)
+    checks = check_submission(form, data)
+    assert [check.key for check in checks] == ["columns", "ids", "order", "numbers"] and all(check.is_ok for check in checks)
+    frame = pd.read_csv(io.BytesIO(data))
+    np.testing.assert_array_equal(frame[list(EMOTIONS)].to_numpy(np.float32), SOME)
+    assert [check.key for check in check_submission(form, data.replace(b"0.8", b"1.8")) if not check.is_ok] == ["numbers"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("기쁨 공포", "unknown: 공포"),
+        ("기쁨,슬픔", "unknown: 기쁨,슬픔"),
+        ("기쁨 슬픔 기쁨", "twice in a row: 기쁨"),
+        ("[]", "unknown: []"),
+    ],
+)
+def test_a_cell_the_contest_could_not_take_apart_fails_its_check(tmp_path: Path, cell: str, said: str) -> None:
+    form = parse_format(write(tmp_path, "ID,labels\na,기쁨 슬픔\n"), contest("label", EMOTIONS, several=True))
+    (failed,) = [check for check in check_submission(form, f'ID,labels\na,"{cell}"\n'.encode()) if not check.is_ok]
+    assert (failed.key, failed.detail) == ("labels", said)
+
+
+def test_a_class_that_holds_the_separator_is_refused_rather_than_written_ambiguously(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,labels\na,x y\n"), contest("label", ("x", "y", "a b"), several=True))
+    data = make_submission(form, ["a"], np.array([[0.9, 0.1, 0.9]], np.float32))
+    assert [check.detail for check in check_submission(form, data) if not check.is_ok] == ["unknown: a, b"]
+
+
+def test_a_sample_with_a_column_per_class_is_no_cell_of_labels(tmp_path: Path) -> None:
+    with pytest.raises(SubmissionError) as caught:
+        parse_format(write(tmp_path, "ID,기쁨,슬픔,분노\na,0,0,0\n"), contest("label", EMOTIONS, several=True))
+    assert "'flags'" in caught.value.fix
+
+
+NAME = st.text(st.sampled_from("가나다ab01'\"\\ -_."), min_size=1, max_size=6).map(str.strip).filter(bool)
+STYLES = [
+    CellStyle(opening, closing, separator, quote)
+    for opening, closing in (("", ""), ("[", "]"), ("(", ")"))
+    for separator in (",", ", ", " ", "|", ";", " | ")
+    for quote in ("", "'", '"')
+]
+
+
+@given(st.lists(NAME, min_size=2, max_size=6, unique=True), st.sampled_from(STYLES), st.integers(0, 2**31))
+@settings(max_examples=150, deadline=None)
+def test_what_was_written_is_read_back_as_the_sets_that_were_decided(names: list[str], style: CellStyle, seed: int) -> None:
+    """Quoted, any names; without quotes, those that a contest could tell apart."""
+    if not style.quote:
+        names = [f"c{number}_{''.join(filter(str.isalnum, name))}" for number, name in enumerate(names)]
+    rng = np.random.default_rng(seed)
+    ids = tuple(f"{number:03d}" for number in range(8))
+    prob = rng.random((8, len(names)), dtype=np.float32)
+    thresholds = tuple(rng.random(len(names)).tolist())
+    form = SubmissionFormat("utf-8", "\n", ",", "id,labels", ("id", "labels"), ids, tuple(names), (), True, False, style)
+    data = make_submission(form, ids, prob, thresholds)
+    assert all(check.is_ok for check in check_submission(form, data)), check_submission(form, data)
+    frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    read = [[int(name in read_cell(cell, style)) for name in names] for cell in frame["labels"]]
+    np.testing.assert_array_equal(read, decide(prob, multilabel=True, thresholds=thresholds))
+    assert read_style([write_cell(names, style)], names) == style
