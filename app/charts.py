@@ -148,14 +148,18 @@ def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric,
     return Chart(spec, scores)
 
 
-def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Sequence[int]) -> Chart:
+def class_shares(
+    classes: Sequence[str], in_train: Sequence[int], in_test: Sequence[int], *, n_rows: tuple[int, int] | None = None
+) -> Chart:
     """Share of each class among training labels (bar) and test predictions (point); counts (n_classes,) each.
 
-    With more than 14 classes, those whose share differs most are shown.
+    `n_rows` are the rows of training and test where one may have several classes, else each has one. With more than 14 classes,
+    those whose share differs most are shown.
     """
     table = pd.DataFrame({"class": list(classes), "train": in_train, "test": in_test})
-    table["train_share"] = 100 * table["train"] / max(1, table["train"].sum())
-    table["test_share"] = 100 * table["test"] / max(1, table["test"].sum())
+    n_train, n_test = n_rows or (table["train"].sum(), table["test"].sum())
+    table["train_share"] = 100 * table["train"] / max(1, n_train)
+    table["test_share"] = 100 * table["test"] / max(1, n_test)
     if len(table) > MOST_CLASSES:
         table = table.loc[(table["test_share"] - table["train_share"]).abs().nlargest(MOST_CLASSES).index.sort_values()]
     kinds = {"train_share": t("charts.in_train"), "test_share": t("charts.in_test")}

@@ -20,9 +20,11 @@ from app.sources import list_sources
 from app.tables import table_of
 from app.text import t
 from app.widgets import error_card, folds_label, format_score, guard, metric_label, plain, section
+from core.contest.table import labels_of
 from core.errors import InputError, PitwallError
-from core.exchange import Delivery, accept_delivery, expected_of, export_predictions, read_delivery
+from core.exchange import CHANCE_AUC, Delivery, accept_delivery, expected_of, export_predictions, mean_auc, read_delivery
 from core.prediction_files import SUFFIXES, Expected, check_size, check_suffix
+from core.predictions import load_oof
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
@@ -59,7 +61,7 @@ def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None
     notice: Notice | None = st.session_state.pop(NOTICE_KEY, None)
     if notice is not None:
         (st.warning if notice.is_suspect else st.success)(notice.text, icon=":material/download_done:")
-    st.caption(t("exchange.import_why"))
+    st.caption(t("exchange.import_why_sets" if contest.spec.is_multilabel else "exchange.import_why"))
     revision = st.session_state.setdefault(REVISION_KEY, 0)
     chosen = folds
     if len(folds_list) > 1:
@@ -185,20 +187,25 @@ def _upload_folder() -> Iterator[Path]:
 
 
 def _notice(contest: Contest, run: Run) -> Notice:
-    """The score of what came in; worse than the most frequent class is a sign of rows or classes in another order."""
+    """The score of what came in; an answer as poor as one that looks at no row is a sign of rows or classes in another order."""
     metric = contest.spec.metric
-    accuracy = sum(result.scores["accuracy"] for result in run.results) / len(run.results)
-    labels = table_of(contest).train["label"].to_numpy(dtype=np.int64)
-    is_suspect = accuracy < np.bincount(labels).max() / len(labels)
+    truth = labels_of(table_of(contest).train, len(contest.spec.classes))
+    if contest.spec.is_multilabel:
+        second, value = "auc", mean_auc(truth, load_oof(doorway.workspace(), run, contest))
+        is_suspect, why = value < CHANCE_AUC, "exchange.suspect_sets"
+    else:
+        second, value = "accuracy", sum(result.scores["accuracy"] for result in run.results) / len(run.results)
+        is_suspect, why = value < np.bincount(truth).max() / len(truth), "exchange.suspect"
     said = t(
         "exchange.imported",
         name=plain(run.name),
         ref=run.ref,
         metric=metric_label(metric),
         score=format_score(run.cv_score(metric), run.cv_sd(metric)),
-        accuracy=f"{accuracy:.4f}",
+        second=t(f"exchange.second_{second}"),
+        value=f"{value:.4f}",
     )
-    return Notice(f"{said} {t('exchange.suspect')}" if is_suspect else said, is_suspect)
+    return Notice(f"{said} {t(why)}" if is_suspect else said, is_suspect)
 
 
 def _export(contest: Contest) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from app import charts, doorway
 from app.core_text import say
@@ -12,12 +15,13 @@ from app.sources import digest_of
 from app.tables import table_of
 from app.text import t
 from app.widgets import direction_arrow, format_clock, plain
+from core.contest.table import labels_of
 from core.errors import NotFoundError
 from core.store.blends import Blend, get_blend
 from core.store.contests import Contest
 from core.store.runs import Run, get_run
 from core.store.submissions import Submission, list_submissions
-from core.submission import Candidate, read_submission, write_submission
+from core.submission import Candidate, read_submission, thresholds_of, write_submission
 
 N_PREVIEW = 8
 MOST_COLUMNS = 60
@@ -36,16 +40,41 @@ def preview(contest: Contest, candidate: Candidate) -> None:
     st.dataframe(frame.iloc[:N_PREVIEW, :MOST_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
 
 
-def class_balance(contest: Contest, candidate: Candidate) -> None:
+def class_balance(contest: Contest, source: Run | Blend, candidate: Candidate) -> None:
     """How often each class is predicted, beside how often training shows it."""
     st.subheader(t("charts.share_title"), anchor=False)
     n_classes = len(contest.spec.classes)
-    in_train = np.bincount(table_of(contest).train["label"], minlength=n_classes)
-    in_test = np.bincount(candidate.predicted, minlength=n_classes)
-    chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist())
+    truth = labels_of(table_of(contest).train, n_classes)
+    n_rows = (len(truth), len(candidate.predicted)) if contest.spec.is_multilabel else None
+    if contest.spec.is_multilabel:
+        st.caption(label_counts(truth, candidate.predicted, thresholds_of(source)))
+    in_train, in_test = (
+        labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=n_classes)
+        for labels in (truth, candidate.predicted)
+    )
+    chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), n_rows=n_rows)
     charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
     if n_classes > charts.MOST_CLASSES:
         st.caption(t("submit.share_some", n=charts.MOST_CLASSES, total=n_classes))
+
+
+def label_counts(truth: NDArray[np.integer], predicted: NDArray[np.integer], thresholds: Sequence[float]) -> str:
+    """How many labels a row has, and how many rows have none, beside training; and the thresholds that made them so. 0 or 1 (n, n_classes)."""
+    per_row, empty = ([f"{value:.2f}" for value in figures] for figures in zip(*map(_counts_of, (predicted, truth)), strict=True))
+    cut = t("submit.at_half") if not thresholds else t("submit.at_own", low=f"{min(thresholds):.2f}", high=f"{max(thresholds):.2f}")
+    return " · ".join(
+        [
+            t("submit.labels_per_row", test=per_row[0], train=per_row[1]),
+            t("submit.rows_without", test=empty[0], train=empty[1]),
+            cut,
+        ]
+    )
+
+
+def _counts_of(labels: NDArray[np.integer]) -> tuple[float, float]:
+    """Labels in a row, as a mean, and the percentage of rows without any."""
+    n_labels = labels.sum(axis=1, dtype=np.int64)
+    return float(n_labels.mean()), 100 * float((n_labels == 0).mean())
 
 
 def checklist(contest: Contest, candidate: Candidate) -> None:
@@ -55,7 +84,8 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
     if contest.spec.sample_submission:
         st.caption(t("submit.checks_sample"))
     else:
-        st.caption(t("submit.checks_no_sample", format=t(f"submit.format_{contest.spec.submission}")))
+        form = "labels" if contest.spec.is_multilabel and contest.spec.submission == "label" else contest.spec.submission
+        st.caption(t("submit.checks_no_sample", format=t(f"submit.format_{form}")))
     with st.container(border=True, gap="small"):
         for check in candidate.checks:
             icon = ":green[:material/check_circle:]" if check.is_ok else ":red[:material/cancel:]"

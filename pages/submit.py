@@ -39,7 +39,7 @@ else:
             with left:
                 preview(contest, candidate)
             with middle:
-                class_balance(contest, candidate)
+                class_balance(contest, source, candidate)
             with right:
                 checklist(contest, candidate)
                 write_form(contest, source, candidate)
