@@ -12,8 +12,9 @@ import streamlit as st
 
 from app.desk import Desk
 from core.blend.bank import Bank
-from core.blend.scorer import BlendScore, Outcome
+from core.blend.scorer import BlendScore
 from core.blend.spec import BlendSteps
+from core.blend.truth import Outcome
 
 MOST_LIVE_VALUES = 10_000_000
 """Predictions of all runs together up to which steps that need them in full are scored while a weight is dragged."""

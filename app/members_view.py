@@ -25,7 +25,7 @@ from core.analysis.members import Worth, carried_classes, class_f1, disagreement
 from core.blend.bank import Bank
 from core.blend.honest import refitted
 from core.blend.procedure import fit_of
-from core.blend.scorer import Outcome
+from core.blend.truth import Outcome
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
@@ -83,9 +83,9 @@ def members_view(contest: Contest, folds: Folds, members: Sequence[Run]) -> None
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _pairwise(content: Content, _bank: Bank) -> Pairwise:
-    labels = member_labels(_bank.scorer("arithmetic"))
-    n_classes = _bank.oof[0].shape[1]
-    return Pairwise(disagreement(labels), error_correlation(labels, _bank.y_true), class_f1(labels, _bank.y_true, n_classes))
+    scorer = _bank.scorer("arithmetic")
+    labels = member_labels(scorer)
+    return Pairwise(disagreement(labels), error_correlation(labels, scorer.y_true), class_f1(labels, scorer.truth))
 
 
 def _pairs(pairs: Pairwise, members: Sequence[Run]) -> None:

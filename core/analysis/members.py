@@ -14,8 +14,9 @@ from core.blend.bootstrap import Comparison, compare
 from core.blend.honest import refitted
 from core.blend.mean import MeanName
 from core.blend.procedure import BlendProcedure, fit_of
-from core.blend.scorer import Outcome, Scorer, ScorerOf
+from core.blend.scorer import Scorer, ScorerOf
 from core.blend.spec import BlendSteps
+from core.blend.truth import Outcome, Truth
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def worth_of(
     flat = scorer_of("arithmetic")
     rest = [other for other in range(flat.n_runs) if other != run]
     without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))
-    return Worth(run, compare(flat.metric, flat.y_true, flat.n_classes, everyone, without, groups=groups))
+    return Worth(run, compare(flat.truth, everyone, without, groups=groups))
 
 
 def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome, *, groups: NDArray[np.integer] | None = None) -> Worth:
@@ -57,7 +58,7 @@ def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome, *, 
     For steps whose way is not known. What was tuned on these rows flatters both sides.
     """
     without = _without(scorer, steps, run)
-    return Worth(run, compare(scorer.metric, scorer.y_true, scorer.n_classes, everyone, without, groups=groups))
+    return Worth(run, compare(scorer.truth, everyone, without, groups=groups))
 
 
 def _of_runs(scorer_of: ScorerOf, runs: list[int]) -> ScorerOf:
@@ -75,17 +76,17 @@ def _procedure_of(procedure: BlendProcedure, runs: list[int]) -> BlendProcedure:
 
 
 def member_labels(scorer: Scorer) -> NDArray[np.int32]:
-    """The labels of each run alone (n_runs, n_rows)."""
+    """The labels of each run alone (n_runs, n_rows); where rows may have several classes, the answers to every question."""
     return np.stack([scorer.labels(alone) for alone in scorer.alone()])
 
 
 def disagreement(labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Share of rows (n_runs, n_runs) to which two runs give different labels (n_runs, n_rows)."""
+    """Share of labels (n_runs, n_runs) in which two runs differ, from those of each (n_runs, n_rows)."""
     return np.array([[float((one != other).mean()) for other in labels] for one in labels])
 
 
 def error_correlation(labels: NDArray[np.integer], y_true: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Correlation (n_runs, n_runs) of being wrong: 1 when two runs err on the same rows, 0 when by chance; NaN for a run that never errs."""
+    """Correlation (n_runs, n_runs) of being wrong: 1 when two runs err in the same places, 0 when by chance; NaN for a run that never errs."""
     wrong = (labels != y_true).astype(np.float64)
     centred = wrong - wrong.mean(axis=1, keepdims=True)
     norm = np.sqrt((centred**2).sum(axis=1))
@@ -93,13 +94,15 @@ def error_correlation(labels: NDArray[np.integer], y_true: NDArray[np.integer]) 
         return (centred @ centred.T) / np.outer(norm, norm)
 
 
-def class_f1(labels: NDArray[np.integer], y_true: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
+def class_f1(labels: NDArray[np.integer], truth: Truth) -> NDArray[np.float64]:
     """F1 (n_runs, n_classes) of each run in each class; NaN where a class occurs neither as truth nor as label."""
-    actual = np.bincount(y_true, minlength=n_classes)
+    y_true, n_classes = truth.table(truth.y_true), truth.n_classes
     rows: list[NDArray[np.float64]] = []
-    for label in labels:
-        predicted = np.bincount(label, minlength=n_classes)
-        hit = np.bincount(y_true[y_true == label], minlength=n_classes)
+    for label in map(truth.table, labels):
+        if truth.n_labels:
+            actual, predicted, hit = (of.sum(axis=0, dtype=np.int64) for of in (y_true, label, y_true * label))
+        else:
+            actual, predicted, hit = (np.bincount(of, minlength=n_classes) for of in (y_true, label, y_true[y_true == label]))
         with np.errstate(invalid="ignore"):
             rows.append(2 * hit / (actual + predicted))
     return np.stack(rows)
@@ -111,8 +114,8 @@ def carried_classes(scorer: Scorer, steps: BlendSteps) -> NDArray[np.float64]:
     A run without weight carries nothing; a blend of one run has NaN, as nothing is left without it. A regression has no weight
     to take away: there a run is replaced by one that knows nothing.
     """
-    whole = class_f1(scorer.outcome(steps).y_pred[None], scorer.y_true, scorer.n_classes)[0]
-    carried = np.full((scorer.n_runs, scorer.n_classes), np.nan)
+    whole = class_f1(scorer.outcome(steps).y_pred[None], scorer.truth)[0]
+    carried = np.full((scorer.n_runs, len(whole)), np.nan)
     for run in range(scorer.n_runs):
         weights = np.asarray(steps.normalised())
         if weights[run] == 0 and not steps.stack:
@@ -120,7 +123,7 @@ def carried_classes(scorer: Scorer, steps: BlendSteps) -> NDArray[np.float64]:
             continue
         weights[run] = 0.0
         if weights.sum() > 0:
-            carried[run] = whole - class_f1(_without(scorer, steps, run).y_pred[None], scorer.y_true, scorer.n_classes)[0]
+            carried[run] = whole - class_f1(_without(scorer, steps, run).y_pred[None], scorer.truth)[0]
     return carried
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from core.analysis.evidence import Evidence, load_evidence
 from core.blend.bank import load_truth
 from core.blend.bootstrap import RESOLUTION, Comparison, compare
-from core.blend.scorer import Outcome
+from core.blend.questions import ask
+from core.blend.truth import Outcome, Truth
 from core.errors import AlignmentError
 from core.folds import load_folds
 from core.metrics import get_metric
@@ -126,20 +127,23 @@ def compare_sources(
             fix="wait for a fold that both have",
         )
     folds = get_folds(workspace.store, one.folds_id)
-    y_true, groups = load_truth(workspace, contest, folds)
-    metric = get_metric(contest.spec.metric)
+    _, groups = load_truth(workspace, contest, folds)
+    truth = _truth(contest, first.y_true[at_first])
     comparison = compare(
-        metric,
-        y_true[rows],
-        len(contest.spec.classes),
-        _outcome(first, at_first),
-        _outcome(second, at_second),
+        truth,
+        _outcome(truth, first, at_first),
+        _outcome(truth, second, at_second),
         groups=None if groups is None else groups[rows],
     )
     scored = np.unique(load_folds(workspace, folds)[rows])
     return Duel(comparison, len(rows), contest.n_train, tuple(int(fold) for fold in scored))
 
 
-def _outcome(evidence: Evidence, at: NDArray[np.intp]) -> Outcome:
-    prob = evidence.y_prob[at]
-    return Outcome(prob.argmax(axis=1).astype(np.int32), prob[np.arange(len(at)), evidence.y_true[at]])
+def _truth(contest: Contest, y_true: NDArray[np.integer]) -> Truth:
+    metric, n_classes = get_metric(contest.spec.metric), len(contest.spec.classes)
+    return Truth(y_true.ravel(), 2, metric, n_classes) if y_true.ndim == 2 else Truth(y_true, n_classes, metric)
+
+
+def _outcome(truth: Truth, evidence: Evidence, at: NDArray[np.intp]) -> Outcome:
+    prob = ask(evidence.y_prob[at]) if truth.n_labels else evidence.y_prob[at]
+    return Outcome(evidence.y_pred[at].ravel().astype(np.int32), prob[np.arange(len(prob)), truth.y_true])

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from core.blend.honest import HonestScore, honest_score
 from core.blend.mean import MeanName, Members
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
-from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer
+from core.blend.questions import answers
+from core.blend.scorer import BlendScore, Scorer, Weighing, make_scorer, under_mean
 from core.blend.spec import BlendSteps
+from core.blend.truth import Outcome
 from core.contest.table import labels_of, load_table
 from core.errors import AlignmentError, InputError
 from core.folds import load_folds
@@ -29,6 +31,8 @@ from core.workspace import Workspace
 
 class Bank:
     """Aligned out-of-fold predictions, one (n_rows, n_classes) per run; read only, so that sessions may share it.
+
+    `y_true` holds class indices (n_rows,), or 0 and 1 for each class (n_rows, n_classes) where a row may have several.
 
     `groups` (n_rows,) numbers rows that belong together (a person, a source), where the contest or the folds know any.
     `rows` (n_rows,) are their places in the training table of `n_train` rows: all, or those of the folds that are shared.
@@ -63,8 +67,15 @@ class Bank:
         """The scorer of all runs under a mean: made when first asked for, then kept."""
         with self._lock:
             if mean not in self._scorers:
-                self._scorers[mean] = make_scorer(self.oof, self.y_true, self.fold_of, self.metric, mean)
+                flat = self._scorers.get("arithmetic")
+                made = make_scorer(self.oof, self.y_true, self.fold_of, self.metric) if flat is None else under_mean(flat, mean)
+                self._scorers[mean] = made
             return self._scorers[mean]
+
+    @property
+    def is_multilabel(self) -> bool:
+        """A row may have several classes."""
+        return self.y_true.ndim == 2
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -82,11 +93,16 @@ class Bank:
 
     def prob(self, weighing: Weighing) -> NDArray[np.float32]:
         """The blend's out-of-fold predictions (n_rows, n_classes)."""
-        return self._of(weighing).prob(weighing)
+        prob = self._of(weighing).prob(weighing)
+        return answers(prob, self.oof[0].shape[1]) if self.is_multilabel else prob
 
     def outcome(self, weighing: Weighing) -> Outcome:
-        """The blend's labels and its probability of the true class, (n_rows,) each: enough for a confusion matrix."""
+        """The blend's labels and its probability of the true class, one each for every row, or for every row and class."""
         return self._of(weighing).outcome(weighing)
+
+    def labels(self, outcome: Outcome) -> NDArray[np.integer]:
+        """The labels of an outcome in the form of `y_true`."""
+        return self.scorer("arithmetic").truth.table(outcome.y_pred)
 
     def score(self, weighing: Weighing) -> BlendScore:
         """Every score of weights (one per run, in the order of `runs`) or of steps."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.scorer import Outcome, score_of
-from core.metrics import Metric
+from core.blend.truth import Outcome, Truth
 
 N_DRAWS = 500
 LEVEL = 0.95
@@ -39,9 +39,7 @@ class Comparison:
 
 
 def compare(
-    metric: Metric,
-    y_true: NDArray[np.int64],
-    n_classes: int,
+    truth: Truth,
     one: Outcome,
     other: Outcome,
     *,
@@ -50,9 +48,9 @@ def compare(
     n_draws: int = N_DRAWS,
 ) -> Comparison:
     """Two outcomes on the same rows, by a paired bootstrap over rows or over groups (n_rows,) of rows that belong together."""
-    sign = 1.0 if metric.greater_is_better else -1.0
-    score, rival = (score_of(metric.name, y_true, outcome, n_classes) for outcome in (one, other))
-    draws = bootstrap(metric, y_true, n_classes, (one, other), groups=groups, seed=seed, n_draws=n_draws)
+    sign = 1.0 if truth.metric.greater_is_better else -1.0
+    score, rival = (truth.score(outcome) for outcome in (one, other))
+    draws = bootstrap(truth, (one, other), groups=groups, seed=seed, n_draws=n_draws)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(draws[0], [tail, 1 - tail])
     gain_low, gain_high = np.quantile(sign * (draws[0] - draws[1]), [tail, 1 - tail])
@@ -68,9 +66,7 @@ def compare(
 
 
 def bootstrap(
-    metric: Metric,
-    y_true: NDArray[np.int64],
-    n_classes: int,
+    truth: Truth,
     outcomes: Sequence[Outcome],
     *,
     groups: NDArray[np.integer] | None = None,
@@ -80,9 +76,9 @@ def bootstrap(
     """Scores (n_outcomes, n_draws) of outcomes on the same random redraws of the rows, so that differences are paired."""
     rng = np.random.default_rng(seed)
     unit = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    n_units = len(y_true) if unit is None else int(unit.max()) + 1
+    n_units = truth.n_rows if unit is None else int(unit.max()) + 1
     scores = np.empty((len(outcomes), n_draws))
-    tallies = [_Tally.of(metric, y_true, n_classes, outcome) for outcome in outcomes]
+    tallies = [_tally_of(truth, outcome) for outcome in outcomes]
     for draw in range(n_draws):
         times = np.bincount(rng.integers(0, n_units, n_units), minlength=n_units).astype(np.float64)
         counts = times if unit is None else times[unit]
@@ -91,30 +87,60 @@ def bootstrap(
     return scores
 
 
-@dataclass(frozen=True)
-class _Tally:
-    """What a redraw needs of an outcome: a value per row whose weighted mean is the score; for macro F1 the labels."""
-
-    value: NDArray[np.float64]
-    y_true: NDArray[np.int64]
-    y_pred: NDArray[np.int32]
-    n_classes: int
-    is_f1: bool
-
-    @classmethod
-    def of(cls, metric: Metric, y_true: NDArray[np.int64], n_classes: int, outcome: Outcome) -> _Tally:
-        epsilon = np.finfo(np.float32).eps
-        value = (outcome.y_pred == y_true).astype(np.float64)
-        if metric.name == "log_loss":
-            value = -np.log(np.clip(outcome.p_true, epsilon, 1 - epsilon).astype(np.float64))
-        return cls(value, y_true, outcome.y_pred, n_classes, metric.name == "macro_f1")
+class _Tally(Protocol):
+    """What a redraw needs of an outcome."""
 
     def score(self, times: NDArray[np.float64]) -> float:
         """The metric when row i counts `times[i]` times."""
-        if not self.is_f1:
-            return float(times @ self.value / times.sum())
+        ...
+
+
+def _tally_of(truth: Truth, outcome: Outcome) -> _Tally:
+    name, y_true, y_pred = truth.metric.name, truth.table(truth.y_true), truth.table(outcome.y_pred)
+    if name == "log_loss":
+        epsilon = np.finfo(np.float32).eps
+        loss = -np.log(np.clip(outcome.p_true, epsilon, 1 - epsilon).astype(np.float64))
+        return _Mean(loss.reshape(truth.n_rows, -1).mean(axis=1))
+    if name == "accuracy":
+        return _Mean((y_pred == y_true).reshape(truth.n_rows, -1).all(axis=1).astype(np.float64))
+    if truth.n_labels:
+        return _F1OfSets(((y_true == 1) & (y_pred == 1)).astype(np.float64), y_true.astype(np.float64) + y_pred)
+    return _F1(y_true, y_pred, truth.n_classes)
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A value per row (n_rows,) whose weighted mean is the score."""
+
+    value: NDArray[np.float64]
+
+    def score(self, times: NDArray[np.float64]) -> float:
+        return float(times @ self.value / times.sum())
+
+
+@dataclass(frozen=True)
+class _F1:
+    """Macro F1 of labels (n_rows,)."""
+
+    y_true: NDArray[np.integer]
+    y_pred: NDArray[np.integer]
+    n_classes: int
+
+    def score(self, times: NDArray[np.float64]) -> float:
         total = np.bincount(self.y_true, weights=times, minlength=self.n_classes)
         total += np.bincount(self.y_pred, weights=times, minlength=self.n_classes)
-        right = np.bincount(self.y_true, weights=times * self.value, minlength=self.n_classes)
+        right = np.bincount(self.y_true, weights=times * (self.y_true == self.y_pred), minlength=self.n_classes)
         occurs = total > 0
         return float((2 * right[occurs] / total[occurs]).mean())
+
+
+@dataclass(frozen=True)
+class _F1OfSets:
+    """Macro F1 of several classes per row: what was found, and what was true plus what was given (n_rows, n_labels)."""
+
+    found: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+    def score(self, times: NDArray[np.float64]) -> float:
+        total = times @ self.total
+        return float((2 * (times @ self.found) / np.maximum(total, 1)).mean())

@@ -21,7 +21,7 @@ MOST_SWEEPS = 4
 MOST_NEWTON = 30
 
 
-def fit_temperature(prob: NDArray[np.float32], y_true: NDArray[np.int64]) -> float:
+def fit_temperature(prob: NDArray[np.float32], y_true: NDArray[np.integer]) -> float:
     """The temperature with the least log loss, of predictions (n_rows, n_classes) and classes (n_rows,).
 
     Log loss is convex in one over the temperature, so Newton's method finds it: from a part of the rows, then from all.
@@ -32,7 +32,7 @@ def fit_temperature(prob: NDArray[np.float32], y_true: NDArray[np.int64]) -> flo
     return float(np.clip(1 / _newton(prob, y_true, beta), MIN_TEMPERATURE, MAX_TEMPERATURE))
 
 
-def _newton(prob: NDArray[np.float32], y_true: NDArray[np.int64], beta: float) -> float:
+def _newton(prob: NDArray[np.float32], y_true: NDArray[np.integer], beta: float) -> float:
     low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
     for _ in range(MOST_NEWTON):
         slope, bend = _slope(prob, y_true, beta)
@@ -47,7 +47,7 @@ def _newton(prob: NDArray[np.float32], y_true: NDArray[np.int64], beta: float) -
     return beta
 
 
-def _slope(prob: NDArray[np.float32], y_true: NDArray[np.int64], beta: float) -> tuple[float, float]:
+def _slope(prob: NDArray[np.float32], y_true: NDArray[np.integer], beta: float) -> tuple[float, float]:
     """First and second derivative of the mean log loss of softmax(beta * log p): E[l] - l_true, and the variance of l."""
     slope = bend = 0.0
     step = max(1, CHUNK_VALUES // prob.shape[1])
@@ -62,7 +62,7 @@ def _slope(prob: NDArray[np.float32], y_true: NDArray[np.int64], beta: float) ->
     return slope / len(prob), bend / len(prob)
 
 
-def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
+def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: str) -> NDArray[np.float64]:
     """Offsets (n_classes,) to the logarithms of predictions (n_rows, n_classes) that raise macro F1 or accuracy.
 
     One class at a time: along its offset the labels change where it comes to beat a row's best other class, so one sorted pass
@@ -106,7 +106,7 @@ def labels_score(metric: str, y_true: NDArray[np.integer], y_pred: NDArray[np.in
 class _Sweep:
     """Scores by class (n_classes, n_rows), with each row's best and second best class kept as offsets move."""
 
-    def __init__(self, score: NDArray[np.float32], y_true: NDArray[np.int64], metric: str) -> None:
+    def __init__(self, score: NDArray[np.float32], y_true: NDArray[np.integer], metric: str) -> None:
         self.score, self.y_true, self.metric = score, y_true, metric
         self.n_classes, self.n_rows = score.shape
         self.actual = np.bincount(y_true, minlength=self.n_classes)

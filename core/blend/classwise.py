@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.blend.optimum import optimal_of_true
 from core.blend.scorer import Scorer
 from core.blend.spec import Stack
-from core.blend.steps import features
+from core.blend.steps import features, log_odds
 from core.errors import StateError
 
 NEGLIGIBLE = 0.01
@@ -26,8 +26,11 @@ def class_weights(scorer: Scorer, weights: tuple[float, ...], *, prior_rows: flo
     """Weights (n_runs, n_classes), each column positive with sum one, drawn to `weights` where a class has few rows.
 
     Column c holds the optimum of the log loss of "is it class c", sum over rows of -log(w . p_c) or -log(1 - w . p_c): the same
-    convex problem as for one weight per run. It counts n_c / (n_c + prior_rows) against `weights`, for n_c rows of the class.
+    convex problem as for one weight per run. It counts n_c / (n_c + prior_rows) against `weights`, for n_c rows of the class. Where
+    rows may have several classes, that question is what the scorer's rows are, and a class is one of `n_labels`.
     """
+    if scorer.n_labels:
+        return _label_weights(scorer, np.asarray(weights, dtype=np.float64), prior_rows=prior_rows)
     common = np.asarray(weights, dtype=np.float64)
     share = np.empty((scorer.n_runs, scorer.n_classes))
     for label in range(scorer.n_classes):
@@ -49,36 +52,72 @@ def class_weights(scorer: Scorer, weights: tuple[float, ...], *, prior_rows: flo
     return share / share.sum(axis=0)
 
 
+def _label_weights(scorer: Scorer, common: NDArray[np.float64], *, prior_rows: float) -> NDArray[np.float64]:
+    share = np.empty((scorer.n_runs, scorer.n_labels))
+    q = np.maximum(scorer.true, np.finfo(np.float32).eps)
+    for label in range(scorer.n_labels):
+        asked = scorer.label_of == label
+        n_own = int(scorer.y_true[asked].sum())
+        own = np.asarray(optimal_of_true(q[:, asked], start=common, gap_wanted=GAP_WANTED).weights)
+        part = n_own / (n_own + prior_rows)
+        share[:, label] = part * own + (1 - part) * common
+    share = np.maximum(share, LEAST)
+    return share / share.sum(axis=0)
+
+
 def fit_stack(scorer: Scorer, *, strength: float, seed: int = 0) -> Stack:
     """Multinomial regression on the members' log-probabilities; `strength` is scikit-learn's C, smaller is more regularised.
 
+    Where rows may have several classes, a logistic regression for each class on the log-odds that the members give to it.
     Raises StateError where it would need more than 50,000 coefficients (n_runs x n_classes^2), or a class has no row.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
+    if scorer.n_labels:
+        return _fit_label_stack(scorer, strength=strength, seed=seed)
     n_coefficients = scorer.n_runs * scorer.n_classes**2
     missing = np.setdiff1d(np.arange(scorer.n_classes), scorer.y_true)
     if n_coefficients > MOST_COEFFICIENTS or len(missing):
-        raise StateError(
-            "a regression cannot be fitted here",
-            where="stacking",
-            why=f"it would have {n_coefficients:,} coefficients ({scorer.n_runs} runs x {scorer.n_classes} x {scorer.n_classes} classes), "
+        raise _no_stack(
+            f"it would have {n_coefficients:,} coefficients ({scorer.n_runs} runs x {scorer.n_classes} x {scorer.n_classes} classes), "
             f"more than {MOST_COEFFICIENTS:,}"
             if n_coefficients > MOST_COEFFICIENTS
             else f"classes {', '.join(map(str, missing[:10]))} have no row among those it is fitted on",
-            fix="use weights by class, or the optimal weights",
         )
     x = features([member[scorer.rows] for member in scorer.oof])
+    coefficients, intercepts = _regress(x, scorer.y_true, strength, seed)
+    if len(coefficients) == 1:  # two classes: scikit-learn keeps only the second one's
+        coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercepts, intercepts) / 2
+    return Stack(coefficients=tuple(map(tuple, coefficients.tolist())), intercepts=tuple(intercepts.tolist()))
+
+
+def _fit_label_stack(scorer: Scorer, *, strength: float, seed: int) -> Stack:
+    y_true = scorer.y_true.reshape(-1, scorer.n_labels)
+    alike = np.flatnonzero(y_true.min(axis=0) == y_true.max(axis=0))
+    if len(alike):
+        raise _no_stack(f"every row it is fitted on has, or none has, classes {', '.join(map(str, alike[:10]))}")
+    x = log_odds([member[scorer.rows] for member in scorer.oof])
+    fits = [_regress(x[label :: scorer.n_labels], y_true[:, label], strength, seed) for label in range(scorer.n_labels)]
+    return Stack(
+        coefficients=tuple(tuple(coefficients[0].tolist()) for coefficients, _ in fits),
+        intercepts=tuple(float(intercepts[0]) for _, intercepts in fits),
+    )
+
+
+def _no_stack(why: str) -> StateError:
+    return StateError("a regression cannot be fitted here", where="stacking", why=why, fix="use weights by class, or the optimal weights")
+
+
+def _regress(
+    x: NDArray[np.float64], y_true: NDArray[np.integer], strength: float, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coefficients and intercepts of a regression on x (n_rows, n_features), which is standardised inside."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     mean, spread = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
     model = LogisticRegression(C=strength, max_iter=300, random_state=seed)
     with warnings.catch_warnings():
         # A strongly regularised fit that stops at its last iteration is a fit all the same: the honest score says what it is worth.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit((x - mean) / spread, scorer.y_true)
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(coefficients) == 1:  # two classes: scikit-learn keeps only the second one's
-        coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercepts, intercepts) / 2
-    coefficients = coefficients / spread
-    intercepts = intercepts - coefficients @ mean
-    return Stack(coefficients=tuple(map(tuple, coefficients.tolist())), intercepts=tuple(intercepts.tolist()))
+        model.fit((x - mean) / spread, y_true)
+    coefficients = model.coef_ / spread
+    return coefficients, model.intercept_ - coefficients @ mean

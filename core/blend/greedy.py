@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.blend.scorer import Scorer
-from core.metrics import log_loss_of_true, macro_f1_of_labels
+from core.blend.truth import Outcome
+from core.metrics import log_loss_of_true
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,7 @@ class _RunningSum:
             return scorer.score((self.counts + np.eye(scorer.n_runs)[run]).tolist())
         for total, group in zip(self.sums, scorer.winners.groups, strict=True):
             self.labels[group.rows] = _winner(total, group.values[run], group.classes)
-        if scorer.metric.name == "macro_f1":
-            return macro_f1_of_labels(scorer.y_true, self.labels, scorer.n_classes)
-        return float((self.labels == scorer.y_true).mean())
+        return scorer.truth.score(Outcome(self.labels, np.empty(0, dtype=np.float32)))
 
 
 def _winner(total: NDArray[np.float32], added: NDArray[np.float32], classes: NDArray[np.int32]) -> NDArray[np.int32]:

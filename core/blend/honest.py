@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from core.blend.bootstrap import N_DRAWS, Comparison, compare
 from core.blend.mean import MeanName
 from core.blend.procedure import Fit
-from core.blend.scorer import Outcome, Scorer, ScorerOf
+from core.blend.scorer import Scorer, ScorerOf
 from core.blend.search import equal
 from core.blend.spec import BlendSteps
+from core.blend.truth import Outcome
 from core.errors import StateError
 
 
@@ -42,15 +43,13 @@ def honest_score(
 ) -> HonestScore:
     """Refit `fit` without each fold in turn and score it there; folds keep groups together, and so does the bootstrap.
 
-    `groups` (n_rows,) numbers rows that are drawn together; by default each row stands alone. A choice among means or members
+    `groups` (n_rows,) numbers rows of the contest that are drawn together; by default each row stands alone. A choice among means or members
     is refitted like any weight, as `fit` makes it anew each time.
     """
     flat = scorer_of("arithmetic")
     outcome, refits = refitted(scorer_of, fit)
     steps = fit(scorer_of)
-    compared = compare(
-        flat.metric, flat.y_true, flat.n_classes, outcome, flat.outcome(equal(flat)), groups=groups, seed=seed, n_draws=n_draws
-    )
+    compared = compare(flat.truth, outcome, flat.outcome(equal(flat)), groups=groups, seed=seed, n_draws=n_draws)
     return HonestScore(**compared.__dict__, optimistic=scorer_of(steps.mean).score(steps), steps=steps, refits=refits)
 
 

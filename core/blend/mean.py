@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from core.blend.questions import answers, ask
 from core.errors import InputError
 
 MeanName = Literal["arithmetic", "logit", "power", "rank", "hard"]
@@ -34,21 +35,27 @@ def mix(members: Members, weights: Sequence[float], mean: MeanName = "arithmetic
     return mix_shares(members, normalise(weights, len(members)), mean)
 
 
-def mix_shares(members: Members, share: NDArray[np.float64], mean: MeanName) -> NDArray[np.float32]:
-    """`mix` under shares that sum to one over the runs: (n_runs,), or (n_runs, n_classes) for a share of its own in each class."""
+def mix_shares(members: Members, share: NDArray[np.float64], mean: MeanName, n_labels: int = 0) -> NDArray[np.float32]:
+    """`mix` under shares that sum to one over the runs: (n_runs,), or one that `add_up` takes for a share of its own in each class.
+
+    With `n_labels` the members are answers to questions (n_rows * n_labels, 2).
+    """
     total = np.zeros(members[0].shape, dtype=np.float64)
     for weight, prob in zip(share, members, strict=True):
         if weight.any():
-            total += weight * transform(prob, mean)
-    return finish(total, mean, by_class=share.ndim == 2)
+            total += weight * transform(prob, mean, n_labels)
+    return finish(total, mean, by_class=share.ndim > 1)
 
 
-def transform(prob: NDArray[np.float32], mean: MeanName) -> NDArray[np.float32]:
-    """What is summed of one member (n_rows, n_classes); never negative."""
+def transform(prob: NDArray[np.float32], mean: MeanName, n_labels: int = 0) -> NDArray[np.float32]:
+    """What is summed of one member (n_rows, n_classes); never negative. Ranks of questions are those within one class."""
     if mean == "logit":
         return np.log(np.maximum(prob, FLOOR)) - np.log(FLOOR)
     if mean == "power":
         return prob**POWER
+    if mean == "rank" and n_labels:
+        yes = answers(prob, n_labels)
+        return ask((rankdata(yes, axis=0) / len(yes)).astype(np.float32))
     if mean == "rank":
         return (rankdata(prob, axis=0) / len(prob)).astype(np.float32)
     if mean == "hard":
@@ -57,7 +64,10 @@ def transform(prob: NDArray[np.float32], mean: MeanName) -> NDArray[np.float32]:
 
 
 def add_up(values: Members, share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weighted sum, member by member in float64; a member without weight is not touched."""
+    """The weighted sum, member by member in float64; a member without weight is not touched.
+
+    A share is one number per member, one per member and class, or one per member and row (n_members, n_rows, 1).
+    """
     total = np.zeros(values[0].shape, dtype=np.float64)
     for weight, value in zip(share, values, strict=True):
         if weight.any():

@@ -20,10 +20,13 @@ from core.blend.classwise import class_weights, fit_stack
 from core.blend.greedy import bagged_greedy, greedy
 from core.blend.mean import MeanName, normalise
 from core.blend.optimum import optimal_log_loss
+from core.blend.questions import answers
 from core.blend.scorer import Scorer, ScorerOf
 from core.blend.search import Weights, by_score, equal, search
 from core.blend.spec import BlendSteps, Stack
 from core.blend.steps import without_after
+from core.blend.thresholds import fit_thresholds
+from core.errors import StateError
 from core.metrics import get_metric
 from core.settings import Settings
 
@@ -75,6 +78,11 @@ class BlendProcedure(Settings):
     offsets: bool = Field(
         default=False, description="Fit an offset per class after the mean, for macro F1 or accuracy.", json_schema_extra=BASIC
     )
+    thresholds: bool = Field(
+        default=False,
+        description="Fit a threshold per class after the mean, for macro F1 or accuracy; only where a row may have several classes.",
+        json_schema_extra=BASIC,
+    )
     chooses_members: bool = Field(
         default=False, description="Leave runs out, one at a time, as long as that helps; this counts as fitting.", json_schema_extra=BASIC
     )
@@ -101,6 +109,8 @@ class BlendProcedure(Settings):
             raise ValueError(f"the {self.mean} mean has no optimum that can be proved; use arithmetic, logit or auto, or the way greedy")
         if self.way in ("hand", "stacking") and self.chooses_members:
             raise ValueError(f"members are not chosen under the way {self.way}; give a weight of zero, or use another way")
+        if self.offsets and self.thresholds:
+            raise ValueError("offsets decide which class wins, thresholds which classes are given; a contest needs one of the two")
         if self.way in ("by_class", "stacking") and self.mean != "arithmetic":
             raise ValueError(f"the way {self.way} is made for the arithmetic mean; leave mean there")
         return self
@@ -114,7 +124,8 @@ class BlendProcedure(Settings):
     @property
     def is_fitted(self) -> bool:
         """Something in it is tuned on the truth."""
-        return self.way not in ("hand", "equal") or self.mean == "auto" or self.temperature or self.offsets or self.chooses_members
+        after = self.temperature or self.offsets or self.thresholds
+        return self.way not in ("hand", "equal") or self.mean == "auto" or after or self.chooses_members
 
     @property
     def is_refitted(self) -> bool:
@@ -221,7 +232,7 @@ def _make_steps(procedure: BlendProcedure, scorer: Scorer, found: _Found, runs: 
     weights[list(runs)] = (1 - procedure.shrinkage) * share + procedure.shrinkage / len(share) if is_part else share
     by_class: tuple[tuple[float, ...], ...] = ()
     if found.by_class is not None:
-        table = np.full((scorer.n_runs, scorer.n_classes), 1e-9)
+        table = np.full((scorer.n_runs, found.by_class.shape[1]), 1e-9)
         table[list(runs)] = (1 - procedure.shrinkage) * found.by_class + procedure.shrinkage / len(share) if is_part else found.by_class
         by_class = tuple(map(tuple, table.tolist()))
     return BlendSteps(
@@ -234,11 +245,36 @@ def _make_steps(procedure: BlendProcedure, scorer: Scorer, found: _Found, runs: 
 
 
 def fit_after(procedure: BlendProcedure, scorer: Scorer, steps: BlendSteps) -> BlendSteps:
-    """The steps of a mean with what comes after it, as the procedure asks: temperature first, offsets on top of it."""
+    """The steps of a mean with what comes after it, as the procedure asks: temperature first, offsets or thresholds on top of it.
+
+    Raises StateError for offsets where a row may have several classes, and for thresholds where it has one.
+    """
+    _check_after(procedure, scorer)
     steps = without_after(steps)
     if procedure.temperature:
         steps = steps.model_copy(update={"temperature": fit_temperature(scorer.prob(steps), scorer.y_true)})
     if procedure.offsets:
         offsets = fit_offsets(scorer.prob(steps), scorer.y_true, scorer.metric.name)
         steps = steps.model_copy(update={"offsets": tuple(offsets.tolist())})
+    if procedure.thresholds:
+        prob = answers(scorer.prob(steps), scorer.n_labels)
+        thresholds = fit_thresholds(prob, scorer.truth.table(scorer.y_true), scorer.metric.name)
+        steps = steps.model_copy(update={"thresholds": tuple(thresholds.tolist())})
     return steps
+
+
+def _check_after(procedure: BlendProcedure, scorer: Scorer) -> None:
+    if procedure.offsets and scorer.n_labels:
+        raise StateError(
+            "offsets by class decide which class wins",
+            where="offsets",
+            why="here a row may have several classes, and none of them has to win",
+            fix="use thresholds",
+        )
+    if procedure.thresholds and not scorer.n_labels:
+        raise StateError(
+            "thresholds decide which classes are given",
+            where="thresholds",
+            why="here a row has exactly one class, the most probable",
+            fix="use offsets by class",
+        )

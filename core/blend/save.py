@@ -63,9 +63,10 @@ def save_blend(
         spec = on_folds_of(bank, spec, runs)
     scores = blend_scores(bank, spec.steps)
     oof = np.full((bank.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
-    oof[bank.rows] = apply_steps(spec, bank.oof)
+    oof[bank.rows] = apply_steps(spec, bank.oof, multilabel=bank.is_multilabel)
     networks = list(zip(runs, spec.networks_of, strict=True))
-    test = apply_steps(spec, [load_test_prob(workspace, run, folds) for run, folds in networks])
+    tests = [load_test_prob(workspace, run, folds) for run, folds in networks]
+    test = apply_steps(spec, tests, multilabel=bank.is_multilabel)
     parents = {
         f"{run.ref} fold {result.fold}": result.fingerprint
         for run, folds in networks

@@ -14,34 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.blend.mean import MeanName, Members, add_up, finish, normalise, transform
+from core.blend.questions import ask, is_yes, of_truth
 from core.blend.spec import BlendSteps
-from core.blend.steps import afterwards, check_shape, stacked
+from core.blend.steps import afterwards, check_shape, share_of, stacked
+from core.blend.truth import Outcome, Truth
 from core.blend.winners import Winners, find_winners
 from core.errors import AlignmentError
-from core.metrics import Metric, log_loss_of_true, macro_f1_of_labels
+from core.metrics import Metric, log_loss_of_true
 
 CHUNK_VALUES = 4_000_000
 LOGIT_SLACK = 1e-5
 
 Weighing = Sequence[float] | BlendSteps
 """Non-negative weights, one per run; or all the steps of a blend."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a blend says of the rows: its labels (n_rows,), and the probability it gives to the true class (n_rows,)."""
-
-    y_pred: NDArray[np.int32]
-    p_true: NDArray[np.float32]
-
-
-def score_of(name: str, y_true: NDArray[np.integer], outcome: Outcome, n_classes: int) -> float:
-    """One metric of an outcome."""
-    if name == "log_loss":
-        return log_loss_of_true(outcome.p_true)
-    if name == "macro_f1":
-        return macro_f1_of_labels(y_true, outcome.y_pred, n_classes)
-    return float((outcome.y_pred == y_true).mean())
 
 
 @dataclass(frozen=True)
@@ -60,20 +45,32 @@ class Scorer:
     """What scoring needs of a set of runs under one mean.
 
     `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `winners` the candidates of every row;
-    `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is worth
+    `y_true` and `fold_of` (n_rows,). Where a row of the contest may have several classes, the rows here are its questions, each with
+    two classes, row by row `n_labels` of them (see `core.blend.questions`). `oof` are the runs' predictions, `values` what is summed of them where that is worth
     keeping (logit, rank) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`.
     """
 
     mean: MeanName
     true: NDArray[np.float64]
     winners: Winners
-    y_true: NDArray[np.int64]
+    y_true: NDArray[np.integer]
     fold_of: NDArray[np.integer]
     n_classes: int
     metric: Metric
     oof: tuple[NDArray[np.float32], ...]
     values: tuple[NDArray[np.float32], ...]
     rows: NDArray[np.int64]
+    n_labels: int = 0
+
+    @property
+    def truth(self) -> Truth:
+        """What is scored."""
+        return Truth(self.y_true, self.n_classes, self.metric, self.n_labels)
+
+    @property
+    def label_of(self) -> NDArray[np.int64]:
+        """The class (n_rows,) that each row is a question about."""
+        return self.rows % self.n_labels
 
     @property
     def n_runs(self) -> int:
@@ -106,19 +103,20 @@ class Scorer:
 
     def labels(self, weights: Sequence[float]) -> NDArray[np.int32]:
         """The labels (n_rows,) of the mean under weights, ties to the lowest class."""
-        if self.mean in ("arithmetic", "hard"):
+        if self.mean in ("arithmetic", "hard") and not self.n_labels:
             return self.winners.labels(weights)
         share = normalise(weights, self.n_runs)
-        return self.winners.labels(weights, lambda rows: self._mixed(share, rows).argmax(axis=1))
+        return self.winners.labels(weights, lambda rows: self._decided(self._mixed(share, rows), rows))
 
     def p_true(self, weights: Sequence[float]) -> NDArray[np.float32]:
         """The probability (n_rows,) that the mean gives to the true class."""
         share = normalise(weights, self.n_runs)
         if self.mean in ("arithmetic", "hard"):
-            return np.einsum("m,mn->n", share, self.true).astype(np.float32)
+            true = np.einsum("m,mn->n", share, self.true)
+            return of_truth(np.where(self.y_true == 1, true, 1 - true), self.y_true) if self.n_labels else true.astype(np.float32)
         p_true = np.empty(self.n_rows, dtype=np.float32)
         for rows in self.chunks():
-            p_true[rows] = self._mixed(share, rows)[np.arange(len(rows)), self.y_true[rows]]
+            p_true[rows] = self._of_truth(self._mixed(share, rows), rows)
         return p_true
 
     def prob(self, weighing: Weighing) -> NDArray[np.float32]:
@@ -159,7 +157,8 @@ class Scorer:
         y_pred, p_true = np.empty(self.n_rows, dtype=np.int32), np.empty(self.n_rows, dtype=np.float32)
         for rows in self.chunks():
             prob = self._full(steps, rows)
-            y_pred[rows], p_true[rows] = prob.argmax(axis=1), prob[np.arange(len(rows)), self.y_true[rows]]
+            y_pred[rows] = self._decided(prob, rows, steps.thresholds)
+            p_true[rows] = self._of_truth(prob, rows)
         return Outcome(y_pred, p_true)
 
     def score(self, weighing: Weighing) -> float:
@@ -173,7 +172,8 @@ class Scorer:
 
     def of(self, outcome: Outcome, name: str, rows: NDArray[np.bool_] | slice = slice(None)) -> float:
         """One metric of an outcome, of all rows or of some."""
-        return score_of(name, self.y_true[rows], Outcome(outcome.y_pred[rows], outcome.p_true[rows]), self.n_classes)
+        truth = replace(self.truth, y_true=self.y_true[rows])
+        return truth.score(Outcome(outcome.y_pred[rows], outcome.p_true[rows]), name)
 
     def report(self, outcome: Outcome) -> BlendScore:
         """Every score of an outcome."""
@@ -200,16 +200,26 @@ class Scorer:
                 why="each mean sums other values",
                 fix="take the scorer of that mean",
             )
-        check_shape(steps, self.n_runs, self.n_classes)
+        check_shape(steps, self.n_runs, self.n_labels or self.n_classes, multilabel=self.n_labels > 0)
         return steps
 
     def _full(self, steps: BlendSteps, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        labels = self.label_of[rows] if self.n_labels else None
         if steps.stack:
-            return afterwards(stacked(steps.stack, [member[self.rows[rows]] for member in self.oof]), steps)
-        return afterwards(self._mixed(steps.share, rows), steps)
+            return afterwards(stacked(steps.stack, [member[self.rows[rows]] for member in self.oof], labels), steps)
+        return afterwards(self._mixed(steps.share if labels is None else share_of(steps, labels), rows), steps)
 
     def _mixed(self, share: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return finish(add_up(self._block(rows), share), self.mean, by_class=share.ndim == 2)
+        return finish(add_up(self._block(rows), share), self.mean, by_class=share.ndim > 1)
+
+    def _of_truth(self, prob: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        y_true = self.y_true[rows]
+        return of_truth(prob[:, 1], y_true) if self.n_labels else prob[np.arange(len(rows)), y_true]
+
+    def _decided(self, prob: NDArray[np.float32], rows: NDArray[np.int64], thresholds: Sequence[float] = ()) -> NDArray[np.integer]:
+        if not self.n_labels:
+            return prob.argmax(axis=1)
+        return is_yes(prob, self.label_of[rows], thresholds).astype(np.int32)
 
     def _block(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """What is summed of each run, in some of this scorer's rows."""
@@ -222,14 +232,34 @@ ScorerOf = Callable[[MeanName], Scorer]
 
 
 def make_scorer(
-    oof: Members, y_true: NDArray[np.int64], fold_of: NDArray[np.integer], metric: Metric, mean: MeanName = "arithmetic"
+    oof: Members, y_true: NDArray[np.integer], fold_of: NDArray[np.integer], metric: Metric, mean: MeanName = "arithmetic"
 ) -> Scorer:
     """Take out of predictions (n_runs, n_rows, n_classes) what scoring needs; done once for a set of runs and a mean.
 
-    The predictions are kept by reference, and read in chunks: they may be memory-mapped.
+    The predictions are kept by reference, and read in chunks: they may be memory-mapped. Where `y_true` is 0 and 1 for each class
+    (n_rows, n_classes), the scorer is one of questions.
     """
-    given = tuple(oof)
-    values = tuple(transform(prob, mean) for prob in given) if mean in ("logit", "rank") else given
+    n_labels = y_true.shape[1] if y_true.ndim == 2 else 0
+    given = tuple(ask(prob) for prob in oof) if n_labels else tuple(oof)
+    if n_labels:
+        y_true, fold_of = y_true.reshape(-1).astype(np.int64), np.repeat(fold_of, n_labels)
+    return _make(given, y_true, fold_of, metric, mean, n_labels)
+
+
+def under_mean(scorer: Scorer, mean: MeanName) -> Scorer:
+    """The scorer of the same runs and all their rows under another mean."""
+    return _make(scorer.oof, scorer.y_true, scorer.fold_of, scorer.metric, mean, scorer.n_labels)
+
+
+def _make(
+    given: tuple[NDArray[np.float32], ...],
+    y_true: NDArray[np.integer],
+    fold_of: NDArray[np.integer],
+    metric: Metric,
+    mean: MeanName,
+    n_labels: int,
+) -> Scorer:
+    values = tuple(transform(prob, mean, n_labels) for prob in given) if mean in ("logit", "rank") else given
     summed = values if mean in ("arithmetic", "logit", "rank") else tuple(transform(prob, mean) for prob in given)
     n_rows = len(y_true)
     at = np.arange(n_rows)
@@ -244,4 +274,5 @@ def make_scorer(
         oof=given,
         values=values,
         rows=at,
+        n_labels=n_labels,
     )

@@ -110,7 +110,7 @@ def blend_runs(
     """Blend runs with equal folds, score the blend and save it.
 
     `--set way=optimal` (or greedy, search, by_score, by_class, stacking) finds the weights, `--set mean=logit` averages otherwise,
-    `--set temperature=true` and `--set offsets=true` tune what comes after; `python -m core settings` lists them all. What was
+    `--set temperature=true` and `--set offsets=true` (or thresholds, where a row may have several classes) tune what comes after; `python -m core settings` lists them all. What was
     tuned is scored honestly too: refitted without each fold, on the fold it did not see. A run that has not finished all folds is
     refused, or with `--shared-folds` the blend stands on fewer rows: missing predictions are never filled.
     """

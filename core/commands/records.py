@@ -153,6 +153,7 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
         "mean": blend.spec.mean,
         "temperature": blend.spec.temperature,
         "offsets": list(blend.spec.offsets),
+        "thresholds": list(blend.spec.thresholds),
         "metric": blend.scores["metric"],
         "folds": list(blend.spec.folds) or None,
         "n_rows": blend.scores.get("n_rows"),

@@ -19,6 +19,7 @@ from core.blend.honest import honest_score
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
 from core.blend.spec import BlendSteps
+from core.blend.truth import Truth
 from core.metrics import get_metric
 from tests.blend.blend_data import skilled, under_any_mean
 
@@ -53,7 +54,9 @@ def test_pairs_of_runs() -> None:
     together = error_correlation(labels, y_true)
     assert together[1, 2] == pytest.approx(1) and together[1, 3] == pytest.approx(np.corrcoef([0, 0, 0, 1, 0, 1], [1, 1, 0, 0, 0, 0])[0, 1])
     assert np.isnan(together[0]).all()
-    np.testing.assert_allclose(class_f1(labels, y_true, 3)[1], reference.f1_score(y_true, labels[1], average=None))
+    np.testing.assert_allclose(
+        class_f1(labels, Truth(y_true, 3, get_metric("macro_f1")))[1], reference.f1_score(y_true, labels[1], average=None)
+    )
 
 
 @pytest.mark.parametrize("way", ["equal", "by_class", "stacking"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.blend.mean import MeanName
-from core.blend.scorer import Scorer, ScorerOf, make_scorer
+from core.blend.scorer import Scorer, ScorerOf, make_scorer, under_mean
 from core.metrics import get_metric
 
 
@@ -26,6 +27,18 @@ def under_any_mean(scorer: Scorer) -> ScorerOf:
     """The same rows and runs under each mean that is asked for."""
 
     def get(mean: MeanName) -> Scorer:
-        return scorer if mean == scorer.mean else make_scorer(scorer.oof, scorer.y_true, scorer.fold_of, scorer.metric, mean)
+        return scorer if mean == scorer.mean else under_mean(scorer, mean)
 
     return get
+
+
+def several(
+    n_runs: int, n_rows: int, n_labels: int, seed: int, *, skill: float = 2.0
+) -> tuple[list[NDArray[np.float32]], NDArray[np.int8]]:
+    """Runs' probabilities of each class (n_rows, n_labels) and the truth, 0 and 1, of rows that may have several classes."""
+    rng = np.random.default_rng(seed)
+    y_true = (rng.random((n_rows, n_labels)) < rng.uniform(0.1, 0.5, n_labels)).astype(np.int8)
+    shared = rng.normal(0, 1, y_true.shape)
+    skills = skill * rng.uniform(0.5, 1.5, n_runs)
+    logits = [know * (y_true - 0.7) + shared + rng.normal(0, 1, y_true.shape) for know in skills]
+    return [(1 / (1 + np.exp(-logit))).astype(np.float32) for logit in logits], y_true

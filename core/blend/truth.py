@@ -1,0 +1,55 @@
+"""What the rows of a blend are, what is said of them, and what that scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.metrics import Metric, accuracy_of_sets, log_loss_of_true, macro_f1_of_labels, macro_f1_of_sets
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a blend says: its labels (n,), and the probability it gives to the true class (n,)."""
+
+    y_pred: NDArray[np.int32]
+    p_true: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The class `y_true` (n,) of each row, of `n_classes`, and the contest's metric.
+
+    Where a row may have several classes, each of its `n_labels` is a question of its own with two answers, no and yes: then there
+    are two classes, and `y_true` holds the answers row by row (n_rows * n_labels,).
+    """
+
+    y_true: NDArray[np.integer]
+    n_classes: int
+    metric: Metric
+    n_labels: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the contest, however many answers each needs."""
+        return len(self.y_true) // (self.n_labels or 1)
+
+    def table(self, answers: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Answers (n,) as classes of rows (n_rows,), or as 0 and 1 for each class (n_rows, n_labels)."""
+        return answers.reshape(-1, self.n_labels) if self.n_labels else answers
+
+    def take(self, rows: NDArray[np.bool_]) -> Truth:
+        """The same of some answers only, all those of a row or none."""
+        return replace(self, y_true=self.y_true[rows])
+
+    def score(self, outcome: Outcome, name: str = "") -> float:
+        """One metric of an outcome, the contest's when none is named."""
+        name = name or self.metric.name
+        if name == "log_loss":
+            return log_loss_of_true(outcome.p_true)
+        y_true, y_pred = self.table(self.y_true), self.table(outcome.y_pred)
+        if name == "macro_f1":
+            return macro_f1_of_sets(y_true, y_pred) if self.n_labels else macro_f1_of_labels(y_true, y_pred, self.n_classes)
+        return accuracy_of_sets(y_true, y_pred) if self.n_labels else float((y_pred == y_true).mean())
