@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.analysis.side_by_side import compare_sources
 from core.blend.bank import open_bank
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, remove_blend, save_blend
@@ -15,14 +16,18 @@ from core.blend.spec import BlendSpec
 from core.blend.steps import apply_steps
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
+from core.contest.table import load_labels
+from core.decide import decide
 from core.errors import NotFoundError, StateError
 from core.folds import FoldsSpec, save_folds
+from core.metrics import macro_f1_of_sets
 from core.predictions import load_oof, load_test_prob
 from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.submission import prepare, write_submission
 from core.workspace import Workspace
+from tests.emotions import finish_emotions
 from tests.finished_workspace import finish_run, make_recipe
 
 House = tuple[Workspace, Contest, list[Run]]
@@ -58,6 +63,32 @@ def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedur
     np.testing.assert_array_equal(prepare(workspace, contest, saved).predicted, test.argmax(axis=1))
     again = save_blend(workspace, contest, saved.spec, name="again")
     np.testing.assert_array_equal(load_blend_test(workspace, again), test)
+
+
+@pytest.mark.parametrize(
+    "procedure",
+    [
+        BlendProcedure(way="optimal", thresholds=True),
+        BlendProcedure(way="by_class", temperature=True),
+        BlendProcedure(way="stacking", thresholds=True),
+        BlendProcedure(mean="rank", thresholds=True),
+    ],
+    ids=lambda procedure: procedure.way,
+)
+def test_rows_with_several_classes_keep_their_thresholds(workspace: Workspace, tmp_path: Path, procedure: BlendProcedure) -> None:
+    contest, runs = finish_emotions(workspace, tmp_path / "emotions", layout="cells")
+    saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
+    steps = open_bank(workspace, contest, runs).fit(procedure)
+    assert saved.spec.steps == steps and bool(steps.thresholds) == procedure.thresholds
+    oof = apply_steps(steps, [load_oof(workspace, run, contest) for run in runs], multilabel=True)
+    np.testing.assert_array_equal(load_blend_oof(workspace, saved), oof)
+    given = decide(oof, multilabel=True, thresholds=steps.thresholds)
+    assert saved.scores["oof_score"] == pytest.approx(macro_f1_of_sets(load_labels(workspace, contest), given))
+    test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs], multilabel=True)
+    np.testing.assert_array_equal(load_blend_test(workspace, saved), test)
+    np.testing.assert_array_equal(prepare(workspace, contest, saved).predicted, decide(test, multilabel=True, thresholds=steps.thresholds))
+    duel = compare_sources(workspace, contest, saved, runs[2])
+    assert duel.comparison.score == pytest.approx(saved.scores["oof_score"]) and duel.verdict == "first"
 
 
 def test_a_blend_stored_before_there_were_steps_is_read_as_it_was() -> None:
