@@ -60,12 +60,12 @@ def class_balance(contest: Contest, source: Run | Blend, candidate: Candidate) -
 
 def label_counts(truth: NDArray[np.integer], predicted: NDArray[np.integer], thresholds: Sequence[float]) -> str:
     """How many labels a row has, and how many rows have none, beside training; and the thresholds that made them so. 0 or 1 (n, n_classes)."""
-    per_row, empty = ([f"{value:.2f}" for value in figures] for figures in zip(*map(_counts_of, (predicted, truth)), strict=True))
+    (test_count, test_empty), (train_count, train_empty) = _counts_of(predicted), _counts_of(truth)
     cut = t("submit.at_half") if not thresholds else t("submit.at_own", low=f"{min(thresholds):.2f}", high=f"{max(thresholds):.2f}")
     return " · ".join(
         [
-            t("submit.labels_per_row", test=per_row[0], train=per_row[1]),
-            t("submit.rows_without", test=empty[0], train=empty[1]),
+            t("submit.labels_per_row", test=f"{test_count:.2f}", train=f"{train_count:.2f}"),
+            t("submit.rows_without", test=f"{test_empty:.1f}", train=f"{train_empty:.1f}"),
             cut,
         ]
     )

@@ -18,12 +18,13 @@ QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 
 @dataclass(frozen=True)
 class CellStyle:
-    """What stands around a cell's labels, between them, and around each of them."""
+    """What stands around a cell's labels, between them, and around each of them; `is_guess` where no sample shows it."""
 
     opening: str = ""
     closing: str = ""
     separator: str = " "
     quote: str = ""
+    is_guess: bool = False
 
 
 PLAIN = CellStyle()
@@ -47,7 +48,7 @@ def read_style(cells: Iterable[str], classes: Sequence[str], separator: str = ""
             if len(names) > 1 and known.issuperset(names):
                 return style
     first = first or PLAIN
-    return replace(first, separator=separator or _free_separator(first, classes))
+    return replace(first, separator=separator or _free_separator(first, classes), is_guess=True)
 
 
 def write_cell(names: Iterable[str], style: CellStyle) -> str:

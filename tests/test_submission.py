@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,6 +134,11 @@ def test_any_probabilities_pass_the_check_and_are_read_back_exactly(n_rows: int,
     np.testing.assert_array_equal(frame[list(classes)].to_numpy(np.float32), prob)
 
 
+def form_cells(sample: str) -> list[str]:
+    """The cells of a sample's lines."""
+    return [row[1] for row in csv.reader(sample.splitlines())]
+
+
 EMOTIONS = ("기쁨", "슬픔", "분노")
 SOME = np.array([[0.9, 0.1, 0.8], [0.2, 0.3, 0.4], [0.1, 0.9, 0.2]], np.float32)
 """First and last class, none, the middle one."""
@@ -166,6 +172,8 @@ def test_all_labels_of_a_row_stand_in_one_cell_as_in_the_sample(
     checks = {check.key: check for check in check_submission(form, data)}
     assert all(check.is_ok for check in checks.values()), checks
     assert checks["empty"].detail == "1 of 3 rows have no label"
+    assert ("no sample shows" in checks["labels"].detail) == form.cells.is_guess
+    assert form.cells.is_guess == (not any(len(read_cell(cell, form.cells)) > 1 for cell in form_cells(sample)))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
