@@ -8,21 +8,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_test, make_spec, save_blend
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
+from core.contest.table import load_labels
 from core.errors import AlignmentError, InputError, PitwallError, StateError
-from core.exchange import export_predictions, import_predictions, read_delivery
+from core.exchange import CHANCE_AUC, export_predictions, import_predictions, mean_auc, read_delivery
 from core.folds import FoldsSpec, load_folds, save_folds
 from core.jobs.queue import delete_run
 from core.predictions import load_oof, load_test_prob, shared_folds
 from core.store.contests import Contest
-from core.store.folds import Folds
+from core.store.folds import Folds, get_folds
 from core.store.runs import Run, get_run, list_epochs, list_runs
 from core.submission import prepare, write_submission
 from core.workspace import Workspace
+from tests.emotions import EMOTIONS, finish_emotions
 from tests.finished_workspace import finish_run, make_recipe
 
 House = tuple[Workspace, Contest, Folds, Run]
@@ -216,3 +219,32 @@ def test_nothing_stays_when_the_run_cannot_be_added(house: House, tmp_path: Path
     with pytest.raises(OSError, match="No space"):
         import_predictions(workspace, contest, folds, oof=oof, test=test)
     assert list(workspace.import_dir(contest.name, "x").parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+def test_predictions_of_several_labels_go_out_and_come_back_the_same(workspace: Workspace, tmp_path: Path, suffix: str) -> None:
+    contest, (run, *_) = finish_emotions(workspace, tmp_path / "emotions")
+    folds = get_folds(workspace.store, run.folds_id)
+    oof, test = tmp_path / f"oof{suffix}", tmp_path / f"test{suffix}"
+    export_predictions(workspace, contest, run, oof=oof, test=test)
+    back = import_predictions(workspace, contest, folds, oof=oof, test=test)
+    np.testing.assert_array_equal(load_oof(workspace, back, contest), load_oof(workspace, run, contest))
+    assert back.fold_scores("macro_f1") == pytest.approx(run.fold_scores("macro_f1"))
+    assert prepare(workspace, contest, back).data == prepare(workspace, contest, run).data
+    if suffix == ".csv":
+        assert oof.read_text(encoding="utf-8").splitlines()[0].replace('"', "") == ",".join(("id", "fold", *EMOTIONS))
+        pd.read_csv(oof).assign(기쁨=1.5).to_csv(oof, index=False)
+        with pytest.raises(InputError, match="sigmoid"):
+            import_predictions(workspace, contest, folds, oof=oof, test=test)
+
+
+def test_the_mean_auc_is_scikit_learns_and_tells_rows_in_another_order(workspace: Workspace, tmp_path: Path) -> None:
+    contest, (run, *_) = finish_emotions(workspace, tmp_path / "emotions", layout="cells")
+    truth, prob = load_labels(workspace, contest), load_oof(workspace, run, contest)
+    for value in (prob, np.round(prob, 1), (prob > 0.5).astype(np.float32)):
+        assert mean_auc(truth, value) == pytest.approx(roc_auc_score(truth, value, average="macro"))
+    assert mean_auc(truth, prob) > 0.9 > CHANCE_AUC > mean_auc(truth, np.random.default_rng(0).permutation(prob))
+    alone = truth.copy()
+    alone[:, 2] = 0
+    assert mean_auc(alone, prob) == pytest.approx(roc_auc_score(np.delete(truth, 2, 1), np.delete(prob, 2, 1), average="macro"))
+    assert np.isnan(mean_auc(np.zeros_like(truth), prob))

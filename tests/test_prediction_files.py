@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import InputError
 from core.prediction_files import Expected, Reading, read_predictions, write_predictions
-from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, PROB, frame
+from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, OF_SETS, PROB, TABLES_OF_SETS, frame
 
 
 def read_whole(path: Path, expected: Expected = EXPECTED) -> np.ndarray:
@@ -157,3 +157,29 @@ def test_what_is_not_there_or_too_large_or_of_no_known_form_is_refused(tmp_path:
         write_predictions(tmp_path / "no" / "a.csv", IDS, PROB, CLASSES, FOLD_OF)
     with pytest.raises(InputError):
         write_predictions(tmp_path / "a.xlsx", IDS, PROB, CLASSES, FOLD_OF)
+
+
+SETS = np.random.default_rng(3).random((30, 3), dtype=np.float32)
+HARD = (SETS > 0.7).astype(np.float32)
+
+
+@pytest.mark.parametrize("prob", [SETS, HARD, np.zeros_like(SETS), np.ones_like(SETS)], ids=["sigmoid", "hard", "nothing", "everything"])
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+def test_rows_of_several_classes_need_not_sum_to_one(tmp_path: Path, suffix: str, prob: np.ndarray) -> None:
+    write_predictions(tmp_path / f"a{suffix}", IDS, prob, CLASSES, FOLD_OF)
+    np.testing.assert_array_equal(read_whole(tmp_path / f"a{suffix}", OF_SETS), prob)
+    assert "sum to one" in said(read_predictions(tmp_path / f"a{suffix}", EXPECTED))
+
+
+def test_hard_labels_of_several_classes_are_read_as_whole_numbers_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", HARD.astype(np.int8))
+    frame().assign(**dict(zip(CLASSES, HARD.astype(int).T, strict=True))).to_csv(tmp_path / "a.csv", index=False)
+    for name in ("a.npy", "a.csv"):
+        np.testing.assert_array_equal(read_whole(tmp_path / name, OF_SETS), HARD)
+
+
+@pytest.mark.parametrize("name", TABLES_OF_SETS)
+def test_what_is_no_prediction_of_several_classes_is_named(tmp_path: Path, name: str) -> None:
+    spoil, words = TABLES_OF_SETS[name]
+    spoil(frame(), 4).to_csv(tmp_path / "a.csv", index=False)
+    assert words.format(row=4) in said(read_predictions(tmp_path / "a.csv", OF_SETS))

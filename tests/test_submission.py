@@ -14,10 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.blend.save import load_blend_test, make_spec, save_blend
 from core.decide import decide
 from core.errors import AlignmentError, SubmissionError
 from core.label_cells import CellStyle, read_cell, read_style, write_cell
-from core.submission import SubmissionFormat, check_submission, make_submission, parse_format
+from core.submission import (
+    SubmissionFormat,
+    check_submission,
+    make_submission,
+    parse_format,
+    prepare,
+    read_submission,
+    write_submission,
+)
+from core.workspace import Workspace
+from tests.emotions import EMOTIONS as SIX
+from tests.emotions import finish_emotions
 
 CLASSES = ("개", "cat", "a,b")
 
@@ -261,3 +273,41 @@ def test_what_was_written_is_read_back_as_the_sets_that_were_decided(names: list
     read = [[int(name in read_cell(cell, style)) for name in names] for cell in frame["labels"]]
     np.testing.assert_array_equal(read, decide(prob, multilabel=True, thresholds=thresholds))
     assert read_style([write_cell(names, style)], names) == style
+
+
+@pytest.mark.parametrize(
+    ("layout", "changes", "header"),
+    [
+        ("cells", {}, "ID,labels"),
+        ("cells", {"sample_submission": ""}, "ID,labels"),
+        ("columns", {"submission": "label", "sample_submission": ""}, "ID,labels"),
+        ("columns", {"submission": "flags"}, ",".join(("ID", *SIX))),
+        ("columns", {"submission": "flags", "sample_submission": ""}, ",".join(("ID", *SIX))),
+        ("columns", {}, ",".join(("ID", *SIX))),
+    ],
+)
+def test_a_blend_with_thresholds_is_submitted_as_it_decides(
+    workspace: Workspace, tmp_path: Path, layout: Any, changes: dict[str, Any], header: str
+) -> None:
+    made, runs = finish_emotions(workspace, tmp_path / "emotions", layout=layout, **changes)
+    plain = save_blend(workspace, made, make_spec([run.id for run in runs]), name="plain")
+    thresholds = (0.2, 0.3, 0.4, 0.6, 0.7, 0.8)
+    cut = save_blend(workspace, made, make_spec([run.id for run in runs]).model_copy(update={"thresholds": thresholds}), name="cut")
+    candidate = prepare(workspace, made, cut)
+    expected = decide(load_blend_test(workspace, cut), multilabel=True, thresholds=thresholds)
+    assert candidate.is_valid, candidate.checks
+    assert candidate.data.decode().splitlines()[0] == header
+    np.testing.assert_array_equal(candidate.predicted, expected)
+    assert not np.array_equal(candidate.predicted, prepare(workspace, made, plain).predicted)
+    frame, by_class = candidate.frame, made.spec.submission != "label"
+    if made.spec.submission == "flags":
+        np.testing.assert_array_equal(frame[list(made.spec.classes)].astype(int), expected)
+    if not by_class:
+        separator = made.spec.label_separator or " "
+        read = [[int(name in cell.split(separator)) for name in made.spec.classes] for cell in frame["labels"]]
+        np.testing.assert_array_equal(read, expected)
+    submissions = [write_submission(workspace, made, source) for source in (cut, cut, plain)]
+    assert submissions[0].sha256 == submissions[1].sha256 and read_submission(workspace, submissions[0]) == candidate.data
+    assert (submissions[0].sha256 == submissions[2].sha256) == (made.spec.submission == "probabilities")
+    assert submissions[0].lineage["fingerprint"] != submissions[2].lineage["fingerprint"]
+    assert submissions[0].hidden_scores is None

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pydantic import Field, ValidationError
 from streamlit.testing.v1 import AppTest
@@ -17,7 +18,7 @@ from core.contest.archive import extract_archive
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.errors import PitwallError
-from core.prediction_files import read_predictions
+from core.prediction_files import Expected, read_predictions
 from core.recipe import Recipe
 from core.settings import Settings, load_settings
 from core.workspace import Workspace
@@ -25,7 +26,7 @@ from tests.app.korean import HANGUL, english_left, english_of
 from tests.contest.contest_folders import folder_contest, image_contest
 from tests.inputs.hostile_archives import HOSTILE, encrypted, hostile
 from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, WRONG_ENCODINGS, Fault, edit
-from tests.inputs.spoiled_predictions import ARRAYS, EXPECTED, TABLES, frame
+from tests.inputs.spoiled_predictions import ARRAYS, EXPECTED, OF_SETS, TABLES, TABLES_OF_SETS, frame
 from tests.inputs.spoiled_recipes import RECIPES
 
 
@@ -72,11 +73,15 @@ def test_an_encrypted_archive_is_told_in_korean(tmp_path: Path) -> None:
     assert english_of(caught(extract_archive, encrypted(tmp_path / "a.zip"), tmp_path / "out")) == []
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_wrong_predictions_are_told_in_korean(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [pytest.param(spoil, EXPECTED, id=name) for name, (spoil, _) in TABLES.items()]
+    + [pytest.param(spoil, OF_SETS, id=f"several-{name}") for name, (spoil, _) in TABLES_OF_SETS.items() if name not in TABLES],
+)
+def test_wrong_predictions_are_told_in_korean(tmp_path: Path, spoil: Callable[..., pd.DataFrame], expected: Expected) -> None:
     path = tmp_path / "oof.csv"
-    TABLES[name][0](frame(), 4).to_csv(path, index=False)
-    problems = read_predictions(path, EXPECTED).problems
+    spoil(frame(), 4).to_csv(path, index=False)
+    problems = read_predictions(path, expected).problems
     assert problems
     assert [english for problem in problems for english in english_of(problem)] == []
 

@@ -16,6 +16,8 @@ IDS = [f"차량_{number:02d}" for number in range(30)]
 FOLD_OF = np.arange(30) % 3
 PROB = np.random.default_rng(0).dirichlet(np.ones(3), 30).astype(np.float32)
 EXPECTED = Expected(IDS, CLASSES, FOLD_OF)
+OF_SETS = Expected(IDS, CLASSES, FOLD_OF, is_multilabel=True)
+"""The same rows where each may have several of the classes."""
 
 
 def frame() -> pd.DataFrame:
@@ -121,3 +123,9 @@ TABLES: dict[str, tuple[Callable[[pd.DataFrame, int], pd.DataFrame], str]] = {
     "no rows": (lambda table, row: table.iloc[:0], ""),
 }
 """What may be wrong with a table of these predictions in a row, and what the refusal must say of it."""
+
+TABLES_OF_SETS = {name: spoiled for name, spoiled in TABLES.items() if name != "does not sum to one"} | {
+    "above one": (_cell(CLASSES[1], 1.001), "차량_{row:02d}"),
+    "logits": (lambda table, row: table.assign(**{name: table[name] * 20 - 5 for name in CLASSES}), "sigmoid"),
+}
+"""The same where a row may have several of the classes, and need not sum to one."""
