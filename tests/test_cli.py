@@ -18,6 +18,7 @@ from core.jobs.lock import EngineLock
 from core.store.contests import get_contest
 from core.store.folds import list_folds
 from core.workspace import Workspace
+from tests.emotions import finish_emotions
 from tests.finished_workspace import finish_run, make_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -337,3 +338,20 @@ def test_every_preset_that_the_documents_name_exists() -> None:
         for name in re.findall(r"--recipe ([\w.-]+)", (ROOT / page).read_text(encoding="utf-8"))
     }
     assert named - {"NAME"} and all(load_preset(name) for name in named - {"NAME"})
+
+
+def test_rows_with_several_labels_are_submitted_and_exchanged(terminal: Terminal, tmp_path: Path) -> None:
+    finish_emotions(terminal.workspace, tmp_path / "emotions", layout="cells")
+    out, oof, test = (tmp_path / name for name in ("s.csv", "oof.csv", "test.npy"))
+    record = terminal.read("submit", "roberta", "-o", str(out))
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "ID,labels" and len(lines) == 61 and record["n_rows"] == 60
+    assert all(re.fullmatch(r'te\d{4},([0-5]?|"[0-5](,[0-5])+")', line) for line in lines[1:]), lines[1:]
+    terminal.read("predictions", "export", "roberta", "--oof", str(oof), "--test", str(test))
+    back = terminal.read("predictions", "import", "emotions", str(oof), str(test), "--name", "back")
+    assert (back["run"], back["cv_score"]) == ("back", pytest.approx(terminal.read("show", "roberta")["cv_score"]))
+    terminal.read("submit", "back", "-o", str(tmp_path / "again.csv"))
+    assert (tmp_path / "again.csv").read_bytes() == out.read_bytes()
+    oof.write_text(re.sub(r",0\.\d+\n", ",1.5\n", oof.read_text(encoding="utf-8"), count=1), encoding="utf-8")
+    refusal = terminal.refused("predictions", "import", "emotions", str(oof), str(test))
+    assert refusal["type"] == "InputError" and "sigmoid" in refusal["fix"] and "tr0000" in refusal["where"]
