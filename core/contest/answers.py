@@ -12,12 +12,15 @@ from core.workspace import nfc
 
 Answers = Mapping[str, Any]
 LISTS = ("input_columns", "classes")
+SPACE = "space"
+"""How a person may write the separator that is one."""
 
 
 def parse_answers(sets: Iterable[str]) -> dict[str, Any]:
     """Read `label_column=ans` and the like; lists are YAML (`[title, body]`) or one bare name.
 
-    Values of text settings are taken as they are typed, so that `id_column=1` names the column "1". Raises InputError for a
+    Values of text settings are taken as they are typed, so that `id_column=1` names the column "1"; the separator of labels may be
+    written `space`. Raises InputError for a
     setting that a contest does not have.
     """
     answers: dict[str, Any] = {}
@@ -28,6 +31,8 @@ def parse_answers(sets: Iterable[str]) -> dict[str, Any]:
             what = f"'{name}' is not a setting of a contest" if separator else f"'{assignment}' is not an assignment"
             raise InputError(what, where="--set", why=f"settings: {', '.join(known)}", fix="write for example --set label_column=ans")
         answers[name] = _list(text, name) if name in LISTS else _text(text)
+        if name == "label_separator" and answers[name] == SPACE:
+            answers[name] = " "
     return answers
 
 

@@ -115,13 +115,9 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
             why=f"columns: {', '.join(train.columns)}; {', '.join(sorted(taken))} name the rows and the input",
             fix="name it with label_column=NAME",
         )
-    answers = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
-    if len(answers) == 1 and answers[0] in columns:
-        return Guess(answers[0], "the column that the sample submission asks for")
-    if len(answers) > 1:
-        matching = [name for name in columns if {nfc(value) for value in set(column_of(train, name))} == set(answers)]
-        if matching:
-            return Guess(matching[0], "its values are the columns of the sample submission")
+    asked = asked_label(train, sample, columns)
+    if asked is not None:
+        return asked
     only_train = [name for name in columns if test is not None and name not in test.columns]
     if len(only_train) == 1:
         return Guess(only_train[0], "the only column that the test does not have")
@@ -138,6 +134,17 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     return Guess(
         chosen, f"{n_distinct[chosen]:,} different values; no column is named like a label{also}; correct with label_column=NAME", "warning"
     )
+
+
+def asked_label(train: pd.DataFrame, sample: pd.DataFrame | None, columns: list[str]) -> Guess | None:
+    """The one of `columns` that the sample submission asks for, by its name or by its values; None when it says nothing."""
+    answers = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
+    if len(answers) == 1 and answers[0] in columns:
+        return Guess(answers[0], "the column that the sample submission asks for")
+    matching = (
+        [name for name in columns if {nfc(value) for value in set(column_of(train, name))} == set(answers)] if len(answers) > 1 else []
+    )
+    return Guess(matching[0], "its values are the columns of the sample submission") if matching else None
 
 
 def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) -> Guess:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.contest.answers import parse_answers
 from core.contest.evidence import Check
@@ -15,6 +17,7 @@ from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
 from core.contest.rows import Rows, read_rows
 from core.contest.sources import TRAIN
 from core.contest.spec import ContestSpec
+from core.contest.table import labels_of, rows_by_size
 from core.contest.understand import understand
 from core.errors import InputError
 from core.settings import parse_settings
@@ -27,8 +30,9 @@ N_PREVIEW = 24
 class Inspection:
     """A draft that can be registered once its warnings are read. `problems` are what registration would refuse, images unopened.
 
-    `preview` holds some training rows of every class: id, input (text, or path below `root`), label (class name). `columns` are
-    those of the training table, `tables` the tables of the folder: what a correction may choose from.
+    `preview` holds some training rows of every class: id, input (text, or path below `root`), label (class name, or names
+    joined by ", "). `class_counts` counts the rows that have each class, `rows_by_size` those with 0, 1, 2 … classes where rows
+    have several. `columns` are those of the training table, `tables` the tables of the folder: what a correction may choose from.
     """
 
     draft: ContestSpec
@@ -37,6 +41,7 @@ class Inspection:
     n_train: int
     n_test: int
     class_counts: dict[str, int]
+    rows_by_size: tuple[int, ...]
     test_ids: str
     problems: tuple[str, ...]
     columns: tuple[str, ...]
@@ -92,11 +97,11 @@ def _name_of(path: Path) -> str:
 
 def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: list[Check]) -> Inspection:
     train = rows.train.frame
-    labels = train["label"].to_numpy()
-    counts = {name: int((labels == number).sum()) for number, name in enumerate(spec.classes)}
+    truth = labels_of(train, len(spec.classes))
+    counts = truth.sum(axis=0) if spec.is_multilabel else np.bincount(truth[truth >= 0], minlength=len(spec.classes))
     first = rows.problems.first()
-    preview = train.assign(label=[spec.classes[label] if label >= 0 else "" for label in labels])[["id", "input", "label"]]
-    turn = preview.groupby("label").cumcount().to_numpy()
+    shown, turn = _label_texts(train, spec)
+    preview = train.assign(label=shown)[["id", "input", "label"]]
     preview = preview.iloc[turn.argsort(kind="stable")[:N_PREVIEW]].reset_index(drop=True)
     return Inspection(
         draft=spec,
@@ -104,12 +109,24 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
         preview=preview,
         n_train=len(train),
         n_test=len(rows.test.frame),
-        class_counts=counts,
+        class_counts=dict(zip(spec.classes, counts.tolist(), strict=True)),
+        rows_by_size=tuple(rows_by_size(train).tolist()) if spec.is_multilabel else (),
         test_ids=rows.test_ids,
         problems=tuple(f"{problem}. Fix: {problem.fix}" for problem in first),
         columns=tuple(files.table(spec.train).frame.columns) if spec.layout == "csv" else (),
         tables=tuple(files.tables()),
     )
+
+
+def _label_texts(train: pd.DataFrame, spec: ContestSpec) -> tuple[list[str], NDArray[np.int64]]:
+    """What every row's label reads like, and its turn among the rows of its (first) class."""
+    if spec.is_multilabel:
+        texts = [", ".join(spec.classes[label] for label in labels) for labels in train["labels"]]
+        key = train["labels"].map(lambda labels: labels[0] if labels else -1)
+    else:
+        texts = [spec.classes[label] if label >= 0 else "" for label in train["label"]]
+        key = train["label"]
+    return texts, key.groupby(key).cumcount().to_numpy()
 
 
 def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[Check]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -12,15 +15,38 @@ from core.contest.spec import ContestSpec
 from core.workspace import nfc
 
 QUOTES = "'\""
+ON = ("1", "1.0")
+FLAGS = (*ON, "0", "0.0")
+"""What a column of 0 and 1 may hold."""
+
+
+def is_bracketed(cell: str) -> bool:
+    """True for a cell that is written as a list."""
+    text = cell.strip()
+    return text[:1] + text[-1:] in ("[]", "()", "{}")
 
 
 def split_cell(cell: str, separator: str) -> list[str]:
-    """The class names in a cell, in their order: brackets around all and quotes around each are taken off; an empty cell has none."""
+    """The class names in a cell, in their order: brackets around all and quotes around each are taken off; an empty cell has none.
+
+    A name in quotes may hold the separator; nothing between two separators is no name.
+    """
     text = nfc(cell).strip()
-    if text[:1] + text[-1:] in ("[]", "()", "{}"):
+    if is_bracketed(text):
         text = text[1:-1].strip()
-    parts = text.split() if separator.isspace() else text.split(separator.strip())
-    return [part.strip().strip(QUOTES).strip() for part in parts] if text else []
+    if "'" in text or '"' in text:
+        parts = [found[1] or found[2] or found[3] or "" for found in _parts(separator).finditer(text)]
+    else:
+        parts = text.split() if separator.isspace() else text.split(separator.strip())
+    return [name for part in parts if (name := part.strip().strip(QUOTES).strip())]
+
+
+@cache
+def _parts(separator: str) -> re.Pattern[str]:
+    """A name in quotes, or whatever stands before the next separator."""
+    between = r"\s" if separator.isspace() else re.escape(separator.strip())
+    end = rf"(?=\s*(?:{between}|$))"
+    return re.compile(rf"""'([^']*)'{end}|"([^"]*)"{end}|((?:(?!{between})\S)(?:(?!{between}).)*)""", re.DOTALL)
 
 
 def sets_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
@@ -44,11 +70,11 @@ def sets_of_columns(table: Table, spec: ContestSpec, problems: Problems) -> pd.S
     truth = np.zeros((len(table.frame), len(spec.classes)), dtype=bool)
     for number, name in enumerate(spec.classes):
         cells = column_of(table.frame, name).str.strip()
-        for row in np.flatnonzero(~cells.isin(("0", "1", "0.0", "1.0")).to_numpy(dtype=bool)):
+        for row in np.flatnonzero(~cells.isin(FLAGS).to_numpy(dtype=bool)):
             what, fix = (
                 f"'{cells.iloc[row]}' is neither 0 nor 1",
                 "write 1 where the row has the class and 0 where not, or correct the classes",
             )
             problems.add(spec.train, what, fix, row=int(table.lines[row]), column=name)
-        truth[:, number] = cells.isin(("1", "1.0")).to_numpy(dtype=bool)
+        truth[:, number] = cells.isin(ON).to_numpy(dtype=bool)
     return pd.Series([np.flatnonzero(row).tolist() for row in truth], index=table.frame.index, dtype=object)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import cast
 
 import pandas as pd
@@ -31,10 +33,30 @@ def count_labels(labels: pd.Series, classes: tuple[str, ...]) -> dict[str, int]:
     return {name: int(counts[name]) if name in counts else 0 for name in classes}
 
 
-def class_warnings(counts: dict[str, int]) -> list[str]:
-    """What is odd about classes, from their rows: single rows, names that differ only in case or blanks, numbers, several in a cell."""
+@dataclass(frozen=True)
+class SeenLabels:
+    """The labels of training rows as the files hold them: `names` has one name for each row, or where rows have several, a list."""
+
+    names: pd.Series
+    is_several: bool
+    source: str
+
+    def classes(self) -> tuple[str, ...]:
+        """The classes in their order."""
+        return order_classes(name for names in self.names for name in names) if self.is_several else find_classes(self.names)
+
+    def counts(self, classes: tuple[str, ...]) -> dict[str, int]:
+        """Rows that have each class."""
+        if not self.is_several:
+            return count_labels(self.names, classes)
+        counts = Counter(name for names in self.names for name in set(names))
+        return {name: counts[name] for name in classes}
+
+
+def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
+    """What is odd about classes, from their rows: single rows, names that differ only in case or blanks, numbers."""
     said: list[str] = []
-    classes, n_rows = list(counts), sum(counts.values())
+    classes = list(counts)
     single = [name for name in classes if counts[name] == 1]
     if single:
         said.append(f"{len(single)} class{'es occur' if len(single) > 1 else ' occurs'} in one row only: {', '.join(single[:5])}")
@@ -48,8 +70,4 @@ def class_warnings(counts: dict[str, int]) -> list[str]:
         said.append(f"{len(classes):,} classes in {n_rows:,} rows: is this the label?")
     if len(classes) > 20 and all(re.fullmatch(r"-?\d*\.\d+", name) for name in classes):
         said.append("the labels are decimal numbers: predicting a number is not classification")
-    several = [name.split(",") for name in classes if "," in name]
-    alone = {name.strip() for name in classes}
-    if several and all(part.strip() in alone for parts in several for part in parts):
-        said.append("some cells hold several labels with commas between: each combination is taken for a class of its own")
     return said

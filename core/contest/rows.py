@@ -97,8 +97,12 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
     test = _columns(files, spec.test) if test_is_table else []
     if spec.layout == "csv":
         train = _columns(files, spec.train)
-        for name in spec.classes if spec.is_multilabel and not spec.label_column else (spec.label_column,):
-            _need(problems, spec.train, train, "classes" if name in spec.classes else "label_column", name)
+        if spec.is_multilabel and not spec.label_column:
+            fix = "name columns of 0 and 1 in classes, or the column with the labels in label_column"
+            for name in [name for name in spec.classes if name not in train]:
+                problems.add(spec.train, f"there is no column for the class '{name}'", fix, column=name)
+        else:
+            _need(problems, spec.train, train, "label_column", spec.label_column)
         _need_inputs(problems, spec, spec.train, train)
         if spec.group_column:
             _need(problems, spec.train, train, "group_column", spec.group_column)

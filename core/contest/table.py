@@ -74,6 +74,11 @@ def labels_of(train: pd.DataFrame, n_classes: int) -> NDArray[np.integer]:
     return truth
 
 
+def rows_by_size(train: pd.DataFrame) -> NDArray[np.int64]:
+    """How many training rows have 0, 1, 2 … classes, where a row has several: shape (most + 1,)."""
+    return np.bincount(train["labels"].map(len).to_numpy(dtype=np.int64))
+
+
 def image_base(workspace: Workspace, spec: ContestSpec, inside: str | None) -> Path | None:
     """The folder that `input` paths of images start from, None for texts.
 

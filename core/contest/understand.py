@@ -5,8 +5,6 @@ A person's answer to one point takes the place of its guess, and whatever comes 
 
 from __future__ import annotations
 
-from typing import cast
-
 import pandas as pd
 
 from core.contest import columns as guess
@@ -15,13 +13,11 @@ from core.contest.cells import column_of
 from core.contest.columns import ImageColumn
 from core.contest.evidence import Guess, Understanding
 from core.contest.files import ContestFiles
-from core.contest.labels import class_warnings, count_labels, find_classes, order_classes
+from core.contest.labels import SeenLabels, order_classes
 from core.contest.rows import class_folders, folder_key, is_folder
 from core.contest.sources import guess_sources
+from core.contest.understand_labels import settle_classes, settle_labels, settle_submission_and_metric
 from core.errors import InputError
-
-BALANCED = 3.0
-"""Up to this ratio of the largest to the smallest class, accuracy is the likelier metric."""
 
 
 def understand(files: ContestFiles, answers: Answers) -> Understanding:
@@ -39,8 +35,8 @@ def understand(files: ContestFiles, answers: Answers) -> Understanding:
         labels = _columns_of_folders(so_far, files, train_name, test_name, test, sample)
     else:
         labels = _columns_of_table(so_far, files, files.table(train_name).frame, test_name, test, sample)
-    classes = _classes(so_far, files, labels, layout)
-    _submission_and_metric(so_far, sample, classes, labels)
+    classes = settle_classes(so_far, labels, order_classes(class_folders(files, train_name, test_name)) if layout == "folders" else ())
+    settle_submission_and_metric(so_far, sample, classes, labels)
     so_far.values.update({key: value for key, value in answers.items() if key not in so_far.values})
     return so_far
 
@@ -52,7 +48,7 @@ def _seen(files: ContestFiles, name: str) -> str:
 
 def _columns_of_folders(
     so_far: Understanding, files: ContestFiles, train: str, test_name: str, test: pd.DataFrame | None, sample: pd.DataFrame | None
-) -> pd.Series:
+) -> SeenLabels:
     """Settle what class folders leave open: the columns of a test table. Returns the label of every image."""
     so_far.settle("modality", lambda: Guess("image", "class folders hold images"))
     if test is not None:
@@ -72,7 +68,8 @@ def _columns_of_folders(
     keys = {name: files.images_under(folder) for name, folder in folders.items()}
     depth = len(folder_key(train).split("/")) + 1 if folder_key(train) else 1
     _note_groups(so_far, guess.group_parts([key for images in keys.values() for key in images], depth))
-    return pd.Series([name for name, images in keys.items() for _ in images], dtype="str", name="the class folders")
+    names = pd.Series([name for name, images in keys.items() for _ in images], dtype="str")
+    return SeenLabels(names, is_several=False, source="the class folders")
 
 
 def _columns_of_table(
@@ -82,10 +79,17 @@ def _columns_of_table(
     test_name: str,
     test: pd.DataFrame | None,
     sample: pd.DataFrame | None,
-) -> pd.Series:
-    """Settle modality and columns of a training table. Returns its label column."""
+) -> SeenLabels:
+    """Settle modality and columns of a training table. Returns its labels."""
     answers = so_far.answers
     odd = guess.names_like_data(train)
+    if odd and test is not None and set(train.columns).isdisjoint(test.columns):
+        raise InputError(
+            "the tables have no line of column names",
+            where=f"{so_far.values['train']} line 1",
+            why=f"'{odd}' reads like a row of data, and {test_name} has no column of that name",
+            fix="write a first line with the names of the columns into each table",
+        )
     if odd:
         so_far.note("train", odd, "reads like a row of data: does the file lack its line of column names?", "warning")
     inputs = _asked_inputs(answers, train)
@@ -99,14 +103,7 @@ def _columns_of_table(
     tables = [frame for frame in (train, test) if frame is not None]
     id_column = so_far.settle("id_column", lambda: guess.guess_id(home, tables, sample, image_column))
     taken = {id_column, image_column, *inputs, answers.get("group_column", "")} - {""}
-    label = so_far.settle("label_column", lambda: guess.guess_label(train, test, sample, taken))
-    if label not in train.columns:
-        raise InputError(
-            f"there is no column '{label}'",
-            where=str(so_far.values["train"]),
-            why=f"columns: {', '.join(train.columns)}",
-            fix="set label_column to one of them",
-        )
+    labels, label_columns = settle_labels(so_far, train, test, sample, taken)
     if image is not None:
         _settle_inputs(so_far, lambda: _image_guess(image))
         _settle_bases(so_far, files, image, test_name, test, sample)
@@ -114,13 +111,13 @@ def _columns_of_table(
         columns = ", ".join(train.columns)
         raise InputError("no column names images", where=str(so_far.values["train"]), why=f"columns: {columns}", fix="set modality=text")
     else:
-        _settle_inputs(so_far, lambda: guess.guess_text(train, test, taken | {label}))
+        _settle_inputs(so_far, lambda: guess.guess_text(train, test, taken | label_columns))
     so_far.settle("group_column", lambda: Guess("", "rows are taken to be independent"))
     parts = guess.group_parts(column_of(train, image_column).tolist(), 0) if image is not None else []
     if not so_far.values["group_column"]:
-        columns_taken = {id_column, label, *so_far.values["input_columns"]}
+        columns_taken = {id_column, *label_columns, *so_far.values["input_columns"]}
         _note_groups(so_far, [*guess.group_candidates(train, columns_taken), *parts])
-    return column_of(train, label)
+    return labels
 
 
 def _asked_inputs(answers: Answers, frame: pd.DataFrame) -> list[str]:
@@ -175,59 +172,3 @@ def _base_guess(image: ImageColumn, setting: str) -> Guess:
 def _note_groups(so_far: Understanding, found: list[str]) -> None:
     if found:
         so_far.note("groups", "; ".join(found), "rows that share one may have to stay in one fold", "note")
-
-
-def _classes(so_far: Understanding, files: ContestFiles, labels: pd.Series, layout: str) -> tuple[str, ...]:
-    if "classes" in so_far.answers:
-        classes = cast("tuple[str, ...]", so_far.answers["classes"])
-    elif layout == "folders":
-        classes = order_classes(class_folders(files, so_far.values["train"], so_far.values["test"]))
-    else:
-        classes = find_classes(labels)
-    if len(classes) < 2:
-        raise InputError(
-            f"{len(classes)} class{'' if len(classes) == 1 else 'es'}: too few to classify",
-            where=str(so_far.values["train"]),
-            why=f"found in {labels.name}: {', '.join(classes) or 'nothing'}",
-            fix="name the column with the classes: label_column=NAME, or the folder with the class folders: train=NAME",
-        )
-    counts = count_labels(labels, classes)
-    so_far.values["classes"] = classes
-    shown = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
-    so_far.note("classes", f"{len(classes)}: {shown}", f"{min(counts.values()):,} to {max(counts.values()):,} rows per class")
-    for warning in class_warnings(counts):
-        so_far.note("classes", "", warning, "warning")
-    return classes
-
-
-def _submission_and_metric(so_far: Understanding, sample: pd.DataFrame | None, classes: tuple[str, ...], labels: pd.Series) -> None:
-    form = so_far.settle("submission", lambda: _submission_guess(sample, classes))
-    sizes = [size for size in count_labels(labels, classes).values() if size]
-    ratio = max(sizes, default=1) / min(sizes, default=1)
-
-    def metric() -> Guess:
-        if form == "probabilities":
-            return Guess("log_loss", "a guess: probabilities are asked for; the contest's rules decide", "note")
-        if ratio > BALANCED:
-            why = f"a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide"
-            return Guess("macro_f1", why, "note")
-        return Guess("accuracy", "a guess: labels are asked for, and classes are of similar size; the contest's rules decide", "note")
-
-    so_far.settle("metric", metric)
-
-
-def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...]) -> Guess:
-    if sample is None:
-        return Guess("label", "there is no sample submission: one label per row", "note")
-    others = [str(name) for name in sample.columns[1:]]
-    if len(others) == 1:
-        values = cast(pd.Series, pd.to_numeric(column_of(sample, others[0]), errors="coerce"))
-        if bool(((values >= 0) & (values <= 1)).all()) and bool((values % 1 != 0).any()):
-            return Guess("label", f"'{others[0]}' looks like a probability of one class, which cannot be written: a label is", "warning")
-        return Guess("label", f"one column beside the ids: '{others[0]}'")
-    if set(others) == set(classes):
-        return Guess("probabilities", f"one column per class, {'in our order' if tuple(others) == classes else 'in an order of its own'}")
-    n_known = len(set(others) & set(classes))
-    if n_known * 2 >= len(others) and n_known:
-        return Guess("probabilities", f"{n_known} of its {len(others)} columns are classes, of which there are {len(classes)}", "warning")
-    return Guess("label", f"its columns are neither one label nor the classes: {', '.join(others[:8]) or 'only ids'}", "warning")

@@ -199,10 +199,13 @@ def test_class_folders_of_people_are_noted(tmp_path: Path) -> None:
 def test_what_is_odd_about_classes_is_said(tmp_path: Path) -> None:
     labels = ["cat", "Cat ", "dog", "dog", "dog", "dog,cat"]
     write_csv(tmp_path / "train.csv", ("id", "text", "label"), [(number, f"t {number}", label) for number, label in enumerate(labels)])
-    said = detail_of(inspect_path(tmp_path, name="x"), "classes")
+    found = inspect_path(tmp_path, name="x")
+    said = detail_of(found, "classes")
     assert "one row only" in said
     assert "differ only in case or blanks" in said
-    assert "several labels" in said
+    assert found.draft.labels == "one"
+    assert level_of(found, "labels") == {"warning"}
+    assert "several labels" in detail_of(found, "labels")
 
 
 def test_empty_texts_are_kept_and_said(tmp_path: Path) -> None:

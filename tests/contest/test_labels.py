@@ -32,5 +32,5 @@ def test_both_unicode_forms_are_one_class_and_empty_cells_are_none() -> None:
 
 
 def test_decimal_labels_are_questioned() -> None:
-    assert any("decimal numbers" in said for said in class_warnings({f"{number}.5": 2 for number in range(30)}))
-    assert class_warnings({"a": 5, "b": 6}) == []
+    assert any("decimal numbers" in said for said in class_warnings({f"{number}.5": 2 for number in range(30)}, 60))
+    assert class_warnings({"a": 5, "b": 6}, 11) == []
