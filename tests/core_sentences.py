@@ -25,6 +25,7 @@ OWN_LANGUAGE = (
     "core/commands",
     "core/__main__.py",
     "core/demo.py",
+    "core/store/seals.py",
     "core/store/tables.py",
     "core/store/migrations",
     "models/make_catalog.py",

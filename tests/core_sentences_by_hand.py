@@ -14,7 +14,14 @@ NOT_SHOWN = {
     "core/jobs/devices.py": ["import torch; print(torch.cuda.device_count())"],
     "core/jobs/worker.py": ["the engine is gone", "told by the engine"],  # for the log
     "core/settings.py": ["Value error, "],  # taken off
-    "core/store/database.py": ["not a database", "Could not decode to UTF-8"],  # looked for in what SQLite says
+    "core/store/database.py": [  # looked for in what SQLite says
+        "not a database",
+        "Could not decode to UTF-8",
+        "no such column",
+        "no such table",
+        "duplicate column name",
+        "already exists",
+    ],
     "core/tracking/choice.py": ["{} -m pip install tensorboard", "{} -m pip install wandb", "{} -m pip install mlflow-skinny"],
     "core/tracking/mlflow.py": ["tags.`pitwall.record` = '{}'", "mlflow ui --backend-store-uri {}"],
     "core/tracking/notes.py": ["Weights & Biases"],

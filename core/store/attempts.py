@@ -22,6 +22,7 @@ from core.store.database import Store
 from core.store.holds import hold_for_disk, is_held
 from core.store.jobs import RAW, Job, job_of
 from core.store.runs import EpochRow, FoldResult
+from core.store.tables import values_of
 from core.training.progress import Progress
 
 MOST_HALVINGS = 5
@@ -60,11 +61,12 @@ def claim(store: Store, *, owner: Mapping[str, Any], device: str, now: float, le
             started_at=now,
             finished_at=None,
         )
-        .returning(*RAW)
+        .returning(_jobs.id)
     )
     with store.transaction() as connection:
-        row = connection.execute(change).first()
-        return None if row is None else job_of(row)
+        job_id = connection.execute(change).scalar()
+        # Read again, because what RETURNING gives is not sealed yet.
+        return None if job_id is None else job_of(connection.execute(select(*RAW).where(_jobs.id == job_id)).one())
 
 
 def attach_worker(store: Store, job: Job, *, worker: Mapping[str, Any] | None, log_path: str, now: float, lease_s: float = LEASE_S) -> bool:
@@ -112,8 +114,7 @@ def commit(store: Store, job_id: int, result: FoldResult, *, now: float, epochs:
         }
         if not _change(connection, _held(job_id, result.token).values(ended)):
             raise _stale(job_id, result.token)
-        values = {column.name: getattr(result, column.name) for column in tables.fold_results.columns}
-        connection.execute(insert(tables.fold_results).values(values))
+        connection.execute(insert(tables.fold_results).values(values_of(tables.fold_results, result)))
         _add_epochs(connection, epochs)
 
 
@@ -183,7 +184,7 @@ def next_job(store: Store, device: str) -> Job | None:
     """The job that a claim for `device` would take now. A read: an idle engine must not take the write lock again and again."""
     with store.read() as connection:
         row = connection.execute(select(*RAW).where(_jobs.id == _first(device).scalar_subquery())).first()
-    return None if row is None else job_of(row)
+        return None if row is None else job_of(row)
 
 
 def repair(store: Store, *, now: float, is_gone: Callable[[Job], bool]) -> tuple[int, ...]:
@@ -228,7 +229,7 @@ def _hand_back(connection: Connection, job_id: int, token: int, now: float) -> s
 
 
 def _add_epochs(connection: Connection, epochs: Iterable[EpochRow]) -> None:
-    rows = [{column.name: getattr(epoch, column.name) for column in tables.epochs.columns} for epoch in epochs]
+    rows = [values_of(tables.epochs, epoch) for epoch in epochs]
     if rows:
         # A renewal whose answer was lost is sent again with the same rows.
         connection.execute(insert(tables.epochs).prefix_with("OR REPLACE"), rows)

@@ -6,13 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core.blend.spec import BlendSpec
 from core.errors import InputError, NotFoundError, StateError
 from core.store import tables
 from core.store.database import Store
+from core.store.seals import opened
+from core.store.tables import raw_columns
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,15 @@ def _matches(ref: str | int) -> ColumnElement[bool]:
 
 
 def _read_blends(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None = None) -> tuple[Blend, ...]:
-    query = select(tables.blends).order_by(tables.blends.c.id.desc())
+    query = select(*raw_columns(tables.blends)).order_by(tables.blends.c.id.desc())
     if where is not None:
         query = query.where(where)
     if contest_id is not None:
         query = query.where(tables.blends.c.contest_id == contest_id)
-    return tuple(_blend(row) for row in connection.execute(query).mappings())
+    return tuple(_blend(row) for row in connection.execute(query))
 
 
-def _blend(row: RowMapping) -> Blend:
-    values: dict[str, Any] = dict(row)
+def _blend(row: Row[Any]) -> Blend:
+    values = opened(tables.blends, row)
     values["spec"] = spec = BlendSpec.model_validate(values["spec"])
     return Blend(run_ids=spec.members, **values)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from core.contest.spec import ContestSpec
 from core.errors import NotFoundError, StateError
 from core.store import tables
 from core.store.database import Store
+from core.store.seals import opened
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ def _spec(text: str) -> ContestSpec:
     return ContestSpec.model_validate(json.loads(text))
 
 
-def _contest(row: RowMapping) -> Contest:
-    values: dict[str, Any] = dict(row)
+def _contest(row: Row[Any]) -> Contest:
+    values = opened(tables.contests, row)
     values["spec"] = _spec(values["spec"])
     return Contest(**values)
 
@@ -59,7 +60,8 @@ def add_contest(
     }
     try:
         with store.transaction() as connection:
-            return _contest(connection.execute(insert(tables.contests).values(values).returning(tables.contests)).mappings().one())
+            added = connection.execute(insert(tables.contests).values(values).returning(tables.contests.c.id)).scalar_one()
+            return _contest(connection.execute(select(tables.contests).where(tables.contests.c.id == added)).one())
     except IntegrityError:
         raise StateError(
             f"there is already a contest named '{spec.name}'",
@@ -73,17 +75,17 @@ def get_contest(store: Store, name_or_id: str | int) -> Contest:
     """The contest of that name (str) or id (int). Raises NotFoundError naming the contests there are."""
     column = tables.contests.c.id if isinstance(name_or_id, int) else tables.contests.c.name
     with store.read() as connection:
-        row = connection.execute(select(tables.contests).where(column == name_or_id)).mappings().first()
+        row = connection.execute(select(tables.contests).where(column == name_or_id)).first()
         if row is None:
             known = connection.execute(select(tables.contests.c.name)).scalars().all()
             raise NotFoundError.among("contest", str(name_or_id), known)
-    return _contest(row)
+        return _contest(row)
 
 
 def list_contests(store: Store) -> tuple[Contest, ...]:
     """All contests, in the order they were added."""
     with store.read() as connection:
-        return tuple(_contest(row) for row in connection.execute(select(tables.contests).order_by(tables.contests.c.id)).mappings())
+        return tuple(_contest(row) for row in connection.execute(select(tables.contests).order_by(tables.contests.c.id)))
 
 
 def delete_contest(store: Store, contest_id: int) -> None:

@@ -19,8 +19,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
 
 from core.errors import CheckpointError, DiskFull, InputError, PitwallError, StateError
+from core.store import seals
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `migrations/versions`; held equal to Alembic's own answer by a test."""
 
 BUSY_TIMEOUT_S = 5.0
@@ -28,6 +29,14 @@ MIGRATION_TIMEOUT_S = 60.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 NOT_WRITTEN = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_IOERR_TRUNCATE")
 """What SQLite calls a write that failed for another reason than a full disk: no quota, a file over the allowed size, a failing disk."""
+
+MADE_AGAIN = {
+    "contests": "put a copy of pitwall.db back, or add the contest again in a new workspace: its files are what they were",
+    "folds": "put a copy of pitwall.db back, or make the folds again in a new workspace: the same settings give the same folds",
+    "submissions": "put a copy of pitwall.db back; the file that was submitted is whole, in the contest's folder submissions",
+    "holds": "put a copy of pitwall.db back, or lift every hold: python -m core queue resume",
+}
+"""By table, what to do about a row that is not what was written, where more is to be said than of the rest."""
 
 
 class DatabaseBusy(StateError):
@@ -50,6 +59,7 @@ class Store:
             for pragma in (f"journal_mode={mode}", f"synchronous={'FULL' if mode == 'WAL' else 'EXTRA'}", "foreign_keys=ON"):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
+            connection.create_function(seals.FUNCTION, -1, seals.seal_of, deterministic=True)
 
         @event.listens_for(self._engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -76,7 +86,11 @@ class Store:
         try:
             with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
                 yield connection
+        except seals.ChangedRow as problem:
+            raise _changed(self.path, problem) from problem
         except DatabaseError as problem:
+            if seals.CHANGED in str(problem.orig):
+                self.check()  # which says what row that was
             typed = _typed(problem, self.path)
             if typed is None:
                 raise
@@ -89,14 +103,12 @@ class Store:
             raise _damaged(self.path, f"a row cannot be read: {' '.join(str(problem).split())[:300]}") from problem
 
     def check(self) -> None:
-        """Look through the whole file; CheckpointError when its pages, indexes or constraints are not whole.
-
-        SQLite keeps no hash of a row: a value that was changed into another that could have been is not seen.
-        """
+        """Look through the whole file; CheckpointError when its pages, indexes or constraints are not whole, or a row is not what was written."""
         with self.read() as connection:
             found = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
-        if found != ["ok"]:
-            raise _damaged(self.path, "; ".join(map(str, found)))
+            if found != ["ok"]:
+                raise _damaged(self.path, "; ".join(map(str, found)))
+            seals.check_seals(connection)
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -162,6 +174,7 @@ def _migrate(path: Path) -> None:
                     ScriptDirectory.from_config(config).get_revision(revision)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                seals.seal_schema(connection)
             except CommandError as problem:
                 raise StateError(
                     "this workspace was made by another version of Pitwall",
@@ -193,6 +206,15 @@ def _damaged(path: Path, why: str) -> CheckpointError:
     )
 
 
+def _changed(path: Path, problem: seals.ChangedRow) -> CheckpointError:
+    return CheckpointError(
+        "the database file is damaged",
+        where=str(path),
+        why=f"this row is not what was written: {problem.row}",
+        fix=MADE_AGAIN.get(problem.table, "put a copy of pitwall.db back, or start a new workspace"),
+    )
+
+
 def _typed(problem: Exception, path: Path) -> PitwallError | None:
     """The typed error for what SQLite says about its file, or None for a bug in a statement."""
     original = getattr(problem, "orig", problem)
@@ -207,9 +229,9 @@ def _typed(problem: Exception, path: Path) -> PitwallError | None:
     if "disk is full" in text or getattr(original, "sqlite_errorname", "") in NOT_WRITTEN:
         why = "the disk is full" if "disk is full" in text else f"{text}: a quota is used up, or the disk fails"
         return DiskFull("the database could not be written", where=str(path), why=why, fix="make space and try again")
-    if any(sign in text for sign in ("not a database", "malformed", "Could not decode to UTF-8")):
+    if any(sign in text for sign in ("not a database", "malformed", "Could not decode to UTF-8", seals.UNREADABLE, seals.CHANGED)):
         return _damaged(path, text)
-    if "no such column" in text or "no such table" in text:
+    if any(sign in text for sign in ("no such column", "no such table", "duplicate column name", "already exists")):
         return CheckpointError(
             "the database does not fit this version of Pitwall",
             where=str(path),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import Row, insert, select
 
 from core.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
+from core.store.seals import opened
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Folds:
     created_at: float
 
 
-def _folds(row: RowMapping) -> Folds:
-    return Folds(**row)
+def _folds(row: Row[Any]) -> Folds:
+    return Folds(**opened(tables.folds, row))
 
 
 def add_folds(
@@ -55,25 +57,26 @@ def add_folds(
         "created_at": time.time() if now is None else now,
     }
     with store.transaction() as connection:
-        same = (tables.folds.c.contest_id == contest_id) & (tables.folds.c.fingerprint == fingerprint)
-        row = connection.execute(select(tables.folds).where(same)).mappings().first()
+        same = select(tables.folds).where(tables.folds.c.contest_id == contest_id, tables.folds.c.fingerprint == fingerprint)
+        row = connection.execute(same).first()
         if row is None:
-            row = connection.execute(insert(tables.folds).values(values).returning(tables.folds)).mappings().one()
-    return _folds(row)
+            connection.execute(insert(tables.folds).values(values))
+            row = connection.execute(same).one()
+        return _folds(row)
 
 
 def get_folds(store: Store, folds_id: int) -> Folds:
     """The folds of that id. Raises NotFoundError listing the ids there are."""
     with store.read() as connection:
-        row = connection.execute(select(tables.folds).where(tables.folds.c.id == folds_id)).mappings().first()
+        row = connection.execute(select(tables.folds).where(tables.folds.c.id == folds_id)).first()
         if row is None:
             known = connection.execute(select(tables.folds.c.id)).scalars().all()
             raise NotFoundError.among("folds", str(folds_id), (str(value) for value in known))
-    return _folds(row)
+        return _folds(row)
 
 
 def list_folds(store: Store, contest_id: int) -> tuple[Folds, ...]:
     """A contest's folds, newest first."""
     query = select(tables.folds).where(tables.folds.c.contest_id == contest_id).order_by(tables.folds.c.id.desc())
     with store.read() as connection:
-        return tuple(_folds(row) for row in connection.execute(query).mappings())
+        return tuple(_folds(row) for row in connection.execute(query))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select
 
 from core.store import tables
 from core.store.database import Store
+from core.store.seals import opened
+from core.store.tables import raw_columns, values_of
 
 HoldKind = Literal["person", "disk"]
 
@@ -44,7 +46,8 @@ def list_holds(store: Store) -> tuple[Hold, ...]:
 
 def read_holds(connection: Connection) -> tuple[Hold, ...]:
     """All holds, the oldest first, in the caller's snapshot."""
-    return tuple(_hold(row) for row in connection.execute(select(tables.holds).order_by(_holds.since, _holds.device)))
+    query = select(*raw_columns(tables.holds)).order_by(_holds.since, _holds.device)
+    return tuple(Hold(**opened(tables.holds, row)) for row in connection.execute(query))
 
 
 def pause_devices(store: Store, *, now: float, device: str = EVERY_DEVICE) -> None:
@@ -84,9 +87,4 @@ def is_held(device: str | ColumnElement[str], *, kind: HoldKind | None = None) -
 
 
 def _put(connection: Connection, hold: Hold) -> None:
-    values = {column.name: getattr(hold, column.name) for column in tables.holds.columns}
-    connection.execute(insert(tables.holds).prefix_with("OR REPLACE").values(values))
-
-
-def _hold(row: Row[Any]) -> Hold:
-    return Hold(device=row.device, kind=row.kind, error=row.error, needed_bytes=row.needed_bytes, since=row.since)
+    connection.execute(insert(tables.holds).prefix_with("OR REPLACE").values(values_of(tables.holds, hold)))

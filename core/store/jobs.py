@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from core.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
 from core.store.holds import Hold, read_holds
+from core.store.seals import opened
 from core.store.tables import raw_columns
 from core.training.progress import Progress
 
@@ -51,16 +51,12 @@ class Job:
 
 
 RAW = raw_columns(tables.jobs)
-_NAMES = tuple(column.name for column in tables.jobs.columns)
 
 
 @lru_cache(maxsize=8192)
 def _job(values: tuple[Any, ...]) -> Job:
     """A page polls hundreds of jobs that no longer change; the key is the whole row, so what is remembered is never stale."""
-    fields = dict(zip(_NAMES, values, strict=True))
-    for name in ("owner", "progress", "error"):
-        if fields[name] is not None:
-            fields[name] = json.loads(fields[name])
+    fields = opened(tables.jobs, values)
     if fields["progress"] is not None:
         fields["progress"] = Progress.from_dict(fields["progress"])
     return Job(**fields)
@@ -90,9 +86,9 @@ def get_job(store: Store, job_id: int) -> Job:
     """The job of that id. Raises NotFoundError."""
     with store.read() as connection:
         row = connection.execute(select(*RAW).where(tables.jobs.c.id == job_id)).first()
-    if row is None:
-        raise NotFoundError("there is no such job", where=f"job {job_id}", why="its run was deleted", fix="look at the list of runs")
-    return job_of(row)
+        if row is None:
+            raise NotFoundError("there is no such job", where=f"job {job_id}", why="its run was deleted", fix="look at the list of runs")
+        return job_of(row)
 
 
 def list_jobs(store: Store, states: Iterable[JobState] | None = None, run_id: int | None = None) -> tuple[Job, ...]:

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
 
 from core.errors import InputError, NotFoundError, StateError
 from core.recipe import Recipe
 from core.store import tables
 from core.store.database import Store
 from core.store.jobs import RAW, Job, JobState, job_of
-from core.store.tables import raw_columns
+from core.store.seals import opened
+from core.store.tables import raw_columns, values_of
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,7 @@ def _recipe(text: str) -> Recipe:
 @lru_cache(maxsize=8192)
 def _result(values: tuple[Any, ...]) -> FoldResult:
     """A result never changes once it is there; as with jobs, the key is the whole row."""
-    fields = dict(zip((column.name for column in tables.fold_results.columns), values, strict=True))
-    return FoldResult(**{**fields, "scores": json.loads(fields["scores"]), "facts": json.loads(fields["facts"])})
+    return FoldResult(**opened(tables.fold_results, values))
 
 
 def add_run(
@@ -180,8 +180,7 @@ def add_imported_run(
             "imported": origin,
         }
         run_id = connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.id)).scalar_one()
-        rows = [{column.name: getattr(result, column.name) for column in tables.fold_results.columns} for result in parts]
-        connection.execute(insert(tables.fold_results), [{**row, "run_id": run_id} for row in rows])
+        connection.execute(insert(tables.fold_results), [{**values_of(tables.fold_results, result), "run_id": run_id} for result in parts])
         return _read_runs(connection, tables.runs.c.id == run_id, None)[0]
 
 
@@ -255,18 +254,18 @@ def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
     """The epochs of a run by fold and epoch: for each fold those of the attempt that won, else of the latest."""
     epochs, results, jobs = tables.epochs.c, tables.fold_results.c, tables.jobs.c
     query = (
-        select(tables.epochs)
+        select(*raw_columns(tables.epochs))
         .join(tables.jobs, and_(jobs.run_id == epochs.run_id, jobs.fold == epochs.fold))
         .outerjoin(tables.fold_results, and_(results.run_id == epochs.run_id, results.fold == epochs.fold))
         .where(epochs.run_id == run_id, epochs.token == func.coalesce(results.token, jobs.token))
         .order_by(epochs.fold, epochs.epoch)
     )
     with store.read() as connection:
-        return tuple(_epoch(row) for row in connection.execute(query).mappings())
+        return tuple(_epoch(row) for row in connection.execute(query))
 
 
-def _epoch(row: RowMapping) -> EpochRow:
-    values: dict[str, Any] = dict(row)
+def _epoch(row: Row[Any]) -> EpochRow:
+    values = opened(tables.epochs, row)
     # SQLite keeps NaN as NULL.
     for loss in ("train_loss", "valid_loss"):
         if values[loss] is None:
@@ -294,19 +293,12 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
     finished = select(*raw_columns(tables.fold_results)).where(tables.fold_results.c.run_id.in_(chosen))
     for row in connection.execute(finished.order_by(tables.fold_results.c.fold)):
         results[row.run_id].append(_result(tuple(row)))
-    return tuple(
-        Run(
-            id=row.id,
-            contest_id=row.contest_id,
-            folds_id=row.folds_id,
-            name=row.name,
-            own_recipe=_recipe(row.recipe) if row.recipe else None,
-            fold_numbers=tuple(row.fold_numbers),
-            created_at=row.created_at,
-            jobs=tuple(jobs[row.id]),
-            results=tuple(results[row.id]),
-            is_paused=row.is_paused,
-            imported=row.imported,
-        )
-        for row in connection.execute(select(tables.runs).where(*conditions).order_by(tables.runs.c.id.desc()))
-    )
+    rows = connection.execute(select(*raw_columns(tables.runs)).where(*conditions).order_by(tables.runs.c.id.desc()))
+    return tuple(_run(row, jobs[row.id], results[row.id]) for row in rows)
+
+
+def _run(row: Row[Any], jobs: Iterable[Job], results: Iterable[FoldResult]) -> Run:
+    values = opened(tables.runs, row)
+    recipe, fold_numbers = values.pop("recipe"), values.pop("fold_numbers")
+    own_recipe = _recipe(recipe) if recipe else None
+    return Run(own_recipe=own_recipe, fold_numbers=tuple(fold_numbers), jobs=tuple(jobs), results=tuple(results), **values)

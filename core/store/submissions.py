@@ -6,11 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import Row, insert, select
 
 from core.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
+from core.store.seals import opened
+from core.store.tables import raw_columns
+
+_RAW = raw_columns(tables.submissions)
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class Submission:
         return f"s{self.id}"
 
 
-def _submission(row: RowMapping) -> Submission:
-    return Submission(**row)
+def _submission(row: Row[Any]) -> Submission:
+    return Submission(**opened(tables.submissions, row))
 
 
 def add_submission(
@@ -67,7 +71,8 @@ def add_submission(
         "created_at": time.time() if now is None else now,
     }
     with store.transaction() as connection:
-        return _submission(connection.execute(insert(tables.submissions).values(values).returning(tables.submissions)).mappings().one())
+        added = connection.execute(insert(tables.submissions).values(values).returning(tables.submissions.c.id)).scalar_one()
+        return _submission(connection.execute(select(*_RAW).where(tables.submissions.c.id == added)).one())
 
 
 def get_submission(store: Store, ref: str | int) -> Submission:
@@ -76,17 +81,17 @@ def get_submission(store: Store, ref: str | int) -> Submission:
     with store.read() as connection:
         row = None
         if number is not None:
-            row = connection.execute(select(tables.submissions).where(tables.submissions.c.id == number)).mappings().first()
+            row = connection.execute(select(*_RAW).where(tables.submissions.c.id == number)).first()
         if row is None:
             known = connection.execute(select(tables.submissions.c.id)).scalars().all()
             raise NotFoundError.among("submission", str(ref), (f"s{value}" for value in known))
-    return _submission(row)
+        return _submission(row)
 
 
 def list_submissions(store: Store, contest_id: int | None = None) -> tuple[Submission, ...]:
     """All submissions, or those of one contest, newest first."""
-    query = select(tables.submissions).order_by(tables.submissions.c.id.desc())
+    query = select(*_RAW).order_by(tables.submissions.c.id.desc())
     if contest_id is not None:
         query = query.where(tables.submissions.c.contest_id == contest_id)
     with store.read() as connection:
-        return tuple(_submission(row) for row in connection.execute(query).mappings())
+        return tuple(_submission(row) for row in connection.execute(query))

@@ -1,6 +1,6 @@
-"""The schema as SQLAlchemy Core tables. A change here needs a new revision in `migrations/versions`; a test compares the two.
+"""The schema as SQLAlchemy Core tables. Ids are never used twice, because folders, references such as `r12` and colours are made of them.
 
-Ids are never used twice (AUTOINCREMENT), because folders, references such as `r12` and colours are made of them.
+A change here needs a new revision in `migrations/versions`, which ends with `seals.seal_table`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+SEAL = "seal"
 
 
 class JsonText(TypeDecorator[Any]):
@@ -56,6 +58,11 @@ def _id() -> Column[int]:
     return Column("id", Integer, primary_key=True)
 
 
+def _seal() -> Column[str]:
+    """The last column of every table: set and compared as `seals.py` says. It is NULL for as long as an insert's trigger takes."""
+    return Column(SEAL, Text)
+
+
 def _parent(name: str, target: str, *, ondelete: str | None = None, **options: Any) -> Column[int]:
     return Column(name, Integer, ForeignKey(target, ondelete=ondelete), nullable=False, **options)
 
@@ -72,6 +79,7 @@ contests = Table(
     Column("n_test", Integer, nullable=False),
     Column("sample", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    _seal(),
     sqlite_autoincrement=True,
 )
 
@@ -87,6 +95,7 @@ folds = Table(
     Column("fingerprint", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    _seal(),
     UniqueConstraint("contest_id", "fingerprint"),
     sqlite_autoincrement=True,
 )
@@ -103,6 +112,7 @@ runs = Table(
     Column("created_at", Float, nullable=False),
     Column("is_paused", Boolean, nullable=False, server_default=text("0")),
     Column("imported", JsonText),
+    _seal(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -129,6 +139,7 @@ jobs = Table(
     Column("finished_at", Float),
     Column("halvings", Integer, nullable=False, server_default=text("0")),
     Column("interruptions", Integer, nullable=False, server_default=text("0")),
+    _seal(),
     UniqueConstraint("run_id", "fold"),
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'canceled')", name="state"),
     Index(None, "state", "priority", "position"),
@@ -143,6 +154,7 @@ holds = Table(
     Column("error", JsonText),
     Column("needed_bytes", Integer, nullable=False),
     Column("since", Float, nullable=False),
+    _seal(),
     CheckConstraint("kind IN ('person', 'disk')", name="kind"),
 )
 
@@ -160,6 +172,7 @@ fold_results = Table(
     Column("elapsed_s", Float, nullable=False),
     Column("facts", JsonText, nullable=False),
     Column("created_at", Float, nullable=False),
+    _seal(),
 )
 
 epochs = Table(
@@ -174,6 +187,7 @@ epochs = Table(
     Column("scores", JsonText, nullable=False),
     Column("lr", Float, nullable=False),
     Column("elapsed_s", Float, nullable=False),
+    _seal(),
 )
 
 blends = Table(
@@ -188,6 +202,7 @@ blends = Table(
     Column("fingerprint", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    _seal(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -197,6 +212,7 @@ blend_members = Table(
     metadata,
     _parent("blend_id", "blends.id", ondelete="CASCADE", primary_key=True),
     _parent("run_id", "runs.id", primary_key=True, index=True),
+    _seal(),
 )
 
 submissions = Table(
@@ -213,6 +229,7 @@ submissions = Table(
     Column("lineage", JsonText, nullable=False),
     Column("hidden_scores", JsonText),
     Column("created_at", Float, nullable=False),
+    _seal(),
     sqlite_autoincrement=True,
 )
 
@@ -229,5 +246,10 @@ def number_of(ref: str, letter: str) -> int | None:
 
 
 def raw_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
-    """A table's columns with JSON left as text, so that a row is hashable and its mapper can remember what it has decoded."""
+    """A table's columns with JSON left as text: what `seals.opened` takes, and hashable, so that a mapper can remember what it has decoded."""
     return tuple(type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonText) else column for column in table.columns)
+
+
+def values_of(table: Table, thing: object) -> dict[str, Any]:
+    """What to insert for a thing whose attributes are named as the table's columns."""
+    return {column.name: getattr(thing, column.name) for column in table.columns if column.name != SEAL}
