@@ -9,29 +9,22 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from app import doorway
-from app.gallery import Tile, gallery, picture, probability_bars
+from app.gallery import probability_bars
 from app.matrix import clicked_cell, confusion_figure, overview_pixels
+from app.samples import browse, closely
 from app.sources import evidence_of
-from app.tables import table_of
 from app.text import t
 from app.widgets import guard, metric_label, plain
 from core.analysis.confusion import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes
 from core.analysis.evidence import Evidence
 from core.analysis.report import report_csv
-from core.folds import load_folds
-from core.metrics import all_scores
 from core.store.blends import Blend
 from core.store.contests import Contest
-from core.store.folds import get_folds
 from core.store.runs import Run
 
 MOST_SHOWN = 40
 MOST_PAIRS = 200
-PER_PAGE = {"image": 48, "text": 12}
 N_BARS = 5
-FEW = {"image": 8, "text": 4}
-GALLERY_PX = 330
 
 
 @dataclass(frozen=True)
@@ -67,6 +60,20 @@ class ErrorView:
             st.session_state[self.cell_key] = cell
 
 
+def show_errors(contest: Contest, source: Run | Blend) -> None:
+    """The page's body for a contest whose rows have one class each."""
+    body = st.container()
+    with body.skeleton(height=520):
+        view = open_view(contest, source)
+    with body:
+        summary(view)
+        left, right = st.columns([1.15, 1], gap="large")
+        with left:
+            chooser(view)
+        with right:
+            samples(view)
+
+
 def open_view(contest: Contest, source: Run | Blend) -> ErrorView:
     """Read a source's evidence and count its matrix."""
     evidence = evidence_of(contest, source)
@@ -77,7 +84,7 @@ def summary(view: ErrorView) -> None:
     """How much is wrong at all, in one line."""
     evidence = view.evidence
     n_wrong = int((evidence.y_pred != evidence.y_true).sum())
-    scores = " · ".join(f"{metric_label(name)} {score:.4f}" for name, score in all_scores(evidence.y_true, evidence.y_prob).items())
+    scores = " · ".join(f"{metric_label(name)} {score:.4f}" for name, score in evidence.scores.items())
     st.markdown(
         t(
             "errors.summary",
@@ -87,6 +94,11 @@ def summary(view: ErrorView) -> None:
             scores=scores,
         )
     )
+    warn_of_part(evidence)
+
+
+def warn_of_part(evidence: Evidence) -> None:
+    """Say it where some rows were not validated yet."""
     if not evidence.is_whole:
         st.warning(t("errors.partial", rows=f"{len(evidence.rows):,}", all=f"{evidence.n_rows:,}"), icon=":material/hourglass_top:")
 
@@ -209,64 +221,41 @@ def samples(view: ErrorView) -> None:
             st.caption(t("errors.cell_empty"))
             return
         st.caption(t("errors.cell_note", n=f"{len(places):,}"))
-        modality = view.contest.spec.modality
-        per_page = PER_PAGE[modality]
-        n_pages = -(-len(places) // per_page)
-        slot = st.container(height=GALLERY_PX if len(places) > FEW[modality] else "content")
-        page = st.pagination(n_pages, key=f"cell-page-{view.source.ref}-{true}-{pred}") if n_pages > 1 else 1
-        shown = places[(page - 1) * per_page : page * per_page]
-        rows = [int(row) for row in evidence.rows[shown]]
-        table = table_of(view.contest)
-        tiles = [
-            Tile(
-                row,
-                t("errors.tile", prob=f"{evidence.y_prob[place, pred]:.0%}"),
-                src=picture(view.contest, "train", row) if modality == "image" else "",
-                text=table.train["input"].iloc[row] if modality == "text" else "",
-            )
-            for row, place in zip(rows, shown, strict=True)
-        ]
-        label = t("errors.gallery_label", first=(page - 1) * per_page + 1, last=(page - 1) * per_page + len(shown), total=len(places))
-        with slot:
-            picked = gallery(tiles, selected=rows[0], label=label, key=f"cell-gallery-{view.source.ref}")
-        inspector(view, picked if picked is not None else rows[0])
+        rows = [int(row) for row in evidence.rows[places]]
+        inspector(
+            view,
+            browse(
+                view.contest,
+                view.source,
+                rows,
+                lambda place: t("errors.tile", prob=f"{evidence.y_prob[places[place], pred]:.0%}"),
+                of=f"{true}-{pred}",
+            ),
+        )
 
 
 def inspector(view: ErrorView, row: int) -> None:
     """One training row: what it is, and what the source made of it."""
     evidence, spec = view.evidence, view.contest.spec
-    table = table_of(view.contest)
     place = int(np.searchsorted(evidence.rows, row))
     prob = evidence.y_prob[place]
     order = np.argsort(-prob, kind="stable")[:N_BARS]
     true = int(evidence.y_true[place])
     if true not in order:
         order = np.append(order[:-1], true)
-    text = str(table.train["input"].iloc[row])
-    with st.container(border=True):
-        left, right = st.columns([1, 2] if spec.modality == "image" else [1, 1], gap="medium")
-        with left:
-            if spec.modality == "image":
-                st.image(str(table.image_path(text)), width="stretch", alt=spec.classes[true])
-            else:
-                st.text(text)
-        with right:
-            st.html(
-                probability_bars(
-                    [spec.classes[index] for index in order],
-                    [float(prob[index]) for index in order],
-                    true=spec.classes[true],
-                    predicted=spec.classes[int(prob.argmax())],
-                    marks={"true": t("errors.mark_true"), "predicted": t("errors.mark_predicted")},
-                )
+
+    def tell() -> None:
+        st.html(
+            probability_bars(
+                [spec.classes[index] for index in order],
+                [float(prob[index]) for index in order],
+                true=(spec.classes[true],),
+                predicted=(spec.classes[int(prob.argmax())],),
+                marks={"true": t("errors.mark_true"), "predicted": t("errors.mark_predicted")},
             )
-            rest = len(prob) - len(order)
-            if rest > 0:
-                st.caption(t("errors.more_classes", n=rest, share=f"{max(0.0, 1 - float(prob[order].sum())):.2%}"))
-            fold = int(_fold_of(view)[row])
-            st.caption(t("errors.inspector_id", id=plain(table.train["id"].iloc[row]), row=row, fold=fold))
+        )
+        rest = len(prob) - len(order)
+        if rest > 0:
+            st.caption(t("errors.more_classes", n=rest, share=f"{max(0.0, 1 - float(prob[order].sum())):.2%}"))
 
-
-def _fold_of(view: ErrorView) -> NDArray[np.int8]:
-    workspace = doorway.workspace()
-    return load_folds(workspace, get_folds(workspace.store, view.source.folds_id))
+    closely(view.contest, view.source, row, alt=spec.classes[true], tell=tell)

@@ -24,6 +24,7 @@ from app.widgets import (
     format_duration,
     format_score,
     guard,
+    metric_help,
     metric_label,
     plain,
     short_hash,
@@ -59,7 +60,7 @@ def _live(contest: Contest, was_busy: bool) -> None:
             error_card(PitwallError(problem["what"], where=problem["where"], why=problem["why"], fix=problem["fix"]))
         metric = get_metric(contest.spec.metric)
         folds = {item.id: item for item in list_folds(store, contest.id)}
-        _figures(runs, metric)
+        _figures(contest, runs, metric)
         jobs_now(runs, list_jobs(store, ("running",)))
         queue_panel(contest)
         chosen = _table(runs, folds, metric)
@@ -73,7 +74,7 @@ def _is_busy(runs: Sequence[Run]) -> bool:
     return any(run.state in ("running", "queued") for run in runs)
 
 
-def _figures(runs: Sequence[Run], metric: Metric) -> None:
+def _figures(contest: Contest, runs: Sequence[Run], metric: Metric) -> None:
     snapshot = doorway.status()
     jobs = [job for run in runs for job in run.jobs]
     running = [job for job in jobs if job.state == "running"]
@@ -85,12 +86,13 @@ def _figures(runs: Sequence[Run], metric: Metric) -> None:
     quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
     with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
         label = t("runs.best_cv", metric=metric_label(metric.name))
+        told = metric_help(contest.spec, metric.name)
         if scored:
             best = metric.best([score for score, _ in scored])
             run = next(run for score, run in scored if score == best)
-            st.metric(label, format_score(best, run.cv_sd(metric.name)), plain(run.name), "off", **quiet)
+            st.metric(label, format_score(best, run.cv_sd(metric.name)), plain(run.name), "off", help=told, **quiet)
         else:
-            st.metric(label, "–", t("runs.best_none"), "off", **quiet)
+            st.metric(label, "–", t("runs.best_none"), "off", help=told, **quiet)
         note = (
             t("runs.running_none")
             if not running

@@ -17,7 +17,19 @@ from app.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label,
 from app.text import t
 from app.tracking_view import tracking_button, tracking_trouble
 from app.trouble import trouble_markdown, trouble_of
-from app.widgets import STATE_COLORS, error_card, format_duration, format_score, go_to, guard, metric_label, plain, short_hash, state_label
+from app.widgets import (
+    STATE_COLORS,
+    error_card,
+    format_duration,
+    format_score,
+    go_to,
+    guard,
+    metric_help,
+    metric_label,
+    plain,
+    short_hash,
+    state_label,
+)
 from core.analysis.compare import flatten_settings
 from core.analysis.logs import read_tail
 from core.errors import NotFoundError, PitwallError
@@ -152,7 +164,12 @@ def _figures(contest: Contest, run: Run, folds: Folds) -> None:
     with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
         part = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds)
         st.metric(
-            t("runs.figure_cv", metric=metric_label(metric)), format_score(run.cv_score(metric), run.cv_sd(metric)), part, "off", **quiet
+            t("runs.figure_cv", metric=metric_label(metric)),
+            format_score(run.cv_score(metric), run.cv_sd(metric)),
+            part,
+            "off",
+            help=metric_help(contest.spec, metric),
+            **quiet,
         )
         st.metric(t("runs.figure_state"), state_label(run.state), f"{progress_of(run):.0%}", "off", **quiet)
         if run.imported:
@@ -231,10 +248,11 @@ def _curves(contest: Contest, run: Run) -> None:
             key="metric-curves",
             alt=t("charts.metric_title", metric=charts.metric_name(metric)),
         )
-    st.caption(t("runs.curves_ring"))
+    told = metric_help(contest.spec, name)
+    st.caption(t("runs.curves_ring") + (f"  \n{metric_label(name)}: {told}" if told else ""))
 
 
-def _folds(_: Contest, run: Run) -> None:
+def _folds(contest: Contest, run: Run) -> None:
     results = {result.fold: result for result in run.results}
     rows = []
     if run.imported:
@@ -268,7 +286,7 @@ def _folds(_: Contest, run: Run) -> None:
             "state": st.column_config.MultiselectColumn(
                 t("runs.fold_state"), options=[state_label(name) for name in STATE_COLORS], color=list(STATE_COLORS.values()), width="small"
             ),
-            **{name: number(metric_label(name), format="%.4f") for name in METRICS},
+            **{name: number(metric_label(name), format="%.4f", help=metric_help(contest.spec, name)) for name in METRICS},
             "best": number(t("runs.fold_best_epoch")),
             "epochs": number(t("runs.fold_epochs")),
             "time": number(t("runs.fold_time"), format="%.1f"),

@@ -15,6 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import doorway, state
 from app.core_text import say
 from app.text import t
+from core.contest.spec import ContestSpec
 from core.errors import PitwallError
 from core.metrics import get_metric
 from core.store.contests import Contest
@@ -45,6 +46,11 @@ def page_header(title: str, contest: Contest | None = None, folds: Folds | None 
 def metric_label(metric: str) -> str:
     """The metric's name with an arrow in the direction that is better, such as `log loss ↓`."""
     return f"{t(f'common.metric_{metric}')} {direction_arrow(metric)}"
+
+
+def metric_help(spec: ContestSpec, metric: str) -> str | None:
+    """What a metric's name means where rows may have several classes; None where it means what it always does."""
+    return t(f"common.several_{metric}") if spec.is_multilabel else None
 
 
 def direction_arrow(metric: str) -> str:

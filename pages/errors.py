@@ -1,11 +1,10 @@
-"""Where a run or a blend is wrong: which classes are taken for which, down to the sample and its probabilities."""
+"""Where a run or a blend is wrong: which classes are taken for which or missed, down to the sample and its probabilities."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app import doorway
-from app.error_view import chooser, open_view, samples, summary
+from app import doorway, error_view, set_errors
 from app.sources import choose_source, list_sources
 from app.text import t
 from app.widgets import empty_state, guard, need_contest, page_header
@@ -32,13 +31,4 @@ source = choose_source(contest, sources)
 with header:
     page_header(t("errors.title"), contest, get_folds(store, source.folds_id))
 with guard():
-    body = st.container()
-    with body.skeleton(height=520):
-        view = open_view(contest, source)
-    with body:
-        summary(view)
-        left, right = st.columns([1.15, 1], gap="large")
-        with left:
-            chooser(view)
-        with right:
-            samples(view)
+    (set_errors if contest.spec.is_multilabel else error_view).show_errors(contest, source)
