@@ -50,12 +50,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Given:
-    """What a script was asked: how many, which seed as a generator, a folder of its own, and whether to plant its bug."""
+    """What a script was asked: how many, which seed as a generator, a folder of its own, whether to plant its bug, and of what kind only."""
 
     n: int
     rng: random.Random
     root: Path
     is_mutant: bool
+    only: str = ""
 
 
 def main(run: Callable[[Given], Outcome], *, full_n: int, arguments: Sequence[str] | None = None) -> int:
@@ -64,10 +65,11 @@ def main(run: Callable[[Given], Outcome], *, full_n: int, arguments: Sequence[st
     parser.add_argument("--n", type=int, default=full_n)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mutant", action="store_true")
+    parser.add_argument("--only", default="", help="the kinds whose name has this in it, where a script has several")
     asked = parser.parse_args(arguments)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pitwall-fault-") as folder:
-        outcome = run(Given(asked.n, random.Random(asked.seed), Path(folder), asked.mutant))
+        outcome = run(Given(asked.n, random.Random(asked.seed), Path(folder), asked.mutant, asked.only))
     line: dict[str, Any] = {
         "n": asked.n if outcome.n is None else outcome.n,
         "bad": outcome.bad,
