@@ -86,3 +86,13 @@ def test_of_many_classes_those_that_differ_most_are_shown() -> None:
     shown = {row["class"] for row in rows_of(charts.class_shares([f"c{i}" for i in range(n)], [10] * n, in_test))}
     assert len(shown) == charts.MOST_CLASSES
     assert "c7" in shown
+
+
+def test_of_several_labels_a_share_is_of_the_rows() -> None:
+    rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 0), n_rows=(40, 10)))
+    assert {(row["class"], row["kind"]): row["share"] for row in rows} == {
+        ("개", "training labels"): 75,
+        ("고양이", "training labels"): 25,
+        ("개", "test predictions"): 50,
+        ("고양이", "test predictions"): 0,
+    }

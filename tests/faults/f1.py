@@ -143,6 +143,7 @@ def parsers(root: Path) -> dict[str, tuple[st.SearchStrategy[Any], Read]]:
         )
     )
     labels = _contest_of(sample.spec.model_copy(update={"submission": "label"}))
+    sets = _contest_of(labels.spec.model_copy(update={"labels": "several", "label_column": "label", "label_separator": ","}))
     with publishing(root / "artefact", kind="x", parents={"a": "b"}) as folder:
         (folder / "data").write_bytes(b"data")
     manifest = (root / "artefact" / "manifest.json").read_bytes()
@@ -188,6 +189,10 @@ def parsers(root: Path) -> dict[str, tuple[st.SearchStrategy[Any], Read]]:
         "sample submission with labels": (
             spoiled(b"id,label\r\n010,cat\r\n011,dog\r\n"),
             _in_file("s.csv", lambda path: parse_format(path, labels)),
+        ),
+        "sample submission with several labels": (
+            spoiled(b"id,label\r\n010,\"['cat', 'owl']\"\r\n011,[]\r\n"),
+            _in_file("s.csv", lambda path: parse_format(path, sets)),
         ),
         "manifest": (spoiled(manifest), _in_file("manifest.json", lambda path: load_manifest(path.parent))),
         "log": (spoiled(b"epoch 1\n" * 20), _in_file("job.log", lambda path: read_tail(path, max_bytes=64))),
