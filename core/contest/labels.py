@@ -35,14 +35,20 @@ def count_labels(labels: pd.Series, classes: tuple[str, ...]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class SeenLabels:
-    """The labels of training rows as the files hold them: `names` has one name for each row, or where rows have several, a list."""
+    """The labels of training rows as the files hold them: `names` has one name for each row, or where rows have several, a list.
+
+    `columns` are those of 0 and 1, one per class, where the labels stand in such.
+    """
 
     names: pd.Series
     is_several: bool
     source: str
+    columns: tuple[str, ...] = ()
 
     def classes(self) -> tuple[str, ...]:
         """The classes in their order."""
+        if self.columns:
+            return self.columns
         return order_classes(name for names in self.names for name in names) if self.is_several else find_classes(self.names)
 
     def counts(self, classes: tuple[str, ...]) -> dict[str, int]:

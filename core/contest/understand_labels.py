@@ -43,7 +43,7 @@ def settle_labels(
         return SeenLabels(cells, is_several=False, source=label), {label}
     missing = is_missing(cells)
     names = [[] if empty else split_cell(cell, separator) for cell, empty in zip(cells, missing, strict=True)]
-    return SeenLabels(pd.Series(names, dtype=object), is_several=True, source=label), {label}
+    return _several(so_far, names, source=label), {label}
 
 
 def _flags(
@@ -75,8 +75,8 @@ def _labels_of_flags(so_far: Understanding, train: pd.DataFrame, flags: FlagColu
     so_far.values["label_column"] = ""
     so_far.note("label_column", "", f"a column of 0 and 1 for each class: {shown}")
     truth = np.stack([column_of(train, name).str.strip().isin(ON).to_numpy(dtype=bool) for name in flags.classes], axis=1)
-    names = pd.Series([[flags.classes[label] for label in np.flatnonzero(row)] for row in truth], dtype=object)
-    return SeenLabels(names, is_several=True, source="the columns of 0 and 1"), set(flags.classes)
+    names = [[flags.classes[label] for label in np.flatnonzero(row)] for row in truth]
+    return _several(so_far, names, source="the columns of 0 and 1", columns=flags.classes), set(flags.classes)
 
 
 def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str | None:
@@ -128,18 +128,17 @@ def settle_classes(so_far: Understanding, labels: SeenLabels, folders: tuple[str
     so_far.note("classes", f"{len(classes)}: {shown}", f"{min(counts.values()):,} to {max(counts.values()):,} rows per class")
     for warning in class_warnings(counts, len(labels.names) if labels.is_several else sum(counts.values())):
         so_far.note("classes", "", warning, "warning")
-    if labels.is_several:
-        _note_sizes(so_far, labels)
     return classes
 
 
-def _note_sizes(so_far: Understanding, labels: SeenLabels) -> None:
-    """Say how many labels rows have; as many as one each is the mark of a contest with one class per row."""
-    sizes = labels.names.map(len).to_numpy(dtype=np.int64)
+def _several(so_far: Understanding, names: list[list[str]], *, source: str, columns: tuple[str, ...] = ()) -> SeenLabels:
+    """Labels of rows that may have several, and a word on how many they have: one each is the mark of one class per row."""
+    sizes = np.array([len(set(each)) for each in names])
     n_empty = int((sizes == 0).sum())
     so_far.note("labels", "", f"{sizes.mean():.2f} labels per row, at most {sizes.max()}; {n_empty:,} rows have none", "note")
     if (sizes == 1).all():
         so_far.note("labels", "", "every row has exactly one: a single column with the class and labels=one would fit it", "warning")
+    return SeenLabels(pd.Series(names, dtype=object), is_several=True, source=source, columns=columns)
 
 
 def settle_submission_and_metric(so_far: Understanding, sample: pd.DataFrame | None, classes: tuple[str, ...], labels: SeenLabels) -> None:

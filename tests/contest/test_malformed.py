@@ -14,7 +14,8 @@ from core.contest.inspect import inspect_path
 from core.errors import InputError
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, snapshot, text_contest, write_csv, write_image
-from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, Fault, edit
+from tests.emotions import Layout
+from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, SEVERAL_FAULTS, Fault, Lines, edit, spoil_several
 
 Spoil = Callable[[Path], object]
 
@@ -43,6 +44,20 @@ def test_a_wrong_folder_contest_is_refused(workspace: Workspace, tmp_path: Path,
         registered(workspace, root)
     for part in said:
         assert part in str(caught.value)
+    assert snapshot(workspace.root) == before
+
+
+@pytest.mark.parametrize(("fault", "layout", "spoil", "said"), SEVERAL_FAULTS, ids=[fault for fault, *_ in SEVERAL_FAULTS])
+def test_a_wrong_contest_of_rows_with_several_classes_is_refused(
+    workspace: Workspace, tmp_path: Path, fault: str, layout: Layout, spoil: Callable[[Lines, int], object], said: tuple[str, ...]
+) -> None:
+    spoil_several(tmp_path / "c", 5, layout, spoil)
+    assert workspace.store
+    before = snapshot(workspace.root)
+    with pytest.raises(InputError) as caught:
+        registered(workspace, tmp_path / "c", *(["classes=['0', '1', '2', '3', '4', '5']"] if fault == "no class" else []))
+    for words in said:
+        assert words.format(line=7) in str(caught.value)
     assert snapshot(workspace.root) == before
 
 

@@ -29,7 +29,7 @@ from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import folder_contest, image_contest, snapshot, text_contest, write_csv
 from tests.faults.fault import Given, Outcome, main
 from tests.inputs.hostile_archives import HOSTILE, cut, encrypted, hostile, overlapping, wrong_content
-from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, WRONG_ENCODINGS
+from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, SEVERAL_FAULTS, WRONG_ENCODINGS, spoil_several
 from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, IDS, TABLES, frame
 from tests.inputs.spoiled_recipes import RECIPES
 from tests.inputs.spoiled_weights import SPOILED
@@ -135,7 +135,14 @@ def _encoding(rng: random.Random, house: House, folder: Path) -> Case:
 
 
 def _text(rng: random.Random, house: House, folder: Path) -> Case:
-    """A contest of texts whose table is broken in a row."""
+    """A contest of texts whose table is broken in a row; those of some have several classes."""
+    if rng.random() < 0.3:
+        name, layout, spoil_rows, said = rng.choice(SEVERAL_FAULTS)
+        row = rng.randrange(200)
+        spoil_several(folder / "c", row, layout, spoil_rows)
+        asked = ["--set", "classes=['0', '1', '2', '3', '4', '5']"] if name == "no class" else []
+        words = [each.format(line=row + 2) for each in said]
+        return Case(name, lambda: house.call("contest", "add", str(folder / "c"), *asked), words)
     row = rng.randrange(12)
     rows = [[f"t{number}", f"리뷰 {number}", str(number % 4)] for number in range(12)]
     spoil, words = rng.choice(TEXT_FAULTS)

@@ -6,6 +6,7 @@ The bug to plant: images of any mode are converted by Pillow's own rules, which 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import load_table
+from core.contest.table import labels_of, load_table
 from core.data import images
 from core.workspace import Workspace, open_workspace
 from tests.faults.fault import Given, Outcome, main
@@ -44,6 +45,10 @@ def _read(workspace: Workspace, root: Path, expected: Expected) -> str:
         table = load_table(workspace, add_contest(workspace, inspection.draft))
         inputs = table.train["input"].tolist()
         if expected.texts is not None:
+            truth = labels_of(table.train, len(inspection.draft.classes)).tolist()
+            seen = [_names(row, inspection.draft.classes) for row in truth]
+            if seen != expected.sets:
+                return f"classes are others, first {seen[0]}"
             return "" if inputs == expected.texts else f"texts are others, first {inputs[0]!r}"
         found = [
             np.asarray(images.open_image(table.image_path(name), sha256=sha256))
@@ -58,6 +63,13 @@ def _read(workspace: Workspace, root: Path, expected: Expected) -> str:
         if far > expected.tolerance:
             return f"row {row} is {far:.1f} grey levels off"
     return ""
+
+
+def _names(truth: int | list[int], classes: Sequence[str]) -> set[str]:
+    """The classes of a row, from its class index or from 0 and 1 for each class."""
+    if isinstance(truth, int):
+        return {classes[truth]}
+    return {name for name, has in zip(classes, truth, strict=True) if has}
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a contest holds: the inputs of its training rows in order, as texts or as pixels (height, width, 3)."""
+    """What a contest holds: the inputs of its training rows in order, as texts or as pixels (height, width, 3), and their classes."""
 
     name: str
     texts: list[str] | None = None
+    sets: list[set[str]] | None = None
     pixels: list[Pixels] | None = None
     tolerance: float = 0.0
 
@@ -37,9 +38,10 @@ def syllables(rng: random.Random, n: int) -> str:
 
 def _texts(root: Path, rng: random.Random, encoding: str, name: str) -> Expected:
     delimiter = rng.choice((",", "\t", ";"))
-    classes = [syllables(rng, 1) + mark for mark in "ab"]
-    texts = [f"{syllables(rng, rng.randrange(1, 6))} {number}" for number in range(N_ROWS)]
-    rows = [(f"r{number}", text, classes[number % 2]) for number, text in enumerate(texts)]
+    classes = [syllables(rng, 1) + mark for mark in "abcd"]
+    sets, cells, spelling = _labels(rng, classes)
+    texts = [f"{syllables(rng, rng.randrange(1, 6))} {number}" for number in range(len(sets))]
+    rows = [(f"r{number}", text, cell) for number, (text, cell) in enumerate(zip(texts, cells, strict=True))]
     write_csv(root / "train.csv", ("번호", "문장", "분류"), rows, encoding=encoding, delimiter=delimiter)
     test = [(f"t{number}", syllables(rng, 3)) for number in range(3)]
     write_csv(root / "test.csv", ("번호", "문장"), test, encoding=encoding, delimiter=delimiter)
@@ -47,7 +49,18 @@ def _texts(root: Path, rng: random.Random, encoding: str, name: str) -> Expected
     if rng.random() < 0.5:
         path = root / "train.csv"
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    return Expected(f"{name}, {delimiter!r}", texts=texts)
+    return Expected(f"{name}, {delimiter!r}, {spelling}", texts=texts, sets=sets)
+
+
+def _labels(rng: random.Random, classes: list[str]) -> tuple[list[set[str]], list[str], str]:
+    """The classes of some rows, each of them or several in one, the cells they are written in, and how."""
+    if rng.random() < 0.5:
+        return [{classes[number % 2]} for number in range(N_ROWS)], [classes[number % 2] for number in range(N_ROWS)], "one class"
+    between, quote = rng.choice((",", ", ", "|", " ", ";", "/")), rng.choice(("", "'", '"'))
+    left, right = rng.choice((("", ""), ("[", "]")))
+    lists = [*([name] for name in classes), *(rng.sample(classes, rng.randrange(5)) for _ in range(2 * N_ROWS)), classes[:2], classes[1:]]
+    cells = [left + between.join(f"{quote}{name}{quote}" for name in names) + right for names in lists]
+    return [set(names) for names in lists], cells, f"several in {left}{quote}a{quote}{between}{quote}b{quote}{right}"
 
 
 def cp949(root: Path, rng: random.Random) -> Expected:

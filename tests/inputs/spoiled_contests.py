@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from tests.contest.contest_folders import CARS, write_image
+from tests.emotions import Layout, write_emotions
 from tests.inputs.hard_images import PIXELS, encoded, huge_png
 
 N_TRAIN, N_TEST = 9, 4
@@ -323,6 +324,47 @@ FOLDER_FAULTS: list[tuple[str, Callable[[Path], object], tuple[str, ...]]] = [
         (f"no column for the class '{CARS[2]}'", "'other'"),
     ),
 ]
+
+Lines = list[list[str]]
+
+SEVERAL_FAULTS: list[tuple[str, Layout, Callable[[Lines, int], object], tuple[str, ...]]] = [
+    (
+        "no class",
+        "cells",
+        lambda lines, row: lines[row].__setitem__(2, "1,77"),
+        ("train.tsv line {line}", "'77' is not one of the 6 classes"),
+    ),
+    ("no labels at all", "cells", lambda lines, row: [cells.__setitem__(2, "") for cells in lines], ("too few to classify",)),
+    (
+        "neither 0 nor 1",
+        "columns",
+        lambda lines, row: lines[row].__setitem__(3, "yes"),
+        ("train.csv line {line}", "'yes' is neither 0 nor 1"),
+    ),
+    (
+        "an empty flag",
+        "columns",
+        lambda lines, row: lines[row].__setitem__(4, " "),
+        ("train.csv line {line}", "'' is neither 0 nor 1"),
+    ),
+    (
+        "a class that no row has",
+        "columns",
+        lambda lines, row: [cells.__setitem__(5, "0") for cells in lines],
+        ("train.csv", "no row has the class"),
+    ),
+]
+"""What rows with several classes can have wrong: kind, layout of `write_emotions`, how to spoil a line, what is said of it."""
+
+
+def spoil_several(folder: Path, row: int, layout: Layout, spoil: Callable[[Lines, int], object]) -> None:
+    """Write a contest of rows with several classes and spoil its training table; `row` counts its rows from 0."""
+    write_emotions(folder, layout=layout)
+    path, separator = (folder / "train.tsv", "\t") if layout == "cells" else (folder / "train.csv", ",")
+    header, *lines = [line.split(separator) for line in path.read_text(encoding="utf-8").splitlines()]
+    spoil(lines, row)
+    path.write_text("\n".join(separator.join(cells) for cells in [header, *lines]) + "\n", encoding="utf-8")
+
 
 TEXT = "id,review,label\n" + "".join(f"{number:03d},가나다라마바사아자차카타파하 {number},{number % 4}\n" for number in range(12))
 
