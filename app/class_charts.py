@@ -14,12 +14,15 @@ from app.colors import ACCENT, BAD, QUIET, ink
 from app.text import t
 
 MOST_BARS = 40
-ROW_PX, CELL_PX = 20, 25
+ROW_PX, CELL_PX, SIZES_PX = 20, 25, 170
 
 
-def class_bars(classes: Sequence[str], counts: NDArray[np.integer]) -> alt.LayerChart:
-    """Rows of each class as bars with their number, in the order of the classes; for at most `MOST_BARS` classes."""
-    table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, int(counts.sum()))})
+def class_bars(classes: Sequence[str], counts: NDArray[np.integer], n_rows: int | None = None) -> alt.LayerChart:
+    """Rows of each class as bars with their number, in the order of the classes; for at most `MOST_BARS` classes.
+
+    `n_rows` is what a share is of: all rows, where a row may have several classes; without it the sum of the counts.
+    """
+    table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, n_rows or int(counts.sum()))})
     base = alt.Chart(table).encode(
         y=alt.Y(
             "class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)
@@ -34,6 +37,23 @@ def class_bars(classes: Sequence[str], counts: NDArray[np.integer]) -> alt.Layer
     bars = base.mark_bar(color=ACCENT, opacity=0.8, height={"band": 0.72})
     numbers = base.mark_text(align="left", dx=4, fontSize=11, color=QUIET).encode(text=alt.Text("rows:Q", format=","))
     return _plain(alt.layer(bars, numbers).properties(height=ROW_PX * len(table) + 52))
+
+
+def size_bars(rows: Sequence[int]) -> alt.LayerChart:
+    """How many rows have 0, 1, 2 … classes, as upright bars with their number."""
+    table = pd.DataFrame({"size": range(len(rows)), "rows": list(rows), "share": np.asarray(rows) / max(1, sum(rows))})
+    base = alt.Chart(table).encode(
+        x=alt.X("size:O", title=t("data.chart_size"), axis=alt.Axis(labelAngle=0, ticks=False, domain=False)),
+        y=alt.Y("rows:Q", title=t("data.chart_rows"), axis=alt.Axis(format="~s", tickCount=4, gridOpacity=0.25)),
+        tooltip=[
+            alt.Tooltip("size:O", title=t("data.chart_size")),
+            alt.Tooltip("rows:Q", title=t("data.chart_rows"), format=","),
+            alt.Tooltip("share:Q", title=t("data.chart_share_rows"), format=".1%"),
+        ],
+    )
+    bars = base.mark_bar(color=ACCENT, opacity=0.8, width={"band": 0.72})
+    numbers = base.mark_text(baseline="bottom", dy=-3, fontSize=11, color=QUIET).encode(text=alt.Text("rows:Q", format=","))
+    return _plain(alt.layer(bars, numbers).properties(height=SIZES_PX))
 
 
 def fold_balance(classes: Sequence[str], balance: NDArray[np.integer], *, is_dark: bool) -> alt.LayerChart:

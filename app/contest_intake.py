@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import streamlit as st
 from streamlit.typing import UploadedFile
 
 from app import doorway, state
-from app.class_charts import MOST_BARS, class_bars
+from app.class_charts import MOST_BARS, class_bars, size_bars
 from app.core_text import say
 from app.forms import option_label, settings_form
 from app.gallery import Tile, gallery
@@ -24,6 +25,7 @@ from app.thumbnails import data_address, draw_file
 from app.widgets import empty_state, error_card, go_to, guard, plain, section
 from core.contest.archive import open_source
 from core.contest.inspect import Check, Inspection, inspect_path
+from core.contest.label_guess import SEPARATORS
 from core.contest.register import add_contest
 from core.errors import PitwallError
 from core.workspace import resolve_inside
@@ -64,6 +66,8 @@ def intake() -> None:
     with right:
         section(t("data.preview"))
         _preview(current.inspection)
+        if current.inspection.rows_by_size:
+            classes_per_row(current.inspection.rows_by_size)
         section(t("data.distribution"))
         _distribution(current.inspection)
 
@@ -133,10 +137,19 @@ def _corrections(current: Intake) -> None:
         if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
             _inspect_again(replace(current, answers={}))
     with st.container(border=True):
-        given = settings_form(inspection.draft, f"intake-{current.revision}", texts="contest", options=_choices(inspection), columns=3)
+        given = settings_form(
+            inspection.draft,
+            f"intake-{current.revision}",
+            texts="contest",
+            skip=() if inspection.draft.is_multilabel and inspection.draft.label_column else ("label_separator",),
+            options=_choices(inspection),
+            columns=3,
+        )
     changed = {name: value for name, value in given.items() if list_or_same(value) != list_or_same(draft[name])}
     if changed:
-        _inspect_again(replace(current, answers=current.answers | changed))
+        # How many classes a row has decides whether anything stands between them: what was said of that is asked anew.
+        kept = {name: value for name, value in current.answers.items() if not ("labels" in changed and name == "label_separator")}
+        _inspect_again(replace(current, answers=kept | changed))
 
 
 def _inspect_again(current: Intake) -> None:
@@ -161,8 +174,10 @@ def _next_revision() -> int:
 
 
 def as_assignment(name: str, value: Any) -> str:
-    """An answer as the command line writes it, so that the page and `--set` are one way in."""
-    return f"{name}={value if isinstance(value, str) else json.dumps(list(value), ensure_ascii=False)}"
+    """An answer as the command line writes it, so that the page and `--set` are one way in; blanks at its ends are kept by quotes."""
+    if isinstance(value, str):
+        return f"{name}={value if value == value.strip() else repr(value)}"
+    return f"{name}={json.dumps(list(value), ensure_ascii=False)}"
 
 
 def list_or_same(value: Any) -> Any:
@@ -174,6 +189,7 @@ def _choices(inspection: Inspection) -> dict[str, tuple[str, ...]]:
     choices: dict[str, tuple[str, ...]] = {}
     choices |= dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), inspection.columns)
     choices |= dict.fromkeys(("train", "test", "sample_submission"), inspection.tables)
+    choices["label_separator"] = SEPARATORS
     return choices
 
 
@@ -184,20 +200,28 @@ def _preview(inspection: Inspection) -> None:
     for row, (name, label) in enumerate(zip(inspection.preview["input"], inspection.preview["label"], strict=True)):
         if is_image and not name:  # it is among the problems
             continue
+        caption = label or (t("data.no_class_caption") if inspection.draft.is_multilabel else "")
         if is_image:
             with guard():
-                tiles.append(Tile(row, label, src=data_address(draw_file(resolve_inside(root, name)))))
+                tiles.append(Tile(row, caption, src=data_address(draw_file(resolve_inside(root, name)))))
         else:
-            tiles.append(Tile(row, label, text=name))
+            tiles.append(Tile(row, caption, text=name))
     gallery(tiles, selected=None, label=t("data.preview"), key="intake-preview", tile_px=72)
 
 
 def _distribution(inspection: Inspection) -> None:
     counts = inspection.class_counts
     if len(counts) <= MOST_BARS:
-        st.altair_chart(class_bars(list(counts), np.array(list(counts.values()))), alt=t("data.distribution"))
+        n_rows = inspection.n_train if inspection.draft.is_multilabel else None
+        st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), n_rows), alt=t("data.distribution"))
     else:
         class_table(pd.DataFrame({"class": list(counts), "rows": list(counts.values())}))
+
+
+def classes_per_row(rows: Sequence[int]) -> None:
+    """How many rows have 0, 1, 2 … classes, with the mean."""
+    section(t("data.sizes"), t("data.sizes_note", mean=np.average(range(len(rows)), weights=rows)))
+    st.altair_chart(size_bars(rows), alt=t("data.sizes"))
 
 
 def class_table(frame: pd.DataFrame) -> None:

@@ -184,7 +184,12 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
     if options is not None:
         known = list(dict.fromkeys(["", *options, leaf.value]))
         chosen = st.selectbox(
-            label, known, index=known.index(leaf.value), format_func=lambda one: one or "–", accept_new_options=True, **keep
+            label,
+            known,
+            index=known.index(leaf.value),
+            format_func=lambda one: option_label(texts, leaf.path, one) or "–",
+            accept_new_options=True,
+            **keep,
         )
         return "" if chosen is None else chosen
     return str(st.text_input(label, value=leaf.value, **keep) or "").strip()

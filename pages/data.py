@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from app import state
 from app.class_charts import MOST_BARS, class_bars
-from app.contest_intake import NEXT_VIEW, class_table, intake
+from app.contest_intake import NEXT_VIEW, class_table, classes_per_row, intake
+from app.forms import option_label
 from app.gallery import Tile, gallery, picture
 from app.tables import table_of
 from app.text import t
 from app.widgets import guard, metric_label, page_header, plain, section, short_hash
 from core.analysis.overview import by_turns, class_counts
-from core.contest.table import ContestTable
+from core.contest.spec import ContestSpec
+from core.contest.table import ContestTable, rows_by_size
 from core.store.contests import Contest
 
 PER_PAGE = 48
+NO_CLASS = -1
+"""What the filter by class holds for rows that have none."""
 
 
 def understood(contest: Contest, table: ContestTable) -> None:
@@ -24,6 +30,7 @@ def understood(contest: Contest, table: ContestTable) -> None:
     spec, counts = contest.spec, class_counts(table.train, len(contest.spec.classes))
     least, most = int(counts.min()), int(counts.max())
     columns = ", ".join(spec.input_columns)
+    several = {"labels": how_many(table)} if spec.is_multilabel else {}
     column = "data.columns_value" if len(spec.input_columns) > 1 else "data.column_value"
     facts = {
         "modality": t(f"data.modality_{spec.modality}"),
@@ -32,22 +39,44 @@ def understood(contest: Contest, table: ContestTable) -> None:
         if least == most
         else t("data.classes_value", n=len(counts), least=least, most=most, ratio=most / max(1, least)),
         "input": t(column, name=plain(columns)) if columns else t("data.folders_value"),
-        "label": t("data.column_value", name=plain(spec.label_column)) if spec.label_column else t("data.folders_value"),
+        **several,
+        "label": where_labels_are(contest),
         "id": t("data.column_value", name=plain(spec.id_column)) if spec.id_column else t("data.numbered_value"),
         "group": t("data.column_value", name=plain(spec.group_column)) if spec.group_column else t("data.none_value"),
         "metric": metric_label(spec.metric),
-        "submission": t(f"data.submission_{spec.submission}"),
+        "submission": t(
+            "data.submission_label_several" if spec.is_multilabel and spec.submission == "label" else f"data.submission_{spec.submission}"
+        ),
         "files": plain(" · ".join(name for name in (spec.train, spec.test, spec.sample_submission) if name)),
         "data": f"`{short_hash(contest.fingerprint)}`",
     }
     st.table({f":gray[{t(f'data.fact_{key}')}]": value for key, value in facts.items()}, border="horizontal", alt=t("data.understood"))
 
 
+def how_many(table: ContestTable) -> str:
+    """How many classes rows have, where they may have several."""
+    rows = rows_by_size(table.train)
+    mean = float(np.average(np.arange(len(rows)), weights=rows))
+    return t("data.labels_value" if rows[0] else "data.labels_value_full", mean=mean, most=len(rows) - 1, empty=int(rows[0]))
+
+
+def where_labels_are(contest: Contest) -> str:
+    """Which column, columns or folders hold the labels."""
+    spec = contest.spec
+    if not spec.label_column:
+        return t("data.flags_value") if spec.is_multilabel else t("data.folders_value")
+    if not spec.is_multilabel:
+        return t("data.column_value", name=plain(spec.label_column))
+    separator = option_label("contest", "label_separator", spec.label_separator)
+    return t("data.separated_value", name=plain(spec.label_column), separator=f"`{separator}`")
+
+
 def distribution(contest: Contest, table: ContestTable) -> None:
     """Rows per class: bars while they can be read at a glance, a searchable table beyond."""
     counts = class_counts(table.train, len(contest.spec.classes))
     if len(counts) <= MOST_BARS:
-        st.altair_chart(class_bars(contest.spec.classes, counts), alt=t("data.distribution"))
+        n_rows = len(table.train) if contest.spec.is_multilabel else None
+        st.altair_chart(class_bars(contest.spec.classes, counts, n_rows), alt=t("data.distribution"))
         return
     class_table(pd.DataFrame({"class": contest.spec.classes, "rows": counts}))
 
@@ -76,9 +105,9 @@ def show_samples(contest: Contest) -> None:
         if part == "train":
             chosen = st.selectbox(
                 t("data.class_filter"),
-                range(len(spec.classes)),
+                [*range(len(spec.classes)), *((NO_CLASS,) if spec.is_multilabel else ())],
                 index=None,
-                format_func=spec.classes.__getitem__,
+                format_func=lambda number: t("data.no_class") if number == NO_CLASS else spec.classes[number],
                 placeholder=t("data.all_classes"),
                 key=f"data-class-{contest.id}",
                 label_visibility="collapsed",
@@ -88,9 +117,9 @@ def show_samples(contest: Contest) -> None:
     if part == "test":
         rows = frame.index.to_numpy()
     else:
-        rows = by_turns(frame) if chosen is None else frame.index[frame["label"] == chosen].to_numpy()
+        rows = by_turns(frame) if chosen is None else rows_of_class(frame, chosen)
     if not len(rows):
-        st.caption(t("data.no_test"))
+        st.caption(t("data.no_test" if part == "test" else "data.no_class_rows"))
         return
     n_pages = -(-len(rows) // PER_PAGE)
     slot = st.container(height=620, border=False)
@@ -101,7 +130,7 @@ def show_samples(contest: Contest) -> None:
     tiles = [
         Tile(
             row=int(row),
-            caption=spec.classes[frame.at[row, "label"]] if part == "train" else str(frame.at[row, "id"]),
+            caption=class_names(spec, frame, int(row)) if part == "train" else str(frame.at[row, "id"]),
             src=picture(contest, part, int(row)) if spec.modality == "image" else "",
             text="" if spec.modality == "image" else str(frame.at[row, "input"]),
         )
@@ -111,6 +140,22 @@ def show_samples(contest: Contest) -> None:
     with slot:
         picked = gallery(tiles, selected=None, label=label, key=f"data-gallery-{contest.id}", tile_px=76)
     note.caption(label if picked is None else t("data.sample_row", row=picked, id=plain(frame.at[picked, "id"])))
+
+
+def rows_of_class(train: pd.DataFrame, chosen: int) -> NDArray[np.int64]:
+    """Numbers of the training rows that have a class, alone or among others; of those that have none for `NO_CLASS`."""
+    if "label" in train:
+        return np.flatnonzero(train["label"] == chosen)
+    if chosen == NO_CLASS:
+        return np.flatnonzero(train["labels"].map(len) == 0)
+    return np.flatnonzero(train["labels"].map(lambda labels: chosen in labels))
+
+
+def class_names(spec: ContestSpec, train: pd.DataFrame, row: int) -> str:
+    """The class of a training row, or all of them."""
+    if not spec.is_multilabel:
+        return spec.classes[train.at[row, "label"]]
+    return ", ".join(spec.classes[label] for label in train.at[row, "labels"]) or t("data.no_class_caption")
 
 
 contest = state.selected_contest()
@@ -137,6 +182,8 @@ if view == "contest" and contest is not None:
     with left:
         section(t("data.understood"))
         understood(contest, table)
+        if contest.spec.is_multilabel:
+            classes_per_row(rows_by_size(table.train).tolist())
         section(t("data.distribution"))
         distribution(contest, table)
     with right:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,6 +15,7 @@ from app.tables import table_of
 from app.text import t
 from app.widgets import empty_state, go_to, guard, need_contest, page_header, pick_folds, plain, section, short_hash
 from core.analysis.overview import furthest_from_even
+from core.contest.table import labels_of
 from core.errors import InputError
 from core.folds import FoldsSpec, class_balance, group_columns, load_folds, save_folds
 from core.settings import parse_settings
@@ -67,15 +69,21 @@ def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
 
 def balance_view(contest: Contest, folds: Folds) -> None:
     """Rows of every class in every fold, and the cell that is furthest from an even share."""
-    labels = table_of(contest).train["label"].to_numpy()
-    balance = class_balance(load_folds(doorway.workspace(), folds), labels, len(contest.spec.classes))
-    per_fold = balance.sum(axis=1)
+    classes = list(contest.spec.classes)
+    fold_of = load_folds(doorway.workspace(), folds)
+    labels = labels_of(table_of(contest).train, len(classes))
+    balance = class_balance(fold_of, labels, len(classes))
+    per_fold = np.bincount(fold_of)
     fold, label, off = furthest_from_even(balance)
-    name = plain(contest.spec.classes[label])
-    key = "folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even"
-    st.caption(t(key, least=int(per_fold.min()), most=int(per_fold.max()), name=name, fold=fold, off=off))
-    with st.container(height=SCROLL_PX if len(contest.spec.classes) > 30 else "content", border=False):
-        st.altair_chart(fold_balance(contest.spec.classes, balance, is_dark=st.context.theme.type == "dark"), alt=t("folds.balance"))
+    name = plain(classes[label])
+    least, most = int(per_fold.min()), int(per_fold.max())
+    rows = t("folds.rows_same", least=least) if least == most else t("folds.rows_range", least=least, most=most)
+    st.caption(t("folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even", rows=rows, name=name, fold=fold, off=off))
+    if contest.spec.is_multilabel and not labels.any(axis=1).all():
+        classes.append(t("folds.no_class"))
+        balance = np.column_stack([balance, np.bincount(fold_of[~labels.any(axis=1)], minlength=len(per_fold))])
+    with st.container(height=SCROLL_PX if len(classes) > 30 else "content", border=False):
+        st.altair_chart(fold_balance(classes, balance, is_dark=st.context.theme.type == "dark"), alt=t("folds.balance"))
 
 
 contest = need_contest(t("folds.title"))

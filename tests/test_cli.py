@@ -15,11 +15,13 @@ import pytest
 from core.__main__ import ORDER, app, main
 from core.commands.settings import settings_page
 from core.jobs.lock import EngineLock
+from core.jobs.queue import launch_run
+from core.store.attempts import release
 from core.store.contests import get_contest
 from core.store.folds import list_folds
 from core.workspace import Workspace
-from tests.emotions import finish_emotions
-from tests.finished_workspace import finish_run, make_recipe
+from tests.emotions import finish_emotions, write_emotions
+from tests.finished_workspace import claim, finish_run, keep_checkpoint, make_recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -129,6 +131,19 @@ def test_a_folder_becomes_a_contest_and_says_what_was_understood(
     assert terminal.refused("contest", "add", str(folder), "--name", "뉴스")["type"] == "StateError"
 
 
+def test_rows_with_several_classes_are_understood_and_can_be_corrected(terminal: Terminal, tmp_path: Path) -> None:
+    folder = write_emotions(tmp_path / "kote")
+    code, out, _ = terminal.run("contest", "add", str(folder), "--dry-run")
+    assert code == 0 and "several" in out and "1.20 labels per row" in " ".join(out.split())
+    draft = terminal.read("contest", "add", str(folder), "--dry-run", "--set", "label_separator=space")
+    assert (draft["labels"], draft["label_separator"]) == ("several", " ")
+    assert terminal.read("contest", "add", str(folder), "--dry-run", "--set", "labels=one")["labels"] == "one"
+    record = terminal.read("contest", "add", str(folder))
+    assert (record["labels"], record["n_classes"], record["metric"]) == ("several", 6, "macro_f1")
+    _, out, _ = terminal.run("contest", "list")
+    assert "6, several" in out
+
+
 def test_equal_folds_are_made_once(headlines: Terminal) -> None:
     again = headlines.read("folds", "make", "headlines", "--n", "3")
     other = headlines.read("folds", "make", "headlines", "--n", "3", "--seed", "1")
@@ -191,6 +206,22 @@ def test_runs_and_contests_tell_their_scores(finished: Terminal) -> None:
     code, out, _ = finished.run("runs", "headlines")
     assert code == 0 and "higher is better" in out and "±" in out
     assert finished.run("show", "good")[0] == 0
+
+
+def test_a_run_that_was_handed_back_says_where_it_goes_on(headlines: Terminal) -> None:
+    workspace = headlines.workspace
+    contest = get_contest(workspace.store, "headlines")
+    recipe = make_recipe(contest, "halfway", epochs=4)
+    launch_run(workspace, contest, list_folds(workspace.store, contest.id)[0], recipe)
+    job = claim(workspace)
+    keep_checkpoint(workspace, contest, job, 3, 12)
+    release(workspace.store, job.id, job.token, now=0.0)
+    (run,) = headlines.read("runs", "headlines")
+    assert run["goes_on"] == {"0": {"phase": "training", "epoch": 3, "n_epochs": 4, "step": 13, "n_steps": 104}}
+    assert run["share_done"] == pytest.approx((2 * 104 + 13) / 416 / 3)
+    said = "goes on at epoch 3 of 4, step 13 of 104"
+    assert f"queued 18%, fold 0 {said}" in " ".join(headlines.run("runs", "headlines")[1].split())
+    assert f"queued, {said}" in " ".join(headlines.run("show", "halfway")[1].split())
 
 
 def test_a_blend_is_scored_saved_and_submitted_as_the_same_bytes(finished: Terminal, tmp_path: Path) -> None:

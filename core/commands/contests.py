@@ -98,7 +98,7 @@ def list_contests(workspace: WorkspaceOption = None, as_json: JsonOption = False
                 record["modality"],
                 f"{record['n_train']:,}",
                 f"{record['n_test']:,}",
-                str(record["n_classes"]),
+                f"{record['n_classes']}{', several' if record['labels'] == 'several' else ''}",
                 f"{record['metric']} {direction(record['metric'])}",
                 str(record["n_runs"]),
                 score_text(record["cv_score"]),

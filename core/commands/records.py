@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from core.jobs.resuming import places, share_of
 from core.metrics import get_metric
 from core.store.contests import get_contest
 from core.store.folds import get_folds
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from core.store.contests import Contest
     from core.store.folds import Folds
     from core.store.submissions import Submission
+    from core.training.progress import Progress
     from core.workspace import Workspace
 
 
@@ -33,6 +35,7 @@ def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
         "n_test": contest.n_test,
         "n_classes": len(contest.spec.classes),
         "classes": list(contest.spec.classes),
+        "labels": contest.spec.labels,
         "metric": metric,
         "submission": contest.spec.submission,
         "fingerprint": contest.fingerprint,
@@ -72,6 +75,7 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
     """A run; `fold_scores` has one place per fold of the split, None where there is no result yet."""
     contest, folds = get_contest(workspace.store, run.contest_id), get_folds(workspace.store, run.folds_id)
     metric = contest.spec.metric
+    found = {} if run.is_imported else places(workspace, contest.name, run)
     return {
         "contest": contest.name,
         "run": run.name,
@@ -89,6 +93,8 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
         "imported": run.imported,
         "backbone": None if run.is_imported else run.recipe.model.backbone,
         "pretrained": None if run.is_imported else run.recipe.model.pretrained,
+        "goes_on": {str(fold): _place(place) for fold, place in found.items()},
+        "share_done": sum(share_of(job, found.get(job.fold)) for job in run.jobs) / len(run.jobs) if run.jobs else float(run.is_complete),
         "errors": {str(job.fold): job.error for job in run.jobs if job.error and job.state == "failed"},
         "created_at": run.created_at,
     }
@@ -208,6 +214,10 @@ def duration_text(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _place(place: Progress) -> dict[str, Any]:
+    return {"phase": place.phase, "epoch": place.epoch, "n_epochs": place.n_epochs, "step": place.step, "n_steps": place.n_steps}
 
 
 def _finite(value: float) -> float | None:

@@ -47,7 +47,10 @@ class ContestSpec(Settings):
         json_schema_extra=BASIC,
     )
     label_separator: str = Field(
-        default="", max_length=3, description="What stands between the classes in a cell of the label column, where a row has several."
+        default="",
+        max_length=3,
+        description="What stands between the classes in a cell of the label column, where a row has several.",
+        json_schema_extra=BASIC,
     )
     group_column: str = Field(
         default="",
