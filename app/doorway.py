@@ -27,12 +27,15 @@ from core.jobs.forecast import look_out
 from core.jobs.grid import launch_grid
 from core.jobs.rehearsal import Rehearsal as Rehearsal
 from core.jobs.rehearsal import When as When
+from core.jobs.resuming import places as _places
+from core.jobs.resuming import share_of as share_of
 from core.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 from core.tracking import board as tracking
 from core.tracking.board import Board
+from core.training.progress import Progress
 from core.workspace import Workspace, open_workspace
 
 _ANCHOR = "pitwall.house"
@@ -133,6 +136,11 @@ def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> 
     """What a dry run means for these folds, as the queue and the disk are now."""
     end_s = engine().run_end_s([forecast.fold_s(fold) for fold in fold_numbers])
     return look_out(forecast, recipe, fold_numbers, devices=devices(), disk_free_bytes=free_bytes(workspace().root), end_s=end_s)
+
+
+def places(contest: Contest, runs: Sequence[Run]) -> dict[int, dict[int, Progress]]:
+    """By run id and fold, where jobs that were handed back will go on."""
+    return {run.id: _places(workspace(), contest.name, run) for run in runs if not run.is_imported}
 
 
 def run_next(run: Run) -> None:

@@ -37,10 +37,14 @@ from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
 from core.store.jobs import Job, list_jobs
 from core.store.runs import Run, list_runs
+from core.training.progress import Progress
 
 BUSY_S, IDLE_S = 1.0, 3.0
 MOST_NEXT = 6
 MIN_FIGURE_PX = 160
+
+Places = Mapping[int, Mapping[int, Progress]]
+"""By run id and fold, where jobs that were handed back will go on (`doorway.places`)."""
 
 
 def run_list(contest: Contest) -> None:
@@ -61,9 +65,10 @@ def _live(contest: Contest, was_busy: bool) -> None:
         metric = get_metric(contest.spec.metric)
         folds = {item.id: item for item in list_folds(store, contest.id)}
         _figures(contest, runs, metric)
-        jobs_now(runs, list_jobs(store, ("running",)))
+        places = doorway.places(contest, runs)
+        jobs_now(runs, list_jobs(store, ("running",)), places)
         queue_panel(contest)
-        chosen = _table(runs, folds, metric)
+        chosen = _table(runs, folds, metric, places)
         if len(chosen) > 1:
             compare_runs(chosen, folds, metric)
         else:
@@ -120,16 +125,16 @@ def _figures(contest: Contest, runs: Sequence[Run], metric: Metric) -> None:
         )
 
 
-def jobs_now(runs: Sequence[Run], jobs: Sequence[Job]) -> None:
-    """A line with a bar for every running fold of these runs, and the names of those that come next."""
+def jobs_now(runs: Sequence[Run], jobs: Sequence[Job], places: Places) -> None:
+    """A line with a bar for every running fold of these runs, and the names of those that come next and where they go on."""
     by_id = {run.id: run for run in runs}
     running = [job for job in jobs if job.state == "running" and job.run_id in by_id]
     waiting = [job for job in jobs if job.state == "queued" and job.run_id in by_id]
     if not running and not waiting:
         return
-    lines = [job_line(by_id[job.run_id], job) for job in running]
+    lines = [job_line(by_id[job.run_id], job, places.get(job.run_id, {}).get(job.fold)) for job in running]
     if waiting:
-        names = ", ".join(t("runs.next_job", run=by_id[job.run_id].name, fold=job.fold) for job in waiting[:MOST_NEXT])
+        names = ", ".join(_next_job(by_id[job.run_id], job, places.get(job.run_id, {}).get(job.fold)) for job in waiting[:MOST_NEXT])
         more = f" {t('runs.next_more', n=len(waiting) - MOST_NEXT)}" if len(waiting) > MOST_NEXT else ""
         lines.append(
             f'<div style="opacity:.7;font-size:.8rem;padding-top:4px">{escape(t("runs.next_jobs", jobs=names))}{escape(more)}</div>'
@@ -137,17 +142,29 @@ def jobs_now(runs: Sequence[Run], jobs: Sequence[Job]) -> None:
     st.html(f'<div style="display:flex;flex-direction:column;gap:8px;padding:2px 0 6px">{"".join(lines)}</div>')
 
 
-def job_line(run: Run, job: Job) -> str:
-    """One running fold as HTML: which, how far, how fast, until when."""
+def goes_on(place: Progress) -> str:
+    """Where a fold that was handed back will go on."""
+    if place.phase != "training":
+        return t("runs.goes_on_predicting")
+    epoch = t("runs.job_epoch", epoch=place.epoch, n=place.n_epochs)
+    return t("runs.goes_on", place=f"{epoch} · {t('runs.job_step', step=place.step, n=place.n_steps)}" if place.n_steps else epoch)
+
+
+def _next_job(run: Run, job: Job, place: Progress | None) -> str:
+    name = t("runs.next_job", run=run.name, fold=job.fold)
+    return name if place is None else f"{name} ({goes_on(place)})"
+
+
+def job_line(run: Run, job: Job, place: Progress | None) -> str:
+    """One running fold as HTML: which, how far, how fast, until when; `place` is where one that has not got to training will go on."""
     progress = job.progress
     parts = [t("runs.job_fold", fold=job.fold)]
-    share = 0.0
+    share = doorway.share_of(job, place)
     if job.cancel_requested:
         parts.append(t("runs.job_stopping"))
-    elif progress is None:
-        parts.append(t("common.phase_starting"))
+    elif place is not None or progress is None:
+        parts += [t(f"common.phase_{progress.phase if progress else 'starting'}"), *([goes_on(place)] if place else [])]
     else:
-        share = progress.fraction
         parts.append(t(f"common.phase_{progress.phase}"))
         if progress.epoch:
             parts.append(t("runs.job_epoch", epoch=progress.epoch, n=progress.n_epochs))
@@ -189,15 +206,13 @@ def device_time_s(run: Run) -> float:
     return run.elapsed_s + sum(max(0.0, time.time() - job.started_at) for job in run.jobs if job.state == "running" and job.started_at)
 
 
-def progress_of(run: Run) -> float:
-    """How much of a run is done, 0 to 1, over all its folds."""
-    done = sum(
-        1.0 if job.state == "done" else job.progress.fraction if job.state == "running" and job.progress else 0.0 for job in run.jobs
-    )
+def progress_of(run: Run, places: Mapping[int, Progress]) -> float:
+    """How much of a run is done, 0 to 1, over all its folds; `places` by fold are where those that wait or start will go on."""
+    done = sum(doorway.share_of(job, places.get(job.fold)) for job in run.jobs)
     return done / len(run.jobs) if run.jobs else float(run.is_complete)
 
 
-def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> list[Run]:
+def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, places: Places) -> list[Run]:
     """All runs, newest first; returns those that are ticked. A click on a name opens the run."""
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
     flat = [score for run_scores in scores for score in run_scores]
@@ -216,7 +231,7 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> l
             "on": [f"{folds[run.folds_id].n_folds} #{short_hash(folds[run.folds_id].fingerprint)}" for run in runs],
             "state": [[state_label(run.state)] for run in runs],
             "trouble": [[trouble_label(troubles[run.id].kind)] if run.id in troubles else [] for run in runs],
-            "progress": [round(100 * progress_of(run)) for run in runs],
+            "progress": [round(100 * progress_of(run, places.get(run.id, {}))) for run in runs],
             "time": pd.to_timedelta([round(device_time_s(run)) for run in runs], unit="s"),
             "created": [datetime.fromtimestamp(run.created_at) for run in runs],
         }

@@ -136,8 +136,9 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
             st.rerun()
         if _stage(run) != stage_before:
             st.rerun()
-        _figures(contest, run, folds)
-        jobs_now([run], run.jobs)
+        places = doorway.places(contest, [run])
+        _figures(contest, run, folds, progress_of(run, places.get(run.id, {})))
+        jobs_now([run], run.jobs, places)
         trouble = trouble_of(run, contest.spec.metric)
         if trouble is not None:
             st.markdown(trouble_markdown(trouble))
@@ -158,7 +159,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         {"curves": _curves, "folds": _folds, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}[tab](contest, run)
 
 
-def _figures(contest: Contest, run: Run, folds: Folds) -> None:
+def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
     metric = contest.spec.metric
     quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
     with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
@@ -171,7 +172,7 @@ def _figures(contest: Contest, run: Run, folds: Folds) -> None:
             help=metric_help(contest.spec, metric),
             **quiet,
         )
-        st.metric(t("runs.figure_state"), state_label(run.state), f"{progress_of(run):.0%}", "off", **quiet)
+        st.metric(t("runs.figure_state"), state_label(run.state), f"{share:.0%}", "off", **quiet)
         if run.imported:
             st.metric(t("runs.figure_backbone"), t("runs.imported"), plain(run.imported["oof_file"]), "off", **quiet)
         else:

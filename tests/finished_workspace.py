@@ -201,11 +201,12 @@ def fail_job(workspace: Workspace, job: Job, *, now: float = START, log: str = "
 
 
 def keep_checkpoint(
-    workspace: Workspace, contest: Contest, job: Job, epoch: int, step: int, *, scores: dict[str, float] | None = None
+    workspace: Workspace, contest: Contest, job: Job, epoch: int, step: int, *, scores: dict[str, float] | None = None, n_steps: int = 104
 ) -> Path:
     """A checkpoint of a job's attempt, with made-up bytes in place of a network; returns its folder."""
     destination = workspace.checkpoints_dir(contest.name, job.run_id, job.fold) / checkpoint_name(epoch, step, job.token)
-    facts = {"epoch": epoch, "step": step, "best_epoch": epoch - 1, "scores": scores or {}, "created_at": START}
+    place = {"epoch": epoch, "step": step, "n_steps": n_steps}
+    facts = {**place, "best_epoch": epoch - 1, "scores": scores or {}, "created_at": START}
     with publishing(destination, kind=KIND, parents={"contest": contest.fingerprint}, facts=facts) as folder:
         (folder / "network.safetensors").write_bytes(bytes(range(256)) * 200)
         (folder / "state.json").write_text("{}")

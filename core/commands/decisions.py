@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,13 +47,32 @@ def list_runs(contest: ContestArgument, workspace: WorkspaceOption = None, as_js
                 f"{sum(score is not None for score in record['fold_scores'])} of {record['n_folds']}",
                 score_text(record["cv_score"], record["cv_sd"]),
                 duration_text(record["elapsed_s"]),
-                record["state"],
+                _state_text(record),
             )
             for record in records
         ],
         title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
         empty=f"no run yet: python -m core train {found.name} --recipe NAME",
     )
+
+
+def _state_text(record: Mapping[str, Any]) -> str:
+    """A run's state; until it ends, how much of it is done, and where its folds that were handed back will go on."""
+    if record["state"] not in ("queued", "running"):
+        return record["state"]
+    places = [f"fold {fold} goes on at {_place_text(place)}" for fold, place in record["goes_on"].items()]
+    return ", ".join([f"{record['state']} {record['share_done']:.0%}", *places])
+
+
+def _place_text(place: Mapping[str, Any]) -> str:
+    if place["phase"] != "training":
+        return "its predictions"
+    step = f", step {place['step']} of {place['n_steps']}" if place["n_steps"] else ""
+    return f"epoch {place['epoch']} of {place['n_epochs']}{step}"
+
+
+def _job_text(state: str, place: Mapping[str, Any] | None) -> str:
+    return state if place is None else f"{state}, goes on at {_place_text(place)}"
 
 
 def show_run(
@@ -81,7 +101,7 @@ def show_run(
         [
             (
                 str(job["fold"]),
-                job["state"],
+                _job_text(job["state"], record["goes_on"].get(str(job["fold"]))),
                 score_text(job["scores"][record["metric"]] if job["scores"] else None),
                 str(job["best_epoch"] or "-"),
                 duration_text(job["elapsed_s"]),

@@ -133,7 +133,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
     # Go on where an attempt before was stopped
     state = TrainState(model, optimizer, average)
-    keeper = Keeper(_with_versions(task), state)
+    keeper = Keeper(_keeping(task, n_steps), state)
     if keeper.resume():
         state.place.resumed.append({"epoch": state.place.epoch, "step": state.place.step, **conditions})
         for epoch_report in state.place.reports():
@@ -252,8 +252,8 @@ def _versions(recipe: Recipe) -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES[recipe.modality]}
 
 
-def _with_versions(task: FoldTask) -> Keeping | None:
+def _keeping(task: FoldTask, n_steps: int) -> Keeping | None:
     """Where checkpoints are kept, with the libraries' versions in what they are made from: others compute other numbers."""
     if task.keeping is None:
         return None
-    return replace(task.keeping, identity=Identity({**task.keeping.identity.facts, **_versions(task.recipe)}))
+    return replace(task.keeping, identity=Identity({**task.keeping.identity.facts, **_versions(task.recipe)}), n_steps=n_steps)

@@ -26,13 +26,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Keeping:
-    """Where one attempt keeps its checkpoints, made from what, how often (seconds), and how many stay."""
+    """Where one attempt keeps its checkpoints, made from what, how often (seconds), and how many stay.
+
+    `n_steps` of an epoch are written beside the place, for those who tell how far a waiting job is.
+    """
 
     folder: Path
     identity: Identity
     token: int
     every_s: float = 20.0
     keep: int = 2
+    n_steps: int = 0
 
 
 class Keeper:
@@ -149,6 +153,7 @@ def write_checkpoint(keeping: Keeping, snapshot: Snapshot) -> Path:
     facts = {
         "epoch": place.epoch,
         "step": place.step,
+        "n_steps": keeping.n_steps,
         "best_epoch": place.best_epoch,
         "scores": place.epochs[-1]["scores"] if place.epochs else {},
         "created_at": time.time(),

@@ -1,0 +1,89 @@
+"""A fold that was handed back says where it will go on, from its checkpoint, until it trains again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.contest.inspect import inspect_path
+from core.contest.register import add_contest
+from core.folds import FoldsSpec, save_folds
+from core.jobs.queue import launch_run
+from core.jobs.resuming import places, share_of
+from core.store import attempts
+from core.store.contests import Contest, list_contests
+from core.store.jobs import Job
+from core.store.runs import Run, get_run
+from core.training.progress import Progress
+from core.workspace import Workspace
+from tests.finished_workspace import START, claim, keep_checkpoint, make_recipe, run_halfway
+
+
+@pytest.fixture
+def contest(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> Contest:
+    return add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+
+
+@pytest.fixture
+def job(workspace: Workspace, contest: Contest) -> Job:
+    """The first fold of a run of four epochs, claimed and halfway."""
+    recipe = make_recipe(contest, "halfway", epochs=4)
+    launch_run(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)), recipe, now=START)
+    job = claim(workspace)
+    run_halfway(workspace, job, recipe)
+    return job
+
+
+def read(workspace: Workspace) -> tuple[Run, Job, dict[int, Progress]]:
+    run = get_run(workspace.store, 1)
+    return run, run.jobs[0], places(workspace, list_contests(workspace.store)[0].name, run)
+
+
+def test_what_trains_speaks_for_itself(workspace: Workspace, contest: Contest, job: Job) -> None:
+    keep_checkpoint(workspace, contest, job, 2, 30)
+    _, now, found = read(workspace)
+    assert found == {} and share_of(now, None) == pytest.approx((2 * 104 + 41) / 416)
+
+
+def test_what_was_handed_back_goes_on_after_its_newest_checkpoint_until_it_trains(workspace: Workspace, contest: Contest, job: Job) -> None:
+    for epoch, step in ((2, 104), (3, 12)):
+        keep_checkpoint(workspace, contest, job, epoch, step)
+    attempts.release(workspace.store, job.id, job.token, now=START)
+    run, waiting, found = read(workspace)
+    assert (run.state, waiting.progress) == ("queued", None)
+    assert found == {0: Progress("training", 0, 3, 4, 13, 104)}
+    assert share_of(waiting, found[0]) == pytest.approx((2 * 104 + 13) / 416)
+    again = claim(workspace)
+    for phase in ("starting", "loading"):
+        attempts.renew(workspace.store, again.id, again.token, now=START, progress=Progress(phase, 0), lease_s=1e10)
+        assert read(workspace)[2] == found
+    attempts.renew(workspace.store, again.id, again.token, now=START, progress=Progress("training", 0, 3, 4, 14, 104), lease_s=1e10)
+    assert read(workspace)[2] == {}
+
+
+def test_what_has_no_checkpoint_begins_at_its_beginning(workspace: Workspace, job: Job) -> None:
+    attempts.release(workspace.store, job.id, job.token, now=START)
+    _, waiting, found = read(workspace)
+    assert found == {} and share_of(waiting, None) == 0.0
+
+
+def test_after_the_last_epoch_predictions_are_left(workspace: Workspace, contest: Contest, job: Job) -> None:
+    keep_checkpoint(workspace, contest, job, 5, 0)
+    attempts.release(workspace.store, job.id, job.token, now=START)
+    _, waiting, found = read(workspace)
+    assert found[0].phase == "predicting" and share_of(waiting, found[0]) == 1.0
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_checkpoint_that_does_not_say_the_steps_of_an_epoch_still_says_where(
+    workspace: Workspace, contest: Contest, job: Job, damaged: bool
+) -> None:
+    folder = keep_checkpoint(workspace, contest, job, 3, 12, n_steps=0)
+    if damaged:
+        (folder / "manifest.json").write_text("{")
+    attempts.release(workspace.store, job.id, job.token, now=START)
+    _, waiting, found = read(workspace)
+    assert found == {0: Progress("training", 0, 3, 4, 13, 0)}
+    assert share_of(waiting, found[0]) == 0.0
