@@ -18,10 +18,11 @@ from app.ensemble_view import content_of, load_bank, open_desk
 from app.honest_view import honest_figure, judge, judges_now, known_judgement, score_in, standing_of, verdict
 from app.text import t
 from app.weight_bank import BankRow, heard, weight_bank
-from app.widgets import format_score, guard, metric_label, plain
+from app.widgets import format_score, guard, metric_help, metric_label, plain
 from core.blend.bank import Bank
 from core.blend.honest import HonestScore
 from core.blend.save import save_blend, spec_of
+from core.contest.spec import ContestSpec
 from core.store.blends import free_blend_name, list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -52,8 +53,8 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
                 for run, score in zip(members, fixed.own, strict=True)
             ]
             weight_bank(rows, desk.state, revision=desk.revision, labels=_labels(), key=key, kind=desk.draft.kind)
-            way_row(desk, folds.id, len(contest.spec.classes))
-            after_row(desk, folds.id, bank.metric.name)
+            way_row(desk, folds.id, contest.spec)
+            after_row(desk, folds.id, contest.spec)
             with st.spinner(t("ensemble.preparing", mean=mean_label(desk.draft.steps.mean))):
                 scored = score_now(desk, bank, folds.id, content)
             blend_facts(desk.draft, bank, contest.spec.classes, content)
@@ -61,11 +62,11 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
         judgement = known_judgement(desk.draft, folds.id, content)
         is_to_judge = judgement is None and judges_now(desk, bank, folds.id, content)
         with right:
-            honest_place = _figures(bank, scored, fixed)
+            honest_place = _figures(contest.spec, bank, scored, fixed)
             # A way that was just clicked is judged last, in its place; at any other time the figure is there at once and never blinks.
             if not is_to_judge:
                 honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft))
-            draw_chart(choose_chart(desk, folds.id), desk, bank, scored, fixed, contest.spec.classes, folds.id)
+            draw_chart(choose_chart(desk, bank, folds.id), desk, bank, scored, fixed, contest.spec.classes, folds.id)
         with left:
             _save_form(contest, desk.draft, bank, score_in(judgement))
         if is_to_judge:
@@ -76,7 +77,7 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
             verdict(desk, bank, folds.id, judgement, content)
 
 
-def _figures(bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
+def _figures(spec: ContestSpec, bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
     """The four figures and the line under them; returns the place of the honest one."""
     metric, now, equal = bank.metric, scored.score, fixed.equal
     best = metric.best([score.oof_score for score in fixed.own])
@@ -84,6 +85,9 @@ def _figures(bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
     color = "normal" if metric.greater_is_better else "inverse"
     won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, fixed.own[best_at].fold_scores, strict=True))
     than_best = t("ensemble.than_best")
+    helps = [t("ensemble.blend_now_help", rows=f"{len(bank.y_true):,}")]
+    if spec.is_multilabel:
+        helps += [f"**{metric_label(name)}**: {metric_help(spec, name)}" for name in now.scores]
 
     def figure(value: float, sd: float | None = None) -> str:
         return format_score(value, sd) if scored.is_now else t("bench.waits")
@@ -96,7 +100,7 @@ def _figures(bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
             color if scored.is_now else "off",
             delta_arrow="auto" if scored.is_now else "off",
             delta_description=than_best if scored.is_now else None,
-            help=t("ensemble.blend_now_help", rows=f"{len(bank.y_true):,}") if scored.is_now else t("bench.follows"),
+            help="\n\n".join(helps) if scored.is_now else t("bench.follows"),
             border=True,
             height="stretch",
         )

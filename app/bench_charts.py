@@ -1,4 +1,4 @@
-"""One chart at a time beside the bench: by fold, what is confused, reliability, and what belongs to the way that was chosen."""
+"""One chart at a time beside the bench: by fold, what is confused or missed, reliability, and what belongs to the way that was chosen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from app.class_shares import class_shares_chart
 from app.colors import ACCENT, BAD, QUIET, blend_color, ink, run_color
 from app.desk import Desk
 from app.greedy_path import goal_of, has_path, path_chart, path_of
+from app.set_charts import draw_outcomes
 from app.text import t
+from app.threshold_view import draw_thresholds
 from core.analysis.confusion import confused_pairs, confusion_matrix
 from core.blend.bank import Bank
 
@@ -25,9 +27,11 @@ MOST_CELLS = 12
 MOST_PAIRS = 12
 
 
-def choose_chart(desk: Desk, folds_id: int) -> str:
+def choose_chart(desk: Desk, bank: Bank, folds_id: int) -> str:
     """Which chart is shown; those that only one way has come and go with it."""
-    options = ["folds", "confusion", "reliability"]
+    options = ["folds", "outcomes" if bank.is_multilabel else "confusion", "reliability"]
+    if desk.draft.steps.thresholds:
+        options.append("thresholds")
     if has_path(desk.draft.procedure):
         options.append("path")
     if desk.draft.steps.class_weights:
@@ -65,6 +69,10 @@ def draw_chart(name: str, desk: Desk, bank: Bank, scored: Scored, fixed: Fixed, 
         charts.draw(
             confusion(bank, scored, classes, is_dark=st.context.theme.type == "dark"), key="blend-confusion", alt=t("bench.confusion_title")
         )
+    elif name == "outcomes":
+        draw_outcomes(bank, scored, classes, is_dark=st.context.theme.type == "dark")
+    elif name == "thresholds" and steps.thresholds:
+        draw_thresholds(desk, bank, scored, classes, folds_id)
     else:
         _draw_reliability(desk, bank, scored, folds_id)
 
@@ -164,6 +172,6 @@ def _draw_reliability(desk: Desk, bank: Bank, scored: Scored, folds_id: int) -> 
         with st.spinner(t("bench.reliability_spinner")):
             known = name, diagrams_of(bank, scored.steps)
         st.session_state[key] = known
-    draw_diagrams(known[1])
+    draw_diagrams(known[1], of_sets=bank.is_multilabel)
     if known[0] != name:
         st.caption(t("bench.follows"))

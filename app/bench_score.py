@@ -17,7 +17,7 @@ from core.blend.spec import BlendSteps
 from core.blend.truth import Outcome
 
 MOST_LIVE_VALUES = 10_000_000
-"""Predictions of all runs together up to which steps that need them in full are scored while a weight is dragged."""
+"""Predictions of all runs together, yes and no counted each, up to which steps that need them in full are scored while a weight is dragged."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]
 def follows_a_drag(bank: Bank, steps: BlendSteps) -> bool:
     """Whether a score of these steps is there before the pointer has moved on."""
     is_light = steps.is_plain and steps.mean in ("arithmetic", "hard")
-    return is_light or sum(member.size for member in bank.oof) <= MOST_LIVE_VALUES
+    return is_light or sum(member.size for member in bank.scorer("arithmetic").oof) <= MOST_LIVE_VALUES
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import doorway
-from app.blend_ways import mean_label
+from app.blend_ways import after_label
 from app.sources import content_of, evidence_of, list_sources
 from app.text import t
 from app.widgets import format_honest, format_score, guard, metric_label, plain, section
@@ -74,7 +74,7 @@ def _scores(contest: Contest, standings: Sequence[Standing]) -> None:
             "oof": [standing.oof_score for standing in standings],
             "cv": [format_score(standing.cv_score, standing.cv_sd) for standing in standings],
             "honest": [format_honest(standing.honest) for standing in standings],
-            "mean": [mean_label(each.source.spec.mean) if isinstance(each.source, Blend) else "–" for each in standings],
+            "mean": [after_label(each.source.spec) if isinstance(each.source, Blend) else "–" for each in standings],
             "folds": [f"{len(standing.folds)}/{n_folds}" for standing in standings],
         }
     )

@@ -10,6 +10,7 @@ from app.blend_ways import mean_label, runs_left_out
 from app.calibration_view import describe_offsets, describe_temperature
 from app.desk import Draft
 from app.text import t
+from app.threshold_view import describe_thresholds
 from app.widgets import plain
 from core.blend.bank import Bank
 from core.blend.mean import MeanName
@@ -42,6 +43,8 @@ def facts_of(draft: Draft, bank: Bank, classes: Sequence[str], content: tuple[ob
         lines.append(describe_temperature(steps.temperature))
     if procedure.offsets and steps.offsets:
         lines.append(describe_offsets(steps.offsets, [plain(name) for name in classes]))
+    if procedure.thresholds and steps.thresholds:
+        lines.append(describe_thresholds(steps.thresholds, [plain(name) for name in classes]))
     return lines
 
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from app.desk import Desk, Draft
+from app.desk import AFTER, Desk, Draft
 from app.text import t
 from app.widgets import guard
 from core.blend.bank import Bank
@@ -20,6 +20,7 @@ from core.blend.classwise import MOST_COEFFICIENTS
 from core.blend.mean import MeanName
 from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
 from core.blend.spec import BlendSteps
+from core.contest.spec import ContestSpec
 
 QUICK: tuple[Way, ...] = ("equal", "by_score", "optimal", "greedy")
 MORE: tuple[Way, ...] = ("search", "by_class", "stacking")
@@ -70,16 +71,22 @@ def mean_label(mean: str) -> str:
     return t(f"ensemble.mean_{mean}")
 
 
+def after_label(steps: BlendSteps) -> str:
+    """The mean of a blend that is kept, and the thresholds where it has any."""
+    label = mean_label(steps.mean)
+    return f"{label} · {t('bench.with_thresholds')}" if steps.thresholds else label
+
+
 def way_label(way: str) -> str:
     """A way's name in the language of the screen."""
     return t(f"bench.way_{way}")
 
 
-def way_row(desk: Desk, folds_id: int, n_classes: int) -> None:
+def way_row(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
     """The ways that are used often as buttons, the others with all options in a popover."""
     with st.container(horizontal=True, gap="small"):
         for way in QUICK:
-            _way_button(desk, folds_id, way, n_classes)
+            _way_button(desk, folds_id, way, spec)
         way = desk.draft.procedure.way
         is_on = way in MORE
         label = t("bench.more_on", way=way_label(way)) if is_on else t("bench.more")
@@ -91,12 +98,13 @@ def way_row(desk: Desk, folds_id: int, n_classes: int) -> None:
             if desk.is_held:
                 st.caption(t("bench.follows"))
             else:
-                _more(desk, folds_id, n_classes)
+                _more(desk, folds_id, spec)
 
 
-def after_row(desk: Desk, folds_id: int, metric: str) -> None:
-    """Switches for what is fitted after the mean; undo and redo."""
-    is_for_labels = metric in ("accuracy", "macro_f1")
+def after_row(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
+    """Switches for what is fitted after the mean, offsets or where rows may have several classes thresholds; undo and redo."""
+    is_for_labels = spec.metric in ("accuracy", "macro_f1")
+    of_labels = "thresholds" if spec.is_multilabel else "offsets"
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, gap="medium", vertical_alignment="center", width="content"):
             _show(
@@ -107,14 +115,14 @@ def after_row(desk: Desk, folds_id: int, metric: str) -> None:
             )
             _show(
                 folds_id,
-                "offsets",
+                of_labels,
                 desk,
                 lambda key, ask: st.toggle(
-                    t("bench.offsets"),
+                    t(f"bench.{of_labels}"),
                     key=key,
                     on_change=ask,
                     disabled=not is_for_labels,
-                    help=t("bench.offsets_help" if is_for_labels else "bench.offsets_refused"),
+                    help=t(f"bench.{of_labels}_help" if is_for_labels else f"bench.{of_labels}_refused"),
                 ),
             )
         with st.container(horizontal=True, gap="xsmall", width="content"):
@@ -185,15 +193,15 @@ def describe(procedure: BlendProcedure) -> str:
         parts.append(t("bench.with_mean", mean=mean_label(procedure.mean)))
     if procedure.trimmed.shrinkage:
         parts.append(t("bench.with_shrinkage", value=f"{procedure.shrinkage:.2f}"))
-    parts += [t(f"bench.with_{name}") for name in ("temperature", "offsets", "chooses_members") if getattr(procedure, name)]
+    parts += [t(f"bench.with_{name}") for name in (*AFTER, "chooses_members") if getattr(procedure, name)]
     return ", ".join(parts)
 
 
-def _more(desk: Desk, folds_id: int, n_classes: int) -> None:
+def _more(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
     for way, name in (("search", "goal"), ("by_class", "prior_rows"), ("stacking", "stack_strength")):
         button, option = st.columns([1, 1.3], vertical_alignment="bottom")
         with button:
-            _way_button(desk, folds_id, way, n_classes, width="stretch")
+            _way_button(desk, folds_id, way, spec, width="stretch")
         with option:
             _option(desk, folds_id, name)
     for place, name in zip(st.columns(3, vertical_alignment="bottom"), ("n_rounds", "n_bags", "bag_share"), strict=True):
@@ -218,18 +226,20 @@ def _more(desk: Desk, folds_id: int, n_classes: int) -> None:
         )
 
 
-def _way_button(desk: Desk, folds_id: int, way: Way, n_classes: int, *, width: Any = "content") -> None:
+def _way_button(desk: Desk, folds_id: int, way: Way, spec: ContestSpec, *, width: Any = "content") -> None:
     n_runs, procedure = len(desk.ids), desk.draft.procedure
+    n_coefficients = 0 if spec.is_multilabel else n_runs * len(spec.classes) ** 2
+    told = "stacking_sets" if way == "stacking" and spec.is_multilabel else way
     refusal = ""
     if way == "optimal" and procedure.mean not in (*CONVEX_MEANS, "auto"):
         refusal = t("ensemble.optimal_refused", mean=mean_label(procedure.mean))
-    if way == "stacking" and n_runs * n_classes**2 > MOST_COEFFICIENTS:
-        refusal = t("bench.stacking_refused", n=f"{n_runs * n_classes**2:,}", most=f"{MOST_COEFFICIENTS:,}")
+    if way == "stacking" and n_coefficients > MOST_COEFFICIENTS:
+        refusal = t("bench.stacking_refused", n=f"{n_coefficients:,}", most=f"{MOST_COEFFICIENTS:,}")
     with st.container(key=f"way-{'on' if procedure.way == way else 'off'}-{way}", width=width):
         st.button(
             way_label(way),
             icon=f":material/{ICONS[way]}:",
-            help=refusal or t(f"bench.help_{way}"),
+            help=refusal or t(f"bench.help_{told}"),
             disabled=bool(refusal) or (n_runs < 2 and way != "equal"),
             on_click=_ask,
             args=(folds_id, {"way": way}),

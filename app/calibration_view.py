@@ -11,7 +11,8 @@ from app.charts import CONFIG, Chart, Spec, draw
 from app.colors import ACCENT, QUIET
 from app.text import t
 from core.blend.bank import Bank
-from core.blend.calibrate import Reliability, reliability
+from core.blend.calibrate import Reliability, reliability, reliability_of_yes
+from core.blend.questions import answers, ask
 from core.blend.spec import BlendSteps
 from core.blend.steps import afterwards, without_after
 
@@ -20,31 +21,42 @@ Diagrams = tuple[Reliability, Reliability | None]
 
 
 def diagrams_of(bank: Bank, steps: BlendSteps) -> Diagrams:
-    """Reliability of the mean alone, and of the whole blend where something comes after the mean."""
+    """Reliability of the mean alone, and of the whole blend where something after the mean changes probabilities."""
     prob = bank.prob(without_after(steps))
+    if bank.is_multilabel:
+        before = reliability_of_yes(prob, bank.y_true)
+        if steps.temperature == 1:
+            return before, None
+        return before, reliability_of_yes(answers(afterwards(ask(prob), steps), prob.shape[1]), bank.y_true)
     before = reliability(prob, bank.y_true)
     has_after = steps.temperature != 1 or bool(steps.offsets)
     return before, reliability(afterwards(prob, steps), bank.y_true) if has_after else None
 
 
-def draw_diagrams(found: Diagrams) -> None:
+def draw_diagrams(found: Diagrams, *, of_sets: bool = False) -> None:
     """Two small diagrams side by side; one, and how to get the other, where nothing comes after the mean."""
     before, after = found
+    sets = "_sets" if of_sets else ""
     left, right = st.columns(2, gap="small")
     with left:
-        title = t("bench.reliability_before" if after else "bench.reliability_now")
-        draw(diagram(before, title, QUIET if after else ACCENT), key="reliability-before", alt=title)
+        title = t("bench.reliability_before" if after else f"bench.reliability_now{sets}")
+        draw(diagram(before, title, QUIET if after else ACCENT, of_sets=of_sets), key="reliability-before", alt=title)
     with right:
         if after is None:
-            st.caption(t("bench.reliability_hint"))
+            st.caption(t(f"bench.reliability_hint{sets}"))
         else:
             title = t("bench.reliability_after")
-            draw(diagram(after, title, ACCENT), key="reliability-after", alt=title)
-    st.caption(t("bench.reliability_help"))
+            draw(diagram(after, title, ACCENT, of_sets=of_sets), key="reliability-after", alt=title)
+    st.caption(t(f"bench.reliability_help{sets}"))
 
 
-def diagram(found: Reliability, title: str, color: str, *, height: int = 230) -> Chart:
-    """Share of right labels over the probability of the label, one point per bin, larger with more rows; the diagonal is honest."""
+def diagram(found: Reliability, title: str, color: str, *, of_sets: bool = False, height: int = 230) -> Chart:
+    """Share of right labels over the probability of the label, one point per bin, larger with more rows; the diagonal is honest.
+
+    `of_sets`: the share of true classes over the probability of a class, one question per row and class.
+    """
+    sets = "_sets" if of_sets else ""
+    sure, right = t(f"bench.axis_confidence{sets}"), t(f"bench.axis_accuracy{sets}")
     has_rows = found.count > 0
     table = pd.DataFrame(
         {
@@ -56,10 +68,10 @@ def diagram(found: Reliability, title: str, color: str, *, height: int = 230) ->
     )
     unit: Spec = {"domain": [0, 1], "nice": False}
     tooltip = [
-        {"field": "span", "type": "nominal", "title": t("bench.axis_confidence")},
-        {"field": "rows", "type": "quantitative", "title": t("bench.rows"), "format": ","},
+        {"field": "span", "type": "nominal", "title": sure},
+        {"field": "rows", "type": "quantitative", "title": t("bench.questions" if of_sets else "bench.rows"), "format": ","},
         {"field": "confidence", "type": "quantitative", "title": t("bench.mean_confidence"), "format": ".3f"},
-        {"field": "accuracy", "type": "quantitative", "title": t("bench.axis_accuracy"), "format": ".3f"},
+        {"field": "accuracy", "type": "quantitative", "title": right, "format": ".3f"},
     ]
     spec = {
         "height": height,
@@ -73,8 +85,8 @@ def diagram(found: Reliability, title: str, color: str, *, height: int = 230) ->
             "offset": 8,
         },
         "encoding": {
-            "x": {"field": "confidence", "type": "quantitative", "title": t("bench.axis_confidence"), "scale": unit},
-            "y": {"field": "accuracy", "type": "quantitative", "title": t("bench.axis_accuracy"), "scale": unit},
+            "x": {"field": "confidence", "type": "quantitative", "title": sure, "scale": unit},
+            "y": {"field": "accuracy", "type": "quantitative", "title": right, "scale": unit},
         },
         "layer": [
             {

@@ -18,6 +18,9 @@ from core.blend.spec import BlendSpec, BlendSteps
 from core.blend.steps import arranged, without_after
 
 MOST_UNDO = 100
+AFTER = ("temperature", "offsets", "thresholds")
+"""What comes after the mean: switches of a procedure, and values of steps, under the same names."""
+
 SAME = 1e-9
 """Weights make a round trip through the browser, which divides them by their sum again."""
 
@@ -67,12 +70,12 @@ class Draft:
     def needs_fit(self) -> bool:
         """Something in the procedure depends on weights and shrinkage, and has to be fitted again when these move."""
         procedure = self.procedure
-        return procedure.mean == "auto" or procedure.temperature or procedure.offsets or procedure.chooses_members
+        return procedure.mean == "auto" or procedure.chooses_members or any(getattr(procedure, name) for name in AFTER)
 
     def moved(self, weights: Sequence[float], shrinkage: float) -> Draft:
         """Weights by hand: they leave the way they came from, and what comes after the mean stays until it is fitted again."""
         weights = tuple(weights)
-        after = {"temperature": self.steps.temperature, "offsets": self.steps.offsets}
+        after: dict[str, Any] = {name: getattr(self.steps, name) for name in AFTER}
         steps = BlendSteps(weights=weights, mean=self.steps.mean, shrinkage=shrinkage, **after)
         by_hand: dict[str, Any] = {"way": "hand", "weights": weights, "shrinkage": shrinkage, "chooses_members": False}
         return Draft(steps, self.procedure.model_copy(update=by_hand))
@@ -108,7 +111,7 @@ class Draft:
 def equal_draft(n_runs: int, procedure: BlendProcedure | None = None) -> Draft:
     """Equal weights and nothing else; the settings of ways that are not used now stay as they are in `procedure`."""
     plain: dict[str, Any] = {name: BlendProcedure.model_fields[name].default for name in ("way", "mean", "weights", "shrinkage")}
-    plain |= {"temperature": False, "offsets": False, "chooses_members": False}
+    plain |= {**dict.fromkeys(AFTER, False), "chooses_members": False}
     steps = BlendSteps(weights=(1 / n_runs,) * n_runs)
     return Draft(steps, (procedure or BlendProcedure()).model_copy(update=plain))
 
@@ -214,7 +217,7 @@ def adapt(desk: Desk, ids: Sequence[int]) -> Desk:
     shrinkage = 0.0 if desk.draft.kind in ("chosen", "apart") else desk.draft.shrinkage
     start = equal_draft(len(ids), procedure)
     if not desk.draft.is_untuned:
-        kept = {"mean": procedure.mean, "temperature": procedure.temperature, "offsets": procedure.offsets}
+        kept = {name: getattr(procedure, name) for name in ("mean", *AFTER)}
         start = Draft(BlendSteps(weights=start.weights, mean=desk.draft.steps.mean), start.procedure.model_copy(update=kept))
         start = start.moved([weight / whole for weight in weights], shrinkage)
     return Desk(tuple(ids), start, desk.locked & set(ids), desk.gesture, desk.revision + 1, is_settled=not start.needs_fit)
@@ -237,7 +240,7 @@ def draft_of(blend: BlendSpec, procedure: Mapping[str, Any] | None) -> Draft:
     steps = blend.steps
     if procedure is not None:
         return Draft(steps, BlendProcedure.model_validate(procedure))
-    after = {"temperature": steps.temperature != 1, "offsets": bool(steps.offsets)}
+    after = {"temperature": steps.temperature != 1, "offsets": bool(steps.offsets), "thresholds": bool(steps.thresholds)}
     bare = Draft(steps, BlendProcedure())
     by_hand = {"way": "hand", "weights": bare.weights, "mean": steps.mean, "shrinkage": steps.shrinkage, **after}
     return Draft(steps, BlendProcedure.model_validate(by_hand))

@@ -78,7 +78,7 @@ def members_view(contest: Contest, folds: Folds, members: Sequence[Run]) -> None
         with places[0]:
             _classes(contest, members, bank, pairs, measured)
         with places[1]:
-            _pairs(pairs, members)
+            _pairs(pairs, members, several=contest.spec.is_multilabel)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -88,7 +88,7 @@ def _pairwise(content: Content, _bank: Bank) -> Pairwise:
     return Pairwise(disagreement(labels), error_correlation(labels, scorer.y_true), class_f1(labels, scorer.truth))
 
 
-def _pairs(pairs: Pairwise, members: Sequence[Run]) -> None:
+def _pairs(pairs: Pairwise, members: Sequence[Run], *, several: bool) -> None:
     section(t("members.pairs_title"))
     kind = st.segmented_control(
         t("members.pairs_title"),
@@ -102,7 +102,7 @@ def _pairs(pairs: Pairwise, members: Sequence[Run]) -> None:
     values = pairs.disagreement if kind == "disagreement" else pairs.correlation
     chart = pair_chart(values, [run.name for run in members], kind or PAIRS[0], is_dark=st.context.theme.type == "dark")
     charts.draw(chart, key=f"members-{kind}", alt=t(f"members.{kind}"))
-    st.caption(t(f"members.{kind}_help"))
+    st.caption(t(f"members.{kind}_help_sets" if several else f"members.{kind}_help"))
 
 
 def _worth(
@@ -205,7 +205,7 @@ def _table(
             "without": number(t("members.without"), format="%.4f", help=t("members.without_help")),
             "gain": text(t("members.gain"), help=t("members.gain_help"), width="medium"),
             "says": text(t("members.says"), help=t("members.says_help")),
-            "alike": text(t("members.alike"), help=t("members.alike_help")),
+            "alike": text(t("members.alike"), help=t("members.alike_help_sets" if contest.spec.is_multilabel else "members.alike_help")),
             "action": st.column_config.ButtonColumn(t("members.action"), key="member-action", on_click=act),
         },
     )
@@ -231,6 +231,7 @@ def _says(worth: Worth | None) -> str | None:
 def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwise, known: Measured | None) -> None:
     """The classes of one member: where it is ahead of every other, and what the blend loses there without it."""
     section(t("members.classes_title"), t("members.classes_note"))
+    several = contest.spec.is_multilabel
     by_id = {run.id: place for place, run in enumerate(members)}
     key = "members-class-run"
     if st.session_state.get(key) not in by_id:
@@ -242,7 +243,7 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
     frame = pd.DataFrame(
         {
             "class": list(contest.spec.classes),
-            "rows": np.bincount(bank.y_true, minlength=len(contest.spec.classes)),
+            "rows": bank.y_true.sum(axis=0, dtype=np.int64) if several else np.bincount(bank.y_true, minlength=len(contest.spec.classes)),
             "own": pairs.f1[place],
             "best": np.where(best < 0, np.nan, best),
             "lead": pairs.f1[place] - best,
@@ -267,7 +268,7 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
         alt=t("members.classes_title"),
         column_config={
             "class": st.column_config.TextColumn(t("charts.class"), pinned=True),
-            "rows": number(t("members.rows"), format="%d"),
+            "rows": number(t("members.rows"), format="%d", help=t("members.rows_help_sets") if several else None),
             "own": number(t("members.f1_own"), format="%.3f"),
             "best": number(t("members.f1_best"), format="%.3f"),
             "lead": number(t("members.lead"), format="%+.3f", help=t("members.lead_help")),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import doorway
 from app.blend_restore import can_be_restored, put_on_bench
-from app.blend_ways import mean_label
+from app.blend_ways import after_label
 from app.text import t
 from app.widgets import format_clock, format_honest, format_score, go_to, guard, metric_label, plain
 from core.blend.save import remove_blend
@@ -37,7 +37,7 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             "cv": [format_score(blend.scores["cv_score"], blend.scores["cv_sd"]) for blend in blends],
             "honest": [format_honest(blend.scores.get("honest")) for blend in blends],
             "equal": [blend.scores["equal_score"] for blend in blends],
-            "mean": [mean_label(blend.spec.mean) for blend in blends],
+            "mean": [after_label(blend.spec) for blend in blends],
             "members": [describe_weights(blend, names) for blend in blends],
             "created": [format_clock(blend.created_at) for blend in blends],
             "actions": [[load, submit, drop] for _ in blends],

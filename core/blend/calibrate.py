@@ -200,12 +200,22 @@ class Reliability:
 
 def reliability(prob: NDArray[np.float32], y_true: NDArray[np.integer], *, n_bins: int = N_BINS) -> Reliability:
     """How right predictions (n_rows, n_classes) are where they are so sure (Niculescu-Mizil and Caruana 2005; Guo et al. 2017)."""
-    confidence = prob.max(axis=1).astype(np.float64)
-    hit = prob.argmax(axis=1) == y_true
+    return _in_bins(prob.max(axis=1).astype(np.float64), prob.argmax(axis=1) == y_true, n_bins)
+
+
+def reliability_of_yes(prob: NDArray[np.float32], y_true: NDArray[np.integer], *, n_bins: int = N_BINS) -> Reliability:
+    """How often a class is there (n_rows, n_classes) where it is so probable, of rows that may have several, each a question.
+
+    Rows are questions then, `confidence` is the mean probability of yes and `accuracy` the share whose answer is yes.
+    """
+    return _in_bins(prob.ravel().astype(np.float64), y_true.ravel() == 1, n_bins)
+
+
+def _in_bins(confidence: NDArray[np.float64], hit: NDArray[np.bool_], n_bins: int) -> Reliability:
     place = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
     count = np.bincount(place, minlength=n_bins)
     with np.errstate(invalid="ignore", divide="ignore"):
         sure = np.bincount(place, weights=confidence, minlength=n_bins) / count
         right = np.bincount(place, weights=hit, minlength=n_bins) / count
     gap = np.where(count > 0, np.abs(sure - right), 0.0)
-    return Reliability(np.linspace(0, 1, n_bins + 1), count, sure, right, float((gap * count).sum() / len(prob)))
+    return Reliability(np.linspace(0, 1, n_bins + 1), count, sure, right, float((gap * count).sum() / len(hit)))

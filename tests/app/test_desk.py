@@ -32,12 +32,15 @@ def sent(weights: Any, **changes: Any) -> dict[str, Any]:
 
 def draft(*weights: float, way: str = "optimal", **steps: Any) -> Draft:
     """Steps as a way may have found them."""
-    settings = {name: steps.pop(name) for name in ("temperature_on", "chooses_members", "auto", "proc_shrinkage") if name in steps}
+    settings = {
+        name: steps.pop(name) for name in ("temperature_on", "thresholds_on", "chooses_members", "auto", "proc_shrinkage") if name in steps
+    }
     procedure = BlendProcedure.model_validate(
         {
             "way": way,
             "weights": weights if way == "hand" else (),
             "temperature": settings.get("temperature_on", False),
+            "thresholds": settings.get("thresholds_on", False),
             "chooses_members": settings.get("chooses_members", False),
             "mean": "auto" if settings.get("auto") else "arithmetic",
             "shrinkage": settings.get("proc_shrinkage", steps.get("shrinkage", 0.0)),
@@ -72,9 +75,10 @@ def test_a_drag_is_undone_at_once_however_many_words_it_had() -> None:
         draft(0.5, 0.5, way="by_class", class_weights=BY_CLASS),
         draft(0.3, 0.7, way="stacking", stack=STACK),
         draft(0.3, 0.7, temperature_on=True, temperature=1.3),
+        draft(0.3, 0.7, thresholds_on=True, thresholds=(0.3, 0.7)),
         draft(0.3, 0.7, way="greedy", chooses_members=True, proc_shrinkage=0.4),
     ],
-    ids=["by class", "stacking", "temperature", "chosen"],
+    ids=["by class", "stacking", "temperature", "thresholds", "chosen"],
 )
 def test_undo_and_redo_bring_steps_and_procedure_back_whole(start: Draft) -> None:
     desk = desk_with(start)
@@ -181,6 +185,17 @@ def test_what_comes_after_the_mean_stays_while_held_and_is_fitted_again_after() 
     desk.settle(desk.draft.steps.model_copy(update={"temperature": 1.1}))
     assert desk.is_settled and desk.revision == revision, "the browser holds these weights already"
     assert len(desk.history) == 1, "a drag and its fit are one step"
+
+
+def test_thresholds_stay_while_held_are_fitted_again_and_go_with_equal_weights() -> None:
+    desk = desk_with(draft(0.8, 0.2, thresholds_on=True, thresholds=(0.3, 0.6)))
+    desk.follow(said(0.6, is_held=True))
+    assert desk.draft.steps.thresholds == (0.3, 0.6) and desk.draft.procedure.thresholds and not desk.is_settled
+    other = adapt(desk, [1, 2, 3])
+    assert other.draft.procedure.thresholds and not other.is_settled, "they are found for the new runs"
+    assert not equal_draft(2, desk.draft.procedure).procedure.thresholds
+    back = draft_of(BlendSpec(members=(1, 2), weights=(1, 1), thresholds=(0.3, 0.6)), None)
+    assert back.is_by_hand and back.procedure.thresholds and back.steps.thresholds == (0.3, 0.6) and not back.is_untuned
 
 
 def test_a_fit_that_moves_weights_tells_the_browser() -> None:
