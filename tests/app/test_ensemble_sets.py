@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from app import members_view
 from app.blend_restore import put_on_bench
 from app.desk import Desk
+from app.lineup import shared_key
 from app.set_charts import outcome_bars
 from app.threshold_view import describe_thresholds
 from core.analysis.misses import OUTCOMES, set_report
@@ -24,11 +25,16 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_oof
 from core.blend.spec import BlendSteps
 from core.blend.steps import apply_steps
+from core.contest.register import add_contest
+from core.folds import FoldsSpec, save_folds
+from core.predictions import shared_folds
 from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
+from core.store.folds import list_folds
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.emotions import EMOTIONS, finish_emotions
+from tests.emotions import EMOTIONS, emotions_spec, finish_emotions, write_emotions
+from tests.finished_workspace import finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
 Done = tuple[Contest, tuple[Run, ...]]
@@ -256,3 +262,44 @@ def test_the_thresholds_furthest_from_one_half_come_first() -> None:
     said = describe_thresholds((0.45, 0.1, 0.5, 0.8), list("abcd"))
     assert said.endswith("0.10 to 0.80, furthest from one half: b (0.10) · d (0.80) · a (0.45)")
     assert "best for every class" in describe_thresholds((0.5, 0.5), list("ab"))
+
+
+def test_a_class_of_three_rows_breaks_nothing(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
+    folder = write_emotions(tmp_path / "emotions", layout="columns")
+    for name in ("train.csv", "sample_submission.csv"):
+        given = pd.read_csv(folder / name)
+        given.assign(경악=[1] * 3 + [0] * (len(given) - 3)).to_csv(folder / name, index=False)
+    classes = (*EMOTIONS, "경악")
+    contest = add_contest(house, emotions_spec(folder, "columns", classes=classes))
+    folds = save_folds(house, contest, FoldsSpec(n_folds=3))
+    for seed in range(2):
+        finish_run(house, contest, folds, make_recipe(contest, f"run-{seed}"), seed=seed)
+    at = flip(open_page("ensemble"), "Thresholds by class")
+    for label in WAYS:
+        at = press(at, label)
+        assert not at.exception and not at.error, label
+    for chart in ("outcomes", "thresholds", "reliability"):
+        assert not choose(at, "Chart", chart).exception, chart
+    at = part(choose(at, "Chart", "thresholds"), "members")
+    assert table(at, "f1_honest").set_index("class").loc["경악", "support"] == 3
+    assert not at.exception and table(at, "lead").set_index("class").loc["경악", "rows"] == 3
+
+
+def test_a_blend_on_some_folds_keeps_its_thresholds(
+    open_page: OpenPage, house: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest, runs = done
+    folds = list_folds(house.store, contest.id)[0]
+    half = finish_run(house, contest, folds, make_recipe(contest, "half"), n_done=2)
+    procedure = BlendProcedure(way="greedy", thresholds=True)
+    blend = blend_runs(house, contest, [runs[0], half], procedure, fold_numbers=shared_folds([runs[0], half]))
+    at = open_page("ensemble").segmented_control(key=shared_key(folds.id)).set_value("share").run()
+    with monkeypatch.context() as patch:
+        patch.setattr("app.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble_view.st.session_state", at.session_state)
+        put_on_bench(get_blend(house.store, blend.id))
+    at = choose(at.run(), "Chart", "thresholds")
+    assert not at.exception and at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    draft = desk_of(at, done).draft
+    assert draft.is_by_hand and draft.procedure.thresholds and draft.steps.thresholds == blend.spec.thresholds
+    assert len(blend.spec.folds) == 2 and table(at, "f1_honest")["f1_honest"].notna().all()
