@@ -30,6 +30,7 @@ def main() -> None:
     port = arguments.port if _is_free(arguments.port) else _free_port()
     if port != arguments.port:
         say(f"Port {arguments.port} is taken; using {port} instead.")
+    _refuse_damage()
     say(f"Pitwall is at http://127.0.0.1:{port}  (Ctrl-C stops it)")
 
     from app.server import app
@@ -38,6 +39,18 @@ def main() -> None:
         app.run(config={"server.port": port, "server.address": "127.0.0.1"})
     except KeyboardInterrupt:  # Ctrl-C: the lifespan has stopped the engine by now
         say("Pitwall has stopped; what was running is back in the queue and goes on at the next start.")
+
+
+def _refuse_damage() -> None:
+    """Say what is wrong with the workspace in words: the server would start, and end with a traceback."""
+    from app import doorway
+    from core.errors import PitwallError
+
+    try:
+        doorway.workspace().store.check()
+    except PitwallError as problem:
+        sys.stderr.write(f"{problem}\n")
+        sys.exit(2)
 
 
 def say(line: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.jobs.lock import holder_of
+from core.store.holds import pause_devices
 from core.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +60,13 @@ def test_help_reads_well() -> None:
     )
     assert "--workspace" in done.stdout
     assert "--port" in done.stdout
+
+
+def test_a_damaged_database_is_said_in_words(workspace: Workspace) -> None:
+    pause_devices(workspace.store, now=1.0)
+    workspace.store.close()
+    workspace.db_path.write_bytes(workspace.db_path.read_bytes().replace(b"person", b"disk\0\0"))
+    command = [sys.executable, "-m", "app", "--workspace", str(workspace.root)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "http" not in done.stdout
+    assert "the database file is damaged" in done.stderr and str(workspace.db_path) in done.stderr and "Traceback" not in done.stderr

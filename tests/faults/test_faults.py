@@ -76,3 +76,9 @@ def test_the_fault_is_survived(name: str) -> None:
 def test_the_planted_bug_is_seen(name: str) -> None:
     code, outcome = outcome_of(name, PLANTED[name], "--mutant")
     assert code == 1 and outcome["bad"] + outcome["lost"] > 0, outcome
+
+
+@pytest.mark.slow
+def test_the_planted_bug_is_seen_in_the_rows_of_the_database_too() -> None:
+    code, outcome = outcome_of("c4", 200, "--mutant", "--only", "database")
+    assert code == 1 and outcome["bad"] > 0, outcome
