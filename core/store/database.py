@@ -105,10 +105,11 @@ class Store:
     def check(self) -> None:
         """Look through the whole file; CheckpointError when its pages, indexes or constraints are not whole, or a row is not what was written."""
         with self.read() as connection:
+            seals.check_schema(connection)
             found = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
             if found != ["ok"]:
                 raise _damaged(self.path, "; ".join(map(str, found)))
-            seals.check_seals(connection)
+            seals.check_rows(connection)
 
     def close(self) -> None:
         """Close the pooled connections."""
