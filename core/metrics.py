@@ -54,10 +54,10 @@ def log_loss_of_true(p_true: NDArray[np.floating]) -> float:
     The logarithm of a product is the sum of logarithms, and sixteen clipped probabilities have a product that a float64 holds.
     """
     epsilon = np.finfo(p_true.dtype).eps
-    clipped = np.clip(p_true, epsilon, 1 - epsilon).astype(np.float64)
+    clipped = np.clip(p_true, epsilon, 1 - epsilon)
     whole = len(clipped) // PRODUCT * PRODUCT
-    products = np.multiply.reduce(clipped[:whole].reshape(PRODUCT, -1), axis=0)
-    return float(-(np.log(products).sum() + np.log(clipped[whole:]).sum()) / len(clipped))
+    products = np.multiply.reduce(clipped[:whole].reshape(PRODUCT, -1), axis=0, dtype=np.float64)
+    return float(-(np.log(products).sum() + np.log(clipped[whole:], dtype=np.float64).sum()) / len(clipped))
 
 
 def accuracy(y_true: Labels, y_prob: Probabilities) -> float:
