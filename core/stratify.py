@@ -19,16 +19,18 @@ def deal_evenly(truth: NDArray[np.integer], n_folds: int, seed: int) -> NDArray[
     rows_wanted[: len(truth) % n_folds] += 1
     class_wanted = np.tile(has.sum(axis=0) / n_folds, (n_folds, 1))
     dealt = np.full(len(truth), -1, dtype=np.int8)
+    left = has.sum(axis=0)
     while (waiting := dealt < 0).any():
-        left = has[waiting].sum(axis=0)
         rarest = int(np.where(left > 0, left, np.inf).argmin()) if left.any() else None
-        for row in np.flatnonzero(waiting if rarest is None else waiting & has[:, rarest]):
+        rows = np.flatnonzero(waiting if rarest is None else waiting & has[:, rarest])
+        for row in rows:
             # A full fold takes no more, so that sizes differ by one at most; common classes, dealt last, even that out.
             need = np.where(rows_wanted > 0, rows_wanted if rarest is None else class_wanted[:, rarest], -np.inf)
             fold = int(np.lexsort((rows_wanted, need))[-1])
             dealt[row] = fold
             rows_wanted[fold] -= 1
             class_wanted[fold, has[row]] -= 1
+        left -= has[rows].sum(axis=0)
     fold_of = np.empty_like(dealt)
     fold_of[order] = rng.permutation(n_folds)[dealt]
     return fold_of
