@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 def deal_evenly(truth: NDArray[np.integer], n_folds: int, seed: int) -> NDArray[np.int8]:
     """The fold (n,) of each row, from 0 and 1 for each class (n, n_classes): iterative stratification (Sechidis et al. 2011).
 
-    The class with the fewest rows left is dealt next, each row to the fold that lacks most of it, then to the one that lacks most
-    rows; rows without a class fill up what is left. The seed shuffles rows and folds, which decides ties.
+    The class with the fewest rows left is dealt next, each row to the fold that lacks most of it, among those to the one that lacks
+    most of all the row's classes, then most rows; rows without a class fill up what is left. A full fold takes no more, so sizes
+    differ by one at most. The seed shuffles rows and folds, which decides ties.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(truth))
@@ -24,9 +25,9 @@ def deal_evenly(truth: NDArray[np.integer], n_folds: int, seed: int) -> NDArray[
         rarest = int(np.where(left > 0, left, np.inf).argmin()) if left.any() else None
         rows = np.flatnonzero(waiting if rarest is None else waiting & has[:, rarest])
         for row in rows:
-            # A full fold takes no more, so that sizes differ by one at most; common classes, dealt last, even that out.
-            need = np.where(rows_wanted > 0, rows_wanted if rarest is None else class_wanted[:, rarest], -np.inf)
-            fold = int(np.lexsort((rows_wanted, need))[-1])
+            of_rarest = rows_wanted if rarest is None else class_wanted[:, rarest]
+            of_all = class_wanted[:, has[row]].sum(axis=1)
+            fold = int(np.lexsort((rows_wanted, of_all, of_rarest, rows_wanted > 0))[-1])
             dealt[row] = fold
             rows_wanted[fold] -= 1
             class_wanted[fold, has[row]] -= 1
