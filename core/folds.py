@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from core.arrays import read_array
-from core.contest.table import labels_of, load_table
+from core.contest.table import count_classes, labels_of, load_table
 from core.errors import InputError
 from core.settings import Settings
 from core.store.folds import Folds, add_folds
@@ -137,10 +137,7 @@ def load_folds(workspace: Workspace, folds: Folds) -> NDArray[np.int8]:
 def class_balance(fold_of: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:
     """Rows of each class in each fold, shape (n_folds, n_classes); `labels` as in `make_folds`."""
     n_folds = int(fold_of.max()) + 1
-    if labels.ndim == 2:
-        return np.stack([labels[fold_of == fold].sum(axis=0, dtype=np.int64) for fold in range(n_folds)])
-    counts = np.bincount(fold_of.astype(np.int64) * n_classes + labels, minlength=n_folds * n_classes)
-    return counts.reshape(n_folds, n_classes)
+    return np.stack([count_classes(labels[fold_of == fold], n_classes) for fold in range(n_folds)])
 
 
 def group_columns(train: pd.DataFrame) -> list[str]:
@@ -201,7 +198,7 @@ def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:
 
 
 def _check_classes(spec: FoldsSpec, labels: NDArray[np.integer], classes: Sequence[str] | None) -> None:
-    counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=len(classes or ()))
+    counts = count_classes(labels, len(classes or ()))
     rare = [number for number, count in enumerate(counts.tolist()) if 0 < count < spec.n_folds]
     if rare:
         named = [f"{classes[number] if classes is not None else number} ({counts[number]})" for number in rare]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.contest.table import labels_of
+from core.contest.table import count_classes, first_labels, labels_of
 from core.metrics import get_metric
 from core.recipe import Recipe
 from core.store.contests import Contest, list_contests
@@ -51,8 +51,7 @@ def contest_overviews(store: Store) -> tuple[ContestOverview, ...]:
 
 def class_counts(train: pd.DataFrame, n_classes: int) -> NDArray[np.int64]:
     """Training rows that have each class, shape (n_classes,)."""
-    truth = labels_of(train, n_classes)
-    return truth.sum(axis=0, dtype=np.int64) if truth.ndim == 2 else np.bincount(truth, minlength=n_classes)
+    return count_classes(labels_of(train, n_classes), n_classes)
 
 
 def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) -> ContestOverview:
@@ -70,7 +69,7 @@ def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) 
 
 def by_turns(train: pd.DataFrame) -> NDArray[np.int64]:
     """Row numbers (n,) in an order where the classes take turns (a row's first, where it has several), so that a first page shows them all."""
-    label = train["label"] if "label" in train else train["labels"].map(lambda labels: labels[0] if len(labels) else -1)
+    label = first_labels(train)
     turn = label.groupby(label).cumcount().to_numpy()
     return np.lexsort((label.to_numpy(), turn))
 

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from core.contest.answers import parse_answers
 from core.contest.evidence import Check
@@ -17,7 +15,7 @@ from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
 from core.contest.rows import Rows, read_rows
 from core.contest.sources import TRAIN
 from core.contest.spec import ContestSpec
-from core.contest.table import labels_of, rows_by_size
+from core.contest.table import count_classes, first_labels, labels_of, rows_by_size
 from core.contest.understand import understand
 from core.errors import InputError
 from core.settings import parse_settings
@@ -97,11 +95,11 @@ def _name_of(path: Path) -> str:
 
 def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: list[Check]) -> Inspection:
     train = rows.train.frame
-    truth = labels_of(train, len(spec.classes))
-    counts = truth.sum(axis=0) if spec.is_multilabel else np.bincount(truth[truth >= 0], minlength=len(spec.classes))
+    counts = count_classes(labels_of(train, len(spec.classes)), len(spec.classes))
     first = rows.problems.first()
-    shown, turn = _label_texts(train, spec)
-    preview = train.assign(label=shown)[["id", "input", "label"]]
+    label = first_labels(train)
+    turn = label.groupby(label).cumcount().to_numpy()
+    preview = train.assign(label=_label_texts(train, spec))[["id", "input", "label"]]
     preview = preview.iloc[turn.argsort(kind="stable")[:N_PREVIEW]].reset_index(drop=True)
     return Inspection(
         draft=spec,
@@ -118,15 +116,11 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
     )
 
 
-def _label_texts(train: pd.DataFrame, spec: ContestSpec) -> tuple[list[str], NDArray[np.int64]]:
-    """What every row's label reads like, and its turn among the rows of its (first) class."""
+def _label_texts(train: pd.DataFrame, spec: ContestSpec) -> list[str]:
+    """What every row's label reads like."""
     if spec.is_multilabel:
-        texts = [", ".join(spec.classes[label] for label in labels) for labels in train["labels"]]
-        key = train["labels"].map(lambda labels: labels[0] if labels else -1)
-    else:
-        texts = [spec.classes[label] if label >= 0 else "" for label in train["label"]]
-        key = train["label"]
-    return texts, key.groupby(key).cumcount().to_numpy()
+        return [", ".join(spec.classes[label] for label in labels) for labels in train["labels"]]
+    return [spec.classes[label] if label >= 0 else "" for label in train["label"]]
 
 
 def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[Check]:

@@ -16,7 +16,7 @@ from core.contest.images import check_images
 from core.contest.problems import Problems
 from core.contest.rows import Part, Rows, read_rows
 from core.contest.spec import ContestSpec
-from core.contest.table import SAMPLE_SUBMISSION, labels_of
+from core.contest.table import SAMPLE_SUBMISSION, count_classes, labels_of
 from core.errors import InputError, StateError
 from core.store import contests
 from core.workspace import Workspace, fingerprint, publishing, sha256_file, write_json
@@ -147,8 +147,7 @@ def _image_hashes(files: ContestFiles, parts: tuple[Part, Part], problems: Probl
 
 
 def _check_classes(train: pd.DataFrame, spec: ContestSpec, rows: Rows) -> None:
-    truth = labels_of(train, len(spec.classes))
-    counts = truth.sum(axis=0) if spec.is_multilabel else np.bincount(truth[truth >= 0], minlength=len(spec.classes))
+    counts = count_classes(labels_of(train, len(spec.classes)), len(spec.classes))
     if spec.layout == "csv":
         for number in np.flatnonzero(counts == 0):
             rows.problems.add(

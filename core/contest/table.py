@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -72,6 +72,18 @@ def labels_of(train: pd.DataFrame, n_classes: int) -> NDArray[np.integer]:
     if counts.any():
         truth[np.repeat(np.arange(len(train)), counts), np.concatenate(train["labels"].tolist()).astype(np.int64)] = 1
     return truth
+
+
+def count_classes(truth: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:
+    """Rows that have each class (n_classes,), of a truth as `labels_of` gives it; -1 is a row whose class is not known."""
+    return truth.sum(axis=0, dtype=np.int64) if truth.ndim == 2 else np.bincount(truth[truth >= 0], minlength=n_classes)
+
+
+def first_labels(train: pd.DataFrame) -> pd.Series:
+    """The class index of every training row, the lowest where it has several, -1 where it has none."""
+    if "label" in train:
+        return cast(pd.Series, train["label"])
+    return cast(pd.Series, train["labels"].map(lambda labels: labels[0] if len(labels) else -1))
 
 
 def rows_by_size(train: pd.DataFrame) -> NDArray[np.int64]:
