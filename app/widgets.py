@@ -53,6 +53,12 @@ def metric_help(spec: ContestSpec, metric: str) -> str | None:
     return t(f"common.several_{metric}") if spec.is_multilabel else None
 
 
+def submission_label(spec: ContestSpec) -> str:
+    """What the contest is handed for each row: its label or labels, or a value per class."""
+    several = "_several" if spec.is_multilabel and spec.submission == "label" else ""
+    return t(f"common.submission_{spec.submission}{several}")
+
+
 def direction_arrow(metric: str) -> str:
     """↑ where greater is better, ↓ where smaller is."""
     return "↑" if get_metric(metric).greater_is_better else "↓"

@@ -14,7 +14,7 @@ from app.forms import option_label
 from app.gallery import Tile, gallery, picture
 from app.tables import table_of
 from app.text import t
-from app.widgets import guard, metric_label, page_header, plain, section, short_hash
+from app.widgets import guard, metric_label, page_header, plain, section, short_hash, submission_label
 from core.analysis.overview import by_turns, class_counts
 from core.contest.spec import ContestSpec
 from core.contest.table import ContestTable, rows_by_size
@@ -38,15 +38,13 @@ def understood(contest: Contest, table: ContestTable) -> None:
         "classes": t("data.classes_even", n=len(counts), rows=least)
         if least == most
         else t("data.classes_value", n=len(counts), least=least, most=most, ratio=most / max(1, least)),
-        "input": t(column, name=plain(columns)) if columns else t("data.folders_value"),
         **several,
+        "input": t(column, name=plain(columns)) if columns else t("data.folders_value"),
         "label": where_labels_are(contest),
         "id": t("data.column_value", name=plain(spec.id_column)) if spec.id_column else t("data.numbered_value"),
         "group": t("data.column_value", name=plain(spec.group_column)) if spec.group_column else t("data.none_value"),
         "metric": metric_label(spec.metric),
-        "submission": t(
-            "data.submission_label_several" if spec.is_multilabel and spec.submission == "label" else f"data.submission_{spec.submission}"
-        ),
+        "submission": submission_label(spec),
         "files": plain(" · ".join(name for name in (spec.train, spec.test, spec.sample_submission) if name)),
         "data": f"`{short_hash(contest.fingerprint)}`",
     }

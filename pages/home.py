@@ -6,7 +6,18 @@ import streamlit as st
 
 from app import doorway, state
 from app.text import t
-from app.widgets import direction_arrow, empty_state, format_score, go_to, guard, metric_label, page_header, plain, section
+from app.widgets import (
+    direction_arrow,
+    empty_state,
+    format_score,
+    go_to,
+    guard,
+    metric_label,
+    page_header,
+    plain,
+    section,
+    submission_label,
+)
 from core.analysis.overview import ContestOverview, contest_overviews
 from core.contest.samples import SAMPLES, Sample, open_sample
 from core.workspace import shown_path
@@ -22,11 +33,8 @@ def contest_row(overview: ContestOverview) -> None:
                 st.markdown(f"**{plain(contest.name)}**", width="content")
                 st.badge(t(f"common.modality_{spec.modality}"), color="gray")
             rows = t("home.rows", train=contest.n_train, test=contest.n_test)
-            st.caption(
-                "  ·  ".join(
-                    (rows, t("home.classes", n=len(spec.classes)), metric_label(spec.metric), t(f"home.submission_{spec.submission}"))
-                )
-            )
+            facts = (rows, t("home.classes", n=len(spec.classes)), metric_label(spec.metric), submission_label(spec))
+            st.caption("  ·  ".join(facts))
         name = overview.best.name if overview.best else ""
         best.metric(
             t("home.best_cv", arrow=direction_arrow(spec.metric)),

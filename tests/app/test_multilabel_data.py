@@ -55,6 +55,25 @@ def test_the_page_says_how_many_classes_rows_have(
     assert "240개 중 1–48" in words(at) if lang == "ko" else "1 to 48 of 240" in words(at)
 
 
+@pytest.mark.parametrize(
+    ("layout", "submission", "said"),
+    [
+        ("cells", "label", ("all labels of a row in one cell", "한 칸에 행의 레이블 모두")),
+        ("columns", "probabilities", ("one probability per class", "클래스마다 확률 하나")),
+        ("columns", "flags", ("0 or 1 per class", "클래스마다 0 또는 1")),
+    ],
+)
+def test_home_and_data_say_what_is_handed_in(
+    open_page: OpenPage, house: Workspace, tmp_path: Path, layout: Layout, submission: str, said: tuple[str, str]
+) -> None:
+    add_emotions(house, tmp_path / "e", layout=layout, submission=submission)
+    for page in ("home", "data"):
+        for lang, words_of_it in zip(("en", "ko"), said, strict=True):
+            at = open_page(page, lang=lang)
+            assert not at.exception and not at.error
+            assert words_of_it in words(at)
+
+
 @pytest.mark.parametrize("chosen", [0, 5, -1])
 def test_the_filter_shows_rows_that_have_the_class_among_others(open_page: OpenPage, house: Workspace, tmp_path: Path, chosen: int) -> None:
     contest = add_emotions(house, tmp_path / "e", layout="columns")
