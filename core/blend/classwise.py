@@ -56,9 +56,9 @@ def _label_weights(scorer: Scorer, common: NDArray[np.float64], *, prior_rows: f
     share = np.empty((scorer.n_runs, scorer.n_labels))
     q = np.maximum(scorer.true, np.finfo(np.float32).eps)
     for label in range(scorer.n_labels):
-        asked = scorer.label_of == label
-        n_own = int(scorer.y_true[asked].sum())
-        own = np.asarray(optimal_of_true(q[:, asked], start=common, gap_wanted=GAP_WANTED).weights)
+        n_own = int(scorer.y_true[label :: scorer.n_labels].sum())
+        asked = np.ascontiguousarray(q[:, label :: scorer.n_labels])
+        own = np.asarray(optimal_of_true(asked, start=common, gap_wanted=GAP_WANTED).weights)
         part = n_own / (n_own + prior_rows)
         share[:, label] = part * own + (1 - part) * common
     share = np.maximum(share, LEAST)

@@ -172,8 +172,7 @@ class Scorer:
 
     def of(self, outcome: Outcome, name: str, rows: NDArray[np.bool_] | slice = slice(None)) -> float:
         """One metric of an outcome, of all rows or of some."""
-        truth = replace(self.truth, y_true=self.y_true[rows])
-        return truth.score(Outcome(outcome.y_pred[rows], outcome.p_true[rows]), name)
+        return self.truth.take(rows).score(Outcome(outcome.y_pred[rows], outcome.p_true[rows]), name)
 
     def report(self, outcome: Outcome) -> BlendScore:
         """Every score of an outcome."""

@@ -40,7 +40,7 @@ class Truth:
         """Answers (n,) as classes of rows (n_rows,), or as 0 and 1 for each class (n_rows, n_labels)."""
         return answers.reshape(-1, self.n_labels) if self.n_labels else answers
 
-    def take(self, rows: NDArray[np.bool_]) -> Truth:
+    def take(self, rows: NDArray[np.bool_] | slice) -> Truth:
         """The same of some answers only, all those of a row or none."""
         return replace(self, y_true=self.y_true[rows])
 
