@@ -149,13 +149,12 @@ def _image_hashes(files: ContestFiles, parts: tuple[Part, Part], problems: Probl
 def _check_classes(train: pd.DataFrame, spec: ContestSpec, rows: Rows) -> None:
     counts = count_classes(labels_of(train, len(spec.classes)), len(spec.classes))
     if spec.layout == "csv":
+        fix = "leave `classes` to be found, or add rows"
+        if not spec.label_column:
+            fix = "add rows that have it, or name only the other columns in `classes`"
         for number in np.flatnonzero(counts == 0):
-            rows.problems.add(
-                spec.train,
-                f"no row has the class '{spec.classes[number]}'",
-                "leave `classes` to be found, or add rows",
-                column=spec.label_column,
-            )
+            name = spec.classes[number]
+            rows.problems.add(spec.train, f"no row has the class '{name}'", fix, column=spec.label_column or name)
     if len(train) == 0:
         raise InputError(
             "there are no training rows",

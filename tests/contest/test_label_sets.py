@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.contest.inspect import inspect_path
 from core.contest.label_sets import split_cell
 from core.contest.register import add_contest
 from core.contest.spec import ContestSpec
@@ -66,6 +67,19 @@ def test_what_is_neither_0_nor_1_is_told_by_column(workspace: Workspace, tmp_pat
         add_contest(workspace, emotions_spec(folder, "columns"))
     assert "'2' is neither 0 nor 1" in str(refused.value)
     assert EMOTIONS[0] in str(refused.value)
+
+
+def test_a_column_without_a_1_is_left_out_by_naming_the_others(workspace: Workspace, tmp_path: Path) -> None:
+    folder = write_emotions(tmp_path / "e", layout="columns")
+    header, *lines = (folder / "train.csv").read_text(encoding="utf-8").splitlines()
+    rows = [",".join([*line.split(",")[:-1], "0"]) for line in lines]
+    (folder / "train.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"no row has the class '{EMOTIONS[-1]}'") as refused:
+        add_contest(workspace, emotions_spec(folder, "columns"))
+    assert f"column '{EMOTIONS[-1]}'" in str(refused.value)
+    assert "name only the other columns" in str(refused.value)
+    others = inspect_path(folder, sets=[f"classes=[{', '.join(EMOTIONS[:-1])}]", "sample_submission=", "submission=flags"]).draft
+    assert load_labels(workspace, add_contest(workspace, others)).shape == (240, 5)
 
 
 def test_the_order_of_rows_and_what_they_have_make_the_identity(workspace: Workspace, tmp_path: Path) -> None:
