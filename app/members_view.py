@@ -267,7 +267,7 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
         placeholder="–",
         alt=t("members.classes_title"),
         column_config={
-            "class": st.column_config.TextColumn(t("charts.class"), pinned=True),
+            "class": st.column_config.TextColumn(t("errors.class_name"), pinned=True),
             "rows": number(t("members.rows"), format="%d", help=t("members.rows_help_sets") if several else None),
             "own": number(t("members.f1_own"), format="%.3f"),
             "best": number(t("members.f1_best"), format="%.3f"),

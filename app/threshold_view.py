@@ -61,7 +61,7 @@ def threshold_table(found: ThresholdGain, metric: str) -> None:
         alt=t("bench.chart_thresholds"),
         column_order=["class", "threshold", "f1_before", "f1", *([] if found.honest is None else ["f1_honest"]), "support", "predicted"],
         column_config={
-            "class": st.column_config.TextColumn(t("charts.class"), pinned=True),
+            "class": st.column_config.TextColumn(t("errors.class_name"), pinned=True),
             "threshold": number(t("misses.threshold"), format="%.3f", width=70),
             "f1_before": number(t("bench.f1_before"), format="%.3f", help=t("bench.f1_before_help"), width=66),
             "f1": number(t("bench.f1_now"), format="%.3f", help=t("bench.f1_now_help"), width=66),
