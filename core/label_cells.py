@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from core.contest.cells import MISSING_CELLS
+from core.contest.label_sets import is_bracketed
 from core.workspace import nfc
 
-BRACKETS = ("[]", "()", "{}")
 QUOTES = ("'", '"')
 MARKS = (",", "|", ";", "/", "+", "&")
 SEPARATORS = (" ", "\t", *MARKS, *(f"{mark} " for mark in MARKS), *(f" {mark} " for mark in MARKS))
@@ -78,7 +78,7 @@ def read_cell(cell: str, style: CellStyle) -> tuple[str, ...]:
 
 
 def _shape(cell: str) -> CellStyle:
-    opening, closing = (cell[0], cell[-1]) if cell[0] + cell[-1] in BRACKETS else ("", "")
+    opening, closing = (cell[0], cell[-1]) if is_bracketed(cell) else ("", "")
     inside = cell[len(opening) : len(cell) - len(closing)]
     quote = inside[:1] if inside[:1] in QUOTES and inside[-1:] in QUOTES else ""
     return CellStyle(opening, closing, quote=quote)

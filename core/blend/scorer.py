@@ -45,9 +45,10 @@ class Scorer:
     """What scoring needs of a set of runs under one mean.
 
     `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `winners` the candidates of every row;
-    `y_true` and `fold_of` (n_rows,). Where a row of the contest may have several classes, the rows here are its questions, each with
-    two classes, row by row `n_labels` of them (see `core.blend.questions`). `oof` are the runs' predictions, `values` what is summed of them where that is worth
-    keeping (logit, rank) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`.
+    `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is worth keeping
+    (logit, rank) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`. Where a row of the
+    contest may have several classes, the rows here are its questions, each with two classes, row by row `n_labels` of them (see
+    `core.blend.questions`); no row of the contest is ever taken in part.
     """
 
     mean: MeanName

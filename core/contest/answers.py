@@ -20,8 +20,7 @@ def parse_answers(sets: Iterable[str]) -> dict[str, Any]:
     """Read `label_column=ans` and the like; lists are YAML (`[title, body]`) or one bare name.
 
     Values of text settings are taken as they are typed, so that `id_column=1` names the column "1"; the separator of labels may be
-    written `space`. Raises InputError for a
-    setting that a contest does not have.
+    written `space`. Raises InputError for a setting that a contest does not have.
     """
     answers: dict[str, Any] = {}
     known = [name for name in ContestSpec.model_fields if name != "root"]

@@ -29,7 +29,8 @@ def is_bracketed(cell: str) -> bool:
 def split_cell(cell: str, separator: str) -> list[str]:
     """The class names in a cell, in their order: brackets around all and quotes around each are taken off; an empty cell has none.
 
-    A name in quotes may hold the separator; nothing between two separators is no name.
+    A name in quotes may hold the separator; nothing between two separators is no name. This reads what people write in all its
+    spellings; `core.label_cells.read_cell` reads one style to the letter, as a contest takes a submission apart.
     """
     text = nfc(cell).strip()
     if is_bracketed(text):

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """`labels` (n,), or (n, n_classes) multi-label, are those of all training rows, on the CPU; `average` is the moving average of the weights, if there is one."""
+    """`labels` (n,), or (n, n_classes) multi-label, are those of all training rows, on the CPU.
+
+    `average` is the moving average of the weights, if there is one.
+    """
 
     device: torch.device
     precision: Precision
