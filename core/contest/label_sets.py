@@ -15,9 +15,10 @@ from core.contest.spec import ContestSpec
 from core.workspace import nfc
 
 QUOTES = "'\""
-ON = ("1", "1.0")
-FLAGS = (*ON, "0", "0.0")
-"""What a column of 0 and 1 may hold."""
+NUMBERS = ("1", "1.0", "0", "0.0")
+ON = ("1", "1.0", "True", "TRUE", "true")
+FLAGS = (*ON, "0", "0.0", "False", "FALSE", "false")
+"""What a column of 0 and 1 may hold; pandas and spreadsheets write true and false in words."""
 
 
 def is_bracketed(cell: str) -> bool:

@@ -11,7 +11,7 @@ from core.contest import columns as guess
 from core.contest.cells import column_of, is_missing
 from core.contest.evidence import Guess, Understanding
 from core.contest.label_guess import FlagColumns, Separation, all_flags, find_flags, likeliest, name_of, separations
-from core.contest.label_sets import FLAGS, ON, split_cell
+from core.contest.label_sets import NUMBERS, ON, split_cell
 from core.contest.labels import SeenLabels, class_warnings
 from core.errors import InputError
 
@@ -182,7 +182,7 @@ def _several_submission_guess(sample: pd.DataFrame | None, classes: tuple[str, .
     if len(others) == 1:
         return Guess("label", f"one column beside the ids: '{others[0]}'; all labels of a row stand in it")
     known = [name for name in others if name in classes]
-    if known and all(column_of(sample, name).str.strip().isin(FLAGS).all() for name in known):
+    if known and all(column_of(sample, name).str.strip().isin(NUMBERS).all() for name in known):
         found = _by_columns("flags", others, classes)
         why = f"{found.reason}, and all values are 0 or 1: a guess, for probabilities set submission=probabilities"
         return Guess(found.value, why, "note" if found.level == "ok" else found.level)

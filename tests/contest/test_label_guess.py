@@ -128,6 +128,19 @@ def test_a_folder_is_understood_as_a_person_would(workspace: Workspace, tmp_path
     assert (load_labels(workspace, add_contest(workspace, found.draft)) == truth[:, order]).all()
 
 
+@pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("TRUE", "FALSE"), ("true", "false"), ("1.0", "0.0")])
+def test_flags_may_be_words(workspace: Workspace, tmp_path: Path, yes: str, no: str) -> None:
+    folder = write_emotions(tmp_path / "e", layout="columns")
+    header, *lines = (folder / "train.csv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(",") for line in lines]
+    words = [",".join([*row[:2], *(yes if flag == "1" else no for flag in row[2:])]) for row in rows]
+    (folder / "train.csv").write_text("\n".join([header, *words]) + "\n", encoding="utf-8")
+    found = inspect_path(folder)
+    assert (found.draft.labels, found.draft.submission, found.problems) == ("several", "probabilities", ())
+    order = [EMOTIONS.index(name) for name in found.draft.classes]
+    assert (load_labels(workspace, add_contest(workspace, found.draft)) == emotion_sets(240, 0)[:, order]).all()
+
+
 def test_flags_to_submit_are_a_guess_and_said_so(tmp_path: Path) -> None:
     folder = write_emotions(tmp_path / "e", layout="columns")
     sample = folder / "sample_submission.csv"
