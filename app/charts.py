@@ -148,18 +148,14 @@ def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric,
     return Chart(spec, scores)
 
 
-def class_shares(
-    classes: Sequence[str], in_train: Sequence[int], in_test: Sequence[int], *, n_rows: tuple[int, int] | None = None
-) -> Chart:
-    """Share of each class among training labels (bar) and test predictions (point); counts (n_classes,) each.
+def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Sequence[int], n_rows: tuple[int, int]) -> Chart:
+    """Share of the training rows (bar) and of the test predictions (point) that have each class; counts (n_classes,) each.
 
-    `n_rows` are the rows of training and test where one may have several classes, else each has one. With more than 14 classes,
-    those whose share differs most are shown.
+    `n_rows` are the rows of training and test. With more than 14 classes, those whose share differs most are shown.
     """
     table = pd.DataFrame({"class": list(classes), "train": in_train, "test": in_test})
-    n_train, n_test = n_rows or (table["train"].sum(), table["test"].sum())
-    table["train_share"] = 100 * table["train"] / max(1, n_train)
-    table["test_share"] = 100 * table["test"] / max(1, n_test)
+    for part, n in zip(("train", "test"), n_rows, strict=True):
+        table[f"{part}_share"] = 100 * table[part] / max(1, n)
     if len(table) > MOST_CLASSES:
         table = table.loc[(table["test_share"] - table["train_share"]).abs().nlargest(MOST_CLASSES).index.sort_values()]
     kinds = {"train_share": t("charts.in_train"), "test_share": t("charts.in_test")}

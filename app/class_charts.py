@@ -17,12 +17,9 @@ MOST_BARS = 40
 ROW_PX, CELL_PX, SIZES_PX = 20, 25, 170
 
 
-def class_bars(classes: Sequence[str], counts: NDArray[np.integer], n_rows: int | None = None) -> alt.LayerChart:
-    """Rows of each class as bars with their number, in the order of the classes; for at most `MOST_BARS` classes.
-
-    `n_rows` is what a share is of: all rows, where a row may have several classes; without it the sum of the counts.
-    """
-    table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, n_rows or int(counts.sum()))})
+def class_bars(classes: Sequence[str], counts: NDArray[np.integer], n_rows: int) -> alt.LayerChart:
+    """Rows of each class, of `n_rows`, as bars with their number, in the order of the classes; for at most `MOST_BARS` classes."""
+    table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, n_rows)})
     base = alt.Chart(table).encode(
         y=alt.Y(
             "class:N", title=None, sort=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False, ticks=False, domain=False)

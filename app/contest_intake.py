@@ -212,8 +212,7 @@ def _preview(inspection: Inspection) -> None:
 def _distribution(inspection: Inspection) -> None:
     counts = inspection.class_counts
     if len(counts) <= MOST_BARS:
-        n_rows = inspection.n_train if inspection.draft.is_multilabel else None
-        st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), n_rows), alt=t("data.distribution"))
+        st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), inspection.n_train), alt=t("data.distribution"))
     else:
         class_table(pd.DataFrame({"class": list(counts), "rows": list(counts.values())}))
 

@@ -45,14 +45,13 @@ def class_balance(contest: Contest, source: Run | Blend, candidate: Candidate) -
     st.subheader(t("charts.share_title"), anchor=False)
     n_classes = len(contest.spec.classes)
     truth = labels_of(table_of(contest).train, n_classes)
-    n_rows = (len(truth), len(candidate.predicted)) if contest.spec.is_multilabel else None
     if contest.spec.is_multilabel:
         st.caption(label_counts(truth, candidate.predicted, thresholds_of(source)))
     in_train, in_test = (
         labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=n_classes)
         for labels in (truth, candidate.predicted)
     )
-    chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), n_rows=n_rows)
+    chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), (len(truth), len(candidate.predicted)))
     charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
     if n_classes > charts.MOST_CLASSES:
         st.caption(t("submit.share_some", n=charts.MOST_CLASSES, total=n_classes))

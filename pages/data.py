@@ -73,8 +73,7 @@ def distribution(contest: Contest, table: ContestTable) -> None:
     """Rows per class: bars while they can be read at a glance, a searchable table beyond."""
     counts = class_counts(table.train, len(contest.spec.classes))
     if len(counts) <= MOST_BARS:
-        n_rows = len(table.train) if contest.spec.is_multilabel else None
-        st.altair_chart(class_bars(contest.spec.classes, counts, n_rows), alt=t("data.distribution"))
+        st.altair_chart(class_bars(contest.spec.classes, counts, len(table.train)), alt=t("data.distribution"))
         return
     class_table(pd.DataFrame({"class": contest.spec.classes, "rows": counts}))
 

@@ -73,7 +73,7 @@ def test_runs_keep_their_colours() -> None:
 
 
 def test_class_shares_are_percent_of_each_part() -> None:
-    rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 5)))
+    rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 5), (40, 10)))
     shares = {(row["class"], row["kind"]): row["share"] for row in rows}
     assert shares[("개", "training labels")] == 75
     assert shares[("고양이", "test predictions")] == 50
@@ -83,13 +83,13 @@ def test_of_many_classes_those_that_differ_most_are_shown() -> None:
     n = charts.MOST_CLASSES * 3
     in_test = [10] * n
     in_test[7] = 200
-    shown = {row["class"] for row in rows_of(charts.class_shares([f"c{i}" for i in range(n)], [10] * n, in_test))}
+    shown = {row["class"] for row in rows_of(charts.class_shares([f"c{i}" for i in range(n)], [10] * n, in_test, (10 * n, sum(in_test))))}
     assert len(shown) == charts.MOST_CLASSES
     assert "c7" in shown
 
 
 def test_of_several_labels_a_share_is_of_the_rows() -> None:
-    rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 0), n_rows=(40, 10)))
+    rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 0), (40, 10)))
     assert {(row["class"], row["kind"]): row["share"] for row in rows} == {
         ("개", "training labels"): 75,
         ("고양이", "training labels"): 25,
