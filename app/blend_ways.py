@@ -74,7 +74,7 @@ def mean_label(mean: str) -> str:
 def after_label(steps: BlendSteps) -> str:
     """The mean of a blend that is kept, and the thresholds where it has any."""
     label = mean_label(steps.mean)
-    return f"{label} · {t('bench.with_thresholds')}" if steps.thresholds else label
+    return f"{label} · {t('bench.short_thresholds')}" if steps.thresholds else label
 
 
 def way_label(way: str) -> str:

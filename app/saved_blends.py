@@ -18,6 +18,8 @@ from core.store.contests import Contest
 from core.store.runs import Run
 
 DELETE_KEY = "blend-to-delete"
+WEIGHTS_PX = 300
+"""The widest column; wider, and on a screen of 1440 the actions at the end are out of sight."""
 
 
 def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
@@ -70,7 +72,7 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             "honest": st.column_config.TextColumn(t("ensemble.honest"), help=t("ensemble.honest_help")),
             "equal": number(t("ensemble.column_equal"), format="%.4f"),
             "mean": t("ensemble.mean"),
-            "members": st.column_config.TextColumn(t("ensemble.column_members"), width="large"),
+            "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
             "created": t("ensemble.column_created"),
             "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
         },
