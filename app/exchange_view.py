@@ -29,6 +29,7 @@ from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run
+from core.submission import thresholds_of
 from core.workspace import nfc, resolve_inside
 
 NOTICE_KEY = "import-notice"
@@ -238,6 +239,8 @@ def _export(contest: Contest) -> None:
             key="export-download",
         )
     st.caption(refusal or t(f"exchange.form_note{form}"))
+    if thresholds_of(source) and not refusal:
+        st.caption(t("exchange.no_thresholds", name=plain(source.name)))
 
 
 def why_not(source: Run | Blend, part: Part) -> str:

@@ -66,6 +66,24 @@ def test_a_blend_with_thresholds_is_previewed_checked_and_written(
     assert lines[0] == "ID,labels" and any('"' in line for line in lines)
 
 
+def test_who_takes_out_a_blend_with_thresholds_is_told_that_they_stay(
+    open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
+) -> None:
+    contest, runs = emotions
+    spec = make_spec([run.id for run in runs])
+    for thresholds in ((), (0.3, 0.4, 0.4, 0.4, 0.4, 0.62)):
+        save_blend(house, contest, spec.model_copy(update={"thresholds": thresholds}), name=f"mix-{len(thresholds)}")
+    at = open_page("ensemble", contest=contest.name)
+    (saved,) = [table.value for table in at.dataframe if "members" in table.value]
+    assert sorted(saved["mean"]) == ["Arithmetic", "Arithmetic · thresholds"]
+    (parts,) = [group for group in at.button_group if "Import and export" in group.options]
+    at = parts.set_value("exchange").run()
+    for ref, is_told in (("b1", False), ("b2", True)):
+        at = at.selectbox(key=f"export-source-{contest.id}").set_value(ref).run()
+        assert not at.exception
+        assert ("the thresholds of mix-6 are not in it" in words(at)) == is_told
+
+
 @pytest.mark.parametrize("form", ["flags", "label"])
 def test_what_is_written_without_a_sample_is_said_in_korean(open_page: OpenPage, house: Workspace, tmp_path: Path, form: str) -> None:
     contest, _ = finish_emotions(house, tmp_path / "emotions", submission=form, sample_submission="")
