@@ -107,7 +107,7 @@ def test_thresholds_are_found_judged_honestly_saved_and_undone(open_page: OpenPa
     (blend,) = list_blends(house.store, done[0].id)
     assert blend.spec.steps == honest.steps and blend.scores["procedure"]["thresholds"]
     np.testing.assert_array_equal(load_blend_oof(house, blend), apply_steps(honest.steps, bank.oof, multilabel=True))
-    assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds by class"]
+    assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds"]
     at = press(at, "Undo")
     assert desk_of(at, done).draft.steps == bank.fit(BlendProcedure(way="greedy"))
     assert desk_of(press(at, "Redo"), done).draft.steps == honest.steps
@@ -239,7 +239,7 @@ def test_blends_with_and_without_thresholds_are_compared(open_page: OpenPage, ho
     blend_runs(house, contest, runs, BlendProcedure(), name="plain")
     at = part(open_page("ensemble"), "compare")
     assert not at.exception
-    assert table(at, "oof").set_index("name").loc["cut", "mean"] == "Arithmetic · thresholds by class"
+    assert table(at, "oof").set_index("name").loc["cut", "mean"] == "Arithmetic · thresholds"
     assert "95 % interval" in words(at)
 
 
