@@ -117,9 +117,10 @@ def verdict(desk: Desk, bank: Bank, folds_id: int, judgement: Judgement | None, 
 
 def _verdict_of_way(desk: Desk, honest: HonestScore) -> None:
     said = t(
-        "ensemble.verdict_gain",
+        "ensemble.verdict_gain" if honest.gain >= 0 else "ensemble.verdict_loss",
         way=describe(desk.draft.procedure),
         gain=f"{honest.gain:+.4f}",
+        loss=f"{-honest.gain:.4f}",
         low=f"{honest.gain_low:+.4f}",
         high=f"{honest.gain_high:+.4f}",
     )

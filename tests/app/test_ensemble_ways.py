@@ -101,7 +101,8 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
     assert steps_of(at, done[0]) == honest.steps
     assert at.metric[0].value == f"{honest.optimistic:.4f}"
     assert at.metric[1].value == f"{honest.score:.4f}"
-    assert f"**{label}** gains {honest.gain:+.4f}" in words(at)
+    said = f"gains {honest.gain:+.4f}" if honest.gain >= 0 else f"is {-honest.gain:.4f} worse"
+    assert f"**{label}** {said}" in words(at)
     at = press(at, "Save blend")
     (blend,) = list_blends(house.store, folded.id)
     assert blend.spec.steps == honest.steps
