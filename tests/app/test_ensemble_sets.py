@@ -33,6 +33,7 @@ from core.store.contests import Contest
 from core.store.folds import list_folds
 from core.store.runs import Run
 from core.workspace import Workspace
+from tests.app.hands import choose, flip, press
 from tests.emotions import EMOTIONS, emotions_spec, finish_emotions, write_emotions
 from tests.finished_workspace import finish_run, make_recipe
 
@@ -56,21 +57,6 @@ def done(house: Workspace, tmp_path: Path) -> Done:
 @pytest.fixture
 def bank(house: Workspace, done: Done) -> Bank:
     return open_bank(house, *done)
-
-
-def press(at: AppTest, label: str) -> AppTest:
-    (button,) = [button for button in at.button if button.label == label]
-    return button.click().run()
-
-
-def flip(at: AppTest, label: str) -> AppTest:
-    (toggle,) = [toggle for toggle in at.toggle if toggle.label == label]
-    return toggle.set_value(not toggle.value).run()
-
-
-def choose(at: AppTest, label: str, value: str) -> AppTest:
-    (group,) = [group for group in at.button_group if group.label == label]
-    return group.set_value(value).run()
 
 
 def part(at: AppTest, name: str) -> AppTest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from core.store.contests import Contest
 from core.store.folds import list_folds
 from core.store.runs import Run
 from core.workspace import Workspace
+from tests.app.hands import choose, flip, press, set_option
 from tests.finished_workspace import finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
@@ -49,26 +49,6 @@ def bank(house: Workspace, folded: Contest, done: tuple[Run, ...]) -> Bank:
 
 def words(at: AppTest) -> str:
     return "\n".join(str(part.value) for part in [*at.info, *at.warning, *at.success, *at.caption])
-
-
-def press(at: AppTest, label: str) -> AppTest:
-    (button,) = [button for button in at.button if button.label == label]
-    return button.click().run()
-
-
-def flip(at: AppTest, label: str) -> AppTest:
-    (toggle,) = [toggle for toggle in at.toggle if toggle.label == label]
-    return toggle.set_value(not toggle.value).run()
-
-
-def choose(at: AppTest, label: str, value: str) -> AppTest:
-    (group,) = [group for group in at.button_group if group.label == label]
-    return group.set_value(value).run()
-
-
-def set_option(at: AppTest, label: str, value: Any) -> AppTest:
-    (widget,) = [widget for widget in [*at.number_input, *at.selectbox] if widget.label == label]
-    return widget.set_value(value).run()
 
 
 def desk_of(at: AppTest, run: Run) -> Desk:

@@ -1,0 +1,27 @@
+"""What a hand does on a page in a test: press a button, flip a switch, choose, set an option; each finds its widget by its label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+
+def press(at: AppTest, label: str) -> AppTest:
+    (button,) = [button for button in at.button if button.label == label]
+    return button.click().run()
+
+
+def flip(at: AppTest, label: str) -> AppTest:
+    (toggle,) = [toggle for toggle in at.toggle if toggle.label == label]
+    return toggle.set_value(not toggle.value).run()
+
+
+def choose(at: AppTest, label: str, value: str) -> AppTest:
+    (group,) = [group for group in at.button_group if group.label == label]
+    return group.set_value(value).run()
+
+
+def set_option(at: AppTest, label: str, value: Any) -> AppTest:
+    (widget,) = [widget for widget in [*at.number_input, *at.selectbox] if widget.label == label]
+    return widget.set_value(value).run()
