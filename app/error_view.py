@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
 from app.gallery import probability_bars
 from app.matrix import clicked_cell, confusion_figure, overview_pixels
+from app.pair_table import pair_table
 from app.samples import browse, closely
 from app.sources import evidence_of
 from app.text import t
@@ -125,36 +125,14 @@ def _pairs(view: ErrorView) -> None:
     if not pairs:
         st.caption(t("errors.pairs_none"))
         return
-    key = f"pairs-{view.source.ref}"
-
-    def choose() -> None:
-        rows = st.session_state[key]["selection"]["rows"]
-        view.choose((pairs[rows[0]].true, pairs[rows[0]].pred) if rows else None)
-
-    table = pd.DataFrame(
-        {
-            "true": [view.classes[pair.true] for pair in pairs],
-            "pred": [view.classes[pair.pred] for pair in pairs],
-            "count": [pair.count for pair in pairs],
-            "share": [100 * pair.share for pair in pairs],
-        }
-    )
-    st.dataframe(
-        table,
-        hide_index=True,
-        key=key,
-        on_select=choose,
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [place for place, pair in enumerate(pairs) if (pair.true, pair.pred) == view.cell]}},
+    pair_table(
+        [(pair.true, pair.pred, pair.count, pair.share) for pair in pairs],
+        view.classes,
+        key=f"pairs-{view.source.ref}",
+        titles=(t("errors.pair_true"), t("errors.pair_pred"), t("errors.pair_share")),
         alt=t("errors.view_pairs"),
-        column_config={
-            "true": t("errors.pair_true"),
-            "pred": t("errors.pair_pred"),
-            "count": st.column_config.NumberColumn(t("errors.pair_count"), width="small"),
-            "share": st.column_config.ProgressColumn(
-                t("errors.pair_share"), format="%.1f %%", min_value=0, max_value=float(table["share"].max())
-            ),
-        },
+        picked=view.cell,
+        pick=view.choose,
     )
     st.caption(t("errors.pairs_hint"))
 

@@ -12,6 +12,7 @@ from app.error_view import warn_of_part
 from app.gallery import probability_bars
 from app.matrix import clicked_cell
 from app.outcome_chart import figure_px, legend, outcome_figure
+from app.pair_table import pair_table
 from app.samples import browse, closely
 from app.sources import evidence_of
 from app.text import t
@@ -199,37 +200,14 @@ def _pairs(view: SetView) -> None:
     if not pairs:
         st.caption(t("misses.pairs_none"))
         return
-    key = f"set-pairs-{view.source.ref}"
-
-    def choose() -> None:
-        rows = st.session_state[key]["selection"]["rows"]
-        view.choose(Choice(pairs[rows[0]].given, "false_alarm", pairs[rows[0]].missed) if rows else None)
-
-    chosen = [place for place, pair in enumerate(pairs) if (pair.given, pair.missed) == (view.choice.label, view.choice.missed)]
-    table = pd.DataFrame(
-        {
-            "given": [view.classes[pair.given] for pair in pairs],
-            "missed": [view.classes[pair.missed] for pair in pairs],
-            "count": [pair.count for pair in pairs],
-            "share": [100 * pair.share for pair in pairs],
-        }
-    )
-    st.dataframe(
-        table,
-        hide_index=True,
-        key=key,
-        on_select=choose,
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": chosen}},
+    pair_table(
+        [(pair.given, pair.missed, pair.count, pair.share) for pair in pairs],
+        view.classes,
+        key=f"set-pairs-{view.source.ref}",
+        titles=(t("misses.pair_given"), t("misses.pair_missed"), t("misses.pair_share")),
         alt=t("misses.view_pairs"),
-        column_config={
-            "given": t("misses.pair_given"),
-            "missed": t("misses.pair_missed"),
-            "count": st.column_config.NumberColumn(t("errors.pair_count"), width="small"),
-            "share": st.column_config.ProgressColumn(
-                t("misses.pair_share"), format="%.1f %%", min_value=0, max_value=float(table["share"].max())
-            ),
-        },
+        picked=(view.choice.label, -1 if view.choice.missed is None else view.choice.missed),
+        pick=lambda pair: view.choose(Choice(pair[0], "false_alarm", pair[1]) if pair else None),
     )
     st.caption(t("misses.pairs_hint"))
 
