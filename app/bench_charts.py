@@ -19,6 +19,7 @@ from app.greedy_path import goal_of, has_path, path_chart, path_of
 from app.set_charts import draw_outcomes
 from app.text import t
 from app.threshold_view import draw_thresholds
+from app.widgets import control_of
 from core.analysis.confusion import confused_pairs, confusion_matrix
 from core.blend.bank import Bank
 
@@ -36,16 +37,18 @@ def choose_chart(desk: Desk, bank: Bank, folds_id: int) -> str:
         options.append("path")
     if desk.draft.steps.class_weights:
         options.append("classes")
-    key = f"bench-chart-{folds_id}"
-    wanted = st.session_state.get(f"{key}-wanted", "folds")
-    st.session_state[key] = wanted if wanted in options else "folds"
+    wanted_key = f"bench-chart-wanted-{folds_id}"
+    wanted = st.session_state.get(wanted_key, "folds")
+    shown = wanted if wanted in options else "folds"
+    key, default, changed = control_of(f"bench-chart-{folds_id}", shown, lambda name: st.session_state.update({wanted_key: name}))
     chosen = st.segmented_control(
         t("bench.chart"),
         options,
+        default=default,
         format_func=lambda name: t(f"bench.chart_{name}"),
         required=True,
         key=key,
-        on_change=lambda: st.session_state.update({f"{key}-wanted": st.session_state[key]}),
+        on_change=changed,
         label_visibility="collapsed",
     )
     return chosen or "folds"

@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.desk import AFTER, Desk, Draft
 from app.text import t
-from app.widgets import guard
+from app.widgets import control_of, guard
 from core.blend.bank import Bank
 from core.blend.classwise import MOST_COEFFICIENTS
 from core.blend.mean import MeanName
@@ -53,9 +53,10 @@ def choose_mean(desk: Desk, folds_id: int) -> None:
         folds_id,
         "mean",
         desk,
-        lambda key, ask: st.segmented_control(
+        lambda key, default, ask: st.segmented_control(
             t("ensemble.mean"),
             MEANS,
+            default=default,
             format_func=mean_label,
             required=True,
             key=key,
@@ -111,14 +112,17 @@ def after_row(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
                 folds_id,
                 "temperature",
                 desk,
-                lambda key, ask: st.toggle(t("bench.temperature"), key=key, on_change=ask, help=t("bench.temperature_help")),
+                lambda key, default, ask: st.toggle(
+                    t("bench.temperature"), default, key=key, on_change=ask, help=t("bench.temperature_help")
+                ),
             )
             _show(
                 folds_id,
                 of_labels,
                 desk,
-                lambda key, ask: st.toggle(
+                lambda key, default, ask: st.toggle(
                     t(f"bench.{of_labels}"),
+                    default,
                     key=key,
                     on_change=ask,
                     disabled=not is_for_labels,
@@ -216,8 +220,9 @@ def _more(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
             folds_id,
             "chooses_members",
             desk,
-            lambda key, ask: st.toggle(
+            lambda key, default, ask: st.toggle(
                 t("bench.chooses_members"),
+                default,
                 key=key,
                 on_change=ask,
                 disabled=refused or len(desk.ids) < 2,
@@ -255,9 +260,10 @@ def _option(desk: Desk, folds_id: int, name: str) -> None:
             folds_id,
             name,
             desk,
-            lambda key, ask: st.selectbox(
+            lambda key, default, ask: st.selectbox(
                 label,
                 CHOICES[name],
+                CHOICES[name].index(default),
                 format_func=lambda choice: t("bench.goal_contest") if choice == "contest" else t(f"common.metric_{choice}"),
                 key=key,
                 on_change=ask,
@@ -271,10 +277,11 @@ def _option(desk: Desk, folds_id: int, name: str) -> None:
         folds_id,
         name,
         desk,
-        lambda key, ask: st.number_input(
+        lambda key, default, ask: st.number_input(
             label,
             min_value=kind(low),
             max_value=kind(high),
+            value=kind(default),
             step=kind(STEP[name]),
             format="%d" if kind is int else "%g",
             key=key,
@@ -286,9 +293,8 @@ def _option(desk: Desk, folds_id: int, name: str) -> None:
 
 def _show(folds_id: int, name: str, desk: Desk, draw: Any) -> None:
     """Draw a control of one setting: it shows what the desk has, and a change of it is asked for."""
-    key = f"blend-{name}-{folds_id}"
-    st.session_state[key] = getattr(desk.draft.procedure, name)
-    draw(key, lambda: _ask(folds_id, {name: st.session_state[key]}))
+    value = getattr(desk.draft.procedure, name)
+    draw(*control_of(f"blend-{name}-{folds_id}", value, lambda chosen: _ask(folds_id, {name: chosen})))
 
 
 def _ask(folds_id: int, settings: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from app.pair_table import pair_table
 from app.samples import browse, closely
 from app.sources import evidence_of
 from app.text import t
-from app.widgets import guard, metric_help, metric_label, plain
+from app.widgets import control_of, guard, metric_help, metric_label, plain
 from core.analysis.evidence import Evidence
 from core.analysis.misses import OUTCOMES, Outcome, classes_of, given_in_place, outcome_rows, outcomes, set_report
 from core.analysis.report import report_csv
@@ -220,15 +220,17 @@ def heading(view: SetView) -> None:
         st.subheader(t("misses.heading_pair", given=name, missed=plain(view.classes[choice.missed])), anchor=False)
         return
     st.subheader(t(f"misses.heading_{choice.outcome}", name=name), anchor=False)
-    key = f"set-outcome-{view.source.ref}"
-    st.session_state[key] = choice.outcome
+    key, default, changed = control_of(
+        f"set-outcome-{view.source.ref}", choice.outcome, lambda outcome: view.choose(Choice(choice.label, outcome))
+    )
     counts = view.report.iloc[choice.label]
     st.segmented_control(
         t("misses.outcome"),
         OUTCOMES,
+        default=default,
         format_func=lambda outcome: f"{t(f'misses.{outcome}')} {int(counts[outcome]):,}",
         key=key,
-        on_change=lambda: view.choose(Choice(choice.label, st.session_state[key])),
+        on_change=changed,
         required=True,
         label_visibility="collapsed",
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -22,6 +22,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
 
 PAGES_DIR = Path(__file__).resolve().parent.parent / "pages"
+_T = TypeVar("_T")
 StateColor = Literal["red", "orange", "blue", "green", "gray"]
 STATE_COLORS: dict[str, StateColor] = {"queued": "gray", "running": "blue", "done": "green", "failed": "red", "canceled": "orange"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=])")
@@ -102,6 +103,26 @@ def need_contest(title: str) -> Contest:
         empty_state(t("common.no_contest_title"), t("common.no_contest_why"), t("common.no_contest_button"), page="home", icon="flag")
         st.stop()
     return contest
+
+
+def control_of(name: str, value: _T, take: Callable[[_T], None]) -> tuple[str, _T, Callable[[], None]]:
+    """The key, the default and the `on_change` of a control that shows `value`; `take` is told what a person changes it to.
+
+    A control that last said something else becomes a new one. A value that is only put under its key can be lost: until the
+    browser has drawn it, any part of the page that runs by itself sends the old one back, as if a person had chosen it.
+    """
+    turn_key = f"{name}-turn"
+    turn, default = st.session_state.setdefault(turn_key, (0, value))
+    if st.session_state.get(f"{name}-{turn}", default) != value:
+        turn, default = st.session_state[turn_key] = turn + 1, value
+    key = f"{name}-{turn}"
+
+    def changed() -> None:
+        # What the browser still says of an older control is not about this one.
+        if st.session_state[turn_key][0] == turn:
+            take(st.session_state[key])
+
+    return key, default, changed
 
 
 def pick_folds(contest: Contest) -> Folds | None:

@@ -123,6 +123,18 @@ def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
     assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="greedy"))
 
 
+def test_an_undo_is_not_taken_back_by_what_the_browser_still_shows(open_page: OpenPage, done: tuple[Run, ...]) -> None:
+    at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
+    late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
+    at = press(at, "Undo")
+    at._run(late)  # pyright: ignore[reportPrivateUsage]
+    desk = desk_of(at, done[0])
+    assert not desk.draft.procedure.temperature and desk.future
+    assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
+    at = press(at, "Redo")
+    assert desk_of(at, done[0]).draft.procedure.temperature
+
+
 def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done: tuple[Run, ...]) -> None:
     at = press(open_page("ensemble"), "By score")
     at = flip(at, "Temperature")

@@ -83,7 +83,7 @@ def test_a_blend_is_judged_by_its_thresholds(open_page: OpenPage, house: Workspa
 
 def test_the_outcomes_of_a_class_are_switched_with_their_numbers(open_page: OpenPage, emotions: tuple[Contest, tuple[Run, ...]]) -> None:
     at = open_page("errors", source=emotions[1][0].ref)
-    key = f"set-outcome-{emotions[1][0].ref}"
+    key = f"set-outcome-{emotions[1][0].ref}-0"
     for outcome, said in (("found", ", found"), ("missed", ", missed"), ("false_alarm", ", given falsely")):
         at.segmented_control(key=key).set_value(outcome).run()
         assert not at.exception
