@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import streamlit as st
 
 from app.ensemble_view import folds_key, members_key, rank
 from app.text import t
-from app.widgets import format_score, plain, short_hash
+from app.widgets import control_of, format_score, plain, short_hash
 from core.metrics import get_metric
 from core.predictions import shared_folds
 from core.store.contests import Contest
@@ -19,6 +20,7 @@ MOST_AT_FIRST = 8
 CHOICES = ("leave", "share")
 PARTS = ("saved", "compare", "members", "exchange")
 _JOINING = "joining-run"
+_T = TypeVar("_T")
 
 
 def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> Folds:
@@ -35,15 +37,19 @@ def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[R
         folds = options[folds_id]
         return t("members.folds_option", n=folds.n_folds, hash=short_hash(folds.fingerprint), runs=count[folds_id])
 
+    offered = sorted(options, key=lambda key: -count[key])
+    chosen = st.session_state.get(folds_key(contest.id))
+    key, default, changed = _kept(folds_key(contest.id), chosen if chosen in options else offered[0])
     chosen = st.selectbox(
         t("ensemble.folds"),
-        sorted(options, key=lambda key: -count[key]),
+        offered,
+        offered.index(default) if default in offered else 0,
         format_func=label,
-        key=folds_key(contest.id),
-        persist_state="session",
+        key=key,
+        on_change=changed,
         width=320,
     )
-    return options.get(chosen) or next(iter(options.values()))
+    return options.get(chosen) or options[offered[0]]
 
 
 def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[Run]:
@@ -73,7 +79,18 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
         part = "" if run in whole else f" ({len(run.results)}/{folds.n_folds})"
         return f"{plain(run.name)} · {format_score(run.cv_score(metric.name))}{part}"
 
-    chosen = set(st.pills(t("ensemble.members"), list(by_id), format_func=label, selection_mode="multi", key=key, persist_state="session"))
+    widget_key, default, changed = _kept(key, st.session_state[key])
+    chosen = set(
+        st.pills(
+            t("ensemble.members"),
+            list(by_id),
+            default=[run_id for run_id in default if run_id in by_id],
+            format_func=label,
+            selection_mode="multi",
+            key=widget_key,
+            on_change=changed,
+        )
+    )
     if not chosen:
         st.caption(t("ensemble.choose_why" if offered else "members.none_whole"))
     return [run for run in offered if run.id in chosen]
@@ -139,18 +156,23 @@ def shared_key(folds_id: int) -> str:
 
 
 def _choose_unfinished(folds: Folds, unfinished: Sequence[Run]) -> str:
-    key = shared_key(folds.id)
-    st.session_state.setdefault(key, CHOICES[0])
+    key, default, changed = _kept(shared_key(folds.id), st.session_state.get(shared_key(folds.id), CHOICES[0]))
     chosen = st.segmented_control(
         t("members.unfinished", n=len(unfinished)),
         CHOICES,
+        default=default,
         format_func=lambda choice: t(f"members.unfinished_{choice}"),
         required=True,
         key=key,
+        on_change=changed,
         help=t("members.unfinished_help"),
-        persist_state="session",
     )
     return chosen or CHOICES[0]
+
+
+def _kept(key: str, value: _T) -> tuple[str, _T, Callable[[], None]]:
+    """A control of a choice that this session keeps under `key`, where other parts of the page change it too."""
+    return control_of(f"pick-{key}", value, lambda chosen: st.session_state.update({key: chosen}))
 
 
 def _numbers(folds: Sequence[int]) -> str:

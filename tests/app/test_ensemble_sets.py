@@ -279,7 +279,7 @@ def test_a_blend_on_some_folds_keeps_its_thresholds(
     half = finish_run(house, contest, folds, make_recipe(contest, "half"), n_done=2)
     procedure = BlendProcedure(way="greedy", thresholds=True)
     blend = blend_runs(house, contest, [runs[0], half], procedure, fold_numbers=shared_folds([runs[0], half]))
-    at = open_page("ensemble").segmented_control(key=shared_key(folds.id)).set_value("share").run()
+    at = open_page("ensemble").segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("share").run()
     with monkeypatch.context() as patch:
         patch.setattr("app.blend_restore.st.session_state", at.session_state)
         patch.setattr("app.ensemble_view.st.session_state", at.session_state)

@@ -52,7 +52,7 @@ def offered(at: AppTest) -> list[str]:
 
 
 def share(at: AppTest, folds: Folds) -> AppTest:
-    return at.segmented_control(key=shared_key(folds.id)).set_value("share").run()
+    return at.segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("share").run()
 
 
 def test_a_run_that_misses_folds_stays_out_until_it_is_let_in(
@@ -82,7 +82,7 @@ def test_leaving_them_out_again_takes_the_run_from_the_bench(open_page: OpenPage
     at = share(open_page("ensemble"), folds)
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
     at = members.set_value([whole.id, part.id]).run()
-    at = at.segmented_control(key=shared_key(folds.id)).set_value("leave").run()
+    at = at.segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("leave").run()
     assert not at.exception
     assert at.session_state[f"members-{folds.id}"] == [whole.id]
     assert "stands on folds" not in words(at)

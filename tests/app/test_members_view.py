@@ -167,7 +167,7 @@ def test_a_single_shared_fold_cannot_be_measured_and_says_why(
 ) -> None:
     first = finish_run(house, folded, folds, make_recipe(folded, "first"), n_done=1)
     at = open_members(open_page)
-    at = at.segmented_control(key=f"unfinished-{folds.id}").set_value("share").run()
+    at = at.segmented_control(key=f"pick-unfinished-{folds.id}-0").set_value("share").run()
     at.session_state[f"members-{folds.id}"] = [runs[0].id, first.id]
     at = measure(at.run())
     assert not at.exception and "needs two folds" in "\n".join(str(card.proto) for card in at.error)
