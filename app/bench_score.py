@@ -12,6 +12,7 @@ import streamlit as st
 
 from app.desk import Desk
 from core.blend.bank import Bank
+from core.blend.line import Line
 from core.blend.scorer import BlendScore
 from core.blend.spec import BlendSteps
 from core.blend.truth import Outcome
@@ -22,12 +23,16 @@ MOST_LIVE_VALUES = 10_000_000
 
 @dataclass(frozen=True)
 class Scored:
-    """What steps say and score, on the predictions `content`; `is_now` is false while those of before a drag stand here."""
+    """What steps say and score, on the predictions `content`; `is_now` is false while those of before a drag stand here.
+
+    Those that were scored while a drag was held are scored again when it is let go, without the line of the drag.
+    """
 
     content: tuple[object, ...]
     steps: BlendSteps
     outcome: Outcome
     score: BlendScore
+    was_held: bool
     is_now: bool = True
 
 
@@ -45,12 +50,13 @@ def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]
     steps = desk.draft.steps
     known: Scored | None = st.session_state.get(key)
     if known is not None and known.content == content:
-        if known.steps == steps:
+        if known.steps == steps and known.was_held == desk.is_held:
             return known
         if desk.is_held and not follows_a_drag(bank, steps):
             return replace(known, is_now=False)
-    outcome = bank.outcome(steps)
-    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome))
+    line = st.session_state.setdefault(f"line-{folds_id}", Line()) if desk.is_held else None
+    outcome = bank.outcome(steps, line)
+    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), desk.is_held)
     st.session_state[key] = scored
     return scored
 

@@ -31,14 +31,16 @@ from benchmarks.predictions_at_scale import make_predictions  # noqa: E402
 from core.analysis.confusion import confusion_matrix  # noqa: E402
 from core.blend.greedy import greedy  # noqa: E402
 from core.blend.honest import honest_score  # noqa: E402
+from core.blend.line import Line  # noqa: E402
 from core.blend.mean import mix  # noqa: E402
 from core.blend.optimum import optimal_log_loss  # noqa: E402
 from core.blend.procedure import BlendProcedure, fit_of  # noqa: E402
 from core.blend.scorer import Scorer, make_scorer  # noqa: E402
-from core.metrics import get_metric  # noqa: E402
+from core.metrics import get_metric, log_loss_of_true  # noqa: E402
 
 SHAPES = ("7x33137x396", "20x100000x10")
 N_STEPS = 40
+N_DRAGS = 4
 N_NAIVE = 3
 
 
@@ -71,9 +73,14 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
         by_loss = make_scorer(mapped, y_true, fold_of, get_metric("log_loss"))
         by_f1 = make_scorer(mapped, y_true, fold_of, get_metric("macro_f1"))
         draws = np.random.default_rng(1).dirichlet(np.ones(n_runs), N_STEPS)
-        result["log_loss_step"] = steps(
-            draws, lambda w: by_loss.score(w.tolist()), lambda w: reference.log_loss(y_true, blended(mapped, w), labels=range(n_classes))
-        )
+
+        def naive_loss(w: NDArray[np.float64]) -> float:
+            return reference.log_loss(y_true, blended(mapped, w), labels=range(n_classes))
+
+        line = Line()
+        dragged = drags(draws[:N_DRAGS])
+        result["log_loss_step"] = steps(dragged, lambda w: log_loss_of_true(by_loss.p_true(w.tolist(), line)), naive_loss)
+        result["log_loss_any_weights"] = steps(draws, lambda w: by_loss.score(w.tolist()), naive_loss)
         result["label_step"] = steps(draws, lambda w: ours_by_label(by_f1, w), lambda w: naive_by_label(mapped, y_true, w))
         result["log_loss_optimum"] = optimum(by_loss)
         path, took_ms = timed(lambda: greedy(by_f1, n_rounds=25))
@@ -105,6 +112,17 @@ def prepare(mapped: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDA
 def n_single(scorer: Scorer) -> int:
     """Rows with one candidate only."""
     return scorer.n_rows - sum(len(group.rows) for group in scorer.winners.groups)
+
+
+def drags(starts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From each start (n_runs,) ten steps of one slider to its end; the other weights keep their proportions."""
+    moved = []
+    for run, start in enumerate(starts):
+        for value in np.linspace(start[run], 1, N_STEPS // len(starts) + 1)[:-1]:
+            weights = start * (1 - value) / (1 - start[run])
+            weights[run] = value
+            moved.append(weights)
+    return np.array(moved)
 
 
 def steps(draws: NDArray[np.float64], ours: Callable[[Any], Any], naive: Callable[[Any], Any]) -> dict[str, float]:
