@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from app import honest_view
@@ -14,6 +15,7 @@ from app.blend_restore import put_on_bench
 from app.desk import Desk
 from core.blend.bank import Bank, open_bank
 from core.blend.honest import HonestScore
+from core.blend.line import Line
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_oof
 from core.blend.spec import BlendSteps
@@ -242,6 +244,25 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     assert at.metric[0].value == f"{bank.score(expected).oof_score:.4f}"
 
 
+def test_a_score_along_a_drag_gives_way_to_one_of_all_runs_when_it_is_let_go(
+    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(self: Line, share: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.full(rows.shape[1], 0.5)
+
+    monkeypatch.setattr(Line, "sums", wrong)
+    at = open_page("ensemble")
+    desk = desk_of(at, done[0])
+    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
+    right = bank.score([0.2, 0.3, 0.5])
+    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    at = at.run()
+    assert f"log loss ↓ {np.log(2):.4f}" in words(at), "the line is asked while the slider is held"
+    desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, is_held=False))
+    at = at.run()
+    assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
+
+
 def test_a_long_judgement_waits_for_a_click(
     open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,3 +341,19 @@ def test_a_saved_blend_goes_back_on_the_bench_whole(
     else:
         at = flip(flip(at, "Temperature"), "Temperature")
         assert steps_of(at, done[0]).temperature == pytest.approx(blend.spec.temperature, rel=1e-4)
+
+
+def test_a_blend_of_two_runs_on_the_bench_is_not_taken_back_by_what_the_browser_still_shows(
+    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blend = get_blend(house.store, blend_runs(house, folded, done[:2], BlendProcedure(way="optimal")).id)
+    at = open_page("ensemble")
+    late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
+    with monkeypatch.context() as patch:
+        patch.setattr("app.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble_view.st.session_state", at.session_state)
+        put_on_bench(blend)
+    at = at.run()
+    at._run(late)  # pyright: ignore[reportPrivateUsage]
+    assert desk_of(at, done[0]).ids == tuple(run.id for run in done[:2])
+    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
