@@ -32,7 +32,7 @@ class Scored:
     steps: BlendSteps
     outcome: Outcome
     score: BlendScore
-    was_held: bool
+    was_held: bool = False
     is_now: bool = True
 
 

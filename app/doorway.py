@@ -99,18 +99,10 @@ def is_read_only() -> bool:
     return not status().is_mine
 
 
-def launch(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequence[int] | None = None) -> Run:
-    """Queue a run: one job per fold."""
-    _refuse_read_only()
-    run = queue.launch_run(workspace(), contest, folds, recipe, fold_numbers=fold_numbers)
-    engine().wake()
-    return run
-
-
-def launch_all(
+def launch(
     contest: Contest, folds: Folds, recipes: Sequence[Recipe], *, seeds: Sequence[int] = (), fold_numbers: Sequence[int] | None = None
 ) -> tuple[Run, ...]:
-    """Queue a grid: each recipe with each seed."""
+    """Queue a run of each recipe, or of each recipe with each seed: one job per fold."""
     _refuse_read_only()
     runs = launch_grid(workspace(), contest, folds, recipes, seeds=seeds, fold_numbers=fold_numbers)
     engine().wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -12,6 +13,7 @@ from app.backbone_picker import pick_backbone
 from app.class_charts import lr_curve
 from app.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.forms import settings_form
+from app.grid_choice import Grid, choose_grid, names_line
 from app.text import t
 from app.widgets import (
     PAGES_DIR,
@@ -56,9 +58,8 @@ def starts(contest: Contest) -> dict[str, Recipe]:
     return presets | runs
 
 
-def recipe_form(contest: Contest, key: str) -> tuple[Recipe, dict[str, Any], str]:
-    """The starting point and the form over it; returns both (the backbone as it started) and the form's key."""
-    options = starts(contest)
+def recipe_form(options: Mapping[str, Recipe], key: str) -> tuple[str, dict[str, Any], str]:
+    """The starting point and the form over it; returns both and the form's key."""
     with section(t("train.recipe")):
         start = st.selectbox(
             t("train.start_from"),
@@ -72,7 +73,19 @@ def recipe_form(contest: Contest, key: str) -> tuple[Recipe, dict[str, Any], str
     form_key = f"{key}-{start}"
     with st.container(border=True):
         values = settings_form(options[start], form_key, texts="recipe", skip=("model.backbone",))
-    return options[start], values, form_key
+    return start, values, form_key
+
+
+def checked(values: Mapping[str, Any]) -> Recipe | None:
+    """The recipe in the form; a card and None where it cannot be trained here."""
+    try:
+        recipe = parse_settings(Recipe, values, where=t("train.recipe"))
+        backbone_of(recipe)
+        check_trackers(recipe.tracking.trackers)
+    except PitwallError as refusal:
+        error_card(refusal)
+        return None
+    return recipe
 
 
 def run_name_for(backbone: Backbone) -> str:
@@ -80,11 +93,11 @@ def run_name_for(backbone: Backbone) -> str:
     return re.sub(r"[^\w.\-가-힣]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
 
 
-def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None) -> None:
-    """Rows, steps, weights and the learning-rate curve of the first fold."""
+def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
+    """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
     plan = plan_fold(recipe, load_folds(doorway.workspace(), folds))
     facts = {
-        "name": plain(unique_run_name(doorway.workspace().store, contest.id, recipe.name)),
+        "name": names_line(names) if len(names) > 1 else plain(unique_run_name(doorway.workspace().store, contest.id, recipe.name)),
         "rows": t("train.plan_rows_value", train=plan.n_train, valid=plan.n_valid),
         "steps": t("train.plan_steps_value", per=plan.steps_per_epoch, epochs=recipe.train.epochs, all=plan.n_steps),
         "weights": weights_line(recipe, listed),
@@ -131,13 +144,22 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
     return sorted(chosen)
 
 
-def launch(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: list[int]) -> None:
-    """Queue the run and remember it for the list of what was queued from here."""
+def queue_label(n_runs: int, n_folds: int) -> str:
+    """What pressing the button will put in the queue."""
+    if n_runs > 1:
+        return t("train.queue_grid", runs=n_runs, folds=n_folds)
+    return t("train.queue_one") if n_folds == 1 else t("train.queue_many", n=n_folds)
+
+
+def launch(contest: Contest, folds: Folds, grid: Grid, fold_numbers: list[int]) -> None:
+    """Queue the runs and remember them for the list of what was queued from here."""
     stop_dry_run()
     with guard():
-        run = doorway.launch(contest, folds, recipe, fold_numbers)
-        st.session_state.setdefault("queued_here", []).insert(0, run.id)
-        st.toast(t("train.queued", name=plain(run.name), n=len(fold_numbers)), icon=":material/check:")
+        runs = doorway.launch(contest, folds, grid.recipes, seeds=grid.seeds, fold_numbers=fold_numbers)
+        here = st.session_state.setdefault("queued_here", [])
+        here[:0] = [run.id for run in reversed(runs)]
+        names = names_line([run.name for run in runs])
+        st.toast(t("train.queued", name=names, n=len(runs) * len(fold_numbers)), icon=":material/check:")
 
 
 def queued_here(contest: Contest) -> None:
@@ -163,16 +185,17 @@ if folds is None:
     st.stop()
 
 key = f"train-{contest.id}"
+options = starts(contest)
 left, middle, right = st.columns([4.7, 4.2, 3.3], gap="medium")
 with middle:
-    started, values, form_key = recipe_form(contest, key)
+    start, values, form_key = recipe_form(options, key)
 backbone_key = f"{form_key}-backbone"
 
 
 def take(backbone: Backbone) -> None:
     """A row of the catalogue was clicked; a name that nobody typed follows the backbone."""
     suggested = st.session_state.get(f"{form_key}-suggested", values["name"])
-    if st.session_state.get(f"{form_key}.name") in (suggested, started.name):
+    if st.session_state.get(f"{form_key}.name") in (suggested, options[start].name):
         suggested = run_name_for(backbone)
         st.session_state[f"{form_key}-suggested"] = st.session_state[f"{form_key}.name"] = suggested
     st.session_state[backbone_key] = backbone.name
@@ -185,24 +208,24 @@ with right:
     with section(t("train.plan")):
         st.space(1)
     chosen_folds = pick_folds(contest) or folds
-    recipe: Recipe | None = None
-    try:
-        recipe = parse_settings(Recipe, values, where=t("train.recipe"))
-        backbone_of(recipe)
-        check_trackers(recipe.tracking.trackers)
-    except PitwallError as refusal:
-        error_card(refusal)
-        recipe = None
-    if recipe is not None:
-        plan_view(contest, chosen_folds, recipe, listed)
+    plan = st.container()
     numbers = pick_fold_numbers(chosen_folds)
-    label = t("train.queue_one") if len(numbers) == 1 else t("train.queue_many", n=len(numbers))
-    is_blocked = recipe is None or not numbers or doorway.is_read_only()
+    recipe = checked(values)
+    grid: Grid | None = None
+    names: tuple[str, ...] = ()
+    if recipe is not None:
+        with guard():
+            grid = choose_grid(contest, recipe, {label: other for label, other in options.items() if label != start})
+            names = grid.names
+        with plan:
+            plan_view(contest, chosen_folds, recipe, listed, names)
+    is_blocked = grid is None or not numbers or doorway.is_read_only()
     with st.container(horizontal=True, gap="small"):
+        label = queue_label(max(1, len(names)), len(numbers))
         pressed = st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Q")
         dry_run_button(contest, chosen_folds, recipe)
-    if pressed and recipe is not None:
-        launch(contest, chosen_folds, recipe, numbers)
+    if pressed and grid is not None:
+        launch(contest, chosen_folds, grid, numbers)
     if doorway.is_read_only():
         st.caption(t("train.read_only"))
     dry_run_card(contest, chosen_folds, recipe, numbers)

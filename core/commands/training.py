@@ -33,7 +33,7 @@ def train(
         typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A preset, or a recipe in YAML; may be repeated.", show_default=False),
     ],
     seeds: Annotated[
-        str | None, typer.Option("--seeds", metavar="A,B,C", help="One run with each of these seeds.", show_default=False)
+        str | None, typer.Option("--seeds", metavar="A,B|A-B", help="One run with each of these seeds.", show_default=False)
     ] = None,
     folds: Annotated[
         list[int] | None, typer.Option("--fold", metavar="K", help="Only this fold, from 0; may be repeated.", show_default=False)
@@ -72,7 +72,7 @@ def train(
     from core.commands.dry_run import tell_dry_runs
     from core.commands.records import run_record
     from core.jobs.engine import Engine
-    from core.jobs.grid import launch_grid
+    from core.jobs.grid import launch_grid, parse_seeds
     from core.store.contests import get_contest
     from core.store.runs import get_run
 
@@ -80,13 +80,14 @@ def train(
     found = get_contest(house.store, contest)
     split = choose_folds(house, found, folds_id)
     chosen = [read_recipe(given, [*(sets or []), *([f"name={name}"] if name else [])]) for given in recipes]
+    chosen_seeds = parse_seeds(seeds or "", where="--seeds")
     if dry_run:
-        tell_dry_runs(house, found, split, chosen, folds, n_seeds=len(read_seeds(seeds)), device=device, when=when, as_json=as_json)
+        tell_dry_runs(house, found, split, chosen, folds, n_seeds=len(chosen_seeds), device=device, when=when, as_json=as_json)
         return
     if device or when:
         raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
     console = standard_error()
-    runs: Sequence[Run] = launch_grid(house, found, split, chosen, seeds=read_seeds(seeds), fold_numbers=folds or None)
+    runs: Sequence[Run] = launch_grid(house, found, split, chosen, seeds=chosen_seeds, fold_numbers=folds or None)
     for run in runs:
         n_folds = len(run.fold_numbers)
         said = f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}"
@@ -249,14 +250,6 @@ def raise_failure(run: Run) -> None:
     kind = next((known for name, known in KINDS.items() if name == error["type"]), PitwallError)
     where = f"{run.name} ({run.ref}), fold {failed[0].fold}; log {failed[0].log_path}"
     raise kind(error["what"], where=f"{where}; {error['where']}" if error["where"] else where, why=error["why"], fix=error["fix"])
-
-
-def read_seeds(given: str | None) -> tuple[int, ...]:
-    """The seeds of `--seeds 0,1,2`; none when it was not given."""
-    try:
-        return tuple(int(part) for part in given.split(",")) if given is not None else ()
-    except ValueError:
-        raise InputError(f"'{given}' is not a list of seeds", where="--seeds", fix="write whole numbers: --seeds 0,1,2") from None
 
 
 def _print_scores(workspace: Workspace, runs: Sequence[Run]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import cast
 
-from core.errors import RecipeError
+from core.errors import InputError, RecipeError
 from core.jobs.queue import launch_runs
 from core.recipe import Recipe
 from core.settings import apply_sets
@@ -15,7 +16,26 @@ from core.store.runs import Run
 from core.workspace import Workspace
 
 MAX_RUNS = 200
+MAX_SEED = 2**31 - 1
 NAME_LENGTH = 60
+
+
+def parse_seeds(text: str, *, where: str = "seeds") -> tuple[int, ...]:
+    """The seeds of `0,1,2`, of `0-4` or of both, each once; none of an empty text. Raises InputError."""
+    seeds: dict[int, None] = {}
+    parts = [part for piece in text.split(",") for part in re.sub(r"\s*[-~\u2013]\s*", "-", piece).split()]
+    for part in parts:
+        found = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if not first <= last <= MAX_SEED or last - first >= MAX_RUNS:
+            raise InputError(
+                f"'{part}' is no seed and no range of seeds",
+                where=where,
+                why=f"a seed is a whole number from 0 to {MAX_SEED}, a range holds at most {MAX_RUNS}",
+                fix="write 0,1,2 or 0-4",
+            )
+        seeds |= dict.fromkeys(range(first, last + 1))
+    return tuple(seeds)
 
 
 def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Recipe, ...]:

@@ -45,7 +45,7 @@ def test_closing_twice_is_closing_once(house: Workspace) -> None:
 
 def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
-    run = doorway.launch(headlines, folds, TINY)
+    (run,) = doorway.launch(headlines, folds, [TINY])
     assert len(list_jobs(house.store, states=["queued"])) == 3
     doorway.cancel(run)
     assert len(list_jobs(house.store, states=["canceled"])) == 3
@@ -58,7 +58,7 @@ def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, 
 
 def test_the_queue_is_steered_through_the_doorway(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
-    a, b, c = doorway.launch_all(headlines, folds, [TINY], seeds=(0, 1, 2), fold_numbers=(0,))
+    a, b, c = doorway.launch(headlines, folds, [TINY], seeds=(0, 1, 2), fold_numbers=(0,))
 
     def order() -> list[int]:
         return [job.run_id for job in list_jobs(house.store, states=["queued"])]
@@ -85,7 +85,7 @@ def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, 
     try:
         assert doorway.is_read_only()
         with pytest.raises(StateError) as refusal:
-            doorway.launch(headlines, folds, TINY)
+            doorway.launch(headlines, folds, [TINY])
         assert "process" in refusal.value.why
         assert list_jobs(house.store) == ()
     finally:

@@ -193,6 +193,34 @@ def test_one_fold_alone_can_be_queued(open_page: OpenPage, house: Workspace, fol
     assert run.fold_numbers == (1,)
 
 
+def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+    at = open_page("train")
+    (seeds,) = [box for box in at.text_input if box.label == "Seeds"]
+    (recipes,) = [box for box in at.multiselect if box.label == "Also these recipes"]
+    other = next(option for option in recipes.options if "news-tiny" in option)
+    seeds.set_value("3-4, 7")
+    recipes.set_value([other])
+    at = at.run()
+    assert not at.exception
+    assert [box.label for box in at.expander if "Seeds" in box.label] == ["Seeds 3\\-4, 7 · recipes +1"]
+    press(at, "Queue 6 × 3 folds")
+    runs = list_runs(house.store, folded.id)
+    assert len(runs) == 6 and len({run.name for run in runs}) == 6
+    assert sorted(run.recipe.train.seed for run in runs) == [3, 3, 4, 4, 7, 7]
+    assert len(list_jobs(house.store, states=["queued"])) == 18
+
+
+def test_what_is_no_seed_is_said_and_nothing_is_queued(open_page: OpenPage, folded: Contest) -> None:
+    at = open_page("train")
+    (seeds,) = [box for box in at.text_input if box.label == "Seeds"]
+    at = seeds.set_value("1, two").run()
+    assert not at.exception
+    assert "a seed is a whole number" in refusal(at)
+    (button,) = [button for button in at.button if button.label == "Queue 3 folds"]
+    assert button.disabled
+    assert any("Rows per fold" in str(table.value) for table in at.table), "the plan of the recipe stays"
+
+
 def test_a_recipe_that_cannot_be_trained_is_not_queued(open_page: OpenPage, folded: Contest) -> None:
     at = open_page("train")
     (name,) = [box for box in at.text_input if box.label == "Name of the run"]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import RecipeError
-from core.jobs.grid import MAX_RUNS, NAME_LENGTH, launch_grid, make_grid
+from core.errors import InputError, RecipeError
+from core.jobs.grid import MAX_RUNS, NAME_LENGTH, launch_grid, make_grid, parse_seeds
 from core.recipe import Recipe
 from core.settings import apply_sets
 from core.store.jobs import list_jobs
@@ -72,3 +72,27 @@ def test_all_is_queued_or_nothing(bench: Bench) -> None:
         (2, 0, 3),
         (2, 2, 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("", ()),
+        ("  ", ()),
+        ("7", (7,)),
+        ("0,1,2", (0, 1, 2)),
+        ("0-3", (0, 1, 2, 3)),
+        ("3 - 4, 9 1,", (3, 4, 9, 1)),
+        ("1,1-2", (1, 2)),
+        ("2~3", (2, 3)),
+    ],
+)
+def test_seeds_are_listed_or_ranged(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1.5", "5-2", "0-999999999", "2147483648", "1-2-3", "٣x", "9" * 5000])
+def test_what_is_no_seed_is_refused_by_name(text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_seeds(f"0,{text}", where="--seeds")
+    assert refused.value.where == "--seeds" and "0-4" in refused.value.fix
