@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 
-GOOD = "#2f9e6b"
 BAD = "#d9534f"
 QUIET = "#8a8f98"
 ACCENT = "#14889f"

@@ -50,11 +50,6 @@ def gallery(tiles: Sequence[Tile], *, selected: int | None, label: str, key: str
     return selected if selected in rows else None
 
 
-def picture_tiles(contest: Contest, part: str, rows: Sequence[int], captions: Sequence[str]) -> list[Tile]:
-    """Tiles for image rows of `part` (train or test), one caption each."""
-    return [Tile(row, caption, src=picture(contest, part, row)) for row, caption in zip(rows, captions, strict=True)]
-
-
 def picture(contest: Contest, part: str, row: int) -> str:
     """The address of a row's thumbnail: the route where this server has it, else the picture itself as a data address."""
     if doorway.has_thumbnails():

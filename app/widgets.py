@@ -194,16 +194,6 @@ def state_label(name: str) -> str:
     return t(f"common.state_{name}")
 
 
-def state_badge(name: str) -> None:
-    """A run's or job's state as a small badge: word and colour."""
-    st.badge(state_label(name), color=STATE_COLORS[name])
-
-
-def state_markdown(name: str) -> str:
-    """The same badge inside a line of markdown."""
-    return f":{STATE_COLORS[name]}-badge[{state_label(name)}]"
-
-
 def format_honest(honest: Mapping[str, Any] | None) -> str:
     """An honest score with its interval; a dash where weights came by hand, or by nothing that was fitted."""
     return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"

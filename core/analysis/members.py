@@ -30,22 +30,13 @@ class Worth:
     with_and_without: Comparison
 
 
-def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure, *, groups: NDArray[np.integer] | None = None) -> tuple[Worth, ...]:
-    """The worth of each run: the whole procedure is refitted without it, fold by fold, as the honest score does.
-
-    Empty for a single run. Under weights by hand the others keep theirs, and share equally when they have none.
-    """
-    flat = scorer_of("arithmetic")
-    if flat.n_runs == 1:
-        return ()
-    everyone, _ = refitted(scorer_of, fit_of(procedure))
-    return tuple(worth_of(scorer_of, procedure, run, everyone, groups=groups) for run in range(flat.n_runs))
-
-
 def worth_of(
     scorer_of: ScorerOf, procedure: BlendProcedure, run: int, everyone: Outcome, *, groups: NDArray[np.integer] | None = None
 ) -> Worth:
-    """The worth of one run of several; `everyone` is what the refitted procedure says with all of them."""
+    """The worth of one run of several; `everyone` is what the refitted procedure says with all of them.
+
+    Under weights by hand the others keep theirs, and share equally when they have none.
+    """
     flat = scorer_of("arithmetic")
     rest = [other for other in range(flat.n_runs) if other != run]
     without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))

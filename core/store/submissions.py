@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select
 
-from core.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
 from core.store.seals import opened
@@ -73,19 +72,6 @@ def add_submission(
     with store.transaction() as connection:
         added = connection.execute(insert(tables.submissions).values(values).returning(tables.submissions.c.id)).scalar_one()
         return _submission(connection.execute(select(*_RAW).where(tables.submissions.c.id == added)).one())
-
-
-def get_submission(store: Store, ref: str | int) -> Submission:
-    """The submission of that id (int) or reference ("s4"). Raises NotFoundError listing what is there."""
-    number = tables.number_of(f"s{str(ref).removeprefix('s')}", "s")
-    with store.read() as connection:
-        row = None
-        if number is not None:
-            row = connection.execute(select(*_RAW).where(tables.submissions.c.id == number)).first()
-        if row is None:
-            known = connection.execute(select(tables.submissions.c.id)).scalars().all()
-            raise NotFoundError.among("submission", str(ref), (f"s{value}" for value in known))
-        return _submission(row)
 
 
 def list_submissions(store: Store, contest_id: int | None = None) -> tuple[Submission, ...]:

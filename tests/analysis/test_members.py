@@ -11,7 +11,6 @@ from core.analysis.members import (
     class_f1,
     disagreement,
     error_correlation,
-    leave_one_out,
     member_labels,
     worth_in,
 )
@@ -21,7 +20,7 @@ from core.blend.scorer import make_scorer
 from core.blend.spec import BlendSteps
 from core.blend.truth import Truth
 from core.metrics import get_metric
-from tests.blend.blend_data import skilled, under_any_mean
+from tests.blend.blend_data import leave_one_out, skilled, under_any_mean
 
 
 @pytest.mark.parametrize("way", ["equal", "optimal", "hand"])

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app import members_view
 from app.desk import draft_of, equal_draft
 from app.pair_chart import pair_chart
-from core.analysis.members import carried_classes, leave_one_out
+from core.analysis.members import carried_classes
 from core.blend.bank import open_bank
 from core.blend.procedure import BlendProcedure
 from core.blend.save import spec_of
@@ -22,6 +22,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 from core.workspace import Workspace
+from tests.blend.blend_data import leave_one_out
 from tests.finished_workspace import finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.analysis.members import Worth, worth_of
+from core.blend.honest import refitted
 from core.blend.mean import MeanName
+from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer, under_mean
 from core.metrics import get_metric
 
@@ -42,3 +45,12 @@ def several(
     skills = skill * rng.uniform(0.5, 1.5, n_runs)
     logits = [know * (y_true - 0.7) + shared + rng.normal(0, 1, y_true.shape) for know in skills]
     return [(1 / (1 + np.exp(-logit))).astype(np.float32) for logit in logits], y_true
+
+
+def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure, *, groups: NDArray[np.integer] | None = None) -> tuple[Worth, ...]:
+    """The worth of each run, none of a single one: the page asks for them one after another."""
+    flat = scorer_of("arithmetic")
+    if flat.n_runs == 1:
+        return ()
+    everyone, _ = refitted(scorer_of, fit_of(procedure))
+    return tuple(worth_of(scorer_of, procedure, run, everyone, groups=groups) for run in range(flat.n_runs))

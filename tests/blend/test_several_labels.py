@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
-from core.analysis.members import carried_classes, class_f1, leave_one_out, member_labels
+from core.analysis.members import carried_classes, class_f1, member_labels
 from core.blend.bank import Bank
 from core.blend.bootstrap import bootstrap
 from core.blend.honest import honest_score
@@ -28,7 +28,7 @@ from core.decide import decide
 from core.errors import AlignmentError, StateError
 from core.metrics import METRICS, get_metric, log_loss, macro_f1_of_sets
 from core.settings import parse_settings
-from tests.blend.blend_data import several, under_any_mean
+from tests.blend.blend_data import leave_one_out, several, under_any_mean
 
 MEANS: tuple[MeanName, ...] = get_args(MeanName)
 Array = NDArray[np.float64]
