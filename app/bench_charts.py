@@ -44,7 +44,7 @@ def choose_chart(desk: Desk, bank: Bank, folds_id: int) -> str:
     chosen = st.segmented_control(
         t("bench.chart"),
         options,
-        default=default,
+        default=default if default in options else shown,
         format_func=lambda name: t(f"bench.chart_{name}"),
         required=True,
         key=key,

@@ -25,14 +25,14 @@ MOST_LIVE_VALUES = 10_000_000
 class Scored:
     """What steps say and score, on the predictions `content`; `is_now` is false while those of before a drag stand here.
 
-    Those that were scored while a drag was held are scored again when it is let go, without the line of the drag.
+    Those that were scored along the line of a drag (`on_line`) are scored again when it is let go.
     """
 
     content: tuple[object, ...]
     steps: BlendSteps
     outcome: Outcome
     score: BlendScore
-    was_held: bool = False
+    on_line: bool = False
     is_now: bool = True
 
 
@@ -46,17 +46,19 @@ class Fixed:
 
 def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> Scored:
     """The exact score of the steps on the desk; while a drag is held that would need too much, the one before it."""
-    key = f"scored-{folds_id}"
+    key, line_key = f"scored-{folds_id}", f"line-{folds_id}"
+    if not desk.is_held:
+        st.session_state.pop(line_key, None)
     steps = desk.draft.steps
     known: Scored | None = st.session_state.get(key)
     if known is not None and known.content == content:
-        if known.steps == steps and known.was_held == desk.is_held:
+        if known.steps == steps and (desk.is_held or not known.on_line):
             return known
         if desk.is_held and not follows_a_drag(bank, steps):
             return replace(known, is_now=False)
-    line = st.session_state.setdefault(f"line-{folds_id}", Line()) if desk.is_held else None
-    outcome = bank.outcome(steps, line)
-    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), desk.is_held)
+    on_line = desk.is_held and steps.is_plain
+    outcome = bank.outcome(steps, st.session_state.setdefault(line_key, Line()) if on_line else None)
+    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), on_line)
     st.session_state[key] = scored
     return scored
 

@@ -279,7 +279,7 @@ def _option(desk: Desk, folds_id: int, name: str) -> None:
         desk,
         lambda key, default, ask: st.number_input(
             label,
-            min_value=kind(low),
+            min_value=kind(min(low, default)),
             max_value=kind(high),
             value=kind(default),
             step=kind(STEP[name]),

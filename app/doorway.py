@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Literal
 
 from core.errors import StateError
+from core.grid import make_grid
 from core.jobs import controls, queue
 from core.jobs.devices import torch_name
 from core.jobs.disk import free_bytes
@@ -24,7 +25,6 @@ from core.jobs.forecast import Forecast as Forecast
 from core.jobs.forecast import Neighbour as Neighbour
 from core.jobs.forecast import Outlook as Outlook
 from core.jobs.forecast import look_out
-from core.jobs.grid import launch_grid
 from core.jobs.rehearsal import Rehearsal as Rehearsal
 from core.jobs.rehearsal import When as When
 from core.jobs.resuming import places as _places
@@ -104,7 +104,7 @@ def launch(
 ) -> tuple[Run, ...]:
     """Queue a run of each recipe, or of each recipe with each seed: one job per fold."""
     _refuse_read_only()
-    runs = launch_grid(workspace(), contest, folds, recipes, seeds=seeds, fold_numbers=fold_numbers)
+    runs = queue.launch_runs(workspace(), contest, folds, make_grid(recipes, seeds), fold_numbers=fold_numbers)
     engine().wake()
     return runs
 

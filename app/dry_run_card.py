@@ -51,8 +51,11 @@ def dry_run_button(contest: Contest, folds: Folds, recipe: Recipe | None) -> Non
     )
 
 
-def dry_run_card(contest: Contest, folds: Folds, recipe: Recipe | None, fold_numbers: Sequence[int]) -> None:
-    """What is under way, and what is known of this recipe on these folds and this device; nothing where nothing is."""
+def dry_run_card(contest: Contest, folds: Folds, recipe: Recipe | None, fold_numbers: Sequence[int], *, n_runs: int = 1) -> None:
+    """What is under way, and what is known of this recipe on these folds and this device; nothing where nothing is.
+
+    `n_runs` will be queued at once; what is known is of the one in the form.
+    """
     devices = doorway.tried_devices()
     if len(devices) > 1:
         st.selectbox(
@@ -72,7 +75,7 @@ def dry_run_card(contest: Contest, folds: Folds, recipe: Recipe | None, fold_num
     if isinstance(answer, PitwallError):
         error_card(answer)
     elif answer is not None:
-        st.fragment(_found, run_every=FRESH_S)(contest, folds, recipe, tuple(fold_numbers), answer)
+        st.fragment(_found, run_every=FRESH_S)(contest, folds, recipe, tuple(fold_numbers), answer, n_runs)
 
 
 def known_forecast(contest: Contest, folds: Folds, recipe: Recipe) -> Forecast | None:
@@ -129,7 +132,7 @@ def _working() -> None:
     buttons.button(t("dry_run.stop"), key="dry-run-stop", on_click=stop_dry_run)
 
 
-def _found(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequence[int], forecast: Forecast) -> None:
+def _found(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequence[int], forecast: Forecast, n_runs: int) -> None:
     outlook = doorway.outlook(forecast, recipe, fold_numbers)
     with st.container(key="dry-run-found", border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -138,6 +141,8 @@ def _found(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequenc
             st.badge(t("dry_run.fits") if fits else t("dry_run.fits_not"), color="green" if fits else "red")
         lines = _lines(outlook)
         st.table({f":gray[{t(f'dry_run.row_{name}')}]": value for name, value in lines.items()}, border="horizontal", alt=t("dry_run.alt"))
+        if n_runs > 1:
+            st.caption(t("dry_run.of_one", n=n_runs))
         _notes(recipe, outlook)
         if forecast.busy_with:
             st.button(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from app.starts import Start
 from app.text import t
 from app.widgets import plain
-from core.jobs.grid import make_grid, parse_seeds
+from core.grid import make_grid, parse_seeds
 from core.recipe import Recipe
 from core.store.contests import Contest
 
@@ -28,14 +29,15 @@ class Grid:
     names: tuple[str, ...]
 
 
-def choose_grid(contest: Contest, recipe: Recipe, others: Mapping[str, Recipe]) -> Grid:
-    """Ask for seeds and for recipes out of `others`, by their labels; `recipe` comes first.
+def choose_grid(contest: Contest, recipe: Recipe, others: Mapping[str, Start]) -> Grid:
+    """Ask for seeds and for recipes out of `others`; `recipe` comes first.
 
     Raises InputError for what is no seed, RecipeError for a grid that is too large or holds one training twice.
     """
     seeds_key, recipes_key = f"grid-seeds-{contest.id}", f"grid-recipes-{contest.id}"
-    if recipes_key in st.session_state:  # a run may have been deleted since it was chosen, or be in the form now
-        st.session_state[recipes_key] = [label for label in st.session_state[recipes_key] if label in others]
+    before = st.session_state.get(recipes_key, [])
+    if not set(before) <= set(others):  # a run was deleted since it was chosen, or is in the form now
+        st.session_state[recipes_key] = [name for name in before if name in others]
     title = _title(st.session_state.get(seeds_key, ""), len(st.session_state.get(recipes_key, ())))
     with st.expander(title, icon=":material/grid_view:", key=f"grid-{contest.id}"):
         text = st.text_input(
@@ -43,17 +45,19 @@ def choose_grid(contest: Contest, recipe: Recipe, others: Mapping[str, Recipe]) 
             key=seeds_key,
             placeholder=t("train.grid_seeds_example"),
             help=t("train.grid_seeds_help"),
+            max_chars=60,
             persist_state="session",
         )
         chosen = st.multiselect(
             t("train.grid_recipes"),
             list(others),
+            format_func=lambda name: others[name].label,
             key=recipes_key,
             help=t("train.grid_recipes_help"),
             placeholder="–",
             persist_state="session",
         )
-    recipes = (recipe, *(others[label] for label in chosen))
+    recipes = (recipe, *(others[name].recipe for name in chosen))
     seeds = parse_seeds(text, where=t("train.grid_seeds"))
     return Grid(recipes, seeds, tuple(run.name for run in make_grid(recipes, seeds)))
 

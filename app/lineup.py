@@ -38,8 +38,9 @@ def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[R
         return t("members.folds_option", n=folds.n_folds, hash=short_hash(folds.fingerprint), runs=count[folds_id])
 
     offered = sorted(options, key=lambda key: -count[key])
-    chosen = st.session_state.get(folds_key(contest.id))
-    key, default, changed = _kept(folds_key(contest.id), chosen if chosen in options else offered[0])
+    if st.session_state.get(folds_key(contest.id)) not in options:
+        st.session_state[folds_key(contest.id)] = offered[0]
+    key, default, changed = _kept(folds_key(contest.id), st.session_state[folds_key(contest.id)])
     chosen = st.selectbox(
         t("ensemble.folds"),
         offered,

@@ -19,6 +19,7 @@ from app.tracking_view import tracking_button, tracking_trouble
 from app.trouble import trouble_markdown, trouble_of
 from app.widgets import (
     STATE_COLORS,
+    control_of,
     error_card,
     format_duration,
     format_score,
@@ -145,16 +146,18 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         tracking_trouble(run)
         _failures(run)
         second_tries(run)
-        if st.session_state.get(TAB_KEY) not in TABS:
-            st.session_state[TAB_KEY] = TABS[0]
+        key, default, changed = control_of(
+            "run-tabs", st.session_state.setdefault(TAB_KEY, TABS[0]), lambda tab: st.session_state.update({TAB_KEY: tab})
+        )
         tab = st.segmented_control(
             t("runs.title"),
             TABS,
+            default=default,
             format_func=lambda name: t(f"runs.tab_{name}"),
-            key=TAB_KEY,
+            key=key,
+            on_change=changed,
             required=True,
             label_visibility="collapsed",
-            persist_state="session",
         )
         {"curves": _curves, "folds": _folds, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}[tab](contest, run)
 
@@ -340,11 +343,16 @@ def _log(_: Contest, run: Run) -> None:
     by_fold = {job.fold: job for job in run.jobs}
     if st.session_state.get(LOG_KEY) not in by_fold:
         st.session_state[LOG_KEY] = _fold_of_interest(run.jobs)
+    key, default, changed = control_of(
+        f"run-log-folds-{run.id}", st.session_state[LOG_KEY], lambda number: st.session_state.update({LOG_KEY: number})
+    )
     fold = st.segmented_control(
         t("runs.log_fold"),
         list(by_fold),
+        default=default,
         format_func=lambda number: f"{number} · {state_label(by_fold[number].state)}",
-        key=LOG_KEY,
+        key=key,
+        on_change=changed,
         required=True,
     )
     job = by_fold[fold]

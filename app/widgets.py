@@ -109,7 +109,8 @@ def control_of(name: str, value: _T, take: Callable[[_T], None]) -> tuple[str, _
     """The key, the default and the `on_change` of a control that shows `value`; `take` is told what a person changes it to.
 
     A control that last said something else becomes a new one. A value that is only put under its key can be lost: until the
-    browser has drawn it, any part of the page that runs by itself sends the old one back, as if a person had chosen it.
+    browser has drawn it, any part of the page that runs by itself sends the old one back, as if a person had chosen it. The default
+    stays that of the control's first day: it may name what has gone since.
     """
     turn_key = f"{name}-turn"
     turn, default = st.session_state.setdefault(turn_key, (0, value))

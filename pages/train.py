@@ -14,6 +14,7 @@ from app.class_charts import lr_curve
 from app.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.forms import settings_form
 from app.grid_choice import Grid, choose_grid, names_line
+from app.starts import Start, starts
 from app.text import t
 from app.widgets import (
     PAGES_DIR,
@@ -30,10 +31,8 @@ from app.widgets import (
 )
 from core.analysis.overview import expected_fold_s
 from core.backbones import Backbone, Listed
-from core.contest.samples import SAMPLES
 from core.errors import PitwallError
 from core.folds import load_folds
-from core.presets import list_presets, load_preset
 from core.recipe import Recipe
 from core.settings import parse_settings
 from core.store.contests import Contest
@@ -44,26 +43,13 @@ from core.training.backbone import backbone_of
 from core.training.schedule import plan_fold
 
 
-def starts(contest: Contest) -> dict[str, Recipe]:
-    """What a recipe may start from: presets of this sample, then those for any contest, then the others; then the contest's runs."""
-
-    def rank(name: str) -> int:
-        of = next((sample for sample in SAMPLES if name.startswith(sample)), "")
-        return 1 if not of else 0 if of == contest.sample else 2
-
-    names = sorted(list_presets(contest.spec.modality), key=lambda name: (rank(name), name))
-    presets = {t("train.start_preset", name=name): load_preset(name) for name in names}
-    trained = [run for run in list_runs(doorway.workspace().store, contest.id) if not run.is_imported]
-    runs = {t("train.start_run", name=run.name, ref=run.ref): run.recipe for run in trained}
-    return presets | runs
-
-
-def recipe_form(options: Mapping[str, Recipe], key: str) -> tuple[str, dict[str, Any], str]:
+def recipe_form(options: Mapping[str, Start], key: str) -> tuple[str, dict[str, Any], str]:
     """The starting point and the form over it; returns both and the form's key."""
     with section(t("train.recipe")):
         start = st.selectbox(
             t("train.start_from"),
             list(options),
+            format_func=lambda name: options[name].label,
             key=f"{key}-start",
             persist_state="session",
             label_visibility="collapsed",
@@ -72,7 +58,7 @@ def recipe_form(options: Mapping[str, Recipe], key: str) -> tuple[str, dict[str,
         )
     form_key = f"{key}-{start}"
     with st.container(border=True):
-        values = settings_form(options[start], form_key, texts="recipe", skip=("model.backbone",))
+        values = settings_form(options[start].recipe, form_key, texts="recipe", skip=("model.backbone",))
     return start, values, form_key
 
 
@@ -147,7 +133,7 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
 def queue_label(n_runs: int, n_folds: int) -> str:
     """What pressing the button will put in the queue."""
     if n_runs > 1:
-        return t("train.queue_grid", runs=n_runs, folds=n_folds)
+        return t("train.queue_grid", n=n_runs * n_folds, runs=n_runs)
     return t("train.queue_one") if n_folds == 1 else t("train.queue_many", n=n_folds)
 
 
@@ -195,7 +181,7 @@ backbone_key = f"{form_key}-backbone"
 def take(backbone: Backbone) -> None:
     """A row of the catalogue was clicked; a name that nobody typed follows the backbone."""
     suggested = st.session_state.get(f"{form_key}-suggested", values["name"])
-    if st.session_state.get(f"{form_key}.name") in (suggested, options[start].name):
+    if st.session_state.get(f"{form_key}.name") in (suggested, options[start].recipe.name):
         suggested = run_name_for(backbone)
         st.session_state[f"{form_key}-suggested"] = st.session_state[f"{form_key}.name"] = suggested
     st.session_state[backbone_key] = backbone.name
@@ -215,7 +201,7 @@ with right:
     names: tuple[str, ...] = ()
     if recipe is not None:
         with guard():
-            grid = choose_grid(contest, recipe, {label: other for label, other in options.items() if label != start})
+            grid = choose_grid(contest, recipe, {name: other for name, other in options.items() if name != start})
             names = grid.names
         with plan:
             plan_view(contest, chosen_folds, recipe, listed, names)
@@ -228,5 +214,5 @@ with right:
         launch(contest, chosen_folds, grid, numbers)
     if doorway.is_read_only():
         st.caption(t("train.read_only"))
-    dry_run_card(contest, chosen_folds, recipe, numbers)
+    dry_run_card(contest, chosen_folds, recipe, numbers, n_runs=max(1, len(names)))
     queued_here(contest)

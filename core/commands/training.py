@@ -63,16 +63,18 @@ def train(
 ) -> None:
     """Train a recipe over the folds of a contest, and stay until the run is finished.
 
-    Several recipes or seeds make a grid: one run of each recipe with each seed, named after what differs. When another process (the workbench, or `engine`) works through this workspace's queue, it trains the run there and this
-    command watches. Ctrl-C stops within a step; what was not finished goes back to the queue.
+    Several recipes or seeds make a grid: one run of each recipe with each seed, named after what differs. When another process
+    (the workbench, or `engine`) works through this workspace's queue, it trains the run there and this command watches. Ctrl-C
+    stops within a step; what was not finished goes back to the queue.
 
     --dry-run queues and keeps nothing: it tells the peak memory, seconds per epoch, expected end and disk needed, and fails when
     something of it does not fit.
     """
     from core.commands.dry_run import tell_dry_runs
     from core.commands.records import run_record
+    from core.grid import make_grid, parse_seeds
     from core.jobs.engine import Engine
-    from core.jobs.grid import launch_grid, parse_seeds
+    from core.jobs.queue import launch_runs
     from core.store.contests import get_contest
     from core.store.runs import get_run
 
@@ -81,13 +83,15 @@ def train(
     split = choose_folds(house, found, folds_id)
     chosen = [read_recipe(given, [*(sets or []), *([f"name={name}"] if name else [])]) for given in recipes]
     chosen_seeds = parse_seeds(seeds or "", where="--seeds")
+    if seeds is not None and not chosen_seeds:
+        raise InputError("no seed was given", where="--seeds", fix="write 0,1,2 or 0-4, or leave the option out")
     if dry_run:
         tell_dry_runs(house, found, split, chosen, folds, n_seeds=len(chosen_seeds), device=device, when=when, as_json=as_json)
         return
     if device or when:
         raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
     console = standard_error()
-    runs: Sequence[Run] = launch_grid(house, found, split, chosen, seeds=chosen_seeds, fold_numbers=folds or None)
+    runs: Sequence[Run] = launch_runs(house, found, split, make_grid(chosen, chosen_seeds), fold_numbers=folds or None)
     for run in runs:
         n_folds = len(run.fold_numbers)
         said = f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}"

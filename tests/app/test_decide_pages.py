@@ -78,10 +78,10 @@ def test_a_run_in_the_address_opens_with_its_curves(open_page: OpenPage, done: t
     assert at.metric[0].value.startswith(f"{done[0].cv_score('accuracy'):.4f}")
     assert len(at.get("vega_lite_chart")) == 2
     for tab, shown in (("folds", "state"), ("recipe", "setting")):
-        at.segmented_control(key="run-tab").set_value(tab).run()
+        at.segmented_control(key="run-tabs-0").set_value(tab).run()
         assert not at.exception
         assert shown in at.dataframe[0].value.columns
-    at.segmented_control(key="run-tab").set_value("log").run()
+    at.segmented_control(key="run-tabs-0").set_value("log").run()
     assert "no log" in words(at)
 
 

@@ -306,6 +306,16 @@ def test_every_chart_can_be_looked_at(open_page: OpenPage, done: tuple[Run, ...]
         assert not at.exception, "the chart of one way goes with it"
 
 
+def test_a_chart_that_is_gone_when_its_control_is_drawn_again_does_no_harm(open_page: OpenPage, done: tuple[Run, ...]) -> None:
+    at = open_page("ensemble")
+    for label, chart in (("Greedy", "path"), ("Equal", None), ("Greedy", "folds"), ("Equal", None)):
+        at = press(at, label)
+        if chart is not None:
+            (charts,) = [group for group in at.segmented_control if group.label == "Chart"]
+            at = charts.set_value(chart).run()
+        assert not at.exception
+
+
 @pytest.mark.parametrize(
     "procedure",
     [

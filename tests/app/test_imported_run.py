@@ -41,7 +41,7 @@ def test_every_page_opens_beside_it(open_page: OpenPage, imported: Run, page: st
 @pytest.mark.parametrize("tab", ["curves", "folds", "recipe", "log"])
 def test_each_part_of_its_own_page_is_shown(open_page: OpenPage, imported: Run, tab: str) -> None:
     at = open_page("runs", run=imported.ref)
-    at.segmented_control(key="run-tab").set_value(tab).run()
+    at.segmented_control(key="run-tabs-0").set_value(tab).run()
     assert not at.exception and not at.error
     assert ("imported", "minsu.parquet") in [(metric.value, str(metric.delta).replace("\\", "")) for metric in at.metric]
 

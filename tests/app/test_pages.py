@@ -203,7 +203,7 @@ def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, house: Works
     at = at.run()
     assert not at.exception
     assert [box.label for box in at.expander if "Seeds" in box.label] == ["Seeds 3\\-4, 7 · recipes +1"]
-    press(at, "Queue 6 × 3 folds")
+    press(at, "Queue 18 folds of 6 runs")
     runs = list_runs(house.store, folded.id)
     assert len(runs) == 6 and len({run.name for run in runs}) == 6
     assert sorted(run.recipe.train.seed for run in runs) == [3, 3, 4, 4, 7, 7]

@@ -6,7 +6,8 @@ import pytest
 
 from core.blend.spec import BlendSpec
 from core.errors import NotFoundError, RecipeError, StateError
-from core.jobs.queue import cancel_run, delete_run, launch_run, retry_run
+from core.grid import make_grid
+from core.jobs.queue import cancel_run, delete_run, launch_run, launch_runs, retry_run
 from core.recipe import Recipe
 from core.store import attempts
 from core.store.blends import add_blend
@@ -23,6 +24,22 @@ def test_a_run_is_one_job_per_fold_first_come_first_served(bench: Bench) -> None
     second = bench.launch(fold_numbers=(2, 0), name="a")
     assert (first.name, first.fold_numbers, second.name, second.fold_numbers) == ("a", (0, 1, 2), "a-2", (0, 2))
     assert [(job.run_id, job.fold) for job in list_jobs(bench.workspace.store)] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)]
+
+
+def test_a_grid_is_queued_whole_or_not_at_all(bench: Bench) -> None:
+    good = Recipe.model_validate({"name": "tiny", "model": {"backbone": "test_vit", "pretrained": False}})
+    broken = Recipe.model_validate({"name": "broken", "model": {"backbone": "no_such_network"}})
+    with pytest.raises(RecipeError, match="no_such_network"):
+        launch_runs(bench.workspace, bench.contest, bench.folds, make_grid([good, broken], (0, 1)))
+    assert list_runs(bench.workspace.store) == ()
+    runs = launch_runs(bench.workspace, bench.contest, bench.folds, make_grid([good], (0, 1)), fold_numbers=(0, 2), priority=3, now=1.0)
+    assert [run.name for run in runs] == ["tiny-s0", "tiny-s1"]
+    assert [(job.run_id, job.fold, job.priority) for job in list_jobs(bench.workspace.store)] == [
+        (1, 0, 3),
+        (1, 2, 3),
+        (2, 0, 3),
+        (2, 2, 3),
+    ]
 
 
 def test_what_cannot_be_trained_is_refused_and_nothing_is_queued(bench: Bench) -> None:

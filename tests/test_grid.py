@@ -3,12 +3,9 @@ from __future__ import annotations
 import pytest
 
 from core.errors import InputError, RecipeError
-from core.jobs.grid import MAX_RUNS, NAME_LENGTH, launch_grid, make_grid, parse_seeds
+from core.grid import MAX_RUNS, NAME_LENGTH, make_grid, parse_seeds
 from core.recipe import Recipe
 from core.settings import apply_sets
-from core.store.jobs import list_jobs
-from core.store.runs import list_runs
-from tests.jobs.conftest import Bench
 
 BASE = Recipe(name="base")
 
@@ -58,22 +55,6 @@ def test_what_makes_no_grid_is_refused() -> None:
         make_grid([BASE], seeds=(-1,))
 
 
-def test_all_is_queued_or_nothing(bench: Bench) -> None:
-    good = Recipe.model_validate({"name": "tiny", "model": {"backbone": "test_vit", "pretrained": False}})
-    broken = varied("name=broken", "model.backbone=no_such_network")
-    with pytest.raises(RecipeError, match="no_such_network"):
-        launch_grid(bench.workspace, bench.contest, bench.folds, [good, broken], seeds=(0, 1))
-    assert list_runs(bench.workspace.store) == ()
-    runs = launch_grid(bench.workspace, bench.contest, bench.folds, [good], seeds=(0, 1), fold_numbers=(0, 2), priority=3, now=1.0)
-    assert [run.name for run in runs] == ["tiny-s0", "tiny-s1"]
-    assert [(job.run_id, job.fold, job.priority) for job in list_jobs(bench.workspace.store)] == [
-        (1, 0, 3),
-        (1, 2, 3),
-        (2, 0, 3),
-        (2, 2, 3),
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "seeds"),
     [
@@ -85,6 +66,7 @@ def test_all_is_queued_or_nothing(bench: Bench) -> None:
         ("3 - 4, 9 1,", (3, 4, 9, 1)),
         ("1,1-2", (1, 2)),
         ("2~3", (2, 3)),
+        ("1，2、3", (1, 2, 3)),
     ],
 )
 def test_seeds_are_listed_or_ranged(text: str, seeds: tuple[int, ...]) -> None:

@@ -1,19 +1,14 @@
-"""A grid: several recipes over several seeds becomes runs whose names say what differs, queued all together or not at all."""
+"""A grid: several recipes over several seeds becomes the recipes of runs whose names say what differs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from core.errors import InputError, RecipeError
-from core.jobs.queue import launch_runs
 from core.recipe import Recipe
 from core.settings import apply_sets
-from core.store.contests import Contest
-from core.store.folds import Folds
-from core.store.runs import Run
-from core.workspace import Workspace
 
 MAX_RUNS = 200
 MAX_SEED = 2**31 - 1
@@ -23,13 +18,13 @@ NAME_LENGTH = 60
 def parse_seeds(text: str, *, where: str = "seeds") -> tuple[int, ...]:
     """The seeds of `0,1,2`, of `0-4` or of both, each once; none of an empty text. Raises InputError."""
     seeds: dict[int, None] = {}
-    parts = [part for piece in text.split(",") for part in re.sub(r"\s*[-~\u2013]\s*", "-", piece).split()]
+    parts = [part for piece in re.split(r"[,\uff0c\u3001]", text) for part in re.sub(r"\s*[-~\u2013]\s*", "-", piece).split()]
     for part in parts:
         found = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if not first <= last <= MAX_SEED or last - first >= MAX_RUNS:
             raise InputError(
-                f"'{part}' is no seed and no range of seeds",
+                f"'{part[:40]}' is no seed and no range of seeds",
                 where=where,
                 why=f"a seed is a whole number from 0 to {MAX_SEED}, a range holds at most {MAX_RUNS}",
                 fix="write 0,1,2 or 0-4",
@@ -45,14 +40,15 @@ def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Rec
     seeds every recipe keeps its own. Raises RecipeError for a grid that is empty, too large, or holds one training twice.
     """
     chosen = tuple(dict.fromkeys(seeds))
-    cells = [_with_seed(recipe, seed) for seed in chosen for recipe in recipes] if chosen else list(recipes)
-    if not 0 < len(cells) <= MAX_RUNS:
+    n_runs = len(recipes) * (len(chosen) or 1)
+    if not 0 < n_runs <= MAX_RUNS:
         raise RecipeError(
-            f"a grid of {len(cells)} runs cannot be queued",
+            f"a grid of {n_runs} runs cannot be queued",
             where="grid",
             why=f"it holds 1 to {MAX_RUNS}",
-            fix="name fewer recipes or seeds" if cells else "name at least one recipe",
+            fix="name fewer recipes or seeds" if n_runs else "name at least one recipe",
         )
+    cells = [_with_seed(recipe, seed) for seed in chosen for recipe in recipes] if chosen else list(recipes)
     seen: dict[str, Recipe] = {}
     for cell in cells:
         first = seen.setdefault(cell.fingerprint, cell)
@@ -63,39 +59,32 @@ def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Rec
                 why=f"every setting of {first.name} and {cell.name} is equal",
                 fix="leave one of them out",
             )
-    return tuple(cell.model_copy(update={"name": _name(cell, [other for other in cells if other.name == cell.name])}) for cell in cells)
-
-
-def launch_grid(
-    workspace: Workspace,
-    contest: Contest,
-    folds: Folds,
-    recipes: Sequence[Recipe],
-    *,
-    seeds: Sequence[int] = (),
-    fold_numbers: Sequence[int] | None = None,
-    priority: int = 0,
-    now: float | None = None,
-) -> tuple[Run, ...]:
-    """Queue `make_grid(recipes, seeds)` over the folds, in that order. Errors as of `make_grid` and `launch_run`; then nothing is queued."""
-    return launch_runs(workspace, contest, folds, make_grid(recipes, seeds), fold_numbers=fold_numbers, priority=priority, now=now)
+    return tuple(cell.model_copy(update={"name": name}) for cell, name in zip(cells, _names(cells), strict=True))
 
 
 def _with_seed(recipe: Recipe, seed: int) -> Recipe:
     return apply_sets(recipe, [f"train.seed={seed}"], where="seeds")
 
 
-def _name(recipe: Recipe, namesakes: Sequence[Recipe]) -> str:
-    """The recipe's name, followed by the settings in which it differs from runs of the same name."""
-    leaves = [_leaves(other) for other in namesakes]
-    mine = _leaves(recipe)
+def _names(cells: Sequence[Recipe]) -> list[str]:
+    """Each recipe's name, followed by the settings in which it differs from recipes of the same name."""
+    leaves = [_leaves(cell) for cell in cells]
+    values: dict[str, dict[str, dict[str, object]]] = {}
+    for cell, mine in zip(cells, leaves, strict=True):
+        for path, value in mine.items():
+            values.setdefault(cell.name, {}).setdefault(path, {})[repr(value)] = value
+    return [_name(cell.name, mine, values[cell.name]) for cell, mine in zip(cells, leaves, strict=True)]
+
+
+def _name(name: str, mine: Mapping[str, object], values: Mapping[str, Mapping[str, object]]) -> str:
+    """`values` are those of every setting among the namesakes, each once."""
     suffix = ""
     for path, value in mine.items():
-        others = {repr(values.get(path)): values.get(path) for values in leaves}
+        others = values[path].values()
         if path != "name" and len(others) > 1:
-            short = len({_text(path, other, short=True) for other in others.values()}) == len(others)
+            short = len({_text(path, other, short=True) for other in others}) == len(others)
             suffix += "-" + _text(path, value, short=short)
-    return recipe.name[: max(1, NAME_LENGTH - len(suffix))] + suffix[: NAME_LENGTH - 1]
+    return name[: max(1, NAME_LENGTH - len(suffix))] + suffix[: NAME_LENGTH - 1]
 
 
 def _leaves(recipe: Recipe) -> dict[str, object]:
