@@ -21,10 +21,21 @@ from app.ensemble_view import content_of, load_bank, members_key, open_desk
 from app.pair_chart import MOST_BESIDE, Pairs, pair_chart
 from app.text import t
 from app.widgets import format_duration, format_score, guard, metric_label, plain, section
-from core.analysis.members import Worth, carried_classes, class_f1, disagreement, error_correlation, member_labels, worth_in, worth_of
+from core.analysis.members import (
+    Carried,
+    Worth,
+    carried_classes,
+    class_f1,
+    disagreement,
+    error_correlation,
+    member_labels,
+    worth_in,
+    worth_of,
+)
 from core.blend.bank import Bank
 from core.blend.honest import refitted
 from core.blend.procedure import fit_of
+from core.blend.spec import BlendSteps
 from core.blend.truth import Outcome
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -33,6 +44,7 @@ from core.store.runs import Run
 MOST_KEPT = 24
 MOST_ROWS, TABLE_PX = 12, 420
 """A longer table of classes is scrolled, at this height."""
+MOST_NAMED = 5
 LEAVE_KEY = "member-left"
 PAIRS: tuple[Pairs, ...] = ("disagreement", "correlation")
 Content = tuple[object, ...]
@@ -49,14 +61,18 @@ class Pairwise:
 
 @dataclass
 class Measured:
-    """What was measured so far of one blend: the worth of its members by place, and the classes they carry (n, n_classes)."""
+    """What was measured so far of one blend: the worth of its members by place, and the classes they carry.
+
+    `everyone` and `refits` are what the refitted procedure says with all of them, and its steps without each fold.
+    """
 
     said: str
     weights: tuple[float, ...]
     is_refitted: bool
     everyone: Outcome | None = None
+    refits: tuple[BlendSteps, ...] = ()
     worths: dict[int, Worth] = field(default_factory=dict)
-    carried: NDArray[np.float64] | None = None
+    carried: Carried | None = None
 
 
 @st.fragment
@@ -144,7 +160,10 @@ def _measure(measured: Measured, bank: Bank, draft: Draft, members: Sequence[Run
     bar = st.progress(0.0, text=t("members.measuring_all"))
     scorer = bank.scorer(draft.steps.mean)
     if measured.everyone is None:
-        measured.everyone = refitted(bank.scorer, fit_of(draft.procedure))[0] if measured.is_refitted else scorer.outcome(draft.steps)
+        if measured.is_refitted:
+            measured.everyone, measured.refits = refitted(bank.scorer, fit_of(draft.procedure))
+        else:
+            measured.everyone = scorer.outcome(draft.steps)
     for place, run in enumerate(members):
         bar.progress((place + 1) / (len(members) + 2), text=t("members.measuring", name=plain(run.name), n=place + 1, of=len(members)))
         if place not in measured.worths:
@@ -154,7 +173,7 @@ def _measure(measured: Measured, bank: Bank, draft: Draft, members: Sequence[Run
                 else worth_in(scorer, draft.steps, place, measured.everyone, groups=bank.groups)
             )
     bar.progress((len(members) + 1) / (len(members) + 2), text=t("members.measuring_classes"))
-    measured.carried = carried_classes(scorer, draft.steps)
+    measured.carried = carried_classes(bank.scorer, measured.refits or draft.steps, groups=bank.groups)
     bar.empty()
 
 
@@ -239,7 +258,7 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
     place = by_id[st.selectbox(t("members.run"), list(by_id), format_func=lambda run_id: members[by_id[run_id]].name, key=key, width=320)]
     others = np.delete(pairs.f1, place, axis=0)
     best = np.where(np.isnan(others), -1.0, others).max(axis=0)
-    carried = None if known is None or known.carried is None else known.carried[place]
+    carried = None if known is None else known.carried
     frame = pd.DataFrame(
         {
             "class": list(contest.spec.classes),
@@ -249,15 +268,15 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
             "lead": pairs.f1[place] - best,
         }
     )
-    if carried is not None:
-        frame["carried"] = carried
-    frame = frame.sort_values("carried" if carried is not None else "lead", ascending=False, kind="stable")
-    if carried is not None:
-        top = [(name, value) for name, value in zip(frame["class"], frame["carried"], strict=True) if value > 0.0005][:5]
-        said = " · ".join(f"**{plain(name)}** {value:+.3f}" for name, value in top)
-        st.markdown(t("members.carries", classes=said) if top else t("members.carries_nothing"))
-    else:
+    if carried is None:
+        frame = frame.sort_values("lead", ascending=False, kind="stable")
         st.caption(t("members.carries_later"))
+    else:
+        is_carried, loses = carried.is_carried[place], carried.f1[place]
+        frame["carried"] = loses
+        frame["stands"] = _stand_outs(carried, place)
+        frame = frame.iloc[np.lexsort((-np.nan_to_num(loses), ~is_carried))]
+        _say_carried(frame[is_carried[frame.index]], int(((loses > 0) & ~is_carried).sum()))
     number = st.column_config.NumberColumn
     st.dataframe(
         frame,
@@ -273,8 +292,34 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
             "best": number(t("members.f1_best"), format="%.3f"),
             "lead": number(t("members.lead"), format="%+.3f", help=t("members.lead_help")),
             "carried": number(t("members.carried"), format="%+.3f", help=t("members.carried_help")),
+            "stands": st.column_config.TextColumn(t("members.stands"), help=t("members.stands_help")),
         },
     )
+
+
+def _stand_outs(carried: Carried, place: int) -> list[str | None]:
+    """For each class in a word whether what a member does for it stands out from chance; nothing where it changes no answer."""
+    words: list[str | None] = []
+    for is_carried, is_clear, n_changed in zip(
+        carried.is_carried[place], carried.is_clear[place], (carried.right_only_with + carried.right_only_without)[place], strict=True
+    ):
+        if is_carried:
+            words.append(t("members.stands_carried"))
+        elif is_clear:
+            words.append(t("members.stands_out"))
+        else:
+            words.append(t("members.luck") if n_changed else None)
+    return words
+
+
+def _say_carried(found: pd.DataFrame, n_chance: int) -> None:
+    """The classes that a member carries, those that lose most first, and how many more lose F1 by what may be chance."""
+    said = " · ".join(f"**{plain(name)}** {value:+.3f}" for name, value in zip(found["class"][:MOST_NAMED], found["carried"], strict=False))
+    if len(found) > MOST_NAMED:
+        said += " " + t("members.carries_more", n=len(found) - MOST_NAMED)
+    st.markdown(t("members.carries", classes=said) if said else t("members.carries_nothing"))
+    if n_chance:
+        st.caption(t("members.carries_chance", n=n_chance))
 
 
 def _is_refitted(draft: Draft) -> bool:

@@ -5,10 +5,12 @@ Everything is measured on out-of-fold predictions; the greedy path is in `core.b
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom, false_discovery_control
 
 from core.blend.bootstrap import Comparison, compare
 from core.blend.honest import refitted
@@ -17,6 +19,9 @@ from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf
 from core.blend.spec import BlendSteps
 from core.blend.truth import Outcome, Truth
+
+FALSE_DISCOVERIES = 0.05
+"""Of the classes that are said to stand out, at most this share is expected to do so by chance."""
 
 
 @dataclass(frozen=True)
@@ -99,23 +104,116 @@ def class_f1(labels: NDArray[np.integer], truth: Truth) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
-def carried_classes(scorer: Scorer, steps: BlendSteps) -> NDArray[np.float64]:
-    """F1 (n_runs, n_classes) that each class loses when one run's weight is taken away and all else stays; positive where it carries.
+@dataclass(frozen=True)
+class Carried:
+    """What each class loses when one run is taken away: F1 (n_runs, n_classes), and where that is more than chance.
+
+    `right_only_with` and `right_only_without` count the rows (n_runs, n_classes) whose answer about the class is right on one side
+    alone; where rows belong together, the groups. `is_clear`: the two differ by more than chance, for or against the run.
+    """
+
+    f1: NDArray[np.float64]
+    right_only_with: NDArray[np.int64]
+    right_only_without: NDArray[np.int64]
+    is_clear: NDArray[np.bool_]
+
+    @property
+    def is_carried(self) -> NDArray[np.bool_]:
+        """The classes (n_runs, n_classes) that a run carries: F1 is lost without it, and that stands out from chance."""
+        return self.is_clear & (self.f1 > 0) & (self.right_only_with > self.right_only_without)
+
+
+def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps], *, groups: NDArray[np.integer] | None = None) -> Carried:
+    """What each class loses when one run's weight is taken away and all else stays, and which of it stands out from chance.
+
+    `steps` are those of the blend; or, so that nothing is judged on rows it was tuned on, those fitted without each fold (see
+    `refitted`). A class is tested on the rows whose answer about it (the row has the class, or not) is right only with the run or
+    only without it: McNemar's test in its exact form, a two-sided sign test of the one count against the other; of `groups` (n_rows,)
+    of rows that belong together each counts once, for the side that it favours. Among the classes of one run in which any
+    answer changes, Benjamini and Hochberg's procedure holds the expected share of false discoveries at 5 %.
 
     A run without weight carries nothing; a blend of one run has NaN, as nothing is left without it. A regression has no weight
     to take away: there a run is replaced by one that knows nothing.
     """
-    whole = class_f1(scorer.outcome(steps).y_pred[None], scorer.truth)[0]
-    carried = np.full((scorer.n_runs, len(whole)), np.nan)
-    for run in range(scorer.n_runs):
-        weights = np.asarray(steps.normalised())
-        if weights[run] == 0 and not steps.stack:
-            carried[run] = 0.0
+    flat = scorer_of("arithmetic")
+    truth, n_runs = flat.truth, flat.n_runs
+    parts = list(_parts(scorer_of, steps))
+    everyone = _joined(flat, [(rows, scorer.outcome(each)) for rows, scorer, each in parts])
+    whole = class_f1(everyone[None], truth)[0]
+    f1 = np.full((n_runs, len(whole)), np.nan)
+    only_with, only_without = np.zeros((2, n_runs, len(whole)), dtype=np.int64)
+    is_clear = np.zeros(f1.shape, dtype=np.bool_)
+    for run in range(n_runs):
+        if any(np.delete(each.normalised(), run).sum() == 0 for _, _, each in parts):
             continue
-        weights[run] = 0.0
-        if weights.sum() > 0:
-            carried[run] = whole - class_f1(_without(scorer, steps, run).y_pred[None], scorer.truth)[0]
-    return carried
+        said = _joined(flat, [(rows, _taken_away(scorer, each, run)) for rows, scorer, each in parts], everyone)
+        f1[run] = whole - class_f1(said[None], truth)[0]
+        only_with[run], only_without[run] = _right_on_one_side(truth, everyone, said, groups)
+        is_clear[run] = _stand_out(only_with[run], only_without[run])
+    return Carried(f1, only_with, only_without, is_clear)
+
+
+def _parts(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps]) -> Iterator[tuple[NDArray[np.bool_] | slice, Scorer, BlendSteps]]:
+    """The rows that each steps speak for: all of them, or those of the fold that had no part in the fit."""
+    if isinstance(steps, BlendSteps):
+        yield slice(None), scorer_of(steps.mean), steps
+        return
+    fold_of = scorer_of("arithmetic").fold_of
+    for fold, each in zip(np.unique(fold_of), steps, strict=True):
+        rows = fold_of == fold
+        yield rows, scorer_of(each.mean).take(rows), each
+
+
+def _joined(
+    flat: Scorer, parts: Sequence[tuple[NDArray[np.bool_] | slice, Outcome | None]], otherwise: NDArray[np.int32] | None = None
+) -> NDArray[np.int32]:
+    """The labels (n,) of all rows from those of some; a part that says nothing keeps what stands there `otherwise`."""
+    labels = np.empty(flat.n_rows, dtype=np.int32) if otherwise is None else otherwise.copy()
+    for rows, outcome in parts:
+        if outcome is not None:
+            labels[rows] = outcome.y_pred
+    return labels
+
+
+def _taken_away(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome | None:
+    """What the blend says without a run; None where it had no weight, so that not even a tie falls otherwise."""
+    return None if steps.normalised()[run] == 0 and not steps.stack else _without(scorer, steps, run)
+
+
+def _right_on_one_side(
+    truth: Truth, one: NDArray[np.integer], other: NDArray[np.integer], groups: NDArray[np.integer] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many rows (n_classes,), or groups of rows, are right about each class only in the labels `one`, and only in the `other`.
+
+    Where the labels of a row differ, both sides differ about the two classes that they name; about any other class they agree.
+    """
+    y_true, one, other = (truth.table(labels) for labels in (truth.y_true, one, other))
+    n_classes = truth.n_labels or truth.n_classes
+    if truth.n_labels:
+        row, about = np.nonzero(one != other)
+        is_right = one[row, about] == y_true[row, about]
+    else:
+        differ = np.flatnonzero(one != other)
+        row = np.concatenate([differ, differ])
+        about = np.concatenate([one[differ], other[differ]])
+        is_right = np.concatenate([one[differ] == y_true[differ], other[differ] != y_true[differ]])
+    unit = row if groups is None else groups[row]
+    place, which = np.unique(unit.astype(np.int64) * n_classes + about, return_inverse=True)
+    favours = np.bincount(which, weights=np.where(is_right, 1, -1), minlength=len(place))
+    first, second = (np.bincount(place[side] % n_classes, minlength=n_classes) for side in (favours > 0, favours < 0))
+    return first, second
+
+
+def _stand_out(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The classes (n,) whose two counts differ by more than chance: sign tests, corrected for how many there are."""
+    either = one + other
+    tested = np.flatnonzero(either)
+    is_clear = np.zeros(len(either), dtype=np.bool_)
+    if len(tested):
+        # The tail of a fair coin on both sides: the counts are whole, and one half makes both tails equal.
+        p = np.minimum(1.0, 2 * binom.cdf(np.minimum(one, other)[tested], either[tested], 0.5))
+        is_clear[tested] = false_discovery_control(p) <= FALSE_DISCOVERIES
+    return is_clear
 
 
 def _without(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome:

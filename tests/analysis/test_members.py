@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, false_discovery_control
 from sklearn import metrics as reference
 
 from core.analysis.members import (
@@ -14,7 +15,7 @@ from core.analysis.members import (
     member_labels,
     worth_in,
 )
-from core.blend.honest import honest_score
+from core.blend.honest import honest_score, refitted
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
 from core.blend.spec import BlendSteps
@@ -68,14 +69,57 @@ def test_a_class_is_carried_by_the_run_that_knows_it(way: str) -> None:
         logits[np.arange(1200), y_true] += np.where(y_true // 2 == run, 3, 0)
         oof.append((np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32))
     scorer = make_scorer(oof, y_true, np.arange(1200) % 5, get_metric("macro_f1"))
-    carried = carried_classes(scorer, fit_procedure(BlendProcedure.model_validate({"way": way}), under_any_mean(scorer)))
-    assert carried[0, :2].min() > carried[0, 2:].max() and carried[1, 2:].min() > carried[1, :2].max()
+    procedure, scorer_of = BlendProcedure.model_validate({"way": way}), under_any_mean(scorer)
+    for steps in (fit_procedure(procedure, scorer_of), refitted(scorer_of, fit_of(procedure))[1]):
+        carried = carried_classes(scorer_of, steps)
+        assert carried.f1[0, :2].min() > carried.f1[0, 2:].max() and carried.f1[1, 2:].min() > carried.f1[1, :2].max()
+        assert carried.is_carried[0, :2].all() and carried.is_carried[1, 2:].all()
+
+
+def test_what_stands_out_is_mcnemars_test_of_answers_counted_one_by_one() -> None:
+    scorer = skilled("macro_f1", [1.0, 0.7, 0.4], n_rows=500, n_classes=5, seed=3)
+    carried = carried_classes(under_any_mean(scorer), BlendSteps(weights=(1, 1, 1)))
+    everyone = scorer.labels((1, 1, 1))
+    for run in range(3):
+        without = scorer.labels([float(other != run) for other in range(3)])
+        p = []
+        for name in range(5):
+            right, left = ((labels == name) == (scorer.y_true == name) for labels in (everyone, without))
+            counts = int((right & ~left).sum()), int((left & ~right).sum())
+            assert counts == (carried.right_only_with[run, name], carried.right_only_without[run, name])
+            p.append(binomtest(counts[0], sum(counts)).pvalue)
+        np.testing.assert_array_equal(carried.is_clear[run], false_discovery_control(p) <= 0.05)
+
+
+@pytest.mark.parametrize("skills", [[1.5, 1.2, 0.0], [0.0, 0.0, 0.0]], ids=["good", "noise"])
+def test_noise_carries_no_class_more_often_than_it_may(skills: list[float]) -> None:
+    n_carried, n_by_points = 0, 0
+    for seed in range(200):
+        scorer = skilled("macro_f1", skills, n_rows=800, n_classes=12, seed=seed)
+        carried = carried_classes(under_any_mean(scorer), BlendSteps(weights=(1, 1, 1)))
+        n_carried += bool(carried.is_carried[2].any())
+        n_by_points += bool((carried.f1[2] > 0.0005).any())
+    assert n_carried <= 0.05 * 200
+    assert n_by_points > 0.2 * 200, "the points alone would say that it carries something"
+
+
+def test_rows_that_belong_together_count_once() -> None:
+    scorer = skilled("macro_f1", [0.8, 0.8], n_rows=40, seed=1)
+    times = np.repeat(np.arange(40), 50)
+    many = make_scorer([member[times] for member in scorer.oof], scorer.y_true[times], scorer.fold_of[times], scorer.metric)
+    steps = BlendSteps(weights=(1, 1))
+    once, copies = carried_classes(under_any_mean(scorer), steps), carried_classes(under_any_mean(many), steps)
+    grouped = carried_classes(under_any_mean(many), steps, groups=times + 7)
+    assert copies.is_clear.any() and not once.is_clear.any()
+    np.testing.assert_array_equal(grouped.right_only_with, once.right_only_with)
+    np.testing.assert_array_equal(grouped.is_clear, once.is_clear)
+    np.testing.assert_allclose(grouped.f1, once.f1)
 
 
 def test_a_run_without_weight_carries_nothing_and_the_only_run_has_no_other() -> None:
     scorer = skilled("macro_f1", [1.0, 0.5])
-    carried = carried_classes(scorer, BlendSteps(weights=(1, 0)))
-    assert np.isnan(carried[0]).all() and (carried[1] == 0).all()
+    carried = carried_classes(under_any_mean(scorer), BlendSteps(weights=(1, 0)))
+    assert np.isnan(carried.f1[0]).all() and (carried.f1[1] == 0).all() and not carried.is_carried.any()
     assert member_labels(scorer).shape == (2, scorer.n_rows)
 
 

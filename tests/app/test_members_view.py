@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app import members_view
 from app.desk import draft_of, equal_draft
 from app.pair_chart import pair_chart
-from core.analysis.members import carried_classes
+from core.analysis.members import Carried, carried_classes
 from core.blend.bank import open_bank
 from core.blend.procedure import BlendProcedure
 from core.blend.save import spec_of
@@ -89,9 +89,11 @@ def test_the_worth_is_that_of_core_and_is_kept(
     assert [text.split(" ")[0] for text in shown["gain"]] == [f"{round(worth.gain, 4) + 0.0:+.4f}" for worth in worths]
     assert set(shown["says"]) <= {"helps", "hurts", "may be luck"}
     assert "Measured under the weights in this table (Equal)" in words(at)
-    carried = carried_classes(bank.scorer("arithmetic"), BlendSteps(weights=bank.equal_weights))[0]
-    classes = table(at, "carried").set_index("class")["carried"]
-    assert [classes[name] for name in folded.spec.classes] == pytest.approx(carried.tolist())
+    carried = carried_classes(bank.scorer, BlendSteps(weights=bank.equal_weights))
+    classes = table(at, "carried").set_index("class")
+    assert [classes["carried"][name] for name in folded.spec.classes] == pytest.approx(carried.f1[0].tolist())
+    told = {name: bool(is_carried) for name, is_carried in zip(folded.spec.classes, carried.is_carried[0], strict=True)}
+    assert {name: word == "carried by it" for name, word in classes["stands"].items()} == told
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
@@ -99,6 +101,29 @@ def test_the_worth_is_that_of_core_and_is_kept(
     monkeypatch.setattr(members_view, "worth_of", never)
     at = measure(at)
     assert not at.exception and table(at, "without")["without"].tolist() == pytest.approx([worth.other for worth in worths])
+
+
+def test_what_may_be_chance_is_counted_and_not_announced(
+    open_page: OpenPage, folded: Contest, runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made_up(*_: object, **__: object) -> Carried:
+        f1 = np.array([[0.2, 0.1]] * 3)
+        clear = np.array([[True, False]] * 3)
+        return Carried(f1, np.full((3, 2), 9), np.full((3, 2), 1), clear)
+
+    monkeypatch.setattr(members_view, "carried_classes", made_up)
+    at = measure(open_members(open_page))
+    assert not at.exception
+    first, second = folded.spec.classes
+    assert f"more than chance, most in **{first}** +0.200." in words(at) and f"**{second}**" not in words(at)
+    assert "no more than may be chance: 1" in words(at)
+    assert table(at, "stands")["stands"].tolist() == ["carried by it", "may be luck"]
+    clear_of_none = Carried(np.full((3, 2), 0.1), np.full((3, 2), 1), np.zeros((3, 2), np.int64), np.zeros((3, 2), np.bool_))
+    members_view._shelf().clear()
+    monkeypatch.setattr(members_view, "carried_classes", lambda *_, **__: clear_of_none)
+    at = measure(open_members(open_page))
+    assert "In no class does the blend lose F1 without it by more than chance." in words(at)
+    assert "no more than may be chance: 2" in words(at)
 
 
 def test_after_the_bench_has_moved_the_old_measure_is_said_to_be_old(open_page: OpenPage, runs: tuple[Run, ...]) -> None:

@@ -214,12 +214,25 @@ def test_a_redraw_counts_rows_not_questions(metric: str) -> None:
         assert draw == pytest.approx(get_metric(metric).function(y_true[rows], oof[0][rows]), rel=1e-5)
 
 
+def test_a_class_is_carried_by_the_run_that_alone_knows_it_and_none_by_noise() -> None:
+    oof, y_true = several(2, 600, 5, 8)
+    noise = np.random.default_rng(0).random(y_true.shape).astype(np.float32)
+    blind = oof[0].copy()
+    blind[:, 3] = noise[:, 3]
+    scorer = make_scorer([blind, oof[1], noise], y_true, np.arange(600) % 4, get_metric("macro_f1"))
+    carried = carried_classes(under_any_mean(scorer), BlendSteps(weights=(1, 2, 1)))
+    assert carried.is_carried[1, 3] and not carried.is_carried[0, 3] and not carried.is_carried[2].any()
+
+
 def test_members_are_understood_by_class() -> None:
     oof, y_true = several(3, 400, 4, 6)
     scorer = make_scorer(oof, y_true, np.arange(400) % 4, get_metric("macro_f1"))
     by_class = class_f1(member_labels(scorer), scorer.truth)
     np.testing.assert_allclose(by_class[1], reference.f1_score(y_true, oof[1] > 0.5, average=None, zero_division=0))  # pyright: ignore[reportArgumentType]
-    assert carried_classes(scorer, BlendSteps(weights=(1, 1, 1))).shape == (3, 4)
+    carried = carried_classes(under_any_mean(scorer), BlendSteps(weights=(1, 1, 1)))
+    with_all, alone = (scorer.truth.table(scorer.labels(weights)) == y_true for weights in ((1, 1, 1), (0, 1, 1)))
+    np.testing.assert_array_equal(carried.right_only_with[0], (with_all & ~alone).sum(axis=0))
+    np.testing.assert_array_equal(carried.right_only_without[0], (alone & ~with_all).sum(axis=0))
     assert len(leave_one_out(under_any_mean(scorer), BlendProcedure(way="by_class"))) == 3
 
 
