@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.blend.mean import FLOOR
-from core.blend.spec import MAX_TEMPERATURE, MIN_TEMPERATURE
+from core.blend.spec import MAX_TEMPERATURE, MIN_TEMPERATURE, BlendSteps
+from core.blend.steps import afterwards
 from core.errors import StateError
-from core.metrics import macro_f1_of_labels
+from core.metrics import log_loss_of_true, macro_f1_of_labels
 
 CHUNK_VALUES = 1_000_000
 N_BINS = 15
@@ -24,12 +25,26 @@ MOST_NEWTON = 30
 def fit_temperature(prob: NDArray[np.float32], y_true: NDArray[np.integer]) -> float:
     """The temperature with the least log loss, of predictions (n_rows, n_classes) and classes (n_rows,).
 
-    Log loss is convex in one over the temperature, so Newton's method finds it: from a part of the rows, then from all.
+    Log loss is convex in one over the temperature, so Newton's method finds it: from a part of the rows, then from all. The metric
+    clips what is nearly zero, which is not convex; where that makes the temperature found a worse one than none, it is none.
     """
     beta = 1.0
     if len(prob) >= 20_000:
         beta = _newton(prob[::10], y_true[::10], beta)
-    return float(np.clip(1 / _newton(prob, y_true, beta), MIN_TEMPERATURE, MAX_TEMPERATURE))
+    found = float(np.clip(1 / _newton(prob, y_true, beta), MIN_TEMPERATURE, MAX_TEMPERATURE))
+    plain = log_loss_of_true(prob[np.arange(len(prob)), y_true])
+    return found if _loss(prob, y_true, found) <= plain else 1.0
+
+
+def _loss(prob: NDArray[np.float32], y_true: NDArray[np.integer], temperature: float) -> float:
+    """The log loss under a temperature, as the metric has it."""
+    steps = BlendSteps(weights=(1.0,), temperature=temperature)
+    p_true = np.empty(len(prob), dtype=np.float32)
+    step = max(1, CHUNK_VALUES // prob.shape[1])
+    for start in range(0, len(prob), step):
+        part = afterwards(prob[start : start + step], steps)
+        p_true[start : start + step] = part[np.arange(len(part)), y_true[start : start + step]]
+    return log_loss_of_true(p_true)
 
 
 def _newton(prob: NDArray[np.float32], y_true: NDArray[np.integer], beta: float) -> float:

@@ -25,7 +25,7 @@ from core.errors import StateError
 class HonestScore(Comparison):
     """`score` of the refitted procedure, against equal weights (`other`) under the arithmetic mean and nothing after it.
 
-    `optimistic` is the score of `steps`, fitted on all rows, on those very rows; `refits` are the steps without each fold.
+    `optimistic` is the score of `steps`, fitted on all rows, on those very rows; `refits` are the steps without each part.
     """
 
     optimistic: float
@@ -41,42 +41,65 @@ class HonestScore(Comparison):
 def honest_score(
     scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | None = None, seed: int = 0, n_draws: int = N_DRAWS
 ) -> HonestScore:
-    """Refit `fit` without each fold in turn and score it there; folds keep groups together, and so does the bootstrap.
+    """Refit `fit` without each fold in turn and score it there; no group is on both sides, nor torn by the bootstrap.
 
-    `groups` (n_rows,) numbers rows of the contest that are drawn together; by default each row stands alone. A choice among means or members
-    is refitted like any weight, as `fit` makes it anew each time.
+    `groups` (n_rows,) numbers rows of the contest that belong together; by default each row stands alone. A choice among means or
+    members is refitted like any weight, as `fit` makes it anew each time.
     """
     flat = scorer_of("arithmetic")
-    outcome, refits = refitted(scorer_of, fit)
+    outcome, refits = refitted(scorer_of, fit, groups=groups)
     steps = fit(scorer_of)
     compared = compare(flat.truth, outcome, flat.outcome(equal(flat)), groups=groups, seed=seed, n_draws=n_draws)
     return HonestScore(**compared.__dict__, optimistic=scorer_of(steps.mean).score(steps), steps=steps, refits=refits)
 
 
-def refitted(scorer_of: ScorerOf, fit: Fit) -> tuple[Outcome, tuple[BlendSteps, ...]]:
-    """What the procedure says of each row when its fold had no part in the fit, and the steps without each fold.
+def refitted(scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | None = None) -> tuple[Outcome, tuple[BlendSteps, ...]]:
+    """What the procedure says of each row when its part (see `parts_of`) was left out of the fit, and the steps without each part.
 
-    Raises StateError when the rows are of one fold only.
+    `groups` is as in `honest_score`. Raises StateError when the rows are of one fold, or one group, only.
     """
     flat = scorer_of("arithmetic")
-    folds = np.unique(flat.fold_of)
-    if len(folds) < 2:
+    n_answers = flat.n_labels or 1
+    part_of = np.repeat(parts_of(flat.fold_of[::n_answers], groups), n_answers)
+    parts = np.unique(part_of)
+    if len(parts) < 2:
         raise StateError(
             "an honest score needs two folds",
-            where=f"fold {folds[0]}",
+            where=f"fold {flat.fold_of[0]}",
             why="all rows are of one fold, so nothing is left to fit on when it is left out",
             fix="finish another fold in every run, or take equal weights, which need no judge",
         )
     y_pred = np.empty(flat.n_rows, dtype=np.int32)
     p_true = np.empty(flat.n_rows, dtype=np.float32)
     refits: list[BlendSteps] = []
-    for fold in folds:
-        inside = flat.fold_of == fold
+    for part in parts:
+        inside = part_of == part
         steps = fit(_on(scorer_of, ~inside))
         outcome = scorer_of(steps.mean).take(inside).outcome(steps)
         y_pred[inside], p_true[inside] = outcome.y_pred, outcome.p_true
         refits.append(steps)
     return Outcome(y_pred, p_true), tuple(refits)
+
+
+def parts_of(fold_of: NDArray[np.integer], groups: NDArray[np.integer] | None) -> NDArray[np.integer]:
+    """The part (n_rows,) that each row is left out with: its fold, or where folds (n_rows,) tear groups (n_rows,) as many of whole groups.
+
+    Rows of one group are alike, so weights that have seen some of them have seen the others too.
+    """
+    if groups is None:
+        return fold_of
+    names, number = np.unique(groups, return_inverse=True)
+    folds, fold = np.unique(fold_of, return_inverse=True)
+    if len(np.unique(number * len(folds) + fold)) == len(names):
+        return fold_of
+    n_parts = min(len(folds), len(names))
+    part_of = np.zeros(len(groups), dtype=np.int64)
+    if n_parts > 1:
+        from sklearn.model_selection import GroupKFold
+
+        for part, (_, inside) in enumerate(GroupKFold(n_parts).split(part_of, groups=groups)):
+            part_of[inside] = part
+    return part_of
 
 
 def _on(scorer_of: ScorerOf, rows: NDArray[np.bool_]) -> ScorerOf:

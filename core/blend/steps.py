@@ -14,6 +14,7 @@ from core.blend.spec import BlendSteps, Stack
 from core.errors import AlignmentError
 
 CHUNK_VALUES = 4_000_000
+TINY = float(np.finfo(np.float32).tiny)
 
 
 def apply_steps(steps: BlendSteps, members: Members, *, multilabel: bool = False) -> NDArray[np.float32]:
@@ -47,7 +48,11 @@ def afterwards(prob: NDArray[np.float32], steps: BlendSteps) -> NDArray[np.float
     factor = np.exp(np.asarray(steps.offsets)) if steps.offsets else 1.0
     step = max(1, CHUNK_VALUES // prob.shape[1])
     for start in range(0, len(prob), step):
-        part = prob[start : start + step].astype(np.float64) ** (1 / steps.temperature) * factor
+        part = prob[start : start + step].astype(np.float64)
+        if steps.temperature != 1:
+            # A zero counts as the least of positive numbers, as it does where the temperature is fitted.
+            part = np.maximum(part, TINY) ** (1 / steps.temperature)
+        part *= factor
         changed[start : start + step] = part / part.sum(axis=1, keepdims=True)
     return changed
 

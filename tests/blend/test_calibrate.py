@@ -8,10 +8,12 @@ from scipy.optimize import minimize_scalar
 from sklearn import metrics as reference
 
 from core.blend.calibrate import fit_offsets, fit_temperature, reliability, reliability_of_yes
+from core.blend.mean import MeanName
 from core.blend.spec import BlendSteps
 from core.blend.steps import afterwards
 from core.errors import StateError
 from core.metrics import get_metric, log_loss
+from tests.blend.blend_data import skilled
 
 
 def predictions(seed: int, *, n_rows: int = 500, n_classes: int = 4, skew: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +41,16 @@ def test_the_temperature_is_where_log_loss_is_least(wanted: float) -> None:
     found = fit_temperature(prob, y_true)
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-6})
     assert found == pytest.approx(best.x, rel=2e-3) and loss(found) <= best.fun + 1e-6
+
+
+@pytest.mark.parametrize("mean", ["hard", "arithmetic"])
+def test_a_temperature_makes_no_log_loss_worse_where_probabilities_are_zero(mean: MeanName) -> None:
+    for seed in range(5):
+        scorer = skilled("log_loss", [1.5, 1.0, 0.5], seed=seed, mean=mean)
+        scorer = scorer if mean == "hard" else skilled("log_loss", [40.0, 30.0], seed=seed)
+        plain = BlendSteps(weights=(1.0,) * scorer.n_runs, mean=mean)
+        tempered = plain.model_copy(update={"temperature": fit_temperature(scorer.prob(plain), scorer.y_true)})
+        assert tempered.temperature != 1 and scorer.score(tempered) <= scorer.score(plain) + 1e-9
 
 
 def test_zeros_and_certainty_do_not_break_the_temperature() -> None:

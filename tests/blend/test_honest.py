@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from core.blend.honest import honest_score
+from core.blend.honest import honest_score, parts_of, refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer
 from core.blend.search import equal
 from core.blend.spec import BlendSteps
+from core.errors import StateError
 from core.metrics import get_metric
 from tests.blend.blend_data import under_any_mean
 
@@ -48,6 +49,35 @@ def test_no_row_is_scored_by_a_blend_that_saw_its_truth() -> None:
     first = honest_score(under_any_mean(scorer), fit_of(procedure), n_draws=10)
     second = honest_score(under_any_mean(make_scorer(scorer.oof, other, scorer.fold_of, scorer.metric)), fit_of(procedure), n_draws=10)
     assert first.refits[2] == second.refits[2] and first.steps != second.steps
+
+
+def test_folds_that_tear_groups_give_way_to_parts_that_do_not() -> None:
+    """Change the truth of one group, which lies in every fold: what is said of its rows may not move."""
+    scorer = make("log_loss", skills=[1.0, 0.8, 0.4], seed=4)
+    groups = np.random.default_rng(0).integers(0, 40, scorer.n_rows)
+    inside = groups == 7
+    assert len(set(scorer.fold_of[inside].tolist())) > 1
+    other = scorer.y_true.copy()
+    other[inside] = (other[inside] + 1) % 3
+    fit = fit_of(BlendProcedure(way="optimal"))
+    _, steps = refitted(under_any_mean(scorer), fit, groups=groups)
+    _, changed = refitted(under_any_mean(make_scorer(scorer.oof, other, scorer.fold_of, scorer.metric)), fit, groups=groups)
+    part_of = parts_of(scorer.fold_of, groups)
+    (own,) = set(part_of[inside].tolist())
+    assert len(steps) == 4 and [one == two for one, two in zip(steps, changed, strict=True)] == [part == own for part in range(4)]
+
+
+def test_folds_that_keep_groups_together_are_the_parts() -> None:
+    fold_of = np.array([2, 0, 1, 2, 0])
+    np.testing.assert_array_equal(parts_of(fold_of, None), fold_of)
+    np.testing.assert_array_equal(parts_of(fold_of, np.array([5, 1, 9, 6, 1])), fold_of)
+    assert len(set(parts_of(fold_of, np.array([5, 5, 9, 9, 9])).tolist())) == 2
+
+
+def test_rows_of_a_single_group_cannot_be_judged() -> None:
+    scorer = make("log_loss", skills=[1.0, 0.8], seed=0)
+    with pytest.raises(StateError, match="honest score"):
+        honest_score(under_any_mean(scorer), fit_of(BlendProcedure(way="optimal")), groups=np.zeros(scorer.n_rows, dtype=np.int64))
 
 
 def test_equal_weights_gain_nothing_over_themselves() -> None:
