@@ -30,8 +30,11 @@ from core.store.runs import Run
 
 
 @st.fragment
-def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
-    """The weights and what they score; only this part runs again while a weight is dragged."""
+def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int) -> None:
+    """The weights and what they score; only this part runs again while a weight is dragged.
+
+    `n_others` runs could have been members too.
+    """
     with guard():
         left, right = st.columns([1.1, 1], gap="large")
         content = content_of(contest, folds, members)
@@ -65,16 +68,16 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
             honest_place = _figures(contest.spec, bank, scored, fixed)
             # A way that was just clicked is judged last, in its place; at any other time the figure is there at once and never blinks.
             if not is_to_judge:
-                honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft))
+                honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft, n_others))
             draw_chart(choose_chart(desk, bank, folds.id), desk, bank, scored, fixed, contest.spec.classes, folds.id)
         with left:
             _save_form(contest, desk.draft, bank, score_in(judgement))
         if is_to_judge:
             with honest_place, st.spinner(t("ensemble.refitting"), show_time=True):
                 judgement = judge(bank, desk.draft, folds.id, content)
-            honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft))
+            honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft, n_others))
         with verdict_place:
-            verdict(desk, bank, folds.id, judgement, content)
+            verdict(desk, bank, folds.id, judgement, content, n_others)
 
 
 def _figures(spec: ContestSpec, bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:

@@ -83,20 +83,28 @@ def honest_figure(place: DeltaGenerator, honest: HonestScore | None, *, metric: 
     )
 
 
-def standing_of(draft: Draft) -> str:
+def standing_of(draft: Draft, n_others: int) -> str:
     """Why there is no honest score."""
     if draft.is_untuned:
-        return t("ensemble.standing_untuned")
+        return t("bench.standing_chosen" if n_others else "ensemble.standing_untuned")
     return t("bench.standing_later" if draft.procedure.is_refitted else "ensemble.standing_hand")
 
 
-def verdict(desk: Desk, bank: Bank, folds_id: int, judgement: Judgement | None, content: tuple[object, ...]) -> None:
-    """In words what the blend on the desk is worth; where the gain may be luck, a button for equal weights."""
+def verdict(desk: Desk, bank: Bank, folds_id: int, judgement: Judgement | None, content: tuple[object, ...], n_others: int) -> None:
+    """In words what the blend on the desk is worth; where the gain may be luck, a button for equal weights.
+
+    `n_others` runs were not chosen: nothing here is refitted over that choice.
+    """
     draft = desk.draft
     if isinstance(judgement, HonestScore):
-        _verdict_of_way(desk, judgement)
+        _verdict_of_way(desk, judgement, n_others)
     elif judgement is not None:
         error_card(judgement)
+    elif draft.is_untuned and n_others:
+        st.warning(
+            t("bench.verdict_chosen", n=len(desk.ids), all=len(desk.ids) + n_others, chooses=t("bench.chooses_members")),
+            icon=":material/info:",
+        )
     elif draft.is_untuned:
         st.info(t("bench.verdict_untuned"), icon=":material/info:")
     elif not draft.procedure.is_refitted:
@@ -115,7 +123,7 @@ def verdict(desk: Desk, bank: Bank, folds_id: int, judgement: Judgement | None, 
         )
 
 
-def _verdict_of_way(desk: Desk, honest: HonestScore) -> None:
+def _verdict_of_way(desk: Desk, honest: HonestScore, n_others: int) -> None:
     said = t(
         "ensemble.verdict_gain" if honest.gain >= 0 else "ensemble.verdict_loss",
         way=describe(desk.draft.procedure),
@@ -124,7 +132,7 @@ def _verdict_of_way(desk: Desk, honest: HonestScore) -> None:
         low=f"{honest.gain_low:+.4f}",
         high=f"{honest.gain_high:+.4f}",
     )
-    given = " ".join(_given(desk.draft.procedure))
+    given = " ".join(_given(desk, n_others))
     if honest.is_clear:
         st.success(f"{said} {t('ensemble.verdict_clear')} {given}", icon=":material/check_circle:")
         return
@@ -138,11 +146,14 @@ def _verdict_of_way(desk: Desk, honest: HonestScore) -> None:
     )
 
 
-def _given(procedure: BlendProcedure) -> list[str]:
+def _given(desk: Desk, n_others: int) -> list[str]:
     """What a person set beside the way: it is not refitted, so looking at scores while choosing it is not paid for."""
+    procedure = desk.draft.procedure
     given = [t("bench.given_mean", mean=mean_label(procedure.mean))] if procedure.mean not in ("arithmetic", "auto") else []
     if procedure.trimmed.shrinkage:
         given.append(t("bench.given_shrinkage"))
+    if n_others:
+        given.append(t("bench.given_members", n=len(desk.ids), all=len(desk.ids) + n_others))
     return given
 
 

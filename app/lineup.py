@@ -97,6 +97,12 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
     return [run for run in offered if run.id in chosen]
 
 
+def count_others(folds: Folds, members: Sequence[Run], runs: Sequence[Run]) -> int:
+    """Runs with all folds that were not chosen: a choice that may have been made by their scores."""
+    chosen = {run.id for run in members}
+    return sum(run.folds_id == folds.id and len(run.results) == folds.n_folds and run.id not in chosen for run in runs)
+
+
 def say_restriction(folds: Folds, members: Sequence[Run]) -> None:
     """Where not all members have all folds: on which folds the blend stands, and who misses which."""
     missing = {run.name: sorted(set(range(folds.n_folds)) - {result.fold for result in run.results}) for run in members}

@@ -8,7 +8,7 @@ from app import doorway
 from app.bench import bench
 from app.blend_compare import blend_compare
 from app.exchange_view import exchange_view
-from app.lineup import choose_folds, choose_members, choose_part, left_out_runs, say_restriction
+from app.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_restriction
 from app.members_view import members_view
 from app.saved_blends import saved_blends
 from app.text import t
@@ -45,7 +45,7 @@ left_out_runs(folds, folds_list, runs)
 with guard():
     if members:
         say_restriction(folds, members)
-        bench(contest, folds, members)
+        bench(contest, folds, members, count_others(folds, members, begun))
 part = choose_part()
 with guard():
     if part == "saved":

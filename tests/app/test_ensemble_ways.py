@@ -148,6 +148,20 @@ def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done:
     assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
 
 
+def test_a_choice_of_runs_is_not_called_honest(open_page: OpenPage, done: tuple[Run, ...]) -> None:
+    at = open_page("ensemble")
+    (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
+    at = members.set_value([run.id for run in done[:2]]).run()
+    assert not at.exception
+    assert "their score is honest as it stands" not in words(at) and "2 of 3 runs take part" in words(at)
+    assert at.metric[1].delta == "runs were chosen"
+    at = press(at, "Optimal")
+    assert "2 of 3 runs take part" in words(at)
+    (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
+    at = members.set_value([run.id for run in done]).run()
+    assert "of 3 runs take part" not in words(at)
+
+
 def test_under_another_mean_the_way_finds_its_weights_again(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
     at = choose(open_page("ensemble"), "Mean", "logit")
     assert "The mean (Logit) is taken as given" in words(at)
