@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from core.blend.questions import answers, ask
+from core.blend.ranks import rank_shares
 from core.errors import InputError
 
 MeanName = Literal["arithmetic", "logit", "power", "rank", "hard"]
@@ -54,10 +54,9 @@ def transform(prob: NDArray[np.float32], mean: MeanName, n_labels: int = 0) -> N
     if mean == "power":
         return prob**POWER
     if mean == "rank" and n_labels:
-        yes = answers(prob, n_labels)
-        return ask((rankdata(yes, axis=0) / len(yes)).astype(np.float32))
+        return ask(rank_shares(answers(prob, n_labels)))
     if mean == "rank":
-        return (rankdata(prob, axis=0) / len(prob)).astype(np.float32)
+        return rank_shares(prob)
     if mean == "hard":
         return np.eye(prob.shape[1], dtype=np.float32)[prob.argmax(axis=1)]
     return prob
