@@ -19,12 +19,14 @@ from core.blend.questions import ask, is_yes, of_truth
 from core.blend.spec import BlendSteps
 from core.blend.steps import afterwards, check_shape, share_of, stacked
 from core.blend.truth import Outcome, Truth
-from core.blend.winners import Winners, find_winners
+from core.blend.winners import Winners, find_voted, find_winners
 from core.errors import AlignmentError
 from core.metrics import Metric, log_loss_of_true
 
 CHUNK_VALUES = 4_000_000
 LOGIT_SLACK = 1e-5
+KEPT: tuple[MeanName, ...] = ("logit", "rank")
+"""What these means sum is kept for every run; the others make it of some rows at a time."""
 
 Weighing = Sequence[float] | BlendSteps
 """Non-negative weights, one per run; or all the steps of a blend."""
@@ -46,8 +48,8 @@ class Scorer:
     """What scoring needs of a set of runs under one mean.
 
     `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `winners` the candidates of every row;
-    `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is worth keeping
-    (logit, rank) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`. Where a row of the
+    `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is kept (see
+    `KEPT`) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`. Where a row of the
     contest may have several classes, the rows here are its questions, each with two classes, row by row `n_labels` of them (see
     `core.blend.questions`); no row of the contest is ever taken in part.
     """
@@ -224,8 +226,7 @@ class Scorer:
 
     def _block(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """What is summed of each run, in some of this scorer's rows."""
-        mean: MeanName = self.mean if self.mean in ("power", "hard") else "arithmetic"
-        return [transform(member[self.rows[rows]], mean) for member in self.values]
+        return [_summed(member[self.rows[rows]], self.mean) for member in self.values]
 
 
 ScorerOf = Callable[[MeanName], Scorer]
@@ -260,14 +261,19 @@ def _make(
     mean: MeanName,
     n_labels: int,
 ) -> Scorer:
-    values = tuple(transform(prob, mean, n_labels) for prob in given) if mean in ("logit", "rank") else given
-    summed = values if mean in ("arithmetic", "logit", "rank") else tuple(transform(prob, mean) for prob in given)
-    n_rows = len(y_true)
-    at = np.arange(n_rows)
+    values = tuple(transform(prob, mean, n_labels) for prob in given) if mean in KEPT else given
+    at = np.arange(len(y_true))
+    if mean == "hard":
+        votes = np.stack([prob.argmax(axis=1).astype(np.int32) for prob in given])
+        true, winners = votes == y_true, find_voted(votes)
+    else:
+        true = np.stack([_summed(value[at, y_true], mean) for value in values])
+        slack = LOGIT_SLACK if mean == "logit" else 0.0
+        winners = find_winners(values, slack=slack, summed=lambda block: _summed(block, mean))
     return Scorer(
         mean=mean,
-        true=np.stack([value[at, y_true] for value in summed]).astype(np.float64),
-        winners=find_winners(summed, slack=LOGIT_SLACK if mean == "logit" else 0.0),
+        true=true.astype(np.float64),
+        winners=winners,
         y_true=y_true,
         fold_of=fold_of,
         n_classes=given[0].shape[1],
@@ -277,3 +283,8 @@ def _make(
         rows=at,
         n_labels=n_labels,
     )
+
+
+def _summed(values: NDArray[np.float32], mean: MeanName) -> NDArray[np.float32]:
+    """What is summed, from some of a scorer's `values`."""
+    return values if mean in KEPT else transform(values, mean)

@@ -29,6 +29,7 @@ NEAR_TIE = 1e-5
 TINY = np.float32(1e-30)
 
 Exact = Callable[[NDArray[np.int64]], NDArray[np.integer]]
+Summed = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,15 @@ class Winners:
         return labels
 
 
-def find_winners(members: Members, *, slack: float = 0.0) -> Winners:
+def _themselves(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values
+
+
+def find_winners(members: Members, *, slack: float = 0.0, summed: Summed = _themselves) -> Winners:
     """Pack the classes that can win, from non-negative values (n_rows, n_classes) per member, read in chunks.
 
     `slack` is how near two weighted sums may be for a finish to round them to one value, beyond the rounding of the sums.
+    `summed` gives what is summed of some rows of a member.
     """
     n_rows, n_classes = members[0].shape
     only = np.zeros(n_rows, dtype=np.int32)
@@ -103,7 +109,7 @@ def find_winners(members: Members, *, slack: float = 0.0) -> Winners:
     waiting: list[Pairs] = []
     chunk = max(1, CHUNK_VALUES // n_classes)
     for start in range(0, n_rows, chunk):
-        waiting.append(_within_bounds([member[start : start + chunk] for member in members], start, slack))
+        waiting.append(_within_bounds([summed(member[start : start + chunk]) for member in members], start, slack))
         if start + chunk >= n_rows or sum(values.size for _, _, values in waiting) > FLUSH_VALUES:
             for group in _undominated(waiting, slack):
                 if len(group.classes) == 1:
@@ -114,6 +120,23 @@ def find_winners(members: Members, *, slack: float = 0.0) -> Winners:
     # One count after the other, so that never more than one of them is there twice.
     groups = [_joined(parts.pop(count)) for count in sorted(parts)]
     return Winners(len(members), only, tuple(groups), slack)
+
+
+def find_voted(votes: NDArray[np.int32]) -> Winners:
+    """The same where each member's value is one for the class that it votes for (n_members, n_rows), and zero for all others.
+
+    Some member has a weight, so only a class with a vote can win.
+    """
+    ordered = np.sort(votes, axis=0)
+    is_first = np.ones(ordered.shape, dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    counts = is_first.sum(axis=0)
+    groups: list[Group] = []
+    for count in np.unique(counts[counts > 1]).tolist():
+        rows = np.flatnonzero(counts == count)
+        classes = np.ascontiguousarray(ordered[:, rows].T[is_first[:, rows].T].reshape(-1, count).T)
+        groups.append(Group(rows, classes, (votes[:, None, rows] == classes).astype(np.float32)))
+    return Winners(len(votes), ordered[0].copy(), tuple(groups))
 
 
 def _joined(same: Sequence[Group]) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import typing
 
 import numpy as np
@@ -70,6 +71,38 @@ def test_the_fast_scorer_equals_the_full_blend(mean: MeanName, seed: int, sharp:
     report = scorer.report(scorer.outcome(weights))
     assert report.scores["log_loss"] == pytest.approx(reference.log_loss(y_true, prob, labels=range(5)), rel=1e-6, abs=1e-6)
     assert report.scores["macro_f1"] == pytest.approx(reference.f1_score(y_true, prob.argmax(axis=1), average="macro"))
+
+
+@pytest.mark.parametrize("mean", MEANS)
+@pytest.mark.parametrize("weights", [[1, 1, 1], [0.5, 0, 0.5], [0.1, 0.7, 0.2], [0, 0, 2]])
+def test_a_scorer_has_the_bytes_of_the_full_blend(mean: MeanName, weights: list[float]) -> None:
+    oof, y_true = predictions(9, n_rows=300)
+    oof = np.round(oof, 1).astype(np.float32)  # many ties, in ranks and in votes
+    scorer = make_scorer(oof, y_true, np.arange(300) % 5, get_metric("log_loss"), mean)
+    prob = mix(oof, weights, mean)
+    np.testing.assert_array_equal(scorer.prob(weights), prob)
+    np.testing.assert_allclose(scorer.p_true(weights), prob[np.arange(300), y_true], rtol=1e-6)
+    np.testing.assert_array_equal(scorer.labels(weights), prob.argmax(axis=1))
+    swapped = scorer.of_runs([2, 0])
+    if weights[0] + weights[2]:
+        some = mix(oof[[2, 0]], [weights[2], weights[0]], mean)
+        np.testing.assert_array_equal(swapped.labels([weights[2], weights[0]]), some.argmax(axis=1))
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_preparation_takes_little_more_memory_than_what_it_keeps(mean: MeanName) -> None:
+    rng = np.random.default_rng(4)
+    oof = np.exp(4 * rng.standard_normal((1, 6_000, 300), dtype=np.float32) + rng.standard_normal((6, 6_000, 300), dtype=np.float32))
+    oof /= oof.sum(axis=2, keepdims=True)
+    y_true = rng.integers(0, 300, 6_000)
+    tracemalloc.start()
+    try:
+        make_scorer(oof, y_true, np.arange(6_000) % 5, get_metric("macro_f1"), mean)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    kept = oof.nbytes if mean in ("logit", "rank") else 0
+    assert peak < kept + 0.3 * oof.nbytes
 
 
 @pytest.mark.parametrize("seed", range(3))

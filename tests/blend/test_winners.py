@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.blend.mean import mix
-from core.blend.winners import find_winners
+from core.blend.winners import find_voted, find_winners
 
 
 @st.composite
@@ -66,3 +66,35 @@ def test_a_higher_class_within_rounding_stays_in_the_race() -> None:
 def test_members_that_know_nothing_are_still_exact(n_classes: int) -> None:
     members = np.full((3, 4, n_classes), 1 / n_classes, dtype=np.float32)
     assert find_winners(members).labels([0.2, 0.3, 0.5]).tolist() == [0, 0, 0, 0]
+
+
+@given(members_and_weights())
+@settings(max_examples=200, deadline=None)
+def test_labels_of_votes_equal_those_of_the_full_blend(case: tuple[np.ndarray, np.ndarray]) -> None:
+    members, weights = case
+    winners = find_voted(members.argmax(axis=2).astype(np.int32))
+    labels = mix(members, weights.tolist(), "hard").argmax(axis=1)
+    np.testing.assert_array_equal(winners.labels(weights.tolist()), labels)
+    rows = np.arange(len(labels)) % 2 == 0
+    np.testing.assert_array_equal(winners.take(rows).labels(weights.tolist()), labels[rows])
+    chosen = np.flatnonzero(weights)[::-1]
+    some = mix(members[chosen], weights[chosen].tolist(), "hard").argmax(axis=1)
+    np.testing.assert_array_equal(winners.of_members(chosen.tolist()).labels(weights[chosen].tolist()), some)
+
+
+@pytest.mark.parametrize("weights", [[1.0] * 12, [0.1] * 12, [0.1, 0.2, 0.3] * 4, [1e-12] + [0.0] * 10 + [1.0]])
+def test_ties_of_votes_go_where_the_full_blend_sends_them(weights: list[float]) -> None:
+    rng = np.random.default_rng(12)
+    members = rng.random((12, 500, 4), dtype=np.float32)
+    winners = find_voted(members.argmax(axis=2).astype(np.int32))
+    np.testing.assert_array_equal(winners.labels(weights), mix(members, weights, "hard").argmax(axis=1))
+
+
+def test_only_classes_with_a_vote_are_candidates() -> None:
+    votes = np.array([[3, 7, 0, 5], [3, 2, 1, 5], [3, 7, 2, 6]], dtype=np.int32)
+    winners = find_voted(votes)
+    assert winners.only[0] == 3
+    two, three = winners.groups
+    assert two.rows.tolist() == [1, 3] and two.classes.tolist() == [[2, 5], [7, 6]]
+    assert two.values.tolist() == [[[0, 1], [1, 0]], [[1, 1], [0, 0]], [[0, 0], [1, 1]]]
+    assert three.rows.tolist() == [2] and three.classes.tolist() == [[0], [1], [2]]
