@@ -161,7 +161,7 @@ def _measure(measured: Measured, bank: Bank, draft: Draft, members: Sequence[Run
     scorer = bank.scorer(draft.steps.mean)
     if measured.everyone is None:
         if measured.is_refitted:
-            measured.everyone, measured.refits = refitted(bank.scorer, fit_of(draft.procedure))
+            measured.everyone, measured.refits = refitted(bank.scorer, fit_of(draft.procedure), groups=bank.groups)
         else:
             measured.everyone = scorer.outcome(draft.steps)
     for place, run in enumerate(members):

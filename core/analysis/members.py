@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, false_discovery_control
 
 from core.blend.bootstrap import Comparison, compare
-from core.blend.honest import refitted
+from core.blend.honest import parts_of_scorer, refitted
 from core.blend.mean import MeanName
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf
@@ -44,7 +44,7 @@ def worth_of(
     """
     flat = scorer_of("arithmetic")
     rest = [other for other in range(flat.n_runs) if other != run]
-    without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))
+    without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)), groups=groups)
     return Worth(run, compare(flat.truth, everyone, without, groups=groups))
 
 
@@ -126,7 +126,7 @@ class Carried:
 def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps], *, groups: NDArray[np.integer] | None = None) -> Carried:
     """What each class loses when one run's weight is taken away and all else stays, and which of it stands out from chance.
 
-    `steps` are those of the blend; or, so that nothing is judged on rows it was tuned on, those fitted without each fold (see
+    `steps` are those of the blend; or, so that nothing is judged on rows it was tuned on, those fitted without each part (see
     `refitted`). A class is tested on the rows whose answer about it (the row has the class, or not) is right only with the run or
     only without it: McNemar's test in its exact form, a two-sided sign test of the one count against the other; of `groups` (n_rows,)
     of rows that belong together each counts once, for the side that it favours. Among the classes of one run in which any
@@ -137,7 +137,7 @@ def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps
     """
     flat = scorer_of("arithmetic")
     truth, n_runs = flat.truth, flat.n_runs
-    parts = list(_parts(scorer_of, steps))
+    parts = list(_parts(scorer_of, steps, groups))
     everyone = _joined(flat, [(rows, scorer.outcome(each)) for rows, scorer, each in parts])
     whole = class_f1(everyone[None], truth)[0]
     f1 = np.full((n_runs, len(whole)), np.nan)
@@ -153,14 +153,16 @@ def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps
     return Carried(f1, only_with, only_without, is_clear)
 
 
-def _parts(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps]) -> Iterator[tuple[NDArray[np.bool_] | slice, Scorer, BlendSteps]]:
-    """The rows that each steps speak for: all of them, or those of the fold that had no part in the fit."""
+def _parts(
+    scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps], groups: NDArray[np.integer] | None
+) -> Iterator[tuple[NDArray[np.bool_] | slice, Scorer, BlendSteps]]:
+    """The rows that each steps speak for: all of them, or those of the part that was left out of the fit."""
     if isinstance(steps, BlendSteps):
         yield slice(None), scorer_of(steps.mean), steps
         return
-    fold_of = scorer_of("arithmetic").fold_of
-    for fold, each in zip(np.unique(fold_of), steps, strict=True):
-        rows = fold_of == fold
+    part_of = parts_of_scorer(scorer_of("arithmetic"), groups)
+    for part, each in zip(np.unique(part_of), steps, strict=True):
+        rows = part_of == part
         yield rows, scorer_of(each.mean).take(rows), each
 
 

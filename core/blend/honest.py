@@ -59,8 +59,7 @@ def refitted(scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | Non
     `groups` is as in `honest_score`. Raises StateError when the rows are of one fold, or one group, only.
     """
     flat = scorer_of("arithmetic")
-    n_answers = flat.n_labels or 1
-    part_of = np.repeat(parts_of(flat.fold_of[::n_answers], groups), n_answers)
+    part_of = parts_of_scorer(flat, groups)
     parts = np.unique(part_of)
     if len(parts) < 2:
         raise StateError(
@@ -79,6 +78,12 @@ def refitted(scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | Non
         y_pred[inside], p_true[inside] = outcome.y_pred, outcome.p_true
         refits.append(steps)
     return Outcome(y_pred, p_true), tuple(refits)
+
+
+def parts_of_scorer(scorer: Scorer, groups: NDArray[np.integer] | None) -> NDArray[np.integer]:
+    """`parts_of` for the rows of a scorer, which are questions where a row of the contest may have several classes."""
+    n_answers = scorer.n_labels or 1
+    return np.repeat(parts_of(scorer.fold_of[::n_answers], groups), n_answers)
 
 
 def parts_of(fold_of: NDArray[np.integer], groups: NDArray[np.integer] | None) -> NDArray[np.integer]:

@@ -52,5 +52,5 @@ def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure, *, groups: NDA
     flat = scorer_of("arithmetic")
     if flat.n_runs == 1:
         return ()
-    everyone, _ = refitted(scorer_of, fit_of(procedure))
+    everyone, _ = refitted(scorer_of, fit_of(procedure), groups=groups)
     return tuple(worth_of(scorer_of, procedure, run, everyone, groups=groups) for run in range(flat.n_runs))
