@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import numpy as np
 import streamlit as st
 from streamlit.typing import UploadedFile
 
 from app import doorway
+from app.core_text import say
 from app.lineup import join_next
 from app.sources import list_sources
 from app.tables import table_of
@@ -22,7 +22,7 @@ from app.text import t
 from app.widgets import error_card, folds_label, format_score, guard, metric_label, plain, section
 from core.contest.table import labels_of
 from core.errors import InputError, PitwallError
-from core.exchange import CHANCE_AUC, Delivery, accept_delivery, expected_of, export_predictions, mean_auc, read_delivery
+from core.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.prediction_files import SUFFIXES, Expected, check_size, check_suffix
 from core.predictions import load_oof
 from core.store.blends import Blend
@@ -41,10 +41,11 @@ Part = Literal["oof", "test"]
 
 @dataclass(frozen=True)
 class Notice:
-    """What is said after a run came in."""
+    """What is said after a run came in, and what nobody could check of it."""
 
     text: str
     is_suspect: bool
+    unchecked: tuple[str, ...]
 
 
 @st.fragment
@@ -62,6 +63,8 @@ def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None
     notice: Notice | None = st.session_state.pop(NOTICE_KEY, None)
     if notice is not None:
         (st.warning if notice.is_suspect else st.success)(notice.text, icon=":material/download_done:")
+        for unchecked in notice.unchecked:
+            st.caption(unchecked)
     st.caption(t("exchange.import_why_sets" if contest.spec.is_multilabel else "exchange.import_why"))
     revision = st.session_state.setdefault(REVISION_KEY, 0)
     chosen = folds
@@ -188,15 +191,13 @@ def _upload_folder() -> Iterator[Path]:
 
 
 def _notice(contest: Contest, run: Run) -> Notice:
-    """The score of what came in; an answer as poor as one that looks at no row is a sign of rows or classes in another order."""
+    """The score of what came in, and what is doubtful of it."""
     metric = contest.spec.metric
-    truth = labels_of(table_of(contest).train, len(contest.spec.classes))
     if contest.spec.is_multilabel:
+        truth = labels_of(table_of(contest).train, len(contest.spec.classes))
         second, value = "auc", mean_auc(truth, load_oof(doorway.workspace(), run, contest))
-        is_suspect, why = value < CHANCE_AUC, "exchange.suspect_sets"
     else:
         second, value = "accuracy", sum(result.scores["accuracy"] for result in run.results) / len(run.results)
-        is_suspect, why = value < np.bincount(truth).max() / len(truth), "exchange.suspect"
     said = t(
         "exchange.imported",
         name=plain(run.name),
@@ -206,7 +207,8 @@ def _notice(contest: Contest, run: Run) -> Notice:
         second=t(f"exchange.second_{second}"),
         value=f"{value:.4f}",
     )
-    return Notice(f"{said} {t(why)}" if is_suspect else said, is_suspect)
+    suspect, unchecked = ([say(doubt) for doubt in doubts] for doubts in doubts_of(run))
+    return Notice("  \n".join([said, *suspect]), bool(suspect), tuple(unchecked))
 
 
 def _export(contest: Contest) -> None:

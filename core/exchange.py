@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 
 from core.blend.save import load_blend_oof
 from core.contest.table import labels_of, load_table
+from core.decide import decide
 from core.errors import AlignmentError, InputError, PitwallError, StateError
 from core.folds import load_folds
 from core.metrics import all_scores
@@ -30,16 +31,32 @@ from core.workspace import Workspace, load_manifest, nfc, publishing, sha256_fil
 
 CHANCE_AUC = 0.6
 """A mean AUC below this says next to nothing of the rows, a sign of rows or classes in another order; one half is chance."""
+CHANCE_SD = 2.0
+"""Labels that are right no more often than with the rows shuffled, within so many standard deviations, are such a sign too."""
+DOUBTS = {
+    "rows": "the file of out-of-fold predictions names no rows: that they stand in the contest's order could not be checked",
+    "folds": "the file names no folds: that its rows were predicted on these folds could not be checked",
+    "test_rows": "the file of test predictions names no rows: that they stand in the contest's order could not be checked",
+    "frequent": "the predictions are right less often than the most frequent class alone: are the rows or the classes in another order?",
+    "shuffled": "the predictions are right no more often than with their rows shuffled: are the rows or the classes in another order?",
+    "ranks": "within the classes, rows are hardly ranked better than by chance: are the rows or the classes in another order?",
+}
+"""What may be wrong with predictions that fit in form, and what nobody could check; a run keeps the names of its own."""
+UNCHECKED = ("rows", "folds", "test_rows")
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Two files as read: out-of-fold and test predictions in the contest's order, or every reason why they cannot be a run."""
+    """Two files as read: out-of-fold and test predictions in the contest's order, or every reason why they cannot be a run.
+
+    `unchecked` are those names of DOUBTS that say what the files left open.
+    """
 
     oof: NDArray[np.float32] | None
     test: NDArray[np.float32] | None
     origin: dict[str, Any] = field(default_factory=dict)
     problems: tuple[PitwallError, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     def raise_if_any(self) -> None:
         """Raise the one problem, or one error that tells them all."""
@@ -68,7 +85,7 @@ def import_predictions(
     """Make a run of out-of-fold and test predictions (files) that were made on these folds.
 
     Rows may stand in any order where there are ids; a column `fold` is checked against the folds. `classes` is the order of the
-    columns of `.npy` arrays where it is not the contest's. Raises AlignmentError naming the ids, classes or rows that differ,
+    columns of `.npy` arrays where it is not the contest's. What is doubtful of a run that fits in form, `doubts_of` says. Raises AlignmentError naming the ids, classes or rows that differ,
     InputError for a file or a value that cannot be used; then the workspace is as it was.
     """
     delivery = read_delivery(workspace, contest, folds, oof=oof, test=test, classes=classes)
@@ -100,7 +117,7 @@ def read_delivery(
         return Delivery(None, None, problems=(refusal,))
     of_train, of_test = expected_of(workspace, contest, folds, classes)
     reading = read_predictions(oof, of_train)
-    problems = list(reading.problems)
+    problems, unchecked = list(reading.problems), list(reading.unchecked)
     test_prob: NDArray[np.float32] | None = np.empty((0, len(contest.spec.classes)), dtype=np.float32)
     if (test is None) != (not of_test.ids):
         problems.append(
@@ -114,6 +131,7 @@ def read_delivery(
     elif test is not None:
         of_file = read_predictions(test, of_test)
         problems += of_file.problems
+        unchecked += [f"test_{what}" for what in of_file.unchecked]
         test_prob = of_file.prob
     if classes and all(path is None or path.suffix.lower() != ".npy" for path in (oof, test)):
         problems.append(
@@ -129,7 +147,7 @@ def read_delivery(
     origin: dict[str, Any] = {"oof_file": oof.name, "oof_sha256": sha256_file(oof)}
     if test is not None:
         origin |= {"test_file": test.name, "test_sha256": sha256_file(test)}
-    return Delivery(reading.prob, test_prob, origin)
+    return Delivery(reading.prob, test_prob, origin, unchecked=tuple(unchecked))
 
 
 def accept_delivery(
@@ -153,7 +171,7 @@ def accept_delivery(
             contest_id=contest.id,
             folds_id=folds.id,
             name=run_name(name),
-            origin={"key": key, **delivery.origin},
+            origin={"key": key, **delivery.origin, "doubts": [*delivery.unchecked, *suspicions(y_true, delivery.oof)]},
             results=results,
             now=moment,
         )
@@ -161,6 +179,27 @@ def accept_delivery(
         if home.exists():
             shutil.rmtree(home)
         raise
+
+
+def doubts_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What makes an imported run suspect, and what nobody could check of it, each in sentences."""
+    names = (run.imported or {}).get("doubts", [])
+    return tuple(DOUBTS[name] for name in names if name not in UNCHECKED), tuple(DOUBTS[name] for name in names if name in UNCHECKED)
+
+
+def suspicions(y_true: NDArray[np.integer], prob: NDArray[np.float32]) -> tuple[str, ...]:
+    """The name in DOUBTS of what speaks for rows or classes in another order: an answer as poor as one that looks at no row."""
+    if y_true.ndim == 2:
+        return ("ranks",) if mean_auc(y_true, prob) < CHANCE_AUC else ()
+    n, labels = len(y_true), decide(prob)
+    n_right = int((labels == y_true).sum())
+    there, given = (np.bincount(of, minlength=prob.shape[1]).astype(np.float64) for of in (y_true, labels))
+    if n_right < there.max():
+        return ("frequent",)
+    # Mean and variance of the number of right labels over all orders of the rows; one label for every row leaves nothing to shuffle.
+    pairs = there * given
+    variance = ((pairs * (n - there) * (n - given)).sum() + pairs.sum() ** 2 - (pairs**2).sum()) / (n**2 * max(1, n - 1))
+    return ("shuffled",) if variance > 0 and n_right <= pairs.sum() / n + CHANCE_SD * np.sqrt(variance) else ()
 
 
 def mean_auc(y_true: NDArray[np.integer], y_prob: NDArray[np.floating]) -> float:

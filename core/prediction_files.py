@@ -59,10 +59,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Reading:
-    """A file as read: probabilities (n_rows, n_classes) in the contest's order, or every reason why there are none."""
+    """A file as read: probabilities (n_rows, n_classes) in the contest's order, or every reason why there are none.
+
+    `unchecked` is what the file does not say and is taken on trust: which "rows" it has, and on which "folds" they were predicted.
+    """
 
     prob: Array | None
     problems: tuple[PitwallError, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,10 @@ def read_predictions(path: Path, expected: Expected) -> Reading:
     problems += _wrong_values(sheet, expected, path) + _wrong_folds(sheet, expected, path)
     if problems:
         return Reading(None, tuple(problems))
-    return Reading(sheet.prob if order is None else sheet.prob[order])
+    unchecked = {"rows": sheet.ids is None, "folds": sheet.folds is None and expected.fold_of is not None}
+    return Reading(
+        sheet.prob if order is None else sheet.prob[order], unchecked=tuple(what for what, is_open in unchecked.items() if is_open)
+    )
 
 
 def check_size(name: str, n_bytes: int, expected: Expected) -> None:

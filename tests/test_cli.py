@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from core.__main__ import ORDER, app, main
 from core.commands.settings import settings_page
+from core.exchange import DOUBTS
 from core.jobs.lock import EngineLock
 from core.jobs.queue import launch_run
 from core.store.attempts import release
@@ -299,6 +302,22 @@ def test_predictions_leave_and_come_back_as_a_run(finished: Terminal, tmp_path: 
     assert finished.refused("predictions", "import", "headlines", test, test)["type"] == "AlignmentError"
     assert finished.refused("predictions", "export", "good")["type"] == "InputError"
     assert finished.read("blend", "headlines", "good", "minsu")["run"] == ["good", "minsu"]
+
+
+def test_an_import_says_what_it_could_not_check_and_what_is_suspect(finished: Terminal, tmp_path: Path) -> None:
+    oof, test = tmp_path / "oof.npy", tmp_path / "test.parquet"
+    finished.read("predictions", "export", "good", "--oof", str(oof), "--test", str(test))
+    open_questions = [DOUBTS["rows"], DOUBTS["folds"]]
+    assert finished.read("predictions", "import", "headlines", str(oof), str(test))["warnings"] == open_questions
+    np.save(oof, np.load(oof)[:, ::-1])
+    code, out, err = finished.run("predictions", "import", "headlines", str(oof), str(test))
+    assert code == 0 and "warning" not in out
+    assert err.splitlines() == [f"warning: {doubt}" for doubt in (DOUBTS["frequent"], *open_questions)]
+    finished.read("predictions", "export", "good", "--oof", str(tmp_path / "oof.csv"))
+    assert finished.read("predictions", "import", "headlines", str(tmp_path / "oof.csv"), str(test))["warnings"] == []
+    frame = pd.read_csv(tmp_path / "oof.csv").drop(columns="fold")
+    frame.to_csv(tmp_path / "oof.csv", index=False)
+    assert finished.read("predictions", "import", "headlines", str(tmp_path / "oof.csv"), str(test))["warnings"] == [DOUBTS["folds"]]
 
 
 def test_the_order_of_an_array_s_classes_is_read_from_a_file(finished: Terminal, tmp_path: Path) -> None:

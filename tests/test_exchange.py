@@ -16,7 +16,17 @@ from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
 from core.errors import AlignmentError, InputError, PitwallError, StateError
-from core.exchange import CHANCE_AUC, export_predictions, import_predictions, mean_auc, read_delivery
+from core.exchange import (
+    CHANCE_AUC,
+    DOUBTS,
+    UNCHECKED,
+    doubts_of,
+    export_predictions,
+    import_predictions,
+    mean_auc,
+    read_delivery,
+    suspicions,
+)
 from core.folds import FoldsSpec, load_folds, save_folds
 from core.jobs.queue import delete_run
 from core.predictions import load_oof, load_test_prob, shared_folds
@@ -236,6 +246,38 @@ def test_predictions_of_several_labels_go_out_and_come_back_the_same(workspace: 
         pd.read_csv(oof).assign(기쁨=1.5).to_csv(oof, index=False)
         with pytest.raises(InputError, match="sigmoid"):
             import_predictions(workspace, contest, folds, oof=oof, test=test)
+
+
+@pytest.mark.parametrize(("n_classes", "skew"), [(2, 1.0), (2, 30.0), (10, 1.0), (10, 3.0)])
+def test_shuffled_rows_are_suspect_and_a_weak_run_is_not(n_classes: int, skew: float) -> None:
+    rng = np.random.default_rng(n_classes)
+    share = np.linspace(1, skew, n_classes)
+    found, n_false = 0, 0
+    for _ in range(100):
+        y_true = rng.choice(n_classes, 800, p=share / share.sum())
+        logits = rng.normal(size=(800, n_classes)) + np.log(share)
+        logits[np.arange(800), y_true] += 0.8
+        prob = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+        n_false += "shuffled" in suspicions(y_true, prob)
+        found += bool(suspicions(y_true, prob[rng.permutation(800)]))
+    assert found >= 80 and n_false == 0  # few rows of a rare class agree by chance more easily
+
+
+def test_one_answer_for_every_row_leaves_nothing_to_shuffle() -> None:
+    y_true, prob = np.arange(100) % 10 // 9, np.tile(np.array([[0.9, 0.1]], np.float32), (100, 1))
+    assert suspicions(y_true, prob) == () and suspicions(1 - y_true, prob) == ("frequent",)
+
+
+def test_several_labels_in_another_order_are_suspect(workspace: Workspace, tmp_path: Path) -> None:
+    contest, (run, *_) = finish_emotions(workspace, tmp_path / "emotions")
+    oof, test = tmp_path / "oof.npy", tmp_path / "test.npy"
+    export_predictions(workspace, contest, run, oof=oof, test=test)
+    folds = get_folds(workspace.store, run.folds_id)
+    unchecked = tuple(DOUBTS[name] for name in UNCHECKED)
+    assert doubts_of(import_predictions(workspace, contest, folds, oof=oof, test=test)) == ((), unchecked)
+    np.save(oof, np.random.default_rng(0).permutation(np.load(oof)))
+    assert doubts_of(import_predictions(workspace, contest, folds, oof=oof, test=test)) == ((DOUBTS["ranks"],), unchecked)
+    assert doubts_of(run) == ((), ())
 
 
 def test_the_mean_auc_is_scikit_learns_and_tells_rows_in_another_order(workspace: Workspace, tmp_path: Path) -> None:

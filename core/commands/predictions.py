@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from core.commands.console import ContestArgument, JsonOption, WorkspaceOption, help_without_command, opened, print_json, standard_output
+from core.commands.console import (
+    ContestArgument,
+    JsonOption,
+    WorkspaceOption,
+    help_without_command,
+    opened,
+    print_json,
+    standard_error,
+    standard_output,
+)
 from core.errors import InputError
 
 predictions_app = typer.Typer(
@@ -38,10 +47,11 @@ def import_run(
     """Make a run of predictions that were made elsewhere on the same folds.
 
     A table has the id first and one column per class by name; a column `fold` is checked against the folds. A .npy array has
-    the rows in the contest's order, and the classes too unless `--classes` says otherwise.
+    the rows in the contest's order, and the classes too unless `--classes` says otherwise. What could not be checked, and what
+    speaks for rows in another order, is said on standard error; with `--json` in `warnings`.
     """
     from core.commands.records import direction, run_record, score_text
-    from core.exchange import import_predictions
+    from core.exchange import doubts_of, import_predictions
     from core.store.contests import get_contest
     from core.store.folds import get_folds, list_folds
 
@@ -59,9 +69,12 @@ def import_run(
     order = () if classes is None else _names_in(classes)
     run = import_predictions(house, found, chosen, oof=oof, test=test, name=name, classes=order)
     record = run_record(house, run)
+    suspect, unchecked = doubts_of(run)
     if as_json:
-        print_json(record)
+        print_json(record | {"warnings": [*suspect, *unchecked]})
         return
+    for doubt in (*suspect, *unchecked):
+        standard_error().print(f"warning: {doubt}", markup=False, highlight=False)
     score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
     standard_output().print(f"{run.name} ({run.ref}) of {found.name}, on folds {chosen.id}: {score}", markup=False, highlight=False)
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app.exchange_view import make_file, why_not
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs
-from core.exchange import export_predictions, import_predictions
+from core.exchange import DOUBTS, UNCHECKED, export_predictions, import_predictions
 from core.folds import FoldsSpec, save_folds
 from core.predictions import load_oof, load_test_prob, shared_folds
 from core.store.contests import Contest
@@ -77,7 +77,8 @@ def test_what_fits_is_a_member_at_once(
     assert (run.name, run.is_imported) == ("민수-모델", True)
     np.testing.assert_allclose(load_oof(house, run, folded), load_oof(house, own, folded), atol=1e-6)
     assert run.id in at.session_state[f"members-{folds.id}"]
-    assert "is a member now" in "\n".join(part.value for part in [*at.success, *at.warning])
+    assert "is a member now" in "\n".join(part.value for part in at.success)
+    assert "could not be checked" not in "\n".join(part.value for part in at.caption), "the file names its rows and folds"
     assert list(house.uploads_dir.iterdir()) == []
     assert at.file_uploader[0].value is None, "ready for the next team-mate"
 
@@ -140,6 +141,9 @@ def test_an_array_asks_for_the_order_of_its_classes(
     assert not [area for area in at.text_area if "columns" in area.label]
     at = add(upload(at, ("a.npy", oof.read_bytes()), ("b.npy", test.read_bytes())))
     assert "another order?" in "\n".join(part.value for part in at.warning)
+    said = "\n".join(part.value for part in at.caption)
+    for unchecked in UNCHECKED:
+        assert DOUBTS[unchecked] in said
     at = upload(at, ("a.npy", oof.read_bytes()), ("b.npy", test.read_bytes()))
     (area,) = [area for area in at.text_area if "columns" in area.label]
     assert str(area.value).splitlines() == list(folded.spec.classes)
