@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 
 from core.__main__ import ORDER, app, main
+from core.blend.bank import open_bank
+from core.blend.optimum import gap_at
 from core.commands.settings import settings_page
 from core.exchange import DOUBTS
 from core.jobs.lock import EngineLock
@@ -22,6 +24,7 @@ from core.jobs.queue import launch_run
 from core.store.attempts import release
 from core.store.contests import get_contest
 from core.store.folds import list_folds
+from core.store.runs import get_run
 from core.workspace import Workspace
 from tests.emotions import finish_emotions, write_emotions
 from tests.finished_workspace import claim, finish_run, keep_checkpoint, make_recipe
@@ -258,6 +261,35 @@ def test_a_blend_is_tuned_by_name_and_scored_honestly(finished: Terminal) -> Non
     assert finished.read("blend", "headlines", "good", "poor")["honest"] is None
     assert "honest score" in finished.run("blend", "headlines", "good", "poor", "--set", "way=greedy")[1]
     assert "way" in finished.refused("blend", "headlines", "good", "poor", "--set", "way=luck")["why"]
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "logit", "auto"])
+def test_the_optimum_is_proved_on_the_terminal_too(finished: Terminal, mean: str) -> None:
+    blend = ("blend", "headlines", "good", "poor", "--set", "way=optimal", "--set", f"mean={mean}")
+    gap = finished.read(*blend)["optimality_gap"]
+    assert 0 <= gap < 1e-5
+    said = finished.run(*blend)[1]
+    assert (
+        f"proved optimal: no other weights can have a log loss lower by more than {f'{gap:.0e}' if gap else '0'} (optimality gap)" in said
+    )
+    assert "proved optimal before shrinkage" in finished.run(*blend, "--set", "shrinkage=0.3")[1]
+
+
+def test_the_gap_is_that_of_the_rows_a_blend_stands_on(finished: Terminal) -> None:
+    contest = get_contest(finished.workspace.store, "headlines")
+    folds = list_folds(finished.workspace.store, contest.id)[0]
+    part = finish_run(finished.workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
+    blend = finished.read("blend", "headlines", "good", "part", "--shared-folds", "--set", "way=optimal")
+    good = get_run(finished.workspace.store, "good", contest.id)
+    scorer = open_bank(finished.workspace, contest, [good, part], (0, 1)).scorer("arithmetic")
+    assert blend["optimality_gap"] == pytest.approx(gap_at(scorer, blend["weights"]), abs=1e-12) and blend["optimality_gap"] < 1e-6
+
+
+@pytest.mark.parametrize("settings", [["way=greedy"], ["way=optimal", "chooses_members=true"], ["way=equal"]])
+def test_no_proof_is_claimed_where_there_is_none(finished: Terminal, settings: list[str]) -> None:
+    blend = ["blend", "headlines", "good", "poor", *(part for each in settings for part in ("--set", each))]
+    assert finished.read(*blend)["optimality_gap"] is None
+    assert "proved" not in finished.run(*blend)[1]
 
 
 def test_blends_are_listed_and_compared_by_name(finished: Terminal) -> None:

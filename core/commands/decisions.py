@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,9 @@ from core.commands.console import ContestArgument, JsonOption, SetOption, Worksp
 from core.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
+    from core.blend.procedure import BlendProcedure
     from core.store.blends import Blend
+    from core.store.contests import Contest
     from core.store.runs import Run
     from core.workspace import Workspace
 
@@ -131,7 +133,8 @@ def blend_runs(
 
     `--set way=optimal` (or greedy, search, by_score, by_class, stacking) finds the weights, `--set mean=logit` averages otherwise,
     `--set temperature=true` and `--set offsets=true` (or thresholds, where a row may have several classes) tune what comes after; `python -m core settings` lists them all. What was
-    tuned is scored honestly too: refitted without each fold, on the fold it did not see. A run that has not finished all folds is
+    tuned is scored honestly too: refitted without each fold, on the fold it did not see. Beside the weights of `way=optimal` stands
+    how far from the least log loss they can be at most (with `--json` in `optimality_gap`). A run that has not finished all folds is
     refused, or with `--shared-folds` the blend stands on fewer rows: missing predictions are never filled.
     """
     from core.blend.procedure import BlendProcedure
@@ -156,9 +159,9 @@ def blend_runs(
         name=name or free_blend_name(house.store, found.id, "blend"),
         fold_numbers=shared_folds(members) if on_shared_folds else None,
     )
-    record = blend_record(house, blend)
+    record, gap = blend_record(house, blend), _gap(house, found, members, procedure, blend)
     if as_json:
-        print_json(record)
+        print_json(record | {"optimality_gap": gap})
         return
     mix = " + ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True))
     standard_output().print(f"{blend.name} ({blend.ref}) = {mix}", markup=False, highlight=False)
@@ -173,6 +176,13 @@ def blend_runs(
             )
         ],
     )
+    if gap is not None:
+        standard_output().print(
+            f"proved optimal{' before shrinkage' if blend.spec.shrinkage else ''}: no other weights can have a log loss lower by more than "
+            f"{f'{gap:.0e}' if gap else '0'} (optimality gap)",
+            markup=False,
+            highlight=False,
+        )
     if blend.spec.is_restricted:
         networks = ", ".join(f"{run} {len(folds)}" for run, folds in zip(record["run"], blend.spec.networks, strict=True))
         standard_output().print(
@@ -190,6 +200,18 @@ def blend_runs(
             markup=False,
             highlight=False,
         )
+
+
+def _gap(workspace: Workspace, contest: Contest, runs: Sequence[Run], procedure: BlendProcedure, blend: Blend) -> float | None:
+    """How much lower the log loss of other weights can be at most; None where nothing is proved, as where members were chosen."""
+    from core.blend.bank import open_bank
+    from core.blend.optimum import gap_at
+    from core.blend.procedure import CONVEX_MEANS
+
+    steps = blend.spec.steps
+    if procedure.way != "optimal" or procedure.chooses_members or steps.mean not in CONVEX_MEANS:
+        return None
+    return gap_at(open_bank(workspace, contest, runs, blend.spec.folds or None).scorer(steps.mean), steps.weights)
 
 
 def submit(
