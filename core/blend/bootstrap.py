@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.truth import Outcome, Truth
+from core.blend.truth import Outcome, Truth, not_scored
 
 N_DRAWS = 500
 LEVEL = 0.95
@@ -103,6 +103,8 @@ def _tally_of(truth: Truth, outcome: Outcome) -> _Tally:
         return _Mean(loss.reshape(truth.n_rows, -1).mean(axis=1))
     if name == "accuracy":
         return _Mean((y_pred == y_true).reshape(truth.n_rows, -1).all(axis=1).astype(np.float64))
+    if name != "macro_f1":
+        raise not_scored(name)
     if truth.n_labels:
         return _F1OfSets(((y_true == 1) & (y_pred == 1)).astype(np.float64), y_true.astype(np.float64) + y_pred)
     return _F1(y_true, y_pred, truth.n_classes)

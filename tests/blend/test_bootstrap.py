@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
 from core.blend.bootstrap import bootstrap, compare
-from core.metrics import METRICS
+from core.blend.truth import Outcome, Truth
+from core.errors import NotFoundError
+from core.metrics import METRICS, Metric, log_loss
 from tests.blend.blend_data import skilled
 
 
@@ -27,6 +31,20 @@ def test_a_bootstrap_draw_is_the_metric_of_repeated_rows(metric: str) -> None:
         else:
             expected = reference.f1_score(y_true, y_pred, average="macro")
         assert draw == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_labels", [0, 2])
+def test_a_metric_that_outcomes_are_not_scored_by_is_refused_and_no_other_takes_its_place(n_labels: int) -> None:
+    brier = Metric("brier", "Brier score", log_loss, greater_is_better=False)
+    truth = Truth(np.array([0, 1, 1, 0]), 2, brier, n_labels)
+    outcome = Outcome(np.array([0, 1, 0, 0], np.int32), np.full(4, 0.5, np.float32))
+    for scored in (lambda: truth.score(outcome), lambda: truth.score(outcome, "f1"), lambda: bootstrap(truth, [outcome], n_draws=2)):
+        with pytest.raises(NotFoundError, match=r"no metric named '(brier|f1)'") as caught:
+            scored()
+        assert caught.value.why == "known: accuracy, log_loss, macro_f1"
+    for name in METRICS:
+        assert np.isfinite(truth.score(outcome, name))
+        assert np.isfinite(bootstrap(replace(truth, metric=METRICS[name]), [outcome], n_draws=2)).all()
 
 
 def test_groups_are_drawn_together() -> None:
