@@ -92,18 +92,20 @@ def _figures(spec: ContestSpec, bank: Bank, scored: Scored, fixed: Fixed) -> Del
     if spec.is_multilabel:
         helps += [f"**{metric_label(name)}**: {metric_help(spec, name)}" for name in now.scores]
 
-    def figure(value: float, sd: float | None = None) -> str:
-        return format_score(value, sd) if scored.is_now else t("bench.waits")
+    is_now = metric.name not in scored.waiting
+
+    def figure(value: float, sd: float | None = None, name: str = metric.name) -> str:
+        return t("bench.waits") if name in scored.waiting else format_score(value, sd)
 
     with st.grid(2, gap="small", min_column_width=130):
         st.metric(
             f"{t('ensemble.blend_now')} · {metric_label(metric.name)}",
             figure(now.oof_score),
-            _delta(now.oof_score, best) if scored.is_now else t("bench.waits_why"),
-            color if scored.is_now else "off",
-            delta_arrow="auto" if scored.is_now else "off",
-            delta_description=than_best if scored.is_now else None,
-            help="\n\n".join(helps) if scored.is_now else t("bench.follows"),
+            _delta(now.oof_score, best) if is_now else t("bench.waits_why"),
+            color if is_now else "off",
+            delta_arrow="auto" if is_now else "off",
+            delta_description=than_best if is_now else None,
+            help="\n\n".join(helps) if is_now else t("bench.follows"),
             border=True,
             height="stretch",
         )
@@ -127,11 +129,11 @@ def _figures(spec: ContestSpec, bank: Bank, scored: Scored, fixed: Fixed) -> Del
             border=True,
             height="stretch",
         )
-    others = " · ".join(f"{metric_label(name)} {figure(score)}" for name, score in now.scores.items() if name != metric.name)
-    folds_won = t("ensemble.folds_won", won=won if scored.is_now else t("bench.waits"), n=len(now.fold_scores))
+    others = " · ".join(f"{metric_label(name)} {figure(score, name=name)}" for name, score in now.scores.items() if name != metric.name)
+    folds_won = t("ensemble.folds_won", won=won if is_now else t("bench.waits"), n=len(now.fold_scores))
     st.caption(
         f"{t('ensemble.by_fold', score=figure(now.cv_score, now.cv_sd))}, {folds_won} · {others}",
-        help=t("ensemble.by_fold_help") if scored.is_now else t("bench.follows"),
+        help=t("ensemble.by_fold_help") if is_now else t("bench.follows"),
     )
     return honest_place
 

@@ -1,13 +1,14 @@
 """What the blend on the bench scores now, and what stays the same while it moves.
 
-Weights and shrinkage alone cost milliseconds at any size. Steps that need every probability follow a drag on small data, and on
-large data they are scored when the drag ends, so that the server never falls behind the pointer.
+Weights and shrinkage alone cost milliseconds at any size, but for the log loss of two means. What needs every probability follows a drag on
+small data, and on large data it is scored when the drag ends, so that the server never falls behind the pointer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import streamlit as st
 
 from app.desk import Desk
@@ -23,7 +24,7 @@ MOST_LIVE_VALUES = 10_000_000
 
 @dataclass(frozen=True)
 class Scored:
-    """What steps say and score, on the predictions `content`; `is_now` is false while those of before a drag stand here.
+    """What steps say and score, on the predictions `content`; while a drag is held, the metrics `waiting` are those of before it.
 
     Those that were scored along the line of a drag (`on_line`) are scored again when it is let go.
     """
@@ -33,7 +34,7 @@ class Scored:
     outcome: Outcome
     score: BlendScore
     on_line: bool = False
-    is_now: bool = True
+    waiting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]
         if known.steps == steps and (desk.is_held or not known.on_line):
             return known
         if desk.is_held and not follows_a_drag(bank, steps):
-            return replace(known, is_now=False)
+            return _as_far(known, bank, steps)
     on_line = desk.is_held and steps.is_plain
     outcome = bank.outcome(steps, st.session_state.setdefault(line_key, Line()) if on_line else None)
     scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), on_line)
@@ -63,9 +64,22 @@ def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]
     return scored
 
 
+def _as_far(known: Scored, bank: Bank, steps: BlendSteps) -> Scored:
+    """What of a score can follow the pointer on large data: labels under any mean, but no log loss that needs every class."""
+    names = known.score.scores.keys()
+    if not steps.is_plain:
+        return replace(known, waiting=frozenset(names))
+    scorer = bank.scorer(steps.mean)
+    outcome = Outcome(scorer.labels(steps.share.tolist()), np.full(scorer.n_rows, np.nan, dtype=np.float32))
+    score = scorer.report(outcome)
+    if bank.metric.name == "log_loss":
+        score = replace(known.score, scores=score.scores)
+    return replace(known, outcome=outcome, score=score, waiting=frozenset({"log_loss"}))
+
+
 def follows_a_drag(bank: Bank, steps: BlendSteps) -> bool:
-    """Whether a score of these steps is there before the pointer has moved on."""
-    is_light = steps.is_plain and steps.mean in ("arithmetic", "hard")
+    """Whether every score of these steps is there before the pointer has moved on."""
+    is_light = steps.is_plain and steps.mean in ("arithmetic", "hard", "rank")
     return is_light or sum(member.size for member in bank.scorer("arithmetic").oof) <= MOST_LIVE_VALUES
 
 

@@ -49,7 +49,8 @@ class Scorer:
 
     `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `winners` the candidates of every row;
     `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is kept (see
-    `KEPT`) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`. Where a row of the
+    `KEPT`) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`. `whole` (n_runs, n_rows) is what each
+    run adds to all classes, where the blend is the true class's share of a plain sum (rank). Where a row of the
     contest may have several classes, the rows here are its questions, each with two classes, row by row `n_labels` of them (see
     `core.blend.questions`); no row of the contest is ever taken in part.
     """
@@ -65,6 +66,7 @@ class Scorer:
     values: tuple[NDArray[np.float32], ...]
     rows: NDArray[np.int64]
     n_labels: int = 0
+    whole: NDArray[np.float64] | None = None
 
     @property
     def truth(self) -> Truth:
@@ -89,6 +91,7 @@ class Scorer:
         return replace(
             self,
             true=self.true[:, rows],
+            whole=None if self.whole is None else self.whole[:, rows],
             winners=self.winners.take(rows),
             y_true=self.y_true[rows],
             fold_of=self.fold_of[rows],
@@ -100,6 +103,7 @@ class Scorer:
         return replace(
             self,
             true=self.true[list(runs)],
+            whole=None if self.whole is None else self.whole[list(runs)],
             winners=self.winners.of_members(runs),
             oof=tuple(self.oof[run] for run in runs),
             values=tuple(self.values[run] for run in runs),
@@ -118,6 +122,8 @@ class Scorer:
         if self.mean in ("arithmetic", "hard"):
             true = np.einsum("m,mn->n", share, self.true) if line is None else line.sums(share, self.true)
             return of_truth(np.where(self.y_true == 1, true, 1 - true), self.y_true) if self.n_labels else true.astype(np.float32)
+        if line is not None and self.whole is not None:
+            return (np.einsum("m,mn->n", share, self.true) / np.einsum("m,mn->n", share, self.whole)).astype(np.float32)
         p_true = np.empty(self.n_rows, dtype=np.float32)
         for rows in self.chunks():
             p_true[rows] = self._of_truth(self._mixed(share, rows), rows)
@@ -282,6 +288,7 @@ def _make(
         values=values,
         rows=at,
         n_labels=n_labels,
+        whole=np.stack([value.sum(axis=1, dtype=np.float64) for value in values]) if mean == "rank" and not n_labels else None,
     )
 
 

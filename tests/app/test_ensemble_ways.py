@@ -277,6 +277,22 @@ def test_a_score_along_a_drag_gives_way_to_one_of_all_runs_when_it_is_let_go(
     assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
 
 
+@pytest.mark.parametrize(("mean", "waits"), [("logit", True), ("power", True), ("rank", False), ("hard", False)])
+def test_labels_follow_a_drag_under_every_mean_on_large_data(
+    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch, mean: str, waits: bool
+) -> None:
+    at = choose(open_page("ensemble"), "Mean", mean)
+    monkeypatch.setattr("app.bench_score.MOST_LIVE_VALUES", 0)
+    desk = desk_of(at, done[0])
+    desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
+    at = at.run()
+    assert not at.exception
+    now = bank.score(steps_of(at, done[0]))
+    assert at.metric[0].value == f"{now.oof_score:.4f}", "the contest's metric is of labels"
+    assert f"macro F1 ↑ {now.scores['macro_f1']:.4f}" in words(at)
+    assert f"log loss ↓ {'…' if waits else format(now.scores['log_loss'], '.4f')}" in words(at)
+
+
 def test_a_long_judgement_waits_for_a_click(
     open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

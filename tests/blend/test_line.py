@@ -118,3 +118,12 @@ def test_the_log_loss_along_a_drag_is_that_at_rest(monkeypatch: pytest.MonkeyPat
     assert [log_loss_of_true(scorer.p_true(weights, line)) for weights in steps] == pytest.approx(at_rest, rel=1e-9)
     assert 2 <= counted.n <= 4
     np.testing.assert_array_equal(scorer.outcome(steps[7], line).y_pred, scorer.outcome(steps[7]).y_pred)
+
+
+def test_the_log_loss_of_ranks_along_a_drag_is_that_at_rest() -> None:
+    whole, line = skilled("log_loss", [2.0, 1.0, 0.3, 0.0], n_rows=3000, mean="rank"), Line()
+    rows = np.random.default_rng(0).random(3000) < 0.5
+    for scorer, start in ((whole, [0.4, 0.3, 0.2, 0.1]), (whole.take(rows), [0.4, 0.3, 0.2, 0.1]), (whole.of_runs([2, 0]), [0.5, 0.5])):
+        for weights in drag(np.array(start), 1, np.linspace(0.3, 0.9, 5), []):
+            at_rest = log_loss_of_true(scorer.p_true(weights.tolist()))
+            assert log_loss_of_true(scorer.p_true(weights.tolist(), line)) == pytest.approx(at_rest, rel=1e-8)
