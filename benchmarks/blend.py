@@ -18,7 +18,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from core.analysis.confusion import confusion_matrix  # noqa: E402
 from core.blend.greedy import greedy  # noqa: E402
 from core.blend.honest import honest_score  # noqa: E402
 from core.blend.line import Line  # noqa: E402
-from core.blend.mean import mix  # noqa: E402
+from core.blend.mean import MeanName, mix  # noqa: E402
 from core.blend.optimum import optimal_log_loss  # noqa: E402
 from core.blend.procedure import BlendProcedure, fit_of  # noqa: E402
 from core.blend.scorer import Scorer, make_scorer  # noqa: E402
@@ -42,6 +42,7 @@ SHAPES = ("7x33137x396", "20x100000x10")
 N_STEPS = 40
 N_DRAGS = 4
 N_NAIVE = 3
+N_OF_MEAN = 10
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
         np.save(Path(folder) / "y_true.npy", y_true)
         del prob
         mapped = np.load(Path(folder) / "prob.npy", mmap_mode="r")
-        result = {"preparation": prepare(mapped, y_true, fold_of)}
+        result: dict[str, Any] = {"preparation": prepare(mapped, y_true, fold_of)[1]}
         by_loss = make_scorer(mapped, y_true, fold_of, get_metric("log_loss"))
         by_f1 = make_scorer(mapped, y_true, fold_of, get_metric("macro_f1"))
         draws = np.random.default_rng(1).dirichlet(np.ones(n_runs), N_STEPS)
@@ -82,6 +83,7 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
         result["log_loss_step"] = steps(dragged, lambda w: log_loss_of_true(by_loss.p_true(w.tolist(), line)), naive_loss)
         result["log_loss_any_weights"] = steps(draws, lambda w: by_loss.score(w.tolist()), naive_loss)
         result["label_step"] = steps(draws, lambda w: ours_by_label(by_f1, w), lambda w: naive_by_label(mapped, y_true, w))
+        result["means"] = {mean: under(mean, mapped, y_true, fold_of, draws[:N_OF_MEAN]) for mean in get_args(MeanName)}
         result["log_loss_optimum"] = optimum(by_loss)
         path, took_ms = timed(lambda: greedy(by_f1, n_rounds=25))
         result["greedy_macro_f1"] = {"took_ms": took_ms, "rounds": 25, "score": by_f1.score(path.weights)}
@@ -92,20 +94,39 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
     return result
 
 
-def prepare(mapped: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.int64]) -> dict[str, float]:
-    """Time from memory-mapped predictions to a scorer, and the most memory that it takes meanwhile, as a share of the arrays."""
-    _, took_ms = timed(lambda: make_scorer(mapped, y_true, fold_of, get_metric("macro_f1")))
+def prepare(
+    mapped: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.int64], mean: MeanName = "arithmetic"
+) -> tuple[Scorer, dict[str, float]]:
+    """The scorer of memory-mapped predictions: the time to it, and the most memory that it takes meanwhile, as a share of the arrays."""
+    _, took_ms = timed(lambda: make_scorer(mapped, y_true, fold_of, get_metric("macro_f1"), mean))
     tracemalloc.start()
-    scorer = make_scorer(mapped, y_true, fold_of, get_metric("macro_f1"))
+    scorer = make_scorer(mapped, y_true, fold_of, get_metric("macro_f1"), mean)
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return {
+    return scorer, {
         "took_ms": took_ms,
         "arrays_mb": mapped.nbytes / 1e6,
         "peak_share_of_arrays": peak / mapped.nbytes,
         "kept_share_of_arrays": kept / mapped.nbytes,
         "candidates_per_row": float(sum(group.classes.size for group in scorer.winners.groups) + n_single(scorer)) / len(y_true),
         "most_candidates": max((len(group.classes) for group in scorer.winners.groups), default=1),
+    }
+
+
+def under(
+    mean: MeanName, mapped: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.int64], draws: NDArray[np.float64]
+) -> dict[str, float]:
+    """Preparation and label step of one mean; AssertionError when the labels are not those of the full blend."""
+    scorer, figures = prepare(mapped, y_true, fold_of, mean)
+    full, full_ms = timed(lambda: mix(mapped, draws[0].tolist(), mean).argmax(axis=1))
+    np.testing.assert_array_equal(scorer.labels(draws[0].tolist()), full)
+    took_ms = [timed(lambda weights=weights: ours_by_label(scorer, weights))[1] for weights in draws]
+    equal_ms = [timed(lambda: ours_by_label(scorer, np.ones(scorer.n_runs)))[1] for _ in range(N_NAIVE)]
+    return figures | {
+        "label_step_ms": min(took_ms),
+        "label_step_median_ms": statistics.median(took_ms),
+        "label_step_equal_weights_ms": min(equal_ms),
+        "full_blend_ms": full_ms,
     }
 
 
@@ -141,7 +162,7 @@ def ours_by_label(scorer: Scorer, weights: NDArray[np.float64]) -> NDArray[np.fl
     matrix = confusion_matrix(scorer.y_true, y_pred, scorer.n_classes)
     hit, total = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
     f1 = (2 * hit[total > 0] / total[total > 0]).mean()
-    return np.append(matrix.ravel(), [hit.sum() / matrix.sum(), f1])
+    return np.append(matrix.ravel(), [hit.sum() / matrix.sum(), f1]).astype(np.float64, copy=False)
 
 
 def naive_by_label(prob: NDArray[np.float32], y_true: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
