@@ -63,8 +63,8 @@ def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None
     notice: Notice | None = st.session_state.pop(NOTICE_KEY, None)
     if notice is not None:
         (st.warning if notice.is_suspect else st.success)(notice.text, icon=":material/download_done:")
-        for unchecked in notice.unchecked:
-            st.caption(unchecked)
+        if notice.unchecked:
+            st.caption("  \n".join(notice.unchecked))
     st.caption(t("exchange.import_why_sets" if contest.spec.is_multilabel else "exchange.import_why"))
     revision = st.session_state.setdefault(REVISION_KEY, 0)
     chosen = folds
@@ -207,8 +207,14 @@ def _notice(contest: Contest, run: Run) -> Notice:
         second=t(f"exchange.second_{second}"),
         value=f"{value:.4f}",
     )
-    suspect, unchecked = ([say(doubt) for doubt in doubts] for doubts in doubts_of(run))
-    return Notice("  \n".join([said, *suspect]), bool(suspect), tuple(unchecked))
+    suspect, unchecked = (tuple(map(_sentence, doubts)) for doubts in doubts_of(run))
+    return Notice("  \n".join([said, *suspect]), bool(suspect), unchecked)
+
+
+def _sentence(doubt: str) -> str:
+    """What core says, in the language of the screen, as a sentence of a text."""
+    said = say(doubt)
+    return said[:1].upper() + said[1:] + ("" if said.endswith("?") else ".")
 
 
 def _export(contest: Contest) -> None:
