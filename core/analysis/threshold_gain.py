@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.analysis.misses import set_report
 from core.blend.bank import Bank
+from core.blend.honest import parts_of
 from core.blend.spec import BlendSteps
 from core.blend.thresholds import fit_thresholds
 from core.decide import decide
@@ -22,7 +23,7 @@ class ThresholdGain:
     """One row per class in `table`: class, threshold, f1_before (at one half), f1, f1_honest, support, predicted.
 
     `before`, `after` and `honest` are the contest's metric (macro F1 or accuracy) at one half, at the thresholds, and at thresholds
-    found without the fold of each row, the weights as they are. `honest` is None, and f1_honest NaN, where the rows are of one fold.
+    found without the part of each row (see `parts_of`), the weights as they are. `honest` is None, and f1_honest NaN, where the rows are of one part.
     """
 
     table: pd.DataFrame
@@ -42,7 +43,7 @@ def threshold_gain(bank: Bank, steps: BlendSteps, classes: Sequence[str]) -> Thr
     prob, y_true = bank.prob(steps), bank.y_true
     after = decide(prob, multilabel=True, thresholds=steps.thresholds)
     before = decide(prob, multilabel=True)
-    honest = labels_across_folds(prob, y_true, bank.fold_of, bank.metric.name)
+    honest = labels_across_folds(prob, y_true, parts_of(bank.fold_of, bank.groups), bank.metric.name)
     report = set_report(y_true, after, classes, steps.thresholds)
     table = pd.DataFrame(
         {
