@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -15,11 +16,21 @@ from core.store.folds import Folds
 from core.store.runs import Run
 from core.workspace import Workspace
 
+MOST_LEFT = 20
+
 
 def open_desk(folds_id: int, ids: Sequence[int]) -> Desk:
-    """This session's desk for the runs of these folds."""
+    """This session's desk for the runs of these folds. One that was left for other runs is found again, with what can be undone."""
     key = f"desk-{folds_id}"
-    desk = adapt(st.session_state.get(key) or make_desk(ids), ids)
+    now: Desk = st.session_state.get(key) or make_desk(ids)
+    if set(now.ids) != set(ids):
+        left_key = f"desks-left-{folds_id}"
+        left: dict[frozenset[int], Desk] = {**(st.session_state.get(left_key) or {}), frozenset(now.ids): now}
+        before = left.pop(frozenset(ids), None)
+        if before is not None:
+            now = replace(before, revision=1 + max(before.revision, now.revision))
+        st.session_state[left_key] = dict(list(left.items())[-MOST_LEFT:])
+    desk = adapt(now, ids)
     st.session_state[key] = desk
     return desk
 

@@ -148,6 +148,18 @@ def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done:
     assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
 
 
+def test_a_run_that_comes_back_brings_the_blend_and_its_undo(open_page: OpenPage, done: tuple[Run, ...]) -> None:
+    at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
+    before = steps_of(at, done[0])
+    for chosen in (done[:2], done):
+        (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
+        at = members.set_value([run.id for run in chosen]).run()
+        assert not at.exception and desk_of(at, done[0]).ids == tuple(run.id for run in chosen)
+    assert steps_of(at, done[0]) == before
+    at = press(at, "Undo")
+    assert steps_of(at, done[0]) == before.model_copy(update={"temperature": 1.0})
+
+
 def test_a_choice_of_runs_is_not_called_honest(open_page: OpenPage, done: tuple[Run, ...]) -> None:
     at = open_page("ensemble")
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
