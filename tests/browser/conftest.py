@@ -142,3 +142,23 @@ def settle(page: Page) -> None:
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", state="attached")
     failures = page.get_by_test_id("stException")
     assert failures.count() == 0, failures.first.inner_text()
+
+
+def click_chart(page: Page, across: float, down: float, shows: Locator) -> None:
+    """Click into the first Plotly chart, at shares of its width and height, until `shows` is there.
+
+    A chart that is being drawn anew swallows a click, also a moment after the script has ended; a person clicks again.
+    """
+    plot = page.locator(".js-plotly-plot .nsewdrag").first
+    expect(plot).to_be_visible()
+    for _ in range(4):
+        settle(page)
+        box = plot.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        try:
+            expect(shows).to_be_visible(timeout=7_000)
+        except AssertionError:
+            continue
+        return
+    expect(shows).to_be_visible()

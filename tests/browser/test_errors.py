@@ -14,7 +14,7 @@ from core.analysis.evidence import Evidence, load_evidence
 from core.folds import FoldsSpec, save_folds
 from core.store.contests import Contest
 from core.workspace import open_workspace
-from tests.browser.conftest import Open, cell, settle
+from tests.browser.conftest import Open, cell, click_chart, settle
 from tests.finished_workspace import add_glyphs, finish_run, make_recipe
 
 pytestmark = pytest.mark.browser
@@ -43,12 +43,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     return House(contest, load_evidence(workspace, contest, run), serve(workspace.root))
 
 
-def click_matrix(page: Page, true: int, pred: int, n_classes: int) -> None:
-    plot = page.locator(".js-plotly-plot .nsewdrag").first
-    expect(plot).to_be_visible()
-    box = plot.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + (pred + 0.5) / n_classes * box["width"], box["y"] + (true + 0.5) / n_classes * box["height"])
+def click_matrix(page: Page, true: int, pred: int, n_classes: int, *, shows: str) -> None:
+    """Click a cell until the heading `shows` is there."""
+    click_chart(page, (pred + 0.5) / n_classes, (true + 0.5) / n_classes, page.get_by_role("heading", name=shows))
 
 
 def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: House, open_page: Open) -> None:
@@ -57,8 +54,7 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: H
     matrix = confusion_matrix(evidence.y_true, evidence.y_pred, 3)
     first, second = confused_pairs(matrix)[:2]
     expect(page.get_by_role("heading", name=f"{classes[first.true]} taken for {classes[first.pred]}")).to_be_visible()
-    click_matrix(page, second.true, second.pred, 3)
-    expect(page.get_by_role("heading", name=f"{classes[second.true]} taken for {classes[second.pred]}")).to_be_visible()
+    click_matrix(page, second.true, second.pred, 3, shows=f"{classes[second.true]} taken for {classes[second.pred]}")
     rows = evidence.rows[cell_rows(evidence.y_true, evidence.y_prob, second.true, second.pred)]
     tiles = page.get_by_role("option")
     expect(tiles).to_have_count(len(rows))
@@ -75,8 +71,7 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: H
 
 def test_the_diagonal_shows_what_was_right(house: House, open_page: Open) -> None:
     page = open_page(house.url)
-    click_matrix(page, 1, 1, 3)
-    expect(page.get_by_role("heading", name=f"{house.contest.spec.classes[1]}, rightly recognised")).to_be_visible()
+    click_matrix(page, 1, 1, 3, shows=f"{house.contest.spec.classes[1]}, rightly recognised")
 
 
 def test_hangul_labels_and_the_other_views_in_korean_and_dark(house: House, open_page: Open) -> None:

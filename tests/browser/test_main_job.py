@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from core.store.runs import list_runs
 from core.store.submissions import list_submissions
 from core.workspace import Workspace, open_workspace
-from tests.browser.conftest import ROOT, Open, settle
+from tests.browser.conftest import ROOT, Open, click_chart, settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -143,14 +143,8 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
 
     # A cell of the confusion matrix opens the samples behind it.
     go(page, "Errors")
-    chart = page.locator(".js-plotly-plot .nsewdrag").first
-    expect(chart).to_be_visible()
     for place, name in ((0.25, CLASSES[0]), (0.75, CLASSES[1])):
-        settle(page)  # a chart that is being drawn anew is clicked through
-        area = chart.bounding_box()
-        assert area is not None
-        page.mouse.click(area["x"] + place * area["width"], area["y"] + place * area["height"])
-        expect(page.get_by_role("heading", name=f"{name}, rightly recognised")).to_be_visible()
+        click_chart(page, place, place, page.get_by_role("heading", name=f"{name}, rightly recognised"))
     expect(page.get_by_text("true · predicted").first).to_be_visible()  # the class probabilities of the first sample
     settle(page)
 

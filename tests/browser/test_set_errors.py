@@ -14,9 +14,10 @@ from core.analysis.evidence import Evidence, load_evidence
 from core.analysis.misses import OUTCOMES, Outcome, outcome_rows, set_report
 from core.store.contests import Contest
 from core.workspace import open_workspace
-from tests.browser.conftest import Open, cell, settle
+from tests.browser.conftest import Open, cell, click_chart, settle
 from tests.emotions import finish_emotions
 
+SAID: dict[Outcome, str] = {"missed": "missed", "false_alarm": "given falsely", "found": "found"}
 pytestmark = pytest.mark.browser
 
 
@@ -49,20 +50,16 @@ def click_bar(page: Page, evidence: Evidence, classes: tuple[str, ...], label: i
     counts = report.loc[label, list(OUTCOMES)].to_numpy(dtype=float)
     before = counts[: OUTCOMES.index(outcome)].sum()
     middle = 100 * (before + counts[OUTCOMES.index(outcome)] / 2) / counts.sum()
-    plot = page.locator(".js-plotly-plot .nsewdrag").first
-    expect(plot).to_be_visible()
-    box = plot.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + middle / 114 * box["width"], box["y"] + (place + 0.5) / len(classes) * box["height"])
+    heading = page.get_by_role("heading", name=f"{classes[label]}, {SAID[outcome]}")
+    click_chart(page, middle / 114, (place + 0.5) / len(classes), heading)
 
 
 def test_a_click_on_a_part_of_a_bar_shows_its_rows(house: House, open_page: Open) -> None:
     classes, evidence = house.contest.spec.classes, house.evidence
     page = open_page(house.url)
-    clicks: list[tuple[int, Outcome, str]] = [(1, "missed", "missed"), (0, "false_alarm", "given falsely"), (3, "found", "found")]
-    for label, outcome, said in clicks:
+    clicks: list[tuple[int, Outcome]] = [(1, "missed"), (0, "false_alarm"), (3, "found")]
+    for label, outcome in clicks:
         click_bar(page, evidence, classes, label, outcome)
-        expect(page.get_by_role("heading", name=f"{classes[label]}, {said}")).to_be_visible()
         rows = evidence.rows[outcome_rows(evidence.y_true, evidence.y_pred, evidence.y_prob, label, outcome)]
         expect(page.get_by_role("option")).to_have_count(min(len(rows), 12))
         expect(page.get_by_text(f"row {rows[0]} ", exact=False)).to_be_visible()
