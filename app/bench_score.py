@@ -46,7 +46,7 @@ class Fixed:
 
 
 def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> Scored:
-    """The exact score of the steps on the desk; while a drag is held that would need too much, the one before it."""
+    """The exact score of the steps on the desk; while a drag is held, what of it can follow the pointer, and else the one before."""
     key, line_key = f"scored-{folds_id}", f"line-{folds_id}"
     if not desk.is_held:
         st.session_state.pop(line_key, None)

@@ -15,7 +15,6 @@ from app.widgets import plain
 from core.blend.bank import Bank
 from core.blend.mean import MeanName
 from core.blend.optimum import gap_at
-from core.blend.procedure import CONVEX_MEANS
 
 
 def blend_facts(draft: Draft, bank: Bank, classes: Sequence[str], content: tuple[object, ...]) -> None:
@@ -31,7 +30,7 @@ def facts_of(draft: Draft, bank: Bank, classes: Sequence[str], content: tuple[ob
     lines: list[str] = []
     if draft.kind in ("loose", "apart"):
         lines.append(t(f"bench.kind_{draft.kind}"))
-    if procedure.way == "optimal" and steps.mean in CONVEX_MEANS and not procedure.chooses_members:
+    if procedure.is_proved(steps.mean):
         gap = _gap(content, steps.mean, steps.weights, bank)
         lines.append(t("bench.gap_shrunk" if steps.shrinkage else "bench.gap", gap=f"{gap:.0e}" if gap else "0"))
     if procedure.mean == "auto":

@@ -85,8 +85,9 @@ def import_predictions(
     """Make a run of out-of-fold and test predictions (files) that were made on these folds.
 
     Rows may stand in any order where there are ids; a column `fold` is checked against the folds. `classes` is the order of the
-    columns of `.npy` arrays where it is not the contest's. What is doubtful of a run that fits in form, `doubts_of` says. Raises AlignmentError naming the ids, classes or rows that differ,
-    InputError for a file or a value that cannot be used; then the workspace is as it was.
+    columns of `.npy` arrays where it is not the contest's. What is doubtful of a run that fits in form, `doubts_of` says. Raises
+    AlignmentError naming the ids, classes or rows that differ, InputError for a file or a value that cannot be used; then the
+    workspace is as it was.
     """
     delivery = read_delivery(workspace, contest, folds, oof=oof, test=test, classes=classes)
     delivery.raise_if_any()

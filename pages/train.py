@@ -130,13 +130,6 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
     return sorted(chosen)
 
 
-def queue_label(n_runs: int, n_folds: int) -> str:
-    """What pressing the button will put in the queue."""
-    if n_runs > 1:
-        return t("train.queue_grid", n=n_runs * n_folds, runs=n_runs)
-    return t("train.queue_one") if n_folds == 1 else t("train.queue_many", n=n_folds)
-
-
 def launch(contest: Contest, folds: Folds, grid: Grid, fold_numbers: list[int]) -> None:
     """Queue the runs and remember them for the list of what was queued from here."""
     stop_dry_run()
@@ -207,7 +200,8 @@ with right:
             plan_view(contest, chosen_folds, recipe, listed, names)
     is_blocked = grid is None or not numbers or doorway.is_read_only()
     with st.container(horizontal=True, gap="small"):
-        label = queue_label(max(1, len(names)), len(numbers))
+        n_jobs = max(1, len(names)) * len(numbers)
+        label = t("train.queue_one") if n_jobs == 1 else t("train.queue_many", n=n_jobs)
         pressed = st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Q")
         dry_run_button(contest, chosen_folds, recipe)
     if pressed and grid is not None:

@@ -127,6 +127,10 @@ class BlendProcedure(Settings):
         after = self.temperature or self.offsets or self.thresholds
         return self.way not in ("hand", "equal") or self.mean == "auto" or after or self.chooses_members
 
+    def is_proved(self, mean: str) -> bool:
+        """Whether the weights that it finds under a mean are the proved optimum of all runs (see `core.blend.optimum.gap_at`)."""
+        return self.way == "optimal" and mean in CONVEX_MEANS and not self.chooses_members
+
     @property
     def is_refitted(self) -> bool:
         """Everything in it can be refitted without a fold; weights by hand cannot, nobody can forget what they saw."""

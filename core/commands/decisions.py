@@ -206,10 +206,9 @@ def _gap(workspace: Workspace, contest: Contest, runs: Sequence[Run], procedure:
     """How much lower the log loss of other weights can be at most; None where nothing is proved, as where members were chosen."""
     from core.blend.bank import open_bank
     from core.blend.optimum import gap_at
-    from core.blend.procedure import CONVEX_MEANS
 
     steps = blend.spec.steps
-    if procedure.way != "optimal" or procedure.chooses_members or steps.mean not in CONVEX_MEANS:
+    if not procedure.is_proved(steps.mean):
         return None
     return gap_at(open_bank(workspace, contest, runs, blend.spec.folds or None).scorer(steps.mean), steps.weights)
 

@@ -9,13 +9,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import doorway
+from core.blend.bank import Bank, open_bank
 from core.contest.inspect import inspect_path
 from core.contest.register import add_contest
 from core.folds import FoldsSpec, save_folds
 from core.jobs.engine import Engine
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
+from core.store.runs import Run
 from core.workspace import ENV_VARIABLE, Workspace
+from tests.finished_workspace import finish_run, make_recipe
 
 ROOT = Path(__file__).parents[2]
 OpenPage = Callable[..., AppTest]
@@ -64,3 +67,19 @@ def folded(house: Workspace, headlines: Contest) -> Contest:
 def folds(house: Workspace, folded: Contest) -> Folds:
     """Those three folds."""
     return list_folds(house.store, folded.id)[0]
+
+
+@pytest.fixture
+def done(house: Workspace, folded: Contest) -> tuple[Run, ...]:
+    """Three finished runs, the best first."""
+    folds = list_folds(house.store, folded.id)[0]
+    strengths = {"strong": 2.5, "middle": 1.2, "weak": 0.3}
+    return tuple(
+        finish_run(house, folded, folds, make_recipe(folded, name), strength=strength, seed=seed)
+        for seed, (name, strength) in enumerate(strengths.items())
+    )
+
+
+@pytest.fixture
+def bank(house: Workspace, folded: Contest, done: tuple[Run, ...]) -> Bank:
+    return open_bank(house, folded, done)

@@ -25,3 +25,8 @@ def choose(at: AppTest, label: str, value: str) -> AppTest:
 def set_option(at: AppTest, label: str, value: Any) -> AppTest:
     (widget,) = [widget for widget in [*at.number_input, *at.selectbox] if widget.label == label]
     return widget.set_value(value).run()
+
+
+def write(at: AppTest, label: str, text: str) -> AppTest:
+    (box,) = [box for box in at.text_input if box.label == label]
+    return box.set_value(text).run()

@@ -7,58 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from app import honest_view
-from app.blend_restore import put_on_bench
-from app.desk import Desk
-from core.blend.bank import Bank, open_bank
+from core.blend.bank import Bank
 from core.blend.honest import HonestScore
-from core.blend.line import Line
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, load_blend_oof
-from core.blend.spec import BlendSteps
+from core.blend.save import load_blend_oof
 from core.blend.steps import apply_steps
 from core.errors import StateError
-from core.store.blends import get_blend, list_blends
+from core.store.blends import list_blends
 from core.store.contests import Contest
-from core.store.folds import list_folds
 from core.store.runs import Run
 from core.workspace import Workspace
+from tests.app.eyes import desk_of, steps_of, words
 from tests.app.hands import choose, flip, press, set_option
-from tests.finished_workspace import finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
 NO_SCORE = "–"
-
-
-@pytest.fixture
-def done(house: Workspace, folded: Contest) -> tuple[Run, ...]:
-    """Three finished runs, the best first."""
-    folds = list_folds(house.store, folded.id)[0]
-    strengths = {"strong": 2.5, "middle": 1.2, "weak": 0.3}
-    return tuple(
-        finish_run(house, folded, folds, make_recipe(folded, name), strength=strength, seed=seed)
-        for seed, (name, strength) in enumerate(strengths.items())
-    )
-
-
-@pytest.fixture
-def bank(house: Workspace, folded: Contest, done: tuple[Run, ...]) -> Bank:
-    return open_bank(house, folded, done)
-
-
-def words(at: AppTest) -> str:
-    return "\n".join(str(part.value) for part in [*at.info, *at.warning, *at.success, *at.caption])
-
-
-def desk_of(at: AppTest, run: Run) -> Desk:
-    return at.session_state[f"desk-{run.folds_id}"]
-
-
-def steps_of(at: AppTest, run: Run) -> BlendSteps:
-    return desk_of(at, run).draft.steps
 
 
 WAYS = [
@@ -125,18 +91,6 @@ def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
     assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="greedy"))
 
 
-def test_an_undo_is_not_taken_back_by_what_the_browser_still_shows(open_page: OpenPage, done: tuple[Run, ...]) -> None:
-    at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
-    late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
-    at = press(at, "Undo")
-    at._run(late)  # pyright: ignore[reportPrivateUsage]
-    desk = desk_of(at, done[0])
-    assert not desk.draft.procedure.temperature and desk.future
-    assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
-    at = press(at, "Redo")
-    assert desk_of(at, done[0]).draft.procedure.temperature
-
-
 def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done: tuple[Run, ...]) -> None:
     at = press(open_page("ensemble"), "By score")
     at = flip(at, "Temperature")
@@ -146,18 +100,6 @@ def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done:
     assert desk_of(at, done[0]).draft.is_untuned
     assert "their score is honest as it stands" in words(at)
     assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
-
-
-def test_a_run_that_comes_back_brings_the_blend_and_its_undo(open_page: OpenPage, done: tuple[Run, ...]) -> None:
-    at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
-    before = steps_of(at, done[0])
-    for chosen in (done[:2], done):
-        (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
-        at = members.set_value([run.id for run in chosen]).run()
-        assert not at.exception and desk_of(at, done[0]).ids == tuple(run.id for run in chosen)
-    assert steps_of(at, done[0]) == before
-    at = press(at, "Undo")
-    assert steps_of(at, done[0]) == before.model_copy(update={"temperature": 1.0})
 
 
 def test_a_choice_of_runs_is_not_called_honest(open_page: OpenPage, done: tuple[Run, ...]) -> None:
@@ -243,68 +185,6 @@ def test_equal_weights_keep_the_slider_of_shrinkage_for_the_next_way(open_page: 
     assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="optimal", shrinkage=0.6))
 
 
-def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
-    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
-    before = steps_of(at, done[0]).temperature
-    desk = desk_of(at, done[0])
-    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
-    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
-    at = at.run()
-    assert steps_of(at, done[0]) == BlendSteps(weights=(0.2, 0.3, 0.5), temperature=before)
-    assert at.metric[0].value == f"{bank.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
-    assert at.metric[1].value == NO_SCORE
-    monkeypatch.setattr("app.bench_score.MOST_LIVE_VALUES", 0)
-    desk = desk_of(at, done[0])
-    weights = dict(zip(desk.ids, (0.1, 0.3, 0.6), strict=True))
-    desk.follow(replace(desk.state, weights=weights))
-    at = at.run()
-    assert at.metric[0].value == "…"
-    assert "when you let go" in str(at.metric[0].delta)
-    desk = desk_of(at, done[0])
-    desk.follow(replace(desk.state, is_held=False))
-    at = at.run()
-    expected = bank.fit(BlendProcedure(way="hand", weights=(0.1, 0.3, 0.6), temperature=True))
-    assert steps_of(at, done[0]) == expected
-    assert at.metric[0].value == f"{bank.score(expected).oof_score:.4f}"
-
-
-def test_a_score_along_a_drag_gives_way_to_one_of_all_runs_when_it_is_let_go(
-    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def wrong(self: Line, share: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.full(rows.shape[1], 0.5)
-
-    monkeypatch.setattr(Line, "sums", wrong)
-    at = open_page("ensemble")
-    desk = desk_of(at, done[0])
-    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
-    right = bank.score([0.2, 0.3, 0.5])
-    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
-    at = at.run()
-    assert f"log loss ↓ {np.log(2):.4f}" in words(at), "the line is asked while the slider is held"
-    desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, is_held=False))
-    at = at.run()
-    assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
-
-
-@pytest.mark.parametrize(("mean", "waits"), [("logit", True), ("power", True), ("rank", False), ("hard", False)])
-def test_labels_follow_a_drag_under_every_mean_on_large_data(
-    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch, mean: str, waits: bool
-) -> None:
-    at = choose(open_page("ensemble"), "Mean", mean)
-    monkeypatch.setattr("app.bench_score.MOST_LIVE_VALUES", 0)
-    desk = desk_of(at, done[0])
-    desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
-    at = at.run()
-    assert not at.exception
-    now = bank.score(steps_of(at, done[0]))
-    assert at.metric[0].value == f"{now.oof_score:.4f}", "the contest's metric is of labels"
-    assert f"macro F1 ↑ {now.scores['macro_f1']:.4f}" in words(at)
-    assert f"log loss ↓ {'…' if waits else format(now.scores['log_loss'], '.4f')}" in words(at)
-
-
 def test_a_long_judgement_waits_for_a_click(
     open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,56 +236,3 @@ def test_a_chart_that_is_gone_when_its_control_is_drawn_again_does_no_harm(open_
             (charts,) = [group for group in at.segmented_control if group.label == "Chart"]
             at = charts.set_value(chart).run()
         assert not at.exception
-
-
-@pytest.mark.parametrize(
-    "procedure",
-    [
-        BlendProcedure(way="greedy", shrinkage=0.2, temperature=True),
-        BlendProcedure(way="by_class", offsets=True),
-        BlendProcedure(way="stacking", temperature=True),
-        BlendProcedure(way="hand", weights=(1, 2, 3), mean="logit", temperature=True),
-    ],
-    ids=lambda procedure: procedure.way,
-)
-def test_a_saved_blend_goes_back_on_the_bench_whole(
-    open_page: OpenPage,
-    house: Workspace,
-    folded: Contest,
-    done: tuple[Run, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    procedure: BlendProcedure,
-) -> None:
-    upside_down = [done[2], done[0], done[1]]
-    blend = get_blend(house.store, blend_runs(house, folded, upside_down, procedure).id)
-    at = open_page("ensemble")
-    with monkeypatch.context() as patch:
-        patch.setattr("app.blend_restore.st.session_state", at.session_state)
-        patch.setattr("app.ensemble_view.st.session_state", at.session_state)
-        put_on_bench(blend)
-    at = at.run()
-    assert not at.exception
-    assert desk_of(at, done[0]).ids == tuple(run.id for run in done)
-    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
-    assert desk_of(at, done[0]).draft.procedure.trimmed.way == procedure.way
-    if procedure.is_refitted:
-        assert at.metric[1].value == f"{blend.scores['honest']['score']:.4f}"
-    else:
-        at = flip(flip(at, "Temperature"), "Temperature")
-        assert steps_of(at, done[0]).temperature == pytest.approx(blend.spec.temperature, rel=1e-4)
-
-
-def test_a_blend_of_two_runs_on_the_bench_is_not_taken_back_by_what_the_browser_still_shows(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    blend = get_blend(house.store, blend_runs(house, folded, done[:2], BlendProcedure(way="optimal")).id)
-    at = open_page("ensemble")
-    late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
-    with monkeypatch.context() as patch:
-        patch.setattr("app.blend_restore.st.session_state", at.session_state)
-        patch.setattr("app.ensemble_view.st.session_state", at.session_state)
-        put_on_bench(blend)
-    at = at.run()
-    at._run(late)  # pyright: ignore[reportPrivateUsage]
-    assert desk_of(at, done[0]).ids == tuple(run.id for run in done[:2])
-    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"

@@ -16,6 +16,7 @@ from core.store.folds import list_folds
 from core.store.jobs import list_jobs
 from core.store.runs import list_runs
 from core.workspace import Workspace
+from tests.app.hands import press, write
 
 PAGES = ("home", "data", "folds", "train", "runs", "ensemble", "errors", "submit")
 OpenPage = Callable[..., AppTest]
@@ -25,12 +26,6 @@ def words(at: AppTest) -> str:
     """All text a page shows outside its widgets."""
     parts = [*at.title, *at.subheader, *at.markdown, *at.caption, *at.error]
     return "\n".join(str(part.value) for part in parts)
-
-
-def press(at: AppTest, label: str) -> AppTest:
-    """Press the button of that label."""
-    (button,) = [button for button in at.button if button.label == label]
-    return button.click().run()
 
 
 def refusal(at: AppTest) -> str:
@@ -194,16 +189,14 @@ def test_one_fold_alone_can_be_queued(open_page: OpenPage, house: Workspace, fol
 
 
 def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
-    at = open_page("train")
-    (seeds,) = [box for box in at.text_input if box.label == "Seeds"]
+    at = write(open_page("train"), "Seeds", "3-4, 7")
     (recipes,) = [box for box in at.multiselect if box.label == "Also these recipes"]
     other = next(option for option in recipes.options if "news-tiny" in option)
-    seeds.set_value("3-4, 7")
     recipes.set_value([other])
     at = at.run()
     assert not at.exception
     assert [box.label for box in at.expander if "Seeds" in box.label] == ["Seeds 3\\-4, 7 · recipes +1"]
-    press(at, "Queue 18 folds of 6 runs")
+    press(at, "Queue 18 folds")
     runs = list_runs(house.store, folded.id)
     assert len(runs) == 6 and len({run.name for run in runs}) == 6
     assert sorted(run.recipe.train.seed for run in runs) == [3, 3, 4, 4, 7, 7]
@@ -211,9 +204,7 @@ def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, house: Works
 
 
 def test_what_is_no_seed_is_said_and_nothing_is_queued(open_page: OpenPage, folded: Contest) -> None:
-    at = open_page("train")
-    (seeds,) = [box for box in at.text_input if box.label == "Seeds"]
-    at = seeds.set_value("1, two").run()
+    at = write(open_page("train"), "Seeds", "1, two")
     assert not at.exception
     assert "a seed is a whole number" in refusal(at)
     (button,) = [button for button in at.button if button.label == "Queue 3 folds"]
@@ -222,9 +213,7 @@ def test_what_is_no_seed_is_said_and_nothing_is_queued(open_page: OpenPage, fold
 
 
 def test_a_recipe_that_cannot_be_trained_is_not_queued(open_page: OpenPage, folded: Contest) -> None:
-    at = open_page("train")
-    (name,) = [box for box in at.text_input if box.label == "Name of the run"]
-    at = name.set_value("no spaces please").run()
+    at = write(open_page("train"), "Name of the run", "no spaces please")
     assert not at.exception
     assert "name" in refusal(at)
     (button,) = [button for button in at.button if button.label == "Queue 3 folds"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core.analysis.confusion import cell_rows, confused_pairs, confusion_matrix
 from core.analysis.evidence import Evidence, load_evidence
@@ -43,9 +43,11 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     return House(contest, load_evidence(workspace, contest, run), serve(workspace.root))
 
 
-def click_matrix(page: Page, true: int, pred: int, n_classes: int, *, shows: str) -> None:
-    """Click a cell until the heading `shows` is there."""
-    click_chart(page, (pred + 0.5) / n_classes, (true + 0.5) / n_classes, page.get_by_role("heading", name=shows))
+def click_matrix(page: Page, true: int, pred: int, n_classes: int, *, shows: str) -> Locator:
+    """Click a cell until the heading `shows` is there, and return it."""
+    heading = page.get_by_role("heading", name=shows)
+    click_chart(page, (pred + 0.5) / n_classes, (true + 0.5) / n_classes, heading)
+    return heading
 
 
 def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: House, open_page: Open) -> None:
@@ -54,7 +56,8 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: H
     matrix = confusion_matrix(evidence.y_true, evidence.y_pred, 3)
     first, second = confused_pairs(matrix)[:2]
     expect(page.get_by_role("heading", name=f"{classes[first.true]} taken for {classes[first.pred]}")).to_be_visible()
-    click_matrix(page, second.true, second.pred, 3, shows=f"{classes[second.true]} taken for {classes[second.pred]}")
+    shown = click_matrix(page, second.true, second.pred, 3, shows=f"{classes[second.true]} taken for {classes[second.pred]}")
+    expect(shown).to_be_visible()
     rows = evidence.rows[cell_rows(evidence.y_true, evidence.y_prob, second.true, second.pred)]
     tiles = page.get_by_role("option")
     expect(tiles).to_have_count(len(rows))
@@ -71,7 +74,7 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: H
 
 def test_the_diagonal_shows_what_was_right(house: House, open_page: Open) -> None:
     page = open_page(house.url)
-    click_matrix(page, 1, 1, 3, shows=f"{house.contest.spec.classes[1]}, rightly recognised")
+    expect(click_matrix(page, 1, 1, 3, shows=f"{house.contest.spec.classes[1]}, rightly recognised")).to_be_visible()
 
 
 def test_hangul_labels_and_the_other_views_in_korean_and_dark(house: House, open_page: Open) -> None:
