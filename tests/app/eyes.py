@@ -8,6 +8,8 @@ from app.desk import Desk
 from core.blend.spec import BlendSteps
 from core.store.runs import Run
 
+NO_SCORE = "–"
+
 
 def words(at: AppTest) -> str:
     return "\n".join(str(part.value) for part in [*at.info, *at.warning, *at.success, *at.caption])

@@ -18,7 +18,6 @@ from tests.app.eyes import desk_of, steps_of
 from tests.app.hands import flip, press
 
 OpenPage = Callable[..., AppTest]
-NO_SCORE = "–"
 
 
 def test_an_undo_is_not_taken_back_by_what_the_browser_still_shows(open_page: OpenPage, done: tuple[Run, ...]) -> None:

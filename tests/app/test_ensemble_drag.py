@@ -15,11 +15,10 @@ from core.blend.line import Line
 from core.blend.procedure import BlendProcedure
 from core.blend.spec import BlendSteps
 from core.store.runs import Run
-from tests.app.eyes import desk_of, steps_of, words
+from tests.app.eyes import NO_SCORE, desk_of, steps_of, words
 from tests.app.hands import choose, flip, press
 
 OpenPage = Callable[..., AppTest]
-NO_SCORE = "–"
 
 
 def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(

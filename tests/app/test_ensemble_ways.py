@@ -20,11 +20,10 @@ from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.app.eyes import desk_of, steps_of, words
+from tests.app.eyes import NO_SCORE, desk_of, steps_of, words
 from tests.app.hands import choose, flip, press, set_option
 
 OpenPage = Callable[..., AppTest]
-NO_SCORE = "–"
 
 
 WAYS = [
