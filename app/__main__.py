@@ -43,11 +43,11 @@ def main() -> None:
 
 def _refuse_damage() -> None:
     """Say what is wrong with the workspace in words: the server would start, and end with a traceback."""
-    from app import doorway
-    from core.errors import PitwallError
+    from app.shell import runtime
+    from core.base.errors import PitwallError
 
     try:
-        doorway.workspace().store.check()
+        runtime.workspace().store.check()
     except PitwallError as problem:
         sys.stderr.write(f"{problem}\n")
         sys.exit(2)

@@ -11,11 +11,11 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st  # noqa: E402  (the line above makes our packages importable)
 
-from app import doorway, state  # noqa: E402
-from app.core_text import say  # noqa: E402
-from app.pit_board import pit_board  # noqa: E402
-from app.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
-from app.widgets import error_card, guard, plain, stored_error  # noqa: E402
+from app.shell import runtime, state  # noqa: E402
+from app.sidebar.devices import pit_board  # noqa: E402
+from app.ui.widgets import error_card, guard, plain, stored_error  # noqa: E402
+from app.words.core_text import say  # noqa: E402
+from app.words.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
 from core.store.contests import list_contests  # noqa: E402
 
 ASSETS = ROOT / "app" / "assets"
@@ -67,7 +67,7 @@ pages = {
 page = st.navigation(pages, position="hidden")
 
 with guard():
-    contests = list_contests(doorway.workspace().store)
+    contests = list_contests(runtime.workspace().store)
     newest_first = [contest.name for contest in sorted(contests, key=lambda contest: contest.created_at, reverse=True)]
     state.settle(newest_first)
     with top:
@@ -89,7 +89,7 @@ with guard():
                 st.page_link(entry, width="stretch", help="", query_params=state.link_params())
     with board:
         pit_board()
-    snapshot = doorway.status()
+    snapshot = runtime.status()
     if not snapshot.is_mine:
         st.warning(t("common.read_only", holder=plain(say(str(snapshot.holder)))), icon=":material/lock:")
     if snapshot.problem is not None:

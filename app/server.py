@@ -16,20 +16,20 @@ import anyio.to_thread  # noqa: E402
 import streamlit as st  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 
-from app import doorway  # noqa: E402
-from app.thumbnails import thumbnail  # noqa: E402
+from app.shell import runtime  # noqa: E402
+from app.shell.thumbnails import thumbnail  # noqa: E402
 
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Start the engine before the first page, and stop it when the server ends; its jobs go back to the queue."""
-    await anyio.to_thread.run_sync(doorway.engine)
-    doorway.serve_thumbnails(True)
+    await anyio.to_thread.run_sync(runtime.engine)
+    runtime.serve_thumbnails(True)
     try:
         yield {}
     finally:
-        doorway.serve_thumbnails(False)
-        await anyio.to_thread.run_sync(doorway.close)
+        runtime.serve_thumbnails(False)
+        await anyio.to_thread.run_sync(runtime.close)
 
 
 app = st.App(MAIN, lifespan=lifespan, routes=[Route("/thumb/{contest}/{part}/{row:int}", thumbnail)])

@@ -27,12 +27,12 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.recipe import Recipe  # noqa: E402
+from core.specs.progress import EpochReport, Progress  # noqa: E402
+from core.specs.recipe import Recipe  # noqa: E402
 from core.training import keeper  # noqa: E402
 from core.training.checkpoint import Identity, list_checkpoints  # noqa: E402
 from core.training.fold import FoldTask, train_fold  # noqa: E402
 from core.training.keeper import Keeping  # noqa: E402
-from core.training.progress import EpochReport, Progress  # noqa: E402
 
 N_VALID = 32
 

@@ -13,9 +13,9 @@ from types import FrameType
 import typer
 from typer.core import TyperGroup
 
+from core.base.errors import InputError, PitwallError
 from core.commands import blends, checkpoints, contests, decisions, predictions, queue, settings, tracking, training
 from core.commands.console import WorkspaceOption, name_workspace, print_error
-from core.errors import InputError, PitwallError
 
 ORDER = (
     "sample",

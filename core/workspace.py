@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import CheckpointError, InputError
+from core.base.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from core.store.database import Store

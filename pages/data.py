@@ -7,17 +7,17 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from app import state
-from app.class_charts import MOST_BARS, class_bars
-from app.contest_intake import NEXT_VIEW, class_table, classes_per_row, intake
-from app.forms import option_label
-from app.gallery import Tile, gallery, picture
-from app.tables import table_of
-from app.text import t
-from app.widgets import guard, metric_label, page_header, plain, section, short_hash, submission_label
+from app.contest.intake import NEXT_VIEW, class_table, classes_per_row, intake
+from app.shell import state
+from app.shell.tables import table_of
+from app.ui.class_charts import MOST_BARS, class_bars
+from app.ui.forms import option_label
+from app.ui.gallery import Tile, gallery, picture
+from app.ui.widgets import guard, metric_label, page_header, plain, section, short_hash, submission_label
+from app.words.text import t
 from core.analysis.overview import by_turns, class_counts
-from core.contest.spec import ContestSpec
 from core.contest.table import ContestTable, rows_by_size
+from core.specs.contest import ContestSpec
 from core.store.contests import Contest
 
 PER_PAGE = 48

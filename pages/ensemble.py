@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import doorway
-from app.bench import bench
-from app.blend_compare import blend_compare
-from app.exchange_view import exchange_view
-from app.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_restriction
-from app.members_view import members_view
-from app.saved_blends import saved_blends
-from app.text import t
-from app.widgets import empty_state, guard, need_contest, page_header
+from app.ensemble.compare import blend_compare
+from app.ensemble.editor import bench
+from app.ensemble.exchange import exchange_view
+from app.ensemble.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_restriction
+from app.ensemble.members import members_view
+from app.ensemble.saved_blends import saved_blends
+from app.shell import runtime
+from app.ui.widgets import empty_state, guard, need_contest, page_header
+from app.words.text import t
 from core.store.folds import list_folds
 from core.store.runs import list_runs
 
 contest = need_contest(t("ensemble.title"))
-store = doorway.workspace().store
+store = runtime.workspace().store
 runs = list_runs(store, contest.id)
 folds_list = list_folds(store, contest.id)
 begun = [run for run in runs if run.results]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import doorway, error_view, set_errors
-from app.sources import choose_source, list_sources
-from app.text import t
-from app.widgets import empty_state, guard, need_contest, page_header
+from app.errors import error_view, set_errors
+from app.shell import runtime
+from app.ui.sources import choose_source, list_sources
+from app.ui.widgets import empty_state, guard, need_contest, page_header
+from app.words.text import t
 from core.store.folds import get_folds
 from core.store.runs import list_runs
 
 contest = need_contest(t("errors.title"))
-store = doorway.workspace().store
+store = runtime.workspace().store
 sources = list_sources(contest, complete=False)
 if not sources:
     page_header(t("errors.title"), contest)

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import doorway, state
-from app.class_charts import fold_balance
-from app.forms import settings_form
-from app.tables import table_of
-from app.text import t
-from app.widgets import empty_state, go_to, guard, need_contest, page_header, pick_folds, plain, section, short_hash
+from app.shell import runtime, state
+from app.shell.tables import table_of
+from app.ui.class_charts import fold_balance
+from app.ui.forms import settings_form
+from app.ui.widgets import empty_state, go_to, guard, need_contest, page_header, pick_folds, plain, section, short_hash
+from app.words.text import t
 from core.analysis.overview import furthest_from_even
+from core.base.errors import InputError
+from core.base.settings import parse_settings
 from core.contest.table import labels_of
-from core.errors import InputError
-from core.folds import FoldsSpec, class_balance, group_columns, load_folds, save_folds
-from core.settings import parse_settings
+from core.folds.split import FoldsSpec, class_balance, group_columns, load_folds, save_folds
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
 from core.store.runs import list_runs
@@ -42,7 +42,7 @@ def make_form(contest: Contest) -> None:
     if pressed:
         with guard(), st.spinner(t("folds.making")):
             spec = parse_settings(FoldsSpec, values, where=t("folds.title"), error=InputError)
-            folds = save_folds(doorway.workspace(), contest, spec)
+            folds = save_folds(runtime.workspace(), contest, spec)
             state.select_folds(folds)
             st.toast(t("folds.made", hash=short_hash(folds.fingerprint)), icon=":material/check:")
             st.rerun()
@@ -50,7 +50,7 @@ def make_form(contest: Contest) -> None:
 
 def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
     """All folds of the contest with the number of runs on each."""
-    n_runs = Counter(run.folds_id for run in list_runs(doorway.workspace().store, contest.id))
+    n_runs = Counter(run.folds_id for run in list_runs(runtime.workspace().store, contest.id))
     frame = pd.DataFrame(
         {
             "hash": [f"#{short_hash(folds.fingerprint)}" for folds in known],
@@ -70,7 +70,7 @@ def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
 def balance_view(contest: Contest, folds: Folds) -> None:
     """Rows of every class in every fold, and the cell that is furthest from an even share."""
     classes = list(contest.spec.classes)
-    fold_of = load_folds(doorway.workspace(), folds)
+    fold_of = load_folds(runtime.workspace(), folds)
     labels = labels_of(table_of(contest).train, len(classes))
     balance = class_balance(fold_of, labels, len(classes))
     per_fold = np.bincount(fold_of)
@@ -87,7 +87,7 @@ def balance_view(contest: Contest, folds: Folds) -> None:
 
 
 contest = need_contest(t("folds.title"))
-known = list_folds(doorway.workspace().store, contest.id)
+known = list_folds(runtime.workspace().store, contest.id)
 page_header(t("folds.title"), contest, state.selected_folds(contest))
 left, right = st.columns([5, 7], gap="large")
 with left:

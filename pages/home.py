@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import doorway, state
-from app.text import t
-from app.widgets import (
+from app.shell import runtime, state
+from app.ui.widgets import (
     direction_arrow,
     empty_state,
     format_score,
@@ -18,6 +17,7 @@ from app.widgets import (
     section,
     submission_label,
 )
+from app.words.text import t
 from core.analysis.overview import ContestOverview, contest_overviews
 from core.contest.samples import SAMPLES, Sample, open_sample
 from core.workspace import shown_path
@@ -70,13 +70,13 @@ def make_and_open(sample: Sample) -> None:
         bar.progress(done / max(1, total), text=t("home.sample_making", name=sample.name))
 
     with guard():
-        contest = open_sample(doorway.workspace(), sample.name, progress=tell)
+        contest = open_sample(runtime.workspace(), sample.name, progress=tell)
         state.select_contest(contest.name)
         go_to("data")
     bar.empty()
 
 
-workspace = doorway.workspace()
+workspace = runtime.workspace()
 page_header(t("home.title"), note=t("home.workspace", path=plain(shown_path(workspace.root))))
 overviews = contest_overviews(workspace.store)
 

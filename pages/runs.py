@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import doorway, state
-from app.run_list import run_list
-from app.run_view import run_view
-from app.text import t
-from app.widgets import empty_state, need_contest, page_header, plain
-from core.errors import NotFoundError
+from app.runs.run_list import run_list
+from app.runs.run_view import run_view
+from app.shell import runtime, state
+from app.ui.widgets import empty_state, need_contest, page_header, plain
+from app.words.text import t
+from core.base.errors import NotFoundError
 from core.store.folds import get_folds
 from core.store.runs import get_run, list_runs
 
 contest = need_contest(t("runs.title"))
-store = doorway.workspace().store
+store = runtime.workspace().store
 ref = st.query_params.get(state.RUN_KEY)
 run = None
 if ref:

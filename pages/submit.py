@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import doorway
-from app.sources import candidate_of, choose_source, list_sources
-from app.submit_view import checklist, class_balance, ledger, preview, write_form
-from app.text import t
-from app.widgets import empty_state, guard, need_contest, page_header
+from app.shell import runtime
+from app.submit.submit_view import checklist, class_balance, ledger, preview, write_form
+from app.ui.sources import candidate_of, choose_source, list_sources
+from app.ui.widgets import empty_state, guard, need_contest, page_header
+from app.words.text import t
 from core.store.folds import get_folds
 from core.store.runs import list_runs
 
 contest = need_contest(t("submit.title"))
-store = doorway.workspace().store
+store = runtime.workspace().store
 sources = list_sources(contest, complete=True)
 if not sources:
     page_header(t("submit.title"), contest)

@@ -8,15 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from app import doorway, state
-from app.backbone_picker import pick_backbone
-from app.class_charts import lr_curve
-from app.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
-from app.forms import settings_form
-from app.grid_choice import Grid, choose_grid, names_line
-from app.starts import Start, starts
-from app.text import t
-from app.widgets import (
+from app.shell import runtime, state
+from app.train.backbone_picker import pick_backbone
+from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
+from app.train.grid_choice import Grid, choose_grid, names_line
+from app.train.starts import Start, starts
+from app.ui.class_charts import lr_curve
+from app.ui.forms import settings_form
+from app.ui.widgets import (
     PAGES_DIR,
     empty_state,
     error_card,
@@ -29,12 +28,13 @@ from app.widgets import (
     plain,
     section,
 )
+from app.words.text import t
 from core.analysis.overview import expected_fold_s
-from core.backbones import Backbone, Listed
-from core.errors import PitwallError
-from core.folds import load_folds
-from core.recipe import Recipe
-from core.settings import parse_settings
+from core.base.errors import PitwallError
+from core.base.settings import parse_settings
+from core.folds.split import load_folds
+from core.recipes.backbones import Backbone, Listed
+from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs, unique_run_name
@@ -81,9 +81,9 @@ def run_name_for(backbone: Backbone) -> str:
 
 def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
-    plan = plan_fold(recipe, load_folds(doorway.workspace(), folds))
+    plan = plan_fold(recipe, load_folds(runtime.workspace(), folds))
     facts = {
-        "name": names_line(names) if len(names) > 1 else plain(unique_run_name(doorway.workspace().store, contest.id, recipe.name)),
+        "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),
         "rows": t("train.plan_rows_value", train=plan.n_train, valid=plan.n_valid),
         "steps": t("train.plan_steps_value", per=plan.steps_per_epoch, epochs=recipe.train.epochs, all=plan.n_steps),
         "weights": weights_line(recipe, listed),
@@ -96,7 +96,7 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
 def time_line(contest: Contest, folds: Folds, recipe: Recipe) -> str:
     """How long one fold will take, as far as a dry run or a run like it says; one that was disturbed only where nothing else does."""
     tried = known_forecast(contest, folds, recipe)
-    expected = expected_fold_s(list_runs(doorway.workspace().store, contest.id), recipe)
+    expected = expected_fold_s(list_runs(runtime.workspace().store, contest.id), recipe)
     if tried is not None and (expected is None or not tried.is_disturbed):
         return t("train.plan_time_tried", time=format_duration(tried.fold_s(0)))
     if expected is None:
@@ -134,7 +134,7 @@ def launch(contest: Contest, folds: Folds, grid: Grid, fold_numbers: list[int]) 
     """Queue the runs and remember them for the list of what was queued from here."""
     stop_dry_run()
     with guard():
-        runs = doorway.launch(contest, folds, grid.recipes, seeds=grid.seeds, fold_numbers=fold_numbers)
+        runs = runtime.launch(contest, folds, grid.recipes, seeds=grid.seeds, fold_numbers=fold_numbers)
         here = st.session_state.setdefault("queued_here", [])
         here[:0] = [run.id for run in reversed(runs)]
         names = names_line([run.name for run in runs])
@@ -143,7 +143,7 @@ def launch(contest: Contest, folds: Folds, grid: Grid, fold_numbers: list[int]) 
 
 def queued_here(contest: Contest) -> None:
     """The runs that this session queued for this contest, each a link to its progress."""
-    store = doorway.workspace().store
+    store = runtime.workspace().store
     known = {run.id for run in list_runs(store, contest.id)}
     runs: list[Run] = [get_run(store, run_id) for run_id in st.session_state.get("queued_here", []) if run_id in known]
     if not runs:
@@ -198,7 +198,7 @@ with right:
             names = grid.names
         with plan:
             plan_view(contest, chosen_folds, recipe, listed, names)
-    is_blocked = grid is None or not numbers or doorway.is_read_only()
+    is_blocked = grid is None or not numbers or runtime.is_read_only()
     with st.container(horizontal=True, gap="small"):
         n_jobs = max(1, len(names)) * len(numbers)
         label = t("train.queue_one") if n_jobs == 1 else t("train.queue_many", n=n_jobs)
@@ -206,7 +206,7 @@ with right:
         dry_run_button(contest, chosen_folds, recipe)
     if pressed and grid is not None:
         launch(contest, chosen_folds, grid, numbers)
-    if doorway.is_read_only():
+    if runtime.is_read_only():
         st.caption(t("train.read_only"))
     dry_run_card(contest, chosen_folds, recipe, numbers, n_runs=max(1, len(names)))
     queued_here(contest)

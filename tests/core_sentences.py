@@ -24,7 +24,7 @@ PARTS = ("what", "where", "why", "fix")
 OWN_LANGUAGE = (
     "core/commands",
     "core/__main__.py",
-    "core/demo.py",
+    "core/commands/demo.py",
     "core/store/seals.py",
     "core/store/tables.py",
     "core/store/migrations",

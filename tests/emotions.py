@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from core.contest.register import add_contest
-from core.contest.spec import ContestSpec
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
+from core.specs.contest import ContestSpec
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace

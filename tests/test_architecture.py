@@ -79,7 +79,7 @@ def test_only_the_store_speaks_sql() -> None:
 
 def test_only_the_doorway_leads_from_the_screen_to_the_engine() -> None:
     screen = [*imports_of("app"), *imports_of("pages")]
-    assert [str(found) for found in screen if found.brings("core.jobs") and found.file != "app/doorway.py"] == []
+    assert [str(found) for found in screen if found.brings("core.jobs") and found.file != "app/shell/runtime.py"] == []
 
 
 def test_nothing_is_pickled_and_no_process_pool_lives_in_the_server() -> None:
@@ -118,7 +118,7 @@ def test_a_tracker_is_imported_only_by_its_own_file() -> None:
     found = [item for folder in ("models", "core", "app", "pages") for item in imports_of(folder) if item.brings(*trackers)]
     assert {item.file for item in found} == {f"core/tracking/{name}.py" for name in (*trackers, "serve")}
     assert [str(item) for item in found if not item.brings(Path(item.file).stem.replace("serve", "tensorboard"))] == []
-    assert loaded_by({"core.jobs.worker", "app.doorway"}, trackers) == []
+    assert loaded_by({"core.jobs.worker", "app.shell.runtime"}, trackers) == []
 
 
 def _normal(distribution: str) -> str:
@@ -155,5 +155,5 @@ def test_the_walk_sees_what_it_must_see() -> None:
         "import core.jobs.queue\ndef f():\n    from core.jobs import engine\n    from . import state\nimportlib.import_module('torch.nn')\n"
     )
     found = list(imports_in(source, "app/planted.py"))
-    assert {item.name for item in found} == {"core.jobs.queue", "core.jobs.engine", "app.state", "torch.nn"}
+    assert {item.name for item in found} == {"core.jobs.queue", "core.jobs.engine", "app.shell.state", "torch.nn"}
     assert sum(item.brings("core.jobs") for item in found) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import CheckpointError, InputError
+from core.base.errors import CheckpointError, InputError
 from core.workspace import fingerprint, load_manifest, nfc, open_workspace, publishing, resolve_inside, shown_path, verify, verify_file
 
 

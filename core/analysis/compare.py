@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 
 MISSING = "–"
 

@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from core.base.errors import StateError
 from core.blend.save import load_blend_oof
 from core.contest.table import load_labels
-from core.decide import decide
-from core.errors import StateError
-from core.metrics import accuracy_of_sets, all_scores, log_loss, macro_f1_of_sets
-from core.predictions import load_oof
+from core.metrics.decide import decide
+from core.metrics.scores import accuracy_of_sets, all_scores, log_loss, macro_f1_of_sets
+from core.predictions.oof import load_oof
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.runs import Run

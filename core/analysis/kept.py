@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from core.errors import CheckpointError
+from core.base.errors import CheckpointError
 from core.store.contests import get_contest
 from core.store.runs import FoldResult, Run
 from core.training.checkpoint import Checkpoint, list_checkpoints, list_quarantined

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.decide import THRESHOLD
+from core.metrics.decide import THRESHOLD
 
 Outcome = Literal["found", "missed", "false_alarm"]
 OUTCOMES: tuple[Outcome, ...] = ("found", "missed", "false_alarm")

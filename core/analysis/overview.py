@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.contest.table import count_classes, first_labels, labels_of
-from core.metrics import get_metric
-from core.recipe import Recipe
+from core.metrics.scores import get_metric
+from core.specs.recipe import Recipe
 from core.store.contests import Contest, list_contests
 from core.store.database import Store
 from core.store.folds import list_folds

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis.evidence import Evidence, load_evidence
+from core.base.errors import AlignmentError
 from core.blend.bank import load_truth
 from core.blend.bootstrap import RESOLUTION, Comparison, compare
 from core.blend.questions import ask
 from core.blend.truth import Outcome, Truth
-from core.errors import AlignmentError
-from core.folds import load_folds
-from core.metrics import get_metric
+from core.folds.split import load_folds
+from core.metrics.scores import get_metric
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import get_folds

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from core.analysis.misses import set_report
 from core.blend.bank import Bank
 from core.blend.honest import parts_of
-from core.blend.spec import BlendSteps
 from core.blend.thresholds import fit_thresholds
-from core.decide import decide
-from core.metrics import accuracy_of_sets, macro_f1_of_sets
+from core.metrics.decide import decide
+from core.metrics.scores import accuracy_of_sets, macro_f1_of_sets
+from core.specs.blend import BlendSteps
 
 
 @dataclass(frozen=True)

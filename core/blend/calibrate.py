@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.base.errors import StateError
 from core.blend.mean import FLOOR
-from core.blend.spec import MAX_TEMPERATURE, MIN_TEMPERATURE, BlendSteps
 from core.blend.steps import afterwards
-from core.errors import StateError
-from core.metrics import log_loss_of_true, macro_f1_of_labels
+from core.metrics.scores import log_loss_of_true, macro_f1_of_labels
+from core.specs.blend import MAX_TEMPERATURE, MIN_TEMPERATURE, BlendSteps
 
 CHUNK_VALUES = 1_000_000
 N_BINS = 15

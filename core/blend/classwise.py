@@ -10,11 +10,11 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from core.base.errors import StateError
 from core.blend.optimum import optimal_of_true
 from core.blend.scorer import Scorer
-from core.blend.spec import Stack
 from core.blend.steps import features, log_odds
-from core.errors import StateError
+from core.specs.blend import Stack
 
 NEGLIGIBLE = 0.01
 GAP_WANTED = 1e-6

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.blend.scorer import Scorer
 from core.blend.truth import Outcome
-from core.metrics import log_loss_of_true
+from core.metrics.scores import log_loss_of_true
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.base.errors import StateError
 from core.blend.bootstrap import N_DRAWS, Comparison, compare
 from core.blend.mean import MeanName
 from core.blend.procedure import Fit
 from core.blend.scorer import Scorer, ScorerOf
 from core.blend.search import equal
-from core.blend.spec import BlendSteps
 from core.blend.truth import Outcome
-from core.errors import StateError
+from core.specs.blend import BlendSteps
 
 
 @dataclass(frozen=True)

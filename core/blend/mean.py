@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.base.errors import InputError
 from core.blend.questions import answers, ask
 from core.blend.ranks import rank_shares
-from core.errors import InputError
 
 MeanName = Literal["arithmetic", "logit", "power", "rank", "hard"]
 FLOOR = np.float32(1e-7)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from core.base.errors import StateError
 from core.blend.mean import normalise
 from core.blend.scorer import Scorer
-from core.errors import StateError
 
 GAP_WANTED = 1e-9
 """Stop polishing once no weights can be better by more than this, in nats."""

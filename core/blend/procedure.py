@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from core.base.errors import StateError
+from core.base.settings import Settings
 from core.blend.calibrate import fit_offsets, fit_temperature
 from core.blend.classwise import class_weights, fit_stack
 from core.blend.greedy import bagged_greedy, greedy
@@ -23,12 +25,10 @@ from core.blend.optimum import optimal_log_loss
 from core.blend.questions import answers
 from core.blend.scorer import Scorer, ScorerOf
 from core.blend.search import Weights, by_score, equal, search
-from core.blend.spec import BlendSteps, Stack
 from core.blend.steps import without_after
 from core.blend.thresholds import fit_thresholds
-from core.errors import StateError
-from core.metrics import get_metric
-from core.settings import Settings
+from core.metrics.scores import get_metric
+from core.specs.blend import BlendSteps, Stack
 
 Way = Literal["hand", "equal", "by_score", "optimal", "greedy", "search", "by_class", "stacking"]
 BASIC: dict[str, Any] = {"basic": True}

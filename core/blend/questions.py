@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.decide import THRESHOLD
+from core.metrics.decide import THRESHOLD
 
 
 def ask(prob: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import read_array
+from core.base.arrays import read_array
+from core.base.errors import InputError
+from core.base.settings import parse_settings
 from core.blend.bank import Bank, open_bank
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
-from core.blend.spec import BlendSpec, BlendSteps
 from core.blend.steps import apply_steps
-from core.errors import InputError
-from core.predictions import load_test_prob
-from core.settings import parse_settings
+from core.predictions.oof import load_test_prob
+from core.specs.blend import BlendSpec, BlendSteps
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import get_folds

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from core.base.errors import AlignmentError
 from core.blend.line import Line
 from core.blend.mean import MeanName, Members, add_up, finish, normalise, transform
 from core.blend.questions import ask, is_yes, of_truth
-from core.blend.spec import BlendSteps
 from core.blend.steps import afterwards, check_shape, share_of, stacked
 from core.blend.truth import Outcome, Truth
 from core.blend.winners import Winners, find_voted, find_winners
-from core.errors import AlignmentError
-from core.metrics import Metric, log_loss_of_true
+from core.metrics.scores import Metric, log_loss_of_true
+from core.specs.blend import BlendSteps
 
 CHUNK_VALUES = 4_000_000
 LOGIT_SLACK = 1e-5

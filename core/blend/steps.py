@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from core.base.errors import AlignmentError
 from core.blend.mean import FLOOR, Members, mix_shares
 from core.blend.questions import answers, ask
-from core.blend.spec import BlendSteps, Stack
-from core.errors import AlignmentError
+from core.specs.blend import BlendSteps, Stack
 
 CHUNK_VALUES = 4_000_000
 TINY = float(np.finfo(np.float32).tiny)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.decide import THRESHOLD
-from core.errors import StateError
+from core.base.errors import StateError
+from core.metrics.decide import THRESHOLD
 
 MOST_SWEEPS = 10
 

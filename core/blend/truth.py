@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import NotFoundError
-from core.metrics import Metric, accuracy_of_sets, log_loss_of_true, macro_f1_of_labels, macro_f1_of_sets
+from core.base.errors import NotFoundError
+from core.metrics.scores import Metric, accuracy_of_sets, log_loss_of_true, macro_f1_of_labels, macro_f1_of_sets
 
 OF_OUTCOMES = ("log_loss", "accuracy", "macro_f1")
 """The metrics that an outcome is scored by, here and in every redraw of `core.blend.bootstrap`."""

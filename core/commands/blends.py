@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.base.errors import InputError
 from core.commands.console import (
     ContestArgument,
     JsonOption,
@@ -16,7 +17,6 @@ from core.commands.console import (
     print_table,
     standard_output,
 )
-from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.analysis.side_by_side import Duel, Standing

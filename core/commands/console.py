@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.errors import PitwallError
+from core.base.errors import PitwallError
 from core.workspace import ENV_VARIABLE, Workspace, open_workspace
 
 WorkspaceOption = Annotated[

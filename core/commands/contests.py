@@ -25,7 +25,7 @@ from core.commands.console import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from core.contest.inspect import Inspection
+    from core.contest.inspect.draft import Inspection
     from core.store.contests import Contest
     from core.store.folds import Folds
 
@@ -58,7 +58,7 @@ def add_contest(
     """
     from core.commands.records import contest_record
     from core.contest.archive import open_source
-    from core.contest.inspect import inspect_path
+    from core.contest.inspect.draft import inspect_path
     from core.contest.register import add_contest as register_contest
 
     house = opened(workspace)
@@ -146,9 +146,9 @@ def make_folds(
     as_json: JsonOption = False,
 ) -> None:
     """Split a contest's training rows into folds. Equal settings give the same folds, not new ones."""
+    from core.base.settings import parse_settings
     from core.commands.records import folds_record
-    from core.folds import FoldsSpec, save_folds
-    from core.settings import parse_settings
+    from core.folds.split import FoldsSpec, save_folds
     from core.store.contests import get_contest
 
     house = opened(workspace)

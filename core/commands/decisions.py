@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.base.errors import InputError, NotFoundError
 from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_output
-from core.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
     from core.blend.procedure import BlendProcedure
@@ -137,11 +137,11 @@ def blend_runs(
     how far from the least log loss they can be at most (with `--json` in `optimality_gap`). A run that has not finished all folds is
     refused, or with `--shared-folds` the blend stands on fewer rows: missing predictions are never filled.
     """
+    from core.base.settings import apply_sets, parse_settings
     from core.blend.procedure import BlendProcedure
     from core.blend.save import blend_runs as blend_them
     from core.commands.records import blend_record, direction, score_text
-    from core.predictions import shared_folds
-    from core.settings import apply_sets, parse_settings
+    from core.predictions.oof import shared_folds
     from core.store.blends import free_blend_name
     from core.store.contests import get_contest
     from core.store.runs import get_run
@@ -225,7 +225,7 @@ def submit(
     """Write the submission of a blend or a run: checked against the sample, entered in the ledger, the same bytes every time."""
     from core.commands.records import submission_record
     from core.store.contests import get_contest
-    from core.submission import read_submission, write_submission
+    from core.submission.write import read_submission, write_submission
 
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise InputError(

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from core.base.errors import InputError
 from core.commands.console import print_json, print_table, standard_error
 from core.commands.records import duration_text
-from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.jobs.engine import EngineStatus
     from core.jobs.forecast import Outlook
-    from core.recipe import Recipe
+    from core.specs.recipe import Recipe
     from core.store.contests import Contest
     from core.store.folds import Folds
     from core.workspace import Workspace

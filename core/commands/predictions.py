@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from core.base.errors import InputError
 from core.commands.console import (
     ContestArgument,
     JsonOption,
@@ -17,7 +18,6 @@ from core.commands.console import (
     standard_error,
     standard_output,
 )
-from core.errors import InputError
 
 predictions_app = typer.Typer(
     help="Bring a team-mate's predictions in as a run; take any run's out.", callback=help_without_command, invoke_without_command=True
@@ -51,7 +51,7 @@ def import_run(
     speaks for rows in another order, is said on standard error; with `--json` in `warnings`.
     """
     from core.commands.records import direction, run_record, score_text
-    from core.exchange import doubts_of, import_predictions
+    from core.predictions.exchange import doubts_of, import_predictions
     from core.store.contests import get_contest
     from core.store.folds import get_folds, list_folds
 
@@ -92,7 +92,7 @@ def export_run(
 ) -> None:
     """Write predictions of a finished run or a blend as .csv, .parquet or .npy, by the file's ending; `predictions import` reads them."""
     from core.commands.decisions import find_source
-    from core.exchange import export_predictions
+    from core.predictions.exchange import export_predictions
     from core.store.contests import get_contest
 
     if oof is None and test is None:

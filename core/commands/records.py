@@ -6,18 +6,18 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from core.jobs.resuming import places, share_of
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
 from core.store.contests import get_contest
 from core.store.folds import get_folds
 from core.store.runs import Run, list_runs
 
 if TYPE_CHECKING:
     from core.analysis.kept import Kept
+    from core.specs.progress import Progress
     from core.store.blends import Blend
     from core.store.contests import Contest
     from core.store.folds import Folds
     from core.store.submissions import Submission
-    from core.training.progress import Progress
     from core.workspace import Workspace
 
 

@@ -13,7 +13,7 @@ from core.commands.console import JsonOption, print_json, print_table
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from core.settings import Settings
+    from core.base.settings import Settings
 
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -45,10 +45,10 @@ def show_settings(
 def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
     """(title, how it is given, its fields) of each model that a person fills."""
     from core.blend.procedure import BlendProcedure
-    from core.blend.spec import BlendSpec
-    from core.contest.spec import ContestSpec
-    from core.folds import FoldsSpec
-    from core.recipe import Recipe
+    from core.folds.split import FoldsSpec
+    from core.specs.blend import BlendSpec
+    from core.specs.contest import ContestSpec
+    from core.specs.recipe import Recipe
 
     return [
         (
@@ -69,7 +69,7 @@ def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
 
 def fields_of(model: type[Settings]) -> list[dict[str, Any]]:
     """One row per field: dotted name, default (absent where one must be given), range and meaning."""
-    from core.settings import walk_fields
+    from core.base.settings import walk_fields
 
     rows: list[dict[str, Any]] = []
     for path, field in walk_fields(model):

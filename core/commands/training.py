@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.base.errors import KINDS, InputError, PitwallError, StateError
 from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_error
-from core.errors import KINDS, InputError, PitwallError, StateError
 
 if TYPE_CHECKING:
     from core.jobs.engine import Engine
-    from core.recipe import Recipe
+    from core.specs.recipe import Recipe
     from core.store.contests import Contest
     from core.store.folds import Folds
     from core.store.runs import Run
@@ -72,9 +72,9 @@ def train(
     """
     from core.commands.dry_run import tell_dry_runs
     from core.commands.records import run_record
-    from core.grid import make_grid, parse_seeds
     from core.jobs.engine import Engine
     from core.jobs.queue import launch_runs
+    from core.recipes.grid import make_grid, parse_seeds
     from core.store.contests import get_contest
     from core.store.runs import get_run
 
@@ -145,7 +145,7 @@ def demo(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Two sample contests from data to submission, then the workbench on them. What is there already is reused."""
-    from core.demo import DEMO_ROOT, run_demo
+    from core.commands.demo import DEMO_ROOT, run_demo
 
     run_demo(opened(workspace or DEMO_ROOT), serve=not no_serve)
 
@@ -198,9 +198,9 @@ def work(
 
 def read_recipe(given: str, sets: Sequence[str]) -> Recipe:
     """A recipe from a file (a name that ends in .yaml or .yml, or a path) or from the presets, with assignments applied."""
-    from core.presets import load_preset
-    from core.recipe import Recipe
-    from core.settings import apply_sets, load_settings
+    from core.base.settings import apply_sets, load_settings
+    from core.recipes.presets import load_preset
+    from core.specs.recipe import Recipe
 
     is_file = Path(given).suffix in (".yaml", ".yml") or Path(given).is_file()
     return apply_sets(load_settings(Recipe, Path(given)) if is_file else load_preset(given), sets, where="--set")
@@ -208,7 +208,7 @@ def read_recipe(given: str, sets: Sequence[str]) -> Recipe:
 
 def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -> Folds:
     """The split of that id, which must be the contest's, or its newest."""
-    from core.errors import NotFoundError
+    from core.base.errors import NotFoundError
     from core.store.folds import list_folds
 
     known = list_folds(workspace.store, contest.id)

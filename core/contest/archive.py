@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from core.base.errors import DiskFull, InputError
 from core.contest.files import is_junk
-from core.errors import DiskFull, InputError
 from core.workspace import Workspace, nfc, sha256_file
 
 MAX_FILES = 1_000_000

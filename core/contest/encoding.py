@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.base.errors import InputError
 from core.contest.problems import Problems
-from core.errors import InputError
 from core.workspace import nfc
 
 MAX_CELL = 10_000_000

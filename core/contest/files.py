@@ -11,8 +11,8 @@ from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from core.base.errors import InputError
 from core.contest.encoding import Table, read_table
-from core.errors import InputError
 from core.workspace import nfc
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})

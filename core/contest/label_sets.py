@@ -11,7 +11,7 @@ import pandas as pd
 from core.contest.cells import column_of, is_missing
 from core.contest.encoding import Table
 from core.contest.problems import Problems
-from core.contest.spec import ContestSpec
+from core.specs.contest import ContestSpec
 from core.workspace import nfc
 
 QUOTES = "'\""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.errors import InputError
+from core.base.errors import InputError
 
 N_SHOWN = 20
 

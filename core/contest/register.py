@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.base.errors import InputError, StateError
 from core.contest.files import ContestFiles
 from core.contest.images import check_images
 from core.contest.problems import Problems
 from core.contest.rows import Part, Rows, read_rows
-from core.contest.spec import ContestSpec
 from core.contest.table import SAMPLE_SUBMISSION, count_classes, labels_of
-from core.errors import InputError, StateError
+from core.specs.contest import ContestSpec
 from core.store import contests
 from core.workspace import Workspace, fingerprint, publishing, sha256_file, write_json
 

@@ -19,7 +19,7 @@ from core.contest.encoding import Table
 from core.contest.files import FORMATS, REFUSED_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.label_sets import sets_of_cells, sets_of_columns
 from core.contest.problems import Problems
-from core.contest.spec import ContestSpec
+from core.specs.contest import ContestSpec
 from core.workspace import nfc
 
 

@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.base.errors import CheckpointError, NotFoundError, StateError, SubmissionError
 from core.contest.cells import column_of
 from core.contest.register import add_contest
-from core.contest.spec import ContestSpec
-from core.errors import CheckpointError, NotFoundError, StateError, SubmissionError
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
+from core.specs.contest import ContestSpec
 from core.store import contests
 from core.workspace import Workspace, nfc
 

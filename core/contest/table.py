@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.contest.spec import ContestSpec
-from core.errors import CheckpointError, InputError
+from core.base.errors import CheckpointError, InputError
+from core.specs.contest import ContestSpec
 from core.workspace import Workspace, load_manifest, resolve_inside, verify_file
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from core.errors import PitwallError
+from core.base.errors import PitwallError
 
 Key = tuple[int, int]  # epoch (0: no augmentation) and row
 Batch = dict[str, Tensor]

@@ -14,11 +14,11 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from core.base.errors import PitwallError
 from core.data.batches import Batch, Key
 from core.data.images import open_image
-from core.errors import PitwallError
-from core.recipe import ImageSettings
-from core.training.randomness import seed_sample
+from core.data.randomness import seed_sample
+from core.specs.recipe import ImageSettings
 
 ASPECT = (3 / 4, 4 / 3)
 

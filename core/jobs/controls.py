@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from core.errors import InputError, StateError
+from core.base.errors import InputError, StateError
 from core.store.database import Store
 from core.store.holds import EVERY_DEVICE, pause_devices, resume_devices
 from core.store.order import is_live, pause, place_run, prioritise_run, waiting_runs

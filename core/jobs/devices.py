@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from core.errors import InputError
+from core.base.errors import InputError
 
 ENV_VARIABLE = "PITWALL_DEVICES"
 

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from core.errors import DiskFull, RecipeError
-from core.recipe import Recipe
+from core.base.errors import DiskFull, RecipeError
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import get_contest
 from core.store.holds import Hold

@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from core.errors import PitwallError, bug
-from core.folds import load_folds
+from core.base.errors import PitwallError, bug
+from core.base.settings import parse_settings
+from core.folds.split import load_folds
 from core.jobs.forecast import Forecast
 from core.jobs.worker import NICENESS
-from core.recipe import Recipe
-from core.settings import parse_settings
+from core.specs.recipe import Recipe
 from core.store.attempts import MOST_HALVINGS
 from core.store.contests import get_contest
 from core.store.folds import get_folds

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import DiskFull, PitwallError, StateError
+from core.base.errors import DiskFull, PitwallError, StateError
 from core.jobs.devices import detect_devices, thread_limit
 from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, job_bytes, keep_reserve, spend_reserve
 from core.jobs.estimate import queue_end_s, run_end_s

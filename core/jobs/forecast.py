@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from core.errors import DiskFull, OutOfMemory, PitwallError
+from core.base.errors import DiskFull, OutOfMemory, PitwallError
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes, run_bytes, size_text
 from core.jobs.estimate import run_end_s
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.training.costs import Costs
 
 MUCH = 0.15

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.store.attempts import MOST_HALVINGS
 from core.store.jobs import Job
 from core.store.runs import get_run

@@ -9,8 +9,8 @@ import shutil
 import time
 from collections.abc import Sequence
 
-from core.errors import RecipeError, StateError
-from core.recipe import Recipe
+from core.base.errors import RecipeError, StateError
+from core.specs.recipe import Recipe
 from core.store.contests import Contest, get_contest
 from core.store.database import Store
 from core.store.folds import Folds

@@ -19,14 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from core.errors import KINDS, OutOfMemory, PitwallError, StateError
+from core.base.errors import KINDS, OutOfMemory, PitwallError, StateError
 from core.jobs.devices import thread_limit, torch_name, worker_environment
 from core.jobs.forecast import Forecast, Neighbour
 from core.jobs.memory import can_halve, has_killed_since, kernel_kills
 from core.jobs.process import of_pid, terminate
 from core.jobs.queue import check_launch
 from core.jobs.supervisor import ROOT
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.database import Store
 from core.store.folds import Folds

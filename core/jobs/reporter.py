@@ -7,13 +7,13 @@ import threading
 import time
 from pathlib import Path
 
-from core.errors import PitwallError
+from core.base.errors import PitwallError
+from core.specs.progress import EpochReport, Progress
 from core.store.attempts import renew
 from core.store.database import Store
 from core.store.runs import EpochRow
 from core.tracking.follower import Follower
 from core.tracking.tracker import Outcome
-from core.training.progress import EpochReport, Progress
 
 TICK_S = 0.5
 HEARTBEAT_S = 5.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.errors import CheckpointError
+from core.base.errors import CheckpointError
+from core.specs.progress import Progress
 from core.store.jobs import Job
 from core.store.runs import Run
 from core.training.checkpoint import Checkpoint, list_checkpoints
-from core.training.progress import Progress
 from core.workspace import Workspace
 
 

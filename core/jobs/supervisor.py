@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from core.errors import DiskFull
+from core.base.errors import DiskFull
 from core.jobs.devices import worker_environment
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import has_killed_since, job_can_halve, kernel_kills

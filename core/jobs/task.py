@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from core.contest.table import labels_of, load_table
-from core.folds import load_folds
+from core.folds.split import load_folds
 from core.jobs.devices import torch_name
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.training.fold import FoldTask

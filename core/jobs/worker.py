@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from core.errors import DiskFull, OutOfMemory, PitwallError, bug
+from core.base.errors import DiskFull, OutOfMemory, PitwallError, bug
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import job_can_halve
 from core.jobs.reporter import Reporter
+from core.specs.progress import Interrupted, Progress
 from core.store import attempts
 from core.store.contests import get_contest
 from core.store.database import DatabaseBusy
@@ -31,7 +32,6 @@ from core.store.runs import FoldResult, get_run
 from core.tracking.follower import follow
 from core.tracking.tracker import Outcome
 from core.training.checkpoint import remove_checkpoints
-from core.training.progress import Interrupted, Progress
 from core.workspace import Workspace, load_manifest, open_workspace, publishing, write_json
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     reporter.follower = follow(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
     from core.jobs.task import load_task
-    from core.predictions import FoldPredictions, write_fold_predictions
+    from core.predictions.oof import FoldPredictions, write_fold_predictions
     from core.training.checkpoint import Identity
     from core.training.fold import train_fold
     from core.training.keeper import Keeping

@@ -16,14 +16,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Update, insert, select, update
 
-from core.errors import StateError
+from core.base.errors import StateError
+from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
 from core.store.holds import hold_for_disk, is_held
 from core.store.jobs import RAW, Job, job_of
 from core.store.runs import EpochRow, FoldResult
 from core.store.tables import values_of
-from core.training.progress import Progress
 
 MOST_HALVINGS = 5
 """How often a job's micro-batch is halved before a lack of memory is its failure."""

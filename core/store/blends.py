@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from core.blend.spec import BlendSpec
-from core.errors import InputError, NotFoundError, StateError
+from core.base.errors import InputError, NotFoundError, StateError
+from core.specs.blend import BlendSpec
 from core.store import tables
 from core.store.database import Store
 from core.store.seals import opened

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from core.contest.spec import ContestSpec
-from core.errors import NotFoundError, StateError
+from core.base.errors import NotFoundError, StateError
+from core.specs.contest import ContestSpec
 from core.store import tables
 from core.store.database import Store
 from core.store.seals import opened

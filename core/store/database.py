@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
 
-from core.errors import CheckpointError, DiskFull, InputError, PitwallError, StateError
+from core.base.errors import CheckpointError, DiskFull, InputError, PitwallError, StateError
 from core.store import seals
 
 HEAD = "0005"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select
 
-from core.errors import NotFoundError
+from core.base.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
 from core.store.seals import opened

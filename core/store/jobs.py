@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from core.errors import NotFoundError
+from core.base.errors import NotFoundError
+from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
 from core.store.holds import Hold, read_holds
 from core.store.seals import opened
 from core.store.tables import raw_columns
-from core.training.progress import Progress
 
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
 
-from core.errors import InputError, NotFoundError, StateError
-from core.recipe import Recipe
+from core.base.errors import InputError, NotFoundError, StateError
+from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.database import Store
 from core.store.jobs import RAW, Job, JobState, job_of

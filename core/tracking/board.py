@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
-from core.errors import NotFoundError, StateError
+from core.base.errors import NotFoundError, StateError
 from core.tracking.choice import install_command, is_installed
 from core.workspace import Workspace, shown_path
 

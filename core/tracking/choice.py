@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from core.errors import NotFoundError, RecipeError
+from core.base.errors import NotFoundError, RecipeError
 from core.tracking.tracker import Opener
 from core.workspace import shown_path
 

@@ -21,13 +21,13 @@ from typing import Any
 import yaml
 
 from core.analysis.compare import flatten_settings
+from core.specs.progress import EpochReport, Progress
 from core.store.contests import Contest
 from core.store.jobs import Job
 from core.store.runs import Run
 from core.tracking.notes import FoldNotes, Note, write_notes
 from core.tracking.points import Begin, Points
 from core.tracking.tracker import Outcome, TrackedFold
-from core.training.progress import EpochReport, Progress
 from core.workspace import Workspace, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.specs.progress import EpochReport, Progress
 from core.store.runs import EpochRow
 from core.tracking.tracker import EPOCH, Point
-from core.training.progress import EpochReport, Progress
 
 MAX_STEPS = 1000
 """About how many losses of single steps are kept of a fold."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, cast
 
-from core.errors import PitwallError
+from core.base.errors import PitwallError
 from core.tracking.choice import opener, without_tokens
 from core.tracking.history import History
 from core.tracking.notes import FoldNotes, Note, write_notes

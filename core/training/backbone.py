@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.errors import RecipeError
-from core.recipe import Recipe
+from core.base.errors import RecipeError
+from core.specs.recipe import Recipe
 from models.catalog import Backbone, UnknownBackbone, find_backbone
 
 

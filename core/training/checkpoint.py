@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import AlignmentError, CheckpointError
+from core.base.errors import AlignmentError, CheckpointError
 from core.workspace import Manifest, load_manifest, shown_path, verify
 
 KIND = "checkpoint"

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from core.errors import RecipeError
+from core.base.errors import RecipeError
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.base.errors import OutOfMemory
 from core.data.batches import batches_of
-from core.errors import OutOfMemory
-from core.metrics import all_scores
+from core.data.randomness import permutation
+from core.metrics.scores import all_scores
 from core.training.costs import Costs
 from core.training.device import open_device
 from core.training.failures import typed_failures
@@ -25,7 +26,6 @@ from core.training.fold import FoldTask
 from core.training.memory import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
 from core.training.optim import set_lr
 from core.training.predict import EVALUATION_FACTOR, predict
-from core.training.randomness import permutation
 from core.training.schedule import lr_at, steps_per_epoch
 from core.training.setup import Setup, set_up
 from core.training.state import Snapshot, TrainState

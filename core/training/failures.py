@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import torch
 from safetensors import SafetensorError
 
-from core.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
-from core.recipe import Recipe
+from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
+from core.specs.recipe import Recipe
 from models.build import CannotBuild
 from models.weights import WeightsNotFound, WeightsUnreadable
 

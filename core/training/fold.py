@@ -16,22 +16,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.analysis.trouble import Trouble, find_trouble
 from core.data.batches import RowLoader, batches_of
-from core.metrics import all_scores, get_metric
-from core.recipe import Recipe
+from core.data.randomness import permutation
+from core.metrics.scores import all_scores, get_metric
+from core.specs.progress import EpochReport, Interrupted, Phase, Progress
+from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity, list_quarantined
 from core.training.failures import not_a_number, typed_failures
 from core.training.keeper import Keeper, Keeping
 from core.training.optim import set_lr
 from core.training.pace import Pace
 from core.training.predict import predict
-from core.training.progress import EpochReport, Interrupted, Phase, Progress
-from core.training.randomness import permutation
 from core.training.schedule import lr_at, steps_per_epoch
 from core.training.setup import set_up
 from core.training.state import TrainState
 from core.training.step import train_step
+from core.training.trouble import Trouble, find_trouble
 from core.training.weights import copy_weights, save_weights
 
 Report = Callable[[Progress | EpochReport], None]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from core.specs.progress import Interrupted
 from core.training.checkpoint import KIND, Identity, checkpoint_name, newest_verified, prune, remove_unfinished
-from core.training.progress import Interrupted
 from core.training.state import Snapshot, TrainState
 from core.workspace import publishing
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.data.batches import Rows
-from core.recipe import ImageSettings, TextSettings
+from core.specs.recipe import ImageSettings, TextSettings
 from core.training.backbone import backbone_of
 from models.build import Classifier, ModelSpec, build_model
 

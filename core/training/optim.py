@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from core.recipe import OptimSettings
+from core.specs.recipe import OptimSettings
 
 
 def make_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

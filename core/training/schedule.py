@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.recipe import OptimSettings, Recipe
+from core.specs.recipe import OptimSettings, Recipe
 
 
 def lr_at(step: int, n_steps: int, settings: OptimSettings) -> float:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from core.base.errors import RecipeError
 from core.data.batches import RowLoader
-from core.errors import RecipeError
+from core.data.randomness import seed_network
 from core.training.average import make_average
 from core.training.device import Precision, choose_precision, open_device
 from core.training.network import build_network
 from core.training.optim import make_optimizer
-from core.training.randomness import seed_network
 from models.build import Classifier
 
 if TYPE_CHECKING:

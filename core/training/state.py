@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from core.errors import CheckpointError
-from core.training.progress import EpochReport
+from core.base.errors import CheckpointError
+from core.specs.progress import EpochReport
 from core.training.weights import copy_weights
 from core.workspace import load_manifest, write_json
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.batches import Batch
+from core.data.randomness import seed_step
 from core.training.failures import not_a_number
-from core.training.randomness import seed_step
 
 if TYPE_CHECKING:
     from core.training.fold import FoldTask

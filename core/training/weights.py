@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from core.errors import CheckpointError
+from core.base.errors import CheckpointError
 
 WEIGHTS_FILE = "weights.safetensors"
 

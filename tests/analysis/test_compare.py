@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.analysis.compare import MISSING, differing_settings, flatten_settings
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 
 IMAGE = Recipe.model_validate({"name": "a", "modality": "image"})
 

@@ -10,8 +10,8 @@ import pytest
 
 from core.analysis.evidence import Evidence, load_evidence
 from core.blend.save import save_blend
-from core.blend.spec import BlendSpec
-from core.metrics import all_scores
+from core.metrics.scores import all_scores
+from core.specs.blend import BlendSpec
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, finish_emotions
 from tests.finished_workspace import finish_headlines

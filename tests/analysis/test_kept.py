@@ -10,10 +10,10 @@ import pytest
 
 from core.__main__ import main
 from core.analysis.kept import list_kept
-from core.contest.inspect import inspect_path
+from core.base.errors import CheckpointError
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.errors import CheckpointError
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.queue import cancel_run, launch_run, restart_run
 from core.store import attempts
 from core.store.contests import Contest

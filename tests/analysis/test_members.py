@@ -18,9 +18,9 @@ from core.analysis.members import (
 from core.blend.honest import honest_score, refitted
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
-from core.blend.spec import BlendSteps
 from core.blend.truth import Truth
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
+from core.specs.blend import BlendSteps
 from tests.blend.blend_data import leave_one_out, skilled, under_any_mean
 
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as reference
 
 from core.analysis.misses import OUTCOMES, classes_of, given_in_place, outcome_rows, outcomes, set_report
-from core.decide import decide
+from core.metrics.decide import decide
 
 CLASSES = tuple("abcdef")
 

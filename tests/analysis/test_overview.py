@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from core.analysis.overview import by_turns, class_counts, contest_overviews, expected_fold_s, furthest_from_even
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.queue import launch_run
 from core.store.runs import list_runs
 from core.workspace import Workspace

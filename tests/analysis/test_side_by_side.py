@@ -11,14 +11,14 @@ import pytest
 
 from core.analysis.evidence import load_evidence
 from core.analysis.side_by_side import compare_sources, standing_of
+from core.base.errors import AlignmentError
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.errors import AlignmentError
-from core.folds import FoldsSpec, load_folds, save_folds
-from core.metrics import get_metric
-from core.predictions import shared_folds
+from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.metrics.scores import get_metric
+from core.predictions.oof import shared_folds
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run

@@ -10,7 +10,7 @@ from core.analysis.threshold_gain import labels_across_folds, threshold_gain
 from core.blend.bank import Bank
 from core.blend.procedure import BlendProcedure
 from core.blend.thresholds import fit_thresholds
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
 from tests.blend.blend_data import several
 
 

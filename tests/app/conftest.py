@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import doorway
+from app.shell import runtime
 from core.blend.bank import Bank, open_bank
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.engine import Engine
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
@@ -28,10 +28,10 @@ OpenPage = Callable[..., AppTest]
 def house(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The doorway opened on the test's workspace; what is launched stays in the queue."""
     monkeypatch.setenv(ENV_VARIABLE, str(workspace.root))
-    doorway.close()
-    doorway.open_house(Engine(doorway.workspace(), devices=()))
-    yield doorway.workspace()
-    doorway.close()
+    runtime.close()
+    runtime.open_house(Engine(runtime.workspace(), devices=()))
+    yield runtime.workspace()
+    runtime.close()
 
 
 @pytest.fixture

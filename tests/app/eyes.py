@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from app.desk import Desk
-from core.blend.spec import BlendSteps
+from app.ensemble.draft import Desk
+from core.specs.blend import BlendSteps
 from core.store.runs import Run
 
 NO_SCORE = "–"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from app.core_text import Reading, read
-from core.errors import PitwallError
+from app.words.core_text import Reading, read
+from core.base.errors import PitwallError
 
 WORD = re.compile(r"(?<![\w=./'`-])[A-Za-z]{2,}(?![\w=./'`-])")
 UNITS = {"kB", "MB", "GB"}

@@ -9,16 +9,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.analysis.evidence import load_evidence
+from core.base.errors import StateError
 from core.blend.bank import open_bank
-from core.errors import StateError
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs import queue
 from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
 from core.store.submissions import list_submissions
-from core.submission import read_submission
+from core.submission.write import read_submission
 from core.workspace import Workspace
 from tests.finished_workspace import claim, fail_job, finish_run, make_recipe, run_halfway
 

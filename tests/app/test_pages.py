@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import doorway
-from core.errors import DiskFull
+from app.shell import runtime
+from core.base.errors import DiskFull
 from core.store.contests import Contest, list_contests
 from core.store.folds import list_folds
 from core.store.jobs import list_jobs
@@ -143,8 +143,8 @@ def test_a_damaged_contest_is_a_card(open_page: OpenPage, house: Workspace, fold
 
 def test_what_holds_the_queue_up_is_said(open_page: OpenPage, house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = DiskFull("paused: disk full", where="workspace", why="3.1 GB needed", fix="make space").to_dict()
-    snapshot = replace(doorway.status(), problem=problem)
-    monkeypatch.setattr(doorway, "status", lambda: snapshot)
+    snapshot = replace(runtime.status(), problem=problem)
+    monkeypatch.setattr(runtime, "status", lambda: snapshot)
     assert "make space" in refusal(open_page("home"))
 
 
@@ -230,8 +230,8 @@ def test_the_address_decides_which_contest_is_open(open_page: OpenPage, house: W
 def test_a_workspace_that_is_held_is_read_only(open_page: OpenPage, folded: Contest) -> None:
     from core.jobs.engine import Engine
 
-    held = doorway.engine()
-    doorway.open_house(Engine(doorway.workspace(), devices=()))
+    held = runtime.engine()
+    runtime.open_house(Engine(runtime.workspace(), devices=()))
     try:
         at = open_page("train")
         assert "Read-only" in at.warning[0].value

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.base.errors import InputError, RecipeError
 from core.blend.bank import Bank
 from core.blend.mean import mix, normalise
 from core.blend.save import make_spec
-from core.errors import InputError, RecipeError
-from core.metrics import METRICS, get_metric
+from core.metrics.scores import METRICS, get_metric
 
 
 def make_bank(metric: str, *, n_runs: int = 3, n_rows: int = 90, n_classes: int = 4, seed: int = 0) -> Bank:

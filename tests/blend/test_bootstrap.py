@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from core.base.errors import NotFoundError
 from core.blend.bootstrap import bootstrap, compare
 from core.blend.truth import Outcome, Truth
-from core.errors import NotFoundError
-from core.metrics import METRICS, Metric, log_loss
+from core.metrics.scores import METRICS, Metric, log_loss
 from tests.blend.blend_data import skilled
 
 

@@ -7,12 +7,12 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn import metrics as reference
 
+from core.base.errors import StateError
 from core.blend.calibrate import fit_offsets, fit_temperature, reliability, reliability_of_yes
 from core.blend.mean import MeanName
-from core.blend.spec import BlendSteps
 from core.blend.steps import afterwards
-from core.errors import StateError
-from core.metrics import get_metric, log_loss
+from core.metrics.scores import get_metric, log_loss
+from core.specs.blend import BlendSteps
 from tests.blend.blend_data import skilled
 
 

@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 
 from core.blend.mean import MeanName, mix
 from core.blend.scorer import make_scorer
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
 N_ROWS = 60

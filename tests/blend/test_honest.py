@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from core.base.errors import StateError
 from core.blend.honest import honest_score, parts_of, refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer
 from core.blend.search import equal
-from core.blend.spec import BlendSteps
-from core.errors import StateError
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
+from core.specs.blend import BlendSteps
 from tests.blend.blend_data import under_any_mean
 
 

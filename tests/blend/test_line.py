@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from core.blend import line as line_module
 from core.blend.line import LEAST_VALUES, Line
 from core.blend.mean import MeanName
-from core.blend.spec import BlendSteps
-from core.metrics import log_loss_of_true
+from core.metrics.scores import log_loss_of_true
+from core.specs.blend import BlendSteps
 from tests.blend.blend_data import skilled
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from core.base.errors import StateError
 from core.blend.mean import FLOOR, MeanName, mix
 from core.blend.optimum import optimal_log_loss
 from core.blend.scorer import make_scorer
-from core.errors import StateError
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
 

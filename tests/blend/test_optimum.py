@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.base.errors import StateError
 from core.blend.mean import MeanName
 from core.blend.optimum import gap_at, optimal_log_loss, optimal_of_true
-from core.errors import StateError
 from tests.blend.blend_data import skilled
 
 

@@ -7,15 +7,15 @@ import itertools
 import numpy as np
 import pytest
 
+from core.base.errors import AlignmentError, RecipeError, StateError
+from core.base.settings import parse_settings
 from core.blend.mean import mix
 from core.blend.optimum import optimal_log_loss
 from core.blend.procedure import AUTO_MEANS, BlendProcedure, Way, fit_procedure
 from core.blend.scorer import make_scorer
-from core.blend.spec import BlendSteps
 from core.blend.steps import apply_steps, arranged
-from core.errors import AlignmentError, RecipeError, StateError
-from core.metrics import get_metric
-from core.settings import parse_settings
+from core.metrics.scores import get_metric
+from core.specs.blend import BlendSteps
 from tests.blend.blend_data import skilled, under_any_mean
 
 WAYS: list[Way] = ["hand", "equal", "by_score", "optimal", "greedy", "search", "by_class", "stacking"]

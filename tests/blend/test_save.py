@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from core.analysis.side_by_side import compare_sources
+from core.base.errors import NotFoundError, StateError
 from core.blend.bank import open_bank
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, remove_blend, save_blend
-from core.blend.spec import BlendSpec
 from core.blend.steps import apply_steps
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
-from core.decide import decide
-from core.errors import NotFoundError, StateError
-from core.folds import FoldsSpec, save_folds
-from core.metrics import macro_f1_of_sets
-from core.predictions import load_oof, load_test_prob
+from core.folds.split import FoldsSpec, save_folds
+from core.metrics.decide import decide
+from core.metrics.scores import macro_f1_of_sets
+from core.predictions.oof import load_oof, load_test_prob
+from core.specs.blend import BlendSpec
 from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
-from core.submission import prepare, write_submission
+from core.submission.write import prepare, write_submission
 from core.workspace import Workspace
 from tests.emotions import finish_emotions
 from tests.finished_workspace import finish_run, make_recipe

@@ -14,6 +14,8 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
 from core.analysis.members import carried_classes, class_f1, member_labels
+from core.base.errors import AlignmentError, StateError
+from core.base.settings import parse_settings
 from core.blend.bank import Bank
 from core.blend.bootstrap import bootstrap
 from core.blend.honest import honest_score
@@ -21,13 +23,11 @@ from core.blend.mean import FLOOR, MeanName
 from core.blend.optimum import gap_at, optimal_log_loss
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
-from core.blend.spec import BlendSteps
 from core.blend.steps import apply_steps, arranged
 from core.blend.thresholds import fit_thresholds
-from core.decide import decide
-from core.errors import AlignmentError, StateError
-from core.metrics import METRICS, get_metric, log_loss, macro_f1_of_sets
-from core.settings import parse_settings
+from core.metrics.decide import decide
+from core.metrics.scores import METRICS, get_metric, log_loss, macro_f1_of_sets
+from core.specs.blend import BlendSteps
 from tests.blend.blend_data import leave_one_out, several, under_any_mean
 
 MEANS: tuple[MeanName, ...] = get_args(MeanName)

@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 
 from core.analysis.evidence import load_evidence
+from core.base.errors import AlignmentError, RecipeError, StateError
+from core.base.settings import parse_settings
 from core.blend.bank import open_bank
 from core.blend.mean import mix
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, save_blend
-from core.blend.spec import BlendSpec
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
-from core.errors import AlignmentError, RecipeError, StateError
-from core.folds import FoldsSpec, load_folds, save_folds
+from core.folds.split import FoldsSpec, load_folds, save_folds
 from core.jobs import queue
-from core.metrics import get_metric
-from core.predictions import load_oof, load_test_prob, read_fold_predictions, shared_folds
-from core.settings import parse_settings
+from core.metrics.scores import get_metric
+from core.predictions.oof import load_oof, load_test_prob, read_fold_predictions, shared_folds
+from core.specs.blend import BlendSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run
-from core.submission import write_submission
+from core.submission.write import write_submission
 from core.workspace import Workspace
 from tests.finished_workspace import claim, finish_job, finish_run, make_recipe
 
@@ -155,7 +155,7 @@ def test_predictions_of_another_version_of_the_data_are_refused(
     if changed == "contest":
         contest = replace(contest, fingerprint="f" * 64)
     else:
-        monkeypatch.setattr("core.predictions.get_folds", lambda *_: replace(folds, fingerprint="f" * 64))
+        monkeypatch.setattr("core.predictions.oof.get_folds", lambda *_: replace(folds, fingerprint="f" * 64))
     with pytest.raises(AlignmentError, match="another version" if changed == "contest" else "other folds") as caught:
         load_oof(workspace, pair[0], contest)
     assert "ffffffffffff" in caught.value.why

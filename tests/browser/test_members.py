@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.exchange_view import FORMS
-from core.exchange import export_predictions
+from app.ensemble.exchange import FORMS
+from core.predictions.exchange import export_predictions
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
 from core.workspace import Workspace, open_workspace

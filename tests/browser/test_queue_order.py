@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs import controls, queue
 from core.store.order import read_queue
 from core.workspace import open_workspace
@@ -24,7 +24,7 @@ APP = """
 import sys
 sys.path.insert(0, {root!r})
 import streamlit as st
-from app.queue_order import OrderRow, queue_order
+from app.ui.components.queue_order.component import OrderRow, queue_order
 
 labels = {{name: name for name in ("list", "how", "read_only", "next")}}
 labels |= {{name: name + " {{run}} {{place}}/{{n}}" for name in ("lifted", "moved", "dropped", "given_up")}}

@@ -17,10 +17,10 @@ import sys
 sys.path.insert(0, {root!r})
 import streamlit as st
 from dataclasses import replace
-from app.desk import Draft, equal_draft, make_desk
-from app.weight_bank import BankRow, heard, weight_bank
+from app.ensemble.draft import Draft, equal_draft, make_desk
+from app.ui.components.weight_sliders.component import BankRow, heard, weight_bank
 from core.blend.procedure import BlendProcedure
-from core.blend.spec import BlendSteps
+from core.specs.blend import BlendSteps
 
 rows = [BankRow(1, "lite0", "#2f8adc", "0.21"), BankRow(2, "자동차", "#cb6620", "0.22"), BankRow(3, "vit", "#0fa05c", "0.30")]
 labels = dict(lock="Lock", unlock="Unlock", run="run", score="score", weight="Weight", number="Number", weights="Weights", alone="alone",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.contest.inspect import Inspection, inspect_path
+from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.register import add_contest
 from core.store.contests import Contest
 from core.workspace import Workspace

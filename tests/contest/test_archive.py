@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.base.errors import InputError
 from core.contest import archive as archive_module
 from core.contest.archive import extract_archive, open_source
-from core.contest.inspect import inspect_path
-from core.errors import InputError
+from core.contest.inspect.draft import inspect_path
 from core.workspace import Workspace
 from tests.contest.contest_folders import CARS, folder_contest, registered, snapshot
 from tests.inputs.hostile_archives import HOSTILE, Fill, encrypted, hostile, overlapping, packed, with_raw_names

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.base.errors import InputError
 from core.contest.encoding import read_csv, read_table
-from core.errors import InputError
 
 
 def write(folder: Path, raw: bytes, name: str = "train.csv") -> Path:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.base.errors import InputError
 from core.contest.files import ContestFiles
-from core.contest.sources import role_of
-from core.errors import InputError
+from core.contest.inspect.sources import role_of
 from tests.contest.contest_folders import image_contest, write_image
 
 

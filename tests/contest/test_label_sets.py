@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.contest.inspect import inspect_path
+from core.base.errors import InputError
+from core.contest.inspect.draft import inspect_path
 from core.contest.label_sets import split_cell
 from core.contest.register import add_contest
-from core.contest.spec import ContestSpec
 from core.contest.table import load_labels, load_table
-from core.errors import InputError
+from core.specs.contest import ContestSpec
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, Layout, add_emotions, emotion_sets, emotions_spec, write_emotions
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.contest.inspect import inspect_path
-from core.errors import InputError
+from core.base.errors import InputError
+from core.contest.inspect.draft import inspect_path
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, snapshot, text_contest, write_csv, write_image
 from tests.emotions import Layout

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.base.errors import InputError
 from core.contest.problems import Problems
-from core.errors import InputError
 
 
 def test_one_problem_is_told_by_itself() -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.base.errors import CheckpointError, NotFoundError, StateError, SubmissionError
 from core.contest import samples
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.samples import SAMPLES, hidden_scores, make_sample, open_sample, truth_path
 from core.contest.table import load_table
-from core.errors import CheckpointError, NotFoundError, StateError, SubmissionError
-from core.metrics import get_metric
+from core.metrics.scores import get_metric
 from core.store.contests import list_contests
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import registered, snapshot, text_contest

@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
+from core.base.errors import InputError
 from core.data.batches import RowLoader, batches_of, cut
 from core.data.pixels import ImageRows
 from core.data.texts import TextRows
-from core.errors import InputError
 from core.jobs.process import is_alive, of_pid
-from core.recipe import ImageSettings
+from core.specs.recipe import ImageSettings
 from core.training.schedule import steps_per_epoch
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.base.errors import InputError
 from core.data.images import MAX_PIXELS, open_image
-from core.errors import InputError
 
 
 def ramp(width: int = 8, height: int = 6) -> np.ndarray:

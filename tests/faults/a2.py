@@ -18,17 +18,18 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from core import submission, workspace
+from core import workspace
+from core.base.errors import PitwallError
 from core.contest import samples  # noqa: F401  # imported by a submission when it is written: not to be followed
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
-from core.errors import PitwallError
-from core.folds import FoldsSpec, save_folds
-from core.predictions import FoldPredictions, read_fold_predictions, write_fold_predictions
+from core.folds.split import FoldsSpec, save_folds
+from core.predictions.oof import FoldPredictions, read_fold_predictions, write_fold_predictions
 from core.store.contests import get_contest
 from core.store.runs import get_run
 from core.store.submissions import list_submissions
+from core.submission import write as submission
 from core.training import keeper
 from core.training.average import make_average
 from core.training.checkpoint import Identity, list_checkpoints, list_quarantined, newest_verified, remove_unfinished

@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.errors import PitwallError
+from core.base.errors import PitwallError
+from core.specs.progress import EpochReport, Progress
 from core.training import state
 from core.training.checkpoint import list_checkpoints, list_quarantined
 from core.training.fold import FoldTask, train_fold
-from core.training.progress import EpochReport, Progress
 from core.training.state import STATE_FILE, Place
 from core.workspace import MANIFEST, OWN_HASH
 from tests.faults.fault import Given, Outcome, main

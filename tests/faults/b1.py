@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import Update, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import StateError
+from core.base.errors import StateError
 from core.jobs.process import of_self
 from core.store import attempts, tables
 from core.store.database import DatabaseBusy, Store

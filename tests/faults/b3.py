@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import StateError
+from core.base.errors import StateError
 from core.jobs.queue import cancel_run, retry_run
 from core.store import attempts
 from core.store.database import Store

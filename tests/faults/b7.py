@@ -14,13 +14,13 @@ import threading
 import time
 from pathlib import Path
 
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.engine import Engine
 from core.jobs.process import ProcessIdentity, is_alive, terminate
 from core.jobs.queue import cancel_run, launch_run, retry_run
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.store.jobs import Job, get_job
 from core.store.runs import Run
 from core.workspace import Workspace, open_workspace

@@ -24,19 +24,18 @@ import pandas as pd
 from safetensors.numpy import save_file
 from sqlalchemy import select
 
-from core import submission as submission_module
 from core import workspace as workspace_module
+from core.base.errors import CheckpointError
 from core.blend.save import load_blend_oof, load_blend_test, make_spec, save_blend
 from core.contest import samples
 from core.contest import table as table_module
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.data.images import open_image
-from core.errors import CheckpointError
-from core.exchange import export_predictions, import_predictions
-from core.folds import FoldsSpec, load_folds, save_folds
-from core.predictions import load_oof, load_test_prob
+from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.predictions.exchange import export_predictions, import_predictions
+from core.predictions.oof import load_oof, load_test_prob
 from core.store import seals
 from core.store.attempts import claim
 from core.store.blends import list_blends
@@ -50,7 +49,8 @@ from core.store.order import read_queue
 from core.store.runs import Run, list_epochs, list_runs
 from core.store.submissions import list_submissions
 from core.store.tables import metadata
-from core.submission import read_format, read_submission, write_submission
+from core.submission import write as submission_module
+from core.submission.write import read_format, read_submission, write_submission
 from core.training.checkpoint import Identity, checkpoint_name, list_quarantined, newest_verified
 from core.workspace import Manifest, Workspace, open_workspace, publishing, write_json
 from tests.conftest import write_headlines_to

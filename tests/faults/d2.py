@@ -26,7 +26,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from core.data.batches import batches_of, cut
 from core.jobs import memory, supervisor
 from core.jobs.engine import Engine
-from core.predictions import read_fold_predictions
+from core.predictions.oof import read_fold_predictions
 from core.store.attempts import MOST_HALVINGS
 from core.store.jobs import Job
 from core.store.runs import FoldResult, Run, get_run

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import PitwallError
+from core.base.errors import PitwallError
 
 PAGE = 4096
 SMALL_PAGE = 512

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from core.__main__ import main as command
-from core.contest.inspect import inspect_path
+from core.base.errors import PitwallError
+from core.contest.inspect.draft import inspect_path
 from core.contest.problems import Problems
 from core.contest.register import add_contest
-from core.errors import PitwallError
-from core.folds import FoldsSpec, load_folds, save_folds
+from core.folds.split import FoldsSpec, load_folds, save_folds
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import folder_contest, image_contest, snapshot, text_contest, write_csv
 from tests.faults.fault import Given, Outcome, main
@@ -194,7 +194,7 @@ def _weights(rng: random.Random, house: House, folder: Path) -> Case:
     import timm
     from safetensors.torch import save
 
-    from core.recipe import Recipe
+    from core.specs.recipe import Recipe
     from core.training.failures import typed_failures
     from models.build import ModelSpec, build_model
     from models.catalog import find_backbone

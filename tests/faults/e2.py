@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import labels_of, load_table
 from core.data import images

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.contest.spec import ContestSpec
-from core.recipe import Recipe
+from core.specs.contest import ContestSpec
+from core.specs.recipe import Recipe
 from core.store.contests import add_contest
 from core.store.database import Store, open_store
 from core.store.folds import add_folds

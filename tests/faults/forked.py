@@ -52,7 +52,7 @@ def import_torch(*modalities: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    modules = ["core.training.fold", "core.jobs.task", "core.predictions", "torch._dynamo"]  # the last by the first optimiser
+    modules = ["core.training.fold", "core.jobs.task", "core.predictions.oof", "torch._dynamo"]  # the last by the first optimiser
     for name in (*modules, *(name for modality in modalities for name in IMPORTED[modality])):
         importlib.import_module(name)
     gc.collect()

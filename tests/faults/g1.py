@@ -21,20 +21,20 @@ from typing import Any, cast
 from sqlalchemy import update
 
 from core import workspace as workspace_module
+from core.base.errors import PitwallError
+from core.base.settings import parse_settings
 from core.blend.save import make_spec, save_blend
 from core.contest import table as table_module
 from core.contest.archive import extract_archive
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.samples import open_sample
 from core.contest.table import load_table
 from core.data.images import open_image
-from core.errors import PitwallError
-from core.folds import FoldsSpec, load_folds, save_folds
-from core.predictions import load_oof
-from core.presets import load_preset
-from core.recipe import Recipe
-from core.settings import parse_settings
+from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.predictions.oof import load_oof
+from core.recipes.presets import load_preset
+from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds

@@ -20,17 +20,17 @@ from typing import Any, cast
 
 import numpy as np
 
+from core.base.errors import PitwallError
+from core.base.settings import load_settings
 from core.blend.save import load_blend_test
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.data.images import open_image
-from core.errors import PitwallError
-from core.exchange import import_predictions
-from core.folds import FoldsSpec, load_folds, save_folds
-from core.predictions import load_oof
-from core.recipe import Recipe
-from core.settings import load_settings
+from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.predictions.exchange import import_predictions
+from core.predictions.oof import load_oof
+from core.specs.recipe import Recipe
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import Folds

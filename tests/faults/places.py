@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core import predictions
 from core.jobs import worker
+from core.predictions import oof as predictions
+from core.specs.progress import EpochReport, Progress
 from core.store import attempts
 from core.training import fold, keeper
 from core.training.keeper import Keeper, Keeping
-from core.training.progress import EpochReport, Progress
 from core.training.state import Snapshot
 
 Strike = Callable[[], object]

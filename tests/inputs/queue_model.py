@@ -6,11 +6,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from core.contest.spec import ContestSpec
-from core.errors import StateError
+from core.base.errors import StateError
 from core.jobs import controls
 from core.jobs.queue import cancel_run, retry_run
-from core.recipe import Recipe
+from core.specs.contest import ContestSpec
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import add_contest
 from core.store.database import Store

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from core.contest.register import add_contest
-from core.contest.spec import ContestSpec
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.queue import launch_run
-from core.recipe import Recipe
+from core.specs.contest import ContestSpec
+from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.jobs import Job, list_jobs

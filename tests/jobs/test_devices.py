@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InputError
+from core.base.errors import InputError
 from core.jobs.devices import detect_devices, read_devices, thread_limit, torch_name
 
 ROOT = Path(__file__).parents[2]

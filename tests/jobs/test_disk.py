@@ -16,7 +16,7 @@ from core.jobs import disk
 from core.jobs.controls import resume_queue
 from core.jobs.engine import Engine
 from core.jobs.process import ProcessIdentity
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.holds import list_holds
 from tests.jobs.conftest import Bench

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import StateError
+from core.base.errors import StateError
 from core.jobs.controls import pause_queue, pause_run, resume_queue, resume_run
 from core.jobs.engine import Engine
 from core.jobs.process import ProcessIdentity, is_alive, of_self

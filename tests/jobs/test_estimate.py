@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from core.jobs.estimate import queue_end_s, remaining_s, run_end_s
+from core.specs.progress import Progress
 from core.store.jobs import Job
-from core.training.progress import Progress
 
 
 def job_of(run_id: int, *, started_at: float | None = None, eta_s: float | None = None) -> Job:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from core.errors import DiskFull, OutOfMemory
+from core.base.errors import DiskFull, OutOfMemory
 from core.jobs.disk import fold_bytes
 from core.jobs.forecast import Forecast, Neighbour, Outlook, look_out
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.training.costs import Costs
 
 GB = 10**9

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from core.blend.spec import BlendSpec
-from core.errors import NotFoundError, RecipeError, StateError
-from core.grid import make_grid
+from core.base.errors import NotFoundError, RecipeError, StateError
 from core.jobs.queue import cancel_run, delete_run, launch_run, launch_runs, retry_run
-from core.recipe import Recipe
+from core.recipes.grid import make_grid
+from core.specs.blend import BlendSpec
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.blends import add_blend
 from core.store.jobs import list_jobs

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from core.errors import OutOfMemory, PitwallError, RecipeError, StateError
+from core.base.errors import OutOfMemory, PitwallError, RecipeError, StateError
 from core.jobs import memory
 from core.jobs import rehearsal as module
 from core.jobs.engine import Engine
 from core.jobs.forecast import Forecast, Neighbour
 from core.jobs.process import ProcessIdentity, is_alive, of_pid
 from core.jobs.rehearsal import Rehearsal, busy_with, default_when
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.jobs import Job
 from tests.jobs.conftest import BROKEN_PX, Bench
@@ -146,8 +146,8 @@ ASKER = """
 import sys, time
 from pathlib import Path
 from core.jobs import rehearsal
-from core.presets import load_preset
-from core.recipe import Recipe
+from core.recipes.presets import load_preset
+from core.specs.recipe import Recipe
 from core.store.contests import get_contest
 from core.store.folds import list_folds
 from core.workspace import open_workspace

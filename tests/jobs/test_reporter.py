@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 from core.jobs.reporter import Reporter
+from core.specs.progress import EpochReport, Progress
 from core.store import attempts
 from core.store.runs import list_epochs
-from core.training.progress import EpochReport, Progress
 from tests.jobs.conftest import Bench
 
 OWNER = {"engine": None, "host": "here", "worker": None}

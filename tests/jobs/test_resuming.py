@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.queue import launch_run
 from core.jobs.resuming import places, share_of
+from core.specs.progress import Progress
 from core.store import attempts
 from core.store.contests import Contest, list_contests
 from core.store.jobs import Job
 from core.store.runs import Run, get_run
-from core.training.progress import Progress
 from core.workspace import Workspace
 from tests.finished_workspace import START, claim, keep_checkpoint, make_recipe, run_halfway
 

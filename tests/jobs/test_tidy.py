@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.queue import launch_run
 from core.jobs.tidy import ABANDONED_S, tidy
 from core.store.runs import get_run

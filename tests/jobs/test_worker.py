@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import DiskFull, OutOfMemory, RecipeError
+from core.base.errors import DiskFull, OutOfMemory, RecipeError
 from core.jobs import worker
 from core.jobs.queue import cancel_run
 from core.store import attempts

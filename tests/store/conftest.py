@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.contest.spec import ContestSpec
-from core.recipe import Recipe
+from core.specs.contest import ContestSpec
+from core.specs.recipe import Recipe
 from core.store.contests import Contest, add_contest
 from core.store.database import Store
 from core.store.folds import Folds, add_folds

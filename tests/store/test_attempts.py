@@ -9,16 +9,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from core.contest.spec import ContestSpec
-from core.errors import StateError
-from core.recipe import Recipe
+from core.base.errors import StateError
+from core.specs.contest import ContestSpec
+from core.specs.progress import Progress
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import add_contest
 from core.store.database import Store, open_store
 from core.store.folds import add_folds
 from core.store.jobs import Job, add_jobs, cancel_jobs, get_job, list_jobs, retry_jobs
 from core.store.runs import FoldResult, Run, add_run, get_run
-from core.training.progress import Progress
 
 OWNER = {"engine": None, "host": "here", "worker": None}
 ERROR = {"type": "Bug", "what": "w", "where": "", "why": "", "fix": ""}

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.blend.spec import BlendSpec
-from core.errors import NotFoundError, StateError
+from core.base.errors import NotFoundError, StateError
+from core.specs.blend import BlendSpec
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
 from core.store.database import Store
 from core.store.runs import Run, list_runs, remove_run

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.contest.spec import ContestSpec
-from core.errors import NotFoundError, StateError
+from core.base.errors import NotFoundError, StateError
+from core.specs.contest import ContestSpec
 from core.store.contests import Contest, add_contest, delete_contest, get_contest, list_contests
 from core.store.database import Store
 from core.store.folds import Folds, list_folds

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, insert, select, text, update
 
-from core.errors import CheckpointError, DiskFull, StateError
+from core.base.errors import CheckpointError, DiskFull, StateError
 from core.store import seals, tables
 from core.store.contests import Contest, list_contests
 from core.store.database import HEAD, MIGRATIONS, DatabaseBusy, Store, journal_mode, open_store, stored_revision

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import NotFoundError
+from core.base.errors import NotFoundError
 from core.store.contests import Contest
 from core.store.database import Store
 from core.store.folds import Folds, add_folds, get_folds, list_folds

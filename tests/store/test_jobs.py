@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import NotFoundError
+from core.base.errors import NotFoundError
+from core.specs.progress import Progress
 from core.store import attempts
 from core.store.database import Store
 from core.store.jobs import cancel_jobs, get_job, list_jobs, read_live, retry_jobs
 from core.store.runs import Run
-from core.training.progress import Progress
 
 OWNER = {"engine": None, "host": "here", "worker": None}
 

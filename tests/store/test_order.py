@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from core.errors import InputError, NotFoundError, StateError
+from core.base.errors import InputError, NotFoundError, StateError
 from core.jobs import controls
 from core.jobs.queue import cancel_run, retry_run
 from core.store import attempts

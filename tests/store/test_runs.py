@@ -5,9 +5,9 @@ import statistics
 
 import pytest
 
-from core.contest.spec import ContestSpec
-from core.errors import InputError, NotFoundError, StateError
-from core.recipe import Recipe
+from core.base.errors import InputError, NotFoundError, StateError
+from core.specs.contest import ContestSpec
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import Contest, add_contest
 from core.store.database import Store

@@ -15,8 +15,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Table, insert, select, update
 
-from core.blend.spec import BlendSpec
-from core.errors import CheckpointError
+from core.base.errors import CheckpointError
+from core.specs.blend import BlendSpec
 from core.store import seals, tables
 from core.store.attempts import claim, commit, renew
 from core.store.blends import add_blend, list_blends

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from core.contest.inspect import inspect_path
+from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds import FoldsSpec, save_folds
-from core.recipe import Recipe
+from core.folds.split import FoldsSpec, save_folds
+from core.specs.progress import EpochReport, Progress
+from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.tracking.tracker import Point, TrackedFold
-from core.training.progress import EpochReport, Progress
 from core.workspace import Workspace
 
 N_STEPS = 10

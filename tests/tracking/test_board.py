@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import NotFoundError, StateError
+from core.base.errors import NotFoundError, StateError
 from core.tracking import board, choice
 from core.tracking.board import Board, board_command, start_board
 from core.tracking.tensorboard import TensorBoardFold

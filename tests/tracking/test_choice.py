@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import NotFoundError, RecipeError
+from core.base.errors import NotFoundError, RecipeError
 from core.jobs.queue import launch_run
 from core.store.jobs import list_jobs
 from core.tracking import choice

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from core.specs.progress import EpochReport, Progress
 from core.tracking.points import MAX_STEPS, Begin, Points
 from core.tracking.tracker import Point
-from core.training.progress import EpochReport, Progress
 from tests.tracking.conftest import N_STEPS, epoch_report, step_report
 
 

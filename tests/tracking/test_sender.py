@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import NotFoundError
+from core.base.errors import NotFoundError
 from core.tracking.notes import FoldNotes, Note, read_notes, write_notes
 from core.tracking.sender import listen
 from core.tracking.tracker import Opener, Outcome, Point, TrackedFold

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from core.recipe import Recipe
+from core.specs.progress import EpochReport, Progress
+from core.specs.recipe import Recipe
 from core.training.fold import FoldOutput, FoldTask, train_fold
-from core.training.progress import EpochReport, Progress
 
 N_ROWS = 48
 N_TEST = 9

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from core.recipe import Recipe
+from core.specs.progress import Progress
+from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity
 from core.training.fold import FoldTask, train_fold
 from core.training.keeper import Keeper, Keeping
-from core.training.progress import Progress
 from core.workspace import MANIFEST, OWN_HASH, sha256_file
 from tests.training.small_tasks import TEXT, make_task, recipe_of
 

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from core.base.errors import OutOfMemory, RecipeError, WeightsError
 from core.data.batches import batches_of
-from core.errors import OutOfMemory, RecipeError, WeightsError
+from core.data.randomness import permutation
 from core.store.attempts import MOST_HALVINGS
 from core.training import dry_run as module
 from core.training.checkpoint import Identity, list_checkpoints
 from core.training.costs import Costs
 from core.training.dry_run import dry_run
 from core.training.keeper import Keeping
-from core.training.randomness import permutation
 from core.training.step import train_step
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 

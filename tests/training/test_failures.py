@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
-from core.recipe import Recipe, TextSettings
+from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
+from core.specs.recipe import Recipe, TextSettings
 from core.training.backbone import backbone_of
 from core.training.failures import typed_failures
 from models.build import CannotBuild
@@ -80,7 +80,7 @@ def test_a_backbone_is_checked_before_anything_starts() -> None:
 
 
 def test_every_preset_names_a_backbone_that_takes_its_settings() -> None:
-    from core.presets import list_presets, load_preset
+    from core.recipes.presets import list_presets, load_preset
 
     assert {"digits-lite0", "digits-small"} <= set(list_presets("image"))
     assert {"news-minilm", "news-tiny"} <= set(list_presets("text"))
@@ -91,8 +91,8 @@ def test_every_preset_names_a_backbone_that_takes_its_settings() -> None:
 
 
 def test_an_unknown_preset_lists_the_known(tmp_path: Path) -> None:
-    from core.errors import NotFoundError
-    from core.presets import load_preset
+    from core.base.errors import NotFoundError
+    from core.recipes.presets import load_preset
 
     with pytest.raises(NotFoundError, match="digits-lite0"):
         load_preset("digit")

@@ -10,14 +10,14 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from core.base.errors import InputError, RecipeError, WeightsError
 from core.data.batches import RowLoader
-from core.errors import InputError, RecipeError, WeightsError
-from core.metrics import all_scores
-from core.recipe import Recipe
+from core.metrics.scores import all_scores
+from core.specs.progress import Interrupted, Progress
+from core.specs.recipe import Recipe
 from core.training.device import choose_precision
 from core.training.network import build_network
 from core.training.predict import predict
-from core.training.progress import Interrupted, Progress
 from core.training.weights import WEIGHTS_FILE, load_weights
 from tests.training.small_tasks import IMAGE, N_ROWS, N_TEST, TEXT, make_task, recipe_of, train
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from core.data.batches import Batch, RowLoader
-from core.folds import FoldsSpec, save_folds
+from core.folds.split import FoldsSpec, save_folds
 from core.jobs.task import load_task
-from core.metrics import all_scores
+from core.metrics.scores import all_scores
 from core.training.device import choose_precision
 from core.training.dry_run import dry_run
 from core.training.fold import FoldTask

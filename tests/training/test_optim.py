@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.recipe import OptimSettings
+from core.specs.recipe import OptimSettings
 from core.training.optim import make_groups, make_optimizer, set_lr
 from core.training.schedule import lr_at
 

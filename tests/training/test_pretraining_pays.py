@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.recipe import Recipe
+from core.specs.recipe import Recipe
 from core.training.fold import FoldTask
 from tests.training.small_tasks import train
 

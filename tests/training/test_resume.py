@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from core.errors import AlignmentError, CheckpointError, PitwallError
-from core.recipe import Recipe
+from core.base.errors import AlignmentError, CheckpointError, PitwallError
+from core.specs.progress import EpochReport, Interrupted, Progress
+from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity, list_checkpoints, list_quarantined
 from core.training.fold import FoldOutput, FoldTask
-from core.training.progress import EpochReport, Interrupted, Progress
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 from tests.training.stopped import HARD, crash_at, keeping_of, resumed, rewrite_manifest, stopped_task
 
@@ -192,7 +192,7 @@ def test_every_piece_of_the_state_that_is_missing_is_a_refusal_that_names_it(tmp
 
 
 def test_a_disk_that_is_full_is_raised_where_training_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.errors import DiskFull
+    from core.base.errors import DiskFull
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

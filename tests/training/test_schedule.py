@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.batches import cut
-from core.recipe import OptimSettings, Recipe
+from core.specs.recipe import OptimSettings, Recipe
 from core.training.schedule import lr_at, plan_fold, steps_per_epoch
 
 

@@ -1,0 +1,261 @@
+"""Adding a contest: where its files are, what was understood, corrections that are inspected again, and only then the registration."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.typing import UploadedFile
+
+from app.shell import runtime, state
+from app.shell.thumbnails import data_address, draw_file
+from app.ui.class_charts import MOST_BARS, class_bars, size_bars
+from app.ui.forms import option_label, settings_form
+from app.ui.gallery import Tile, gallery
+from app.ui.widgets import empty_state, error_card, go_to, guard, plain, section
+from app.words.core_text import say
+from app.words.text import t
+from core.base.errors import PitwallError
+from core.contest.archive import open_source
+from core.contest.inspect.draft import Check, Inspection, inspect_path
+from core.contest.inspect.label_guess import SEPARATORS
+from core.contest.register import add_contest
+from core.workspace import resolve_inside
+
+INTAKE_KEY = "intake"
+NEXT_VIEW = "data-next-view"
+ICONS = {"ok": ":green[:material/check_circle:]", "note": ":gray[:material/info:]", "warning": ":orange[:material/warning:]"}
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A folder on its way in: its path, the answers a person changed, what was understood, and the last refusal."""
+
+    folder: Path
+    inspection: Inspection
+    revision: int
+    answers: dict[str, Any] = field(default_factory=dict)
+    refusal: PitwallError | None = None
+
+
+def intake() -> None:
+    """The whole way in, from a path or an upload to the accepted contest."""
+    _source()
+    current: Intake | None = st.session_state.get(INTAKE_KEY)
+    if current is None:
+        empty_state(t("data.add_empty_title"), t("data.add_empty_why"), icon="fact_check")
+        return
+    if current.refusal is not None:
+        error_card(current.refusal)
+    left, right = st.columns([7, 5], gap="large")
+    with left:
+        with section(t("data.add_understood"), t("data.add_understood_note")):
+            accepted = _accept_button(current.inspection)
+        if accepted:
+            _register(current.inspection)
+        _checks(current.inspection.checks)
+        _corrections(current)
+    with right:
+        section(t("data.preview"))
+        _preview(current.inspection)
+        if current.inspection.rows_by_size:
+            classes_per_row(current.inspection.rows_by_size)
+        section(t("data.distribution"))
+        _distribution(current.inspection)
+
+
+def _source() -> None:
+    with st.container(border=True, key="intake-source"):
+        kind = st.segmented_control(
+            t("data.add_source"),
+            ["path", "upload"],
+            format_func=lambda name: t(f"data.source_{name}"),
+            default="path",
+            required=True,
+            key="intake-kind",
+        )
+        if kind == "path":
+            with st.form("intake-path", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+                path = st.text_input(
+                    t("data.path_label"), placeholder=t("data.path_placeholder"), help=t("data.path_help"), key="intake-path-text"
+                )
+                asked = st.form_submit_button(t("data.inspect"), type="primary", icon=":material/search:")
+            if asked and path.strip():
+                _open(Path(path.strip()))
+        else:
+            upload = st.file_uploader(t("data.upload_label"), type=["zip"], help=t("data.upload_help"), key="intake-upload")
+            if upload is not None and st.button(t("data.inspect"), type="primary", icon=":material/search:"):
+                _open_upload(upload)
+
+
+def _open(path: Path, name: str | None = None) -> None:
+    """Take a folder, or a zip that is extracted first, and inspect it; a refusal leaves no intake behind."""
+    st.session_state.pop(INTAKE_KEY, None)
+    with guard(), st.spinner(t("data.inspecting", path=plain(path.name))):
+        folder = open_source(runtime.workspace(), path, name=name)
+        st.session_state[INTAKE_KEY] = Intake(folder, inspect_path(folder), _next_revision())
+        return
+    st.stop()
+
+
+def _open_upload(upload: UploadedFile) -> None:
+    folder = runtime.workspace().uploads_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".zip") as stream:
+        shutil.copyfileobj(upload, stream)
+        stream.flush()
+        _open(Path(stream.name), name=Path(upload.name).stem)
+
+
+def _checks(checks: tuple[Check, ...]) -> None:
+    rows = [
+        (
+            ICONS[check.level],
+            t(f"contest.{check.key}"),
+            f"**{plain(say(option_label('contest', check.key, check.value)))}**" if check.value else "–",
+            plain(say(check.detail)),
+        )
+        for check in checks
+    ]
+    frame = pd.DataFrame(rows, columns=[" ", t("data.check_what"), t("data.check_value"), t("data.check_why")])
+    st.table(frame, border="horizontal", hide_index=True, alt=t("data.add_understood"))
+
+
+def _corrections(current: Intake) -> None:
+    """The form over the draft; an answer that differs is a correction, and the folder is inspected again with all of them."""
+    inspection = current.inspection
+    draft = inspection.draft.to_dict()
+    with section(t("data.add_correct"), t("data.add_correct_note")):
+        if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
+            _inspect_again(replace(current, answers={}))
+    with st.container(border=True):
+        given = settings_form(
+            inspection.draft,
+            f"intake-{current.revision}",
+            texts="contest",
+            skip=() if inspection.draft.is_multilabel and inspection.draft.label_column else ("label_separator",),
+            options=_choices(inspection),
+            columns=3,
+        )
+    changed = {name: value for name, value in given.items() if list_or_same(value) != list_or_same(draft[name])}
+    if changed:
+        # How many classes a row has decides whether anything stands between them: what was said of that is asked anew.
+        kept = {name: value for name, value in current.answers.items() if not ("labels" in changed and name == "label_separator")}
+        _inspect_again(replace(current, answers=kept | changed))
+
+
+def _inspect_again(current: Intake) -> None:
+    answers = dict(current.answers)
+    name = answers.pop("name", None)
+    with st.spinner(t("data.inspecting", path=plain(current.folder.name))):
+        try:
+            inspection = inspect_path(current.folder, name=name, sets=[as_assignment(key, value) for key, value in answers.items()])
+        except PitwallError as refusal:
+            # The last good draft stays, and what was wrong with the answer is said.
+            st.session_state[INTAKE_KEY] = replace(st.session_state[INTAKE_KEY], refusal=refusal, revision=_next_revision())
+        else:
+            st.session_state[INTAKE_KEY] = replace(current, inspection=inspection, refusal=None, revision=_next_revision())
+    st.rerun()
+
+
+def _next_revision() -> int:
+    """A number that no form of this session has had, so that each draft starts its form anew."""
+    number = st.session_state.get("intake-revision", 0) + 1
+    st.session_state["intake-revision"] = number
+    return number
+
+
+def as_assignment(name: str, value: Any) -> str:
+    """An answer as the command line writes it, so that the page and `--set` are one way in; blanks at its ends are kept by quotes."""
+    if isinstance(value, str):
+        return f"{name}={value if value == value.strip() else repr(value)}"
+    return f"{name}={json.dumps(list(value), ensure_ascii=False)}"
+
+
+def list_or_same(value: Any) -> Any:
+    """Tuples and lists of one content are one answer."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _choices(inspection: Inspection) -> dict[str, tuple[str, ...]]:
+    choices: dict[str, tuple[str, ...]] = {}
+    choices |= dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), inspection.columns)
+    choices |= dict.fromkeys(("train", "test", "sample_submission"), inspection.tables)
+    choices["label_separator"] = SEPARATORS
+    return choices
+
+
+def _preview(inspection: Inspection) -> None:
+    root = Path(inspection.draft.root)
+    is_image = inspection.draft.modality == "image"
+    tiles: list[Tile] = []
+    for row, (name, label) in enumerate(zip(inspection.preview["input"], inspection.preview["label"], strict=True)):
+        if is_image and not name:  # it is among the problems
+            continue
+        caption = label or (t("data.no_class_caption") if inspection.draft.is_multilabel else "")
+        if is_image:
+            with guard():
+                tiles.append(Tile(row, caption, src=data_address(draw_file(resolve_inside(root, name)))))
+        else:
+            tiles.append(Tile(row, caption, text=name))
+    gallery(tiles, selected=None, label=t("data.preview"), key="intake-preview", tile_px=72)
+
+
+def _distribution(inspection: Inspection) -> None:
+    counts = inspection.class_counts
+    if len(counts) <= MOST_BARS:
+        st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), inspection.n_train), alt=t("data.distribution"))
+    else:
+        class_table(pd.DataFrame({"class": list(counts), "rows": list(counts.values())}))
+
+
+def classes_per_row(rows: Sequence[int]) -> None:
+    """How many rows have 0, 1, 2 … classes, with the mean."""
+    section(t("data.sizes"), t("data.sizes_note", mean=np.average(range(len(rows)), weights=rows)))
+    st.altair_chart(size_bars(rows), alt=t("data.sizes"))
+
+
+def class_table(frame: pd.DataFrame) -> None:
+    """Classes with their rows, most first, searchable; for more classes than bars can show. Columns: class, rows."""
+    st.dataframe(
+        frame.sort_values("rows", ascending=False, kind="stable"),
+        hide_index=True,
+        height=420,
+        alt=t("data.distribution"),
+        column_config={
+            "class": st.column_config.TextColumn(t("data.chart_class"), width="medium"),
+            "rows": st.column_config.ProgressColumn(t("data.chart_rows"), format="%d", min_value=0, max_value=int(frame["rows"].max())),
+        },
+    )
+
+
+def _accept_button(inspection: Inspection) -> bool:
+    n_problems = len(inspection.problems)
+    about = t("data.accept_refused", n=n_problems) if n_problems else t("data.accept_note")
+    label = t("data.accept", name=inspection.draft.name)
+    return st.button(label, type="primary", icon=":material/check:", disabled=n_problems > 0, help=about, key="intake-accept")
+
+
+def _register(inspection: Inspection) -> None:
+    """Verify every row and register; a refusal is shown, and the intake stays as it is."""
+    bar = st.progress(0.0, text=t("data.registering", done=0, total=inspection.n_train + inspection.n_test))
+
+    def tell(done: int, total: int) -> None:
+        bar.progress(done / max(1, total), text=t("data.registering", done=done, total=total))
+
+    with guard():
+        contest = add_contest(runtime.workspace(), inspection.draft, progress=tell)
+        del st.session_state[INTAKE_KEY]
+        st.session_state[NEXT_VIEW] = "contest"
+        state.select_contest(contest.name)
+        st.toast(t("data.registered", name=contest.name), icon=":material/check:")
+        go_to("data")
+    bar.empty()

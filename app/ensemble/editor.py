@@ -1,0 +1,173 @@
+"""The bench of the page Ensemble: the weights, what they score while they move, and keeping what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app.ensemble.blend_facts import blend_facts
+from app.ensemble.draft import Draft
+from app.ensemble.honest import honest_figure, judge, judges_now, known_judgement, score_in, standing_of, verdict
+from app.ensemble.live_charts import choose_chart, draw_chart
+from app.ensemble.live_score import Fixed, Scored, fixed_scores, score_now
+from app.ensemble.session import content_of, load_bank, open_desk
+from app.ensemble.ways import after_row, choose_mean, mean_label, obey, way_row
+from app.shell import runtime
+from app.ui.colors import run_color
+from app.ui.components.weight_sliders.component import BankRow, heard, weight_bank
+from app.ui.widgets import format_score, guard, metric_help, metric_label, plain
+from app.words.text import t
+from core.blend.bank import Bank
+from core.blend.honest import HonestScore
+from core.blend.save import save_blend, spec_of
+from core.specs.contest import ContestSpec
+from core.store.blends import free_blend_name, list_blends
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+
+
+@st.fragment
+def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int) -> None:
+    """The weights and what they score; only this part runs again while a weight is dragged.
+
+    `n_others` runs could have been members too.
+    """
+    with guard():
+        left, right = st.columns([1.1, 1], gap="large")
+        content = content_of(contest, folds, members)
+        with right.skeleton(height=220):
+            bank = load_bank(content, runtime.workspace(), contest, members)
+            fixed = fixed_scores(content, bank)
+        desk = open_desk(folds.id, [run.id for run in members])
+        key = f"bank-{folds.id}"
+        said = heard(key, desk.ids, desk.revision)
+        if said is not None:
+            desk.follow(said)
+        with left:
+            top = st.container()
+            obey(desk, bank, folds.id, content)
+            with top:
+                choose_mean(desk, folds.id)
+            rows = [
+                BankRow(run.id, run.name, run_color(run.id), format_score(score.oof_score))
+                for run, score in zip(members, fixed.own, strict=True)
+            ]
+            weight_bank(rows, desk.state, revision=desk.revision, labels=_labels(), key=key, kind=desk.draft.kind)
+            way_row(desk, folds.id, contest.spec)
+            after_row(desk, folds.id, contest.spec)
+            with st.spinner(t("ensemble.preparing", mean=mean_label(desk.draft.steps.mean))):
+                scored = score_now(desk, bank, folds.id, content)
+            blend_facts(desk.draft, bank, contest.spec.classes, content)
+            verdict_place = st.container()
+        judgement = known_judgement(desk.draft, folds.id, content)
+        is_to_judge = judgement is None and judges_now(desk, bank, folds.id, content)
+        with right:
+            honest_place = _figures(contest.spec, bank, scored, fixed)
+            # A way that was just clicked is judged last, in its place; at any other time the figure is there at once and never blinks.
+            if not is_to_judge:
+                honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft, n_others))
+            draw_chart(choose_chart(desk, bank, folds.id), desk, bank, scored, fixed, contest.spec.classes, folds.id)
+        with left:
+            _save_form(contest, desk.draft, bank, score_in(judgement))
+        if is_to_judge:
+            with honest_place, st.spinner(t("ensemble.refitting"), show_time=True):
+                judgement = judge(bank, desk.draft, folds.id, content)
+            honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft, n_others))
+        with verdict_place:
+            verdict(desk, bank, folds.id, judgement, content, n_others)
+
+
+def _figures(spec: ContestSpec, bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
+    """The four figures and the line under them; returns the place of the honest one."""
+    metric, now, equal = bank.metric, scored.score, fixed.equal
+    best = metric.best([score.oof_score for score in fixed.own])
+    best_at = next(index for index, score in enumerate(fixed.own) if score.oof_score == best)
+    color = "normal" if metric.greater_is_better else "inverse"
+    won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, fixed.own[best_at].fold_scores, strict=True))
+    than_best = t("ensemble.than_best")
+    helps = [t("ensemble.blend_now_help", rows=f"{len(bank.y_true):,}")]
+    if spec.is_multilabel:
+        helps += [f"**{metric_label(name)}**: {metric_help(spec, name)}" for name in now.scores]
+
+    is_now = metric.name not in scored.waiting
+
+    def figure(value: float, sd: float | None = None, name: str = metric.name) -> str:
+        return t("bench.waits") if name in scored.waiting else format_score(value, sd)
+
+    with st.grid(2, gap="small", min_column_width=130):
+        st.metric(
+            f"{t('ensemble.blend_now')} · {metric_label(metric.name)}",
+            figure(now.oof_score),
+            _delta(now.oof_score, best) if is_now else t("bench.waits_why"),
+            color if is_now else "off",
+            delta_arrow="auto" if is_now else "off",
+            delta_description=than_best if is_now else None,
+            help="\n\n".join(helps) if is_now else t("bench.follows"),
+            border=True,
+            height="stretch",
+        )
+        honest_place = st.empty()
+        st.metric(
+            t("ensemble.equal"),
+            format_score(equal.oof_score),
+            _delta(equal.oof_score, best),
+            color,
+            delta_description=than_best,
+            help=t("ensemble.equal_help"),
+            border=True,
+            height="stretch",
+        )
+        st.metric(
+            t("ensemble.best_single"),
+            format_score(best),
+            plain(bank.runs[best_at].name),
+            "off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+        )
+    others = " · ".join(f"{metric_label(name)} {figure(score, name=name)}" for name, score in now.scores.items() if name != metric.name)
+    folds_won = t("ensemble.folds_won", won=won if is_now else t("bench.waits"), n=len(now.fold_scores))
+    st.caption(
+        f"{t('ensemble.by_fold', score=figure(now.cv_score, now.cv_sd))}, {folds_won} · {others}",
+        help=t("ensemble.by_fold_help") if is_now else t("bench.follows"),
+    )
+    return honest_place
+
+
+def _delta(score: float, reference: float) -> str | int:
+    text = f"{score - reference:+.4f}"
+    return 0 if float(text) == 0 else text
+
+
+def _save_form(contest: Contest, draft: Draft, bank: Bank, honest: HonestScore | None) -> None:
+    store = runtime.workspace().store
+    blends = list_blends(store, contest.id)
+    with st.form(f"save-blend-{len(blends)}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input(t("ensemble.name"), free_blend_name(store, contest.id, "blend"), max_chars=60)
+        saves = st.form_submit_button(t("ensemble.save"), type="primary", icon=":material/save:")
+    if saves:
+        spec = spec_of([run.id for run in bank.runs], draft.steps)
+        blend = save_blend(runtime.workspace(), contest, spec, name=name.strip(), honest=honest, bank=bank, procedure=draft.procedure)
+        st.toast(t("ensemble.saved", name=plain(blend.name), ref=blend.ref), icon=":material/check:")
+        st.rerun()
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "lock": t("ensemble.lock"),
+        "unlock": t("ensemble.unlock"),
+        "run": t("ensemble.run"),
+        "score": t("ensemble.own_score"),
+        "weight": t("ensemble.weight"),
+        "number": t("ensemble.weight_number"),
+        "weights": t("ensemble.weights"),
+        "alone": t("ensemble.alone"),
+        "shrinkage": t("bench.shrinkage"),
+        "shrinkage_help": t("bench.shrinkage_help"),
+        "shrinkage_number": t("bench.shrinkage_number"),
+        "share": t("bench.share"),
+    }

@@ -1,0 +1,89 @@
+"""What the blend on the bench scores now, and what stays the same while it moves.
+
+Weights and shrinkage alone cost milliseconds at any size, but for the log loss of two means. What needs every probability follows a drag on
+small data, and on large data it is scored when the drag ends, so that the server never falls behind the pointer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import streamlit as st
+
+from app.ensemble.draft import Desk
+from core.blend.bank import Bank
+from core.blend.line import Line
+from core.blend.scorer import BlendScore
+from core.blend.truth import Outcome
+from core.specs.blend import BlendSteps
+
+MOST_LIVE_VALUES = 10_000_000
+"""Predictions of all runs together, yes and no counted each, up to which steps that need them in full are scored while a weight is dragged."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What steps say and score, on the predictions `content`; while a drag is held, the metrics `waiting` are those of before it.
+
+    Those that were scored along the line of a drag (`on_line`) are scored again when it is let go.
+    """
+
+    content: tuple[object, ...]
+    steps: BlendSteps
+    outcome: Outcome
+    score: BlendScore
+    on_line: bool = False
+    waiting: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The scores that no weight changes: of each run alone, and of equal weights."""
+
+    own: tuple[BlendScore, ...]
+    equal: BlendScore
+
+
+def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> Scored:
+    """The exact score of the steps on the desk; while a drag is held, what of it can follow the pointer, and else the one before."""
+    key, line_key = f"scored-{folds_id}", f"line-{folds_id}"
+    if not desk.is_held:
+        st.session_state.pop(line_key, None)
+    steps = desk.draft.steps
+    known: Scored | None = st.session_state.get(key)
+    if known is not None and known.content == content:
+        if known.steps == steps and (desk.is_held or not known.on_line):
+            return known
+        if desk.is_held and not follows_a_drag(bank, steps):
+            return _as_far(known, bank, steps)
+    on_line = desk.is_held and steps.is_plain
+    outcome = bank.outcome(steps, st.session_state.setdefault(line_key, Line()) if on_line else None)
+    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), on_line)
+    st.session_state[key] = scored
+    return scored
+
+
+def _as_far(known: Scored, bank: Bank, steps: BlendSteps) -> Scored:
+    """What of a score can follow the pointer on large data: labels under any mean, but no log loss that needs every class."""
+    names = known.score.scores.keys()
+    if not steps.is_plain:
+        return replace(known, waiting=frozenset(names))
+    scorer = bank.scorer(steps.mean)
+    outcome = Outcome(scorer.labels(steps.share.tolist()), np.full(scorer.n_rows, np.nan, dtype=np.float32))
+    score = scorer.report(outcome)
+    if bank.metric.name == "log_loss":
+        score = replace(known.score, scores=score.scores)
+    return replace(known, outcome=outcome, score=score, waiting=frozenset({"log_loss"}))
+
+
+def follows_a_drag(bank: Bank, steps: BlendSteps) -> bool:
+    """Whether every score of these steps is there before the pointer has moved on."""
+    is_light = steps.is_plain and steps.mean in ("arithmetic", "hard", "rank")
+    return is_light or sum(member.size for member in bank.scorer("arithmetic").oof) <= MOST_LIVE_VALUES
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def fixed_scores(content: tuple[object, ...], _bank: Bank) -> Fixed:
+    """Computed once for the predictions that `content` names."""
+    return Fixed(_bank.member_scores(), _bank.score(_bank.equal_weights))

@@ -1,0 +1,108 @@
+"""What becomes of each class while weights move, where rows may have several: found, missed and given falsely, as bars that stand still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.ensemble.live_score import Scored
+from app.ui.charts import CONFIG, Chart, Spec, draw
+from app.ui.colors import ink
+from app.ui.outcome_chart import COLORS, legend
+from app.words.text import t
+from core.analysis.misses import OUTCOMES, set_report
+from core.blend.bank import Bank
+
+ROW_PX, SMALL_ROW_PX, FEW = 30, 19, 10
+SCROLLED_PX = 300
+"""More classes than stand in this are scrolled."""
+MOST_SHOWN = 60
+
+
+def draw_outcomes(bank: Bank, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> None:
+    """The classes in the order of their F1 under equal weights, so that none leaves its place during a drag."""
+    title = t("bench.outcomes_title")
+    equal = _equal_report(scored.content, tuple(classes), bank)
+    shown = equal["f1"].fillna(2.0).sort_values(kind="stable").index[:MOST_SHOWN].to_numpy()
+    report = set_report(bank.y_true, bank.labels(scored.outcome), classes)
+    chart = outcome_bars(report.iloc[shown], equal.iloc[shown], is_dark=is_dark)
+    style = f"font-size:0.8125rem;font-weight:600;color:{ink(is_dark=is_dark)};margin-bottom:4px"
+    st.html(f'<div style="{style}">{escape(title)}</div>{legend()}')
+    height = chart.spec["height"]
+    with st.container(height=SCROLLED_PX if height > SCROLLED_PX else "content", border=False, key="blend-outcomes-box"):
+        draw(chart, key="blend-outcomes", alt=title)
+    some = [t("bench.outcomes_some", n=len(shown), total=len(classes))] if len(shown) < len(classes) else []
+    st.caption(" ".join([*some, t("bench.outcomes_help")]))
+
+
+def outcome_bars(report: pd.DataFrame, equal: pd.DataFrame, *, is_dark: bool) -> Chart:
+    """One bar per row of a report of sets, its F1 at the end; a mark where found ends in the report `equal`, of the same classes."""
+    counts = report[list(OUTCOMES)].to_numpy()
+    ends = equal["found"].to_numpy() / np.maximum(equal[list(OUTCOMES)].sum(axis=1).to_numpy(), 1)
+    names = {outcome: t(f"misses.{outcome}") for outcome in OUTCOMES}
+    n = len(report)
+    table = pd.DataFrame(
+        {
+            "class": np.repeat(report["class"].to_numpy(), len(OUTCOMES)),
+            "outcome": list(names.values()) * n,
+            "place": list(range(len(OUTCOMES))) * n,
+            "count": counts.ravel(),
+            "share": (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).ravel(),
+            "equal": np.repeat(ends, len(OUTCOMES)),
+            "f1": np.repeat(["–" if np.isnan(value) else f"{value:.3f}" for value in report["f1"]], len(OUTCOMES)),
+            "f1_equal": np.repeat(["–" if np.isnan(value) else f"{value:.3f}" for value in equal["f1"]], len(OUTCOMES)),
+        }
+    )
+    share: Spec = {"field": "share", "type": "quantitative"}
+    axis: Spec = {"labelLimit": 130, "labelOverlap": False, "labelFlush": False, "ticks": False, "domain": False}
+    first = [{"filter": "datum.place == 0"}]
+    layer: list[Spec] = [
+        {
+            "mark": {"type": "bar", "height": {"band": 0.8}},
+            "encoding": {
+                "x": {**share, "stack": "zero", "axis": None, "scale": {"domain": [0, 1], "nice": False}},
+                "color": {
+                    "field": "outcome",
+                    "type": "nominal",
+                    "legend": None,
+                    "scale": {"domain": list(names.values()), "range": [COLORS[outcome] for outcome in OUTCOMES]},
+                },
+                "order": {"field": "place", "type": "quantitative"},
+                "tooltip": [
+                    {"field": "class", "type": "nominal", "title": t("charts.class")},
+                    {"field": "outcome", "type": "nominal", "title": t("bench.outcome")},
+                    {"field": "count", "type": "quantitative", "title": t("bench.rows"), "format": ","},
+                    {**share, "title": t("bench.of_bar"), "format": ".1%"},
+                    {"field": "f1", "type": "nominal", "title": "F1"},
+                    {"field": "f1_equal", "type": "nominal", "title": t("bench.f1_equal")},
+                ],
+            },
+        },
+        {
+            "transform": first,
+            "mark": {"type": "tick", "thickness": 2, "color": ink(is_dark=is_dark), "opacity": 0.8, "bandSize": 10 if n > FEW else 16},
+            "encoding": {"x": {"field": "equal", "type": "quantitative"}},
+        },
+        {
+            "transform": first,
+            "mark": {"type": "text", "align": "left", "dx": 6, "fontSize": 11, "color": ink(is_dark=is_dark)},
+            "encoding": {"x": {"datum": 1}, "text": {"field": "f1", "type": "nominal"}},
+        },
+    ]
+    spec: Spec = {
+        "height": (ROW_PX if n <= FEW else SMALL_ROW_PX) * n,
+        "padding": {"left": 0, "top": 2, "bottom": 2, "right": 44},  # room for F1 after the bars
+        "encoding": {"y": {"field": "class", "type": "nominal", "sort": None, "title": None, "axis": axis}},
+        "layer": layer,
+        "config": {**CONFIG, "view": {"stroke": None}},
+    }
+    return Chart(spec, table)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _equal_report(content: tuple[object, ...], classes: tuple[str, ...], _bank: Bank) -> pd.DataFrame:
+    return set_report(_bank.y_true, _bank.labels(_bank.outcome(_bank.equal_weights)), classes)

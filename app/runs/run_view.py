@@ -1,0 +1,382 @@
+"""One run on a page of its own: its figures, failures, curves, folds, recipe and log, fresh while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+import pandas as pd
+import streamlit as st
+import yaml
+
+from app.runs.checkpoints import checkpoints_view, second_tries
+from app.runs.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label, jobs_now, progress_of
+from app.runs.tracking import tracking_button, tracking_trouble
+from app.runs.trouble import trouble_markdown, trouble_of
+from app.shell import runtime, state
+from app.ui import charts
+from app.ui.colors import run_color
+from app.ui.widgets import (
+    STATE_COLORS,
+    control_of,
+    error_card,
+    format_duration,
+    format_score,
+    go_to,
+    guard,
+    metric_help,
+    metric_label,
+    plain,
+    short_hash,
+    state_label,
+)
+from app.words.core_text import say
+from app.words.text import t
+from core.analysis.compare import flatten_settings
+from core.analysis.logs import read_tail
+from core.base.errors import NotFoundError, PitwallError
+from core.metrics.scores import METRICS, get_metric
+from core.specs.recipe import Recipe
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.jobs import Job, JobState
+from core.store.runs import Run, get_run, list_epochs
+
+TAB_KEY = "run-tab"
+LOG_KEY = "run-log-fold"
+TABS = ("curves", "folds", "checkpoints", "recipe", "log")
+
+
+def run_view(contest: Contest, run: Run, folds: Folds) -> None:
+    """Show one run. Its buttons stand outside of what is redrawn while it trains, so that a question stays open."""
+    _head(contest, run)
+    is_busy = run.state in ("running", "queued")
+    st.fragment(_live, run_every=BUSY_S if is_busy else None)(contest, run.id, folds, _stage(run))
+
+
+def _head(contest: Contest, run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            if st.button(t("runs.back"), icon=":material/arrow_back:", type="tertiary"):
+                state.select_run(None)
+                st.rerun()
+            name = (
+                f'<div style="display:flex;gap:10px;font-size:1.15rem;font-weight:600">{dot(run_color(run.color_index))}{escape(run.name)}'
+            )
+            st.html(f'{name}<span style="opacity:.55;font-weight:400">{run.ref}</span></div>', width="content")
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+            tracking_button(contest, run)
+            again = [job for job in run.jobs if job.state in ("failed", "canceled")]
+            if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
+                go_to("errors", source=run.ref)
+            if again and st.button(t("runs.action_retry", n=len(again)), icon=":material/replay:"):
+                with guard():
+                    runtime.retry(run)
+                    st.toast(t("runs.retrying", name=plain(run.name)), icon=":material/replay:")
+                    st.rerun()
+            if again and st.button(t("runs.action_restart"), icon=":material/restart_alt:", help=t("runs.action_restart_help")):
+                confirm_restart(run)
+            if run.state in ("running", "queued"):
+                if st.button(t("runs.action_cancel"), icon=":material/stop_circle:"):
+                    confirm_cancel(run)
+            elif st.button(t("runs.action_delete"), icon=":material/delete:"):
+                confirm_delete(run)
+
+
+def confirm_cancel(run: Run) -> None:
+    """Ask before a run is cancelled."""
+    _ask(run, "cancel", runtime.cancel, said="canceling", icon="stop_circle")
+
+
+def confirm_restart(run: Run) -> None:
+    """Ask before checkpoints are thrown away."""
+    _ask(run, "restart", runtime.restart, said="retrying", icon="restart_alt")
+
+
+def confirm_delete(run: Run) -> None:
+    """Ask before a run and its files are deleted."""
+
+    def delete(run: Run) -> None:
+        runtime.delete(run)
+        state.select_run(None)
+
+    _ask(run, "delete", delete, said="deleted", icon="delete")
+
+
+def _ask(run: Run, question: str, act: Callable[[Run], None], *, said: str, icon: str) -> None:
+    """A question by its texts `runs.<question>_title` and so on; on yes it acts, and says so."""
+
+    @st.dialog(t(f"runs.{question}_title"))
+    def ask() -> None:
+        st.markdown(t(f"runs.{question}_body", name=plain(run.name), folds=len(run.results), time=format_duration(run.elapsed_s)))
+        if _answer(t(f"runs.{question}_yes"), t(f"runs.{question}_no")):
+            with guard():
+                act(run)
+                st.toast(t(f"runs.{said}", name=plain(run.name)), icon=f":material/{icon}:")
+                st.rerun()
+
+    ask()
+
+
+def _answer(yes: str, no: str) -> bool:
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button(no):
+            st.rerun()
+        return st.button(yes, type="primary")
+
+
+def _stage(run: Run) -> tuple[JobState, int]:
+    """What the buttons of the head depend on."""
+    return run.state, len(run.results)
+
+
+def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobState, int]) -> None:
+    with guard():
+        try:
+            run = get_run(runtime.workspace().store, run_id)
+        except NotFoundError:  # deleted in another window
+            st.rerun()
+        if _stage(run) != stage_before:
+            st.rerun()
+        places = runtime.places(contest, [run])
+        _figures(contest, run, folds, progress_of(run, places.get(run.id, {})))
+        jobs_now([run], run.jobs, places)
+        trouble = trouble_of(run, contest.spec.metric)
+        if trouble is not None:
+            st.markdown(trouble_markdown(trouble))
+        tracking_trouble(run)
+        _failures(run)
+        second_tries(run)
+        key, default, changed = control_of(
+            "run-tabs", st.session_state.setdefault(TAB_KEY, TABS[0]), lambda tab: st.session_state.update({TAB_KEY: tab})
+        )
+        tab = st.segmented_control(
+            t("runs.title"),
+            TABS,
+            default=default,
+            format_func=lambda name: t(f"runs.tab_{name}"),
+            key=key,
+            on_change=changed,
+            required=True,
+            label_visibility="collapsed",
+        )
+        {"curves": _curves, "folds": _folds, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}[tab](contest, run)
+
+
+def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
+    metric = contest.spec.metric
+    quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
+    with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
+        part = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds)
+        st.metric(
+            t("runs.figure_cv", metric=metric_label(metric)),
+            format_score(run.cv_score(metric), run.cv_sd(metric)),
+            part,
+            "off",
+            help=metric_help(contest.spec, metric),
+            **quiet,
+        )
+        st.metric(t("runs.figure_state"), state_label(run.state), f"{share:.0%}", "off", **quiet)
+        if run.imported:
+            st.metric(t("runs.figure_backbone"), t("runs.imported"), plain(run.imported["oof_file"]), "off", **quiet)
+        else:
+            model = run.recipe.model
+            origin = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
+            st.metric(t("runs.figure_backbone"), plain(model.backbone), f"{origin} · {input_label(run)}", "off", **quiet)
+        per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / len(run.results))) if run.results else "–"
+        st.metric(t("runs.figure_time"), format_duration(device_time_s(run)), per_fold, "off", **quiet)
+
+
+def _failures(run: Run) -> None:
+    """A card per different error, with the folds that met it; the log is one click away."""
+    met: dict[tuple[str, ...], list[Job]] = {}
+    for job in run.jobs:
+        if job.state == "failed" and job.error:
+            met.setdefault(tuple(job.error[key] for key in ("what", "where", "why", "fix")), []).append(job)
+    for (what, where, why, fix), jobs in met.items():
+        names = ", ".join(str(job.fold) for job in jobs)
+        error_card(PitwallError(t("runs.failed_fold", fold=names, what=say(what)), where=where, why=why, fix=fix))
+        st.button(t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}", on_click=_open_log, args=(jobs[0].fold,))
+
+
+def _open_log(fold: int) -> None:
+    st.session_state[TAB_KEY] = "log"
+    st.session_state[LOG_KEY] = fold
+
+
+def _curves(contest: Contest, run: Run) -> None:
+    epochs = list_epochs(runtime.workspace().store, run.id)
+    if not epochs:
+        st.caption(t("runs.curves_none" if run.state in ("queued", "running") else "runs.curves_never"))
+        return
+    numbers = sorted({row.fold for row in epochs})
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        shown = numbers
+        if len(numbers) > 1:
+            shown = (
+                st.pills(
+                    t("runs.curves_folds"),
+                    numbers,
+                    default=numbers,
+                    format_func=lambda fold: str(fold),
+                    selection_mode="multi",
+                    key=f"curve-folds-{run.id}-{len(numbers)}",
+                )
+                or numbers
+            )
+        usual = contest.spec.metric if contest.spec.metric != "log_loss" else "accuracy"
+        name = st.segmented_control(
+            t("charts.score"),
+            list(METRICS),
+            default=usual,
+            required=True,
+            format_func=metric_label,
+            key=f"curve-metric-{contest.id}",
+            label_visibility="collapsed",
+        )
+    best = {result.fold: result.best_epoch for result in run.results}
+    table = pd.DataFrame(
+        [(row.fold, row.epoch, row.train_loss, row.valid_loss, row.scores[name]) for row in epochs if row.fold in shown],
+        columns=["fold", "epoch", "train_loss", "valid_loss", "value"],
+    )
+    color = run_color(run.color_index)
+    n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        charts.draw(
+            charts.loss_curves(table.drop(columns="value"), best, color, n_epochs=n_epochs), key="loss-curves", alt=t("charts.loss_title")
+        )
+    with right:
+        metric = get_metric(name)
+        charts.draw(
+            charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric, n_epochs=n_epochs),
+            key="metric-curves",
+            alt=t("charts.metric_title", metric=charts.metric_name(metric)),
+        )
+    told = metric_help(contest.spec, name)
+    st.caption(t("runs.curves_ring") + (f"  \n{metric_label(name)}: {told}" if told else ""))
+
+
+def _folds(contest: Contest, run: Run) -> None:
+    results = {result.fold: result for result in run.results}
+    rows = []
+    if run.imported:
+        for fold, result in results.items():
+            rows.append({"fold": fold, "state": [state_label("done")], **result.scores, "artefact": f"#{short_hash(result.fingerprint)}"})
+    for job in run.jobs:
+        result = results.get(job.fold)
+        scores = {name: result.scores[name] if result else None for name in METRICS}
+        rows.append(
+            {
+                "fold": job.fold,
+                "state": [state_label(job.state)],
+                **scores,
+                "best": result.best_epoch if result else None,
+                "epochs": result.n_epochs if result else None,
+                "time": round(result.elapsed_s, 1) if result else None,
+                "device": job.device or None,
+                "attempt": job.token,
+                "artefact": f"#{short_hash(result.fingerprint)}" if result else None,
+            }
+        )
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="run-folds",
+        placeholder="–",
+        alt=t("runs.tab_folds"),
+        column_config={
+            "fold": number(t("runs.fold_number"), width="small", pinned=True),
+            "state": st.column_config.MultiselectColumn(
+                t("runs.fold_state"), options=[state_label(name) for name in STATE_COLORS], color=list(STATE_COLORS.values()), width="small"
+            ),
+            **{name: number(metric_label(name), format="%.4f", help=metric_help(contest.spec, name)) for name in METRICS},
+            "best": number(t("runs.fold_best_epoch")),
+            "epochs": number(t("runs.fold_epochs")),
+            "time": number(t("runs.fold_time"), format="%.1f"),
+            "device": text(t("runs.fold_device")),
+            "attempt": number(t("runs.fold_attempt")),
+            "artefact": text(t("runs.fold_artefact")),
+        },
+    )
+    if run.results:
+        with st.expander(t("runs.facts"), icon=":material/fact_check:"):
+            st.json({t("runs.job_fold", fold=result.fold): result.facts for result in run.results}, expanded=2)
+
+
+def _recipe(_: Contest, run: Run) -> None:
+    if run.imported:
+        st.caption(t("runs.imported_no_recipe"))
+        st.json(run.imported)
+        return
+    values = flatten_settings(run.recipe)
+    usual = flatten_settings(Recipe.model_validate({"modality": run.recipe.modality}))
+    changed = sorted(values, key=lambda path: values[path] == usual.get(path))
+    table = pd.DataFrame(
+        {
+            "setting": changed,
+            "value": [str(values[path]) for path in changed],
+            "default": [str(usual[path]) if path in usual else "–" for path in changed],
+        }
+    )
+    weights = ["font-weight: 600" if value != default else "" for value, default in zip(table["value"], table["default"], strict=True)]
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(t("runs.recipe_hash", hash=short_hash(run.recipe.fingerprint)), width="content")
+        text = yaml.safe_dump(run.recipe.to_dict(), sort_keys=False, allow_unicode=True)
+        st.download_button(
+            t("runs.recipe_download"), text, f"{run.name}.yaml", "application/yaml", on_click="ignore", icon=":material/download:"
+        )
+    st.dataframe(
+        table.style.apply(lambda _: weights, subset=["value"]),
+        hide_index=True,
+        key="run-recipe",
+        height="content",
+        alt=t("runs.tab_recipe"),
+        column_config={"setting": t("runs.recipe_setting"), "value": t("runs.recipe_value"), "default": t("runs.recipe_default")},
+    )
+
+
+def _log(_: Contest, run: Run) -> None:
+    if run.imported:
+        st.caption(t("runs.imported_no_log"))
+        return
+    by_fold = {job.fold: job for job in run.jobs}
+    if st.session_state.get(LOG_KEY) not in by_fold:
+        st.session_state[LOG_KEY] = _fold_of_interest(run.jobs)
+    key, default, changed = control_of(
+        f"run-log-folds-{run.id}", st.session_state[LOG_KEY], lambda number: st.session_state.update({LOG_KEY: number})
+    )
+    fold = st.segmented_control(
+        t("runs.log_fold"),
+        list(by_fold),
+        default=default,
+        format_func=lambda number: f"{number} · {state_label(by_fold[number].state)}",
+        key=key,
+        on_change=changed,
+        required=True,
+    )
+    job = by_fold[fold]
+    if not job.log_path:
+        st.caption(t("runs.log_none"))
+        return
+    path = runtime.workspace().absolute(job.log_path)
+    tail = read_tail(path)
+    if not tail.text:
+        st.caption(t("runs.log_empty"))
+        return
+    with st.container(height=400, border=True, autoscroll=True, key="run-log"):
+        st.code(tail.text, language=None, wrap_lines=True)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        shown, total = len(tail.text.encode()) / 1000, tail.n_bytes / 1000
+        st.caption(t("runs.log_cut", kb=f"{shown:,.0f}", total=f"{total:,.0f}") if tail.is_cut else f"{total:,.1f} kB", width="content")
+        st.download_button(t("runs.log_download"), path.read_bytes, path.name, "text/plain", on_click="ignore", icon=":material/download:")
+
+
+def _fold_of_interest(jobs: Sequence[Job]) -> int:
+    """The fold whose log a person most likely wants: one that failed, else that runs, else the first."""
+    for wanted in ("failed", "running"):
+        for job in jobs:
+            if job.state == wanted:
+                return job.fold
+    return jobs[0].fold

@@ -1,0 +1,244 @@
+"""One Workspace and one Engine per server process, and the only way from the screen to the queue.
+
+The pair is anchored in `sys.__dict__`: a module global is lost on hot reload, and `cache_resource` is cleared by anyone
+who opens the menu. A file lock on the workspace keeps a second process read-only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Literal
+
+from core.base.errors import StateError
+from core.jobs import controls, queue
+from core.jobs.devices import torch_name
+from core.jobs.disk import free_bytes
+from core.jobs.disk import size_text as size_text
+from core.jobs.engine import DeviceStatus as DeviceStatus
+from core.jobs.engine import Engine, EngineStatus
+from core.jobs.forecast import Forecast as Forecast
+from core.jobs.forecast import Neighbour as Neighbour
+from core.jobs.forecast import Outlook as Outlook
+from core.jobs.forecast import look_out
+from core.jobs.rehearsal import Rehearsal as Rehearsal
+from core.jobs.rehearsal import When as When
+from core.jobs.resuming import places as _places
+from core.jobs.resuming import share_of as share_of
+from core.recipes.grid import make_grid
+from core.specs.progress import Progress
+from core.specs.recipe import Recipe
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+from core.tracking import board as tracking
+from core.tracking.board import Board
+from core.workspace import Workspace, open_workspace
+
+_ANCHOR = "pitwall.house"
+
+
+def _house() -> SimpleNamespace:
+    """What this process has: `lock`, `workspace`, `engine`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
+    return sys.__dict__.setdefault(
+        _ANCHOR,
+        SimpleNamespace(
+            lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock()
+        ),
+    )
+
+
+def workspace() -> Workspace:
+    """The workspace of this server: PITWALL_WORKSPACE, else ./workspace."""
+    house = _house()
+    with house.lock:
+        if house.workspace is None:
+            house.workspace = open_workspace()
+        return house.workspace
+
+
+def engine() -> Engine:
+    """The engine of this server, started at first use; read-only until the process that holds the workspace is gone."""
+    house = _house()
+    with house.lock:
+        return house.engine or open_house(Engine(workspace(), what="the workbench"))
+
+
+def open_house(new: Engine) -> Engine:
+    """Start an engine as the one of this process, and see to it that it is stopped when the process ends."""
+    house = _house()
+    with house.lock:
+        house.engine = new
+        new.start()
+        if not house.at_exit:
+            house.at_exit = True
+            atexit.register(close)
+        return new
+
+
+def close() -> None:
+    """Stop the engine (running jobs go back to the queue) and TensorBoard, and let go of the workspace. Twice is once."""
+    stop_board()
+    house = _house()
+    with house.lock:
+        house.workspace, stopping, house.engine = None, house.engine, None
+    if stopping is not None:
+        stopping.stop()
+
+
+def status() -> EngineStatus:
+    """What the devices do now, and who holds the workspace."""
+    return engine().status()
+
+
+def is_read_only() -> bool:
+    """Whether another process holds this workspace, so that nothing can be queued from here."""
+    return not status().is_mine
+
+
+def launch(
+    contest: Contest, folds: Folds, recipes: Sequence[Recipe], *, seeds: Sequence[int] = (), fold_numbers: Sequence[int] | None = None
+) -> tuple[Run, ...]:
+    """Queue a run of each recipe, or of each recipe with each seed: one job per fold."""
+    _refuse_read_only()
+    runs = queue.launch_runs(workspace(), contest, folds, make_grid(recipes, seeds), fold_numbers=fold_numbers)
+    engine().wake()
+    return runs
+
+
+def devices() -> tuple[str, ...]:
+    """What this server trains on; the processor where that is nothing."""
+    return engine().devices or ("cpu",)
+
+
+def tried_devices() -> tuple[str, ...]:
+    """Those that a dry run can tell apart: of several slots on the processor the first."""
+    return tuple({torch_name(device): device for device in reversed(devices())}.values())[::-1]
+
+
+def rehearse(contest: Contest, folds: Folds, recipe: Recipe, device: str, when: When | None = None) -> Rehearsal:
+    """Begin a dry run in a process of its own; a window that is read-only may, since it only reads the workspace."""
+    return Rehearsal(workspace(), contest, folds, recipe, device=device, devices=devices(), when=when).start()
+
+
+def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> Outlook:
+    """What a dry run means for these folds, as the queue and the disk are now."""
+    end_s = engine().run_end_s([forecast.fold_s(fold) for fold in fold_numbers])
+    return look_out(forecast, recipe, fold_numbers, devices=devices(), disk_free_bytes=free_bytes(workspace().root), end_s=end_s)
+
+
+def places(contest: Contest, runs: Sequence[Run]) -> dict[int, dict[int, Progress]]:
+    """By run id and fold, where jobs that were handed back will go on."""
+    return {run.id: _places(workspace(), contest.name, run) for run in runs if not run.is_imported}
+
+
+def run_next(run: Run) -> None:
+    """Put a run before all others."""
+    _steer(lambda: controls.run_next(workspace().store, run.id))
+
+
+def move(run: Run, place: int) -> None:
+    """Put a run at a place among those that wait, from 0."""
+    _steer(lambda: controls.move_run(workspace().store, run.id, place))
+
+
+def step(run: Run, direction: Literal["up", "down"]) -> None:
+    """Let a run change places with its neighbour in the queue."""
+    _steer(lambda: controls.step_run(workspace().store, run.id, direction))
+
+
+def set_priority(run: Run, priority: int) -> None:
+    """Give a run a priority, -100 to 100."""
+    _steer(lambda: controls.set_priority(workspace().store, run.id, priority))
+
+
+def pause(run: Run | None = None) -> None:
+    """Pause a run, or the whole queue; what runs stops within a step and goes back to its place."""
+    _steer(lambda: controls.pause_queue(workspace().store) if run is None else controls.pause_run(workspace().store, run.id))
+
+
+def resume(run: Run | None = None) -> None:
+    """Let a run, or the whole queue, go on; also devices that a full disk has stopped."""
+    _steer(lambda: controls.resume_queue(workspace().store) if run is None else controls.resume_run(workspace().store, run.id))
+
+
+def cancel(run: Run) -> None:
+    """Take the waiting jobs of a run out of the queue, and stop its running ones within one step."""
+    _refuse_read_only()
+    queue.cancel_run(workspace().store, run.id)
+    engine().wake()
+
+
+def retry(run: Run) -> None:
+    """Queue the failed and canceled folds of a run again."""
+    _refuse_read_only()
+    queue.retry_run(workspace().store, run.id)
+    engine().wake()
+
+
+def restart(run: Run) -> None:
+    """Queue a run's failed and canceled folds again, from nothing: their checkpoints are removed."""
+    _refuse_read_only()
+    queue.restart_run(workspace(), run.id)
+    engine().wake()
+
+
+def delete(run: Run) -> None:
+    """Delete a run that has no job running, with its files."""
+    _refuse_read_only()
+    queue.delete_run(workspace(), run.id)
+
+
+def board() -> Board | None:
+    """The TensorBoard of this server; None when none runs."""
+    running: Board | None = _house().board
+    return running if running is not None and running.is_alive else None
+
+
+def start_board() -> Board:
+    """Start TensorBoard on this workspace; where it runs already, that one. It ends with this server."""
+    house = _house()
+    with house.board_lock:
+        running = board()
+        if running is None:
+            stop_board()
+            running = house.board = tracking.start_board(workspace())
+        return running
+
+
+def stop_board() -> None:
+    """Stop TensorBoard, if it runs."""
+    house = _house()
+    stopping, house.board = house.board, None
+    if stopping is not None:
+        stopping.stop()
+
+
+def serve_thumbnails(has_routes: bool) -> None:
+    """Told by app/server.py; `streamlit run app/main.py` has no routes."""
+    _house().has_routes = has_routes
+
+
+def has_thumbnails() -> bool:
+    """Whether /thumb/... is served by this process."""
+    return _house().has_routes
+
+
+def _steer(change: Callable[[], object]) -> None:
+    _refuse_read_only()
+    change()
+    engine().wake()
+
+
+def _refuse_read_only() -> None:
+    snapshot = status()
+    if not snapshot.is_mine:
+        raise StateError(
+            "this window is read-only",
+            where=str(workspace().root),
+            why=f"the workspace is held by {snapshot.holder}",
+            fix="use that window, or stop the other process; this one takes over within seconds",
+        )

@@ -1,0 +1,97 @@
+"""What is selected: the contest and the run. The address comes first, the session second, so F5 and a shared link find both."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.shell import runtime
+from app.words.text import LANGUAGE_KEY
+from core.base.errors import NotFoundError
+from core.store.contests import Contest, get_contest
+from core.store.folds import Folds, list_folds
+from core.store.runs import Run, get_run
+
+CONTEST_KEY = "contest"  # of the picker, and of ?contest=
+RUN_KEY = "run"
+FOLDS_KEY = "folds"
+_NEXT = "next_contest"
+
+
+def settle(names: list[str]) -> None:
+    """Before the picker is drawn: what a page selected, else the address, else the session, else the newest contest.
+
+    `names` are the contests that exist, newest first; a selection that no longer exists is dropped. The address follows.
+    """
+    asked = st.session_state.pop(_NEXT, None)
+    candidates = (asked, st.query_params.get(CONTEST_KEY), st.session_state.get(CONTEST_KEY))
+    current = next((name for name in candidates if name in names), names[0] if names else None)
+    if st.session_state.get(CONTEST_KEY) != current:
+        st.session_state[CONTEST_KEY] = current
+    remember_contest()
+
+
+def remember_contest() -> None:
+    """Put the picker's contest into the address (also the picker's callback)."""
+    current = st.session_state.get(CONTEST_KEY)
+    if current is None:
+        st.query_params.pop(CONTEST_KEY, None)
+    elif st.query_params.get(CONTEST_KEY) != current:
+        st.query_params[CONTEST_KEY] = current
+
+
+def selected_contest() -> Contest | None:
+    """The contest of the picker, or None when there is none yet."""
+    name = st.session_state.get(CONTEST_KEY)
+    if not name:
+        return None
+    try:
+        return get_contest(runtime.workspace().store, name)
+    except NotFoundError:  # deleted in another tab since the picker was drawn
+        return None
+
+
+def select_contest(name: str) -> None:
+    """Make `name` the contest of the next rerun; follow with `st.rerun()` or `st.switch_page`."""
+    st.session_state[_NEXT] = name
+
+
+def selected_run() -> Run | None:
+    """The run in the address (`?run=r12`), else the last one of this session, if it belongs to the selected contest."""
+    ref = st.query_params.get(RUN_KEY) or st.session_state.get("selected_run")
+    contest = selected_contest()
+    if not ref or contest is None:
+        return None
+    try:
+        run = get_run(runtime.workspace().store, ref)
+    except NotFoundError:
+        return None
+    return run if run.contest_id == contest.id else None
+
+
+def select_run(ref: str | None) -> None:
+    """Put a run (or none) into the address and the session."""
+    st.session_state["selected_run"] = ref
+    if ref is None:
+        st.query_params.pop(RUN_KEY, None)
+    elif st.query_params.get(RUN_KEY) != ref:
+        st.query_params[RUN_KEY] = ref
+
+
+def selected_folds(contest: Contest) -> Folds | None:
+    """The folds in the address (`?folds=3fa2`), else those of this session, else the newest; None when the contest has none."""
+    known = list_folds(runtime.workspace().store, contest.id)
+    asked = st.query_params.get(FOLDS_KEY) or st.session_state.get("selected_folds") or ""
+    return next((folds for folds in known if asked and folds.fingerprint.startswith(asked)), known[0] if known else None)
+
+
+def select_folds(folds: Folds) -> None:
+    """Put folds into the address and the session."""
+    st.session_state["selected_folds"] = st.query_params[FOLDS_KEY] = folds.fingerprint[:6]
+
+
+def link_params(**extra: str) -> dict[str, str]:
+    """The address parameters a link to another page must carry, so that the next page shows the same contest and language."""
+    contest = st.session_state.get(_NEXT) or st.session_state.get(CONTEST_KEY)
+    kept = {CONTEST_KEY: contest} if contest else {}
+    kept |= {key: st.query_params[key] for key in (LANGUAGE_KEY, FOLDS_KEY) if key in st.query_params}
+    return kept | extra

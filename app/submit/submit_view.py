@@ -1,0 +1,239 @@
+"""The parts of the page Submit: the file that would be written, what the contest would say to it, and the ledger of those that were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from app.shell import runtime
+from app.shell.tables import table_of
+from app.ui import charts
+from app.ui.sources import digest_of
+from app.ui.widgets import direction_arrow, format_clock, plain
+from app.words.core_text import say
+from app.words.text import t
+from core.base.errors import NotFoundError
+from core.contest.table import labels_of
+from core.store.blends import Blend, get_blend
+from core.store.contests import Contest
+from core.store.runs import Run, get_run
+from core.store.submissions import Submission, list_submissions
+from core.submission.write import Candidate, read_submission, thresholds_of, write_submission
+
+N_PREVIEW = 8
+MOST_COLUMNS = 60
+
+
+def preview(contest: Contest, candidate: Candidate) -> None:
+    """The first rows as they will stand in the file."""
+    frame = candidate.frame
+    size = f"{len(candidate.data) / 1000:,.0f} kB"
+    st.subheader(t("submit.preview_title"), anchor=False)
+    st.caption(
+        t("submit.preview_note", rows=f"{len(frame):,}", columns=len(frame.columns), size=size)
+        + " · "
+        + t("submit.preview_first", n=min(N_PREVIEW, len(frame)))
+    )
+    st.dataframe(frame.iloc[:N_PREVIEW, :MOST_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
+
+
+def class_balance(contest: Contest, source: Run | Blend, candidate: Candidate) -> None:
+    """How often each class is predicted, beside how often training shows it."""
+    st.subheader(t("charts.share_title"), anchor=False)
+    n_classes = len(contest.spec.classes)
+    truth = labels_of(table_of(contest).train, n_classes)
+    if contest.spec.is_multilabel:
+        st.caption(label_counts(truth, candidate.predicted, thresholds_of(source)))
+    in_train, in_test = (
+        labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=n_classes)
+        for labels in (truth, candidate.predicted)
+    )
+    chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), (len(truth), len(candidate.predicted)))
+    charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
+    if n_classes > charts.MOST_CLASSES:
+        st.caption(t("submit.share_some", n=charts.MOST_CLASSES, total=n_classes))
+
+
+def label_counts(truth: NDArray[np.integer], predicted: NDArray[np.integer], thresholds: Sequence[float]) -> str:
+    """How many labels a row has, and how many rows have none, beside training; and the thresholds that made them so. 0 or 1 (n, n_classes)."""
+    (test_count, test_empty), (train_count, train_empty) = _counts_of(predicted), _counts_of(truth)
+    cut = t("submit.at_half") if not thresholds else t("submit.at_own", low=f"{min(thresholds):.2f}", high=f"{max(thresholds):.2f}")
+    return " · ".join(
+        [
+            t("submit.labels_per_row", test=f"{test_count:.2f}", train=f"{train_count:.2f}"),
+            t("submit.rows_without", test=f"{test_empty:.1f}", train=f"{train_empty:.1f}"),
+            cut,
+        ]
+    )
+
+
+def _counts_of(labels: NDArray[np.integer]) -> tuple[float, float]:
+    """Labels in a row, as a mean, and the percentage of rows without any."""
+    n_labels = labels.sum(axis=1, dtype=np.int64)
+    return float(n_labels.mean()), 100 * float((n_labels == 0).mean())
+
+
+def checklist(contest: Contest, candidate: Candidate) -> None:
+    """What the contest checks, each with what was seen."""
+    st.subheader(t("submit.checks_title"), anchor=False)
+    failed = [check for check in candidate.checks if not check.is_ok]
+    if contest.spec.sample_submission:
+        st.caption(t("submit.checks_sample"))
+    else:
+        form = "labels" if contest.spec.is_multilabel and contest.spec.submission == "label" else contest.spec.submission
+        st.caption(t("submit.checks_no_sample", format=t(f"submit.format_{form}")))
+    with st.container(border=True, gap="small"):
+        for check in candidate.checks:
+            icon = ":green[:material/check_circle:]" if check.is_ok else ":red[:material/cancel:]"
+            st.markdown(f"{icon} **{t(f'submit.check_{check.key}')}**  :gray[{plain(say(check.detail))}]")
+    if failed:
+        st.error(t("submit.checks_failed", n=len(failed)), icon=":material/block:")
+    else:
+        st.success(t("submit.checks_ok", n=len(candidate.checks)), icon=":material/check:")
+
+
+def write_form(contest: Contest, source: Run | Blend, candidate: Candidate) -> None:
+    """Write the file; a file that was written before is recognised by its bytes."""
+    twin = next(
+        (item for item in list_submissions(runtime.workspace().store, contest.id) if item.sha256 == digest_of(contest, source)), None
+    )
+    with st.form(f"write-{source.ref}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input(t("submit.name"), source.name, max_chars=60)
+        writes = st.form_submit_button(t("submit.write"), type="primary", icon=":material/outbox:", disabled=not candidate.is_valid)
+    if twin is not None:
+        st.caption(t("submit.again", ref=twin.ref))
+    if writes:
+        submission = write_submission(runtime.workspace(), contest, source, name=name.strip())
+        st.session_state[written_key(contest)] = submission.id
+        st.toast(t("submit.written", filename=plain(submission.filename), ref=submission.ref), icon=":material/check:")
+        st.rerun()
+
+
+def ledger(contest: Contest) -> None:
+    """Every submission that was written, with its score, its lineage and its bytes."""
+    submissions = list_submissions(runtime.workspace().store, contest.id)
+    st.subheader(t("submit.ledger_title"), anchor=False)
+    if not submissions:
+        st.caption(t("submit.ledger_none"))
+        return
+    arrow = direction_arrow(contest.spec.metric)
+    table = pd.DataFrame(
+        {
+            "ref": [item.ref for item in submissions],
+            "name": [item.name for item in submissions],
+            "source": [f"{item.lineage['name']} ({item.source})" for item in submissions],
+            "cv": pd.array([_cv_of(contest, item) for item in submissions], dtype="Float64"),
+            "public": pd.array([_hidden(item, "public") for item in submissions], dtype="Float64"),
+            "private": pd.array([_hidden(item, "private") for item in submissions], dtype="Float64"),
+            "rows": [item.n_rows for item in submissions],
+            "sha": [item.sha256[:12] for item in submissions],
+            "file": [item.filename for item in submissions],
+            "written": [format_clock(item.created_at) for item in submissions],
+        }
+    )
+    if not any(item.hidden_scores for item in submissions):
+        table = table.drop(columns=["public", "private"])
+    newest = st.session_state.get(written_key(contest))
+    chosen = next((place for place, item in enumerate(submissions) if item.id == newest), 0)
+    number = st.column_config.NumberColumn
+    help_hidden = t("submit.column_hidden_help")
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        key="ledger-" + "-".join(item.ref for item in submissions),
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [chosen]}},
+        placeholder="–",
+        alt=t("submit.ledger_alt"),
+        column_config={
+            "ref": st.column_config.TextColumn(t("submit.column_ref"), width="small", pinned=True),
+            "name": t("submit.column_name"),
+            "source": t("submit.column_source"),
+            "cv": number(t("submit.column_cv", arrow=arrow), format="%.4f", width="small"),
+            "public": number(t("submit.column_public", arrow=arrow), format="%.4f", help=help_hidden, width="small"),
+            "private": number(t("submit.column_private", arrow=arrow), format="%.4f", help=help_hidden, width="small"),
+            "rows": number(t("submit.column_rows"), width="small"),
+            "sha": st.column_config.TextColumn(t("submit.column_sha"), width="small"),
+            "file": t("submit.column_file"),
+            "written": st.column_config.TextColumn(t("submit.column_written"), width="small"),
+        },
+    )
+    st.caption(t("submit.ledger_hint"))
+    rows = event.selection.rows
+    lineage(submissions[rows[0] if rows and rows[0] < len(submissions) else chosen])
+
+
+def lineage(submission: Submission) -> None:
+    """Everything a submission descends from, and its bytes as they were written."""
+    facts = submission.lineage
+    with st.container(border=True):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{t('submit.lineage_title', ref=submission.ref)}**", width="content")
+            st.download_button(
+                t("submit.download", filename=submission.filename),
+                lambda: read_submission(runtime.workspace(), submission),
+                submission.filename,
+                "text/csv",
+                on_click="ignore",
+                type="primary",
+                icon=":material/download:",
+                key=f"download-{submission.ref}",
+            )
+        chain = [
+            f"{t('submit.lineage_data')} `#{facts['contest'][:12]}`",
+            f"{t('submit.lineage_folds')} `#{facts['folds'][:12]}`",
+            f"{t('submit.lineage_source')} {plain(facts['name'])} `{facts['source']}` `#{facts['fingerprint'][:12]}`",
+            f"{t('submit.lineage_file')} `sha256 {submission.sha256}`",
+        ]
+        st.markdown("  →  ".join(chain))
+        if "scored_folds" in facts:
+            scored = ", ".join(map(str, facts["scored_folds"]))
+            st.warning(t("members.lineage_restricted", folds=scored, n=facts["n_folds"]), icon=":material/filter_alt:")
+        members = pd.DataFrame(
+            [
+                {
+                    "run": f"{member['name']} ({member['run']})",
+                    "weight": member["weight"],
+                    "recipe": f"#{member['recipe'][:12]}" if member["recipe"] else t("runs.imported"),
+                    "folds": [f"{fold} #{value[:8]}" for fold, value in member["folds"].items()],
+                }
+                for member in facts["members"]
+            ]
+        )
+        st.dataframe(
+            members,
+            hide_index=True,
+            key=f"lineage-{submission.ref}",
+            alt=t("submit.lineage_title", ref=submission.ref),
+            column_config={
+                "run": t("submit.lineage_run"),
+                "weight": st.column_config.NumberColumn(t("submit.lineage_weight"), format="%.4f", width="small"),
+                "recipe": t("submit.lineage_recipe"),
+                "folds": st.column_config.ListColumn(t("submit.lineage_fold_hashes"), width="large"),
+            },
+        )
+
+
+def written_key(contest: Contest) -> str:
+    """Where this session keeps the submission it wrote last."""
+    return f"written-{contest.id}"
+
+
+def _hidden(submission: Submission, part: str) -> float | None:
+    return submission.hidden_scores[part] if submission.hidden_scores else None
+
+
+def _cv_of(contest: Contest, submission: Submission) -> float | None:
+    """The cross-validated score of what was submitted; None when that run or blend was deleted since."""
+    store = runtime.workspace().store
+    try:
+        if submission.source.startswith("b"):
+            return get_blend(store, submission.source).scores["cv_score"]
+        return get_run(store, submission.source).cv_score(contest.spec.metric)
+    except NotFoundError:
+        return None

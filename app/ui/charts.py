@@ -1,0 +1,237 @@
+"""Charts that are redrawn while work goes on, as pure functions: a table in, a Vega-Lite specification out.
+
+Vega-Lite keeps its node in the page when only the data changes, so nothing blinks; it is written as plain dictionaries because
+building and checking an Altair chart costs 50 ms, more than all else that a dragged weight causes. A title states the
+question, axes name units, and the page's theme brings background and text colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.ui.colors import ACCENT, QUIET
+from app.words.text import t
+from core.metrics.scores import Metric
+
+FONT = (
+    "'Source Sans', 'Pretendard', 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans KR', 'Noto Sans CJK KR', "
+    "'NanumBarunGothic', 'NanumGothic', sans-serif"
+)
+MOST_CLASSES = 14
+CONFIG = {
+    "font": FONT,
+    "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
+    "legend": {"labelFontSize": 11, "symbolOpacity": 1},
+}
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A specification and the rows it draws."""
+
+    spec: Spec
+    data: pd.DataFrame
+
+
+def draw(chart: Chart, *, key: str, alt: str) -> None:
+    """Put a chart on the page; `key` is what keeps its node when the rows change, `alt` its name for those who cannot see it."""
+    st.vega_lite_chart(chart.data, chart.spec, key=key, alt=alt)
+
+
+def metric_name(metric: Metric) -> str:
+    """The name of a metric in the language of the screen."""
+    return t(f"common.metric_{metric.name}")
+
+
+def metric_axis(metric: Metric) -> str:
+    """The name of a metric with its direction."""
+    return t("charts.greater" if metric.greater_is_better else "charts.lower", metric=metric_name(metric))
+
+
+def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_epochs: int, height: int = 340) -> Chart:
+    """Loss by epoch, one line per fold: training thin and dashed, validation in the run's colour, best epoch as a ring.
+
+    `epochs` has fold, epoch, train_loss, valid_loss; `best` maps a finished fold to its best epoch. The axis
+    spans all `n_epochs` of the recipe, so that nothing moves while lines grow.
+    """
+    names = {"train_loss": t("charts.train"), "valid_loss": t("charts.valid")}
+    table = epochs.melt(id_vars=["fold", "epoch"], value_vars=list(names), var_name="series", value_name="value").dropna()
+    table["series"] = table["series"].map(names)
+    table["is_best"] = (table["epoch"] == table["fold"].map(best)) & (table["series"] == names["valid_loss"])
+    domain = list(names.values())
+    encoding = {
+        "color": _nominal(
+            "series", scale={"domain": domain, "range": [QUIET, color]}, legend={"orient": "top-right", "symbolType": "stroke"}
+        ),
+        "strokeDash": _nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]]}),
+    }
+    return _by_epoch(table, encoding, t("charts.loss_title"), t("charts.loss"), color, n_epochs, height)
+
+
+def metric_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, metric: Metric, *, n_epochs: int, height: int = 340) -> Chart:
+    """A metric by epoch, one line per fold, the best epoch as a ring. `epochs` has fold, epoch, value."""
+    table = epochs.dropna(subset=["value"]).assign(series=metric_name(metric))
+    table["is_best"] = table["epoch"] == table["fold"].map(best)
+    title = t("charts.metric_title", metric=metric_name(metric))
+    return _by_epoch(table, {"color": {"value": color}}, title, metric_axis(metric), color, n_epochs, height)
+
+
+def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric) -> Chart:
+    """Fold scores of several runs on one axis, with the mean of each. `scores` has run, fold, score."""
+    order = list(colors)
+    title = metric_axis(metric)
+    x = {"field": "score", "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True, "padding": 12}}
+    value = {"type": "quantitative", "title": metric_name(metric), "format": ".5f"}
+    spec = {
+        "height": 60 + 38 * len(order),
+        "title": _title(t("charts.compare_title")),
+        "encoding": {
+            "y": _nominal("run", sort=order, axis={"labelLimit": 220, "labelFlush": False}),
+            "color": _nominal("run", scale={"domain": order, "range": [colors[name] for name in order]}, legend=None),
+        },
+        "layer": [
+            {
+                "mark": {"type": "circle", "size": 70, "opacity": 0.6},
+                "encoding": {"x": x, "tooltip": [_tip("run"), _tip("fold"), {"field": "score", **value}]},
+            },
+            {
+                "mark": {"type": "tick", "thickness": 3, "size": 26},
+                "encoding": {"x": {**x, "aggregate": "mean"}, "tooltip": [_tip("run"), {"field": "score", "aggregate": "mean", **value}]},
+            },
+        ],
+        "config": CONFIG,
+    }
+    return Chart(spec, scores)
+
+
+def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric, *, height: int = 250) -> Chart:
+    """The blend's score fold by fold among its members and equal weights. `scores` has name, fold, score.
+
+    `colors` names the series in the order of the legend; the first is the blend, drawn over the others.
+    """
+    order = list(colors)
+    is_blend: Spec = {"field": "name", "equal": order[0]}
+    members, blend = [{"filter": {"not": is_blend}}], [{"filter": is_blend}]
+    spec = {
+        "height": height,
+        "title": _title(t("charts.blend_title")),
+        "encoding": {
+            "x": {"field": "fold", "type": "ordinal", "title": t("charts.fold"), "axis": {"labelAngle": 0}},
+            "y": {"field": "score", "type": "quantitative", "title": metric_axis(metric), "scale": {"zero": False, "nice": True}},
+            "color": _nominal(
+                "name",
+                sort=order,
+                scale={"domain": order, "range": [colors[name] for name in order]},
+                legend={"orient": "right", "labelLimit": 180},
+            ),
+            "tooltip": [
+                {"field": "name", "type": "nominal", "title": t("charts.run")},
+                _tip("fold"),
+                {"field": "score", "type": "quantitative", "title": metric_name(metric), "format": ".5f"},
+            ],
+        },
+        "layer": [
+            {"transform": members, "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.55}},
+            {"transform": members, "mark": {"type": "circle", "size": 45, "opacity": 0.8}},
+            {"transform": blend, "mark": {"type": "line", "strokeWidth": 2.4}},
+            {"transform": blend, "mark": {"type": "circle", "size": 90, "opacity": 1}},
+        ],
+        "config": CONFIG,
+    }
+    return Chart(spec, scores)
+
+
+def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Sequence[int], n_rows: tuple[int, int]) -> Chart:
+    """Share of the training rows (bar) and of the test predictions (point) that have each class; counts (n_classes,) each.
+
+    `n_rows` are the rows of training and test. With more than 14 classes, those whose share differs most are shown.
+    """
+    table = pd.DataFrame({"class": list(classes), "train": in_train, "test": in_test})
+    for part, n in zip(("train", "test"), n_rows, strict=True):
+        table[f"{part}_share"] = 100 * table[part] / max(1, n)
+    if len(table) > MOST_CLASSES:
+        table = table.loc[(table["test_share"] - table["train_share"]).abs().nlargest(MOST_CLASSES).index.sort_values()]
+    kinds = {"train_share": t("charts.in_train"), "test_share": t("charts.in_test")}
+    long = table.melt(id_vars=["class", "train", "test"], value_vars=list(kinds), var_name="kind", value_name="share")
+    long["kind"] = long["kind"].map(kinds)
+    train, test = kinds.values()
+    share = {"field": "share", "type": "quantitative", "title": t("charts.share_axis")}
+    spec = {
+        "height": 150 + 22 * len(table),
+        "encoding": {
+            "y": _nominal("class", sort=list(table["class"]), axis={"labelLimit": 140, "labelOverlap": False, "labelFlush": False}),
+            "x": share,
+            "color": _nominal(
+                "kind",
+                scale={"domain": [train, test], "range": [QUIET, ACCENT]},
+                legend={"orient": "top", "symbolType": "circle", "columns": 1},
+            ),
+            "tooltip": [
+                _tip("class"),
+                {"field": "train", "type": "quantitative", "title": train, "format": ","},
+                {"field": "test", "type": "quantitative", "title": test, "format": ","},
+                {**share, "format": ".2f"},
+            ],
+        },
+        "layer": [
+            {"transform": [{"filter": {"field": "kind", "equal": train}}], "mark": {"type": "bar", "height": 10, "opacity": 0.5}},
+            {"transform": [{"filter": {"field": "kind", "equal": test}}], "mark": {"type": "circle", "size": 75, "opacity": 1}},
+        ],
+        "config": CONFIG,
+    }
+    return Chart(spec, long)
+
+
+def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_title: str, color: str, n_epochs: int, height: int) -> Chart:
+    n_points = table.groupby(["fold", "series"])["epoch"].transform("count")
+    value = {"field": "value", "type": "quantitative", "title": y_title}
+    tooltip = [_tip("series"), _tip("fold"), _tip("epoch"), {**value, "format": ".5f"}]
+    ring = {"color": {"value": color}, "strokeDash": {"value": [1, 0]}, "tooltip": tooltip}
+    spec = {
+        "height": height,
+        "title": _title(title),
+        "encoding": {
+            "x": {
+                "field": "epoch",
+                "type": "quantitative",
+                "title": t("charts.epoch"),
+                "scale": {"domain": [1, max(2, n_epochs)], "nice": False},
+                "axis": {"format": "d", "tickMinStep": 1, "tickCount": min(n_epochs, 12)},
+            },
+            "y": {**value, "scale": {"zero": False, "nice": True}, "axis": {} if len(set(table["value"])) > 1 else {"format": ".3~g"}},
+            "detail": [{"field": "fold", "type": "nominal"}, {"field": "series", "type": "nominal"}],
+            **encoding,
+        },
+        "layer": [
+            {"mark": {"type": "line", "strokeWidth": 1.8, "opacity": 0.85}},
+            # A line of one epoch cannot be seen, and a line is hard to hit with the pointer: hence two kinds of points.
+            {"transform": [{"filter": "datum.is_alone"}], "mark": {"type": "circle", "size": 45}},
+            {"mark": {"type": "circle", "size": 120, "opacity": 0}, "encoding": {"tooltip": tooltip}},
+            {
+                "transform": [{"filter": "datum.is_best"}],
+                "mark": {"type": "point", "size": 130, "filled": False, "strokeWidth": 2.2, "opacity": 1},
+                "encoding": ring,
+            },
+        ],
+        "config": CONFIG,
+    }
+    return Chart(spec, table.assign(is_alone=n_points == 1))
+
+
+def _nominal(field: str, **rest: Any) -> Spec:
+    return {"field": field, "type": "nominal", "title": None, **rest}
+
+
+def _tip(field: str) -> Spec:
+    return {"field": field, "type": "nominal", "title": t(f"charts.{field}")}
+
+
+def _title(text: str) -> Spec:
+    return {"text": text, "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 10}

@@ -1,0 +1,228 @@
+"""A form generated from a settings model, so that a setting is written once.
+
+Fields marked `basic` come first, the rest is folded by section. Labels and Korean help come from app/texts/<file>.yaml;
+English help is the field's own description. The browser's limits are a courtesy: `parse_settings` checks again.
+"""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Literal, Union
+
+import annotated_types
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from app.words.text import language, load_texts, t
+from core.base.settings import Settings, settings_type
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One field of a form: its dotted path, the pydantic field and the value it starts from."""
+
+    path: str
+    info: FieldInfo
+    value: Any
+
+    @property
+    def section(self) -> str:
+        return self.path.rpartition(".")[0]
+
+    def has(self, mark: str) -> bool:
+        extra = self.info.json_schema_extra
+        return isinstance(extra, dict) and bool(extra.get(mark))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The range a number must stay in, as the browser's widget understands it (both ends inclusive)."""
+
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+
+
+@dataclass
+class _Drawn:
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def settings_form(
+    value: Settings,
+    key: str,
+    *,
+    texts: str,
+    skip: Sequence[str] = (),
+    options: Mapping[str, Sequence[str]] | None = None,
+    columns: int = 2,
+    fold: bool = True,
+) -> dict[str, Any]:
+    """Draw a form for `value` and return what is in it, as nested plain values (not yet validated).
+
+    `key` makes the widgets' state their own: change it to start again from `value`. `texts` is the file of labels.
+    `skip` leaves fields out (they keep their value), `options` offers choices for a text field. With `fold=False` there
+    are no folded sections: every field is shown.
+    """
+    leaves = [leaf for leaf in walk(value) if not leaf.has("hidden") and leaf.path not in skip]
+    basic = [leaf for leaf in leaves if leaf.has("basic") or not fold]
+    drawn = _Drawn()
+    with st.container(key=f"form-{key}"):
+        _grid(basic, key, texts, options or {}, columns, drawn)
+        for section in dict.fromkeys(leaf.section for leaf in leaves):
+            rest = [leaf for leaf in leaves if leaf.section == section and leaf not in basic]
+            if rest:
+                with st.expander(t(f"{texts}.section.{section}") if section else t(f"{texts}.section")):
+                    _grid(rest, key, texts, options or {}, columns, drawn)
+    return merge(value.to_dict(), drawn.values)
+
+
+def walk(value: Settings, prefix: str = "") -> list[Leaf]:
+    """Every leaf of a settings object with its value; a section that is None is left out."""
+    leaves: list[Leaf] = []
+    for name, info in type(value).model_fields.items():
+        inner = getattr(value, name)
+        if settings_type(info) is not None:
+            if inner is not None:
+                leaves += walk(inner, f"{prefix}{name}.")
+        else:
+            leaves.append(Leaf(f"{prefix}{name}", info, inner))
+    return leaves
+
+
+def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested plain values with some dotted paths replaced."""
+    for path, new in changes.items():
+        *parents, last = path.split(".")
+        target = values
+        for parent in parents:
+            target = target[parent]
+        target[last] = new
+    return values
+
+
+def bounds(info: FieldInfo) -> Bounds:
+    """The range of a number, read from the field's own constraints."""
+    low: float | None = None
+    high: float | None = None
+    open_low = open_high = False
+    for rule in info.metadata:
+        if isinstance(rule, annotated_types.Ge):
+            low = float(typing.cast(float, rule.ge))
+        elif isinstance(rule, annotated_types.Gt):
+            low, open_low = float(typing.cast(float, rule.gt)), True
+        elif isinstance(rule, annotated_types.Le):
+            high = float(typing.cast(float, rule.le))
+        elif isinstance(rule, annotated_types.Lt):
+            high, open_high = float(typing.cast(float, rule.lt)), True
+    return Bounds(low, high, open_low, open_high)
+
+
+def label_of(texts: str, path: str) -> str:
+    """The field's label in the language of the screen."""
+    return t(f"{texts}.{path}")
+
+
+def help_of(texts: str, leaf: Leaf) -> str:
+    """The field's line of help: its own description in English, app/texts in Korean; with its range and its name."""
+    line = leaf.info.description or ""
+    if language() != "en":
+        line = load_texts(texts)[f"{leaf.path}.help"][language()]
+    span = bounds(leaf.info)
+    if span.low is not None or span.high is not None:
+        low = "" if span.low is None else f"{span.low:g} {'<' if span.open_low else '≤'} "
+        high = "" if span.high is None else f" {'<' if span.open_high else '≤'} {span.high:g}"
+        line += f"  \n`{low}{leaf.path}{high}`"
+    else:
+        line += f"  \n`{leaf.path}`"
+    return line
+
+
+def option_label(texts: str, path: str, option: str) -> str:
+    """The text of one choice: `path=option` in the texts, or the option itself where it is a term of its own."""
+    entry = load_texts(texts).get(f"{path}={option}")
+    return entry[language()] if entry else option
+
+
+def _grid(leaves: Sequence[Leaf], key: str, texts: str, options: Mapping[str, Sequence[str]], columns: int, drawn: _Drawn) -> None:
+    for start in range(0, len(leaves), columns):
+        for place, leaf in zip(st.columns(columns, vertical_alignment="bottom"), leaves[start : start + columns], strict=False):
+            with place:
+                drawn.values[leaf.path] = _widget(leaf, f"{key}.{leaf.path}", texts, options.get(leaf.path))
+
+
+def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> Any:
+    label, about, kind = label_of(texts, leaf.path), help_of(texts, leaf), _kind(leaf.info)
+    keep: dict[str, Any] = {"key": key, "help": about, "persist_state": "session"}
+    if kind is bool:
+        return st.toggle(label, value=leaf.value, **keep)
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        return st.selectbox(
+            label, choices, index=choices.index(leaf.value), format_func=lambda one: option_label(texts, leaf.path, one), **keep
+        )
+    if kind is int or kind is float:
+        return _number(leaf, label, kind, keep)
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        choices = typing.get_args(item) if typing.get_origin(item) is Literal else None
+        known = list(dict.fromkeys([*(choices or options or ()), *leaf.value]))
+        return st.multiselect(
+            label,
+            known,
+            default=list(leaf.value),
+            format_func=lambda one: option_label(texts, leaf.path, one),
+            accept_new_options=choices is None,
+            placeholder="–",
+            **keep,
+        )
+    if options is not None:
+        known = list(dict.fromkeys(["", *options, leaf.value]))
+        chosen = st.selectbox(
+            label,
+            known,
+            index=known.index(leaf.value),
+            format_func=lambda one: option_label(texts, leaf.path, one) or "–",
+            accept_new_options=True,
+            **keep,
+        )
+        return "" if chosen is None else chosen
+    return str(st.text_input(label, value=leaf.value, **keep) or "").strip()
+
+
+def _number(leaf: Leaf, label: str, kind: type, keep: dict[str, Any]) -> int | float:
+    span = bounds(leaf.info)
+    if kind is int:
+        low = None if span.low is None else int(span.low) + span.open_low
+        high = None if span.high is None else int(span.high) - span.open_high
+        return int(st.number_input(label, min_value=low, max_value=high, value=int(leaf.value), step=1, **keep))
+    return float(
+        st.number_input(
+            label,
+            min_value=span.low,
+            max_value=span.high,
+            value=float(leaf.value),
+            step=_step(float(leaf.value), span),
+            format="%.6g",
+            **keep,
+        )
+    )
+
+
+def _step(value: float, span: Bounds) -> float:
+    """A step that moves a number by about a tenth: the power of ten below it, or a hundredth of its range for zero."""
+    if value > 0:
+        return 10.0 ** math.floor(math.log10(value) - 1e-9)
+    return 0.01 if span.high is not None and span.high <= 1 else 1.0
+
+
+def _kind(info: FieldInfo) -> Any:
+    """The type of a field without `| None`."""
+    if typing.get_origin(info.annotation) in (Union, UnionType):
+        return next(option for option in typing.get_args(info.annotation) if option is not NoneType)
+    return info.annotation

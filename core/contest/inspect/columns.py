@@ -1,0 +1,202 @@
+"""Which column of a table is what: the image path or the text, the id, the label; each guess with its reason."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from core.base.errors import InputError
+from core.contest.cells import column_of
+from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
+from core.contest.inspect.evidence import Guess
+from core.contest.inspect.sources import role_of
+from core.workspace import nfc
+
+N_LOOKED_AT = 300
+MakeGuess = Callable[[], Guess]
+ID_NAME = re.compile(r"(.*[_ \-.])?(id|idx|index|no|번호|아이디)|unnamed: 0|\w*id|(image|img|file|file_?name|image_?name)", re.IGNORECASE)
+LABEL_NAME = re.compile(
+    r"(.*[_ \-.])?(label|labels|class|classes|target|category|answer|ans|y|gt|sentiment|emotion|라벨|레이블|정답|분류|클래스|감정|감성)",
+    re.IGNORECASE,
+)
+TEXT_NAME = re.compile(
+    r"(.*[_ \-.])?(text|texts|document|doc|review|sentence|sentences|comment|content|contents|title|headline|utterance|query|question|body|article|message"
+    r"|tweet|문장|본문|리뷰|내용|제목|댓글|발화|텍스트)",
+    re.IGNORECASE,
+)
+GROUP_NAME = re.compile(
+    r"(.*[_ \-.])?(person|patient|user|subject|group|source|speaker|author|session|cluster|device|scene|video|site|store|customer|사람|환자|사용자|작성자)"
+    r"([_ \-.]?id)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class ImageColumn:
+    """A column whose values name images: the folder they start from, and the share of looked-at values found there."""
+
+    column: str
+    base: str
+    share: float
+    also: tuple[str, ...]
+
+
+def find_image_column(files: ContestFiles, frame: pd.DataFrame, role: str, columns: list[str]) -> ImageColumn | None:
+    """The column whose values name images, at least half of them: one with suffixes before bare ids; None when there is none."""
+    found = [find_image_base(files, frame, column, role) for column in columns]
+    usable = [item for item in found if item.share >= 0.5]
+    if usable:
+        return max(usable, key=lambda item: (_looks_like_paths(frame, item.column) >= 0.5, item.share))
+    named = [column for column in columns if _looks_like_paths(frame, column) >= 0.5]
+    return ImageColumn(named[0], "", 0.0, ()) if named else None
+
+
+def find_image_base(files: ContestFiles, frame: pd.DataFrame, column: str, role: str) -> ImageColumn:
+    """Look for the folder below which a column's values are images; among equals one of the table's own role, then the shallowest."""
+    values = _some(frame, column)
+    bases: Counter[str] = Counter()
+    for value in values:
+        path = clean(value)
+        here: set[str] = set()
+        for key in files.by_name.get(PurePosixPath(path).name, []) if path else []:
+            for form in (key, without_suffix(key)):
+                if form == path:
+                    here.add("")
+                elif form.endswith("/" + path):
+                    here.add(form[: -len(path) - 1])
+        bases.update(here)
+    if not bases:
+        return ImageColumn(column, "", 0.0, ())
+    most = max(bases.values())
+    best = sorted((base for base, count in bases.items() if count == most), key=lambda base: (role_of(base) != role, base.count("/"), base))
+    return ImageColumn(column, best[0], most / max(len(values), 1), tuple(best[1:4]))
+
+
+def _looks_like_paths(frame: pd.DataFrame, column: str) -> float:
+    values = _some(frame, column)
+    return sum(suffix_of(clean(value)) in IMAGE_SUFFIXES for value in values) / max(len(values), 1)
+
+
+def _some(frame: pd.DataFrame, column: str) -> list[str]:
+    """Some values of a column, evenly from its whole length, without empty ones."""
+    values: list[str] = column_of(frame, column).iloc[:: max(1, len(frame) // N_LOOKED_AT)].tolist()
+    return [value for value in values if value.strip()]
+
+
+def guess_id(home: pd.DataFrame, tables: list[pd.DataFrame], sample: pd.DataFrame | None, image_column: str) -> Guess:
+    """The column that names rows: the sample submission's first column where a table has it, else one of `home` named like an id."""
+    first = str(sample.columns[0]) if sample is not None else ""
+    if first and any(first in frame.columns for frame in tables):
+        return Guess(first, "the first column of the sample submission")
+    named = [str(name) for name in home.columns if ID_NAME.fullmatch(name) and name != image_column]
+    unique = [name for name in named if column_of(home, name).is_unique]
+    if unique:
+        also = f"; also possible: {', '.join(unique[1:4])}" if len(unique) > 1 else ""
+        return Guess(unique[0], f"named like an id, and no value appears twice{also}", "note" if also else "ok")
+    if image_column in home.columns and column_of(home, image_column).is_unique:
+        return Guess(image_column, "the image names tell the rows apart")
+    if named:
+        return Guess("", f"'{named[0]}' is named like an id but repeats values: rows are numbered from 0", "warning")
+    return Guess("", "no column is named like an id: rows are numbered from 0", "note")
+
+
+def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str]) -> Guess:
+    """The column with the class; `taken` are columns that are something else. Raises InputError when no column is left."""
+    columns = [name for name in train.columns if name not in taken]
+    if not columns:
+        raise InputError(
+            "there is no label column",
+            where="train",
+            why=f"columns: {', '.join(train.columns)}; {', '.join(sorted(taken))} name the rows and the input",
+            fix="name it with label_column=NAME",
+        )
+    asked = asked_label(train, sample, columns)
+    if asked is not None:
+        return asked
+    only_train = [name for name in columns if test is not None and name not in test.columns]
+    if len(only_train) == 1:
+        return Guess(only_train[0], "the only column that the test does not have")
+    pool = only_train or columns
+    named = [name for name in pool if LABEL_NAME.fullmatch(name)]
+    if named:
+        also = f"; also possible: {', '.join(named[1:4])}" if len(named) > 1 else ""
+        return Guess(named[0], f"named like a label{also}", "warning" if also else "ok")
+    n_distinct = {name: len(set(column_of(train, name))) for name in pool}
+    few = [name for name in pool if 2 <= n_distinct[name] <= max(20, len(train) // 10)]
+    chosen = few[-1] if few else pool[-1]
+    others = sorted((name for name in pool if name != chosen), key=lambda name: n_distinct[name])
+    also = f"; also possible: {', '.join(others[:6])}" if others else ""
+    return Guess(
+        chosen, f"{n_distinct[chosen]:,} different values; no column is named like a label{also}; correct with label_column=NAME", "warning"
+    )
+
+
+def asked_label(train: pd.DataFrame, sample: pd.DataFrame | None, columns: list[str]) -> Guess | None:
+    """The one of `columns` that the sample submission asks for, by its name or by its values; None when it says nothing."""
+    answers = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
+    if len(answers) == 1 and answers[0] in columns:
+        return Guess(answers[0], "the column that the sample submission asks for")
+    matching = (
+        [name for name in columns if {nfc(value) for value in set(column_of(train, name))} == set(answers)] if len(answers) > 1 else []
+    )
+    return Guess(matching[0], "its values are the columns of the sample submission") if matching else None
+
+
+def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) -> Guess:
+    """The text column, naming others that hold text too. Raises InputError when no column holds text."""
+    columns = [str(name) for name in train.columns if name not in taken and (test is None or name in test.columns)]
+    looked_at = {name: _some(train, name) for name in columns}
+    length = {name: sum(map(len, values)) / max(len(values), 1) for name, values in looked_at.items()}
+    texts = [name for name in columns if not _mostly_numbers(looked_at[name])]
+    if not texts:
+        raise InputError(
+            "no column holds a text or names an image",
+            where="train",
+            why=f"columns: {', '.join(train.columns)}; looked for image paths, then for text",
+            fix="name it with input_columns=NAME; image paths must lead to files in the folder",
+        )
+    named = [name for name in texts if TEXT_NAME.fullmatch(name)]
+    chosen = max(named or texts, key=lambda name: length[name])
+    others = [name for name in texts if name != chosen and (name in named or length[name] >= 20)]
+    reason = f"{'named like a text, ' if named else ''}{length[chosen]:.0f} characters on average"
+    if others:
+        return Guess(chosen, f"{reason}; to join others: input_columns=[{chosen}, {others[0]}]", "note")
+    return Guess(chosen, reason, "ok" if named or len(texts) == 1 else "note")
+
+
+def _mostly_numbers(values: list[str]) -> bool:
+    return sum(bool(re.fullmatch(r"[-+]?[\d.,]+(e[-+]?\d+)?", value.strip())) for value in values) > len(values) / 2 if values else True
+
+
+def names_like_data(frame: pd.DataFrame) -> str:
+    """A column name that looks like a cell (a number above numbers, a whole sentence); "" when names look like names."""
+    for name in map(str, frame.columns):
+        if len(name) > 60 or (_mostly_numbers([name]) and _mostly_numbers(_some(frame, name)) and len(frame.columns) < 10):
+            return name[:80]
+    return ""
+
+
+def group_candidates(train: pd.DataFrame, taken: set[str]) -> list[str]:
+    """Columns that are named and repeat as a person, source or session does; for a note, nothing more."""
+    found: list[str] = []
+    for name in train.columns:
+        n_distinct = len(set(column_of(train, name)))
+        if name not in taken and GROUP_NAME.fullmatch(name) and 2 <= n_distinct <= len(train) / 1.5:
+            found.append(f"{name} ({n_distinct:,} values)")
+    return found
+
+
+def group_parts(paths: list[str], n_skipped: int) -> list[str]:
+    """Folder levels of image paths that may be a person or source; `n_skipped` leading parts are known to be something else."""
+    parents = [PurePosixPath(clean(value)).parent.parts[n_skipped:] for value in paths]
+    found: list[str] = []
+    for level in range(max((len(parts) for parts in parents), default=0)):
+        names = {parts[level] for parts in parents if len(parts) > level}
+        if 2 <= len(names) <= len(parents) / 1.5:
+            found.append(f"folder level {n_skipped + level + 1} of the paths ({len(names):,} names, such as {min(names)})")
+    return found

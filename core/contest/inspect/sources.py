@@ -1,0 +1,159 @@
+"""Which file of a folder is what: training table or class folders, test, sample submission; each guess with its reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from core.base.errors import InputError
+from core.contest.files import FORMATS, ContestFiles, suffix_of
+from core.contest.inspect.answers import Answers
+from core.contest.inspect.evidence import Guess
+from core.contest.rows import folder_key, is_folder
+
+TRAIN = ("train", "training", "학습", "훈련")
+TEST = ("test", "eval", "evaluation", "unlabeled", "테스트", "평가")
+SAMPLE = ("sample", "submission", "submit", "제출")
+VALID = ("valid", "validation", "val", "dev", "검증")
+PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+LABELS = ("label", "labels", "data", "info", "meta", "metadata")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a contest, by role, as guessed; a role that a person answered is left open."""
+
+    layout: Guess
+    train: Guess
+    test: Guess
+    sample: Guess
+
+
+def guess_sources(files: ContestFiles, answers: Answers) -> Sources:
+    """Find the files by their names, then by what they hold. Raises InputError saying what was looked for when nothing fits."""
+    roles: dict[str, list[str]] = {"train": [], "test": [], "sample": [], "valid": [], "": []}
+    for key in files.tables():
+        if is_tabular(files, key):
+            roles[role_of(key)].append(key)
+    sample = Guess("", "") if "sample_submission" in answers else _first_table(roles["sample"], "sample", "sample_submission")
+    layout, train = _train(files, roles, answers)
+    test = Guess("", "") if "test" in answers else _test(files, roles, layout.value, train.value)
+    return Sources(layout, train, test, sample)
+
+
+def role_of(key: str) -> str:
+    """The role that a path's words say: train, test, sample, valid, or "" when they say nothing."""
+    path = PurePosixPath(key)
+    for text in (path.stem, *reversed(path.parent.parts)):
+        words = [word for word in re.split(r"[^a-z가-힣]+", text.lower()) if word]
+        for role, names in (("sample", SAMPLE), ("test", TEST), ("train", TRAIN), ("valid", VALID)):
+            if any(word in names or word.rstrip("s") in names or (role in ("train", "test") and word.startswith(role)) for word in words):
+                return role
+    return ""
+
+
+def is_tabular(files: ContestFiles, key: str) -> bool:
+    """True for a CSV or TSV, and for a .txt whose first line has tabs: a README is no table."""
+    if suffix_of(key) != ".txt":
+        return True
+    with (files.root / files.files[key]).open("rb") as stream:
+        return b"\t" in stream.readline(65536)
+
+
+def _first_table(keys: list[str], role: str, setting: str) -> Guess:
+    """The table whose name is nearest to its role; others of the role are said."""
+    if not keys:
+        return Guess("", f"no table is named like {setting}", "note")
+    ranked = sorted(
+        keys, key=lambda key: (PurePosixPath(key).stem.lower() not in (role, setting), role not in key.lower(), key.count("/"), key)
+    )
+    if len(keys) == 1:
+        return Guess(ranked[0], "named so")
+    return Guess(ranked[0], f"also possible: {', '.join(ranked[1:6])}; correct with {setting}=NAME", "warning")
+
+
+def _train(files: ContestFiles, roles: dict[str, list[str]], answers: Answers) -> tuple[Guess, Guess]:
+    """Layout and training source."""
+    asked = answers.get("train")
+    if asked is not None:
+        layout = "folders" if is_folder(files, asked) else "csv"
+        kind = "folder" if layout == "folders" else "file"
+        return Guess(layout, f"{asked} is a {kind}"), Guess("", "")
+    class_root = _class_root(files)
+    wanted = answers.get("layout", "csv" if roles["train"] else "")
+    if wanted == "csv" or (not wanted and roles[""] and class_root is None):
+        if roles["train"]:
+            train = _first_table(roles["train"], "train", "train")
+            other = f"; {class_root or 'the folder'} also holds class folders (layout=folders)" if class_root is not None else ""
+            return Guess("csv", f"there is a training table{other}", "note" if other else "ok"), train
+        return Guess("csv", "there is a table, and no class folders"), _unnamed_table(files, roles[""])
+    if class_root is not None:
+        names = [PurePosixPath(key).name for key in files.children(class_root)]
+        other = f"; for the table {roles[''][0]} instead: layout=csv train={roles[''][0]}" if roles[""] else ""
+        layout = Guess("folders", f"{class_root or 'the folder'} holds folders of images{other}", "note" if other else "ok")
+        return layout, Guess(class_root or ".", f"folders: {', '.join(names[:5])}, …")
+    raise InputError(
+        "no contest was recognised in this folder",
+        where=str(files.root),
+        why=_looked_for(files, roles),
+        fix="give the folder that holds the training data, or name it with train=NAME",
+    )
+
+
+def _unnamed_table(files: ContestFiles, keys: list[str]) -> Guess:
+    if not keys:
+        raise InputError(
+            "there is no training table",
+            where=str(files.root),
+            why="no CSV or TSV is named like train",
+            fix="name it with train=NAME, or use layout=folders",
+        )
+    ranked = sorted(
+        keys, key=lambda key: (PurePosixPath(key).stem.lower() not in LABELS, -(files.root / files.files[key]).stat().st_size, key)
+    )
+    if len(keys) == 1:
+        return Guess(ranked[0], "the only table that is not a test or a submission", "note")
+    return Guess(ranked[0], f"no table is named train; also possible: {', '.join(ranked[1:6])}; correct with train=NAME", "warning")
+
+
+def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
+    n_tables = sum(len(keys) for keys in roles.values())
+    looked = f"looked for a CSV or TSV named like train, and for at least two folders of images ({FORMATS})"
+    found = f"found {len(files.files):,} files, {n_tables} tables, {len(files.images):,} images, {len(files.folders):,} folders"
+    links = f", {len(files.links)} symbolic links (not followed)" if files.links else ""
+    packed = sorted(key for key in files.files if suffix_of(key) in PACKED)
+    return f"{looked}; {found}{links}" + (f"; {packed[0]} is packed: extract it first, or give the zip itself" if packed else "")
+
+
+def _class_root(files: ContestFiles) -> str | None:
+    """The folder whose folders are the classes: one named train before others, shallow before deep; None when there is none."""
+    with_images: set[str] = set()
+    for key in files.images:
+        for parent in PurePosixPath(key).parents:
+            with_images.add("" if str(parent) == "." else str(parent))
+    candidates: list[tuple[bool, int, str]] = []
+    for folder in sorted(with_images):
+        children = [key for key in files.children(folder) if key in with_images]
+        meant = [key for key in children if not role_of(PurePosixPath(key).name)]
+        if len(meant) >= 2:
+            depth = 0 if not folder else folder.count("/") + 1
+            candidates.append((role_of(folder) != "train", depth, folder))
+    usable = [candidate for candidate in candidates if role_of(candidate[2]) not in ("test", "valid")]
+    return min(usable)[2] if usable else None
+
+
+def _test(files: ContestFiles, roles: dict[str, list[str]], layout: str, train: str) -> Guess:
+    tables = [key for key in roles["test"] if key != train]
+    if tables:
+        return _first_table(tables, "test", "test")
+    inside = folder_key(train) + "/" if layout == "folders" and folder_key(train) else None
+    folders = [
+        key
+        for key in files.folders
+        if role_of(Path(key).name) == "test" and files.images_under(key) and not (inside and key.startswith(inside))
+    ]
+    if folders:
+        first = min(folders, key=lambda key: (key.count("/"), key))
+        return Guess(first, f"a folder of {len(files.images_under(first)):,} images")
+    return Guess("", "no test table or folder is named like test", "note")

@@ -1,0 +1,199 @@
+"""From the labels of a table to the classes, the form of the submission and the metric, of rows with one class or with several."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from core.base.errors import InputError
+from core.contest.cells import column_of, is_missing
+from core.contest.inspect import columns as guess
+from core.contest.inspect.evidence import Guess, Understanding
+from core.contest.inspect.label_guess import FlagColumns, Separation, all_flags, find_flags, likeliest, name_of, separations
+from core.contest.label_sets import NUMBERS, ON, split_cell
+from core.contest.labels import SeenLabels, class_warnings
+
+BALANCED = 3.0
+"""Up to this ratio of the largest to the smallest class, accuracy is the likelier metric."""
+
+
+def settle_labels(
+    so_far: Understanding, train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str]
+) -> tuple[SeenLabels, set[str]]:
+    """Settle which columns hold the labels, and how many a row has. Returns the labels and those columns.
+
+    `taken` are columns that are something else. Raises InputError when a named column is not there, or none can be found.
+    """
+    flags = _flags(so_far, train, test, sample, taken)
+    if flags is not None:
+        return _labels_of_flags(so_far, train, flags)
+    label = so_far.settle("label_column", lambda: guess.guess_label(train, test, sample, taken))
+    if label not in train.columns:
+        raise InputError(
+            f"there is no column '{label}'",
+            where=str(so_far.values["train"]),
+            why=f"columns: {', '.join(train.columns)}",
+            fix="set label_column to one of them",
+        )
+    cells = column_of(train, label)
+    separator = _separator(so_far, cells, label)
+    if separator is None:
+        return SeenLabels(cells, is_several=False, source=label), {label}
+    missing = is_missing(cells)
+    names = [[] if empty else split_cell(cell, separator) for cell, empty in zip(cells, missing, strict=True)]
+    return _several(so_far, names, source=label), {label}
+
+
+def _flags(
+    so_far: Understanding, train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str]
+) -> FlagColumns | None:
+    """The class columns, unless the labels stand in one column."""
+    answers = so_far.answers
+    if answers.get("label_column") or answers.get("label_separator") or answers.get("labels") == "one":
+        return None
+    named = tuple(name for name in answers.get("classes", ()) if name in train.columns)
+    if len(named) > 1 and len(named) == len(answers["classes"]):
+        return FlagColumns(named, f"{len(named)} columns are named like your classes")
+    found = find_flags(train, test, sample, taken)
+    if found is None and "label_column" in answers:
+        found = all_flags(train, taken)
+        if found is None:
+            raise InputError(
+                "there is no label column, and no columns of 0 and 1",
+                where=str(so_far.values["train"]),
+                why=f"columns: {', '.join(train.columns)}",
+                fix="name the column with the labels: label_column=NAME, or the columns of the classes: classes=[a, b]",
+            )
+    return found
+
+
+def _labels_of_flags(so_far: Understanding, train: pd.DataFrame, flags: FlagColumns) -> tuple[SeenLabels, set[str]]:
+    so_far.settle("labels", lambda: Guess("several", flags.reason))
+    shown = ", ".join(flags.classes[:8]) + (", …" if len(flags.classes) > 8 else "")
+    so_far.values["label_column"] = ""
+    so_far.note("label_column", "", f"a column of 0 and 1 for each class: {shown}")
+    truth = np.stack([column_of(train, name).str.strip().isin(ON).to_numpy(dtype=bool) for name in flags.classes], axis=1)
+    names = [[flags.classes[label] for label in np.flatnonzero(row)] for row in truth]
+    return _several(so_far, names, source="the columns of 0 and 1", columns=flags.classes), set(flags.classes)
+
+
+def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str | None:
+    """Settle how many classes a cell names, and what stands between them; None where it names one."""
+    asked, given = so_far.answers.get("labels"), so_far.answers.get("label_separator")
+    found = separations(cells) if asked != "one" and not given else []
+    best = likeliest(found)
+    is_several = bool(given) or (best is not None and best.is_likely and given is None)
+    several = so_far.settle("labels", lambda: _labels_guess(best, is_several=is_several, label=label)) == "several"
+    if not several and not given:
+        return None
+    separator = given if given is not None else best.separator if best is not None else ","
+    if given is not None:
+        why, level = "your answer", "ok"
+    elif best is None:
+        why, level = f"no cell of '{label}' holds several names: this is a guess", "warning"
+    else:
+        why, level = f"stands between the names, such as {best.example!r}", "ok" if best.is_likely else "warning"
+    so_far.values["label_separator"] = separator
+    so_far.note("label_separator", name_of(separator) if separator else "", why, level)
+    return separator if several and separator else None
+
+
+def _labels_guess(best: Separation | None, *, is_several: bool, label: str) -> Guess:
+    if is_several and best is None:
+        return Guess("several", "there is a label_separator")
+    if is_several and best is not None:
+        rows = f"{best.n_several:,} of {best.n_rows:,} labelled rows hold several names"
+        return Guess("several", f"{rows}; of {best.n_names:,} names, {best.recurring:.0%} also stand alone or in other combinations")
+    if best is not None and best.is_possible:
+        doubt = f"in {best.n_several:,} of {best.n_rows:,} rows '{best.separator}' stands between several labels, or inside of one"
+        return Guess("one", f"{doubt}: each combination is taken for a class of its own; correct with labels=several", "warning")
+    return Guess("one", f"each cell of '{label}' names one class")
+
+
+def settle_classes(so_far: Understanding, labels: SeenLabels, folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Settle the classes: the person's, those of class folders, else those that rows have; and say what is odd about them."""
+    classes = cast("tuple[str, ...]", so_far.answers["classes"]) if "classes" in so_far.answers else folders or labels.classes()
+    if len(classes) < 2:
+        raise InputError(
+            f"{len(classes)} class{'' if len(classes) == 1 else 'es'}: too few to classify",
+            where=str(so_far.values["train"]),
+            why=f"found in {labels.source}: {', '.join(classes) or 'nothing'}",
+            fix="name the column with the classes: label_column=NAME, or the folder with the class folders: train=NAME",
+        )
+    counts = labels.counts(classes)
+    so_far.values["classes"] = classes
+    shown = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
+    so_far.note("classes", f"{len(classes)}: {shown}", f"{min(counts.values()):,} to {max(counts.values()):,} rows per class")
+    for warning in class_warnings(counts, len(labels.names) if labels.is_several else sum(counts.values())):
+        so_far.note("classes", "", warning, "warning")
+    return classes
+
+
+def _several(so_far: Understanding, names: list[list[str]], *, source: str, columns: tuple[str, ...] = ()) -> SeenLabels:
+    """Labels of rows that may have several, and a word on how many they have: one each is the mark of one class per row."""
+    sizes = np.array([len(set(each)) for each in names])
+    n_empty = int((sizes == 0).sum())
+    so_far.note("labels", "", f"{sizes.mean():.2f} labels per row, at most {sizes.max()}; {n_empty:,} rows have none", "note")
+    if (sizes == 1).all():
+        so_far.note("labels", "", "every row has exactly one: a single column with the class and labels=one would fit it", "warning")
+    return SeenLabels(pd.Series(names, dtype=object), is_several=True, source=source, columns=columns)
+
+
+def settle_submission_and_metric(so_far: Understanding, sample: pd.DataFrame | None, classes: tuple[str, ...], labels: SeenLabels) -> None:
+    """Settle what is handed in, by the sample submission, and what it is judged by."""
+    make = _several_submission_guess if labels.is_several else _submission_guess
+    form = so_far.settle("submission", lambda: make(sample, classes, is_cell=bool(so_far.values.get("label_column"))))
+    sizes = [size for size in labels.counts(classes).values() if size]
+    ratio = max(sizes, default=1) / min(sizes, default=1)
+
+    def metric() -> Guess:
+        if form == "probabilities":
+            return Guess("log_loss", "a guess: probabilities are asked for; the contest's rules decide", "note")
+        if labels.is_several:
+            return Guess("macro_f1", "a guess: labels are asked for, several of a row; the contest's rules decide", "note")
+        if ratio > BALANCED:
+            why = f"a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide"
+            return Guess("macro_f1", why, "note")
+        return Guess("accuracy", "a guess: labels are asked for, and classes are of similar size; the contest's rules decide", "note")
+
+    so_far.settle("metric", metric)
+
+
+def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, is_cell: bool) -> Guess:
+    if sample is None:
+        return Guess("label", "there is no sample submission: one label per row", "note")
+    others = [str(name) for name in sample.columns[1:]]
+    if len(others) == 1:
+        values = cast(pd.Series, pd.to_numeric(column_of(sample, others[0]), errors="coerce"))
+        if bool(((values >= 0) & (values <= 1)).all()) and bool((values % 1 != 0).any()):
+            return Guess("label", f"'{others[0]}' looks like a probability of one class, which cannot be written: a label is", "warning")
+        return Guess("label", f"one column beside the ids: '{others[0]}'")
+    return _by_columns("probabilities", others, classes)
+
+
+def _several_submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, is_cell: bool) -> Guess:
+    if sample is None and is_cell:
+        return Guess("label", "there is no sample submission: all labels of a row in one cell, as in the training table", "note")
+    if sample is None:
+        return Guess("probabilities", "there is no sample submission: a probability for each class", "note")
+    others = [str(name) for name in sample.columns[1:]]
+    if len(others) == 1:
+        return Guess("label", f"one column beside the ids: '{others[0]}'; all labels of a row stand in it")
+    known = [name for name in others if name in classes]
+    if known and all(column_of(sample, name).str.strip().isin(NUMBERS).all() for name in known):
+        found = _by_columns("flags", others, classes)
+        why = f"{found.reason}, and all values are 0 or 1: a guess, for probabilities set submission=probabilities"
+        return Guess(found.value, why, "note" if found.level == "ok" else found.level)
+    return _by_columns("probabilities", others, classes)
+
+
+def _by_columns(form: str, others: list[str], classes: tuple[str, ...]) -> Guess:
+    """`form` where the sample's columns are the classes, or most of them; else labels, doubtfully."""
+    if set(others) == set(classes):
+        return Guess(form, f"one column per class, {'in our order' if tuple(others) == classes else 'in an order of its own'}")
+    n_known = len(set(others) & set(classes))
+    if n_known * 2 >= len(others) and n_known:
+        return Guess(form, f"{n_known} of its {len(others)} columns are classes, of which there are {len(classes)}", "warning")
+    return Guess("label", f"its columns are neither one label nor the classes: {', '.join(others[:8]) or 'only ids'}", "warning")

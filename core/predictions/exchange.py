@@ -1,0 +1,280 @@
+"""Predictions of a team-mate or a notebook become a run, checked row by row; those of any run or blend leave in the same form."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from core.base.errors import AlignmentError, InputError, PitwallError, StateError
+from core.blend.save import load_blend_oof
+from core.contest.table import labels_of, load_table
+from core.folds.split import load_folds
+from core.metrics.decide import decide
+from core.metrics.scores import all_scores
+from core.predictions.files import Expected, read_predictions, write_predictions
+from core.predictions.oof import FoldPredictions, load_oof, write_fold_predictions
+from core.store.blends import Blend
+from core.store.contests import Contest
+from core.store.folds import Folds, get_folds
+from core.store.runs import FoldResult, Run, add_imported_run
+from core.submission.write import test_prob_of
+from core.workspace import Workspace, load_manifest, nfc, publishing, sha256_file
+
+CHANCE_AUC = 0.6
+"""A mean AUC below this says next to nothing of the rows, a sign of rows or classes in another order; one half is chance."""
+CHANCE_SD = 2.0
+"""Labels that are right no more often than with the rows shuffled, within so many standard deviations, are such a sign too."""
+DOUBTS = {
+    "rows": "the file of out-of-fold predictions names no rows: that they stand in the contest's order could not be checked",
+    "folds": "the file names no folds: that its rows were predicted on these folds could not be checked",
+    "test_rows": "the file of test predictions names no rows: that they stand in the contest's order could not be checked",
+    "frequent": "the predictions are right less often than the most frequent class alone: are the rows or the classes in another order?",
+    "shuffled": "the predictions are right no more often than with their rows shuffled: are the rows or the classes in another order?",
+    "ranks": "within the classes, rows are hardly ranked better than by chance: are the rows or the classes in another order?",
+}
+"""What may be wrong with predictions that fit in form, and what nobody could check; a run keeps the names of its own."""
+UNCHECKED = ("rows", "folds", "test_rows")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Two files as read: out-of-fold and test predictions in the contest's order, or every reason why they cannot be a run.
+
+    `unchecked` are those names of DOUBTS that say what the files left open.
+    """
+
+    oof: NDArray[np.float32] | None
+    test: NDArray[np.float32] | None
+    origin: dict[str, Any] = field(default_factory=dict)
+    problems: tuple[PitwallError, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+    def raise_if_any(self) -> None:
+        """Raise the one problem, or one error that tells them all."""
+        if len(self.problems) == 1:
+            raise self.problems[0]
+        if self.problems:
+            raise AlignmentError(
+                f"the predictions do not fit, for {len(self.problems)} reasons",
+                where="; ".join(dict.fromkeys(problem.where for problem in self.problems)),
+                why="\n".join(f"{problem.what}: {problem.why}" for problem in self.problems),
+                fix="; ".join(dict.fromkeys(problem.fix for problem in self.problems)),
+            )
+
+
+def import_predictions(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    *,
+    oof: Path,
+    test: Path | None = None,
+    name: str = "",
+    classes: Sequence[str] = (),
+    now: float | None = None,
+) -> Run:
+    """Make a run of out-of-fold and test predictions (files) that were made on these folds.
+
+    Rows may stand in any order where there are ids; a column `fold` is checked against the folds. `classes` is the order of the
+    columns of `.npy` arrays where it is not the contest's. What is doubtful of a run that fits in form, `doubts_of` says. Raises
+    AlignmentError naming the ids, classes or rows that differ, InputError for a file or a value that cannot be used; then the
+    workspace is as it was.
+    """
+    delivery = read_delivery(workspace, contest, folds, oof=oof, test=test, classes=classes)
+    delivery.raise_if_any()
+    return accept_delivery(workspace, contest, folds, delivery, name=name or oof.stem, now=now)
+
+
+def expected_of(workspace: Workspace, contest: Contest, folds: Folds, classes: Sequence[str] = ()) -> tuple[Expected, Expected]:
+    """What a file of out-of-fold predictions must hold, and one of test predictions."""
+    table = load_table(workspace, contest)
+    names, several = contest.spec.classes, contest.spec.is_multilabel
+    return (
+        Expected(list(table.train["id"]), names, load_folds(workspace, folds), classes, several),
+        Expected(list(table.test["id"]), names, None, classes, several),
+    )
+
+
+def read_delivery(
+    workspace: Workspace, contest: Contest, folds: Folds, *, oof: Path, test: Path | None = None, classes: Sequence[str] = ()
+) -> Delivery:
+    """Read and check both files, and tell everything that does not fit; nothing is written."""
+    if folds.contest_id != contest.id:
+        refusal = AlignmentError(
+            "these folds belong to another contest",
+            where=f"folds {folds.id}",
+            why=f"they are not of {contest.name}",
+            fix="choose folds of this contest",
+        )
+        return Delivery(None, None, problems=(refusal,))
+    of_train, of_test = expected_of(workspace, contest, folds, classes)
+    reading = read_predictions(oof, of_train)
+    problems, unchecked = list(reading.problems), list(reading.unchecked)
+    test_prob: NDArray[np.float32] | None = np.empty((0, len(contest.spec.classes)), dtype=np.float32)
+    if (test is None) != (not of_test.ids):
+        problems.append(
+            InputError(
+                "test predictions are missing" if test is None else "this contest has no test rows",
+                where=contest.name if test is None else test.name,
+                why=f"the contest has {len(of_test.ids):,} test rows",
+                fix="give the file of test predictions too: a blend is applied to them" if test is None else "leave the test file out",
+            )
+        )
+    elif test is not None:
+        of_file = read_predictions(test, of_test)
+        problems += of_file.problems
+        unchecked += [f"test_{what}" for what in of_file.unchecked]
+        test_prob = of_file.prob
+    if classes and all(path is None or path.suffix.lower() != ".npy" for path in (oof, test)):
+        problems.append(
+            InputError(
+                "an order of classes was given that nothing needs",
+                where="order of classes",
+                why="tables name their columns; only a .npy array has to be told",
+                fix="leave the order of classes out",
+            )
+        )
+    if problems:
+        return Delivery(None, None, problems=tuple(problems))
+    origin: dict[str, Any] = {"oof_file": oof.name, "oof_sha256": sha256_file(oof)}
+    if test is not None:
+        origin |= {"test_file": test.name, "test_sha256": sha256_file(test)}
+    return Delivery(reading.prob, test_prob, origin, unchecked=tuple(unchecked))
+
+
+def accept_delivery(
+    workspace: Workspace, contest: Contest, folds: Folds, delivery: Delivery, *, name: str, now: float | None = None
+) -> Run:
+    """Publish what was delivered, fold by fold, and add it as a run; when that fails, nothing of it stays."""
+    delivery.raise_if_any()
+    assert delivery.oof is not None and delivery.test is not None
+    y_true = labels_of(load_table(workspace, contest).train, len(contest.spec.classes))
+    fold_of = load_folds(workspace, folds)
+    key = uuid4().hex[:12]
+    home = workspace.import_dir(contest.name, key)
+    moment = time.time() if now is None else now
+    try:
+        results = [
+            _publish_fold(workspace, home / f"fold-{fold}", contest, folds, fold, np.flatnonzero(fold_of == fold), delivery, y_true, moment)
+            for fold in range(folds.n_folds)
+        ]
+        return add_imported_run(
+            workspace.store,
+            contest_id=contest.id,
+            folds_id=folds.id,
+            name=run_name(name),
+            origin={"key": key, **delivery.origin, "doubts": [*delivery.unchecked, *suspicions(y_true, delivery.oof)]},
+            results=results,
+            now=moment,
+        )
+    except BaseException:
+        if home.exists():
+            shutil.rmtree(home)
+        raise
+
+
+def doubts_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What makes an imported run suspect, and what nobody could check of it, each in sentences."""
+    names = (run.imported or {}).get("doubts", [])
+    return tuple(DOUBTS[name] for name in names if name not in UNCHECKED), tuple(DOUBTS[name] for name in names if name in UNCHECKED)
+
+
+def suspicions(y_true: NDArray[np.integer], prob: NDArray[np.float32]) -> tuple[str, ...]:
+    """The name in DOUBTS of what speaks for rows or classes in another order: an answer as poor as one that looks at no row."""
+    if y_true.ndim == 2:
+        return ("ranks",) if mean_auc(y_true, prob) < CHANCE_AUC else ()
+    n, labels = len(y_true), decide(prob)
+    n_right = int((labels == y_true).sum())
+    there, given = (np.bincount(of, minlength=prob.shape[1]).astype(np.float64) for of in (y_true, labels))
+    if n_right < there.max():
+        return ("frequent",)
+    # Mean and variance of the number of right labels over all orders of the rows; one label for every row leaves nothing to shuffle.
+    pairs = there * given
+    variance = ((pairs * (n - there) * (n - given)).sum() + pairs.sum() ** 2 - (pairs**2).sum()) / (n**2 * max(1, n - 1))
+    return ("shuffled",) if variance > 0 and n_right <= pairs.sum() / n + CHANCE_SD * np.sqrt(variance) else ()
+
+
+def mean_auc(y_true: NDArray[np.integer], y_prob: NDArray[np.floating]) -> float:
+    """The area under the ROC curve, as a mean over the classes that some rows have and some lack; NaN where there is none.
+
+    `y_true` is 0 or 1, `y_prob` a probability, both (n, n_classes). From mean ranks, as Mann and Whitney's U: no threshold counts.
+    """
+    n_there = y_true.sum(axis=0, dtype=np.float64)
+    n_pairs = n_there * (len(y_true) - n_there)
+    ranks = np.where(y_true, rankdata(y_prob, axis=0), 0.0).sum(axis=0)
+    areas = (ranks - n_there * (n_there + 1) / 2)[n_pairs > 0] / n_pairs[n_pairs > 0]
+    return float(areas.mean()) if len(areas) else float("nan")
+
+
+def _publish_fold(
+    workspace: Workspace,
+    folder: Path,
+    contest: Contest,
+    folds: Folds,
+    fold: int,
+    rows: NDArray[np.int64],
+    delivery: Delivery,
+    y_true: NDArray[np.integer],
+    moment: float,
+) -> FoldResult:
+    assert delivery.oof is not None and delivery.test is not None
+    with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
+        write_fold_predictions(temporary, FoldPredictions(rows, delivery.oof[rows], delivery.test), multilabel=contest.spec.is_multilabel)
+    return FoldResult(
+        run_id=0,
+        fold=fold,
+        token=0,
+        path=workspace.relative(folder),
+        fingerprint=load_manifest(folder).fingerprint,
+        scores=all_scores(y_true[rows], delivery.oof[rows]),
+        best_epoch=0,
+        n_epochs=0,
+        elapsed_s=0.0,
+        facts={"imported": True},
+        created_at=moment,
+    )
+
+
+def export_predictions(
+    workspace: Workspace, contest: Contest, source: Run | Blend, *, oof: Path | None = None, test: Path | None = None
+) -> None:
+    """Write predictions of a finished run or a blend to `.npy`, `.csv` or `.parquet`, as `import_predictions` reads them.
+
+    Raises StateError where rows have no out-of-fold prediction, InputError for a file's name that says no form or cannot be written.
+    """
+    table = load_table(workspace, contest)
+    folds = get_folds(workspace.store, source.folds_id)
+    if oof is not None:
+        prob = load_blend_oof(workspace, source) if isinstance(source, Blend) else load_oof(workspace, source, contest)
+        _check_whole(source, prob)
+        write_predictions(oof, list(table.train["id"]), prob, contest.spec.classes, load_folds(workspace, folds))
+    if test is not None:
+        write_predictions(test, list(table.test["id"]), test_prob_of(workspace, source), contest.spec.classes, None)
+
+
+def _check_whole(source: Run | Blend, prob: NDArray[np.float32]) -> None:
+    n_missing = int(np.isnan(prob[:, 0]).sum())
+    if n_missing:
+        raise StateError(
+            f"{source.name} is not finished" if isinstance(source, Run) else f"{source.name} stands on some folds only",
+            where=source.ref,
+            why=f"{n_missing:,} of {len(prob):,} rows have no out-of-fold prediction, and none is made up",
+            fix="wait for it, or retry its failed folds"
+            if isinstance(source, Run)
+            else "export its runs, or blend runs that have all folds",
+        )
+
+
+def run_name(text: str) -> str:
+    """A run's name of what a person or a file's name says: other signs become a dash."""
+    name = "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in nfc(text)).strip("-")
+    return name[:60] or "imported"

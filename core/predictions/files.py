@@ -1,0 +1,357 @@
+"""One file of predictions: read with every check against the contest's ids, classes and folds, or written.
+
+A table (CSV or Parquet) has an id, one column per class by name, and perhaps `fold`. A `.npy` array has the rows in the
+contest's order, which nobody can check but the one who wrote it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from core.base.errors import AlignmentError, InputError, PitwallError
+from core.contest.encoding import decode, read_csv
+from core.predictions.oof import improbable_rows
+from core.workspace import nfc
+
+FOLD = "fold"
+SUFFIXES = (".npy", ".csv", ".parquet")
+N_NAMED = 5
+HEAD_BYTES = 1_000_000
+CHUNK_VALUES = 4_000_000
+MOST_ROWS = 3
+"""A table with more than this many times the contest's rows is not read at all."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a file must hold: the contest's ids (n,) and classes, for training rows the folds (n,).
+
+    `array_classes` is the order of the columns of a `.npy` array where it is not the contest's own. Multi-label: each probability
+    stands alone, and a row need not sum to one.
+    """
+
+    ids: Sequence[str]
+    classes: Sequence[str]
+    fold_of: NDArray[np.integer] | None = None
+    array_classes: Sequence[str] = ()
+    is_multilabel: bool = False
+
+    @property
+    def most_bytes(self) -> int:
+        """A file above this size cannot be these predictions."""
+        return 1_000_000 + len(self.ids) * (1_000 + 40 * len(self.classes))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file as read: probabilities (n_rows, n_classes) in the contest's order, or every reason why there are none.
+
+    `unchecked` is what the file does not say and is taken on trust: which "rows" it has, and on which "folds" they were predicted.
+    """
+
+    prob: Array | None
+    problems: tuple[PitwallError, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A file before it is aligned: ids (n,) or None, probabilities (n, n_classes) by the contest's classes, folds (n,) or None."""
+
+    ids: list[str] | None
+    prob: Array
+    folds: list[str] | None
+
+
+def read_predictions(path: Path, expected: Expected) -> Reading:
+    """Read a file and compare it with what it must hold. Nothing is raised: what does not fit is told, all of it."""
+    try:
+        check_size(path.name, path.stat().st_size if path.exists() else 0, expected)
+        sheet = _read(path, expected)
+    except PitwallError as problem:
+        return Reading(None, (problem,))
+    order, problems = _order(sheet, expected, path)
+    problems += _wrong_values(sheet, expected, path) + _wrong_folds(sheet, expected, path)
+    if problems:
+        return Reading(None, tuple(problems))
+    unchecked = {"rows": sheet.ids is None, "folds": sheet.folds is None and expected.fold_of is not None}
+    return Reading(
+        sheet.prob if order is None else sheet.prob[order], unchecked=tuple(what for what, is_open in unchecked.items() if is_open)
+    )
+
+
+def check_size(name: str, n_bytes: int, expected: Expected) -> None:
+    """Raise InputError for a file that is larger than such predictions can be."""
+    if n_bytes > expected.most_bytes:
+        raise InputError(
+            f"{name} is too large for this contest",
+            where=name,
+            why=f"it has {n_bytes / 1e6:,.1f} MB; predictions of {len(expected.ids):,} rows and {len(expected.classes):,} classes "
+            f"take at most {expected.most_bytes / 1e6:,.1f} MB",
+            fix="give a file with an id and one column per class, and nothing else",
+        )
+
+
+def check_suffix(name: str) -> str:
+    """The ending of a file's name, which says its form; InputError for any other."""
+    suffix = Path(name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{name} has no known form", where=name, why=f"known endings: {', '.join(SUFFIXES)}", fix="rename or convert the file"
+        )
+    return suffix
+
+
+def write_predictions(path: Path, ids: Sequence[str], prob: Array, classes: Sequence[str], fold_of: NDArray[np.integer] | None) -> None:
+    """Write predictions in the form that the file's name says, a part at a time; a `.npy` array has neither ids nor folds.
+
+    Raises InputError for an unknown form, and when the file cannot be written.
+    """
+    suffix = check_suffix(path.name)
+    try:
+        if suffix == ".npy":
+            np.save(path, prob, allow_pickle=False)
+            return
+        schema, batches = _batches(ids, prob, classes, fold_of)
+        if suffix == ".csv":
+            with pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed")) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+        else:
+            with pq.ParquetWriter(path, schema, use_dictionary=False, compression="zstd") as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+    except OSError as problem:
+        raise InputError(
+            "the file cannot be written", where=str(path), why=str(problem), fix="name a file in a folder you may write to"
+        ) from None
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are."""
+    return ", ".join(names[:N_NAMED]) + (f" and {len(names) - N_NAMED:,} more" if len(names) > N_NAMED else "")
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+
+
+def differences(given: Sequence[str], wanted: Sequence[str]) -> str:
+    """What is missing, unknown or there twice, in words; empty when both hold the same names once."""
+    count, known = Counter(given), set(wanted)
+    parts = {
+        "missing": [name for name in wanted if name not in count],
+        "unknown": sorted(name for name in count if name not in known),
+        "twice": sorted(name for name, times in count.items() if times > 1),
+    }
+    return "; ".join(f"{len(names):,} {what}: {named(names)}" for what, names in parts.items() if names)
+
+
+def _read(path: Path, expected: Expected) -> _Sheet:
+    suffix = check_suffix(path.name)
+    try:
+        if suffix == ".npy":
+            return _read_array(path, expected)
+        if suffix == ".csv":
+            return _sheet(_csv_table(path), expected, path)
+        with pq.ParquetFile(path) as file:
+            columns = [nfc(name) for name in file.schema_arrow.names]
+            _check_columns(columns, expected, path)
+            n_rows = file.metadata.num_rows
+            if n_rows > MOST_ROWS * len(expected.ids):
+                raise AlignmentError(
+                    f"{path.name} has too many rows",
+                    where=path.name,
+                    why=f"it has {n_rows:,} rows, the contest has {len(expected.ids):,}",
+                    fix="every row once, with the ids of the contest's own files",
+                )
+            return _sheet(file.read().rename_columns(columns), expected, path)
+    except PitwallError:
+        raise
+    except (OSError, ValueError, TokenError, pa.ArrowException) as problem:  # TokenError: of the header of a damaged .npy
+        raise InputError(
+            f"cannot read {path.name}", where=path.name, why=" ".join(str(problem).split()), fix="export the predictions again"
+        ) from None
+
+
+def _read_array(path: Path, expected: Expected) -> _Sheet:
+    # Memory-mapped: what the header claims is compared before a byte of the array is loaded, and a pickle is never opened.
+    array = np.lib.format.open_memmap(path, mode="r")
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path.name} holds no table of probabilities",
+            where=path.name,
+            why=f"its shape is {array.shape} and its type {array.dtype}",
+            fix="save a float array of the shape (rows, classes)",
+        )
+    if array.shape != (len(expected.ids), len(expected.classes)):
+        raise AlignmentError(
+            f"{path.name} does not fit the contest",
+            where=path.name,
+            why=f"its shape is {array.shape}, the contest has {len(expected.ids):,} rows and {len(expected.classes):,} classes",
+            fix="save the rows and classes in the contest's order, or give a CSV with ids",
+        )
+    columns: Any = slice(None)
+    if expected.array_classes:
+        order = [nfc(name) for name in expected.array_classes]
+        said = differences(order, expected.classes)
+        if said:
+            raise AlignmentError(
+                "the order of classes does not name the contest's classes",
+                where=f"{path.name}, order of its columns",
+                why=said,
+                fix=f"name every class once: {named(expected.classes)}",
+            )
+        columns = [order.index(name) for name in expected.classes]
+    with np.errstate(over="ignore"):
+        return _Sheet(None, np.ascontiguousarray(array[:, columns], dtype=np.float32), None)
+
+
+def _csv_table(path: Path) -> Any:
+    """A CSV file as a pyarrow table: quickly where it is as it should be, else slowly, which names what is wrong by line."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+        text, encoding = decode(head[: head.rfind(b"\n") + 1] or head, path)
+        header = text.splitlines()[0] if text.strip() else ""
+        delimiter = max(",\t;", key=header.count)
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        words = {name: pa.string() for name in names}
+        table = pa_csv.read_csv(
+            path,
+            pa_csv.ReadOptions(encoding="utf8" if encoding.startswith("utf-8") else encoding),
+            pa_csv.ParseOptions(delimiter=delimiter),
+            pa_csv.ConvertOptions(
+                column_types=words | {name: pa.float64() for name in names[1:] if name != FOLD}, strings_can_be_null=False
+            ),
+        )
+    except (PitwallError, OSError, ValueError, pa.ArrowException, csv.Error):
+        table = pa.Table.from_pandas(read_csv(path), preserve_index=False)
+    return table.rename_columns([nfc(name) for name in table.column_names])
+
+
+def _check_columns(columns: Sequence[str], expected: Expected, path: Path) -> str:
+    """The name of the id column. Raises AlignmentError unless there is one id, every class once, and nothing else but `fold`."""
+    others = [name for name in columns if name not in expected.classes and name != FOLD]
+    id_column = columns[0] if columns and columns[0] in others else next(iter(others), "")
+    said = differences(
+        [name for name in columns if name != id_column and not (name == FOLD and FOLD not in expected.classes)], expected.classes
+    )
+    if said or not id_column:
+        raise AlignmentError(
+            f"the columns of {path.name} are not the contest's classes",
+            where=path.name,
+            why="; ".join(filter(None, (said, "" if id_column else "there is no column with ids"))),
+            fix=f"give the id first and then one column per class: {named(expected.classes)}",
+        )
+    return id_column
+
+
+def _sheet(table: Any, expected: Expected, path: Path) -> _Sheet:
+    id_column = _check_columns(table.column_names, expected, path)
+    prob = np.empty((table.num_rows, len(expected.classes)), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for place, name in enumerate(expected.classes):
+            prob[:, place] = _numbers(table.column(name))
+    has_folds = FOLD in table.column_names and FOLD not in expected.classes
+    return _Sheet(_words(table.column(id_column)), prob, _words(table.column(FOLD)) if has_folds else None)
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:
+    """A column as numbers (n,); NaN where there is none."""
+    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        return np.asarray(column.to_numpy(), dtype=np.float64)
+    return np.asarray(pd.to_numeric(column.to_pandas(), errors="coerce"), dtype=np.float64)
+
+
+def _words(column: Any) -> list[str]:
+    return [nfc(str(value)) for value in column.to_pylist()]
+
+
+def _order(sheet: _Sheet, expected: Expected, path: Path) -> tuple[NDArray[np.int64] | None, list[PitwallError]]:
+    """Where each of the contest's rows stands in the file; None when the order is the contest's own."""
+    wanted = [nfc(row_id) for row_id in expected.ids]
+    if sheet.ids is None or sheet.ids == wanted:
+        return None, []
+    said = differences(sheet.ids, wanted)
+    if said:
+        return None, [
+            AlignmentError(
+                f"the ids of {path.name} are not the contest's",
+                where=path.name,
+                why=said,
+                fix="every row once, with the ids of the contest's own files",
+            )
+        ]
+    place = {row_id: number for number, row_id in enumerate(sheet.ids)}
+    return np.array([place[row_id] for row_id in wanted], dtype=np.int64), []
+
+
+def _wrong_values(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:
+    bad = np.flatnonzero(improbable_rows(sheet.prob, multilabel=expected.is_multilabel))
+    if not len(bad):
+        return []
+    rows = [sheet.ids[row] if sheet.ids else f"row {row}" for row in bad.tolist()]
+    what = f"{_rows(len(bad))} of {path.name} {'is no probability' if len(bad) == 1 else 'are not probabilities'}"
+    where = f"{path.name}, {named(rows)}"
+    if expected.is_multilabel:
+        why, fix = "each number must be finite and from 0 to 1", "export the probabilities after the sigmoid, without gaps"
+        return [InputError(what, where=where, why=why, fix=fix)]
+    why, fix = (
+        "each row must hold finite numbers, none negative, that sum to one",
+        "export the probabilities after the softmax, without gaps",
+    )
+    return [InputError(what, where=where, why=why, fix=fix)]
+
+
+def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:
+    """Rows whose fold is another one; rows that the contest does not know are told elsewhere."""
+    if sheet.folds is None or sheet.ids is None or expected.fold_of is None:
+        return []
+    fold_of = dict(zip(map(nfc, expected.ids), expected.fold_of.tolist(), strict=True))
+    given = np.asarray(pd.to_numeric(pd.Series(sheet.folds), errors="coerce"), dtype=np.float64)
+    wrong = [row for row, row_id in enumerate(sheet.ids) if row_id in fold_of and given[row] != fold_of[row_id]]
+    if not wrong:
+        return []
+    return [
+        AlignmentError(
+            f"{_rows(len(wrong))} {'was' if len(wrong) == 1 else 'were'} predicted on other folds",
+            where=path.name,
+            why="; ".join(f"{sheet.ids[row]} in fold {sheet.folds[row]} instead of {fold_of[sheet.ids[row]]}" for row in wrong[:N_NAMED]),
+            fix="choose the folds these predictions were made on, or train again on these",
+        )
+    ]
+
+
+def _batches(ids: Sequence[str], prob: Array, classes: Sequence[str], fold_of: NDArray[np.integer] | None) -> tuple[Any, Iterator[Any]]:
+    """The schema of a table, and its record batches: parts of bounded size: the id, the fold where there is one, and the classes."""
+    has_folds = fold_of is not None and FOLD not in classes
+    fields = [("id" if "id" not in classes else "row_id", pa.string())]
+    fields += [(FOLD, pa.int64())] if has_folds else []
+    schema = pa.schema([*fields, *((name, pa.float32()) for name in classes)])
+    step = max(1, CHUNK_VALUES // len(classes))
+
+    def parts() -> Iterator[Any]:
+        for start in range(0, len(prob), step):
+            rows = slice(start, start + step)
+            columns: list[Any] = [pa.array(ids[rows], pa.string())]
+            if fold_of is not None and has_folds:
+                columns.append(pa.array(fold_of[rows].astype(np.int64)))
+            yield pa.record_batch([*columns, *(pa.array(column) for column in np.ascontiguousarray(prob[rows].T))], schema=schema)
+
+    return schema, parts()

@@ -1,0 +1,195 @@
+"""Out-of-fold and test predictions: written once per fold, verified when read, never filled where they are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.base.arrays import read_array
+from core.base.errors import AlignmentError, CheckpointError, StateError
+from core.store.contests import Contest
+from core.store.folds import Folds, get_folds
+from core.store.runs import Run
+from core.workspace import Workspace, load_manifest, verify
+
+VALID_IDX = "valid_idx.npy"
+VALID_PROB = "valid_prob.npy"
+TEST_PROB = "test_prob.npy"
+TOLERANCE = 1e-3
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FoldPredictions:
+    """What one fold's network said: of the rows it never trained on, and of the test rows."""
+
+    valid_idx: NDArray[np.int64]
+    valid_prob: Array
+    test_prob: Array
+
+
+def write_fold_predictions(folder: Path, predictions: FoldPredictions, *, multilabel: bool = False) -> None:
+    """Write the three arrays of a fold into an artefact's folder; refuse what is not a probability (see `check_probabilities`).
+
+    `valid_idx` (n_valid,) are rows of the training table, `valid_prob` (n_valid, n_classes), `test_prob` (n_test, n_classes).
+    """
+    check_probabilities(predictions.valid_prob, where="validation rows", multilabel=multilabel)
+    check_probabilities(predictions.test_prob, where="test rows", multilabel=multilabel)
+    np.save(folder / VALID_IDX, predictions.valid_idx.astype(np.int64), allow_pickle=False)
+    np.save(folder / VALID_PROB, predictions.valid_prob.astype(np.float32), allow_pickle=False)
+    np.save(folder / TEST_PROB, predictions.test_prob.astype(np.float32), allow_pickle=False)
+
+
+def read_fold_predictions(folder: Path) -> FoldPredictions:
+    """Read a fold's arrays after checking every byte against the manifest."""
+    verify(folder)
+    valid_idx, valid_prob, test_prob = (read_array(folder / name, fix="retry the fold") for name in (VALID_IDX, VALID_PROB, TEST_PROB))
+    return FoldPredictions(valid_idx, valid_prob, test_prob)
+
+
+def load_oof(workspace: Workspace, run: Run, contest: Contest) -> Array:
+    """The run's out-of-fold predictions (n_train, n_classes); NaN where no fold of the run has validated a row yet.
+
+    Raises AlignmentError when a fold was made on another version of the contest or on other folds than the run's.
+    """
+    oof = np.full((contest.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
+    expected = {"contest": contest.fingerprint, "folds": get_folds(workspace.store, run.folds_id).fingerprint}
+    for result in run.results:
+        folder = workspace.absolute(result.path)
+        _check_parents(load_manifest(folder).parents, expected, run, result.fold)
+        fold = read_fold_predictions(folder)
+        if fold.valid_prob.shape != (len(fold.valid_idx), oof.shape[1]) or (len(fold.valid_idx) and fold.valid_idx.max() >= len(oof)):
+            raise AlignmentError(
+                f"fold {result.fold} of {run.name} does not fit the contest",
+                where=result.path,
+                why=f"its predictions are {fold.valid_prob.shape}, the contest has {len(oof)} rows and {oof.shape[1]} classes",
+                fix="train the run again on this version of the contest",
+            )
+        if not np.isnan(oof[fold.valid_idx]).all():
+            raise AlignmentError(
+                f"fold {result.fold} of {run.name} validates rows that another fold has validated",
+                where=result.path,
+                why="every row must be validated exactly once",
+                fix="train the run again",
+            )
+        oof[fold.valid_idx] = fold.valid_prob
+    return oof
+
+
+def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int] | None = None) -> Array:
+    """The run's test predictions (n_test, n_classes): the mean over its finished folds' networks, accumulated in float64.
+
+    `fold_numbers` names the networks to take where not all. Every network is as honest as another here: no test row has a truth.
+    """
+    chosen = [result for result in run.results if fold_numbers is None or result.fold in fold_numbers]
+    gone = sorted(set(fold_numbers or ()) - {result.fold for result in chosen})
+    if gone:
+        raise AlignmentError(
+            f"{run.name} has no network of fold {', '.join(map(str, gone))}",
+            where=run.ref,
+            why="the blend was made with it",
+            fix="make the blend again from the folds that are there",
+        )
+    if not chosen:
+        raise StateError(
+            f"{run.name} has no finished fold",
+            where=run.ref,
+            why="there are no test predictions yet",
+            fix="wait until a fold is done, or retry the run",
+        )
+    total: NDArray[np.float64] | None = None
+    for result in sorted(chosen, key=lambda item: item.fold):
+        prob = read_fold_predictions(workspace.absolute(result.path)).test_prob.astype(np.float64)
+        total = prob if total is None else total + prob
+    assert total is not None
+    return (total / len(chosen)).astype(np.float32)
+
+
+def shared_folds(runs: Sequence[Run]) -> tuple[int, ...]:
+    """The folds that every one of the runs has finished, in order."""
+    finished = [{result.fold for result in run.results} for run in runs]
+    return tuple(sorted(set.intersection(*finished))) if finished else ()
+
+
+def check_alignment(runs: Sequence[Run], folds: Folds, fold_numbers: Sequence[int] | None = None) -> None:
+    """Raise AlignmentError unless every run is of the folds' contest, was trained on these folds, and has finished them.
+
+    `fold_numbers` are the folds that must be finished; all of them when left out.
+    """
+    for run in runs:
+        if run.contest_id != folds.contest_id:
+            raise AlignmentError(
+                f"{run.name} belongs to another contest", where=run.ref, why="its rows are other rows", fix="choose runs of one contest"
+            )
+        if run.folds_id != folds.id:
+            raise AlignmentError(
+                f"{run.name} was trained on other folds than {runs[0].name}",
+                where=run.ref,
+                why="a row that one validated, the other may have trained on; their scores cannot be compared",
+                fix="choose runs with equal folds",
+            )
+    if fold_numbers is not None and not fold_numbers:
+        raise AlignmentError(
+            "these runs have no finished fold in common",
+            where=", ".join(run.ref for run in runs),
+            why="; ".join(f"{run.name} has {_numbers(result.fold for result in run.results)}" for run in runs),
+            fix="leave out the run that has the fewest folds, or wait for it",
+        )
+    wanted = range(folds.n_folds) if fold_numbers is None else fold_numbers
+    for run in runs:
+        missing = sorted(set(wanted) - {result.fold for result in run.results})
+        if missing:
+            together = shared_folds(runs)
+            others = f", or blend on the folds that all have finished ({_numbers(together)}; --shared-folds)" if together else ""
+            raise AlignmentError(
+                f"{run.name} has not finished all its folds",
+                where=run.ref,
+                why=f"{len(run.results)} of {folds.n_folds} folds are done, without {_numbers(missing)}, and missing rows are never filled",
+                fix=f"wait for it, retry its failed folds, leave it out{others}",
+            )
+
+
+def _check_parents(parents: Mapping[str, str], expected: Mapping[str, str], run: Run, fold: int) -> None:
+    names = {"contest": "another version of the contest's data", "folds": "other folds"}
+    wrong = [name for name, fingerprint in expected.items() if parents.get(name) != fingerprint]
+    if wrong:
+        raise AlignmentError(
+            f"fold {fold} of {run.name} was made on {' and '.join(names[name] for name in wrong)}",
+            where=run.ref,
+            why="; ".join(f"its {name} is {parents.get(name, 'unknown')[:12]}, here it is {expected[name][:12]}" for name in wrong),
+            fix="train the run again on what is here",
+        )
+
+
+def _numbers(folds: Iterable[int]) -> str:
+    """Folds in words."""
+    return ", ".join(str(fold) for fold in sorted(folds)) or "none"
+
+
+def improbable_rows(prob: NDArray[np.floating], *, multilabel: bool = False) -> NDArray[np.bool_]:
+    """Rows (n,) that hold something not finite or negative, or do not sum to one (within 1e-3); multi-label: or exceed one."""
+    with np.errstate(invalid="ignore"):
+        total = np.abs(prob.sum(axis=1, dtype=np.float64) - 1)
+        fits = (prob <= 1).all(axis=1) if multilabel else total <= TOLERANCE
+        return np.asarray(~(fits & np.isfinite(prob).all(axis=1) & (prob >= 0).all(axis=1)))
+
+
+def check_probabilities(prob: NDArray[np.floating], *, where: str, multilabel: bool = False) -> None:
+    """Raise CheckpointError when a row is none of probabilities (see `improbable_rows`)."""
+    if prob.ndim != 2:
+        raise CheckpointError(
+            "predictions have the wrong shape", where=where, why=f"expected (rows, classes), got {prob.shape}", fix="train again"
+        )
+    bad = improbable_rows(prob, multilabel=multilabel)
+    if bad.any():
+        raise CheckpointError(
+            f"{int(bad.sum())} of {len(prob)} predictions are not probabilities",
+            where=f"{where}, first in row {int(bad.argmax())}",
+            why="a row must be finite and from 0 to 1" if multilabel else "a row must be finite, not negative, and sum to one",
+            fix="the network diverged: lower the learning rate and train again",
+        )

@@ -1,0 +1,130 @@
+"""What a blend is: which runs, under which weights, by which mean, and what is done to the result. Enough to make it again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from core.base.settings import Settings
+from core.blend.mean import MeanName
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+
+
+class Stack(Settings):
+    """A multinomial regression on the logarithms of all members' probabilities, one number per run and class.
+
+    Multi-label: a logistic regression for each class on the log-odds that the runs give to it.
+    """
+
+    coefficients: tuple[tuple[float, ...], ...] = Field(
+        default=(), description="One row per class; in it, run by run, one coefficient per class (multi-label: one coefficient)."
+    )
+    intercepts: tuple[float, ...] = Field(default=(), description="One number per class.")
+
+
+class BlendSteps(Settings):
+    """How predictions of runs become those of their blend: the same steps for out-of-fold and test rows.
+
+    Weights are kept as given; they count divided by their sum.
+    """
+
+    weights: tuple[float, ...] = Field(min_length=1, description="One non-negative weight per run.")
+    mean: MeanName = Field(default="arithmetic", description="How predictions are averaged.")
+    shrinkage: float = Field(
+        default=0.0, ge=0, le=1, description="How far weights are drawn to equal ones: 0 leaves them, 1 makes them equal."
+    )
+    class_weights: tuple[tuple[float, ...], ...] = Field(
+        default=(), description="One positive weight per run and class, in place of `weights`; empty for the same in every class."
+    )
+    stack: Stack | None = Field(default=None, description="A regression in place of a mean.")
+    temperature: float = Field(
+        default=1.0,
+        ge=MIN_TEMPERATURE,
+        le=MAX_TEMPERATURE,
+        description="The blend's logarithms are divided by this: above 1 it becomes less sure.",
+    )
+    offsets: tuple[float, ...] = Field(
+        default=(), description="Added to the blend's logarithms, one number per class, before the winner is taken; empty for none."
+    )
+    thresholds: tuple[float, ...] = Field(
+        default=(),
+        description="Multi-label: a row has each class whose probability is above its threshold, one number per class; empty for one half.",
+    )
+
+    @model_validator(mode="after")
+    def _weights_mean_something(self) -> BlendSteps:
+        if any(not 0 <= weight < float("inf") for weight in self.weights):
+            raise ValueError("weights must be finite and not negative")
+        if sum(self.weights) <= 0:
+            raise ValueError("all weights are zero; give at least one run a weight")
+        if self.class_weights and (len(self.class_weights) != len(self.weights) or len({len(row) for row in self.class_weights}) != 1):
+            raise ValueError("class_weights needs one row per run, all of one length")
+        if any(not 0 < weight < float("inf") for row in self.class_weights for weight in row):
+            raise ValueError("class_weights must be finite and positive; a class that no run may speak for has no probability")
+        if self.class_weights and self.stack:
+            raise ValueError("a regression has no class_weights; give one of the two")
+        if any(abs(offset) == float("inf") or offset != offset for offset in self.offsets):
+            raise ValueError("offsets must be finite")
+        if any(not 0 <= threshold <= 1 for threshold in self.thresholds):
+            raise ValueError("thresholds must lie from 0 to 1")
+        if self.thresholds and self.offsets:
+            raise ValueError("offsets decide which class wins, thresholds which classes are given; a contest needs one of the two")
+        return self
+
+    @property
+    def is_plain(self) -> bool:
+        """Weights and a mean, and nothing else: the labels need only the classes that can win."""
+        return not (self.class_weights or self.stack or self.offsets or self.thresholds) and self.temperature == 1
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """What each run has in the mean, shrinkage included: (n_runs,), or (n_runs, n_classes); sums to one over the runs."""
+        given = np.asarray(self.class_weights or self.weights, dtype=np.float64)
+        return (1 - self.shrinkage) * given / given.sum(axis=0) + self.shrinkage / len(given)
+
+    def normalised(self) -> tuple[float, ...]:
+        """The share of each run, sums to one; of weights by class the mean over the classes, of a regression those it was made beside."""
+        share = self.share
+        return tuple((share.mean(axis=1) if share.ndim == 2 else share).tolist())
+
+
+class BlendSpec(BlendSteps):
+    """A blend of runs that is kept. One on some folds only, those that all its runs have finished, says which."""
+
+    members: tuple[int, ...] = Field(min_length=1, description="Ids of the runs that are blended.")
+    folds: tuple[int, ...] = Field(
+        default=(), description="The folds that the blend was weighed and scored on, where its runs do not have all; empty for all."
+    )
+    networks: tuple[tuple[int, ...], ...] = Field(
+        default=(),
+        description="The folds of each run whose networks predict the test rows, where not all: every fold it had finished; empty for all.",
+    )
+
+    @model_validator(mode="after")
+    def _weights_fit_members(self) -> BlendSpec:
+        if len(self.weights) != len(self.members):
+            raise ValueError(f"{len(self.members)} runs but {len(self.weights)} weights; give one weight per run")
+        if len(set(self.members)) != len(self.members):
+            raise ValueError("a run appears twice; name each run once")
+        if bool(self.folds) != bool(self.networks) or (self.networks and len(self.networks) != len(self.members)):
+            raise ValueError("a blend on some folds names the folds, and for each run those of its networks")
+        if any(not set(self.folds) <= set(folds) for folds in self.networks):
+            raise ValueError("every run must have a network of each fold that the blend is scored on")
+        return self
+
+    @property
+    def is_restricted(self) -> bool:
+        """It stands on some folds only."""
+        return bool(self.folds)
+
+    @property
+    def networks_of(self) -> tuple[tuple[int, ...] | None, ...]:
+        """For each run the folds whose networks predict the test rows; None for all."""
+        return self.networks or (None,) * len(self.members)
+
+    @property
+    def steps(self) -> BlendSteps:
+        """The steps alone."""
+        return BlendSteps.model_validate({name: getattr(self, name) for name in BlendSteps.model_fields})

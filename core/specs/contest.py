@@ -1,0 +1,91 @@
+"""What a contest is: the answers that inspection proposes and a person may correct before it is accepted."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from core.base.settings import Settings
+
+MetricName = Literal["log_loss", "accuracy", "macro_f1"]
+BASIC: dict[str, Any] = {"basic": True}
+
+
+class ContestSpec(Settings):
+    """One contest. Files are relative to `root`; an empty string means there is none."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=60,
+        pattern=r"^[\w\-가-힣]+$",
+        description="Name of the contest: letters, digits, - and _.",
+        json_schema_extra=BASIC,
+    )
+    root: str = Field(
+        min_length=1, description="The folder with the contest's files, as an absolute path.", json_schema_extra={"hidden": True}
+    )
+    modality: Literal["image", "text"] = Field(description="What the rows are.", json_schema_extra=BASIC)
+    layout: Literal["csv", "folders"] = Field(description="Labels in a CSV, or one folder of images per class.", json_schema_extra=BASIC)
+    train: str = Field(description="The training CSV, or the folder that holds the class folders.", json_schema_extra=BASIC)
+    test: str = Field(
+        default="",
+        description="The test CSV, or a folder of test images; empty when the sample submission lists the rows.",
+        json_schema_extra=BASIC,
+    )
+    sample_submission: str = Field(default="", description="The sample submission CSV.", json_schema_extra=BASIC)
+    id_column: str = Field(default="", description="Column that names each row; empty numbers the rows.", json_schema_extra=BASIC)
+    input_columns: tuple[str, ...] = Field(
+        default=(), description="Column with the image path, or the text columns (joined by a line break).", json_schema_extra=BASIC
+    )
+    labels: Literal["one", "several"] = Field(
+        default="one", description="How many classes a row has: one, or any number of them (multi-label).", json_schema_extra=BASIC
+    )
+    label_column: str = Field(
+        default="",
+        description="Column with the class, or with all classes of the row; empty for class folders, and where each class has a column of 0 and 1.",
+        json_schema_extra=BASIC,
+    )
+    label_separator: str = Field(
+        default="",
+        max_length=3,
+        description="What stands between the classes in a cell of the label column, where a row has several.",
+        json_schema_extra=BASIC,
+    )
+    group_column: str = Field(
+        default="",
+        description="Rows with the same value here never stand on both sides of a fold (person, source).",
+        json_schema_extra=BASIC,
+    )
+    image_root: str = Field(default="", description="Folder that image paths start from; empty is the contest's folder.")
+    test_image_root: str = Field(default="", description="Folder that test image paths start from; empty is the same as for training.")
+    classes: tuple[str, ...] = Field(
+        min_length=2, description="The classes, in the order of every array.", json_schema_extra={"hidden": True}
+    )
+    metric: MetricName = Field(default="log_loss", description="What the contest scores.", json_schema_extra=BASIC)
+    submission: Literal["label", "probabilities", "flags"] = Field(
+        default="label",
+        description="One label per row (or all of its labels in one cell), one probability column per class, or one column of 0 and 1 per class.",
+        json_schema_extra=BASIC,
+    )
+
+    @property
+    def is_multilabel(self) -> bool:
+        """A row may have several classes, or none; each class has a probability of its own."""
+        return self.labels == "several"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ContestSpec:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must be distinct")
+        if self.is_multilabel and self.layout == "folders":
+            raise ValueError("an image stands in one class folder, so its row has one class; use layout=csv for several")
+        if self.submission == "flags" and not self.is_multilabel:
+            raise ValueError("a column of 0 and 1 per class is for rows with several classes; use label, or labels=several")
+        if self.is_multilabel and bool(self.label_column) != bool(self.label_separator):
+            raise ValueError(
+                "several classes stand in one label_column, with a label_separator between them, or in a column each, with neither"
+            )
+        if self.label_separator and not self.is_multilabel:
+            raise ValueError("a label_separator is for rows with several classes; leave it empty, or use labels=several")
+        return self

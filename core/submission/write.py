@@ -1,0 +1,389 @@
+"""From probabilities to the file a contest accepts: the sample's ids, order, columns and bytes, or a refusal.
+
+The file is built, then read back and checked as the contest would check it, and only then published.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
+from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
+from core.blend.save import load_blend_test
+from core.contest.table import SAMPLE_SUBMISSION, load_table
+from core.metrics.decide import decide
+from core.predictions.oof import load_test_prob
+from core.store.blends import Blend
+from core.store.contests import Contest
+from core.store.folds import get_folds
+from core.store.runs import Run, get_run
+from core.store.submissions import Submission, add_submission
+from core.submission.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
+from core.workspace import Workspace, fingerprint, load_manifest, nfc, publishing, sha256_file, verify, verify_file, write_json
+
+SUM_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class SubmissionFormat:
+    """How the contest wants its file. `class_of_column` maps each column of a class to its class; empty for labels.
+
+    Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`).
+    """
+
+    encoding: str
+    newline: str
+    delimiter: str
+    header: str
+    columns: tuple[str, ...]
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    class_of_column: tuple[int, ...]
+    is_multilabel: bool = False
+    is_flags: bool = False
+    cells: CellStyle = PLAIN
+
+    @property
+    def has_probabilities(self) -> bool:
+        return bool(self.class_of_column) and not self.is_flags
+
+
+@dataclass(frozen=True)
+class SubmissionCheck:
+    """One thing a contest checks: `key` names it, `detail` says what was seen."""
+
+    key: str
+    is_ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that could be written: its bytes, its rows as text, and what the checks say of it.
+
+    `predicted` are the labels of the test's rows, as `decide` gives them: (n,), or where a row has several (n, n_classes).
+    """
+
+    data: bytes
+    frame: pd.DataFrame
+    checks: tuple[SubmissionCheck, ...]
+    predicted: NDArray[np.integer]
+
+    @property
+    def is_valid(self) -> bool:
+        return all(check.is_ok for check in self.checks)
+
+
+def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
+    """The format of the contest's sample submission; without one, `id` and the label or the classes, in the test table's order."""
+    spec = contest.spec
+    folder = workspace.absolute(contest.path)
+    manifest = load_manifest(folder)
+    if SAMPLE_SUBMISSION not in manifest.files:
+        ids = tuple(load_table(workspace, contest).test["id"])
+        by_class = spec.submission != "label"
+        label_column = spec.label_column or ("labels" if spec.is_multilabel else "label")
+        columns = (spec.id_column or "id", *(spec.classes if by_class else (label_column,)))
+        order = tuple(range(len(spec.classes))) if by_class else ()
+        cells = read_style((), spec.classes, spec.label_separator)
+        kind = (spec.is_multilabel, spec.submission == "flags", cells)
+        return SubmissionFormat("utf-8", "\n", ",", _line(columns, ","), columns, ids, spec.classes, order, *kind)
+    return parse_format(verify_file(folder, manifest, SAMPLE_SUBMISSION), contest)
+
+
+def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
+    """Read the sample's encoding, line ends, delimiter, header and ids; SubmissionError when it is no sample of this contest."""
+    raw = path.read_bytes()
+    encoding = next((name for name in ("utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8", "cp949") if _decodes(raw, name)), "")
+    if not encoding:
+        raise SubmissionError(
+            "the sample submission cannot be read", where=path.name, why="it is neither UTF-8 nor CP949", fix="save it as UTF-8 CSV"
+        )
+    text = raw.decode(encoding)
+    header = text.splitlines()[0] if text else ""
+    delimiter = max(",\t;", key=header.count)
+    frame = _read(text, delimiter, path.name)
+    columns = tuple(str(column) for column in frame.columns)
+    spec = contest.spec
+    wanted = {nfc(name): index for index, name in enumerate(spec.classes)}
+    order: tuple[int, ...] = ()
+    cells = PLAIN
+    if spec.submission != "label":
+        unknown = [name for name in columns[1:] if nfc(name) not in wanted]
+        missing = sorted(set(wanted) - {nfc(name) for name in columns[1:]})
+        if unknown or missing or len(columns) != len(wanted) + 1:
+            raise SubmissionError(
+                "the sample submission's columns are not the classes",
+                where=f"{path.name}, first line",
+                why=f"unknown: {', '.join(unknown[:5]) or 'none'}; missing: {', '.join(missing[:5]) or 'none'}",
+                fix="correct the classes of the contest, or choose the submission format 'label'",
+            )
+        order = tuple(wanted[nfc(name)] for name in columns[1:])
+    elif len(columns) != 2:
+        raise SubmissionError(
+            "the sample submission is not one id and one label",
+            where=f"{path.name}, first line",
+            why=f"it has {len(columns)} columns",
+            fix="choose the submission format 'probabilities' or 'flags' if the columns are classes"
+            if spec.is_multilabel
+            else "choose the submission format 'probabilities' if the columns are classes",
+        )
+    elif spec.is_multilabel:
+        cells = read_style(frame.iloc[:, 1], spec.classes, spec.label_separator)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    kind = (spec.is_multilabel, spec.submission == "flags", cells)
+    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), spec.classes, order, *kind)
+
+
+def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np.floating], thresholds: Sequence[float] = ()) -> bytes:
+    """The file's bytes from predictions (n_test, n_classes) of the rows `ids`, in the order the format asks for. Pure.
+
+    Multi-label: a row has the classes above their `thresholds` (n_classes,), one half when left out.
+    """
+    row_of = {name: row for row, name in enumerate(ids)}
+    missing = [name for name in form.ids if name not in row_of]
+    if missing or len(row_of) != len(ids) or prob.shape != (len(ids), len(form.classes)):
+        raise AlignmentError(
+            "the predictions do not cover the submission's rows",
+            where="submission",
+            why=f"{len(missing)} ids have no prediction, first {missing[:3]}; predictions are {prob.shape}",
+            fix="train on this version of the contest",
+        )
+    prob = prob[[row_of[name] for name in form.ids]]
+    labels = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
+    if form.is_multilabel and not form.class_of_column:
+        return _bytes(form, _cell_lines(form, labels))
+    columns: dict[str, Any] = {"0": pa.array(form.ids, pa.string())}
+    if form.class_of_column:
+        for position, index in enumerate(form.class_of_column, start=1):
+            columns[str(position)] = pa.array(labels[:, index] if form.is_flags else prob[:, index].astype(np.float32))
+    else:
+        columns["1"] = pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string())
+    special = (form.delimiter, '"', "\n", "\r")
+    quoting = "needed" if any(mark in text for text in (*form.ids, *form.classes) for mark in special) else "none"
+    body = io.BytesIO()
+    pa_csv.write_csv(pa.table(columns), body, pa_csv.WriteOptions(include_header=False, delimiter=form.delimiter, quoting_style=quoting))
+    return _bytes(form, body.getvalue().decode("utf-8"))
+
+
+def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionCheck, ...]:
+    """Read a file's bytes as the contest would, and report on columns, ids, order, and values."""
+    try:
+        frame = _read(data.decode(form.encoding), form.delimiter, "submission")
+    except (UnicodeDecodeError, InputError) as problem:
+        return (SubmissionCheck("readable", False, str(problem)),)
+    columns = tuple(str(column) for column in frame.columns)
+    if columns != form.columns:
+        return (SubmissionCheck("columns", False, f"{', '.join(columns[:6])} instead of {', '.join(form.columns[:6])}"),)
+    checks = [SubmissionCheck("columns", True, f"{len(columns)}: {', '.join(columns[:4])}{', …' if len(columns) > 4 else ''}")]
+    ids = tuple(frame.iloc[:, 0])
+    absent, foreign, twice = len(set(form.ids) - set(ids)), len(set(ids) - set(form.ids)), len(ids) - len(set(ids))
+    checks.append(
+        SubmissionCheck("ids", not (absent or foreign or twice), f"{len(ids)} rows; {absent} missing, {foreign} unknown, {twice} twice")
+    )
+    checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
+    if form.is_flags:
+        flags = frame.iloc[:, 1:].to_numpy(dtype=str)
+        n_bad = int((~np.isin(flags, ("0", "1"))).any(axis=1).sum())
+        checks.append(SubmissionCheck("flags", n_bad == 0, f"{n_bad} rows with a value that is neither 0 nor 1"))
+        checks.append(_empty_rows(int((flags != "1").all(axis=1).sum()), len(flags)))
+    elif form.has_probabilities:
+        values = frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
+        checks.append(SubmissionCheck("numbers", n_bad == 0, f"{n_bad} rows with a value that is no probability"))
+        if not form.is_multilabel:
+            worst = float(np.nanmax(np.abs(values.sum(axis=1) - 1), initial=0.0))
+            checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, f"rows sum to 1 within {worst:.1e}"))
+    elif form.is_multilabel:
+        checks += _check_cells(form, list(frame.iloc[:, 1]))
+    else:
+        strange = sorted(set(frame.iloc[:, 1]) - set(form.classes))
+        checks.append(
+            SubmissionCheck(
+                "labels", not strange, f"unknown: {', '.join(strange[:5])}" if strange else f"all among the {len(form.classes)} classes"
+            )
+        )
+    return tuple(checks)
+
+
+def prepare(workspace: Workspace, contest: Contest, source: Run | Blend) -> Candidate:
+    """Build and check the file of a finished run or a saved blend, without writing anything."""
+    table = load_table(workspace, contest)
+    if table.test.empty:
+        raise StateError(
+            "this contest has no test rows",
+            where=contest.name,
+            why="there is nothing to submit",
+            fix="register the contest with its test file",
+        )
+    if source.contest_id != contest.id:
+        raise AlignmentError(
+            f"{source.name} belongs to another contest",
+            where=source.ref,
+            why="its rows are other rows",
+            fix=f"choose a run of {contest.name}",
+        )
+    form = read_format(workspace, contest)
+    prob, thresholds = test_prob_of(workspace, source), thresholds_of(source)
+    data = make_submission(form, list(table.test["id"]), prob, thresholds)
+    frame = _read(data.decode(form.encoding), form.delimiter, "submission")
+    predicted = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
+    return Candidate(data, frame, check_submission(form, data), predicted)
+
+
+def write_submission(workspace: Workspace, contest: Contest, source: Run | Blend, *, name: str = "") -> Submission:
+    """Publish the submission of a run or a blend with its lineage; SubmissionError when a check fails. Made again, it is the same bytes."""
+    from core.contest.samples import hidden_scores
+
+    candidate = prepare(workspace, contest, source)
+    failed = [f"{check.key}: {check.detail}" for check in candidate.checks if not check.is_ok]
+    if failed:
+        raise SubmissionError(
+            "the contest would refuse this file",
+            where=source.name,
+            why="; ".join(failed),
+            fix="check the contest's sample submission on the page Data",
+        )
+    lineage = make_lineage(workspace, contest, source)
+    filename = f"{contest.name}-{source.name}.csv"
+    folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage, "file": filename}))
+    with publishing(folder, kind="submission", parents={"contest": contest.fingerprint, source.ref: lineage["fingerprint"]}) as temporary:
+        (temporary / filename).write_bytes(candidate.data)
+        write_json(temporary / "lineage.json", lineage)
+    return add_submission(
+        workspace.store,
+        contest_id=contest.id,
+        source=source.ref,
+        name=name or source.name,
+        filename=filename,
+        sha256=sha256_file(folder / filename),
+        path=workspace.relative(folder / filename),
+        n_rows=len(candidate.frame),
+        lineage=lineage,
+        hidden_scores=hidden_scores(workspace, contest, candidate.frame),
+    )
+
+
+def read_submission(workspace: Workspace, submission: Submission) -> bytes:
+    """The bytes of a submission that was written, verified against its manifest."""
+    path = workspace.absolute(submission.path)
+    verify(path.parent)
+    return path.read_bytes()
+
+
+def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) -> dict[str, Any]:
+    """Every hash a submission descends from: contest, folds, recipes, fold artefacts, weights.
+
+    A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part.
+    """
+    is_blend = isinstance(source, Blend)
+    runs = [get_run(workspace.store, run_id) for run_id in source.spec.members] if is_blend else [source]
+    weights = source.spec.normalised() if is_blend else (1.0,)
+    networks = source.spec.networks_of if is_blend else (None,)
+    members = [
+        {
+            "run": run.ref,
+            "name": run.name,
+            "weight": weight,
+            "recipe": None if run.is_imported else run.recipe.fingerprint,
+            "imported": run.imported,
+            "folds": {str(result.fold): result.fingerprint for result in run.results if chosen is None or result.fold in chosen},
+        }
+        for run, weight, chosen in zip(runs, weights, networks, strict=True)
+    ]
+    folds = get_folds(workspace.store, runs[0].folds_id)
+    own = load_manifest(workspace.absolute(source.path)).fingerprint if is_blend else fingerprint(members)
+    restriction = {"scored_folds": list(source.spec.folds), "n_folds": folds.n_folds} if is_blend and source.spec.is_restricted else {}
+    return {
+        "source": source.ref,
+        "name": source.name,
+        "fingerprint": own,
+        "contest": contest.fingerprint,
+        "folds": folds.fingerprint,
+        "members": members,
+        **restriction,
+    }
+
+
+def test_prob_of(workspace: Workspace, source: Run | Blend) -> NDArray[np.float32]:
+    """Test predictions (n_test, n_classes) of a saved blend, or of a run whose every queued fold is done."""
+    if isinstance(source, Blend):
+        return load_blend_test(workspace, source)
+    if not source.is_complete:
+        raise StateError(
+            f"{source.name} is not finished",
+            where=source.ref,
+            why=f"{len(source.results)} of {len(source.fold_numbers)} folds are done",
+            fix="wait for it, or retry its failed folds",
+        )
+    return load_test_prob(workspace, source)
+
+
+def thresholds_of(source: Run | Blend) -> tuple[float, ...]:
+    """Above which probability a row has each class: those of a blend that has its own; empty for one half."""
+    return source.spec.thresholds if isinstance(source, Blend) else ()
+
+
+def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer]) -> str:
+    """The lines of a file with all labels of a row in one cell, in the order of the classes; quoted only where it must be."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, delimiter=form.delimiter, lineterminator="\n")
+    for row_id, row in zip(form.ids, labels, strict=True):
+        writer.writerow((row_id, write_cell((form.classes[index] for index in np.flatnonzero(row)), form.cells)))
+    return lines.getvalue()
+
+
+def _check_cells(form: SubmissionFormat, cells: Sequence[str]) -> list[SubmissionCheck]:
+    """Whether the labels in every cell are classes, each named once; and how many cells have none."""
+    labels_in = {cell: read_cell(cell, form.cells) for cell in dict.fromkeys(cells)}
+    strange = sorted({name for names in labels_in.values() for name in names} - set(form.classes))
+    twice = sorted({name for names in labels_in.values() for name in names if names.count(name) > 1})
+    told = f"all among the {len(form.classes)} classes"
+    if strange:
+        told = f"unknown: {', '.join(strange[:5])}"
+    elif twice:
+        told = f"twice in a row: {', '.join(twice[:5])}"
+    elif form.cells.is_guess and any(len(names) > 1 for names in labels_in.values()):
+        told = f"all among the {len(form.classes)} classes; no sample shows how several are written, see the preview"
+    n_empty = sum(not labels_in[cell] for cell in cells)
+    return [SubmissionCheck("labels", not (strange or twice), told), _empty_rows(n_empty, len(cells))]
+
+
+def _empty_rows(n_empty: int, n_rows: int) -> SubmissionCheck:
+    """Rows without any label are told, not refused: a contest may have them."""
+    return SubmissionCheck("empty", True, f"{n_empty:,} of {n_rows:,} rows have no label")
+
+
+def _bytes(form: SubmissionFormat, lines: str) -> bytes:
+    return (form.header + "\n" + lines).replace("\n", form.newline).encode(form.encoding)
+
+
+def _read(text: str, delimiter: str, where: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
+        raise InputError("a submission cannot be read", where=where, why=str(problem), fix="give a CSV with a header line") from None
+
+
+def _decodes(raw: bytes, encoding: str) -> bool:
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _line(columns: Sequence[str], delimiter: str) -> str:
+    return delimiter.join(
+        f'"{name.replace(chr(34), chr(34) * 2)}"' if any(c in name for c in (delimiter, '"', "\n")) else name for name in columns
+    )

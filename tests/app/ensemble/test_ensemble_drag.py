@@ -1,0 +1,83 @@
+"""The bench while a pointer holds a slider: what follows it exactly, what waits, and what is scored again when it is let go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from streamlit.testing.v1 import AppTest
+
+from core.blend.bank import Bank
+from core.blend.line import Line
+from core.blend.procedure import BlendProcedure
+from core.specs.blend import BlendSteps
+from core.store.runs import Run
+from tests.app.eyes import NO_SCORE, desk_of, steps_of, words
+from tests.app.hands import choose, flip, press
+
+OpenPage = Callable[..., AppTest]
+
+
+def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
+    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
+    before = steps_of(at, done[0]).temperature
+    desk = desk_of(at, done[0])
+    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
+    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    at = at.run()
+    assert steps_of(at, done[0]) == BlendSteps(weights=(0.2, 0.3, 0.5), temperature=before)
+    assert at.metric[0].value == f"{bank.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
+    assert at.metric[1].value == NO_SCORE
+    monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 0)
+    desk = desk_of(at, done[0])
+    weights = dict(zip(desk.ids, (0.1, 0.3, 0.6), strict=True))
+    desk.follow(replace(desk.state, weights=weights))
+    at = at.run()
+    assert at.metric[0].value == "…"
+    assert "when you let go" in str(at.metric[0].delta)
+    desk = desk_of(at, done[0])
+    desk.follow(replace(desk.state, is_held=False))
+    at = at.run()
+    expected = bank.fit(BlendProcedure(way="hand", weights=(0.1, 0.3, 0.6), temperature=True))
+    assert steps_of(at, done[0]) == expected
+    assert at.metric[0].value == f"{bank.score(expected).oof_score:.4f}"
+
+
+def test_a_score_along_a_drag_gives_way_to_one_of_all_runs_when_it_is_let_go(
+    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(self: Line, share: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.full(rows.shape[1], 0.5)
+
+    monkeypatch.setattr(Line, "sums", wrong)
+    at = open_page("ensemble")
+    desk = desk_of(at, done[0])
+    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
+    right = bank.score([0.2, 0.3, 0.5])
+    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    at = at.run()
+    assert f"log loss ↓ {np.log(2):.4f}" in words(at), "the line is asked while the slider is held"
+    desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, is_held=False))
+    at = at.run()
+    assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
+
+
+@pytest.mark.parametrize(("mean", "waits"), [("logit", True), ("power", True), ("rank", False), ("hard", False)])
+def test_labels_follow_a_drag_under_every_mean_on_large_data(
+    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch, mean: str, waits: bool
+) -> None:
+    at = choose(open_page("ensemble"), "Mean", mean)
+    monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 0)
+    desk = desk_of(at, done[0])
+    desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
+    at = at.run()
+    assert not at.exception
+    now = bank.score(steps_of(at, done[0]))
+    assert at.metric[0].value == f"{now.oof_score:.4f}", "the contest's metric is of labels"
+    assert f"macro F1 ↑ {now.scores['macro_f1']:.4f}" in words(at)
+    assert f"log loss ↓ {'…' if waits else format(now.scores['log_loss'], '.4f')}" in words(at)

@@ -1,0 +1,291 @@
+"""The page Ensemble where rows may have several classes: thresholds in place of offsets, and every control, chart and part beside the bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.ensemble import members as members_view
+from app.ensemble.blend_restore import put_on_bench
+from app.ensemble.draft import Desk
+from app.ensemble.lineup import shared_key
+from app.ensemble.set_charts import outcome_bars
+from app.ensemble.thresholds import describe_thresholds
+from core.analysis.misses import OUTCOMES, set_report
+from core.analysis.threshold_gain import threshold_gain
+from core.blend.bank import Bank, open_bank
+from core.blend.procedure import BlendProcedure
+from core.blend.save import blend_runs, load_blend_oof
+from core.blend.steps import apply_steps
+from core.contest.register import add_contest
+from core.folds.split import FoldsSpec, save_folds
+from core.predictions.oof import shared_folds
+from core.specs.blend import BlendSteps
+from core.store.blends import get_blend, list_blends
+from core.store.contests import Contest
+from core.store.folds import list_folds
+from core.store.runs import Run
+from core.workspace import Workspace
+from tests.app.hands import choose, flip, press
+from tests.emotions import EMOTIONS, emotions_spec, finish_emotions, write_emotions
+from tests.finished_workspace import finish_run, make_recipe
+
+OpenPage = Callable[..., AppTest]
+Done = tuple[Contest, tuple[Run, ...]]
+WAYS = {
+    "By score": "by_score",
+    "Optimal": "optimal",
+    "Greedy": "greedy",
+    "Search": "search",
+    "By class": "by_class",
+    "Stacking": "stacking",
+}
+
+
+@pytest.fixture
+def done(house: Workspace, tmp_path: Path) -> Done:
+    return finish_emotions(house, tmp_path / "emotions")
+
+
+@pytest.fixture
+def bank(house: Workspace, done: Done) -> Bank:
+    return open_bank(house, *done)
+
+
+def part(at: AppTest, name: str) -> AppTest:
+    (parts,) = [group for group in at.button_group if "Understand members" in group.options]
+    return parts.set_value(name).run()
+
+
+def words(at: AppTest) -> str:
+    parts = [*at.info, *at.warning, *at.success, *at.caption, *at.markdown, *at.error]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+def table(at: AppTest, column: str) -> pd.DataFrame:
+    (found,) = [frame.value for frame in at.dataframe if column in frame.value.columns]
+    return found
+
+
+def desk_of(at: AppTest, done: Done) -> Desk:
+    return at.session_state[f"desk-{done[1][0].folds_id}"]
+
+
+def test_thresholds_are_found_judged_honestly_saved_and_undone(open_page: OpenPage, house: Workspace, done: Done, bank: Bank) -> None:
+    at = press(open_page("ensemble"), "Greedy")
+    assert "Class offsets" not in [toggle.label for toggle in at.toggle]
+    at = flip(at, "Thresholds by class")
+    assert not at.exception
+    honest = bank.honest(BlendProcedure(way="greedy", thresholds=True))
+    steps = desk_of(at, done).draft.steps
+    assert steps == honest.steps and len(steps.thresholds) == len(EMOTIONS)
+    assert [at.metric[0].value, at.metric[1].value] == [f"{honest.optimistic:.4f}", f"{honest.score:.4f}"]
+    said = words(at)
+    assert "**Greedy, thresholds by class** gains" in said and "**Thresholds:**" in said
+    at = press(at, "Save blend")
+    (blend,) = list_blends(house.store, done[0].id)
+    assert blend.spec.steps == honest.steps and blend.scores["procedure"]["thresholds"]
+    np.testing.assert_array_equal(load_blend_oof(house, blend), apply_steps(honest.steps, bank.oof, multilabel=True))
+    assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds"]
+    at = press(at, "Undo")
+    assert desk_of(at, done).draft.steps == bank.fit(BlendProcedure(way="greedy"))
+    assert desk_of(press(at, "Redo"), done).draft.steps == honest.steps
+
+
+def test_under_log_loss_thresholds_are_refused_and_say_why(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
+    finish_emotions(house, tmp_path / "emotions", metric="log_loss")
+    at = open_page("ensemble")
+    (toggle,) = [toggle for toggle in at.toggle if toggle.label == "Thresholds by class"]
+    assert toggle.disabled and "log loss" in toggle.help
+    at = flip(press(at, "Optimal"), "Temperature")
+    assert not at.exception and "**Optimal, temperature** gains" in words(at)
+    assert "optimality gap" in words(at)
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
+def test_every_way_works_with_all_that_comes_after(open_page: OpenPage, house: Workspace, tmp_path: Path, metric: str) -> None:
+    contest, runs = finish_emotions(house, tmp_path / "emotions", metric=metric)
+    bank = open_bank(house, contest, runs)
+    at = flip(flip(open_page("ensemble"), "Temperature"), "Thresholds by class")
+    after = {"temperature": True, "thresholds": True}
+    for label, way in WAYS.items():
+        at = press(at, label)
+        assert not at.exception and not at.error, label
+        settings = {"way": way, "score_by": "macro_f1" if metric == "macro_f1" else "accuracy", **after}
+        assert desk_of(at, (contest, runs)).draft.steps == bank.fit(BlendProcedure.model_validate(settings)), label
+
+
+def test_every_mean_works_with_thresholds(open_page: OpenPage, done: Done, bank: Bank) -> None:
+    at = flip(open_page("ensemble"), "Thresholds by class")
+    for mean in ("logit", "power", "rank", "hard", "auto"):
+        at = choose(at, "Mean", mean)
+        assert not at.exception and not at.error, mean
+        expected = bank.score(bank.fit(BlendProcedure.model_validate({"mean": mean, "thresholds": True}))).oof_score
+        assert at.metric[0].value == f"{expected:.4f}", mean
+
+
+@pytest.mark.parametrize("chart", ["folds", "outcomes", "reliability", "thresholds", "path", "classes"])
+def test_every_chart_can_be_looked_at(open_page: OpenPage, done: Done, chart: str) -> None:
+    at = press(open_page("ensemble"), "By class" if chart == "classes" else "Greedy")
+    at = choose(flip(at, "Thresholds by class"), "Chart", chart)
+    assert not at.exception and not at.error
+    (charts,) = [group for group in at.button_group if group.label == "Chart"]
+    assert "confusion" not in charts.options
+    if chart == "reliability":
+        assert "Every class of every row is one question" in words(at)
+        assert "Thresholds leave probabilities" in words(at)
+    if chart in ("thresholds", "path", "classes"):
+        assert not press(flip(at, "Thresholds by class"), "Equal").exception, "the chart of one way goes with it"
+
+
+def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds(open_page: OpenPage, done: Done, bank: Bank) -> None:
+    at = choose(flip(press(open_page("ensemble"), "Optimal"), "Thresholds by class"), "Chart", "thresholds")
+    steps = desk_of(at, done).draft.steps
+    found = threshold_gain(bank, steps, EMOTIONS)
+    shown = table(at, "f1_honest")
+    gain = shown["f1"] - shown["f1_before"]
+    assert gain.is_monotonic_decreasing
+    pd.testing.assert_frame_equal(shown.sort_index()[found.table.columns], found.table, check_dtype=False)
+    assert found.honest is not None and f"{found.honest:.4f}" in words(at)
+    desk = desk_of(at, done)
+    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
+    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    at = at.run()
+    held = BlendSteps(weights=(0.2, 0.3, 0.5), thresholds=steps.thresholds)
+    assert desk_of(at, done).draft.steps == held
+    assert at.metric[0].value == f"{bank.score(held).oof_score:.4f}", "the score follows"
+    assert "this table follows when you let go" in words(at)
+    pd.testing.assert_frame_equal(table(at, "f1_honest"), shown)
+    desk = desk_of(at, done)
+    desk.follow(replace(desk.state, is_held=False))
+    at = at.run()
+    after = bank.fit(BlendProcedure(way="hand", weights=(0.2, 0.3, 0.5), thresholds=True))
+    assert desk_of(at, done).draft.steps == after
+    assert set(table(at, "f1_honest")["threshold"]) == set(after.thresholds)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy", "macro_f1"])
+def test_the_score_follows_a_drag(open_page: OpenPage, house: Workspace, tmp_path: Path, metric: str) -> None:
+    done = finish_emotions(house, tmp_path / "emotions", metric=metric)
+    at = choose(open_page("ensemble"), "Chart", "outcomes")
+    bank = open_bank(house, *done)
+    for gesture, weights in enumerate(((0.2, 0.3, 0.5), (0.8, 0.1, 0.1)), start=3):
+        desk = desk_of(at, done)
+        desk.follow(replace(desk.state, weights=dict(zip(desk.ids, weights, strict=True)), gesture=gesture, is_held=True))
+        at = at.run()
+        assert not at.exception
+        assert at.metric[0].value == f"{bank.score(weights).oof_score:.4f}"
+
+
+@pytest.mark.parametrize("way", ["greedy", "by_class", "stacking", "hand"])
+def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
+    open_page: OpenPage, house: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    given = {"weights": (1, 2, 3)} if way == "hand" else {}
+    procedure = BlendProcedure.model_validate({"way": way, "thresholds": True, **given})
+    contest, runs = done
+    blend = get_blend(house.store, blend_runs(house, contest, [runs[2], runs[0], runs[1]], procedure).id)
+    at = open_page("ensemble")
+    with monkeypatch.context() as patch:
+        patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble.session.st.session_state", at.session_state)
+        put_on_bench(blend)
+    at = at.run()
+    assert not at.exception
+    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    draft = desk_of(at, done).draft
+    assert draft.steps.thresholds == blend.spec.thresholds and draft.procedure.thresholds
+    assert [toggle.value for toggle in at.toggle if toggle.label == "Thresholds by class"] == [True]
+    if way != "hand":
+        assert at.metric[1].value == f"{blend.scores['honest']['score']:.4f}"
+
+
+def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Done, bank: Bank) -> None:
+    members_view._shelf().clear()
+    at = part(flip(press(open_page("ensemble"), "Optimal"), "Thresholds by class"), "members")
+    assert "Share of answers" in words(at)
+    at = at.button(key="measure-members").click().run()
+    assert not at.exception and not at.error
+    assert table(at, "without")["gain"].notna().all()
+    classes = table(at, "carried").set_index("class")
+    assert classes["rows"].to_dict() == dict(zip(EMOTIONS, bank.y_true.sum(axis=0).tolist(), strict=True))
+    assert "Measured under the weights in this table (Optimal, thresholds by class)" in words(at)
+
+
+def test_blends_with_and_without_thresholds_are_compared(open_page: OpenPage, house: Workspace, done: Done) -> None:
+    contest, runs = done
+    blend_runs(house, contest, runs, BlendProcedure(way="optimal", thresholds=True), name="cut")
+    blend_runs(house, contest, runs, BlendProcedure(), name="plain")
+    at = part(open_page("ensemble"), "compare")
+    assert not at.exception
+    assert table(at, "oof").set_index("name").loc["cut", "mean"] == "Arithmetic · thresholds"
+    assert "95 % interval" in words(at)
+
+
+def test_bars_stand_for_the_counts_of_each_class() -> None:
+    rng = np.random.default_rng(0)
+    y_true, y_pred = ((rng.random((50, 44)) < share).astype(np.int8) for share in (0.2, 0.3))
+    y_true[:, 5] = y_pred[:, 5] = 0
+    names = [f"감정 {label}" for label in range(44)]
+    report = set_report(y_true, y_pred, names)
+    chart = outcome_bars(report, set_report(y_true, y_true, names), is_dark=True)
+    alt.LayerChart.from_dict({**chart.spec, "data": {"values": []}})
+    rows = chart.data
+    assert rows["count"].tolist() == report[list(OUTCOMES)].to_numpy().ravel().tolist()
+    sums = rows.groupby("class", sort=False)["share"].sum()
+    assert sums.drop("감정 5").tolist() == pytest.approx([1.0] * 43) and sums["감정 5"] == 0
+    assert rows[rows["class"] == "감정 5"]["f1"].tolist() == ["–"] * 3
+
+
+def test_the_thresholds_furthest_from_one_half_come_first() -> None:
+    said = describe_thresholds((0.45, 0.1, 0.5, 0.8), list("abcd"))
+    assert said.endswith("0.10 to 0.80, furthest from one half: b (0.10) · d (0.80) · a (0.45)")
+    assert "best for every class" in describe_thresholds((0.5, 0.5), list("ab"))
+
+
+def test_a_class_of_three_rows_breaks_nothing(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
+    folder = write_emotions(tmp_path / "emotions", layout="columns")
+    for name in ("train.csv", "sample_submission.csv"):
+        given = pd.read_csv(folder / name)
+        given.assign(경악=[1] * 3 + [0] * (len(given) - 3)).to_csv(folder / name, index=False)
+    classes = (*EMOTIONS, "경악")
+    contest = add_contest(house, emotions_spec(folder, "columns", classes=classes))
+    folds = save_folds(house, contest, FoldsSpec(n_folds=3))
+    for seed in range(2):
+        finish_run(house, contest, folds, make_recipe(contest, f"run-{seed}"), seed=seed)
+    at = flip(open_page("ensemble"), "Thresholds by class")
+    for label in WAYS:
+        at = press(at, label)
+        assert not at.exception and not at.error, label
+    for chart in ("outcomes", "thresholds", "reliability"):
+        assert not choose(at, "Chart", chart).exception, chart
+    at = part(choose(at, "Chart", "thresholds"), "members")
+    assert table(at, "f1_honest").set_index("class").loc["경악", "support"] == 3
+    assert not at.exception and table(at, "lead").set_index("class").loc["경악", "rows"] == 3
+
+
+def test_a_blend_on_some_folds_keeps_its_thresholds(
+    open_page: OpenPage, house: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest, runs = done
+    folds = list_folds(house.store, contest.id)[0]
+    half = finish_run(house, contest, folds, make_recipe(contest, "half"), n_done=2)
+    procedure = BlendProcedure(way="greedy", thresholds=True)
+    blend = blend_runs(house, contest, [runs[0], half], procedure, fold_numbers=shared_folds([runs[0], half]))
+    at = open_page("ensemble").segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("share").run()
+    with monkeypatch.context() as patch:
+        patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble.session.st.session_state", at.session_state)
+        put_on_bench(get_blend(house.store, blend.id))
+    at = choose(at.run(), "Chart", "thresholds")
+    assert not at.exception and at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    draft = desk_of(at, done).draft
+    assert draft.is_by_hand and draft.procedure.thresholds and draft.steps.thresholds == blend.spec.thresholds
+    assert len(blend.spec.folds) == 2 and table(at, "f1_honest")["f1_honest"].notna().all()

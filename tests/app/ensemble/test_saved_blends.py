@@ -1,0 +1,58 @@
+"""Deleting a kept blend is asked for first, goes with its folder, and is refused where a submission leads to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.ensemble.saved_blends import DELETE_KEY
+from core.blend.save import make_spec, save_blend
+from core.store.blends import Blend, list_blends
+from core.store.contests import Contest
+from core.store.folds import list_folds
+from core.submission.write import write_submission
+from core.workspace import Workspace
+from tests.finished_workspace import finish_run, make_recipe
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def blend(house: Workspace, folded: Contest) -> Blend:
+    run = finish_run(house, folded, list_folds(house.store, folded.id)[0], make_recipe(folded, "only"))
+    return save_blend(house, folded, make_spec([run.id]), name="kept")
+
+
+def press(at: AppTest, label: str) -> AppTest:
+    (button,) = [button for button in at.button if button.label == label]
+    return button.click().run()
+
+
+def ask(open_page: OpenPage, blend: Blend) -> AppTest:
+    """The page with the question open, as the action in the table opens it (which cannot be clicked without a browser)."""
+    at = open_page("ensemble")
+    at.session_state[DELETE_KEY] = blend.id
+    return at.run()
+
+
+def test_a_blend_is_deleted_after_the_question(open_page: OpenPage, house: Workspace, blend: Blend) -> None:
+    at = ask(open_page, blend)
+    assert "Its runs (1) stay" in "\n".join(part.value for part in at.markdown)
+    assert list_blends(house.store) == (blend,), "asking deletes nothing"
+    at.session_state[DELETE_KEY] = blend.id  # a dialog is redrawn with the page only when it is asked for
+    at = press(at, "Delete the blend")
+    assert not at.exception
+    assert list_blends(house.store) == ()
+    assert not house.absolute(blend.path).exists()
+
+
+def test_a_submitted_blend_is_kept_and_the_reason_said(open_page: OpenPage, house: Workspace, folded: Contest, blend: Blend) -> None:
+    submission = write_submission(house, folded, blend)
+    at = ask(open_page, blend)
+    at.session_state[DELETE_KEY] = blend.id
+    at = press(at, "Delete the blend")
+    assert not at.exception
+    assert submission.ref in "".join(error.value for error in at.error)
+    assert list_blends(house.store) == (blend,)

@@ -1,0 +1,184 @@
+"""The queue on the page Runs and on the pit board: its order is changed in a list, and whatever holds it says why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.runs.queue_panel import REFUSED_KEY, steer
+from app.shell import runtime
+from app.ui.components.queue_order.component import Act, ActKind, read_acts
+from core.base.errors import StateError
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
+from core.folds.split import FoldsSpec, save_folds
+from core.jobs import controls, queue
+from core.jobs.engine import Engine
+from core.store import attempts
+from core.store.contests import Contest
+from core.store.folds import Folds, list_folds
+from core.store.holds import hold_device_for_disk, list_holds
+from core.store.order import read_queue
+from core.store.runs import EpochRow, Run
+from core.workspace import Workspace
+from tests.finished_workspace import LEASE_S, claim, finish_run, make_recipe
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def waiting(house: Workspace, folded: Contest, folds: Folds) -> list[Run]:
+    """Three runs that wait in this order."""
+    return [queue.launch_run(house, folded, folds, make_recipe(folded, name)) for name in ("first", "second", "third")]
+
+
+def order(house: Workspace) -> list[str]:
+    return [queued.run_name for queued in read_queue(house.store)]
+
+
+def shown(at: AppTest) -> str:
+    parts = [*at.markdown, *at.caption, *at.info, *at.warning, *at.error]
+    return "\n".join([*(str(part.value) for part in parts), *(str(part.body) for part in at.get("html"))]).replace("\\", "")
+
+
+def listed(at: AppTest) -> dict[str, Any]:
+    """What the list of waiting runs was told."""
+    (component,) = [each for each in at.get("bidi_component") if each.proto.component_name == "pitwall_queue_order"]
+    return json.loads(component.proto.json)
+
+
+def do(kind: ActKind, run: Run, *, after: Run | None = None, place: int = 0) -> None:
+    steer(Act(1, kind, run.id, after.id if after else None, place))
+
+
+def test_the_order_is_changed_by_what_was_done_in_the_list(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+    first, second, third = waiting
+    assert [row["name"] for row in listed(open_page("runs"))["rows"]] == ["first", "second", "third"]
+    do("next", third)
+    assert order(house) == ["third", "first", "second"]
+    do("up", second)
+    assert order(house) == ["third", "second", "first"]
+    do("down", third)
+    assert order(house) == ["second", "third", "first"]
+    do("move", first, after=None, place=0)
+    assert order(house) == ["first", "second", "third"]
+    do("move", first, after=third, place=2)
+    assert order(house) == ["second", "third", "first"]
+    assert [row["name"] for row in listed(open_page("runs"))["rows"]] == ["second", "third", "first"]
+
+
+def test_a_run_goes_behind_the_one_it_was_put_behind_although_others_have_begun(
+    house: Workspace, folded: Contest, folds: Folds, waiting: list[Run]
+) -> None:
+    first, second, third = waiting
+    fourth = queue.launch_run(house, folded, folds, make_recipe(folded, "fourth"))
+    queue.cancel_run(house.store, first.id)  # seen as the first of four while the fourth was dragged
+    do("move", fourth, after=second, place=2)
+    assert order(house) == ["second", "fourth", "third"]
+    queue.cancel_run(house.store, second.id)
+    do("move", third, after=second, place=0)
+    assert order(house) == ["third", "fourth"]
+
+
+def test_a_run_that_is_dragged_above_a_higher_priority_takes_it_over(house: Workspace, waiting: list[Run]) -> None:
+    first, second, third = waiting
+    controls.set_priority(house.store, first.id, 5)
+    do("move", third, after=None, place=0)
+    assert [(queued.run_name, queued.priority) for queued in read_queue(house.store)] == [("third", 5), ("first", 5), ("second", 0)]
+    do("move", first, after=second, place=2)
+    assert [(queued.run_name, queued.priority) for queued in read_queue(house.store)] == [("third", 5), ("second", 0), ("first", 0)]
+
+
+def test_a_run_is_paused_and_goes_on(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+    do("pause", waiting[0])
+    at = open_page("runs")
+    assert listed(at)["rows"][0]["is_paused"] is True and read_queue(house.store)[0].is_paused
+    assert "3 paused" in shown(at), "the pit board says so too"
+    do("resume", waiting[0])
+    assert not read_queue(house.store)[0].is_paused
+
+
+def test_only_acts_that_are_whole_and_new_are_taken() -> None:
+    good = {"number": 4, "kind": "move", "run": 7, "after": None, "place": 2}
+    assert read_acts([good], answered=3) == [Act(4, "move", 7, None, 2)]
+    assert read_acts([good], answered=4) == [], "it was answered already"
+    assert [act.number for act in read_acts([{**good, "number": 6}, good], answered=3)] == [4, 6]
+    bad = [{**good, "kind": "delete"}, {**good, "run": "7"}, {**good, "after": "x"}, {**good, "place": True}, {"kind": "up"}, "up", None]
+    assert read_acts(bad, answered=0) == [] and read_acts({"0": good}, answered=0) == [] and read_acts(None, answered=0) == []
+
+
+def test_a_read_only_window_cannot_steer(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+    runtime.close()
+    holder = Engine(runtime.workspace(), devices=())
+    holder.start()
+    runtime.open_house(Engine(runtime.workspace(), devices=()))
+    assert listed(open_page("runs"))["can_steer"] is False
+    with pytest.raises(StateError, match="read-only"):
+        do("next", waiting[2])
+    holder.stop()
+
+
+def test_the_whole_queue_is_paused_and_goes_on(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+    at = open_page("runs").button(key="queue-pause").click().run()
+    assert not at.exception
+    assert "The queue is paused since" in shown(at)
+    assert "queue 9 · paused" in shown(at)
+    at = at.button(key="queue-resume").click().run()
+    assert list_holds(house.store) == ()
+    assert "The queue is paused" not in shown(at)
+
+
+def test_a_full_disk_is_said_with_what_it_needs(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+    runtime.close()
+    full = Engine(runtime.workspace(), devices=("cpu",), free_bytes=lambda _: 200_000_000)
+    hold_device_for_disk(house.store, "cpu", error={}, needed_bytes=3_100_000_000, now=1e9)
+    runtime.open_house(full)
+    at = open_page("runs")
+    assert not at.exception
+    assert "3.1 GB needed, 200 MB free. Make space, and the queue goes on by itself." in shown(at)
+    assert "**cpu**  ·  disk full: 3.1 GB needed, 200 MB free" in shown(at), "on the pit board"
+
+
+def test_an_act_that_comes_too_late_is_answered(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+    queue.cancel_run(house.store, waiting[1].id)
+    with pytest.raises(StateError) as refused:
+        do("up", waiting[1])
+    at = open_page("runs")
+    at.session_state[REFUSED_KEY] = refused.value
+    assert "no fold of it is in the queue" in shown(at.run())
+    assert "no fold of it is in the queue" not in shown(at.run()), "said once"
+    assert order(house) == ["first", "third"]
+
+
+def test_a_queue_of_another_contest_is_named_by_it(
+    open_page: OpenPage, house: Workspace, folded: Contest, waiting: list[Run], write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    controls.set_priority(house.store, waiting[2].id, 5)
+    at = open_page("runs", contest=folded.name)
+    assert listed(at)["rows"][0]["facts"] == "folds 0, 1, 2 · priority +5"
+    other = add_contest(house, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)
+    save_folds(house, other, FoldsSpec(n_folds=3))
+    finish_run(house, other, list_folds(house.store, other.id)[0], make_recipe(other, "theirs"), n_done=0)
+    assert listed(open_page("runs", contest="others"))["rows"][0]["facts"] == f"folds 0, 1, 2 · priority +5 · {folded.name}"
+
+
+def test_a_sign_of_trouble_is_a_badge_and_a_sentence(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+    calm = finish_run(house, folded, folds, make_recipe(folded, "calm"))
+    wild = queue.launch_run(house, folded, folds, make_recipe(folded, "wild"))
+    job = claim(house)
+    row = EpochRow(wild.id, job.fold, job.token, 1, 0.9, 0.8, {"accuracy": 0.5}, 0.1, 1.0)
+    rows = [row, replace(row, epoch=2, train_loss=0.7), replace(row, epoch=3, train_loss=float("nan"))]
+    attempts.renew(house.store, job.id, job.token, now=1e9, epochs=rows, lease_s=LEASE_S)
+    at = open_page("runs")
+    assert not at.exception
+    table = at.dataframe[0].value
+    assert dict(zip(table["run"], map(list, table["trouble"]), strict=True)) == {"wild": ["not a number"], "calm": []}
+    assert "**wild** :orange-badge[:material/flag: not a number] Fold 0: the loss is not a number since epoch 3." in shown(at)
+    assert "not a number since epoch 3" in shown(open_page("runs", run=wild.ref))
+    assert "orange-badge" not in shown(open_page("runs", run=calm.ref))

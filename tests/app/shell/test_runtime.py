@@ -1,0 +1,92 @@
+"""One engine per server process, whatever reloads; one per workspace, whichever process."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.shell import runtime
+from core.base.errors import StateError
+from core.folds.split import FoldsSpec, save_folds
+from core.jobs.engine import Engine
+from core.specs.recipe import Recipe
+from core.store.contests import Contest
+from core.store.jobs import list_jobs
+from core.workspace import Workspace
+
+TINY = Recipe.model_validate({"modality": "text", "model": {"backbone": "tiny_transformer", "pretrained": False}})
+
+
+def scheduler_threads() -> int:
+    return sum(thread.name == "pitwall-scheduler" and thread.is_alive() for thread in threading.enumerate())
+
+
+def test_many_sessions_and_a_reload_share_one_engine(house: Workspace) -> None:
+    first = runtime.engine()
+    before = scheduler_threads()
+    with ThreadPoolExecutor(8) as pool:
+        assert {id(engine) for engine in pool.map(lambda _: runtime.engine(), range(32))} == {id(first)}
+    again = importlib.reload(runtime)
+    assert again.engine() is first
+    assert scheduler_threads() == before
+
+
+def test_closing_twice_is_closing_once(house: Workspace) -> None:
+    runtime.engine()
+    runtime.close()
+    runtime.close()
+    fresh = Engine(house, devices=())
+    assert fresh.start(), "the workspace was let go"
+    fresh.stop()
+
+
+def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, headlines: Contest) -> None:
+    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+    (run,) = runtime.launch(headlines, folds, [TINY])
+    assert len(list_jobs(house.store, states=["queued"])) == 3
+    runtime.cancel(run)
+    assert len(list_jobs(house.store, states=["canceled"])) == 3
+    runtime.retry(run)
+    assert len(list_jobs(house.store, states=["queued"])) == 3
+    runtime.cancel(run)
+    runtime.delete(run)
+    assert list_jobs(house.store) == ()
+
+
+def test_the_queue_is_steered_through_the_doorway(house: Workspace, headlines: Contest) -> None:
+    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+    a, b, c = runtime.launch(headlines, folds, [TINY], seeds=(0, 1, 2), fold_numbers=(0,))
+
+    def order() -> list[int]:
+        return [job.run_id for job in list_jobs(house.store, states=["queued"])]
+
+    assert [run.name for run in (a, b, c)] == ["run-s0", "run-s1", "run-s2"] and order() == [a.id, b.id, c.id]
+    runtime.run_next(c)
+    runtime.step(a, "down")
+    assert order() == [c.id, b.id, a.id]
+    runtime.move(c, 2)
+    runtime.set_priority(a, 1)
+    assert order() == [a.id, b.id, c.id]
+    runtime.pause(a)
+    runtime.pause()
+    assert (runtime.status().n_paused, runtime.status().is_paused) == (1, True)
+    runtime.resume()
+    runtime.resume(a)
+    assert (runtime.status().n_paused, runtime.status().is_paused) == (0, False)
+
+
+def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, headlines: Contest) -> None:
+    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+    holder = runtime.engine()
+    runtime.open_house(Engine(house, devices=()))
+    try:
+        assert runtime.is_read_only()
+        with pytest.raises(StateError) as refusal:
+            runtime.launch(headlines, folds, [TINY])
+        assert "process" in refusal.value.why
+        assert list_jobs(house.store) == ()
+    finally:
+        holder.stop()

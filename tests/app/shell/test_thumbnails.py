@@ -1,0 +1,96 @@
+"""Thumbnails are asked for by row, never by path; what cannot be drawn is said with a status, never with a traceback."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.requests import Request
+
+from app.shell.thumbnails import SIDE_PX, draw_file, thumbnail
+from core.base.errors import InputError
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
+from core.store.contests import Contest
+from core.workspace import Workspace
+
+
+def ask(contest: str, part: str, row: int, *, host: str = "127.0.0.1:8501") -> tuple[int, bytes]:
+    place = {"contest": contest, "part": part, "row": row}
+    scope = {
+        "type": "http",
+        "scheme": "http",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"host", host.encode())],
+        "path_params": place,
+    }
+    response = thumbnail(Request(scope))
+    return response.status_code, bytes(response.body)
+
+
+@pytest.fixture
+def pictures(house: Workspace, tmp_path: Path) -> Contest:
+    """Two classes of four pictures of 300 x 200 pixels, in Hangul folders."""
+    rng = np.random.default_rng(0)
+    for name in ("사과", "배"):
+        folder = tmp_path / "과일" / "train" / name
+        folder.mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(folder / f"{name}{number}.png")
+    return add_contest(house, inspect_path(tmp_path / "과일").draft)
+
+
+def test_a_row_is_drawn_small(pictures: Contest) -> None:
+    status, body = ask(pictures.name, "train", 5)
+    assert status == 200
+    with Image.open(io.BytesIO(body)) as image:
+        assert image.size == (SIDE_PX, 128)
+
+
+@pytest.mark.parametrize(("part", "row"), [("train", 8), ("train", -1), ("test", 0), ("../train", 0)])
+def test_a_row_that_is_not_there_is_not_found(pictures: Contest, part: str, row: int) -> None:
+    assert ask(pictures.name, part, row)[0] == 404
+
+
+def test_a_foreign_host_name_is_refused(pictures: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamlit.get_option", {"server.allowedHosts": ["localhost", "127.0.0.1"]}.__getitem__)  # as config.toml does
+    assert ask(pictures.name, "train", 0, host="localhost:8501")[0] == 200
+    assert ask(pictures.name, "train", 0, host="rebound.example")[0] == 403
+
+
+def test_an_unknown_contest_is_not_found(house: Workspace) -> None:
+    assert ask("nobody", "train", 0)[0] == 404
+
+
+def test_a_text_has_no_picture(headlines: Contest) -> None:
+    assert ask(headlines.name, "train", 0)[0] == 404
+
+
+def test_a_picture_that_is_gone_is_said(pictures: Contest) -> None:
+    root = Path(pictures.spec.root)
+    for path in root.rglob("*.png"):
+        path.unlink()
+    assert ask(pictures.name, "train", 0)[0] == 415
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_every_kind_of_picture_is_drawn(tmp_path: Path, mode: str) -> None:
+    ramp = np.linspace(0, 255, 64 * 64).reshape(64, 64)
+    base = Image.fromarray(ramp.astype(np.uint8))
+    image = Image.fromarray((ramp * 257).astype(np.uint16)) if mode == "I;16" else base.convert(mode)
+    path = tmp_path / ("picture.tiff" if mode in ("F", "CMYK", "I;16") else "picture.png")
+    image.save(path)
+    with Image.open(io.BytesIO(draw_file(path))) as drawn:
+        gray = np.asarray(drawn.convert("L")).astype(int)
+    assert gray.max() - gray.min() > 150, "light and dark are kept"
+
+
+def test_what_is_no_picture_is_an_input_error(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_text("no picture")
+    with pytest.raises(InputError):
+        draw_file(path)

@@ -1,0 +1,152 @@
+"""News of runs: told once, on every page, and only what happened while the page was open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.sidebar.notices import SLACK_S, Watch
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
+from core.folds.split import FoldsSpec, save_folds
+from core.jobs import queue
+from core.store.contests import Contest
+from core.store.ends import RunTally
+from core.store.folds import Folds
+from core.store.runs import Run
+from core.workspace import Workspace
+from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe
+
+OpenPage = Callable[..., AppTest]
+T0 = 1e9
+RUNNING = RunTally(1, "a", 1, n_folds=3, n_done=1, n_failed=0, n_canceled=0, n_running=2, failed_at=0.0, ended_at=T0)
+
+
+def kinds(watch: Watch, *tallies: RunTally) -> list[str]:
+    return [notice.kind for notice in watch.look(tallies)]
+
+
+def opened(*tallies: RunTally) -> Watch:
+    watch = Watch(since=0.0)
+    assert watch.look(tallies) == []
+    return watch
+
+
+def test_what_ended_before_the_page_was_opened_is_no_news() -> None:
+    done, failing = replace(RUNNING, n_done=3, n_running=0), replace(RUNNING, run_id=2, n_failed=1, n_running=1, failed_at=T0)
+    watch = opened(done, failing)
+    assert kinds(watch, done, failing) == []
+    assert kinds(watch, done, replace(failing, n_done=2, n_running=0, ended_at=T0 + 1)) == ["failed"]
+
+
+def test_an_end_is_told_once() -> None:
+    watch = opened(RUNNING)
+    done = replace(RUNNING, n_done=3, n_running=0, ended_at=T0 + 9)
+    assert kinds(watch, done) == ["done"]
+    assert kinds(watch, done) == []
+    assert kinds(watch) == []
+    assert kinds(watch, done) == []
+
+
+def test_a_run_that_began_and_ended_between_two_looks_is_told() -> None:
+    assert kinds(opened(), replace(RUNNING, n_done=3, n_running=0)) == ["done"]
+
+
+def test_the_first_failed_fold_is_told_at_once_and_the_end_again() -> None:
+    watch = opened(RUNNING)
+    failing = replace(RUNNING, n_failed=1, n_running=1, failed_at=T0 + 5, ended_at=T0 + 5)
+    assert kinds(watch, failing) == ["fold_failed"]
+    worse = replace(failing, n_failed=2, n_running=0, ended_at=T0 + 6)
+    assert kinds(watch, replace(worse, n_folds=4, n_running=1)) == [], "the second failed fold is no news while others go on"
+    assert kinds(watch, worse) == ["failed"]
+    again = replace(worse, n_done=1, n_failed=0, n_running=2, failed_at=0.0, ended_at=T0)
+    assert kinds(watch, again) == []
+    assert kinds(watch, replace(again, n_done=2, n_running=0, n_failed=1, failed_at=T0 + 50, ended_at=T0 + 50)) == ["failed"], "retried"
+
+
+def test_a_failure_that_is_the_end_is_told_once() -> None:
+    assert kinds(opened(RUNNING), replace(RUNNING, n_done=2, n_failed=1, n_running=0, failed_at=T0 + 5, ended_at=T0 + 5)) == ["failed"]
+
+
+def test_a_canceled_run_is_no_news() -> None:
+    assert kinds(opened(RUNNING), replace(RUNNING, n_canceled=2, n_running=0, ended_at=T0 + 5)) == []
+
+
+def test_a_clock_that_was_put_back_hides_nothing() -> None:
+    watch = opened(replace(RUNNING, ended_at=T0))
+    assert watch.since == T0 - SLACK_S
+    assert kinds(watch, replace(RUNNING, run_id=2, n_done=3, n_running=0, ended_at=T0 - 600)) == ["done"]
+
+
+@pytest.fixture
+def live(house: Workspace, folded: Contest, folds: Folds) -> Run:
+    """A run of which two folds are done and the last is being trained."""
+    run = finish_run(house, folded, folds, make_recipe(folded, "live_1"), n_done=2)
+    return run
+
+
+def told(at: AppTest) -> list[str]:
+    """All cards that the tab has been given so far, in words."""
+    assert not at.exception
+    (component,) = [each for each in at.get("bidi_component") if each.proto.component_name == "pitwall_tab_news"]
+    return [" / ".join([card["name"], *card["lines"]]) for card in json.loads(component.proto.json)["cards"]]
+
+
+@pytest.mark.parametrize("page", ["home", "data", "ensemble", "runs"])
+def test_an_end_is_said_on_any_page_and_once(
+    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, live: Run, page: str
+) -> None:
+    at = open_page(page)
+    assert told(at) == []
+    finish_job(house, folded, folds, claim(house), live.recipe, strength=3.0, seed=5)
+    (said,) = told(at.run())
+    assert said.startswith("live_1 / done: accuracy ↑ ") and said.endswith(", 2 min of training")
+    assert told(at.run()) == [said]
+    assert told(open_page(page)) == [], "a page that is opened now"
+
+
+def test_two_tabs_are_both_told(open_page: OpenPage, house: Workspace, folded: Contest, live: Run) -> None:
+    english, korean = open_page("home"), open_page("data", lang="ko")
+    fail_job(house, claim(house))
+    assert told(english.run()) == ["live_1 / ended: 1 of 3 folds failed / fold 2: the device ran out of memory"]
+    assert told(korean.run()) == ["live_1 / 종료: 폴드 3개 중 1개 실패 / 폴드 2: 장치의 메모리가 모자랍니다"]
+
+
+def test_a_fold_that_fails_is_said_while_the_others_go_on(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+    queue.launch_run(house, folded, folds, make_recipe(folded, "wide"))
+    at = open_page("home")
+    fail_job(house, claim(house))
+    assert told(at.run()) == ["wide / fold 0 failed, the others go on / fold 0: the device ran out of memory"]
+
+
+def test_a_run_of_another_contest_is_named_with_it(
+    open_page: OpenPage, house: Workspace, folded: Contest, live: Run, write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    other = add_contest(house, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)
+    save_folds(house, other, FoldsSpec(n_folds=3))
+    at = open_page("home", contest="others")
+    fail_job(house, claim(house))
+    (said,) = told(at.run())
+    assert said.startswith(f"live_1 ({folded.name}) / ended")
+
+
+def test_much_news_at_once_is_one_card(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+    at = open_page("home")
+    for number in range(3):
+        finish_run(house, folded, folds, make_recipe(folded, f"many-{number}"))
+    queue.launch_run(house, folded, folds, make_recipe(folded, "bad"))
+    for _ in range(3):
+        fail_job(house, claim(house))
+    assert told(at.run()) == ["News of several runs / 3 done, 1 failed"]
+
+
+def test_a_run_that_was_deleted_meanwhile_is_no_card(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+    at = open_page("home")
+    run = finish_run(house, folded, folds, make_recipe(folded, "brief"))
+    queue.delete_run(house, run.id)
+    assert told(at.run()) == []

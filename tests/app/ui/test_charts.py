@@ -1,0 +1,98 @@
+"""Charts say what they ask, name their units, and colour runs as everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import pytest
+
+from app.ui import charts
+from app.ui.colors import run_color
+from core.metrics.scores import get_metric
+
+EPOCHS = pd.DataFrame(
+    {
+        "fold": [0, 0, 1, 1],
+        "epoch": [1, 2, 1, 2],
+        "train_loss": [0.9, 0.5, 0.8, 0.4],
+        "valid_loss": [0.8, 0.6, 0.7, float("nan")],
+        "value": [0.6, 0.7, 0.65, 0.72],
+    }
+)
+
+
+def rows_of(chart: charts.Chart) -> list[dict[str, Any]]:
+    """The rows that a chart draws."""
+    return chart.data.to_dict("records")
+
+
+def check(chart: charts.Chart) -> dict[str, Any]:
+    """The specification, after Vega-Lite's own schema has accepted it."""
+    alt.LayerChart.from_dict({**chart.spec, "data": {"values": []}})
+    return chart.spec
+
+
+def titles_in(value: Any) -> set[str]:
+    """Every axis and legend title in a specification."""
+    if isinstance(value, dict):
+        own = {value["title"]} if isinstance(value.get("title"), str) else set()
+        return own.union(*(titles_in(item) for item in value.values()))
+    return set().union(*(titles_in(item) for item in value)) if isinstance(value, list) else set()
+
+
+def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> None:
+    chart = charts.loss_curves(EPOCHS.drop(columns="value"), {0: 2}, run_color(1), n_epochs=4)
+    assert check(chart)["title"]["text"] == "Does it still learn? Loss by epoch"
+    assert {"epoch", "loss (cross-entropy, nats)"} <= titles_in(check(chart))
+    rows = rows_of(chart)
+    assert [(row["fold"], row["epoch"], row["series"]) for row in rows if row["is_best"]] == [(0, 2, "validation")]
+    assert len(rows) == 7
+
+
+def test_curves_of_a_single_epoch_can_be_drawn() -> None:
+    one = pd.DataFrame(EPOCHS[EPOCHS["epoch"] == 1])
+    assert check(charts.loss_curves(one.drop(columns="value"), {}, run_color(1), n_epochs=1))
+    assert check(charts.metric_curves(pd.DataFrame(one[["fold", "epoch", "value"]]), {}, run_color(1), get_metric("accuracy"), n_epochs=1))
+
+
+@pytest.mark.parametrize(("name", "direction"), [("log_loss", "lower is better ↓"), ("macro_f1", "higher is better ↑")])
+def test_a_score_axis_says_its_direction(name: str, direction: str) -> None:
+    assert direction in charts.metric_axis(get_metric(name))
+
+
+def test_runs_keep_their_colours() -> None:
+    scores = pd.DataFrame({"run": ["a", "a", "b"], "fold": [0, 1, 0], "score": [0.1, 0.2, 0.3]})
+    colors = {"a": run_color(3), "b": run_color(9)}
+    text = str(check(charts.compare_folds(scores, colors, get_metric("log_loss"))))
+    assert run_color(3) in text
+    assert run_color(9) in text
+    named = scores.rename(columns={"run": "name"})
+    assert run_color(9) in str(check(charts.blend_folds(named, colors, get_metric("log_loss"))))
+
+
+def test_class_shares_are_percent_of_each_part() -> None:
+    rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 5), (40, 10)))
+    shares = {(row["class"], row["kind"]): row["share"] for row in rows}
+    assert shares[("개", "training labels")] == 75
+    assert shares[("고양이", "test predictions")] == 50
+
+
+def test_of_many_classes_those_that_differ_most_are_shown() -> None:
+    n = charts.MOST_CLASSES * 3
+    in_test = [10] * n
+    in_test[7] = 200
+    shown = {row["class"] for row in rows_of(charts.class_shares([f"c{i}" for i in range(n)], [10] * n, in_test, (10 * n, sum(in_test))))}
+    assert len(shown) == charts.MOST_CLASSES
+    assert "c7" in shown
+
+
+def test_of_several_labels_a_share_is_of_the_rows() -> None:
+    rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 0), (40, 10)))
+    assert {(row["class"], row["kind"]): row["share"] for row in rows} == {
+        ("개", "training labels"): 75,
+        ("고양이", "training labels"): 25,
+        ("개", "test predictions"): 50,
+        ("고양이", "test predictions"): 0,
+    }

@@ -1,0 +1,73 @@
+"""A form says what its model says: ranges, kinds, sections; and what it returns builds the model it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+from streamlit.testing.v1 import AppTest
+
+from app.ui.forms import Bounds, bounds, merge, walk
+from core.base.settings import Settings, parse_settings
+from core.specs.recipe import Recipe
+
+
+class Inner(Settings):
+    share: float = Field(default=0.5, gt=0, lt=1, description="A share.")
+
+
+class Outer(Settings):
+    count: int = Field(default=3, ge=1, le=9, description="A count.", json_schema_extra={"basic": True})
+    secret: str = Field(default="x", description="Not shown.", json_schema_extra={"hidden": True})
+    inner: Inner = Inner()
+    other: Inner | None = None
+
+
+def test_bounds_are_those_of_the_field() -> None:
+    fields = {leaf.path: leaf.info for leaf in walk(Outer())}
+    assert bounds(fields["count"]) == Bounds(1, 9)
+    assert bounds(fields["inner.share"]) == Bounds(0, 1, open_low=True, open_high=True)
+    assert bounds(fields["secret"]) == Bounds()
+
+
+def test_a_section_that_is_none_is_left_out() -> None:
+    assert [leaf.path for leaf in walk(Outer())] == ["count", "secret", "inner.share"]
+    assert "image.size_px" in [leaf.path for leaf in walk(Recipe(modality="image"))]
+    assert "image.size_px" not in [leaf.path for leaf in walk(Recipe(modality="text"))]
+
+
+@given(st.integers(1, 9), st.floats(0.01, 0.99))
+def test_what_is_merged_builds_the_model(count: int, share: float) -> None:
+    values = merge(Outer().to_dict(), {"count": count, "inner.share": share})
+    assert parse_settings(Outer, values, where="form") == Outer(count=count, inner=Inner(share=share))
+
+
+def _page(modality: str) -> None:
+    import streamlit as st
+
+    from app.ui.forms import settings_form
+    from core.specs.recipe import Recipe
+
+    st.session_state["values"] = settings_form(Recipe(modality=modality), "form", texts="recipe")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_the_form_of_a_recipe_returns_the_recipe(modality: str) -> None:
+    at = AppTest.from_function(_page, args=(modality,), default_timeout=30).run()
+    assert not at.exception
+    values: dict[str, Any] = at.session_state["values"]
+    assert parse_settings(Recipe, values, where="form") == Recipe(modality="image" if modality == "image" else "text")
+    labels = [box.label for box in at.number_input]
+    assert labels.index("Epochs") < labels.index("Weight decay"), "basic fields come first"
+    shown = {leaf.path for leaf in walk(Recipe(modality="image" if modality == "image" else "text")) if not leaf.has("hidden")}
+    n_widgets = len(at.number_input) + len(at.text_input) + len(at.selectbox) + len(at.toggle) + len(at.multiselect)
+    assert n_widgets == len(shown), "every setting is on the form"
+
+
+def test_a_number_typed_in_the_form_arrives() -> None:
+    at = AppTest.from_function(_page, args=("image",), default_timeout=30).run()
+    at = at.number_input(key="form.optim.lr").set_value(3e-5).run()
+    assert at.session_state["values"]["optim"]["lr"] == pytest.approx(3e-5)

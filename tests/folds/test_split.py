@@ -1,0 +1,188 @@
+"""Every row is validated exactly once; groups are never split; the same settings give the same folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from core.base.errors import CheckpointError, InputError
+from core.base.settings import parse_settings
+from core.contest.table import load_table
+from core.folds.split import FoldsSpec, class_balance, group_columns, load_folds, make_folds, save_folds
+from core.folds.stratify import deal_evenly
+from core.store.folds import get_folds, list_folds
+from core.workspace import Workspace, verify
+from tests.contest.contest_folders import folder_contest, registered, write_csv
+from tests.emotions import emotion_sets
+
+KINDS = ("stratified", "group", "stratified_group")
+
+
+@st.composite
+def splits(draw: st.DrawFn) -> tuple[FoldsSpec, np.ndarray, list[str]]:
+    n_folds = draw(st.integers(2, 6))
+    n_classes = draw(st.integers(2, 5))
+    n_rows = draw(st.integers(n_classes * n_folds, 120))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    labels = np.concatenate([np.repeat(np.arange(n_classes), n_folds), rng.integers(0, n_classes, n_rows - n_classes * n_folds)])
+    groups = [f"p{number}" for number in rng.integers(0, draw(st.integers(n_folds, 40)), n_rows)]
+    spec = FoldsSpec(kind=draw(st.sampled_from(KINDS)), n_folds=n_folds, seed=draw(st.integers(0, 1000)))
+    return spec, rng.permutation(labels), groups
+
+
+@settings(max_examples=150, deadline=None)
+@given(splits())
+def test_every_row_is_validated_once_and_groups_stay_whole(case: tuple[FoldsSpec, np.ndarray, list[str]]) -> None:
+    spec, labels, groups = case
+    try:
+        fold_of = make_folds(spec, labels, groups)
+    except InputError as problem:
+        assume(spec.needs_groups)
+        assert problem.fix
+        return
+    assert fold_of.shape == labels.shape
+    assert sorted(set(fold_of.tolist())) == list(range(spec.n_folds))
+    assert np.array_equal(fold_of, make_folds(spec, labels, groups))
+    balance = class_balance(fold_of, labels, int(labels.max()) + 1)
+    assert balance.sum() == len(labels)
+    assert np.array_equal(balance.sum(axis=0), np.bincount(labels))
+    if spec.needs_groups:
+        for name in set(groups):
+            assert len({int(fold) for fold, group in zip(fold_of, groups, strict=True) if group == name}) == 1
+    if spec.kind == "stratified":
+        assert (balance.max(axis=0) - balance.min(axis=0) <= 1).all()
+
+
+def test_another_seed_is_another_split() -> None:
+    labels = np.repeat([0, 1], 50)
+    assert not np.array_equal(make_folds(FoldsSpec(seed=0), labels), make_folds(FoldsSpec(seed=1), labels))
+
+
+def test_the_rare_classes_are_listed() -> None:
+    labels = np.array([0] * 10 + [1] * 3 + [2] * 2)
+    with pytest.raises(InputError) as caught:
+        make_folds(FoldsSpec(n_folds=5), labels, classes=("cat", "dog", "owl"))
+    assert "dog (3), owl (2)" in caught.value.why
+    assert "cat" not in caught.value.why
+    assert "at most 2 folds" in caught.value.fix
+    with pytest.raises(InputError) as caught:
+        make_folds(FoldsSpec(n_folds=2), np.array([0, 0, 1]), classes=("cat", "dog"))
+    assert "at most" not in caught.value.fix
+
+
+def test_fewer_groups_than_folds_are_refused() -> None:
+    with pytest.raises(InputError, match="2 groups cannot fill 3 folds"):
+        make_folds(FoldsSpec(kind="group", n_folds=3), np.array([0, 1] * 6), ["a", "b"] * 6)
+    with pytest.raises(InputError, match="needs groups"):
+        make_folds(FoldsSpec(kind="group", n_folds=3), np.array([0, 1] * 6))
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    for values in ({"n_folds": 1}, {"n_folds": 21}, {"kind": "leave-one-out"}, {"seed": -1}):
+        with pytest.raises(InputError):
+            parse_settings(FoldsSpec, values, where="folds", error=InputError)
+
+
+def grouped_contest(root: Path) -> Path:
+    rows = [(number, f"words {number}", number % 2, f"w{number // 4}", "" if number == 5 else "s") for number in range(40)]
+    write_csv(root / "train.csv", ("id", "text", "label", "writer", "site"), rows)
+    return root
+
+
+def test_folds_are_published_once(workspace: Workspace, tmp_path: Path) -> None:
+    contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
+    spec = FoldsSpec(kind="stratified_group", n_folds=3, seed=7, group_column="writer")
+    folds = save_folds(workspace, contest, spec)
+    assert save_folds(workspace, contest, spec) == folds
+    assert list_folds(workspace.store, contest.id) == (folds,)
+    assert get_folds(workspace.store, folds.id) == folds
+    manifest = verify(workspace.absolute(folds.path))
+    assert manifest.parents == {"contest": contest.fingerprint}
+    fold_of = load_folds(workspace, folds)
+    labels = load_table(workspace, contest).train["label"].to_numpy()
+    assert fold_of.dtype == np.int8
+    assert np.array_equal(fold_of, make_folds(spec, labels, [f"w{number // 4}" for number in range(40)]))
+    other = save_folds(workspace, contest, spec.model_copy(update={"seed": 8}))
+    assert other.fingerprint != folds.fingerprint
+    assert [each.id for each in list_folds(workspace.store, contest.id)] == [other.id, folds.id]
+
+
+def test_the_contests_own_group_column_is_the_default(workspace: Workspace, tmp_path: Path) -> None:
+    contest, _ = registered(workspace, grouped_contest(tmp_path / "c"), "group_column=writer")
+    folds = save_folds(workspace, contest, FoldsSpec(kind="group", n_folds=2))
+    assert folds.group_column == "writer"
+    assert save_folds(workspace, contest, FoldsSpec(kind="group", n_folds=2, group_column="writer")) == folds
+    assert save_folds(workspace, contest, FoldsSpec(n_folds=2, group_column="site")).group_column == ""
+
+
+def test_a_wrong_group_column_lists_the_columns(workspace: Workspace, tmp_path: Path) -> None:
+    contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
+    for column, said in (("", "needs a group column"), ("person", "no column 'person'"), ("site", "1 rows have no group")):
+        with pytest.raises(InputError, match=said) as caught:
+            save_folds(workspace, contest, FoldsSpec(kind="group", group_column=column))
+        assert column == "site" or "id, text, label, writer, site" in caught.value.why
+    assert list_folds(workspace.store, contest.id) == ()
+    assert group_columns(load_table(workspace, contest).train) == ["id", "text", "label", "writer", "site"]
+
+
+def test_class_folders_have_no_columns_to_group_by(workspace: Workspace, tmp_path: Path) -> None:
+    contest, _ = registered(workspace, folder_contest(tmp_path / "c"))
+    with pytest.raises(InputError, match="needs a group column"):
+        save_folds(workspace, contest, FoldsSpec(kind="group", n_folds=2))
+
+
+def test_damaged_folds_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+    contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=2))
+    path = workspace.absolute(folds.path) / "folds.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(bytes(raw))
+    with pytest.raises(CheckpointError):
+        load_folds(workspace, folds)
+
+
+@given(st.integers(2, 6), st.integers(1, 8), st.integers(30, 300), st.integers(0, 2**16))
+@settings(max_examples=150, deadline=None)
+def test_rows_with_several_classes_are_dealt_evenly(n_folds: int, n_classes: int, n_rows: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((n_rows, n_classes)) < rng.uniform(0.05, 0.6, n_classes)).astype(np.int8)
+    fold_of = deal_evenly(truth, n_folds, seed)
+    assert (fold_of == deal_evenly(truth, n_folds, seed)).all()
+    sizes = np.bincount(fold_of, minlength=n_folds)
+    assert sizes.sum() == n_rows
+    balance = np.stack([truth[fold_of == fold].sum(axis=0) for fold in range(n_folds)])
+    # Dealt blindly, a class of n rows would differ by about the square root of n between folds.
+    assert (balance.max(axis=0) - balance.min(axis=0)).mean() <= 3
+    assert sizes.max() - sizes.min() <= 1
+
+
+def test_another_seed_deals_rows_with_several_classes_otherwise() -> None:
+    truth = emotion_sets(200, 0)
+    assert (deal_evenly(truth, 5, 0) != deal_evenly(truth, 5, 1)).any()
+
+
+@pytest.mark.parametrize("kind", ["stratified", "group", "stratified_group"])
+def test_every_kind_serves_rows_with_several_classes(kind: str) -> None:
+    truth = emotion_sets(240, 0)
+    groups = [f"person-{row % 40}" for row in range(240)]
+    fold_of = make_folds(FoldsSpec(kind=kind, n_folds=4), truth, groups)  # type: ignore[arg-type]
+    assert set(fold_of.tolist()) == {0, 1, 2, 3}
+    if kind != "stratified":
+        assert all(len({fold_of[row] for row in range(person, 240, 40)}) == 1 for person in range(40))
+    balance = class_balance(fold_of, truth, 6)
+    assert balance.sum(axis=0).tolist() == truth.sum(axis=0).tolist()
+    if kind != "group":
+        assert (balance > 0).all()
+
+
+def test_a_class_rarer_than_the_folds_is_refused_by_name() -> None:
+    truth = np.zeros((40, 2), dtype=np.int8)
+    truth[:20, 0] = truth[:3, 1] = 1
+    with pytest.raises(InputError, match="fewer rows than the 5 folds") as refused:
+        make_folds(FoldsSpec(n_folds=5), truth, classes=("기쁨", "슬픔"))
+    assert "슬픔 (3)" in str(refused.value)

@@ -1,0 +1,185 @@
+"""A file of predictions is read in whatever form people have it, and everything in it that does not fit is told at once."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.base.errors import InputError
+from core.predictions.files import Expected, Reading, read_predictions, write_predictions
+from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, OF_SETS, PROB, TABLES_OF_SETS, frame
+
+
+def read_whole(path: Path, expected: Expected = EXPECTED) -> np.ndarray:
+    """What is in a file that fits."""
+    reading = read_predictions(path, expected)
+    assert reading.prob is not None and reading.problems == ()
+    return reading.prob
+
+
+def said(reading: Reading) -> str:
+    assert reading.prob is None
+    return "\n".join(str(problem) for problem in reading.problems)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+def test_what_is_written_is_read_to_the_same_bits(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.predictions.files.CHUNK_VALUES", 12)  # several parts
+    path = tmp_path / f"예측{suffix}"
+    write_predictions(path, IDS, PROB, CLASSES, FOLD_OF)
+    np.testing.assert_array_equal(read_whole(path), PROB)
+
+
+def test_a_class_named_as_a_column_of_ours_is_still_a_class(tmp_path: Path) -> None:
+    classes = ("id", "fold", "x")
+    write_predictions(tmp_path / "a.csv", IDS, PROB, classes, FOLD_OF)
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[0].replace('"', "") == "row_id,id,fold,x"
+    np.testing.assert_array_equal(read_whole(tmp_path / "a.csv", Expected(IDS, classes, FOLD_OF)), PROB)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_of_korean_spreadsheets_are_read(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    path = tmp_path / unicodedata.normalize("NFD", "민수 예측.csv")
+    frame().sample(frac=1, random_state=1).to_csv(path, index=False, encoding=encoding, sep=delimiter, lineterminator="\r\n")
+    np.testing.assert_allclose(read_whole(path), PROB, rtol=1e-6)
+
+
+def test_names_in_either_unicode_form_are_one_name(tmp_path: Path) -> None:
+    table = frame()
+    table["id"] = [unicodedata.normalize("NFD", name) for name in table["id"]]
+    table.columns = [unicodedata.normalize("NFD", name) for name in table.columns]
+    table.to_parquet(tmp_path / "mac.parquet", index=False)
+    table.to_csv(tmp_path / "mac.csv", index=False)
+    for name in ("mac.parquet", "mac.csv"):
+        np.testing.assert_array_equal(read_whole(tmp_path / name), PROB)
+
+
+def test_the_id_is_the_column_that_is_no_class_wherever_it_stands(tmp_path: Path) -> None:
+    frame().set_index("id").to_parquet(tmp_path / "indexed.parquet")
+    np.testing.assert_array_equal(read_whole(tmp_path / "indexed.parquet"), PROB)
+
+
+def test_cells_with_quotes_and_line_breaks_are_read_by_the_careful_way(tmp_path: Path) -> None:
+    ids = [f'a "quoted"\nname {number}' for number in range(30)]
+    frame().assign(id=ids).to_csv(tmp_path / "odd.csv", index=False)
+    np.testing.assert_array_equal(read_whole(tmp_path / "odd.csv", Expected(ids, CLASSES, FOLD_OF)), PROB)
+
+
+def test_everything_that_does_not_fit_is_told_at_once(tmp_path: Path) -> None:
+    table = frame().iloc[1:].copy()
+    table.loc[3, CLASSES[0]] = -1.0
+    table.loc[5, "fold"] = 7
+    table.loc[29, "id"] = "낯선 차"
+    table.to_csv(tmp_path / "a.csv", index=False)
+    reading = read_predictions(tmp_path / "a.csv", EXPECTED)
+    text = said(reading)
+    assert len(reading.problems) == 3
+    for words in ("2 missing: 차량_00, 차량_29; 1 unknown: 낯선 차", "a.csv, 차량_03", "차량_05 in fold 7 instead of 2"):
+        assert words in text
+
+
+def test_columns_that_are_not_the_classes_are_named(tmp_path: Path) -> None:
+    frame().rename(columns={CLASSES[0]: "현대 소나타"}).to_csv(tmp_path / "a.csv", index=False)
+    assert "1 missing: 현대 그랜저; 1 unknown: 현대 소나타" in said(read_predictions(tmp_path / "a.csv", EXPECTED))
+    frame().drop(columns="id").to_csv(tmp_path / "b.csv", index=False)
+    assert "no column with ids" in said(read_predictions(tmp_path / "b.csv", EXPECTED))
+
+
+@pytest.mark.parametrize("spoil", ["much", "", "1e400", "nan"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_value_that_is_no_number_is_named_by_its_row(tmp_path: Path, spoil: str, suffix: str) -> None:
+    table = frame().astype({CLASSES[1]: object})
+    table.loc[4, CLASSES[1]] = spoil
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        table.astype({CLASSES[1]: str}).to_parquet(path, index=False)
+    reading = read_predictions(path, EXPECTED)
+    assert "차량_04" in said(reading) and len(reading.problems) == 1
+
+
+def test_a_broken_line_is_named_by_its_number(tmp_path: Path) -> None:
+    lines = frame().to_csv(index=False).splitlines()
+    lines[7] += ",0.5"
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert "line 8" in said(read_predictions(tmp_path / "a.csv", EXPECTED))
+
+
+def test_an_array_may_have_its_classes_in_an_order_that_is_told(tmp_path: Path) -> None:
+    order = (2, 0, 1)
+    np.save(tmp_path / "a.npy", np.asfortranarray(PROB[:, order].astype(">f8")))
+    told = Expected(IDS, CLASSES, FOLD_OF, [unicodedata.normalize("NFD", CLASSES[place]) for place in order])
+    np.testing.assert_array_equal(read_whole(tmp_path / "a.npy", told), PROB)
+    wrong = Expected(IDS, CLASSES, FOLD_OF, (CLASSES[0], CLASSES[0], "모름"))
+    text = said(read_predictions(tmp_path / "a.npy", wrong))
+    assert "2 missing: 기아 쏘렌토, 르노 XM3; 1 unknown: 모름; 1 twice: 현대 그랜저" in text
+
+
+def test_a_bad_row_of_an_array_is_named_by_its_number(tmp_path: Path) -> None:
+    bad = PROB.copy()
+    bad[17] *= 2
+    np.save(tmp_path / "a.npy", bad)
+    assert "row 17" in said(read_predictions(tmp_path / "a.npy", EXPECTED))
+
+
+@pytest.mark.parametrize("make", ARRAYS)
+def test_an_array_that_is_none_is_refused_unopened(
+    tmp_path: Path, make: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "a.npy")
+    reading = read_predictions(tmp_path / "a.npy", EXPECTED)
+    assert len(reading.problems) == 1 and "a.npy" in said(reading)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+@pytest.mark.parametrize("content", [b"", b"PAR1 this is nothing PAR1", b"\xff\xfe\x00", b"id,x\n"])
+def test_a_table_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert len(read_predictions(tmp_path / name, EXPECTED).problems) == 1
+
+
+def test_what_is_not_there_or_too_large_or_of_no_known_form_is_refused(tmp_path: Path) -> None:
+    for name in ("gone.npy", "gone.csv", "gone.parquet", "a.xlsx", "noending"):
+        assert isinstance(read_predictions(tmp_path / name, EXPECTED).problems[0], InputError)
+    (tmp_path / "a.csv").write_bytes(b"x" * (EXPECTED.most_bytes + 1))
+    assert "too large" in said(read_predictions(tmp_path / "a.csv", EXPECTED))
+    pd.concat([frame()] * 4).to_parquet(tmp_path / "a.parquet", index=False)
+    assert "120 rows, the contest has 30" in said(read_predictions(tmp_path / "a.parquet", EXPECTED))
+    with pytest.raises(InputError):
+        write_predictions(tmp_path / "no" / "a.csv", IDS, PROB, CLASSES, FOLD_OF)
+    with pytest.raises(InputError):
+        write_predictions(tmp_path / "a.xlsx", IDS, PROB, CLASSES, FOLD_OF)
+
+
+SETS = np.random.default_rng(3).random((30, 3), dtype=np.float32)
+HARD = (SETS > 0.7).astype(np.float32)
+
+
+@pytest.mark.parametrize("prob", [SETS, HARD, np.zeros_like(SETS), np.ones_like(SETS)], ids=["sigmoid", "hard", "nothing", "everything"])
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+def test_rows_of_several_classes_need_not_sum_to_one(tmp_path: Path, suffix: str, prob: np.ndarray) -> None:
+    write_predictions(tmp_path / f"a{suffix}", IDS, prob, CLASSES, FOLD_OF)
+    np.testing.assert_array_equal(read_whole(tmp_path / f"a{suffix}", OF_SETS), prob)
+    assert "sum to one" in said(read_predictions(tmp_path / f"a{suffix}", EXPECTED))
+
+
+def test_hard_labels_of_several_classes_are_read_as_whole_numbers_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", HARD.astype(np.int8))
+    frame().assign(**dict(zip(CLASSES, HARD.astype(int).T, strict=True))).to_csv(tmp_path / "a.csv", index=False)
+    for name in ("a.npy", "a.csv"):
+        np.testing.assert_array_equal(read_whole(tmp_path / name, OF_SETS), HARD)
+
+
+@pytest.mark.parametrize("name", TABLES_OF_SETS)
+def test_what_is_no_prediction_of_several_classes_is_named(tmp_path: Path, name: str) -> None:
+    spoil, words = TABLES_OF_SETS[name]
+    spoil(frame(), 4).to_csv(tmp_path / "a.csv", index=False)
+    assert words.format(row=4) in said(read_predictions(tmp_path / "a.csv", OF_SETS))

@@ -1,0 +1,133 @@
+"""Out-of-fold rows are validated once, never filled, and damage or disagreement is named; a blend and a file are made of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.base.errors import AlignmentError, CheckpointError, StateError
+from core.blend.bank import open_bank
+from core.blend.mean import mix
+from core.blend.save import load_blend_oof, load_blend_test, make_spec, save_blend
+from core.contest.table import load_labels, load_table
+from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.metrics.scores import all_scores
+from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, write_fold_predictions
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.store.runs import Run
+from core.submission.write import prepare, read_submission, write_submission
+from core.workspace import Workspace
+from tests.finished_workspace import add_glyphs, finish_run, make_recipe
+
+Case = tuple[Workspace, Contest, Folds, tuple[Run, Run]]
+
+
+@pytest.fixture
+def case(workspace: Workspace, tmp_path: Path) -> Case:
+    contest = add_glyphs(workspace, tmp_path / "차")
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    runs = [finish_run(workspace, contest, folds, make_recipe(contest, name), strength=2.0, seed=seed) for seed, name in enumerate("ab")]
+    return workspace, contest, folds, (runs[0], runs[1])
+
+
+def test_every_row_is_validated_by_the_fold_that_held_it_out(case: Case) -> None:
+    workspace, contest, folds, (run, _) = case
+    oof, fold_of = load_oof(workspace, run, contest), load_folds(workspace, folds)
+    assert oof.shape == (contest.n_train, 3) and not np.isnan(oof).any()
+    for result in run.results:
+        part = read_fold_predictions(workspace.absolute(result.path))
+        np.testing.assert_array_equal(np.flatnonzero(fold_of == result.fold), part.valid_idx)
+        np.testing.assert_array_equal(oof[fold_of == result.fold], part.valid_prob)
+        assert result.scores == pytest.approx(all_scores(load_labels(workspace, contest)[part.valid_idx], part.valid_prob))
+
+
+def test_rows_of_a_missing_fold_stay_nan_and_the_run_is_not_blended(case: Case) -> None:
+    workspace, contest, folds, (whole, _) = case
+    part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
+    missing = load_folds(workspace, folds) == 2
+    assert np.isnan(load_oof(workspace, part, contest)[missing]).all()
+    assert not np.isnan(load_oof(workspace, part, contest)[~missing]).any()
+    with pytest.raises(AlignmentError, match="not finished"):
+        open_bank(workspace, contest, [whole, part])
+    with pytest.raises(StateError, match="not finished"):
+        prepare(workspace, contest, part)
+
+
+def test_runs_on_other_folds_are_refused(case: Case) -> None:
+    workspace, contest, _, (run, _) = case
+    others = save_folds(workspace, contest, FoldsSpec(n_folds=4))
+    stranger = finish_run(workspace, contest, others, make_recipe(contest, "other"))
+    with pytest.raises(AlignmentError, match="other folds"):
+        open_bank(workspace, contest, [run, stranger])
+
+
+def test_a_fold_that_validates_a_row_again_is_refused(case: Case) -> None:
+    workspace, contest, _, (run, _) = case
+    twice = replace(run, results=(*run.results[:2], replace(run.results[0], fold=2)))
+    with pytest.raises(AlignmentError, match="another fold has validated"):
+        load_oof(workspace, twice, contest)
+
+
+def test_damaged_predictions_are_never_read(case: Case) -> None:
+    workspace, contest, _, (run, _) = case
+    path = workspace.absolute(run.results[1].path) / "valid_prob.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match=r"valid_prob\.npy is damaged"):
+        load_oof(workspace, run, contest)
+
+
+def test_a_test_row_is_predicted_by_the_mean_of_the_folds(case: Case) -> None:
+    workspace, _, _, (run, _) = case
+    parts = [read_fold_predictions(workspace.absolute(result.path)).test_prob for result in run.results]
+    np.testing.assert_allclose(load_test_prob(workspace, run), np.mean(parts, axis=0), atol=1e-7)
+
+
+@pytest.mark.parametrize("bad", [[[0.5, 0.6]], [[float("nan"), 1.0]], [[-0.1, 1.1]], [[float("inf"), 0.0]]])
+def test_what_is_no_probability_is_not_written(tmp_path: Path, bad: list[list[float]]) -> None:
+    good, wrong = np.array([[0.5, 0.5]], np.float32), np.array(bad, np.float32)
+    for valid, test in ((wrong, good), (good, wrong)):
+        with pytest.raises(CheckpointError, match="not probabilities"):
+            write_fold_predictions(tmp_path, FoldPredictions(np.array([0]), valid, test))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_saved_blend_is_the_mix_of_its_runs_and_can_be_made_again(case: Case) -> None:
+    workspace, contest, _, runs = case
+    blend = save_blend(workspace, contest, make_spec([run.id for run in runs], [3, 1]), name="블렌드")
+    oof = np.stack([load_oof(workspace, run, contest) for run in runs])
+    test = np.stack([load_test_prob(workspace, run) for run in runs])
+    np.testing.assert_array_equal(load_blend_oof(workspace, blend), mix(oof, [3, 1]))
+    np.testing.assert_array_equal(load_blend_test(workspace, blend), mix(test, [3, 1]))
+    expected = all_scores(load_labels(workspace, contest), mix(oof, [3, 1]))
+    assert blend.scores["oof_score"] == pytest.approx(expected["log_loss"], abs=1e-6)
+    again = save_blend(workspace, contest, blend.spec)
+    assert again.fingerprint == blend.fingerprint and again.name == "blend"
+
+
+def test_a_submission_knows_what_it_is_made_of_and_is_made_again_with_the_same_bytes(case: Case) -> None:
+    workspace, contest, folds, runs = case
+    blend = save_blend(workspace, contest, make_spec([run.id for run in runs], [3, 1]), name="블렌드")
+    first, second = write_submission(workspace, contest, blend), write_submission(workspace, contest, blend)
+    assert first.sha256 == second.sha256 and first.id != second.id
+    assert read_submission(workspace, first) == prepare(workspace, contest, blend).data
+    lineage = first.lineage
+    assert (lineage["contest"], lineage["folds"], lineage["fingerprint"]) == (contest.fingerprint, folds.fingerprint, blend.fingerprint)
+    assert [member["weight"] for member in lineage["members"]] == [0.75, 0.25]
+    assert [member["recipe"] for member in lineage["members"]] == [run.recipe.fingerprint for run in runs]
+    assert first.n_rows == len(load_table(workspace, contest).test) == 12
+    assert first.filename == "중고차-블렌드.csv" and first.hidden_scores is None
+
+
+def test_a_submission_changed_on_disk_is_not_handed_out(case: Case) -> None:
+    workspace, contest, _, (run, _) = case
+    submission = write_submission(workspace, contest, run)
+    path = workspace.absolute(submission.path)
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_submission(workspace, submission)

@@ -1,0 +1,313 @@
+"""A submission has the sample's bytes around our numbers, or it is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.base.errors import AlignmentError, SubmissionError
+from core.blend.save import load_blend_test, make_spec, save_blend
+from core.metrics.decide import decide
+from core.submission.label_cells import CellStyle, read_cell, read_style, write_cell
+from core.submission.write import (
+    SubmissionFormat,
+    check_submission,
+    make_submission,
+    parse_format,
+    prepare,
+    read_submission,
+    write_submission,
+)
+from core.workspace import Workspace
+from tests.emotions import EMOTIONS as SIX
+from tests.emotions import finish_emotions
+
+CLASSES = ("개", "cat", "a,b")
+
+
+def contest(kind: str, classes: tuple[str, ...] = CLASSES, *, several: bool = False, separator: str = "") -> Any:
+    return SimpleNamespace(spec=SimpleNamespace(classes=classes, submission=kind, is_multilabel=several, label_separator=separator))
+
+
+def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "sample_submission.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def softmax(n_rows: int, n_classes: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).dirichlet(np.ones(n_classes), size=n_rows).astype(np.float32)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_probabilities_follow_the_samples_columns_rows_and_bytes(tmp_path: Path, encoding: str, newline: str, delimiter: str) -> None:
+    header = delimiter.join(["아이디", "cat", '"a,b"', "개"])
+    sample = newline.join([header, delimiter.join(["0007", "0", "0", "0"]), delimiter.join(["T2", "0", "0", "0"])]) + newline
+    form = parse_format(write(tmp_path, sample, encoding), contest("probabilities"))
+    prob = softmax(2, 3)
+    data = make_submission(form, ["T2", "0007"], prob)
+    assert data.startswith((header + newline).encode(encoding))
+    assert data.count(b"\r") == (3 if newline == "\r\n" else 0)
+    frame = pd.read_csv(io.BytesIO(data), sep=delimiter, dtype={"아이디": str}, encoding=encoding)
+    assert list(frame["아이디"]) == ["0007", "T2"]
+    np.testing.assert_array_equal(frame[["개", "cat", "a,b"]].to_numpy(np.float32), prob[[1, 0]])
+    assert all(check.is_ok for check in check_submission(form, data))
+
+
+def test_labels_are_class_names_in_the_samples_order(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ImageID,ans\nb,cat\na,cat\n"), contest("label"))
+    data = make_submission(form, ["a", "b"], np.array([[0.1, 0.2, 0.7], [0.9, 0.05, 0.05]], np.float32))
+    assert data.decode() == 'ImageID,ans\n"b","개"\n"a","a,b"\n'
+    assert all(check.is_ok for check in check_submission(form, data))
+
+
+def test_plain_values_are_not_quoted(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "id,label\n1,x\n2,x\n"), contest("label", ("x", "y")))
+    assert make_submission(form, ["1", "2"], np.array([[1, 0], [0, 1]], np.float32)) == b"id,label\n1,x\n2,y\n"
+
+
+def test_made_again_it_is_the_same_bytes(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, 'id,개,cat,"a,b"\n1,0,0,0\n2,0,0,0\n'), contest("probabilities"))
+    assert make_submission(form, ["1", "2"], softmax(2, 3)) == make_submission(form, ["1", "2"], softmax(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("id,개,cat\n1,0,0\n", "probabilities", "missing: a,b"),
+        ("id,개,cat,dog\n1,0,0,0\n", "probabilities", "unknown: dog"),
+        ("id,label,extra\n1,a,b\n", "label", "3 columns"),
+    ],
+)
+def test_a_sample_of_another_contest_is_refused(tmp_path: Path, text: str, kind: str, said: str) -> None:
+    with pytest.raises(SubmissionError) as caught:
+        parse_format(write(tmp_path, text), contest(kind))
+    assert said in caught.value.why
+
+
+def test_predictions_that_lack_an_id_are_refused(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "id,label\n1,x\n2,x\n"), contest("label", ("x", "y")))
+    with pytest.raises(AlignmentError, match="do not cover"):
+        make_submission(form, ["1"], softmax(1, 2))
+    with pytest.raises(AlignmentError):
+        make_submission(form, ["1", "1"], softmax(2, 2))
+
+
+FORM = SubmissionFormat("utf-8", "\n", ",", "id,x,y", ("id", "x", "y"), ("1", "2"), ("x", "y"), (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "failing"),
+    [
+        ("id,y,x\n1,0.5,0.5\n2,0.5,0.5\n", "columns"),
+        ("id,x,y\n1,0.5,0.5\n", "ids"),
+        ("id,x,y\n1,0.5,0.5\n1,0.5,0.5\n", "ids"),
+        ("id,x,y\n2,0.5,0.5\n1,0.5,0.5\n", "order"),
+        ("id,x,y\n1,,0.5\n2,0.5,0.5\n", "numbers"),
+        ("id,x,y\n1,nan,0.5\n2,0.5,0.5\n", "numbers"),
+        ("id,x,y\n1,1.5,-0.5\n2,0.5,0.5\n", "numbers"),
+        ("id,x,y\n1,0.5,0.4\n2,0.5,0.5\n", "sum"),
+        ("", "readable"),
+    ],
+)
+def test_a_file_the_contest_would_refuse_fails_the_check_that_says_why(text: str, failing: str) -> None:
+    failed = [check.key for check in check_submission(FORM, text.encode()) if not check.is_ok]
+    assert failing in failed
+
+
+def test_an_unknown_label_fails_its_check() -> None:
+    form = SubmissionFormat("utf-8", "\n", ",", "id,l", ("id", "l"), ("1",), ("x", "y"), ())
+    assert [check.key for check in check_submission(form, b"id,l\n1,z\n") if not check.is_ok] == ["labels"]
+
+
+@given(st.integers(1, 30), st.integers(2, 12), st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_any_probabilities_pass_the_check_and_are_read_back_exactly(n_rows: int, n_classes: int, seed: int) -> None:
+    classes = tuple(f"c{i}" for i in range(n_classes))
+    ids = tuple(f"{i:04d}" for i in range(n_rows))
+    order = tuple(np.random.default_rng(seed).permutation(n_classes).tolist())
+    columns = ("id", *(classes[i] for i in order))
+    form = SubmissionFormat("utf-8", "\n", ",", ",".join(columns), columns, ids, classes, order)
+    prob = softmax(n_rows, n_classes, seed)
+    data = make_submission(form, ids[::-1], prob[::-1])
+    assert all(check.is_ok for check in check_submission(form, data)), check_submission(form, data)
+    frame = pd.read_csv(io.BytesIO(data), dtype={"id": str})
+    np.testing.assert_array_equal(frame[list(classes)].to_numpy(np.float32), prob)
+
+
+def form_cells(sample: str) -> list[str]:
+    """The cells of a sample's lines."""
+    return [row[1] for row in csv.reader(sample.splitlines())]
+
+
+EMOTIONS = ("기쁨", "슬픔", "분노")
+SOME = np.array([[0.9, 0.1, 0.8], [0.2, 0.3, 0.4], [0.1, 0.9, 0.2]], np.float32)
+"""First and last class, none, the middle one."""
+
+
+@pytest.mark.parametrize(
+    ("classes", "sample", "separator", "lines"),
+    [
+        (("0", "1", "2"), 'te0,"0,1"\nte1,"0,1"\nte2,"0,1"', ",", ['te0,"0,2"', "te1,", "te2,1"]),
+        (("0", "1", "2"), 'te0,0\nte1,"1, 2"\nte2,', ",", ['te0,"0, 2"', "te1,", "te2,1"]),
+        (EMOTIONS, "te0,기쁨 슬픔\nte1,\nte2,", "", ["te0,기쁨 분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,기쁨|분노\nte1,\nte2,", ",", ["te0,기쁨|분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,기쁨;슬픔\nte1,\nte2,", "", ["te0,기쁨;분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, 'te0,"[기쁨, 슬픔]"\nte1,[]\nte2,[]', "", ['te0,"[기쁨, 분노]"', "te1,[]", "te2,[슬픔]"]),
+        (EMOTIONS, "te0,\"['기쁨', '슬픔']\"\nte1,[]\nte2,[]", "", ["te0,\"['기쁨', '분노']\"", "te1,[]", "te2,['슬픔']"]),
+        (EMOTIONS, 'te0,"[""기쁨"",""슬픔""]"\nte1,[]\nte2,[]', "", ['te0,"[""기쁨"",""분노""]"', "te1,[]", 'te2,"[""슬픔""]"']),
+        (EMOTIONS, "te0,기쁨\nte1,기쁨\nte2,기쁨", ",", ['te0,"기쁨,분노"', "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,\nte1,\nte2,", "", ["te0,기쁨 분노", "te1,", "te2,슬픔"]),
+        (EMOTIONS, "te0,['기쁨']\nte1,[]\nte2,[]", "", ["te0,\"['기쁨', '분노']\"", "te1,[]", "te2,['슬픔']"]),
+        (EMOTIONS, "te0,[]\nte1,[]\nte2,[]", "|", ["te0,[기쁨|분노]", "te1,[]", "te2,[슬픔]"]),
+        (("큰 기쁨", "슬픔", "큰 분노"), "te0,\nte1,\nte2,", "", ['te0,"큰 기쁨,큰 분노"', "te1,", "te2,슬픔"]),
+    ],
+)
+def test_all_labels_of_a_row_stand_in_one_cell_as_in_the_sample(
+    tmp_path: Path, classes: tuple[str, ...], sample: str, separator: str, lines: list[str]
+) -> None:
+    told = contest("label", classes, several=True, separator=separator)
+    form = parse_format(write(tmp_path, f"ID,labels\n{sample}\n"), told)
+    data = make_submission(form, ["te0", "te1", "te2"], SOME)
+    assert data.decode().splitlines() == ["ID,labels", *lines]
+    checks = {check.key: check for check in check_submission(form, data)}
+    assert all(check.is_ok for check in checks.values()), checks
+    assert checks["empty"].detail == "1 of 3 rows have no label"
+    assert ("no sample shows" in checks["labels"].detail) == form.cells.is_guess
+    assert form.cells.is_guess == (not any(len(read_cell(cell, form.cells)) > 1 for cell in form_cells(sample)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+def test_cells_follow_the_samples_encoding_line_ends_and_delimiter(tmp_path: Path, encoding: str) -> None:
+    form = parse_format(write(tmp_path, "아이디\t감정\r\n02\t기쁨, 슬픔\r\n01\t\r\n", encoding), contest("label", EMOTIONS, several=True))
+    data = make_submission(form, ["01", "02"], SOME[:2])
+    assert data == "아이디\t감정\r\n02\t\r\n01\t기쁨, 분노\r\n".encode(encoding)
+
+
+def test_thresholds_of_a_blend_decide_which_labels_are_written(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,labels\nte0,기쁨 슬픔\n"), contest("label", EMOTIONS, several=True))
+    assert make_submission(form, ["te0"], SOME[1:2]) == b"ID,labels\nte0,\n"
+    assert make_submission(form, ["te0"], SOME[1:2], (0.1, 0.35, 0.35)).decode() == "ID,labels\nte0,기쁨 분노\n"
+
+
+def test_flags_are_columns_of_0_and_1_in_the_samples_order(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,분노,기쁨,슬픔\nb,0,0,0\na,0,0,0\nc,0,0,0\n"), contest("flags", EMOTIONS, several=True))
+    data = make_submission(form, ["a", "b", "c"], SOME)
+    assert data.decode() == "ID,분노,기쁨,슬픔\nb,0,0,0\na,1,1,0\nc,0,0,1\n"
+    assert [(check.key, check.is_ok) for check in check_submission(form, data)][-2:] == [("flags", True), ("empty", True)]
+    wrong = {check.key: check for check in check_submission(form, data.replace(b",1,1,0", b",1,0.9,0"))}
+    assert not wrong["flags"].is_ok and wrong["flags"].detail.startswith("1 rows")
+
+
+def test_probabilities_of_several_labels_need_not_sum_to_one(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,분노,기쁨,슬픔\na,0,0,0\nb,0,0,0\nc,0,0,0\n"), contest("probabilities", EMOTIONS, several=True))
+    data = make_submission(form, ["a", "b", "c"], SOME)
+    checks = check_submission(form, data)
+    assert [check.key for check in checks] == ["columns", "ids", "order", "numbers"] and all(check.is_ok for check in checks)
+    frame = pd.read_csv(io.BytesIO(data))
+    np.testing.assert_array_equal(frame[list(EMOTIONS)].to_numpy(np.float32), SOME)
+    assert [check.key for check in check_submission(form, data.replace(b"0.8", b"1.8")) if not check.is_ok] == ["numbers"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("기쁨 공포", "unknown: 공포"),
+        ("기쁨,슬픔", "unknown: 기쁨,슬픔"),
+        ("기쁨 슬픔 기쁨", "twice in a row: 기쁨"),
+        ("[]", "unknown: []"),
+    ],
+)
+def test_a_cell_the_contest_could_not_take_apart_fails_its_check(tmp_path: Path, cell: str, said: str) -> None:
+    form = parse_format(write(tmp_path, "ID,labels\na,기쁨 슬픔\n"), contest("label", EMOTIONS, several=True))
+    (failed,) = [check for check in check_submission(form, f'ID,labels\na,"{cell}"\n'.encode()) if not check.is_ok]
+    assert (failed.key, failed.detail) == ("labels", said)
+
+
+def test_a_class_that_holds_the_separator_is_refused_rather_than_written_ambiguously(tmp_path: Path) -> None:
+    form = parse_format(write(tmp_path, "ID,labels\na,x y\n"), contest("label", ("x", "y", "a b"), several=True))
+    data = make_submission(form, ["a"], np.array([[0.9, 0.1, 0.9]], np.float32))
+    assert [check.detail for check in check_submission(form, data) if not check.is_ok] == ["unknown: a, b"]
+
+
+def test_a_sample_with_a_column_per_class_is_no_cell_of_labels(tmp_path: Path) -> None:
+    with pytest.raises(SubmissionError) as caught:
+        parse_format(write(tmp_path, "ID,기쁨,슬픔,분노\na,0,0,0\n"), contest("label", EMOTIONS, several=True))
+    assert "'flags'" in caught.value.fix
+
+
+NAME = st.text(st.sampled_from("가나다ab01'\"\\ -_."), min_size=1, max_size=6).map(str.strip).filter(bool)
+STYLES = [
+    CellStyle(opening, closing, separator, quote)
+    for opening, closing in (("", ""), ("[", "]"), ("(", ")"))
+    for separator in (",", ", ", " ", "|", ";", " | ")
+    for quote in ("", "'", '"')
+]
+
+
+@given(st.lists(NAME, min_size=2, max_size=6, unique=True), st.sampled_from(STYLES), st.integers(0, 2**31))
+@settings(max_examples=150, deadline=None)
+def test_what_was_written_is_read_back_as_the_sets_that_were_decided(names: list[str], style: CellStyle, seed: int) -> None:
+    """Quoted, any names; without quotes, those that a contest could tell apart."""
+    if not style.quote:
+        names = [f"c{number}_{''.join(filter(str.isalnum, name))}" for number, name in enumerate(names)]
+    rng = np.random.default_rng(seed)
+    ids = tuple(f"{number:03d}" for number in range(8))
+    prob = rng.random((8, len(names)), dtype=np.float32)
+    thresholds = tuple(rng.random(len(names)).tolist())
+    form = SubmissionFormat("utf-8", "\n", ",", "id,labels", ("id", "labels"), ids, tuple(names), (), True, False, style)
+    data = make_submission(form, ids, prob, thresholds)
+    assert all(check.is_ok for check in check_submission(form, data)), check_submission(form, data)
+    frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    read = [[int(name in read_cell(cell, style)) for name in names] for cell in frame["labels"]]
+    np.testing.assert_array_equal(read, decide(prob, multilabel=True, thresholds=thresholds))
+    assert read_style([write_cell(names, style)], names) == style
+
+
+@pytest.mark.parametrize(
+    ("layout", "changes", "header"),
+    [
+        ("cells", {}, "ID,labels"),
+        ("cells", {"sample_submission": ""}, "ID,labels"),
+        ("columns", {"submission": "label", "sample_submission": ""}, "ID,labels"),
+        ("columns", {"submission": "flags"}, ",".join(("ID", *SIX))),
+        ("columns", {"submission": "flags", "sample_submission": ""}, ",".join(("ID", *SIX))),
+        ("columns", {}, ",".join(("ID", *SIX))),
+    ],
+)
+def test_a_blend_with_thresholds_is_submitted_as_it_decides(
+    workspace: Workspace, tmp_path: Path, layout: Any, changes: dict[str, Any], header: str
+) -> None:
+    made, runs = finish_emotions(workspace, tmp_path / "emotions", layout=layout, **changes)
+    plain = save_blend(workspace, made, make_spec([run.id for run in runs]), name="plain")
+    thresholds = (0.2, 0.3, 0.4, 0.6, 0.7, 0.8)
+    cut = save_blend(workspace, made, make_spec([run.id for run in runs]).model_copy(update={"thresholds": thresholds}), name="cut")
+    candidate = prepare(workspace, made, cut)
+    expected = decide(load_blend_test(workspace, cut), multilabel=True, thresholds=thresholds)
+    assert candidate.is_valid, candidate.checks
+    assert candidate.data.decode().splitlines()[0] == header
+    np.testing.assert_array_equal(candidate.predicted, expected)
+    assert not np.array_equal(candidate.predicted, prepare(workspace, made, plain).predicted)
+    frame, by_class = candidate.frame, made.spec.submission != "label"
+    if made.spec.submission == "flags":
+        np.testing.assert_array_equal(frame[list(made.spec.classes)].astype(int), expected)
+    if not by_class:
+        separator = made.spec.label_separator or " "
+        read = [[int(name in cell.split(separator)) for name in made.spec.classes] for cell in frame["labels"]]
+        np.testing.assert_array_equal(read, expected)
+    submissions = [write_submission(workspace, made, source) for source in (cut, cut, plain)]
+    assert submissions[0].sha256 == submissions[1].sha256 and read_submission(workspace, submissions[0]) == candidate.data
+    assert (submissions[0].sha256 == submissions[2].sha256) == (made.spec.submission == "probabilities")
+    assert submissions[0].lineage["fingerprint"] != submissions[2].lineage["fingerprint"]
+    assert submissions[0].hidden_scores is None
