@@ -32,11 +32,12 @@ from core.analysis.confusion import confusion_matrix  # noqa: E402
 from core.blend.greedy import greedy  # noqa: E402
 from core.blend.honest import honest_score  # noqa: E402
 from core.blend.line import Line  # noqa: E402
-from core.blend.mean import MeanName, mix  # noqa: E402
+from core.blend.mean import mix  # noqa: E402
 from core.blend.optimum import optimal_log_loss  # noqa: E402
 from core.blend.procedure import BlendProcedure, fit_of  # noqa: E402
 from core.blend.scorer import Scorer, make_scorer  # noqa: E402
 from core.metrics.scores import get_metric, log_loss_of_true  # noqa: E402
+from core.specs.blend import MeanName  # noqa: E402
 
 SHAPES = ("7x33137x396", "20x100000x10")
 N_STEPS = 40

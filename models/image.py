@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.build import CannotBuild, Classifier, ModelSpec
+from models.spec import CannotBuild, Classifier, ModelSpec
 from models.weights import WeightsUnreadable, find_weights, reading
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from models.build import CannotBuild, Classifier, ModelSpec
+from models.spec import CannotBuild, Classifier, ModelSpec
 from models.weights import WeightsUnreadable, find_weights, reading
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive the fork of a loader worker

@@ -18,7 +18,9 @@ from core.analysis.overview import furthest_from_even
 from core.base.errors import InputError
 from core.base.settings import parse_settings
 from core.contest.table import labels_of
-from core.folds.split import FoldsSpec, class_balance, group_columns, load_folds, save_folds
+from core.folds.save import group_columns, load_folds, save_folds
+from core.folds.split import class_balance
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
 from core.store.runs import list_runs

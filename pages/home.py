@@ -19,8 +19,8 @@ from app.ui.widgets import (
 )
 from app.words.text import t
 from core.analysis.overview import ContestOverview, contest_overviews
+from core.base.files import shown_path
 from core.contest.samples import SAMPLES, Sample, open_sample
-from core.workspace import shown_path
 
 
 def contest_row(overview: ContestOverview) -> None:

@@ -32,7 +32,7 @@ from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
-from core.folds.split import load_folds
+from core.folds.save import load_folds
 from core.recipes.backbones import Backbone, Listed
 from core.specs.recipe import Recipe
 from core.store.contests import Contest

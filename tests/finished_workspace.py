@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.artefacts import load_manifest, publishing
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import labels_of, load_table
-from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store import attempts
@@ -26,7 +28,7 @@ from core.store.folds import Folds
 from core.store.jobs import Job
 from core.store.runs import EpochRow, FoldResult, Run, get_run
 from core.training.checkpoint import KIND, checkpoint_name
-from core.workspace import Workspace, load_manifest, publishing
+from core.workspace import Workspace
 
 LEASE_S = 1e10
 START = 1_760_000_000.0

@@ -72,12 +72,57 @@ def test_a_layer_imports_only_what_lies_below_it(folder: str) -> None:
     assert [str(found) for found in imports_of(folder) if found.brings(*FORBIDDEN[folder])] == []
 
 
+LINE = (
+    *("core.base", "core.artefacts", "core.specs", "core.metrics", "models", "core.data", "core.training"),
+    *("core.store", "core.workspace", "core.contest", "core.recipes", "core.folds", "core.predictions", "core.blend", "core.analysis"),
+    *("core.submission", "core.exchange", "core.tracking", "core.jobs", "core.commands", "core.__main__"),
+    *("app.words", "app.shell", "app.ui", "app.contest", "app.train", "app.runs", "app.sidebar", "app.ensemble", "app.errors"),
+    *("app.submit", "app.main", "app.server", "app.__main__", "pages"),
+)
+"""The rooms in their order: documents at the bottom, records above, work on top. A file imports from its own room and from earlier ones."""
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which of our modules each of our modules imports; deferred and TYPE_CHECKING imports count."""
+    found: dict[str, set[str]] = {}
+    for folder in ("models", "core", "app", "pages"):
+        for item in imports_of(folder):
+            if item.brings("models", "core", "app", "pages"):
+                here = item.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                found.setdefault(here, set()).add(module_of(item.name))
+    return found
+
+
+def test_no_import_runs_against_the_line() -> None:
+    def place(module: str) -> int:
+        places = [number for number, room in enumerate(LINE) if module == room or module.startswith(f"{room}.")]
+        assert places, f"{module} stands in no room of LINE"
+        return places[0]
+
+    assert [f"{here} imports {there}" for here, theirs in arrows().items() for there in theirs if place(there) > place(here)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    left = {here: set(theirs) for here, theirs in arrows().items()}
+    while free := [here for here, theirs in left.items() if not theirs & set(left)]:
+        for here in free:
+            del left[here]
+    assert left == {}, "these modules are in a circle, or lead into one"
+
+
+def test_training_knows_no_database() -> None:
+    below = ("base", "artefacts", "specs", "metrics", "data", "training")
+    unwanted = {"sqlalchemy", "alembic", "core.store.database", "core.workspace"}
+    modules = {here for here in arrows() if here.startswith(tuple(f"core.{room}" for room in below))}
+    assert loaded_by(modules, tuple(unwanted)) == []
+
+
 def test_only_the_store_speaks_sql() -> None:
     everywhere = [found for folder in ("core", "app", "pages") for found in imports_of(folder)]
     assert [str(found) for found in everywhere if found.brings(*SQL) and not found.file.startswith("core/store/")] == []
 
 
-def test_only_the_doorway_leads_from_the_screen_to_the_engine() -> None:
+def test_only_the_runtime_leads_from_the_screen_to_the_engine() -> None:
     screen = [*imports_of("app"), *imports_of("pages")]
     assert [str(found) for found in screen if found.brings("core.jobs") and found.file != "app/shell/runtime.py"] == []
 
@@ -93,7 +138,7 @@ def test_nothing_is_pickled_and_no_process_pool_lives_in_the_server() -> None:
 def test_what_the_screen_imports_leaves_torch_outside() -> None:
     """Import, in a fresh process, every module of ours that app and pages name anywhere; then look for the heavy ones."""
     modules = {module_of(found.name) for folder in ("app", "pages") for found in imports_of(folder) if found.brings("app", "core")}
-    modules |= {f"app.{file.stem}" for file in (ROOT / "app").glob("*.py") if file.stem not in ("__init__", "__main__", "main", "server")}
+    modules |= {here for here in arrows() if here.startswith("app.") and here not in ("app.__main__", "app.main", "app.server")}
     modules |= {"core.__main__"}
     assert loaded_by(modules, HEAVY) == []
 
@@ -126,7 +171,7 @@ def _normal(distribution: str) -> str:
 
 
 def module_of(name: str) -> str:
-    """The module that a dotted name lives in: `core.errors.InputError` is in `core.errors`."""
+    """The module that a dotted name lives in: `core.base.errors.InputError` is in `core.base.errors`."""
     parts = name.split(".")
     while parts:
         path = ROOT.joinpath(*parts)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import CheckpointError, InputError
-from core.workspace import fingerprint, load_manifest, nfc, open_workspace, publishing, resolve_inside, shown_path, verify, verify_file
+from core.base.files import fingerprint, nfc, resolve_inside, shown_path
+from core.workspace import open_workspace
 
 
 def publish(folder: Path, text: str = "one") -> Path:

@@ -24,11 +24,11 @@ from app.ui.widgets import empty_state, error_card, go_to, guard, plain, section
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
+from core.base.files import resolve_inside
 from core.contest.archive import open_source
 from core.contest.inspect.draft import Check, Inspection, inspect_path
 from core.contest.inspect.label_guess import SEPARATORS
 from core.contest.register import add_contest
-from core.workspace import resolve_inside
 
 INTAKE_KEY = "intake"
 NEXT_VIEW = "data-next-view"

@@ -13,8 +13,8 @@ from app.ensemble.ways import mean_label, runs_left_out
 from app.ui.widgets import plain
 from app.words.text import t
 from core.blend.bank import Bank
-from core.blend.mean import MeanName
 from core.blend.optimum import gap_at
+from core.specs.blend import MeanName
 
 
 def blend_facts(draft: Draft, bank: Bank, classes: Sequence[str], content: tuple[object, ...]) -> None:

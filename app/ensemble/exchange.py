@@ -21,16 +21,16 @@ from app.ui.widgets import error_card, folds_label, format_score, guard, metric_
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import InputError, PitwallError
+from core.base.files import nfc, resolve_inside
 from core.contest.table import labels_of
-from core.predictions.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
-from core.predictions.files import SUFFIXES, Expected, check_size, check_suffix
+from core.exchange.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
+from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
 from core.predictions.oof import load_oof
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run
 from core.submission.write import thresholds_of
-from core.workspace import nfc, resolve_inside
 
 NOTICE_KEY = "import-notice"
 REVISION_KEY = "import-revision"

@@ -12,9 +12,9 @@ from app.ui.colors import QUIET, run_color
 from app.words.text import t
 from core.blend.bank import Bank
 from core.blend.greedy import Path, greedy
-from core.blend.mean import MeanName
 from core.blend.procedure import BlendProcedure
 from core.metrics.scores import Metric, get_metric
+from core.specs.blend import MeanName
 from core.store.runs import Run
 
 

@@ -17,9 +17,8 @@ from app.ui.widgets import control_of, guard
 from app.words.text import t
 from core.blend.bank import Bank
 from core.blend.classwise import MOST_COEFFICIENTS
-from core.blend.mean import MeanName
 from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 from core.specs.contest import ContestSpec
 
 QUICK: tuple[Way, ...] = ("equal", "by_score", "optimal", "greedy")

@@ -12,7 +12,7 @@ from app.shell.tables import table_of
 from app.ui.gallery import Tile, gallery, picture
 from app.ui.widgets import plain
 from app.words.text import t
-from core.folds.split import load_folds
+from core.folds.save import load_folds
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import get_folds

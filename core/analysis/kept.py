@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from core.artefacts import verify
 from core.base.errors import CheckpointError
 from core.store.contests import get_contest
 from core.store.runs import FoldResult, Run
 from core.training.checkpoint import Checkpoint, list_checkpoints, list_quarantined
-from core.workspace import Workspace, verify
+from core.workspace import Workspace
 
 Kind = Literal["checkpoint", "weights"]
 Standing = Literal["verified", "damaged", "quarantined"]

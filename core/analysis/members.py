@@ -14,11 +14,10 @@ from scipy.stats import binom, false_discovery_control
 
 from core.blend.bootstrap import Comparison, compare
 from core.blend.honest import parts_of_scorer, refitted
-from core.blend.mean import MeanName
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf
 from core.blend.truth import Outcome, Truth
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 
 FALSE_DISCOVERIES = 0.05
 """Of the classes that are said to stand out, at most this share is expected to do so by chance."""

@@ -14,7 +14,7 @@ from core.blend.bank import load_truth
 from core.blend.bootstrap import RESOLUTION, Comparison, compare
 from core.blend.questions import ask
 from core.blend.truth import Outcome, Truth
-from core.folds.split import load_folds
+from core.folds.save import load_folds
 from core.metrics.scores import get_metric
 from core.store.blends import Blend
 from core.store.contests import Contest

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from core.base.errors import AlignmentError, InputError
 from core.blend.honest import HonestScore, honest_score
 from core.blend.line import Line
-from core.blend.mean import MeanName, Members
+from core.blend.mean import Members
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.questions import answers
 from core.blend.scorer import BlendScore, Scorer, Weighing, make_scorer, under_mean
 from core.blend.truth import Outcome
 from core.contest.table import labels_of, load_table
-from core.folds.split import load_folds
+from core.folds.save import load_folds
 from core.metrics.scores import Metric, get_metric
 from core.predictions.oof import check_alignment, load_oof
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from core.base.errors import StateError
 from core.blend.bootstrap import N_DRAWS, Comparison, compare
-from core.blend.mean import MeanName
 from core.blend.procedure import Fit
 from core.blend.scorer import Scorer, ScorerOf
 from core.blend.search import equal
 from core.blend.truth import Outcome
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ The finish keeps the order of the classes in a row; so what holds for the sum (w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from core.base.errors import InputError
 from core.blend.questions import answers, ask
 from core.blend.ranks import rank_shares
+from core.specs.blend import MeanName
 
-MeanName = Literal["arithmetic", "logit", "power", "rank", "hard"]
 FLOOR = np.float32(1e-7)
 """Probabilities below this count as this in the logit mean, so that one member's zero is no veto."""
 

@@ -20,7 +20,7 @@ from core.base.settings import Settings
 from core.blend.calibrate import fit_offsets, fit_temperature
 from core.blend.classwise import class_weights, fit_stack
 from core.blend.greedy import bagged_greedy, greedy
-from core.blend.mean import MeanName, normalise
+from core.blend.mean import normalise
 from core.blend.optimum import optimal_log_loss
 from core.blend.questions import answers
 from core.blend.scorer import Scorer, ScorerOf
@@ -28,7 +28,7 @@ from core.blend.search import Weights, by_score, equal, search
 from core.blend.steps import without_after
 from core.blend.thresholds import fit_thresholds
 from core.metrics.scores import get_metric
-from core.specs.blend import BlendSteps, Stack
+from core.specs.blend import BlendSteps, MeanName, Stack
 
 Way = Literal["hand", "equal", "by_score", "optimal", "greedy", "search", "by_class", "stacking"]
 BASIC: dict[str, Any] = {"basic": True}

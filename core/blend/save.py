@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.base.arrays import read_array
+from core.artefacts import load_manifest, publishing, read_array, verify
 from core.base.errors import InputError
+from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
 from core.blend.bank import Bank, open_bank
 from core.blend.honest import HonestScore
@@ -24,7 +25,7 @@ from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, g
 from core.store.contests import Contest
 from core.store.folds import get_folds
 from core.store.runs import Run, get_run
-from core.workspace import Workspace, fingerprint, load_manifest, publishing, verify, write_json
+from core.workspace import Workspace
 
 OOF_PROB = "oof_prob.npy"
 TEST_PROB = "test_prob.npy"

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError
 from core.blend.line import Line
-from core.blend.mean import MeanName, Members, add_up, finish, normalise, transform
+from core.blend.mean import Members, add_up, finish, normalise, transform
 from core.blend.questions import ask, is_yes, of_truth
 from core.blend.steps import afterwards, check_shape, share_of, stacked
 from core.blend.truth import Outcome, Truth
 from core.blend.winners import Winners, find_voted, find_winners
 from core.metrics.scores import Metric, log_loss_of_true
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 
 CHUNK_VALUES = 4_000_000
 LOGIT_SLACK = 1e-5

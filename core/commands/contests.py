@@ -148,7 +148,8 @@ def make_folds(
     """Split a contest's training rows into folds. Equal settings give the same folds, not new ones."""
     from core.base.settings import parse_settings
     from core.commands.records import folds_record
-    from core.folds.split import FoldsSpec, save_folds
+    from core.folds.save import save_folds
+    from core.specs.folds import FoldsSpec
     from core.store.contests import get_contest
 
     house = opened(workspace)

@@ -15,24 +15,26 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from core.base.files import shown_path
 from core.base.settings import apply_sets
 from core.blend.save import make_spec, save_blend
 from core.commands.console import print_table, standard_error, standard_output
 from core.commands.contests import checking_rows
 from core.commands.records import direction, duration_text, fold_scores, score_text
-from core.commands.training import raise_failure, work
+from core.commands.work import raise_failure, work
 from core.contest.samples import open_sample
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import launch_run, retry_run
 from core.recipes.presets import load_preset
+from core.specs.folds import FoldsSpec
 from core.store.blends import Blend, free_blend_name, list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
 from core.store.submissions import Submission, list_submissions
 from core.submission.write import write_submission
-from core.workspace import ENV_VARIABLE, Workspace, shown_path
+from core.workspace import ENV_VARIABLE, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

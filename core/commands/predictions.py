@@ -51,7 +51,7 @@ def import_run(
     speaks for rows in another order, is said on standard error; with `--json` in `warnings`.
     """
     from core.commands.records import direction, run_record, score_text
-    from core.predictions.exchange import doubts_of, import_predictions
+    from core.exchange.exchange import doubts_of, import_predictions
     from core.store.contests import get_contest
     from core.store.folds import get_folds, list_folds
 
@@ -92,7 +92,7 @@ def export_run(
 ) -> None:
     """Write predictions of a finished run or a blend as .csv, .parquet or .npy, by the file's ending; `predictions import` reads them."""
     from core.commands.decisions import find_source
-    from core.predictions.exchange import export_predictions
+    from core.exchange.exchange import export_predictions
     from core.store.contests import get_contest
 
     if oof is None and test is None:

@@ -45,9 +45,9 @@ def show_settings(
 def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
     """(title, how it is given, its fields) of each model that a person fills."""
     from core.blend.procedure import BlendProcedure
-    from core.folds.split import FoldsSpec
     from core.specs.blend import BlendSpec
     from core.specs.contest import ContestSpec
+    from core.specs.folds import FoldsSpec
     from core.specs.recipe import Recipe
 
     return [

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from core.base.errors import DiskFull, InputError
+from core.base.files import nfc, sha256_file
 from core.contest.files import is_junk
-from core.workspace import Workspace, nfc, sha256_file
+from core.workspace import Workspace
 
 MAX_FILES = 1_000_000
 MAX_BYTES = 500 * 2**30

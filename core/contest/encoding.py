@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.base.errors import InputError
+from core.base.files import nfc
 from core.contest.problems import Problems
-from core.workspace import nfc
 
 MAX_CELL = 10_000_000
 N_CHUNK = 4096

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from core.base.errors import InputError
+from core.base.files import nfc
 from core.contest.encoding import Table, read_table
-from core.workspace import nfc
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".svg", ".jp2", ".ico", ".psd", ".raw", ".dng", ".eps", ".pdf"})

@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from core.base.files import nfc
 from core.contest.cells import column_of, is_missing
 from core.contest.encoding import Table
 from core.contest.problems import Problems
 from core.specs.contest import ContestSpec
-from core.workspace import nfc
 
 QUOTES = "'\""
 NUMBERS = ("1", "1.0", "0", "0.0")

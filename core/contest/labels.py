@@ -10,8 +10,8 @@ from typing import cast
 
 import pandas as pd
 
+from core.base.files import nfc
 from core.contest.cells import is_missing
-from core.workspace import nfc
 
 
 def order_classes(labels: Iterable[str]) -> tuple[str, ...]:

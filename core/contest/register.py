@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.artefacts import publishing
 from core.base.errors import InputError, StateError
+from core.base.files import fingerprint, sha256_file, write_json
 from core.contest.files import ContestFiles
 from core.contest.images import check_images
 from core.contest.problems import Problems
@@ -19,7 +21,7 @@ from core.contest.rows import Part, Rows, read_rows
 from core.contest.table import SAMPLE_SUBMISSION, count_classes, labels_of
 from core.specs.contest import ContestSpec
 from core.store import contests
-from core.workspace import Workspace, fingerprint, publishing, sha256_file, write_json
+from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.store.contests import Contest

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.base.files import nfc
 from core.contest.cells import check_ids, column_of, find_images, is_missing, rows_where
 from core.contest.encoding import Table
 from core.contest.files import FORMATS, REFUSED_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.label_sets import sets_of_cells, sets_of_columns
 from core.contest.problems import Problems
 from core.specs.contest import ContestSpec
-from core.workspace import nfc
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ import pandas as pd
 from PIL import Image
 
 from core.base.errors import CheckpointError, NotFoundError, StateError, SubmissionError
+from core.base.files import nfc
 from core.contest.cells import column_of
 from core.contest.register import add_contest
 from core.metrics.scores import get_metric
 from core.specs.contest import ContestSpec
 from core.store import contests
-from core.workspace import Workspace, nfc
+from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.store.contests import Contest

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.artefacts import load_manifest, verify_file
 from core.base.errors import CheckpointError, InputError
+from core.base.files import resolve_inside
 from core.specs.contest import ContestSpec
-from core.workspace import Workspace, load_manifest, resolve_inside, verify_file
+from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.store.contests import Contest

@@ -5,50 +5,20 @@ Folds are published once and never change; runs on different folds are never com
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
 
-from core.base.arrays import read_array
 from core.base.errors import InputError
-from core.base.settings import Settings
-from core.contest.table import count_classes, labels_of, load_table
+from core.contest.table import count_classes
 from core.folds.stratify import deal_evenly
-from core.store.folds import Folds, add_folds
-from core.workspace import Workspace, fingerprint, publishing, verify
+from core.specs.folds import FoldsSpec
 
 if TYPE_CHECKING:
-    from core.store.contests import Contest
-
-BASIC: dict[str, Any] = {"basic": True}
-ARRAY = "folds.npy"
-
-
-class FoldsSpec(Settings):
-    """How to cut the training rows."""
-
-    kind: Literal["stratified", "group", "stratified_group"] = Field(
-        default="stratified",
-        description="Stratified keeps the share of each class; group keeps rows of one group together; stratified_group does both as well as it can.",
-        json_schema_extra=BASIC,
-    )
-    n_folds: int = Field(default=5, ge=2, le=20, description="Number of folds.", json_schema_extra=BASIC)
-    seed: int = Field(
-        default=0, ge=0, lt=2**31, description="Shuffles the rows (or groups) before they are dealt out.", json_schema_extra=BASIC
-    )
-    group_column: str = Field(
-        default="", description="Column that names the group; empty is the contest's own group column.", json_schema_extra=BASIC
-    )
-
-    @property
-    def needs_groups(self) -> bool:
-        """True for the kinds that keep groups together."""
-        return self.kind != "stratified"
+    pass
 
 
 def make_folds(
@@ -99,82 +69,10 @@ def _deal_several(spec: FoldsSpec, labels: NDArray[np.integer], codes: NDArray[n
     return deal_evenly(groups, spec.n_folds, spec.seed)[codes]
 
 
-def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds:
-    """Make and publish the folds of a contest; equal settings on equal data give the row that is there already.
-
-    Raises InputError as `make_folds` does, and for a group column that the contest does not have (listing those it has).
-    """
-    train = load_table(workspace, contest).train
-    column, groups = _groups(contest, spec, train)
-    spec = spec.model_copy(update={"group_column": column})
-    fold_of = make_folds(spec, labels_of(train, len(contest.spec.classes)), groups, classes=contest.spec.classes)
-    parents = {"contest": contest.fingerprint}
-    facts = {**spec.to_dict(), "n_rows": len(fold_of)}
-    content = _npy(fold_of)
-    identity = fingerprint({"kind": "folds", "parents": parents, "spec": spec.to_dict(), "fold_of": fold_of.tolist()})
-    destination = workspace.folds_dir(contest.name, identity)
-    with publishing(destination, kind="folds", parents=parents, facts=facts) as folder:
-        (folder / ARRAY).write_bytes(content)
-    return add_folds(
-        workspace.store,
-        contest_id=contest.id,
-        kind=spec.kind,
-        n_folds=spec.n_folds,
-        seed=spec.seed,
-        group_column=column,
-        fingerprint=identity,
-        path=workspace.relative(destination),
-    )
-
-
-def load_folds(workspace: Workspace, folds: Folds) -> NDArray[np.int8]:
-    """The validation fold of each training row, shape (n,); raises CheckpointError when the artefact is damaged."""
-    path = workspace.absolute(folds.path)
-    verify(path)
-    return read_array(path / ARRAY, fix="make the folds again")
-
-
 def class_balance(fold_of: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:
     """Rows of each class in each fold, shape (n_folds, n_classes); `labels` as in `make_folds`."""
     n_folds = int(fold_of.max()) + 1
     return np.stack([count_classes(labels[fold_of == fold], n_classes) for fold in range(n_folds)])
-
-
-def group_columns(train: pd.DataFrame) -> list[str]:
-    """Original columns of a contest's training rows that may serve as a group."""
-    return [name.removeprefix("col.") for name in train.columns if name.startswith("col.")]
-
-
-def _groups(contest: Contest, spec: FoldsSpec, train: pd.DataFrame) -> tuple[str, list[str] | None]:
-    """The group column that is used ("" for none) and its values."""
-    if not spec.needs_groups:
-        return "", None
-    column = spec.group_column or contest.spec.group_column
-    known = group_columns(train)
-    has = f"columns of {contest.spec.train}: {', '.join(known)}" if known else "class folders have no columns"
-    if not column:
-        raise InputError(
-            f"kind={spec.kind} needs a group column", where="group_column", why=has, fix="name the column, or use kind=stratified"
-        )
-    if column == contest.spec.group_column:
-        return column, train["group"].tolist()
-    if column not in known:
-        raise InputError(
-            f"there is no column '{column}' to group by",
-            where="group_column",
-            why=has,
-            fix="name one of the columns, or use kind=stratified",
-        )
-    values: list[str] = train[f"col.{column}"].tolist()
-    empty = [row_id for row_id, value in zip(train["id"], values, strict=True) if not value.strip()]
-    if len(empty):
-        raise InputError(
-            f"{len(empty):,} rows have no group",
-            where=f"{contest.spec.train}, column '{column}'",
-            why=f"ids: {', '.join(empty[:20])}",
-            fix="fill the column in, or use another one",
-        )
-    return column, values
 
 
 def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:
@@ -210,9 +108,3 @@ def _check_classes(spec: FoldsSpec, labels: NDArray[np.integer], classes: Sequen
             why=f"rows per class: {', '.join(named[:20])}" + (f" and {len(rare) - 20} more" if len(rare) > 20 else ""),
             fix=f"{advice}add rows to {'these classes' if len(rare) > 1 else 'this class'}, merge classes, or group by a column with kind=group",
         )
-
-
-def _npy(array: NDArray[np.int8]) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
-    return stream.getvalue()

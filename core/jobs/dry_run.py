@@ -20,7 +20,7 @@ from pathlib import Path
 
 from core.base.errors import PitwallError, bug
 from core.base.settings import parse_settings
-from core.folds.split import load_folds
+from core.folds.save import load_folds
 from core.jobs.forecast import Forecast
 from core.jobs.worker import NICENESS
 from core.specs.recipe import Recipe

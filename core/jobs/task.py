@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from core.contest.table import labels_of, load_table
-from core.folds.split import load_folds
+from core.folds.save import load_folds
 from core.jobs.devices import torch_name
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.training.fold import FoldTask
 from core.training.keeper import Keeping
+from core.training.task import FoldTask
 from core.workspace import Workspace
 
 

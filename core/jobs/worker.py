@@ -18,7 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from core.artefacts import load_manifest, publishing
 from core.base.errors import DiskFull, OutOfMemory, PitwallError, bug
+from core.base.files import write_json
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import job_can_halve
 from core.jobs.reporter import Reporter
@@ -32,10 +34,10 @@ from core.store.runs import FoldResult, get_run
 from core.tracking.follower import follow
 from core.tracking.tracker import Outcome
 from core.training.checkpoint import remove_checkpoints
-from core.workspace import Workspace, load_manifest, open_workspace, publishing, write_json
+from core.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
-    from core.training.fold import FoldOutput
+    from core.training.task import FoldOutput
 
 NICENESS = 10
 ORPHAN_GRACE_S = 8.0

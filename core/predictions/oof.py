@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.base.arrays import read_array
+from core.artefacts import load_manifest, read_array, verify
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run
-from core.workspace import Workspace, load_manifest, verify
+from core.workspace import Workspace
 
 VALID_IDX = "valid_idx.npy"
 VALID_PROB = "valid_prob.npy"

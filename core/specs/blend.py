@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from core.base.settings import Settings
-from core.blend.mean import MeanName
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+
+MeanName = Literal["arithmetic", "logit", "power", "rank", "hard"]
 
 
 class Stack(Settings):

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from core.base.files import fingerprint
 from core.base.settings import Settings
-from core.workspace import fingerprint
 
 BASIC: dict[str, Any] = {"basic": True}
 NOT_TRAINED = ("name", "checkpoints", "tracking")

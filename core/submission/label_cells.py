@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from core.base.files import nfc
 from core.contest.cells import MISSING_CELLS
 from core.contest.label_sets import is_bracketed
-from core.workspace import nfc
 
 QUOTES = ("'", '"')
 MARKS = (",", "|", ";", "/", "+", "&")

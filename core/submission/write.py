@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
+from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
+from core.base.files import fingerprint, nfc, sha256_file, write_json
 from core.blend.save import load_blend_test
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.decide import decide
@@ -29,7 +31,7 @@ from core.store.folds import get_folds
 from core.store.runs import Run, get_run
 from core.store.submissions import Submission, add_submission
 from core.submission.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
-from core.workspace import Workspace, fingerprint, load_manifest, nfc, publishing, sha256_file, verify, verify_file, write_json
+from core.workspace import Workspace
 
 SUM_TOLERANCE = 1e-4
 

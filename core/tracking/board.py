@@ -10,8 +10,9 @@ from pathlib import Path
 from shlex import quote
 
 from core.base.errors import NotFoundError, StateError
+from core.base.files import shown_path
 from core.tracking.choice import install_command, is_installed
-from core.workspace import Workspace, shown_path
+from core.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0

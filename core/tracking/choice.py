@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from core.base.errors import NotFoundError, RecipeError
+from core.base.files import shown_path
 from core.tracking.tracker import Opener
-from core.workspace import shown_path
 
 OPENERS = {"tensorboard": "TensorBoardFold", "wandb": "WandbFold", "mlflow": "MlflowFold"}
 """Each in the file of its name, which imports the library of that name."""

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from core.analysis.compare import flatten_settings
+from core.base.files import fingerprint
 from core.specs.progress import EpochReport, Progress
 from core.store.contests import Contest
 from core.store.jobs import Job
@@ -28,7 +29,7 @@ from core.store.runs import Run
 from core.tracking.notes import FoldNotes, Note, write_notes
 from core.tracking.points import Begin, Points
 from core.tracking.tracker import Outcome, TrackedFold
-from core.workspace import Workspace, fingerprint
+from core.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 FINISH_S = 60.0

@@ -18,8 +18,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
+from core.base.files import shown_path
 from core.tracking.tracker import Outcome, Point, TrackedFold
-from core.workspace import shown_path
 
 STATUS: dict[Outcome, str] = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 TAG = "pitwall."

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
-from core.folds.split import load_folds
+from core.folds.save import load_folds
 from core.store.contests import Contest, list_contests
 from core.store.folds import get_folds
 from core.store.runs import EpochRow, Run, list_epochs, list_runs

@@ -16,8 +16,8 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # before it is imported
 
 import wandb
 
+from core.base.files import shown_path
 from core.tracking.tracker import Outcome, Point, TrackedFold
-from core.workspace import shown_path
 
 PATIENCE_S = 5.0
 INIT_S = 60.0

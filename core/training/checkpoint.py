@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.artefacts import Manifest, load_manifest, verify
 from core.base.errors import AlignmentError, CheckpointError
-from core.workspace import Manifest, load_manifest, shown_path, verify
+from core.base.files import shown_path
 
 KIND = "checkpoint"
 QUARANTINE = "quarantine"

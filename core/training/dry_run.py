@@ -22,7 +22,6 @@ from core.metrics.scores import all_scores
 from core.training.costs import Costs
 from core.training.device import open_device
 from core.training.failures import typed_failures
-from core.training.fold import FoldTask
 from core.training.memory import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
 from core.training.optim import set_lr
 from core.training.predict import EVALUATION_FACTOR, predict
@@ -30,6 +29,7 @@ from core.training.schedule import lr_at, steps_per_epoch
 from core.training.setup import Setup, set_up
 from core.training.state import Snapshot, TrainState
 from core.training.step import train_step
+from core.training.task import FoldTask
 from core.training.weights import copy_weights
 
 TIMED_S = 4.0

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
 from core.specs.recipe import Recipe
-from models.build import CannotBuild
+from models.spec import CannotBuild
 from models.weights import WeightsNotFound, WeightsUnreadable
 
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from core.artefacts import publishing
 from core.specs.progress import Interrupted
 from core.training.checkpoint import KIND, Identity, checkpoint_name, newest_verified, prune, remove_unfinished
 from core.training.state import Snapshot, TrainState
-from core.workspace import publishing
 
 AFFORDABLE = 0.01
 """The share of the time that checkpoints at the ends of epochs may take; those of the clock are few."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.data.batches import Rows
 from core.specs.recipe import ImageSettings, TextSettings
 from core.training.backbone import backbone_of
-from models.build import Classifier, ModelSpec, build_model
-
-if TYPE_CHECKING:
-    from core.training.fold import FoldTask
+from core.training.task import FoldTask
+from models.build import build_model
+from models.spec import Classifier, ModelSpec
 
 
 def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +16,8 @@ from core.training.average import make_average
 from core.training.device import Precision, choose_precision, open_device
 from core.training.network import build_network
 from core.training.optim import make_optimizer
-from models.build import Classifier
-
-if TYPE_CHECKING:
-    from core.training.fold import FoldTask
+from core.training.task import FoldTask
+from models.spec import Classifier
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from core.artefacts import load_manifest
 from core.base.errors import CheckpointError
+from core.base.files import write_json
 from core.specs.progress import EpochReport
 from core.training.weights import copy_weights
-from core.workspace import load_manifest, write_json
 
 STATE_FILE = "state.json"
 Tensors = dict[str, Tensor]

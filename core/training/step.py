@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,10 +14,8 @@ from torch import Tensor
 from core.data.batches import Batch
 from core.data.randomness import seed_step
 from core.training.failures import not_a_number
-
-if TYPE_CHECKING:
-    from core.training.fold import FoldTask
-    from core.training.setup import Setup
+from core.training.setup import Setup
+from core.training.task import FoldTask
 
 
 def train_step(task: FoldTask, setup: Setup, parts: Sequence[NDArray[np.int64]], batches: Iterator[Batch], epoch: int, step: int) -> float:

@@ -12,13 +12,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 from core.metrics.scores import Metric
-from core.specs.progress import EpochReport
-from core.store.runs import EpochRow
 
-Epoch = EpochRow | EpochReport
 TroubleKind = Literal["nan", "diverging", "overfitting", "far_fold"]
 
 DIVERGED = 1.5
@@ -29,6 +26,21 @@ GAP_SHARE = 0.1
 FAR_SD = 4.0
 FAR_SHARE = 0.05
 MIN_SIBLINGS = 2
+
+
+class Epoch(Protocol):
+    """One epoch of one fold, as training reports it or as the store keeps it."""
+
+    @property
+    def fold(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def train_loss(self) -> float: ...
+    @property
+    def valid_loss(self) -> float: ...
+    @property
+    def scores(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import pytest
 from core.analysis.overview import by_turns, class_counts, contest_overviews, expected_fold_s, furthest_from_even
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.queue import launch_run
+from core.specs.folds import FoldsSpec
 from core.store.runs import list_runs
 from core.workspace import Workspace
 from tests.finished_workspace import finish_run, make_recipe

@@ -16,9 +16,10 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.folds.save import load_folds, save_folds
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run

@@ -12,8 +12,9 @@ from app.shell import runtime
 from core.blend.bank import Bank, open_bank
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.engine import Engine
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
 from core.store.runs import Run

@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 from core.analysis.evidence import load_evidence
 from core.base.errors import StateError
 from core.blend.bank import open_bank
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs import queue
+from core.specs.folds import FoldsSpec
 from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds

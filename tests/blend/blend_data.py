@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from core.analysis.members import Worth, worth_of
 from core.blend.honest import refitted
-from core.blend.mean import MeanName
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer, under_mean
 from core.metrics.scores import get_metric
+from core.specs.blend import MeanName
 
 
 def skilled(

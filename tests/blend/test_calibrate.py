@@ -9,10 +9,9 @@ from sklearn import metrics as reference
 
 from core.base.errors import StateError
 from core.blend.calibrate import fit_offsets, fit_temperature, reliability, reliability_of_yes
-from core.blend.mean import MeanName
 from core.blend.steps import afterwards
 from core.metrics.scores import get_metric, log_loss
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 from tests.blend.blend_data import skilled
 
 

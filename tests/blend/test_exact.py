@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
-from core.blend.mean import MeanName, mix
+from core.blend.mean import mix
 from core.blend.scorer import make_scorer
 from core.metrics.scores import get_metric
+from core.specs.blend import MeanName
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
 N_ROWS = 60

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from core.blend.greedy import bagged_greedy, greedy
-from core.blend.mean import MeanName, mix
+from core.blend.mean import mix
 from core.blend.optimum import optimal_log_loss
+from core.specs.blend import MeanName
 from tests.blend.blend_data import skilled
 
 

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from core.blend import line as line_module
 from core.blend.line import LEAST_VALUES, Line
-from core.blend.mean import MeanName
 from core.metrics.scores import log_loss_of_true
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 from tests.blend.blend_data import skilled
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from core.base.errors import StateError
-from core.blend.mean import FLOOR, MeanName, mix
+from core.blend.mean import FLOOR, mix
 from core.blend.optimum import optimal_log_loss
 from core.blend.scorer import make_scorer
 from core.metrics.scores import get_metric
+from core.specs.blend import MeanName
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
 

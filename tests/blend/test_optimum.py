@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.base.errors import StateError
-from core.blend.mean import MeanName
 from core.blend.optimum import gap_at, optimal_log_loss, optimal_of_true
+from core.specs.blend import MeanName
 from tests.blend.blend_data import skilled
 
 

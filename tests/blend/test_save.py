@@ -17,11 +17,12 @@ from core.blend.steps import apply_steps
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.metrics.decide import decide
 from core.metrics.scores import macro_f1_of_sets
 from core.predictions.oof import load_oof, load_test_prob
 from core.specs.blend import BlendSpec
+from core.specs.folds import FoldsSpec
 from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.runs import Run

@@ -19,7 +19,7 @@ from core.base.settings import parse_settings
 from core.blend.bank import Bank
 from core.blend.bootstrap import bootstrap
 from core.blend.honest import honest_score
-from core.blend.mean import FLOOR, MeanName
+from core.blend.mean import FLOOR
 from core.blend.optimum import gap_at, optimal_log_loss
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
@@ -27,7 +27,7 @@ from core.blend.steps import apply_steps, arranged
 from core.blend.thresholds import fit_thresholds
 from core.metrics.decide import decide
 from core.metrics.scores import METRICS, get_metric, log_loss, macro_f1_of_sets
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, MeanName
 from tests.blend.blend_data import leave_one_out, several, under_any_mean
 
 MEANS: tuple[MeanName, ...] = get_args(MeanName)

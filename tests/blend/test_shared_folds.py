@@ -19,11 +19,12 @@ from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_sp
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
-from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import get_metric
 from core.predictions.oof import load_oof, load_test_prob, read_fold_predictions, shared_folds
 from core.specs.blend import BlendSpec
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run

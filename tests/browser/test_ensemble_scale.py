@@ -14,7 +14,8 @@ from playwright.sync_api import Page, expect
 from core.blend.bank import Bank, open_bank
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
+from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests
 from core.store.runs import list_runs
 from core.workspace import Workspace, open_workspace

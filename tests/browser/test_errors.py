@@ -11,7 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.analysis.confusion import cell_rows, confused_pairs, confusion_matrix
 from core.analysis.evidence import Evidence, load_evidence
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.workspace import open_workspace
 from tests.browser.conftest import Open, cell, click_chart, settle

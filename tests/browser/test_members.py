@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.ensemble.exchange import FORMS
-from core.predictions.exchange import export_predictions
+from core.exchange.exchange import export_predictions
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
 from core.workspace import Workspace, open_workspace

@@ -11,8 +11,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs import controls, queue
+from core.specs.folds import FoldsSpec
 from core.store.order import read_queue
 from core.workspace import open_workspace
 from tests.browser.conftest import Open

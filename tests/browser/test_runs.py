@@ -12,8 +12,9 @@ from playwright.sync_api import Page, expect
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs import queue
+from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest
 from core.store.folds import Folds

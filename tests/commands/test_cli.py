@@ -18,9 +18,9 @@ from core.__main__ import ORDER, app, main
 from core.blend.bank import open_bank
 from core.blend.optimum import gap_at
 from core.commands.settings import settings_page
+from core.exchange.exchange import DOUBTS
 from core.jobs.lock import EngineLock
 from core.jobs.queue import launch_run
-from core.predictions.exchange import DOUBTS
 from core.store.attempts import release
 from core.store.contests import get_contest
 from core.store.folds import list_folds

@@ -13,10 +13,11 @@ import pytest
 from core.__main__ import main
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs import rehearsal
 from core.jobs.controls import pause_queue
 from core.jobs.forecast import Forecast, Neighbour
+from core.specs.folds import FoldsSpec
 from core.store.runs import list_runs
 from core.workspace import Workspace
 from tests.jobs.test_forecast import COSTS, FORECAST, GB

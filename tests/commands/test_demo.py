@@ -67,7 +67,8 @@ def test_the_time_that_is_left_is_known_from_finished_folds_else_from_the_one_at
     workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]
 ) -> None:
     from core.contest.inspect.draft import inspect_path
-    from core.folds.split import FoldsSpec, save_folds
+    from core.folds.save import save_folds
+    from core.specs.folds import FoldsSpec
     from core.specs.progress import Progress
     from core.store import attempts
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from core.artefacts import verify
 from core.base.errors import CheckpointError, InputError, StateError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest, delete_contest
 from core.contest.table import SAMPLE_SUBMISSION, load_labels, load_table
 from core.store.contests import list_contests
-from core.workspace import Workspace, open_workspace, verify
+from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, snapshot, text_contest, write_csv, write_image
 
 

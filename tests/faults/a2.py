@@ -19,13 +19,16 @@ import numpy as np
 import torch
 
 from core import workspace
+from core.artefacts import MANIFEST, publishing, verify
 from core.base.errors import PitwallError
+from core.base.files import sha256_file, write_json
 from core.contest import samples  # noqa: F401  # imported by a submission when it is written: not to be followed
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.predictions.oof import FoldPredictions, read_fold_predictions, write_fold_predictions
+from core.specs.folds import FoldsSpec
 from core.store.contests import get_contest
 from core.store.runs import get_run
 from core.store.submissions import list_submissions
@@ -36,7 +39,7 @@ from core.training.checkpoint import Identity, list_checkpoints, list_quarantine
 from core.training.keeper import Keeping, write_checkpoint
 from core.training.state import Place, TrainState
 from core.training.weights import save_weights
-from core.workspace import MANIFEST, open_workspace, publishing, sha256_file, verify, write_json
+from core.workspace import open_workspace
 from tests.conftest import write_headlines_to
 from tests.faults.fault import Given, Outcome, main
 from tests.faults.stepper import count_calls, kill_at

@@ -13,12 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from core.artefacts import verify
 from core.jobs import supervisor
 from core.jobs.engine import Engine
 from core.store.jobs import Job
 from core.store.runs import get_run
 from core.training.state import TrainState
-from core.workspace import open_workspace, verify
+from core.workspace import open_workspace
 from tests.faults import places
 from tests.faults.fault import Given, Outcome, main
 from tests.faults.forked import Process, forked_workers, import_torch, lost_checkpoints, run_to_end, watching

@@ -21,13 +21,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from core.artefacts import MANIFEST, OWN_HASH
 from core.base.errors import PitwallError
 from core.specs.progress import EpochReport, Progress
 from core.training import state
 from core.training.checkpoint import list_checkpoints, list_quarantined
-from core.training.fold import FoldTask, train_fold
+from core.training.fold import train_fold
 from core.training.state import STATE_FILE, Place
-from core.workspace import MANIFEST, OWN_HASH
+from core.training.task import FoldTask
 from tests.faults.fault import Given, Outcome, main
 from tests.training.small_tasks import IMAGE, TEXT, recipe_of
 from tests.training.stopped import HARD, Crash, rewrite_manifest, stopped_task

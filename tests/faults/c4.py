@@ -25,7 +25,9 @@ from safetensors.numpy import save_file
 from sqlalchemy import select
 
 from core import workspace as workspace_module
+from core.artefacts import Manifest, publishing
 from core.base.errors import CheckpointError
+from core.base.files import write_json
 from core.blend.save import load_blend_oof, load_blend_test, make_spec, save_blend
 from core.contest import samples
 from core.contest import table as table_module
@@ -33,9 +35,10 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.data.images import open_image
-from core.folds.split import FoldsSpec, load_folds, save_folds
-from core.predictions.exchange import export_predictions, import_predictions
+from core.exchange.exchange import export_predictions, import_predictions
+from core.folds.save import load_folds, save_folds
 from core.predictions.oof import load_oof, load_test_prob
+from core.specs.folds import FoldsSpec
 from core.store import seals
 from core.store.attempts import claim
 from core.store.blends import list_blends
@@ -52,7 +55,7 @@ from core.store.tables import metadata
 from core.submission import write as submission_module
 from core.submission.write import read_format, read_submission, write_submission
 from core.training.checkpoint import Identity, checkpoint_name, list_quarantined, newest_verified
-from core.workspace import Manifest, Workspace, open_workspace, publishing, write_json
+from core.workspace import Workspace, open_workspace
 from tests.conftest import write_headlines_to
 from tests.faults.damage import damage, verdict
 from tests.faults.fault import Given, Outcome, main

@@ -31,10 +31,10 @@ from core.store.attempts import MOST_HALVINGS
 from core.store.jobs import Job
 from core.store.runs import FoldResult, Run, get_run
 from core.training import fold
-from core.training.fold import FoldOutput, FoldTask
 from core.training.predict import EVALUATION_FACTOR
+from core.training.task import FoldOutput, FoldTask
 from core.workspace import Workspace, open_workspace
-from models.build import Classifier
+from models.spec import Classifier
 from tests.faults import places
 from tests.faults.fault import Given, Outcome, main
 from tests.faults.forked import forked_workers, import_torch, lost_checkpoints, run_to_end

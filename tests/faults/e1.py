@@ -24,7 +24,8 @@ from core.base.errors import PitwallError
 from core.contest.inspect.draft import inspect_path
 from core.contest.problems import Problems
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.folds.save import load_folds, save_folds
+from core.specs.folds import FoldsSpec
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import folder_contest, image_contest, snapshot, text_contest, write_csv
 from tests.faults.fault import Given, Outcome, main
@@ -196,8 +197,9 @@ def _weights(rng: random.Random, house: House, folder: Path) -> Case:
 
     from core.specs.recipe import Recipe
     from core.training.failures import typed_failures
-    from models.build import ModelSpec, build_model
+    from models.build import build_model
     from models.catalog import find_backbone
+    from models.spec import ModelSpec
 
     backbone = find_backbone("test_resnet.r160_in1k")
     name = rng.choice(sorted(SPOILED))

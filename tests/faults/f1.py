@@ -20,7 +20,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select
 
 from core.analysis.logs import read_tail
+from core.artefacts import load_manifest, publishing
 from core.base.errors import PitwallError
+from core.base.files import resolve_inside
 from core.base.settings import apply_sets, load_settings
 from core.contest.archive import extract_archive
 from core.contest.encoding import read_table
@@ -28,7 +30,7 @@ from core.contest.images import check_image
 from core.contest.inspect.answers import parse_answers
 from core.contest.inspect.draft import inspect_path
 from core.data.images import open_image
-from core.predictions.files import read_predictions
+from core.exchange.files import read_predictions
 from core.specs.contest import ContestSpec
 from core.specs.recipe import Recipe
 from core.store import attempts, tables
@@ -36,7 +38,6 @@ from core.store.contests import Contest, get_contest
 from core.store.database import Store, open_store
 from core.store.runs import get_run
 from core.submission.write import parse_format
-from core.workspace import load_manifest, publishing, resolve_inside
 from tests.contest.contest_folders import image_contest
 from tests.faults.fault import Given, Outcome, made_up_store, main
 from tests.inputs.hard_images import hard_images

@@ -21,7 +21,9 @@ from typing import Any, cast
 from sqlalchemy import update
 
 from core import workspace as workspace_module
+from core.artefacts import publishing, verify
 from core.base.errors import PitwallError
+from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
 from core.blend.save import make_spec, save_blend
 from core.contest import table as table_module
@@ -31,15 +33,16 @@ from core.contest.register import add_contest
 from core.contest.samples import open_sample
 from core.contest.table import load_table
 from core.data.images import open_image
-from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.folds.save import load_folds, save_folds
 from core.predictions.oof import load_oof
 from core.recipes.presets import load_preset
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run
-from core.workspace import Workspace, fingerprint, open_workspace, publishing, verify, write_json
+from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import folder_contest, image_contest, write_csv, write_image
 from tests.faults.fault import Given, Outcome, main
 from tests.faults.watch import Watch

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from core.artefacts import publishing
 from core.base.errors import PitwallError
 from core.base.settings import load_settings
 from core.blend.save import load_blend_test
@@ -27,15 +28,16 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.data.images import open_image
-from core.folds.split import FoldsSpec, load_folds, save_folds
-from core.predictions.exchange import import_predictions
+from core.exchange.exchange import import_predictions
+from core.folds.save import load_folds, save_folds
 from core.predictions.oof import load_oof
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
-from core.workspace import Workspace, open_workspace, publishing
+from core.workspace import Workspace, open_workspace
 from tests.conftest import write_headlines_to
 from tests.faults.fault import Given, Outcome, main
 from tests.inputs.pickles import PLAIN, TORCH, as_array, as_joblib
@@ -182,7 +184,8 @@ def _text_weights(rng: random.Random, house: House, folder: Path, mark: Path) ->
 
 def _build(backbone: Any, weights_dir: Path) -> None:
     from core.training.failures import typed_failures
-    from models.build import ModelSpec, build_model
+    from models.build import build_model
+    from models.spec import ModelSpec
 
     with typed_failures(Recipe(), "fold 0"):
         build_model(ModelSpec(backbone, 3, weights_dir, pretrained=True, max_tokens=16))
@@ -191,8 +194,8 @@ def _build(backbone: Any, weights_dir: Path) -> None:
 def _tokenizer(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
     """A tokenizer that is a pickle, or that asks for code of its own."""
     from core.training.failures import typed_failures
-    from models.build import ModelSpec
     from models.catalog import find_backbone
+    from models.spec import ModelSpec
     from models.text import build_tokenizer
 
     backbone = find_backbone("klue/roberta-base")

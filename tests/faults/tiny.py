@@ -16,15 +16,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from core.artefacts import verify
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.queue import launch_run
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_epochs
-from core.workspace import Workspace, verify
+from core.workspace import Workspace
 
 N_TRAIN, N_TEST = 36, 9
 CLASSES = ("red", "초록", "blue")

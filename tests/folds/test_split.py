@@ -9,13 +9,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from core.artefacts import verify
 from core.base.errors import CheckpointError, InputError
 from core.base.settings import parse_settings
 from core.contest.table import load_table
-from core.folds.split import FoldsSpec, class_balance, group_columns, load_folds, make_folds, save_folds
+from core.folds.save import group_columns, load_folds, save_folds
+from core.folds.split import class_balance, make_folds
 from core.folds.stratify import deal_evenly
+from core.specs.folds import FoldsSpec
 from core.store.folds import get_folds, list_folds
-from core.workspace import Workspace, verify
+from core.workspace import Workspace
 from tests.contest.contest_folders import folder_contest, registered, write_csv
 from tests.emotions import emotion_sets
 

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.queue import launch_run
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds

@@ -9,9 +9,10 @@ import pytest
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.queue import launch_run
 from core.jobs.resuming import places, share_of
+from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
 from core.store import attempts
 from core.store.contests import Contest, list_contests

@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from core.artefacts import verify
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.queue import launch_run
 from core.jobs.tidy import ABANDONED_S, tidy
+from core.specs.folds import FoldsSpec
 from core.store.runs import get_run
 from core.training.checkpoint import list_checkpoints
-from core.workspace import Workspace, verify
+from core.workspace import Workspace
 from tests import finished_workspace as made
 
 

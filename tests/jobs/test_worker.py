@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.artefacts import verify
 from core.base.errors import DiskFull, OutOfMemory, RecipeError
 from core.jobs import worker
 from core.jobs.queue import cancel_run
@@ -20,7 +21,6 @@ from core.store import attempts
 from core.store.jobs import Job
 from core.store.runs import list_epochs
 from core.training.checkpoint import list_checkpoints
-from core.workspace import verify
 from tests.jobs.conftest import ENDLESS, Bench, is_training
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,10 @@ import timm
 import torch
 from safetensors.torch import save, save_file
 
-from models.build import CannotBuild, ModelSpec, build_model
+from models.build import build_model
 from models.catalog import find_backbone
 from models.image import ImageClassifier, load_state
+from models.spec import CannotBuild, ModelSpec
 from models.text import build_tokenizer
 from models.weights import WeightsUnreadable, find_weights
 

@@ -23,7 +23,8 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 import torch
-from models.build import ModelSpec, build_model
+from models.spec import ModelSpec
+from models.build import build_model
 from models.catalog import find_backbone
 from models.weights import find_weights, where_are_weights
 

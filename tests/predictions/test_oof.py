@@ -13,9 +13,10 @@ from core.blend.bank import open_bank
 from core.blend.mean import mix
 from core.blend.save import load_blend_oof, load_blend_test, make_spec, save_blend
 from core.contest.table import load_labels, load_table
-from core.folds.split import FoldsSpec, load_folds, save_folds
+from core.folds.save import load_folds, save_folds
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, write_fold_predictions
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run

@@ -11,7 +11,8 @@ from PIL import Image
 
 from core.specs.progress import EpochReport, Progress
 from core.specs.recipe import Recipe
-from core.training.fold import FoldOutput, FoldTask, train_fold
+from core.training.fold import train_fold
+from core.training.task import FoldOutput, FoldTask
 
 N_ROWS = 48
 N_TEST = 9

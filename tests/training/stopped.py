@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from core.artefacts import MANIFEST, OWN_HASH
+from core.base.files import sha256_file
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity
-from core.training.fold import FoldTask, train_fold
+from core.training.fold import train_fold
 from core.training.keeper import Keeper, Keeping
-from core.workspace import MANIFEST, OWN_HASH, sha256_file
+from core.training.task import FoldTask
 from tests.training.small_tasks import TEXT, make_task, recipe_of
 
 HARD: dict[str, Any] = {"epochs": 4, "accumulate": 2, "ema": 0.9, "patience": 2}

@@ -12,8 +12,8 @@ from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
 from core.specs.recipe import Recipe, TextSettings
 from core.training.backbone import backbone_of
 from core.training.failures import typed_failures
-from models.build import CannotBuild
 from models.catalog import find_backbone
+from models.spec import CannotBuild
 from models.weights import Miss, Weights, WeightsNotFound, WeightsUnreadable
 
 

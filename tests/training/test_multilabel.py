@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from core.data.batches import Batch, RowLoader
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.task import load_task
 from core.metrics.scores import all_scores
+from core.specs.folds import FoldsSpec
 from core.training.device import choose_precision
 from core.training.dry_run import dry_run
-from core.training.fold import FoldTask
 from core.training.predict import predict
 from core.training.step import summed_loss
+from core.training.task import FoldTask
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, add_emotions, emotion_sets
 from tests.training.small_tasks import IMAGE, N_ROWS, TEXT, make_task, recipe_of, train

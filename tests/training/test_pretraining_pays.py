@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.specs.recipe import Recipe
-from core.training.fold import FoldTask
+from core.training.task import FoldTask
 from tests.training.small_tasks import train
 
 N_TRAIN, N_VALID = 320, 200

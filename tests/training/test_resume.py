@@ -16,7 +16,7 @@ from core.base.errors import AlignmentError, CheckpointError, PitwallError
 from core.specs.progress import EpochReport, Interrupted, Progress
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity, list_checkpoints, list_quarantined
-from core.training.fold import FoldOutput, FoldTask
+from core.training.task import FoldOutput, FoldTask
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 from tests.training.stopped import HARD, crash_at, keeping_of, resumed, rewrite_manifest, stopped_task
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.base.errors import InputError
+from core.base.files import nfc
 from core.base.settings import load_yaml
 from core.specs.contest import ContestSpec
-from core.workspace import nfc
 
 Answers = Mapping[str, Any]
 LISTS = ("input_columns", "classes")

@@ -11,11 +11,11 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from core.base.errors import InputError
+from core.base.files import nfc
 from core.contest.cells import column_of
 from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.evidence import Guess
 from core.contest.inspect.sources import role_of
-from core.workspace import nfc
 
 N_LOOKED_AT = 300
 MakeGuess = Callable[[], Guess]

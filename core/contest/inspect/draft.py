@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.base.errors import InputError
+from core.base.files import nfc
 from core.base.settings import parse_settings
 from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
 from core.contest.inspect.answers import parse_answers
@@ -19,7 +20,6 @@ from core.contest.inspect.understand import understand
 from core.contest.rows import Rows, read_rows
 from core.contest.table import count_classes, first_labels, labels_of, rows_by_size
 from core.specs.contest import ContestSpec
-from core.workspace import nfc
 
 N_PREVIEW = 24
 

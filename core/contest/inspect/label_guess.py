@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from core.base.files import nfc
 from core.contest.cells import column_of, is_missing
 from core.contest.inspect.answers import SPACE
 from core.contest.inspect.columns import LABEL_NAME, asked_label
 from core.contest.label_sets import FLAGS, is_bracketed, split_cell
 from core.contest.labels import order_classes
-from core.workspace import nfc
 
 SEPARATORS = ("|", ";", ",", "/", "+", " ")
 """In the order in which they are tried: blanks also stand inside names, commas more often than bars."""

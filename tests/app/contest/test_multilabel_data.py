@@ -13,7 +13,8 @@ from app.contest.intake import as_assignment
 from app.ui.class_charts import class_bars, size_bars
 from core.contest.inspect.answers import parse_answers
 from core.contest.table import load_labels
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
+from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, Layout, add_emotions, emotion_sets, write_emotions

@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 from core.analysis.side_by_side import compare_sources
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.predictions.oof import shared_folds
+from core.specs.folds import FoldsSpec
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import list_folds

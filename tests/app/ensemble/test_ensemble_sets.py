@@ -25,9 +25,10 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, load_blend_oof
 from core.blend.steps import apply_steps
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.predictions.oof import shared_folds
 from core.specs.blend import BlendSteps
+from core.specs.folds import FoldsSpec
 from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import list_folds

@@ -13,9 +13,10 @@ from streamlit.testing.v1 import AppTest
 from app.ensemble.exchange import make_file, why_not
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs
-from core.folds.split import FoldsSpec, save_folds
-from core.predictions.exchange import DOUBTS, UNCHECKED, export_predictions, import_predictions
+from core.exchange.exchange import DOUBTS, UNCHECKED, export_predictions, import_predictions
+from core.folds.save import save_folds
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs

@@ -14,9 +14,10 @@ from core.analysis.evidence import load_evidence
 from core.analysis.misses import given_in_place, set_report
 from core.blend.save import save_blend
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.specs.blend import BlendSpec
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.runs import Run

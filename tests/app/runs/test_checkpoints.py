@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.queue import launch_run
+from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest
 from core.store.folds import Folds

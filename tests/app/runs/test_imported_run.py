@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs
-from core.predictions.exchange import export_predictions, import_predictions
+from core.exchange.exchange import export_predictions, import_predictions
 from core.predictions.oof import shared_folds
 from core.store.contests import Contest
 from core.store.folds import list_folds

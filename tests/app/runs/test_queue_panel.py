@@ -17,9 +17,10 @@ from app.ui.components.queue_order.component import Act, ActKind, read_acts
 from core.base.errors import StateError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs import controls, queue
 from core.jobs.engine import Engine
+from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds

@@ -10,8 +10,9 @@ import pytest
 
 from app.shell import runtime
 from core.base.errors import StateError
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs.engine import Engine
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.jobs import list_jobs

@@ -13,8 +13,9 @@ from streamlit.testing.v1 import AppTest
 from app.sidebar.notices import SLACK_S, Watch
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.split import FoldsSpec, save_folds
+from core.folds.save import save_folds
 from core.jobs import queue
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.ends import RunTally
 from core.store.folds import Folds

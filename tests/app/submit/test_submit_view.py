@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.submit.submit_view import label_counts
 from core.blend.save import make_spec, save_blend
-from core.predictions.exchange import export_predictions
+from core.exchange.exchange import export_predictions
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
 from core.store.submissions import list_submissions

@@ -19,7 +19,7 @@ from core.base.settings import Settings, load_settings
 from core.contest.archive import extract_archive
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.predictions.files import Expected, read_predictions
+from core.exchange.files import Expected, read_predictions
 from core.specs.recipe import Recipe
 from core.workspace import Workspace
 from tests.app.korean import HANGUL, english_left, english_of

@@ -9,8 +9,8 @@ import pytest
 
 from app.words.text import LANGUAGES, TEXTS_DIR, load_texts
 from core.base.settings import Settings, walk_fields
-from core.folds.split import FoldsSpec
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 
 ROOT = Path(__file__).parents[3]

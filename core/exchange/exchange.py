@@ -14,20 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from core.artefacts import load_manifest, publishing
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
+from core.base.files import nfc, sha256_file
 from core.blend.save import load_blend_oof
 from core.contest.table import labels_of, load_table
-from core.folds.split import load_folds
+from core.exchange.files import Expected, read_predictions, write_predictions
+from core.folds.save import load_folds
 from core.metrics.decide import decide
 from core.metrics.scores import all_scores
-from core.predictions.files import Expected, read_predictions, write_predictions
 from core.predictions.oof import FoldPredictions, load_oof, write_fold_predictions
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import FoldResult, Run, add_imported_run
 from core.submission.write import test_prob_of
-from core.workspace import Workspace, load_manifest, nfc, publishing, sha256_file
+from core.workspace import Workspace
 
 CHANCE_AUC = 0.6
 """A mean AUC below this says next to nothing of the rows, a sign of rows or classes in another order; one half is chance."""

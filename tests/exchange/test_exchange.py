@@ -16,9 +16,7 @@ from core.blend.save import blend_runs, load_blend_test, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
-from core.folds.split import FoldsSpec, load_folds, save_folds
-from core.jobs.queue import delete_run
-from core.predictions.exchange import (
+from core.exchange.exchange import (
     CHANCE_AUC,
     DOUBTS,
     UNCHECKED,
@@ -29,7 +27,10 @@ from core.predictions.exchange import (
     read_delivery,
     suspicions,
 )
+from core.folds.save import load_folds, save_folds
+from core.jobs.queue import delete_run
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
+from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run, get_run, list_epochs, list_runs
@@ -225,7 +226,7 @@ def test_nothing_stays_when_the_run_cannot_be_added(house: House, tmp_path: Path
     def full(*_: object, **__: object) -> Run:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.predictions.exchange.add_imported_run", full)
+    monkeypatch.setattr("core.exchange.exchange.add_imported_run", full)
     with pytest.raises(OSError, match="No space"):
         import_predictions(workspace, contest, folds, oof=oof, test=test)
     assert list(workspace.import_dir(contest.name, "x").parent.iterdir()) == []

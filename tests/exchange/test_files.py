@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.base.errors import InputError
-from core.predictions.files import Expected, Reading, read_predictions, write_predictions
+from core.exchange.files import Expected, Reading, read_predictions, write_predictions
 from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, OF_SETS, PROB, TABLES_OF_SETS, frame
 
 
@@ -29,7 +29,7 @@ def said(reading: Reading) -> str:
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
 def test_what_is_written_is_read_to_the_same_bits(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.predictions.files.CHUNK_VALUES", 12)  # several parts
+    monkeypatch.setattr("core.exchange.files.CHUNK_VALUES", 12)  # several parts
     path = tmp_path / f"예측{suffix}"
     write_predictions(path, IDS, PROB, CLASSES, FOLD_OF)
     np.testing.assert_array_equal(read_whole(path), PROB)

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError, InputError, PitwallError
+from core.base.files import nfc
 from core.contest.encoding import decode, read_csv
 from core.predictions.oof import improbable_rows
-from core.workspace import nfc
 
 FOLD = "fold"
 SUFFIXES = (".npy", ".csv", ".parquet")

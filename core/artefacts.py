@@ -1,0 +1,150 @@
+"""Artefacts: folders that are published whole or not at all, verified when read, and never changed.
+
+An artefact has a `manifest.json` with its kind, the fingerprints of its parents, and the sha256 of every file and of itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.base.errors import CheckpointError
+from core.base.files import fingerprint, resolve_inside, sha256_file, sync, write_json
+
+MANIFEST = "manifest.json"
+
+OWN_HASH = "sha256"
+
+_MAKE_AGAIN = {
+    "contest": "delete the contest and register it again",
+    "folds": "make the folds again",
+    "fold": "retry the fold, or import the predictions again",
+    "blend": "save the blend again",
+    "submission": "write the submission again",
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artefact is, made from what, and the sha256 of each of its files (paths relative to the artefact)."""
+
+    kind: str
+    parents: Mapping[str, str]
+    files: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """The artefact's own identity: a hash over its kind, parents and content."""
+        return fingerprint({"kind": self.kind, "parents": dict(self.parents), "files": dict(self.files)})
+
+
+@contextmanager
+def publishing(destination: Path, *, kind: str, parents: Mapping[str, str], facts: Mapping[str, Any] | None = None) -> Iterator[Path]:
+    """Give a temporary folder to write into; when the block ends well it becomes `destination`, whole or not at all.
+
+    Files are synced before the rename and the manifest is written last, so a folder that has a manifest is complete. An
+    artefact that is there already with the same content is kept. When the block raises, nothing remains.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        files = {}
+        for path in sorted(p for p in temporary.rglob("*") if p.is_file()):
+            files[path.relative_to(temporary).as_posix()] = sha256_file(path)
+            sync(path)
+        manifest = Manifest(kind=kind, parents=dict(parents), files=files, facts=dict(facts or {}))
+        content = {"kind": kind, "parents": manifest.parents, "files": files, "facts": manifest.facts}
+        write_json(temporary / MANIFEST, content | {OWN_HASH: fingerprint(content)})
+        for folder in [temporary, *(p for p in temporary.rglob("*") if p.is_dir())]:
+            sync(folder)
+        if destination.exists():
+            if verify(destination).fingerprint != manifest.fingerprint:
+                raise CheckpointError(
+                    "another artefact is already there",
+                    where=str(destination),
+                    why="artefacts never change after they are published",
+                    fix="delete that folder if it was put there by hand",
+                )
+            return
+        os.rename(temporary, destination)
+        sync(destination.parent)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read an artefact's manifest, checked against its own hash (0.1.0 wrote none), without checking the files' hashes.
+
+    Raises CheckpointError naming the manifest. A damage that leaves its content as it was, such as one of white space, is let pass.
+    """
+    file = path / MANIFEST
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        expected = raw.pop(OWN_HASH, None)
+        if set(raw) != {"kind", "parents", "files", "facts"}:
+            raise ValueError(f"its parts are {', '.join(sorted(raw))}")
+        if expected is not None and fingerprint(raw) != expected:
+            raise ValueError("its content does not match its own sha256")
+        return Manifest(**raw)
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as problem:
+        raise CheckpointError(
+            f"the artefact's {MANIFEST} cannot be read", where=str(file), why=str(problem), fix="delete the folder and make it again"
+        ) from None
+
+
+def verify(path: Path) -> Manifest:
+    """Read an artefact's manifest and check every file against its sha256; raise CheckpointError naming the first that differs."""
+    manifest = load_manifest(path)
+    for name in manifest.files:
+        verify_file(path, manifest, name)
+    return manifest
+
+
+def verify_file(path: Path, manifest: Manifest, name: str) -> Path:
+    """Check one file of an artefact whose manifest was read, and return where it is; raise CheckpointError when it differs."""
+    expected = manifest.files.get(name)
+    if expected is None:
+        raise CheckpointError(
+            f"{name} is not part of the artefact",
+            where=str(path / name),
+            why="its manifest does not name it",
+            fix="delete the folder and make it again",
+        )
+    file = resolve_inside(path, name)
+    try:
+        actual = sha256_file(file) if file.is_file() else "missing"
+    except OSError as problem:
+        raise CheckpointError(
+            f"{name} cannot be read", where=str(file), why=str(problem), fix="check the disk and the file's permissions"
+        ) from None
+    if actual != expected:
+        raise CheckpointError(
+            f"{name} is damaged",
+            where=str(file),
+            why=f"its sha256 is {actual[:12]}, the manifest says {expected[:12]}",
+            fix=f"the file changed after it was written: {_MAKE_AGAIN.get(manifest.kind, 'make the artefact again')}",
+        )
+    return file
+
+
+def read_array(path: Path, *, fix: str) -> NDArray[Any]:
+    """The array in a `.npy` file; CheckpointError, naming the file, when it is anything else."""
+    try:
+        with path.open("rb") as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, EOFError, TokenError) as problem:
+        raise CheckpointError(f"{path.name} cannot be read", where=str(path), why=" ".join(str(problem).split()), fix=fix) from None

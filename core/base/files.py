@@ -1,0 +1,69 @@
+"""Files below everything else: hashes, a synced write, the gate for paths that a person or an archive names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from core.base.errors import InputError
+
+
+def shown_path(path: Path) -> str:
+    """A path as a person would type it here: relative below the working folder, from ~ below the home folder, else whole."""
+    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if path != base and path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return str(path)
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """The sha256 of a JSON-able value in canonical form (sorted keys, no spaces, UTF-8)."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file and sync it to disk."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    sync(path)
+
+
+def resolve_inside(root: Path, name: str) -> Path:
+    """Join `name`, which a person or an archive gave, to `root`; refuse anything that leads outside, also through a symlink."""
+    base = root.resolve()
+    try:
+        path = (base / name).resolve()
+    except (OSError, ValueError) as problem:
+        raise InputError("a path cannot be used", where=repr(name), why=str(problem), fix="use a plain relative path") from None
+    if not path.is_relative_to(base):
+        raise InputError(
+            "a path leads outside its folder",
+            where=name,
+            why=f"it must stay inside {base.name}",
+            fix="use a path inside the contest's folder",
+        )
+    return path
+
+
+def nfc(text: str) -> str:
+    """Normalise to Unicode NFC, so that a name typed on macOS (NFD) and on Linux is one name."""
+    return unicodedata.normalize("NFC", text)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,72 @@
+"""One fold of one run as training sees it: what goes in and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.specs.recipe import Recipe
+from core.training.keeper import Keeping
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """One fold of one run.
+
+    `inputs` are texts, or paths of image files, of all training rows; `labels` (n,) int64 their classes, or (n, K) 0 or 1 for
+    each class where a row may have several (multi-label). `train_idx` and
+    `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty. Images whose
+    `sha256` and `test_sha256` are given are refused when they have changed.
+
+    With `keeping` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
+    because memory ran out: each doubles the parts in which a step is computed.
+    """
+
+    recipe: Recipe
+    metric: str
+    classes: tuple[str, ...]
+    inputs: Sequence[str] | Sequence[Path]
+    labels: NDArray[np.integer]
+    train_idx: NDArray[np.int64]
+    valid_idx: NDArray[np.int64]
+    test_inputs: Sequence[str] | Sequence[Path]
+    fold: int
+    weights_dir: Path
+    out_dir: Path
+    device: str = "cpu"
+    keeping: Keeping | None = None
+    halvings: int = 0
+    sha256: Sequence[str] = ()
+    test_sha256: Sequence[str] = ()
+
+    @property
+    def is_multilabel(self) -> bool:
+        """A row may have several classes, each with a probability of its own."""
+        return self.labels.ndim == 2
+
+    @property
+    def micro_batch(self) -> int:
+        """The most rows that are computed at once."""
+        return self.recipe.train.micro_batch(self.halvings)
+
+
+@dataclass(frozen=True)
+class FoldOutput:
+    """Probabilities in the order of `valid_idx` (n_valid, K) and `test_inputs` (n_test, K), and what is worth knowing.
+
+    `scores` holds every metric on the validation rows; `n_epochs` counts the epochs that ran, `best_epoch` is one of them.
+    `elapsed_s` are the seconds of all attempts of which something was kept.
+    """
+
+    valid_prob: NDArray[np.float32]
+    test_prob: NDArray[np.float32]
+    best_epoch: int
+    n_epochs: int
+    scores: dict[str, float]
+    elapsed_s: float
+    facts: dict[str, Any]
