@@ -200,5 +200,5 @@ def test_the_walk_sees_what_it_must_see() -> None:
         "import core.jobs.queue\ndef f():\n    from core.jobs import engine\n    from . import state\nimportlib.import_module('torch.nn')\n"
     )
     found = list(imports_in(source, "app/planted.py"))
-    assert {item.name for item in found} == {"core.jobs.queue", "core.jobs.engine", "app.shell.state", "torch.nn"}
+    assert {item.name for item in found} == {"core.jobs.queue", "core.jobs.engine", "app.state", "torch.nn"}
     assert sum(item.brings("core.jobs") for item in found) == 2
