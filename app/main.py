@@ -13,7 +13,8 @@ import streamlit as st  # noqa: E402  (the line above makes our packages importa
 
 from app.shell import runtime, state  # noqa: E402
 from app.sidebar.devices import pit_board  # noqa: E402
-from app.ui.widgets import error_card, guard, plain, stored_error  # noqa: E402
+from app.ui.cards import error_card, guard, stored_error  # noqa: E402
+from app.ui.format import plain  # noqa: E402
 from app.words.core_text import say  # noqa: E402
 from app.words.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
 from core.store.contests import list_contests  # noqa: E402

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from app.contest.intake import NEXT_VIEW, class_table, classes_per_row, intake
 from app.shell import state
 from app.shell.tables import table_of
+from app.ui.cards import guard, page_header, section
 from app.ui.class_charts import MOST_BARS, class_bars
+from app.ui.format import metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
 from app.ui.gallery import Tile, gallery, picture
-from app.ui.widgets import guard, metric_label, page_header, plain, section, short_hash, submission_label
 from app.words.text import t
 from core.analysis.overview import by_turns, class_counts
 from core.contest.table import ContestTable, rows_by_size

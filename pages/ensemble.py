@@ -11,7 +11,7 @@ from app.ensemble.lineup import choose_folds, choose_members, choose_part, count
 from app.ensemble.members import members_view
 from app.ensemble.saved_blends import saved_blends
 from app.shell import runtime
-from app.ui.widgets import empty_state, guard, need_contest, page_header
+from app.ui.cards import empty_state, guard, need_contest, page_header
 from app.words.text import t
 from core.store.folds import list_folds
 from core.store.runs import list_runs

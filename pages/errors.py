@@ -6,8 +6,8 @@ import streamlit as st
 
 from app.errors import error_view, set_errors
 from app.shell import runtime
+from app.ui.cards import empty_state, guard, need_contest, page_header
 from app.ui.sources import choose_source, list_sources
-from app.ui.widgets import empty_state, guard, need_contest, page_header
 from app.words.text import t
 from core.store.folds import get_folds
 from core.store.runs import list_runs

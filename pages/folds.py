@@ -9,10 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from app.shell import runtime, state
+from app.shell.state import go_to
 from app.shell.tables import table_of
+from app.ui.cards import empty_state, guard, need_contest, page_header, section
 from app.ui.class_charts import fold_balance
+from app.ui.controls import pick_folds
+from app.ui.format import plain, short_hash
 from app.ui.forms import settings_form
-from app.ui.widgets import empty_state, go_to, guard, need_contest, page_header, pick_folds, plain, section, short_hash
 from app.words.text import t
 from core.analysis.overview import furthest_from_even
 from core.base.errors import InputError

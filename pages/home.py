@@ -5,18 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shell import runtime, state
-from app.ui.widgets import (
-    direction_arrow,
-    empty_state,
-    format_score,
-    go_to,
-    guard,
-    metric_label,
-    page_header,
-    plain,
-    section,
-    submission_label,
-)
+from app.shell.state import go_to
+from app.ui.cards import empty_state, guard, page_header, section
+from app.ui.format import direction_arrow, format_score, metric_label, plain, submission_label
 from app.words.text import t
 from core.analysis.overview import ContestOverview, contest_overviews
 from core.base.files import shown_path

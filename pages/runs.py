@@ -7,7 +7,8 @@ import streamlit as st
 from app.runs.run_list import run_list
 from app.runs.run_view import run_view
 from app.shell import runtime, state
-from app.ui.widgets import empty_state, need_contest, page_header, plain
+from app.ui.cards import empty_state, need_contest, page_header
+from app.ui.format import plain
 from app.words.text import t
 from core.base.errors import NotFoundError
 from core.store.folds import get_folds

@@ -9,25 +9,16 @@ from typing import Any
 import streamlit as st
 
 from app.shell import runtime, state
+from app.shell.state import PAGES_DIR, go_to
 from app.train.backbone_picker import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid_choice import Grid, choose_grid, names_line
 from app.train.starts import Start, starts
+from app.ui.cards import empty_state, error_card, guard, need_contest, page_header, section
 from app.ui.class_charts import lr_curve
+from app.ui.controls import pick_folds
+from app.ui.format import format_duration, plain
 from app.ui.forms import settings_form
-from app.ui.widgets import (
-    PAGES_DIR,
-    empty_state,
-    error_card,
-    format_duration,
-    go_to,
-    guard,
-    need_contest,
-    page_header,
-    pick_folds,
-    plain,
-    section,
-)
 from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError

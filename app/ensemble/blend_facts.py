@@ -10,7 +10,7 @@ from app.ensemble.calibration import describe_offsets, describe_temperature
 from app.ensemble.draft import Draft
 from app.ensemble.thresholds import describe_thresholds
 from app.ensemble.ways import mean_label, runs_left_out
-from app.ui.widgets import plain
+from app.ui.format import plain
 from app.words.text import t
 from core.blend.bank import Bank
 from core.blend.optimum import gap_at

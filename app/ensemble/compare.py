@@ -9,8 +9,9 @@ import streamlit as st
 
 from app.ensemble.ways import after_label
 from app.shell import runtime
+from app.ui.cards import guard, section
+from app.ui.format import format_honest, format_score, metric_label, plain
 from app.ui.sources import content_of, evidence_of, list_sources
-from app.ui.widgets import format_honest, format_score, guard, metric_label, plain, section
 from app.words.text import t
 from core.analysis.side_by_side import Duel, Standing, compare_sources, standing_of
 from core.store.blends import Blend

@@ -15,9 +15,10 @@ from app.ensemble.live_score import Fixed, Scored, fixed_scores, score_now
 from app.ensemble.session import content_of, load_bank, open_desk
 from app.ensemble.ways import after_row, choose_mean, mean_label, obey, way_row
 from app.shell import runtime
+from app.ui.cards import guard
 from app.ui.colors import run_color
 from app.ui.components.weight_sliders.component import BankRow, heard, weight_bank
-from app.ui.widgets import format_score, guard, metric_help, metric_label, plain
+from app.ui.format import format_score, metric_help, metric_label, plain
 from app.words.text import t
 from core.blend.bank import Bank
 from core.blend.honest import HonestScore

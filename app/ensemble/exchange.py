@@ -16,8 +16,9 @@ from streamlit.typing import UploadedFile
 from app.ensemble.lineup import join_next
 from app.shell import runtime
 from app.shell.tables import table_of
+from app.ui.cards import error_card, guard, section
+from app.ui.format import folds_label, format_score, metric_label, plain
 from app.ui.sources import list_sources
-from app.ui.widgets import error_card, folds_label, format_score, guard, metric_label, plain, section
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import InputError, PitwallError

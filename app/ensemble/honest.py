@@ -12,7 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.ensemble.draft import Desk, Draft, equal_draft
 from app.ensemble.ways import describe, fit_took_s, mean_label
-from app.ui.widgets import error_card, format_duration, format_score, metric_label
+from app.ui.cards import error_card
+from app.ui.format import format_duration, format_score, metric_label
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.blend.bank import Bank

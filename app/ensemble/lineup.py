@@ -8,7 +8,8 @@ from typing import TypeVar
 import streamlit as st
 
 from app.ensemble.session import folds_key, members_key, rank
-from app.ui.widgets import control_of, format_score, plain, short_hash
+from app.ui.controls import control_of
+from app.ui.format import format_score, plain, short_hash
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds

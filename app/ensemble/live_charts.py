@@ -18,7 +18,7 @@ from app.ensemble.thresholds import draw_thresholds
 from app.ui import charts
 from app.ui.charts import CONFIG, Chart, Spec
 from app.ui.colors import ACCENT, BAD, QUIET, blend_color, ink, run_color
-from app.ui.widgets import control_of
+from app.ui.controls import control_of
 from app.words.text import t
 from core.analysis.confusion import confused_pairs, confusion_matrix
 from core.blend.bank import Bank

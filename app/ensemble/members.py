@@ -20,7 +20,8 @@ from app.ensemble.session import content_of, load_bank, members_key, open_desk
 from app.ensemble.ways import describe, fit_took_s
 from app.shell import runtime
 from app.ui import charts
-from app.ui.widgets import format_duration, format_score, guard, metric_label, plain, section
+from app.ui.cards import guard, section
+from app.ui.format import format_duration, format_score, metric_label, plain
 from app.words.text import t
 from core.analysis.members import (
     Carried,

@@ -10,7 +10,9 @@ import streamlit as st
 from app.ensemble.blend_restore import can_be_restored, put_on_bench
 from app.ensemble.ways import after_label
 from app.shell import runtime
-from app.ui.widgets import format_clock, format_honest, format_score, go_to, guard, metric_label, plain
+from app.shell.state import go_to
+from app.ui.cards import guard
+from app.ui.format import format_clock, format_honest, format_score, metric_label, plain
 from app.words.text import t
 from core.blend.save import remove_blend
 from core.store.blends import Blend, list_blends

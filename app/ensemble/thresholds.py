@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.ensemble.draft import Desk
 from app.ensemble.live_score import Scored
-from app.ui.widgets import metric_label
+from app.ui.format import metric_label
 from app.words.text import t
 from core.analysis.threshold_gain import ThresholdGain, threshold_gain
 from core.blend.bank import Bank

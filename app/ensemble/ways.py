@@ -13,7 +13,8 @@ from typing import Any, get_args
 import streamlit as st
 
 from app.ensemble.draft import AFTER, Desk, Draft
-from app.ui.widgets import control_of, guard
+from app.ui.cards import guard
+from app.ui.controls import control_of
 from app.words.text import t
 from core.blend.bank import Bank
 from core.blend.classwise import MOST_COEFFICIENTS

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from app.errors.matrix import clicked_cell, confusion_figure, overview_pixels
 from app.errors.pair_table import pair_table
 from app.errors.samples import browse, closely
+from app.ui.cards import guard
+from app.ui.format import metric_label, plain
 from app.ui.gallery import probability_bars
 from app.ui.sources import evidence_of
-from app.ui.widgets import guard, metric_label, plain
 from app.words.text import t
 from core.analysis.confusion import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes
 from core.analysis.evidence import Evidence

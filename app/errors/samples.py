@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from app.shell import runtime
 from app.shell.tables import table_of
+from app.ui.format import plain
 from app.ui.gallery import Tile, gallery, picture
-from app.ui.widgets import plain
 from app.words.text import t
 from core.folds.save import load_folds
 from core.store.blends import Blend

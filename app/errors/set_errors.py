@@ -12,10 +12,12 @@ from app.errors.error_view import warn_of_part
 from app.errors.matrix import clicked_cell
 from app.errors.pair_table import pair_table
 from app.errors.samples import browse, closely
+from app.ui.cards import guard
+from app.ui.controls import control_of
+from app.ui.format import metric_help, metric_label, plain
 from app.ui.gallery import probability_bars
 from app.ui.outcome_chart import figure_px, legend, outcome_figure
 from app.ui.sources import evidence_of
-from app.ui.widgets import control_of, guard, metric_help, metric_label, plain
 from app.words.text import t
 from core.analysis.evidence import Evidence
 from core.analysis.misses import OUTCOMES, Outcome, classes_of, given_in_place, outcome_rows, outcomes, set_report

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.shell import runtime
-from app.ui.widgets import format_clock, metric_label, plain
+from app.ui.format import format_clock, metric_label, plain
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.kept import Kept, list_kept

@@ -12,9 +12,10 @@ import streamlit as st
 
 from app.shell import runtime
 from app.shell.runtime import EngineStatus
+from app.ui.cards import error_card
 from app.ui.colors import run_color
 from app.ui.components.queue_order.component import Act, OrderRow, queue_order
-from app.ui.widgets import error_card, format_clock, plain
+from app.ui.format import format_clock, plain
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.store.contests import Contest, list_contests

@@ -15,15 +15,14 @@ from app.runs.queue_panel import queue_panel
 from app.runs.trouble import KINDS, trouble_label, trouble_markdown, trouble_of
 from app.shell import runtime, state
 from app.ui import charts
+from app.ui.cards import error_card, guard
 from app.ui.colors import run_color, translucent
-from app.ui.widgets import (
+from app.ui.format import (
     STATE_COLORS,
     direction_arrow,
-    error_card,
     format_clock,
     format_duration,
     format_score,
-    guard,
     metric_help,
     metric_label,
     plain,

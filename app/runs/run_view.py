@@ -14,22 +14,12 @@ from app.runs.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_l
 from app.runs.tracking import tracking_button, tracking_trouble
 from app.runs.trouble import trouble_markdown, trouble_of
 from app.shell import runtime, state
+from app.shell.state import go_to
 from app.ui import charts
+from app.ui.cards import error_card, guard
 from app.ui.colors import run_color
-from app.ui.widgets import (
-    STATE_COLORS,
-    control_of,
-    error_card,
-    format_duration,
-    format_score,
-    go_to,
-    guard,
-    metric_help,
-    metric_label,
-    plain,
-    short_hash,
-    state_label,
-)
+from app.ui.controls import control_of
+from app.ui.format import STATE_COLORS, format_duration, format_score, metric_help, metric_label, plain, short_hash, state_label
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.compare import flatten_settings

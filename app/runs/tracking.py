@@ -7,7 +7,8 @@ from urllib.parse import quote
 import streamlit as st
 
 from app.shell import runtime
-from app.ui.widgets import guard, plain
+from app.ui.cards import guard
+from app.ui.format import plain
 from app.words.core_text import say
 from app.words.text import t
 from core.store.contests import Contest

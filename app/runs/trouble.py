@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shell import runtime
-from app.ui.widgets import format_score
+from app.ui.format import format_score
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.store.runs import Run, list_epochs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from app.shell import runtime
@@ -11,6 +13,7 @@ from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, list_folds
 from core.store.runs import Run, get_run
 
+PAGES_DIR = Path(__file__).resolve().parents[2] / "pages"
 CONTEST_KEY = "contest"  # of the picker, and of ?contest=
 RUN_KEY = "run"
 FOLDS_KEY = "folds"
@@ -95,3 +98,8 @@ def link_params(**extra: str) -> dict[str, str]:
     kept = {CONTEST_KEY: contest} if contest else {}
     kept |= {key: st.query_params[key] for key in (LANGUAGE_KEY, FOLDS_KEY) if key in st.query_params}
     return kept | extra
+
+
+def go_to(page: str, **params: str) -> None:
+    """Open another page (a name in pages/) with the same contest and language."""
+    st.switch_page(PAGES_DIR / f"{page}.py", query_params=link_params(**params))

@@ -12,8 +12,10 @@ import streamlit as st
 from app.runs.queue_panel import hold_line
 from app.shell import runtime, state
 from app.shell.runtime import DeviceStatus, EngineStatus
+from app.shell.state import PAGES_DIR
 from app.sidebar import notices
-from app.ui.widgets import PAGES_DIR, format_clock, format_duration, guard, plain
+from app.ui.cards import guard
+from app.ui.format import format_clock, format_duration, plain
 from app.words.text import t
 
 BUSY_S, IDLE_S = 1.0, 3.0

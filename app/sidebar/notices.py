@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.shell import runtime, state
 from app.ui.components.tab_news.component import Card, Mark, tab_news
-from app.ui.widgets import format_duration, format_score, metric_label
+from app.ui.format import format_duration, format_score, metric_label
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import NotFoundError

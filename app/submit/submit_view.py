@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from app.shell import runtime
 from app.shell.tables import table_of
 from app.ui import charts
+from app.ui.format import direction_arrow, format_clock, plain
 from app.ui.sources import digest_of
-from app.ui.widgets import direction_arrow, format_clock, plain
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import NotFoundError

@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from app.shell import runtime
-from app.ui.widgets import plain, section
+from app.ui.cards import section
+from app.ui.format import plain
 from app.words.core_text import say_word
 from app.words.text import t
 from core.recipes.backbones import Backbone, Listed, families, filter_backbones, list_backbones

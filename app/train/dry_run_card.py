@@ -13,7 +13,8 @@ import streamlit as st
 
 from app.shell import runtime
 from app.shell.runtime import Forecast, Neighbour, Outlook, Rehearsal, When
-from app.ui.widgets import error_card, format_clock, format_duration, plain
+from app.ui.cards import error_card
+from app.ui.format import format_clock, format_duration, plain
 from app.words.text import t
 from core.base.errors import DiskFull, OutOfMemory, PitwallError
 from core.specs.recipe import Recipe

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.train.starts import Start
-from app.ui.widgets import plain
+from app.ui.format import plain
 from app.words.text import t
 from core.recipes.grid import make_grid, parse_seeds
 from core.specs.recipe import Recipe

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app.shell import runtime
-from app.ui.widgets import format_score, metric_label
+from app.ui.format import format_score, metric_label
 from app.words.text import t
 from core.analysis.evidence import Evidence, load_evidence
 from core.metrics.scores import Metric, get_metric

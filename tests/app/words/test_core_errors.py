@@ -145,7 +145,7 @@ def card(lang: str) -> AppTest:
     """A page of one error."""
 
     def page() -> None:
-        from app.ui.widgets import guard
+        from app.ui.cards import guard
         from core.base.errors import InputError
 
         with guard():

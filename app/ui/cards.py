@@ -1,0 +1,100 @@
+"""The frame of every page: its header and sections, cards for empty and failing states, and the guard that shows an error as a card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app.shell import state
+from app.shell.state import go_to
+from app.ui.format import metric_label, plain, short_hash
+from app.words.core_text import say
+from app.words.text import t
+from core.base.errors import PitwallError
+from core.store.contests import Contest
+from core.store.folds import Folds
+
+
+def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None, *, note: str = "") -> None:
+    """The first line of a page: its title, and on the right which contest, metric (with direction) and folds it speaks of.
+
+    `note` is markdown that stands there on a page that speaks of no contest.
+    """
+    facts = [note] if note else []
+    if contest is not None:
+        facts = [f"**{plain(contest.name)}**", metric_label(contest.spec.metric)]
+        if folds is not None:
+            facts.append(t("common.folds_label", n=folds.n_folds, hash=short_hash(folds.fingerprint)))
+    with st.container(key="page-header", horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.title(title, anchor=False, width="content")
+        if facts:
+            st.caption("  ·  ".join(facts), width="content", text_alignment="right")
+
+
+def section(title: str, note: str = "") -> DeltaGenerator:
+    """A heading inside a page with a quiet note after it; what is drawn into the returned row stands at its right end."""
+    with st.container(key=f"section-{title}", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content"):
+            st.subheader(title, anchor=False, width="content")
+            if note:
+                st.caption(note, width="content")
+        return st.container(horizontal=True, width="content", vertical_alignment="center")
+
+
+def empty_state(
+    title: str, why: str, button: str = "", *, on_click: Callable[[], object] | None = None, page: str = "", icon: str = "inbox"
+) -> bool:
+    """What a page says when it has nothing to show: what it will show, why it is empty, and the button that fills it.
+
+    The button leads to `page` (a name in pages/), or calls `on_click`; the return value says whether it was pressed.
+    """
+    with st.container(key=f"empty-{icon}", border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        with st.container(key=f"empty-mark-{icon}", width="content"):
+            st.markdown(f":gray[:material/{icon}:]", width="content")
+        st.subheader(title, anchor=False, width="content", text_alignment="center")
+        st.caption(why, width=520, text_alignment="center")
+        pressed = bool(button) and st.button(button, type="primary", on_click=on_click, key=f"empty-{icon}-button")
+        st.space("small")
+    if pressed and page:
+        go_to(page)
+    return pressed
+
+
+def need_contest(title: str) -> Contest:
+    """The selected contest; without one the page `title` ends here with a way to get one."""
+    contest = state.selected_contest()
+    if contest is None:
+        page_header(title)
+        empty_state(t("common.no_contest_title"), t("common.no_contest_why"), t("common.no_contest_button"), page="home", icon="flag")
+        st.stop()
+    return contest
+
+
+def error_card(error: PitwallError) -> None:
+    """An error as what, where, why and the fix, in the language of the screen."""
+    parts = [("where", error.where), ("why", error.why), ("fix", error.fix)]
+    lines = [f"**{t(f'common.error_{label}')}**  {_by_line(say(text))}" for label, text in parts if text]
+    st.error("  \n".join(lines) or "\u00a0", title=plain(say(error.what)), icon=":material/error:")
+
+
+def _by_line(text: str) -> str:
+    """A text whose lines stay lines."""
+    return "  \n".join(map(plain, text.split("\n")))
+
+
+def stored_error(parts: Mapping[str, str]) -> PitwallError:
+    """An error as the store keeps it (`PitwallError.to_dict`), to be shown as a card."""
+    return PitwallError(parts["what"], where=parts["where"], why=parts["why"], fix=parts["fix"])
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show a PitwallError as a card; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except PitwallError as error:
+        error_card(error)

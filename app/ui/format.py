@@ -1,0 +1,91 @@
+"""How scores, times, states and names are written on every page."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from app.words.text import t
+from core.metrics.scores import get_metric
+from core.specs.contest import ContestSpec
+from core.store.folds import Folds
+
+StateColor = Literal["red", "orange", "blue", "green", "gray"]
+STATE_COLORS: dict[str, StateColor] = {"queued": "gray", "running": "blue", "done": "green", "failed": "red", "canceled": "orange"}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=])")
+
+
+def metric_label(metric: str) -> str:
+    """The metric's name with an arrow in the direction that is better, such as `log loss ↓`."""
+    return f"{t(f'common.metric_{metric}')} {direction_arrow(metric)}"
+
+
+def metric_help(spec: ContestSpec, metric: str) -> str | None:
+    """What a metric's name means where rows may have several classes; None where it means what it always does."""
+    return t(f"common.several_{metric}") if spec.is_multilabel else None
+
+
+def submission_label(spec: ContestSpec) -> str:
+    """What the contest is handed for each row: its label or labels, or a value per class."""
+    several = "_several" if spec.is_multilabel and spec.submission == "label" else ""
+    return t(f"common.submission_{spec.submission}{several}")
+
+
+def direction_arrow(metric: str) -> str:
+    """↑ where greater is better, ↓ where smaller is."""
+    return "↑" if get_metric(metric).greater_is_better else "↓"
+
+
+def folds_label(folds: Folds) -> str:
+    """Folds in one line: short hash, number, kind, group column, seed."""
+    key = "folds.option_group" if folds.group_column else "folds.option"
+    kind = t(f"split.kind={folds.kind}")
+    return t(key, hash=short_hash(folds.fingerprint), n=folds.n_folds, kind=kind, group=folds.group_column, seed=folds.seed)
+
+
+def format_score(value: float | None, sd: float | None = None) -> str:
+    """A score to four digits, with its spread where it has one: `0.2143 ±0.0031`; a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if sd is None else f"{value:.4f} ±{sd:.4f}"
+
+
+def state_label(name: str) -> str:
+    """A run's or job's state in the language of the screen."""
+    return t(f"common.state_{name}")
+
+
+def format_honest(honest: Mapping[str, Any] | None) -> str:
+    """An honest score with its interval; a dash where weights came by hand, or by nothing that was fitted."""
+    return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"
+
+
+def format_duration(seconds: float | None) -> str:
+    """A length of time in one unit that fits: `41 s`, `12 min`, `3 h 05`; a dash for an unknown one."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return t("common.seconds", n=round(seconds))
+    if seconds < 5400:
+        return t("common.minutes", n=round(seconds / 60))
+    minutes = round(seconds / 60)
+    return t("common.hours", h=minutes // 60, m=minutes % 60)
+
+
+def format_clock(epoch_s: float) -> str:
+    """A moment as local time of day, `03:40`; with the date when it is not today."""
+    moment, today = time.localtime(epoch_s), time.localtime()
+    same_day = moment[:3] == today[:3]
+    return time.strftime("%H:%M" if same_day else "%m-%d %H:%M", moment)
+
+
+def short_hash(fingerprint: str) -> str:
+    """The four characters by which folds and data are told apart on the screen."""
+    return fingerprint[:4]
+
+
+def plain(text: object) -> str:
+    """Text of a person or a file, escaped so that markdown shows it as it is."""
+    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", " ")
