@@ -31,12 +31,11 @@ from benchmarks.predictions_at_scale import make_predictions  # noqa: E402
 from core.analysis.confusion import confusion_matrix  # noqa: E402
 from core.blend.greedy import greedy  # noqa: E402
 from core.blend.honest import honest_score  # noqa: E402
-from core.blend.line import Line  # noqa: E402
 from core.blend.mean import mix  # noqa: E402
 from core.blend.optimum import optimal_log_loss  # noqa: E402
 from core.blend.procedure import BlendProcedure, fit_of  # noqa: E402
 from core.blend.scorer import Scorer, make_scorer  # noqa: E402
-from core.metrics.scores import get_metric, log_loss_of_true  # noqa: E402
+from core.metrics.scores import get_metric  # noqa: E402
 from core.specs.blend import MeanName  # noqa: E402
 
 SHAPES = ("7x33137x396", "20x100000x10")
@@ -79,9 +78,8 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
         def naive_loss(w: NDArray[np.float64]) -> float:
             return reference.log_loss(y_true, blended(mapped, w), labels=range(n_classes))
 
-        line = Line()
         dragged = drags(draws[:N_DRAGS])
-        result["log_loss_step"] = steps(dragged, lambda w: log_loss_of_true(by_loss.p_true(w.tolist(), line)), naive_loss)
+        result["log_loss_step"] = steps(dragged, lambda w: by_loss.score(w.tolist()), naive_loss)
         result["log_loss_any_weights"] = steps(draws, lambda w: by_loss.score(w.tolist()), naive_loss)
         result["label_step"] = steps(draws, lambda w: ours_by_label(by_f1, w), lambda w: naive_by_label(mapped, y_true, w))
         result["means"] = {mean: under(mean, mapped, y_true, fold_of, draws[:N_OF_MEAN]) for mean in get_args(MeanName)}

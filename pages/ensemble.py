@@ -13,6 +13,7 @@ from app.ensemble.saved_blends import saved_blends
 from app.shell import runtime
 from app.ui.cards import empty_state, guard, need_contest, page_header
 from app.words.text import t
+from core.store.blends import free_blend_name
 from core.store.folds import list_folds
 from core.store.runs import list_runs
 
@@ -45,7 +46,7 @@ left_out_runs(folds, folds_list, runs)
 with guard():
     if members:
         say_restriction(folds, members)
-        bench(contest, folds, members, count_others(folds, members, begun))
+        bench(contest, folds, members, count_others(folds, members, begun), free_blend_name(store, contest.id, "blend"))
 part = choose_part()
 with guard():
     if part == "saved":

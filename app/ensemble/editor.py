@@ -24,17 +24,16 @@ from core.blend.bank import Bank
 from core.blend.honest import HonestScore
 from core.blend.save import save_blend, spec_of
 from core.specs.contest import ContestSpec
-from core.store.blends import free_blend_name, list_blends
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 
 
 @st.fragment
-def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int) -> None:
-    """The weights and what they score; only this part runs again while a weight is dragged.
+def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int, free_name: str) -> None:
+    """The weights and what they score; only this part runs again while a weight is dragged, and it reads nothing from the database.
 
-    `n_others` runs could have been members too.
+    `n_others` runs could have been members too; `free_name` is proposed for the blend.
     """
     with guard():
         left, right = st.columns([1.1, 1], gap="large")
@@ -72,7 +71,7 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int)
                 honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft, n_others))
             draw_chart(choose_chart(desk, bank, folds.id), desk, bank, scored, fixed, contest.spec.classes, folds.id)
         with left:
-            _save_form(contest, desk.draft, bank, score_in(judgement))
+            _save_form(contest, desk.draft, bank, score_in(judgement), free_name)
         if is_to_judge:
             with honest_place, st.spinner(t("ensemble.refitting"), show_time=True):
                 judgement = judge(bank, desk.draft, folds.id, content)
@@ -144,11 +143,9 @@ def _delta(score: float, reference: float) -> str | int:
     return 0 if float(text) == 0 else text
 
 
-def _save_form(contest: Contest, draft: Draft, bank: Bank, honest: HonestScore | None) -> None:
-    store = runtime.workspace().store
-    blends = list_blends(store, contest.id)
-    with st.form(f"save-blend-{len(blends)}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input(t("ensemble.name"), free_blend_name(store, contest.id, "blend"), max_chars=60)
+def _save_form(contest: Contest, draft: Draft, bank: Bank, honest: HonestScore | None, free_name: str) -> None:
+    with st.form(f"save-{free_name}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input(t("ensemble.name"), free_name, max_chars=60)
         saves = st.form_submit_button(t("ensemble.save"), type="primary", icon=":material/save:")
     if saves:
         spec = spec_of([run.id for run in bank.runs], draft.steps)

@@ -13,7 +13,6 @@ import streamlit as st
 
 from app.ensemble.draft import Desk
 from core.blend.bank import Bank
-from core.blend.line import Line
 from core.blend.scorer import BlendScore
 from core.blend.truth import Outcome
 from core.specs.blend import BlendSteps
@@ -26,14 +25,14 @@ MOST_LIVE_VALUES = 10_000_000
 class Scored:
     """What steps say and score, on the predictions `content`; while a drag is held, the metrics `waiting` are those of before it.
 
-    Those that were scored along the line of a drag (`on_line`) are scored again when it is let go.
+    A quick score (`is_quick`, see `Scorer.p_true`) is made again in full when the drag ends.
     """
 
     content: tuple[object, ...]
     steps: BlendSteps
     outcome: Outcome
     score: BlendScore
-    on_line: bool = False
+    is_quick: bool = False
     waiting: frozenset[str] = frozenset()
 
 
@@ -47,19 +46,17 @@ class Fixed:
 
 def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> Scored:
     """The exact score of the steps on the desk; while a drag is held, what of it can follow the pointer, and else the one before."""
-    key, line_key = f"scored-{folds_id}", f"line-{folds_id}"
-    if not desk.is_held:
-        st.session_state.pop(line_key, None)
+    key = f"scored-{folds_id}"
     steps = desk.draft.steps
     known: Scored | None = st.session_state.get(key)
     if known is not None and known.content == content:
-        if known.steps == steps and (desk.is_held or not known.on_line):
+        if known.steps == steps and (desk.is_held or not known.is_quick):
             return known
         if desk.is_held and not follows_a_drag(bank, steps):
             return _as_far(known, bank, steps)
-    on_line = desk.is_held and steps.is_plain
-    outcome = bank.outcome(steps, st.session_state.setdefault(line_key, Line()) if on_line else None)
-    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), on_line)
+    is_quick = desk.is_held and steps.mean == "rank"
+    outcome = bank.outcome(steps, quick=is_quick)
+    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), is_quick)
     st.session_state[key] = scored
     return scored
 

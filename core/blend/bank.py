@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError, InputError
 from core.blend.honest import HonestScore, honest_score
-from core.blend.line import Line
 from core.blend.mean import Members
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.questions import answers
@@ -97,12 +96,12 @@ class Bank:
         prob = self._of(weighing).prob(weighing)
         return answers(prob, self.oof[0].shape[1]) if self.is_multilabel else prob
 
-    def outcome(self, weighing: Weighing, line: Line | None = None) -> Outcome:
+    def outcome(self, weighing: Weighing, *, quick: bool = False) -> Outcome:
         """The blend's labels and its probability of the true class, one each for every row, or for every row and class.
 
-        `line` is that of a drag, while it is held: see `core.blend.line`.
+        `quick` is for the steps of a drag: see `Scorer.p_true`.
         """
-        return self._of(weighing).outcome(weighing, line)
+        return self._of(weighing).outcome(weighing, quick=quick)
 
     def labels(self, outcome: Outcome) -> NDArray[np.integer]:
         """The labels of an outcome in the form of `y_true`."""

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError
-from core.blend.line import Line
 from core.blend.mean import Members, add_up, finish, normalise, transform
 from core.blend.questions import ask, is_yes, of_truth
 from core.blend.steps import afterwards, check_shape, share_of, stacked
@@ -116,13 +115,13 @@ class Scorer:
         share = normalise(weights, self.n_runs)
         return self.winners.labels(weights, lambda rows: self._decided(self._mixed(share, rows), rows))
 
-    def p_true(self, weights: Sequence[float], line: Line | None = None) -> NDArray[np.float32]:
-        """The probability (n_rows,) that the mean gives to the true class; quicker along the `line` of a drag, to its last digits."""
+    def p_true(self, weights: Sequence[float], *, quick: bool = False) -> NDArray[np.float32]:
+        """The probability (n_rows,) that the mean gives to the true class; of ranks `quick` to the last digit of float32 but one."""
         share = normalise(weights, self.n_runs)
         if self.mean in ("arithmetic", "hard"):
-            true = np.einsum("m,mn->n", share, self.true) if line is None else line.sums(share, self.true)
+            true = np.einsum("m,mn->n", share, self.true)
             return of_truth(np.where(self.y_true == 1, true, 1 - true), self.y_true) if self.n_labels else true.astype(np.float32)
-        if line is not None and self.whole is not None:
+        if quick and self.whole is not None:
             return (np.einsum("m,mn->n", share, self.true) / np.einsum("m,mn->n", share, self.whole)).astype(np.float32)
         p_true = np.empty(self.n_rows, dtype=np.float32)
         for rows in self.chunks():
@@ -157,13 +156,13 @@ class Scorer:
         step = max(1, CHUNK_VALUES // self.n_classes)
         return [np.arange(start, min(start + step, self.n_rows)) for start in range(0, self.n_rows, step)]
 
-    def outcome(self, weighing: Weighing, line: Line | None = None) -> Outcome:
-        """Labels and true-class probabilities of the blend; `line` while a weight is dragged (see `p_true`)."""
+    def outcome(self, weighing: Weighing, *, quick: bool = False) -> Outcome:
+        """Labels and true-class probabilities of the blend; `quick` while a weight is dragged (see `p_true`)."""
         if not isinstance(weighing, BlendSteps):
-            return Outcome(self.labels(weighing), self.p_true(weighing, line))
+            return Outcome(self.labels(weighing), self.p_true(weighing, quick=quick))
         steps = self._steps(weighing)
         if steps.is_plain:
-            return self.outcome(steps.share.tolist(), line)
+            return self.outcome(steps.share.tolist(), quick=quick)
         y_pred, p_true = np.empty(self.n_rows, dtype=np.int32), np.empty(self.n_rows, dtype=np.float32)
         for rows in self.chunks():
             prob = self._full(steps, rows)

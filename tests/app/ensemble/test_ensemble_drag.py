@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from core.blend.bank import Bank
-from core.blend.line import Line
 from core.blend.procedure import BlendProcedure
+from core.blend.scorer import Scorer
 from core.specs.blend import BlendSteps
+from core.store.contests import Contest
+from core.store.database import Store
+from core.store.folds import get_folds
 from core.store.runs import Run
+from core.workspace import Workspace
 from tests.app.eyes import NO_SCORE, desk_of, steps_of, words
 from tests.app.hands import choose, flip, press
 
@@ -48,22 +52,54 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     assert at.metric[0].value == f"{bank.score(expected).oof_score:.4f}"
 
 
-def test_a_score_along_a_drag_gives_way_to_one_of_all_runs_when_it_is_let_go(
+def draw_editor() -> None:
+    import streamlit as st
+
+    from app.ensemble.editor import bench
+
+    bench(*st.session_state["given"])
+
+
+def test_no_step_of_a_drag_touches_the_database(
+    house: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = AppTest.from_function(draw_editor, default_timeout=60)
+    at.session_state["given"] = (folded, get_folds(house.store, done[0].folds_id), done, 0, "blend")
+    at.run()
+    assert not at.exception
+    before = words(at)
+
+    def refuse(self: Store) -> None:
+        raise AssertionError("a step of a drag asked the database")
+
+    monkeypatch.setattr(Store, "read", refuse)
+    monkeypatch.setattr(Store, "transaction", refuse)
+    for n_step, is_held in ((1, True), (2, True), (3, False)):
+        weights = dict(zip(desk_of(at, done[0]).ids, (1 - n_step / 10, n_step / 20, n_step / 20), strict=True))
+        desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, weights=weights, gesture=7, is_held=is_held))
+        at.run()
+        assert not at.exception
+        assert words(at) != before, "the scores follow"
+        before = words(at)
+
+
+def test_the_log_loss_of_ranks_is_made_again_in_full_when_the_slider_is_let_go(
     open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(self: Line, share: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.full(rows.shape[1], 0.5)
+    full = Scorer.p_true
 
-    monkeypatch.setattr(Line, "sums", wrong)
-    at = open_page("ensemble")
+    def quick_is_wrong(self: Scorer, weights: list[float], *, quick: bool = False) -> NDArray[np.float32]:
+        return np.full(self.n_rows, 0.5, dtype=np.float32) if quick else full(self, weights)
+
+    monkeypatch.setattr(Scorer, "p_true", quick_is_wrong)
+    at = choose(open_page("ensemble"), "Mean", "rank")
     desk = desk_of(at, done[0])
-    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
-    right = bank.score([0.2, 0.3, 0.5])
-    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True)), gesture=7, is_held=True))
     at = at.run()
-    assert f"log loss ↓ {np.log(2):.4f}" in words(at), "the line is asked while the slider is held"
+    assert f"log loss ↓ {np.log(2):.4f}" in words(at)
     desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, is_held=False))
     at = at.run()
+    right = bank.score(BlendSteps(weights=(0.2, 0.3, 0.5), mean="rank"))
     assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
 
 
