@@ -1,6 +1,7 @@
 """Artefacts: folders that are published whole or not at all, verified when read, and never changed.
 
 An artefact has a `manifest.json` with its kind, the fingerprints of its parents, and the sha256 of every file and of itself.
+It may hold other artefacts in folders of their own, such as the networks of a fold beside its predictions.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _MAKE_AGAIN = {
     "contest": "delete the contest and register it again",
     "folds": "make the folds again",
     "fold": "retry the fold, or import the predictions again",
+    "network": "retry the fold",
     "blend": "save the blend again",
     "submission": "write the submission again",
 }
@@ -61,15 +63,7 @@ def publishing(destination: Path, *, kind: str, parents: Mapping[str, str], fact
     temporary.mkdir()
     try:
         yield temporary
-        files = {}
-        for path in sorted(p for p in temporary.rglob("*") if p.is_file()):
-            files[path.relative_to(temporary).as_posix()] = sha256_file(path)
-            sync(path)
-        manifest = Manifest(kind=kind, parents=dict(parents), files=files, facts=dict(facts or {}))
-        content = {"kind": kind, "parents": manifest.parents, "files": files, "facts": manifest.facts}
-        write_json(temporary / MANIFEST, content | {OWN_HASH: fingerprint(content)})
-        for folder in [temporary, *(p for p in temporary.rglob("*") if p.is_dir())]:
-            sync(folder)
+        manifest = write_manifest(temporary, kind=kind, parents=parents, facts=facts)
         if destination.exists():
             if verify(destination).fingerprint != manifest.fingerprint:
                 raise CheckpointError(
@@ -84,6 +78,27 @@ def publishing(destination: Path, *, kind: str, parents: Mapping[str, str], fact
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
+
+
+def write_manifest(
+    folder: Path, *, kind: str, parents: Mapping[str, str] | None = None, facts: Mapping[str, Any] | None = None
+) -> Manifest:
+    """Make an artefact of a folder where it is: sync its files and write their sha256 into its manifest, last of all.
+
+    A folder inside it that has a manifest already is an artefact of its own, of which only the manifest counts here.
+    """
+    parts = [path.parent for path in folder.rglob(MANIFEST)]
+    files = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        if path.name == MANIFEST or not any(part in path.parents for part in parts):
+            files[path.relative_to(folder).as_posix()] = sha256_file(path)
+            sync(path)
+    manifest = Manifest(kind=kind, parents=dict(parents or {}), files=files, facts=dict(facts or {}))
+    content = {"kind": kind, "parents": manifest.parents, "files": files, "facts": manifest.facts}
+    write_json(folder / MANIFEST, content | {OWN_HASH: fingerprint(content)})
+    for inner in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
+        sync(inner)
+    return manifest
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -107,10 +122,15 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def verify(path: Path) -> Manifest:
-    """Read an artefact's manifest and check every file against its sha256; raise CheckpointError naming the first that differs."""
+    """Read an artefact's manifest and check every file against its sha256; raise CheckpointError naming the first that differs.
+
+    Artefacts inside it are verified too.
+    """
     manifest = load_manifest(path)
     for name in manifest.files:
-        verify_file(path, manifest, name)
+        file = verify_file(path, manifest, name)
+        if file.name == MANIFEST:
+            verify(file.parent)
     return manifest
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.artefacts import load_manifest, publishing
+from core.artefacts import MANIFEST, load_manifest, publishing
+from core.base.files import write_json
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import labels_of, load_table
@@ -60,12 +61,16 @@ def finish_run(
     seed: int = 0,
     n_done: int | None = None,
     now: float = START,
+    weights_bytes: int = 0,
 ) -> Run:
-    """A run whose first `n_done` folds (all by default) ended well; `strength` is how far the true class stands out."""
+    """A run whose first `n_done` folds (all by default) ended well; `strength` is how far the true class stands out.
+
+    With `weights_bytes` each fold has a network whose weights are a hole in the disk of that size, with a wrong sha256.
+    """
     run = queue.launch_run(workspace, contest, folds, recipe, now=now)
     for place in range(folds.n_folds if n_done is None else n_done):
         job = claim(workspace, now=now + 60 * place)
-        finish_job(workspace, contest, folds, job, recipe, strength=strength, seed=seed)
+        finish_job(workspace, contest, folds, job, recipe, strength=strength, seed=seed, weights_bytes=weights_bytes)
     return get_run(workspace.store, run.id)
 
 
@@ -99,6 +104,7 @@ def finish_job(
     strength: float,
     seed: int,
     facts: dict[str, Any] | None = None,
+    weights_bytes: int = 0,
 ) -> FoldResult:
     """Publish made-up predictions of one fold and commit them."""
     table = load_table(workspace, contest)
@@ -115,6 +121,12 @@ def finish_job(
     folder = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
     with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
         write_fold_predictions(temporary, FoldPredictions(valid_idx, valid_prob, test_prob), multilabel=multilabel)
+        if weights_bytes:
+            network = temporary / "networks" / "main"
+            network.mkdir(parents=True)
+            with (network / "weights.safetensors").open("wb") as stream:
+                stream.truncate(weights_bytes)
+            write_json(network / MANIFEST, {"kind": "network", "parents": {}, "files": {"weights.safetensors": "0" * 64}, "facts": {}})
     scores = all_scores(labels[valid_idx], valid_prob)
     started = job.started_at or START
     add_epochs(workspace, job, recipe, scores, rng)

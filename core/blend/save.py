@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.artefacts import load_manifest, publishing, read_array, verify
+from core.artefacts import load_manifest, publishing, read_array, verify_file
 from core.base.errors import InputError
 from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
@@ -179,5 +179,4 @@ def load_blend_test(workspace: Workspace, blend: Blend) -> NDArray[np.float32]:
 
 def _load(workspace: Workspace, blend: Blend, name: str) -> NDArray[np.float32]:
     folder = workspace.absolute(blend.path)
-    verify(folder)
-    return read_array(folder / name, fix="save the blend again")
+    return read_array(verify_file(folder, load_manifest(folder), name), fix="save the blend again")

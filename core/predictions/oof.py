@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.artefacts import load_manifest, read_array, verify
+from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
@@ -46,10 +47,14 @@ def write_fold_predictions(folder: Path, predictions: FoldPredictions, *, multil
 
 
 def read_fold_predictions(folder: Path) -> FoldPredictions:
-    """Read a fold's arrays after checking every byte against the manifest."""
-    verify(folder)
-    valid_idx, valid_prob, test_prob = (read_array(folder / name, fix="retry the fold") for name in (VALID_IDX, VALID_PROB, TEST_PROB))
+    """Read a fold's arrays, each checked against the manifest. The networks beside them are not read."""
+    valid_idx, valid_prob, test_prob = _read_arrays(folder, VALID_IDX, VALID_PROB, TEST_PROB)
     return FoldPredictions(valid_idx, valid_prob, test_prob)
+
+
+def _read_arrays(folder: Path, *names: str) -> tuple[NDArray[Any], ...]:
+    manifest = load_manifest(folder)
+    return tuple(read_array(verify_file(folder, manifest, name), fix="retry the fold") for name in names)
 
 
 def load_oof(workspace: Workspace, run: Run, contest: Contest) -> Array:
@@ -62,22 +67,22 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest) -> Array:
     for result in run.results:
         folder = workspace.absolute(result.path)
         _check_parents(load_manifest(folder).parents, expected, run, result.fold)
-        fold = read_fold_predictions(folder)
-        if fold.valid_prob.shape != (len(fold.valid_idx), oof.shape[1]) or (len(fold.valid_idx) and fold.valid_idx.max() >= len(oof)):
+        valid_idx, valid_prob = _read_arrays(folder, VALID_IDX, VALID_PROB)
+        if valid_prob.shape != (len(valid_idx), oof.shape[1]) or (len(valid_idx) and valid_idx.max() >= len(oof)):
             raise AlignmentError(
                 f"fold {result.fold} of {run.name} does not fit the contest",
                 where=result.path,
-                why=f"its predictions are {fold.valid_prob.shape}, the contest has {len(oof)} rows and {oof.shape[1]} classes",
+                why=f"its predictions are {valid_prob.shape}, the contest has {len(oof)} rows and {oof.shape[1]} classes",
                 fix="train the run again on this version of the contest",
             )
-        if not np.isnan(oof[fold.valid_idx]).all():
+        if not np.isnan(oof[valid_idx]).all():
             raise AlignmentError(
                 f"fold {result.fold} of {run.name} validates rows that another fold has validated",
                 where=result.path,
                 why="every row must be validated exactly once",
                 fix="train the run again",
             )
-        oof[fold.valid_idx] = fold.valid_prob
+        oof[valid_idx] = valid_prob
     return oof
 
 
@@ -104,7 +109,8 @@ def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int]
         )
     total: NDArray[np.float64] | None = None
     for result in sorted(chosen, key=lambda item: item.fold):
-        prob = read_fold_predictions(workspace.absolute(result.path)).test_prob.astype(np.float64)
+        (test_prob,) = _read_arrays(workspace.absolute(result.path), TEST_PROB)
+        prob = test_prob.astype(np.float64)
         total = prob if total is None else total + prob
     assert total is not None
     return (total / len(chosen)).astype(np.float32)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.artefacts import publishing, verify, write_manifest
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.blend.bank import open_bank
 from core.blend.mean import mix
@@ -81,6 +82,25 @@ def test_damaged_predictions_are_never_read(case: Case) -> None:
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match=r"valid_prob\.npy is damaged"):
         load_oof(workspace, run, contest)
+
+
+def test_weights_are_not_read_with_the_predictions_beside_them(tmp_path: Path) -> None:
+    """Neither those of a network of its own, nor those of an earlier version, which stand in the manifest of the arrays."""
+    given = FoldPredictions(np.array([0]), np.array([[0.5, 0.5]], np.float32), np.array([[0.2, 0.8]], np.float32))
+    with publishing(tmp_path / "fold", kind="fold", parents={}) as folder:
+        write_fold_predictions(folder, given)
+        (folder / "weights.safetensors").write_bytes(b"old")
+        (folder / "networks" / "main").mkdir(parents=True)
+        (folder / "networks" / "main" / "weights.safetensors").write_bytes(b"new")
+        write_manifest(folder / "networks" / "main", kind="network")
+    assert sorted(verify(tmp_path / "fold").files)[0] == "networks/main/manifest.json"
+    for name in ("weights.safetensors", "networks/main/weights.safetensors"):
+        whole = (tmp_path / "fold" / name).read_bytes()
+        (tmp_path / "fold" / name).write_bytes(b"x")
+        np.testing.assert_array_equal(read_fold_predictions(tmp_path / "fold").test_prob, given.test_prob)
+        with pytest.raises(CheckpointError, match=r"weights\.safetensors is damaged"):
+            verify(tmp_path / "fold")
+        (tmp_path / "fold" / name).write_bytes(whole)
 
 
 def test_a_test_row_is_predicted_by_the_mean_of_the_folds(case: Case) -> None:
