@@ -29,7 +29,7 @@ FLOW = {
 st.set_page_config(page_title="Pitwall", page_icon=str(ASSETS / "mark.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), size="medium")
 st.html(ASSETS / "style.css")
-st.container(key="keys").html(ASSETS / "keys.html", unsafe_allow_javascript=True)
+st.container(key="keys").html(f"<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
 
 top, middle, foot = (
     st.sidebar.container(key="side-top"),

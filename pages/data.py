@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from app.contest.intake import NEXT_VIEW, class_table, classes_per_row, intake
 from app.shell import state
 from app.shell.tables import table_of
+from app.shell.thumbnails import picture
 from app.ui.cards import guard, page_header, section
 from app.ui.class_charts import MOST_BARS, class_bars
+from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
-from app.ui.gallery import Tile, gallery, picture
 from app.words.text import t
 from core.analysis.overview import by_turns, class_counts
 from core.contest.table import ContestTable, rows_by_size

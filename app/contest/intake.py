@@ -20,9 +20,9 @@ from app.shell.state import go_to
 from app.shell.thumbnails import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
 from app.ui.class_charts import MOST_BARS, class_bars, size_bars
+from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import plain
 from app.ui.forms import option_label, settings_form
-from app.ui.gallery import Tile, gallery
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError

@@ -13,7 +13,7 @@ from app.errors.pair_table import pair_table
 from app.errors.samples import browse, closely
 from app.ui.cards import guard
 from app.ui.format import metric_label, plain
-from app.ui.gallery import probability_bars
+from app.ui.probability_bars import probability_bars
 from app.ui.sources import evidence_of
 from app.words.text import t
 from core.analysis.confusion import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from app.shell import runtime
 from app.shell.tables import table_of
+from app.shell.thumbnails import picture
+from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import plain
-from app.ui.gallery import Tile, gallery, picture
 from app.words.text import t
 from core.folds.save import load_folds
 from core.store.blends import Blend

@@ -15,8 +15,8 @@ from app.errors.samples import browse, closely
 from app.ui.cards import guard
 from app.ui.controls import control_of
 from app.ui.format import metric_help, metric_label, plain
-from app.ui.gallery import probability_bars
 from app.ui.outcome_chart import figure_px, legend, outcome_figure
+from app.ui.probability_bars import probability_bars
 from app.ui.sources import evidence_of
 from app.words.text import t
 from core.analysis.evidence import Evidence

@@ -46,6 +46,13 @@ def thumbnail_url(contest: Contest, part: str, row: int) -> str:
     return f"/thumb/{contest.name}/{part}/{row}?v={contest.fingerprint[:8]}"
 
 
+def picture(contest: Contest, part: str, row: int) -> str:
+    """What an `<img>` shows a row by: the address of its thumbnail where this server has the route, else the picture as a data address."""
+    if runtime.has_thumbnails():
+        return thumbnail_url(contest, part, row)
+    return data_address(draw(contest, part, row))
+
+
 def draw(contest: Contest, part: str, row: int) -> bytes:
     """The thumbnail of row `row` of `part` (train or test) as WebP bytes."""
     table = table_of(contest)

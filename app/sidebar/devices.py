@@ -13,7 +13,7 @@ from app.runs.queue_panel import hold_line
 from app.shell import runtime, state
 from app.shell.runtime import DeviceStatus, EngineStatus
 from app.shell.state import PAGES_DIR
-from app.sidebar import notices
+from app.sidebar.notifications import notify
 from app.ui.cards import guard
 from app.ui.format import format_clock, format_duration, plain
 from app.words.text import t
@@ -34,7 +34,7 @@ def _board() -> None:
         for device in snapshot.devices:
             _device(device, snapshot.free_bytes)
         st.caption(_queue_line(snapshot))
-        notices.tell()
+        notify()
 
 
 def _device(device: DeviceStatus, free_bytes: int) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.shell import runtime
+from app.shell.thumbnails import picture
 from app.ui.colors import ACCENT, BAD
-from app.ui.gallery import picture, probability_bars
+from app.ui.probability_bars import probability_bars
 from core.contest.samples import open_sample
 from core.workspace import Workspace
 

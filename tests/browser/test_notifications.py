@@ -1,4 +1,4 @@
-"""News in a real browser: a card on any page, and a title that says it until somebody looks, without a rerun or a stolen focus."""
+"""Notifications in a real browser: a toast on any page, and a title that says it until somebody looks, without a stolen focus."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def served(
     tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]
 ) -> Iterator[House]:
     """A server that only reads, since these tests hold the workspace: no engine takes the jobs that they make up."""
-    root = tmp_path_factory.mktemp("notices")
+    root = tmp_path_factory.mktemp("notifications")
     workspace = open_workspace(root / "workspace")
     lock = EngineLock(workspace.engine_lock_path, "a test")
     assert lock.acquire(now=0.0)
@@ -63,14 +63,14 @@ def served(
 
 @pytest.fixture
 def house(served: House) -> House:
-    """The house with nothing that trains or waits."""
+    """The same server with nothing that trains or waits."""
     for run_id in {job.run_id for job in list_jobs(served.workspace.store, ("running", "queued"))}:
         queue.cancel_run(served.workspace.store, run_id)
     return served
 
 
-def cards(page: Page) -> Locator:
-    return page.locator("#pitwall-news .card")
+def toasts(page: Page) -> Locator:
+    return page.get_by_test_id("stToast")
 
 
 def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_looks(house: House, open_page: Open) -> None:
@@ -85,9 +85,9 @@ def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_lo
     expect(pages[0]).to_have_title("✓ digits done · Pitwall")
     expect(pages[1]).to_have_title("✓ digits 완료 · Pitwall")
     for page, said in zip(pages, ("done: accuracy", "완료: 정확도"), strict=True):
-        expect(cards(page)).to_have_count(1)
-        expect(cards(page)).to_contain_text("digits")
-        expect(cards(page)).to_contain_text(said)
+        expect(toasts(page)).to_have_count(1)
+        expect(toasts(page)).to_contain_text("digits")
+        expect(toasts(page)).to_contain_text(said)
     expect(field).to_be_focused()
     pages[0].keyboard.press("Shift")
     expect(pages[0]).to_have_title("Pitwall")
@@ -97,43 +97,39 @@ def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_lo
     expect(pages[1]).to_have_title("Pitwall")
 
 
-def test_a_card_that_was_closed_does_not_come_back_and_a_new_tab_is_not_told(house: House, open_page: Open) -> None:
+def test_a_toast_that_was_closed_does_not_come_back_nor_after_a_reload(house: House, open_page: Open) -> None:
     run, job = house.train("second")
     page = open_page(house.url("data"))
     expect(page).to_have_title("2/3 second · Pitwall")
     house.end(run, job)
     expect(page).to_have_title("✓ second done · Pitwall")
-    cards(page).get_by_role("button", name="Close").click()
-    expect(cards(page)).to_have_count(0)
+    toasts(page).get_by_role("button", name="Close").click()
+    expect(toasts(page)).to_have_count(0)
     expect(page).to_have_title("Pitwall")
     page.get_by_test_id("stSidebar").get_by_role("link", name="Folds").click()
     expect(page.get_by_role("heading", name="Folds", exact=True)).to_be_visible()
-    fresh = open_page(house.url("data"))
-    expect(fresh).to_have_title("Pitwall")
-    expect(cards(page)).to_have_count(0)
-    expect(cards(fresh)).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("heading", name="Folds", exact=True)).to_be_visible()
+    expect(page).to_have_title("Pitwall")
+    expect(toasts(page)).to_have_count(0)
 
 
-def test_failures_are_said_first_and_stay(house: House, open_page: Open) -> None:
+def test_a_failure_stays_until_it_is_closed_or_replaced(house: House, open_page: Open) -> None:
     good, job = house.train("good")
     _, other = house.train("bad")
     page = open_page(house.url("submit"))
     expect(page).to_have_title("4/6 good +1 · Pitwall")
     fail_job(house.workspace, other)
-    failed = cards(page).filter(has_text="ended: 1 of 3 folds failed")
+    failed = toasts(page).filter(has_text="ended: 1 of 3 folds failed")
     expect(failed).to_be_visible()
     expect(page).to_have_title("✗ bad failed · Pitwall")
-    house.end(good, job)
-    expect(page).to_have_title("✗ bad failed +1 · Pitwall")
-    expect(cards(page).filter(has_text="good")).to_be_visible()
-    expect(failed).to_be_visible()
-    page.mouse.move(700, 600)
-    page.mouse.move(720, 600)
-    expect(page).to_have_title("Pitwall")
-    expect(cards(page).filter(has_text="good")).to_have_count(0)
     page.get_by_test_id("stSidebar").get_by_role("link", name="Errors").click()
     expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
+    expect(page).to_have_title("2/3 good · Pitwall")
     expect(failed).to_be_visible()
+    house.end(good, job)
+    expect(page).to_have_title("✓ good done · Pitwall")
+    expect(toasts(page)).to_contain_text("good")
 
 
 def test_the_sidebar_may_be_closed(house: House, open_page: Open) -> None:
@@ -144,4 +140,4 @@ def test_the_sidebar_may_be_closed(house: House, open_page: Open) -> None:
     expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
     house.end(run, job)
     expect(page).to_have_title(re.compile("✓ unseen done"))
-    expect(cards(page)).to_have_count(1)
+    expect(toasts(page)).to_have_count(1)

@@ -1,4 +1,3 @@
-<script>
 // "/" goes to the search field of the page, unless something is being typed.
 if (!window.pitwallKeys) {
   window.pitwallKeys = true
@@ -15,4 +14,3 @@ if (!window.pitwallKeys) {
     if (isTyping && event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey)) event.stopImmediatePropagation()
   }, true)
 }
-</script>
