@@ -21,6 +21,7 @@ from core.analysis.overview import furthest_from_even
 from core.base.errors import InputError
 from core.base.settings import parse_settings
 from core.contest.table import labels_of
+from core.folds.pairs import FoldPairs
 from core.folds.save import group_columns, load_folds, save_folds
 from core.folds.split import class_balance
 from core.specs.folds import FoldsSpec
@@ -37,7 +38,7 @@ def make_form(contest: Contest) -> None:
     group = contest.spec.group_column
     start = FoldsSpec(kind="stratified_group" if group else "stratified", group_column=group)
     kind = st.session_state.get(f"{key}.kind", start.kind)
-    skip = () if kind != "stratified" else ("group_column",)
+    skip = ("group_column",) if kind in ("stratified", "kfold") else ()
     with st.container(border=True):
         values = settings_form(start, key, texts="split", skip=skip, options={"group_column": group_columns(table_of(contest).train)})
         if skip:
@@ -75,20 +76,31 @@ def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
 def balance_view(contest: Contest, folds: Folds) -> None:
     """Rows of every class in every fold, and the cell that is furthest from an even share."""
     classes = list(contest.spec.classes)
-    fold_of = load_folds(runtime.workspace(), folds)
+    pairs = load_folds(runtime.workspace(), folds)
     labels = labels_of(table_of(contest).train, len(classes))
-    balance = class_balance(fold_of, labels, len(classes))
-    per_fold = np.bincount(fold_of)
+    balance = class_balance(pairs, labels, len(classes))
+    per_fold = [len(pairs.valid_idx(fold)) for fold in range(pairs.n_folds)]
     fold, label, off = furthest_from_even(balance)
     name = plain(classes[label])
-    least, most = int(per_fold.min()), int(per_fold.max())
+    least, most = min(per_fold), max(per_fold)
     rows = t("folds.rows_same", least=least) if least == most else t("folds.rows_range", least=least, most=most)
     st.caption(t("folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even", rows=rows, name=name, fold=fold, off=off))
+    _say_repeats(pairs)
     if contest.spec.is_multilabel and not labels.any(axis=1).all():
         classes.append(t("folds.no_class"))
-        balance = np.column_stack([balance, np.bincount(fold_of[~labels.any(axis=1)], minlength=len(per_fold))])
+        n_empty = [int((~labels[pairs.valid_idx(fold)].any(axis=1)).sum()) for fold in range(pairs.n_folds)]
+        balance = np.column_stack([balance, n_empty])
     with st.container(height=SCROLL_PX if len(classes) > 30 else "content", border=False):
         st.altair_chart(fold_balance(classes, balance, is_dark=st.context.theme.type == "dark"), alt=t("folds.balance"))
+
+
+def _say_repeats(pairs: FoldPairs) -> None:
+    """Rows that no fold validates, or more than one."""
+    n_never, n_often = pairs.n_rows - int(pairs.validated.sum()), int((pairs.times_validated > 1).sum())
+    if n_never:
+        st.caption(t("folds.never_validated", rows=n_never, all=pairs.n_rows))
+    if n_often:
+        st.caption(t("folds.often_validated", rows=n_often, all=pairs.n_rows, most=int(pairs.times_validated.max())))
 
 
 contest = need_contest(t("folds.title"))

@@ -72,7 +72,8 @@ def run_name_for(backbone: Backbone) -> str:
 
 def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
-    plan = plan_fold(recipe, load_folds(runtime.workspace(), folds))
+    pairs = load_folds(runtime.workspace(), folds)
+    plan = plan_fold(recipe, len(pairs.train_idx(0)), len(pairs.valid_idx(0)))
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),
         "rows": t("train.plan_rows_value", train=plan.n_train, valid=plan.n_valid),

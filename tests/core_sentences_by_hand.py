@@ -45,7 +45,7 @@ FOREIGN = {
 """What the operating system or a library says; app/words/core/foreign.yaml has the most usual."""
 
 SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
-    ("core/base/arrays.py", "fix"): (("save the blend again", "블렌드를 다시 저장하세요"),),
+    ("core/artefacts.py", "fix"): (("save the blend again", "블렌드를 다시 저장하세요"),),
     ("core/contest/archive.py", "why"): (("File is not a zip file", "zip 파일이 아닙니다"),),
     ("core/contest/problems.py", "first[0].what"): (("the label is empty", "레이블이 비어 있습니다"),),
     ("core/contest/problems.py", "first[0].fix"): (("fill the label in, or take the row out", "레이블을 채우거나 행을 빼세요"),),
@@ -56,13 +56,13 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("core/contest/problems.py", "'; '.join(_distinct((problem.fix for problem in first)))"): (
         ("resize the image; fill the path in, or take the row out", "이미지를 줄이세요; 경로를 채우거나 행을 빼세요"),
     ),
-    ("core/predictions/exchange.py", r"'\n'.join((f'{problem.what}: {problem.why}' for problem in self.problems))"): (
+    ("core/exchange/exchange.py", r"'\n'.join((f'{problem.what}: {problem.why}' for problem in self.problems))"): (
         (
             "the ids of oof.csv are not the contest's: 2 missing: a, b; 1 unknown: nothing; 1 twice: c\ncannot read x.npy: File exists",
             "oof.csv의 id가 대회의 id와 다릅니다: 빠진 것 2개: a, b; 대회에 없는 것 1개: nothing; 중복 1개: c\nx.npy: 읽을 수 없습니다: 파일이 이미 있습니다",
         ),
     ),
-    ("core/predictions/exchange.py", "'; '.join(dict.fromkeys((problem.fix for problem in self.problems)))"): (
+    ("core/exchange/exchange.py", "'; '.join(dict.fromkeys((problem.fix for problem in self.problems)))"): (
         ("export the predictions again; leave the test file out", "예측을 다시 내보내세요; 테스트 파일은 빼세요"),
     ),
     ("core/jobs/controls.py", "str(priority)"): (("101", "101"),),
@@ -76,7 +76,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("RuntimeError: it broke", "RuntimeError: it broke"),
         ("it said nothing", "아무 말도 남기지 않았습니다"),
     ),
-    ("core/predictions/files.py", "'; '.join(filter(None, (said, '' if id_column else 'there is no column with ids')))"): (
+    ("core/exchange/files.py", "'; '.join(filter(None, (said, '' if id_column else 'there is no column with ids')))"): (
         ("1 missing: 기아 쏘렌토 and 9 more; there is no column with ids", "빠진 것 1개: 기아 쏘렌토 외 9개; id 열이 없습니다"),
     ),
     ("core/store/database.py", "text"): (("attempt to write a readonly database", "attempt to write a readonly database"),),

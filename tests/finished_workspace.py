@@ -110,7 +110,7 @@ def finish_job(
     table = load_table(workspace, contest)
     multilabel = contest.spec.is_multilabel
     labels = labels_of(table.train, len(contest.spec.classes))
-    valid_idx = np.flatnonzero(load_folds(workspace, folds) == job.fold)
+    valid_idx = load_folds(workspace, folds).valid_idx(job.fold)
     n_classes = len(contest.spec.classes)
     rng = np.random.default_rng([seed, job.fold])
     valid_prob = make_prob(labels[valid_idx], n_classes, strength, rng)

@@ -15,18 +15,16 @@ from streamlit.typing import UploadedFile
 
 from app.ensemble.lineup import join_next
 from app.shell import runtime
-from app.shell.tables import table_of
 from app.ui.cards import error_card, guard, section
 from app.ui.format import folds_label, format_score, metric_label, plain
 from app.ui.sources import list_sources
 from app.words.core_text import say
 from app.words.text import t
+from core.analysis.evidence import load_evidence
 from core.base.errors import InputError, PitwallError
 from core.base.files import nfc, resolve_inside
-from core.contest.table import labels_of
 from core.exchange.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
-from core.predictions.oof import load_oof
 from core.store.blends import Blend
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
@@ -195,8 +193,8 @@ def _notice(contest: Contest, run: Run) -> Notice:
     """The score of what came in, and what is doubtful of it."""
     metric = contest.spec.metric
     if contest.spec.is_multilabel:
-        truth = labels_of(table_of(contest).train, len(contest.spec.classes))
-        second, value = "auc", mean_auc(truth, load_oof(runtime.workspace(), run, contest))
+        evidence = load_evidence(runtime.workspace(), contest, run)
+        second, value = "auc", mean_auc(evidence.y_true, evidence.y_prob)
     else:
         second, value = "accuracy", sum(result.scores["accuracy"] for result in run.results) / len(run.results)
     said = t(

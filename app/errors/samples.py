@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import streamlit as st
-from numpy.typing import NDArray
 
 from app.shell import runtime
 from app.shell.tables import table_of
@@ -68,10 +67,5 @@ def closely(contest: Contest, source: Run | Blend, row: int, *, alt: str, tell: 
                 st.text(text)
         with right:
             tell()
-            fold = int(_fold_of(source)[row])
-            st.caption(t("errors.inspector_id", id=plain(table.train["id"].iloc[row]), row=row, fold=fold))
-
-
-def _fold_of(source: Run | Blend) -> NDArray:
-    workspace = runtime.workspace()
-    return load_folds(workspace, get_folds(workspace.store, source.folds_id))
+            folds = load_folds(runtime.workspace(), get_folds(runtime.workspace().store, source.folds_id)).folds_of(row)
+            st.caption(t("errors.inspector_id", id=plain(table.train["id"].iloc[row]), row=row, fold=", ".join(map(str, folds))))

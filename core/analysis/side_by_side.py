@@ -135,8 +135,9 @@ def compare_sources(
         _outcome(truth, second, at_second),
         groups=None if groups is None else groups[rows],
     )
-    scored = np.unique(load_folds(workspace, folds)[rows])
-    return Duel(comparison, len(rows), contest.n_train, tuple(int(fold) for fold in scored))
+    pairs = load_folds(workspace, folds)
+    scored = tuple(fold for fold in range(pairs.n_folds) if np.isin(pairs.valid_idx(fold), rows).any())
+    return Duel(comparison, len(rows), contest.n_train, scored)
 
 
 def _truth(contest: Contest, y_true: NDArray[np.integer]) -> Truth:

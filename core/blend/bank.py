@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from core.base.errors import AlignmentError, InputError
+from core.base.errors import InputError
 from core.blend.honest import HonestScore, honest_score
 from core.blend.mean import Members
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
@@ -35,7 +35,8 @@ class Bank:
     `y_true` holds class indices (n_rows,), or 0 and 1 for each class (n_rows, n_classes) where a row may have several.
 
     `groups` (n_rows,) numbers rows that belong together (a person, a source), where the contest or the folds know any.
-    `rows` (n_rows,) are their places in the training table of `n_train` rows: all, or those of the folds that are shared.
+    `rows` (n_rows,) are their places in the training table of `n_train` rows: those that are validated by the folds, or only by those
+    that the bank is `restricted_to`. `fold_of` (n_rows,) cuts the rows into parts, each validated by one fold.
     Weights given without steps are weights by hand under the arithmetic mean.
     """
 
@@ -50,6 +51,7 @@ class Bank:
         *,
         rows: NDArray[np.int64] | None = None,
         n_train: int | None = None,
+        restricted_to: Sequence[int] = (),
     ) -> None:
         self.runs = tuple(runs)
         self.rows = np.arange(len(y_true)) if rows is None else rows
@@ -58,6 +60,7 @@ class Bank:
         self.y_true = y_true
         self.fold_of = fold_of
         self.metric = metric
+        self.restricted_to = tuple(restricted_to)
         self.groups = groups
         self._scorers: dict[MeanName, Scorer] = {}
         self._lock = Lock()
@@ -79,13 +82,13 @@ class Bank:
 
     @property
     def folds(self) -> tuple[int, ...]:
-        """The folds that are blended, in order: also that of `BlendScore.fold_scores`."""
+        """The parts that rows are scored in, in order: also that of `BlendScore.fold_scores`. Each is named by a fold that validates it."""
         return tuple(int(fold) for fold in np.unique(self.fold_of))
 
     @property
     def is_restricted(self) -> bool:
-        """Some rows are left out, because not every run has finished their fold."""
-        return len(self.rows) < self.n_train
+        """Some folds are left out, because not every run has finished them."""
+        return bool(self.restricted_to)
 
     @property
     def equal_weights(self) -> tuple[float, ...]:
@@ -139,19 +142,19 @@ def open_bank(workspace: Workspace, contest: Contest, runs: Sequence[Run], fold_
         )
     folds = get_folds(workspace.store, runs[0].folds_id)
     check_alignment(runs, folds, fold_numbers)
-    fold_of = load_folds(workspace, folds)
-    is_chosen = np.ones(len(fold_of), dtype=np.bool_) if fold_numbers is None else np.isin(fold_of, fold_numbers)
-    rows = np.flatnonzero(is_chosen)
+    fold_of = load_folds(workspace, folds).first_fold(fold_numbers)
+    rows = np.flatnonzero(fold_of >= 0)
     y_true, groups = load_truth(workspace, contest, folds)
     return Bank(
         runs,
-        [_rows_of(load_oof(workspace, run, contest), rows, run) for run in runs],
+        [load_oof(workspace, run, contest, fold_numbers)[rows] for run in runs],
         y_true[rows],
         fold_of[rows],
         get_metric(contest.spec.metric),
         None if groups is None else groups[rows],
         rows=rows,
         n_train=contest.n_train,
+        restricted_to=() if fold_numbers is None or set(fold_numbers) >= set(range(folds.n_folds)) else sorted(set(fold_numbers)),
     )
 
 
@@ -161,17 +164,3 @@ def load_truth(workspace: Workspace, contest: Contest, folds: Folds) -> tuple[ND
     column = f"col.{folds.group_column}" if folds.group_column and folds.group_column != contest.spec.group_column else "group"
     groups = np.unique(train[column].to_numpy(dtype=str), return_inverse=True)[1] if column in train else None
     return labels_of(train, len(contest.spec.classes)), groups
-
-
-def _rows_of(oof: NDArray[np.float32], rows: NDArray[np.int64], run: Run) -> NDArray[np.float32]:
-    """Some rows of a run's predictions; AlignmentError for a row that its folds should have validated and did not."""
-    chosen = oof if len(rows) == len(oof) else oof[rows]
-    empty = np.flatnonzero(np.isnan(chosen[:, 0]))
-    if len(empty):
-        raise AlignmentError(
-            f"{run.name} has no prediction for {len(empty):,} rows",
-            where=f"{run.ref}, first training row {rows[empty[0]]}",
-            why="its folds are not those that are stored, and missing rows are never filled",
-            fix="train the run again",
-        )
-    return chosen

@@ -57,7 +57,7 @@ def save_blend(
             fix="write for example blend-2",
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
-    fits = bank is not None and [run.id for run in bank.runs] == list(spec.members) and spec.folds in ((), bank.folds)
+    fits = bank is not None and [run.id for run in bank.runs] == list(spec.members) and spec.folds in ((), bank.restricted_to)
     if bank is None or not fits:
         bank = open_bank(workspace, contest, runs, spec.folds or None)
     if bank.is_restricted and not spec.is_restricted:
@@ -115,7 +115,7 @@ def blend_runs(
 def on_folds_of(bank: Bank, spec: BlendSpec, runs: Sequence[Run]) -> BlendSpec:
     """The same blend, saying on which folds it stands, and which networks its runs have for the test rows."""
     networks = [sorted(result.fold for result in run.results) for run in runs]
-    return parse_settings(BlendSpec, spec.to_dict() | {"folds": bank.folds, "networks": networks}, where="blend")
+    return parse_settings(BlendSpec, spec.to_dict() | {"folds": bank.restricted_to, "networks": networks}, where="blend")
 
 
 def remove_blend(workspace: Workspace, blend_id: int) -> None:

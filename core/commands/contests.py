@@ -136,12 +136,17 @@ def open_sample(
 @folds_app.command("make", short_help="Split the training rows into folds.")
 def make_folds(
     contest: ContestArgument,
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="stratified, group or stratified_group.")] = "stratified",
-    n_folds: Annotated[int, typer.Option("--n", metavar="N", help="How many folds, 2 to 20.")] = 5,
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="stratified, group, stratified_group or kfold.")] = "stratified",
+    n_folds: Annotated[int, typer.Option("--n", metavar="N", help="How many parts the rows are dealt into, 2 to 20.")] = 5,
     group: Annotated[
         str, typer.Option("--group", metavar="COLUMN", help="Rows with the same value here stay together.", show_default=False)
     ] = "",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split.")] = 0,
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", help="Deal the rows so many times, 1 to 10.")] = 1,
+    holdout: Annotated[bool, typer.Option("--holdout", help="Keep the first fold only.")] = False,
+    keep_rare: Annotated[
+        bool, typer.Option("--keep-rare", help="Train on classes with fewer rows than folds, never validate them.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -154,6 +159,7 @@ def make_folds(
 
     house = opened(workspace)
     values = {"kind": kind, "n_folds": n_folds, "group_column": group, "seed": seed}
+    values |= {"repeats": repeats, "holdout": holdout, "keep_rare": keep_rare}
     spec = parse_settings(FoldsSpec, values, where="folds make")
     found = get_contest(house.store, contest)
     folds = save_folds(house, found, spec)

@@ -20,6 +20,7 @@ from core.base.files import nfc, sha256_file
 from core.blend.save import load_blend_oof
 from core.contest.table import labels_of, load_table
 from core.exchange.files import Expected, read_predictions, write_predictions
+from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds
 from core.metrics.decide import decide
 from core.metrics.scores import all_scores
@@ -97,11 +98,12 @@ def import_predictions(
 
 
 def expected_of(workspace: Workspace, contest: Contest, folds: Folds, classes: Sequence[str] = ()) -> tuple[Expected, Expected]:
-    """What a file of out-of-fold predictions must hold, and one of test predictions."""
+    """What a file of out-of-fold predictions must hold (the rows that are validated), and one of test predictions."""
     table = load_table(workspace, contest)
+    rows, fold_of = _validated(load_folds(workspace, folds))
     names, several = contest.spec.classes, contest.spec.is_multilabel
     return (
-        Expected(list(table.train["id"]), names, load_folds(workspace, folds), classes, several),
+        Expected(list(table.train["id"].iloc[rows]), names, fold_of, classes, several),
         Expected(list(table.test["id"]), names, None, classes, several),
     )
 
@@ -160,13 +162,16 @@ def accept_delivery(
     delivery.raise_if_any()
     assert delivery.oof is not None and delivery.test is not None
     y_true = labels_of(load_table(workspace, contest).train, len(contest.spec.classes))
-    fold_of = load_folds(workspace, folds)
+    pairs = load_folds(workspace, folds)
+    rows, _ = _validated(pairs)
+    oof = np.full((pairs.n_rows, delivery.oof.shape[1]), np.nan, dtype=np.float32)
+    oof[rows] = delivery.oof
     key = uuid4().hex[:12]
     home = workspace.import_dir(contest.name, key)
     moment = time.time() if now is None else now
     try:
         results = [
-            _publish_fold(workspace, home / f"fold-{fold}", contest, folds, fold, np.flatnonzero(fold_of == fold), delivery, y_true, moment)
+            _publish_fold(workspace, home / f"fold-{fold}", contest, folds, fold, pairs.valid_idx(fold), oof, delivery.test, y_true, moment)
             for fold in range(folds.n_folds)
         ]
         return add_imported_run(
@@ -174,7 +179,7 @@ def accept_delivery(
             contest_id=contest.id,
             folds_id=folds.id,
             name=run_name(name),
-            origin={"key": key, **delivery.origin, "doubts": [*delivery.unchecked, *suspicions(y_true, delivery.oof)]},
+            origin={"key": key, **delivery.origin, "doubts": [*delivery.unchecked, *suspicions(y_true[rows], delivery.oof)]},
             results=results,
             now=moment,
         )
@@ -224,20 +229,20 @@ def _publish_fold(
     folds: Folds,
     fold: int,
     rows: NDArray[np.int64],
-    delivery: Delivery,
+    oof: NDArray[np.float32],
+    test: NDArray[np.float32],
     y_true: NDArray[np.integer],
     moment: float,
 ) -> FoldResult:
-    assert delivery.oof is not None and delivery.test is not None
     with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
-        write_fold_predictions(temporary, FoldPredictions(rows, delivery.oof[rows], delivery.test), multilabel=contest.spec.is_multilabel)
+        write_fold_predictions(temporary, FoldPredictions(rows, oof[rows], test), multilabel=contest.spec.is_multilabel)
     return FoldResult(
         run_id=0,
         fold=fold,
         token=0,
         path=workspace.relative(folder),
         fingerprint=load_manifest(folder).fingerprint,
-        scores=all_scores(y_true[rows], delivery.oof[rows]),
+        scores=all_scores(y_true[rows], oof[rows]),
         best_epoch=0,
         n_epochs=0,
         elapsed_s=0.0,
@@ -256,11 +261,18 @@ def export_predictions(
     table = load_table(workspace, contest)
     folds = get_folds(workspace.store, source.folds_id)
     if oof is not None:
-        prob = load_blend_oof(workspace, source) if isinstance(source, Blend) else load_oof(workspace, source, contest)
+        rows, fold_of = _validated(load_folds(workspace, folds))
+        prob = (load_blend_oof(workspace, source) if isinstance(source, Blend) else load_oof(workspace, source, contest))[rows]
         _check_whole(source, prob)
-        write_predictions(oof, list(table.train["id"]), prob, contest.spec.classes, load_folds(workspace, folds))
+        write_predictions(oof, list(table.train["id"].iloc[rows]), prob, contest.spec.classes, fold_of)
     if test is not None:
         write_predictions(test, list(table.test["id"]), test_prob_of(workspace, source), contest.spec.classes, None)
+
+
+def _validated(pairs: FoldPairs) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """The rows that are validated, and the fold of each where it is one."""
+    rows = np.flatnonzero(pairs.validated)
+    return rows, pairs.first_fold()[rows] if pairs.times_validated.max() == 1 else None
 
 
 def _check_whole(source: Run | Blend, prob: NDArray[np.float32]) -> None:

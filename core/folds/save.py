@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from core.artefacts import publishing, read_array, verify
-from core.base.errors import InputError
+from core.base.errors import CheckpointError, InputError
 from core.base.files import fingerprint
 from core.contest.table import labels_of, load_table
+from core.folds.pairs import TRAIN, UNUSED, VALID, FoldPairs
 from core.folds.split import make_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
-from core.store.folds import Folds, add_folds
+from core.store.folds import Folds, add_folds, list_folds
 from core.workspace import Workspace
 
-ARRAY = "folds.npy"
+ROLES = "roles.npy"
+"""What each fold does with each row, as `FoldPairs.roles`. One byte holds any list of pairs, and a fold's rows are read in one sweep."""
+FOLD_OF = "folds.npy"
+"""Artefacts made before November 2026 hold the validation fold of each row instead (n_rows,)."""
 
 
 def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds:
-    """Make and publish the folds of a contest; equal settings on equal data give the row that is there already.
+    """Make and publish the folds of a contest; equal pairs of equal rows are the folds that are there already.
 
     Raises InputError as `make_folds` does, and for a group column that the contest does not have (listing those it has).
     """
     train = load_table(workspace, contest).train
     column, groups = _groups(contest, spec, train)
     spec = spec.model_copy(update={"group_column": column})
-    fold_of = make_folds(spec, labels_of(train, len(contest.spec.classes)), groups, classes=contest.spec.classes)
+    pairs = make_folds(spec, labels_of(train, len(contest.spec.classes)), groups, classes=contest.spec.classes)
+    settings = (spec.kind, pairs.n_folds, spec.seed, column)
+    for known in list_folds(workspace.store, contest.id):
+        is_like = (known.kind, known.n_folds, known.seed, known.group_column) == settings
+        if is_like and np.array_equal(load_folds(workspace, known).roles, pairs.roles):
+            return known
     parents = {"contest": contest.fingerprint}
-    facts = {**spec.to_dict(), "n_rows": len(fold_of)}
-    content = _npy(fold_of)
-    identity = fingerprint({"kind": "folds", "parents": parents, "spec": spec.to_dict(), "fold_of": fold_of.tolist()})
+    identity = fingerprint({"kind": "folds", "parents": parents, "roles": hashlib.sha256(pairs.roles.tobytes()).hexdigest()})
     destination = workspace.folds_dir(contest.name, identity)
-    with publishing(destination, kind="folds", parents=parents, facts=facts) as folder:
-        (folder / ARRAY).write_bytes(content)
+    with publishing(destination, kind="folds", parents=parents, facts={**spec.to_dict(), "n_rows": pairs.n_rows}) as folder:
+        np.save(folder / ROLES, pairs.roles, allow_pickle=False)
     return add_folds(
         workspace.store,
         contest_id=contest.id,
         kind=spec.kind,
-        n_folds=spec.n_folds,
+        n_folds=pairs.n_folds,
         seed=spec.seed,
         group_column=column,
         fingerprint=identity,
@@ -49,11 +57,13 @@ def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds
     )
 
 
-def load_folds(workspace: Workspace, folds: Folds) -> NDArray[np.int8]:
-    """The validation fold of each training row, shape (n,); raises CheckpointError when the artefact is damaged."""
+def load_folds(workspace: Workspace, folds: Folds) -> FoldPairs:
+    """The (train, valid) pairs of row numbers; raises CheckpointError when the artefact is damaged."""
     path = workspace.absolute(folds.path)
-    verify(path)
-    return read_array(path / ARRAY, fix="make the folds again")
+    if FOLD_OF in verify(path).files:
+        fold_of = read_array(path / FOLD_OF, fix="make the folds again")
+        return FoldPairs.of_parts(fold_of, int(fold_of.max()) + 1)
+    return FoldPairs(_checked(read_array(path / ROLES, fix="make the folds again"), path / ROLES))
 
 
 def group_columns(train: pd.DataFrame) -> list[str]:
@@ -93,7 +103,13 @@ def _groups(contest: Contest, spec: FoldsSpec, train: pd.DataFrame) -> tuple[str
     return column, values
 
 
-def _npy(array: NDArray[np.int8]) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
-    return stream.getvalue()
+def _checked(roles: NDArray[np.int8], path: Path) -> NDArray[np.int8]:
+    is_whole = roles.ndim == 2 and roles.size and all(((roles == role).any(axis=1)).all() for role in (TRAIN, VALID))
+    if not is_whole or not np.isin(roles, (UNUSED, TRAIN, VALID)).all():
+        raise CheckpointError(
+            f"{path.name} does not hold folds",
+            where=str(path),
+            why=f"its shape is {roles.shape}; each fold must train on some rows and validate others",
+            fix="make the folds again",
+        )
+    return roles

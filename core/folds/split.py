@@ -1,4 +1,4 @@
-"""Who validates whom: every training row is validated exactly once, and a group never stands on both sides.
+"""Who validates whom, by scikit-learn's splitters: a group never stands on both sides of a fold.
 
 Folds are published once and never change; runs on different folds are never compared or blended.
 """
@@ -6,7 +6,6 @@ Folds are published once and never change; runs on different folds are never com
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,38 +13,43 @@ from numpy.typing import NDArray
 
 from core.base.errors import InputError
 from core.contest.table import count_classes
+from core.folds.pairs import FoldPairs
 from core.folds.stratify import deal_evenly
 from core.specs.folds import FoldsSpec
 
-if TYPE_CHECKING:
-    pass
+Rows = NDArray[np.integer]
 
 
-def make_folds(
-    spec: FoldsSpec, labels: NDArray[np.integer], groups: Sequence[str] | None = None, *, classes: Sequence[str] | None = None
-) -> NDArray[np.int8]:
-    """The validation fold (0 .. n_folds - 1) of each row, shape (n,), by scikit-learn's splitters with shuffle and seed.
+def make_folds(spec: FoldsSpec, labels: Rows, groups: Sequence[str] | None = None, *, classes: Sequence[str] | None = None) -> FoldPairs:
+    """The folds of all rows, by scikit-learn's splitters with shuffle and seed.
 
     `labels` are class indices (n,), or 0 and 1 for each class (n, n_classes): those are stratified iteratively (Sechidis et al.
     2011), whole groups by the classes that occur in them. `groups` names (n,), needed by the group kinds; `classes` names the
     classes in errors. Raises InputError: a class with fewer rows than folds (stratified kinds), fewer groups than folds, groups missing.
     """
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
-
     _check_groups(spec, groups)
-    if spec.kind != "group":
-        _check_classes(spec, labels, classes)
+    kept = _rare_rows(spec, labels) if spec.keep_rare else np.zeros(len(labels), dtype=np.bool_)
+    if spec.is_stratified:
+        _check_classes(spec, labels[~kept], classes)
     codes = pd.factorize(np.asarray(groups, dtype=object))[0] if spec.needs_groups else None
-    splitter: StratifiedKFold | GroupKFold | StratifiedGroupKFold
-    if labels.ndim == 2 and spec.kind != "group":
+    repeats: list[NDArray[np.int8]] = []
+    for repeat in range(spec.repeats):
+        fold_of = np.full(len(labels), -1, dtype=np.int8)
+        fold_of[~kept] = _deal(spec.model_copy(update={"seed": (spec.seed + repeat) % 2**31}), labels[~kept], codes)
+        repeats.append(FoldPairs.of_parts(fold_of, spec.n_folds).roles)
+    roles = np.concatenate(repeats)
+    return FoldPairs(roles[:1] if spec.holdout else roles)
+
+
+def _deal(spec: FoldsSpec, labels: Rows, codes: Rows | None) -> NDArray[np.int8]:
+    """The fold (n,) that validates each row; rows of equal `codes` (n,) stay together."""
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+    if labels.ndim == 2 and spec.is_stratified:
         fold_of = _deal_several(spec, labels, codes)
     else:
-        if spec.kind == "stratified":
-            splitter = StratifiedKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
-        elif spec.kind == "group":
-            splitter = GroupKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
-        else:
-            splitter = StratifiedGroupKFold(spec.n_folds, shuffle=True, random_state=spec.seed)
+        splitters = {"kfold": KFold, "stratified": StratifiedKFold, "group": GroupKFold, "stratified_group": StratifiedGroupKFold}
+        splitter = splitters[spec.kind](spec.n_folds, shuffle=True, random_state=spec.seed)
         fold_of = np.full(len(labels), -1, dtype=np.int8)
         for fold, (_, valid_idx) in enumerate(splitter.split(np.zeros(len(labels)), None if labels.ndim == 2 else labels, codes)):
             fold_of[valid_idx] = fold
@@ -60,7 +64,7 @@ def make_folds(
     return fold_of
 
 
-def _deal_several(spec: FoldsSpec, labels: NDArray[np.integer], codes: NDArray[np.integer] | None) -> NDArray[np.int8]:
+def _deal_several(spec: FoldsSpec, labels: Rows, codes: Rows | None) -> NDArray[np.int8]:
     """The fold of each row (n,) that has several classes, `labels` (n, n_classes); rows of equal `codes` (n,) stay together."""
     if codes is None:
         return deal_evenly(labels, spec.n_folds, spec.seed)
@@ -69,10 +73,21 @@ def _deal_several(spec: FoldsSpec, labels: NDArray[np.integer], codes: NDArray[n
     return deal_evenly(groups, spec.n_folds, spec.seed)[codes]
 
 
-def class_balance(fold_of: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:
-    """Rows of each class in each fold, shape (n_folds, n_classes); `labels` as in `make_folds`."""
-    n_folds = int(fold_of.max()) + 1
-    return np.stack([count_classes(labels[fold_of == fold], n_classes) for fold in range(n_folds)])
+def class_balance(pairs: FoldPairs, labels: Rows, n_classes: int) -> NDArray[np.int64]:
+    """Rows of each class that each fold validates, shape (n_folds, n_classes); `labels` as in `make_folds`."""
+    return np.stack([count_classes(labels[pairs.valid_idx(fold)], n_classes) for fold in range(pairs.n_folds)])
+
+
+def _rare_rows(spec: FoldsSpec, labels: Rows) -> NDArray[np.bool_]:
+    """Rows (n,) of a class that has fewer rows than there are folds. Raises InputError where keeping them in training would not be honest."""
+    if spec.kind != "stratified" or labels.ndim == 2:
+        raise InputError(
+            "rare classes cannot be kept in training here",
+            where="keep_rare",
+            why="other rows of its group, or its other classes, would be validated by networks that were trained on it",
+            fix="use kind=stratified where each row has one class, or leave keep_rare off",
+        )
+    return (np.bincount(labels) < spec.n_folds)[labels]
 
 
 def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:

@@ -66,7 +66,7 @@ def _forecast(given: argparse.Namespace) -> Forecast:
     workspace = open_workspace(given.workspace)
     contest, folds = get_contest(workspace.store, given.contest), get_folds(workspace.store, given.folds)
     recipe = parse_settings(Recipe, json.loads(given.recipe), where="--recipe")
-    fold_of = load_folds(workspace, folds)
+    pairs = load_folds(workspace, folds)
     # Imported here, when someone listens already: torch takes seconds to come up.
     from core.jobs.task import load_task
     from core.training.dry_run import dry_run
@@ -74,11 +74,10 @@ def _forecast(given: argparse.Namespace) -> Forecast:
     task = load_task(workspace, contest, folds, recipe, 0, device=given.device, out_dir=given.scratch, halvings=given.halvings)
     start_s = max(0.0, time.time() - given.began)
     costs = dry_run(task, most_halvings=MOST_HALVINGS)
-    n_valid = [int((fold_of == fold).sum()) for fold in range(folds.n_folds)]
     return Forecast(
         device=given.device,
         costs=costs,
-        rows=tuple((len(fold_of) - n, n) for n in n_valid),
+        rows=tuple((len(pairs.train_idx(fold)), len(pairs.valid_idx(fold))) for fold in range(folds.n_folds)),
         n_test=len(task.test_inputs),
         n_classes=len(task.classes),
         n_epochs=recipe.train.epochs,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from core.contest.table import labels_of, load_table
 from core.folds.save import load_folds
 from core.jobs.devices import torch_name
@@ -31,7 +29,7 @@ def load_task(
 ) -> FoldTask:
     """The task of a fold, with its rows read and verified; `device` is a slot of the engine. Raises CheckpointError."""
     table = load_table(workspace, contest)
-    fold_of = load_folds(workspace, folds)
+    pairs = load_folds(workspace, folds)
 
     def inputs(names: list[str]) -> list[str] | list[Path]:
         return names if table.image_base is None else [table.image_path(name) for name in names]
@@ -42,8 +40,8 @@ def load_task(
         classes=contest.spec.classes,
         inputs=inputs(table.train["input"].tolist()),
         labels=labels_of(table.train, len(contest.spec.classes)),
-        train_idx=np.flatnonzero(fold_of != fold),
-        valid_idx=np.flatnonzero(fold_of == fold),
+        train_idx=pairs.train_idx(fold),
+        valid_idx=pairs.valid_idx(fold),
         test_inputs=inputs(table.test["input"].tolist()),
         fold=fold,
         weights_dir=workspace.weights_dir,

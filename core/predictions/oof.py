@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
+from core.folds.save import load_folds
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run
@@ -57,33 +58,36 @@ def _read_arrays(folder: Path, *names: str) -> tuple[NDArray[Any], ...]:
     return tuple(read_array(verify_file(folder, manifest, name), fix="retry the fold") for name in names)
 
 
-def load_oof(workspace: Workspace, run: Run, contest: Contest) -> Array:
-    """The run's out-of-fold predictions (n_train, n_classes); NaN where no fold of the run has validated a row yet.
+def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Collection[int] | None = None) -> Array:
+    """The run's out-of-fold predictions (n_train, n_classes): of each row the mean over the finished folds that validate it.
 
-    Raises AlignmentError when a fold was made on another version of the contest or on other folds than the run's.
+    `fold_numbers` are the folds to take where not all. A row that none of them validates is NaN. Raises AlignmentError when a fold was
+    made on another version of the contest, on other folds than the run's, or holds other rows than it validates.
     """
-    oof = np.full((contest.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
-    expected = {"contest": contest.fingerprint, "folds": get_folds(workspace.store, run.folds_id).fingerprint}
+    folds = get_folds(workspace.store, run.folds_id)
+    pairs = load_folds(workspace, folds)
+    expected = {"contest": contest.fingerprint, "folds": folds.fingerprint}
+    n_classes = len(contest.spec.classes)
+    total = np.zeros((contest.n_train, n_classes), dtype=np.float64)
+    times = np.zeros(contest.n_train, dtype=np.int64)
     for result in run.results:
+        if fold_numbers is not None and result.fold not in fold_numbers:
+            continue
         folder = workspace.absolute(result.path)
         _check_parents(load_manifest(folder).parents, expected, run, result.fold)
         valid_idx, valid_prob = _read_arrays(folder, VALID_IDX, VALID_PROB)
-        if valid_prob.shape != (len(valid_idx), oof.shape[1]) or (len(valid_idx) and valid_idx.max() >= len(oof)):
+        rows = pairs.valid_idx(result.fold)
+        if valid_prob.shape != (len(rows), n_classes) or not np.array_equal(valid_idx, rows):
             raise AlignmentError(
                 f"fold {result.fold} of {run.name} does not fit the contest",
                 where=result.path,
-                why=f"its predictions are {valid_prob.shape}, the contest has {len(oof)} rows and {oof.shape[1]} classes",
+                why=f"its predictions are {valid_prob.shape}, the fold validates {len(rows)} rows and there are {n_classes} classes",
                 fix="train the run again on this version of the contest",
             )
-        if not np.isnan(oof[valid_idx]).all():
-            raise AlignmentError(
-                f"fold {result.fold} of {run.name} validates rows that another fold has validated",
-                where=result.path,
-                why="every row must be validated exactly once",
-                fix="train the run again",
-            )
-        oof[valid_idx] = valid_prob
-    return oof
+        total[rows] += valid_prob
+        times[rows] += 1
+    with np.errstate(invalid="ignore"):
+        return (total / times[:, None]).astype(np.float32)
 
 
 def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int] | None = None) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.base.settings import Settings
 
@@ -14,12 +14,18 @@ BASIC: dict[str, Any] = {"basic": True}
 class FoldsSpec(Settings):
     """How to cut the training rows."""
 
-    kind: Literal["stratified", "group", "stratified_group"] = Field(
+    kind: Literal["stratified", "group", "stratified_group", "kfold"] = Field(
         default="stratified",
-        description="Stratified keeps the share of each class; group keeps rows of one group together; stratified_group does both as well as it can.",
+        description="Stratified keeps the share of each class; group keeps rows of one group together; stratified_group does both as well as it can; kfold looks at neither.",
         json_schema_extra=BASIC,
     )
-    n_folds: int = Field(default=5, ge=2, le=20, description="Number of folds.", json_schema_extra=BASIC)
+    n_folds: int = Field(
+        default=5,
+        ge=2,
+        le=20,
+        description="Number of parts that the rows are dealt into; each fold validates one part and trains on the others.",
+        json_schema_extra=BASIC,
+    )
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="Shuffles the rows (or groups) before they are dealt out.", json_schema_extra=BASIC
     )
@@ -27,7 +33,28 @@ class FoldsSpec(Settings):
         default="", description="Column that names the group; empty is the contest's own group column.", json_schema_extra=BASIC
     )
 
+    repeats: int = Field(
+        default=1, ge=1, le=10, description="The rows are dealt so many times, with the next seed each time, and every deal adds its folds."
+    )
+    holdout: bool = Field(
+        default=False, description="Keep the first fold only: one network, and the rows of the other parts are never validated."
+    )
+    keep_rare: bool = Field(
+        default=False, description="Rows of a class with fewer rows than folds are trained on by every fold and never validated."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> FoldsSpec:
+        if self.holdout and self.repeats > 1:
+            raise ValueError("a hold-out is one fold; use repeats=1, or leave holdout off")
+        return self
+
     @property
     def needs_groups(self) -> bool:
         """True for the kinds that keep groups together."""
-        return self.kind != "stratified"
+        return self.kind in ("group", "stratified_group")
+
+    @property
+    def is_stratified(self) -> bool:
+        """True for the kinds that look at the labels."""
+        return self.kind in ("stratified", "stratified_group")

@@ -31,13 +31,13 @@ def _rebuild(workspace: Workspace, contest: Contest, run: Run) -> int:
     wanted = {fold for fold, job in jobs.items() if job.state != "running" and not any((folder / f"fold-{fold}").glob("*tfevents*"))}
     if not wanted:
         return 0
-    fold_of = load_folds(workspace, get_folds(workspace.store, run.folds_id))
+    pairs = load_folds(workspace, get_folds(workspace.store, run.folds_id))
     written = 0
     for fold, rows in groupby(list_epochs(workspace.store, run.id), lambda row: row.fold):
         if fold in wanted:
             job = jobs[fold]
             started_at = job.started_at or run.created_at
-            n_steps = steps_per_epoch(int(np.count_nonzero(fold_of != fold)), run.recipe.train.batch_size)
+            n_steps = steps_per_epoch(len(pairs.train_idx(fold)), run.recipe.train.batch_size)
             points = _points(list(rows), n_steps, started_at)
             TensorBoardFold(tracked_fold(workspace, contest, run, fold, job.token, started_at), points).close("done")
             written += 1

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.specs.recipe import OptimSettings, Recipe
 
@@ -46,10 +45,8 @@ class Plan:
     curve_lr: tuple[float, ...]
 
 
-def plan_fold(recipe: Recipe, fold_of: NDArray[np.integer]) -> Plan:
-    """What the first fold of a run on these folds will do; `fold_of` is the validation fold of each row, shape (n,)."""
-    n_valid = int((fold_of == 0).sum())
-    n_train = len(fold_of) - n_valid
+def plan_fold(recipe: Recipe, n_train: int, n_valid: int) -> Plan:
+    """What a fold will do that trains on `n_train` rows and validates `n_valid`."""
     per_epoch = steps_per_epoch(n_train, recipe.train.batch_size)
     n_steps = per_epoch * recipe.train.epochs
     shown = np.unique(np.linspace(0, n_steps - 1, num=min(n_steps, 200)).round().astype(int))

@@ -64,7 +64,7 @@ def test_rows_that_only_one_has_are_left_out(house: House) -> None:
     workspace, contest, folds, good, poor = house
     part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), strength=2, n_done=2)
     blend = blend_runs(workspace, contest, [poor, part], BlendProcedure(), fold_numbers=shared_folds([poor, part]))
-    rows = np.flatnonzero(load_folds(workspace, folds) != 2)
+    rows = np.flatnonzero(load_folds(workspace, folds).first_fold() != 2)
     for one, other in ((good, blend), (part, good)):
         duel = compare_sources(workspace, contest, one, other)
         assert (duel.n_rows, duel.n_train, duel.folds) == (len(rows), contest.n_train, (0, 1))

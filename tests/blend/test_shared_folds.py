@@ -19,6 +19,7 @@ from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_sp
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
+from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import get_metric
@@ -73,7 +74,7 @@ def test_the_bank_holds_the_rows_that_all_runs_have_and_their_own_scores(house: 
     assert "3 of 4 folds are done, without 1" in caught.value.why and "(0, 2, 3; --shared-folds)" in caught.value.fix
     together = shared_folds(pair)
     bank = open_bank(workspace, contest, pair, together)
-    rows = np.flatnonzero(load_folds(workspace, folds) != 1)
+    rows = np.flatnonzero(load_folds(workspace, folds).first_fold() != 1)
     np.testing.assert_array_equal(bank.rows, rows)
     assert (bank.folds, bank.is_restricted, bank.n_train) == ((0, 2, 3), True, contest.n_train)
     y_true, metric = load_labels(workspace, contest)[rows], get_metric("log_loss")
@@ -104,7 +105,7 @@ def test_the_saved_blend_says_its_folds_and_is_made_again_after_the_run_went_on(
     blend = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), bank=bank)
     assert (blend.spec.folds, blend.spec.networks) == ((0, 2, 3), ((0, 1, 2, 3), (0, 2, 3)))
     assert (blend.scores["folds"], blend.scores["n_rows"]) == ([0, 2, 3], len(bank.rows))
-    oof, missing = load_blend_oof(workspace, blend), load_folds(workspace, folds) == 1
+    oof, missing = load_blend_oof(workspace, blend), load_folds(workspace, folds).first_fold() == 1
     assert np.isnan(oof[missing]).all()
     np.testing.assert_array_equal(oof[~missing], mix(bank.oof, [3, 1]))
     networks = [read_fold_predictions(workspace.absolute(result.path)).test_prob for result in pair[1].results]
@@ -133,7 +134,7 @@ def test_errors_of_it_are_looked_at_on_the_rows_it_stands_on(house: House, pair:
     workspace, contest, folds = house
     blend = blend_runs(workspace, contest, pair, BlendProcedure(), fold_numbers=shared_folds(pair))
     evidence = load_evidence(workspace, contest, blend)
-    np.testing.assert_array_equal(evidence.rows, np.flatnonzero(load_folds(workspace, folds) != 1))
+    np.testing.assert_array_equal(evidence.rows, np.flatnonzero(load_folds(workspace, folds).first_fold() != 1))
     assert not evidence.is_whole
 
 
@@ -166,9 +167,9 @@ def test_rows_that_a_fold_should_have_validated_are_not_filled(
     house: House, pair: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace, contest, _ = house
-    moved = np.arange(contest.n_train) % 4
-    monkeypatch.setattr("core.blend.bank.load_folds", lambda *_: np.roll(moved, 1))
-    with pytest.raises(AlignmentError, match="has no prediction for"):
+    moved = FoldPairs.of_parts(np.arange(contest.n_train) % 4, 4)
+    monkeypatch.setattr("core.predictions.oof.load_folds", lambda *_: moved)
+    with pytest.raises(AlignmentError, match="does not fit the contest"):
         open_bank(workspace, contest, pair, (0, 2, 3))
 
 

@@ -172,7 +172,7 @@ def test_test_predictions_other_folds_and_unknown_forms_are_asked_for(house: Hou
     with pytest.raises(InputError, match="test predictions are missing"):
         import_predictions(workspace, contest, folds, oof=oof)
     others = save_folds(workspace, contest, FoldsSpec(n_folds=3, seed=1))
-    assert not np.array_equal(load_folds(workspace, folds), load_folds(workspace, others))
+    assert not np.array_equal(load_folds(workspace, folds).roles, load_folds(workspace, others).roles)
     with pytest.raises(AlignmentError, match="other folds"):
         import_predictions(workspace, contest, others, oof=oof, test=test)
     for bad in (tmp_path / "oof.xlsx", tmp_path / "nothing.npy", tmp_path / "nothing.parquet"):

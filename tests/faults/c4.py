@@ -119,7 +119,7 @@ def make_kinds(root: Path) -> list[Kind]:
     return [
         Kind("tables", files_in(data, but=("sample_submission.csv",)), lambda: _table(workspace, contest)),
         Kind("sample submission", [data / "sample_submission.csv"], lambda: repr(read_format(workspace, contest)).encode()),
-        Kind("folds", files_in(at(folds.path)), lambda: load_folds(workspace, folds).tobytes()),
+        Kind("folds", files_in(at(folds.path)), lambda: load_folds(workspace, folds).roles.tobytes()),
         Kind(
             "fold artefacts", [file for fold in own.results for file in files_in(at(fold.path))], lambda: _arrays(workspace, own, contest)
         ),

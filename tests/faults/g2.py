@@ -109,7 +109,7 @@ def _artefact(rng: random.Random, house: House, folder: Path, mark: Path) -> Mad
     kind, files, read = rng.choice(
         [
             ("fold", ("valid_idx.npy", "valid_prob.npy", "test_prob.npy"), _read_fold),
-            ("folds", ("folds.npy",), lambda house, path: load_folds(house.workspace, cast(Folds, SimpleNamespace(path=path)))),
+            ("folds", ("roles.npy",), lambda house, path: load_folds(house.workspace, cast(Folds, SimpleNamespace(path=path)))),
             (
                 "blend",
                 ("oof_prob.npy", "test_prob.npy"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from core.artefacts import verify
+from core.artefacts import publishing, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.settings import parse_settings
 from core.contest.table import load_table
@@ -17,12 +17,12 @@ from core.folds.save import group_columns, load_folds, save_folds
 from core.folds.split import class_balance, make_folds
 from core.folds.stratify import deal_evenly
 from core.specs.folds import FoldsSpec
-from core.store.folds import get_folds, list_folds
+from core.store.folds import add_folds, get_folds, list_folds
 from core.workspace import Workspace
 from tests.contest.contest_folders import folder_contest, registered, write_csv
 from tests.emotions import emotion_sets
 
-KINDS = ("stratified", "group", "stratified_group")
+KINDS = ("stratified", "group", "stratified_group", "kfold")
 
 
 @st.composite
@@ -42,15 +42,16 @@ def splits(draw: st.DrawFn) -> tuple[FoldsSpec, np.ndarray, list[str]]:
 def test_every_row_is_validated_once_and_groups_stay_whole(case: tuple[FoldsSpec, np.ndarray, list[str]]) -> None:
     spec, labels, groups = case
     try:
-        fold_of = make_folds(spec, labels, groups)
+        pairs = make_folds(spec, labels, groups)
     except InputError as problem:
         assume(spec.needs_groups)
         assert problem.fix
         return
-    assert fold_of.shape == labels.shape
+    fold_of = pairs.first_fold()
     assert sorted(set(fold_of.tolist())) == list(range(spec.n_folds))
-    assert np.array_equal(fold_of, make_folds(spec, labels, groups))
-    balance = class_balance(fold_of, labels, int(labels.max()) + 1)
+    assert (pairs.times_validated == 1).all()
+    assert np.array_equal(pairs.roles, make_folds(spec, labels, groups).roles)
+    balance = class_balance(pairs, labels, int(labels.max()) + 1)
     assert balance.sum() == len(labels)
     assert np.array_equal(balance.sum(axis=0), np.bincount(labels))
     if spec.needs_groups:
@@ -62,7 +63,7 @@ def test_every_row_is_validated_once_and_groups_stay_whole(case: tuple[FoldsSpec
 
 def test_another_seed_is_another_split() -> None:
     labels = np.repeat([0, 1], 50)
-    assert not np.array_equal(make_folds(FoldsSpec(seed=0), labels), make_folds(FoldsSpec(seed=1), labels))
+    assert not np.array_equal(make_folds(FoldsSpec(seed=0), labels).roles, make_folds(FoldsSpec(seed=1), labels).roles)
 
 
 def test_the_rare_classes_are_listed() -> None:
@@ -85,7 +86,7 @@ def test_fewer_groups_than_folds_are_refused() -> None:
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    for values in ({"n_folds": 1}, {"n_folds": 21}, {"kind": "leave-one-out"}, {"seed": -1}):
+    for values in ({"n_folds": 1}, {"n_folds": 21}, {"kind": "leave-one-out"}, {"seed": -1}, {"repeats": 2, "holdout": True}):
         with pytest.raises(InputError):
             parse_settings(FoldsSpec, values, where="folds", error=InputError)
 
@@ -105,10 +106,9 @@ def test_folds_are_published_once(workspace: Workspace, tmp_path: Path) -> None:
     assert get_folds(workspace.store, folds.id) == folds
     manifest = verify(workspace.absolute(folds.path))
     assert manifest.parents == {"contest": contest.fingerprint}
-    fold_of = load_folds(workspace, folds)
+    pairs = load_folds(workspace, folds)
     labels = load_table(workspace, contest).train["label"].to_numpy()
-    assert fold_of.dtype == np.int8
-    assert np.array_equal(fold_of, make_folds(spec, labels, [f"w{number // 4}" for number in range(40)]))
+    assert np.array_equal(pairs.roles, make_folds(spec, labels, [f"w{number // 4}" for number in range(40)]).roles)
     other = save_folds(workspace, contest, spec.model_copy(update={"seed": 8}))
     assert other.fingerprint != folds.fingerprint
     assert [each.id for each in list_folds(workspace.store, contest.id)] == [other.id, folds.id]
@@ -141,7 +141,7 @@ def test_class_folders_have_no_columns_to_group_by(workspace: Workspace, tmp_pat
 def test_damaged_folds_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=2))
-    path = workspace.absolute(folds.path) / "folds.npy"
+    path = workspace.absolute(folds.path) / "roles.npy"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(bytes(raw))
@@ -173,11 +173,12 @@ def test_another_seed_deals_rows_with_several_classes_otherwise() -> None:
 def test_every_kind_serves_rows_with_several_classes(kind: str) -> None:
     truth = emotion_sets(240, 0)
     groups = [f"person-{row % 40}" for row in range(240)]
-    fold_of = make_folds(FoldsSpec(kind=kind, n_folds=4), truth, groups)  # type: ignore[arg-type]
+    pairs = make_folds(FoldsSpec(kind=kind, n_folds=4), truth, groups)  # type: ignore[arg-type]
+    fold_of = pairs.first_fold()
     assert set(fold_of.tolist()) == {0, 1, 2, 3}
     if kind != "stratified":
         assert all(len({fold_of[row] for row in range(person, 240, 40)}) == 1 for person in range(40))
-    balance = class_balance(fold_of, truth, 6)
+    balance = class_balance(pairs, truth, 6)
     assert balance.sum(axis=0).tolist() == truth.sum(axis=0).tolist()
     if kind != "group":
         assert (balance > 0).all()
@@ -189,3 +190,55 @@ def test_a_class_rarer_than_the_folds_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="fewer rows than the 5 folds") as refused:
         make_folds(FoldsSpec(n_folds=5), truth, classes=("기쁨", "슬픔"))
     assert "슬픔 (3)" in str(refused.value)
+
+
+def test_repeats_deal_the_rows_again_with_the_next_seed() -> None:
+    labels = np.repeat([0, 1], 30)
+    pairs = make_folds(FoldsSpec(n_folds=3, seed=5, repeats=2), labels)
+    assert pairs.n_folds == 6 and (pairs.times_validated == 2).all()
+    single = [make_folds(FoldsSpec(n_folds=3, seed=seed), labels).roles for seed in (5, 6)]
+    np.testing.assert_array_equal(pairs.roles, np.concatenate(single))
+    for row in range(60):
+        first, second = pairs.folds_of(row)
+        assert first < 3 <= second and row in pairs.valid_idx(first) and row not in pairs.train_idx(second)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_holdout_is_the_first_fold_alone(kind: str) -> None:
+    labels, groups = np.repeat([0, 1], 30), [f"p{row % 12}" for row in range(60)]
+    spec = FoldsSpec(kind=kind, n_folds=3)  # type: ignore[arg-type]
+    pairs = make_folds(spec.model_copy(update={"holdout": True}), labels, groups)
+    np.testing.assert_array_equal(pairs.roles, make_folds(spec, labels, groups).roles[:1])
+    assert sorted([*pairs.train_idx(0), *pairs.valid_idx(0)]) == list(range(60))
+    np.testing.assert_array_equal(pairs.validated, pairs.first_fold() == 0)
+
+
+def test_a_rare_class_is_trained_on_by_every_fold_and_never_validated() -> None:
+    labels = np.array([0] * 20 + [1] * 2 + [2] * 13)
+    pairs = make_folds(FoldsSpec(n_folds=5, keep_rare=True), labels)
+    np.testing.assert_array_equal(pairs.validated, labels != 1)
+    assert all(set(np.flatnonzero(labels == 1)) <= set(pairs.train_idx(fold)) for fold in range(5))
+    for kind, truth in (("stratified_group", labels), ("stratified", np.eye(3, dtype=np.int8)[labels])):
+        with pytest.raises(InputError, match="cannot be kept in training"):
+            make_folds(FoldsSpec(kind=kind, keep_rare=True), truth, [str(row) for row in range(35)])  # type: ignore[arg-type]
+
+
+def test_folds_of_an_earlier_version_are_read_and_made_again_as_the_same(workspace: Workspace, tmp_path: Path) -> None:
+    contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
+    spec = FoldsSpec(n_folds=2)
+    pairs = make_folds(spec, load_table(workspace, contest).train["label"].to_numpy())
+    folder = workspace.folds_dir(contest.name, "0" * 64)
+    with publishing(folder, kind="folds", parents={"contest": contest.fingerprint}) as temporary:
+        np.save(temporary / "folds.npy", pairs.first_fold().astype(np.int8))
+    old = add_folds(
+        workspace.store,
+        contest_id=contest.id,
+        kind="stratified",
+        n_folds=2,
+        seed=0,
+        group_column="",
+        fingerprint="0" * 64,
+        path=workspace.relative(folder),
+    )
+    np.testing.assert_array_equal(load_folds(workspace, old).roles, pairs.roles)
+    assert save_folds(workspace, contest, spec) == old

@@ -38,7 +38,7 @@ def case(workspace: Workspace, tmp_path: Path) -> Case:
 
 def test_every_row_is_validated_by_the_fold_that_held_it_out(case: Case) -> None:
     workspace, contest, folds, (run, _) = case
-    oof, fold_of = load_oof(workspace, run, contest), load_folds(workspace, folds)
+    oof, fold_of = load_oof(workspace, run, contest), load_folds(workspace, folds).first_fold()
     assert oof.shape == (contest.n_train, 3) and not np.isnan(oof).any()
     for result in run.results:
         part = read_fold_predictions(workspace.absolute(result.path))
@@ -50,7 +50,7 @@ def test_every_row_is_validated_by_the_fold_that_held_it_out(case: Case) -> None
 def test_rows_of_a_missing_fold_stay_nan_and_the_run_is_not_blended(case: Case) -> None:
     workspace, contest, folds, (whole, _) = case
     part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
-    missing = load_folds(workspace, folds) == 2
+    missing = load_folds(workspace, folds).first_fold() == 2
     assert np.isnan(load_oof(workspace, part, contest)[missing]).all()
     assert not np.isnan(load_oof(workspace, part, contest)[~missing]).any()
     with pytest.raises(AlignmentError, match="not finished"):
@@ -67,10 +67,10 @@ def test_runs_on_other_folds_are_refused(case: Case) -> None:
         open_bank(workspace, contest, [run, stranger])
 
 
-def test_a_fold_that_validates_a_row_again_is_refused(case: Case) -> None:
+def test_a_fold_that_holds_the_rows_of_another_is_refused(case: Case) -> None:
     workspace, contest, _, (run, _) = case
     twice = replace(run, results=(*run.results[:2], replace(run.results[0], fold=2)))
-    with pytest.raises(AlignmentError, match="another fold has validated"):
+    with pytest.raises(AlignmentError, match="fold 2 of a does not fit"):
         load_oof(workspace, twice, contest)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,11 +32,10 @@ def test_the_rate_rises_to_its_peak_and_falls_to_its_end(n_steps: int, warmup: f
 
 
 def test_a_plan_counts_rows_and_steps() -> None:
-    fold_of = np.array([0, 1, 2] * 100)
-    plan = plan_fold(Recipe.model_validate({"train": {"epochs": 4, "batch_size": 32}}), fold_of)
+    plan = plan_fold(Recipe.model_validate({"train": {"epochs": 4, "batch_size": 32}}), 200, 100)
     assert (plan.n_train, plan.n_valid) == (200, 100)
     assert (plan.steps_per_epoch, plan.n_steps) == (7, 28)
     assert len(plan.curve_lr) == len(plan.curve_epochs) == 28
     assert plan.curve_epochs[-1] == pytest.approx(4)
-    long = plan_fold(Recipe.model_validate({"train": {"epochs": 1000, "batch_size": 1}}), fold_of)
+    long = plan_fold(Recipe.model_validate({"train": {"epochs": 1000, "batch_size": 1}}), 200, 100)
     assert len(long.curve_lr) == 200
