@@ -1,4 +1,4 @@
-"""The router: the sidebar with the picker, the pages in the order of the flow, the pit board; then the page itself."""
+"""The router: the sidebar with the picker, the pages in the order of the flow, the device status; then the page itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if str(ROOT) not in sys.path:
 import streamlit as st  # noqa: E402  (the line above makes our packages importable)
 
 from app.shell import runtime, state  # noqa: E402
-from app.sidebar.devices import pit_board  # noqa: E402
+from app.sidebar.devices import device_status  # noqa: E402
 from app.ui.cards import error_card, guard, stored_error  # noqa: E402
 from app.ui.format import plain  # noqa: E402
 from app.words.core_text import say  # noqa: E402
@@ -39,7 +39,7 @@ top, middle, foot = (
 
 # The language is drawn first, because every other text depends on it.
 with foot:
-    board = st.container()
+    devices = st.container()
     st.segmented_control(
         "Language / 언어",
         list(LANGUAGES),
@@ -88,11 +88,11 @@ with guard():
             st.caption(t(f"common.section_{section}"))
             for entry in entries:
                 st.page_link(entry, width="stretch", help="", query_params=state.link_params())
-    with board:
-        pit_board()
-    snapshot = runtime.status()
-    if not snapshot.is_mine:
-        st.warning(t("common.read_only", holder=plain(say(str(snapshot.holder)))), icon=":material/lock:")
-    if snapshot.problem is not None:
-        error_card(stored_error(snapshot.problem))
+    with devices:
+        device_status()
+    status = runtime.status()
+    if not status.is_mine:
+        st.warning(t("common.read_only", holder=plain(say(str(status.holder)))), icon=":material/lock:")
+    if status.problem is not None:
+        error_card(stored_error(status.problem))
     page.run()

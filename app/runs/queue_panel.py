@@ -133,7 +133,7 @@ def _do(act: Callable[[], None]) -> None:
 
 
 def hold_line(hold: Hold, free_bytes: int) -> str:
-    """Why a device stands still, short enough for the pit board."""
+    """Why a device stands still, short enough for the device status."""
     if hold.kind == "person":
-        return t("queue.board_paused")
-    return t("queue.board_disk", needed=runtime.size_text(hold.needed_bytes), free=runtime.size_text(free_bytes))
+        return t("queue.devices_paused")
+    return t("queue.devices_disk", needed=runtime.size_text(hold.needed_bytes), free=runtime.size_text(free_bytes))

@@ -15,7 +15,7 @@ from app.runs.queue_panel import queue_panel
 from app.runs.trouble import KINDS, trouble_label, trouble_markdown, trouble_of
 from app.shell import runtime, state
 from app.ui import charts
-from app.ui.cards import error_card, guard
+from app.ui.cards import guard
 from app.ui.colors import run_color, translucent
 from app.ui.format import (
     STATE_COLORS,
@@ -31,7 +31,6 @@ from app.ui.format import (
 )
 from app.words.text import t
 from core.analysis.compare import differing_settings
-from core.base.errors import PitwallError
 from core.metrics.scores import Metric, get_metric
 from core.specs.progress import Progress
 from core.store.contests import Contest
@@ -59,9 +58,6 @@ def _live(contest: Contest, was_busy: bool) -> None:
         runs = list_runs(store, contest.id)
         if _is_busy(runs) != was_busy or not runs:
             st.rerun()
-        problem = runtime.status().problem
-        if problem is not None:
-            error_card(PitwallError(problem["what"], where=problem["where"], why=problem["why"], fix=problem["fix"]))
         metric = get_metric(contest.spec.metric)
         folds = {item.id: item for item in list_folds(store, contest.id)}
         _figures(contest, runs, metric)

@@ -1,6 +1,6 @@
 """One Workspace and one Engine per server process, and the only way from the screen to the queue.
 
-The pair is anchored in `sys.__dict__`: a module global is lost on hot reload, and `cache_resource` is cleared by anyone
+Both are kept in `sys.__dict__`: a module global is lost on hot reload, and `cache_resource` is cleared by anyone
 who opens the menu. A file lock on the workspace keeps a second process read-only.
 """
 
@@ -9,9 +9,12 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Literal
+
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.base.errors import StateError
 from core.jobs import controls, queue
@@ -38,13 +41,14 @@ from core.tracking import board as tracking
 from core.tracking.board import Board
 from core.workspace import Workspace, open_workspace
 
-_ANCHOR = "pitwall.house"
+_PROCESS_KEY = "pitwall.runtime"
+_status_by_rerun: weakref.WeakKeyDictionary[object, EngineStatus] = weakref.WeakKeyDictionary()
 
 
-def _house() -> SimpleNamespace:
+def _process() -> SimpleNamespace:
     """What this process has: `lock`, `workspace`, `engine`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
     return sys.__dict__.setdefault(
-        _ANCHOR,
+        _PROCESS_KEY,
         SimpleNamespace(
             lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock()
         ),
@@ -53,28 +57,28 @@ def _house() -> SimpleNamespace:
 
 def workspace() -> Workspace:
     """The workspace of this server: PITWALL_WORKSPACE, else ./workspace."""
-    house = _house()
-    with house.lock:
-        if house.workspace is None:
-            house.workspace = open_workspace()
-        return house.workspace
+    process = _process()
+    with process.lock:
+        if process.workspace is None:
+            process.workspace = open_workspace()
+        return process.workspace
 
 
 def engine() -> Engine:
     """The engine of this server, started at first use; read-only until the process that holds the workspace is gone."""
-    house = _house()
-    with house.lock:
-        return house.engine or open_house(Engine(workspace(), what="the workbench"))
+    process = _process()
+    with process.lock:
+        return process.engine or start_engine(Engine(workspace(), what="the workbench"))
 
 
-def open_house(new: Engine) -> Engine:
+def start_engine(new: Engine) -> Engine:
     """Start an engine as the one of this process, and see to it that it is stopped when the process ends."""
-    house = _house()
-    with house.lock:
-        house.engine = new
+    process = _process()
+    with process.lock:
+        process.engine = new
         new.start()
-        if not house.at_exit:
-            house.at_exit = True
+        if not process.at_exit:
+            process.at_exit = True
             atexit.register(close)
         return new
 
@@ -82,21 +86,27 @@ def open_house(new: Engine) -> Engine:
 def close() -> None:
     """Stop the engine (running jobs go back to the queue) and TensorBoard, and let go of the workspace. Twice is once."""
     stop_board()
-    house = _house()
-    with house.lock:
-        house.workspace, stopping, house.engine = None, house.engine, None
+    process = _process()
+    with process.lock:
+        process.workspace, stopping, process.engine = None, process.engine, None
     if stopping is not None:
         stopping.stop()
 
 
 def status() -> EngineStatus:
-    """What the devices do now, and who holds the workspace."""
-    return engine().status()
+    """What the devices do and who holds the workspace, read once for each rerun of a page or of a fragment."""
+    context = get_script_run_ctx(suppress_warning=True)
+    rerun = None if context is None else context.parallel_coordinator  # a new one for each rerun
+    if rerun is None:
+        return engine().status()
+    if rerun not in _status_by_rerun:
+        _status_by_rerun[rerun] = engine().status()
+    return _status_by_rerun[rerun]
 
 
 def is_read_only() -> bool:
     """Whether another process holds this workspace, so that nothing can be queued from here."""
-    return not status().is_mine
+    return not engine().is_mine
 
 
 def launch(
@@ -194,37 +204,37 @@ def delete(run: Run) -> None:
 
 def board() -> Board | None:
     """The TensorBoard of this server; None when none runs."""
-    running: Board | None = _house().board
+    running: Board | None = _process().board
     return running if running is not None and running.is_alive else None
 
 
 def start_board() -> Board:
     """Start TensorBoard on this workspace; where it runs already, that one. It ends with this server."""
-    house = _house()
-    with house.board_lock:
+    process = _process()
+    with process.board_lock:
         running = board()
         if running is None:
             stop_board()
-            running = house.board = tracking.start_board(workspace())
+            running = process.board = tracking.start_board(workspace())
         return running
 
 
 def stop_board() -> None:
     """Stop TensorBoard, if it runs."""
-    house = _house()
-    stopping, house.board = house.board, None
+    process = _process()
+    stopping, process.board = process.board, None
     if stopping is not None:
         stopping.stop()
 
 
 def serve_thumbnails(has_routes: bool) -> None:
     """Told by app/server.py; `streamlit run app/main.py` has no routes."""
-    _house().has_routes = has_routes
+    _process().has_routes = has_routes
 
 
 def has_thumbnails() -> bool:
     """Whether /thumb/... is served by this process."""
-    return _house().has_routes
+    return _process().has_routes
 
 
 def _steer(change: Callable[[], object]) -> None:
@@ -234,11 +244,10 @@ def _steer(change: Callable[[], object]) -> None:
 
 
 def _refuse_read_only() -> None:
-    snapshot = status()
-    if not snapshot.is_mine:
+    if is_read_only():
         raise StateError(
             "this window is read-only",
             where=str(workspace().root),
-            why=f"the workspace is held by {snapshot.holder}",
+            why=f"the workspace is held by {engine().status().holder}",
             fix="use that window, or stop the other process; this one takes over within seconds",
         )

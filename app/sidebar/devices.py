@@ -1,6 +1,6 @@
 """The foot of the sidebar: each device with its job, bar and remaining time; the queue and when it will be done.
 
-A fragment polls it; the fragment draws the same few elements each time, so nothing blinks. It also brings the news of runs.
+A fragment polls it and draws the same few elements each time, so nothing blinks. It also shows the notifications of runs.
 """
 
 from __future__ import annotations
@@ -21,26 +21,29 @@ from app.words.text import t
 BUSY_S, IDLE_S = 1.0, 3.0
 
 
-def pit_board() -> None:
-    """Draw the board and keep it fresh: every second while something runs, every three otherwise."""
-    snapshot = runtime.status()
-    busy = snapshot.n_queued > 0 or any(device.job is not None for device in snapshot.devices)
-    st.fragment(_board, run_every=BUSY_S if busy else IDLE_S)()
+def device_status() -> None:
+    """Draw the devices and keep them fresh: every second while something runs, every three otherwise."""
+    status = runtime.status()
+    is_busy = status.n_queued > 0 or any(device.job is not None for device in status.devices)
+    st.fragment(_devices, run_every=BUSY_S if is_busy else IDLE_S)(status.is_mine, status.problem)
 
 
-def _board() -> None:
-    with guard(), st.container(key="pit-board", gap=None):
-        snapshot = runtime.status()
-        for device in snapshot.devices:
-            _device(device, snapshot.free_bytes)
-        st.caption(_queue_line(snapshot))
+def _devices(was_mine: bool, problem_before: dict[str, str] | None) -> None:
+    """The devices; the page above, which says who holds the workspace and what stopped the engine, runs again when that changes."""
+    with guard(), st.container(key="device-status", gap=None):
+        status = runtime.status()
+        if (status.is_mine, status.problem) != (was_mine, problem_before):
+            st.rerun()
+        for device in status.devices:
+            _device(device, status.free_bytes)
+        st.caption(_queue_line(status))
         notify()
 
 
 def _device(device: DeviceStatus, free_bytes: int) -> None:
     job = device.job
     if job is None:
-        doing = t("common.board_idle") if device.hold is None else hold_line(device.hold, free_bytes)
+        doing = t("common.devices_idle") if device.hold is None else hold_line(device.hold, free_bytes)
         st.caption(f"**{plain(device.name)}**  ·  {doing}")
         return
     progress = job.progress
@@ -48,7 +51,7 @@ def _device(device: DeviceStatus, free_bytes: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
         st.page_link(
             PAGES_DIR / "runs.py",
-            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.board_fold', n=job.fold)}",
+            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.devices_fold', n=job.fold)}",
             icon="",
             help="",
             query_params=state.link_params(run=f"r{job.run_id}"),
@@ -61,16 +64,16 @@ def _device(device: DeviceStatus, free_bytes: int) -> None:
     st.caption("  ·  ".join(part for part in (phase, remaining, held) if part))
 
 
-def _queue_line(snapshot: EngineStatus) -> str:
-    if not snapshot.is_mine:
-        return t("common.board_held")
-    if snapshot.is_paused:
-        return t("queue.board_queue_paused", n=snapshot.n_queued)
-    if not snapshot.n_queued:
-        return t("common.board_queue_empty")
-    line = t("common.board_queue", n=snapshot.n_queued)
-    if snapshot.n_paused:
-        line += "  ·  " + t("queue.board_n_paused", n=snapshot.n_paused)
-    if snapshot.queue_end_s is not None:
-        line += "  ·  " + t("common.board_until", clock=format_clock(time.time() + snapshot.queue_end_s))
+def _queue_line(status: EngineStatus) -> str:
+    if not status.is_mine:
+        return t("common.devices_held")
+    if status.is_paused:
+        return t("queue.devices_queue_paused", n=status.n_queued)
+    if not status.n_queued:
+        return t("common.devices_queue_empty")
+    line = t("common.devices_queue", n=status.n_queued)
+    if status.n_paused:
+        line += "  ·  " + t("queue.devices_n_paused", n=status.n_paused)
+    if status.queue_end_s is not None:
+        line += "  ·  " + t("common.devices_until", clock=format_clock(time.time() + status.queue_end_s))
     return line

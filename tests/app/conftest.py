@@ -27,10 +27,10 @@ OpenPage = Callable[..., AppTest]
 
 @pytest.fixture
 def house(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """The doorway opened on the test's workspace; what is launched stays in the queue."""
+    """The runtime on the test's workspace; what is launched stays in the queue."""
     monkeypatch.setenv(ENV_VARIABLE, str(workspace.root))
     runtime.close()
-    runtime.open_house(Engine(runtime.workspace(), devices=()))
+    runtime.start_engine(Engine(runtime.workspace(), devices=()))
     yield runtime.workspace()
     runtime.close()
 

@@ -231,7 +231,7 @@ def test_a_workspace_that_is_held_is_read_only(open_page: OpenPage, folded: Cont
     from core.jobs.engine import Engine
 
     held = runtime.engine()
-    runtime.open_house(Engine(runtime.workspace(), devices=()))
+    runtime.start_engine(Engine(runtime.workspace(), devices=()))
     try:
         at = open_page("train")
         assert "Read-only" in at.warning[0].value

@@ -29,7 +29,7 @@ DRAG_S, MOST_TRIES = 2.0, 6
 LEAST_PER_S, LEAST_PER_S_BUSY = 8, 2
 REST_MS = 1000
 MOST_FRAMES_AT_REST = 40
-"""The pit board looks at the queue every three seconds; a drag sends hundreds a second."""
+"""The device status looks at the queue every three seconds; a drag sends hundreds a second."""
 
 COUNT = """() => {
     const value = () => document.querySelector('[data-testid=stMetricValue]')?.innerText

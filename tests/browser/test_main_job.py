@@ -107,7 +107,7 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
     page.get_by_role("link", name="first · 2 folds").click()
     running = page.get_by_text("running", exact=True).first
     expect(running).to_be_visible(timeout=TRAINED_MS)
-    expect(page.locator(".st-key-pit-board").get_by_role("link")).to_contain_text("first")
+    expect(page.locator(".st-key-device-status").get_by_role("link")).to_contain_text("first")
     address = page.url
     other = open_page(address)
     page.reload()
@@ -118,8 +118,8 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
         expect(tab.locator(".st-key-contest input")).to_have_value("동물")
     for tab in (page, other):
         expect(tab.get_by_text("2 of 2 folds").first).to_be_visible(timeout=TRAINED_MS)
-    expect(page.locator(".st-key-pit-board")).to_contain_text("queue empty", timeout=TRAINED_MS)
-    expect(page.locator(".st-key-pit-board")).to_contain_text("idle", timeout=TRAINED_MS)
+    expect(page.locator(".st-key-device-status")).to_contain_text("queue empty", timeout=TRAINED_MS)
+    expect(page.locator(".st-key-device-status")).to_contain_text("idle", timeout=TRAINED_MS)
     assert [run.state for run in list_runs(workspace.store)] == ["done", "done"]
 
     # A weight is dragged; the score moves while the pointer is still down.

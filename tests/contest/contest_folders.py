@@ -73,7 +73,7 @@ def text_contest(root: Path, *, n_train: int = 12, n_test: int = 4, classes: Seq
 
 
 def registered(workspace: Workspace, root: Path, *sets: str, name: str | None = None) -> tuple[Contest, Inspection]:
-    """Inspect and register, as every doorway does."""
+    """Inspect and register, as the command line and the page do."""
     inspection = inspect_path(root, name=name, sets=sets)
     return add_contest(workspace, inspection.draft), inspection
 

@@ -1,4 +1,4 @@
-"""The queue on the page Runs and on the pit board: its order is changed in a list, and whatever holds it says why."""
+"""The queue on the page Runs and in the device status: its order is changed in a list, and whatever holds it says why."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_run_is_paused_and_goes_on(open_page: OpenPage, house: Workspace, wait
     do("pause", waiting[0])
     at = open_page("runs")
     assert listed(at)["rows"][0]["is_paused"] is True and read_queue(house.store)[0].is_paused
-    assert "3 paused" in shown(at), "the pit board says so too"
+    assert "3 paused" in shown(at), "the device status says so too"
     do("resume", waiting[0])
     assert not read_queue(house.store)[0].is_paused
 
@@ -118,7 +118,7 @@ def test_a_read_only_window_cannot_steer(open_page: OpenPage, house: Workspace, 
     runtime.close()
     holder = Engine(runtime.workspace(), devices=())
     holder.start()
-    runtime.open_house(Engine(runtime.workspace(), devices=()))
+    runtime.start_engine(Engine(runtime.workspace(), devices=()))
     assert listed(open_page("runs"))["can_steer"] is False
     with pytest.raises(StateError, match="read-only"):
         do("next", waiting[2])
@@ -139,11 +139,11 @@ def test_a_full_disk_is_said_with_what_it_needs(open_page: OpenPage, house: Work
     runtime.close()
     full = Engine(runtime.workspace(), devices=("cpu",), free_bytes=lambda _: 200_000_000)
     hold_device_for_disk(house.store, "cpu", error={}, needed_bytes=3_100_000_000, now=1e9)
-    runtime.open_house(full)
+    runtime.start_engine(full)
     at = open_page("runs")
     assert not at.exception
     assert "3.1 GB needed, 200 MB free. Make space, and the queue goes on by itself." in shown(at)
-    assert "**cpu**  ·  disk full: 3.1 GB needed, 200 MB free" in shown(at), "on the pit board"
+    assert "**cpu**  ·  disk full: 3.1 GB needed, 200 MB free" in shown(at), "in the device status"
 
 
 def test_an_act_that_comes_too_late_is_answered(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:

@@ -57,7 +57,7 @@ def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, 
     assert list_jobs(house.store) == ()
 
 
-def test_the_queue_is_steered_through_the_doorway(house: Workspace, headlines: Contest) -> None:
+def test_the_queue_is_steered_through_the_runtime(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
     a, b, c = runtime.launch(headlines, folds, [TINY], seeds=(0, 1, 2), fold_numbers=(0,))
 
@@ -82,7 +82,7 @@ def test_the_queue_is_steered_through_the_doorway(house: Workspace, headlines: C
 def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
     holder = runtime.engine()
-    runtime.open_house(Engine(house, devices=()))
+    runtime.start_engine(Engine(house, devices=()))
     try:
         assert runtime.is_read_only()
         with pytest.raises(StateError) as refusal:
