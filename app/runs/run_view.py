@@ -10,9 +10,9 @@ import streamlit as st
 import yaml
 
 from app.runs.checkpoints import checkpoints_view, second_tries
-from app.runs.run_list import BUSY_S, MIN_FIGURE_PX, device_time_s, dot, input_label, jobs_now, progress_of
+from app.runs.progress import BUSY_S, device_time_s, dot, input_label, jobs_now, progress_of, trouble_markdown, trouble_of
+from app.runs.run_list import MIN_FIGURE_PX
 from app.runs.tracking import tracking_button, tracking_trouble
-from app.runs.trouble import trouble_markdown, trouble_of
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.ui import charts
