@@ -74,6 +74,13 @@ def by_turns(train: pd.DataFrame) -> NDArray[np.int64]:
     return np.lexsort((label.to_numpy(), turn))
 
 
+def rows_of_class(train: pd.DataFrame, label: int | None) -> NDArray[np.int64]:
+    """Numbers of the training rows that have a class, alone or among others; of those that have no class for None."""
+    if "label" in train:
+        return np.flatnonzero(train["label"] == label)
+    return np.flatnonzero(train["labels"].map(lambda labels: label in labels if label is not None else not len(labels)))
+
+
 def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:
     """The cell of a class balance (n_folds, n_classes) that is furthest from an even share: (fold, class, percent off)."""
     even = balance.sum(axis=0, keepdims=True) / balance.shape[0]

@@ -1,0 +1,146 @@
+"""The parts of the page Data for a registered contest: what was understood of it, its classes and its samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.contest.intake import class_table
+from app.shell.tables import table_of
+from app.shell.thumbnails import picture
+from app.ui.cards import guard, section
+from app.ui.class_charts import MOST_BARS, class_bars
+from app.ui.components.gallery.component import Tile, gallery
+from app.ui.format import metric_label, plain, short_hash, submission_label
+from app.ui.forms import option_label
+from app.words.text import t
+from core.analysis.overview import by_turns, class_counts, rows_of_class
+from core.contest.table import ContestTable, rows_by_size
+from core.specs.contest import ContestSpec
+from core.store.contests import Contest
+
+PER_PAGE = 48
+NO_CLASS = -1
+"""What the filter by class holds for rows that have none."""
+
+
+def understood(contest: Contest, table: ContestTable) -> None:
+    """What the contest is, as the list of answers that was accepted."""
+    spec, counts = contest.spec, class_counts(table.train, len(contest.spec.classes))
+    least, most = int(counts.min()), int(counts.max())
+    columns = ", ".join(spec.input_columns)
+    several = {"labels": how_many(table)} if spec.is_multilabel else {}
+    column = "data.columns_value" if len(spec.input_columns) > 1 else "data.column_value"
+    facts = {
+        "modality": t(f"data.modality_{spec.modality}"),
+        "rows": t("data.rows_value", train=contest.n_train, test=contest.n_test),
+        "classes": t("data.classes_even", n=len(counts), rows=least)
+        if least == most
+        else t("data.classes_value", n=len(counts), least=least, most=most, ratio=most / max(1, least)),
+        **several,
+        "input": t(column, name=plain(columns)) if columns else t("data.folders_value"),
+        "label": where_labels_are(contest),
+        "id": t("data.column_value", name=plain(spec.id_column)) if spec.id_column else t("data.numbered_value"),
+        "group": t("data.column_value", name=plain(spec.group_column)) if spec.group_column else t("data.none_value"),
+        "metric": metric_label(spec.metric),
+        "submission": submission_label(spec),
+        "files": plain(" · ".join(name for name in (spec.train, spec.test, spec.sample_submission) if name)),
+        "data": f"`{short_hash(contest.fingerprint)}`",
+    }
+    st.table({f":gray[{t(f'data.fact_{key}')}]": value for key, value in facts.items()}, border="horizontal", alt=t("data.understood"))
+
+
+def how_many(table: ContestTable) -> str:
+    """How many classes rows have, where they may have several."""
+    rows = rows_by_size(table.train)
+    mean = float(np.average(np.arange(len(rows)), weights=rows))
+    return t("data.labels_value" if rows[0] else "data.labels_value_full", mean=mean, most=len(rows) - 1, empty=int(rows[0]))
+
+
+def where_labels_are(contest: Contest) -> str:
+    """Which column, columns or folders hold the labels."""
+    spec = contest.spec
+    if not spec.label_column:
+        return t("data.flags_value") if spec.is_multilabel else t("data.folders_value")
+    if not spec.is_multilabel:
+        return t("data.column_value", name=plain(spec.label_column))
+    separator = option_label("contest", "label_separator", spec.label_separator)
+    return t("data.separated_value", name=plain(spec.label_column), separator=f"`{separator}`")
+
+
+def distribution(contest: Contest, table: ContestTable) -> None:
+    """Rows per class: bars while they can be read at a glance, a searchable table beyond."""
+    counts = class_counts(table.train, len(contest.spec.classes))
+    if len(counts) <= MOST_BARS:
+        st.altair_chart(class_bars(contest.spec.classes, counts, len(table.train)), alt=t("data.distribution"))
+        return
+    class_table(pd.DataFrame({"class": contest.spec.classes, "rows": counts}))
+
+
+@st.fragment
+def samples(contest: Contest) -> None:
+    """The samples, in a part of the page that runs again alone, and so needs a guard of its own."""
+    with guard():
+        show_samples(contest)
+
+
+def show_samples(contest: Contest) -> None:
+    """Images or texts of one part and class, page by page; the picked one is named below."""
+    table, spec = table_of(contest), contest.spec
+    with section(t("data.samples")):
+        part = st.segmented_control(
+            t("data.samples"),
+            ["train", "test"],
+            format_func=lambda name: t(f"data.part_{name}"),
+            default="train",
+            required=True,
+            key=f"data-part-{contest.id}",
+            label_visibility="collapsed",
+        )
+        chosen = None
+        if part == "train":
+            chosen = st.selectbox(
+                t("data.class_filter"),
+                [*range(len(spec.classes)), *((NO_CLASS,) if spec.is_multilabel else ())],
+                index=None,
+                format_func=lambda number: t("data.no_class") if number == NO_CLASS else spec.classes[number],
+                placeholder=t("data.all_classes"),
+                key=f"data-class-{contest.id}",
+                label_visibility="collapsed",
+                width=220,
+            )
+    frame = table.train if part == "train" else table.test
+    if part == "test":
+        rows = frame.index.to_numpy()
+    else:
+        rows = by_turns(frame) if chosen is None else rows_of_class(frame, None if chosen == NO_CLASS else chosen)
+    if not len(rows):
+        st.caption(t("data.no_test" if part == "test" else "data.no_class_rows"))
+        return
+    n_pages = -(-len(rows) // PER_PAGE)
+    slot = st.container(height=620, border=False)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        note = st.container(width="content")
+        page = st.pagination(n_pages, key=f"data-page-{contest.id}-{part}-{chosen}") if n_pages > 1 else 1
+    shown = rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+    tiles = [
+        Tile(
+            row=int(row),
+            caption=class_names(spec, frame, int(row)) if part == "train" else str(frame.at[row, "id"]),
+            src=picture(contest, part, int(row)) if spec.modality == "image" else "",
+            text="" if spec.modality == "image" else str(frame.at[row, "input"]),
+        )
+        for row in shown
+    ]
+    label = t("data.gallery_label", first=(page - 1) * PER_PAGE + 1, last=(page - 1) * PER_PAGE + len(shown), total=len(rows))
+    with slot:
+        picked = gallery(tiles, selected=None, label=label, key=f"data-gallery-{contest.id}", tile_px=76)
+    note.caption(label if picked is None else t("data.sample_row", row=picked, id=plain(frame.at[picked, "id"])))
+
+
+def class_names(spec: ContestSpec, train: pd.DataFrame, row: int) -> str:
+    """The class of a training row, or all of them."""
+    if not spec.is_multilabel:
+        return spec.classes[train.at[row, "label"]]
+    return ", ".join(spec.classes[label] for label in train.at[row, "labels"]) or t("data.no_class_caption")
