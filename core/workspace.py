@@ -103,9 +103,9 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         """The database, migrated to the newest schema at first use."""
-        from core.store.database import open_store
+        from core.store.database import open_store, sqlite_url
 
-        return open_store(self.db_path)
+        return open_store(sqlite_url(self.db_path))
 
 
 def open_workspace(root: Path | str | None = None) -> Workspace:

@@ -25,7 +25,7 @@ OWN_LANGUAGE = (
     "core/commands",
     "core/__main__.py",
     "core/commands/demo.py",
-    "core/store/seals.py",
+    "core/store/digests.py",
     "core/store/tables.py",
     "core/store/migrations",
     "models/make_catalog.py",

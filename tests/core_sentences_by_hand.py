@@ -14,7 +14,7 @@ NOT_SHOWN = {
     "core/jobs/devices.py": ["import torch; print(torch.cuda.device_count())"],
     "core/jobs/worker.py": ["the engine is gone", "told by the engine"],  # for the log
     "core/base/settings.py": ["Value error, "],  # taken off
-    "core/store/database.py": [  # looked for in what SQLite says
+    "core/store/dialects.py": [  # looked for in what SQLite says
         "not a database",
         "Could not decode to UTF-8",
         "no such column",
@@ -79,7 +79,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("core/exchange/files.py", "'; '.join(filter(None, (said, '' if id_column else 'there is no column with ids')))"): (
         ("1 missing: 기아 쏘렌토 and 9 more; there is no column with ids", "빠진 것 1개: 기아 쏘렌토 외 9개; id 열이 없습니다"),
     ),
-    ("core/store/database.py", "text"): (("attempt to write a readonly database", "attempt to write a readonly database"),),
+    ("core/store/dialects.py", "text"): (("attempt to write a readonly database", "attempt to write a readonly database"),),
     ("core/submission/write.py", "'; '.join(failed)"): (
         ("ids: 9 rows; 1 missing, 1 unknown, 0 twice", "식별자: 9행. 빠진 것 1개, 대회에 없는 것 1개, 중복 0개"),
         ("order: differs from the sample", "순서: 제출 예시와 다릅니다"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 
 from core.base.errors import PitwallError
 from core.specs.progress import EpochReport, Progress
@@ -25,9 +24,9 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Takes reports from the training thread (never blocks) and writes the newest; `lost` is set when the claim is not ours any more."""
 
-    def __init__(self, db_path: Path, *, job_id: int, run_id: int, token: int) -> None:
+    def __init__(self, store: Store, *, job_id: int, run_id: int, token: int) -> None:
         self.lost = threading.Event()
-        self._store = Store(db_path, busy_timeout_s=BUSY_TIMEOUT_S)
+        self._store = Store(store.url, busy_timeout_s=BUSY_TIMEOUT_S)
         self._job_id, self._run_id, self._token = job_id, run_id, token
         self._lock = threading.Lock()
         self._progress: Progress | None = None

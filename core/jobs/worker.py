@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[], None]) -> int:
     """Train and commit; every way this can end becomes one verdict."""
-    reporter = Reporter(workspace.db_path, job_id=job.id, run_id=job.run_id, token=job.token)
+    reporter = Reporter(workspace.store, job_id=job.id, run_id=job.run_id, token=job.token)
     reporter.start()
     outcome: Outcome = "stopped"
     try:

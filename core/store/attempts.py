@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, insert, select, update
+from sqlalchemy import Connection, Select, Update, delete, insert, select, update
 
 from core.base.errors import StateError
 from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
+from core.store.digests import insert_row
 from core.store.holds import hold_for_disk, is_held
 from core.store.jobs import RAW, Job, job_of
 from core.store.runs import EpochRow, FoldResult
@@ -65,7 +66,6 @@ def claim(store: Store, *, owner: Mapping[str, Any], device: str, now: float, le
     )
     with store.transaction() as connection:
         job_id = connection.execute(change).scalar()
-        # Read again, because what RETURNING gives is not sealed yet.
         return None if job_id is None else job_of(connection.execute(select(*RAW).where(_jobs.id == job_id)).one())
 
 
@@ -114,7 +114,7 @@ def commit(store: Store, job_id: int, result: FoldResult, *, now: float, epochs:
         }
         if not _change(connection, _held(job_id, result.token).values(ended)):
             raise _stale(job_id, result.token)
-        connection.execute(insert(tables.fold_results).values(values_of(tables.fold_results, result)))
+        insert_row(connection, tables.fold_results, values_of(tables.fold_results, result))
         _add_epochs(connection, epochs)
 
 
@@ -229,10 +229,11 @@ def _hand_back(connection: Connection, job_id: int, token: int, now: float) -> s
 
 
 def _add_epochs(connection: Connection, epochs: Iterable[EpochRow]) -> None:
-    rows = [values_of(tables.epochs, epoch) for epoch in epochs]
-    if rows:
+    for epoch in epochs:
         # A renewal whose answer was lost is sent again with the same rows.
-        connection.execute(insert(tables.epochs).prefix_with("OR REPLACE"), rows)
+        same = [column == getattr(epoch, column.name) for column in tables.epochs.primary_key]
+        connection.execute(delete(tables.epochs).where(*same))
+        connection.execute(insert(tables.epochs).values(values_of(tables.epochs, epoch)))
 
 
 def _stale(job_id: int, token: int) -> StateError:

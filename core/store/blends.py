@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.specs.blend import BlendSpec
 from core.store import tables
 from core.store.database import Store
-from core.store.seals import opened
+from core.store.digests import insert_row, read_row
 from core.store.tables import raw_columns
 
 
@@ -67,19 +67,21 @@ def add_blend(
         "path": path,
         "created_at": time.time() if now is None else now,
     }
+    named = tables.blends.c.name == name
     try:
         with store.transaction() as connection:
-            blend_id = connection.execute(insert(tables.blends).values(values).returning(tables.blends.c.id)).scalar_one()
-            connection.execute(insert(tables.blend_members), [{"blend_id": blend_id, "run_id": run_id} for run_id in spec.members])
+            if _read_blends(connection, named, contest_id):
+                raise StateError(
+                    f"there is already a blend named '{name}'",
+                    where="name",
+                    why="a blend's name is unique in its contest",
+                    fix="choose another name",
+                )
+            blend_id = insert_row(connection, tables.blends, values).id
+            for run_id in spec.members:
+                insert_row(connection, tables.blend_members, {"blend_id": blend_id, "run_id": run_id})
             return _read_blends(connection, tables.blends.c.id == blend_id)[0]
-    except IntegrityError as problem:
-        if "UNIQUE" in str(problem.orig):
-            raise StateError(
-                f"there is already a blend named '{name}'",
-                where="name",
-                why="a blend's name is unique in its contest",
-                fix="choose another name",
-            ) from None
+    except IntegrityError:
         raise StateError("a run of the blend is gone", where=name, why="it was deleted meanwhile", fix="choose the runs again") from None
 
 
@@ -145,6 +147,6 @@ def _read_blends(connection: Connection, where: ColumnElement[bool] | None, cont
 
 
 def _blend(row: Row[Any]) -> Blend:
-    values = opened(tables.blends, row)
+    values = read_row(tables.blends, row)
     values["spec"] = spec = BlendSpec.model_validate(values["spec"])
     return Blend(run_ids=spec.members, **values)

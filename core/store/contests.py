@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import NotFoundError, StateError
 from core.specs.contest import ContestSpec
 from core.store import tables
 from core.store.database import Store
-from core.store.seals import opened
+from core.store.digests import insert_row, read_row
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def _spec(text: str) -> ContestSpec:
 
 
 def _contest(row: Row[Any]) -> Contest:
-    values = opened(tables.contests, row)
+    values = read_row(tables.contests, row)
     values["spec"] = _spec(values["spec"])
     return Contest(**values)
 
@@ -60,7 +60,7 @@ def add_contest(
     }
     try:
         with store.transaction() as connection:
-            added = connection.execute(insert(tables.contests).values(values).returning(tables.contests.c.id)).scalar_one()
+            added = insert_row(connection, tables.contests, values).id
             return _contest(connection.execute(select(tables.contests).where(tables.contests.c.id == added)).one())
     except IntegrityError:
         raise StateError(

@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, select
 
 from core.base.errors import NotFoundError
 from core.store import tables
 from core.store.database import Store
-from core.store.seals import opened
+from core.store.digests import insert_row, read_row
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Folds:
 
 
 def _folds(row: Row[Any]) -> Folds:
-    return Folds(**opened(tables.folds, row))
+    return Folds(**read_row(tables.folds, row))
 
 
 def add_folds(
@@ -60,7 +60,7 @@ def add_folds(
         same = select(tables.folds).where(tables.folds.c.contest_id == contest_id, tables.folds.c.fingerprint == fingerprint)
         row = connection.execute(same).first()
         if row is None:
-            connection.execute(insert(tables.folds).values(values))
+            insert_row(connection, tables.folds, values)
             row = connection.execute(same).one()
         return _folds(row)
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select
 
 from core.store import tables
 from core.store.database import Store
-from core.store.seals import opened
+from core.store.digests import read_row
 from core.store.tables import raw_columns, values_of
 
 HoldKind = Literal["person", "disk"]
@@ -47,7 +47,7 @@ def list_holds(store: Store) -> tuple[Hold, ...]:
 def read_holds(connection: Connection) -> tuple[Hold, ...]:
     """All holds, the oldest first, in the caller's snapshot."""
     query = select(*raw_columns(tables.holds)).order_by(_holds.since, _holds.device)
-    return tuple(Hold(**opened(tables.holds, row)) for row in connection.execute(query))
+    return tuple(Hold(**read_row(tables.holds, row)) for row in connection.execute(query))
 
 
 def pause_devices(store: Store, *, now: float, device: str = EVERY_DEVICE) -> None:
@@ -87,4 +87,5 @@ def is_held(device: str | ColumnElement[str], *, kind: HoldKind | None = None) -
 
 
 def _put(connection: Connection, hold: Hold) -> None:
-    connection.execute(insert(tables.holds).prefix_with("OR REPLACE").values(values_of(tables.holds, hold)))
+    connection.execute(delete(tables.holds).where(_holds.device == hold.device, _holds.kind == hold.kind))
+    connection.execute(insert(tables.holds).values(values_of(tables.holds, hold)))

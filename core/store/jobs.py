@@ -1,37 +1,45 @@
-"""Jobs: one fold of one run in the queue. What a person does to them is here; what a worker does is in `attempts.py`."""
+"""Jobs: pieces of work in the queue, of a run or of a contest. What a person does to them is here; what a worker does is in `attempts.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from core.base.errors import NotFoundError
 from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
+from core.store.digests import insert_row, read_row
 from core.store.holds import Hold, read_holds
-from core.store.seals import opened
 from core.store.tables import raw_columns
 
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
 
 
+FOLD = "fold"
+"""The kind of job that trains one fold of a run."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """A fold to be trained. `token` counts the attempts and fences off stale ones; `owner` says which processes hold it.
+    """A piece of work of one `kind`. `token` counts the attempts and fences off stale ones; `owner` says which processes hold it.
 
-    `lease_until` and the times are epoch seconds. `error` is a `PitwallError.to_dict()`, or the same shape with type "Bug"
-    or "Interrupted". `log_path` is relative to the workspace, "" before the first attempt. `halvings`: how often its micro-batch
-    was halved because memory ran out; `interruptions`: how often in a row its worker was killed.
+    `payload` is what its kind needs to know. `lease_until` and the times are epoch
+    seconds. `error` is a `PitwallError.to_dict()`, or the same shape with type "Bug" or "Interrupted". `log_path` is relative to the
+    workspace, "" before the first attempt. `halvings`: how often its micro-batch was halved because memory ran out; `interruptions`: how
+    often in a row its worker was killed.
     """
 
     id: int
+    kind: str
+    contest_id: int
     run_id: int
     fold: int
+    payload: dict[str, Any]
     state: JobState
     priority: int
     position: int
@@ -56,7 +64,7 @@ RAW = raw_columns(tables.jobs)
 @lru_cache(maxsize=8192)
 def _job(values: tuple[Any, ...]) -> Job:
     """A page polls hundreds of jobs that no longer change; the key is the whole row, so what is remembered is never stale."""
-    fields = opened(tables.jobs, values)
+    fields = read_row(tables.jobs, values)
     if fields["progress"] is not None:
         fields["progress"] = Progress.from_dict(fields["progress"])
     return Job(**fields)
@@ -126,23 +134,39 @@ def read_live(store: Store) -> LiveJobs:
 
 def add_jobs(connection: Connection, run_id: int, fold_numbers: Iterable[int], *, now: float, priority: int = 0) -> None:
     """Put one job per fold behind the others of that priority, inside the caller's transaction."""
-    first = _next_position(connection)
-    rows = [
-        {
-            "run_id": run_id,
-            "fold": fold,
-            "state": "queued",
-            "priority": priority,
-            "position": first + place,
-            "token": 0,
-            "device": "",
-            "cancel_requested": False,
-            "log_path": "",
-            "created_at": now,
-        }
-        for place, fold in enumerate(fold_numbers)
-    ]
-    connection.execute(insert(tables.jobs), rows)
+    contest_id = connection.execute(select(tables.runs.c.contest_id).where(tables.runs.c.id == run_id)).scalar_one()
+    for fold in fold_numbers:
+        add_job(connection, kind=FOLD, contest_id=contest_id, run_id=run_id, fold=fold, now=now, priority=priority)
+
+
+def add_job(
+    connection: Connection,
+    *,
+    kind: str,
+    contest_id: int,
+    run_id: int | None = None,
+    fold: int | None = None,
+    payload: Mapping[str, Any] | None = None,
+    now: float,
+    priority: int = 0,
+) -> int:
+    """Put a job of a kind that the worker knows behind the others of that priority, inside the caller's transaction; returns its id."""
+    values: dict[str, Any] = {
+        "kind": kind,
+        "contest_id": contest_id,
+        "run_id": run_id,
+        "fold": fold,
+        "payload": dict(payload or {}),
+        "state": "queued",
+        "priority": priority,
+        "position": _next_position(connection),
+        "token": 0,
+        "device": "",
+        "cancel_requested": False,
+        "log_path": "",
+        "created_at": now,
+    }
+    return insert_row(connection, tables.jobs, values).id
 
 
 def cancel_jobs(connection: Connection, run_id: int, *, now: float) -> int:

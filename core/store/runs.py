@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.database import Store
+from core.store.digests import insert_row, read_row
 from core.store.jobs import RAW, Job, JobState, job_of
-from core.store.seals import opened
 from core.store.tables import raw_columns, values_of
 
 
@@ -146,7 +146,7 @@ def _recipe(text: str) -> Recipe:
 @lru_cache(maxsize=8192)
 def _result(values: tuple[Any, ...]) -> FoldResult:
     """A result never changes once it is there; as with jobs, the key is the whole row."""
-    return FoldResult(**opened(tables.fold_results, values))
+    return FoldResult(**read_row(tables.fold_results, values))
 
 
 def add_run(
@@ -161,7 +161,7 @@ def add_run(
         "fold_numbers": list(fold_numbers),
         "created_at": now,
     }
-    return connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.id)).scalar_one()
+    return insert_row(connection, tables.runs, values).id
 
 
 def add_imported_run(
@@ -179,8 +179,9 @@ def add_imported_run(
             "created_at": now,
             "imported": origin,
         }
-        run_id = connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.id)).scalar_one()
-        connection.execute(insert(tables.fold_results), [{**values_of(tables.fold_results, result), "run_id": run_id} for result in parts])
+        run_id = insert_row(connection, tables.runs, values).id
+        for result in parts:
+            insert_row(connection, tables.fold_results, {**values_of(tables.fold_results, result), "run_id": run_id})
         return _read_runs(connection, tables.runs.c.id == run_id, None)[0]
 
 
@@ -265,7 +266,7 @@ def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
 
 
 def _epoch(row: Row[Any]) -> EpochRow:
-    values = opened(tables.epochs, row)
+    values = read_row(tables.epochs, row)
     # SQLite keeps NaN as NULL.
     for loss in ("train_loss", "valid_loss"):
         if values[loss] is None:
@@ -298,7 +299,7 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
 
 
 def _run(row: Row[Any], jobs: Iterable[Job], results: Iterable[FoldResult]) -> Run:
-    values = opened(tables.runs, row)
+    values = read_row(tables.runs, row)
     recipe, fold_numbers = values.pop("recipe"), values.pop("fold_numbers")
     own_recipe = _recipe(recipe) if recipe else None
     return Run(own_recipe=own_recipe, fold_numbers=tuple(fold_numbers), jobs=tuple(jobs), results=tuple(results), **values)

@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, select
 
 from core.store import tables
 from core.store.database import Store
-from core.store.seals import opened
+from core.store.digests import insert_row, read_row
 from core.store.tables import raw_columns
 
 _RAW = raw_columns(tables.submissions)
@@ -39,7 +39,7 @@ class Submission:
 
 
 def _submission(row: Row[Any]) -> Submission:
-    return Submission(**opened(tables.submissions, row))
+    return Submission(**read_row(tables.submissions, row))
 
 
 def add_submission(
@@ -70,7 +70,7 @@ def add_submission(
         "created_at": time.time() if now is None else now,
     }
     with store.transaction() as connection:
-        added = connection.execute(insert(tables.submissions).values(values).returning(tables.submissions.c.id)).scalar_one()
+        added = insert_row(connection, tables.submissions, values).id
         return _submission(connection.execute(select(*_RAW).where(tables.submissions.c.id == added)).one())
 
 

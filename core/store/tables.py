@@ -1,6 +1,7 @@
 """The schema as SQLAlchemy Core tables. Ids are never used twice, because folders, references such as `r12` and colours are made of them.
 
-A change here needs a new revision in `migrations/versions`, which ends with `seals.seal_table`; a test compares the two.
+A change here needs a new revision in `migrations/versions`; a test compares the two. A revision that changes what rows with a digest
+say ends with `digests.write_digests`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SEAL = "seal"
+DIGEST = "digest"
+CHANGES = "changes"
+"""What the `info` of a column has when its value may change after the row was written."""
 
 
 class JsonText(TypeDecorator[Any]):
@@ -58,9 +61,14 @@ def _id() -> Column[int]:
     return Column("id", Integer, primary_key=True)
 
 
-def _seal() -> Column[str]:
-    """The last column of every table: set and compared as `seals.py` says. It is NULL for as long as an insert's trigger takes."""
-    return Column(SEAL, Text)
+def _digest() -> Column[str]:
+    """The last column of a table whose rows are written once; `digests.py` sets and compares it."""
+    return Column(DIGEST, Text, nullable=False, server_default="")
+
+
+def _changing(name: str, type_: Any, **options: Any) -> Column[Any]:
+    """A column that the row's digest does not cover, because its value changes."""
+    return Column(name, type_, info={CHANGES: True}, **options)
 
 
 def _parent(name: str, target: str, *, ondelete: str | None = None, **options: Any) -> Column[int]:
@@ -79,7 +87,7 @@ contests = Table(
     Column("n_test", Integer, nullable=False),
     Column("sample", Text, nullable=False),
     Column("created_at", Float, nullable=False),
-    _seal(),
+    _digest(),
     sqlite_autoincrement=True,
 )
 
@@ -95,7 +103,7 @@ folds = Table(
     Column("fingerprint", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Float, nullable=False),
-    _seal(),
+    _digest(),
     UniqueConstraint("contest_id", "fingerprint"),
     sqlite_autoincrement=True,
 )
@@ -110,9 +118,9 @@ runs = Table(
     Column("recipe", Text, nullable=False),
     Column("fold_numbers", JsonText, nullable=False),
     Column("created_at", Float, nullable=False),
-    Column("is_paused", Boolean, nullable=False, server_default=text("0")),
+    _changing("is_paused", Boolean, nullable=False, server_default=text("0")),
     Column("imported", JsonText),
-    _seal(),
+    _digest(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -121,25 +129,28 @@ jobs = Table(
     "jobs",
     metadata,
     _id(),
-    _parent("run_id", "runs.id", ondelete="CASCADE"),
-    Column("fold", Integer, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("token", Integer, nullable=False),
-    Column("device", Text, nullable=False),
-    Column("owner", JsonText),
-    Column("lease_until", Float),
-    Column("cancel_requested", Boolean, nullable=False),
-    Column("progress", JsonText),
-    Column("error", JsonText),
-    Column("log_path", Text, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("started_at", Float),
-    Column("finished_at", Float),
-    Column("halvings", Integer, nullable=False, server_default=text("0")),
-    Column("interruptions", Integer, nullable=False, server_default=text("0")),
-    _seal(),
+    Column("kind", Text, nullable=False),
+    _parent("contest_id", "contests.id", ondelete="CASCADE"),
+    Column("run_id", Integer, ForeignKey("runs.id", ondelete="CASCADE")),
+    Column("fold", Integer),
+    Column("payload", JsonText, nullable=False),
+    _changing("state", Text, nullable=False),
+    _changing("priority", Integer, nullable=False),
+    _changing("position", Integer, nullable=False),
+    _changing("token", Integer, nullable=False),
+    _changing("device", Text, nullable=False),
+    _changing("owner", JsonText),
+    _changing("lease_until", Float),
+    _changing("cancel_requested", Boolean, nullable=False),
+    _changing("progress", JsonText),
+    _changing("error", JsonText),
+    _changing("log_path", Text, nullable=False),
+    _changing("created_at", Float, nullable=False),
+    _changing("started_at", Float),
+    _changing("finished_at", Float),
+    _changing("halvings", Integer, nullable=False, server_default=text("0")),
+    _changing("interruptions", Integer, nullable=False, server_default=text("0")),
+    _digest(),
     UniqueConstraint("run_id", "fold"),
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'canceled')", name="state"),
     Index(None, "state", "priority", "position"),
@@ -154,7 +165,6 @@ holds = Table(
     Column("error", JsonText),
     Column("needed_bytes", Integer, nullable=False),
     Column("since", Float, nullable=False),
-    _seal(),
     CheckConstraint("kind IN ('person', 'disk')", name="kind"),
 )
 
@@ -172,7 +182,7 @@ fold_results = Table(
     Column("elapsed_s", Float, nullable=False),
     Column("facts", JsonText, nullable=False),
     Column("created_at", Float, nullable=False),
-    _seal(),
+    _digest(),
 )
 
 epochs = Table(
@@ -187,7 +197,6 @@ epochs = Table(
     Column("scores", JsonText, nullable=False),
     Column("lr", Float, nullable=False),
     Column("elapsed_s", Float, nullable=False),
-    _seal(),
 )
 
 blends = Table(
@@ -202,7 +211,7 @@ blends = Table(
     Column("fingerprint", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Float, nullable=False),
-    _seal(),
+    _digest(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -212,7 +221,7 @@ blend_members = Table(
     metadata,
     _parent("blend_id", "blends.id", ondelete="CASCADE", primary_key=True),
     _parent("run_id", "runs.id", primary_key=True, index=True),
-    _seal(),
+    _digest(),
 )
 
 submissions = Table(
@@ -229,7 +238,7 @@ submissions = Table(
     Column("lineage", JsonText, nullable=False),
     Column("hidden_scores", JsonText),
     Column("created_at", Float, nullable=False),
-    _seal(),
+    _digest(),
     sqlite_autoincrement=True,
 )
 
@@ -246,10 +255,10 @@ def number_of(ref: str, letter: str) -> int | None:
 
 
 def raw_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
-    """A table's columns with JSON left as text: what `seals.opened` takes, and hashable, so that a mapper can remember what it has decoded."""
+    """A table's columns with JSON left as text: what `digests.read_row` takes, and hashable, so that a mapper can remember what it has decoded."""
     return tuple(type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonText) else column for column in table.columns)
 
 
 def values_of(table: Table, thing: object) -> dict[str, Any]:
     """What to insert for a thing whose attributes are named as the table's columns."""
-    return {column.name: getattr(thing, column.name) for column in table.columns if column.name != SEAL}
+    return {column.name: getattr(thing, column.name) for column in table.columns if column.name != DIGEST}

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.base.errors import StateError
 from core.jobs.process import of_self
 from core.store import attempts, tables
-from core.store.database import DatabaseBusy, Store
+from core.store.database import DatabaseBusy, Store, sqlite_url
 from core.store.jobs import Job, list_jobs
 from core.store.runs import list_runs
 from tests.faults.fault import Given, Outcome, made_up_result, made_up_store, main
@@ -68,7 +68,7 @@ def run(given: Given) -> Outcome:
 
 def _work(database: Path, acknowledged: Path, seed: float) -> None:
     """A worker: claim, pretend to train, commit, and note down what the store acknowledged."""
-    rng, store, owner = random.Random(seed), Store(database), {"engine": None, "host": "here", "worker": of_self().to_dict()}
+    rng, store, owner = random.Random(seed), Store(sqlite_url(database)), {"engine": None, "host": "here", "worker": of_self().to_dict()}
     notes = os.open(acknowledged, os.O_WRONLY | os.O_APPEND)
     while True:
         try:
@@ -101,7 +101,7 @@ def _commit(store: Store, job: Job, rng: random.Random) -> str:
 
 def _repair(database: Path) -> None:
     """What an engine does about those who give no sign of life, until nothing is left to do."""
-    store = Store(database)
+    store = Store(sqlite_url(database))
     while any(job.state != "done" for job in list_jobs(store)):
         now = time.time()
         try:
@@ -112,7 +112,7 @@ def _repair(database: Path) -> None:
 
 
 def _compare(database: Path, acknowledged: Path) -> Outcome:
-    outcome, store = Outcome(), Store(database)
+    outcome, store = Outcome(), Store(sqlite_url(database))
     results = {result.fold: result for run in list_runs(store) for result in run.results}
     told: dict[int, list[int]] = {}
     for line in acknowledged.read_text().splitlines():

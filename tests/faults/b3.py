@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.base.errors import StateError
 from core.jobs.queue import cancel_run, retry_run
 from core.store import attempts
-from core.store.database import Store
+from core.store.database import Store, sqlite_url
 from core.store.jobs import Job, get_job
 from core.store.runs import get_run
 from tests.faults.b1 import _without_token  # pyright: ignore[reportPrivateUsage]
@@ -35,8 +35,8 @@ def run(given: Given) -> Outcome:
     to_worker, to_parent = os.pipe(), os.pipe()
     worker = os.fork()
     if worker == 0:
-        _work(Store(database), to_worker[0], to_parent[1])
-    outcome, store = Outcome(), Store(database)
+        _work(Store(sqlite_url(database)), to_worker[0], to_parent[1])
+    outcome, store = Outcome(), Store(sqlite_url(database))
     try:
         for _ in range(given.n):
             _round(given, store, worker, to_worker[1], to_parent[0], outcome)

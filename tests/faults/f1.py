@@ -35,7 +35,7 @@ from core.specs.contest import ContestSpec
 from core.specs.recipe import Recipe
 from core.store import attempts, tables
 from core.store.contests import Contest, get_contest
-from core.store.database import Store, open_store
+from core.store.database import Store, open_store, sqlite_url
 from core.store.runs import get_run
 from core.submission.write import parse_format
 from tests.contest.contest_folders import image_contest
@@ -149,7 +149,7 @@ def parsers(root: Path) -> dict[str, tuple[st.SearchStrategy[Any], Read]]:
         (folder / "data").write_bytes(b"data")
     manifest = (root / "artefact" / "manifest.json").read_bytes()
     made_up_store(root / "store.db", 3)
-    store = Store(root / "store.db")
+    store = Store(sqlite_url(root / "store.db"))
     predictions = _predictions(root)
 
     def inspect(change: tuple[str, bytes, list[str]], folder: Path) -> object:
@@ -247,7 +247,7 @@ def _look(outcome: Outcome, name: str, holds: Callable[[], object]) -> None:
 
 
 def _histories(given_: Given, n: int, checked: dict[str, Any]) -> None:
-    open_store(given_.root / "empty.db").close()
+    open_store(sqlite_url(given_.root / "empty.db")).close()
     empty = (given_.root / "empty.db").read_bytes()
 
     class Machine(QueueMachine):
@@ -258,7 +258,7 @@ def _histories(given_: Given, n: int, checked: dict[str, Any]) -> None:
             Machine.n_made += 1
             path = given_.root / f"{Machine.n_made}.db"
             path.write_bytes(empty)
-            return Store(path)
+            return Store(sqlite_url(path))
 
     Machine.TestCase.settings = settings(max_examples=n, stateful_step_count=N_STEPS, **checked)
     run_state_machine_as_test(seed(given_.rng.randrange(2**32))(Machine), settings=Machine.TestCase.settings)

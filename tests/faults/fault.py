@@ -19,7 +19,7 @@ from typing import Any
 from core.specs.contest import ContestSpec
 from core.specs.recipe import Recipe
 from core.store.contests import add_contest
-from core.store.database import Store, open_store
+from core.store.database import Store, open_store, sqlite_url
 from core.store.folds import add_folds
 from core.store.jobs import add_jobs
 from core.store.runs import FoldResult, add_run, free_run_name
@@ -85,7 +85,7 @@ def main(run: Callable[[Given], Outcome], *, full_n: int, arguments: Sequence[st
 
 def made_up_store(path: Path, n_jobs: int) -> None:
     """A database with a run of `n_jobs` queued jobs, closed again, so that a process may fork with nothing of it open."""
-    store = open_store(path)
+    store = open_store(sqlite_url(path))
     spec = ContestSpec(name="made-up", root="/made-up", modality="text", layout="csv", train="train.csv", classes=("a", "b"))
     contest = add_contest(store, spec=spec, fingerprint="", path="", n_train=1, n_test=0)
     add_folds(store, contest_id=contest.id, kind="stratified", n_folds=2, seed=0, group_column="", fingerprint="", path="")

@@ -15,7 +15,7 @@ from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import add_contest
-from core.store.database import Store, open_store
+from core.store.database import Store, open_store, sqlite_url
 from core.store.folds import add_folds
 from core.store.jobs import Job, add_jobs, cancel_jobs, get_job, list_jobs, retry_jobs
 from core.store.runs import FoldResult, Run, add_run, get_run
@@ -261,7 +261,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 def test_any_history_keeps_the_promise(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("histories")
-    open_store(folder / "empty.db").close()
+    open_store(sqlite_url(folder / "empty.db")).close()
     empty = (folder / "empty.db").read_bytes()
 
     class Machine(QueueMachine):
@@ -272,7 +272,7 @@ def test_any_history_keeps_the_promise(tmp_path_factory: pytest.TempPathFactory)
             Machine.n_made += 1
             path = folder / f"{Machine.n_made}.db"
             path.write_bytes(empty)
-            return Store(path)
+            return Store(sqlite_url(path))
 
     checked = settings(
         max_examples=15, stateful_step_count=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)

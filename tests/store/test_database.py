@@ -16,10 +16,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, insert, select, text, update
 
 from core.base.errors import CheckpointError, DiskFull, StateError
-from core.store import seals, tables
-from core.store.contests import Contest, list_contests
-from core.store.database import HEAD, MIGRATIONS, DatabaseBusy, Store, journal_mode, open_store, stored_revision
-from core.workspace import Workspace
+from core.store import tables
+from core.store.contests import Contest, add_contest, list_contests
+from core.store.database import HEAD, MIGRATIONS, DatabaseBusy, Store, open_store, sqlite_url
+from core.store.dialects import journal_mode
+from core.store.digests import write_digests
+from core.workspace import Workspace, open_workspace
+from tests.store.conftest import SPEC
 
 ROOT = Path(__file__).parents[2]
 ROW = {
@@ -44,9 +47,9 @@ def count_rows(store: Store) -> int:
 
 
 def test_a_new_database_is_at_the_newest_revision_and_that_is_alembics(workspace: Workspace) -> None:
-    assert stored_revision(workspace.db_path) is None
-    open_store(workspace.db_path)
-    assert stored_revision(workspace.db_path) == HEAD
+    url = sqlite_url(workspace.db_path)
+    assert Store(url).revision() is None and not workspace.db_path.exists()
+    assert open_store(url).revision() == HEAD
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
@@ -56,12 +59,9 @@ def test_the_migrated_schema_is_that_of_the_tables(workspace: Workspace) -> None
     with workspace.store.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), tables.metadata) == []
         migrated = set(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").all())
-    made = Store(workspace.root / "made.db")
+    made = Store(sqlite_url(workspace.root / "made.db"))
     with made.transaction() as connection:
         tables.metadata.create_all(connection)
-        for table in tables.metadata.sorted_tables:
-            for sql in seals.triggers(table.name, [column.name for column in table.columns][:-1], has_ids=seals.counts_ids(table)):
-                connection.exec_driver_sql(sql)
         expected = set(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").all())
 
     def words(rows: set[tuple[str, str]]) -> dict[str, list[str]]:
@@ -95,7 +95,7 @@ def test_processes_that_open_an_empty_workspace_at_once_do_not_collide(tmp_path:
         worker.stdout.close()
         assert worker.wait() == 0
     assert said == ["()"] * 4
-    assert stored_revision(tmp_path / "pitwall.db") == HEAD
+    assert Store(sqlite_url(tmp_path / "pitwall.db")).revision() == HEAD
 
 
 def test_a_database_of_a_later_version_is_refused(workspace: Workspace) -> None:
@@ -104,17 +104,29 @@ def test_a_database_of_a_later_version_is_refused(workspace: Workspace) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(StateError, match="another version") as caught:
-        open_store(workspace.db_path)
+        open_store(sqlite_url(workspace.db_path))
     assert "9999" in caught.value.why and "--workspace" in caught.value.fix
-    assert stored_revision(workspace.db_path) == "9999"
+    assert Store(sqlite_url(workspace.db_path)).revision() == "9999"
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "pitwall.db"
     path.write_bytes(b"this is not a database, and it is long enough to be read as one" * 20)
     with pytest.raises(CheckpointError, match="damaged") as caught:
-        open_store(path)
+        open_store(sqlite_url(path))
     assert str(path) in caught.value.where
+
+
+def test_a_path_is_no_part_of_a_url(tmp_path: Path) -> None:
+    """A path with a question mark or a percent sign names its own file, and two such workspaces are two."""
+    roots = [tmp_path / name for name in ("what?mode=memory", "what", "50%20done", "50 done", "a#b")]
+    for number, root in enumerate(roots):
+        store = open_workspace(root).store
+        assert list_contests(store) == ()
+        add_contest(store, spec=SPEC.model_copy(update={"name": f"c{number}"}), fingerprint="", path="", n_train=1, n_test=1)
+        store.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(root.name for root in roots)
+    assert [contest.name for root in roots for contest in list_contests(open_workspace(root).store)] == ["c0", "c1", "c2", "c3", "c4"]
 
 
 def test_connections_are_durable_and_checked(workspace: Workspace) -> None:
@@ -160,7 +172,7 @@ def test_a_reader_sees_one_snapshot(store: Store, contest: Contest) -> None:
 
 
 def test_a_held_write_lock_is_a_typed_error_and_passes(workspace: Workspace, store: Store, contest: Contest) -> None:
-    impatient = Store(workspace.db_path, busy_timeout_s=0.05)
+    impatient = Store(sqlite_url(workspace.db_path), busy_timeout_s=0.05)
     with store.transaction(), pytest.raises(DatabaseBusy, match="busy"), impatient.transaction():
         raise AssertionError("two writers at once")
     with impatient.transaction() as connection:
@@ -188,19 +200,20 @@ def test_an_empty_or_lost_database_beside_artefacts_is_no_new_workspace(workspac
     for change, said in ((lambda: workspace.db_path.write_bytes(b""), "empty"), (workspace.db_path.unlink, "gone")):
         change()
         with pytest.raises(CheckpointError, match=said) as caught:
-            open_store(workspace.db_path)
+            open_store(sqlite_url(workspace.db_path))
         assert caught.value.where == str(workspace.db_path) and "cars" in caught.value.why and "move the folder" in caught.value.fix
     shutil.rmtree(workspace.contest_dir("cars"))
-    open_store(workspace.db_path).close()
+    open_store(sqlite_url(workspace.db_path)).close()
 
 
 def test_a_row_that_cannot_be_read_is_a_damage_and_no_bug(store: Store, contest: Contest) -> None:
     for spec in ("{", '{"name": "x", "swbmission": 1}'):
         with store.transaction() as connection:
             connection.execute(update(tables.contests).values(spec=spec))
+            write_digests(connection, "contests")
         with pytest.raises(CheckpointError, match="damaged") as caught:
             list_contests(store)
-        assert str(store.path) in caught.value.where and "a row cannot be read" in caught.value.why
+        assert store.where in caught.value.where and "a row cannot be read" in caught.value.why
 
 
 def test_pages_that_reading_does_not_touch_are_looked_at_by_the_check(store: Store, contest: Contest) -> None:
@@ -209,7 +222,7 @@ def test_pages_that_reading_does_not_touch_are_looked_at_by_the_check(store: Sto
         page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name LIKE 'ix_jobs%'").scalar_one()
         size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
     store.close()
-    with store.path.open("r+b") as file:
+    with open(store.where, "r+b") as file:
         file.seek((page - 1) * size)
         file.write(bytes(size))
     assert list_contests(store)
@@ -225,7 +238,7 @@ def test_a_schema_that_lacks_a_column_is_said(store: Store, contest: Contest) ->
 
 
 def test_a_write_for_which_there_is_no_room_is_a_full_disk_whatever_sqlite_calls_it(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "pitwall.db")
+    store = open_store(sqlite_url(tmp_path / "pitwall.db"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the kernel answers as it does when a quota is used up: not "full"
     try:

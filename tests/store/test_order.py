@@ -12,7 +12,7 @@ from core.base.errors import InputError, NotFoundError, StateError
 from core.jobs import controls
 from core.jobs.queue import cancel_run, retry_run
 from core.store import attempts
-from core.store.database import Store, open_store
+from core.store.database import Store, open_store, sqlite_url
 from core.store.holds import list_holds
 from core.store.jobs import list_jobs
 from core.store.order import read_queue
@@ -136,7 +136,7 @@ def test_a_full_disk_hands_the_job_back_and_holds_its_device_in_one_step(store: 
 
 @pytest.mark.slow
 def test_random_histories_keep_the_order(tmp_path: Path) -> None:
-    open_store(tmp_path / "empty.db").close()
+    open_store(sqlite_url(tmp_path / "empty.db")).close()
     empty = (tmp_path / "empty.db").read_bytes()
 
     class Machine(QueueMachine):
@@ -147,7 +147,7 @@ def test_random_histories_keep_the_order(tmp_path: Path) -> None:
             Machine.n_made += 1
             path = tmp_path / f"{Machine.n_made}.db"
             path.write_bytes(empty)
-            return Store(path)
+            return Store(sqlite_url(path))
 
     checked = settings(
         max_examples=25, stateful_step_count=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
