@@ -79,6 +79,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("core/exchange/files.py", "'; '.join(filter(None, (said, '' if id_column else 'there is no column with ids')))"): (
         ("1 missing: 기아 쏘렌토 and 9 more; there is no column with ids", "빠진 것 1개: 기아 쏘렌토 외 9개; id 열이 없습니다"),
     ),
+    ("core/store/dialects.py", "why"): (("database disk image is malformed", "database disk image is malformed"),),
     ("core/store/dialects.py", "text"): (("attempt to write a readonly database", "attempt to write a readonly database"),),
     ("core/submission/write.py", "'; '.join(failed)"): (
         ("ids: 9 rows; 1 missing, 1 unknown, 0 twice", "식별자: 9행. 빠진 것 1개, 대회에 없는 것 1개, 중복 0개"),
