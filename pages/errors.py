@@ -7,14 +7,13 @@ import streamlit as st
 from app.errors import error_view, set_errors
 from app.shell import runtime
 from app.ui.cards import empty_state, guard, need_contest, page_header
-from app.ui.sources import choose_source, list_sources
+from app.ui.sources import choose_source, rank_sources
 from app.words.text import t
-from core.store.folds import get_folds
 from core.store.runs import list_runs
 
 contest = need_contest(t("errors.title"))
 store = runtime.workspace().store
-sources = list_sources(contest, complete=False)
+sources = rank_sources(contest, complete=False)
 if not sources:
     page_header(t("errors.title"), contest)
     is_working = any(run.state in ("queued", "running") for run in list_runs(store, contest.id))
@@ -30,6 +29,6 @@ if not sources:
 header = st.container()
 source = choose_source(contest, sources)
 with header:
-    page_header(t("errors.title"), contest, get_folds(store, source.folds_id))
+    page_header(t("errors.title"), contest, source.folds)
 with guard():
     (set_errors if contest.spec.is_multilabel else error_view).show_errors(contest, source)

@@ -7,14 +7,13 @@ import streamlit as st
 from app.shell import runtime
 from app.submit.submit_view import checklist, class_balance, ledger, preview, write_form
 from app.ui.cards import empty_state, guard, need_contest, page_header
-from app.ui.sources import candidate_of, choose_source, list_sources
+from app.ui.sources import candidate_of, choose_source, rank_sources
 from app.words.text import t
-from core.store.folds import get_folds
 from core.store.runs import list_runs
 
 contest = need_contest(t("submit.title"))
 store = runtime.workspace().store
-sources = list_sources(contest, complete=True)
+sources = rank_sources(contest, complete=True)
 if not sources:
     page_header(t("submit.title"), contest)
     is_working = any(run.state in ("queued", "running") for run in list_runs(store, contest.id))
@@ -29,11 +28,11 @@ else:
     header = st.container()
     source = choose_source(contest, sources)
     with header:
-        page_header(t("submit.title"), contest, get_folds(store, source.folds_id))
+        page_header(t("submit.title"), contest, source.folds)
     with guard():
         body = st.container()
         with body.skeleton(height=420):
-            candidate = candidate_of(contest, source)
+            candidate = candidate_of(source)
         with body:
             left, middle, right = st.columns([1.2, 1, 1.1], gap="medium")
             with left:

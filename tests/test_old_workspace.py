@@ -23,11 +23,12 @@ import numpy as np
 import pytest
 
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, load_blend_oof, load_blend_test, save_blend
+from core.blend.save import blend_runs, save_blend
 from core.contest.table import load_table
 from core.folds.save import load_folds, save_folds
 from core.jobs.engine import Engine
 from core.predictions.oof import load_oof, load_test_prob
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.blends import get_blend, list_blends
 from core.store.contests import get_contest, list_contests
@@ -68,7 +69,10 @@ def test_folds_are_the_same_rows_and_made_again_they_are_the_row_that_is_there(o
     assert {str(folds.id) for folds in there} == set(OLD["folds"])
     for folds_id, before in OLD["folds"].items():
         folds = get_folds(old.store, int(folds_id))
-        assert load_folds(old, folds).tolist() == before["fold_of"]
+        pairs, fold_of = load_folds(old, folds), np.asarray(before["fold_of"])
+        for fold in range(before["n_folds"]):
+            assert pairs.valid_idx(fold).tolist() == np.flatnonzero(fold_of == fold).tolist()
+            assert pairs.train_idx(fold).tolist() == np.flatnonzero(fold_of != fold).tolist()
         settings = {name: before[name] for name in ("kind", "n_folds", "seed", "group_column")}
         again = save_folds(old, get_contest(old.store, before["contest"]), FoldsSpec.model_validate(settings))
         assert again.id == folds.id
@@ -115,7 +119,7 @@ def test_a_blend_keeps_its_score_and_blended_again_and_submitted_it_is_the_same_
     for found in (get_blend(old.store, blend.id), again, fitted):
         assert found.spec.weights == tuple(before["spec"]["weights"]) and found.spec.temperature == before["spec"]["temperature"]
         assert arrays_of(old, found) == (before["oof_sha256"], before["test_sha256"]), found.name
-        assert hashlib.sha256(prepare(old, contest, found).data).hexdigest() == before["submission_sha256"]
+        assert hashlib.sha256(prepare(source_of(old, found)).data).hexdigest() == before["submission_sha256"]
     scores = scores_of(blend)
     assert scores == {name: before["scores"][name] for name in scores}
     assert scores_of(again) == scores_of(fitted) == scores
@@ -127,11 +131,11 @@ def test_submissions_are_the_files_they_were_and_written_again_the_same_bytes(ol
     there = {submission.ref: submission for submission in list_submissions(old.store)}
     assert set(there) == set(OLD["submissions"])
     for ref, before in OLD["submissions"].items():
-        submission, contest = there[ref], get_contest(old.store, before["contest"])
+        submission = there[ref]
         assert (submission.source, submission.filename, submission.sha256) == (before["source"], before["filename"], before["sha256"])
         assert hashlib.sha256(read_submission(old, submission)).hexdigest() == before["sha256"]
         if before["source"].startswith("r"):
-            again = write_submission(old, contest, get_run(old.store, before["source"]), name="again")
+            again = write_submission(source_of(old, get_run(old.store, before["source"])), name="again")
             assert again.sha256 == before["sha256"]
 
 
@@ -168,7 +172,7 @@ def sha256_of(array: Any) -> str:
 
 def arrays_of(workspace: Workspace, blend: Any) -> tuple[str, str]:
     """The sha256 of the .npy files that version 0.1 wrote of a blend's predictions."""
-    return npy_sha256(load_blend_oof(workspace, blend)), npy_sha256(load_blend_test(workspace, blend))
+    return npy_sha256(source_of(workspace, blend).oof()), npy_sha256(source_of(workspace, blend).test())
 
 
 def npy_sha256(array: Any) -> str:

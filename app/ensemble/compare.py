@@ -8,17 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from app.ensemble.ways import after_label
-from app.shell import runtime
 from app.ui.cards import guard, section
 from app.ui.format import format_honest, format_score, metric_label, plain
-from app.ui.sources import content_of, evidence_of, list_sources
+from app.ui.sources import evidence_of, rank_sources, source_label
 from app.words.text import t
 from core.analysis.side_by_side import Duel, Standing, compare_sources, standing_of
-from core.store.blends import Blend
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.folds import get_folds
-from core.store.runs import Run
-from core.workspace import Workspace
 
 MOST_AT_FIRST = 3
 ICONS = {"first": ":material/check_circle:", "second": ":material/check_circle:", "unclear": ":material/info:", "same": ":material/equal:"}
@@ -28,7 +24,7 @@ ICONS = {"first": ":material/check_circle:", "second": ":material/check_circle:"
 def blend_compare(contest: Contest, names: dict[int, str]) -> None:
     """Choose two or more; `names` are those of all runs by id."""
     with guard():
-        sources = list_sources(contest, complete=False)
+        sources = rank_sources(contest, complete=False)
         if len(sources) < 2:
             st.caption(t("compare.needs_two"))
             return
@@ -39,35 +35,29 @@ def blend_compare(contest: Contest, names: dict[int, str]) -> None:
         else:
             st.session_state[key] = _first_choice(sources)
         chosen = st.multiselect(
-            t("compare.choose"), list(by_ref), format_func=lambda ref: source_name(by_ref[ref]), key=key, persist_state="session"
+            t("compare.choose"), list(by_ref), format_func=lambda ref: source_label(by_ref[ref]), key=key, persist_state="session"
         )
         picked = [by_ref[ref] for ref in chosen]
         if len(picked) < 2:
             st.caption(t("compare.choose_two"))
             return
         with st.spinner(t("compare.reading")):
-            standings = [_standing(_content(contest, source), runtime.workspace(), contest, source) for source in picked]
+            standings = [_standing(_content(source), source) for source in picked]
         section(t("compare.scores"))
         _scores(contest, standings)
-        _duel(contest, picked, standings)
+        _duel(picked, standings)
         section(t("compare.weights"))
         _weights(standings, names)
 
 
-def source_name(source: Run | Blend) -> str:
-    """A source by name, kind and reference."""
-    return f"{source.name} · {t('errors.kind_blend' if isinstance(source, Blend) else 'errors.kind_run')} {source.ref}"
-
-
-def _first_choice(sources: Sequence[Run | Blend]) -> list[str]:
+def _first_choice(sources: Sequence[Source]) -> list[str]:
     """The best blends on the folds of the best of them, and where there are too few, runs."""
-    blends = [source for source in sources if isinstance(source, Blend)]
-    ranked = [*blends, *(source for source in sources if not isinstance(source, Blend))]
-    return [source.ref for source in ranked if source.folds_id == ranked[0].folds_id][:MOST_AT_FIRST]
+    ranked = sorted(sources, key=lambda source: source.kind == "run")
+    return [source.ref for source in ranked if source.folds.id == ranked[0].folds.id][:MOST_AT_FIRST]
 
 
 def _scores(contest: Contest, standings: Sequence[Standing]) -> None:
-    n_folds = get_folds(runtime.workspace().store, standings[0].source.folds_id).n_folds
+    n_folds = standings[0].source.folds.n_folds
     table = pd.DataFrame(
         {
             "name": [standing.source.name for standing in standings],
@@ -75,7 +65,7 @@ def _scores(contest: Contest, standings: Sequence[Standing]) -> None:
             "oof": [standing.oof_score for standing in standings],
             "cv": [format_score(standing.cv_score, standing.cv_sd) for standing in standings],
             "honest": [format_honest(standing.honest) for standing in standings],
-            "mean": [after_label(each.source.spec) if isinstance(each.source, Blend) else "–" for each in standings],
+            "mean": [after_label(each.source.saved.spec) if each.source.saved else "–" for each in standings],
             "folds": [f"{len(standing.folds)}/{n_folds}" for standing in standings],
         }
     )
@@ -119,12 +109,12 @@ def _weights(standings: Sequence[Standing], names: dict[int, str]) -> None:
     )
 
 
-def plain_name(source: Run | Blend) -> str:
+def plain_name(source: Source) -> str:
     """The head of a column: the name alone, and the reference where the name is long."""
     return source.name if len(source.name) <= 18 else f"{source.name[:14]}… {source.ref}"
 
 
-def _duel(contest: Contest, picked: Sequence[Run | Blend], standings: Sequence[Standing]) -> None:
+def _duel(picked: Sequence[Source], standings: Sequence[Standing]) -> None:
     """Two of the chosen against each other."""
     section(t("compare.duel"), t("compare.duel_note"))
     by_ref = {source.ref: source for source in picked}
@@ -137,22 +127,22 @@ def _duel(contest: Contest, picked: Sequence[Run | Blend], standings: Sequence[S
         return
     first, second = by_ref[one], by_ref[other]
     with st.spinner(t("compare.drawing"), show_time=True):
-        duel = _compared((_content(contest, first), _content(contest, second)), runtime.workspace(), contest, first, second)
+        duel = _compared((_content(first), _content(second)), first, second)
     say_duel(first, second, duel)
     flattered = [standing.source for standing in standings if standing.source.ref in (one, other) and standing.is_tuned]
     if flattered:
         st.caption(t("compare.flattered", names=", ".join(plain(source.name) for source in flattered)))
 
 
-def _pick(side: str, refs: Sequence[str], by_ref: dict[str, Run | Blend], usual: str) -> str:
+def _pick(side: str, refs: Sequence[str], by_ref: dict[str, Source], usual: str) -> str:
     key = f"compare-{side}"
     if st.session_state.get(key) not in refs:
         st.session_state[key] = usual
     label = t(f"compare.{side}")
-    return st.selectbox(label, refs, format_func=lambda ref: source_name(by_ref[ref]), key=key, persist_state="session")
+    return st.selectbox(label, refs, format_func=lambda ref: source_label(by_ref[ref]), key=key, persist_state="session")
 
 
-def say_duel(first: Run | Blend, second: Run | Blend, duel: Duel) -> None:
+def say_duel(first: Source, second: Source, duel: Duel) -> None:
     """What the comparison says, in words; the figures are those of the rows that both have."""
     gain = duel.comparison
     one, other = plain(first.name), plain(second.name)
@@ -175,23 +165,16 @@ def say_duel(first: Run | Blend, second: Run | Blend, duel: Duel) -> None:
     (st.success if kind == "better" else st.info)("  \n".join(lines), icon=ICONS[duel.verdict])
 
 
-def _content(contest: Contest, source: Run | Blend) -> tuple[object, ...]:
+def _content(source: Source) -> tuple[object, ...]:
     """What a source's standing depends on."""
-    return contest.id, contest.fingerprint, contest.spec.metric, source.ref, *content_of(source)
+    return source.contest.id, source.contest.fingerprint, source.contest.spec.metric, source.ref, *source.content
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _standing(content: tuple[object, ...], _workspace: Workspace, _contest: Contest, _source: Run | Blend) -> Standing:
-    evidence = None if isinstance(_source, Blend) else evidence_of(_contest, _source)
-    return standing_of(_workspace, _contest, _source, evidence)
+def _standing(content: tuple[object, ...], _source: Source) -> Standing:
+    return standing_of(_source, None if _source.saved else evidence_of(_source))
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _compared(
-    content: tuple[tuple[object, ...], tuple[object, ...]],
-    _workspace: Workspace,
-    _contest: Contest,
-    _one: Run | Blend,
-    _other: Run | Blend,
-) -> Duel:
-    return compare_sources(_workspace, _contest, _one, _other, (evidence_of(_contest, _one), evidence_of(_contest, _other)))
+def _compared(content: tuple[tuple[object, ...], tuple[object, ...]], _one: Source, _other: Source) -> Duel:
+    return compare_sources(_one, _other, (evidence_of(_one), evidence_of(_other)))

@@ -17,7 +17,7 @@ from app.ensemble.lineup import join_next
 from app.shell import runtime
 from app.ui.cards import error_card, guard, section
 from app.ui.format import folds_label, format_score, metric_label, plain
-from app.ui.sources import list_sources
+from app.ui.sources import rank_sources
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.evidence import load_evidence
@@ -25,11 +25,10 @@ from core.base.errors import InputError, PitwallError
 from core.base.files import nfc, resolve_inside
 from core.exchange.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
-from core.store.blends import Blend
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.folds import Folds, get_folds
+from core.store.folds import Folds
 from core.store.runs import Run
-from core.submission.write import thresholds_of
 
 NOTICE_KEY = "import-notice"
 REVISION_KEY = "import-revision"
@@ -218,7 +217,7 @@ def _sentence(doubt: str) -> str:
 
 def _export(contest: Contest) -> None:
     section(t("exchange.export_title"))
-    sources = list_sources(contest, complete=False)
+    sources = rank_sources(contest, complete=False)
     if not sources:
         st.caption(t("exchange.export_none"))
         return
@@ -237,7 +236,7 @@ def _export(contest: Contest) -> None:
         refusal = why_not(source, part)
         st.download_button(
             t("exchange.download"),
-            lambda: make_file(contest, source, part, form),
+            lambda: make_file(source, part, form),
             f"{source.name}-{part}{form}",
             MIMES[form],
             on_click="ignore",
@@ -246,22 +245,20 @@ def _export(contest: Contest) -> None:
             key="export-download",
         )
     st.caption(refusal or t(f"exchange.form_note{form}"))
-    if thresholds_of(source) and not refusal:
+    if source.thresholds and not refusal:
         st.caption(t("exchange.no_thresholds", name=plain(source.name)))
 
 
-def why_not(source: Run | Blend, part: Part) -> str:
+def why_not(source: Source, part: Part) -> str:
     """Why a source's predictions cannot leave; empty when they can."""
-    n_folds = get_folds(runtime.workspace().store, source.folds_id).n_folds
-    if isinstance(source, Blend):
-        return t("exchange.refused_blend", n=len(source.spec.folds), of=n_folds) if part == "oof" and source.spec.is_restricted else ""
-    is_whole = len(source.results) == n_folds if part == "oof" else source.is_complete
-    return "" if is_whole else t("exchange.refused_run", n=len(source.results), of=n_folds)
+    if source.is_whole if part == "oof" else source.is_complete:
+        return ""
+    return t(f"exchange.refused_{source.kind}", n=len(source.scored_folds), of=source.folds.n_folds)
 
 
-def make_file(contest: Contest, source: Run | Blend, part: Part, form: str) -> bytes:
+def make_file(source: Source, part: Part, form: str) -> bytes:
     """The file's bytes, built when it is asked for: written a part at a time, so that only the file itself is held."""
     with _upload_folder() as folder:
         path = folder / f"{part}{form}"
-        export_predictions(runtime.workspace(), contest, source, oof=path if part == "oof" else None, test=path if part == "test" else None)
+        export_predictions(source, oof=path if part == "oof" else None, test=path if part == "test" else None)
         return path.read_bytes()

@@ -19,9 +19,8 @@ from app.words.text import t
 from core.analysis.confusion import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes
 from core.analysis.evidence import Evidence
 from core.analysis.report import report_csv
-from core.store.blends import Blend
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.runs import Run
 
 MOST_SHOWN = 40
 MOST_PAIRS = 200
@@ -33,7 +32,7 @@ class ErrorView:
     """One source under the lens: its evidence and its confusion matrix (row = true class)."""
 
     contest: Contest
-    source: Run | Blend
+    source: Source
     evidence: Evidence
     matrix: NDArray[np.int64]
 
@@ -61,7 +60,7 @@ class ErrorView:
             st.session_state[self.cell_key] = cell
 
 
-def show_errors(contest: Contest, source: Run | Blend) -> None:
+def show_errors(contest: Contest, source: Source) -> None:
     """The page's body for a contest whose rows have one class each."""
     body = st.container()
     with body.skeleton(height=520):
@@ -75,9 +74,9 @@ def show_errors(contest: Contest, source: Run | Blend) -> None:
             samples(view)
 
 
-def open_view(contest: Contest, source: Run | Blend) -> ErrorView:
+def open_view(contest: Contest, source: Source) -> ErrorView:
     """Read a source's evidence and count its matrix."""
-    evidence = evidence_of(contest, source)
+    evidence = evidence_of(source)
     return ErrorView(contest, source, evidence, confusion_matrix(evidence.y_true, evidence.y_pred, len(contest.spec.classes)))
 
 

@@ -6,24 +6,21 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app.shell import runtime
 from app.shell.tables import table_of
 from app.shell.thumbnails import picture
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import plain
 from app.words.text import t
 from core.folds.save import load_folds
-from core.store.blends import Blend
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.folds import get_folds
-from core.store.runs import Run
 
 PER_PAGE = {"image": 48, "text": 12}
 FEW = {"image": 8, "text": 4}
 GALLERY_PX = 330
 
 
-def browse(contest: Contest, source: Run | Blend, rows: Sequence[int], caption: Callable[[int], str], *, of: str) -> int:
+def browse(contest: Contest, source: Source, rows: Sequence[int], caption: Callable[[int], str], *, of: str) -> int:
     """Show training rows as tiles, page by page, and return the one that is picked, at first the first of the page.
 
     `caption` is asked for places in `rows`; `of` names what they are rows of, so that a page number belongs to it alone.
@@ -50,7 +47,7 @@ def browse(contest: Contest, source: Run | Blend, rows: Sequence[int], caption: 
     return picked if picked is not None else tiles[0].row
 
 
-def closely(contest: Contest, source: Run | Blend, row: int, *, alt: str, tell: Callable[[], None], text_share: float = 0.5) -> None:
+def closely(contest: Contest, source: Source, row: int, *, alt: str, tell: Callable[[], None], text_share: float = 0.5) -> None:
     """One training row: what it is, on the left; on the right what `tell` says of it, and where it comes from.
 
     `alt` describes a picture; a text takes `text_share` of the width.
@@ -67,5 +64,5 @@ def closely(contest: Contest, source: Run | Blend, row: int, *, alt: str, tell: 
                 st.text(text)
         with right:
             tell()
-            folds = load_folds(runtime.workspace(), get_folds(runtime.workspace().store, source.folds_id)).folds_of(row)
+            folds = load_folds(source.workspace, source.folds).folds_of(row)
             st.caption(t("errors.inspector_id", id=plain(table.train["id"].iloc[row]), row=row, fold=", ".join(map(str, folds))))

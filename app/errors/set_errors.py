@@ -23,9 +23,8 @@ from core.analysis.evidence import Evidence
 from core.analysis.misses import OUTCOMES, Outcome, classes_of, given_in_place, outcome_rows, outcomes, set_report
 from core.analysis.report import report_csv
 from core.metrics.decide import THRESHOLD
-from core.store.blends import Blend
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.runs import Run
 
 MOST_SHOWN = 60
 MOST_PAIRS = 200
@@ -48,7 +47,7 @@ class SetView:
     """One source under the lens: its evidence and what it makes of each class."""
 
     contest: Contest
-    source: Run | Blend
+    source: Source
     evidence: Evidence
     report: pd.DataFrame
 
@@ -77,7 +76,7 @@ class SetView:
             st.session_state[self.key] = choice
 
 
-def show_errors(contest: Contest, source: Run | Blend) -> None:
+def show_errors(contest: Contest, source: Source) -> None:
     """The page's body for a contest whose rows may have several classes."""
     body = st.container()
     with body.skeleton(height=520):
@@ -92,9 +91,9 @@ def show_errors(contest: Contest, source: Run | Blend) -> None:
             samples(view)
 
 
-def open_view(contest: Contest, source: Run | Blend) -> SetView:
+def open_view(contest: Contest, source: Source) -> SetView:
     """Read a source's evidence and count what became of each class."""
-    evidence = evidence_of(contest, source)
+    evidence = evidence_of(source)
     return SetView(contest, source, evidence, set_report(evidence.y_true, evidence.y_pred, contest.spec.classes, evidence.thresholds))
 
 

@@ -16,13 +16,12 @@ from app.ui.format import direction_arrow, format_clock, plain
 from app.ui.sources import digest_of
 from app.words.core_text import say
 from app.words.text import t
-from core.base.errors import NotFoundError
 from core.contest.table import labels_of
-from core.store.blends import Blend, get_blend
+from core.metrics.scores import get_metric
+from core.predictions.source import Source, list_sources
 from core.store.contests import Contest
-from core.store.runs import Run, get_run
 from core.store.submissions import Submission, list_submissions
-from core.submission.write import Candidate, read_submission, thresholds_of, write_submission
+from core.submission.write import Candidate, read_submission, write_submission
 
 N_PREVIEW = 8
 MOST_COLUMNS = 60
@@ -41,13 +40,13 @@ def preview(contest: Contest, candidate: Candidate) -> None:
     st.dataframe(frame.iloc[:N_PREVIEW, :MOST_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
 
 
-def class_balance(contest: Contest, source: Run | Blend, candidate: Candidate) -> None:
+def class_balance(contest: Contest, source: Source, candidate: Candidate) -> None:
     """How often each class is predicted, beside how often training shows it."""
     st.subheader(t("charts.share_title"), anchor=False)
     n_classes = len(contest.spec.classes)
     truth = labels_of(table_of(contest).train, n_classes)
     if contest.spec.is_multilabel:
-        st.caption(label_counts(truth, candidate.predicted, thresholds_of(source)))
+        st.caption(label_counts(truth, candidate.predicted, source.thresholds))
     in_train, in_test = (
         labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=n_classes)
         for labels in (truth, candidate.predicted)
@@ -96,18 +95,16 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
         st.success(t("submit.checks_ok", n=len(candidate.checks)), icon=":material/check:")
 
 
-def write_form(contest: Contest, source: Run | Blend, candidate: Candidate) -> None:
+def write_form(contest: Contest, source: Source, candidate: Candidate) -> None:
     """Write the file; a file that was written before is recognised by its bytes."""
-    twin = next(
-        (item for item in list_submissions(runtime.workspace().store, contest.id) if item.sha256 == digest_of(contest, source)), None
-    )
+    twin = next((item for item in list_submissions(runtime.workspace().store, contest.id) if item.sha256 == digest_of(source)), None)
     with st.form(f"write-{source.ref}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(t("submit.name"), source.name, max_chars=60)
         writes = st.form_submit_button(t("submit.write"), type="primary", icon=":material/outbox:", disabled=not candidate.is_valid)
     if twin is not None:
         st.caption(t("submit.again", ref=twin.ref))
     if writes:
-        submission = write_submission(runtime.workspace(), contest, source, name=name.strip())
+        submission = write_submission(source, name=name.strip())
         st.session_state[written_key(contest)] = submission.id
         st.toast(t("submit.written", filename=plain(submission.filename), ref=submission.ref), icon=":material/check:")
         st.rerun()
@@ -120,13 +117,14 @@ def ledger(contest: Contest) -> None:
     if not submissions:
         st.caption(t("submit.ledger_none"))
         return
-    arrow = direction_arrow(contest.spec.metric)
+    arrow, metric = direction_arrow(contest.spec.metric), get_metric(contest.spec.metric)
+    scores = {source.ref: source.score(metric) for source in list_sources(runtime.workspace(), contest)}  # those that are still there
     table = pd.DataFrame(
         {
             "ref": [item.ref for item in submissions],
             "name": [item.name for item in submissions],
             "source": [f"{item.lineage['name']} ({item.source})" for item in submissions],
-            "cv": pd.array([_cv_of(contest, item) for item in submissions], dtype="Float64"),
+            "cv": pd.array([scores.get(item.source) for item in submissions], dtype="Float64"),
             "public": pd.array([_hidden(item, "public") for item in submissions], dtype="Float64"),
             "private": pd.array([_hidden(item, "private") for item in submissions], dtype="Float64"),
             "rows": [item.n_rows for item in submissions],
@@ -226,14 +224,3 @@ def written_key(contest: Contest) -> str:
 
 def _hidden(submission: Submission, part: str) -> float | None:
     return submission.hidden_scores[part] if submission.hidden_scores else None
-
-
-def _cv_of(contest: Contest, submission: Submission) -> float | None:
-    """The cross-validated score of what was submitted; None when that run or blend was deleted since."""
-    store = runtime.workspace().store
-    try:
-        if submission.source.startswith("b"):
-            return get_blend(store, submission.source).scores["cv_score"]
-        return get_run(store, submission.source).cv_score(contest.spec.metric)
-    except NotFoundError:
-        return None

@@ -9,15 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import StateError
-from core.blend.save import load_blend_oof
 from core.contest.table import load_labels
 from core.metrics.decide import decide
 from core.metrics.scores import accuracy_of_sets, all_scores, log_loss, macro_f1_of_sets
-from core.predictions.oof import load_oof
-from core.store.blends import Blend
-from core.store.contests import Contest
-from core.store.runs import Run
-from core.workspace import Workspace
+from core.predictions.source import Source
 
 
 @dataclass(frozen=True)
@@ -61,12 +56,12 @@ class Evidence:
         return len(self.rows) == self.n_rows
 
 
-def load_evidence(workspace: Workspace, contest: Contest, source: Run | Blend) -> Evidence:
+def load_evidence(source: Source) -> Evidence:
     """Read and verify the out-of-fold predictions of a run or a blend; rows that no finished fold validated are left out.
 
     Raises StateError while no fold is done, CheckpointError when an artefact is damaged.
     """
-    prob = load_blend_oof(workspace, source) if isinstance(source, Blend) else load_oof(workspace, source, contest)
+    prob = source.oof()
     rows = np.flatnonzero(~np.isnan(prob[:, 0]))
     if not len(rows):
         raise StateError(
@@ -75,5 +70,5 @@ def load_evidence(workspace: Workspace, contest: Contest, source: Run | Blend) -
             why="no row was validated yet",
             fix="wait until a fold is done, or retry the run",
         )
-    thresholds = source.spec.thresholds if isinstance(source, Blend) else ()
-    return Evidence(rows, load_labels(workspace, contest)[rows], prob[rows], len(prob), thresholds)
+    y_true = load_labels(source.workspace, source.contest)[rows]
+    return Evidence(rows, y_true, prob[rows], len(prob), source.thresholds)

@@ -16,11 +16,8 @@ from core.blend.questions import ask
 from core.blend.truth import Outcome, Truth
 from core.folds.save import load_folds
 from core.metrics.scores import get_metric
-from core.store.blends import Blend
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.folds import get_folds
-from core.store.runs import Run
-from core.workspace import Workspace
 
 Verdict = Literal["first", "second", "unclear", "same"]
 
@@ -32,7 +29,7 @@ class Standing:
     `weights` are the shares of runs by id, `folds` those it was scored on. A tuned one was fitted on the rows it is scored on.
     """
 
-    source: Run | Blend
+    source: Source
     oof_score: float
     cv_score: float
     cv_sd: float | None
@@ -67,57 +64,36 @@ class Duel:
         return {**asdict(self.comparison), "verdict": self.verdict, "n_rows": self.n_rows, "folds": list(self.folds)}
 
 
-def standing_of(workspace: Workspace, contest: Contest, source: Run | Blend, evidence: Evidence | None = None) -> Standing:
+def standing_of(source: Source, evidence: Evidence | None = None) -> Standing:
     """What a source scores; `evidence` are its out-of-fold predictions where they are read already, and only a run needs them."""
-    metric = get_metric(contest.spec.metric)
-    n_folds = get_folds(workspace.store, source.folds_id).n_folds
-    if isinstance(source, Blend):
-        spec = source.spec
-        return Standing(
-            source=source,
-            oof_score=source.scores["oof_score"],
-            cv_score=source.scores["cv_score"],
-            cv_sd=source.scores["cv_sd"] if len(source.scores["fold_scores"]) > 1 else None,
-            folds=spec.folds or tuple(range(n_folds)),
-            n_rows=source.scores.get("n_rows") or contest.n_train,
-            honest=source.scores.get("honest"),
-            is_tuned=not (spec.is_plain and spec.mean == "arithmetic" and len(set(spec.weights)) == 1),
-            weights=dict(zip(spec.members, spec.normalised(), strict=True)),
-        )
-    known = evidence or load_evidence(workspace, contest, source)
+    metric = get_metric(source.contest.spec.metric)
+    weights = {member.run.id: member.weight for member in source.members()}
+    if source.saved:
+        spec, scores = source.saved.spec, source.saved.scores
+        oof_score, n_rows, honest = scores["oof_score"], scores.get("n_rows") or source.contest.n_train, scores.get("honest")
+        is_tuned = not (spec.is_plain and spec.mean == "arithmetic" and len(set(spec.weights)) == 1)
+    else:
+        known = evidence or load_evidence(source)
+        oof_score, n_rows, honest, is_tuned = metric.function(known.y_true, known.y_prob), len(known.rows), None, False
     return Standing(
-        source=source,
-        oof_score=metric.function(known.y_true, known.y_prob),
-        cv_score=source.cv_score(metric.name) or 0.0,
-        cv_sd=source.cv_sd(metric.name),
-        folds=tuple(sorted(result.fold for result in source.results)),
-        n_rows=len(known.rows),
-        honest=None,
-        is_tuned=False,
-        weights={source.id: 1.0},
+        source, oof_score, source.score(metric) or 0.0, source.spread(metric), source.scored_folds, n_rows, honest, is_tuned, weights
     )
 
 
-def compare_sources(
-    workspace: Workspace,
-    contest: Contest,
-    one: Run | Blend,
-    other: Run | Blend,
-    evidence: tuple[Evidence, Evidence] | None = None,
-) -> Duel:
+def compare_sources(one: Source, other: Source, evidence: tuple[Evidence, Evidence] | None = None) -> Duel:
     """Two saved blends or runs on the same rows by a paired bootstrap over rows, or over groups of rows where there are any.
 
     Rows that only one of them has are left out. A blend that was tuned on these rows is flattered by its own score; the honest score
     says by how much. Raises AlignmentError when they stand on other folds, or have no row in common.
     """
-    if one.folds_id != other.folds_id:
+    if one.folds.id != other.folds.id:
         raise AlignmentError(
             f"{one.name} and {other.name} cannot be compared row by row",
             where=f"{one.ref} and {other.ref}",
             why="they stand on other folds: a row that one validated, the other may have trained on",
             fix="compare blends and runs with equal folds",
         )
-    first, second = evidence or (load_evidence(workspace, contest, one), load_evidence(workspace, contest, other))
+    first, second = evidence or (load_evidence(one), load_evidence(other))
     rows, at_first, at_second = np.intersect1d(first.rows, second.rows, assume_unique=True, return_indices=True)
     if not len(rows):
         raise AlignmentError(
@@ -126,7 +102,7 @@ def compare_sources(
             why="no fold that one has finished has the other finished too",
             fix="wait for a fold that both have",
         )
-    folds = get_folds(workspace.store, one.folds_id)
+    workspace, contest, folds = one.workspace, one.contest, one.folds
     _, groups = load_truth(workspace, contest, folds)
     truth = _truth(contest, first.y_true[at_first])
     comparison = compare(

@@ -9,9 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.artefacts import load_manifest, publishing, read_array, verify_file
+from core.artefacts import load_manifest, publishing
 from core.base.errors import InputError
 from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
@@ -20,6 +19,7 @@ from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps
 from core.predictions.oof import load_test_prob
+from core.predictions.source import OOF_PROB, TEST_PROB
 from core.specs.blend import BlendSpec, BlendSteps
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
 from core.store.contests import Contest
@@ -27,8 +27,6 @@ from core.store.folds import get_folds
 from core.store.runs import Run, get_run
 from core.workspace import Workspace
 
-OOF_PROB = "oof_prob.npy"
-TEST_PROB = "test_prob.npy"
 NAME = re.compile(r"[\w.\-]{1,60}")
 
 
@@ -165,18 +163,3 @@ def honest_scores(honest: HonestScore | None) -> dict[str, float | bool] | None:
 def kept_procedure(procedure: BlendProcedure | None) -> dict[str, Any] | None:
     """What is kept of a procedure: all that its way reads; nothing of weights by hand, which are the blend's own."""
     return procedure.trimmed.to_dict() if procedure and procedure.is_refitted else None
-
-
-def load_blend_oof(workspace: Workspace, blend: Blend) -> NDArray[np.float32]:
-    """The blend's out-of-fold predictions (n_train, n_classes), verified; NaN in rows of folds that it does not stand on."""
-    return _load(workspace, blend, OOF_PROB)
-
-
-def load_blend_test(workspace: Workspace, blend: Blend) -> NDArray[np.float32]:
-    """The blend's test predictions (n_test, n_classes), verified."""
-    return _load(workspace, blend, TEST_PROB)
-
-
-def _load(workspace: Workspace, blend: Blend, name: str) -> NDArray[np.float32]:
-    folder = workspace.absolute(blend.path)
-    return read_array(verify_file(folder, load_manifest(folder), name), fix="save the blend again")

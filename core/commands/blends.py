@@ -75,9 +75,8 @@ def compare(
     Rows that only one of two has are left out. A score that a blend was tuned on flatters it: see its honest score.
     """
     from core.analysis.side_by_side import compare_sources, standing_of
-    from core.commands.decisions import find_source
+    from core.commands.decisions import source_named
     from core.commands.records import direction, score_text
-    from core.store.contests import get_contest
     from core.store.runs import get_run
 
     if len(sources) < 2:
@@ -85,18 +84,18 @@ def compare(
             "there is nothing to compare with", where="blends compare", why="one name was given", fix="name two blends or runs, or more"
         )
     house = opened(workspace)
-    found = [find_source(house, ref, contest) for ref in sources]
-    owner = get_contest(house.store, found[0].contest_id)
+    found = [source_named(house, ref, contest) for ref in sources]
+    owner = found[0].contest
     for other in found:
-        if other.contest_id != owner.id:
+        if other.contest.id != owner.id:
             raise InputError(
                 f"{other.name} belongs to another contest",
                 where=other.ref,
                 why=f"{found[0].name} is of {owner.name}",
                 fix="compare blends of one contest",
             )
-    duels = [compare_sources(house, owner, found[0], other) for other in found[1:]]
-    standings = [standing_of(house, owner, source) for source in found]
+    duels = [compare_sources(found[0], other) for other in found[1:]]
+    standings = [standing_of(source) for source in found]
     names = {run_id: get_run(house.store, run_id).name for standing in standings for run_id in standing.weights}
     if as_json:
         print_json(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.base.errors import InputError, NotFoundError
+from core.base.errors import InputError
 from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_output
 
 if TYPE_CHECKING:
     from core.blend.procedure import BlendProcedure
+    from core.predictions.source import Source
     from core.store.blends import Blend
     from core.store.contests import Contest
     from core.store.runs import Run
@@ -224,7 +225,6 @@ def submit(
 ) -> None:
     """Write the submission of a blend or a run: checked against the sample, entered in the ledger, the same bytes every time."""
     from core.commands.records import submission_record
-    from core.store.contests import get_contest
     from core.submission.write import read_submission, write_submission
 
     if output.is_dir() or not output.absolute().parent.is_dir():
@@ -235,8 +235,8 @@ def submit(
             fix="name a file in a folder that exists",
         )
     house = opened(workspace)
-    chosen = find_source(house, source, contest)
-    submission = write_submission(house, get_contest(house.store, chosen.contest_id), chosen)
+    chosen = source_named(house, source, contest)
+    submission = write_submission(chosen)
     _write(output, read_submission(house, submission))
     if as_json:
         print_json(submission_record(house, submission) | {"file": str(output)})
@@ -248,29 +248,11 @@ def submit(
     standard_output().print("\n".join(lines), markup=False, highlight=False)
 
 
-def find_source(workspace: Workspace, ref: str, contest: str | None = None) -> Run | Blend:
-    """The run or blend of that reference or name. Raises NotFoundError listing both, InputError when a name is that of one of each."""
-    from core.store.blends import get_blend, list_blends
-    from core.store.runs import get_run
-    from core.store.runs import list_runs as all_runs
+def source_named(workspace: Workspace, ref: str, contest: str | None = None) -> Source:
+    """The run or blend of that reference or name, of one contest where it is named."""
+    from core.predictions.source import find_source
 
-    contest_id = _contest_id(workspace, contest)
-    found: list[Run | Blend] = []
-    for get in (get_blend, get_run):
-        try:
-            found.append(get(workspace.store, ref, contest_id))
-        except NotFoundError:
-            continue
-    by_ref = [each for each in found if each.ref == ref]
-    if len(by_ref or found) > 1:
-        refs = ", ".join(each.ref for each in found)
-        raise InputError(
-            f"'{ref}' is a run and a blend", where="submit", why=f"they are {refs}", fix="use the reference instead of the name"
-        )
-    if not found:
-        known = [*list_blends(workspace.store, contest_id), *all_runs(workspace.store, contest_id)]
-        raise NotFoundError.among("blend or run", ref, (f"{each.ref} ({each.name})" for each in known))
-    return (by_ref or found)[0]
+    return find_source(workspace, ref, _contest_id(workspace, contest))
 
 
 def _contest_id(workspace: Workspace, name: str | None) -> int | None:

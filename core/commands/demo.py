@@ -26,6 +26,7 @@ from core.contest.samples import open_sample
 from core.folds.save import save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import launch_run, retry_run
+from core.predictions.source import source_of
 from core.recipes.presets import load_preset
 from core.specs.folds import FoldsSpec
 from core.store.blends import Blend, free_blend_name, list_blends
@@ -133,7 +134,7 @@ def _submit(workspace: Workspace, contest: Contest, blend: Blend) -> Submission:
     for submission in list_submissions(workspace.store, contest.id):
         if submission.source == blend.ref and workspace.absolute(submission.path).is_file():
             return submission
-    return write_submission(workspace, contest, blend)
+    return write_submission(source_of(workspace, blend, contest))
 
 
 def _print_outcomes(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:

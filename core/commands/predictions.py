@@ -91,17 +91,16 @@ def export_run(
     as_json: JsonOption = False,
 ) -> None:
     """Write predictions of a finished run or a blend as .csv, .parquet or .npy, by the file's ending; `predictions import` reads them."""
-    from core.commands.decisions import find_source
+    from core.commands.decisions import source_named
     from core.exchange.exchange import export_predictions
-    from core.store.contests import get_contest
 
     if oof is None and test is None:
         raise InputError(
             "no file was named", where="predictions export", why="there is nothing to write", fix="give --oof FILE or --test FILE"
         )
     house = opened(workspace)
-    found = find_source(house, source, contest)
-    export_predictions(house, get_contest(house.store, found.contest_id), found, oof=oof, test=test)
+    found = source_named(house, source, contest)
+    export_predictions(found, oof=oof, test=test)
     written = {kind: str(path) for kind, path in (("oof", oof), ("test", test)) if path is not None}
     if as_json:
         print_json({"source": found.ref, "name": found.name, **written})

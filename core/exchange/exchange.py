@@ -17,19 +17,17 @@ from scipy.stats import rankdata
 from core.artefacts import load_manifest, publishing
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
 from core.base.files import nfc, sha256_file
-from core.blend.save import load_blend_oof
 from core.contest.table import labels_of, load_table
 from core.exchange.files import Expected, read_predictions, write_predictions
 from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds
 from core.metrics.decide import decide
 from core.metrics.scores import all_scores
-from core.predictions.oof import FoldPredictions, load_oof, write_fold_predictions
-from core.store.blends import Blend
+from core.predictions.oof import FoldPredictions, write_fold_predictions
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.folds import Folds, get_folds
+from core.store.folds import Folds
 from core.store.runs import FoldResult, Run, add_imported_run
-from core.submission.write import test_prob_of
 from core.workspace import Workspace
 
 CHANCE_AUC = 0.6
@@ -251,22 +249,19 @@ def _publish_fold(
     )
 
 
-def export_predictions(
-    workspace: Workspace, contest: Contest, source: Run | Blend, *, oof: Path | None = None, test: Path | None = None
-) -> None:
+def export_predictions(source: Source, *, oof: Path | None = None, test: Path | None = None) -> None:
     """Write predictions of a finished run or a blend to `.npy`, `.csv` or `.parquet`, as `import_predictions` reads them.
 
     Raises StateError where rows have no out-of-fold prediction, InputError for a file's name that says no form or cannot be written.
     """
-    table = load_table(workspace, contest)
-    folds = get_folds(workspace.store, source.folds_id)
+    table, classes = load_table(source.workspace, source.contest), source.contest.spec.classes
     if oof is not None:
-        rows, fold_of = _validated(load_folds(workspace, folds))
-        prob = (load_blend_oof(workspace, source) if isinstance(source, Blend) else load_oof(workspace, source, contest))[rows]
+        rows, fold_of = _validated(load_folds(source.workspace, source.folds))
+        prob = source.oof()[rows]
         _check_whole(source, prob)
-        write_predictions(oof, list(table.train["id"].iloc[rows]), prob, contest.spec.classes, fold_of)
+        write_predictions(oof, list(table.train["id"].iloc[rows]), prob, classes, fold_of)
     if test is not None:
-        write_predictions(test, list(table.test["id"]), test_prob_of(workspace, source), contest.spec.classes, None)
+        write_predictions(test, list(table.test["id"]), source.test(), classes, None)
 
 
 def _validated(pairs: FoldPairs) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
@@ -275,16 +270,14 @@ def _validated(pairs: FoldPairs) -> tuple[NDArray[np.int64], NDArray[np.int64] |
     return rows, pairs.first_fold()[rows] if pairs.times_validated.max() == 1 else None
 
 
-def _check_whole(source: Run | Blend, prob: NDArray[np.float32]) -> None:
-    n_missing = int(np.isnan(prob[:, 0]).sum())
+def _check_whole(source: Source, prob: NDArray[np.float32]) -> None:
+    n_missing, is_run = int(np.isnan(prob[:, 0]).sum()), source.kind == "run"
     if n_missing:
         raise StateError(
-            f"{source.name} is not finished" if isinstance(source, Run) else f"{source.name} stands on some folds only",
+            f"{source.name} is not finished" if is_run else f"{source.name} stands on some folds only",
             where=source.ref,
             why=f"{n_missing:,} of {len(prob):,} rows have no out-of-fold prediction, and none is made up",
-            fix="wait for it, or retry its failed folds"
-            if isinstance(source, Run)
-            else "export its runs, or blend runs that have all folds",
+            fix="wait for it, or retry its failed folds" if is_run else "export its runs, or blend runs that have all folds",
         )
 
 

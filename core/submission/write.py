@@ -21,14 +21,10 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
 from core.base.files import fingerprint, nfc, sha256_file, write_json
-from core.blend.save import load_blend_test
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.decide import decide
-from core.predictions.oof import load_test_prob
-from core.store.blends import Blend
+from core.predictions.source import Source
 from core.store.contests import Contest
-from core.store.folds import get_folds
-from core.store.runs import Run, get_run
 from core.store.submissions import Submission, add_submission
 from core.submission.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
 from core.workspace import Workspace
@@ -218,8 +214,9 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
     return tuple(checks)
 
 
-def prepare(workspace: Workspace, contest: Contest, source: Run | Blend) -> Candidate:
+def prepare(source: Source) -> Candidate:
     """Build and check the file of a finished run or a saved blend, without writing anything."""
+    workspace, contest = source.workspace, source.contest
     table = load_table(workspace, contest)
     if table.test.empty:
         raise StateError(
@@ -228,26 +225,20 @@ def prepare(workspace: Workspace, contest: Contest, source: Run | Blend) -> Cand
             why="there is nothing to submit",
             fix="register the contest with its test file",
         )
-    if source.contest_id != contest.id:
-        raise AlignmentError(
-            f"{source.name} belongs to another contest",
-            where=source.ref,
-            why="its rows are other rows",
-            fix=f"choose a run of {contest.name}",
-        )
     form = read_format(workspace, contest)
-    prob, thresholds = test_prob_of(workspace, source), thresholds_of(source)
-    data = make_submission(form, list(table.test["id"]), prob, thresholds)
+    prob = source.test()
+    data = make_submission(form, list(table.test["id"]), prob, source.thresholds)
     frame = _read(data.decode(form.encoding), form.delimiter, "submission")
-    predicted = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
+    predicted = decide(prob, multilabel=form.is_multilabel, thresholds=source.thresholds)
     return Candidate(data, frame, check_submission(form, data), predicted)
 
 
-def write_submission(workspace: Workspace, contest: Contest, source: Run | Blend, *, name: str = "") -> Submission:
+def write_submission(source: Source, *, name: str = "") -> Submission:
     """Publish the submission of a run or a blend with its lineage; SubmissionError when a check fails. Made again, it is the same bytes."""
     from core.contest.samples import hidden_scores
 
-    candidate = prepare(workspace, contest, source)
+    workspace, contest = source.workspace, source.contest
+    candidate = prepare(source)
     failed = [f"{check.key}: {check.detail}" for check in candidate.checks if not check.is_ok]
     if failed:
         raise SubmissionError(
@@ -256,7 +247,7 @@ def write_submission(workspace: Workspace, contest: Contest, source: Run | Blend
             why="; ".join(failed),
             fix="check the contest's sample submission on the page Data",
         )
-    lineage = make_lineage(workspace, contest, source)
+    lineage = make_lineage(source)
     filename = f"{contest.name}-{source.name}.csv"
     folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage, "file": filename}))
     with publishing(folder, kind="submission", parents={"contest": contest.fingerprint, source.ref: lineage["fingerprint"]}) as temporary:
@@ -283,57 +274,32 @@ def read_submission(workspace: Workspace, submission: Submission) -> bytes:
     return path.read_bytes()
 
 
-def make_lineage(workspace: Workspace, contest: Contest, source: Run | Blend) -> dict[str, Any]:
+def make_lineage(source: Source) -> dict[str, Any]:
     """Every hash a submission descends from: contest, folds, recipes, fold artefacts, weights.
 
     A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part.
     """
-    is_blend = isinstance(source, Blend)
-    runs = [get_run(workspace.store, run_id) for run_id in source.spec.members] if is_blend else [source]
-    weights = source.spec.normalised() if is_blend else (1.0,)
-    networks = source.spec.networks_of if is_blend else (None,)
     members = [
         {
-            "run": run.ref,
-            "name": run.name,
-            "weight": weight,
-            "recipe": None if run.is_imported else run.recipe.fingerprint,
-            "imported": run.imported,
-            "folds": {str(result.fold): result.fingerprint for result in run.results if chosen is None or result.fold in chosen},
+            "run": member.run.ref,
+            "name": member.run.name,
+            "weight": member.weight,
+            "recipe": None if member.run.is_imported else member.run.recipe.fingerprint,
+            "imported": member.run.imported,
+            "folds": {str(fold): own for fold, own in member.fold_fingerprints.items()},
         }
-        for run, weight, chosen in zip(runs, weights, networks, strict=True)
+        for member in source.members()
     ]
-    folds = get_folds(workspace.store, runs[0].folds_id)
-    own = load_manifest(workspace.absolute(source.path)).fingerprint if is_blend else fingerprint(members)
-    restriction = {"scored_folds": list(source.spec.folds), "n_folds": folds.n_folds} if is_blend and source.spec.is_restricted else {}
+    is_part = source.kind == "blend" and not source.is_whole
     return {
         "source": source.ref,
         "name": source.name,
-        "fingerprint": own,
-        "contest": contest.fingerprint,
-        "folds": folds.fingerprint,
+        "fingerprint": source.content[0] if source.kind == "blend" else fingerprint(members),
+        "contest": source.contest.fingerprint,
+        "folds": source.folds.fingerprint,
         "members": members,
-        **restriction,
+        **({"scored_folds": list(source.scored_folds), "n_folds": source.folds.n_folds} if is_part else {}),
     }
-
-
-def test_prob_of(workspace: Workspace, source: Run | Blend) -> NDArray[np.float32]:
-    """Test predictions (n_test, n_classes) of a saved blend, or of a run whose every queued fold is done."""
-    if isinstance(source, Blend):
-        return load_blend_test(workspace, source)
-    if not source.is_complete:
-        raise StateError(
-            f"{source.name} is not finished",
-            where=source.ref,
-            why=f"{len(source.results)} of {len(source.fold_numbers)} folds are done",
-            fix="wait for it, or retry its failed folds",
-        )
-    return load_test_prob(workspace, source)
-
-
-def thresholds_of(source: Run | Blend) -> tuple[float, ...]:
-    """Above which probability a row has each class: those of a blend that has its own; empty for one half."""
-    return source.spec.thresholds if isinstance(source, Blend) else ()
 
 
 def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer]) -> str:

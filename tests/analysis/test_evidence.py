@@ -11,6 +11,7 @@ import pytest
 from core.analysis.evidence import Evidence, load_evidence
 from core.blend.save import save_blend
 from core.metrics.scores import all_scores
+from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, finish_emotions
@@ -18,8 +19,8 @@ from tests.finished_workspace import finish_headlines
 
 
 def test_a_run_decides_at_one_half(workspace: Workspace, tmp_path: Path) -> None:
-    contest, runs = finish_emotions(workspace, tmp_path / "emotions")
-    evidence = load_evidence(workspace, contest, runs[0])
+    _, runs = finish_emotions(workspace, tmp_path / "emotions")
+    evidence = load_evidence(source_of(workspace, runs[0]))
     assert evidence.is_multilabel
     assert evidence.y_true.shape == evidence.y_pred.shape == (240, len(EMOTIONS))
     assert (evidence.y_pred == (evidence.y_prob > 0.5)).all()
@@ -30,7 +31,7 @@ def test_a_blend_decides_at_its_thresholds(workspace: Workspace, tmp_path: Path)
     contest, runs = finish_emotions(workspace, tmp_path / "emotions")
     thresholds = (0.5, 0.4, 0.3, 0.6, 0.2, 0.7)
     spec = BlendSpec(members=tuple(run.id for run in runs), weights=(1.0, 1.0, 1.0), thresholds=thresholds)
-    evidence = load_evidence(workspace, contest, save_blend(workspace, contest, spec))
+    evidence = load_evidence(source_of(workspace, save_blend(workspace, contest, spec)))
     assert evidence.thresholds == thresholds
     assert (evidence.y_pred == (evidence.y_prob > np.array(thresholds))).all()
     usual = all_scores(evidence.y_true, evidence.y_prob)
@@ -42,8 +43,8 @@ def test_a_blend_decides_at_its_thresholds(workspace: Workspace, tmp_path: Path)
 def test_rows_of_one_class_are_decided_by_the_most_probable(
     workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]
 ) -> None:
-    contest, runs = finish_headlines(workspace, write_headlines(tmp_path / "headlines"), {"one": 2.0})
-    evidence: Evidence = load_evidence(workspace, contest, runs[0])
+    _, runs = finish_headlines(workspace, write_headlines(tmp_path / "headlines"), {"one": 2.0})
+    evidence: Evidence = load_evidence(source_of(workspace, runs[0]))
     assert not evidence.is_multilabel
     assert (evidence.y_pred == evidence.y_prob.argmax(axis=1)).all()
     assert evidence.scores == all_scores(evidence.y_true, evidence.y_prob)

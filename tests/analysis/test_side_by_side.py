@@ -19,6 +19,7 @@ from core.contest.register import add_contest
 from core.folds.save import load_folds, save_folds
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -43,19 +44,19 @@ def test_the_better_blend_is_named_from_either_side(house: House) -> None:
     workspace, contest, _, good, poor = house
     ids = [good.id, poor.id]
     one, other = (save_blend(workspace, contest, make_spec(ids, weights), name=name) for weights, name in (([9, 1], "a"), ([1, 9], "b")))
-    duel = compare_sources(workspace, contest, one, other)
-    back = compare_sources(workspace, contest, other, one)
+    duel = compare_sources(source_of(workspace, one), source_of(workspace, other))
+    back = compare_sources(source_of(workspace, other), source_of(workspace, one))
     assert (duel.verdict, back.verdict, duel.n_rows) == ("first", "second", contest.n_train)
     assert duel.comparison.score == pytest.approx(one.scores["oof_score"], abs=1e-6) == back.comparison.other
     assert back.comparison.gain == pytest.approx(-duel.comparison.gain)
     assert (back.comparison.gain_low, back.comparison.gain_high) == pytest.approx((-duel.comparison.gain_high, -duel.comparison.gain_low))
-    assert compare_sources(workspace, contest, one, one).verdict == "same"
+    assert compare_sources(source_of(workspace, one), source_of(workspace, one)).verdict == "same"
 
 
 def test_noise_against_noise_is_no_difference(house: House) -> None:
     workspace, contest, folds, _, poor = house
     other = finish_run(workspace, contest, folds, make_recipe(contest, "other"), strength=0, seed=7)
-    duel = compare_sources(workspace, contest, poor, other)
+    duel = compare_sources(source_of(workspace, poor), source_of(workspace, other))
     assert duel.verdict == "unclear" and duel.comparison.gain_low < 0 < duel.comparison.gain_high
     assert duel.to_dict()["verdict"] == "unclear" and duel.to_dict()["folds"] == [0, 1, 2]
 
@@ -66,11 +67,11 @@ def test_rows_that_only_one_has_are_left_out(house: House) -> None:
     blend = blend_runs(workspace, contest, [poor, part], BlendProcedure(), fold_numbers=shared_folds([poor, part]))
     rows = np.flatnonzero(load_folds(workspace, folds).first_fold() != 2)
     for one, other in ((good, blend), (part, good)):
-        duel = compare_sources(workspace, contest, one, other)
+        duel = compare_sources(source_of(workspace, one), source_of(workspace, other))
         assert (duel.n_rows, duel.n_train, duel.folds) == (len(rows), contest.n_train, (0, 1))
-    evidence = load_evidence(workspace, contest, good)
+    evidence = load_evidence(source_of(workspace, good))
     expected = get_metric(contest.spec.metric).function(evidence.y_true[rows], evidence.y_prob[rows])
-    assert compare_sources(workspace, contest, good, part).comparison.score == pytest.approx(expected, abs=1e-6)
+    assert compare_sources(source_of(workspace, good), source_of(workspace, part)).comparison.score == pytest.approx(expected, abs=1e-6)
 
 
 def test_what_stands_on_other_folds_or_rows_is_refused(house: House) -> None:
@@ -78,13 +79,13 @@ def test_what_stands_on_other_folds_or_rows_is_refused(house: House) -> None:
     others = save_folds(workspace, contest, FoldsSpec(n_folds=4))
     stranger = finish_run(workspace, contest, others, make_recipe(contest, "x"))
     with pytest.raises(AlignmentError, match="cannot be compared"):
-        compare_sources(workspace, contest, good, stranger)
+        compare_sources(source_of(workspace, good), source_of(workspace, stranger))
     early = finish_run(workspace, contest, folds, make_recipe(contest, "early"), n_done=1)
-    first, whole = load_evidence(workspace, contest, early), load_evidence(workspace, contest, good)
+    first, whole = load_evidence(source_of(workspace, early)), load_evidence(source_of(workspace, good))
     others_rows = np.isin(whole.rows, first.rows, invert=True)
     late = replace(whole, rows=whole.rows[others_rows], y_true=whole.y_true[others_rows], y_prob=whole.y_prob[others_rows])
     with pytest.raises(AlignmentError, match="no row in common"):
-        compare_sources(workspace, contest, early, good, (first, late))
+        compare_sources(source_of(workspace, early), source_of(workspace, good), (first, late))
 
 
 def test_groups_are_drawn_whole(workspace: Workspace, tmp_path: Path) -> None:
@@ -102,24 +103,24 @@ def test_groups_are_drawn_whole(workspace: Workspace, tmp_path: Path) -> None:
     for folds in (alone, grouped):
         runs = [finish_run(workspace, contest, folds, make_recipe(contest, f"r{seed}"), strength=1, seed=seed) for seed in (1, 2)]
         # Rows of a person stand or fall together: the first run is right about whole people only.
-        truth = load_evidence(workspace, contest, runs[0])
+        truth = load_evidence(source_of(workspace, runs[0]))
         is_right = (rng.random(20) < 0.6)[truth.rows // 8]
         prob = np.full((len(truth.rows), 2), 0.4, dtype=np.float32)
         prob[np.arange(len(truth.rows)), np.where(is_right, truth.y_true, 1 - truth.y_true)] = 0.6
         skilled, blank = replace(truth, y_prob=prob), replace(truth, y_prob=np.full_like(prob, 0.5))
-        duel = compare_sources(workspace, contest, runs[0], runs[1], (skilled, blank)).comparison
+        duel = compare_sources(source_of(workspace, runs[0]), source_of(workspace, runs[1]), (skilled, blank)).comparison
         widths.append(duel.gain_high - duel.gain_low)
     assert widths[1] > 1.5 * widths[0]
 
 
 def test_a_standing_says_scores_folds_weights_and_whether_it_was_tuned(house: House) -> None:
     workspace, contest, _, good, poor = house
-    run = standing_of(workspace, contest, good)
+    run = standing_of(source_of(workspace, good))
     assert (run.weights, run.is_tuned, run.honest, run.folds, run.n_rows) == ({good.id: 1.0}, False, None, (0, 1, 2), contest.n_train)
     assert (run.cv_score, run.cv_sd) == (good.cv_score(contest.spec.metric), good.cv_sd(contest.spec.metric))
-    equal = standing_of(workspace, contest, blend_runs(workspace, contest, [good, poor], BlendProcedure()))
-    tuned = standing_of(workspace, contest, blend_runs(workspace, contest, [good, poor], BlendProcedure(way="optimal")))
+    equal = standing_of(source_of(workspace, blend_runs(workspace, contest, [good, poor], BlendProcedure())))
+    tuned = standing_of(source_of(workspace, blend_runs(workspace, contest, [good, poor], BlendProcedure(way="optimal"))))
     assert (equal.is_tuned, equal.honest, equal.weights) == (False, None, {good.id: 0.5, poor.id: 0.5})
     assert tuned.is_tuned and tuned.honest is not None and sum(tuned.weights.values()) == pytest.approx(1)
-    alone = standing_of(workspace, contest, save_blend(workspace, contest, make_spec([good.id]), name="alone"))
+    alone = standing_of(source_of(workspace, save_blend(workspace, contest, make_spec([good.id]), name="alone")))
     assert alone.oof_score == pytest.approx(run.oof_score, abs=1e-6)

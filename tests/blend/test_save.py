@@ -12,7 +12,7 @@ from core.analysis.side_by_side import compare_sources
 from core.base.errors import NotFoundError, StateError
 from core.blend.bank import open_bank
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, remove_blend, save_blend
+from core.blend.save import blend_runs, make_spec, remove_blend, save_blend
 from core.blend.steps import apply_steps
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
@@ -21,6 +21,7 @@ from core.folds.save import save_folds
 from core.metrics.decide import decide
 from core.metrics.scores import macro_f1_of_sets
 from core.predictions.oof import load_oof, load_test_prob
+from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
 from core.store.blends import get_blend, list_blends
@@ -58,12 +59,14 @@ def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedur
     steps = open_bank(workspace, contest, runs).fit(procedure)
     assert BlendProcedure.model_validate(saved.scores["procedure"]) == procedure
     assert saved.spec.steps == steps and saved.scores["honest"]["gain_low"] <= saved.scores["honest"]["gain"]
-    np.testing.assert_array_equal(load_blend_oof(workspace, saved), apply_steps(steps, [load_oof(workspace, run, contest) for run in runs]))
+    np.testing.assert_array_equal(
+        source_of(workspace, saved).oof(), apply_steps(steps, [load_oof(workspace, run, contest) for run in runs])
+    )
     test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs])
-    np.testing.assert_array_equal(load_blend_test(workspace, saved), test)
-    np.testing.assert_array_equal(prepare(workspace, contest, saved).predicted, test.argmax(axis=1))
+    np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
+    np.testing.assert_array_equal(prepare(source_of(workspace, saved)).predicted, test.argmax(axis=1))
     again = save_blend(workspace, contest, saved.spec, name="again")
-    np.testing.assert_array_equal(load_blend_test(workspace, again), test)
+    np.testing.assert_array_equal(source_of(workspace, again).test(), test)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +85,15 @@ def test_rows_with_several_classes_keep_their_thresholds(workspace: Workspace, t
     steps = open_bank(workspace, contest, runs).fit(procedure)
     assert saved.spec.steps == steps and bool(steps.thresholds) == procedure.thresholds
     oof = apply_steps(steps, [load_oof(workspace, run, contest) for run in runs], multilabel=True)
-    np.testing.assert_array_equal(load_blend_oof(workspace, saved), oof)
+    np.testing.assert_array_equal(source_of(workspace, saved).oof(), oof)
     given = decide(oof, multilabel=True, thresholds=steps.thresholds)
     assert saved.scores["oof_score"] == pytest.approx(macro_f1_of_sets(load_labels(workspace, contest), given))
     test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs], multilabel=True)
-    np.testing.assert_array_equal(load_blend_test(workspace, saved), test)
-    np.testing.assert_array_equal(prepare(workspace, contest, saved).predicted, decide(test, multilabel=True, thresholds=steps.thresholds))
-    duel = compare_sources(workspace, contest, saved, runs[2])
+    np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
+    np.testing.assert_array_equal(
+        prepare(source_of(workspace, saved)).predicted, decide(test, multilabel=True, thresholds=steps.thresholds)
+    )
+    duel = compare_sources(source_of(workspace, saved), source_of(workspace, runs[2]))
     assert duel.comparison.score == pytest.approx(saved.scores["oof_score"]) and duel.verdict == "first"
 
 
@@ -112,7 +117,7 @@ def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(house: House) 
     one, other = save_blend(workspace, contest, spec, name="one"), save_blend(workspace, contest, spec, name="other")
     assert one.path == other.path
     remove_blend(workspace, one.id)
-    assert load_blend_oof(workspace, other).shape == (contest.n_train, len(contest.spec.classes))
+    assert source_of(workspace, other).oof().shape == (contest.n_train, len(contest.spec.classes))
     remove_blend(workspace, other.id)
     assert not workspace.absolute(other.path).exists()
     assert list_blends(workspace.store) == ()
@@ -123,9 +128,9 @@ def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(house: House) 
 def test_a_blend_that_was_submitted_stays(house: House) -> None:
     workspace, contest, runs = house
     blend = save_blend(workspace, contest, make_spec([run.id for run in runs]))
-    submission = write_submission(workspace, contest, blend)
+    submission = write_submission(source_of(workspace, blend))
     with pytest.raises(StateError, match="submission") as caught:
         remove_blend(workspace, blend.id)
     assert submission.ref in caught.value.why
     assert get_blend(workspace.store, blend.id) == blend
-    assert load_blend_test(workspace, blend).shape[0] == contest.n_test
+    assert source_of(workspace, blend).test().shape[0] == contest.n_test

@@ -15,7 +15,7 @@ from core.base.settings import parse_settings
 from core.blend.bank import open_bank
 from core.blend.mean import mix
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, load_blend_oof, load_blend_test, make_spec, save_blend
+from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
@@ -24,6 +24,7 @@ from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import get_metric
 from core.predictions.oof import load_oof, load_test_prob, read_fold_predictions, shared_folds
+from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
@@ -105,35 +106,35 @@ def test_the_saved_blend_says_its_folds_and_is_made_again_after_the_run_went_on(
     blend = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), bank=bank)
     assert (blend.spec.folds, blend.spec.networks) == ((0, 2, 3), ((0, 1, 2, 3), (0, 2, 3)))
     assert (blend.scores["folds"], blend.scores["n_rows"]) == ([0, 2, 3], len(bank.rows))
-    oof, missing = load_blend_oof(workspace, blend), load_folds(workspace, folds).first_fold() == 1
+    oof, missing = source_of(workspace, blend).oof(), load_folds(workspace, folds).first_fold() == 1
     assert np.isnan(oof[missing]).all()
     np.testing.assert_array_equal(oof[~missing], mix(bank.oof, [3, 1]))
     networks = [read_fold_predictions(workspace.absolute(result.path)).test_prob for result in pair[1].results]
     np.testing.assert_allclose(load_test_prob(workspace, pair[1]), np.mean(networks, axis=0), atol=1e-7)
-    test = load_blend_test(workspace, blend)
+    test = source_of(workspace, blend).test()
     np.testing.assert_array_equal(test, mix([load_test_prob(workspace, run) for run in pair], [3, 1]))
     finish_fold(house, pair[1], 1)
     again = save_blend(workspace, contest, blend.spec, name="again")
     assert again.fingerprint == blend.fingerprint
     whole = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), name="whole")
-    assert not whole.spec.is_restricted and not np.isnan(load_blend_oof(workspace, whole)).any()
-    assert not np.array_equal(load_blend_test(workspace, whole), test)
+    assert not whole.spec.is_restricted and not np.isnan(source_of(workspace, whole).oof()).any()
+    assert not np.array_equal(source_of(workspace, whole).test(), test)
 
 
 def test_a_submission_of_it_names_the_folds_and_only_the_networks_that_had_a_part(house: House, pair: tuple[Run, Run]) -> None:
     workspace, contest, _ = house
     blend = blend_runs(workspace, contest, pair, BlendProcedure(), fold_numbers=shared_folds(pair))
     finish_fold(house, pair[1], 1)
-    lineage = write_submission(workspace, contest, blend).lineage
+    lineage = write_submission(source_of(workspace, blend)).lineage
     assert (lineage["scored_folds"], lineage["n_folds"]) == ([0, 2, 3], 4)
     assert [sorted(member["folds"]) for member in lineage["members"]] == [["0", "1", "2", "3"], ["0", "2", "3"]]
-    assert "scored_folds" not in write_submission(workspace, contest, pair[0]).lineage
+    assert "scored_folds" not in write_submission(source_of(workspace, pair[0])).lineage
 
 
 def test_errors_of_it_are_looked_at_on_the_rows_it_stands_on(house: House, pair: tuple[Run, Run]) -> None:
     workspace, contest, folds = house
     blend = blend_runs(workspace, contest, pair, BlendProcedure(), fold_numbers=shared_folds(pair))
-    evidence = load_evidence(workspace, contest, blend)
+    evidence = load_evidence(source_of(workspace, blend))
     np.testing.assert_array_equal(evidence.rows, np.flatnonzero(load_folds(workspace, folds).first_fold() != 1))
     assert not evidence.is_whole
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.analysis.confusion import cell_rows, confused_pairs, confusion_matrix
 from core.analysis.evidence import Evidence, load_evidence
 from core.folds.save import save_folds
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.workspace import open_workspace
@@ -41,7 +42,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     contest = add_glyphs(workspace, root / "glyphs")
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     run = finish_run(workspace, contest, folds, make_recipe(contest, "차-기본"), strength=1.2, seed=4)
-    return House(contest, load_evidence(workspace, contest, run), serve(workspace.root))
+    return House(contest, load_evidence(source_of(workspace, run)), serve(workspace.root))
 
 
 def click_matrix(page: Page, true: int, pred: int, n_classes: int, *, shows: str) -> Locator:

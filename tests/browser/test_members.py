@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from app.ensemble.exchange import FORMS
 from core.exchange.exchange import export_predictions
+from core.predictions.source import source_of
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
 from core.workspace import Workspace, open_workspace
@@ -64,7 +65,7 @@ def test_a_download_of_one_run_comes_back_as_a_member(house: House, open_page: O
         download.value.save_as(files[-1])
     assert [path.suffix for path in files] == [FORMS[0]] * 2
     own = tmp_path / "own.parquet"
-    export_predictions(house.workspace, house.contest, house.runs[0], oof=own)
+    export_predictions(source_of(house.workspace, house.runs[0]), oof=own)
     pd.testing.assert_frame_equal(pd.read_parquet(files[0]), pd.read_parquet(own))
     uploaders = page.get_by_test_id("stFileUploaderDropzoneInput")
     expect(uploaders).to_have_count(len(files))
@@ -80,7 +81,7 @@ def test_a_download_of_one_run_comes_back_as_a_member(house: House, open_page: O
 
 def test_a_file_that_does_not_fit_is_a_card_with_its_rows(house: House, open_page: Open, tmp_path: Path) -> None:
     oof, test = tmp_path / "철수.csv", tmp_path / "철수-test.csv"
-    export_predictions(house.workspace, house.contest, house.runs[1], oof=oof, test=test)
+    export_predictions(source_of(house.workspace, house.runs[1]), oof=oof, test=test)
     pd.read_csv(oof).iloc[2:].to_csv(oof, index=False, encoding="cp949")
     before = len(list_runs(house.workspace.store, house.contest.id))
     page = open_page(house.url)

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from core.analysis.evidence import Evidence, load_evidence
 from core.analysis.misses import OUTCOMES, Outcome, outcome_rows, set_report
+from core.predictions.source import source_of
 from core.store.contests import Contest
 from core.workspace import open_workspace
 from tests.browser.conftest import Open, cell, click_chart, settle
@@ -40,7 +41,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     root = tmp_path_factory.mktemp("set-errors")
     workspace = open_workspace(root / "workspace")
     contest, runs = finish_emotions(workspace, root / "emotions")
-    return House(contest, runs[2].ref, load_evidence(workspace, contest, runs[2]), serve(workspace.root))
+    return House(contest, runs[2].ref, load_evidence(source_of(workspace, runs[2])), serve(workspace.root))
 
 
 def click_bar(page: Page, evidence: Evidence, classes: tuple[str, ...], label: int, outcome: Outcome) -> None:

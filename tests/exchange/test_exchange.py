@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, load_blend_test, make_spec, save_blend
+from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_labels
@@ -30,6 +30,7 @@ from core.exchange.exchange import (
 from core.folds.save import load_folds, save_folds
 from core.jobs.queue import delete_run
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
@@ -50,9 +51,9 @@ def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path]
 
 
 def exported(house: House, tmp_path: Path, suffix: str) -> tuple[Path, Path]:
-    workspace, contest, _, run = house
+    workspace, _, _, run = house
     oof, test = tmp_path / f"oof{suffix}", tmp_path / f"test{suffix}"
-    export_predictions(workspace, contest, run, oof=oof, test=test)
+    export_predictions(source_of(workspace, run), oof=oof, test=test)
     return oof, test
 
 
@@ -84,11 +85,11 @@ def test_an_imported_run_is_blended_submitted_and_deleted_like_any(house: House,
     oof, test = exported(house, tmp_path, ".parquet")
     back = import_predictions(workspace, contest, folds, oof=oof, test=test)
     blend = save_blend(workspace, contest, make_spec([run.id, back.id]))
-    np.testing.assert_allclose(load_blend_test(workspace, blend), load_test_prob(workspace, run), atol=1e-7)
-    lineage = write_submission(workspace, contest, blend).lineage
+    np.testing.assert_allclose(source_of(workspace, blend).test(), load_test_prob(workspace, run), atol=1e-7)
+    lineage = write_submission(source_of(workspace, blend)).lineage
     assert [member["recipe"] for member in lineage["members"]] == [run.recipe.fingerprint, None]
     assert lineage["members"][1]["imported"] == back.imported
-    assert prepare(workspace, contest, back).data == prepare(workspace, contest, run).data
+    assert prepare(source_of(workspace, back)).data == prepare(source_of(workspace, run)).data
     with pytest.raises(StateError, match="in use"):
         delete_run(workspace, back.id)
     other = import_predictions(workspace, contest, folds, oof=oof, test=test)
@@ -184,12 +185,12 @@ def test_rows_without_a_prediction_do_not_leave(house: House, tmp_path: Path) ->
     workspace, contest, folds, run = house
     part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
     with pytest.raises(StateError, match="not finished"):
-        export_predictions(workspace, contest, part, oof=tmp_path / "oof.csv")
+        export_predictions(source_of(workspace, part), oof=tmp_path / "oof.csv")
     both = [run, part]
     blend = blend_runs(workspace, contest, both, BlendProcedure(), fold_numbers=shared_folds(both))
     with pytest.raises(StateError, match="some folds only"):
-        export_predictions(workspace, contest, blend, oof=tmp_path / "oof.csv")
-    export_predictions(workspace, contest, blend, test=tmp_path / "test.csv")
+        export_predictions(source_of(workspace, blend), oof=tmp_path / "oof.csv")
+    export_predictions(source_of(workspace, blend), test=tmp_path / "test.csv")
     assert [path.name for path in tmp_path.glob("*.csv")] == ["test.csv"]
 
 
@@ -237,11 +238,11 @@ def test_predictions_of_several_labels_go_out_and_come_back_the_same(workspace: 
     contest, (run, *_) = finish_emotions(workspace, tmp_path / "emotions")
     folds = get_folds(workspace.store, run.folds_id)
     oof, test = tmp_path / f"oof{suffix}", tmp_path / f"test{suffix}"
-    export_predictions(workspace, contest, run, oof=oof, test=test)
+    export_predictions(source_of(workspace, run), oof=oof, test=test)
     back = import_predictions(workspace, contest, folds, oof=oof, test=test)
     np.testing.assert_array_equal(load_oof(workspace, back, contest), load_oof(workspace, run, contest))
     assert back.fold_scores("macro_f1") == pytest.approx(run.fold_scores("macro_f1"))
-    assert prepare(workspace, contest, back).data == prepare(workspace, contest, run).data
+    assert prepare(source_of(workspace, back)).data == prepare(source_of(workspace, run)).data
     if suffix == ".csv":
         assert oof.read_text(encoding="utf-8").splitlines()[0].replace('"', "") == ",".join(("id", "fold", *EMOTIONS))
         pd.read_csv(oof).assign(기쁨=1.5).to_csv(oof, index=False)
@@ -272,7 +273,7 @@ def test_one_answer_for_every_row_leaves_nothing_to_shuffle() -> None:
 def test_several_labels_in_another_order_are_suspect(workspace: Workspace, tmp_path: Path) -> None:
     contest, (run, *_) = finish_emotions(workspace, tmp_path / "emotions")
     oof, test = tmp_path / "oof.npy", tmp_path / "test.npy"
-    export_predictions(workspace, contest, run, oof=oof, test=test)
+    export_predictions(source_of(workspace, run), oof=oof, test=test)
     folds = get_folds(workspace.store, run.folds_id)
     unchecked = tuple(DOUBTS[name] for name in UNCHECKED)
     assert doubts_of(import_predictions(workspace, contest, folds, oof=oof, test=test)) == ((), unchecked)

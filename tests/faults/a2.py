@@ -28,6 +28,7 @@ from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.folds.save import save_folds
 from core.predictions.oof import FoldPredictions, read_fold_predictions, write_fold_predictions
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import get_contest
 from core.store.runs import get_run
@@ -210,9 +211,9 @@ class Submissions:
         runs = [finish_run(space, contest, folds, make_recipe(contest, f"run-{seed}"), seed=seed) for seed in (1, 2)]
         load_table(space, contest)
         self.finished, self.run_id = finished, runs[1].id
-        before = submission.write_submission(space, contest, runs[0])
+        before = submission.write_submission(source_of(space, runs[0]))
         self.before = before.sha256
-        self.expected = submission.prepare(space, contest, runs[1]).data
+        self.expected = submission.prepare(source_of(space, runs[1])).data
         space.store.close()
 
     def prepare(self, folder: Path) -> None:

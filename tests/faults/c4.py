@@ -29,7 +29,7 @@ from core import workspace as workspace_module
 from core.artefacts import Manifest, publishing
 from core.base.errors import CheckpointError
 from core.base.files import write_json
-from core.blend.save import load_blend_oof, load_blend_test, make_spec, save_blend
+from core.blend.save import make_spec, save_blend
 from core.contest import samples
 from core.contest import table as table_module
 from core.contest.inspect.draft import inspect_path
@@ -39,6 +39,7 @@ from core.data.images import open_image
 from core.exchange.exchange import export_predictions, import_predictions
 from core.folds.save import load_folds, save_folds
 from core.predictions.oof import load_oof, load_test_prob
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store import digests
 from core.store.attempts import claim
@@ -112,10 +113,10 @@ def make_kinds(root: Path) -> list[Kind]:
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     own = finish_run(workspace, contest, folds, make_recipe(contest, "own"))
     oof, test = root / "oof.parquet", root / "test.parquet"
-    export_predictions(workspace, contest, own, oof=oof, test=test)
+    export_predictions(source_of(workspace, own), oof=oof, test=test)
     theirs = import_predictions(workspace, contest, folds, oof=oof, test=test, name="theirs")
     blend = save_blend(workspace, contest, make_spec((own.id, theirs.id)))
-    submission = write_submission(workspace, contest, blend)
+    submission = write_submission(source_of(workspace, blend))
     data, at = workspace.absolute(contest.path), workspace.absolute
     return [
         Kind("tables", files_in(data, but=("sample_submission.csv",)), lambda: _table(workspace, contest)),
@@ -132,7 +133,7 @@ def make_kinds(root: Path) -> list[Kind]:
         Kind(
             "blends",
             files_in(at(blend.path)),
-            lambda: load_blend_oof(workspace, blend).tobytes() + load_blend_test(workspace, blend).tobytes(),
+            lambda: source_of(workspace, blend).oof().tobytes() + source_of(workspace, blend).test().tobytes(),
         ),
         Kind("submissions", files_in(at(submission.path).parent), lambda: read_submission(workspace, submission)),
         _weights(root / "weights"),

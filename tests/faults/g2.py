@@ -23,7 +23,6 @@ import numpy as np
 from core.artefacts import publishing
 from core.base.errors import PitwallError
 from core.base.settings import load_settings
-from core.blend.save import load_blend_test
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
@@ -31,6 +30,7 @@ from core.data.images import open_image
 from core.exchange.exchange import import_predictions
 from core.folds.save import load_folds, save_folds
 from core.predictions.oof import load_oof
+from core.predictions.source import BlendSource
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.blends import Blend
@@ -113,7 +113,9 @@ def _artefact(rng: random.Random, house: House, folder: Path, mark: Path) -> Mad
             (
                 "blend",
                 ("oof_prob.npy", "test_prob.npy"),
-                lambda house, path: load_blend_test(house.workspace, cast(Blend, SimpleNamespace(path=path))),
+                lambda house, path: BlendSource(
+                    house.workspace, house.contest, house.folds, "b1", "strange", blend=cast(Blend, SimpleNamespace(path=path))
+                ).test(),
             ),
             ("contest", ("train.parquet", "test.parquet"), _read_table),
         ]

@@ -12,11 +12,12 @@ from core.artefacts import publishing, verify, write_manifest
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.blend.bank import open_bank
 from core.blend.mean import mix
-from core.blend.save import load_blend_oof, load_blend_test, make_spec, save_blend
+from core.blend.save import make_spec, save_blend
 from core.contest.table import load_labels, load_table
 from core.folds.save import load_folds, save_folds
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, write_fold_predictions
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -56,7 +57,7 @@ def test_rows_of_a_missing_fold_stay_nan_and_the_run_is_not_blended(case: Case) 
     with pytest.raises(AlignmentError, match="not finished"):
         open_bank(workspace, contest, [whole, part])
     with pytest.raises(StateError, match="not finished"):
-        prepare(workspace, contest, part)
+        prepare(source_of(workspace, part))
 
 
 def test_runs_on_other_folds_are_refused(case: Case) -> None:
@@ -123,8 +124,8 @@ def test_a_saved_blend_is_the_mix_of_its_runs_and_can_be_made_again(case: Case) 
     blend = save_blend(workspace, contest, make_spec([run.id for run in runs], [3, 1]), name="블렌드")
     oof = np.stack([load_oof(workspace, run, contest) for run in runs])
     test = np.stack([load_test_prob(workspace, run) for run in runs])
-    np.testing.assert_array_equal(load_blend_oof(workspace, blend), mix(oof, [3, 1]))
-    np.testing.assert_array_equal(load_blend_test(workspace, blend), mix(test, [3, 1]))
+    np.testing.assert_array_equal(source_of(workspace, blend).oof(), mix(oof, [3, 1]))
+    np.testing.assert_array_equal(source_of(workspace, blend).test(), mix(test, [3, 1]))
     expected = all_scores(load_labels(workspace, contest), mix(oof, [3, 1]))
     assert blend.scores["oof_score"] == pytest.approx(expected["log_loss"], abs=1e-6)
     again = save_blend(workspace, contest, blend.spec)
@@ -134,9 +135,9 @@ def test_a_saved_blend_is_the_mix_of_its_runs_and_can_be_made_again(case: Case) 
 def test_a_submission_knows_what_it_is_made_of_and_is_made_again_with_the_same_bytes(case: Case) -> None:
     workspace, contest, folds, runs = case
     blend = save_blend(workspace, contest, make_spec([run.id for run in runs], [3, 1]), name="블렌드")
-    first, second = write_submission(workspace, contest, blend), write_submission(workspace, contest, blend)
+    first, second = write_submission(source_of(workspace, blend)), write_submission(source_of(workspace, blend))
     assert first.sha256 == second.sha256 and first.id != second.id
-    assert read_submission(workspace, first) == prepare(workspace, contest, blend).data
+    assert read_submission(workspace, first) == prepare(source_of(workspace, blend)).data
     lineage = first.lineage
     assert (lineage["contest"], lineage["folds"], lineage["fingerprint"]) == (contest.fingerprint, folds.fingerprint, blend.fingerprint)
     assert [member["weight"] for member in lineage["members"]] == [0.75, 0.25]
@@ -146,8 +147,8 @@ def test_a_submission_knows_what_it_is_made_of_and_is_made_again_with_the_same_b
 
 
 def test_a_submission_changed_on_disk_is_not_handed_out(case: Case) -> None:
-    workspace, contest, _, (run, _) = case
-    submission = write_submission(workspace, contest, run)
+    workspace, _, _, (run, _) = case
+    submission = write_submission(source_of(workspace, run))
     path = workspace.absolute(submission.path)
     path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
     with pytest.raises(CheckpointError, match="damaged"):

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.base.errors import AlignmentError, SubmissionError
-from core.blend.save import load_blend_test, make_spec, save_blend
+from core.blend.save import make_spec, save_blend
 from core.metrics.decide import decide
+from core.predictions.source import source_of
 from core.submission.label_cells import CellStyle, read_cell, read_style, write_cell
 from core.submission.write import (
     SubmissionFormat,
@@ -293,12 +294,12 @@ def test_a_blend_with_thresholds_is_submitted_as_it_decides(
     plain = save_blend(workspace, made, make_spec([run.id for run in runs]), name="plain")
     thresholds = (0.2, 0.3, 0.4, 0.6, 0.7, 0.8)
     cut = save_blend(workspace, made, make_spec([run.id for run in runs]).model_copy(update={"thresholds": thresholds}), name="cut")
-    candidate = prepare(workspace, made, cut)
-    expected = decide(load_blend_test(workspace, cut), multilabel=True, thresholds=thresholds)
+    candidate = prepare(source_of(workspace, cut))
+    expected = decide(source_of(workspace, cut).test(), multilabel=True, thresholds=thresholds)
     assert candidate.is_valid, candidate.checks
     assert candidate.data.decode().splitlines()[0] == header
     np.testing.assert_array_equal(candidate.predicted, expected)
-    assert not np.array_equal(candidate.predicted, prepare(workspace, made, plain).predicted)
+    assert not np.array_equal(candidate.predicted, prepare(source_of(workspace, plain)).predicted)
     frame, by_class = candidate.frame, made.spec.submission != "label"
     if made.spec.submission == "flags":
         np.testing.assert_array_equal(frame[list(made.spec.classes)].astype(int), expected)
@@ -306,7 +307,7 @@ def test_a_blend_with_thresholds_is_submitted_as_it_decides(
         separator = made.spec.label_separator or " "
         read = [[int(name in cell.split(separator)) for name in made.spec.classes] for cell in frame["labels"]]
         np.testing.assert_array_equal(read, expected)
-    submissions = [write_submission(workspace, made, source) for source in (cut, cut, plain)]
+    submissions = [write_submission(source_of(workspace, source)) for source in (cut, cut, plain)]
     assert submissions[0].sha256 == submissions[1].sha256 and read_submission(workspace, submissions[0]) == candidate.data
     assert (submissions[0].sha256 == submissions[2].sha256) == (made.spec.submission == "probabilities")
     assert submissions[0].lineage["fingerprint"] != submissions[2].lineage["fingerprint"]

@@ -13,6 +13,7 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
 from core.folds.save import save_folds
 from core.predictions.oof import shared_folds
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.blends import Blend
 from core.store.contests import Contest
@@ -71,7 +72,7 @@ def test_the_verdict_is_that_of_the_paired_bootstrap(
     at = open_compare(open_page)
     at = at.multiselect[0].set_value([blends[0].ref, runs[1].ref]).run()
     assert not at.exception
-    gain = compare_sources(house, folded, blends[0], runs[1]).comparison
+    gain = compare_sources(source_of(house, blends[0]), source_of(house, runs[1])).comparison
     assert "무거운 is better than poor" in words(at) and f"{gain.gain:+.4f} (95 % interval {gain.gain_low:+.4f}" in words(at)
     assert "무거운 was tuned on these very rows" in words(at)
     at = at.selectbox(key="compare-one").set_value(runs[1].ref).run()

@@ -22,11 +22,12 @@ from core.analysis.misses import OUTCOMES, set_report
 from core.analysis.threshold_gain import threshold_gain
 from core.blend.bank import Bank, open_bank
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, load_blend_oof
+from core.blend.save import blend_runs
 from core.blend.steps import apply_steps
 from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.predictions.oof import shared_folds
+from core.predictions.source import source_of
 from core.specs.blend import BlendSteps
 from core.specs.folds import FoldsSpec
 from core.store.blends import get_blend, list_blends
@@ -93,7 +94,7 @@ def test_thresholds_are_found_judged_honestly_saved_and_undone(open_page: OpenPa
     at = press(at, "Save blend")
     (blend,) = list_blends(house.store, done[0].id)
     assert blend.spec.steps == honest.steps and blend.scores["procedure"]["thresholds"]
-    np.testing.assert_array_equal(load_blend_oof(house, blend), apply_steps(honest.steps, bank.oof, multilabel=True))
+    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, bank.oof, multilabel=True))
     assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds"]
     at = press(at, "Undo")
     assert desk_of(at, done).draft.steps == bank.fit(BlendProcedure(way="greedy"))

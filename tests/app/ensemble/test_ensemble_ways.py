@@ -14,8 +14,8 @@ from core.base.errors import StateError
 from core.blend.bank import Bank
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
-from core.blend.save import load_blend_oof
 from core.blend.steps import apply_steps
+from core.predictions.source import source_of
 from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
@@ -53,7 +53,7 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
     at = press(at, "Save blend")
     (blend,) = list_blends(house.store, folded.id)
     assert blend.spec.steps == honest.steps
-    np.testing.assert_array_equal(load_blend_oof(house, blend), apply_steps(honest.steps, bank.oof))
+    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, bank.oof))
     assert blend.scores["honest"]["gain_low"] == pytest.approx(honest.gain_low)
     assert blend.scores["procedure"]["way"] == procedure.way
     at = press(at, "Undo")

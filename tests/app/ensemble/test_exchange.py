@@ -16,6 +16,7 @@ from core.blend.save import blend_runs
 from core.exchange.exchange import DOUBTS, UNCHECKED, export_predictions, import_predictions
 from core.folds.save import save_folds
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
+from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -35,7 +36,7 @@ def own(house: Workspace, folded: Contest, folds: Folds) -> Run:
 def files(house: Workspace, folded: Contest, own: Run, tmp_path: Path) -> tuple[Path, Path]:
     """The run's predictions as a team-mate would send them."""
     oof, test = tmp_path / "민수 모델.csv", tmp_path / "민수-test.parquet"
-    export_predictions(house, folded, own, oof=oof, test=test)
+    export_predictions(source_of(house, own), oof=oof, test=test)
     return oof, test
 
 
@@ -135,7 +136,7 @@ def test_an_array_asks_for_the_order_of_its_classes(
     open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, own: Run, tmp_path: Path
 ) -> None:
     oof, test = tmp_path / "a.npy", tmp_path / "b.npy"
-    export_predictions(house, folded, own, oof=oof, test=test)
+    export_predictions(source_of(house, own), oof=oof, test=test)
     for path in (oof, test):
         np.save(path, np.load(path)[:, ::-1])
     at = open_exchange(open_page)
@@ -180,7 +181,7 @@ def test_what_is_downloaded_can_be_brought_in_again(
     house: Workspace, folded: Contest, folds: Folds, own: Run, tmp_path: Path, form: str
 ) -> None:
     for part in ("oof", "test"):
-        (tmp_path / f"{part}{form}").write_bytes(make_file(folded, own, part, form))
+        (tmp_path / f"{part}{form}").write_bytes(make_file(source_of(house, own), part, form))
     back = import_predictions(house, folded, folds, oof=tmp_path / f"oof{form}", test=tmp_path / f"test{form}")
     np.testing.assert_array_equal(load_oof(house, back, folded), load_oof(house, own, folded))
     np.testing.assert_array_equal(load_test_prob(house, back), load_test_prob(house, own))
@@ -190,6 +191,8 @@ def test_what_is_downloaded_can_be_brought_in_again(
 def test_rows_without_a_prediction_are_not_offered(house: Workspace, folded: Contest, folds: Folds, own: Run) -> None:
     part = finish_run(house, folded, folds, make_recipe(folded, "part"), n_done=2)
     blend = blend_runs(house, folded, [own, part], BlendProcedure(), fold_numbers=shared_folds([own, part]))
-    assert why_not(own, "oof") == "" and why_not(own, "test") == ""
-    assert "2 of 3" in why_not(part, "oof") and "2 of 3" in why_not(get_run(house.store, part.id), "test")
-    assert "2 of 3" in why_not(blend, "oof") and why_not(blend, "test") == ""
+    assert why_not(source_of(house, own), "oof") == "" and why_not(source_of(house, own), "test") == ""
+    assert "2 of 3" in why_not(source_of(house, part), "oof") and "2 of 3" in why_not(
+        source_of(house, get_run(house.store, part.id)), "test"
+    )
+    assert "2 of 3" in why_not(source_of(house, blend), "oof") and why_not(source_of(house, blend), "test") == ""

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.ensemble.saved_blends import DELETE_KEY
 from core.blend.save import make_spec, save_blend
+from core.predictions.source import source_of
 from core.store.blends import Blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import list_folds
@@ -49,7 +50,7 @@ def test_a_blend_is_deleted_after_the_question(open_page: OpenPage, house: Works
 
 
 def test_a_submitted_blend_is_kept_and_the_reason_said(open_page: OpenPage, house: Workspace, folded: Contest, blend: Blend) -> None:
-    submission = write_submission(house, folded, blend)
+    submission = write_submission(source_of(house, blend))
     at = ask(open_page, blend)
     at.session_state[DELETE_KEY] = blend.id
     at = press(at, "Delete the blend")

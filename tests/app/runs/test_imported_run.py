@@ -12,6 +12,7 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs
 from core.exchange.exchange import export_predictions, import_predictions
 from core.predictions.oof import shared_folds
+from core.predictions.source import source_of
 from core.store.contests import Contest
 from core.store.folds import list_folds
 from core.store.runs import Run
@@ -28,7 +29,7 @@ def imported(house: Workspace, folded: Contest, tmp_path: Path) -> Run:
     folds = list_folds(house.store, folded.id)[0]
     own = finish_run(house, folded, folds, make_recipe(folded, "own"), strength=2)
     oof, test = tmp_path / "minsu.parquet", tmp_path / "minsu-test.parquet"
-    export_predictions(house, folded, own, oof=oof, test=test)
+    export_predictions(source_of(house, own), oof=oof, test=test)
     return import_predictions(house, folded, folds, oof=oof, test=test)
 
 
@@ -59,7 +60,7 @@ def test_a_submission_says_what_of_it_was_imported_and_on_which_folds_it_stands(
     both = [imported, part]
     blend = blend_runs(house, folded, both, BlendProcedure(), fold_numbers=shared_folds(both))
     for source in (imported, blend):
-        write_submission(house, folded, source)
+        write_submission(source_of(house, source))
     at = open_page("submit", source=blend.ref)
     assert not at.exception and not at.error
     assert "weighed and scored on folds 0, 1 of 3 only" in "\n".join(part.value for part in at.warning)

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app.submit.submit_view import label_counts
 from core.blend.save import make_spec, save_blend
 from core.exchange.exchange import export_predictions
+from core.predictions.source import source_of
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
 from core.store.submissions import list_submissions
@@ -106,7 +107,7 @@ def test_predictions_of_several_labels_come_in_and_are_judged_by_their_ranks(
 ) -> None:
     contest, runs = emotions
     oof, test = tmp_path / "민수.npy", tmp_path / "민수-test.npy"
-    export_predictions(house, contest, runs[0], oof=oof, test=test)
+    export_predictions(source_of(house, runs[0]), oof=oof, test=test)
     prob = np.load(oof) * 0.3  # never above one half, and still in the right order
     np.save(oof, np.random.default_rng(0).permutation(prob) if shuffled else prob)
     at = open_page("ensemble", contest=contest.name)

@@ -1,0 +1,223 @@
+"""Where predictions come from: a run or a saved blend, alike for all that reads, compares, exports or submits them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.artefacts import load_manifest, read_array, verify_file
+from core.base.errors import InputError, NotFoundError, StateError
+from core.metrics.scores import Metric
+from core.predictions.oof import load_oof, load_test_prob
+from core.specs.blend import BlendSpec
+from core.store.blends import Blend, get_blend, list_blends
+from core.store.contests import Contest, get_contest
+from core.store.folds import Folds, get_folds, list_folds
+from core.store.runs import Run, get_run, list_runs
+from core.workspace import Workspace
+
+OOF_PROB = "oof_prob.npy"
+TEST_PROB = "test_prob.npy"
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run that a source consists of, its weight, and the folds whose networks predict the test rows (None for all)."""
+
+    run: Run
+    weight: float
+    networks: tuple[int, ...] | None = None
+
+    @property
+    def fold_fingerprints(self) -> dict[int, str]:
+        """The artefacts of the networks that predict the test rows, by fold."""
+        return {result.fold: result.fingerprint for result in self.run.results if self.networks is None or result.fold in self.networks}
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """A run or a saved blend, as it stood when it was read."""
+
+    kind: ClassVar[Literal["run", "blend"]]
+    workspace: Workspace
+    contest: Contest
+    folds: Folds
+    ref: str
+    name: str
+    thresholds: tuple[float, ...] = ()
+    """Above which probability a row has each class, where it may have several; empty for one half."""
+
+    @property
+    @abstractmethod
+    def content(self) -> tuple[str, ...]:
+        """Fingerprints of what the predictions are made of: equal content is equal predictions."""
+
+    @property
+    @abstractmethod
+    def scored_folds(self) -> tuple[int, ...]:
+        """The folds that the score is of."""
+
+    @property
+    def is_whole(self) -> bool:
+        """The score is of all folds."""
+        return len(self.scored_folds) == self.folds.n_folds
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything that was asked for is done, so that test rows can be predicted."""
+        return True
+
+    @property
+    def saved(self) -> Blend | None:
+        """The row of a saved blend; None for a run."""
+        return None
+
+    @abstractmethod
+    def score(self, metric: Metric) -> float | None:
+        """The mean over the folds, of a blend as it was saved; None before the first fold."""
+
+    @abstractmethod
+    def spread(self, metric: Metric) -> float | None:
+        """The standard deviation of the fold scores; None below two."""
+
+    @abstractmethod
+    def members(self) -> tuple[Member, ...]:
+        """The runs behind it; a run is its own only member."""
+
+    @abstractmethod
+    def oof(self) -> Array:
+        """Out-of-fold predictions (n_train, n_classes), verified; NaN in rows that no finished fold validates."""
+
+    @abstractmethod
+    def test(self) -> Array:
+        """Test predictions (n_test, n_classes), verified. Raises StateError while a fold that was asked for is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSource(Source):
+    """A run with its finished folds."""
+
+    kind = "run"
+    run: Run
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        return tuple(result.fingerprint for result in self.run.results)
+
+    @property
+    def scored_folds(self) -> tuple[int, ...]:
+        return tuple(sorted(result.fold for result in self.run.results))
+
+    @property
+    def is_complete(self) -> bool:
+        return self.run.is_complete
+
+    def score(self, metric: Metric) -> float | None:
+        return self.run.cv_score(metric.name)
+
+    def spread(self, metric: Metric) -> float | None:
+        return self.run.cv_sd(metric.name)
+
+    def members(self) -> tuple[Member, ...]:
+        return (Member(self.run, 1.0),)
+
+    def oof(self) -> Array:
+        return load_oof(self.workspace, self.run, self.contest)
+
+    def test(self) -> Array:
+        if not self.is_complete:
+            raise StateError(
+                f"{self.name} is not finished",
+                where=self.ref,
+                why=f"{len(self.run.results)} of {len(self.run.fold_numbers)} folds are done",
+                fix="wait for it, or retry its failed folds",
+            )
+        return load_test_prob(self.workspace, self.run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendSource(Source):
+    """A saved blend."""
+
+    kind = "blend"
+    blend: Blend
+
+    @property
+    def spec(self) -> BlendSpec:
+        return self.blend.spec
+
+    @property
+    def saved(self) -> Blend:
+        return self.blend
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        return (self.blend.fingerprint,)
+
+    @property
+    def scored_folds(self) -> tuple[int, ...]:
+        return self.spec.folds or tuple(range(self.folds.n_folds))
+
+    def score(self, metric: Metric) -> float | None:
+        return self.blend.scores["cv_score"]
+
+    def spread(self, metric: Metric) -> float | None:
+        return self.blend.scores["cv_sd"] if len(self.blend.scores["fold_scores"]) > 1 else None
+
+    def members(self) -> tuple[Member, ...]:
+        runs = [get_run(self.workspace.store, run_id) for run_id in self.spec.members]
+        return tuple(map(Member, runs, self.spec.normalised(), self.spec.networks_of))
+
+    def oof(self) -> Array:
+        return self._read(OOF_PROB)
+
+    def test(self) -> Array:
+        return self._read(TEST_PROB)
+
+    def _read(self, name: str) -> Array:
+        folder = self.workspace.absolute(self.blend.path)
+        return read_array(verify_file(folder, load_manifest(folder), name), fix="save the blend again")
+
+
+def source_of(
+    workspace: Workspace, item: Run | Blend, contest: Contest | None = None, folds: Folds | None = None
+) -> RunSource | BlendSource:
+    """The source that a run or a blend is; its contest and folds are read where they are not given."""
+    contest = contest or get_contest(workspace.store, item.contest_id)
+    folds = folds or get_folds(workspace.store, item.folds_id)
+    if isinstance(item, Blend):
+        return BlendSource(workspace, contest, folds, item.ref, item.name, item.spec.thresholds, blend=item)
+    return RunSource(workspace, contest, folds, item.ref, item.name, run=item)
+
+
+def list_sources(workspace: Workspace, contest: Contest) -> list[Source]:
+    """The blends of a contest and its runs with a finished fold, the newest first."""
+    folds = {each.id: each for each in list_folds(workspace.store, contest.id)}
+    runs = [run for run in list_runs(workspace.store, contest.id) if run.results]
+    return [source_of(workspace, item, contest, folds[item.folds_id]) for item in (*list_blends(workspace.store, contest.id), *runs)]
+
+
+def find_source(workspace: Workspace, ref: str, contest_id: int | None = None) -> Source:
+    """The run or blend of that reference or name. Raises NotFoundError listing both, InputError when a name is that of one of each."""
+    found: list[Run | Blend] = []
+    for get in (get_blend, get_run):
+        try:
+            found.append(get(workspace.store, ref, contest_id))
+        except NotFoundError:
+            continue
+    by_ref = [each for each in found if each.ref == ref]
+    if len(by_ref or found) > 1:
+        refs = ", ".join(each.ref for each in found)
+        raise InputError(
+            f"'{ref}' is a run and a blend", where="submit", why=f"they are {refs}", fix="use the reference instead of the name"
+        )
+    if not found:
+        known = [*list_blends(workspace.store, contest_id), *list_runs(workspace.store, contest_id)]
+        raise NotFoundError.among("blend or run", ref, (f"{each.ref} ({each.name})" for each in known))
+    return source_of(workspace, (by_ref or found)[0])
