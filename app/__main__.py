@@ -13,7 +13,7 @@ DEFAULT_PORT = 8501
 
 
 def main() -> None:
-    """Parse the arguments, change to the project's root (Streamlit reads .streamlit there), say the address, serve."""
+    """Parse the arguments, change to the project's root (Streamlit reads .streamlit there), print the address, serve."""
     parser = argparse.ArgumentParser(prog="python -m app", description="Open the Pitwall workbench in a browser.")
     parser.add_argument(
         "--workspace", type=Path, help="folder that holds contests, runs and submissions (default: PITWALL_WORKSPACE, else ./workspace)"
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _refuse_damage() -> None:
-    """Say what is wrong with the workspace in words: the server would start, and end with a traceback."""
+    """Print what is wrong with the workspace; without this check the server would start and end with a traceback."""
     from app.shell import runtime
     from core.base.errors import PitwallError
 
@@ -54,7 +54,7 @@ def _refuse_damage() -> None:
 
 
 def say(line: str) -> None:
-    """Write a line where a person or a script that started us reads it at once."""
+    """Write a line to standard output and flush it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

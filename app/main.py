@@ -1,4 +1,4 @@
-"""The router: the sidebar with the picker, the pages in the order of the flow, the device status; then the page itself."""
+"""The entry point of every page: draws the sidebar (contest picker, links to the pages, device status), then the selected page."""
 
 from __future__ import annotations
 

@@ -1,107 +1,16 @@
-"""Folds: who validates whom, and whether every class is in every fold."""
+"""Folds: which rows validate which model, and whether every class is in every fold."""
 
 from __future__ import annotations
 
-from collections import Counter
-
-import numpy as np
-import pandas as pd
 import streamlit as st
 
+from app.contest.folds_view import balance_view, folds_table, make_form
 from app.shell import runtime, state
 from app.shell.state import go_to
-from app.shell.tables import table_of
-from app.ui.cards import empty_state, guard, need_contest, page_header, section
-from app.ui.class_charts import fold_balance
+from app.ui.cards import empty_state, need_contest, page_header, section
 from app.ui.controls import pick_folds
-from app.ui.format import plain, short_hash
-from app.ui.forms import settings_form
 from app.words.text import t
-from core.analysis.overview import furthest_from_even
-from core.base.errors import InputError
-from core.base.settings import parse_settings
-from core.contest.table import labels_of
-from core.folds.pairs import FoldPairs
-from core.folds.save import group_columns, load_folds, save_folds
-from core.folds.split import class_balance
-from core.specs.folds import FoldsSpec
-from core.store.contests import Contest
-from core.store.folds import Folds, list_folds
-from core.store.runs import list_runs
-
-SCROLL_PX = 620
-
-
-def make_form(contest: Contest) -> None:
-    """The form over FoldsSpec; the group column is asked for only by the kinds that need one."""
-    key = f"folds-{contest.id}"
-    group = contest.spec.group_column
-    start = FoldsSpec(kind="stratified_group" if group else "stratified", group_column=group)
-    kind = st.session_state.get(f"{key}.kind", start.kind)
-    skip = ("group_column",) if kind in ("stratified", "kfold") else ()
-    with st.container(border=True):
-        values = settings_form(start, key, texts="split", skip=skip, options={"group_column": group_columns(table_of(contest).train)})
-        if skip:
-            values["group_column"] = ""
-        st.caption(t("folds.make_note"))
-        pressed = st.button(t("folds.make"), type="primary", icon=":material/stacks:")
-    if pressed:
-        with guard(), st.spinner(t("folds.making")):
-            spec = parse_settings(FoldsSpec, values, where=t("folds.title"), error=InputError)
-            folds = save_folds(runtime.workspace(), contest, spec)
-            state.select_folds(folds)
-            st.toast(t("folds.made", hash=short_hash(folds.fingerprint)), icon=":material/check:")
-            st.rerun()
-
-
-def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
-    """All folds of the contest with the number of runs on each."""
-    n_runs = Counter(run.folds_id for run in list_runs(runtime.workspace().store, contest.id))
-    frame = pd.DataFrame(
-        {
-            "hash": [f"#{short_hash(folds.fingerprint)}" for folds in known],
-            "kind": [t(f"split.kind={folds.kind}") for folds in known],
-            "n": [folds.n_folds for folds in known],
-            "seed": [folds.seed for folds in known],
-            "group": [folds.group_column or "–" for folds in known],
-            "runs": [n_runs[folds.id] for folds in known],
-            "made": pd.to_datetime([folds.created_at for folds in known], unit="s", utc=True),
-        }
-    )
-    config = {name: t(f"folds.col_{name}") for name in ("hash", "kind", "n", "seed", "group", "runs")}
-    made = st.column_config.DatetimeColumn(t("folds.col_made"), format="MM-DD HH:mm")
-    st.dataframe(frame, hide_index=True, alt=t("folds.list"), column_config={**config, "made": made})
-
-
-def balance_view(contest: Contest, folds: Folds) -> None:
-    """Rows of every class in every fold, and the cell that is furthest from an even share."""
-    classes = list(contest.spec.classes)
-    pairs = load_folds(runtime.workspace(), folds)
-    labels = labels_of(table_of(contest).train, len(classes))
-    balance = class_balance(pairs, labels, len(classes))
-    per_fold = [len(pairs.valid_idx(fold)) for fold in range(pairs.n_folds)]
-    fold, label, off = furthest_from_even(balance)
-    name = plain(classes[label])
-    least, most = min(per_fold), max(per_fold)
-    rows = t("folds.rows_same", least=least) if least == most else t("folds.rows_range", least=least, most=most)
-    st.caption(t("folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even", rows=rows, name=name, fold=fold, off=off))
-    _say_repeats(pairs)
-    if contest.spec.is_multilabel and not labels.any(axis=1).all():
-        classes.append(t("folds.no_class"))
-        n_empty = [int((~labels[pairs.valid_idx(fold)].any(axis=1)).sum()) for fold in range(pairs.n_folds)]
-        balance = np.column_stack([balance, n_empty])
-    with st.container(height=SCROLL_PX if len(classes) > 30 else "content", border=False):
-        st.altair_chart(fold_balance(classes, balance, is_dark=st.context.theme.type == "dark"), alt=t("folds.balance"))
-
-
-def _say_repeats(pairs: FoldPairs) -> None:
-    """Rows that no fold validates, or more than one."""
-    n_never, n_often = pairs.n_rows - int(pairs.validated.sum()), int((pairs.times_validated > 1).sum())
-    if n_never:
-        st.caption(t("folds.never_validated", rows=n_never, all=pairs.n_rows))
-    if n_often:
-        st.caption(t("folds.often_validated", rows=n_often, all=pairs.n_rows, most=int(pairs.times_validated.max())))
-
+from core.store.folds import list_folds
 
 contest = need_contest(t("folds.title"))
 known = list_folds(runtime.workspace().store, contest.id)

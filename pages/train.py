@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.shell import runtime, state
 from app.shell.state import PAGES_DIR, go_to
+from app.shell.tables import pairs_of
 from app.train.backbone_picker import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid_choice import Grid, choose_grid, names_line
@@ -23,7 +24,6 @@ from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
-from core.folds.save import load_folds
 from core.recipes.backbones import Backbone, Listed
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -72,7 +72,7 @@ def run_name_for(backbone: Backbone) -> str:
 
 def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
-    pairs = load_folds(runtime.workspace(), folds)
+    pairs = pairs_of(folds)
     plan = plan_fold(recipe, len(pairs.train_idx(0)), len(pairs.valid_idx(0)))
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),

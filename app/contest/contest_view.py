@@ -10,7 +10,7 @@ from app.contest.intake import class_table
 from app.shell.tables import table_of
 from app.shell.thumbnails import picture
 from app.ui.cards import guard, section
-from app.ui.class_charts import MOST_BARS, class_bars
+from app.ui.class_charts import MAX_BARS, class_bars
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
@@ -26,7 +26,7 @@ NO_CLASS = -1
 
 
 def understood(contest: Contest, table: ContestTable) -> None:
-    """What the contest is, as the list of answers that was accepted."""
+    """The contest's settings and counts as a list."""
     spec, counts = contest.spec, class_counts(table.train, len(contest.spec.classes))
     least, most = int(counts.min()), int(counts.max())
     columns = ", ".join(spec.input_columns)
@@ -72,7 +72,7 @@ def where_labels_are(contest: Contest) -> str:
 def distribution(contest: Contest, table: ContestTable) -> None:
     """Rows per class: bars while they can be read at a glance, a searchable table beyond."""
     counts = class_counts(table.train, len(contest.spec.classes))
-    if len(counts) <= MOST_BARS:
+    if len(counts) <= MAX_BARS:
         st.altair_chart(class_bars(contest.spec.classes, counts, len(table.train)), alt=t("data.distribution"))
         return
     class_table(pd.DataFrame({"class": contest.spec.classes, "rows": counts}))
@@ -80,7 +80,7 @@ def distribution(contest: Contest, table: ContestTable) -> None:
 
 @st.fragment
 def samples(contest: Contest) -> None:
-    """The samples, in a part of the page that runs again alone, and so needs a guard of its own."""
+    """The samples, in a fragment with a guard of its own."""
     with guard():
         show_samples(contest)
 

@@ -1,4 +1,4 @@
-"""Adding a contest: where its files are, what was understood, corrections that are inspected again, and only then the registration."""
+"""Adding a contest: its files, the draft that the inspection made of them, corrections, and the registration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.shell import runtime, state
 from app.shell.state import go_to
 from app.shell.thumbnails import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
-from app.ui.class_charts import MOST_BARS, class_bars, size_bars
+from app.ui.class_charts import MAX_BARS, class_bars, size_bars
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import plain
 from app.ui.forms import option_label, settings_form
@@ -39,7 +39,7 @@ ICONS = {"ok": ":green[:material/check_circle:]", "note": ":gray[:material/info:
 
 @dataclass(frozen=True)
 class Intake:
-    """A folder on its way in: its path, the answers a person changed, what was understood, and the last refusal."""
+    """A contest that is being added: its folder, the changed answers, the inspection, and the last refusal."""
 
     folder: Path
     inspection: Inspection
@@ -49,7 +49,7 @@ class Intake:
 
 
 def intake() -> None:
-    """The whole way in, from a path or an upload to the accepted contest."""
+    """The view that adds a contest, from a path or an upload to its registration."""
     _source()
     current: Intake | None = st.session_state.get(INTAKE_KEY)
     if current is None:
@@ -169,21 +169,21 @@ def _inspect_again(current: Intake) -> None:
 
 
 def _next_revision() -> int:
-    """A number that no form of this session has had, so that each draft starts its form anew."""
+    """A number that no form of this session has had, so that each draft gets fresh widgets."""
     number = st.session_state.get("intake-revision", 0) + 1
     st.session_state["intake-revision"] = number
     return number
 
 
 def as_assignment(name: str, value: Any) -> str:
-    """An answer as the command line writes it, so that the page and `--set` are one way in; blanks at its ends are kept by quotes."""
+    """An answer as a `--set` assignment of the command line; blanks at its ends are kept by quotes."""
     if isinstance(value, str):
         return f"{name}={value if value == value.strip() else repr(value)}"
     return f"{name}={json.dumps(list(value), ensure_ascii=False)}"
 
 
 def list_or_same(value: Any) -> Any:
-    """Tuples and lists of one content are one answer."""
+    """A tuple as a list, so that equal answers compare equal."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -213,7 +213,7 @@ def _preview(inspection: Inspection) -> None:
 
 def _distribution(inspection: Inspection) -> None:
     counts = inspection.class_counts
-    if len(counts) <= MOST_BARS:
+    if len(counts) <= MAX_BARS:
         st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), inspection.n_train), alt=t("data.distribution"))
     else:
         class_table(pd.DataFrame({"class": list(counts), "rows": list(counts.values())}))

@@ -1,4 +1,4 @@
-"""What a run keeps of its training, and what it had to go through: checkpoints, second tries, what was set aside."""
+"""The checkpoints of a run on its page, and the problems it recovered from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLORS = {"verified": "green", "damaged": "red", "quarantined": "orange"}
 
 
 def checkpoints_view(contest: Contest, run: Run) -> None:
-    """A table of everything a fold of the run could go on from, each entry checked against its hashes."""
+    """A table of the checkpoints and weights of a run's folds, each checked against its hashes."""
     if run.imported:
         st.caption(t("checkpoints.imported"))
         return
@@ -75,7 +75,7 @@ def checkpoints_view(contest: Contest, run: Run) -> None:
 
 
 def second_tries(run: Run) -> None:
-    """One line for everything that went wrong in a run and was survived; nothing when nothing did."""
+    """A list of the problems that a run recovered from; nothing when there were none."""
     if run.imported:
         return
     lines: list[str] = []
@@ -111,7 +111,7 @@ def second_tries(run: Run) -> None:
 
 @st.cache_data(max_entries=20, show_spinner=False)
 def _checked(signature: Signature, _run: Run) -> tuple[Kept, ...]:
-    """Hashing is done again only when a file has changed, or when a person asks for it."""
+    """The checkpoints with their hashes compared; computed again when a file changes or the cache is cleared."""
     return list_kept(runtime.workspace(), _run)
 
 

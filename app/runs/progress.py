@@ -1,4 +1,4 @@
-"""How far runs are, for the list of runs and the page of one: the jobs that run and come next, device time, and warnings."""
+"""Progress of runs, for the list of runs and the page of one: running and next jobs, device time, and warnings."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ BUSY_S, IDLE_S = 1.0, 3.0
 MAX_NEXT = 6
 KINDS: tuple[TroubleKind, ...] = ("nan", "diverging", "overfitting", "far_fold")
 Places = Mapping[int, Mapping[int, Progress]]
-"""By run id and fold, where jobs that were handed back will go on (`runtime.places`)."""
+"""By run id and fold, the position from which a job that went back to the queue will resume (`runtime.places`)."""
 
 
 def jobs_now(runs: Sequence[Run], jobs: Sequence[Job], places: Places) -> None:
-    """A line with a bar for every running fold of these runs, and the names of those that come next and where they go on."""
+    """A line with a bar for every running fold of these runs, and the next folds with the position they resume from."""
     by_id = {run.id: run for run in runs}
     running = [job for job in jobs if job.state == "running" and job.run_id in by_id]
     waiting = [job for job in jobs if job.state == "queued" and job.run_id in by_id]
@@ -43,7 +43,7 @@ def jobs_now(runs: Sequence[Run], jobs: Sequence[Job], places: Places) -> None:
 
 
 def goes_on(place: Progress) -> str:
-    """Where a fold that was handed back will go on."""
+    """The position from which a fold will resume, as text."""
     if place.phase != "training":
         return t("runs.goes_on_predicting")
     epoch = t("runs.job_epoch", epoch=place.epoch, n=place.n_epochs)
@@ -56,7 +56,7 @@ def _next_job(run: Run, job: Job, place: Progress | None) -> str:
 
 
 def job_line(run: Run, job: Job, place: Progress | None) -> str:
-    """One running fold as HTML: which, how far, how fast, until when; `place` is where one that has not got to training will go on."""
+    """One running fold as HTML: its name, progress, pace and end; `place` is the position a starting fold will resume from."""
     progress = job.progress
     parts = [t("runs.job_fold", fold=job.fold)]
     share = runtime.share_of(job, place)
@@ -96,12 +96,12 @@ def dot(color: str) -> str:
 
 
 def device_time_s(run: Run) -> float:
-    """Seconds that devices worked on a run, the folds that run now included."""
+    """Seconds that devices worked on a run, running folds included."""
     return run.elapsed_s + sum(max(0.0, time.time() - job.started_at) for job in run.jobs if job.state == "running" and job.started_at)
 
 
 def progress_of(run: Run, places: Mapping[int, Progress]) -> float:
-    """How much of a run is done, 0 to 1, over all its folds; `places` by fold are where those that wait or start will go on."""
+    """The finished share of a run, 0 to 1, over all its folds; `places` are the resume positions of waiting folds."""
     done = sum(runtime.share_of(job, places.get(job.fold)) for job in run.jobs)
     return done / len(run.jobs) if run.jobs else float(run.is_complete)
 
@@ -121,7 +121,7 @@ def input_label(run: Run) -> str:
 
 
 def trouble_of(run: Run, metric: str) -> Trouble | None:
-    """The first sign of trouble in a run; epochs of a run that has ended are read once, those of a live one each time."""
+    """The first warning of a run. Epochs of an ended run are read once per process, those of a live one each time."""
     if run.state in ("running", "queued"):
         return find_trouble(list_epochs(runtime.workspace().store, run.id), get_metric(metric), run.fold_scores(metric))
     ended = tuple((job.id, job.token, job.state) for job in run.jobs)
@@ -134,12 +134,12 @@ def _trouble_of_ended(root: str, run_id: int, created_at: float, ended: tuple[ob
 
 
 def trouble_label(kind: TroubleKind) -> str:
-    """The kind in a word or two."""
+    """The name of a kind of warning."""
     return t(f"queue.trouble_{kind}")
 
 
 def trouble_sentence(trouble: Trouble) -> str:
-    """What was seen, in which fold and when."""
+    """The warning in a sentence, with its fold and epoch."""
     values = trouble.values
     said = {name: f"{value:.3g}" for name, value in values.items() if name in ("loss", "best", "valid_loss")}
     said |= {name: format_score(value) for name, value in values.items() if name in ("score", "siblings", "spread")}

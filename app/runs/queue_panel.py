@@ -1,7 +1,7 @@
-"""The queue on the page Runs: in which order runs wait, how that is changed, and why it stands still when it does.
+"""The queue on the page Runs: the order of the waiting runs, controls that change it, and why the queue is held.
 
-The queue is that of the whole workspace, so runs of other contests are named too. Clicks act in callbacks, before the panel is
-drawn: it is drawn by a fragment that polls, and shows each second what is true then.
+The queue is that of the whole workspace, so runs of other contests are named too. Clicks act in callbacks: the panel is drawn by a
+fragment that polls every second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.store.holds import EVERY_DEVICE, Hold, list_holds
 from core.store.order import QueuedRun, read_queue
 from core.store.runs import get_run
 
-MOST_AT_FIRST = 8
+MAX_AT_FIRST = 8
 REFUSED_KEY = "queue-refused"
 ALL_KEY = "queue-all"
 ORDER_LABELS = (
@@ -33,7 +33,7 @@ ORDER_LABELS = (
 
 
 def queue_panel(contest: Contest) -> None:
-    """Draw the panel; nothing while nothing waits and nothing is held."""
+    """Draw the panel, unless nothing waits, runs or is held."""
     refused: PitwallError | None = st.session_state.pop(REFUSED_KEY, None)
     if refused is not None:
         error_card(refused)
@@ -46,15 +46,15 @@ def queue_panel(contest: Contest) -> None:
         _head(snapshot, len(waiting), is_held=bool(holds))
         for hold in holds:
             _hold(hold, snapshot.free_bytes)
-        shows_all = len(waiting) <= MOST_AT_FIRST or bool(st.session_state.get(ALL_KEY))
+        shows_all = len(waiting) <= MAX_AT_FIRST or bool(st.session_state.get(ALL_KEY))
         names = {other.id: "" if other.id == contest.id else other.name for other in list_contests(store)}
         if waiting:
             queue_order(
-                [_row(queued, names[queued.contest_id]) for queued in (waiting if shows_all else waiting[:MOST_AT_FIRST])],
+                [_row(queued, names[queued.contest_id]) for queued in (waiting if shows_all else waiting[:MAX_AT_FIRST])],
                 n_waiting=len(waiting),
                 can_steer=snapshot.is_mine,
                 labels={name: t(f"queue.{name}", run="{run}", place="{place}", n="{n}") for name in ORDER_LABELS},
-                obey=obey,
+                apply=apply_act,
                 key="queue-order",
             )
         if not shows_all:
@@ -75,7 +75,7 @@ def _head(snapshot: EngineStatus, n_waiting: int, *, is_held: bool) -> None:
 
 
 def _hold(hold: Hold, free_bytes: int) -> None:
-    """Why the queue, or a device, stands still."""
+    """Why the queue or a device is held."""
     since, device = format_clock(hold.since), plain(hold.device)
     if hold.kind == "disk":
         needed, free = runtime.size_text(hold.needed_bytes), runtime.size_text(free_bytes)
@@ -97,13 +97,13 @@ def _row(queued: QueuedRun, other_contest: str) -> OrderRow:
     return OrderRow(queued.run_id, queued.run_name, run_color(queued.run_id), " · ".join(facts), queued.is_paused)
 
 
-def obey(act: Act) -> None:
-    """Do what was asked in the list; a refusal (read-only, or the run has just begun) is said above the panel."""
+def apply_act(act: Act) -> None:
+    """Apply an act of the list; a refusal (read-only, or the run has just begun) is shown above the panel."""
     _do(lambda: steer(act))
 
 
 def steer(act: Act) -> None:
-    """Do what was asked in the list. Raises NotFoundError, and StateError when it is too late or this window is read-only."""
+    """Apply an act of the list. Raises NotFoundError, and StateError when it is too late or this window is read-only."""
     store = runtime.workspace().store
     run = get_run(store, act.run_id)
     if act.kind == "move":
@@ -125,7 +125,7 @@ def _button(key: str, label: str, icon: str, act: Callable[[], None], *, help: s
 
 
 def _do(act: Callable[[], None]) -> None:
-    """Act at once; a refusal is said above the panel."""
+    """Run an action; a refusal is shown above the panel."""
     try:
         act()
     except PitwallError as error:
@@ -133,7 +133,7 @@ def _do(act: Callable[[], None]) -> None:
 
 
 def hold_line(hold: Hold, free_bytes: int) -> str:
-    """Why a device stands still, short enough for the device status."""
+    """Why a device is held, in a few words for the device status."""
     if hold.kind == "person":
         return t("queue.devices_paused")
     return t("queue.devices_disk", needed=runtime.size_text(hold.needed_bytes), free=runtime.size_text(free_bytes))

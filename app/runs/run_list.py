@@ -1,4 +1,4 @@
-"""The list on the page Runs: four figures, what the devices do now, the table of all runs, and a comparison of the ticked ones."""
+"""The list on the page Runs: four figures, the running jobs, the queue, the table of all runs, and a comparison of the ticked ones."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MIN_FIGURE_PX = 160
 
 
 def run_list(contest: Contest) -> None:
-    """Show the list and keep it fresh: every second while something waits or runs, every three otherwise."""
+    """Show the list and refresh it: every second while something waits or runs, every three otherwise."""
     is_busy = _is_busy(list_runs(runtime.workspace().store, contest.id))
     st.fragment(_live, run_every=BUSY_S if is_busy else IDLE_S)(contest, is_busy)
 

@@ -1,4 +1,4 @@
-"""One run on a page of its own: its figures, failures, curves, folds, recipe and log, fresh while it trains."""
+"""The page of one run: figures, failures, curves, folds, recipe and log, refreshed while it trains."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TABS = ("curves", "folds", "checkpoints", "recipe", "log")
 
 
 def run_view(contest: Contest, run: Run, folds: Folds) -> None:
-    """Show one run. Its buttons stand outside of what is redrawn while it trains, so that a question stays open."""
+    """Show one run. Its buttons are outside the fragment that is redrawn while it trains, so a dialog stays open."""
     _head(contest, run)
     is_busy = run.state in ("running", "queued")
     st.fragment(_live, run_every=BUSY_S if is_busy else None)(contest, run.id, folds, _stage(run))
@@ -79,7 +79,7 @@ def confirm_cancel(run: Run) -> None:
 
 
 def confirm_restart(run: Run) -> None:
-    """Ask before checkpoints are thrown away."""
+    """Ask before checkpoints are deleted."""
     _ask(run, "restart", runtime.restart, said="retrying", icon="restart_alt")
 
 
@@ -94,7 +94,7 @@ def confirm_delete(run: Run) -> None:
 
 
 def _ask(run: Run, question: str, act: Callable[[Run], None], *, said: str, icon: str) -> None:
-    """A question by its texts `runs.<question>_title` and so on; on yes it acts, and says so."""
+    """A dialog with the texts `runs.<question>_title` and so on; on yes it calls `act` and shows a toast."""
 
     @st.dialog(t(f"runs.{question}_title"))
     def ask() -> None:
@@ -116,7 +116,7 @@ def _answer(yes: str, no: str) -> bool:
 
 
 def _stage(run: Run) -> tuple[JobState, int]:
-    """What the buttons of the head depend on."""
+    """The facts the buttons of the head depend on."""
     return run.state, len(run.results)
 
 
@@ -178,7 +178,7 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
 
 
 def _failures(run: Run) -> None:
-    """A card per different error, with the folds that met it; the log is one click away."""
+    """A card per distinct error with its folds, and a button to the log."""
     met: dict[tuple[str, ...], list[Job]] = {}
     for job in run.jobs:
         if job.state == "failed" and job.error:
@@ -364,7 +364,7 @@ def _log(_: Contest, run: Run) -> None:
 
 
 def _fold_of_interest(jobs: Sequence[Job]) -> int:
-    """The fold whose log a person most likely wants: one that failed, else that runs, else the first."""
+    """The fold whose log is shown first: one that failed, else one that runs, else the first."""
     for wanted in ("failed", "running"):
         for job in jobs:
             if job.state == wanted:

@@ -1,4 +1,4 @@
-"""The trackers of a run on its page: TensorBoard at a press, where the others keep it, and which of them stopped."""
+"""The trackers of a run on its page: a button for TensorBoard, links to the others, and the ones that stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.tracking.notes import FoldNotes, Note, notes_of_run
 
 
 def tracking_button(contest: Contest, run: Run) -> None:
-    """A button that opens what there is about trackers; nothing for a run that was not trained here."""
+    """A popover about the trackers of a run; nothing for an imported run."""
     if run.imported:
         return
     with st.popover(t("tracking.button"), icon=":material/monitoring:"):
@@ -31,7 +31,7 @@ def tracking_button(contest: Contest, run: Run) -> None:
 
 
 def tracking_trouble(run: Run) -> None:
-    """A line for each tracker that stopped, with the folds that it misses."""
+    """A line for each tracker that stopped, with the folds it did not record."""
     failed: dict[tuple[str, str, str], list[str]] = {}
     for fold in _notes(run):
         for note in fold.notes:
@@ -61,7 +61,7 @@ def _board(contest: Contest, run: Run) -> None:
 
 
 def _others(folds: tuple[FoldNotes, ...]) -> None:
-    """Where the trackers that the recipe names keep the run, and what to type to look at it."""
+    """Links to the run in the trackers of its recipe, and the commands that open them."""
     found: dict[str, list[tuple[int, Note]]] = {}
     for fold in folds:
         for note in fold.notes:

@@ -72,7 +72,7 @@ def engine() -> Engine:
 
 
 def start_engine(new: Engine) -> Engine:
-    """Start an engine as the one of this process, and see to it that it is stopped when the process ends."""
+    """Make `new` the engine of this process and start it; it is stopped when the process ends."""
     process = _process()
     with process.lock:
         process.engine = new
@@ -84,7 +84,7 @@ def start_engine(new: Engine) -> Engine:
 
 
 def close() -> None:
-    """Stop the engine (running jobs go back to the queue) and TensorBoard, and let go of the workspace. Twice is once."""
+    """Stop the engine (running jobs go back to the queue) and TensorBoard, and release the workspace. May be called twice."""
     stop_board()
     process = _process()
     with process.lock:
@@ -120,28 +120,28 @@ def launch(
 
 
 def devices() -> tuple[str, ...]:
-    """What this server trains on; the processor where that is nothing."""
+    """The devices this server trains on; the CPU when it trains on none."""
     return engine().devices or ("cpu",)
 
 
 def tried_devices() -> tuple[str, ...]:
-    """Those that a dry run can tell apart: of several slots on the processor the first."""
+    """The devices a dry run can choose between: of several slots on the CPU the first."""
     return tuple({torch_name(device): device for device in reversed(devices())}.values())[::-1]
 
 
 def rehearse(contest: Contest, folds: Folds, recipe: Recipe, device: str, when: When | None = None) -> Rehearsal:
-    """Begin a dry run in a process of its own; a window that is read-only may, since it only reads the workspace."""
+    """Begin a dry run in a process of its own; allowed in a read-only window, since it only reads the workspace."""
     return Rehearsal(workspace(), contest, folds, recipe, device=device, devices=devices(), when=when).start()
 
 
 def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> Outlook:
-    """What a dry run means for these folds, as the queue and the disk are now."""
+    """What a dry run predicts for these folds with the present queue and disk."""
     end_s = engine().run_end_s([forecast.fold_s(fold) for fold in fold_numbers])
     return look_out(forecast, recipe, fold_numbers, devices=devices(), disk_free_bytes=free_bytes(workspace().root), end_s=end_s)
 
 
 def places(contest: Contest, runs: Sequence[Run]) -> dict[int, dict[int, Progress]]:
-    """By run id and fold, where jobs that were handed back will go on."""
+    """By run id and fold, the position from which a job that went back to the queue will resume."""
     return {run.id: _places(workspace(), contest.name, run) for run in runs if not run.is_imported}
 
 
@@ -151,12 +151,12 @@ def run_next(run: Run) -> None:
 
 
 def move(run: Run, place: int) -> None:
-    """Put a run at a place among those that wait, from 0."""
+    """Put a run at a position among the waiting ones, counted from 0."""
     _steer(lambda: controls.move_run(workspace().store, run.id, place))
 
 
 def step(run: Run, direction: Literal["up", "down"]) -> None:
-    """Let a run change places with its neighbour in the queue."""
+    """Swap a run with its neighbour in the queue."""
     _steer(lambda: controls.step_run(workspace().store, run.id, direction))
 
 
@@ -166,12 +166,12 @@ def set_priority(run: Run, priority: int) -> None:
 
 
 def pause(run: Run | None = None) -> None:
-    """Pause a run, or the whole queue; what runs stops within a step and goes back to its place."""
+    """Pause a run, or the whole queue; running folds stop within a step and keep their position."""
     _steer(lambda: controls.pause_queue(workspace().store) if run is None else controls.pause_run(workspace().store, run.id))
 
 
 def resume(run: Run | None = None) -> None:
-    """Let a run, or the whole queue, go on; also devices that a full disk has stopped."""
+    """Resume a run, or the whole queue with the devices that a full disk has stopped."""
     _steer(lambda: controls.resume_queue(workspace().store) if run is None else controls.resume_run(workspace().store, run.id))
 
 
@@ -190,7 +190,7 @@ def retry(run: Run) -> None:
 
 
 def restart(run: Run) -> None:
-    """Queue a run's failed and canceled folds again, from nothing: their checkpoints are removed."""
+    """Remove the checkpoints of a run's failed and canceled folds and queue them again."""
     _refuse_read_only()
     queue.restart_run(workspace(), run.id)
     engine().wake()
@@ -209,7 +209,7 @@ def board() -> Board | None:
 
 
 def start_board() -> Board:
-    """Start TensorBoard on this workspace; where it runs already, that one. It ends with this server."""
+    """Start TensorBoard on this workspace, or return the one that runs. It ends with this server."""
     process = _process()
     with process.board_lock:
         running = board()
@@ -228,7 +228,7 @@ def stop_board() -> None:
 
 
 def serve_thumbnails(has_routes: bool) -> None:
-    """Told by app/server.py; `streamlit run app/main.py` has no routes."""
+    """Record whether this server has the thumbnail route; `streamlit run app/main.py` has none."""
     _process().has_routes = has_routes
 
 

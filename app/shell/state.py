@@ -1,4 +1,4 @@
-"""What is selected: the contest and the run. The address comes first, the session second, so F5 and a shared link find both."""
+"""The selected contest, folds and run, and links between pages. The address comes first, the session second, so a reload and a shared link keep them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEXT = "next_contest"
 
 
 def settle(names: list[str]) -> None:
-    """Before the picker is drawn: what a page selected, else the address, else the session, else the newest contest.
+    """Set the picker before it is drawn: to what a page selected, else the address, else the session, else the newest contest.
 
     `names` are the contests that exist, newest first; a selection that no longer exists is dropped. The address follows.
     """

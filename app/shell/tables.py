@@ -1,4 +1,4 @@
-"""The rows of a contest, read once per process: pages and thumbnails ask for them at every rerun."""
+"""The rows and the folds of a contest, read once per process: pages and thumbnails ask for them at every rerun."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from functools import lru_cache
 
 from app.shell import runtime
 from core.contest.table import ContestTable, load_table
+from core.folds.pairs import FoldPairs
+from core.folds.save import load_folds
 from core.store.contests import Contest, get_contest
+from core.store.folds import Folds
 
 
 def table_of(contest: Contest) -> ContestTable:
@@ -14,7 +17,17 @@ def table_of(contest: Contest) -> ContestTable:
     return _table(str(runtime.workspace().root), contest.id, contest.fingerprint)
 
 
+def pairs_of(folds: Folds) -> FoldPairs:
+    """The (train, valid) pairs of folds, from memory after the first time. Shared by all sessions: never change them."""
+    return _pairs(str(runtime.workspace().root), folds)
+
+
 @lru_cache(maxsize=4)
 def _table(_root: str, contest_id: int, _fingerprint: str) -> ContestTable:
     workspace = runtime.workspace()
     return load_table(workspace, get_contest(workspace.store, contest_id))
+
+
+@lru_cache(maxsize=16)
+def _pairs(_root: str, folds: Folds) -> FoldPairs:
+    return load_folds(runtime.workspace(), folds)

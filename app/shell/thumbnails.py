@@ -1,4 +1,4 @@
-"""The route behind galleries: /thumb/{contest}/{train|test}/{row}, a small picture of one row of a contest."""
+"""The route of the galleries, /thumb/{contest}/{train|test}/{row}: a small picture of one row of a contest."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SIDE_PX = 192
 
 
 def thumbnail(request: Request) -> Response:
-    """Answer with a WebP of at most 192 px, 404 for a row that is not there, 415 for a picture that cannot be read.
+    """Respond with a WebP of at most 192 px, 404 for a missing row, 415 for an unreadable picture.
 
-    403 for a host name that is not ours (`server.allowedHosts`): a foreign page must not read pictures by DNS rebinding.
+    403 for a host that is not in `server.allowedHosts`: a foreign page must not read pictures by DNS rebinding.
     """
     allowed: list[str] = st.get_option("server.allowedHosts")
     if allowed and request.url.hostname not in allowed:
@@ -47,7 +47,7 @@ def thumbnail_url(contest: Contest, part: str, row: int) -> str:
 
 
 def picture(contest: Contest, part: str, row: int) -> str:
-    """What an `<img>` shows a row by: the address of its thumbnail where this server has the route, else the picture as a data address."""
+    """The `src` of a row's picture: its thumbnail address where this server has the route, else a data address."""
     if runtime.has_thumbnails():
         return thumbnail_url(contest, part, row)
     return data_address(draw(contest, part, row))
@@ -64,7 +64,7 @@ def draw(contest: Contest, part: str, row: int) -> bytes:
 
 @lru_cache(maxsize=2048)
 def draw_file(path: Path) -> bytes:
-    """A picture file, seen as training sees it, as WebP bytes of at most 192 px. Raises InputError for what is no whole picture."""
+    """A picture file, decoded as in training, as WebP bytes of at most 192 px. Raises InputError for a damaged picture."""
     image = open_image(path)
     image.thumbnail((SIDE_PX, SIDE_PX))
     stream = io.BytesIO()
@@ -73,5 +73,5 @@ def draw_file(path: Path) -> bytes:
 
 
 def data_address(body: bytes) -> str:
-    """A thumbnail as an address that carries the picture itself, for files that belong to no contest yet."""
+    """A thumbnail as a data address, which needs no route and no registered contest."""
     return f"data:image/webp;base64,{base64.b64encode(body).decode('ascii')}"

@@ -53,8 +53,8 @@ def class_balance(contest: Contest, source: Source, candidate: Candidate) -> Non
     )
     chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), (len(truth), len(candidate.predicted)))
     charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
-    if n_classes > charts.MOST_CLASSES:
-        st.caption(t("submit.share_some", n=charts.MOST_CLASSES, total=n_classes))
+    if n_classes > charts.MAX_CLASSES:
+        st.caption(t("submit.share_some", n=charts.MAX_CLASSES, total=n_classes))
 
 
 def label_counts(truth: NDArray[np.integer], predicted: NDArray[np.integer], thresholds: Sequence[float]) -> str:

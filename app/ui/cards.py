@@ -19,9 +19,9 @@ from core.store.folds import Folds
 
 
 def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None, *, note: str = "") -> None:
-    """The first line of a page: its title, and on the right which contest, metric (with direction) and folds it speaks of.
+    """The first line of a page: its title, and on the right the contest, its metric (with direction) and the folds.
 
-    `note` is markdown that stands there on a page that speaks of no contest.
+    `note` is markdown in that place for a page without a contest.
     """
     facts = [note] if note else []
     if contest is not None:
@@ -35,7 +35,7 @@ def page_header(title: str, contest: Contest | None = None, folds: Folds | None 
 
 
 def section(title: str, note: str = "") -> DeltaGenerator:
-    """A heading inside a page with a quiet note after it; what is drawn into the returned row stands at its right end."""
+    """A heading inside a page with a caption after it; elements drawn into the returned container stand at its right end."""
     with st.container(key=f"section-{title}", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content"):
             st.subheader(title, anchor=False, width="content")
@@ -47,7 +47,7 @@ def section(title: str, note: str = "") -> DeltaGenerator:
 def empty_state(
     title: str, why: str, button: str = "", *, on_click: Callable[[], object] | None = None, page: str = "", icon: str = "inbox"
 ) -> bool:
-    """What a page says when it has nothing to show: what it will show, why it is empty, and the button that fills it.
+    """The card of a page that has nothing to show: what it will show, why it is empty, and the button that fills it.
 
     The button leads to `page` (a name in pages/), or calls `on_click`; the return value says whether it was pressed.
     """
@@ -82,7 +82,7 @@ def error_card(error: PitwallError) -> None:
 
 
 def _by_line(text: str) -> str:
-    """A text whose lines stay lines."""
+    """Escaped text that keeps its line breaks in markdown."""
     return "  \n".join(map(plain, text.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Charts that are redrawn while work goes on, as pure functions: a table in, a Vega-Lite specification out.
+"""Charts that are redrawn while training or dragging goes on: pure functions from a table to a Vega-Lite specification.
 
 Vega-Lite keeps its node in the page when only the data changes, so nothing blinks; it is written as plain dictionaries because
 building and checking an Altair chart costs 50 ms, more than all else that a dragged weight causes. A title states the
@@ -22,7 +22,7 @@ FONT = (
     "'Source Sans', 'Pretendard', 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans KR', 'Noto Sans CJK KR', "
     "'NanumBarunGothic', 'NanumGothic', sans-serif"
 )
-MOST_CLASSES = 14
+MAX_CLASSES = 14
 CONFIG = {
     "font": FONT,
     "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
@@ -41,7 +41,7 @@ class Chart:
 
 
 def draw(chart: Chart, *, key: str, alt: str) -> None:
-    """Put a chart on the page; `key` is what keeps its node when the rows change, `alt` its name for those who cannot see it."""
+    """Put a chart on the page; `key` keeps its DOM node when the rows change, `alt` is its text for screen readers."""
     st.vega_lite_chart(chart.data, chart.spec, key=key, alt=alt)
 
 
@@ -156,8 +156,8 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
     table = pd.DataFrame({"class": list(classes), "train": in_train, "test": in_test})
     for part, n in zip(("train", "test"), n_rows, strict=True):
         table[f"{part}_share"] = 100 * table[part] / max(1, n)
-    if len(table) > MOST_CLASSES:
-        table = table.loc[(table["test_share"] - table["train_share"]).abs().nlargest(MOST_CLASSES).index.sort_values()]
+    if len(table) > MAX_CLASSES:
+        table = table.loc[(table["test_share"] - table["train_share"]).abs().nlargest(MAX_CLASSES).index.sort_values()]
     kinds = {"train_share": t("charts.in_train"), "test_share": t("charts.in_test")}
     long = table.melt(id_vars=["class", "train", "test"], value_vars=list(kinds), var_name="kind", value_name="share")
     long["kind"] = long["kind"].map(kinds)

@@ -13,12 +13,12 @@ from app.ui.charts import FONT
 from app.ui.colors import ACCENT, BAD, QUIET, ink
 from app.words.text import t
 
-MOST_BARS = 40
+MAX_BARS = 40
 ROW_PX, CELL_PX, SIZES_PX = 20, 25, 170
 
 
 def class_bars(classes: Sequence[str], counts: NDArray[np.integer], n_rows: int) -> alt.LayerChart:
-    """Rows of each class, of `n_rows`, as bars with their number, in the order of the classes; for at most `MOST_BARS` classes."""
+    """Rows of each class, of `n_rows`, as bars with their number, in the order of the classes; for at most `MAX_BARS` classes."""
     table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, n_rows)})
     base = alt.Chart(table).encode(
         y=alt.Y(

@@ -1,4 +1,4 @@
-"""One colour per run, everywhere and for ever: a pure function of the run's id, so that no page can disagree.
+"""The colours of the app. A run's colour is a pure function of its id, so it is the same on every page.
 
 All colours sit at middle lightness, where they keep a contrast of 3:1 (WCAG 1.4.11) on white and on the dark background alike.
 """

@@ -17,11 +17,10 @@ _T = TypeVar("_T")
 
 
 def control_of(name: str, value: _T, take: Callable[[_T], None]) -> tuple[str, _T, Callable[[], None]]:
-    """The key, the default and the `on_change` of a control that shows `value`; `take` is told what a person changes it to.
+    """The key, the default and the `on_change` of a widget that shows `value`, which is kept elsewhere; `take` is called with a changed value.
 
-    A control that last said something else becomes a new one. A value that is only put under its key can be lost: until the
-    browser has drawn it, any part of the page that runs by itself sends the old one back, as if a person had chosen it. The default
-    stays that of the control's first day: it may name what has gone since.
+    When `value` differs from the widget's state, the widget gets a new key. Assigning to the old key is not enough: until the browser
+    has drawn the new value, a fragment's rerun sends the old one back as if it had been chosen. The default of a key never changes.
     """
     turn_key = f"{name}-turn"
     turn, default = st.session_state.setdefault(turn_key, (0, value))
@@ -30,7 +29,7 @@ def control_of(name: str, value: _T, take: Callable[[_T], None]) -> tuple[str, _
     key = f"{name}-{turn}"
 
     def changed() -> None:
-        # What the browser still says of an older control is not about this one.
+        # A late message of a widget with an older key is ignored.
         if st.session_state[turn_key][0] == turn:
             take(st.session_state[key])
 

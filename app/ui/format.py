@@ -1,4 +1,4 @@
-"""How scores, times, states and names are written on every page."""
+"""Text for scores, times, states and names, the same on every page."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def metric_label(metric: str) -> str:
 
 
 def metric_help(spec: ContestSpec, metric: str) -> str | None:
-    """What a metric's name means where rows may have several classes; None where it means what it always does."""
+    """The definition of a metric for rows with several classes; None where rows have one class."""
     return t(f"common.several_{metric}") if spec.is_multilabel else None
 
 
 def submission_label(spec: ContestSpec) -> str:
-    """What the contest is handed for each row: its label or labels, or a value per class."""
+    """What a submission holds for each row: its label or labels, or a value per class."""
     several = "_several" if spec.is_multilabel and spec.submission == "label" else ""
     return t(f"common.submission_{spec.submission}{several}")
 
@@ -58,7 +58,7 @@ def state_label(name: str) -> str:
 
 
 def format_honest(honest: Mapping[str, Any] | None) -> str:
-    """An honest score with its interval; a dash where weights came by hand, or by nothing that was fitted."""
+    """An honest (cross-fitted) score with its interval; a dash where nothing was fitted."""
     return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"
 
 
@@ -82,10 +82,10 @@ def format_clock(epoch_s: float) -> str:
 
 
 def short_hash(fingerprint: str) -> str:
-    """The four characters by which folds and data are told apart on the screen."""
+    """The first four characters of a fingerprint, which identify folds and data on the screen."""
     return fingerprint[:4]
 
 
 def plain(text: object) -> str:
-    """Text of a person or a file, escaped so that markdown shows it as it is."""
+    """User text, escaped so that markdown shows it unchanged."""
     return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", " ")

@@ -1,6 +1,6 @@
 """A form generated from a settings model, so that a setting is written once.
 
-Fields marked `basic` come first, the rest is folded by section. Labels and Korean help come from app/texts/<file>.yaml;
+Fields marked `basic` come first, the rest is folded by section. Labels and Korean help come from app/words/screen/<file>.yaml;
 English help is the field's own description. The browser's limits are a courtesy: `parse_settings` checks again.
 """
 
@@ -19,6 +19,9 @@ from pydantic.fields import FieldInfo
 
 from app.words.text import language, load_texts, t
 from core.base.settings import Settings, settings_type
+
+UNBOUNDED = 2**31 - 1
+"""A whole number with this upper limit or a higher one is shown without a range."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +132,14 @@ def label_of(texts: str, path: str) -> str:
 
 
 def help_of(texts: str, leaf: Leaf) -> str:
-    """The field's line of help: its own description in English, app/texts in Korean; with its range and its name."""
+    """The field's help: its description in English, app/words/screen in Korean; with its range and its path."""
     line = leaf.info.description or ""
     if language() != "en":
         line = load_texts(texts)[f"{leaf.path}.help"][language()]
     span = bounds(leaf.info)
-    if span.low is not None or span.high is not None:
+    if span.high is not None and span.high >= UNBOUNDED:
+        line += f"  \n`{leaf.path}` · {t('common.whole_number')}"
+    elif span.low is not None or span.high is not None:
         low = "" if span.low is None else f"{span.low:g} {'<' if span.open_low else '≤'} "
         high = "" if span.high is None else f" {'<' if span.open_high else '≤'} {span.high:g}"
         line += f"  \n`{low}{leaf.path}{high}`"

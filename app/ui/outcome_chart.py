@@ -1,4 +1,4 @@
-"""What became of each class as bars that can be clicked: found, missed and given falsely, each as its share of the three."""
+"""The outcomes of each class as bars that can be clicked: found, missed and false alarms, each as its share of the three."""
 
 from __future__ import annotations
 
@@ -100,12 +100,12 @@ def outcome_figure(
 
 
 def figure_px(n_classes: int) -> int:
-    """How high the bars of so many classes stand."""
+    """The height of the chart of so many classes."""
     return 30 + (ROW_PX if n_classes <= MANY else SMALL_ROW_PX) * n_classes
 
 
 def legend() -> str:
-    """What the colours mean, as HTML that stands still where the bars are scrolled."""
+    """The legend as HTML, which does not scroll with the bars."""
     swatch = "display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:6px;vertical-align:-1px;background:"
     items = [f'<span><span style="{swatch}{COLORS[name]}"></span>{escape(t(f"misses.{name}"))}</span>' for name in OUTCOMES]
     return f'<div style="display:flex;gap:18px;font-size:0.8125rem;opacity:.85">{"".join(items)}</div>'

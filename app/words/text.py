@@ -39,7 +39,7 @@ def text_of(key: str, lang: str) -> str:
     file, _, name = key.partition(".")
     texts = load_texts(file)
     if name not in texts:
-        raise KeyError(f"no text '{name}' in app/texts/{file}.yaml")
+        raise KeyError(f"no text '{name}' in app/words/screen/{file}.yaml")
     return texts[name][lang]
 
 

@@ -17,8 +17,8 @@ from core.folds.save import save_folds
 from core.jobs import queue
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
-from core.store.ends import RunTally
 from core.store.folds import Folds
+from core.store.run_tallies import RunTally
 from core.store.runs import Run
 from core.workspace import Workspace
 from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe

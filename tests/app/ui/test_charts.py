@@ -80,11 +80,11 @@ def test_class_shares_are_percent_of_each_part() -> None:
 
 
 def test_of_many_classes_those_that_differ_most_are_shown() -> None:
-    n = charts.MOST_CLASSES * 3
+    n = charts.MAX_CLASSES * 3
     in_test = [10] * n
     in_test[7] = 200
     shown = {row["class"] for row in rows_of(charts.class_shares([f"c{i}" for i in range(n)], [10] * n, in_test, (10 * n, sum(in_test))))}
-    assert len(shown) == charts.MOST_CLASSES
+    assert len(shown) == charts.MAX_CLASSES
     assert "c7" in shown
 
 

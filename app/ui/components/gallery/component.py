@@ -22,7 +22,7 @@ class Tile:
 
 
 def gallery(tiles: Sequence[Tile], *, selected: int | None, label: str, key: str, tile_px: int = 88) -> int | None:
-    """Show tiles and return the row that is picked; `selected` is what it starts from, and what a changed value makes it jump to.
+    """Show tiles and return the row that is picked; it starts from `selected`, and jumps to it when that changes.
 
     Left, right, up and down move; Home and End jump. A picked row that is not among the tiles any more counts as none.
     """

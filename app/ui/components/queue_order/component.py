@@ -1,6 +1,6 @@
-"""The waiting runs as a list that is put in order by dragging, with the mouse or the keyboard, and by small buttons in each row.
+"""The waiting runs as a list that is sorted by dragging, with the mouse or the keyboard, and by buttons in each row.
 
-The browser shows a change at once and sends it until it is answered; then it shows what the store says, whatever that is.
+The browser shows a change at once and resends it until the server confirms it; then it shows the order of the store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ActKind = Literal["move", "next", "up", "down", "pause", "resume"]
 
 @dataclass(frozen=True)
 class OrderRow:
-    """One waiting run; `facts` is what is said after its name."""
+    """One waiting run; `facts` is the text after its name."""
 
     run_id: int
     name: str
@@ -29,7 +29,7 @@ class OrderRow:
 
 @dataclass(frozen=True)
 class Act:
-    """What a person did to a run. A "move" puts it behind the run `after` (None is the front), at `place` among those that wait."""
+    """A change of the queue that was made in the browser. A "move" puts it behind the run `after` (None is the front), at `place` among those that wait."""
 
     number: int
     kind: ActKind
@@ -39,18 +39,18 @@ class Act:
 
 
 def queue_order(
-    rows: Sequence[OrderRow], *, n_waiting: int, can_steer: bool, labels: Mapping[str, str], obey: Callable[[Act], None], key: str
+    rows: Sequence[OrderRow], *, n_waiting: int, can_steer: bool, labels: Mapping[str, str], apply: Callable[[Act], None], key: str
 ) -> None:
-    """Show the list, of which `rows` is the beginning; `obey` is called once for each act, in order, before the page is drawn.
+    """Show the list, of which `rows` is the beginning; `apply` is called once for each act, in order, before the page is drawn.
 
-    `labels` are the texts, by the names that the script below uses; `{run}`, `{place}` and `{n}` in them are filled in by the browser.
+    `labels` are the texts, by the names that main.js uses; `{run}`, `{place}` and `{n}` in them are filled in by the browser.
     """
     answered_key = f"{key}-answered"
 
     def receive() -> None:
         for act in read_acts(st.session_state[key].get("acts"), answered=st.session_state.get(answered_key, 0)):
             st.session_state[answered_key] = act.number
-            obey(act)
+            apply(act)
 
     _COMPONENT(
         key=key,
@@ -68,7 +68,7 @@ def queue_order(
 
 
 def read_acts(sent: Any, *, answered: int) -> list[Act]:
-    """The acts among what the browser sent that are well formed and not yet answered, by their number."""
+    """The well-formed acts that the browser sent and that were not applied yet, by their number."""
     acts: list[Act] = []
     for each in sent if isinstance(sent, list) else []:
         if not isinstance(each, Mapping) or each.get("kind") not in get_args(ActKind):

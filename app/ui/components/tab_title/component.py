@@ -1,4 +1,4 @@
-"""A mark before the title of the browser's tab: news of runs until somebody looks, else how far training is."""
+"""A mark before the title of the browser's tab: a notification until somebody looks, else the progress of training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.ui.components.files import component_from_files
 
 @dataclass(frozen=True)
 class Mark:
-    """What the title says while nobody has looked since; `number` grows within a session."""
+    """A text that the title shows until somebody looks at the tab; `number` grows within a session."""
 
     number: int
     text: str

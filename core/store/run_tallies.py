@@ -1,4 +1,4 @@
-"""How far runs are and when their folds ended, for those who wait for news: one query, whose cost does not grow with old runs' rows.
+"""How many folds of each run are done, failed or running, and when they ended, for notifications: one query over recent runs only.
 
 Times are those of the engine that wrote them, so they are compared with each other only, never with a reader's clock.
 """
