@@ -52,7 +52,7 @@ test: lint $(VENV)/.installed-dev  ## lint and every test, with a real Chromium:
 	$(PY) -m pytest -q -n 2 -m 'not slow and not browser' $(ARGS)
 	$(PY) -m pytest -q -m 'slow or browser' $(ARGS)
 
-faults: $(VENV)/.installed-dev  ## kill, freeze and fill things many times over; ARGS='b1 b7' names some: under an hour
+faults: $(VENV)/.installed-dev  ## kill, freeze and fill things many times over; ARGS='kill_worker b7' names some: under an hour
 	$(PY) -m tests.faults $(ARGS)
 
 format: $(VENV)/.installed-dev  ## put the code in order

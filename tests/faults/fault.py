@@ -1,6 +1,6 @@
 """What every fault script has in common: its arguments, the one line it prints, and a queue of made-up jobs.
 
-A script is run as `python -m tests.faults.b1 --n 2000 --seed 1`. `--mutant` plants the bug that the script exists to catch.
+A script is run as `python -m tests.faults.lost_workers --n 2000 --seed 1`. `--mutant` plants the bug that the script exists to catch.
 """
 
 from __future__ import annotations

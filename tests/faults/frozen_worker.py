@@ -18,8 +18,8 @@ from core.store import attempts
 from core.store.database import Store, sqlite_url
 from core.store.jobs import Job, get_job
 from core.store.runs import get_run
-from tests.faults.b1 import _without_token  # pyright: ignore[reportPrivateUsage]
 from tests.faults.fault import Given, Outcome, add_made_up_run, made_up_result, made_up_store, main
+from tests.faults.lost_workers import _without_token  # pyright: ignore[reportPrivateUsage]
 
 FULL_N = 500
 OWNER = {"engine": None, "host": "here", "worker": None}

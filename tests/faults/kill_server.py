@@ -108,7 +108,7 @@ def _launch(workspace: Workspace, folder: Path) -> Run:
 
 
 def _serve(workspace: Workspace, environment: dict[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.faults.b7", "--serve", str(workspace.root)]
+    command = [sys.executable, "-m", "tests.faults.kill_server", "--serve", str(workspace.root)]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True, env=environment)
 
 

@@ -28,7 +28,7 @@ class Server:
     """A process that starts and stops engines as it is told, and tells how they stand."""
 
     def __init__(self, root: Path, is_mutant: bool) -> None:
-        command = [sys.executable, "-m", "tests.faults.b6", "--serve", str(root), *(["--mutant"] if is_mutant else [])]
+        command = [sys.executable, "-m", "tests.faults.two_servers", "--serve", str(root), *(["--mutant"] if is_mutant else [])]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.pid = self._process.pid
 

@@ -160,7 +160,7 @@ def _train(engine: Engine, tiny: Tiny, lack: Lack, given: Given) -> Seen:
 @contextmanager
 def _told_to_processes(told: dict[str, Any], folder: Path) -> Iterator[None]:
     (folder / "sitecustomize.py").write_text(
-        "import sys\nif 'core.jobs.worker' in sys.orig_argv:\n    import tests.faults.d2 as d2\n    d2.inject()\n"
+        "import sys\nif 'core.jobs.worker' in sys.orig_argv:\n    import tests.faults.out_of_memory as fault\n    fault.inject()\n"
     )
     os.environ.update({IN_A_PROCESS: json.dumps(told), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"})
     try:
