@@ -29,7 +29,7 @@ from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs, unique_run_name
-from core.tracking.choice import check_trackers
+from core.tracking.tracker import check_trackers
 from core.training.backbone import backbone_of
 from core.training.schedule import plan_fold
 

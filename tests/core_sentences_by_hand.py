@@ -22,9 +22,13 @@ NOT_SHOWN = {
         "duplicate column name",
         "already exists",
     ],
-    "core/tracking/choice.py": ["{} -m pip install tensorboard", "{} -m pip install wandb", "{} -m pip install mlflow-skinny"],
+    "core/tracking/tracker.py": [
+        "Weights & Biases",
+        "{} -m pip install tensorboard",
+        "{} -m pip install wandb",
+        "{} -m pip install mlflow-skinny",
+    ],
     "core/tracking/mlflow.py": ["tags.`pitwall.record` = '{}'", "mlflow ui --backend-store-uri {}"],
-    "core/tracking/notes.py": ["Weights & Biases"],
     "core/tracking/sender.py": ["%(asctime)s %(message)s"],
     "core/tracking/wandb.py": ["{} -m wandb sync {}"],
     "core/training/failures.py": ["out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory"],  # looked for

@@ -158,7 +158,7 @@ def test_every_library_that_is_imported_is_asked_for() -> None:
 
 
 def test_a_tracker_is_imported_only_by_its_own_file() -> None:
-    """So that nobody needs one who has not chosen it, and neither the server nor a worker ever loads it."""
+    """So that nobody needs one who has not chosen it, and neither the server nor a worker that waits loads TensorBoard."""
     trackers = ("tensorboard", *BY_CHOICE)
     found = [item for folder in ("models", "core", "app", "pages") for item in imports_of(folder) if item.brings(*trackers)]
     assert {item.file for item in found} == {f"core/tracking/{name}.py" for name in (*trackers, "serve")}

@@ -14,7 +14,7 @@ from app.words.text import t
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.tracking.board import board_command
-from core.tracking.notes import FoldNotes, Note, notes_of_run
+from core.tracking.tracker import FoldNotes, Note, notes_of_run
 
 
 def tracking_button(contest: Contest, run: Run) -> None:

@@ -17,7 +17,7 @@ from core.store.folds import Folds
 from core.store.jobs import add_jobs, cancel_jobs, forget_halvings, retry_jobs
 from core.store.order import pause
 from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
-from core.tracking.choice import check_trackers
+from core.tracking.tracker import check_trackers
 from core.training.backbone import backbone_of
 from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace

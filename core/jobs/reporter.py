@@ -11,7 +11,7 @@ from core.specs.progress import EpochReport, Progress
 from core.store.attempts import renew
 from core.store.database import Store
 from core.store.runs import EpochRow
-from core.tracking.follower import Follower
+from core.tracking.recorder import Recorder
 from core.tracking.tracker import Outcome
 
 TICK_S = 0.5
@@ -33,8 +33,8 @@ class Reporter:
         self._epochs: list[EpochRow] = []
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="reporter", daemon=True)
-        self.follower: Follower | None = None
-        """Who is told the same, for the trackers."""
+        self.recorder: Recorder | None = None
+        """What records the same for TensorBoard and the trackers."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -54,8 +54,8 @@ class Reporter:
                 self._progress = said
             else:
                 self._epochs.append(self._row(said))
-        if self.follower is not None:
-            self.follower.report(said)
+        if self.recorder is not None:
+            self.recorder.take(said)
 
     def close(self) -> None:
         """Write what is left, once and without waiting long, and stop; what could not be written is in `unwritten`."""
@@ -65,9 +65,8 @@ class Reporter:
 
     def end_tracking(self, outcome: Outcome) -> None:
         """Tell the trackers how it ended, and wait for them, for seconds at most."""
-        if self.follower is not None:
-            self.follower.end(outcome)
-            self.follower.close()
+        if self.recorder is not None:
+            self.recorder.end(outcome)
 
     @property
     def unwritten(self) -> tuple[EpochRow, ...]:

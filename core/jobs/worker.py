@@ -31,7 +31,7 @@ from core.store.database import DatabaseBusy
 from core.store.folds import get_folds
 from core.store.jobs import Job, get_job
 from core.store.runs import FoldResult, get_run
-from core.tracking.follower import follow
+from core.tracking.recorder import record
 from core.tracking.tracker import Outcome
 from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace, open_workspace
@@ -150,7 +150,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     contest = get_contest(workspace.store, run.contest_id)
     folds = get_folds(workspace.store, run.folds_id)
     log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
-    reporter.follower = follow(workspace, contest, run, job)
+    reporter.recorder = record(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
     from core.jobs.task import load_task
     from core.predictions.oof import FoldPredictions, write_fold_predictions

@@ -11,7 +11,7 @@ from shlex import quote
 
 from core.base.errors import NotFoundError, StateError
 from core.base.files import shown_path
-from core.tracking.choice import install_command, is_installed
+from core.tracking.tracker import install_command, is_installed
 from core.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

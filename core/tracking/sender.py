@@ -1,59 +1,56 @@
-"""The process that tells the trackers of one fold: `python -m core.tracking.sender`, with what there is to tell on standard input.
+"""The process that feeds the trackers a recipe names: `python -m core.tracking.sender`, one for each fold, beside its worker.
 
 A library of a tracker may be slow, hang, crash, or draw from the random generators that training draws from: nothing of that
-reaches the worker. Tokens come with the environment. It ends by itself when the worker says so, or is gone.
+reaches the worker. The points are read from the fold's event file as it grows. Tokens come with the environment. The first line of standard
+input is the task, the second how the attempt ended; where it ends without that, the worker is gone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, cast
+from typing import BinaryIO, cast
 
 from core.base.errors import PitwallError
-from core.tracking.choice import opener, without_tokens
-from core.tracking.history import History
-from core.tracking.notes import FoldNotes, Note, write_notes
-from core.tracking.tracker import Opener, Outcome, Point, TrackedFold, Tracker
+from core.tracking.recorder import STOP_S
+from core.tracking.tensorboard import EventReader
+from core.tracking.tracker import FoldNotes, Note, Opener, Outcome, Point, TrackedFold, Tracker, opener, without_tokens, write_notes
 
-ORPHAN_S = 5.0
-"""How long the trackers may take to end when the worker is gone without a word."""
+POLL_S = 0.5
+FINISH_S = 60.0
+"""How long trackers may take to deliver what a finished fold left to deliver; its worker waits for a part of that only."""
 
 log = logging.getLogger("core.tracking")
-Begin = tuple[Sequence[Point], str]
+Find = Callable[[str], Opener]
 
 
 class Channel:
     """One tracker and the thread that talks to it; it fails alone."""
 
-    def __init__(self, name: str, fold: TrackedFold, on_note: Callable[[Note], None], find: Callable[[str], Opener] = opener) -> None:
+    def __init__(
+        self, name: str, fold: TrackedFold, history: Sequence[Point], record: str, on_note: Callable[[], None], find: Find
+    ) -> None:
         self.note = Note(name)
-        self._fold, self._on_note, self._find = fold, on_note, find
-        self._queue: SimpleQueue[Begin | Point | Outcome] = SimpleQueue()
+        self._fold, self._history, self._record, self._on_note, self._find = fold, history, record, on_note, find
+        self._queue: SimpleQueue[Sequence[Point] | Outcome] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Bring its library up."""
         self._thread.start()
 
-    def begin(self, history: Sequence[Point], record: str) -> None:
-        """Open the tracker with these points."""
-        self._queue.put((history, record))
-
-    def add(self, point: Point) -> None:
-        """Tell it a point, some time soon."""
-        self._queue.put(point)
+    def add(self, points: Sequence[Point]) -> None:
+        """Give it points, some time soon."""
+        self._queue.put(points)
 
     def end(self, outcome: Outcome) -> None:
-        """Have it end when all was told."""
+        """Have it end when all was delivered."""
         self._queue.put(outcome)
 
     def wait(self, until: float) -> None:
@@ -63,107 +60,80 @@ class Channel:
             self._fail("it did not end in time; what it was told last may be missing", "see whether its server answers")
 
     def _run(self) -> None:
-        tracker: Tracker | None = None
-        points: list[Point] = []
         try:
-            open_tracker = self._find(self.note.tracker)  # its library takes seconds to come up, like the worker's
-            while True:
-                said = self._queue.get()
-                if isinstance(said, tuple):
-                    tracker = open_tracker(self._fold, *said)
-                    self._say(replace(self.note, state="open", place=without_tokens(tracker.place), command=tracker.command))
-                    continue
-                if isinstance(said, Point):
-                    points.append(said)
-                    if not self._queue.empty():  # a tracker that is slow is told many at once
-                        continue
-                if tracker is not None and points:
-                    tracker.log(points)
-                points = []
-                if isinstance(said, str):
-                    if tracker is not None:
-                        tracker.close(said)
-                        self._say(replace(self.note, state="closed"))
-                    return
+            tracker = self._find(self.note.tracker)(self._fold, self._history, self._record)
+            self._set(replace(self.note, place=without_tokens(tracker.place), command=tracker.command))
+            self._deliver(tracker)
         except (Exception, SystemExit) as problem:  # whatever a foreign library throws: the training goes on, and this tracker does not
             is_ours = isinstance(problem, PitwallError)
             log.warning("%s met an error", self.note.title, exc_info=not is_ours)
             self._fail(*((problem.what, problem.fix) if is_ours else (f"{type(problem).__name__}: {problem}", "")))
 
+    def _deliver(self, tracker: Tracker) -> None:
+        waiting: list[Point] = []
+        while True:
+            item = self._queue.get()
+            if not isinstance(item, str):
+                waiting += item
+                if not self._queue.empty():  # a tracker that is slow gets many at once
+                    continue
+            if waiting:
+                tracker.log(waiting)
+                waiting = []
+            if isinstance(item, str):
+                tracker.close(item)
+                self._set(replace(self.note, state="closed"))
+                return
+
     def _fail(self, problem: str, fix: str) -> None:
         text = without_tokens(problem).strip().split("\n")[0][:200]
         log.warning("%s records no more of fold %d: %s", self.note.title, self._fold.fold, text)
-        self._say(replace(self.note, state="failed", problem=text, fix=fix))
+        self._set(replace(self.note, state="failed", problem=text, fix=fix))
 
-    def _say(self, note: Note) -> None:
+    def _set(self, note: Note) -> None:
         self.note = note
-        self._on_note(note)
+        self._on_note()
 
 
-class Sender:
-    """All trackers of one fold, and the points they are told."""
-
-    def __init__(self, fold: TrackedFold, find: Callable[[str], Opener] = opener) -> None:
-        self._fold = fold
-        self._notes_path = Path(fold.notes_path)
-        self._history = History(Path(fold.points_path), fold.token)
-        self._last = 0
-        self._guard = threading.Lock()
-        self._channels = [Channel(name, fold, self._keep, find) for name in dict.fromkeys(("tensorboard", *fold.trackers))]
-        for channel in self._channels:
-            channel.start()
-
-    def begin(self, step: int, known: Sequence[Point]) -> None:
-        """The attempt begins at this step, after the epochs that are known: what was told of it and of later ones is void."""
-        if not self._history.wait(2 * ORPHAN_S):
-            log.warning("an earlier attempt at fold %d is still telling the trackers; it is passed over", self._fold.fold)
-        told = self._history.begin(step, known)
-        self._last = told.points[-1].step if told.points else 0
-        for channel in self._channels:
-            channel.begin(told.points, f"{self._fold.key[:16]}-{told.began}")
-
-    def add(self, point: Point) -> None:
-        """Tell all trackers a point."""
-        if point.step >= self._last:
-            self._last = point.step
-            self._history.add(point)
-            for channel in self._channels:
-                channel.add(point)
-
-    def end(self, outcome: Outcome, within_s: float) -> None:
-        """End all trackers; those that take longer than this are given up."""
-        for channel in self._channels:
-            channel.end(outcome)
-        until = time.monotonic() + within_s
-        for channel in self._channels:
-            channel.wait(until)
-        self._history.close()
-
-    def _keep(self, _: Note) -> None:
-        with self._guard:
-            try:
-                write_notes(
-                    self._notes_path, FoldNotes(self._fold.fold, self._fold.token, tuple(channel.note for channel in self._channels))
-                )
-            except OSError as problem:
-                log.warning("what became of the trackers could not be kept: %s", problem)
+def deliver(stream: BinaryIO, find: Find = opener) -> None:
+    """Do the task on the stream's first line: bring every point of the event file to the trackers, until its second line or its end."""
+    task = json.loads(stream.readline())
+    fold = TrackedFold.from_dict(task["fold"])
+    notes_path = Path(fold.notes_path)
+    notes_path.parent.mkdir(parents=True, exist_ok=True)
+    with notes_path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the process of an attempt that was killed may still be ending
+        _deliver(stream, fold, EventReader(Path(task["file"])), task["record"], notes_path, find)
 
 
-def listen(lines: Iterable[bytes], find: Callable[[str], Opener] = opener) -> None:
-    """Do what the lines say: first the fold, then where it begins, points, and how it ended."""
-    rest = iter(lines)
-    fold = TrackedFold.from_dict(json.loads(next(rest)))
-    sender = Sender(fold, find)
-    for line in rest:
-        said = cast("dict[str, Any]", json.loads(line))
-        if "begin" in said:
-            sender.begin(said["begin"], [Point(**point) for point in said["known"]])
-        elif "end" in said:
-            sender.end(said["end"], said["within_s"])
-            return
-        else:
-            sender.add(Point(**said))
-    sender.end("stopped", ORPHAN_S)
+def _deliver(stream: BinaryIO, fold: TrackedFold, events: EventReader, record: str, notes_path: Path, find: Find) -> None:
+    ended, guard = threading.Event(), threading.Lock()
+    outcomes: list[Outcome] = []
+    channels: list[Channel] = []
+
+    def listen() -> None:
+        outcomes.append(cast(Outcome, stream.readline().decode().strip() or "stopped"))
+        ended.set()
+
+    def keep_notes() -> None:
+        with guard:
+            write_notes(notes_path, FoldNotes(fold.fold, fold.token, tuple(channel.note for channel in channels)))
+
+    threading.Thread(target=listen, name="listener", daemon=True).start()
+    history = events.points()
+    channels += [Channel(name, fold, history, record, keep_notes, find) for name in dict.fromkeys(fold.trackers)]
+    is_over = False
+    while not is_over:
+        is_over = ended.wait(POLL_S)
+        points = events.points()
+        for channel in channels if points else ():
+            channel.add(points)
+    (outcome,) = outcomes
+    for channel in channels:
+        channel.end(outcome)
+    until = time.monotonic() + (FINISH_S if outcome == "done" else STOP_S)
+    for channel in channels:
+        channel.wait(until)
 
 
 class _WithoutTokens(logging.Formatter):
@@ -174,11 +144,11 @@ class _WithoutTokens(logging.Formatter):
 
 
 def main() -> None:
-    """Listen to standard input."""
+    """Do the task on standard input."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_WithoutTokens("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    listen(sys.stdin.buffer)
+    deliver(sys.stdin.buffer)
 
 
 if __name__ == "__main__":

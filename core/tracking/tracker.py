@@ -1,16 +1,36 @@
-"""What a tracker is: something that is told the points of one fold. The three that there are have one file each."""
+"""Trackers: what there are, what each is told of a fold, and what became of it. Imports none of their libraries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+from core.base.errors import NotFoundError, RecipeError
+from core.base.files import shown_path
+from core.workspace import Workspace
+
+TITLES = {"tensorboard": "TensorBoard", "wandb": "Weights & Biases", "mlflow": "MLflow"}
+"""Each as its makers write it; it is in the file of its name here, which imports the library of that name."""
+OPENERS = {"wandb": "WandbFold", "mlflow": "MlflowFold"}
+PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}
+SECRET = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)$")
 EPOCH = "train/epoch"
 """The value that marks a point as one of a whole epoch."""
 
 Outcome = Literal["done", "failed", "stopped"]
+NoteState = Literal["open", "closed", "failed"]
+IsInstalled = Callable[[str], bool]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,7 +51,6 @@ class TrackedFold:
     key: str
     events_dir: str
     notes_path: str
-    points_path: str
     trackers: tuple[str, ...]
     project: str
     recipe: str
@@ -67,7 +86,7 @@ class Point:
 
     @property
     def is_epoch(self) -> bool:
-        """Whether these are the values of a whole epoch, told at its last step."""
+        """Whether these are the values of a whole epoch, given at its last step."""
         return EPOCH in self.values
 
 
@@ -100,3 +119,107 @@ class Opener(Protocol):
     """How a tracker is opened: `history` is what earlier attempts left; `record` names what they and this one write, and nothing else does."""
 
     def __call__(self, fold: TrackedFold, history: Sequence[Point], record: str) -> Tracker: ...
+
+
+def is_installed(tracker: str) -> bool:
+    """Whether the library can be imported; a folder that happens to have its name (W&B makes one) does not count."""
+    spec = find_spec(tracker)
+    return spec is not None and spec.origin is not None
+
+
+def install_command(tracker: str) -> str:
+    """What brings the library into the environment that this process runs in."""
+    return f"{shown_path(Path(sys.executable))} -m pip install {PACKAGES[tracker]}"
+
+
+def check_trackers(trackers: Sequence[str], is_installed: IsInstalled = is_installed) -> None:
+    """Refuse a choice of trackers whose libraries are not here, with the command that brings them."""
+    missing = [tracker for tracker in dict.fromkeys(trackers) if not is_installed(tracker)]
+    if missing:
+        raise RecipeError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+            where="tracking.trackers",
+            why="the recipe asks that the run is recorded there",
+            fix=f"{' && '.join(map(install_command, missing))} — or take it out of the recipe",
+        )
+
+
+def opener(tracker: str) -> Opener:
+    """The function that opens a tracker; imports its library. NotFoundError says how to install what is missing."""
+    if not is_installed(tracker):
+        raise NotFoundError(
+            f"{tracker} is not installed", where="tracking", why="it is needed to record the run", fix=install_command(tracker)
+        )
+    return getattr(import_module(f"core.tracking.{tracker}"), OPENERS[tracker])
+
+
+def without_tokens(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """A message without the value of any variable that holds a secret, and without the user and password of an address."""
+    for name, value in environment.items():
+        if SECRET.search(name) and len(value) > 3:
+            text = text.replace(value, "***")
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+
+
+@dataclass(frozen=True)
+class Note:
+    """One tracker of one fold: where a person finds it, and what to type to look at it. `problem` and `fix` are for one that failed."""
+
+    tracker: str
+    state: NoteState = "open"
+    place: str = ""
+    command: str = ""
+    problem: str = ""
+    fix: str = ""
+
+    @property
+    def title(self) -> str:
+        """The tracker's name as its makers write it."""
+        return TITLES[self.tracker]
+
+
+@dataclass(frozen=True)
+class FoldNotes:
+    """Trackers of the newest attempt at a fold. No fact of the project depends on them: they are files beside the logs."""
+
+    fold: int
+    token: int
+    notes: tuple[Note, ...]
+
+
+def read_notes(path: Path) -> FoldNotes | None:
+    """The notes in one file; None where there is none, or none that can be read."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return FoldNotes(raw["fold"], raw["token"], tuple(Note(**note) for note in raw["notes"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as problem:
+        log.warning("%s cannot be read: %s", path, problem)
+        return None
+
+
+def write_notes(path: Path, notes: FoldNotes) -> None:
+    """Replace the notes, unless those of a later attempt are there already; an error of the disk is logged."""
+    try:
+        before = read_notes(path)
+        if before is not None and before.token > notes.token:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        aside.write_text(json.dumps(asdict(notes), ensure_ascii=False), encoding="utf-8")
+        aside.replace(path)
+    except OSError as problem:
+        log.warning("what became of the trackers could not be kept: %s", problem)
+
+
+def events_notes_path(notes_path: Path) -> Path:
+    """Where a failure of the fold's event file is noted, beside the notes of the trackers that the recipe names."""
+    return notes_path.with_name(f"{notes_path.stem}.tensorboard.json")
+
+
+def notes_of_run(workspace: Workspace, run_id: int, folds: Iterable[int]) -> tuple[FoldNotes, ...]:
+    """The notes of a run's folds, those that there are."""
+    paths = [workspace.tracking_dir(run_id) / f"fold-{fold}.json" for fold in folds]
+    found = [read_notes(path) for path in (*paths, *map(events_notes_path, paths))]
+    return tuple(notes for notes in found if notes is not None)

@@ -40,7 +40,6 @@ def make_fold(workspace: Workspace) -> MakeFold:
             key="ab" * 32,
             events_dir=str(workspace.run_events_dir("digits", "base", 7) / "fold-0"),
             notes_path=str(workspace.tracking_dir(7) / "fold-0.json"),
-            points_path=str(workspace.tracking_dir(7) / "fold-0.points.jsonl"),
             trackers=trackers,
             project="my contests",
             recipe="name: base\noptim:\n  lr: 0.1",
@@ -72,7 +71,7 @@ def epoch_report(epoch: int) -> EpochReport:
 
 
 @dataclass
-class House:
+class Headlines:
     """A workspace with a contest of headlines in three folds."""
 
     workspace: Workspace
@@ -93,9 +92,9 @@ class House:
 
 
 @pytest.fixture
-def house(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> House:
+def headlines(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> Headlines:
     contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
-    return House(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)))
+    return Headlines(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)))
 
 
 @pytest.fixture

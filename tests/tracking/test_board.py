@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from core.base.errors import NotFoundError, StateError
-from core.tracking import board, choice
+from core.tracking import board, tracker
 from core.tracking.board import Board, board_command, start_board
-from core.tracking.tensorboard import TensorBoardFold
+from core.tracking.tensorboard import EventFile
 from core.workspace import Workspace
 from tests.tracking.conftest import MakeFold, step_point
 
@@ -38,8 +38,7 @@ def is_up(url: str) -> bool:
 def test_it_shows_the_folds_on_loopback_until_it_is_stopped(
     workspace: Workspace, make_fold: MakeFold, wait_until: Callable[[Callable[[], object]], None]
 ) -> None:
-    fold = TensorBoardFold(make_fold(), [step_point(step) for step in range(1, 4)])
-    fold.close("done")
+    EventFile(make_fold(), 1, [step_point(step) for step in range(1, 4)]).close()
     started = start_board(workspace)
     try:
         assert started.url.startswith("http://127.0.0.1:") and started.is_alive
@@ -76,7 +75,7 @@ def test_one_that_does_not_come_up_says_its_last_words(workspace: Workspace, mon
 
 
 def test_without_the_package_the_command_for_elsewhere_is_said(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(tracker, "find_spec", lambda name: None)
     with pytest.raises(NotFoundError) as caught:
         start_board(workspace)
     assert "pip install tensorboard" in caught.value.fix and f"tensorboard --logdir {workspace.events_dir}" in caught.value.fix

@@ -7,15 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from core.tracking.choice import is_installed
-from core.tracking.notes import Note, read_notes
-from core.tracking.tracker import Point, TrackedFold
+from core.tracking.tensorboard import EventFile
+from core.tracking.tracker import Note, Point, TrackedFold, is_installed, read_notes
 from core.workspace import Workspace
 from tests.tracking.conftest import MakeFold, epoch_point, step_point
 from tests.tracking.wandb_file import read_records
@@ -25,17 +23,17 @@ SECRET = "0123456789abcdef0123456789abcdef01234567"
 OURS = ("WANDB_", "MLFLOW_")
 
 
-def send(
-    fold: TrackedFold, begin: int, points: Iterable[Point], *, known: Sequence[Point] = (), end: str | None = "done", **environment: str
-) -> dict[str, Note]:
-    """Tell one attempt to a real sender; returns what became of its trackers."""
-    said = [fold.to_dict(), {"begin": begin, "known": [asdict(point) for point in known]}, *map(asdict, points)]
-    lines = "".join(json.dumps(item) + "\n" for item in [*said, *([{"end": end, "within_s": 60}] if end else [])])
+def send(fold: TrackedFold, begin: int, points: Sequence[Point], *, end: str, known: Sequence[Point] = (), **environment: str) -> Note:
+    """Give one attempt to a real sender; returns what became of its one tracker."""
+    file = EventFile(fold, begin, known)
+    file.add(points)
+    file.close()
+    task = {"fold": fold.to_dict(), "file": str(file.path), "record": f"{fold.key[:16]}-{file.began}"}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     done = subprocess.run(
         [sys.executable, "-m", "core.tracking.sender"],
         cwd=ROOT,
-        input=lines.encode(),
+        input=f"{json.dumps(task)}\n{end}\n".encode(),
         env={**clean, **environment},
         check=True,
         capture_output=True,
@@ -43,7 +41,8 @@ def send(
     assert SECRET.encode() not in done.stdout + done.stderr
     notes = read_notes(Path(fold.notes_path))
     assert notes is not None
-    return {note.tracker: note for note in notes.notes}
+    (note,) = notes.notes
+    return note
 
 
 def is_missing(note: Note) -> bool:
@@ -62,21 +61,20 @@ def closed_port() -> int:
         return probe.getsockname()[1]
 
 
-def twice(make_fold: MakeFold, tracker: str, **environment: str) -> tuple[dict[str, Note], dict[str, Note]]:
-    """An attempt that was killed after 17 steps, and one that went on from step 14; ten steps are an epoch."""
+def twice(make_fold: MakeFold, tracker: str, **environment: str) -> tuple[Note, Note]:
+    """An attempt that ended after 17 steps (as done: libraries have more time then), and one that went on from step 14; ten steps an epoch."""
     first = [*(step_point(step) for step in range(1, 11)), epoch_point(1), *(step_point(step) for step in range(11, 18))]
     second = [*(step_point(step) for step in range(14, 21)), epoch_point(2)]
     return (
-        send(make_fold(1, trackers=(tracker,)), 1, first, end="stopped", **environment),
-        send(make_fold(2, trackers=(tracker,)), 14, second, known=[epoch_point(1)], **environment),
+        send(make_fold(1, trackers=(tracker,)), 1, first, end="done", **environment),
+        send(make_fold(2, trackers=(tracker,)), 14, second, end="done", known=[epoch_point(1)], **environment),
     )
 
 
 @pytest.mark.slow
 def test_weights_and_biases_offline_holds_each_step_once(make_fold: MakeFold, workspace: Workspace, closed_port: int) -> None:
     """There is a key, but no server at the address: so it is kept in the workspace."""
-    _, notes = twice(make_fold, "wandb", WANDB_API_KEY=SECRET, WANDB_BASE_URL=f"http://127.0.0.1:{closed_port}")
-    note = notes["wandb"]
+    _, note = twice(make_fold, "wandb", WANDB_API_KEY=SECRET, WANDB_BASE_URL=f"http://127.0.0.1:{closed_port}")
     if is_missing(note):
         return
     folder = Path(note.place)
@@ -99,12 +97,11 @@ def test_weights_and_biases_offline_holds_each_step_once(make_fold: MakeFold, wo
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own queries
 @pytest.mark.slow
 def test_mlflow_keeps_one_run_in_the_workspace_with_each_value_once(make_fold: MakeFold, workspace: Workspace) -> None:
-    before, notes = twice(make_fold, "mlflow", MLFLOW_TRACKING_PASSWORD=SECRET)
-    note = notes["mlflow"]
+    before, note = twice(make_fold, "mlflow", MLFLOW_TRACKING_PASSWORD=SECRET)
     if is_missing(note):
         return
     database = workspace.logs_dir / "mlflow" / "mlflow.db"
-    assert (before["mlflow"].state, note.state) == ("closed", "closed") and note.place == f"sqlite:///{database}"
+    assert (before.state, note.state) == ("closed", "closed") and note.place == f"sqlite:///{database}"
     from mlflow import MlflowClient
 
     client = MlflowClient(note.place)
@@ -129,17 +126,17 @@ def test_mlflow_keeps_one_run_in_the_workspace_with_each_value_once(make_fold: M
 @pytest.mark.slow
 def test_a_server_that_does_not_answer_is_said_without_its_password(make_fold: MakeFold, workspace: Workspace, closed_port: int) -> None:
     fold = make_fold(trackers=("mlflow",))
-    notes = send(
+    note = send(
         fold,
         1,
         [step_point(1)],
+        end="done",
         MLFLOW_TRACKING_URI=f"http://me:{SECRET}@127.0.0.1:{closed_port}",
         MLFLOW_TRACKING_PASSWORD=SECRET,
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
     )
-    assert notes["tensorboard"].state == "closed"
-    if not is_missing(notes["mlflow"]):
-        assert notes["mlflow"].state == "failed" and notes["mlflow"].problem
+    if not is_missing(note):
+        assert note.state == "failed" and note.problem
     _no_secret_in(workspace)
 
 

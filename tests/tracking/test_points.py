@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.specs.progress import EpochReport, Progress
-from core.tracking.points import MAX_STEPS, Begin, Points
+from core.tracking.recorder import MAX_STEPS, Begin, Points
 from core.tracking.tracker import Point
 from tests.tracking.conftest import N_STEPS, epoch_report, step_report
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from core.base.errors import NotFoundError
-from core.tracking.notes import FoldNotes, Note, read_notes, write_notes
-from core.tracking.sender import listen
-from core.tracking.tracker import Opener, Outcome, Point, TrackedFold
-from tests.tracking.conftest import MakeFold, epoch_point, step_point
+from core.tracking import sender
+from core.tracking.sender import deliver
+from core.tracking.tensorboard import EventFile
+from core.tracking.tracker import Note, Opener, Outcome, Point, TrackedFold, read_notes
+from tests.tracking.conftest import MakeFold, step_point
 
 
-class Recorder:
-    """A tracker that keeps what it is told."""
+class Fake:
+    """A tracker that keeps what it is given."""
 
     command = "look here"
 
@@ -28,7 +30,7 @@ class Recorder:
         self.steps: list[int] = []
         self.outcome: Outcome | None = None
 
-    def __call__(self, fold: TrackedFold, history: Sequence[Point], record: str) -> Recorder:
+    def __call__(self, fold: TrackedFold, history: Sequence[Point], record: str) -> Fake:
         self.opened.append(([point.step for point in history], record))
         return self
 
@@ -39,16 +41,14 @@ class Recorder:
         self.outcome = outcome
 
 
-class Refusing(Recorder):
-    """Fails at the third step, with a secret in its message."""
+class Refusing(Fake):
+    """Refuses every point, with a secret in its message."""
 
     def log(self, points: Sequence[Point]) -> None:
-        super().log(points)
-        if max(self.steps) >= 3:
-            raise ConnectionError("https://me:hunter22@host refuses the key 0123456789abcdef\nand more")
+        raise ConnectionError("https://me:hunter22@host refuses the key 0123456789abcdef\nand more")
 
 
-class Hanging(Recorder):
+class Hanging(Fake):
     """Never comes back from its first point."""
 
     def __init__(self, released: threading.Event) -> None:
@@ -67,90 +67,97 @@ def released() -> Iterator[threading.Event]:
     event.set()
 
 
-def lines(fold: TrackedFold, begin: int, points: Sequence[Point], known: Sequence[Point] = (), end: Outcome | None = "done") -> list[bytes]:
-    said = [fold.to_dict(), {"begin": begin, "known": [asdict(point) for point in known]}, *(asdict(point) for point in points)]
-    return [json.dumps(item).encode() for item in [*said, *([{"end": end, "within_s": 0.5}] if end else [])]]
+def task_of(fold: TrackedFold, file: EventFile) -> bytes:
+    return json.dumps({"fold": fold.to_dict(), "file": str(file.path), "record": "abc-1"}).encode() + b"\n"
+
+
+def give(fold: TrackedFold, points: Sequence[Point], find: Callable[[str], Opener]) -> None:
+    """An attempt whose points come while the trackers are open, and which is done."""
+    file = EventFile(fold, 1, [])
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb") as worker:
+        worker.write(task_of(fold, file))
+        worker.flush()
+        thread = threading.Thread(target=deliver, args=(stream, find))
+        thread.start()
+        for point in points:
+            file.add([point])
+        worker.write(b"done\n")
+        worker.close()
+        thread.join()
+    file.close()
 
 
 def notes_of(fold: TrackedFold) -> dict[str, Note]:
-    said = read_notes(Path(fold.notes_path))
-    assert said is not None
-    return {note.tracker: note for note in said.notes}
+    notes = read_notes(Path(fold.notes_path))
+    assert notes is not None
+    return {note.tracker: note for note in notes.notes}
 
 
 STEPS = [step_point(step) for step in range(1, 6)]
 
 
-def test_every_tracker_hears_every_point_once_and_how_it_ended(make_fold: MakeFold) -> None:
-    told = {"tensorboard": Recorder(), "mlflow": Recorder("https://host/run")}
-    fold = make_fold(trackers=("mlflow",))
-    listen(lines(fold, 1, STEPS), told.__getitem__)
-    assert {name: (tracker.steps, tracker.outcome) for name, tracker in told.items()} == dict.fromkeys(told, ([1, 2, 3, 4, 5], "done"))
+def test_every_tracker_gets_every_point_once_and_how_it_ended(make_fold: MakeFold) -> None:
+    found = {"wandb": Fake(), "mlflow": Fake("https://host/run")}
+    fold = make_fold(trackers=("wandb", "mlflow"))
+    give(fold, STEPS, found.__getitem__)
+    for tracker in found.values():
+        ((history, record),) = tracker.opened
+        assert [*history, *tracker.steps] == [1, 2, 3, 4, 5] and (record, tracker.outcome) == ("abc-1", "done")
     assert notes_of(fold)["mlflow"] == Note("mlflow", "closed", "https://host/run", "look here")
 
 
-def test_one_that_fails_does_so_alone_and_says_no_secret(
+def test_one_that_fails_does_so_alone_and_no_secret_is_kept(
     make_fold: MakeFold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", "0123456789abcdef")
-    told = {"tensorboard": Recorder(), "wandb": Refusing()}
-    fold = make_fold(trackers=("wandb",))
-    listen(lines(fold, 1, STEPS), told.__getitem__)
-    assert told["tensorboard"].steps == [1, 2, 3, 4, 5] and told["tensorboard"].outcome == "done" and told["wandb"].outcome is None
+    monkeypatch.setattr(sender, "EventReader", _Late)
+    found = {"mlflow": Fake(), "wandb": Refusing()}
+    fold = make_fold(trackers=("mlflow", "wandb"))
+    give(fold, STEPS, found.__getitem__)
+    assert found["mlflow"].steps == [1, 2, 3, 4, 5] and found["mlflow"].outcome == "done" and found["wandb"].outcome is None
     note = notes_of(fold)["wandb"]
     assert note.state == "failed" and note.problem == "ConnectionError: https://***@host refuses the key ***"
     assert "Weights & Biases records no more of fold 0" in caplog.text
 
 
-def test_one_that_hangs_is_given_up(make_fold: MakeFold, released: threading.Event) -> None:
-    told = {"tensorboard": Recorder(), "mlflow": Hanging(released)}
-    fold = make_fold(trackers=("mlflow",))
-    listen(lines(fold, 1, STEPS), told.__getitem__)
-    assert told["tensorboard"].outcome == "done"
+class _Late(sender.EventReader):
+    """Gives its points only after the trackers have been opened."""
+
+    def points(self) -> list[Point]:
+        if not hasattr(self, "is_open"):
+            self.is_open = True
+            return []
+        return super().points()
+
+
+def test_one_that_hangs_is_given_up(make_fold: MakeFold, released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "EventReader", _Late)
+    monkeypatch.setattr(sender, "FINISH_S", 0.5)
+    found = {"wandb": Fake(), "mlflow": Hanging(released)}
+    fold = make_fold(trackers=("wandb", "mlflow"))
+    give(fold, STEPS, found.__getitem__)
+    assert found["wandb"].outcome == "done"
     assert notes_of(fold)["mlflow"].state == "failed" and "in time" in notes_of(fold)["mlflow"].problem
 
 
-def test_one_that_cannot_be_imported_says_what_brings_it(make_fold: MakeFold) -> None:
-    told = Recorder()
+def test_one_that_cannot_be_imported_names_what_brings_it(make_fold: MakeFold) -> None:
+    other = Fake()
 
     def find(name: str) -> Opener:
         if name == "wandb":
             raise NotFoundError("wandb is not installed", fix="pip install wandb")
-        return told
+        return other
 
-    fold = make_fold(trackers=("wandb",))
-    listen(lines(fold, 1, STEPS), find)
-    assert told.outcome == "done"
+    fold = make_fold(trackers=("wandb", "mlflow"))
+    give(fold, STEPS, find)
+    assert other.outcome == "done"
     assert (notes_of(fold)["wandb"].problem, notes_of(fold)["wandb"].fix) == ("wandb is not installed", "pip install wandb")
 
 
-def test_attempts_that_go_on_share_a_record_and_one_from_nothing_has_its_own(make_fold: MakeFold) -> None:
-    tracker = Recorder()
-    for token, begin, known, end in ((1, 1, (), None), (2, 4, (), None), (3, 12, (epoch_point(1),), "failed"), (4, 1, (), "done")):
-        steps = [step_point(begin), step_point(begin + 1)]
-        listen(lines(make_fold(token), begin, steps, known, end), lambda _: tracker)
-    key = make_fold().key[:16]
-    assert tracker.opened == [([], f"{key}-1"), ([1, 2], f"{key}-1"), ([1, 2, 4, 5, 10], f"{key}-1"), ([], f"{key}-4")]
-
-
 def test_a_worker_that_is_gone_without_a_word_has_stopped(make_fold: MakeFold) -> None:
-    tracker = Recorder()
-    listen(lines(make_fold(), 1, STEPS, end=None), lambda _: tracker)
-    assert tracker.outcome == "stopped" and tracker.steps == [1, 2, 3, 4, 5]
-
-
-def test_a_fold_that_never_began_opens_nothing(make_fold: MakeFold) -> None:
-    tracker = Recorder()
-    fold = make_fold()
-    listen([json.dumps(fold.to_dict()).encode(), b'{"end": "failed", "within_s": 1}'], lambda _: tracker)
-    assert tracker.opened == [] and tracker.outcome is None and read_notes(Path(fold.notes_path)) is None
-
-
-def test_notes_of_a_later_attempt_are_not_written_over(tmp_path: Path) -> None:
-    path = tmp_path / "fold-0.json"
-    write_notes(path, FoldNotes(0, 5, (Note("tensorboard"),)))
-    write_notes(path, FoldNotes(0, 4, (Note("tensorboard", "failed"),)))
-    said = read_notes(path)
-    assert said is not None and said.token == 5
-    path.write_text("{")
-    assert read_notes(path) is None
+    tracker, fold = Fake(), make_fold(trackers=("wandb",))
+    file = EventFile(fold, 1, STEPS)
+    deliver(io.BytesIO(task_of(fold, file)), lambda _: tracker)
+    file.close()
+    assert tracker.outcome == "stopped" and tracker.opened == [([1, 2, 3, 4, 5], "abc-1")]

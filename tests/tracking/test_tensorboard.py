@@ -1,60 +1,117 @@
-"""Event files as TensorBoard itself reads them."""
+"""Event files as TensorBoard itself reads them, and as we do; each step is in them once, whatever was killed when."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from core.tracking.tensorboard import TensorBoardFold
+from core.tracking.tensorboard import EventFile, EventReader, read_events
+from core.tracking.tracker import Point
 from tests.tracking.conftest import MakeFold, epoch_point, step_point
 
 
-def read(folder: str) -> EventAccumulator:
-    accumulator = EventAccumulator(folder, size_guidance={"scalars": 0, "tensors": 0})
+def read(file: EventFile) -> EventAccumulator:
+    accumulator = EventAccumulator(str(file.path.parent), size_guidance={"scalars": 0, "tensors": 0})
     accumulator.Reload()
     return accumulator
 
 
 def test_a_fold_that_goes_on_draws_one_line(make_fold: MakeFold) -> None:
-    first = TensorBoardFold(make_fold(1), [])
-    first.log([step_point(step) for step in range(1, 28)])
-    first.log([epoch_point(1)])
-    # No close: it was killed. What it told is with the system all the same.
-    second = TensorBoardFold(make_fold(2), [*(step_point(step) for step in range(1, 14)), epoch_point(1)])
-    second.log([step_point(step) for step in range(14, 21)])
-    first.log([step_point(99)])  # frozen, and back
-    accumulator = read(second.place)
+    first = EventFile(make_fold(1), 1, [])
+    first.add([step_point(step) for step in range(1, 28)])
+    first.add([epoch_point(1)])
+    # No close: it was killed. What it added is with the system all the same.
+    second = EventFile(make_fold(2), 14, [epoch_point(1)])
+    second.add([step_point(step) for step in range(14, 21)])
+    first.add([step_point(99)])  # frozen, and back: it writes to a file that nobody finds
+    accumulator = read(second)
     events = accumulator.Scalars("loss/train_step")
     assert [event.step for event in events] == list(range(1, 21))
     assert events[12].wall_time == step_point(13).at
     assert accumulator.Tags()["scalars"] == ["loss/train_step", "loss/train", "loss/valid", "score/accuracy", "train/lr", "train/epoch"]
-    first.close("stopped")
-    second.close("done")
+    assert (first.began, second.began) == (1, 1)
+    first.close()
+    second.close()
 
 
 def test_a_fold_from_nothing_leaves_nothing_of_the_attempt_before(make_fold: MakeFold) -> None:
-    first = TensorBoardFold(make_fold(1), [])
-    first.log([step_point(5), epoch_point(1)])
-    first.close("failed")
-    second = TensorBoardFold(make_fold(2), [])
-    second.log([step_point(1)])
-    second.close("done")
-    accumulator = read(second.place)
+    first = EventFile(make_fold(1), 1, [])
+    first.add([step_point(5), epoch_point(1)])
+    first.close()
+    second = EventFile(make_fold(2), 1, [])
+    second.add([step_point(1)])
+    second.close()
+    accumulator = read(second)
     assert accumulator.Tags()["scalars"] == ["loss/train_step"] and [event.step for event in accumulator.Scalars("loss/train_step")] == [1]
+    third = EventFile(make_fold(3), 2, [])
+    assert third.began == 2, "the attempt that began from nothing"
+    third.close()
+
+
+def test_an_epoch_that_a_kill_kept_out_of_the_file_is_there_all_the_same_and_one_that_is_there_keeps_its_time(make_fold: MakeFold) -> None:
+    first = EventFile(make_fold(1), 1, [])
+    first.add([*(step_point(step) for step in range(1, 11)), epoch_point(1), step_point(11)])
+    first.close()
+    later = [Point(point.step, point.at + 1000, point.values) for point in (epoch_point(1), epoch_point(2))]
+    second = EventFile(make_fold(2), 25, later)
+    second.close()
+    events = read(second).Scalars("train/epoch")
+    assert [(event.step, event.wall_time) for event in events] == [(10, epoch_point(1).at), (20, later[1].at)]
 
 
 def test_the_recipe_is_there_as_a_text(make_fold: MakeFold) -> None:
-    tracker = TensorBoardFold(make_fold(), [])
-    tracker.close("done")
-    (event,) = read(tracker.place).Tensors("recipe")
+    file = EventFile(make_fold(), 1, [])
+    file.close()
+    (event,) = read(file).Tensors("recipe")
     assert event.tensor_proto.string_val == [b"```yaml\nname: base\noptim:\n  lr: 0.1\n```"]
 
 
 def test_a_later_file_is_read_later(make_fold: MakeFold) -> None:
     """TensorBoard, while it looks at a folder, goes from file to file by name, and each must still be there."""
     for token in range(1, 4):
-        TensorBoardFold(make_fold(token), [step_point(1)]).close("stopped")
+        EventFile(make_fold(token), 1, [step_point(1)]).close()
     files = sorted(Path(make_fold().events_dir).iterdir())
     assert [int(file.name.split(".")[4]) for file in files] == [1, 2, 3]
     assert [file.stat().st_size > 100 for file in files] == [False, False, True]
+
+
+def test_points_are_read_while_the_file_grows(make_fold: MakeFold) -> None:
+    file = EventFile(make_fold(), 1, [])
+    reader = EventReader(file.path)
+    assert reader.points() == []
+    for step in (1, 2):
+        file.add([step_point(step, value=0.5)])
+        assert reader.points() == [step_point(step, value=0.5)]
+    file.close()
+
+
+@given(cut=st.integers(0, 700))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_a_file_cut_anywhere_holds_whole_points_only(make_fold: MakeFold, cut: int) -> None:
+    file = EventFile(make_fold(), 1, [])
+    sizes = [file.path.stat().st_size]
+    for step in range(1, 10):
+        file.add([step_point(step)])
+        sizes.append(file.path.stat().st_size)
+    file.close()
+    file.path.write_bytes(file.path.read_bytes()[:cut])
+    found = read_events(file.path)
+    n_whole = sum(size <= cut for size in sizes)
+    assert (0 if found is None else len(found.points)) == max(0, n_whole - 1)
+
+
+@pytest.mark.parametrize("at", [200, 330])
+def test_what_follows_a_damaged_record_is_not_believed(make_fold: MakeFold, at: int) -> None:
+    file = EventFile(make_fold(), 1, [step_point(step) for step in range(1, 10)])
+    file.close()
+    whole = read_events(file.path)
+    raw = bytearray(file.path.read_bytes())
+    raw[at] ^= 1
+    file.path.write_bytes(raw)
+    found = read_events(file.path)
+    assert whole is not None and found is not None and found.points == whole.points[: len(found.points)]
+    assert len(found.points) < len(whole.points)

@@ -1,4 +1,4 @@
-"""Real workers: tracking changes no byte of what is trained, and tells what the store tells."""
+"""Real workers: tracking changes no byte of what is trained, and records what the store records."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from core.jobs.engine import Engine
 from core.jobs.queue import delete_run, launch_run
 from core.store.jobs import list_jobs
 from core.store.runs import get_run, list_epochs
-from core.tracking.choice import is_installed
-from core.tracking.notes import notes_of_run
-from tests.tracking.conftest import House
+from core.tracking.tracker import is_installed, notes_of_run
+from tests.tracking.conftest import Headlines
 
 TRACKERS = tuple(name for name in ("wandb", "mlflow") if is_installed(name))
 
@@ -28,40 +27,45 @@ def read(folder: Path) -> EventAccumulator:
 
 
 @pytest.mark.slow
-def test_a_tracked_fold_is_the_same_fold(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracked_fold_is_the_same_fold(headlines: Headlines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    engine = Engine(house.workspace, devices=("cpu",))
+    engine = Engine(headlines.workspace, devices=("cpu",))
     runs = []
     for trackers in ((), TRACKERS):
-        run = launch_run(house.workspace, house.contest, house.folds, house.recipe(epochs=3, trackers=trackers), fold_numbers=(0,))
+        run = launch_run(
+            headlines.workspace, headlines.contest, headlines.folds, headlines.recipe(epochs=3, trackers=trackers), fold_numbers=(0,)
+        )
         assert engine.run_next()
-        runs.append(get_run(house.workspace.store, run.id))
+        runs.append(get_run(headlines.workspace.store, run.id))
     plain, tracked = runs
     assert plain.recipe.fingerprint == tracked.recipe.fingerprint
     assert plain.results[0].fingerprint == tracked.results[0].fingerprint
-    (notes,) = notes_of_run(house.workspace, tracked.id, (0,))
-    assert [note.tracker for note in notes.notes] == ["tensorboard", *TRACKERS]
+    assert notes_of_run(headlines.workspace, plain.id, (0,)) == (), "no process is started where no tracker is named"
+    (notes,) = notes_of_run(headlines.workspace, tracked.id, (0,))
+    assert [note.tracker for note in notes.notes] == list(TRACKERS)
     for run in runs:
-        folder = house.workspace.run_events_dir(house.contest.name, run.name, run.id)
+        folder = headlines.workspace.run_events_dir(headlines.contest.name, run.name, run.id)
         events = read(folder / "fold-0")
-        rows = list_epochs(house.workspace.store, run.id)
+        rows = list_epochs(headlines.workspace.store, run.id)
         assert [event.value for event in events.Scalars("score/accuracy")] == pytest.approx([row.scores["accuracy"] for row in rows])
         assert [event.value for event in events.Scalars("train/lr")] == pytest.approx([row.lr for row in rows])
         assert [event.step for event in events.Scalars("loss/valid")] == [4, 8, 12]
         assert [event.step for event in events.Scalars("loss/train_step")] == list(range(1, 13))
-        delete_run(house.workspace, run.id)
-        assert not folder.exists() and not house.workspace.tracking_dir(run.id).exists()
+        delete_run(headlines.workspace, run.id)
+        assert not folder.exists() and not headlines.workspace.tracking_dir(run.id).exists()
 
 
 @pytest.mark.slow
-def test_a_fold_whose_worker_is_killed_draws_one_line(house: House, wait_until: Callable[..., None]) -> None:
-    recipe = house.recipe(epochs=60).model_copy(update={"checkpoints": house.recipe().checkpoints.model_copy(update={"every_s": 1.0})})
-    run = launch_run(house.workspace, house.contest, house.folds, recipe, fold_numbers=(0,))
-    engine = Engine(house.workspace, devices=("cpu",))
+def test_a_fold_whose_worker_is_killed_draws_one_line(headlines: Headlines, wait_until: Callable[..., None]) -> None:
+    recipe = headlines.recipe(epochs=60).model_copy(
+        update={"checkpoints": headlines.recipe().checkpoints.model_copy(update={"every_s": 1.0})}
+    )
+    run = launch_run(headlines.workspace, headlines.contest, headlines.folds, recipe, fold_numbers=(0,))
+    engine = Engine(headlines.workspace, devices=("cpu",))
     engine.start()
 
     def job():
-        (only,) = list_jobs(house.workspace.store, run_id=run.id)
+        (only,) = list_jobs(headlines.workspace.store, run_id=run.id)
         return only
 
     try:
@@ -73,6 +77,6 @@ def test_a_fold_whose_worker_is_killed_draws_one_line(house: House, wait_until: 
     finally:
         engine.stop()
     assert job().token > 1
-    events = read(house.workspace.run_events_dir(house.contest.name, run.name, run.id) / "fold-0")
+    events = read(headlines.workspace.run_events_dir(headlines.contest.name, run.name, run.id) / "fold-0")
     assert [event.step for event in events.Scalars("loss/train_step")] == list(range(1, 241))
     assert [event.step for event in events.Scalars("loss/valid")] == list(range(4, 241, 4))

@@ -16,7 +16,7 @@ from core.store.contests import Contest
 from core.store.runs import Run
 from core.tracking import board as tracking
 from core.tracking.board import Board
-from core.tracking.notes import FoldNotes, Note, write_notes
+from core.tracking.tracker import FoldNotes, Note, write_notes
 from core.workspace import Workspace
 from tests.app.conftest import OpenPage
 from tests.finished_workspace import finish_run, make_recipe

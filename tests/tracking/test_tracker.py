@@ -10,9 +10,19 @@ import pytest
 from core.base.errors import NotFoundError, RecipeError
 from core.jobs.queue import launch_run
 from core.store.jobs import list_jobs
-from core.tracking import choice
-from core.tracking.choice import check_trackers, install_command, is_installed, opener, without_tokens
-from tests.tracking.conftest import House
+from core.tracking import tracker
+from core.tracking.tracker import (
+    FoldNotes,
+    Note,
+    check_trackers,
+    install_command,
+    is_installed,
+    opener,
+    read_notes,
+    without_tokens,
+    write_notes,
+)
+from tests.tracking.conftest import Headlines
 
 
 def test_a_missing_library_is_named_with_the_command_that_brings_it() -> None:
@@ -24,11 +34,11 @@ def test_a_missing_library_is_named_with_the_command_that_brings_it() -> None:
     check_trackers((), lambda _: False)
 
 
-def test_nothing_is_queued_when_one_is_missing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+def test_nothing_is_queued_when_one_is_missing(headlines: Headlines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracker, "find_spec", lambda name: None)
     with pytest.raises(RecipeError, match="mlflow is not installed"):
-        launch_run(house.workspace, house.contest, house.folds, house.recipe(trackers=("mlflow",)))
-    assert list_jobs(house.workspace.store) == ()
+        launch_run(headlines.workspace, headlines.contest, headlines.folds, headlines.recipe(trackers=("mlflow",)))
+    assert list_jobs(headlines.workspace.store) == ()
     with pytest.raises(NotFoundError) as caught:
         opener("mlflow")
     assert caught.value.fix == install_command("mlflow")
@@ -44,3 +54,13 @@ def test_a_message_keeps_no_secret() -> None:
     environment = {"WANDB_API_KEY": "abcdef123456", "MLFLOW_TRACKING_PASSWORD": "swordfish", "HOME": "/home/me", "EMPTY_TOKEN": ""}
     said = without_tokens("abcdef123456 at http://me:pass@host:5000/x with swordfish in /home/me", environment)
     assert said == "*** at http://***@host:5000/x with *** in /home/me"
+
+
+def test_notes_of_a_later_attempt_are_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "fold-0.json"
+    write_notes(path, FoldNotes(0, 5, (Note("wandb"),)))
+    write_notes(path, FoldNotes(0, 4, (Note("wandb", "failed"),)))
+    found = read_notes(path)
+    assert found is not None and found.token == 5
+    path.write_text("{")
+    assert read_notes(path) is None

@@ -1,0 +1,209 @@
+"""The worker's end of tracking: what a fold reports becomes points in its event file.
+
+A process of its own is started only where the recipe names trackers; it reads the points from that file. Nothing that goes wrong here
+stops the training.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import yaml
+
+from core.analysis.compare import flatten_settings
+from core.base.files import fingerprint
+from core.specs.progress import EpochReport, Progress
+from core.store.contests import Contest
+from core.store.jobs import Job
+from core.store.runs import EpochRow, Run
+from core.tracking.tracker import EPOCH, FoldNotes, Note, Outcome, Point, TrackedFold, events_notes_path, write_notes
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.tracking.tensorboard import EventFile
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_STEPS = 1000
+"""About how many losses of single steps are kept of a fold."""
+STOP_S = 4.0
+"""How long a worker waits for its trackers: less than its engine waits for it."""
+MARGIN_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Where an attempt begins: what an earlier one recorded of this step or later ones is void. `known` are the epochs before it."""
+
+    step: int
+    known: tuple[Point, ...]
+
+
+class Points:
+    """Reports of one attempt in, points out. One that goes on from a checkpoint reports the finished epochs again first."""
+
+    def __init__(self) -> None:
+        self._n_steps = 0
+        self._known: list[tuple[EpochReport, float]] = []
+
+    def take(self, report: Progress | EpochReport, at: float) -> tuple[Begin | Point, ...]:
+        """What one report adds; most add nothing."""
+        if isinstance(report, EpochReport):
+            if self._n_steps:
+                return (self._of_epoch(report, at),)
+            self._known.append((report, at))
+            return ()
+        if report.phase in ("starting", "loading", "saving") or not report.epoch or not report.n_steps:
+            return ()
+        is_training = report.phase == "training"
+        step = (report.epoch - 1) * report.n_steps + report.step if is_training else report.epoch * report.n_steps
+        begun = () if self._n_steps else (self._begin(step if is_training else step + 1, report.n_steps),)
+        stride = -(-report.n_epochs * report.n_steps // MAX_STEPS)
+        if is_training and report.train_loss is not None and (step == 1 or step % stride == 0):
+            return (*begun, Point(step, at, {"loss/train_step": report.train_loss}))
+        return begun
+
+    def _begin(self, step: int, n_steps: int) -> Begin:
+        self._n_steps = n_steps
+        return Begin(step, tuple(self._of_epoch(report, at) for report, at in self._known))
+
+    def _of_epoch(self, report: EpochReport, at: float) -> Point:
+        return Point(report.epoch * self._n_steps, at, epoch_values(report))
+
+
+def epoch_values(report: EpochReport | EpochRow) -> Mapping[str, float]:
+    """The values of one epoch by the names under which they are drawn."""
+    scores = {f"score/{name}": score for name, score in report.scores.items()}
+    return {"loss/train": report.train_loss, "loss/valid": report.valid_loss, **scores, "train/lr": report.lr, EPOCH: float(report.epoch)}
+
+
+class Recorder:
+    """Records one attempt in a thread of its own: neither training nor the sign of life to the store waits for a library or a disk."""
+
+    def __init__(self, fold: TrackedFold) -> None:
+        self._fold = fold
+        self._points = Points()
+        self._queue: SimpleQueue[Begin | Point | Outcome] = SimpleQueue()
+        self._file: EventFile | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def take(self, report: Progress | EpochReport) -> None:
+        """Take what the training thread reports at every step; never blocks."""
+        for item in self._points.take(report, time.time()):
+            self._queue.put(item)
+
+    def end(self, outcome: Outcome) -> None:
+        """Write the rest, and wait for the trackers for a few seconds; those of a finished fold then go on delivering by themselves."""
+        self._queue.put(outcome)
+        self._thread.join(STOP_S + 2 * MARGIN_S)
+
+    def _run(self) -> None:
+        outcome = self._record()
+        if self._file is not None:
+            self._file.close()
+        if self._process is not None:
+            self._end_trackers(self._process, outcome)
+
+    def _record(self) -> Outcome:
+        """Write points until the attempt ends; a failure ends the recording of it."""
+        try:
+            while not isinstance(item := self._queue.get(), str):
+                if isinstance(item, Begin):
+                    self._open(item)
+                elif self._file is not None:
+                    self._file.add([item])
+            return item
+        except Exception as problem:  # training goes on without its curves, whatever it was
+            log.warning("recording met an error", exc_info=not isinstance(problem, OSError))
+            self._note("tensorboard", problem=f"its event file cannot be written: {problem}")
+            return "stopped"
+
+    def _end_trackers(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.write(f"{outcome}\n".encode())
+                process.stdin.close()
+        try:
+            code = process.wait(STOP_S + MARGIN_S)
+            if code:
+                self._note(*self._fold.trackers, problem=f"its process ended with code {code}; the log has more")
+        except subprocess.TimeoutExpired:
+            if outcome == "done":
+                log.info("the trackers of fold %d are still delivering", self._fold.fold)
+                return
+            process.kill()
+            process.wait()
+            self._note(*self._fold.trackers, problem="its process did not end in time")
+
+    def _open(self, begin: Begin) -> None:
+        # Imported here, in this thread: its library takes half a second to come up.
+        from core.tracking.tensorboard import EventFile
+
+        self._file = EventFile(self._fold, begin.step, begin.known)
+        events_notes_path(Path(self._fold.notes_path)).unlink(missing_ok=True)
+        if self._fold.trackers:
+            self._start_trackers(self._file)
+
+    def _start_trackers(self, file: EventFile) -> None:
+        task = {"fold": self._fold.to_dict(), "file": str(file.path), "record": f"{self._fold.key[:16]}-{file.began}"}
+        try:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "core.tracking.sender"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=sys.stderr,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        except OSError as problem:
+            self._note(*self._fold.trackers, problem=f"its process could not be started: {problem}")
+            return
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(task).encode() + b"\n")
+                process.stdin.flush()
+
+    def _note(self, *trackers: str, problem: str) -> None:
+        log.warning("%s of fold %d: %s", ", ".join(trackers), self._fold.fold, problem)
+        path = Path(self._fold.notes_path)
+        notes = tuple(Note(name, "failed", problem=problem) for name in dict.fromkeys(trackers))
+        write_notes(events_notes_path(path) if trackers == ("tensorboard",) else path, FoldNotes(self._fold.fold, self._fold.token, notes))
+
+
+def tracked_fold(workspace: Workspace, contest: Contest, run: Run, fold: int, token: int, started_at: float) -> TrackedFold:
+    """One attempt in the words of the trackers."""
+    return TrackedFold(
+        root=str(workspace.root),
+        contest=contest.name,
+        run=run.name,
+        ref=run.ref,
+        fold=fold,
+        token=token,
+        started_at=started_at,
+        key=fingerprint([contest.fingerprint, contest.created_at, run.id, run.created_at, fold]),
+        events_dir=str(workspace.run_events_dir(contest.name, run.name, run.id) / f"fold-{fold}"),
+        notes_path=str(workspace.tracking_dir(run.id) / f"fold-{fold}.json"),
+        trackers=run.recipe.tracking.trackers,
+        project=run.recipe.tracking.project,
+        recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False, allow_unicode=True).rstrip(),
+        settings=flatten_settings(run.recipe),
+    )
+
+
+def record(workspace: Workspace, contest: Contest, run: Run, job: Job) -> Recorder:
+    """Begin to record an attempt at a job."""
+    return Recorder(tracked_fold(workspace, contest, run, job.fold, job.token, job.started_at or time.time()))
