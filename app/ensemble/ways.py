@@ -17,8 +17,10 @@ from app.ui.cards import guard
 from app.ui.controls import control_of
 from app.words.text import t
 from core.blend.bank import Bank
+from core.blend.calibrate import FITTED_METRICS
 from core.blend.classwise import MOST_COEFFICIENTS
 from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
+from core.metrics.scores import LABEL_METRICS, OUTCOME_METRICS
 from core.specs.blend import BlendSteps, MeanName
 from core.specs.contest import ContestSpec
 
@@ -35,7 +37,7 @@ ICONS: dict[Way, str] = {
     "stacking": "layers",
 }
 WHOLE = ("n_rounds", "n_bags")
-CHOICES: dict[str, tuple[str, ...]] = {"goal": ("contest", "log_loss", "accuracy", "macro_f1"), "score_by": ("accuracy", "macro_f1")}
+CHOICES: dict[str, tuple[str, ...]] = {"goal": ("contest", *OUTCOME_METRICS), "score_by": LABEL_METRICS}
 STEP = {"n_rounds": 5, "n_bags": 5, "bag_share": 0.1, "prior_rows": 10.0, "stack_strength": 0.01}
 RANGE: dict[str, tuple[float, float]] = {
     "n_rounds": (1, 500),
@@ -104,7 +106,7 @@ def way_row(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
 
 def after_row(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
     """Switches for what is fitted after the mean, offsets or where rows may have several classes thresholds; undo and redo."""
-    is_for_labels = spec.metric in ("accuracy", "macro_f1")
+    is_for_labels = spec.metric in FITTED_METRICS
     of_labels = "thresholds" if spec.is_multilabel else "offsets"
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, gap="medium", vertical_alignment="center", width="content"):
@@ -144,8 +146,8 @@ def after_row(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
 
 def obey(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> None:
     """Fit what was asked for by a control, as one step of undo; and fit again what was moved, once it is let go."""
-    if not desk.content and bank.metric.name == "macro_f1":
-        desk.draft = replace(desk.draft, procedure=desk.draft.procedure.model_copy(update={"score_by": "macro_f1"}))
+    if not desk.content and bank.metric.name in LABEL_METRICS:
+        desk.draft = replace(desk.draft, procedure=desk.draft.procedure.model_copy(update={"score_by": bank.metric.name}))
     if desk.content != content:
         # Other predictions than those the steps were fitted on: a run has finished another fold, or rows were left out.
         desk.is_settled = desk.is_settled and (not desk.content or (desk.draft.is_by_hand and not desk.draft.needs_fit))

@@ -16,7 +16,7 @@ from app.ui.format import direction_arrow, format_clock, plain
 from app.ui.sources import digest_of
 from app.words.core_text import say
 from app.words.text import t
-from core.contest.table import labels_of
+from core.contest.table import count_classes, labels_of
 from core.metrics.scores import get_metric
 from core.predictions.source import Source, list_sources
 from core.store.contests import Contest
@@ -47,10 +47,7 @@ def class_balance(contest: Contest, source: Source, candidate: Candidate) -> Non
     truth = labels_of(table_of(contest).train, n_classes)
     if contest.spec.is_multilabel:
         st.caption(label_counts(truth, candidate.predicted, source.thresholds))
-    in_train, in_test = (
-        labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=n_classes)
-        for labels in (truth, candidate.predicted)
-    )
+    in_train, in_test = (count_classes(labels, n_classes) for labels in (truth, candidate.predicted))
     chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), (len(truth), len(candidate.predicted)))
     charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
     if n_classes > charts.MAX_CLASSES:

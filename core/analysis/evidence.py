@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.base.errors import StateError
 from core.contest.table import load_labels
 from core.metrics.decide import decide
-from core.metrics.scores import accuracy_of_sets, all_scores, log_loss, macro_f1_of_sets
+from core.metrics.scores import all_scores
 from core.predictions.source import Source
 
 
@@ -42,13 +42,7 @@ class Evidence:
     @cached_property
     def scores(self) -> dict[str, float]:
         """Every metric by name, those of labels from `y_pred`."""
-        if not self.is_multilabel:
-            return all_scores(self.y_true, self.y_prob)
-        return {
-            "log_loss": log_loss(self.y_true, self.y_prob),
-            "accuracy": accuracy_of_sets(self.y_true, self.y_pred),
-            "macro_f1": macro_f1_of_sets(self.y_true, self.y_pred),
-        }
+        return all_scores(self.y_true, self.y_prob, multilabel=self.is_multilabel, thresholds=self.thresholds)
 
     @property
     def is_whole(self) -> bool:

@@ -74,7 +74,8 @@ def standing_of(source: Source, evidence: Evidence | None = None) -> Standing:
         is_tuned = not (spec.is_plain and spec.mean == "arithmetic" and len(set(spec.weights)) == 1)
     else:
         known = evidence or load_evidence(source)
-        oof_score, n_rows, honest, is_tuned = metric.function(known.y_true, known.y_prob), len(known.rows), None, False
+        oof_score = metric.score(known.y_true, known.y_prob, multilabel=source.contest.spec.is_multilabel)
+        n_rows, honest, is_tuned = len(known.rows), None, False
     return Standing(
         source, oof_score, source.score(metric) or 0.0, source.spread(metric), source.scored_folds, n_rows, honest, is_tuned, weights
     )

@@ -14,7 +14,6 @@ from core.blend.bank import Bank
 from core.blend.honest import parts_of
 from core.blend.thresholds import fit_thresholds
 from core.metrics.decide import decide
-from core.metrics.scores import accuracy_of_sets, macro_f1_of_sets
 from core.specs.blend import BlendSteps
 
 
@@ -56,8 +55,11 @@ def threshold_gain(bank: Bank, steps: BlendSteps, classes: Sequence[str]) -> Thr
             "predicted": report["predicted"],
         }
     )
-    score = macro_f1_of_sets if bank.metric.name == "macro_f1" else accuracy_of_sets
-    return ThresholdGain(table, score(y_true, before), score(y_true, after), None if honest is None else score(y_true, honest))
+
+    def score(labels: NDArray[np.integer]) -> float:
+        return bank.metric.of_labels(y_true, labels, len(classes), multilabel=True)
+
+    return ThresholdGain(table, score(before), score(after), None if honest is None else score(honest))
 
 
 def labels_across_folds(

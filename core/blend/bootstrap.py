@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.truth import Outcome, Truth, not_scored
+from core.blend.truth import Outcome, Truth
 
 N_DRAWS = 500
 LEVEL = 0.95
@@ -104,7 +104,7 @@ def _tally_of(truth: Truth, outcome: Outcome) -> _Tally:
     if name == "accuracy":
         return _Mean((y_pred == y_true).reshape(truth.n_rows, -1).all(axis=1).astype(np.float64))
     if name != "macro_f1":
-        raise not_scored(name)
+        return _Repeated(truth, outcome)
     if truth.n_labels:
         return _F1OfSets(((y_true == 1) & (y_pred == 1)).astype(np.float64), y_true.astype(np.float64) + y_pred)
     return _F1(y_true, y_pred, truth.n_classes)
@@ -118,6 +118,20 @@ class _Mean:
 
     def score(self, times: NDArray[np.float64]) -> float:
         return float(times @ self.value / times.sum())
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """Any other metric, computed anew on the repeated rows."""
+
+    truth: Truth
+    outcome: Outcome
+
+    def score(self, times: NDArray[np.float64]) -> float:
+        answers = np.arange(len(self.truth.y_true)).reshape(self.truth.n_rows, -1)
+        at = np.repeat(answers, times.astype(np.int64), axis=0).ravel()
+        truth = replace(self.truth, y_true=self.truth.y_true[at])
+        return truth.score(Outcome(self.outcome.y_pred[at], self.outcome.p_true[at]))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ N_BINS = 15
 FAR = 1.5
 """Offsets stay within this of zero, in nats: a class can become at most e^1.5 = 4.5 times as likely, or as unlikely."""
 
+FITTED_METRICS = ("accuracy", "macro_f1")
+"""What offsets and thresholds are fitted for, each by a sorted pass of its own."""
+
 MOST_SWEEPS = 4
 MOST_NEWTON = 30
 
@@ -84,7 +87,7 @@ def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: 
     scores every offset exactly and the best interval's middle is taken. Sweeps end when a class changes nothing. Never worse
     than no offsets. StateError for log loss, which a temperature serves.
     """
-    if metric not in ("macro_f1", "accuracy"):
+    if metric not in FITTED_METRICS:
         raise StateError(
             "offsets by class are for labels",
             where="offsets",

@@ -27,7 +27,7 @@ from core.blend.scorer import Scorer, ScorerOf
 from core.blend.search import Weights, by_score, equal, search
 from core.blend.steps import without_after
 from core.blend.thresholds import fit_thresholds
-from core.metrics.scores import get_metric
+from core.metrics.scores import GoalName, LabelMetricName, get_metric
 from core.specs.blend import BlendSteps, MeanName, Stack
 
 Way = Literal["hand", "equal", "by_score", "optimal", "greedy", "search", "by_class", "stacking"]
@@ -86,10 +86,8 @@ class BlendProcedure(Settings):
     chooses_members: bool = Field(
         default=False, description="Leave runs out, one at a time, as long as that helps; this counts as fitting.", json_schema_extra=BASIC
     )
-    score_by: Literal["accuracy", "macro_f1"] = Field(default="accuracy", description="The score that by_score shares out.")
-    goal: Literal["contest", "log_loss", "accuracy", "macro_f1"] = Field(
-        default="contest", description="What greedy and search climb: the contest's metric, or another one."
-    )
+    score_by: LabelMetricName = Field(default="accuracy", description="The score that by_score shares out.")
+    goal: GoalName = Field(default="contest", description="What greedy and search climb: the contest's metric, or another one.")
     n_rounds: int = Field(default=25, ge=1, le=500, description="Rounds of greedy selection.")
     n_bags: int = Field(
         default=0, ge=0, le=100, description="Random bags of runs that greedy selection is averaged over; 0 takes all runs once."

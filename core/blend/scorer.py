@@ -19,7 +19,7 @@ from core.blend.questions import ask, is_yes, of_truth
 from core.blend.steps import afterwards, check_shape, share_of, stacked
 from core.blend.truth import Outcome, Truth
 from core.blend.winners import Winners, find_voted, find_winners
-from core.metrics.scores import Metric, log_loss_of_true
+from core.metrics.scores import OUTCOME_METRICS, Metric, get_metric
 from core.specs.blend import BlendSteps, MeanName
 
 CHUNK_VALUES = 4_000_000
@@ -175,8 +175,8 @@ class Scorer:
         if isinstance(weighing, BlendSteps) and not self._steps(weighing).is_plain:
             return self.of(self.outcome(weighing), self.metric.name)
         weights: Sequence[float] = weighing.share.tolist() if isinstance(weighing, BlendSteps) else weighing
-        if self.metric.name == "log_loss":
-            return log_loss_of_true(self.p_true(weights))
+        if self.metric.reads == "p_true":
+            return self.metric.of_true(self.p_true(weights), multilabel=bool(self.n_labels))
         return self.of(Outcome(self.labels(weights), np.empty(0, dtype=np.float32)), self.metric.name)
 
     def of(self, outcome: Outcome, name: str, rows: NDArray[np.bool_] | slice = slice(None)) -> float:
@@ -186,7 +186,8 @@ class Scorer:
     def report(self, outcome: Outcome) -> BlendScore:
         """Every score of an outcome."""
         by_fold = tuple(self.of(outcome, self.metric.name, self.fold_of == fold) for fold in np.unique(self.fold_of))
-        scores = {name: self.of(outcome, name) for name in ("log_loss", "accuracy", "macro_f1")}
+        names = [name for name in OUTCOME_METRICS if get_metric(name).holds_for(multilabel=bool(self.n_labels))]
+        scores = {name: self.of(outcome, name) for name in names}
         return BlendScore(
             oof_score=scores[self.metric.name],
             fold_scores=by_fold,

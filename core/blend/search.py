@@ -6,13 +6,13 @@ What they tune, they tune on the rows it is scored on: `core.blend.honest` says 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from core.blend.scorer import Scorer
+from core.metrics.scores import LabelMetricName
 
 Weights = tuple[float, ...]
 STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
@@ -26,8 +26,8 @@ def equal(scorer: Scorer) -> Weights:
     return (1 / scorer.n_runs,) * scorer.n_runs
 
 
-def by_score(scorer: Scorer, name: Literal["accuracy", "macro_f1"] = "accuracy") -> Weights:
-    """Weights in proportion to each run's own accuracy or macro F1: its score divided by the sum of all."""
+def by_score(scorer: Scorer, name: LabelMetricName = "accuracy") -> Weights:
+    """Weights in proportion to each run's own score by a metric of labels, divided by the sum of all of them."""
     scores = np.array([scorer.of(scorer.outcome(alone), name) for alone in scorer.alone()])
     return tuple((scores / scores.sum()).tolist()) if scores.sum() else equal(scorer)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import StateError
+from core.blend.calibrate import FITTED_METRICS
 from core.metrics.decide import THRESHOLD
 
 MOST_SWEEPS = 10
@@ -18,7 +19,7 @@ def fit_thresholds(prob: NDArray[np.float32], y_true: NDArray[np.integer], metri
     climbed one class at a time, each cut the best while the others stay. Between cuts that are as good the threshold is nearest
     to one half, which is never beaten by chance. Raises StateError for log loss, which no threshold changes.
     """
-    if metric not in ("macro_f1", "accuracy"):
+    if metric not in FITTED_METRICS:
         raise StateError(
             "thresholds by class are for labels",
             where="thresholds",

@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import NotFoundError
-from core.metrics.scores import Metric, accuracy_of_sets, log_loss_of_true, macro_f1_of_labels, macro_f1_of_sets
-
-OF_OUTCOMES = ("log_loss", "accuracy", "macro_f1")
-"""The metrics that an outcome is scored by, here and in every redraw of `core.blend.bootstrap`."""
+from core.metrics.scores import OUTCOME_METRICS, Metric, get_metric
 
 
 @dataclass(frozen=True)
@@ -50,17 +47,14 @@ class Truth:
 
     def score(self, outcome: Outcome, name: str = "") -> float:
         """One metric of an outcome, the contest's when none is named. Raises NotFoundError for one that outcomes are not scored by."""
-        name = name or self.metric.name
-        if name == "log_loss":
-            return log_loss_of_true(outcome.p_true)
-        y_true, y_pred = self.table(self.y_true), self.table(outcome.y_pred)
-        if name == "macro_f1":
-            return macro_f1_of_sets(y_true, y_pred) if self.n_labels else macro_f1_of_labels(y_true, y_pred, self.n_classes)
-        if name == "accuracy":
-            return accuracy_of_sets(y_true, y_pred) if self.n_labels else float((y_pred == y_true).mean())
-        raise not_scored(name)
+        metric, several = get_metric(name) if name else self.metric, bool(self.n_labels)
+        if metric.reads == "p_true":
+            return metric.of_true(outcome.p_true, multilabel=several)
+        if metric.reads == "labels":
+            return metric.of_labels(self.table(self.y_true), self.table(outcome.y_pred), self.n_classes, multilabel=several)
+        raise not_scored(metric.name)
 
 
 def not_scored(name: str) -> NotFoundError:
     """The error for a metric that is not computed from an outcome, though `core.metrics` may know it."""
-    return NotFoundError.among("metric", name, OF_OUTCOMES)
+    return NotFoundError.among("metric", name, OUTCOME_METRICS)

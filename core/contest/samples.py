@@ -170,11 +170,11 @@ def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -
         (label_column,) = [name for name in submitted.columns if name != column]
         predicted = [nfc(str(label)) for label in submitted[label_column]]
         y_prob = (np.array(predicted)[:, None] == np.array(classes)[None, :]).astype(np.float64)
-    score = get_metric(contest.spec.metric).function
+    score, several = get_metric(contest.spec.metric).score, contest.spec.is_multilabel
     scores: dict[str, float | str] = {"metric": contest.spec.metric}
     for part in ("public", "private"):
         rows = (truth["part"] == part).to_numpy()
-        scores[part] = score(y_true[rows], y_prob[rows])
+        scores[part] = score(y_true[rows], y_prob[rows], multilabel=several)
     return scores
 
 

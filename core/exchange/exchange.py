@@ -177,7 +177,11 @@ def accept_delivery(
             contest_id=contest.id,
             folds_id=folds.id,
             name=run_name(name),
-            origin={"key": key, **delivery.origin, "doubts": [*delivery.unchecked, *suspicions(y_true[rows], delivery.oof)]},
+            origin={
+                "key": key,
+                **delivery.origin,
+                "doubts": [*delivery.unchecked, *suspicions(y_true[rows], delivery.oof, multilabel=contest.spec.is_multilabel)],
+            },
             results=results,
             now=moment,
         )
@@ -193,9 +197,9 @@ def doubts_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(DOUBTS[name] for name in names if name not in UNCHECKED), tuple(DOUBTS[name] for name in names if name in UNCHECKED)
 
 
-def suspicions(y_true: NDArray[np.integer], prob: NDArray[np.float32]) -> tuple[str, ...]:
+def suspicions(y_true: NDArray[np.integer], prob: NDArray[np.float32], *, multilabel: bool = False) -> tuple[str, ...]:
     """The name in DOUBTS of what speaks for rows or classes in another order: an answer as poor as one that looks at no row."""
-    if y_true.ndim == 2:
+    if multilabel:
         return ("ranks",) if mean_auc(y_true, prob) < CHANCE_AUC else ()
     n, labels = len(y_true), decide(prob)
     n_right = int((labels == y_true).sum())
@@ -240,7 +244,7 @@ def _publish_fold(
         token=0,
         path=workspace.relative(folder),
         fingerprint=load_manifest(folder).fingerprint,
-        scores=all_scores(y_true[rows], oof[rows]),
+        scores=all_scores(y_true[rows], oof[rows], multilabel=contest.spec.is_multilabel),
         best_epoch=0,
         n_epochs=0,
         elapsed_s=0.0,

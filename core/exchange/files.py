@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc
 from core.contest.encoding import decode, read_csv
-from core.predictions.oof import improbable_rows
+from core.metrics.decide import improbable_rows
 
 FOLD = "fold"
 SUFFIXES = (".npy", ".csv", ".parquet")

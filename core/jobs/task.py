@@ -40,6 +40,7 @@ def load_task(
         classes=contest.spec.classes,
         inputs=inputs(table.train["input"].tolist()),
         labels=labels_of(table.train, len(contest.spec.classes)),
+        is_multilabel=contest.spec.is_multilabel,
         train_idx=pairs.train_idx(fold),
         valid_idx=pairs.valid_idx(fold),
         test_inputs=inputs(table.test["input"].tolist()),

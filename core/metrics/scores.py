@@ -1,13 +1,15 @@
 """The metrics of contests, in plain NumPy: they are computed at every step of a slider, and equal scikit-learn's to 1e-6.
 
-`y_true` holds class indices (n,), `y_prob` class probabilities (n, n_classes). Ties in the argmax go to the lowest class.
-Where a row may have several classes (multi-label), `y_true` holds 0 or 1 for each (n, n_classes), and `y_prob` a probability for each by itself.
+A metric is one entry of METRICS; everything else looks it up. Where a row has one class, `y_true` holds class indices (n,) and
+`y_prob` class probabilities (n, n_classes); ties in the argmax go to the lowest class. Where it may have several (multi-label),
+`y_true` holds 0 or 1 for each (n, n_classes), and `y_prob` a probability for each by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +24,44 @@ PRODUCT = 16
 
 @dataclass(frozen=True)
 class Metric:
-    """A named score; `greater_is_better` says which direction is up."""
+    """A named score: what it reads, which direction is better, its bounds, and how it is computed for each kind of labels.
+
+    `reads` says what the functions take: "labels" (y_true, y_pred, n_classes), "p_true" the probabilities of the truth (see
+    `p_true_of`), "probabilities" (y_true, y_prob). `one` is for rows of one class, `several` for rows that may have several; None
+    where the metric is not defined. `bounds` are its lowest and its highest value. Its name on the screen is `metric_<name>` in
+    app/words/screen/common.yaml.
+    """
 
     name: str
     title: str
-    function: Callable[[Labels, Probabilities], float]
+    reads: Literal["labels", "p_true", "probabilities"]
     greater_is_better: bool
+    bounds: tuple[float, float]
+    one: Callable[..., float] | None
+    several: Callable[..., float] | None
+
+    def holds_for(self, *, multilabel: bool) -> bool:
+        """Whether it is defined for rows of one class, or for rows that may have several."""
+        return (self.several if multilabel else self.one) is not None
+
+    def score(self, y_true: Labels, y_prob: Probabilities, *, multilabel: bool = False, thresholds: Sequence[float] = ()) -> float:
+        """The score of predictions (n, n_classes); labels are those of `decide`. Raises NotFoundError where it is not defined."""
+        if self.reads == "labels":
+            y_pred = decide(y_prob, multilabel=multilabel, thresholds=thresholds)
+            return self.of_labels(y_true, y_pred, y_prob.shape[1], multilabel=multilabel)
+        if self.reads == "p_true":
+            return self.of_true(p_true_of(y_true, y_prob, multilabel=multilabel), multilabel=multilabel)
+        return self._function(multilabel)(y_true, y_prob)
+
+    def of_labels(self, y_true: Labels, y_pred: Labels, n_classes: int, *, multilabel: bool = False) -> float:
+        """The score of labels, for a metric that reads labels: class indices (n,), or 0 and 1 for each class (n, n_classes)."""
+        assert self.reads == "labels"
+        return self._function(multilabel)(y_true, y_pred, n_classes)
+
+    def of_true(self, p_true: Probabilities, *, multilabel: bool = False) -> float:
+        """The score of the probabilities of the truth, for a metric that reads nothing else; see `p_true_of`."""
+        assert self.reads == "p_true"
+        return self._function(multilabel)(p_true)
 
     def is_better(self, a: float, b: float) -> bool:
         """True when score `a` is strictly better than `b`."""
@@ -37,21 +71,25 @@ class Metric:
         """The best of some scores."""
         return max(scores) if self.greater_is_better else min(scores)
 
-
-def log_loss(y_true: Labels, y_prob: Probabilities) -> float:
-    """Mean negative log-probability of the true class, clipped at the dtype's epsilon as `sklearn.metrics.log_loss` does.
-
-    Multi-label: the same of each answer, "has this class" or "has it not", over all rows and classes (binary cross-entropy).
-    """
-    if y_true.ndim == 2:
-        return log_loss_of_true(np.where(y_true, y_prob, 1 - y_prob).ravel())
-    return log_loss_of_true(y_prob[np.arange(len(y_true)), y_true])
+    def _function(self, multilabel: bool) -> Callable[..., float]:
+        function = self.several if multilabel else self.one
+        if function is None:
+            raise NotFoundError.among("metric", self.name, metrics_for(multilabel=multilabel))
+        return function
 
 
-def log_loss_of_true(p_true: NDArray[np.floating]) -> float:
-    """Log loss from the probabilities of the true class alone (n,), which is all it depends on when rows sum to one.
+def p_true_of(y_true: Labels, y_prob: Probabilities, *, multilabel: bool = False) -> Probabilities:
+    """The probability of the true class (n,); multi-label of each answer, "has this class" or "has it not" (n * n_classes,)."""
+    if multilabel:
+        return np.where(y_true, y_prob, 1 - y_prob).ravel()
+    return y_prob[np.arange(len(y_true)), y_true]
 
-    The logarithm of a product is the sum of logarithms, and sixteen clipped probabilities have a product that a float64 holds.
+
+def log_loss_of_true(p_true: Probabilities) -> float:
+    """Mean negative log-probability of the truth, clipped at the dtype's epsilon as `sklearn.metrics.log_loss` does.
+
+    Multi-label it is the binary cross-entropy over all rows and classes. The logarithm of a product is the sum of logarithms, and
+    sixteen clipped probabilities have a product that a float64 holds.
     """
     epsilon = np.finfo(p_true.dtype).eps
     clipped = np.clip(p_true, epsilon, 1 - epsilon)
@@ -60,22 +98,18 @@ def log_loss_of_true(p_true: NDArray[np.floating]) -> float:
     return float(-(np.log(products).sum() + np.log(clipped[whole:], dtype=np.float64).sum()) / len(clipped))
 
 
-def accuracy(y_true: Labels, y_prob: Probabilities) -> float:
-    """Share of rows whose most probable class is the true one; multi-label: of rows with every class right (subset accuracy)."""
-    if y_true.ndim == 2:
-        return accuracy_of_sets(y_true, decide(y_prob, multilabel=True))
-    return float((decide(y_prob) == y_true).mean())
+def accuracy_of_labels(y_true: Labels, y_pred: Labels, _n_classes: int) -> float:
+    """Share of rows (n,) whose class is the true one."""
+    return float((y_pred == y_true).mean())
 
 
-def macro_f1(y_true: Labels, y_prob: Probabilities) -> float:
-    """Unweighted mean of the F1 of each class that occurs as truth or as prediction; multi-label: of every class."""
-    if y_true.ndim == 2:
-        return macro_f1_of_sets(y_true, decide(y_prob, multilabel=True))
-    return macro_f1_of_labels(y_true, decide(y_prob), y_prob.shape[1])
+def accuracy_of_sets(y_true: Labels, y_pred: Labels, _n_classes: int = 0) -> float:
+    """Share of rows (n, n_classes) with every class right (subset accuracy)."""
+    return float((y_true == y_pred).all(axis=1).mean())
 
 
 def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
-    """Macro F1 from class indices (n,); a class that occurs in neither is left out, as in scikit-learn."""
+    """Unweighted mean F1 of classes, from indices (n,); a class that occurs in neither is left out, as in scikit-learn."""
     actual = np.bincount(y_true, minlength=n_classes)
     predicted = np.bincount(y_pred, minlength=n_classes)
     hit = np.bincount(y_true[y_true == y_pred], minlength=n_classes)
@@ -83,12 +117,7 @@ def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
     return float((2 * hit[occurs] / (actual + predicted)[occurs]).mean())
 
 
-def accuracy_of_sets(y_true: Labels, y_pred: Labels) -> float:
-    """Share of rows (n, n_classes) with every class right."""
-    return float((y_true == y_pred).all(axis=1).mean())
-
-
-def macro_f1_of_sets(y_true: Labels, y_pred: Labels) -> float:
+def macro_f1_of_sets(y_true: Labels, y_pred: Labels, _n_classes: int = 0) -> float:
     """Mean F1 of all classes, from 0 and 1 (n, n_classes); one that occurs in neither counts as 0, as in scikit-learn."""
     return float(f1_of_sets(y_true, y_pred).mean())
 
@@ -103,11 +132,23 @@ def f1_of_sets(y_true: Labels, y_pred: Labels) -> NDArray[np.float64]:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("log_loss", "log loss", log_loss, greater_is_better=False),
-        Metric("accuracy", "accuracy", accuracy, greater_is_better=True),
-        Metric("macro_f1", "macro F1", macro_f1, greater_is_better=True),
+        Metric("log_loss", "log loss", "p_true", False, (0.0, np.inf), log_loss_of_true, log_loss_of_true),
+        Metric("accuracy", "accuracy", "labels", True, (0.0, 1.0), accuracy_of_labels, accuracy_of_sets),
+        Metric("macro_f1", "macro F1", "labels", True, (0.0, 1.0), macro_f1_of_labels, macro_f1_of_sets),
     )
 }
+
+LABEL_METRICS = tuple(name for name, metric in METRICS.items() if metric.reads == "labels")
+"""Those that thresholds and offsets can change, and that weights may be in proportion to."""
+OUTCOME_METRICS = tuple(name for name, metric in METRICS.items() if metric.reads != "probabilities")
+"""Those that follow from labels and the probability of the truth, without the probabilities of all classes."""
+
+if TYPE_CHECKING:
+    MetricName = LabelMetricName = GoalName = str
+else:
+    # A settings model and its form take their choices from a type: these are the registry as types.
+    MetricName, LabelMetricName = Literal[tuple(METRICS)], Literal[LABEL_METRICS]
+    GoalName = Literal[("contest", *OUTCOME_METRICS)]
 
 
 def get_metric(name: str) -> Metric:
@@ -118,6 +159,12 @@ def get_metric(name: str) -> Metric:
         raise NotFoundError.among("metric", name, METRICS) from None
 
 
-def all_scores(y_true: Labels, y_prob: Probabilities) -> dict[str, float]:
-    """Every metric of one set of predictions, by name."""
-    return {metric.name: metric.function(y_true, y_prob) for metric in METRICS.values()}
+def metrics_for(*, multilabel: bool) -> dict[str, Metric]:
+    """The metrics that are defined for rows of one class, or for rows that may have several, by name."""
+    return {name: metric for name, metric in METRICS.items() if metric.holds_for(multilabel=multilabel)}
+
+
+def all_scores(y_true: Labels, y_prob: Probabilities, *, multilabel: bool = False, thresholds: Sequence[float] = ()) -> dict[str, float]:
+    """Every metric that is defined for the kind of labels, of one set of predictions, by name."""
+    found = metrics_for(multilabel=multilabel)
+    return {name: metric.score(y_true, y_prob, multilabel=multilabel, thresholds=thresholds) for name, metric in found.items()}

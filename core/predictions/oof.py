@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.folds.save import load_folds
+from core.metrics.decide import improbable_rows
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run
@@ -21,7 +22,6 @@ from core.workspace import Workspace
 VALID_IDX = "valid_idx.npy"
 VALID_PROB = "valid_prob.npy"
 TEST_PROB = "test_prob.npy"
-TOLERANCE = 1e-3
 
 Array = NDArray[np.float32]
 
@@ -179,14 +179,6 @@ def _check_parents(parents: Mapping[str, str], expected: Mapping[str, str], run:
 def _numbers(folds: Iterable[int]) -> str:
     """Folds in words."""
     return ", ".join(str(fold) for fold in sorted(folds)) or "none"
-
-
-def improbable_rows(prob: NDArray[np.floating], *, multilabel: bool = False) -> NDArray[np.bool_]:
-    """Rows (n,) that hold something not finite or negative, or do not sum to one (within 1e-3); multi-label: or exceed one."""
-    with np.errstate(invalid="ignore"):
-        total = np.abs(prob.sum(axis=1, dtype=np.float64) - 1)
-        fits = (prob <= 1).all(axis=1) if multilabel else total <= TOLERANCE
-        return np.asarray(~(fits & np.isfinite(prob).all(axis=1) & (prob >= 0).all(axis=1)))
 
 
 def check_probabilities(prob: NDArray[np.floating], *, where: str, multilabel: bool = False) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from core.base.settings import Settings
+from core.metrics.scores import MetricName, get_metric, metrics_for
 
-MetricName = Literal["log_loss", "accuracy", "macro_f1"]
 BASIC: dict[str, Any] = {"basic": True}
 
 
@@ -88,4 +88,7 @@ class ContestSpec(Settings):
             )
         if self.label_separator and not self.is_multilabel:
             raise ValueError("a label_separator is for rows with several classes; leave it empty, or use labels=several")
+        if not get_metric(self.metric).holds_for(multilabel=self.is_multilabel):
+            known = ", ".join(metrics_for(multilabel=self.is_multilabel))
+            raise ValueError(f"{self.metric} is not defined for these labels; use {known}")
         return self

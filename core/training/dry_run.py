@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from core.base.errors import OutOfMemory
 from core.data.batches import batches_of
-from core.data.randomness import permutation
 from core.metrics.scores import all_scores
 from core.training.costs import Costs
 from core.training.device import open_device
@@ -28,7 +27,7 @@ from core.training.predict import EVALUATION_FACTOR, predict
 from core.training.schedule import lr_at, steps_per_epoch
 from core.training.setup import Setup, set_up
 from core.training.state import Snapshot, TrainState
-from core.training.step import train_step
+from core.training.step import order_rows, train_step
 from core.training.task import FoldTask
 from core.training.weights import copy_weights
 
@@ -158,7 +157,7 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
     # As many rows as a fold has, in memory together with its test rows
     valid_prob, _test_prob = (np.resize(prob, (n_rows, n_classes)) for n_rows in (len(valid_idx), len(task.test_inputs)))
     began = time.monotonic()
-    all_scores(task.labels[valid_idx], valid_prob)
+    all_scores(task.labels[valid_idx], valid_prob, multilabel=task.is_multilabel)
     return row_s, time.monotonic() - began
 
 
@@ -175,8 +174,7 @@ def _plan(task: FoldTask, setup: Setup) -> _Plan:
     """The first steps of the first epoch, in its order; after the first of them one of the longest rows, where lengths differ."""
     settings = task.recipe.train
     train_idx = np.asarray(task.train_idx, dtype=np.int64)
-    order = train_idx[permutation(settings.seed, task.fold, 1, len(train_idx))]
-    as_they_come = batches_of(order, settings.batch_size)
+    as_they_come = batches_of(order_rows(task, 1), settings.batch_size)
     whole = [rows for rows in as_they_come if len(rows) >= settings.batch_size] or as_they_come
     longest = _longest(setup, train_idx, settings.batch_size)
     first = [whole[0], longest] if len({setup.loader.rows.length(int(row)) for row in train_idx}) > 1 else [whole[0]]

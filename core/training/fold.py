@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.data.batches import RowLoader, batches_of
-from core.data.randomness import permutation
+from core.data.batches import RowLoader
 from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
 from core.specs.recipe import Recipe
@@ -28,7 +27,7 @@ from core.training.predict import predict
 from core.training.schedule import lr_at, steps_per_epoch
 from core.training.setup import set_up
 from core.training.state import TrainState
-from core.training.step import train_step
+from core.training.step import cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
 from core.training.trouble import Trouble, find_trouble
 from core.training.weights import copy_weights, save_weights
@@ -69,7 +68,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     model, average, judged, optimizer, loader = setup.model, setup.average, setup.judged, setup.optimizer, setup.loader
     device, precision = setup.device, setup.precision
     conditions = {"device": str(device), "threads": torch.get_num_threads(), "precision": precision.name, "micro_batch": task.micro_batch}
-    train_idx, valid_idx = np.asarray(task.train_idx, dtype=np.int64), np.asarray(task.valid_idx, dtype=np.int64)
+    valid_idx = np.asarray(task.valid_idx, dtype=np.int64)
     n_steps = steps_per_epoch(n_train, settings.batch_size)
 
     # Go on where an attempt before was stopped
@@ -122,14 +121,13 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     with keeper:
         while not is_over():
             epoch, epoch_started = place.epoch, time.monotonic() - place.epoch_s
-            order = train_idx[permutation(settings.seed, fold, epoch, n_train)]
-            steps = [batches_of(rows_of_step, task.micro_batch) for rows_of_step in batches_of(order, settings.batch_size)]
+            steps = cut_steps(task, order_rows(task, epoch))
             batches = loader.load(epoch, [part for parts in steps[place.step :] for part in parts])
             model.train()
             pace.start()
             for step, parts in enumerate(steps[place.step :], start=place.step + 1):
                 set_lr(optimizer, lr_at((epoch - 1) * n_steps + step - 1, n_epochs * n_steps, recipe.optim))
-                step_loss = train_step(task, setup, parts, batches, epoch, step)
+                step_loss = train_step(task, setup, parts, batches, epoch, step).objective
                 n_rows = sum(map(len, parts))
                 pace.did(n_rows, training=True)
                 place.step, place.loss_sum = step, place.loss_sum + step_loss * n_rows
@@ -138,7 +136,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
                 keeper.after_step()
 
             valid_prob = predict_rows(loader, valid_idx, "validating", epoch)
-            scores = all_scores(task.labels[valid_idx], valid_prob)
+            scores = all_scores(task.labels[valid_idx], valid_prob, multilabel=task.is_multilabel)
             epoch_report = EpochReport(
                 fold=fold,
                 epoch=epoch,
@@ -169,7 +167,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         test_prob=test_prob,
         best_epoch=place.best_epoch,
         n_epochs=n_trained,
-        scores=all_scores(task.labels[valid_idx], valid_prob),
+        scores=all_scores(task.labels[valid_idx], valid_prob, multilabel=task.is_multilabel),
         elapsed_s=elapsed_s,
         facts={
             **conditions,

@@ -1,9 +1,14 @@
-"""One optimiser step over its micro-batches: what a fold does thousands of times, and a dry run a few times."""
+"""From the rows of an epoch to the loss of a step, each seam one function: order, steps, mixing, loss, step.
+
+A fold does this thousands of times, a dry run a few times; both call these functions.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -11,42 +16,84 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.data.batches import Batch
-from core.data.randomness import seed_step
+from core.data.batches import Batch, batches_of
+from core.data.randomness import permutation, seed_step
 from core.training.failures import not_a_number
-from core.training.setup import Setup
+from core.training.setup import Setup, Targets
 from core.training.task import FoldTask
 
+Step = Sequence[NDArray[np.int64]]
+"""The rows of one step, cut into micro-batches."""
 
-def train_step(task: FoldTask, setup: Setup, parts: Sequence[NDArray[np.int64]], batches: Iterator[Batch], epoch: int, step: int) -> float:
-    """Learn from the rows of one step, computed in `parts`, whose batches come next out of `batches`; returns their mean loss.
 
-    Dropout derives from (seed, fold, epoch, step, part). Raises RecipeError when the loss is no longer a number.
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows that are computed at once: inputs of the network, targets (n, K), weights (n,), and the truth as targets (n, K)."""
+
+    inputs: Batch
+    targets: Tensor
+    weights: Tensor
+    truth: Tensor
+
+
+def order_rows(task: FoldTask, epoch: int) -> NDArray[np.int64]:
+    """The training rows of an epoch in their order, which derives from (seed, fold, epoch)."""
+    train_idx = np.asarray(task.train_idx, dtype=np.int64)
+    return train_idx[permutation(task.recipe.train.seed, task.fold, epoch, len(train_idx))]
+
+
+def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[Step]:
+    """Rows in their order as steps of `batch_size` rows, each as its micro-batches."""
+    return [batches_of(of_step, task.micro_batch) for of_step in batches_of(rows, task.recipe.train.batch_size)]
+
+
+def put_together(batches: Sequence[Batch], targets: Targets) -> list[MicroBatch]:
+    """The micro-batches of one step with their targets and weights. Whatever mixes rows with each other (mixup, cutmix) belongs here:
+    this sees the whole step, so its result does not depend on the size of the micro-batches."""
+    return [MicroBatch(batch, targets.of(batch["row"]), targets.weights[batch["row"]], targets.truth(batch["row"])) for batch in batches]
+
+
+def row_losses(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
+    """The loss (n,) of each row for float targets (n, K): cross-entropy against the share of each class, or where a row may have
+    several classes the mean binary cross-entropy of its K answers. On one-hot targets the first is that of class indices."""
+    if multilabel:
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    return F.cross_entropy(logits, targets, reduction="none")
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """Means over the rows of a step: `objective` is what was minimised, `log_loss` the plain cross-entropy against the truth."""
+
+    objective: float
+    log_loss: float
+
+
+def train_step(task: FoldTask, setup: Setup, step_rows: Step, batches: Iterator[Batch], epoch: int, step: int) -> StepLoss:
+    """Learn from the rows of one step, whose micro-batches come next out of `batches`.
+
+    A row counts by its weight; a step is divided by its number of rows, so that rows of little weight make a small step.
+    Dropout derives from (seed, fold, epoch, step, micro-batch). Raises RecipeError when the loss is no longer a number.
     """
     recipe, model, device = task.recipe, setup.model, setup.device
     setup.optimizer.zero_grad(set_to_none=True)
-    n_rows, step_loss = sum(map(len, parts)), 0.0
-    for part, batch in zip(range(len(parts)), batches, strict=False):
-        seed_step(recipe.train.seed, task.fold, epoch, step, part)
-        target = setup.labels[batch["row"]].to(device)
-        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+    n_rows, objective, log_loss = sum(map(len, step_rows)), 0.0, 0.0
+    for number, part in enumerate(put_together(list(islice(batches, len(step_rows))), setup.targets)):
+        seed_step(recipe.train.seed, task.fold, epoch, step, number)
+        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in part.inputs.items()}
         with setup.precision.autocast(device):
             logits = model(inputs)
-        loss = summed_loss(logits.float(), target) / n_rows
+        losses = row_losses(logits.float(), part.targets.to(device), multilabel=task.is_multilabel)
+        loss = (losses * part.weights.to(device)).sum() / n_rows
         loss.backward()
-        step_loss += loss.item()
-    if not math.isfinite(step_loss):
+        plain = row_losses(logits.detach().float(), part.truth.to(device), multilabel=task.is_multilabel).sum() / n_rows
+        of_part = torch.stack([loss.detach(), plain]).tolist()  # one wait for the device
+        objective, log_loss = objective + of_part[0], log_loss + of_part[1]
+    if not math.isfinite(objective):
         raise not_a_number(recipe, f"fold {task.fold}, epoch {epoch}, step {step}")
     if recipe.optim.clip_norm:
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
     setup.optimizer.step()
     if setup.average is not None:
         setup.average.update_parameters(model)
-    return step_loss
-
-
-def summed_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy summed over rows, of classes `target` (n,); of 0 and 1 for each class (n, n_classes) the mean binary cross-entropy."""
-    if target.ndim == 2:
-        return F.binary_cross_entropy_with_logits(logits, target.float(), reduction="sum") / target.shape[1]
-    return F.cross_entropy(logits, target, reduction="sum")
+    return StepLoss(objective, log_loss)

@@ -18,10 +18,12 @@ from core.training.keeper import Keeping
 class FoldTask:
     """One fold of one run.
 
-    `inputs` are texts, or paths of image files, of all training rows; `labels` (n,) int64 their classes, or (n, K) 0 or 1 for
-    each class where a row may have several (multi-label). `train_idx` and
-    `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty. Images whose
-    `sha256` and `test_sha256` are given are refused when they have changed.
+    `inputs` are texts, or paths of image files, of all training rows; `labels` is their truth: the class (n,), or where the contest
+    says that a row may have several (`is_multilabel`), 0 or 1 for each class (n, K). Epochs are scored on it. `targets` (n, K)
+    float32 are what is learned where that is not the truth (soft labels), and `row_weights` (n,) how much each row counts.
+
+    `train_idx` and `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty.
+    Images whose `sha256` and `test_sha256` are given are refused when they have changed.
 
     With `keeping` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
     because memory ran out: each doubles the parts in which a step is computed.
@@ -43,11 +45,9 @@ class FoldTask:
     halvings: int = 0
     sha256: Sequence[str] = ()
     test_sha256: Sequence[str] = ()
-
-    @property
-    def is_multilabel(self) -> bool:
-        """A row may have several classes, each with a probability of its own."""
-        return self.labels.ndim == 2
+    is_multilabel: bool = False
+    targets: NDArray[np.float32] | None = None
+    row_weights: NDArray[np.float32] | None = None
 
     @property
     def micro_batch(self) -> int:

@@ -70,7 +70,7 @@ def test_rows_that_only_one_has_are_left_out(house: House) -> None:
         duel = compare_sources(source_of(workspace, one), source_of(workspace, other))
         assert (duel.n_rows, duel.n_train, duel.folds) == (len(rows), contest.n_train, (0, 1))
     evidence = load_evidence(source_of(workspace, good))
-    expected = get_metric(contest.spec.metric).function(evidence.y_true[rows], evidence.y_prob[rows])
+    expected = get_metric(contest.spec.metric).score(evidence.y_true[rows], evidence.y_prob[rows])
     assert compare_sources(source_of(workspace, good), source_of(workspace, part)).comparison.score == pytest.approx(expected, abs=1e-6)
 
 

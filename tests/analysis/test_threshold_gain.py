@@ -34,7 +34,7 @@ def test_every_class_stands_with_what_its_threshold_does(metric: str) -> None:
     assert found.table["support"].tolist() == bank.y_true.sum(axis=0).tolist()
     assert found.table["predicted"].tolist() == after.sum(axis=0).tolist()
     assert found.after == pytest.approx(bank.score(steps).oof_score)
-    assert found.before == pytest.approx(get_metric(metric).function(bank.y_true, prob))
+    assert found.before == pytest.approx(get_metric(metric).score(bank.y_true, prob, multilabel=True))
 
 
 def test_no_row_is_judged_by_a_threshold_that_it_had_a_part_in() -> None:

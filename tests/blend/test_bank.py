@@ -34,8 +34,8 @@ def test_a_score_equals_the_metric_on_the_mixed_predictions(metric: str, weights
     bank = make_bank(metric)
     score = bank.score(weights)
     prob = bank.prob(weights)
-    assert score.oof_score == pytest.approx(get_metric(metric).function(bank.y_true, prob), abs=1e-6)
-    by_fold = [get_metric(metric).function(bank.y_true[bank.fold_of == fold], prob[bank.fold_of == fold]) for fold in range(3)]
+    assert score.oof_score == pytest.approx(get_metric(metric).score(bank.y_true, prob), abs=1e-6)
+    by_fold = [get_metric(metric).score(bank.y_true[bank.fold_of == fold], prob[bank.fold_of == fold]) for fold in range(3)]
     assert score.fold_scores == pytest.approx(by_fold, abs=1e-6)
     assert score.cv_score == pytest.approx(np.mean(by_fold), abs=1e-6)
     assert score.cv_sd == pytest.approx(np.std(by_fold, ddof=1), abs=1e-6)

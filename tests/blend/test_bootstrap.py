@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 from core.base.errors import NotFoundError
 from core.blend.bootstrap import bootstrap, compare
 from core.blend.truth import Outcome, Truth
-from core.metrics.scores import METRICS, Metric, log_loss
+from core.metrics.scores import METRICS, Metric
 from tests.blend.blend_data import skilled
 
 
@@ -33,9 +33,26 @@ def test_a_bootstrap_draw_is_the_metric_of_repeated_rows(metric: str) -> None:
         assert draw == pytest.approx(expected, abs=1e-6)
 
 
+def brier_score(y_true: np.ndarray, y_prob: np.ndarray) -> float:
+    return float(((np.eye(y_prob.shape[1])[y_true] - y_prob) ** 2).sum(axis=1).mean())
+
+
+def test_a_new_metric_of_labels_is_redrawn_on_repeated_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    kappa = Metric(
+        "kappa", "kappa", "labels", True, (-1.0, 1.0), lambda y_true, y_pred, _: reference.cohen_kappa_score(y_true, y_pred), None
+    )
+    monkeypatch.setitem(METRICS, "kappa", kappa)
+    scorer = skilled("kappa", [1.0, 0.3], seed=5, n_rows=60)
+    outcome = scorer.outcome([0.7, 0.3])
+    (draw,) = bootstrap(scorer.truth, [outcome], seed=9, n_draws=1)[0]
+    rows = np.random.default_rng(9).integers(0, 60, 60)
+    assert draw == pytest.approx(reference.cohen_kappa_score(scorer.y_true[rows], outcome.y_pred[rows]))
+    assert scorer.score([0.7, 0.3]) == pytest.approx(kappa.score(scorer.y_true, scorer.prob([0.7, 0.3])))
+
+
 @pytest.mark.parametrize("n_labels", [0, 2])
 def test_a_metric_that_outcomes_are_not_scored_by_is_refused_and_no_other_takes_its_place(n_labels: int) -> None:
-    brier = Metric("brier", "Brier score", log_loss, greater_is_better=False)
+    brier = Metric("brier", "Brier score", "probabilities", False, (0.0, 2.0), brier_score, brier_score)
     truth = Truth(np.array([0, 1, 1, 0]), 2, brier, n_labels)
     outcome = Outcome(np.array([0, 1, 0, 0], np.int32), np.full(4, 0.5, np.float32))
     for scored in (lambda: truth.score(outcome), lambda: truth.score(outcome, "f1"), lambda: bootstrap(truth, [outcome], n_draws=2)):

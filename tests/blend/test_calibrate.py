@@ -63,7 +63,7 @@ def test_zeros_and_certainty_do_not_break_the_temperature() -> None:
 def test_offsets_undo_a_class_that_is_named_too_often(metric: str, seed: int) -> None:
     prob, y_true = predictions(seed, skew=1.0)
     offsets = fit_offsets(prob, y_true, metric)
-    score = get_metric(metric).function
+    score = get_metric(metric).score
     assert score(y_true, changed(prob, offsets=tuple(offsets))) > score(y_true, prob) + 0.01
     assert offsets[0] < offsets[1:].mean() and (np.abs(offsets) <= 1.5).all()
 

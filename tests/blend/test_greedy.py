@@ -29,7 +29,7 @@ def test_each_round_takes_the_run_that_helps_most(metric: str, mean: MeanName) -
     path = greedy(scorer, n_rounds=6)
     counts = np.zeros(4)
     for run, score in zip(path.members, path.scores, strict=True):
-        tried = [scorer.metric.function(scorer.y_true, mix(scorer.oof, (counts + alone).tolist(), mean)) for alone in np.eye(4)]
+        tried = [scorer.metric.score(scorer.y_true, mix(scorer.oof, (counts + alone).tolist(), mean)) for alone in np.eye(4)]
         assert tried[run] == pytest.approx(scorer.metric.best(tried), abs=1e-6)
         counts[run] += 1
         assert score == pytest.approx(tried[run], abs=1e-6)

@@ -38,7 +38,7 @@ def test_the_scorer_says_what_the_applied_steps_say(way: Way, metric: str) -> No
     np.testing.assert_allclose(prob.sum(axis=1), 1, atol=1e-5)
     outcome = scorer.outcome(steps)
     np.testing.assert_array_equal(outcome.y_pred, prob.argmax(axis=1))
-    assert scorer.score(steps) == pytest.approx(scorer.metric.function(scorer.y_true, prob), abs=1e-6)
+    assert scorer.score(steps) == pytest.approx(scorer.metric.score(scorer.y_true, prob), abs=1e-6)
     rows = scorer.fold_of == 1
     np.testing.assert_allclose(scorer.take(rows).prob(steps), prob[rows], atol=1e-6)
     assert steps == BlendSteps.model_validate(steps.to_dict())
@@ -67,7 +67,7 @@ def test_the_chosen_members_are_as_good_as_any_one_step_away() -> None:
     assert 4 not in kept and steps.normalised() == pytest.approx([1 / len(kept) if run in kept else 0 for run in range(5)])
     for rest in itertools.combinations(kept, len(kept) - 1):
         rival = mix([scorer.oof[run] for run in rest], [1] * len(rest))
-        assert scorer.score(steps) >= scorer.metric.function(scorer.y_true, rival)
+        assert scorer.score(steps) >= scorer.metric.score(scorer.y_true, rival)
 
 
 def test_a_run_that_knows_one_class_speaks_for_it() -> None:

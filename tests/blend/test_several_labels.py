@@ -26,7 +26,7 @@ from core.blend.scorer import make_scorer
 from core.blend.steps import apply_steps, arranged
 from core.blend.thresholds import fit_thresholds
 from core.metrics.decide import decide
-from core.metrics.scores import METRICS, get_metric, log_loss, macro_f1_of_sets
+from core.metrics.scores import METRICS, get_metric, macro_f1_of_sets
 from core.specs.blend import BlendSteps, MeanName
 from tests.blend.blend_data import leave_one_out, several, under_any_mean
 
@@ -75,7 +75,7 @@ def test_fast_scores_are_those_of_the_full_blend(n_runs: int, n_rows: int, n_lab
         scorer = make_scorer(oof, y_true, np.arange(n_rows) % 3, metric, mean)
         outcome = scorer.outcome(steps)
         np.testing.assert_array_equal(scorer.truth.table(outcome.y_pred), decide(blend, multilabel=True))
-        assert scorer.score(steps) == pytest.approx(metric.function(y_true, blend), rel=1e-6, abs=1e-9), name
+        assert scorer.score(steps) == pytest.approx(metric.score(y_true, blend, multilabel=True), rel=1e-6, abs=1e-9), name
         assert scorer.of(outcome, name) == pytest.approx(scorer.score(steps), rel=1e-9)
 
 
@@ -95,7 +95,8 @@ def test_the_optimum_is_proved_and_no_other_weights_are_better(mean: MeanName) -
     scorer = make_scorer(oof, y_true, np.arange(500) % 5, get_metric("log_loss"), mean)
     found = optimal_log_loss(scorer)
     assert found.gap < 1e-6 and gap_at(scorer, found.weights) < 1e-6
-    best = log_loss(y_true, apply_steps(BlendSteps(weights=found.weights, mean=mean), oof, multilabel=True))
+    blend = apply_steps(BlendSteps(weights=found.weights, mean=mean), oof, multilabel=True)
+    best = scorer.metric.score(y_true, blend, multilabel=True)
     for weights in np.random.default_rng(0).dirichlet(np.ones(4), 200):
         assert scorer.score(weights.tolist()) >= best - 1e-6
 
@@ -211,7 +212,7 @@ def test_a_redraw_counts_rows_not_questions(metric: str) -> None:
     rng = np.random.default_rng(9)
     for draw in draws:
         rows = np.repeat(np.arange(40), np.bincount(rng.integers(0, 40, 40), minlength=40))
-        assert draw == pytest.approx(get_metric(metric).function(y_true[rows], oof[0][rows]), rel=1e-5)
+        assert draw == pytest.approx(get_metric(metric).score(y_true[rows], oof[0][rows], multilabel=True), rel=1e-5)
 
 
 def test_a_class_is_carried_by_the_run_that_alone_knows_it_and_none_by_noise() -> None:

@@ -81,7 +81,7 @@ def test_the_bank_holds_the_rows_that_all_runs_have_and_their_own_scores(house: 
     y_true, metric = load_labels(workspace, contest)[rows], get_metric("log_loss")
     both = [load_oof(workspace, run, contest)[rows] for run in pair]
     score = bank.score([3, 1])
-    assert score.oof_score == pytest.approx(metric.function(y_true, mix(both, [3, 1])), abs=1e-6)
+    assert score.oof_score == pytest.approx(metric.score(y_true, mix(both, [3, 1])), abs=1e-6)
     assert len(score.fold_scores) == 3
     assert bank.member_scores()[1].fold_scores == pytest.approx([result.scores["log_loss"] for result in pair[1].results], abs=1e-6)
     assert not open_bank(workspace, contest, pair[:1], shared_folds(pair[:1])).is_restricted

@@ -89,7 +89,7 @@ def test_hidden_scores_are_those_of_the_metric(house: Workspace) -> None:
     assert scores is not None
     for part in ("public", "private"):
         rows = (truth["part"] == part).to_numpy()
-        assert scores[part] == pytest.approx(get_metric("log_loss").function(truth["label"].astype(int).to_numpy()[rows], prob[rows]))
+        assert scores[part] == pytest.approx(get_metric("log_loss").score(truth["label"].astype(int).to_numpy()[rows], prob[rows]))
     with pytest.raises(SubmissionError):
         hidden_scores(house, contest, frame[1:])
 

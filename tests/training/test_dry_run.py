@@ -21,7 +21,7 @@ from core.training.checkpoint import Identity, list_checkpoints
 from core.training.costs import Costs
 from core.training.dry_run import dry_run
 from core.training.keeper import Keeping
-from core.training.step import train_step
+from core.training.step import StepLoss, train_step
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks train here
@@ -35,7 +35,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Parts]:
     """The steps that a dry run makes, each as its micro-batches; of those that are timed only a few."""
     steps: list[Parts] = []
 
-    def watched(task: Any, setup: Any, parts: Parts, *rest: Any) -> float:
+    def watched(task: Any, setup: Any, parts: Parts, *rest: Any) -> StepLoss:
         steps.append(parts)
         return train_step(task, setup, parts, *rest)
 
@@ -103,7 +103,7 @@ def test_the_longest_texts_are_tried(seen: list[Parts], tmp_path: Path) -> None:
 
 
 def test_memory_that_was_given_back_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def hungry(*given: Any) -> float:
+    def hungry(*given: Any) -> StepLoss:
         torch.ones(100 * 2**20).sum()
         return train_step(*given)
 
@@ -112,8 +112,8 @@ def test_memory_that_was_given_back_counts(monkeypatch: pytest.MonkeyPatch, tmp_
     assert costs.above_start_bytes > 380 * 2**20  # of 400: pages that were resident at the start are used again
 
 
-def runs_out_above(most_rows: int) -> Callable[..., float]:
-    def step(task: Any, setup: Any, parts: Parts, *rest: Any) -> float:
+def runs_out_above(most_rows: int) -> Callable[..., StepLoss]:
+    def step(task: Any, setup: Any, parts: Parts, *rest: Any) -> StepLoss:
         if max(map(len, parts)) > most_rows:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
         return train_step(task, setup, parts, *rest)

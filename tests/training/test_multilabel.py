@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.batches import Batch, RowLoader
@@ -20,7 +21,7 @@ from core.specs.folds import FoldsSpec
 from core.training.device import choose_precision
 from core.training.dry_run import dry_run
 from core.training.predict import predict
-from core.training.step import summed_loss
+from core.training.step import row_losses
 from core.training.task import FoldTask
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, add_emotions, emotion_sets
@@ -34,27 +35,33 @@ SETS = emotion_sets(N_ROWS, seed=3)[:, :3]
 def logits_and_truth(n_rows: int = 12, n_classes: int = 7) -> tuple[Tensor, Tensor]:
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(n_rows, n_classes, generator=rng) * 3
-    return logits.requires_grad_(), (torch.rand(n_rows, n_classes, generator=rng) < 0.3).to(torch.int8)
+    return logits.requires_grad_(), (torch.rand(n_rows, n_classes, generator=rng) < 0.3).float()
 
 
 def test_the_loss_is_the_mean_binary_cross_entropy_of_all_cells() -> None:
     logits, truth = logits_and_truth()
     expected = nn.BCEWithLogitsLoss()(logits, truth.float())
-    torch.testing.assert_close(summed_loss(logits, truth) / len(logits), expected)
+    torch.testing.assert_close(row_losses(logits, truth, multilabel=True).mean(), expected)
 
 
 def test_micro_batches_give_the_same_gradient() -> None:
     logits, truth = logits_and_truth()
-    (whole,) = torch.autograd.grad(summed_loss(logits, truth) / len(logits), logits)
-    parts = [summed_loss(logits[rows], truth[rows]) / len(logits) for rows in (slice(0, 5), slice(5, 6), slice(6, 12))]
+    (whole,) = torch.autograd.grad(row_losses(logits, truth, multilabel=True).mean(), logits)
+    slices = (slice(0, 5), slice(5, 6), slice(6, 12))
+    parts = [row_losses(logits[rows], truth[rows], multilabel=True).sum() / len(logits) for rows in slices]
     (summed,) = torch.autograd.grad(torch.stack(parts).sum(), logits)
     torch.testing.assert_close(summed, whole)
 
 
-def test_a_class_index_is_never_taken_for_a_set() -> None:
-    logits, _ = logits_and_truth()
-    labels = torch.arange(len(logits)) % logits.shape[1]
-    torch.testing.assert_close(summed_loss(logits, labels), nn.CrossEntropyLoss(reduction="sum")(logits, labels))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_hot_targets_train_with_the_gradient_of_class_indices_to_the_bit(dtype: torch.dtype) -> None:
+    logits = (torch.randn(64, 30, generator=torch.Generator().manual_seed(0)) * 5).to(dtype).requires_grad_()
+    labels = torch.arange(64) % 30
+    (indices,) = torch.autograd.grad(F.cross_entropy(logits.float(), labels, reduction="sum") / 64, logits)
+    losses = row_losses(logits.float(), F.one_hot(labels, 30).float(), multilabel=False)
+    (one_hot,) = torch.autograd.grad((losses * torch.ones(64)).sum() / 64, logits)
+    assert torch.equal(indices, one_hot)
+    assert torch.equal(losses, F.cross_entropy(logits.float(), labels, reduction="none"))
 
 
 class Given(nn.Module):
@@ -118,10 +125,13 @@ def test_a_small_network_learns_which_emotions_a_text_has(emotions_task: FoldTas
     truth = emotions_task.labels[emotions_task.valid_idx]
     shares = np.tile(emotions_task.labels[emotions_task.train_idx].mean(axis=0), (len(truth), 1))
     everything, nothing = np.ones_like(shares), np.zeros_like(shares)
-    blind = {name: max(all_scores(truth, prob)[name] for prob in (shares, everything, nothing)) for name in ("macro_f1", "accuracy")}
+    blind = {
+        name: max(all_scores(truth, prob, multilabel=True)[name] for prob in (shares, everything, nothing))
+        for name in ("macro_f1", "accuracy")
+    }
     assert output.scores["macro_f1"] > blind["macro_f1"] + 0.4
     assert output.scores["accuracy"] > blind["accuracy"] + 0.4
-    assert output.scores["log_loss"] < 0.6 * all_scores(truth, shares)["log_loss"]
+    assert output.scores["log_loss"] < 0.6 * all_scores(truth, shares, multilabel=True)["log_loss"]
     assert output.valid_prob.shape == truth.shape
     assert output.test_prob.shape == (60, len(EMOTIONS))
     assert epochs[0].train_loss > epochs[-1].train_loss
@@ -129,7 +139,7 @@ def test_a_small_network_learns_which_emotions_a_text_has(emotions_task: FoldTas
 
 def small_task(folder: Path, base: dict[str, Any], **changes: Any) -> FoldTask:
     """A task of texts or images whose rows have up to three classes."""
-    return make_task(folder, recipe_of(base, train=HARD), labels=SETS, **changes)
+    return make_task(folder, recipe_of(base, train=HARD), labels=SETS, is_multilabel=True, **changes)
 
 
 @pytest.mark.slow
