@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 from core.base.errors import StateError
 from core.blend.calibrate import fit_offsets, fit_temperature, reliability, reliability_of_yes
 from core.blend.steps import afterwards
-from core.metrics.scores import get_metric, log_loss
+from core.metrics.scores import get_metric
 from core.specs.blend import BlendSteps, MeanName
 from tests.blend.blend_data import skilled
 
@@ -35,7 +35,7 @@ def test_the_temperature_is_where_log_loss_is_least(wanted: float) -> None:
     prob = changed(prob, temperature=1 / wanted)  # what was calibrated is made too sure or too unsure
 
     def loss(temperature: float) -> float:
-        return log_loss(y_true, changed(prob, temperature=temperature).astype(float))
+        return get_metric("log_loss").score(y_true, changed(prob, temperature=temperature).astype(float))
 
     found = fit_temperature(prob, y_true)
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-6})
