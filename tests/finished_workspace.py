@@ -127,7 +127,7 @@ def finish_job(
             with (network / "weights.safetensors").open("wb") as stream:
                 stream.truncate(weights_bytes)
             write_json(network / MANIFEST, {"kind": "network", "parents": {}, "files": {"weights.safetensors": "0" * 64}, "facts": {}})
-    scores = all_scores(labels[valid_idx], valid_prob)
+    scores = all_scores(labels[valid_idx], valid_prob, multilabel=contest.spec.is_multilabel)
     started = job.started_at or START
     add_epochs(workspace, job, recipe, scores, rng)
     n_epochs = recipe.train.epochs

@@ -24,7 +24,7 @@ def test_a_run_decides_at_one_half(workspace: Workspace, tmp_path: Path) -> None
     assert evidence.is_multilabel
     assert evidence.y_true.shape == evidence.y_pred.shape == (240, len(EMOTIONS))
     assert (evidence.y_pred == (evidence.y_prob > 0.5)).all()
-    assert evidence.scores == pytest.approx(all_scores(evidence.y_true, evidence.y_prob))
+    assert evidence.scores == pytest.approx(all_scores(evidence.y_true, evidence.y_prob, multilabel=True))
 
 
 def test_a_blend_decides_at_its_thresholds(workspace: Workspace, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_blend_decides_at_its_thresholds(workspace: Workspace, tmp_path: Path)
     evidence = load_evidence(source_of(workspace, save_blend(workspace, contest, spec)))
     assert evidence.thresholds == thresholds
     assert (evidence.y_pred == (evidence.y_prob > np.array(thresholds))).all()
-    usual = all_scores(evidence.y_true, evidence.y_prob)
+    usual = all_scores(evidence.y_true, evidence.y_prob, multilabel=True)
     assert evidence.scores["log_loss"] == usual["log_loss"]
     assert evidence.scores["macro_f1"] != usual["macro_f1"]
     assert evidence.scores["accuracy"] == (evidence.y_pred == evidence.y_true).all(axis=1).mean()
