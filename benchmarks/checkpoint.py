@@ -31,8 +31,8 @@ from core.specs.progress import EpochReport, Progress  # noqa: E402
 from core.specs.recipe import Recipe  # noqa: E402
 from core.training import keeper  # noqa: E402
 from core.training.checkpoint import Identity, list_checkpoints  # noqa: E402
+from core.training.checkpoint_writer import Keeping  # noqa: E402
 from core.training.fold import train_fold  # noqa: E402
-from core.training.keeper import Keeping  # noqa: E402
 from core.training.task import FoldTask  # noqa: E402
 
 N_VALID = 32

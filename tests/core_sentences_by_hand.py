@@ -91,7 +91,7 @@ SAMPLES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("columns: id, cat instead of id, dog", "열: id, cat (있어야 할 것: id, dog)"),
         ("flags: 2 rows with a value that is neither 0 nor 1", "0과 1: 0도 1도 아닌 값이 있는 행 2개"),
     ),
-    ("core/training/device.py", "reason"): (("this processor has no bf16 instructions", "이 CPU에는 bf16 명령이 없습니다"),),
+    ("core/training/setup.py", "reason"): (("this processor has no bf16 instructions", "이 CPU에는 bf16 명령이 없습니다"),),
     ("core/training/failures.py", "'; '.join((str(miss) for miss in problem.misses))"): (
         (
             "workspace (weights/a): no config.json, no model.safetensors or pytorch_model.bin; hub cache: this backbone is not on the hub",

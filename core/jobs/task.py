@@ -10,7 +10,7 @@ from core.jobs.devices import torch_name
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.training.keeper import Keeping
+from core.training.checkpoint_writer import Keeping
 from core.training.task import FoldTask
 from core.workspace import Workspace
 

@@ -155,8 +155,8 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     from core.jobs.task import load_task
     from core.predictions.oof import FoldPredictions, write_fold_predictions
     from core.training.checkpoint import Identity
+    from core.training.checkpoint_writer import Keeping
     from core.training.fold import train_fold
-    from core.training.keeper import Keeping
 
     def should_stop() -> bool:
         return stop() or reporter.lost.is_set()

@@ -19,13 +19,11 @@ from core.base.errors import OutOfMemory
 from core.data.batches import batches_of
 from core.metrics.scores import all_scores
 from core.training.costs import Costs
-from core.training.device import open_device
 from core.training.failures import typed_failures
 from core.training.memory import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
-from core.training.optim import set_lr
 from core.training.predict import EVALUATION_FACTOR, predict
 from core.training.schedule import lr_at, steps_per_epoch
-from core.training.setup import Setup, set_up
+from core.training.setup import Setup, open_device, set_lr, set_up
 from core.training.state import Snapshot, TrainState
 from core.training.step import order_rows, train_step
 from core.training.task import FoldTask

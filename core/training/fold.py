@@ -19,13 +19,12 @@ from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity, list_quarantined
+from core.training.checkpoint_writer import Keeper, Keeping
+from core.training.costs import Pace
 from core.training.failures import not_a_number, typed_failures
-from core.training.keeper import Keeper, Keeping
-from core.training.optim import set_lr
-from core.training.pace import Pace
 from core.training.predict import predict
 from core.training.schedule import lr_at, steps_per_epoch
-from core.training.setup import set_up
+from core.training.setup import set_lr, set_up
 from core.training.state import TrainState
 from core.training.step import cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.data.batches import RowLoader, batches_of
-from core.training.device import Precision
+from core.training.setup import Precision
 
 EVALUATION_FACTOR = 2  # without gradients twice the rows fit
 

@@ -1,25 +1,122 @@
-"""What a fold trains with, made once from its task: device, network, rows, optimiser. A dry run is set up by the same function."""
+"""What a fold trains with, made once from its task: device and precision, targets, network and rows, optimiser, average of weights.
+
+A dry run is set up by the same function.
+"""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.base.errors import AlignmentError, RecipeError
 from core.data.batches import RowLoader
 from core.data.randomness import seed_network
 from core.metrics.decide import improbable_rows
-from core.training.average import make_average
-from core.training.device import Precision, choose_precision, open_device
+from core.specs.recipe import OptimSettings
 from core.training.network import build_network
-from core.training.optim import make_optimizer
 from core.training.task import FoldTask
 from models.spec import Classifier
+
+
+@dataclass(frozen=True)
+class Precision:
+    """`name` is "bf16" or "fp32"; `reason` says why, in one sentence, for the facts of a run."""
+
+    name: Literal["bf16", "fp32"]
+    reason: str
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """The context in which a forward pass runs."""
+        if self.name == "bf16":
+            return torch.autocast(device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+
+def open_device(name: str) -> torch.device:
+    """Turn "cpu", "cuda:0" or "mps" into a device; RecipeError when this machine has none of that name."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise RecipeError(
+            f"the device '{name}' cannot be used", where="device", why=reason, fix="choose cpu, or install the driver of that device"
+        ) from None
+    return device
+
+
+def choose_precision(asked: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
+    """The precision a fold computes in. Auto never emulates: it takes bf16 only where the device has instructions for it."""
+    native, reason = computes_in_bf16(device)
+    if asked == "fp32":
+        return Precision("fp32", "asked for")
+    if asked == "bf16":
+        if device.type == "mps":
+            raise RecipeError("bf16 cannot be used here", where="train.precision", why=reason, fix="set train.precision=auto or fp32")
+        return Precision("bf16", "asked for" if native else f"asked for; emulated, {reason}")
+    return Precision("bf16" if native else "fp32", reason)
+
+
+def computes_in_bf16(device: torch.device) -> tuple[bool, str]:
+    """Whether the device multiplies in bf16 itself, and the sentence that says so."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return native, f"{torch.cuda.get_device_name(device)} {'computes' if native else 'does not compute'} in bf16"
+    if device.type == "mps":
+        return False, "bf16 autocast is not used on Apple's MPS"
+    abilities = torch.cpu.get_capabilities()
+    for flag in ("amx_bf16", "avx512_bf16", "bf16"):
+        if abilities.get(flag):
+            return True, f"this processor has {flag}"
+    return False, "this processor has no bf16 instructions"
+
+
+def make_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Two parameter groups: matrices and kernels decay; vectors (norms, biases) and what the network excludes do not."""
+    excluded: set[str] = getattr(model, "no_weight_decay", set)()
+    decayed, free = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (free if parameter.ndim <= 1 or name in excluded else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) over `make_groups`, in one fused kernel: seven times faster on a processor."""
+    return torch.optim.AdamW(make_groups(model, settings.weight_decay), lr=settings.lr, fused=True)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every group the same learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
+    """A copy of the network that follows it: after update t (from 0) with a decay of min(decay, (1 + t) / (10 + t)); None for 0.
+
+    The warm-up lets a run of a few hundred steps forget its first weights. Buffers are averaged too, but for whole numbers.
+    """
+    if not decay:
+        return None
+
+    @torch.no_grad()
+    def follow(averaged: tuple[Tensor, ...] | list[Tensor], current: tuple[Tensor, ...] | list[Tensor], count: Tensor | int) -> None:
+        if not torch.is_floating_point(averaged[0]):
+            for mine, its in zip(averaged, current, strict=True):
+                mine.copy_(its)
+            return
+        n = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, n)
+
+    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.specs.recipe import Recipe
-from core.training.keeper import Keeping
+from core.training.checkpoint_writer import Keeping
 
 
 @dataclass(frozen=True)

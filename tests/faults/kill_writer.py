@@ -34,10 +34,10 @@ from core.store.contests import get_contest
 from core.store.runs import get_run
 from core.store.submissions import list_submissions
 from core.submission import write as submission
-from core.training import keeper
-from core.training.average import make_average
+from core.training import checkpoint_writer
 from core.training.checkpoint import Identity, list_checkpoints, list_quarantined, newest_verified, remove_unfinished
-from core.training.keeper import Keeping, write_checkpoint
+from core.training.checkpoint_writer import Keeping, write_checkpoint
+from core.training.setup import make_average
 from core.training.state import Place, TrainState
 from core.training.weights import save_weights
 from core.workspace import open_workspace
@@ -93,7 +93,7 @@ def run(given: Given) -> Outcome:
 def _strike(writer: Writer, folder: Path, call: int, given: Given, outcome: Outcome) -> None:
     def work() -> None:
         if given.is_mutant:
-            for module in (keeper, submission, sys.modules[__name__]):
+            for module in (checkpoint_writer, submission, sys.modules[__name__]):
                 module.publishing = _in_place  # type: ignore[attr-defined]
         writer.write(folder)
 

@@ -12,8 +12,8 @@ from core.jobs import worker
 from core.predictions import oof as predictions
 from core.specs.progress import EpochReport, Progress
 from core.store import attempts
-from core.training import fold, keeper
-from core.training.keeper import Keeper, Keeping
+from core.training import checkpoint_writer, fold
+from core.training.checkpoint_writer import Keeper, Keeping
 from core.training.state import Snapshot
 
 Strike = Callable[[], object]
@@ -35,7 +35,7 @@ def keep_every(seconds: float) -> None:
     def keeping(**given: Any) -> Keeping:
         return Keeping(**{**given, "every_s": seconds})
 
-    keeper.Keeping = keeping  # type: ignore[misc, assignment]
+    checkpoint_writer.Keeping = keeping  # type: ignore[misc, assignment]
 
 
 def keep_every_step() -> None:
@@ -52,7 +52,7 @@ def keep_every_step() -> None:
 
 def at_checkpoint(strike: Strike, *, before: bool, at: tuple[int, int] | None = None, number: int = 0) -> None:
     """Before or after the checkpoint `at` (epoch, steps done) is written, or the one of that number from 1."""
-    write, n_written = keeper.write_checkpoint, 0
+    write, n_written = checkpoint_writer.write_checkpoint, 0
 
     def write_and_strike(keeping: Keeping, snapshot: Snapshot) -> Path:
         nonlocal n_written
@@ -65,7 +65,7 @@ def at_checkpoint(strike: Strike, *, before: bool, at: tuple[int, int] | None = 
             strike()
         return path
 
-    keeper.write_checkpoint = write_and_strike
+    checkpoint_writer.write_checkpoint = write_and_strike
 
 
 def at_report(strike: Strike, phase: str, at: tuple[int, int] = (0, 0)) -> None:

@@ -18,9 +18,9 @@ from core.data.randomness import permutation
 from core.store.attempts import MOST_HALVINGS
 from core.training import dry_run as module
 from core.training.checkpoint import Identity, list_checkpoints
+from core.training.checkpoint_writer import Keeping
 from core.training.costs import Costs
 from core.training.dry_run import dry_run
-from core.training.keeper import Keeping
 from core.training.step import StepLoss, train_step
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 

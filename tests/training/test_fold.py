@@ -15,9 +15,9 @@ from core.data.batches import RowLoader
 from core.metrics.scores import all_scores
 from core.specs.progress import Interrupted, Progress
 from core.specs.recipe import Recipe
-from core.training.device import choose_precision
 from core.training.network import build_network
 from core.training.predict import predict
+from core.training.setup import choose_precision
 from core.training.weights import WEIGHTS_FILE, load_weights
 from tests.training.small_tasks import IMAGE, N_ROWS, N_TEST, TEXT, make_task, recipe_of, train
 

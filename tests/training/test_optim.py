@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from core.specs.recipe import OptimSettings
-from core.training.optim import make_groups, make_optimizer, set_lr
 from core.training.schedule import lr_at
+from core.training.setup import make_groups, make_optimizer, set_lr
 
 
 class Small(nn.Module):
