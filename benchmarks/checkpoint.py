@@ -29,10 +29,10 @@ sys.path.insert(0, str(ROOT))
 
 from core.specs.progress import EpochReport, Progress  # noqa: E402
 from core.specs.recipe import Recipe  # noqa: E402
-from core.training import keeper  # noqa: E402
-from core.training.checkpoint import Identity, list_checkpoints  # noqa: E402
-from core.training.checkpoint_writer import Keeping  # noqa: E402
+from core.training.checkpoint import Checkpointing, Identity, list_checkpoints  # noqa: E402
+from core.training.checkpoint_writer import CheckpointWriter  # noqa: E402
 from core.training.fold import train_fold  # noqa: E402
+from core.training.state import TrainState  # noqa: E402
 from core.training.task import FoldTask  # noqa: E402
 
 N_VALID = 32
@@ -57,11 +57,11 @@ def main() -> None:
                 "train": {"epochs": 1, "batch_size": 16, "ema": 0.99},
             }
         )
-        train(root, recipe, paths[: 8 * N_VALID], keeping=None)  # warm
+        train(root, recipe, paths[: 8 * N_VALID], checkpointing=None)  # warm
         ours, without, blocking = [], [], []
         for _ in range(options.pairs):
-            without.append(train(root, recipe, paths, keeping=None))
-            ours.append(train(root, recipe, paths, keeping=Keeping(root / "ours", Identity({}), 1, every_s=options.every)))
+            without.append(train(root, recipe, paths, checkpointing=None))
+            ours.append(train(root, recipe, paths, checkpointing=Checkpointing(root / "ours", Identity({}), 1, every_s=options.every)))
             blocking.append(train_blocking(root, recipe, paths, every_s=options.every))
         report = {
             "cpus": os.cpu_count(),
@@ -88,7 +88,7 @@ def summary(measured: list[dict[str, Any]], without: list[dict[str, Any]]) -> di
 
 
 def train(
-    root: Path, recipe: Recipe, paths: list[Path], keeping: Keeping | None, report: Callable[[object], None] | None = None
+    root: Path, recipe: Recipe, paths: list[Path], checkpointing: Checkpointing | None, report: Callable[[object], None] | None = None
 ) -> dict[str, Any]:
     """One training; its seconds are those of its steps, without start and prediction."""
     times: list[float] = []
@@ -113,13 +113,13 @@ def train(
             fold=0,
             weights_dir=root,
             out_dir=Path(out_dir),
-            keeping=keeping,
+            checkpointing=checkpointing,
         )
         output = train_fold(task, report=hear, should_stop=lambda: False)
     facts = output.facts["checkpoints"]
     size = 0
-    if keeping is not None:
-        newest = list_checkpoints(keeping.folder)
+    if checkpointing is not None:
+        newest = list_checkpoints(checkpointing.folder)
         size = sum(file.stat().st_size for file in newest[0].path.iterdir())
         for found in newest:
             for file in found.path.iterdir():
@@ -132,12 +132,12 @@ def train_blocking(root: Path, recipe: Recipe, paths: list[Path], *, every_s: fl
     """The usual way, at the same moments: `torch.save` of network, optimiser and average, while training waits."""
     waited, n, size, saved_at = 0.0, 0, 0, time.perf_counter()
     path = root / "usual.pt"
-    states: list[keeper.TrainState] = []
-    original = keeper.Keeper.__init__
+    states: list[TrainState] = []
+    original = CheckpointWriter.__init__
 
-    def remember(self: keeper.Keeper, keeping: Keeping | None, state: keeper.TrainState, **options: Any) -> None:
+    def remember(self: CheckpointWriter, checkpointing: Checkpointing | None, state: TrainState, **options: Any) -> None:
         states.append(state)
-        original(self, keeping, state, **options)
+        original(self, checkpointing, state, **options)
 
     def save(_: object) -> None:
         nonlocal waited, n, size, saved_at
@@ -150,11 +150,11 @@ def train_blocking(root: Path, recipe: Recipe, paths: list[Path], *, every_s: fl
         saved_at = time.perf_counter()
         waited, n, size = waited + saved_at - now, n + 1, path.stat().st_size
 
-    keeper.Keeper.__init__ = remember  # type: ignore[method-assign]
+    CheckpointWriter.__init__ = remember  # type: ignore[method-assign]
     try:
-        measured = train(root, recipe, paths, keeping=None, report=save)
+        measured = train(root, recipe, paths, checkpointing=None, report=save)
     finally:
-        keeper.Keeper.__init__ = original  # type: ignore[method-assign]
+        CheckpointWriter.__init__ = original  # type: ignore[method-assign]
     return {**measured, "n": n, "bytes": size, "waited": waited, "wrote": 0.0}
 
 

@@ -76,8 +76,8 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
     plan = plan_fold(recipe, len(pairs.train_idx(0)), len(pairs.valid_idx(0)))
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),
-        "rows": t("train.plan_rows_value", train=plan.n_train, valid=plan.n_valid),
-        "steps": t("train.plan_steps_value", per=plan.steps_per_epoch, epochs=recipe.train.epochs, all=plan.n_steps),
+        "rows": t("train.plan_rows_value", train=plan.epochs.n_rows, valid=plan.n_valid),
+        "steps": t("train.plan_steps_value", per=plan.epochs.n_steps, epochs=plan.epochs.n_epochs, all=plan.epochs.total_steps),
         "weights": weights_line(recipe, listed),
         "time": time_line(contest, folds, recipe),
     }

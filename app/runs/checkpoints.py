@@ -97,6 +97,8 @@ def second_tries(run: Run) -> None:
         if resumed:
             places = ", ".join(t("checkpoints.place", epoch=entry["epoch"], step=entry["step"]) for entry in resumed)
             lines.append(t("checkpoints.resumed", fold=result.fold, places=places))
+        if result.facts.get("restarted_for"):
+            lines.append(t("checkpoints.restarted", fold=result.fold, names=result.facts["restarted_for"]))
         changed = [
             name for name in ("device", "threads", "precision", "micro_batch") for entry in resumed if entry[name] != result.facts[name]
         ]

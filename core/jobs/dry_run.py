@@ -73,7 +73,7 @@ def _forecast(given: argparse.Namespace) -> Forecast:
 
     task = load_task(workspace, contest, folds, recipe, 0, device=given.device, out_dir=given.scratch, halvings=given.halvings)
     start_s = max(0.0, time.time() - given.began)
-    costs = dry_run(task, most_halvings=MOST_HALVINGS)
+    costs = dry_run(task, max_halvings=MOST_HALVINGS)
     return Forecast(
         device=given.device,
         costs=costs,

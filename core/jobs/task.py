@@ -10,7 +10,7 @@ from core.jobs.devices import torch_name
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.training.checkpoint_writer import Keeping
+from core.training.checkpoint import Checkpointing
 from core.training.task import FoldTask
 from core.workspace import Workspace
 
@@ -24,7 +24,7 @@ def load_task(
     *,
     device: str,
     out_dir: Path,
-    keeping: Keeping | None = None,
+    checkpointing: Checkpointing | None = None,
     halvings: int = 0,
 ) -> FoldTask:
     """The task of a fold, with its rows read and verified; `device` is a slot of the engine. Raises CheckpointError."""
@@ -48,7 +48,7 @@ def load_task(
         weights_dir=workspace.weights_dir,
         out_dir=out_dir,
         device=torch_name(device),
-        keeping=keeping,
+        checkpointing=checkpointing,
         halvings=halvings,
         sha256=table.train["sha256"].tolist(),
         test_sha256=table.test["sha256"].tolist(),

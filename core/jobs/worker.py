@@ -154,8 +154,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     # Imported here, when someone listens already: torch takes seconds to come up.
     from core.jobs.task import load_task
     from core.predictions.oof import FoldPredictions, write_fold_predictions
-    from core.training.checkpoint import Identity
-    from core.training.checkpoint_writer import Keeping
+    from core.training.checkpoint import Checkpointing, Identity
     from core.training.fold import train_fold
 
     def should_stop() -> bool:
@@ -168,7 +167,7 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     destination = workspace.attempt_dir(contest.name, run.id, job.fold, job.token)
     _remove_unfinished(destination.parent)
     parents = {"contest": contest.fingerprint, "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
-    keeping = Keeping(
+    checkpointing = Checkpointing(
         folder=workspace.checkpoints_dir(contest.name, run.id, job.fold),
         identity=Identity({**parents, "fold": str(job.fold)}),
         token=job.token,
@@ -177,7 +176,9 @@ def _train(workspace: Workspace, job: Job, reporter: Reporter, stop: Stop) -> Fo
     )
     with publishing(destination, kind="fold", parents=parents, facts={"fold": job.fold}) as folder:
         device, halvings = job.device, job.halvings
-        task = load_task(workspace, contest, folds, run.recipe, job.fold, device=device, out_dir=folder, keeping=keeping, halvings=halvings)
+        task = load_task(
+            workspace, contest, folds, run.recipe, job.fold, device=device, out_dir=folder, checkpointing=checkpointing, halvings=halvings
+        )
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
         found = FoldPredictions(valid_idx=task.valid_idx, valid_prob=output.valid_prob, test_prob=output.test_prob)

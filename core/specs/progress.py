@@ -51,7 +51,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch ended with. `scores` holds every metric by name, on the fold's validation rows."""
+    """What one epoch ended with. `scores` holds every metric by name, on the fold's validation rows.
+
+    `train_loss` is the mean of what was minimised, `train_log_loss` the plain cross-entropy of the same rows against their truth,
+    which compares with `valid_loss`; None in epochs of before it was recorded, when both were the same.
+    """
 
     fold: int
     epoch: int
@@ -61,6 +65,7 @@ class EpochReport:
     scores: dict[str, float]
     lr: float
     elapsed_s: float
+    train_log_loss: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able values."""

@@ -23,7 +23,7 @@ from core.store.runs import EpochRow, Run, list_epochs, list_runs
 from core.tracking.recorder import epoch_values, tracked_fold
 from core.tracking.tensorboard import FILES, EventFile
 from core.tracking.tracker import Point
-from core.training.schedule import steps_per_epoch
+from core.training.schedule import plan_epochs
 from core.workspace import Workspace, open_workspace
 
 LOOPBACK = "127.0.0.1"
@@ -69,7 +69,7 @@ def _rebuild(workspace: Workspace, contest: Contest, run: Run) -> int:
         if fold in wanted:
             job = jobs[fold]
             started_at = job.started_at or run.created_at
-            n_steps = steps_per_epoch(len(pairs.train_idx(fold)), run.recipe.train.batch_size)
+            n_steps = plan_epochs(run.recipe, len(pairs.train_idx(fold))).n_steps
             EventFile(
                 tracked_fold(workspace, contest, run, fold, job.token, started_at), 1, _points(list(rows), n_steps, started_at)
             ).close()

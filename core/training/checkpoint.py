@@ -21,6 +21,8 @@ from core.base.files import shown_path
 
 KIND = "checkpoint"
 QUARANTINE = "quarantine"
+LAYOUT = 2
+"""The layout of a checkpoint. Layout 1 (until 0.1) has no number, other fingerprints, and no sum of the plain cross-entropy."""
 NAME = re.compile(r"epoch-(\d+)-step-(\d+)-attempt-(\d+)")
 
 log = logging.getLogger(__name__)
@@ -32,11 +34,15 @@ class Identity:
 
     facts: Mapping[str, str]
 
-    def check(self, checkpoint: Checkpoint, manifest: Manifest) -> None:
-        """Raise AlignmentError, naming every difference, unless the checkpoint was made from the same."""
+    def changed(self, manifest: Manifest) -> list[str]:
+        """The names by which a checkpoint's identity differs from this one."""
         before = manifest.parents
         names = [*self.facts, *(name for name in before if name not in self.facts)]
-        differ = [name for name in names if before.get(name) != self.facts.get(name)]
+        return [name for name in names if before.get(name) != self.facts.get(name)]
+
+    def check(self, checkpoint: Checkpoint, manifest: Manifest) -> None:
+        """Raise AlignmentError, naming every difference, unless the checkpoint was made from the same."""
+        before, differ = manifest.parents, self.changed(manifest)
         if differ:
             raise AlignmentError(
                 f"this fold cannot be resumed: {', '.join(differ)} changed",
@@ -44,6 +50,21 @@ class Identity:
                 why="; ".join(f"{name} was {_short(before.get(name))}, is {_short(self.facts.get(name))}" for name in differ),
                 fix="bring back what it was made with, or retry the run from nothing",
             )
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """Where one attempt writes its checkpoints, made from what, how often (seconds), and how many stay.
+
+    `n_steps` of an epoch are written beside the position, for those who say how far a waiting job is.
+    """
+
+    folder: Path
+    identity: Identity
+    token: int
+    every_s: float = 20.0
+    keep: int = 2
+    n_steps: int = 0
 
 
 @dataclass(frozen=True)

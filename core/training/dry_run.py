@@ -22,7 +22,7 @@ from core.training.costs import Costs
 from core.training.failures import typed_failures
 from core.training.memory import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
 from core.training.predict import EVALUATION_FACTOR, predict
-from core.training.schedule import lr_at, steps_per_epoch
+from core.training.schedule import plan_epochs
 from core.training.setup import Setup, open_device, set_lr, set_up
 from core.training.state import Snapshot, TrainState
 from core.training.step import order_rows, train_step
@@ -30,18 +30,20 @@ from core.training.task import FoldTask
 from core.training.weights import copy_weights
 
 TIMED_S = 4.0
-"""Steps are timed for so long, if that is at least FEWEST and at most MOST of them; of evaluated batches at most MOST_EVALUATED."""
-FEWEST, MOST, MOST_EVALUATED = 3, 60, 20
+"""Steps are timed for so long, within these numbers of steps."""
+MIN_TIMED, MAX_TIMED = 3, 60
+MAX_EVALUATED = 20
+"""The most batches that are evaluated."""
 LONG_S = 30.0
-"""Of steps that are so slow together, fewer are enough."""
+"""Fewer than MIN_TIMED steps are enough when they take this long together."""
 
 Rows = NDArray[np.int64]
 
 
-def dry_run(task: FoldTask, *, most_halvings: int) -> Costs:
+def dry_run(task: FoldTask, *, max_halvings: int) -> Costs:
     """Train a few steps of the task's fold and evaluate a few batches, as `train_fold` would; `out_dir` may get a tokenizer.
 
-    Where memory runs out the micro-batch is halved, up to `most_halvings` times in all and down to one row, as the engine does.
+    Where memory runs out the micro-batch is halved, up to `max_halvings` times in all and down to one row, as the engine does.
     Raises RecipeError, WeightsError, InputError (an image that cannot be read), OutOfMemory.
     """
     while True:
@@ -49,7 +51,7 @@ def dry_run(task: FoldTask, *, most_halvings: int) -> Costs:
             with typed_failures(task.recipe, f"a dry run of fold {task.fold}, {task.micro_batch} rows at once"):
                 return _try(task)
         except OutOfMemory:
-            if task.halvings >= most_halvings or task.micro_batch <= 1:
+            if task.halvings >= max_halvings or task.micro_batch <= 1:
                 raise
         task = replace(task, halvings=task.halvings + 1)
         _let_go(task.device)
@@ -103,11 +105,11 @@ class _Trained:
 def _train(task: FoldTask, setup: Setup) -> _Trained:
     """Make steps until their pace is known. After the first one the state is copied as for a checkpoint, while training goes on."""
     recipe, plan = task.recipe, _plan(task, setup)
-    n_steps = steps_per_epoch(len(task.train_idx), recipe.train.batch_size) * recipe.train.epochs
-    batches = setup.loader.load(1, [part for parts in plan.steps for part in parts])
+    epochs = plan_epochs(recipe, len(task.train_idx))
+    batches = setup.loader.load(1, [rows for micro_batches in plan.steps for rows in micro_batches])
 
     def step(number: int) -> float:
-        set_lr(setup.optimizer, lr_at(number, n_steps, recipe.optim))
+        set_lr(setup.optimizer, epochs.lr(1, number + 1, recipe.optim))
         began = time.monotonic()
         train_step(task, setup, plan.steps[number], batches, 1, number + 1)
         return time.monotonic() - began
@@ -115,7 +117,7 @@ def _train(task: FoldTask, setup: Setup) -> _Trained:
     setup.model.train()
     step(0)
     state = TrainState(setup.model, setup.optimizer, setup.average)
-    state.best = copy_weights(setup.judged)
+    state.best = copy_weights(setup.eval_model)
     snapshot = state.snapshot()
     for number in range(1, plan.n_first):
         step(number)
@@ -124,7 +126,7 @@ def _train(task: FoldTask, setup: Setup) -> _Trained:
         timed.append(step(number))
         if _is_enough(timed, plan.fewest):
             break
-    n_rows = sum(len(part) for parts in plan.steps[plan.n_first : plan.n_first + len(timed)] for part in parts)
+    n_rows = sum(len(rows) for micro_batches in plan.steps[plan.n_first : plan.n_first + len(timed)] for rows in micro_batches)
     return _Trained(len(timed), sum(timed) / len(timed), sum(timed) / n_rows, state, snapshot)
 
 
@@ -135,7 +137,7 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
 
     def evaluate(idx: Rows) -> NDArray[np.float32]:
         return predict(
-            setup.judged,
+            setup.eval_model,
             setup.loader,
             idx,
             n_classes,
@@ -147,7 +149,7 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
         )
 
     evaluate(_longest(setup, valid_idx, at_once))
-    n_batches = min(MOST_EVALUATED, max(1, round(TIMED_S / 2 / (at_once * train_row_s))))
+    n_batches = min(MAX_EVALUATED, max(1, round(TIMED_S / 2 / (at_once * train_row_s))))
     some = valid_idx[: n_batches * at_once]
     began = time.monotonic()
     prob = evaluate(some)
@@ -176,10 +178,10 @@ def _plan(task: FoldTask, setup: Setup) -> _Plan:
     whole = [rows for rows in as_they_come if len(rows) >= settings.batch_size] or as_they_come
     longest = _longest(setup, train_idx, settings.batch_size)
     first = [whole[0], longest] if len({setup.loader.rows.length(int(row)) for row in train_idx}) > 1 else [whole[0]]
-    steps = [batches_of(rows, task.micro_batch) for rows in [*first, *(whole[number % len(whole)] for number in range(1, MOST + 1))]]
+    steps = [batches_of(rows, task.micro_batch) for rows in [*first, *(whole[number % len(whole)] for number in range(1, MAX_TIMED + 1))]]
     # Loader processes have read ahead while the first steps were slow: what they then have is not their pace.
     read_ahead = math.ceil(2 * setup.loader.workers / len(steps[0]))
-    return _Plan(steps, len(first), FEWEST + read_ahead)
+    return _Plan(steps, len(first), MIN_TIMED + read_ahead)
 
 
 def _longest(setup: Setup, idx: Rows, n_rows: int) -> Rows:

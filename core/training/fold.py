@@ -1,6 +1,7 @@
-"""THE recipe: one function that trains one fold, for images and texts alike, read from top to bottom.
+"""The loop of one objective: one function that trains one fold, for images and texts alike, read from top to bottom.
 
-A technique is a pure function called in plain sight behind its setting. There is no second loop.
+Its pieces, each one function in one place, are those of every loop: order, steps, mixing, loss and step (step.py), schedule and length
+of an epoch (schedule.py), averaging and parameter groups (setup.py), prediction by views (predict.py).
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from core.data.batches import RowLoader
 from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
 from core.specs.recipe import Recipe
-from core.training.checkpoint import Identity, list_quarantined
-from core.training.checkpoint_writer import Keeper, Keeping
+from core.training.checkpoint import Checkpointing, Identity, list_quarantined
+from core.training.checkpoint_writer import CheckpointWriter
 from core.training.costs import Pace
 from core.training.failures import not_a_number, typed_failures
 from core.training.predict import predict
-from core.training.schedule import lr_at, steps_per_epoch
+from core.training.schedule import plan_epochs
 from core.training.setup import set_lr, set_up
 from core.training.state import TrainState
 from core.training.step import cut_steps, order_rows, train_step
@@ -51,36 +52,36 @@ def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool
 
 def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool]) -> FoldOutput:
     recipe, fold, settings = task.recipe, task.fold, task.recipe.train
-    n_classes, n_epochs, metric = len(task.classes), settings.epochs, get_metric(task.metric)
+    n_classes, metric = len(task.classes), get_metric(task.metric)
     n_train, n_valid, n_test = len(task.train_idx), len(task.valid_idx), len(task.test_inputs)
+    plan = plan_epochs(recipe, n_train)
+    n_epochs, n_steps = plan.n_epochs, plan.n_steps
     started = time.monotonic()
-    pace = Pace(n_train * n_epochs, n_valid * (n_epochs + 1) + n_test)
+    pace = Pace(plan.total_rows, n_valid * (n_epochs + 1) + n_test)
 
-    def tell(phase: Phase, epoch: int = 0, step: int = 0, n_steps: int = 0, loss: float | None = None) -> None:
+    def notify(phase: Phase, epoch: int = 0, step: int = 0, n_steps: int = 0, loss: float | None = None) -> None:
         if should_stop():
             raise Interrupted(f"stopped while {phase}, epoch {epoch}, step {step}")
         report(Progress(phase, fold, epoch, n_epochs, step, n_steps, pace.rows_per_s, pace.eta_s, loss))
 
     # Device, network, rows, optimiser
-    tell("loading")
+    notify("loading")
     setup = set_up(task)
-    model, average, judged, optimizer, loader = setup.model, setup.average, setup.judged, setup.optimizer, setup.loader
+    model, average, eval_model, optimizer, loader = setup.model, setup.average, setup.eval_model, setup.optimizer, setup.loader
     device, precision = setup.device, setup.precision
     conditions = {"device": str(device), "threads": torch.get_num_threads(), "precision": precision.name, "micro_batch": task.micro_batch}
     valid_idx = np.asarray(task.valid_idx, dtype=np.int64)
-    n_steps = steps_per_epoch(n_train, settings.batch_size)
 
     # Go on where an attempt before was stopped
     state = TrainState(model, optimizer, average)
-    keeper = Keeper(_keeping(task, n_steps), state)
-    if keeper.resume():
-        state.place.resumed.append({"epoch": state.place.epoch, "step": state.place.step, **conditions})
-        for epoch_report in state.place.reports():
+    writer = CheckpointWriter(_checkpointing(task, n_steps), state)
+    if writer.resume():
+        state.position.resumed.append({"epoch": state.position.epoch, "step": state.position.step, **conditions})
+        for epoch_report in state.position.reports():
             report(epoch_report)
-    place = state.place
-    elapsed_before = place.elapsed_s
-    n_done = place.epoch - 1
-    pace.drop(min(n_done, n_epochs) * n_train + min(place.step * settings.batch_size, n_train), n_done * n_valid)
+    position = state.position
+    elapsed_before = position.elapsed_s
+    pace.drop(plan.rows_done(position.epoch, position.step), (position.epoch - 1) * n_valid)
 
     def predict_rows(loader: RowLoader, idx: NDArray[np.int64], phase: Phase, epoch: int) -> NDArray[np.float32]:
         done = 0
@@ -89,12 +90,12 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             nonlocal done
             done += n
             pace.did(n, training=False)
-            tell(phase, epoch, n_steps, n_steps)
+            notify(phase, epoch, n_steps, n_steps)
 
-        tell(phase, epoch, n_steps, n_steps)
+        notify(phase, epoch, n_steps, n_steps)
         pace.start()
         prob = predict(
-            judged,
+            eval_model,
             loader,
             idx,
             n_classes,
@@ -109,30 +110,34 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         return prob
 
     def is_over() -> bool:
-        waited = place.epoch - 1 - place.best_epoch
-        has_no_patience = bool(settings.patience and place.best_epoch and waited >= settings.patience)
-        return place.epoch > n_epochs or has_no_patience or trouble() is not None
+        waited = position.epoch - 1 - position.best_epoch
+        has_no_patience = bool(settings.patience and position.best_epoch and waited >= settings.patience)
+        return position.epoch > n_epochs or has_no_patience or trouble() is not None
 
     def trouble() -> Trouble | None:
-        return find_trouble(place.reports(), metric) if settings.stop_on_trouble else None
+        return find_trouble(position.reports(), metric) if settings.stop_on_trouble else None
 
     # Loop: train an epoch, validate, keep the best, stop early
-    with keeper:
+    with writer:
         while not is_over():
-            epoch, epoch_started = place.epoch, time.monotonic() - place.epoch_s
+            epoch, epoch_started = position.epoch, time.monotonic() - position.epoch_s
             steps = cut_steps(task, order_rows(task, epoch))
-            batches = loader.load(epoch, [part for parts in steps[place.step :] for part in parts])
+            batches = loader.load(epoch, [rows for micro_batches in steps[position.step :] for rows in micro_batches])
             model.train()
             pace.start()
-            for step, parts in enumerate(steps[place.step :], start=place.step + 1):
-                set_lr(optimizer, lr_at((epoch - 1) * n_steps + step - 1, n_epochs * n_steps, recipe.optim))
-                step_loss = train_step(task, setup, parts, batches, epoch, step).objective
-                n_rows = sum(map(len, parts))
+            for step, micro_batches in enumerate(steps[position.step :], start=position.step + 1):
+                set_lr(optimizer, plan.lr(epoch, step, recipe.optim))
+                loss = train_step(task, setup, micro_batches, batches, epoch, step)
+                n_rows = sum(map(len, micro_batches))
                 pace.did(n_rows, training=True)
-                place.step, place.loss_sum = step, place.loss_sum + step_loss * n_rows
-                place.epoch_s, place.elapsed_s = time.monotonic() - epoch_started, elapsed_before + time.monotonic() - started
-                tell("training", epoch, step, n_steps, step_loss)
-                keeper.after_step()
+                position.step = step
+                position.loss_sum, position.log_loss_sum = (
+                    position.loss_sum + loss.objective * n_rows,
+                    position.log_loss_sum + loss.log_loss * n_rows,
+                )
+                position.epoch_s, position.elapsed_s = time.monotonic() - epoch_started, elapsed_before + time.monotonic() - started
+                notify("training", epoch, step, n_steps, loss.objective)
+                writer.after_step()
 
             valid_prob = predict_rows(loader, valid_idx, "validating", epoch)
             scores = all_scores(task.labels[valid_idx], valid_prob, multilabel=task.is_multilabel)
@@ -140,23 +145,24 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
                 fold=fold,
                 epoch=epoch,
                 n_epochs=n_epochs,
-                train_loss=place.loss_sum / n_train,
+                train_loss=position.loss_sum / plan.n_rows,
                 valid_loss=scores["log_loss"],
                 scores=scores,
-                lr=lr_at(epoch * n_steps - 1, n_epochs * n_steps, recipe.optim),
+                lr=plan.lr(epoch, n_steps, recipe.optim),
                 elapsed_s=time.monotonic() - epoch_started,
+                train_log_loss=position.log_loss_sum / plan.n_rows,
             )
             report(epoch_report)
-            place.epochs.append(epoch_report.to_dict())
-            if place.best_score is None or metric.is_better(scores[metric.name], place.best_score):
-                place.best_epoch, place.best_score, state.best = epoch, scores[metric.name], copy_weights(judged)
-            place.next_epoch()
-            keeper.after_epoch(is_last=is_over())
+            position.epochs.append(epoch_report.to_dict())
+            if position.best_score is None or metric.is_better(scores[metric.name], position.best_score):
+                position.best_epoch, position.best_score, state.best = epoch, scores[metric.name], copy_weights(eval_model)
+            position.next_epoch()
+            writer.after_epoch(is_last=is_over())
 
     # Predict with the best epoch's weights
-    n_trained = place.epoch - 1
-    pace.drop(n_train * (n_epochs - n_trained), n_valid * (n_epochs - n_trained))
-    judged.load_state_dict(state.best)
+    n_trained = position.epoch - 1
+    pace.drop(plan.total_rows - plan.rows_done(position.epoch, 0), n_valid * (n_epochs - n_trained))
+    eval_model.load_state_dict(state.best)
     save_weights(state.best, task.out_dir)
     valid_prob = predict_rows(loader, valid_idx, "predicting", n_trained)
     test_prob = predict_rows(setup.test_loader, np.arange(n_test), "predicting", n_trained)
@@ -164,7 +170,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     return FoldOutput(
         valid_prob=valid_prob,
         test_prob=test_prob,
-        best_epoch=place.best_epoch,
+        best_epoch=position.best_epoch,
         n_epochs=n_trained,
         scores=all_scores(task.labels[valid_idx], valid_prob, multilabel=task.is_multilabel),
         elapsed_s=elapsed_s,
@@ -178,9 +184,10 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "n_test": n_test,
             "elapsed_s": round(elapsed_s, 2),
             "stopped_for": str(trouble() or ""),
-            "resumed": place.resumed,
-            "checkpoints": keeper.facts,
-            "quarantined": [found.path.name for found in list_quarantined(task.keeping.folder)] if task.keeping else [],
+            "resumed": position.resumed,
+            "restarted_for": writer.restarted_for,
+            "checkpoints": writer.facts,
+            "quarantined": [found.path.name for found in list_quarantined(task.checkpointing.folder)] if task.checkpointing else [],
             "versions": _versions(recipe),
         },
     )
@@ -190,8 +197,8 @@ def _versions(recipe: Recipe) -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES[recipe.modality]}
 
 
-def _keeping(task: FoldTask, n_steps: int) -> Keeping | None:
+def _checkpointing(task: FoldTask, n_steps: int) -> Checkpointing | None:
     """Where checkpoints are kept, with the libraries' versions in what they are made from: others compute other numbers."""
-    if task.keeping is None:
+    if task.checkpointing is None:
         return None
-    return replace(task.keeping, identity=Identity({**task.keeping.identity.facts, **_versions(task.recipe)}), n_steps=n_steps)
+    return replace(task.checkpointing, identity=Identity({**task.checkpointing.identity.facts, **_versions(task.recipe)}), n_steps=n_steps)

@@ -79,13 +79,16 @@ def computes_in_bf16(device: torch.device) -> tuple[bool, str]:
 
 
 def make_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Two parameter groups: matrices and kernels decay; vectors (norms, biases) and what the network excludes do not."""
+    """Two parameter groups: matrices and kernels decay; vectors (norms, biases) and what the network excludes do not.
+
+    `lr_scale` of a group is its share of the schedule's learning rate (as in timm): layer-wise decay makes groups with smaller ones.
+    """
     excluded: set[str] = getattr(model, "no_weight_decay", set)()
     decayed, free = [], []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (free if parameter.ndim <= 1 or name in excluded else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [{"params": decayed, "weight_decay": weight_decay, "lr_scale": 1.0}, {"params": free, "weight_decay": 0.0, "lr_scale": 1.0}]
 
 
 def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
@@ -94,9 +97,9 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Ada
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group the same learning rate."""
+    """Give every group its share of the learning rate."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_scale"]
 
 
 def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
@@ -178,7 +181,7 @@ class Setup:
     targets: Targets
 
     @property
-    def judged(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The network that is validated and kept: the average where there is one."""
         return self.model if self.average is None else self.average.module
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from core.artefacts import load_manifest
-from core.base.errors import CheckpointError
+from core.base.errors import AlignmentError, CheckpointError
 from core.base.files import write_json
 from core.specs.progress import EpochReport
+from core.training.checkpoint import LAYOUT
 from core.training.weights import copy_weights
 
 STATE_FILE = "state.json"
@@ -28,16 +29,18 @@ Tensors = dict[str, Tensor]
 
 
 @dataclass
-class Place:
+class TrainPosition:
     """How far a fold is, and what it has come to so far.
 
-    `step` steps of `epoch` are done, `loss_sum` is the loss summed over their rows, `epoch_s` their seconds. `epochs` are the reports
-    of the epochs before. `resumed` has one entry for each time the fold went on from a checkpoint.
+    `step` steps of `epoch` are done; `loss_sum` is the objective summed over their rows, `log_loss_sum` their plain cross-entropy,
+    `epoch_s` their seconds. `epochs` are the reports of the epochs before. `resumed` has one entry for each time the fold went on
+    from a checkpoint.
     """
 
     epoch: int = 1
     step: int = 0
     loss_sum: float = 0.0
+    log_loss_sum: float = 0.0
     epoch_s: float = 0.0
     elapsed_s: float = 0.0
     best_epoch: int = 0
@@ -51,7 +54,7 @@ class Place:
 
     def next_epoch(self) -> None:
         """Go to the start of the epoch after."""
-        self.epoch, self.step, self.loss_sum, self.epoch_s = self.epoch + 1, 0, 0.0, 0.0
+        self.epoch, self.step, self.loss_sum, self.log_loss_sum, self.epoch_s = self.epoch + 1, 0, 0.0, 0.0, 0.0
 
 
 @dataclass
@@ -61,7 +64,7 @@ class TrainState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
-    place: Place = field(default_factory=Place)
+    position: TrainPosition = field(default_factory=TrainPosition)
     best: Tensors = field(default_factory=dict)
 
     def snapshot(self) -> Snapshot:
@@ -71,13 +74,13 @@ class TrainState:
             files["average"] = copy_weights(self.average)
         if self.best:
             files["best"] = dict(self.best)  # replaced as a whole by a better one, never changed in place
-        return Snapshot(Place(**json.loads(json.dumps(asdict(self.place)))), files)
+        return Snapshot(TrainPosition(**json.loads(json.dumps(asdict(self.position)))), files)
 
     def restore(self, folder: Path) -> None:
         """Become what the checkpoint in `folder` holds. CheckpointError names whatever is missing; nothing is filled in."""
         manifest = load_manifest(folder)
-        place, names = _read_place(folder)
-        wanted = {"network", "optimizer", *(("average",) if self.average is not None else ()), *(("best",) if place.best_epoch else ())}
+        position, names = _read_position(folder)
+        wanted = {"network", "optimizer", *(("average",) if self.average is not None else ()), *(("best",) if position.best_epoch else ())}
         for file in (STATE_FILE, *(f"{name}.safetensors" for name in sorted(wanted))):
             if file not in manifest.files:
                 raise _missing(folder, f"the sha256 of {file}")
@@ -91,14 +94,14 @@ class TrainState:
             _load(self.average, files["average"], folder, "average")
         _load_moments(self.model, self.optimizer, files["optimizer"], folder)
         self.best = files.get("best", {})
-        self.place = place
+        self.position = position
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state that is ready to be written: its place, and tensors by file and name."""
+    """A state that is ready to be written: its position, and tensors by file and name."""
 
-    place: Place
+    position: TrainPosition
     files: Mapping[str, Tensors]
 
     @property
@@ -111,25 +114,40 @@ class Snapshot:
         for name, tensors in self.files.items():
             save_file(tensors, folder / f"{name}.safetensors")
         names = {name: sorted(tensors) for name, tensors in self.files.items()}
-        write_json(folder / STATE_FILE, {"place": asdict(self.place), "tensors": names})
+        write_json(folder / STATE_FILE, {"layout": LAYOUT, "position": asdict(self.position), "tensors": names})
 
 
-def _read_place(folder: Path) -> tuple[Place, dict[str, list[str]]]:
+def _read_position(folder: Path) -> tuple[TrainPosition, dict[str, list[str]]]:
     try:
         raw = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise CheckpointError("a checkpoint cannot be read", where=str(folder / STATE_FILE), why=str(problem), fix=_FIX) from None
-    for key in ("place", "tensors"):
+    if "layout" not in raw and "place" in raw:
+        raw = _of_first_layout(raw)
+    for key in ("layout", "position", "tensors"):
         if key not in raw:
             raise _missing(folder, key)
-    for item in fields(Place):
-        if item.name not in raw["place"]:
-            raise _missing(folder, f"place.{item.name}")
-    for number, report in enumerate(raw["place"]["epochs"], start=1):
+    if raw["layout"] != LAYOUT:
+        why = f"its layout is {raw['layout']}, this version of Pitwall writes {LAYOUT}"
+        raise AlignmentError("this fold cannot be resumed: layout changed", where=str(folder), why=why, fix=_FIX)
+    for item in fields(TrainPosition):
+        if item.name not in raw["position"]:
+            raise _missing(folder, f"position.{item.name}")
+    for number, report in enumerate(raw["position"]["epochs"], start=1):
         for item in fields(EpochReport):
             if item.name not in report:
                 raise _missing(folder, f"{item.name} of the report of epoch {number}")
-    return Place(**raw["place"]), raw["tensors"]
+    return TrainPosition(**raw["position"]), raw["tensors"]
+
+
+def _of_first_layout(raw: dict[str, Any]) -> dict[str, Any]:
+    """A state of layout 1 as one of now: the objective was the plain cross-entropy then."""
+    position = dict(raw["place"])
+    if "loss_sum" in position:
+        position["log_loss_sum"] = position["loss_sum"]
+    if "epochs" in position:
+        position["epochs"] = [{"train_log_loss": report.get("train_loss"), **report} for report in position["epochs"]]
+    return {"layout": LAYOUT, "position": position, **{key: raw[key] for key in raw if key != "place"}}
 
 
 def _read_tensors(folder: Path, name: str, names: list[str]) -> Tensors:

@@ -22,13 +22,13 @@ from core.training.failures import not_a_number
 from core.training.setup import Setup, Targets
 from core.training.task import FoldTask
 
-Step = Sequence[NDArray[np.int64]]
-"""The rows of one step, cut into micro-batches."""
+MicroBatches = Sequence[NDArray[np.int64]]
+"""The rows of one step, cut into what is computed at once."""
 
 
 @dataclass(frozen=True)
-class MicroBatch:
-    """Rows that are computed at once: inputs of the network, targets (n, K), weights (n,), and the truth as targets (n, K)."""
+class Part:
+    """A micro-batch, loaded: inputs of the network, targets (n, K), weights (n,), and the truth as targets (n, K)."""
 
     inputs: Batch
     targets: Tensor
@@ -42,15 +42,15 @@ def order_rows(task: FoldTask, epoch: int) -> NDArray[np.int64]:
     return train_idx[permutation(task.recipe.train.seed, task.fold, epoch, len(train_idx))]
 
 
-def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[Step]:
+def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[MicroBatches]:
     """Rows in their order as steps of `batch_size` rows, each as its micro-batches."""
     return [batches_of(of_step, task.micro_batch) for of_step in batches_of(rows, task.recipe.train.batch_size)]
 
 
-def put_together(batches: Sequence[Batch], targets: Targets) -> list[MicroBatch]:
+def put_together(batches: Sequence[Batch], targets: Targets) -> list[Part]:
     """The micro-batches of one step with their targets and weights. Whatever mixes rows with each other (mixup, cutmix) belongs here:
     this sees the whole step, so its result does not depend on the size of the micro-batches."""
-    return [MicroBatch(batch, targets.of(batch["row"]), targets.weights[batch["row"]], targets.truth(batch["row"])) for batch in batches]
+    return [Part(batch, targets.of(batch["row"]), targets.weights[batch["row"]], targets.truth(batch["row"])) for batch in batches]
 
 
 def row_losses(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
@@ -69,7 +69,7 @@ class StepLoss:
     log_loss: float
 
 
-def train_step(task: FoldTask, setup: Setup, step_rows: Step, batches: Iterator[Batch], epoch: int, step: int) -> StepLoss:
+def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batches: Iterator[Batch], epoch: int, step: int) -> StepLoss:
     """Learn from the rows of one step, whose micro-batches come next out of `batches`.
 
     A row counts by its weight; a step is divided by its number of rows, so that rows of little weight make a small step.
@@ -77,8 +77,8 @@ def train_step(task: FoldTask, setup: Setup, step_rows: Step, batches: Iterator[
     """
     recipe, model, device = task.recipe, setup.model, setup.device
     setup.optimizer.zero_grad(set_to_none=True)
-    n_rows, objective, log_loss = sum(map(len, step_rows)), 0.0, 0.0
-    for number, part in enumerate(put_together(list(islice(batches, len(step_rows))), setup.targets)):
+    n_rows, objective, log_loss = sum(map(len, micro_batches)), 0.0, 0.0
+    for number, part in enumerate(put_together(list(islice(batches, len(micro_batches))), setup.targets)):
         seed_step(recipe.train.seed, task.fold, epoch, step, number)
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in part.inputs.items()}
         with setup.precision.autocast(device):

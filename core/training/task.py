@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.specs.recipe import Recipe
-from core.training.checkpoint_writer import Keeping
+from core.training.checkpoint import Checkpointing
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FoldTask:
     `train_idx` and `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty.
     Images whose `sha256` and `test_sha256` are given are refused when they have changed.
 
-    With `keeping` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
+    With `checkpointing` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
     because memory ran out: each doubles the parts in which a step is computed.
     """
 
@@ -41,7 +41,7 @@ class FoldTask:
     weights_dir: Path
     out_dir: Path
     device: str = "cpu"
-    keeping: Keeping | None = None
+    checkpointing: Checkpointing | None = None
     halvings: int = 0
     sha256: Sequence[str] = ()
     test_sha256: Sequence[str] = ()

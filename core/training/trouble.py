@@ -21,10 +21,12 @@ TroubleKind = Literal["nan", "diverging", "overfitting", "far_fold"]
 DIVERGED = 1.5
 """A training loss this many times its own best, two epochs in a row, does not come back by itself."""
 GAP_EPOCHS = 3
+"""Overfitting: in so many epochs in a row the gap between validation and training has grown."""
 GAP_SHARE = 0.1
 """The validation loss counts as having left its best when it is a tenth above it."""
 FAR_SD = 4.0
 FAR_SHARE = 0.05
+"""A fold is far when it is worse than its siblings' mean by so many of their standard deviations, and by this share of the mean."""
 MIN_SIBLINGS = 2
 
 
@@ -37,6 +39,8 @@ class Epoch(Protocol):
     def epoch(self) -> int: ...
     @property
     def train_loss(self) -> float: ...
+    @property
+    def train_log_loss(self) -> float | None: ...
     @property
     def valid_loss(self) -> float: ...
     @property
@@ -104,24 +108,30 @@ def _diverging(rows: Sequence[Epoch]) -> Trouble | None:
 
 
 def _overfitting(rows: Sequence[Epoch]) -> Trouble | None:
-    """The gap between the losses has grown in each of the last epochs, and the validation loss has left its best for good."""
+    """The gap between the plain cross-entropies of validation and training has grown in each of the last epochs, and that of
+    validation has left its best for good. A smoothed or mixed objective would compare with neither."""
     best = min(rows, key=lambda row: row.valid_loss)
     since = [row for row in rows if row.epoch >= best.epoch][-GAP_EPOCHS - 1 :]
     if len(since) <= GAP_EPOCHS:
         return None
-    gaps = [row.valid_loss - row.train_loss for row in since]
+    gaps = [row.valid_loss - _plain(row) for row in since]
     last = since[-1]
     has_grown = all(later > earlier for earlier, later in pairwise(gaps))
-    if has_grown and last.train_loss < best.train_loss and last.valid_loss > best.valid_loss * (1 + GAP_SHARE):
+    if has_grown and _plain(last) < _plain(best) and last.valid_loss > best.valid_loss * (1 + GAP_SHARE):
         values = {
             "valid_loss": last.valid_loss,
             "best": best.valid_loss,
             "best_epoch": float(best.epoch),
             "gap": gaps[-1],
-            "best_gap": best.valid_loss - best.train_loss,
+            "best_gap": best.valid_loss - _plain(best),
         }
         return Trouble("overfitting", last.fold, last.epoch, values)
     return None
+
+
+def _plain(row: Epoch) -> float:
+    """The plain cross-entropy in training; where it was not recorded, the objective was it."""
+    return row.train_loss if row.train_log_loss is None else row.train_log_loss
 
 
 def _far_fold(by_fold: Mapping[int, Sequence[Epoch]], metric: Metric, fold_scores: dict[int, float]) -> Trouble | None:

@@ -20,7 +20,6 @@ from core.data.pixels import ImageRows
 from core.data.texts import TextRows
 from core.jobs.process import is_alive, of_pid
 from core.specs.recipe import ImageSettings
-from core.training.schedule import steps_per_epoch
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together
 
@@ -56,13 +55,11 @@ def test_every_position_comes_once_and_no_batch_is_a_single_row_left_over(n_rows
     parts = [list(range(n_rows))[part] for part in cut(n_rows, 4)]
     assert [position for part in parts for position in part] == list(range(n_rows))
     assert n_rows < 2 or min(map(len, parts)) > 1
-    assert n_rows == 0 or len(parts) == steps_per_epoch(n_rows, 4)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 8])
 def test_batches_of_one_row_stay_alone(n_rows: int) -> None:
     assert [len(range(n_rows)[part]) for part in cut(n_rows, 1)] == [1] * n_rows
-    assert steps_per_epoch(n_rows, 1) == n_rows
 
 
 def test_rows_come_in_the_order_asked_for_epoch_after_epoch(paths: list[Path]) -> None:

@@ -209,11 +209,11 @@ def _plant(number: int) -> None:
                 assert self.average is not None
                 self.average.module.load_state_dict(self.model.state_dict())
             case 1:
-                self.place.loss_sum = 0.0
+                self.position.loss_sum = 0.0
             case 2:
-                self.place.best_score = None
+                self.position.best_score = None
             case _:
-                self.place.step = 0
+                self.position.step = 0
 
     TrainState.restore = forgetful  # type: ignore[method-assign]
 

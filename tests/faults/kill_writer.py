@@ -35,10 +35,10 @@ from core.store.runs import get_run
 from core.store.submissions import list_submissions
 from core.submission import write as submission
 from core.training import checkpoint_writer
-from core.training.checkpoint import Identity, list_checkpoints, list_quarantined, newest_verified, remove_unfinished
-from core.training.checkpoint_writer import Keeping, write_checkpoint
+from core.training.checkpoint import Checkpointing, Identity, list_checkpoints, list_quarantined, newest_verified, remove_unfinished
+from core.training.checkpoint_writer import write_checkpoint
 from core.training.setup import make_average
-from core.training.state import Place, TrainState
+from core.training.state import TrainPosition, TrainState
 from core.training.weights import save_weights
 from core.workspace import open_workspace
 from tests.conftest import write_headlines_to
@@ -128,10 +128,10 @@ class Checkpoints:
     def prepare(self, folder: Path) -> None:
         folder.mkdir()
         for state in self.states[:2]:
-            write_checkpoint(Keeping(folder, self.identity, 1), state.snapshot())
+            write_checkpoint(Checkpointing(folder, self.identity, 1), state.snapshot())
 
     def write(self, folder: Path) -> None:
-        write_checkpoint(Keeping(folder, self.identity, 1), self.expected[2])
+        write_checkpoint(Checkpointing(folder, self.identity, 1), self.expected[2])
 
     def look(self, folder: Path, *, is_acknowledged: bool) -> str:
         remove_unfinished(folder)
@@ -143,7 +143,7 @@ class Checkpoints:
         state = self._state(9)
         state.restore(found.path)
         now, expected = state.snapshot(), self.expected[found.epoch - 1]
-        if now.place != expected.place or not all(
+        if now.position != expected.position or not all(
             torch.equal(now.files[name][key], tensor) for name, tensors in expected.files.items() for key, tensor in tensors.items()
         ):
             return "it is not what was written"
@@ -162,7 +162,7 @@ class Checkpoints:
         assert average is not None
         average.update_parameters(model)
         best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        return TrainState(model, optimizer, average, Place(epoch=number, step=2, best_epoch=1, best_score=0.5), best)
+        return TrainState(model, optimizer, average, TrainPosition(epoch=number, step=2, best_epoch=1, best_score=0.5), best)
 
 
 class Predictions:

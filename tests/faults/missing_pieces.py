@@ -27,7 +27,7 @@ from core.specs.progress import EpochReport, Progress
 from core.training import state
 from core.training.checkpoint import list_checkpoints, list_quarantined
 from core.training.fold import train_fold
-from core.training.state import STATE_FILE, Place
+from core.training.state import STATE_FILE, TrainPosition
 from core.training.task import FoldTask
 from tests.faults.fault import Given, Outcome, main
 from tests.training.small_tasks import IMAGE, TEXT, recipe_of
@@ -56,15 +56,15 @@ def run(given: Given) -> Outcome:
     torch.set_num_threads(1)
     outcome, n_taken = Outcome(), 0
     if given.is_mutant:
-        state._read_place = _with_defaults  # pyright: ignore[reportPrivateUsage]
+        state._read_position = _with_defaults  # pyright: ignore[reportPrivateUsage]
     for base in (TEXT, IMAGE):
         if n_taken == given.n:
             break
         folder = given.root / base["modality"]
         folder.mkdir()
         task = stopped_task(folder, recipe_of(base, train=HARD))
-        assert task.keeping is not None
-        kept, whole = task.keeping.folder, folder / "whole"
+        assert task.checkpointing is not None
+        kept, whole = task.checkpointing.folder, folder / "whole"
         kept.rename(whole)
         newest = list_checkpoints(whole)[0].path.name
         for piece in islice(_pieces(whole / newest), given.n - n_taken):
@@ -80,8 +80,8 @@ def run(given: Given) -> Outcome:
 
 def _problem(piece: Piece, task: FoldTask) -> str:
     """What is wrong with how the next attempt takes it; empty when nothing is."""
-    assert task.keeping is not None
-    newest, before = list_checkpoints(task.keeping.folder)
+    assert task.checkpointing is not None
+    newest, before = list_checkpoints(task.checkpointing.folder)
     shutil.rmtree(task.out_dir)
     task.out_dir.mkdir()
     began: list[tuple[int, int]] = []
@@ -92,9 +92,9 @@ def _problem(piece: Piece, task: FoldTask) -> str:
             raise Crash
 
     try:
-        train_fold(replace(task, keeping=replace(task.keeping, every_s=9999)), report=report, should_stop=lambda: False)
+        train_fold(replace(task, checkpointing=replace(task.checkpointing, every_s=9999)), report=report, should_stop=lambda: False)
     except Crash:
-        set_aside = [found.path.name for found in list_quarantined(task.keeping.folder)]
+        set_aside = [found.path.name for found in list_quarantined(task.checkpointing.folder)]
         if piece.is_damage and (set_aside, began) == ([newest.path.name], [(before.epoch, before.step)]):
             return ""
         return f"it went on from {began[0]}; set aside: {set_aside}"
@@ -111,11 +111,11 @@ def _pieces(whole: Path) -> Iterator[Piece]:
     manifest = json.loads((whole / MANIFEST).read_text(encoding="utf-8"))
     names = sorted(manifest["files"])
     kinds: list[Iterable[Piece]] = [
-        (_key(STATE_FILE, "place", key) for key in held["place"]),
+        (_key(STATE_FILE, "position", key) for key in held["position"]),
         (_tensor(name, key) for name in TENSORS for key in load_file(whole / f"{name}.safetensors")),
         (Piece(f"the file {name}", partial(_remove, name=name), name, is_damage=True) for name in (*names, MANIFEST)),
         (Piece(f"the file {name}, nor in the manifest", partial(_remove, name=name, is_said=True), name) for name in names),
-        (_key(STATE_FILE, "place", "epochs", 0, key) for key in held["place"]["epochs"][0]),
+        (_key(STATE_FILE, "position", "epochs", 0, key) for key in held["position"]["epochs"][0]),
         (_key(STATE_FILE, "tensors", name) for name in held["tensors"]),
         (_key(STATE_FILE, "tensors", name, number, word=key) for name in TENSORS for number, key in enumerate(held["tensors"][name])),
         (_key(STATE_FILE, name) for name in held),
@@ -172,10 +172,10 @@ def _rewrite(folder: Path) -> None:
     rewrite_manifest(folder)
 
 
-def _with_defaults(folder: Path) -> tuple[Place, dict[str, list[str]]]:
+def _with_defaults(folder: Path) -> tuple[TrainPosition, dict[str, list[str]]]:
     raw = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-    known = {item.name for item in fields(Place)}
-    return Place(**{key: value for key, value in raw["place"].items() if key in known}), raw["tensors"]
+    known = {item.name for item in fields(TrainPosition)}
+    return TrainPosition(**{key: value for key, value in raw["position"].items() if key in known}), raw["tensors"]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from core.predictions import oof as predictions
 from core.specs.progress import EpochReport, Progress
 from core.store import attempts
 from core.training import checkpoint_writer, fold
-from core.training.checkpoint_writer import Keeper, Keeping
+from core.training.checkpoint import Checkpointing
+from core.training.checkpoint_writer import CheckpointWriter
 from core.training.state import Snapshot
 
 Strike = Callable[[], object]
@@ -32,35 +33,35 @@ def ask_to_stop() -> None:
 def keep_every(seconds: float) -> None:
     """Checkpoints more often than a recipe may ask for."""
 
-    def keeping(**given: Any) -> Keeping:
-        return Keeping(**{**given, "every_s": seconds})
+    def keeping(**given: Any) -> Checkpointing:
+        return Checkpointing(**{**given, "every_s": seconds})
 
-    checkpoint_writer.Keeping = keeping  # type: ignore[misc, assignment]
+    checkpoint_writer.Checkpointing = keeping  # type: ignore[misc, assignment]
 
 
 def keep_every_step() -> None:
     """A checkpoint after every step and every epoch, each on the disk before training goes on."""
     keep_every(1e-9)
-    start, join = Keeper._start, Keeper._join  # pyright: ignore[reportPrivateUsage]
+    start, join = CheckpointWriter._start, CheckpointWriter._join  # pyright: ignore[reportPrivateUsage]
 
-    def start_and_wait(self: Keeper) -> None:
+    def start_and_wait(self: CheckpointWriter) -> None:
         start(self)
         join(self)
 
-    Keeper._start = start_and_wait  # pyright: ignore[reportPrivateUsage]
+    CheckpointWriter._start = start_and_wait  # pyright: ignore[reportPrivateUsage]
 
 
 def at_checkpoint(strike: Strike, *, before: bool, at: tuple[int, int] | None = None, number: int = 0) -> None:
     """Before or after the checkpoint `at` (epoch, steps done) is written, or the one of that number from 1."""
     write, n_written = checkpoint_writer.write_checkpoint, 0
 
-    def write_and_strike(keeping: Keeping, snapshot: Snapshot) -> Path:
+    def write_and_strike(checkpointing: Checkpointing, snapshot: Snapshot) -> Path:
         nonlocal n_written
         n_written += 1
-        is_here = (snapshot.place.epoch, snapshot.place.step) == at or n_written == number
+        is_here = (snapshot.position.epoch, snapshot.position.step) == at or n_written == number
         if is_here and before:
             strike()
-        path = write(keeping, snapshot)
+        path = write(checkpointing, snapshot)
         if is_here and not before:
             strike()
         return path

@@ -158,7 +158,7 @@ def _plant() -> None:
 
     def one_step_back(self: TrainState, folder: Path) -> None:
         restore(self, folder)
-        self.place.step = max(0, self.place.step - 1)
+        self.position.step = max(0, self.position.step - 1)
 
     TrainState.restore = one_step_back  # type: ignore[method-assign]
 

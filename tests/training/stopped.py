@@ -13,8 +13,8 @@ from core.artefacts import MANIFEST, OWN_HASH
 from core.base.files import sha256_file
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
-from core.training.checkpoint import Identity
-from core.training.checkpoint_writer import Keeper, Keeping
+from core.training.checkpoint import Checkpointing, Identity
+from core.training.checkpoint_writer import CheckpointWriter
 from core.training.fold import train_fold
 from core.training.task import FoldTask
 from tests.training.small_tasks import TEXT, make_task, recipe_of
@@ -26,10 +26,10 @@ class Crash(Exception):
     """Ends training in the middle, with nothing written in order."""
 
 
-def keeping_of(folder: Path, token: int = 1, **changes: Any) -> Keeping:
+def checkpointing_of(folder: Path, token: int = 1, **changes: Any) -> Checkpointing:
     """A checkpoint whenever there can be one."""
-    keeping = Keeping(folder, Identity({"contest": "c" * 64, "folds": "f" * 64}), token, every_s=1e-9)
-    return replace(keeping, **changes)
+    checkpointing = Checkpointing(folder, Identity({"contest": "c" * 64, "folds": "f" * 64}), token, every_s=1e-9)
+    return replace(checkpointing, **changes)
 
 
 def crash_at(task: FoldTask, phase: str, epoch: int, step: int) -> None:
@@ -45,10 +45,10 @@ def crash_at(task: FoldTask, phase: str, epoch: int, step: int) -> None:
 
 def resumed(folder: Path, task: FoldTask, token: int) -> FoldTask:
     """The next attempt at the same fold."""
-    assert task.keeping is not None
+    assert task.checkpointing is not None
     out_dir = folder / f"attempt-{token}"
     out_dir.mkdir()
-    return replace(task, out_dir=out_dir, keeping=replace(task.keeping, token=token))
+    return replace(task, out_dir=out_dir, checkpointing=replace(task.checkpointing, token=token))
 
 
 def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> FoldTask:
@@ -56,22 +56,23 @@ def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> 
 
     Its two checkpoints are of those steps: each was on the disk before training went on.
     """
-    task = make_task(folder, recipe or recipe_of(TEXT, train=HARD), keeping=keeping_of(folder / "checkpoints"), **changes)
-    start = Keeper._start  # pyright: ignore[reportPrivateUsage]
+    task = make_task(folder, recipe or recipe_of(TEXT, train=HARD), checkpointing=checkpointing_of(folder / "checkpoints"), **changes)
+    start = CheckpointWriter._start  # pyright: ignore[reportPrivateUsage]
 
-    def start_and_wait(keeper: Keeper) -> None:
+    def start_and_wait(keeper: CheckpointWriter) -> None:
         start(keeper)
         keeper._join()  # pyright: ignore[reportPrivateUsage]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Keeper, "_start", start_and_wait)
+        patch.setattr(CheckpointWriter, "_start", start_and_wait)
         crash_at(task, "training", 2, 3)
     return resumed(folder, task, 2)
 
 
-def rewrite_manifest(folder: Path) -> None:
+def rewrite_manifest(folder: Path, *, without_facts: tuple[str, ...] = ()) -> None:
     """Make the manifest true again after files were changed or removed: the checkpoint verifies, and is not whole."""
     raw = json.loads((folder / MANIFEST).read_text())
     raw["files"] = {name: sha256_file(folder / name) for name in raw["files"] if (folder / name).exists()}
+    raw["facts"] = {name: value for name, value in raw["facts"].items() if name not in without_facts}
     del raw[OWN_HASH]  # it may be without one
     (folder / MANIFEST).write_text(json.dumps(raw))

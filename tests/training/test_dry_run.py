@@ -17,8 +17,7 @@ from core.data.batches import batches_of
 from core.data.randomness import permutation
 from core.store.attempts import MOST_HALVINGS
 from core.training import dry_run as module
-from core.training.checkpoint import Identity, list_checkpoints
-from core.training.checkpoint_writer import Keeping
+from core.training.checkpoint import Checkpointing, Identity, list_checkpoints
 from core.training.costs import Costs
 from core.training.dry_run import dry_run
 from core.training.step import StepLoss, train_step
@@ -47,8 +46,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Parts]:
 @BOTH
 def test_it_says_what_a_fold_costs(settings: dict[str, Any], tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(settings))
-    costs = dry_run(task, most_halvings=MOST_HALVINGS)
-    assert costs.n_timed >= module.FEWEST
+    costs = dry_run(task, max_halvings=MOST_HALVINGS)
+    assert costs.n_timed >= module.MIN_TIMED
     assert 0 < costs.above_start_bytes < costs.peak_bytes < costs.total_bytes
     assert costs.step_s == pytest.approx(costs.train_row_s * 8, rel=0.2)
     assert (costs.batch_size, costs.micro_batch, costs.halvings) == (8, 8, 0)
@@ -63,7 +62,7 @@ def test_it_leaves_nothing_and_changes_nothing(settings: dict[str, Any], tmp_pat
     calm, _, _ = train(make_task(tmp_path, recipe))
     task = make_task(tmp_path, recipe)
     before = sorted(tmp_path.iterdir())
-    dry_run(task, most_halvings=MOST_HALVINGS)
+    dry_run(task, max_halvings=MOST_HALVINGS)
     assert sorted(tmp_path.iterdir()) == before
     assert {path.name for path in task.out_dir.iterdir()} <= {"tokenizer.json"}
     again, _, _ = train(make_task(tmp_path, recipe))
@@ -73,9 +72,9 @@ def test_it_leaves_nothing_and_changes_nothing(settings: dict[str, Any], tmp_pat
 @BOTH
 def test_a_checkpoint_has_the_size_that_was_said(settings: dict[str, Any], tmp_path: Path) -> None:
     recipe = recipe_of(settings, train={"ema": 0.9, "epochs": 2})
-    costs = dry_run(make_task(tmp_path, recipe), most_halvings=MOST_HALVINGS)
-    kept = Keeping(tmp_path / "checkpoints", Identity({}), 1, every_s=1e-9)
-    task = make_task(tmp_path, recipe, keeping=kept)
+    costs = dry_run(make_task(tmp_path, recipe), max_halvings=MOST_HALVINGS)
+    kept = Checkpointing(tmp_path / "checkpoints", Identity({}), 1, every_s=1e-9)
+    task = make_task(tmp_path, recipe, checkpointing=kept)
     train(task)
     files = list(list_checkpoints(kept.folder)[0].path.glob("*.safetensors"))
     headers = 8 * len(files) + sum(int.from_bytes(path.read_bytes()[:8], "little") for path in files)
@@ -86,19 +85,19 @@ def test_a_checkpoint_has_the_size_that_was_said(settings: dict[str, Any], tmp_p
 
 def test_its_steps_are_those_of_the_first_epoch(seen: list[Parts], tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(IMAGE, train={"accumulate": 2}))
-    dry_run(task, most_halvings=0)
+    dry_run(task, max_halvings=0)
     order = task.train_idx[permutation(task.recipe.train.seed, 0, 1, len(task.train_idx))]
     first = [np.concatenate(list(parts)).tolist() for parts in seen]
     assert first[:2] == [rows.tolist() for rows in batches_of(order, 8)[:2]]
     assert [len(part) for part in seen[0]] == [4, 4]
-    assert len(seen) == 1 + module.FEWEST
+    assert len(seen) == 1 + module.MIN_TIMED
 
 
 def test_the_longest_texts_are_tried(seen: list[Parts], tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(TEXT))
     long = "one two three four five six seven eight nine ten eleven twelve"
     texts = [long if row in task.train_idx[-8:] else str(text) for row, text in enumerate(task.inputs)]
-    dry_run(replace(task, inputs=texts), most_halvings=0)
+    dry_run(replace(task, inputs=texts), max_halvings=0)
     assert sorted(np.concatenate(list(seen[1])).tolist()) == sorted(task.train_idx[-8:].tolist())
 
 
@@ -108,7 +107,7 @@ def test_memory_that_was_given_back_counts(monkeypatch: pytest.MonkeyPatch, tmp_
         return train_step(*given)
 
     monkeypatch.setattr(module, "train_step", hungry)
-    costs = dry_run(make_task(tmp_path, recipe_of(IMAGE)), most_halvings=0)
+    costs = dry_run(make_task(tmp_path, recipe_of(IMAGE)), max_halvings=0)
     assert costs.above_start_bytes > 380 * 2**20  # of 400: pages that were resident at the start are used again
 
 
@@ -123,7 +122,7 @@ def runs_out_above(most_rows: int) -> Callable[..., StepLoss]:
 
 def test_where_memory_runs_out_the_micro_batch_is_halved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "train_step", runs_out_above(3))
-    costs = dry_run(make_task(tmp_path, recipe_of(IMAGE)), most_halvings=MOST_HALVINGS)
+    costs = dry_run(make_task(tmp_path, recipe_of(IMAGE)), max_halvings=MOST_HALVINGS)
     assert (costs.batch_size, costs.micro_batch, costs.halvings) == (8, 2, 2)
 
 
@@ -131,24 +130,24 @@ def test_where_memory_runs_out_the_micro_batch_is_halved(monkeypatch: pytest.Mon
 def test_what_never_fits_is_a_typed_failure(most_rows: int, most_halvings: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "train_step", runs_out_above(most_rows))
     with pytest.raises(OutOfMemory) as caught:
-        dry_run(make_task(tmp_path, recipe_of(IMAGE)), most_halvings=most_halvings)
+        dry_run(make_task(tmp_path, recipe_of(IMAGE)), max_halvings=most_halvings)
     assert "train.batch_size" in caught.value.fix and "rows at once" in caught.value.where
 
 
 def test_what_cannot_be_trained_fails_as_it_would(tmp_path: Path) -> None:
     with pytest.raises(WeightsError):
-        dry_run(make_task(tmp_path, recipe_of(IMAGE, model={"pretrained": True})), most_halvings=0)
+        dry_run(make_task(tmp_path, recipe_of(IMAGE, model={"pretrained": True})), max_halvings=0)
     with pytest.raises(RecipeError) as caught:
-        dry_run(make_task(tmp_path, recipe_of(IMAGE, model={"backbone": "test_vit"}, image={"size_px": 33})), most_halvings=0)
+        dry_run(make_task(tmp_path, recipe_of(IMAGE, model={"backbone": "test_vit"}, image={"size_px": 33})), max_halvings=0)
     assert caught.value.where == "model" and caught.value.fix
     task = make_task(tmp_path, recipe_of(IMAGE))
     with pytest.raises(RecipeError, match="no rows to validate"):
-        dry_run(replace(task, valid_idx=task.valid_idx[:0]), most_halvings=0)
+        dry_run(replace(task, valid_idx=task.valid_idx[:0]), max_halvings=0)
 
 
 def test_loader_processes_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "TIMED_S", 0.0)
-    costs = dry_run(make_task(tmp_path, recipe_of(IMAGE, train={"loader_workers": 1})), most_halvings=0)
+    costs = dry_run(make_task(tmp_path, recipe_of(IMAGE, train={"loader_workers": 1})), max_halvings=0)
     assert costs.loaders_bytes > 2**20
-    assert costs.n_timed >= module.FEWEST + 2
+    assert costs.n_timed >= module.MIN_TIMED + 2
     assert multiprocessing.active_children() == []

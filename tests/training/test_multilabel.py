@@ -26,7 +26,7 @@ from core.training.task import FoldTask
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, add_emotions, emotion_sets
 from tests.training.small_tasks import IMAGE, N_ROWS, TEXT, make_task, recipe_of, train
-from tests.training.stopped import HARD, crash_at, keeping_of, resumed
+from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed
 
 SETS = emotion_sets(N_ROWS, seed=3)[:, :3]
 """Which of three classes the rows of the small tasks have; some have none."""
@@ -147,7 +147,7 @@ def small_task(folder: Path, base: dict[str, Any], **changes: Any) -> FoldTask:
 def test_a_crash_changes_no_byte(base: dict[str, Any], tmp_path: Path) -> None:
     calm = small_task(tmp_path, base)
     output, _, calm_epochs = train(calm)
-    task = replace(calm, keeping=keeping_of(tmp_path / "checkpoints"), out_dir=tmp_path / "attempt-1")
+    task = replace(calm, checkpointing=checkpointing_of(tmp_path / "checkpoints"), out_dir=tmp_path / "attempt-1")
     task.out_dir.mkdir()
     crash_at(task, "training", 2, 3)
     task = resumed(tmp_path, task, 2)
@@ -162,6 +162,6 @@ def test_a_crash_changes_no_byte(base: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("base", [IMAGE, TEXT], ids=["image", "text"])
 def test_a_dry_run_is_made_of_the_same_steps(base: dict[str, Any], tmp_path: Path) -> None:
-    found = dry_run(small_task(tmp_path, base), most_halvings=0)
-    alone = dry_run(make_task(tmp_path, recipe_of(base, train=HARD)), most_halvings=0)
+    found = dry_run(small_task(tmp_path, base), max_halvings=0)
+    alone = dry_run(make_task(tmp_path, recipe_of(base, train=HARD)), max_halvings=0)
     assert (found.n_params, found.checkpoint_bytes, found.weights_bytes) == (alone.n_params, alone.checkpoint_bytes, alone.weights_bytes)

@@ -64,7 +64,10 @@ def test_the_schedule_rises_to_the_peak_once_and_ends_low(n_steps: int) -> None:
         assert rates[-1] == pytest.approx(1e-5)
 
 
-def test_every_group_gets_the_rate() -> None:
+def test_every_group_gets_its_share_of_the_rate() -> None:
     optimizer = make_optimizer(Small(), OptimSettings())
     set_lr(optimizer, 0.123)
     assert [group["lr"] for group in optimizer.param_groups] == [0.123, 0.123]
+    optimizer.param_groups[1]["lr_scale"] = 0.5
+    set_lr(optimizer, 0.2)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.1]

@@ -18,7 +18,7 @@ from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity, list_checkpoints, list_quarantined
 from core.training.task import FoldOutput, FoldTask
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
-from tests.training.stopped import HARD, crash_at, keeping_of, resumed, rewrite_manifest, stopped_task
+from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed, rewrite_manifest, stopped_task
 
 pytestmark = pytest.mark.slow  # networks train here, again and again
 
@@ -54,7 +54,7 @@ def losses(epochs: list[EpochReport]) -> list[tuple[int, float, float, float]]:
 def test_a_crash_changes_no_byte(recipe: Recipe, crashes: list[tuple[str, int, int]], tmp_path: Path) -> None:
     calm = make_task(tmp_path, recipe)
     output, _, calm_epochs = train(calm)
-    task = replace(calm, keeping=keeping_of(tmp_path / "checkpoints"), out_dir=tmp_path / "attempt-1")
+    task = replace(calm, checkpointing=checkpointing_of(tmp_path / "checkpoints"), out_dir=tmp_path / "attempt-1")
     task.out_dir.mkdir()
     for token, crash in enumerate(crashes, start=1):
         crash_at(task, *crash)
@@ -75,7 +75,7 @@ def test_a_stop_is_kept_to_the_step(recipe: Recipe, tmp_path: Path) -> None:
     calm = make_task(tmp_path, recipe)
     output, _, _ = train(calm)
     # Hours between checkpoints: only the stop itself can have written one.
-    task = replace(calm, keeping=keeping_of(tmp_path / "checkpoints", every_s=9999), out_dir=tmp_path / "attempt-1")
+    task = replace(calm, checkpointing=checkpointing_of(tmp_path / "checkpoints", every_s=9999), out_dir=tmp_path / "attempt-1")
     task.out_dir.mkdir()
     heard: list[Progress | EpochReport] = []
     from core.training.fold import train_fold
@@ -105,7 +105,7 @@ def test_all_of_the_settings_were_at_work(tmp_path: Path) -> None:
 
 def test_early_stopping_is_remembered(tmp_path: Path) -> None:
     recipe = recipe_of(TEXT, optim={"lr": 1e-30, "weight_decay": 0}, train={"epochs": 20, "patience": 2})
-    task = make_task(tmp_path, recipe, keeping=keeping_of(tmp_path / "checkpoints"))
+    task = make_task(tmp_path, recipe, checkpointing=checkpointing_of(tmp_path / "checkpoints"))
     crash_at(task, "predicting", 3, 4)
     again, said, _ = train(resumed(tmp_path, task, 2))
     assert (again.best_epoch, again.n_epochs) == (1, 3)
@@ -113,7 +113,7 @@ def test_early_stopping_is_remembered(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_stay(tmp_path: Path) -> None:
-    task = make_task(tmp_path, recipe_of(TEXT), keeping=keeping_of(tmp_path / "checkpoints", keep=3))
+    task = make_task(tmp_path, recipe_of(TEXT), checkpointing=checkpointing_of(tmp_path / "checkpoints", keep=3))
     output, _, _ = train(task)
     assert len(list_checkpoints(tmp_path / "checkpoints")) == 3
     assert output.facts["checkpoints"]["written"] > 3
@@ -139,12 +139,49 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(tmp_path: 
 @pytest.mark.parametrize("name", ["contest", "folds"])
 def test_other_data_or_folds_are_refused(name: str, tmp_path: Path) -> None:
     task = stopped_task(tmp_path)
-    assert task.keeping is not None
-    changed = Identity({**task.keeping.identity.facts, name: "a" * 64})
+    assert task.checkpointing is not None
+    changed = Identity({**task.checkpointing.identity.facts, name: "a" * 64})
     with pytest.raises(AlignmentError, match=f"{name} changed") as caught:
-        train(replace(task, keeping=replace(task.keeping, identity=changed)))
+        train(replace(task, checkpointing=replace(task.checkpointing, identity=changed)))
     assert caught.value.why == f"{name} was {name[0] * 12}, is {'a' * 12}"
     assert len(list_checkpoints(tmp_path / "checkpoints")) == 2
+
+
+def as_of_first_layout(task: FoldTask) -> None:
+    """Rewrite a task's checkpoints as version 0.1 left them."""
+    assert task.checkpointing is not None
+    for checkpoint in list_checkpoints(task.checkpointing.folder):
+        state = json.loads((checkpoint.path / "state.json").read_text())
+        position = state["position"]
+        del position["log_loss_sum"]
+        for report in position["epochs"]:
+            del report["train_log_loss"]
+        (checkpoint.path / "state.json").write_text(json.dumps({"place": position, "tensors": state["tensors"]}))
+        rewrite_manifest(checkpoint.path, without_facts=("layout",))
+
+
+def test_a_checkpoint_of_the_first_layout_is_gone_on_from(tmp_path: Path) -> None:
+    calm = make_task(tmp_path, recipe_of(TEXT, train=HARD))
+    output, _, calm_epochs = train(calm)
+    task = stopped_task(tmp_path)
+    as_of_first_layout(task)
+    again, _, epochs = train(task)
+    assert [(entry["epoch"], entry["step"]) for entry in again.facts["resumed"]] == [(2, 2)]
+    assert digest_of(task, again) == digest_of(calm, output)
+    assert epochs == [replace(report, elapsed_s=epochs[number].elapsed_s) for number, report in enumerate(calm_epochs)]
+
+
+def test_a_checkpoint_of_the_first_layout_and_other_fingerprints_starts_the_fold_anew(tmp_path: Path) -> None:
+    calm = make_task(tmp_path, recipe_of(TEXT, train=HARD))
+    output, _, _ = train(calm)
+    task = stopped_task(tmp_path)
+    as_of_first_layout(task)
+    assert task.checkpointing is not None
+    changed = Identity({**task.checkpointing.identity.facts, "contest": "a" * 64})
+    task = replace(task, checkpointing=replace(task.checkpointing, identity=changed))
+    again, _, _ = train(task)
+    assert (again.facts["restarted_for"], again.facts["resumed"]) == ("contest", [])
+    assert digest_of(task, again) == digest_of(calm, output)
 
 
 def test_another_version_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,10 +217,12 @@ def test_every_piece_of_the_state_that_is_missing_is_a_refusal_that_names_it(tmp
         rewrite_manifest(newest)
         assert f"{gone} of {name}" in refusal().what
     state = json.loads((whole / "state.json").read_text())
-    for key in state["place"]:
-        (newest / "state.json").write_text(json.dumps({**state, "place": {name: v for name, v in state["place"].items() if name != key}}))
+    for key in state["position"]:
+        (newest / "state.json").write_text(
+            json.dumps({**state, "position": {name: v for name, v in state["position"].items() if name != key}})
+        )
         rewrite_manifest(newest)
-        assert refusal().what == f"a checkpoint lacks place.{key}"
+        assert refusal().what == f"a checkpoint lacks position.{key}"
     for name in ("network", "optimizer", "average", "best"):
         left = {key: value for key, value in state["tensors"].items() if key != name}
         (newest / "state.json").write_text(json.dumps({**state, "tensors": left}))
@@ -199,7 +238,7 @@ def test_a_disk_that_is_full_is_raised_where_training_can_be_stopped(tmp_path: P
 
     monkeypatch.setattr("core.training.state.save_file", full)
     with pytest.raises(DiskFull):
-        train(make_task(tmp_path, recipe_of(TEXT), keeping=keeping_of(tmp_path / "checkpoints")))
+        train(make_task(tmp_path, recipe_of(TEXT), checkpointing=checkpointing_of(tmp_path / "checkpoints")))
     assert not list((tmp_path / "checkpoints").iterdir())
 
 

@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 
 from core.data.batches import cut
 from core.specs.recipe import OptimSettings, Recipe
-from core.training.schedule import lr_at, plan_fold, steps_per_epoch
+from core.training.schedule import lr_at, plan_epochs, plan_fold
 
 
 @given(st.integers(1, 400), st.integers(1, 64))
 def test_the_number_of_steps_is_that_of_the_loader(n_rows: int, batch_size: int) -> None:
-    assert steps_per_epoch(n_rows, batch_size) == len(cut(n_rows, batch_size))
+    recipe = Recipe.model_validate({"train": {"batch_size": batch_size, "epochs": 3}})
+    plan, parts = plan_epochs(recipe, n_rows), cut(n_rows, batch_size)
+    assert plan.n_steps == len(parts)
+    for step, part in enumerate(parts, start=1):
+        assert plan.steps_done(2, step) == len(parts) + step
+        assert plan.rows_done(2, step) == n_rows + part.stop
+    assert plan.rows_done(4, 0) == plan.total_rows == 3 * n_rows
 
 
 @given(st.integers(2, 500), st.floats(0, 0.9), st.floats(0, 1))
@@ -33,8 +39,8 @@ def test_the_rate_rises_to_its_peak_and_falls_to_its_end(n_steps: int, warmup: f
 
 def test_a_plan_counts_rows_and_steps() -> None:
     plan = plan_fold(Recipe.model_validate({"train": {"epochs": 4, "batch_size": 32}}), 200, 100)
-    assert (plan.n_train, plan.n_valid) == (200, 100)
-    assert (plan.steps_per_epoch, plan.n_steps) == (7, 28)
+    assert (plan.epochs.n_rows, plan.n_valid) == (200, 100)
+    assert (plan.epochs.n_steps, plan.epochs.total_steps) == (7, 28)
     assert len(plan.curve_lr) == len(plan.curve_epochs) == 28
     assert plan.curve_epochs[-1] == pytest.approx(4)
     long = plan_fold(Recipe.model_validate({"train": {"epochs": 1000, "batch_size": 1}}), 200, 100)

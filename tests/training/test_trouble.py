@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from core.metrics.scores import get_metric
-from core.store.runs import EpochRow
+from core.specs.progress import EpochReport
 from core.training.trouble import Trouble, find_trouble
 
 ACCURACY, LOG_LOSS = get_metric("accuracy"), get_metric("log_loss")
@@ -16,19 +17,9 @@ CALM_VALID = (1.1, 0.8, 0.65, 0.6, 0.58, 0.59)
 
 def rows(
     train: Sequence[float] = CALM_TRAIN, valid: Sequence[float] = CALM_VALID, fold: int = 0, score: float = 0.8, log_loss: float = 0.6
-) -> list[EpochRow]:
+) -> list[EpochReport]:
     return [
-        EpochRow(
-            run_id=1,
-            fold=fold,
-            token=1,
-            epoch=number,
-            train_loss=losses[0],
-            valid_loss=losses[1],
-            scores={"accuracy": score, "log_loss": log_loss},
-            lr=0.1,
-            elapsed_s=1.0,
-        )
+        EpochReport(fold, number, len(train), losses[0], losses[1], {"accuracy": score, "log_loss": log_loss}, 0.1, 1.0)
         for number, losses in enumerate(zip(train, valid, strict=True), start=1)
     ]
 
@@ -69,6 +60,15 @@ def test_a_gap_that_grows_while_the_validation_loss_rises_is_overfitting() -> No
     assert find_trouble(rows(train[:5], valid[:5]), ACCURACY) is None  # two epochs are not yet a tendency
     assert find_trouble(rows(train, (1.0, 0.8, 0.7, 0.71, 0.72, 0.73)), ACCURACY) is None  # it hardly rises
     assert find_trouble(rows((1.0, 0.6, 0.4, 0.5, 0.52, 0.55), valid), ACCURACY) is None  # it has learnt nothing since
+
+
+def test_overfitting_compares_plain_cross_entropies_not_the_objective() -> None:
+    train, valid = (1.0, 0.6, 0.4, 0.2, 0.1, 0.05), (1.0, 0.8, 0.7, 0.75, 0.85, 1.0)
+    smoothed = [EpochReport(0, e, 6, loss + 0.5, valid[e - 1], {}, 0.1, 1.0, loss) for e, loss in enumerate(train, start=1)]
+    assert kind(find_trouble(smoothed, ACCURACY)) == "overfitting"
+    # The objective falls, as that of a teacher that is copied; the loss against the truth does not.
+    level = [replace(report, train_loss=report.train_log_loss or 0.0, train_log_loss=1.0) for report in smoothed]
+    assert find_trouble(level, ACCURACY) is None
 
 
 def test_a_fold_far_from_its_siblings_on_the_worse_side_is_named() -> None:
