@@ -12,7 +12,7 @@ from core.jobs import worker
 from core.predictions import oof as predictions
 from core.specs.progress import EpochReport, Progress
 from core.store import attempts
-from core.training import checkpoint_writer, fold
+from core.training import checkpoint, checkpoint_writer, fold
 from core.training.checkpoint import Checkpointing
 from core.training.checkpoint_writer import CheckpointWriter
 from core.training.state import Snapshot
@@ -33,10 +33,10 @@ def ask_to_stop() -> None:
 def keep_every(seconds: float) -> None:
     """Checkpoints more often than a recipe may ask for."""
 
-    def keeping(**given: Any) -> Checkpointing:
+    def checkpointing(**given: Any) -> Checkpointing:
         return Checkpointing(**{**given, "every_s": seconds})
 
-    checkpoint_writer.Checkpointing = keeping  # type: ignore[misc, assignment]
+    checkpoint.Checkpointing = checkpointing  # type: ignore[misc, assignment]
 
 
 def keep_every_step() -> None:
