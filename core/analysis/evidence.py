@@ -19,7 +19,7 @@ from core.predictions.source import Source
 class Evidence:
     """Out-of-fold predictions of the rows that were validated: `rows` are row numbers of the training table (n,).
 
-    `y_true` is (n,), or where a row may have several classes 0 and 1 (n, n_classes), given above the source's `thresholds`
+    `y_true` is (n,), or where a row may have several classes (`is_multilabel`) 0 and 1 (n, n_classes), given above the source's `thresholds`
     (n_classes,), one half when there are none.
     """
 
@@ -27,12 +27,8 @@ class Evidence:
     y_true: NDArray[np.integer]
     y_prob: NDArray[np.float32]
     n_rows: int
-    thresholds: tuple[float, ...] = ()
-
-    @property
-    def is_multilabel(self) -> bool:
-        """A row may have several classes."""
-        return self.y_true.ndim == 2
+    thresholds: tuple[float, ...]
+    is_multilabel: bool
 
     @cached_property
     def y_pred(self) -> NDArray[np.integer]:
@@ -65,4 +61,4 @@ def load_evidence(source: Source) -> Evidence:
             fix="wait until a fold is done, or retry the run",
         )
     y_true = load_labels(source.workspace, source.contest)[rows]
-    return Evidence(rows, y_true, prob[rows], len(prob), source.thresholds)
+    return Evidence(rows, y_true, prob[rows], len(prob), source.thresholds, source.contest.spec.is_multilabel)

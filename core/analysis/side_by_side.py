@@ -119,7 +119,7 @@ def compare_sources(one: Source, other: Source, evidence: tuple[Evidence, Eviden
 
 def _truth(contest: Contest, y_true: NDArray[np.integer]) -> Truth:
     metric, n_classes = get_metric(contest.spec.metric), len(contest.spec.classes)
-    return Truth(y_true.ravel(), 2, metric, n_classes) if y_true.ndim == 2 else Truth(y_true, n_classes, metric)
+    return Truth(y_true.ravel(), 2, metric, n_classes) if contest.spec.is_multilabel else Truth(y_true, n_classes, metric)
 
 
 def _outcome(truth: Truth, evidence: Evidence, at: NDArray[np.intp]) -> Outcome:
