@@ -25,7 +25,8 @@ from app.words.text import t
 from core.analysis.compare import flatten_settings
 from core.analysis.logs import read_tail
 from core.base.errors import NotFoundError, PitwallError
-from core.metrics.scores import METRICS, get_metric
+from core.metrics.scores import LABEL_METRICS, get_metric, metrics_for
+from core.predictions.scores import scores_by_fold
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -214,10 +215,12 @@ def _curves(contest: Contest, run: Run) -> None:
                 )
                 or numbers
             )
-        usual = contest.spec.metric if contest.spec.metric != "log_loss" else "accuracy"
+        known = [name for name in metrics_for(multilabel=contest.spec.is_multilabel) if all(name in row.scores for row in epochs)]
+        # Beside the losses a score of labels says more than a loss again.
+        usual = contest.spec.metric if get_metric(contest.spec.metric).reads == "labels" else LABEL_METRICS[0]
         name = st.segmented_control(
             t("charts.score"),
-            list(METRICS),
+            known,
             default=usual,
             required=True,
             format_func=metric_label,
@@ -247,15 +250,23 @@ def _curves(contest: Contest, run: Run) -> None:
     st.caption(t("runs.curves_ring") + (f"  \n{metric_label(name)}: {told}" if told else ""))
 
 
+@st.cache_data(max_entries=50, show_spinner=False)
+def _every_score(content: tuple[str, ...], _contest: Contest, _run: Run) -> dict[int, dict[str, float]]:
+    """Every metric by fold; one that is newer than the run is computed from its predictions, once."""
+    return scores_by_fold(runtime.workspace(), _contest, _run)
+
+
 def _folds(contest: Contest, run: Run) -> None:
     results = {result.fold: result for result in run.results}
+    metrics = metrics_for(multilabel=contest.spec.is_multilabel)
+    scored = _every_score(tuple(result.fingerprint for result in run.results), contest, run)
     rows = []
     if run.imported:
         for fold, result in results.items():
-            rows.append({"fold": fold, "state": [state_label("done")], **result.scores, "artefact": f"#{short_hash(result.fingerprint)}"})
+            rows.append({"fold": fold, "state": [state_label("done")], **scored[fold], "artefact": f"#{short_hash(result.fingerprint)}"})
     for job in run.jobs:
         result = results.get(job.fold)
-        scores = {name: result.scores[name] if result else None for name in METRICS}
+        scores = {name: scored[job.fold][name] if result else None for name in metrics}
         rows.append(
             {
                 "fold": job.fold,
@@ -281,7 +292,7 @@ def _folds(contest: Contest, run: Run) -> None:
             "state": st.column_config.MultiselectColumn(
                 t("runs.fold_state"), options=[state_label(name) for name in STATE_COLORS], color=list(STATE_COLORS.values()), width="small"
             ),
-            **{name: number(metric_label(name), format="%.4f", help=metric_help(contest.spec, name)) for name in METRICS},
+            **{name: number(metric_label(name), format="%.4f", help=metric_help(contest.spec, name)) for name in metrics},
             "best": number(t("runs.fold_best_epoch")),
             "epochs": number(t("runs.fold_epochs")),
             "time": number(t("runs.fold_time"), format="%.1f"),

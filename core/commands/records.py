@@ -130,6 +130,7 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
                 "fold": row.fold,
                 "epoch": row.epoch,
                 "train_loss": _finite(row.train_loss),
+                "train_log_loss": None if row.train_log_loss is None else _finite(row.train_log_loss),
                 "valid_loss": _finite(row.valid_loss),
                 "scores": row.scores,
                 "lr": row.lr,

@@ -113,4 +113,5 @@ class Reporter:
             scores=said.scores,
             lr=said.lr,
             elapsed_s=said.elapsed_s,
+            train_log_loss=said.train_log_loss,
         )

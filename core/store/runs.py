@@ -44,7 +44,7 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One epoch of one attempt at a fold; a loss that was not finite is NaN."""
+    """One epoch of one attempt at a fold; a loss that was not finite is NaN. `train_log_loss` is None where it was not recorded."""
 
     run_id: int
     fold: int
@@ -55,6 +55,7 @@ class EpochRow:
     scores: dict[str, float]
     lr: float
     elapsed_s: float
+    train_log_loss: float | None = None
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,7 @@ epochs = Table(
     Column("scores", JsonText, nullable=False),
     Column("lr", Float, nullable=False),
     Column("elapsed_s", Float, nullable=False),
+    Column("train_log_loss", Float),
 )
 
 blends = Table(
