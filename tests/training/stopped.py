@@ -59,9 +59,9 @@ def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> 
     task = make_task(folder, recipe or recipe_of(TEXT, train=HARD), checkpointing=checkpointing_of(folder / "checkpoints"), **changes)
     start = CheckpointWriter._start  # pyright: ignore[reportPrivateUsage]
 
-    def start_and_wait(keeper: CheckpointWriter) -> None:
-        start(keeper)
-        keeper._join()  # pyright: ignore[reportPrivateUsage]
+    def start_and_wait(writer: CheckpointWriter) -> None:
+        start(writer)
+        writer._join()  # pyright: ignore[reportPrivateUsage]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointWriter, "_start", start_and_wait)

@@ -1,0 +1,19 @@
+"""The plain cross-entropy of an epoch's training rows beside the objective; NULL in epochs of before, when both were the same."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("epochs", sa.Column("train_log_loss", sa.Float(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("epochs", "train_log_loss")
