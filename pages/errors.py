@@ -1,10 +1,10 @@
-"""Where a run or a blend is wrong: which classes are taken for which or missed, down to the sample and its probabilities."""
+"""Where a run or a blend is wrong: which classes are confused or missed, down to the sample and its probabilities."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app.errors import error_view, set_errors
+from app.errors.error_page import show_errors
 from app.shell import runtime
 from app.ui.cards import empty_state, guard, need_contest, page_header
 from app.ui.sources import choose_source, rank_sources
@@ -31,4 +31,4 @@ source = choose_source(contest, sources)
 with header:
     page_header(t("errors.title"), contest, source.folds)
 with guard():
-    (set_errors if contest.spec.is_multilabel else error_view).show_errors(contest, source)
+    show_errors(source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shell import runtime
-from app.submit.submit_view import checklist, class_balance, ledger, preview, write_form
+from app.submit.submit_view import checklist, class_balance, preview, submission_table, write_form
 from app.ui.cards import empty_state, guard, need_contest, page_header
 from app.ui.sources import candidate_of, choose_source, rank_sources
 from app.words.text import t
@@ -43,4 +43,4 @@ else:
                 checklist(contest, candidate)
                 write_form(contest, source, candidate)
 with guard():
-    ledger(contest)
+    submission_table(contest)

@@ -62,12 +62,12 @@ def threshold_table(found: ThresholdGain, metric: str) -> None:
         column_order=["class", "threshold", "f1_before", "f1", *([] if found.honest is None else ["f1_honest"]), "support", "predicted"],
         column_config={
             "class": st.column_config.TextColumn(t("errors.class_name"), pinned=True),
-            "threshold": number(t("misses.threshold"), format="%.3f", width=70),
+            "threshold": number(t("errors.class_threshold"), format="%.3f", width=70),
             "f1_before": number(t("bench.f1_before"), format="%.3f", help=t("bench.f1_before_help"), width=66),
             "f1": number(t("bench.f1_now"), format="%.3f", help=t("bench.f1_now_help"), width=66),
             "f1_honest": number(t("bench.f1_honest"), format="%.3f", help=t("bench.f1_honest_help"), width=70),
-            "support": number(t("misses.support"), format="%d", help=t("misses.support_help"), width=62),
-            "predicted": number(t("misses.predicted"), format="%d", help=t("misses.predicted_help"), width=62),
+            "support": number(t("errors.class_support"), format="%d", help=t("errors.class_support_help"), width=62),
+            "predicted": number(t("errors.class_predicted"), format="%d", help=t("errors.class_predicted_help"), width=62),
         },
     )
     if found.honest is not None:

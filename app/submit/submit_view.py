@@ -1,4 +1,4 @@
-"""The parts of the page Submit: the file that would be written, what the contest would say to it, and the ledger of those that were."""
+"""The parts of the page Submit: a preview of the file, its checks, the form that writes it, and the list of submissions."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from core.store.submissions import Submission, list_submissions
 from core.submission.write import Candidate, read_submission, write_submission
 
 N_PREVIEW = 8
-MOST_COLUMNS = 60
+MAX_COLUMNS = 60
 
 
 def preview(contest: Contest, candidate: Candidate) -> None:
-    """The first rows as they will stand in the file."""
+    """The first rows of the file."""
     frame = candidate.frame
     size = f"{len(candidate.data) / 1000:,.0f} kB"
     st.subheader(t("submit.preview_title"), anchor=False)
@@ -37,11 +37,11 @@ def preview(contest: Contest, candidate: Candidate) -> None:
         + " · "
         + t("submit.preview_first", n=min(N_PREVIEW, len(frame)))
     )
-    st.dataframe(frame.iloc[:N_PREVIEW, :MOST_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
+    st.dataframe(frame.iloc[:N_PREVIEW, :MAX_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
 
 
 def class_balance(contest: Contest, source: Source, candidate: Candidate) -> None:
-    """How often each class is predicted, beside how often training shows it."""
+    """The share of each class in the test predictions beside its share in training."""
     st.subheader(t("charts.share_title"), anchor=False)
     n_classes = len(contest.spec.classes)
     truth = labels_of(table_of(contest).train, n_classes)
@@ -74,7 +74,7 @@ def _counts_of(labels: NDArray[np.integer]) -> tuple[float, float]:
 
 
 def checklist(contest: Contest, candidate: Candidate) -> None:
-    """What the contest checks, each with what was seen."""
+    """The checks of the file, each with its result."""
     st.subheader(t("submit.checks_title"), anchor=False)
     failed = [check for check in candidate.checks if not check.is_ok]
     if contest.spec.sample_submission:
@@ -93,7 +93,7 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
 
 
 def write_form(contest: Contest, source: Source, candidate: Candidate) -> None:
-    """Write the file; a file that was written before is recognised by its bytes."""
+    """The form that writes the file; a submission with equal bytes is named."""
     twin = next((item for item in list_submissions(runtime.workspace().store, contest.id) if item.sha256 == digest_of(source)), None)
     with st.form(f"write-{source.ref}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(t("submit.name"), source.name, max_chars=60)
@@ -107,8 +107,8 @@ def write_form(contest: Contest, source: Source, candidate: Candidate) -> None:
         st.rerun()
 
 
-def ledger(contest: Contest) -> None:
-    """Every submission that was written, with its score, its lineage and its bytes."""
+def submission_table(contest: Contest) -> None:
+    """The table of submissions with their scores, and the lineage of the selected one."""
     submissions = list_submissions(runtime.workspace().store, contest.id)
     st.subheader(t("submit.ledger_title"), anchor=False)
     if not submissions:
@@ -164,7 +164,7 @@ def ledger(contest: Contest) -> None:
 
 
 def lineage(submission: Submission) -> None:
-    """Everything a submission descends from, and its bytes as they were written."""
+    """The lineage of a submission, and a download of its bytes."""
     facts = submission.lineage
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -215,7 +215,7 @@ def lineage(submission: Submission) -> None:
 
 
 def written_key(contest: Contest) -> str:
-    """Where this session keeps the submission it wrote last."""
+    """The session key of the submission that was written last."""
     return f"written-{contest.id}"
 
 

@@ -1,4 +1,4 @@
-"""What Errors and Submit look at: a run or a saved blend, chosen once and kept in the address as `?source=b2`."""
+"""The run or saved blend that Errors and Submit show; it is kept in the address as `?source=b2`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def choose_source(contest: Contest, sources: Sequence[Source]) -> Source:
 
 
 def _remember() -> None:
-    """A choice goes into the address, which comes first, and into the session, for a link that does not name a source."""
+    """Put the choice into the address, which comes first, and into the session, for links that do not name a source."""
     st.query_params[SOURCE_KEY] = st.session_state[_LAST] = st.session_state[_PICKER]
 
 
@@ -72,7 +72,7 @@ def candidate_of(source: Source) -> Candidate:
 
 
 def digest_of(source: Source) -> str:
-    """The sha256 of the file a source would make, as the ledger keeps it."""
+    """The sha256 of the file a source would make, as it is kept for submissions."""
     return _digest(source.contest.id, source.content, candidate_of(source))
 
 

@@ -171,8 +171,8 @@ def test_errors_lead_with_the_most_confused_pair(open_page: OpenPage, house: Wor
     evidence = load_evidence(source_of(house, done[1]))
     n_wrong = int((evidence.y_pred != evidence.y_true).sum())
     assert f"**{n_wrong}** of 48" in words(at)
-    assert " taken for " in at.subheader[0].value
-    at.segmented_control(key="errors-view-False").set_value("classes").run()
+    assert " predicted as " in at.subheader[0].value
+    at.segmented_control(key="errors-view-errors-3").set_value("errors.view_classes").run()
     assert not at.exception
     assert at.dataframe[0].value["support"].sum() == 48
 

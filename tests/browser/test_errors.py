@@ -57,8 +57,8 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: H
     page = open_page(house.url)
     matrix = confusion_matrix(evidence.y_true, evidence.y_pred, 3)
     first, second = confused_pairs(matrix)[:2]
-    expect(page.get_by_role("heading", name=f"{classes[first.true]} taken for {classes[first.pred]}")).to_be_visible()
-    shown = click_matrix(page, second.true, second.pred, 3, shows=f"{classes[second.true]} taken for {classes[second.pred]}")
+    expect(page.get_by_role("heading", name=f"{classes[first.true]} predicted as {classes[first.pred]}")).to_be_visible()
+    shown = click_matrix(page, second.true, second.pred, 3, shows=f"{classes[second.true]} predicted as {classes[second.pred]}")
     expect(shown).to_be_visible()
     rows = evidence.rows[cell_rows(evidence.y_true, evidence.y_prob, second.true, second.pred)]
     tiles = page.get_by_role("option")
@@ -76,7 +76,7 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: H
 
 def test_the_diagonal_shows_what_was_right(house: House, open_page: Open) -> None:
     page = open_page(house.url)
-    expect(click_matrix(page, 1, 1, 3, shows=f"{house.contest.spec.classes[1]}, rightly recognised")).to_be_visible()
+    expect(click_matrix(page, 1, 1, 3, shows=f"{house.contest.spec.classes[1]}, predicted right")).to_be_visible()
 
 
 def test_hangul_labels_and_the_other_views_in_korean_and_dark(house: House, open_page: Open) -> None:

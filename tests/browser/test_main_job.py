@@ -144,7 +144,7 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
     # A cell of the confusion matrix opens the samples behind it.
     go(page, "Errors")
     for place, name in ((0.25, CLASSES[0]), (0.75, CLASSES[1])):
-        click_chart(page, place, place, page.get_by_role("heading", name=f"{name}, rightly recognised"))
+        click_chart(page, place, place, page.get_by_role("heading", name=f"{name}, predicted right"))
     expect(page.get_by_text("true · predicted").first).to_be_visible()  # the class probabilities of the first sample
     settle(page)
 

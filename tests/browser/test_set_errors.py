@@ -18,7 +18,7 @@ from core.workspace import open_workspace
 from tests.browser.conftest import Open, cell, click_chart, settle
 from tests.emotions import finish_emotions
 
-SAID: dict[Outcome, str] = {"missed": "missed", "false_alarm": "given falsely", "found": "found"}
+SAID: dict[Outcome, str] = {"missed": "missed", "false_alarm": "false alarms", "found": "found"}
 pytestmark = pytest.mark.browser
 
 

@@ -53,7 +53,7 @@ def test_a_rerun_reads_the_status_of_the_engine_once(
     assert len(reads) == 2, "the next rerun sees what happened since"
 
 
-@pytest.mark.parametrize("page", ["train", "folds"])
+@pytest.mark.parametrize("page", ["train", "errors", "folds"])
 def test_reruns_read_no_fold_from_disk_twice(open_page: OpenPage, done: tuple[Run, ...], opened: list[str], page: str) -> None:
     def reads() -> int:
         return sum("/folds-" in path and path.endswith(".npy") for path in opened)

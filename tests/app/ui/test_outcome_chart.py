@@ -1,4 +1,4 @@
-"""The bars of classes with several in a row: shares of found, missed and given falsely, which say what was clicked."""
+"""The bars of classes with several in a row: shares of found, missed and false alarms, which say what was clicked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.errors.matrix import clicked_cell
+from app.errors.view import clicked_cell
 from app.ui.outcome_chart import figure_px, legend, outcome_figure
 from core.analysis.misses import OUTCOMES, set_report
 

@@ -1,23 +1,123 @@
-"""The confusion matrix as a picture whose cells can be clicked.
+"""Errors where a row has one class: a cell of the confusion matrix is chosen, from pairs, the matrix, or the table of classes.
 
 A heat map returns no clicks in Streamlit; a transparent marker over every cell that is not empty does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import streamlit as st
 from numpy.typing import NDArray
 
+from app.errors.view import Chosen, ErrorView, Pair, class_table, clicked_cell, pair_table
 from app.ui.charts import FONT
 from app.ui.colors import ACCENT, BAD, ink, translucent
+from app.ui.format import plain
 from app.words.text import t
+from core.analysis.confusion import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes
 
+MAX_CLASSES = 40
+MAX_PAIRS = 200
 LABEL_CHARS = 14
 PLOT_PX = 460
+UNUSED_BUTTONS = ["select2d", "lasso2d", "zoom2d", "pan2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]
+
+
+class Confusion(ErrorView):
+    """The chosen cell is a (true, predicted) pair of classes; beyond `MAX_CLASSES` classes the pairs come first."""
+
+    @cached_property
+    def matrix(self) -> NDArray[np.int64]:
+        """Counts (n_classes, n_classes), row = true class."""
+        return confusion_matrix(self.evidence.y_true, self.evidence.y_pred, len(self.classes))
+
+    @property
+    def cell(self) -> Pair:
+        """The chosen cell; at first the most confused pair, or the first class when nothing is wrong."""
+        chosen: Pair | None = st.session_state.get(self._key)
+        if chosen is not None and max(chosen) < len(self.classes):
+            return chosen
+        pairs = confused_pairs(self.matrix, most=1)
+        return (pairs[0].true, pairs[0].pred) if pairs else (0, 0)
+
+    def summary(self) -> tuple[str, str]:
+        return "errors.summary", ""
+
+    def choosers(self) -> tuple[Mapping[str, Callable[[], None]], str]:
+        ways = {"errors.view_pairs": self._pairs, "errors.view_matrix": self._matrix, "errors.view_classes": self._classes}
+        if len(self.classes) > MAX_CLASSES:
+            return {**ways, "errors.view_overview": self._overview}, "errors.view_pairs"
+        return ways, "errors.view_matrix"
+
+    def chosen(self) -> Chosen:
+        true, pred = self.cell
+        prob = self.evidence.y_prob
+        places = cell_rows(self.evidence.y_true, prob, true, pred)
+        names = {"true": plain(self.classes[true]), "pred": plain(self.classes[pred])}
+        st.subheader(t("errors.cell_right" if true == pred else "errors.cell_wrong", **names), anchor=False)
+        return Chosen(
+            places,
+            lambda place: t("errors.tile", prob=f"{prob[place, pred]:.0%}"),
+            t("errors.cell_note", n=f"{len(places):,}"),
+            f"{true}-{pred}",
+        )
+
+    @property
+    def _key(self) -> str:
+        return f"cell-{self.source.ref}"
+
+    def _choose(self, cell: Pair | None) -> None:
+        """Take over a click; one that deselects a cell changes nothing."""
+        if cell is not None:
+            st.session_state[self._key] = cell
+
+    def _pairs(self) -> None:
+        pairs = confused_pairs(self.matrix, most=MAX_PAIRS)
+        if not pairs:
+            st.caption(t("errors.pairs_none"))
+            return
+        pair_table(
+            [(pair.true, pair.pred, pair.count, pair.share) for pair in pairs],
+            self.classes,
+            key=f"pairs-{self.source.ref}",
+            titles=(t("errors.pair_true"), t("errors.pair_pred"), t("errors.pair_share")),
+            alt=t("errors.view_pairs"),
+            picked=self.cell,
+            pick=self._choose,
+        )
+        st.caption(t("errors.pairs_hint"))
+
+    def _matrix(self) -> None:
+        shown = most_confused_classes(self.matrix, most=MAX_CLASSES)
+        key = f"matrix-{self.source.ref}"
+        st.plotly_chart(
+            confusion_figure(self.matrix, self.classes, shown, selected=self.cell, is_dark=st.context.theme.type == "dark"),
+            key=key,
+            on_select=lambda: self._choose(clicked_cell(st.session_state[key])),
+            selection_mode="points",
+            alt=t("charts.confusion_title"),
+            config={"displaylogo": False, "modeBarButtonsToRemove": UNUSED_BUTTONS},
+        )
+        some = t("errors.matrix_some", n=len(shown), total=len(self.classes)) + " " if len(shown) < len(self.classes) else ""
+        st.caption(some + t("errors.matrix_hint"))
+
+    def _classes(self) -> None:
+        class_table(self, class_report(self.matrix, self.classes), picked=self.cell[0], pick=self._choose_class)
+
+    def _choose_class(self, label: int) -> None:
+        """The cell of a class that holds most of its errors; its diagonal where there are none."""
+        wrong = self.matrix[label].copy()
+        wrong[label] = 0
+        self._choose((label, int(wrong.argmax()) if wrong.any() else label))
+
+    def _overview(self) -> None:
+        st.image(overview_pixels(self.matrix), width="stretch", output_format="PNG", alt=t("errors.overview_alt"))
+        st.caption(t("errors.overview_hint", n=len(self.classes)))
 
 
 def confusion_figure(
@@ -113,16 +213,6 @@ def confusion_figure(
         },
         yaxis=axis | {"title": {"text": t("charts.actual")}, "range": [side - 0.5, -0.5]},
     )
-
-
-def clicked_cell(event: Any) -> tuple[int, int] | None:
-    """The (true, pred) of a selection event, or None; Streamlit hands `customdata` over as a dict with the keys "0" and "1"."""
-    points = event["selection"]["points"] if event else []
-    if not points or "customdata" not in points[0]:
-        return None
-    data = points[0]["customdata"]
-    true, pred = (data["0"], data["1"]) if isinstance(data, dict) else data[:2]
-    return int(true), int(pred)
 
 
 def _markers(part: NDArray[np.int64], share: NDArray[np.floating], classes: Sequence[str], shown: NDArray[np.int64]) -> go.Scattergl:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.errors.matrix import clicked_cell, confusion_figure, overview_pixels
+from app.errors.confusion import confusion_figure, overview_pixels
+from app.errors.view import clicked_cell
 
 MATRIX = np.array([[8, 2, 0], [1, 9, 0], [0, 3, 7]])
 CLASSES = ("현대 그랜저 IG", "<b>굵게</b>", "c")

@@ -48,7 +48,7 @@ def words(at: AppTest) -> str:
 
 
 def show(at: AppTest, view: str) -> AppTest:
-    at.segmented_control(key="set-errors-view").set_value(view).run()
+    at.segmented_control(key="errors-view-misses-3").set_value(view).run()
     assert not at.exception
     return at
 
@@ -72,7 +72,7 @@ def test_errors_lead_with_the_most_frequent_kind_of_error(
 def test_a_blend_is_judged_by_its_thresholds(open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]) -> None:
     contest, runs = emotions
     blend = save_with_thresholds(house, contest, runs)
-    at = show(open_page("errors", source=blend.ref), "classes")
+    at = show(open_page("errors", source=blend.ref), "errors.view_classes")
     evidence = load_evidence(source_of(house, blend))
     assert f"macro F1 ↑ {evidence.scores['macro_f1']:.4f}" in words(at)
     assert f"accuracy ↑ {evidence.scores['accuracy']:.4f}" in words(at)
@@ -86,7 +86,7 @@ def test_a_blend_is_judged_by_its_thresholds(open_page: OpenPage, house: Workspa
 def test_the_outcomes_of_a_class_are_switched_with_their_numbers(open_page: OpenPage, emotions: tuple[Contest, tuple[Run, ...]]) -> None:
     at = open_page("errors", source=emotions[1][0].ref)
     key = f"set-outcome-{emotions[1][0].ref}-0"
-    for outcome, said in (("found", ", found"), ("missed", ", missed"), ("false_alarm", ", given falsely")):
+    for outcome, said in (("found", ", found"), ("missed", ", missed"), ("false_alarm", ", false alarms")):
         at.segmented_control(key=key).set_value(outcome).run()
         assert not at.exception
         assert at.subheader[0].value.endswith(said)
@@ -99,7 +99,7 @@ def test_pairs_name_what_was_given_in_place_of_what(
     contest, runs = emotions
     evidence = load_evidence(source_of(house, runs[2]))
     pairs = given_in_place(evidence.y_true, evidence.y_pred)
-    table = show(open_page("errors", source=runs[2].ref), "pairs").dataframe[0].value
+    table = show(open_page("errors", source=runs[2].ref), "misses.view_pairs").dataframe[0].value
     assert table["count"].tolist() == [pair.count for pair in pairs]
     assert table["first"].tolist()[0] == contest.spec.classes[pairs[0].given]
 
@@ -139,7 +139,7 @@ def test_a_class_that_is_right_everywhere_leaves_nothing_to_pair(open_page: Open
     contest, _ = finish_emotions(house, tmp_path / "emotions")
     folds = save_folds(house, contest, FoldsSpec(n_folds=3))
     run = finish_run(house, contest, folds, make_recipe(contest, "perfect"), strength=60.0)
-    at = show(open_page("errors", source=run.ref), "pairs")
+    at = show(open_page("errors", source=run.ref), "misses.view_pairs")
     assert "**0** of 240" in words(at)
     assert at.subheader[0].value.endswith(", found")
     assert not at.dataframe
