@@ -13,10 +13,11 @@ import streamlit as st  # noqa: E402  (the line above makes our packages importa
 
 from app.shell import runtime, state  # noqa: E402
 from app.sidebar.devices import device_status  # noqa: E402
-from app.ui.cards import error_card, guard, stored_error  # noqa: E402
+from app.ui.cards import error_card, guard  # noqa: E402
 from app.ui.format import plain  # noqa: E402
 from app.words.core_text import say  # noqa: E402
 from app.words.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
+from core.base.errors import PitwallError  # noqa: E402
 from core.store.contests import list_contests  # noqa: E402
 
 ASSETS = ROOT / "app" / "assets"
@@ -94,5 +95,5 @@ with guard():
     if not status.is_mine:
         st.warning(t("common.read_only", holder=plain(say(str(status.holder)))), icon=":material/lock:")
     if status.problem is not None:
-        error_card(stored_error(status.problem))
+        error_card(PitwallError.from_dict(status.problem))
     page.run()

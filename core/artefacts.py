@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from core.base.errors import CheckpointError
 from core.base.files import fingerprint, resolve_inside, sha256_file, sync, write_json
+from core.base.messages import msg, reason
 
 MANIFEST = "manifest.json"
 
@@ -111,13 +112,17 @@ def load_manifest(path: Path) -> Manifest:
         raw = json.loads(file.read_text(encoding="utf-8"))
         expected = raw.pop(OWN_HASH, None)
         if set(raw) != {"kind", "parents", "files", "facts"}:
-            raise ValueError(f"its parts are {', '.join(sorted(raw))}")
+            raise ValueError(msg("its parts are {names}", names=", ".join(sorted(raw))))
         if expected is not None and fingerprint(raw) != expected:
             raise ValueError("its content does not match its own sha256")
         return Manifest(**raw)
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as problem:
         raise CheckpointError(
-            f"the artefact's {MANIFEST} cannot be read", where=str(file), why=str(problem), fix="delete the folder and make it again"
+            "the artefact's {file} cannot be read",
+            where=str(file),
+            why=reason(problem),
+            fix="delete the folder and make it again",
+            file=MANIFEST,
         ) from None
 
 
@@ -139,24 +144,28 @@ def verify_file(path: Path, manifest: Manifest, name: str) -> Path:
     expected = manifest.files.get(name)
     if expected is None:
         raise CheckpointError(
-            f"{name} is not part of the artefact",
+            "{file} is not part of the artefact",
             where=str(path / name),
             why="its manifest does not name it",
             fix="delete the folder and make it again",
+            file=name,
         )
     file = resolve_inside(path, name)
     try:
         actual = sha256_file(file) if file.is_file() else "missing"
     except OSError as problem:
         raise CheckpointError(
-            f"{name} cannot be read", where=str(file), why=str(problem), fix="check the disk and the file's permissions"
+            "{file} cannot be read", where=str(file), why=reason(problem), fix="check the disk and the file's permissions", file=name
         ) from None
     if actual != expected:
         raise CheckpointError(
-            f"{name} is damaged",
+            "{file} is damaged",
             where=str(file),
-            why=f"its sha256 is {actual[:12]}, the manifest says {expected[:12]}",
-            fix=f"the file changed after it was written: {_MAKE_AGAIN.get(manifest.kind, 'make the artefact again')}",
+            why="its sha256 is {found}, the manifest says {wanted}",
+            fix=msg("the file changed after it was written: {fix}", fix=_MAKE_AGAIN.get(manifest.kind, "make the artefact again")),
+            file=name,
+            found=actual[:12],
+            wanted=expected[:12],
         )
     return file
 
@@ -167,4 +176,4 @@ def read_array(path: Path, *, fix: str) -> NDArray[Any]:
         with path.open("rb") as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError, TokenError) as problem:
-        raise CheckpointError(f"{path.name} cannot be read", where=str(path), why=" ".join(str(problem).split()), fix=fix) from None
+        raise CheckpointError("{file} cannot be read", where=str(path), why=reason(problem), fix=fix, file=path.name) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.base.errors import InputError
 from core.base.files import resolve_inside
+from core.base.messages import reason
 
 if TYPE_CHECKING:
     from core.store.database import Store
@@ -118,7 +119,7 @@ def open_workspace(root: Path | str | None = None) -> Workspace:
         raise InputError(
             "the workspace cannot be opened",
             where=str(chosen),
-            why=str(problem),
+            why=reason(problem),
             fix="choose a folder you may write to with --workspace DIR",
         ) from None
     return Workspace(chosen)

@@ -12,7 +12,8 @@ def build_model(spec: ModelSpec) -> Classifier:
     damaged, CannotBuild when the backbone does not take the settings. Only the library of the backbone is imported.
     """
     if spec.pretrained and not spec.backbone.has_pretrained:
-        raise CannotBuild(f"{spec.backbone.name} has no pretrained weights", "set model.pretrained=false, or choose a pretrained backbone")
+        fix = "set model.pretrained=false, or choose a pretrained backbone"
+        raise CannotBuild("{backbone} has no pretrained weights", fix, backbone=spec.backbone.name)
     if spec.backbone.modality == "image":
         from models.image import build_image_model
 

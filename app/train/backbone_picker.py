@@ -10,7 +10,7 @@ import streamlit as st
 from app.shell import runtime
 from app.ui.cards import section
 from app.ui.format import plain
-from app.words.core_text import say_word
+from app.words.core_text import say
 from app.words.text import t
 from core.recipes.backbones import Backbone, Listed, families, filter_backbones, list_backbones
 
@@ -125,7 +125,7 @@ def _card(one: Listed) -> None:
             }
             st.caption(t(key, **facts))
         if backbone.note:
-            st.caption(plain(say_word(backbone.note)))
+            st.caption(plain(say(backbone.note)))
 
 
 def _frame(shown: Sequence[Listed], modality: str) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import streamlit as st
@@ -84,11 +84,6 @@ def error_card(error: PitwallError) -> None:
 def _by_line(text: str) -> str:
     """Escaped text that keeps its line breaks in markdown."""
     return "  \n".join(map(plain, text.split("\n")))
-
-
-def stored_error(parts: Mapping[str, str]) -> PitwallError:
-    """An error as the store keeps it (`PitwallError.to_dict`), to be shown as a card."""
-    return PitwallError(parts["what"], where=parts["where"], why=parts["why"], fix=parts["fix"])
 
 
 @contextmanager

@@ -55,10 +55,11 @@ def load_evidence(source: Source) -> Evidence:
     rows = np.flatnonzero(~np.isnan(prob[:, 0]))
     if not len(rows):
         raise StateError(
-            f"{source.name} has no finished fold",
+            "{name} has no finished fold",
             where=source.ref,
             why="no row was validated yet",
             fix="wait until a fold is done, or retry the run",
+            name=source.name,
         )
     y_true = load_labels(source.workspace, source.contest)[rows]
     return Evidence(rows, y_true, prob[rows], len(prob), source.thresholds, source.contest.spec.is_multilabel)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from core.artefacts import verify
 from core.base.errors import CheckpointError
+from core.base.messages import joined
 from core.store.contests import get_contest
 from core.store.runs import FoldResult, Run
 from core.training.checkpoint import Checkpoint, list_checkpoints, list_quarantined
@@ -101,7 +102,7 @@ def _standing(path: Path) -> tuple[Standing, str]:
     try:
         verify(path)
     except CheckpointError as problem:
-        return "damaged", f"{problem.what}: {problem.why}"
+        return "damaged", joined(": ", [problem.what, problem.why])
     return "verified", ""
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.analysis.evidence import Evidence, load_evidence
 from core.base.errors import AlignmentError
+from core.base.messages import msg
 from core.blend.bank import load_truth
 from core.blend.bootstrap import RESOLUTION, Comparison, compare
 from core.blend.questions import ask
@@ -89,19 +90,23 @@ def compare_sources(one: Source, other: Source, evidence: tuple[Evidence, Eviden
     """
     if one.folds.id != other.folds.id:
         raise AlignmentError(
-            f"{one.name} and {other.name} cannot be compared row by row",
-            where=f"{one.ref} and {other.ref}",
+            "{one} and {other} cannot be compared row by row",
+            where=msg("{one} and {other}", one=one.ref, other=other.ref),
             why="they stand on other folds: a row that one validated, the other may have trained on",
             fix="compare blends and runs with equal folds",
+            one=one.name,
+            other=other.name,
         )
     first, second = evidence or (load_evidence(one), load_evidence(other))
     rows, at_first, at_second = np.intersect1d(first.rows, second.rows, assume_unique=True, return_indices=True)
     if not len(rows):
         raise AlignmentError(
-            f"{one.name} and {other.name} have no row in common",
-            where=f"{one.ref} and {other.ref}",
+            "{one} and {other} have no row in common",
+            where=msg("{one} and {other}", one=one.ref, other=other.ref),
             why="no fold that one has finished has the other finished too",
             fix="wait for a fold that both have",
+            one=one.name,
+            other=other.name,
         )
     workspace, contest, folds = one.workspace, one.contest, one.folds
     _, groups = load_truth(workspace, contest, folds)

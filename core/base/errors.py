@@ -17,35 +17,48 @@ Anything else that is raised is a bug, and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from core.base.messages import Joined, Message, from_json, msg, to_json
 
 
 class PitwallError(Exception):
-    """An error that says what, where, why and the fix; shown as a card in a page, as one message on a terminal."""
+    """An error that says what, where, why and the fix; shown as a card in a page, as one message on a terminal.
 
-    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.why = why
-        self.fix = fix
+    Each part is a template as in `core.base.messages`, filled with the named values: `InputError("{n} groups cannot fill {k} folds",
+    n=n, k=k, fix="use at most {n} folds")`. Without values the parts are taken as they are.
+    """
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "", **values: Any) -> None:
+        filled = [part if not values or isinstance(part, Message | Joined) else msg(part, **values) for part in (what, where, why, fix)]
+        self.what, self.where, self.why, self.fix = filled
+        super().__init__(self.what)
 
     @property
     def kind(self) -> str:
         """The class name, which is how an error is stored and shown."""
         return type(self).__name__
 
-    def to_dict(self) -> dict[str, str]:
-        """The error as plain strings, for the store and for `--json`."""
-        return {"type": self.kind, "what": self.what, "where": self.where, "why": self.why, "fix": self.fix}
+    @property
+    def parts(self) -> dict[str, str]:
+        """what, where, why and fix by name."""
+        return {"what": self.what, "where": self.where, "why": self.why, "fix": self.fix}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as plain strings, for the store and for `--json`; `texts` keeps templates and values for other languages."""
+        texts = {name: to_json(part) for name, part in self.parts.items() if isinstance(part, Message | Joined)}
+        return {"type": self.kind} | {name: str(part) for name, part in self.parts.items()} | ({"texts": texts} if texts else {})
+
+    @staticmethod
+    def from_dict(stored: Mapping[str, Any]) -> PitwallError:
+        """The inverse of `to_dict`; a type that is none of ours, such as "Bug", gives a PitwallError."""
+        texts = stored.get("texts", {})
+        parts = {name: from_json(texts[name]) if name in texts else stored[name] for name in ("what", "where", "why", "fix")}
+        return KINDS.get(stored["type"], PitwallError)(parts.pop("what"), **parts)
 
     def __str__(self) -> str:
-        lines = [self.what]
-        lines += [f"{label}: {text}" for label, text in self._parts() if text]
-        return "\n".join(lines)
-
-    def _parts(self) -> list[tuple[str, str]]:
-        return [("where", self.where), ("why", self.why), ("fix", self.fix)]
+        return "\n".join([self.what, *(f"{name}: {part}" for name, part in self.parts.items() if part and name != "what")])
 
 
 class InputError(PitwallError):
@@ -63,8 +76,15 @@ class NotFoundError(PitwallError):
     def among(cls, thing: str, name: str, known: Iterable[str], *, fix: str = "") -> NotFoundError:
         """Build the error for `name`, listing what exists in the reason."""
         names = sorted(known)
-        why = f"known: {', '.join(names)}" if names else f"there is no {thing} yet"
-        return cls(f"no {thing} named '{name}'", where=thing, why=why, fix=fix or f"use one of the known names of a {thing}")
+        return cls(
+            "no {thing} named '{name}'",
+            where="{thing}",
+            why="known: {names}" if names else "there is no {thing} yet",
+            fix=fix or "use one of the known names of a {thing}",
+            thing=thing,
+            name=name,
+            names=", ".join(names),
+        )
 
 
 class AlignmentError(PitwallError):
@@ -101,18 +121,4 @@ def bug(problem: BaseException, *, where: str, fix: str) -> dict[str, str]:
     return {"type": "Bug", "what": what, "where": where, "why": why, "fix": fix}
 
 
-KINDS: dict[str, type[PitwallError]] = {
-    cls.__name__: cls
-    for cls in (
-        InputError,
-        RecipeError,
-        NotFoundError,
-        AlignmentError,
-        StateError,
-        CheckpointError,
-        OutOfMemory,
-        DiskFull,
-        WeightsError,
-        SubmissionError,
-    )
-}
+KINDS: dict[str, type[PitwallError]] = {cls.__name__: cls for cls in PitwallError.__subclasses__()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.base.errors import InputError
+from core.base.messages import reason
 
 
 def shown_path(path: Path) -> str:
@@ -44,13 +45,14 @@ def resolve_inside(root: Path, name: str) -> Path:
     try:
         path = (base / name).resolve()
     except (OSError, ValueError) as problem:
-        raise InputError("a path cannot be used", where=repr(name), why=str(problem), fix="use a plain relative path") from None
+        raise InputError("a path cannot be used", where=repr(name), why=reason(problem), fix="use a plain relative path") from None
     if not path.is_relative_to(base):
         raise InputError(
             "a path leads outside its folder",
             where=name,
-            why=f"it must stay inside {base.name}",
+            why="it must stay inside {folder}",
             fix="use a path inside the contest's folder",
+            folder=base.name,
         )
     return path
 

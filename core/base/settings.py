@@ -10,13 +10,15 @@ import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar, Union, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticKnownError
 
 from core.base.errors import InputError, PitwallError, RecipeError
+from core.base.messages import joined, msg, reason
 
 
 class Settings(BaseModel):
@@ -40,18 +42,17 @@ def parse_settings(model: type[S], values: Mapping[str, Any], *, where: str, err
         lines: list[str] = []
         for item in problem.errors():
             field = ".".join(str(part) for part in item["loc"]) or model.__name__
-            message = item["msg"].removeprefix("Value error, ")
             if item["type"] == "extra_forbidden":
                 known = ", ".join(_siblings(model, item["loc"]))
-                lines.append(f"{field}: unknown setting; known here: {known}")
+                lines.append(msg("{field}: unknown setting, known here: {names}", field=field, names=known))
             elif item["type"] == "missing":
-                lines.append(f"{field}: missing")
+                lines.append(msg("{field}: missing", field=field))
             else:
-                lines.append(f"{field} = {item['input']!r}: {message}")
+                lines.append(msg("{field} = {value}: {problem}", field=field, value=repr(item["input"]), problem=_problem(item)))
         raise error(
-            f"{len(lines)} setting{'s' if len(lines) > 1 else ''} cannot be used",
+            msg("{n} settings cannot be used" if len(lines) > 1 else "{n} setting cannot be used", n=len(lines)),
             where=where,
-            why="; ".join(lines),
+            why=joined("; ", lines),
             fix="correct the named fields; `python -m core settings` lists every field with its range",
         ) from None
 
@@ -63,14 +64,20 @@ def apply_sets(settings: S, assignments: Iterable[str], *, where: str = "--set",
         path, separator, text = assignment.partition("=")
         if not separator or not path.strip():
             raise error(
-                f"'{assignment}' is not an assignment", where=where, why="expected a.b=value", fix="write for example --set optim.lr=0.001"
+                msg("'{assignment}' is not an assignment", assignment=assignment),
+                where=where,
+                why="expected a.b=value",
+                fix="write for example --set optim.lr=0.001",
             )
         target: Any = values
         *parents, last = path.strip().split(".")
         for parent in parents:
             if not isinstance(target, dict) or not isinstance(target.get(parent), dict):
                 raise error(
-                    f"'{path}' is not a setting", where=where, why=f"'{parent}' has no fields here", fix=f"known: {', '.join(values)}"
+                    msg("'{name}' is not a setting", name=path),
+                    where=where,
+                    why=msg("'{name}' has no fields here", name=parent),
+                    fix=msg("known: {names}", names=", ".join(values)),
                 )
             target = target[parent]
         target[last] = load_yaml(text, where=f"{where} {path}", error=error)
@@ -82,16 +89,16 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"aliases are not allowed (line {self.peek_event().start_mark.line + 1})")
+            raise yaml.YAMLError(msg("aliases are not allowed (line {line})", line=self.peek_event().start_mark.line + 1))
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.YAMLError(f"a key must be a word (line {key.start_mark.line + 1})")
+                raise yaml.YAMLError(msg("a key must be a word (line {line})", line=key.start_mark.line + 1))
             if key.value in seen:
-                raise yaml.YAMLError(f"the key '{key.value}' appears twice (line {key.start_mark.line + 1})")
+                raise yaml.YAMLError(msg("the key '{name}' appears twice (line {line})", name=key.value, line=key.start_mark.line + 1))
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -109,11 +116,13 @@ def load_settings(model: type[S], path: Path, *, error: type[PitwallError] = Rec
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
-        raise error(f"cannot read {path.name}", where=str(path), why=str(problem), fix="give the path of a UTF-8 YAML file") from None
+        raise error(
+            msg("cannot read {file}", file=path.name), where=str(path), why=reason(problem), fix="give the path of a UTF-8 YAML file"
+        ) from None
     values = load_yaml(text, where=str(path), error=error)
     if not isinstance(values, dict):
         raise error(
-            f"{path.name} holds no settings",
+            msg("{file} holds no settings", file=path.name),
             where=str(path),
             why="expected `field: value` lines",
             fix="start from a file in models/presets",
@@ -138,6 +147,18 @@ def settings_type(field: FieldInfo) -> type[Settings] | None:
         if isinstance(option, type) and issubclass(option, Settings):
             return option
     return None
+
+
+def _problem(item: ErrorDetails) -> str:
+    """What pydantic says of a value, as its own template with values; what a validator of ours raised, as it was raised."""
+    context = item.get("ctx", {})
+    if item["type"] == "value_error":
+        return context["error"].args[0]
+    try:
+        template = PydanticKnownError(cast("Any", item["type"]), context or None).message_template
+    except (KeyError, TypeError):  # a type that is not pydantic's own
+        return item["msg"]
+    return msg(template, **context)
 
 
 def _siblings(model: type[Settings], location: tuple[int | str, ...]) -> list[str]:

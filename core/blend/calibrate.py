@@ -91,8 +91,9 @@ def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: 
         raise StateError(
             "offsets by class are for labels",
             where="offsets",
-            why=f"they are tuned for macro F1 or accuracy, not for {metric}",
+            why="they are tuned for macro F1 or accuracy, not for {metric}",
             fix="use a temperature",
+            metric=metric,
         )
     n_classes = prob.shape[1]
     score = np.log(np.maximum(prob, FLOOR)).T.copy()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import StateError
+from core.base.messages import msg
 from core.blend.optimum import optimal_of_true
 from core.blend.scorer import Scorer
 from core.blend.steps import features, log_odds
@@ -77,10 +78,16 @@ def fit_stack(scorer: Scorer, *, strength: float, seed: int = 0) -> Stack:
     missing = np.setdiff1d(np.arange(scorer.n_classes), scorer.y_true)
     if n_coefficients > MOST_COEFFICIENTS or len(missing):
         raise _no_stack(
-            f"it would have {n_coefficients:,} coefficients ({scorer.n_runs} runs x {scorer.n_classes} x {scorer.n_classes} classes), "
-            f"more than {MOST_COEFFICIENTS:,}"
+            msg(
+                "it would have {n:,} coefficients ({runs} runs x {one} x {other} classes), more than {most:,}",
+                n=n_coefficients,
+                runs=scorer.n_runs,
+                one=scorer.n_classes,
+                other=scorer.n_classes,
+                most=MOST_COEFFICIENTS,
+            )
             if n_coefficients > MOST_COEFFICIENTS
-            else f"classes {', '.join(map(str, missing[:10]))} have no row among those it is fitted on",
+            else msg("classes {names} have no row among those it is fitted on", names=", ".join(map(str, missing[:10]))),
         )
     x = features([member[scorer.rows] for member in scorer.oof])
     coefficients, intercepts = _regress(x, scorer.y_true, strength, seed)
@@ -93,7 +100,7 @@ def _fit_label_stack(scorer: Scorer, *, strength: float, seed: int) -> Stack:
     y_true = scorer.y_true.reshape(-1, scorer.n_labels)
     alike = np.flatnonzero(y_true.min(axis=0) == y_true.max(axis=0))
     if len(alike):
-        raise _no_stack(f"every row it is fitted on has, or none has, classes {', '.join(map(str, alike[:10]))}")
+        raise _no_stack(msg("every row it is fitted on has, or none has, classes {names}", names=", ".join(map(str, alike[:10]))))
     x = log_odds([member[scorer.rows] for member in scorer.oof])
     fits = [_regress(x[label :: scorer.n_labels], y_true[:, label], strength, seed) for label in range(scorer.n_labels)]
     return Stack(

@@ -63,9 +63,10 @@ def refitted(scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | Non
     if len(parts) < 2:
         raise StateError(
             "an honest score needs two folds",
-            where=f"fold {flat.fold_of[0]}",
+            where="fold {fold}",
             why="all rows are of one fold, so nothing is left to fit on when it is left out",
             fix="finish another fold in every run, or take equal weights, which need no judge",
+            fold=flat.fold_of[0],
         )
     y_pred = np.empty(flat.n_rows, dtype=np.int32)
     p_true = np.empty(flat.n_rows, dtype=np.float32)

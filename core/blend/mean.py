@@ -90,8 +90,10 @@ def normalise(weights: Sequence[float], n_runs: int) -> NDArray[np.float64]:
     if array.shape != (n_runs,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() <= 0:
         raise InputError(
             "the weights cannot be used",
-            where=f"weights {list(map(float, np.ravel(array)))}",
-            why=f"expected {n_runs} finite numbers, none negative, not all zero",
+            where="weights {numbers}",
+            why="expected {n} finite numbers, none negative, not all zero",
             fix="give one weight per run, for example 0.6,0.4",
+            numbers=list(map(float, np.ravel(array))),
+            n=n_runs,
         )
     return array / array.sum()

@@ -63,10 +63,11 @@ def gap_at(scorer: Scorer, weights: Sequence[float]) -> float:
 
 def _no_proof(scorer: Scorer) -> StateError:
     return StateError(
-        f"the {scorer.mean} mean has no optimum that can be proved",
+        "the {mean} mean has no optimum that can be proved",
         where="optimal",
         why="its log loss is not convex in the weights",
         fix="use the arithmetic or the logit mean, or greedy selection",
+        mean=scorer.mean,
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from core.base.errors import StateError
+from core.base.messages import msg
 from core.base.settings import Settings
 from core.blend.calibrate import fit_offsets, fit_temperature
 from core.blend.classwise import class_weights, fit_stack
@@ -104,13 +105,15 @@ class BlendProcedure(Settings):
         if bool(self.weights) != (self.way == "hand"):
             raise ValueError("the way `hand` needs weights, and no other way takes them")
         if self.way == "optimal" and self.mean not in (*CONVEX_MEANS, "auto"):
-            raise ValueError(f"the {self.mean} mean has no optimum that can be proved; use arithmetic, logit or auto, or the way greedy")
+            raise ValueError(
+                msg("the {mean} mean has no optimum that can be proved; use arithmetic, logit or auto, or the way greedy", mean=self.mean)
+            )
         if self.way in ("hand", "stacking") and self.chooses_members:
-            raise ValueError(f"members are not chosen under the way {self.way}; give a weight of zero, or use another way")
+            raise ValueError(msg("members are not chosen under the way {way}; give a weight of zero, or use another way", way=self.way))
         if self.offsets and self.thresholds:
             raise ValueError("offsets decide which class wins, thresholds which classes are given; a contest needs one of the two")
         if self.way in ("by_class", "stacking") and self.mean != "arithmetic":
-            raise ValueError(f"the way {self.way} is made for the arithmetic mean; leave mean there")
+            raise ValueError(msg("the way {way} is made for the arithmetic mean; leave mean there", way=self.way))
         return self
 
     @property

@@ -50,9 +50,10 @@ def save_blend(
     if name and not NAME.fullmatch(name):
         raise InputError(
             "a blend cannot have this name",
-            where=f"name '{name}'",
+            where="name '{name}'",
             why="only letters, digits, '.', '-' and '_' are allowed, at most 60: submissions are named after it",
             fix="write for example blend-2",
+            name=name,
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
     fits = bank is not None and [run.id for run in bank.runs] == list(spec.members) and spec.folds in ((), bank.restricted_to)

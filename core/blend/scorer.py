@@ -204,10 +204,12 @@ class Scorer:
         steps = weighing if isinstance(weighing, BlendSteps) else BlendSteps(weights=tuple(weighing), mean=self.mean)
         if steps.mean != self.mean:
             raise AlignmentError(
-                f"a blend by the {steps.mean} mean was given to the scorer of the {self.mean} mean",
+                "a blend by the {mean} mean was given to the scorer of the {other} mean",
                 where="blend",
                 why="each mean sums other values",
                 fix="take the scorer of that mean",
+                mean=steps.mean,
+                other=self.mean,
             )
         check_shape(steps, self.n_runs, self.n_labels or self.n_classes, multilabel=self.n_labels > 0)
         return steps

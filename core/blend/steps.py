@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from core.base.errors import AlignmentError
+from core.base.messages import joined, msg
 from core.blend.mean import FLOOR, Members, mix_shares
 from core.blend.questions import answers, ask
 from core.specs.blend import BlendSteps, Stack
@@ -95,13 +96,19 @@ def check_shape(steps: BlendSteps, n_runs: int, n_classes: int, *, multilabel: b
         "stack": (len(steps.stack.intercepts) if steps.stack else n_classes, n_classes),
         "stack.coefficients": (len(steps.stack.coefficients[0]) if steps.stack else n_read, n_read),
     }
-    wrong = [f"{name} has {found} numbers where {wanted} are needed" for name, (found, wanted) in shapes.items() if found != wanted]
+    wrong = [
+        msg("{name} has {found} numbers where {wanted} are needed", name=name, found=found, wanted=wanted)
+        for name, (found, wanted) in shapes.items()
+        if found != wanted
+    ]
     if wrong:
         raise AlignmentError(
             "these steps do not fit the runs",
             where="blend",
-            why="; ".join(wrong),
-            fix=f"make them for {n_runs} runs and {n_classes} classes",
+            why=joined("; ", wrong),
+            fix="make them for {runs} runs and {classes} classes",
+            runs=n_runs,
+            classes=n_classes,
         )
 
 

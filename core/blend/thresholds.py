@@ -23,8 +23,9 @@ def fit_thresholds(prob: NDArray[np.float32], y_true: NDArray[np.integer], metri
         raise StateError(
             "thresholds by class are for labels",
             where="thresholds",
-            why=f"they are tuned for macro F1 or accuracy, not for {metric}",
+            why="they are tuned for macro F1 or accuracy, not for {metric}",
             fix="use a temperature",
+            metric=metric,
         )
     thresholds = np.full(prob.shape[1], THRESHOLD)
     if metric == "macro_f1":

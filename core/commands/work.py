@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from core.base.errors import KINDS, PitwallError, StateError
+from core.base.errors import PitwallError, StateError
 from core.commands.console import standard_error
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def raise_failure(run: Run) -> None:
     failed = [job for job in run.jobs if job.state == "failed" and job.error]
     if not failed:
         return
-    error = failed[0].error or {}
-    kind = next((known for name, known in KINDS.items() if name == error["type"]), PitwallError)
+    error = PitwallError.from_dict(failed[0].error or {})
     where = f"{run.name} ({run.ref}), fold {failed[0].fold}; log {failed[0].log_path}"
-    raise kind(error["what"], where=f"{where}; {error['where']}" if error["where"] else where, why=error["why"], fix=error["fix"])
+    raise type(error)(error.what, where=f"{where}; {error.where}" if error.where else where, why=error.why, fix=error.fix)

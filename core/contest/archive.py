@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from core.base.errors import DiskFull, InputError
 from core.base.files import nfc, sha256_file
+from core.base.messages import msg, reason
 from core.contest.files import is_junk
 from core.workspace import Workspace
 
@@ -79,12 +80,12 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             fix = "make space, or extract the archive elsewhere and give the folder"
             raise DiskFull("the disk is full", where=str(destination), why="the archive was being extracted", fix=fix) from None
-        why = str(problem) or type(problem).__name__
         raise InputError(
-            f"{zip_path.name} cannot be extracted",
+            "{file} cannot be extracted",
             where=str(zip_path),
-            why=why,
+            why=reason(problem),
             fix="download the archive again, or extract it yourself and give the folder",
+            file=zip_path.name,
         ) from None
     return destination
 
@@ -95,17 +96,25 @@ def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipI
     def refuse(
         what: str, member: str, why: str, fix: str = "get the archive from a place you trust, or extract it yourself and give the folder"
     ) -> InputError:
-        return InputError(what, where=f"{zip_path.name}: {member}" if member else zip_path.name, why=why, fix=fix)
+        return InputError(
+            what, where=msg("{place}: {lacks}", place=zip_path.name, lacks=member) if member else zip_path.name, why=why, fix=fix
+        )
 
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
-        raise refuse("the archive holds too many files", "", f"{len(infos):,} files, the limit is {MAX_FILES:,}")
+        raise refuse("the archive holds too many files", "", msg("{n:,} files, the limit is {limit:,}", n=len(infos), limit=MAX_FILES))
     total = sum(info.file_size for info in infos)
     packed = sum(info.compress_size for info in infos)
     if total > MAX_BYTES:
-        raise refuse("the archive is too large", "", f"{total / 2**30:.0f} GB extracted, the limit is {MAX_BYTES / 2**30:.0f} GB")
+        raise refuse(
+            "the archive is too large",
+            "",
+            msg("{n:.0f} GB extracted, the limit is {limit:.0f} GB", n=total / 2**30, limit=MAX_BYTES / 2**30),
+        )
     if packed > zip_path.stat().st_size or (total > RATIO_FROM_BYTES and total > MAX_RATIO * max(packed, 1)):
-        raise refuse("the archive looks like a zip bomb", "", f"{zip_path.stat().st_size:,} bytes would become {total:,}")
+        raise refuse(
+            "the archive looks like a zip bomb", "", msg("{n:,} bytes would become {total:,}", n=zip_path.stat().st_size, total=total)
+        )
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         raw = decode_name(info)
@@ -158,8 +167,10 @@ def _check_space(destination: Path, n_bytes: int) -> None:
         raise DiskFull(
             "the archive does not fit on the disk",
             where=str(place),
-            why=f"{n_bytes / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free",
+            why="{needed:.1f} GB needed, {free:.1f} GB free",
             fix="make space, or extract it elsewhere and give the folder",
+            needed=n_bytes / 2**30,
+            free=free / 2**30,
         )
 
 
@@ -170,5 +181,5 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Non
         while block := source.read(BLOCK):
             n_left -= len(block)
             if n_left < 0:
-                raise zipfile.BadZipFile(f"{path.name} is larger than the archive says")
+                raise zipfile.BadZipFile(msg("{file} is larger than the archive says", file=path.name))
             target.write(block)

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from core.base.messages import joined, msg
 from core.contest.encoding import Table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, ContestFiles, join, suffix_of
 from core.contest.problems import Problems
@@ -40,7 +41,13 @@ def check_ids(ids: pd.Series, file: str, column: str, line: Callable[[int], int]
         first = {value: row for row, value in reversed(list(enumerate(ids)))}
         fix = "give every row an id of its own, or set id_column to another column"
         for row in twice:
-            problems.add(file, f"the id '{ids[row]}' is already on line {line(first[ids[row]])}", fix, row=line(row), column=column)
+            problems.add(
+                file,
+                msg("the id '{id}' is already on line {line}", id=ids[row], line=line(first[ids[row]])),
+                fix,
+                row=line(row),
+                column=column,
+            )
 
 
 def find_images(files: ContestFiles, values: pd.Series, table: Table, file: str, column: str, base: str, problems: Problems) -> pd.Series:
@@ -61,13 +68,15 @@ def _why_no_image(files: ContestFiles, value: str, match: str | list[str], base:
     if value.strip() in MISSING_CELLS:
         return "the image path is empty", "fill the path in, or take the row out"
     if isinstance(match, str):
-        return f"{value}: {suffix_of(match)} files are not accepted", f"convert it to one of {FORMATS}"
+        return msg("{path}: {suffix} files are not accepted", path=value, suffix=suffix_of(match)), msg(
+            "convert it to one of {formats}", formats=FORMATS
+        )
     if match:
-        return f"{value} could be {' or '.join(match)}", "write the path with its suffix"
+        return msg("{path} could be {names}", path=value, names=" or ".join(match)), "write the path with its suffix"
     key = join(base, value)
     if files.is_behind_link(key):
-        return f"{value} is behind a symbolic link, which is not followed", "put the files themselves here"
+        return msg("{path} is behind a symbolic link, which is not followed", path=value), "put the files themselves here"
     near = files.by_lower.get(key.lower())
-    hint = f"; the folder has {near}" if near else ""
     fix = "add the image or take the row out; set image_root (or test_image_root) when all paths start elsewhere"
-    return f"there is no image {value} in {base or 'the contest folder'}{hint}", fix
+    what = msg("there is no image {path} in {folder}", path=value, folder=base or "the contest folder")
+    return joined("; ", [what, msg("the folder has {path}", path=near)]) if near else what, fix

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.base.errors import InputError
 from core.base.files import nfc
+from core.base.messages import msg, reason
 from core.contest.problems import Problems
 
 MAX_CELL = 10_000_000
@@ -42,7 +43,12 @@ class Table:
     @property
     def said(self) -> str:
         """How the file was read, for a person."""
-        return f"{len(self.frame):,} rows, {self.encoding}, {DELIMITERS[self.delimiter]}-separated"
+        return msg(
+            "{rows:,} rows, {encoding}, separated by {delimiter}",
+            rows=len(self.frame),
+            encoding=self.encoding,
+            delimiter=DELIMITERS[self.delimiter],
+        )
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -62,18 +68,22 @@ def read_table(path: Path) -> Table:
         raw = path.read_bytes()
     except OSError as problem:
         raise InputError(
-            f"cannot read {path.name}", where=str(path), why=problem.strerror or str(problem), fix="give the path of a CSV file"
+            "cannot read {file}", where=str(path), why=reason(problem), fix="give the path of a CSV file", file=path.name
         ) from None
     if not raw.strip(b"\xef\xbb\xbf \t\r\n"):
-        raise InputError(f"{path.name} is empty", where=str(path), why="it has no text at all", fix="export or download the file again")
+        raise InputError(
+            "{file} is empty", where=str(path), why="it has no text at all", fix="export or download the file again", file=path.name
+        )
     text, encoding = decode(raw, path)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(
-            f"{path.name} is not a text file",
-            where=f"{path.name} line {line}",
+            "{file} is not a text file",
+            where="{file} line {line}",
             why="it holds NUL bytes",
             fix="export the table as CSV in UTF-8",
+            file=path.name,
+            line=line,
         )
     delimiter = _detect_delimiter(text, path)
     names, lines, frame = _parse(text, delimiter, path)
@@ -88,7 +98,11 @@ def decode(raw: bytes, path: Path) -> tuple[str, str]:
     """
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(
-            f"{path.name} is UTF-16", where=str(path), why="the file begins with a UTF-16 byte-order mark", fix="save it as CSV UTF-8"
+            "{file} is UTF-16",
+            where=str(path),
+            why="the file begins with a UTF-16 byte-order mark",
+            fix="save it as CSV UTF-8",
+            file=path.name,
         )
     try:
         return raw.decode("utf-8-sig"), "utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8"
@@ -103,10 +117,15 @@ def decode(raw: bytes, path: Path) -> tuple[str, str]:
             broken = min(broken, problem, key=lambda error: -error.start)
     line = raw.count(b"\n", 0, broken.start) + 1
     raise InputError(
-        f"{path.name} is in an unknown encoding",
-        where=f"{path.name} line {line}",
-        why=f"byte 0x{raw[broken.start]:02x} at offset {broken.start:,} is not {broken.encoding}; tried utf-8, utf-8-sig, cp949 (euc-kr)",
+        "{file} is in an unknown encoding",
+        where="{file} line {line}",
+        why="byte 0x{byte:02x} at offset {offset:,} is not {encoding}; tried utf-8, utf-8-sig, cp949 (euc-kr)",
         fix="save the file as CSV UTF-8",
+        file=path.name,
+        line=line,
+        byte=raw[broken.start],
+        offset=broken.start,
+        encoding=broken.encoding,
     )
 
 
@@ -158,9 +177,11 @@ def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[
     if twice:
         raise InputError(
             "a column name appears twice",
-            where=f"{path.name} line 1",
-            why=f"twice: {', '.join(twice[:20])}",
+            where="{file} line 1",
+            why="twice: {names}",
             fix="give every column a name of its own",
+            file=path.name,
+            names=", ".join(twice[:20]),
         )
     lines: list[int] = []
     chunk: list[list[str]] = []
@@ -169,7 +190,7 @@ def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[
         if len(record) != len(names):
             problems.add(
                 path.name,
-                f"{len(record)} fields where the header has {len(names)}",
+                msg("{n} fields where the header has {wanted}", n=len(record), wanted=len(names)),
                 "quote cells that hold a delimiter or a line break",
                 row=line,
             )
@@ -179,13 +200,15 @@ def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[
         if len(chunk) == N_CHUNK:
             frames.append(pd.DataFrame(chunk, dtype="str"))
             chunk = []
-    problems.raise_if_any(f"{path.name} cannot be parsed")
+    problems.raise_if_any(msg("{file} cannot be parsed", file=path.name))
     if not lines:
         raise InputError(
-            f"{path.name} has no rows",
+            "{file} has no rows",
             where=str(path),
-            why=f"it has only the header: {', '.join(names[:20])}",
+            why="it has only the header: {names}",
             fix="export or download the file again",
+            file=path.name,
+            names=", ".join(names[:20]),
         )
     if chunk:
         frames.append(pd.DataFrame(chunk, dtype="str"))
@@ -206,7 +229,7 @@ def _records(text: str, delimiter: str, path: Path, quoting: int, problems: Prob
         except csv.Error as problem:
             problems.add(
                 path.name,
-                f"unparsable: {problem}",
+                msg("unparsable: {problem}", problem=problem),
                 "a cell that begins with a quote must end with one, and quotes inside it are doubled",
                 row=line,
             )

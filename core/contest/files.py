@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from core.base.errors import InputError
 from core.base.files import nfc
+from core.base.messages import reason
 from core.contest.encoding import Table, read_table
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -129,7 +130,12 @@ class ContestFiles:
             if key not in self.files:
                 known = ", ".join(self.tables()[:20]) or "none"
                 raise InputError(
-                    f"there is no file {name}", where=str(self.root), why=f"tables in this folder: {known}", fix="name one of the tables"
+                    "there is no file {name}",
+                    where=str(self.root),
+                    why="tables in this folder: {names}",
+                    fix="name one of the tables",
+                    name=name,
+                    names=known,
                 )
             self._tables[key] = read_table(self.root / self.files[key])
         return self._tables[key]
@@ -157,7 +163,7 @@ def _unreadable(problem: OSError) -> None:
     raise InputError(
         "a folder cannot be read",
         where=str(problem.filename),
-        why=problem.strerror or str(problem),
+        why=reason(problem),
         fix="give yourself the right to read it",
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from core.base.messages import msg
 from core.contest.files import FORMATS
 from core.data.images import FORMATS as ACCEPTED
 from core.data.images import MAX_PIXELS  # that module also makes Pillow's warning of large images an error
@@ -35,10 +36,12 @@ def check_image(path: Path) -> Checked:
     """Read a file once, hash it, and see that it is a whole image; formats that carry no end mark are decoded."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            return Checked(what=f"the file is larger than {MAX_BYTES >> 20} MB", fix="resize the image")
+            return Checked(what=msg("the file is larger than {n} MB", n=MAX_BYTES >> 20), fix="resize the image")
         raw = path.read_bytes()
     except OSError as problem:
-        return Checked(what=f"unreadable: {problem.strerror or problem}", fix="see that the file exists and may be read")
+        return Checked(
+            what=msg("unreadable: {problem}", problem=problem.strerror or problem), fix="see that the file exists and may be read"
+        )
     if not raw:
         return Checked(what="the image file is empty (0 bytes)", fix="download or export the image again")
     what, fix = _defect(raw)
@@ -51,17 +54,19 @@ def _defect(raw: bytes) -> tuple[str, str]:
         with Image.open(io.BytesIO(raw), formats=ACCEPTED) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                return f"{width} x {height} pixels are too many (limit {MAX_PIXELS:,})", "resize the image"
+                return msg(
+                    "{width} x {height} pixels are too many (limit {limit:,})", width=width, height=height, limit=MAX_PIXELS
+                ), "resize the image"
             if image.format == "PNG":
                 image.verify()
             elif not (image.format in ("JPEG", "MPO") and raw.rstrip(b"\0\r\n ").endswith(JPEG_END)):
                 image.load()
     except UnidentifiedImageError:
-        return f"not an image of an accepted format ({FORMATS})", "convert it to PNG or JPEG, or take the row out"
+        return msg("not an image of an accepted format ({formats})", formats=FORMATS), "convert it to PNG or JPEG, or take the row out"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return f"too many pixels (limit {MAX_PIXELS:,})", "resize the image"
+        return msg("too many pixels (limit {limit:,})", limit=MAX_PIXELS), "resize the image"
     except Exception as problem:  # noqa: BLE001 - Pillow's decoders raise anything on damaged bytes: that is what is told here
-        return f"damaged image: {str(problem) or type(problem).__name__}", again
+        return msg("damaged image: {problem}", problem=str(problem).partition(" (")[0] or type(problem).__name__), again
     return "", ""
 
 

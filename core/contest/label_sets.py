@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.base.files import nfc
+from core.base.messages import msg
 from core.contest.cells import column_of, is_missing
 from core.contest.encoding import Table
 from core.contest.problems import Problems
@@ -60,7 +61,7 @@ def sets_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> pd.Ser
     for row, cell in enumerate(cells):
         names = [] if empty.iloc[row] else split_cell(cell, spec.label_separator)
         for name in dict.fromkeys(name for name in names if name not in index):
-            what = f"'{name}' is not one of the {len(spec.classes)} classes"
+            what = msg("'{label}' is not one of the {n} classes", label=name, n=len(spec.classes))
             fix = "correct the labels or label_separator, or leave `classes` out"
             problems.add(spec.train, what, fix, row=int(table.lines[row]), column=spec.label_column)
         found.append(sorted({index[name] for name in names if name in index}))
@@ -74,7 +75,7 @@ def sets_of_columns(table: Table, spec: ContestSpec, problems: Problems) -> pd.S
         cells = column_of(table.frame, name).str.strip()
         for row in np.flatnonzero(~cells.isin(FLAGS).to_numpy(dtype=bool)):
             what, fix = (
-                f"'{cells.iloc[row]}' is neither 0 nor 1",
+                msg("'{value}' is neither 0 nor 1", value=cells.iloc[row]),
                 "write 1 where the row has the class and 0 where not, or correct the classes",
             )
             problems.add(spec.train, what, fix, row=int(table.lines[row]), column=name)

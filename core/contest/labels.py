@@ -11,6 +11,7 @@ from typing import cast
 import pandas as pd
 
 from core.base.files import nfc
+from core.base.messages import joined, msg
 from core.contest.cells import is_missing
 
 
@@ -65,15 +66,21 @@ def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
     classes = list(counts)
     single = [name for name in classes if counts[name] == 1]
     if single:
-        said.append(f"{len(single)} class{'es occur' if len(single) > 1 else ' occurs'} in one row only: {', '.join(single[:5])}")
+        said.append(
+            msg(
+                "{n} classes occur in one row only: {names}" if len(single) > 1 else "{n} class occurs in one row only: {names}",
+                n=len(single),
+                names=", ".join(single[:5]),
+            )
+        )
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(" ".join(name.lower().split()), []).append(name)
     same = [names for names in alike.values() if len(names) > 1]
     if same:
-        said.append("differ only in case or blanks: " + "; ".join(" / ".join(map(repr, names)) for names in same[:5]))
+        said.append(msg("differ only in case or blanks: {names}", names=joined("; ", (" / ".join(map(repr, names)) for names in same[:5]))))
     if len(classes) > 20 and len(classes) > n_rows / 2:
-        said.append(f"{len(classes):,} classes in {n_rows:,} rows: is this the label?")
+        said.append(msg("{n:,} classes in {rows:,} rows: is this the label?", n=len(classes), rows=n_rows))
     if len(classes) > 20 and all(re.fullmatch(r"-?\d*\.\d+", name) for name in classes):
         said.append("the labels are decimal numbers: predicting a number is not classification")
     return said

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.base.errors import InputError
+from core.base.messages import joined, msg
 
 N_SHOWN = 20
 
@@ -23,12 +24,11 @@ class Problem:
     @property
     def where(self) -> str:
         """File, line and column in one short phrase."""
-        line = f" line {self.row}" if self.row is not None else ""
-        column = f", column '{self.column}'" if self.column else ""
-        return f"{self.file}{line}{column}"
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        if self.column:
+            known = "{file}, column '{column}'" if self.row is None else "{file} line {line}, column '{column}'"
+        else:
+            known = "{file}" if self.row is None else "{file} line {line}"
+        return msg(known, file=self.file, line=self.row or 0, column=self.column)
 
 
 class Problems:
@@ -62,14 +62,16 @@ class Problems:
         first = self.first()
         if self.count == 1:
             return InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)
-        lines = [str(problem) for problem in first]
+        lines: list[str] = [joined(": ", [problem.where, problem.what]) for problem in first]
         if self.count > len(first):
-            lines.append(f"… and {self.count - len(first):,} more")
+            lines.append(msg("… and {n:,} more", n=self.count - len(first)))
         return InputError(
-            f"{subject}: {self.count:,} problems",
+            "{subject}: {n:,} problems",
             where=", ".join(_distinct(problem.file for problem in first)[:5]),
-            why="\n".join(lines),
-            fix="; ".join(_distinct(problem.fix for problem in first)),
+            why=joined("\n", lines),
+            fix=joined("; ", _distinct(problem.fix for problem in first)),
+            subject=subject,
+            n=self.count,
         )
 
     def raise_if_any(self, subject: str) -> None:

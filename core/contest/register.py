@@ -14,6 +14,7 @@ import pandas as pd
 from core.artefacts import publishing
 from core.base.errors import InputError, StateError
 from core.base.files import fingerprint, sha256_file, write_json
+from core.base.messages import joined, msg
 from core.contest.files import ContestFiles
 from core.contest.images import check_images
 from core.contest.problems import Problems
@@ -105,10 +106,11 @@ def _refuse_taken_name(workspace: Workspace, name: str) -> None:
     taken = [contest.name for contest in contests.list_contests(workspace.store)]
     if name in taken:
         raise StateError(
-            f"there is a contest named '{name}' already",
+            "there is a contest named '{name}' already",
             where=name,
             why="names are unique in a workspace",
             fix="choose another name, or delete that contest",
+            name=name,
         )
 
 
@@ -142,7 +144,7 @@ def _image_hashes(files: ContestFiles, parts: tuple[Part, Part], problems: Probl
             values.append(result.sha256 if result else "")
             if result and result.what:
                 line = part.line(row)
-                file, what = (name, result.what) if line is None else (part.file, f"{name}: {result.what}")
+                file, what = (name, result.what) if line is None else (part.file, joined(": ", [name, result.what]))
                 problems.add(file, what, result.fix, row=line, column=part.input_column)
         hashes.append(values)
     return hashes
@@ -156,7 +158,7 @@ def _check_classes(train: pd.DataFrame, spec: ContestSpec, rows: Rows) -> None:
             fix = "add rows that have it, or name only the other columns in `classes`"
         for number in np.flatnonzero(counts == 0):
             name = spec.classes[number]
-            rows.problems.add(spec.train, f"no row has the class '{name}'", fix, column=spec.label_column or name)
+            rows.problems.add(spec.train, msg("no row has the class '{name}'", name=name), fix, column=spec.label_column or name)
     if len(train) == 0:
         raise InputError(
             "there are no training rows",

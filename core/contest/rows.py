@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.base.files import nfc
+from core.base.messages import joined, msg
 from core.contest.cells import check_ids, column_of, find_images, is_missing, rows_where
 from core.contest.encoding import Table
 from core.contest.files import FORMATS, REFUSED_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
@@ -100,7 +101,7 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
         if spec.is_multilabel and not spec.label_column:
             fix = "name columns of 0 and 1 in classes, or the column with the labels in label_column"
             for name in [name for name in spec.classes if name not in train]:
-                problems.add(spec.train, f"there is no column for the class '{name}'", fix, column=name)
+                problems.add(spec.train, msg("there is no column for the class '{name}'", name=name), fix, column=name)
         else:
             _need(problems, spec.train, train, "label_column", spec.label_column)
         _need_inputs(problems, spec, spec.train, train)
@@ -117,9 +118,9 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
     if spec.modality == "image":
         for setting, name in (("image_root", spec.image_root), ("test_image_root", spec.test_image_root)):
             if name and not is_folder(files, name):
-                problems.add(name, "there is no such folder", f"set {setting} to a folder of the contest")
+                problems.add(name, "there is no such folder", msg("set {setting} to a folder of the contest", setting=setting))
         if len(spec.input_columns) > 1:
-            what = f"{len(spec.input_columns)} columns are named for the image path"
+            what = msg("{n} columns are named for the image path", n=len(spec.input_columns))
             problems.add(spec.train, what, "name one column in input_columns")
     elif spec.layout == "folders":
         problems.add(spec.train, "class folders hold images, not texts", "set modality=image, or layout=csv")
@@ -133,8 +134,9 @@ def _columns(files: ContestFiles, name: str) -> list[str]:
 def _need(problems: Problems, file: str, columns: list[str], setting: str, name: str) -> None:
     if name not in columns:
         near = get_close_matches(name, columns, 1)
-        what = f"there is no column '{name}'" + (f"; did you mean '{near[0]}'?" if near else "") if name else f"no {setting} is named"
-        problems.add(file, what, f"set {setting} to one of: {', '.join(columns[:40])}", column=name)
+        what = msg("there is no column '{name}'" if name else "no {setting} is named", name=name, setting=setting)
+        what = joined("; ", [what, *(msg("did you mean '{name}'?", name=one) for one in near)])
+        problems.add(file, what, msg("set {setting} to one of: {names}", setting=setting, names=", ".join(columns[:40])), column=name)
 
 
 def _need_inputs(problems: Problems, spec: ContestSpec, file: str, columns: list[str]) -> None:
@@ -151,20 +153,30 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
         images = files.images_under(folder)
         if name not in spec.classes:
             problems.add(
-                folder, f"the folder '{name}' is not one of the classes", "move it out of the training folder, or leave `classes` out"
+                folder,
+                msg("the folder '{name}' is not one of the classes", name=name),
+                "move it out of the training folder, or leave `classes` out",
             )
         elif not images:
-            problems.add(folder, f"the class folder '{name}' holds no image ({FORMATS})", "add images to it or delete the folder")
+            problems.add(
+                folder,
+                msg("the class folder '{name}' holds no image ({formats})", name=name, formats=FORMATS),
+                "add images to it or delete the folder",
+            )
         else:
             keys += images
             labels += [spec.classes.index(name)] * len(images)
     for name in spec.classes:
         if name not in folders:
-            problems.add(spec.train, f"there is no folder for the class '{name}'", "add the folder, or leave `classes` out")
+            problems.add(spec.train, msg("there is no folder for the class '{name}'", name=name), "add the folder, or leave `classes` out")
     inside = f"{base}/" if base else ""
     for key in files.files:
         if key.startswith(inside) and suffix_of(key) in REFUSED_SUFFIXES and key[len(inside) :].split("/")[0] in folders:
-            problems.add(key, f"{suffix_of(key)} files are not accepted", f"convert it to one of {FORMATS}, or take it out")
+            problems.add(
+                key,
+                msg("{suffix} files are not accepted", suffix=suffix_of(key)),
+                msg("convert it to one of {formats}, or take it out", formats=FORMATS),
+            )
     for link in sorted(files.links):
         if link.startswith(inside):
             problems.add(
@@ -197,7 +209,10 @@ def _labels_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> NDA
     codes = pd.Index(spec.classes, dtype="str").get_indexer(pd.Index(labels)).astype(np.int64)
     missing = set(rows_where(is_missing(labels)))
     for row in np.flatnonzero(codes < 0):
-        what, fix = f"'{labels[row]}' is not one of the {len(spec.classes)} classes", "correct the label, or leave `classes` out"
+        what, fix = (
+            msg("'{label}' is not one of the {n} classes", label=labels[row], n=len(spec.classes)),
+            "correct the label, or leave `classes` out",
+        )
         if int(row) in missing:
             what, fix = "the label is empty", "fill the label in, or take the row out"
         problems.add(spec.train, what, fix, row=int(table.lines[row]), column=spec.label_column)
@@ -236,7 +251,9 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
         table = files.table(spec.test)
         frame = _id_and_input(files, spec, table, spec.test, base, problems)
         said = (
-            f"column '{spec.id_column}' of {spec.test}" if spec.id_column in table.frame.columns else f"row numbers of {spec.test}, from 0"
+            msg("column '{column}' of {file}", column=spec.id_column, file=spec.test)
+            if spec.id_column in table.frame.columns
+            else msg("row numbers of {file}, from 0", file=spec.test)
         )
         return _with_columns(frame, table, spec.test, spec), said
     if sample is None or spec.modality == "text":
@@ -246,7 +263,9 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
     ids = column_of(sample.frame, column)
     inputs = find_images(files, ids, sample, spec.sample_submission, column, folder_key(base), problems)
     frame = pd.DataFrame({"id": ids, "input": inputs})
-    return Part(frame, spec.sample_submission, column, sample.lines), f"column '{column}' of {spec.sample_submission}"
+    return Part(frame, spec.sample_submission, column, sample.lines), msg(
+        "column '{column}' of {file}", column=column, file=spec.sample_submission
+    )
 
 
 def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems) -> tuple[Part, str]:
@@ -254,7 +273,9 @@ def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None
     folder = folder_key(spec.test)
     keys = files.images_under(folder)
     if not keys:
-        problems.add(spec.test, f"the test folder holds no image ({FORMATS})", "set test to the folder with the test images")
+        problems.add(
+            spec.test, msg("the test folder holds no image ({formats})", formats=FORMATS), "set test to the folder with the test images"
+        )
     inner = [key[len(folder) + 1 :] if folder else key for key in keys]
     forms = {
         "file names without suffix": [PurePosixPath(key).stem for key in keys],
@@ -269,7 +290,7 @@ def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None
     said, ids = max(unique.items(), key=lambda form: len(spelling.keys() & set(form[1])))
     ids = [spelling.get(value, value) for value in ids]
     frame = pd.DataFrame({"id": ids, "input": [files.files[key] for key in keys]}, dtype="str")
-    return Part(frame, spec.test, "", None), f"{said} in {spec.test}"
+    return Part(frame, spec.test, "", None), msg("{names} in {folder}", names=said, folder=spec.test)
 
 
 def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Problems) -> None:
@@ -281,22 +302,32 @@ def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Proble
     if spec.submission in ("probabilities", "flags"):
         fix = "correct the column, the label column or submission"
         for name in sorted(set(others) - set(spec.classes)):
-            problems.add(file, f"the column '{name}' is not one of the {len(spec.classes)} classes", fix, row=1, column=name)
+            problems.add(
+                file, msg("the column '{name}' is not one of the {n} classes", name=name, n=len(spec.classes)), fix, row=1, column=name
+            )
         for name in [name for name in spec.classes if name not in others]:
-            problems.add(file, f"there is no column for the class '{name}'", fix, row=1, column=name)
+            problems.add(file, msg("there is no column for the class '{name}'", name=name), fix, row=1, column=name)
     elif len(others) != 1:
         fix = "set submission=probabilities, or give a sample submission with one label column"
-        problems.add(file, f"{len(others)} columns beside the ids where one label is expected", fix, row=1)
+        problems.add(file, msg("{n} columns beside the ids where one label is expected", n=len(others)), fix, row=1)
     if not test.file:
         return
     known, asked = set(test.frame["id"]), set(ids)
-    hint = ""
+    hints: list[str] = []
     if known != asked and {value.lstrip("0") for value in known} == {value.lstrip("0") for value in asked}:
-        hint = " (they would agree without leading zeros: one file was saved by a spreadsheet)"
+        hints = ["they would agree without leading zeros: one file was saved by a spreadsheet"]
     fix = "use the test data and the sample submission of the same contest, or correct id_column"
     for row, value in enumerate(ids):
         if value not in known:
-            problems.add(file, f"the id '{value}' is not in {test.file}{hint}", fix, row=int(sample.lines[row]), column=column)
+            problems.add(
+                file,
+                joined("; ", [msg("the id '{id}' is not in {file}", id=value, file=test.file), *hints]),
+                fix,
+                row=int(sample.lines[row]),
+                column=column,
+            )
     for row, value in enumerate(test.frame["id"]):
         if value not in asked:
-            problems.add(test.file, f"the id '{value}' is not in {file}{hint}", fix, row=test.line(row))
+            problems.add(
+                test.file, joined("; ", [msg("the id '{id}' is not in {file}", id=value, file=file), *hints]), fix, row=test.line(row)
+            )

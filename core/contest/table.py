@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, verify_file
 from core.base.errors import CheckpointError, InputError
 from core.base.files import resolve_inside
+from core.base.messages import reason
 from core.specs.contest import ContestSpec
 from core.workspace import Workspace
 
@@ -57,7 +58,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as problem:
         fix = "delete the contest and register it again"
-        raise CheckpointError(f"{path.name} cannot be read", where=str(path), why=" ".join(str(problem).split()), fix=fix) from None
+        raise CheckpointError("{file} cannot be read", where=str(path), why=reason(problem), fix=fix, file=path.name) from None
 
 
 def load_labels(workspace: Workspace, contest: Contest) -> NDArray[np.integer]:

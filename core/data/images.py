@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.base.errors import InputError
+from core.base.messages import reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 89_478_485
@@ -44,20 +45,20 @@ def open_image(path: Path, *, sha256: str = "") -> Image.Image:
         raise InputError(
             "a file is not an image",
             where=str(path),
-            why=f"it is none of {', '.join(FORMATS)}",
+            why="it is none of {formats}",
             fix="convert it to PNG or JPEG, or remove its row",
+            formats=", ".join(FORMATS),
         ) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(
             "an image is too large",
             where=str(path),
-            why=f"it has more than {MAX_PIXELS / 1e6:.0f} million pixels",
+            why="it has more than {n:.0f} million pixels",
             fix="scale it down before adding it",
+            n=MAX_PIXELS / 1000000.0,
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as problem:
-        raise InputError(
-            "an image is damaged", where=str(path), why=str(problem) or type(problem).__name__, fix="replace the file"
-        ) from None
+        raise InputError("an image is damaged", where=str(path), why=reason(problem), fix="replace the file") from None
 
 
 def _unchanged(path: Path, sha256: str) -> io.BytesIO:
@@ -67,8 +68,10 @@ def _unchanged(path: Path, sha256: str) -> io.BytesIO:
         raise InputError(
             "an image is not the one that was registered",
             where=str(path),
-            why=f"its sha256 is {found[:12]}, it was {sha256[:12]}: the file changed or is damaged",
+            why="its sha256 is {found}, it was {before}: the file changed or is damaged",
             fix="put the file back as it was, or register the contest again",
+            found=found[:12],
+            before=sha256[:12],
         )
     return io.BytesIO(raw)
 

@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from core.artefacts import load_manifest, publishing
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
 from core.base.files import nfc, sha256_file
+from core.base.messages import joined, msg
 from core.contest.table import labels_of, load_table
 from core.exchange.files import Expected, read_predictions, write_predictions
 from core.folds.pairs import FoldPairs
@@ -65,10 +66,11 @@ class Delivery:
             raise self.problems[0]
         if self.problems:
             raise AlignmentError(
-                f"the predictions do not fit, for {len(self.problems)} reasons",
-                where="; ".join(dict.fromkeys(problem.where for problem in self.problems)),
-                why="\n".join(f"{problem.what}: {problem.why}" for problem in self.problems),
-                fix="; ".join(dict.fromkeys(problem.fix for problem in self.problems)),
+                "the predictions do not fit, for {n} reasons",
+                where=joined("; ", dict.fromkeys(problem.where for problem in self.problems)),
+                why="\n".join(msg("{place}: {lacks}", place=problem.what, lacks=problem.why) for problem in self.problems),
+                fix=joined("; ", dict.fromkeys(problem.fix for problem in self.problems)),
+                n=len(self.problems),
             )
 
 
@@ -113,9 +115,11 @@ def read_delivery(
     if folds.contest_id != contest.id:
         refusal = AlignmentError(
             "these folds belong to another contest",
-            where=f"folds {folds.id}",
-            why=f"they are not of {contest.name}",
+            where="folds {numbers}",
+            why="they are not of {contest}",
             fix="choose folds of this contest",
+            numbers=folds.id,
+            contest=contest.name,
         )
         return Delivery(None, None, problems=(refusal,))
     of_train, of_test = expected_of(workspace, contest, folds, classes)
@@ -127,8 +131,9 @@ def read_delivery(
             InputError(
                 "test predictions are missing" if test is None else "this contest has no test rows",
                 where=contest.name if test is None else test.name,
-                why=f"the contest has {len(of_test.ids):,} test rows",
+                why="the contest has {n:,} test rows",
                 fix="give the file of test predictions too: a blend is applied to them" if test is None else "leave the test file out",
+                n=len(of_test.ids),
             )
         )
     elif test is not None:
@@ -278,10 +283,12 @@ def _check_whole(source: Source, prob: NDArray[np.float32]) -> None:
     n_missing, is_run = int(np.isnan(prob[:, 0]).sum()), source.kind == "run"
     if n_missing:
         raise StateError(
-            f"{source.name} is not finished" if is_run else f"{source.name} stands on some folds only",
+            msg("{name} is not finished", name=source.name) if is_run else msg("{name} stands on some folds only", name=source.name),
             where=source.ref,
-            why=f"{n_missing:,} of {len(prob):,} rows have no out-of-fold prediction, and none is made up",
+            why="{n:,} of {rows:,} rows have no out-of-fold prediction, and none is made up",
             fix="wait for it, or retry its failed folds" if is_run else "export its runs, or blend runs that have all folds",
+            n=n_missing,
+            rows=len(prob),
         )
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc
+from core.base.messages import joined, msg, reason
 from core.contest.encoding import decode, read_csv
 from core.metrics.decide import improbable_rows
 
@@ -99,11 +100,15 @@ def check_size(name: str, n_bytes: int, expected: Expected) -> None:
     """Raise InputError for a file that is larger than such predictions can be."""
     if n_bytes > expected.most_bytes:
         raise InputError(
-            f"{name} is too large for this contest",
+            "{file} is too large for this contest",
             where=name,
-            why=f"it has {n_bytes / 1e6:,.1f} MB; predictions of {len(expected.ids):,} rows and {len(expected.classes):,} classes "
-            f"take at most {expected.most_bytes / 1e6:,.1f} MB",
+            why="it has {size:,.1f} MB; predictions of {rows:,} rows and {classes:,} classes take at most {most:,.1f} MB",
             fix="give a file with an id and one column per class, and nothing else",
+            file=name,
+            size=n_bytes / 1000000.0,
+            rows=len(expected.ids),
+            classes=len(expected.classes),
+            most=expected.most_bytes / 1000000.0,
         )
 
 
@@ -112,7 +117,12 @@ def check_suffix(name: str) -> str:
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(
-            f"{name} has no known form", where=name, why=f"known endings: {', '.join(SUFFIXES)}", fix="rename or convert the file"
+            "{file} has no known form",
+            where=name,
+            why="known endings: {names}",
+            fix="rename or convert the file",
+            file=name,
+            names=", ".join(SUFFIXES),
         )
     return suffix
 
@@ -138,28 +148,29 @@ def write_predictions(path: Path, ids: Sequence[str], prob: Array, classes: Sequ
                     writer.write_batch(batch)
     except OSError as problem:
         raise InputError(
-            "the file cannot be written", where=str(path), why=str(problem), fix="name a file in a folder you may write to"
+            "the file cannot be written", where=str(path), why=reason(problem), fix="name a file in a folder you may write to"
         ) from None
 
 
 def named(names: Sequence[str]) -> str:
     """The first few of many names, and how many more there are."""
-    return ", ".join(names[:N_NAMED]) + (f" and {len(names) - N_NAMED:,} more" if len(names) > N_NAMED else "")
+    first = ", ".join(names[:N_NAMED])
+    return msg("{names} and {n:,} more", names=first, n=len(names) - N_NAMED) if len(names) > N_NAMED else first
 
 
 def _rows(n: int) -> str:
-    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+    return msg("{n:,} row", n=n) if n == 1 else msg("{n:,} rows", n=n)
 
 
 def differences(given: Sequence[str], wanted: Sequence[str]) -> str:
     """What is missing, unknown or there twice, in words; empty when both hold the same names once."""
     count, known = Counter(given), set(wanted)
     parts = {
-        "missing": [name for name in wanted if name not in count],
-        "unknown": sorted(name for name in count if name not in known),
-        "twice": sorted(name for name, times in count.items() if times > 1),
+        "{n:,} missing: {names}": [name for name in wanted if name not in count],
+        "{n:,} unknown: {names}": sorted(name for name in count if name not in known),
+        "{n:,} twice: {names}": sorted(name for name, times in count.items() if times > 1),
     }
-    return "; ".join(f"{len(names):,} {what}: {named(names)}" for what, names in parts.items() if names)
+    return joined("; ", (msg(known, n=len(names), names=named(names)) for known, names in parts.items() if names))
 
 
 def _read(path: Path, expected: Expected) -> _Sheet:
@@ -175,17 +186,20 @@ def _read(path: Path, expected: Expected) -> _Sheet:
             n_rows = file.metadata.num_rows
             if n_rows > MOST_ROWS * len(expected.ids):
                 raise AlignmentError(
-                    f"{path.name} has too many rows",
+                    "{file} has too many rows",
                     where=path.name,
-                    why=f"it has {n_rows:,} rows, the contest has {len(expected.ids):,}",
+                    why="it has {n:,} rows, the contest has {wanted:,}",
                     fix="every row once, with the ids of the contest's own files",
+                    file=path.name,
+                    n=n_rows,
+                    wanted=len(expected.ids),
                 )
             return _sheet(file.read().rename_columns(columns), expected, path)
     except PitwallError:
         raise
     except (OSError, ValueError, TokenError, pa.ArrowException) as problem:  # TokenError: of the header of a damaged .npy
         raise InputError(
-            f"cannot read {path.name}", where=path.name, why=" ".join(str(problem).split()), fix="export the predictions again"
+            "cannot read {file}", where=path.name, why=reason(problem), fix="export the predictions again", file=path.name
         ) from None
 
 
@@ -194,17 +208,24 @@ def _read_array(path: Path, expected: Expected) -> _Sheet:
     array = np.lib.format.open_memmap(path, mode="r")
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InputError(
-            f"{path.name} holds no table of probabilities",
+            "{file} holds no table of probabilities",
             where=path.name,
-            why=f"its shape is {array.shape} and its type {array.dtype}",
+            why="its shape is {shape} and its type {dtype}",
             fix="save a float array of the shape (rows, classes)",
+            file=path.name,
+            shape=array.shape,
+            dtype=array.dtype,
         )
     if array.shape != (len(expected.ids), len(expected.classes)):
         raise AlignmentError(
-            f"{path.name} does not fit the contest",
+            "{file} does not fit the contest",
             where=path.name,
-            why=f"its shape is {array.shape}, the contest has {len(expected.ids):,} rows and {len(expected.classes):,} classes",
+            why="its shape is {shape}, the contest has {rows:,} rows and {classes:,} classes",
             fix="save the rows and classes in the contest's order, or give a CSV with ids",
+            file=path.name,
+            shape=array.shape,
+            rows=len(expected.ids),
+            classes=len(expected.classes),
         )
     columns: Any = slice(None)
     if expected.array_classes:
@@ -213,9 +234,11 @@ def _read_array(path: Path, expected: Expected) -> _Sheet:
         if said:
             raise AlignmentError(
                 "the order of classes does not name the contest's classes",
-                where=f"{path.name}, order of its columns",
+                where="{file}, order of its columns",
                 why=said,
-                fix=f"name every class once: {named(expected.classes)}",
+                fix="name every class once: {names}",
+                file=path.name,
+                names=named(expected.classes),
             )
         columns = [order.index(name) for name in expected.classes]
     with np.errstate(over="ignore"):
@@ -254,10 +277,12 @@ def _check_columns(columns: Sequence[str], expected: Expected, path: Path) -> st
     )
     if said or not id_column:
         raise AlignmentError(
-            f"the columns of {path.name} are not the contest's classes",
+            "the columns of {file} are not the contest's classes",
             where=path.name,
-            why="; ".join(filter(None, (said, "" if id_column else "there is no column with ids"))),
-            fix=f"give the id first and then one column per class: {named(expected.classes)}",
+            why=joined("; ", filter(None, (said, "" if id_column else "there is no column with ids"))),
+            fix="give the id first and then one column per class: {names}",
+            file=path.name,
+            names=named(expected.classes),
         )
     return id_column
 
@@ -292,10 +317,11 @@ def _order(sheet: _Sheet, expected: Expected, path: Path) -> tuple[NDArray[np.in
     if said:
         return None, [
             AlignmentError(
-                f"the ids of {path.name} are not the contest's",
+                "the ids of {file} are not the contest's",
                 where=path.name,
                 why=said,
                 fix="every row once, with the ids of the contest's own files",
+                file=path.name,
             )
         ]
     place = {row_id: number for number, row_id in enumerate(sheet.ids)}
@@ -306,9 +332,13 @@ def _wrong_values(sheet: _Sheet, expected: Expected, path: Path) -> list[Pitwall
     bad = np.flatnonzero(improbable_rows(sheet.prob, multilabel=expected.is_multilabel))
     if not len(bad):
         return []
-    rows = [sheet.ids[row] if sheet.ids else f"row {row}" for row in bad.tolist()]
-    what = f"{_rows(len(bad))} of {path.name} {'is no probability' if len(bad) == 1 else 'are not probabilities'}"
-    where = f"{path.name}, {named(rows)}"
+    rows = [sheet.ids[row] if sheet.ids else msg("row {n}", n=row) for row in bad.tolist()]
+    what = msg(
+        "{rows} of {file} is no probability" if len(bad) == 1 else "{rows} of {file} are not probabilities",
+        rows=_rows(len(bad)),
+        file=path.name,
+    )
+    where = joined(", ", [path.name, named(rows)])
     if expected.is_multilabel:
         why, fix = "each number must be finite and from 0 to 1", "export the probabilities after the sigmoid, without gaps"
         return [InputError(what, where=where, why=why, fix=fix)]
@@ -330,10 +360,17 @@ def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallE
         return []
     return [
         AlignmentError(
-            f"{_rows(len(wrong))} {'was' if len(wrong) == 1 else 'were'} predicted on other folds",
+            "{rows} was predicted on other folds" if len(wrong) == 1 else "{rows} were predicted on other folds",
             where=path.name,
-            why="; ".join(f"{sheet.ids[row]} in fold {sheet.folds[row]} instead of {fold_of[sheet.ids[row]]}" for row in wrong[:N_NAMED]),
+            why=joined(
+                "; ",
+                (
+                    msg("{id} in fold {fold} instead of {wanted}", id=sheet.ids[row], fold=sheet.folds[row], wanted=fold_of[sheet.ids[row]])
+                    for row in wrong[:N_NAMED]
+                ),
+            ),
             fix="choose the folds these predictions were made on, or train again on these",
+            rows=_rows(len(wrong)),
         )
     ]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.artefacts import publishing, read_array, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.files import fingerprint
+from core.base.messages import msg
 from core.contest.table import labels_of, load_table
 from core.folds.pairs import TRAIN, UNUSED, VALID, FoldPairs
 from core.folds.split import make_folds
@@ -77,28 +78,33 @@ def _groups(contest: Contest, spec: FoldsSpec, train: pd.DataFrame) -> tuple[str
         return "", None
     column = spec.group_column or contest.spec.group_column
     known = group_columns(train)
-    has = f"columns of {contest.spec.train}: {', '.join(known)}" if known else "class folders have no columns"
+    has = msg("columns of {file}: {names}", file=contest.spec.train, names=", ".join(known)) if known else "class folders have no columns"
     if not column:
         raise InputError(
-            f"kind={spec.kind} needs a group column", where="group_column", why=has, fix="name the column, or use kind=stratified"
+            "kind={kind} needs a group column", where="group_column", why=has, fix="name the column, or use kind=stratified", kind=spec.kind
         )
     if column == contest.spec.group_column:
         return column, train["group"].tolist()
     if column not in known:
         raise InputError(
-            f"there is no column '{column}' to group by",
+            "there is no column '{name}' to group by",
             where="group_column",
             why=has,
             fix="name one of the columns, or use kind=stratified",
+            name=column,
         )
     values: list[str] = train[f"col.{column}"].tolist()
     empty = [row_id for row_id, value in zip(train["id"], values, strict=True) if not value.strip()]
     if len(empty):
         raise InputError(
-            f"{len(empty):,} rows have no group",
-            where=f"{contest.spec.train}, column '{column}'",
-            why=f"ids: {', '.join(empty[:20])}",
+            "{n:,} rows have no group",
+            where="{file}, column '{column}'",
+            why="ids: {names}",
             fix="fill the column in, or use another one",
+            n=len(empty),
+            file=contest.spec.train,
+            column=column,
+            names=", ".join(empty[:20]),
         )
     return column, values
 
@@ -107,9 +113,11 @@ def _checked(roles: NDArray[np.int8], path: Path) -> NDArray[np.int8]:
     is_whole = roles.ndim == 2 and roles.size and all(((roles == role).any(axis=1)).all() for role in (TRAIN, VALID))
     if not is_whole or not np.isin(roles, (UNUSED, TRAIN, VALID)).all():
         raise CheckpointError(
-            f"{path.name} does not hold folds",
+            "{file} does not hold folds",
             where=str(path),
-            why=f"its shape is {roles.shape}; each fold must train on some rows and validate others",
+            why="its shape is {shape}; each fold must train on some rows and validate others",
             fix="make the folds again",
+            file=path.name,
+            shape=roles.shape,
         )
     return roles

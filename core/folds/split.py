@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.base.errors import InputError
+from core.base.messages import msg
 from core.contest.table import count_classes
 from core.folds.pairs import FoldPairs
 from core.folds.stratify import deal_evenly
@@ -57,9 +58,10 @@ def _deal(spec: FoldsSpec, labels: Rows, codes: Rows | None) -> NDArray[np.int8]
     if empty:
         raise InputError(
             "some folds would hold no rows",
-            where=f"folds {', '.join(map(str, empty))}",
+            where="folds {numbers}",
             why="the groups are too few or too uneven to be spread over all folds",
             fix="use fewer folds, or kind=group",
+            numbers=", ".join(map(str, empty)),
         )
     return fold_of
 
@@ -95,18 +97,21 @@ def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:
         return
     if groups is None:
         raise InputError(
-            f"kind={spec.kind} needs groups",
+            "kind={kind} needs groups",
             where="group_column",
             why="no group column was given",
             fix="name a group column, or use kind=stratified",
+            kind=spec.kind,
         )
     n_groups = len(set(groups))
     if n_groups < spec.n_folds:
         raise InputError(
-            f"{n_groups} groups cannot fill {spec.n_folds} folds",
+            "{n} groups cannot fill {folds} folds",
             where="n_folds",
             why="a group is never split",
-            fix=f"use at most {n_groups} folds, or another group column",
+            fix="use at most {n} folds, or another group column",
+            n=n_groups,
+            folds=spec.n_folds,
         )
 
 
@@ -114,12 +119,20 @@ def _check_classes(spec: FoldsSpec, labels: NDArray[np.integer], classes: Sequen
     counts = count_classes(labels, len(classes or ()))
     rare = [number for number, count in enumerate(counts.tolist()) if 0 < count < spec.n_folds]
     if rare:
-        named = [f"{classes[number] if classes is not None else number} ({counts[number]})" for number in rare]
+        named = [
+            msg("{place} ({where})", place=classes[number] if classes is not None else number, where=counts[number]) for number in rare
+        ]
         least = int(min(counts[number] for number in rare))
-        advice = f"use at most {least} folds, " if least >= 2 else ""
         raise InputError(
-            f"{len(rare)} class{'es have' if len(rare) > 1 else ' has'} fewer rows than the {spec.n_folds} folds",
+            "{n} classes have fewer rows than the {folds} folds" if len(rare) > 1 else "{n} class has fewer rows than the {folds} folds",
             where="n_folds",
-            why=f"rows per class: {', '.join(named[:20])}" + (f" and {len(rare) - 20} more" if len(rare) > 20 else ""),
-            fix=f"{advice}add rows to {'these classes' if len(rare) > 1 else 'this class'}, merge classes, or group by a column with kind=group",
+            why="rows per class: {names} and {more} more" if len(rare) > 20 else "rows per class: {names}",
+            fix="use at most {least} folds, add rows, merge classes, or group by a column with kind=group"
+            if least >= 2
+            else "add rows to the class, merge classes, or group by a column with kind=group",
+            n=len(rare),
+            folds=spec.n_folds,
+            least=least,
+            names=", ".join(named[:20]),
+            more=len(rare) - 20,
         )

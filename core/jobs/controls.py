@@ -83,10 +83,14 @@ def pause_run(store: Store, run_id: int) -> Run:
     with store.transaction() as connection:
         if not is_live(connection, run_id):
             raise StateError(
-                "there is nothing to pause", where=run.ref, why=f"no fold of {run.name} waits or runs", fix="retry it, or launch a new run"
+                "there is nothing to pause",
+                where=run.ref,
+                why="no fold of {run} waits or runs",
+                fix="retry it, or launch a new run",
+                run=run.name,
             )
         if not pause(connection, run_id, True):
-            raise StateError(f"{run.name} is paused already", where=run.ref, fix="resume it when it shall go on")
+            raise StateError("{run} is paused already", where=run.ref, fix="resume it when it shall go on", run=run.name)
     return get_run(store, run_id)
 
 
@@ -95,7 +99,9 @@ def resume_run(store: Store, run_id: int) -> Run:
     run = get_run(store, run_id)
     with store.transaction() as connection:
         if not pause(connection, run_id, False):
-            raise StateError(f"{run.name} is not paused", where=run.ref, fix="if it does not go on, look whether the whole queue is paused")
+            raise StateError(
+                "{run} is not paused", where=run.ref, fix="if it does not go on, look whether the whole queue is paused", run=run.name
+            )
     return get_run(store, run_id)
 
 
@@ -117,5 +123,10 @@ def resume_queue(store: Store, *, device: str = EVERY_DEVICE) -> None:
 
 def _nothing_waits(run: Run) -> StateError:
     return StateError(
-        f"{run.name} is not waiting", where=run.ref, why=f"no fold of it is in the queue: the run is {run.state}", fix="retry it first"
+        "{run} is not waiting",
+        where=run.ref,
+        why="no fold of it is in the queue: the run is {state}",
+        fix="retry it first",
+        run=run.name,
+        state=run.state,
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.base.errors import InputError
+from core.base.messages import msg
 
 ENV_VARIABLE = "PITWALL_DEVICES"
 
@@ -42,10 +43,11 @@ def read_devices(named: str) -> tuple[str, ...]:
     wrong = [name for name in devices if not _NAME.fullmatch(name)]
     if wrong or len(set(devices)) < len(devices):
         raise InputError(
-            f"'{wrong[0]}' is no device" if wrong else "a device is named twice",
+            msg("'{name}' is no device", name=wrong[0]) if wrong else "a device is named twice",
             where=ENV_VARIABLE,
-            why=f"it says {named}",
+            why="it says {names}",
             fix="write for example cuda:0,cuda:1, or cpu:0,cpu:1 for two slots on the processor",
+            names=named,
         )
     return devices
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.base.errors import DiskFull, RecipeError
+from core.base.messages import msg
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import get_contest
@@ -102,10 +103,12 @@ def needed_after_full(workspace: Workspace, job: Job, free: int) -> int:
 def disk_full(root: Path, *, needed: int, free: int) -> DiskFull:
     """The error of a disk on which a job does not fit."""
     return DiskFull(
-        f"disk full: {size_text(needed)} needed, {size_text(free)} free",
+        "disk full: {needed} needed, {free} free",
         where=str(root),
         why="a fold needs room for its checkpoints, its weights and its predictions",
         fix="make space: the queue goes on by itself; or resume it as it is",
+        needed=size_text(needed),
+        free=size_text(free),
     )
 
 
@@ -122,8 +125,8 @@ def hand_back_for_disk(workspace: Workspace, job: Job, *, free: int, now: float)
 def hold_text(hold: Hold, free: int | None = None) -> str:
     """Why a device stands still, in one line, with the bytes that are free now where they are given."""
     if hold.kind == "disk":
-        there = "" if free is None else f", {size_text(free)} free"
-        return f"paused: disk full, {size_text(hold.needed_bytes)} needed{there}"
+        known = "paused: disk full, {needed} needed" if free is None else "paused: disk full, {needed} needed, {free} free"
+        return msg(known, needed=size_text(hold.needed_bytes), free=size_text(free or 0))
     return "paused"
 
 

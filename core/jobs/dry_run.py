@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from core.base.errors import PitwallError, bug
+from core.base.messages import msg
 from core.base.settings import parse_settings
 from core.folds.save import load_folds
 from core.jobs.forecast import Forecast
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as problem:  # a bug is told to whoever asked, and keeps its traceback on standard error
         log.exception("a dry run met a bug")
         fix = "please report it; its traceback is in the terminal that runs Pitwall"
-        answer = {"error": bug(problem, where=f"a dry run on {given.device}", fix=fix)}
+        answer = {"error": bug(problem, where=msg("a dry run on {device}", device=given.device), fix=fix)}
     sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()
     return 0

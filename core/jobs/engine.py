@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.base.errors import DiskFull, PitwallError, StateError
+from core.base.messages import msg
 from core.jobs.devices import detect_devices, thread_limit
 from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, job_bytes, keep_reserve, spend_reserve
 from core.jobs.estimate import queue_end_s, run_end_s
@@ -143,8 +144,9 @@ class Engine:
             raise StateError(
                 "the workspace is in use",
                 where=str(self.workspace.root),
-                why=f"it is held by {holder_of(self._lock.path)}",
+                why="it is held by {holder}",
                 fix="stop that process, or let it do the work",
+                holder=holder_of(self._lock.path),
             )
         try:
             if not had_lock:
@@ -226,7 +228,7 @@ class Engine:
                 # A scheduler that ended would leave a queue that stands still and looks as if it worked.
                 self._problem = {
                     "type": "Bug",
-                    "what": f"{type(problem).__name__}: {problem}",
+                    "what": msg("{place}: {lacks}", place=type(problem).__name__, lacks=problem),
                     "where": "engine",
                     "why": "",
                     "fix": "read the log",

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from core.base.errors import DiskFull, OutOfMemory, PitwallError
+from core.base.messages import joined, msg
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes, run_bytes, size_text
 from core.jobs.estimate import run_end_s
@@ -26,7 +27,7 @@ class Neighbour:
     fold: int
 
     def __str__(self) -> str:
-        return f"{self.run}, fold {self.fold}"
+        return msg("{run}, fold {fold}", run=self.run, fold=self.fold)
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,21 @@ def _memory_problem(forecast: Forecast, recipe: Recipe, needed: int, limit: int,
     if needed <= limit:
         return ()
     train = recipe.train
-    several = f"{n_at_once} folds train there at once; " if n_at_once > 1 else ""
-    halved = f"set train.accumulate={train.accumulate * 2} (fewer rows at once, the same batch)" if forecast.costs.micro_batch > 1 else ""
+    several = [msg("{n} folds train there at once", n=n_at_once)] if n_at_once > 1 else []
+    taken = msg("a fold takes {size}", size=size_text(forecast.costs.peak_bytes + forecast.costs.loaders_bytes))
+    halved = (
+        msg("set train.accumulate={n} (fewer rows at once, the same batch)", n=train.accumulate * 2)
+        if forecast.costs.micro_batch > 1
+        else ""
+    )
     fixes = [part for part in ("use fewer slots" if n_at_once > 1 else "", halved, "choose a smaller backbone or input") if part]
     problem = OutOfMemory(
-        f"{size_text(needed)} of memory needed, {size_text(limit)} are there",
+        "{needed} of memory needed, {limit} are there",
         where=forecast.device,
-        why=f"{several}a fold takes {size_text(forecast.costs.peak_bytes + forecast.costs.loaders_bytes)}",
-        fix=", or ".join(fixes),
+        why=joined("; ", [*several, taken]),
+        fix=joined(", or ", fixes),
+        needed=size_text(needed),
+        limit=size_text(limit),
     )
     return (problem,)
 
@@ -152,9 +160,11 @@ def _disk_problem(recipe: Recipe, needed: int, free: int, n_folds: int) -> tuple
         return ()
     fixes = ["make space", "set checkpoints.keep=1" if recipe.checkpoints.keep > 1 else "", "train fewer folds" if n_folds > 1 else ""]
     problem = DiskFull(
-        f"{size_text(needed)} of disk needed, {size_text(free)} free",
+        "{needed} of disk needed, {free} free",
         where="the workspace's disk",
         why="each fold keeps its weights and predictions, and checkpoints while it trains",
-        fix=", or ".join(fix for fix in fixes if fix),
+        fix=joined(", or ", (fix for fix in fixes if fix)),
+        needed=size_text(needed),
+        free=size_text(free),
     )
     return (problem,)

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.base.messages import msg
 from core.jobs.process import ProcessIdentity, is_alive, of_self
 
 
@@ -23,8 +24,12 @@ class Holder:
     since: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.what} (process {self.identity.pid} on {self.host}, since {time.strftime('%Y-%m-%d %H:%M', time.localtime(self.since))})"
+        return msg(
+            "{what} (process {pid} on {host}, since {since})",
+            what=self.what,
+            pid=self.identity.pid,
+            host=self.host,
+            since=time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since)),
         )
 
 

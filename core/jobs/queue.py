@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from core.base.errors import RecipeError, StateError
+from core.base.messages import msg
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, get_contest
 from core.store.database import Store
@@ -84,8 +85,9 @@ def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
             raise StateError(
                 "there is nothing to cancel",
                 where=run.ref,
-                why=f"no fold of {run.name} waits or runs",
+                why="no fold of {run} waits or runs",
                 fix="retry or delete the run instead",
+                run=run.name,
             )
         pause(connection, run_id, False)  # a retry is meant to run
     return get_run(store, run_id)
@@ -102,8 +104,9 @@ def retry_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
             raise StateError(
                 "there is nothing to retry",
                 where=run.ref,
-                why=f"no fold of {run.name} failed or was canceled",
+                why="no fold of {run} failed or was canceled",
                 fix="launch a new run instead",
+                run=run.name,
             )
     return get_run(store, run_id)
 
@@ -145,25 +148,32 @@ def check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[i
     """Refuse what cannot be trained, before it is queued or tried; errors as of `launch_run`."""
     if recipe.modality != contest.spec.modality:
         raise RecipeError(
-            f"a recipe for {recipe.modality} cannot train on {contest.name}",
+            "a recipe for {modality} cannot train on {contest}",
             where="modality",
-            why=f"the contest's rows are of the kind '{contest.spec.modality}'",
-            fix=f"choose a recipe for {contest.spec.modality}",
+            why=msg("the contest's rows are of the kind '{modality}'", modality=contest.spec.modality),
+            fix=msg("choose a recipe for {modality}", modality=contest.spec.modality),
+            modality=recipe.modality,
+            contest=contest.name,
         )
     backbone_of(recipe)
     check_trackers(recipe.tracking.trackers)
     if folds.contest_id != contest.id:
         raise StateError(
             "these folds belong to another contest",
-            where=f"folds {folds.id}",
-            why=f"they are not of {contest.name}",
+            where="folds {numbers}",
+            why="they are not of {contest}",
             fix="make folds for this contest",
+            numbers=folds.id,
+            contest=contest.name,
         )
     unknown = [fold for fold in chosen if not 0 <= fold < folds.n_folds]
     if unknown or not chosen:
         raise RecipeError(
             "there is no such fold" if unknown else "no fold was chosen",
             where="fold_numbers",
-            why=f"{', '.join(map(str, unknown))} is not among 0 to {folds.n_folds - 1}" if unknown else "a run trains one fold or more",
-            fix=f"choose from 0 to {folds.n_folds - 1}",
+            why=msg("{folds} is not among 0 to {last}", folds=", ".join(map(str, unknown)), last=folds.n_folds - 1)
+            if unknown
+            else "a run trains one fold or more",
+            fix="choose from 0 to {last}",
+            last=folds.n_folds - 1,
         )

@@ -115,7 +115,15 @@ class Rehearsal:
         except Exception as problem:  # a thread that ended without a word would look as if it worked for ever
             log.exception("a dry run met a bug")
             why, fix = "this is a bug in Pitwall", "please report it; its traceback is in the terminal that runs Pitwall"
-            error = PitwallError(f"{type(problem).__name__}: {problem}", where=f"a dry run on {self.device}", why=why, fix=fix)
+            error = PitwallError(
+                "{place}: {lacks}",
+                where="a dry run on {device}",
+                why=why,
+                fix=fix,
+                device=self.device,
+                place=type(problem).__name__,
+                lacks=problem,
+            )
         took = time.monotonic() - self._began
         self._status = RehearsalStatus("failed" if forecast is None else "done", took, forecast, error, ())
 
@@ -178,10 +186,11 @@ class Rehearsal:
                 raise _stopped()
             if time.monotonic() > until:
                 raise StateError(
-                    f"the dry run was given up after {self._limit_s:.0f} s",
+                    "the dry run was given up after {n:.0f} s",
                     where=self.device,
                     why="a few steps should not take so long: the device is busy, or much too slow for this recipe",
                     fix="try a smaller backbone, input or batch, or another device",
+                    n=self._limit_s,
                 )
 
 
@@ -217,18 +226,18 @@ def _read(said: str, complained: str, exit_code: int, device: str) -> Forecast:
         answer: dict[str, Any] = json.loads(lines[-1])
         if "forecast" in answer:
             return Forecast.from_dict(answer["forecast"])
-        kind = answer["error"].pop("type")
-        if kind not in KINDS:
+        if answer["error"]["type"] not in KINDS:
             log.error("a dry run met a bug:\n%s", complained)
-        raise KINDS.get(kind, PitwallError)(**answer["error"])
+        raise PitwallError.from_dict(answer["error"])
     log.error("a dry run ended with %d:\n%s", exit_code, complained)
     last = (complained.strip().splitlines() or ["it said nothing"])[-1]
     how = signal.Signals(-exit_code).name if exit_code < 0 else f"code {exit_code}"
     raise PitwallError(
-        f"the dry run ended with {how} before it could answer",
+        "the dry run ended with {signal} before it could answer",
         where=device,
         why=last,
         fix="try again; a training would end in the same way",
+        signal=how,
     )
 
 
@@ -236,8 +245,9 @@ def _killed(device: str, micro_batch: int) -> OutOfMemory:
     return OutOfMemory(
         "the machine ran out of memory",
         where=device,
-        why=f"the system ended the dry run at {micro_batch} row{'s' if micro_batch > 1 else ''} at once",
+        why="the system ended the dry run at {n} rows at once" if micro_batch > 1 else "the system ended the dry run at {n} row at once",
         fix="choose a smaller backbone or input, or fewer loader workers",
+        n=micro_batch,
     )
 
 

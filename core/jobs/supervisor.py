@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.base.errors import DiskFull
+from core.base.messages import msg, reason
 from core.jobs.devices import worker_environment
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import has_killed_since, job_can_halve, kernel_kills
@@ -125,7 +126,11 @@ class Supervisor:
                 self._hold_for_disk()
                 return None
             error = _error(
-                "Interrupted", "the worker could not be started", job, why=str(problem), fix="make room on the machine, then retry the run"
+                "Interrupted",
+                "the worker could not be started",
+                job,
+                why=reason(problem),
+                fix="make room on the machine, then retry the run",
             )
             self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))
             return None
@@ -155,9 +160,9 @@ class Supervisor:
                 _tell_to_stop(process)
             # Both are measured on the monotonic clock, which stands still while the machine sleeps.
             if told_at is not None and time.monotonic() - told_at > GRACE_S:
-                killed = f"it did not stop within {GRACE_S:.0f} s of being told to"
+                killed = msg("it did not stop within {n:.0f} s of being told to", n=GRACE_S)
             elif time.monotonic() - heard_at > SILENCE_S:
-                killed = f"it gave no sign of life for {SILENCE_S:.0f} s"
+                killed = msg("it gave no sign of life for {n:.0f} s", n=SILENCE_S)
             if killed:
                 _kill(process, identity)
             self._look.wait(WATCH_S)
@@ -231,14 +236,18 @@ def _verdict(job: Job, exit_code: int, killed: str, log_path: Path) -> dict[str,
             why = "probably out of memory: the system kills the largest process with SIGKILL when memory runs out"
             fix = "retry with a smaller batch, smaller images or fewer loader workers"
         else:
-            why, fix = f"it received {name} from outside, or crashed", "retry the run; if it happens again, read the log"
-        return _error("Interrupted", f"the worker was ended by {name}", job, why=why, fix=fix)
+            why, fix = msg("it received {signal} from outside, or crashed", signal=name), "retry the run; if it happens again, read the log"
+        return _error("Interrupted", msg("the worker was ended by {signal}", signal=name), job, why=why, fix=fix)
     lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log_path.exists() else []
     said = lines[-1] if lines else "its log is empty"
     return _error(
-        "Bug", f"the worker ended with code {exit_code} before it could say why", job, why=said, fix="read the log, then retry the run"
+        "Bug",
+        msg("the worker ended with code {code} before it could say why", code=exit_code),
+        job,
+        why=said,
+        fix="read the log, then retry the run",
     )
 
 
 def _error(kind: str, what: str, job: Job, *, why: str, fix: str) -> dict[str, str]:
-    return {"type": kind, "what": what, "where": f"fold {job.fold} on {job.device}", "why": why, "fix": fix}
+    return {"type": kind, "what": what, "where": msg("fold {fold} on {device}", fold=job.fold, device=job.device), "why": why, "fix": fix}

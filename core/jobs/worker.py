@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from core.artefacts import load_manifest, publishing
 from core.base.errors import DiskFull, OutOfMemory, PitwallError, bug
 from core.base.files import write_json
+from core.base.messages import msg, reason
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.memory import job_can_halve
 from core.jobs.reporter import Reporter
@@ -121,7 +122,7 @@ def _attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[],
             log.info("the micro-batch is halved, the batch stays; handed back: %s", state or "the claim was not valid any more")
             return 0
         outcome = "failed"
-        where, fix = f"fold {job.fold} on {job.device}", "the log has the traceback; please report it"
+        where, fix = msg("fold {fold} on {device}", fold=job.fold, device=job.device), "the log has the traceback; please report it"
         verdict = bug(problem, where=where, fix=fix) if error is None else error.to_dict()
         valid = _patiently(workspace, lambda: attempts.fail(workspace.store, job.id, job.token, verdict, now=time.time()))
         return 0 if valid else 1
@@ -246,20 +247,21 @@ def _patiently(workspace: Workspace, write: Callable[[], T]) -> T:
 
 def typed_error(problem: Exception, job: Job) -> PitwallError | None:
     """The typed error behind an exception: itself, or what a full disk or memory looks like from inside; None for a bug."""
-    where = f"fold {job.fold} on {job.device}"
+    where = msg("fold {fold} on {device}", fold=job.fold, device=job.device)
     if isinstance(problem, PitwallError):
         return problem
     if is_full(problem):
         return DiskFull(
-            "the disk is full", where=getattr(problem, "filename", None) or where, why=str(problem), fix="make space, then retry the run"
+            "the disk is full", where=getattr(problem, "filename", None) or where, why=reason(problem), fix="make space, then retry the run"
         )
     # torch's own class is named, not imported: this runs also when torch could not be imported.
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(problem):
         return OutOfMemory(
-            f"{job.device} ran out of memory",
+            "{device} ran out of memory",
             where=where,
             why=str(problem).splitlines()[0] if str(problem) else "",
             fix="use a smaller batch or smaller inputs, then retry",
+            device=job.device,
         )
     return None
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
+from core.base.messages import joined, msg
 from core.folds.save import load_folds
 from core.metrics.decide import improbable_rows
 from core.store.contests import Contest
@@ -79,10 +80,15 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Col
         rows = pairs.valid_idx(result.fold)
         if valid_prob.shape != (len(rows), n_classes) or not np.array_equal(valid_idx, rows):
             raise AlignmentError(
-                f"fold {result.fold} of {run.name} does not fit the contest",
+                "fold {fold} of {run} does not fit the contest",
                 where=result.path,
-                why=f"its predictions are {valid_prob.shape}, the fold validates {len(rows)} rows and there are {n_classes} classes",
+                why="its predictions are {shape}, the fold validates {rows} rows and there are {classes} classes",
                 fix="train the run again on this version of the contest",
+                fold=result.fold,
+                run=run.name,
+                shape=valid_prob.shape,
+                rows=len(rows),
+                classes=n_classes,
             )
         total[rows] += valid_prob
         times[rows] += 1
@@ -99,17 +105,20 @@ def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int]
     gone = sorted(set(fold_numbers or ()) - {result.fold for result in chosen})
     if gone:
         raise AlignmentError(
-            f"{run.name} has no network of fold {', '.join(map(str, gone))}",
+            "{run} has no network of fold {folds}",
             where=run.ref,
             why="the blend was made with it",
             fix="make the blend again from the folds that are there",
+            run=run.name,
+            folds=", ".join(map(str, gone)),
         )
     if not chosen:
         raise StateError(
-            f"{run.name} has no finished fold",
+            "{name} has no finished fold",
             where=run.ref,
             why="there are no test predictions yet",
             fix="wait until a fold is done, or retry the run",
+            name=run.name,
         )
     total: NDArray[np.float64] | None = None
     for result in sorted(chosen, key=lambda item: item.fold):
@@ -134,20 +143,28 @@ def check_alignment(runs: Sequence[Run], folds: Folds, fold_numbers: Sequence[in
     for run in runs:
         if run.contest_id != folds.contest_id:
             raise AlignmentError(
-                f"{run.name} belongs to another contest", where=run.ref, why="its rows are other rows", fix="choose runs of one contest"
+                "{name} belongs to another contest",
+                where=run.ref,
+                why="its rows are other rows",
+                fix="choose runs of one contest",
+                name=run.name,
             )
         if run.folds_id != folds.id:
             raise AlignmentError(
-                f"{run.name} was trained on other folds than {runs[0].name}",
+                "{run} was trained on other folds than {other}",
                 where=run.ref,
                 why="a row that one validated, the other may have trained on; their scores cannot be compared",
                 fix="choose runs with equal folds",
+                run=run.name,
+                other=runs[0].name,
             )
     if fold_numbers is not None and not fold_numbers:
         raise AlignmentError(
             "these runs have no finished fold in common",
             where=", ".join(run.ref for run in runs),
-            why="; ".join(f"{run.name} has {_numbers(result.fold for result in run.results)}" for run in runs),
+            why=joined(
+                "; ", (msg("{run} has {folds}", run=run.name, folds=_numbers(result.fold for result in run.results)) for run in runs)
+            ),
             fix="leave out the run that has the fewest folds, or wait for it",
         )
     wanted = range(folds.n_folds) if fold_numbers is None else fold_numbers
@@ -155,12 +172,18 @@ def check_alignment(runs: Sequence[Run], folds: Folds, fold_numbers: Sequence[in
         missing = sorted(set(wanted) - {result.fold for result in run.results})
         if missing:
             together = shared_folds(runs)
-            others = f", or blend on the folds that all have finished ({_numbers(together)}; --shared-folds)" if together else ""
             raise AlignmentError(
-                f"{run.name} has not finished all its folds",
+                "{name} has not finished all its folds",
                 where=run.ref,
-                why=f"{len(run.results)} of {folds.n_folds} folds are done, without {_numbers(missing)}, and missing rows are never filled",
-                fix=f"wait for it, retry its failed folds, leave it out{others}",
+                why="{done} of {n} folds are done, without {missing}, and missing rows are never filled",
+                fix="wait for it, retry its failed folds, leave it out, or blend on the folds that all have finished ({together}; --shared-folds)"
+                if together
+                else "wait for it, retry its failed folds, or leave it out",
+                together=_numbers(together),
+                name=run.name,
+                done=len(run.results),
+                n=folds.n_folds,
+                missing=_numbers(missing),
             )
 
 
@@ -169,9 +192,20 @@ def _check_parents(parents: Mapping[str, str], expected: Mapping[str, str], run:
     wrong = [name for name, fingerprint in expected.items() if parents.get(name) != fingerprint]
     if wrong:
         raise AlignmentError(
-            f"fold {fold} of {run.name} was made on {' and '.join(names[name] for name in wrong)}",
+            msg("fold {fold} of {run} was made on {what}", fold=fold, run=run.name, what=joined(" and ", (names[name] for name in wrong))),
             where=run.ref,
-            why="; ".join(f"its {name} is {parents.get(name, 'unknown')[:12]}, here it is {expected[name][:12]}" for name in wrong),
+            why=joined(
+                "; ",
+                (
+                    msg(
+                        "its {name} is {found}, here it is {wanted}",
+                        name=name,
+                        found=parents.get(name, "unknown")[:12],
+                        wanted=expected[name][:12],
+                    )
+                    for name in wrong
+                ),
+            ),
             fix="train the run again on what is here",
         )
 
@@ -185,13 +219,21 @@ def check_probabilities(prob: NDArray[np.floating], *, where: str, multilabel: b
     """Raise CheckpointError when a row is none of probabilities (see `improbable_rows`)."""
     if prob.ndim != 2:
         raise CheckpointError(
-            "predictions have the wrong shape", where=where, why=f"expected (rows, classes), got {prob.shape}", fix="train again"
+            "predictions have the wrong shape",
+            where=where,
+            why="expected (rows, classes), got {shape}",
+            fix="train again",
+            shape=prob.shape,
         )
     bad = improbable_rows(prob, multilabel=multilabel)
     if bad.any():
         raise CheckpointError(
-            f"{int(bad.sum())} of {len(prob)} predictions are not probabilities",
-            where=f"{where}, first in row {int(bad.argmax())}",
+            "{n} of {rows} predictions are not probabilities",
+            where="{place}, first in row {row}",
             why="a row must be finite and from 0 to 1" if multilabel else "a row must be finite, not negative, and sum to one",
             fix="the network diverged: lower the learning rate and train again",
+            n=int(bad.sum()),
+            rows=len(prob),
+            place=where,
+            row=int(bad.argmax()),
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import InputError, NotFoundError, StateError
+from core.base.messages import msg
 from core.metrics.scores import Metric
 from core.predictions.oof import load_oof, load_test_prob
 from core.specs.blend import BlendSpec
@@ -133,10 +134,13 @@ class RunSource(Source):
     def test(self) -> Array:
         if not self.is_complete:
             raise StateError(
-                f"{self.name} is not finished",
+                "{name} is not finished",
                 where=self.ref,
-                why=f"{len(self.run.results)} of {len(self.run.fold_numbers)} folds are done",
+                why="{done} of {n} folds are done",
                 fix="wait for it, or retry its failed folds",
+                name=self.name,
+                done=len(self.run.results),
+                n=len(self.run.fold_numbers),
             )
         return load_test_prob(self.workspace, self.run)
 
@@ -215,9 +219,14 @@ def find_source(workspace: Workspace, ref: str, contest_id: int | None = None) -
     if len(by_ref or found) > 1:
         refs = ", ".join(each.ref for each in found)
         raise InputError(
-            f"'{ref}' is a run and a blend", where="submit", why=f"they are {refs}", fix="use the reference instead of the name"
+            "'{name}' is a run and a blend",
+            where="submit",
+            why="they are {names}",
+            fix="use the reference instead of the name",
+            name=ref,
+            names=refs,
         )
     if not found:
         known = [*list_blends(workspace.store, contest_id), *list_runs(workspace.store, contest_id)]
-        raise NotFoundError.among("blend or run", ref, (f"{each.ref} ({each.name})" for each in known))
+        raise NotFoundError.among("blend or run", ref, (msg("{place} ({where})", place=each.ref, where=each.name) for each in known))
     return source_of(workspace, (by_ref or found)[0])

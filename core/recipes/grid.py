@@ -24,10 +24,13 @@ def parse_seeds(text: str, *, where: str = "seeds") -> tuple[int, ...]:
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if not first <= last <= MAX_SEED or last - first >= MAX_RUNS:
             raise InputError(
-                f"'{part[:40]}' is no seed and no range of seeds",
+                "'{part}' is no seed and no range of seeds",
                 where=where,
-                why=f"a seed is a whole number from 0 to {MAX_SEED}, a range holds at most {MAX_RUNS}",
+                why="a seed is a whole number from 0 to {last}, a range holds at most {most}",
                 fix="write 0,1,2 or 0-4",
+                part=part[:40],
+                last=MAX_SEED,
+                most=MAX_RUNS,
             )
         seeds |= dict.fromkeys(range(first, last + 1))
     return tuple(seeds)
@@ -43,10 +46,12 @@ def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Rec
     n_runs = len(recipes) * (len(chosen) or 1)
     if not 0 < n_runs <= MAX_RUNS:
         raise RecipeError(
-            f"a grid of {n_runs} runs cannot be queued",
+            "a grid of {n} runs cannot be queued",
             where="grid",
-            why=f"it holds 1 to {MAX_RUNS}",
+            why="it holds 1 to {most}",
             fix="name fewer recipes or seeds" if n_runs else "name at least one recipe",
+            n=n_runs,
+            most=MAX_RUNS,
         )
     cells = [_with_seed(recipe, seed) for seed in chosen for recipe in recipes] if chosen else list(recipes)
     seen: dict[str, Recipe] = {}
@@ -56,8 +61,10 @@ def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Rec
             raise RecipeError(
                 "the grid holds the same training twice",
                 where="grid",
-                why=f"every setting of {first.name} and {cell.name} is equal",
+                why="every setting of {one} and {other} is equal",
                 fix="leave one of them out",
+                one=first.name,
+                other=cell.name,
             )
     return tuple(cell.model_copy(update={"name": name}) for cell, name in zip(cells, _names(cells), strict=True))
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from core.base.messages import msg
 from core.base.settings import Settings
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -108,7 +109,9 @@ class BlendSpec(BlendSteps):
     @model_validator(mode="after")
     def _weights_fit_members(self) -> BlendSpec:
         if len(self.weights) != len(self.members):
-            raise ValueError(f"{len(self.members)} runs but {len(self.weights)} weights; give one weight per run")
+            raise ValueError(
+                msg("{runs} runs but {weights} weights; give one weight per run", runs=len(self.members), weights=len(self.weights))
+            )
         if len(set(self.members)) != len(self.members):
             raise ValueError("a run appears twice; name each run once")
         if bool(self.folds) != bool(self.networks) or (self.networks and len(self.networks) != len(self.members)):

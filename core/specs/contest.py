@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from core.base.messages import msg
 from core.base.settings import Settings
 from core.metrics.scores import MetricName, get_metric, metrics_for
 
@@ -90,5 +91,5 @@ class ContestSpec(Settings):
             raise ValueError("a label_separator is for rows with several classes; leave it empty, or use labels=several")
         if not get_metric(self.metric).holds_for(multilabel=self.is_multilabel):
             known = ", ".join(metrics_for(multilabel=self.is_multilabel))
-            raise ValueError(f"{self.metric} is not defined for these labels; use {known}")
+            raise ValueError(msg("{metric} is not defined for these labels; use {metrics}", metric=self.metric, metrics=known))
         return self

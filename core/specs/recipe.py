@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from core.base.files import fingerprint
+from core.base.messages import msg
 from core.base.settings import Settings
 
 BASIC: dict[str, Any] = {"basic": True}
@@ -155,7 +156,7 @@ class Recipe(Settings):
     def _only_that_section(self) -> Recipe:
         other = "text" if self.modality == "image" else "image"
         if getattr(self, other) is not None:
-            raise ValueError(f"a recipe for {self.modality} has no '{other}' section; remove it")
+            raise ValueError(msg("a recipe for {modality} has no '{section}' section; remove it", modality=self.modality, section=other))
         return self
 
     @property

@@ -239,7 +239,9 @@ def _add_epochs(connection: Connection, epochs: Iterable[EpochRow]) -> None:
 def _stale(job_id: int, token: int) -> StateError:
     return StateError(
         "this attempt is out of date",
-        where=f"job {job_id}, attempt {token}",
+        where="job {n}, attempt {attempt}",
         why="the job was canceled, or given to another attempt",
         fix="nothing to do: the attempt that holds the job commits its own result",
+        n=job_id,
+        attempt=token,
     )

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import InputError, NotFoundError, StateError
+from core.base.messages import msg
 from core.specs.blend import BlendSpec
 from core.store import tables
 from core.store.database import Store
@@ -72,10 +73,11 @@ def add_blend(
         with store.transaction() as connection:
             if _read_blends(connection, named, contest_id):
                 raise StateError(
-                    f"there is already a blend named '{name}'",
+                    "there is already a blend named '{name}'",
                     where="name",
                     why="a blend's name is unique in its contest",
                     fix="choose another name",
+                    name=name,
                 )
             blend_id = insert_row(connection, tables.blends, values).id
             for run_id in spec.members:
@@ -93,15 +95,17 @@ def get_blend(store: Store, ref: str | int, contest_id: int | None = None) -> Bl
             by_ref = tuple(blend for blend in found if blend.ref == ref)
             if not by_ref:
                 raise InputError(
-                    f"several blends are named '{ref}'",
+                    "several blends are named '{name}'",
                     where="blend",
-                    why=f"they are {', '.join(blend.ref for blend in found)}",
+                    why="they are {names}",
                     fix="use the reference instead of the name",
+                    name=ref,
+                    names=", ".join(blend.ref for blend in found),
                 )
             found = by_ref
         if not found:
             known = _read_blends(connection, None, contest_id)
-            raise NotFoundError.among("blend", str(ref), (f"{blend.ref} ({blend.name})" for blend in known))
+            raise NotFoundError.among("blend", str(ref), (msg("{place} ({where})", place=blend.ref, where=blend.name) for blend in known))
     return found[0]
 
 
@@ -121,8 +125,9 @@ def delete_blend(store: Store, blend_id: int) -> None:
             raise StateError(
                 "a submission was written from this blend",
                 where=ref,
-                why=f"the lineage of {', '.join(files)} leads to its weights and predictions",
+                why="the lineage of {names} leads to its weights and predictions",
                 fix="keep it: what was submitted must stay explainable",
+                names=", ".join(files),
             )
         if not connection.execute(delete(tables.blends).where(tables.blends.c.id == blend_id)).rowcount:
             known = _read_blends(connection, None, None)

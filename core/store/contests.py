@@ -12,6 +12,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import NotFoundError, StateError
+from core.base.messages import msg
 from core.specs.contest import ContestSpec
 from core.store import tables
 from core.store.database import Store
@@ -64,10 +65,11 @@ def add_contest(
             return _contest(connection.execute(select(tables.contests).where(tables.contests.c.id == added)).one())
     except IntegrityError:
         raise StateError(
-            f"there is already a contest named '{spec.name}'",
+            "there is already a contest named '{name}'",
             where="name",
             why="a contest's name is unique in a workspace",
             fix="choose another name",
+            name=spec.name,
         ) from None
 
 
@@ -97,9 +99,13 @@ def delete_contest(store: Store, contest_id: int) -> None:
         if n_runs:
             raise StateError(
                 "the contest still has runs",
-                where=f"contest {contest_id}",
-                why=f"{n_runs} run{'s' if n_runs > 1 else ''} would lose what they were trained on",
+                where="contest {n}",
+                why=msg(
+                    "{n} runs would lose what they were trained on" if n_runs > 1 else "{n} run would lose what they were trained on",
+                    n=n_runs,
+                ),
                 fix="delete its runs first",
+                n=contest_id,
             )
         if not connection.execute(delete(tables.contests).where(tables.contests.c.id == contest_id)).rowcount:
             raise NotFoundError.among("contest", str(contest_id), connection.execute(select(tables.contests.c.name)).scalars().all())

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, create_engine, inspect
 from sqlalchemy.exc import DatabaseError
 
 from core.base.errors import CheckpointError, InputError, StateError
+from core.base.messages import msg, reason
 from core.store.dialects import DatabaseBusy as DatabaseBusy
 from core.store.dialects import damaged, dialect_of
 from core.store.dialects import sqlite_url as sqlite_url
@@ -70,8 +71,9 @@ class Store:
             raise CheckpointError(
                 "the database file is damaged",
                 where=self.where,
-                why=f"this row is not what was written: {problem.row}",
+                why="this row is not what was written: {row}",
                 fix=MADE_AGAIN.get(problem.table, "put a copy of pitwall.db back, or start a new workspace"),
+                row=problem.row,
             ) from problem
         except DatabaseError as problem:
             typed = self.dialect.error_of(problem, self.where)
@@ -80,10 +82,10 @@ class Store:
             raise typed from problem
         except OverflowError as problem:
             raise InputError(
-                "a number is too large", where="number", why=str(problem), fix="give the number of something that is there"
+                "a number is too large", where="number", why=reason(problem), fix="give the number of something that is there"
             ) from problem
         except (JSONDecodeError, UnicodeDecodeError, ValidationError) as problem:
-            raise damaged(self.where, f"a row cannot be read: {' '.join(str(problem).split())[:300]}") from problem
+            raise damaged(self.where, msg("a row cannot be read: {problem}", problem=" ".join(str(problem).split())[:300])) from problem
 
     def check(self) -> None:
         """Look through the whole database; CheckpointError when its pages, indexes or constraints are not whole, or a row that is
@@ -147,8 +149,11 @@ def _migrate(url: URL) -> None:
                 raise StateError(
                     "this workspace was made by another version of Pitwall",
                     where=store.where,
-                    why=f"its database is at revision {revision}, this version knows up to {HEAD} ({problem})",
+                    why="its database is at revision {found}, this version knows up to {known} ({problem})",
                     fix="update Pitwall, or choose another workspace with --workspace DIR",
+                    found=revision,
+                    known=HEAD,
+                    problem=problem,
                 ) from None
     finally:
         store.close()

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from core.base.errors import CheckpointError, DiskFull, PitwallError, StateError
+from core.base.messages import joined, msg
 
 NOT_WRITTEN = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_IOERR_TRUNCATE")
 """What SQLite calls a write that failed for another reason than a full disk: no quota, a file over the allowed size, a failing disk."""
@@ -92,15 +93,17 @@ class Sqlite(Dialect):
         if there:
             is_empty = path.exists() and not path.stat().st_size
             raise CheckpointError(
-                f"the database is {'empty' if is_empty else 'damaged' if path.exists() else 'gone'}",
+                "the database is empty" if is_empty else "the database is damaged" if path.exists() else "the database is gone",
                 where=str(path),
-                why=f"there are artefacts of {len(there)} contests: {', '.join(there[:5])}",
+                why="there are artefacts of {n} contests: {names}",
                 fix="put a copy of pitwall.db back, or move the folder contests away to begin anew",
+                n=len(there),
+                names=", ".join(there[:5]),
             )
 
     def faults(self, connection: Connection) -> str:
         found = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
-        return "" if found == ["ok"] else "; ".join(map(str, found))
+        return "" if found == ["ok"] else joined("; ", map(str, found))
 
     def error_of(self, problem: Exception, where: str) -> PitwallError | None:
         original = getattr(problem, "orig", problem)
@@ -113,7 +116,7 @@ class Sqlite(Dialect):
                 fix="try again; if it lasts, look for a stopped process",
             )
         if "disk is full" in text or getattr(original, "sqlite_errorname", "") in NOT_WRITTEN:
-            why = "the disk is full" if "disk is full" in text else f"{text}: a quota is used up, or the disk fails"
+            why = "the disk is full" if "disk is full" in text else msg("{problem}: a quota is used up, or the disk fails", problem=text)
             return DiskFull("the database could not be written", where=where, why=why, fix="make space and try again")
         if any(sign in text for sign in ("not a database", "malformed", "Could not decode to UTF-8")):
             return damaged(where, text)
@@ -121,8 +124,9 @@ class Sqlite(Dialect):
             return CheckpointError(
                 "the database does not fit this version of Pitwall",
                 where=where,
-                why=f"it says it is at this version's revision, but there is {text}",
+                why="it says it is at this version's revision, but there is {problem}",
                 fix="put a copy of pitwall.db back, or start a new workspace",
+                problem=text,
             )
         if "disk I/O error" in text:
             return StateError(

@@ -95,7 +95,9 @@ def get_job(store: Store, job_id: int) -> Job:
     with store.read() as connection:
         row = connection.execute(select(*RAW).where(tables.jobs.c.id == job_id)).first()
         if row is None:
-            raise NotFoundError("there is no such job", where=f"job {job_id}", why="its run was deleted", fix="look at the list of runs")
+            raise NotFoundError(
+                "there is no such job", where="job {n}", why="its run was deleted", fix="look at the list of runs", n=job_id
+            )
         return job_of(row)
 
 

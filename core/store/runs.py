@@ -82,10 +82,11 @@ class Run:
         """What the run was trained with. Raises StateError for an imported run, which has none."""
         if self.own_recipe is None:
             raise StateError(
-                f"{self.name} has no recipe",
+                "{run} has no recipe",
                 where=self.ref,
                 why="its predictions were imported, not trained here",
                 fix="choose a run that was trained here",
+                run=self.name,
             )
         return self.own_recipe
 
@@ -192,16 +193,23 @@ def remove_run(connection: Connection, run: Run) -> None:
     running = connection.execute(select(jobs.fold).where(jobs.run_id == run.id, jobs.state == "running")).scalars().all()
     if running:
         raise StateError(
-            f"{run.name} is running",
+            "{run} is running",
             where=run.ref,
-            why=f"fold {', '.join(map(str, running))} is being trained",
+            why="fold {folds} is being trained",
             fix="cancel the run first",
+            run=run.name,
+            folds=", ".join(map(str, running)),
         )
     used = select(blends.name).join(tables.blend_members, members.blend_id == blends.id).where(members.run_id == run.id)
     names = connection.execute(used.order_by(blends.id)).scalars().all()
     if names:
         raise StateError(
-            f"{run.name} is in use", where=run.ref, why=f"these blends are made of it: {', '.join(names)}", fix="delete those blends first"
+            "{run} is in use",
+            where=run.ref,
+            why="these blends are made of it: {names}",
+            fix="delete those blends first",
+            run=run.name,
+            names=", ".join(names),
         )
     connection.execute(delete(tables.runs).where(tables.runs.c.id == run.id))
 
@@ -233,10 +241,12 @@ def get_run(store: Store, ref: str | int, contest_id: int | None = None) -> Run:
             by_ref = tuple(run for run in found if run.ref == ref)
             if not by_ref:
                 raise InputError(
-                    f"several runs are named '{ref}'",
+                    "several runs are named '{name}'",
                     where="run",
-                    why=f"they are {', '.join(run.ref for run in found)}",
+                    why="they are {names}",
                     fix="use the reference instead of the name",
+                    name=ref,
+                    names=", ".join(run.ref for run in found),
                 )
             found = by_ref
         if not found:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
 from core.base.files import fingerprint, nfc, sha256_file, write_json
+from core.base.messages import joined, msg, reason
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.decide import decide
 from core.predictions.source import Source
@@ -122,19 +123,24 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
         if unknown or missing or len(columns) != len(wanted) + 1:
             raise SubmissionError(
                 "the sample submission's columns are not the classes",
-                where=f"{path.name}, first line",
-                why=f"unknown: {', '.join(unknown[:5]) or 'none'}; missing: {', '.join(missing[:5]) or 'none'}",
+                where="{file}, first line",
+                why="unknown: {unknown}; missing: {missing}",
                 fix="correct the classes of the contest, or choose the submission format 'label'",
+                file=path.name,
+                unknown=", ".join(unknown[:5]) or "none",
+                missing=", ".join(missing[:5]) or "none",
             )
         order = tuple(wanted[nfc(name)] for name in columns[1:])
     elif len(columns) != 2:
         raise SubmissionError(
             "the sample submission is not one id and one label",
-            where=f"{path.name}, first line",
-            why=f"it has {len(columns)} columns",
+            where="{file}, first line",
+            why="it has {n} columns",
             fix="choose the submission format 'probabilities' or 'flags' if the columns are classes"
             if spec.is_multilabel
             else "choose the submission format 'probabilities' if the columns are classes",
+            file=path.name,
+            n=len(columns),
         )
     elif spec.is_multilabel:
         cells = read_style(frame.iloc[:, 1], spec.classes, spec.label_separator)
@@ -154,8 +160,11 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
         raise AlignmentError(
             "the predictions do not cover the submission's rows",
             where="submission",
-            why=f"{len(missing)} ids have no prediction, first {missing[:3]}; predictions are {prob.shape}",
+            why="{n} ids have no prediction, first {ids}; predictions are {shape}",
             fix="train on this version of the contest",
+            n=len(missing),
+            ids=missing[:3],
+            shape=prob.shape,
         )
     prob = prob[[row_of[name] for name in form.ids]]
     labels = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
@@ -182,33 +191,49 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         return (SubmissionCheck("readable", False, str(problem)),)
     columns = tuple(str(column) for column in frame.columns)
     if columns != form.columns:
-        return (SubmissionCheck("columns", False, f"{', '.join(columns[:6])} instead of {', '.join(form.columns[:6])}"),)
-    checks = [SubmissionCheck("columns", True, f"{len(columns)}: {', '.join(columns[:4])}{', …' if len(columns) > 4 else ''}")]
+        return (
+            SubmissionCheck(
+                "columns", False, msg("{found} instead of {wanted}", found=", ".join(columns[:6]), wanted=", ".join(form.columns[:6]))
+            ),
+        )
+    checks = [
+        SubmissionCheck(
+            "columns",
+            True,
+            msg("{place}: {lacks}, …" if len(columns) > 4 else "{place}: {lacks}", place=len(columns), lacks=", ".join(columns[:4])),
+        )
+    ]
     ids = tuple(frame.iloc[:, 0])
     absent, foreign, twice = len(set(form.ids) - set(ids)), len(set(ids) - set(form.ids)), len(ids) - len(set(ids))
     checks.append(
-        SubmissionCheck("ids", not (absent or foreign or twice), f"{len(ids)} rows; {absent} missing, {foreign} unknown, {twice} twice")
+        SubmissionCheck(
+            "ids",
+            not (absent or foreign or twice),
+            msg("{n} rows; {missing} missing, {unknown} unknown, {twice} twice", n=len(ids), missing=absent, unknown=foreign, twice=twice),
+        )
     )
     checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
     if form.is_flags:
         flags = frame.iloc[:, 1:].to_numpy(dtype=str)
         n_bad = int((~np.isin(flags, ("0", "1"))).any(axis=1).sum())
-        checks.append(SubmissionCheck("flags", n_bad == 0, f"{n_bad} rows with a value that is neither 0 nor 1"))
+        checks.append(SubmissionCheck("flags", n_bad == 0, msg("{n} rows with a value that is neither 0 nor 1", n=n_bad)))
         checks.append(_empty_rows(int((flags != "1").all(axis=1).sum()), len(flags)))
     elif form.has_probabilities:
         values = frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
         n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
-        checks.append(SubmissionCheck("numbers", n_bad == 0, f"{n_bad} rows with a value that is no probability"))
+        checks.append(SubmissionCheck("numbers", n_bad == 0, msg("{n} rows with a value that is no probability", n=n_bad)))
         if not form.is_multilabel:
             worst = float(np.nanmax(np.abs(values.sum(axis=1) - 1), initial=0.0))
-            checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, f"rows sum to 1 within {worst:.1e}"))
+            checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, msg("rows sum to 1 within {error:.1e}", error=worst)))
     elif form.is_multilabel:
         checks += _check_cells(form, list(frame.iloc[:, 1]))
     else:
         strange = sorted(set(frame.iloc[:, 1]) - set(form.classes))
         checks.append(
             SubmissionCheck(
-                "labels", not strange, f"unknown: {', '.join(strange[:5])}" if strange else f"all among the {len(form.classes)} classes"
+                "labels",
+                not strange,
+                msg("unknown: {names}", names=", ".join(strange[:5])) if strange else msg("all among the {n} classes", n=len(form.classes)),
             )
         )
     return tuple(checks)
@@ -239,12 +264,12 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
 
     workspace, contest = source.workspace, source.contest
     candidate = prepare(source)
-    failed = [f"{check.key}: {check.detail}" for check in candidate.checks if not check.is_ok]
+    failed = [msg("{place}: {lacks}", place=check.key, lacks=check.detail) for check in candidate.checks if not check.is_ok]
     if failed:
         raise SubmissionError(
             "the contest would refuse this file",
             where=source.name,
-            why="; ".join(failed),
+            why=joined("; ", failed),
             fix="check the contest's sample submission on the page Data",
         )
     lineage = make_lineage(source)
@@ -316,20 +341,20 @@ def _check_cells(form: SubmissionFormat, cells: Sequence[str]) -> list[Submissio
     labels_in = {cell: read_cell(cell, form.cells) for cell in dict.fromkeys(cells)}
     strange = sorted({name for names in labels_in.values() for name in names} - set(form.classes))
     twice = sorted({name for names in labels_in.values() for name in names if names.count(name) > 1})
-    told = f"all among the {len(form.classes)} classes"
+    told = msg("all among the {n} classes", n=len(form.classes))
     if strange:
-        told = f"unknown: {', '.join(strange[:5])}"
+        told = msg("unknown: {names}", names=", ".join(strange[:5]))
     elif twice:
-        told = f"twice in a row: {', '.join(twice[:5])}"
+        told = msg("twice in a row: {names}", names=", ".join(twice[:5]))
     elif form.cells.is_guess and any(len(names) > 1 for names in labels_in.values()):
-        told = f"all among the {len(form.classes)} classes; no sample shows how several are written, see the preview"
+        told = msg("all among the {n} classes; no sample shows how several are written, see the preview", n=len(form.classes))
     n_empty = sum(not labels_in[cell] for cell in cells)
     return [SubmissionCheck("labels", not (strange or twice), told), _empty_rows(n_empty, len(cells))]
 
 
 def _empty_rows(n_empty: int, n_rows: int) -> SubmissionCheck:
     """Rows without any label are told, not refused: a contest may have them."""
-    return SubmissionCheck("empty", True, f"{n_empty:,} of {n_rows:,} rows have no label")
+    return SubmissionCheck("empty", True, msg("{n:,} of {rows:,} rows have no label", n=n_empty, rows=n_rows))
 
 
 def _bytes(form: SubmissionFormat, lines: str) -> bytes:
@@ -340,7 +365,7 @@ def _read(text: str, delimiter: str, where: str) -> pd.DataFrame:
     try:
         return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
-        raise InputError("a submission cannot be read", where=where, why=str(problem), fix="give a CSV with a header line") from None
+        raise InputError("a submission cannot be read", where=where, why=reason(problem), fix="give a CSV with a header line") from None
 
 
 def _decodes(raw: bytes, encoding: str) -> bool:

@@ -11,6 +11,7 @@ from shlex import quote
 
 from core.base.errors import NotFoundError, StateError
 from core.base.files import shown_path
+from core.base.messages import msg
 from core.tracking.tracker import install_command, is_installed
 from core.workspace import Workspace
 
@@ -55,7 +56,9 @@ def start_board(workspace: Workspace, port: int | None = None) -> Board:
             "TensorBoard is not installed",
             where=shown_path(Path(sys.executable)),
             why="the event files are there, but nothing that shows them",
-            fix=f"{install_command('tensorboard')}, or elsewhere: tensorboard --logdir {quote(shown_path(workspace.events_dir))}",
+            fix="{command}, or elsewhere: tensorboard --logdir {folder}",
+            command=install_command("tensorboard"),
+            folder=quote(shown_path(workspace.events_dir)),
         )
     log_path = workspace.logs_dir / "tensorboard.log"
     command = [sys.executable, "-m", "core.tracking.serve", "--workspace", str(workspace.root)]
@@ -75,8 +78,9 @@ def start_board(workspace: Workspace, port: int | None = None) -> Board:
         raise StateError(
             "TensorBoard did not start",
             where=shown_path(log_path),
-            why=lines[-1] if lines else f"it said nothing for {START_S:.0f} s",
-            fix=f"read that log, or start it yourself: {board_command(workspace)}",
+            why=lines[-1] if lines else msg("it said nothing for {n:.0f} s", n=START_S),
+            fix="read that log, or start it yourself: {command}",
+            command=board_command(workspace),
         )
     return Board(process, url)
 

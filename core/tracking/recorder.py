@@ -24,6 +24,7 @@ import yaml
 
 from core.analysis.compare import flatten_settings
 from core.base.files import fingerprint
+from core.base.messages import msg
 from core.specs.progress import EpochReport, Progress
 from core.store.contests import Contest
 from core.store.jobs import Job
@@ -130,7 +131,7 @@ class Recorder:
             return item
         except Exception as problem:  # training goes on without its curves, whatever it was
             log.warning("recording met an error", exc_info=not isinstance(problem, OSError))
-            self._note("tensorboard", problem=f"its event file cannot be written: {problem}")
+            self._note("tensorboard", problem=msg("its event file cannot be written: {problem}", problem=problem))
             return "stopped"
 
     def _end_trackers(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
@@ -141,7 +142,7 @@ class Recorder:
         try:
             code = process.wait(STOP_S + MARGIN_S)
             if code:
-                self._note(*self._fold.trackers, problem=f"its process ended with code {code}; the log has more")
+                self._note(*self._fold.trackers, problem=msg("its process ended with code {code}; the log has more", code=code))
         except subprocess.TimeoutExpired:
             if outcome == "done":
                 log.info("the trackers of fold %d are still delivering", self._fold.fold)
@@ -170,7 +171,7 @@ class Recorder:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
         except OSError as problem:
-            self._note(*self._fold.trackers, problem=f"its process could not be started: {problem}")
+            self._note(*self._fold.trackers, problem=msg("its process could not be started: {problem}", problem=problem))
             return
         if process.stdin is not None:
             with suppress(BrokenPipeError):

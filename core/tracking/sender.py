@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import BinaryIO, cast
 
 from core.base.errors import PitwallError
+from core.base.messages import msg
 from core.tracking.recorder import STOP_S
 from core.tracking.tensorboard import EventReader
 from core.tracking.tracker import FoldNotes, Note, Opener, Outcome, Point, TrackedFold, Tracker, opener, without_tokens, write_notes
@@ -67,7 +68,9 @@ class Channel:
         except (Exception, SystemExit) as problem:  # whatever a foreign library throws: the training goes on, and this tracker does not
             is_ours = isinstance(problem, PitwallError)
             log.warning("%s met an error", self.note.title, exc_info=not is_ours)
-            self._fail(*((problem.what, problem.fix) if is_ours else (f"{type(problem).__name__}: {problem}", "")))
+            self._fail(
+                *((problem.what, problem.fix) if is_ours else (msg("{place}: {lacks}", place=type(problem).__name__, lacks=problem), ""))
+            )
 
     def _deliver(self, tracker: Tracker) -> None:
         waiting: list[Point] = []

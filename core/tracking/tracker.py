@@ -137,10 +137,12 @@ def check_trackers(trackers: Sequence[str], is_installed: IsInstalled = is_insta
     missing = [tracker for tracker in dict.fromkeys(trackers) if not is_installed(tracker)]
     if missing:
         raise RecipeError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+            "{names} is not installed" if len(missing) == 1 else "{names} are not installed",
             where="tracking.trackers",
             why="the recipe asks that the run is recorded there",
-            fix=f"{' && '.join(map(install_command, missing))} — or take it out of the recipe",
+            fix="{command} — or take it out of the recipe",
+            names=" and ".join(missing),
+            command=" && ".join(map(install_command, missing)),
         )
 
 
@@ -148,7 +150,7 @@ def opener(tracker: str) -> Opener:
     """The function that opens a tracker; imports its library. NotFoundError says how to install what is missing."""
     if not is_installed(tracker):
         raise NotFoundError(
-            f"{tracker} is not installed", where="tracking", why="it is needed to record the run", fix=install_command(tracker)
+            "{names} is not installed", where="tracking", why="it is needed to record the run", fix=install_command(tracker), names=tracker
         )
     return getattr(import_module(f"core.tracking.{tracker}"), OPENERS[tracker])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.base.errors import RecipeError
+from core.base.messages import msg
 from core.specs.recipe import Recipe
 from models.catalog import Backbone, UnknownBackbone, find_backbone
 
@@ -14,34 +15,42 @@ def backbone_of(recipe: Recipe) -> Backbone:
     try:
         backbone = find_backbone(name)
     except UnknownBackbone as problem:
-        close = f"did you mean {' or '.join(problem.close)}?" if problem.close else "search the catalogue on the Train page"
-        raise RecipeError(str(problem), where="model.backbone", why="the catalogue has no such row", fix=close) from None
+        close = (
+            msg("did you mean {names}?", names=" or ".join(problem.close)) if problem.close else "search the catalogue on the Train page"
+        )
+        what = msg("no backbone named '{name}'", name=problem.name)
+        raise RecipeError(what, where="model.backbone", why="the catalogue has no such row", fix=close) from None
     if backbone.modality != recipe.modality:
         raise RecipeError(
-            f"{backbone.name} reads {backbone.modality}s",
+            "{backbone} reads images" if backbone.modality == "image" else "{backbone} reads texts",
             where="model.backbone",
-            why=f"the contest's rows are {recipe.modality}s",
-            fix=f"choose a backbone for {recipe.modality}s",
+            why="the contest's rows are images" if recipe.modality == "image" else "the contest's rows are texts",
+            fix="choose a backbone for images" if recipe.modality == "image" else "choose a backbone for texts",
+            backbone=backbone.name,
         )
     if recipe.model.pretrained and not backbone.has_pretrained:
         raise RecipeError(
-            f"{backbone.name} has no pretrained weights",
+            "{backbone} has no pretrained weights",
             where="model.pretrained",
             why="it always starts from nothing",
             fix="set model.pretrained=false",
+            backbone=backbone.name,
         )
     if recipe.text and recipe.model.drop_path:
         raise RecipeError(
             "a text backbone has no stochastic depth",
             where="model.drop_path",
-            why=f"it is {recipe.model.drop_path:g}",
+            why="it is {value:g}",
             fix="set model.drop_path=0",
+            value=recipe.model.drop_path,
         )
     if recipe.text and recipe.text.max_tokens > backbone.max_tokens:
         raise RecipeError(
-            f"{backbone.name} reads at most {backbone.max_tokens} tokens",
+            "{backbone} reads at most {n} tokens",
             where="text.max_tokens",
-            why=f"{recipe.text.max_tokens} are asked for",
-            fix=f"set text.max_tokens={backbone.max_tokens} or less",
+            why=msg("{n} are asked for", n=recipe.text.max_tokens),
+            fix="set text.max_tokens={n} or less",
+            backbone=backbone.name,
+            n=backbone.max_tokens,
         )
     return backbone

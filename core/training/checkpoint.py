@@ -18,6 +18,7 @@ from typing import Any
 from core.artefacts import Manifest, load_manifest, verify
 from core.base.errors import AlignmentError, CheckpointError
 from core.base.files import shown_path
+from core.base.messages import joined, msg
 
 KIND = "checkpoint"
 QUARANTINE = "quarantine"
@@ -45,10 +46,17 @@ class Identity:
         before, differ = manifest.parents, self.changed(manifest)
         if differ:
             raise AlignmentError(
-                f"this fold cannot be resumed: {', '.join(differ)} changed",
+                "this fold cannot be resumed: {names} changed",
                 where=shown_path(checkpoint.path),
-                why="; ".join(f"{name} was {_short(before.get(name))}, is {_short(self.facts.get(name))}" for name in differ),
+                why=joined(
+                    "; ",
+                    (
+                        msg("{name} was {before}, is {now}", name=name, before=_short(before.get(name)), now=_short(self.facts.get(name)))
+                        for name in differ
+                    ),
+                ),
                 fix="bring back what it was made with, or retry the run from nothing",
+                names=", ".join(differ),
             )
 
 

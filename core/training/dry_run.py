@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.base.errors import OutOfMemory
+from core.base.messages import msg
 from core.data.batches import batches_of
 from core.metrics.scores import all_scores
 from core.training.costs import Costs
@@ -48,7 +49,7 @@ def dry_run(task: FoldTask, *, max_halvings: int) -> Costs:
     """
     while True:
         try:
-            with typed_failures(task.recipe, f"a dry run of fold {task.fold}, {task.micro_batch} rows at once"):
+            with typed_failures(task.recipe, msg("a dry run of fold {fold}, {n} rows at once", fold=task.fold, n=task.micro_batch)):
                 return _try(task)
         except OutOfMemory:
             if task.halvings >= max_halvings or task.micro_batch <= 1:

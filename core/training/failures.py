@@ -10,12 +10,19 @@ import torch
 from safetensors import SafetensorError
 
 from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
+from core.base.messages import joined, msg, reason
 from core.specs.recipe import Recipe
 from models.spec import CannotBuild
-from models.weights import WeightsNotFound, WeightsUnreadable
+from models.weights import Miss, WeightsNotFound, WeightsUnreadable
 
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _miss(miss: Miss) -> str:
+    """Where pretrained weights were looked for, and what was not there."""
+    lacks = msg(miss.lacks, files=miss.files)
+    return msg("{place} ({where}): {lacks}" if miss.where else "{place}: {lacks}", place=miss.place, where=miss.where, lacks=lacks)
 
 
 @contextmanager
@@ -25,21 +32,26 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
         yield
     except WeightsNotFound as problem:
         raise WeightsError(
-            f"the weights of {problem.backbone.name} are not here",
-            where="; ".join(miss.place for miss in problem.misses),
-            why="; ".join(str(miss) for miss in problem.misses),
-            fix=f"put the file at weights/{problem.backbone.name}{'.safetensors' if recipe.modality == 'image' else ''} in the workspace, "
-            "go online once, or set model.pretrained=false" + (" with a backbone that is here" if recipe.modality == "text" else ""),
+            "the weights of {backbone} are not here",
+            where=joined("; ", (miss.place for miss in problem.misses)),
+            why=joined("; ", map(_miss, problem.misses)),
+            fix="put the file at weights/{backbone}.safetensors in the workspace, go online once, or set model.pretrained=false"
+            if recipe.modality == "image"
+            else "put the folder at weights/{backbone} in the workspace, go online once, or set model.pretrained=false with a backbone that is here",
+            backbone=problem.backbone.name,
         ) from problem
     except WeightsUnreadable as problem:
         raise WeightsError(
-            f"the weights of {problem.backbone.name} cannot be read",
+            "the weights of {backbone} cannot be read",
             where=str(problem.weights.path),
-            why=problem.reason,
-            fix=f"replace what the {problem.weights.place} holds by a whole copy, or delete it, so that the next place is looked at",
+            why=joined(": ", filter(None, (problem.reason, problem.names))),
+            fix="replace what the {place} holds by a whole copy, or delete it, so that the next place is looked at",
+            backbone=problem.backbone.name,
+            place=problem.weights.place,
         ) from problem
     except CannotBuild as problem:
-        raise RecipeError(str(problem), where="model", why="the backbone does not take these settings", fix=problem.fix) from problem
+        why = "the backbone does not take these settings"
+        raise RecipeError(problem.what, where="model", why=why, fix=problem.fix, **problem.values) from problem
     except (MemoryError, RuntimeError) as problem:
         if not _is_memory(problem):
             raise
@@ -47,12 +59,14 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
             "the device ran out of memory",
             where=where,
             why=str(problem).splitlines()[0] if str(problem) else type(problem).__name__,
-            fix=f"lower train.batch_size (it is {recipe.train.batch_size}), {_size_advice(recipe)}, or choose a smaller backbone",
+            fix="lower train.batch_size (it is {n}), {size}, or choose a smaller backbone",
+            n=recipe.train.batch_size,
+            size=_size_advice(recipe),
         ) from problem
     except (OSError, SafetensorError) as problem:
         if not _is_full(problem):
             raise
-        raise DiskFull("the disk is full", where=where, why=str(problem), fix="make space, then retry the job") from problem
+        raise DiskFull("the disk is full", where=where, why=reason(problem), fix="make space, then retry the job") from problem
 
 
 def not_a_number(recipe: Recipe, where: str) -> RecipeError:
@@ -60,8 +74,9 @@ def not_a_number(recipe: Recipe, where: str) -> RecipeError:
     return RecipeError(
         "the loss is not a number",
         where=where,
-        why=f"training diverged at a learning rate of {recipe.optim.lr:g}",
-        fix=f"set optim.lr={recipe.optim.lr / 10:g}, raise optim.warmup, or set train.precision=fp32",
+        why="training diverged at a learning rate of {lr:g}",
+        fix=msg("set optim.lr={lr:g}, raise optim.warmup, or set train.precision=fp32", lr=recipe.optim.lr / 10),
+        lr=recipe.optim.lr,
     )
 
 
@@ -77,5 +92,5 @@ def _is_full(problem: OSError | SafetensorError) -> bool:
 
 def _size_advice(recipe: Recipe) -> str:
     if recipe.image:
-        return f"image.size_px (it is {recipe.image.size_px})"
-    return f"text.max_tokens (it is {recipe.text.max_tokens})" if recipe.text else "the size of the rows"
+        return msg("image.size_px (it is {n})", n=recipe.image.size_px)
+    return msg("text.max_tokens (it is {n})", n=recipe.text.max_tokens) if recipe.text else "the size of the rows"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
@@ -46,7 +47,7 @@ def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool
     Raises RecipeError, WeightsError, InputError (an image that cannot be read), OutOfMemory, DiskFull; AlignmentError when its
     checkpoint was made from something else, CheckpointError when that is not whole.
     """
-    with typed_failures(task.recipe, f"fold {task.fold}"):
+    with typed_failures(task.recipe, msg("fold {fold}", fold=task.fold)):
         return _train_fold(task, report, should_stop)
 
 
@@ -61,7 +62,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
     def notify(phase: Phase, epoch: int = 0, step: int = 0, n_steps: int = 0, loss: float | None = None) -> None:
         if should_stop():
-            raise Interrupted(f"stopped while {phase}, epoch {epoch}, step {step}")
+            raise Interrupted(msg("stopped while {phase}, epoch {epoch}, step {step}", phase=phase, epoch=epoch, step=step))
         report(Progress(phase, fold, epoch, n_epochs, step, n_steps, pace.rows_per_s, pace.eta_s, loss))
 
     # Device, network, rows, optimiser
@@ -106,7 +107,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             multilabel=task.is_multilabel,
         )
         if not np.isfinite(prob).all():
-            raise not_a_number(recipe, f"fold {fold}, epoch {epoch}, {phase}")
+            raise not_a_number(recipe, msg("fold {fold}, epoch {epoch}, {phase}", fold=fold, epoch=epoch, phase=phase))
         return prob
 
     def is_over() -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.base.errors import AlignmentError, RecipeError
+from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.data.randomness import seed_network
 from core.metrics.decide import improbable_rows
@@ -47,7 +48,11 @@ def open_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as problem:
         reason = str(problem).splitlines()[0]
         raise RecipeError(
-            f"the device '{name}' cannot be used", where="device", why=reason, fix="choose cpu, or install the driver of that device"
+            "the device '{name}' cannot be used",
+            where="device",
+            why=reason,
+            fix="choose cpu, or install the driver of that device",
+            name=name,
         ) from None
     return device
 
@@ -60,7 +65,7 @@ def choose_precision(asked: Literal["auto", "fp32", "bf16"], device: torch.devic
     if asked == "bf16":
         if device.type == "mps":
             raise RecipeError("bf16 cannot be used here", where="train.precision", why=reason, fix="set train.precision=auto or fp32")
-        return Precision("bf16", "asked for" if native else f"asked for; emulated, {reason}")
+        return Precision("bf16", "asked for" if native else msg("asked for; emulated, {reason}", reason=reason))
     return Precision("bf16" if native else "fp32", reason)
 
 
@@ -68,13 +73,15 @@ def computes_in_bf16(device: torch.device) -> tuple[bool, str]:
     """Whether the device multiplies in bf16 itself, and the sentence that says so."""
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return native, f"{torch.cuda.get_device_name(device)} {'computes' if native else 'does not compute'} in bf16"
+        return native, msg(
+            "{device} computes in bf16" if native else "{device} does not compute in bf16", device=torch.cuda.get_device_name(device)
+        )
     if device.type == "mps":
         return False, "bf16 autocast is not used on Apple's MPS"
     abilities = torch.cpu.get_capabilities()
     for flag in ("amx_bf16", "avx512_bf16", "bf16"):
         if abilities.get(flag):
-            return True, f"this processor has {flag}"
+            return True, msg("this processor has {flag}", flag=flag)
     return False, "this processor has no bf16 instructions"
 
 
@@ -154,9 +161,12 @@ def make_targets(task: FoldTask) -> Targets:
     if not is_fit:
         raise AlignmentError(
             "the targets of a fold do not fit its rows",
-            where=f"fold {task.fold}",
-            why=f"each of {n_rows} rows needs a weight that is not negative, and from 0 to 1 for each of {n_classes} classes",
+            where="fold {fold}",
+            why="each of {rows} rows needs a weight that is not negative, and from 0 to 1 for each of {classes} classes",
             fix="make the targets again",
+            fold=task.fold,
+            rows=n_rows,
+            classes=n_classes,
         )
     return Targets(
         labels=torch.from_numpy(np.ascontiguousarray(task.labels)),
@@ -193,7 +203,11 @@ class Setup:
     @property
     def weights(self) -> str:
         """Where its first weights came from."""
-        return f"{self.model.weights_place}: {self.model.weights_source}" if self.model.weights_place else "from nothing"
+        return (
+            msg("{place}: {lacks}", place=self.model.weights_place, lacks=self.model.weights_source)
+            if self.model.weights_place
+            else "from nothing"
+        )
 
 
 def set_up(task: FoldTask) -> Setup:
@@ -204,7 +218,9 @@ def set_up(task: FoldTask) -> Setup:
     settings = task.recipe.train
     for idx, purpose in ((task.train_idx, "train on"), (task.valid_idx, "validate")):
         if not len(idx):
-            raise RecipeError(f"fold {task.fold} has no rows to {purpose}", where="folds", fix="make other folds")
+            raise RecipeError(
+                "fold {fold} has no rows to {purpose}", where="folds", fix="make other folds", fold=task.fold, purpose=purpose
+            )
     device = open_device(task.device)
     precision = choose_precision(settings.precision, device)
     seed_network(settings.seed, task.fold)

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from core.artefacts import load_manifest
 from core.base.errors import AlignmentError, CheckpointError
 from core.base.files import write_json
+from core.base.messages import msg, reason
 from core.specs.progress import EpochReport
 from core.training.checkpoint import LAYOUT
 from core.training.weights import copy_weights
@@ -83,11 +84,11 @@ class TrainState:
         wanted = {"network", "optimizer", *(("average",) if self.average is not None else ()), *(("best",) if position.best_epoch else ())}
         for file in (STATE_FILE, *(f"{name}.safetensors" for name in sorted(wanted))):
             if file not in manifest.files:
-                raise _missing(folder, f"the sha256 of {file}")
+                raise _missing(folder, msg("the sha256 of {file}", file=file))
         files: dict[str, Tensors] = {}
         for name in sorted(wanted):
             if name not in names:
-                raise _missing(folder, f"the tensors of {name}")
+                raise _missing(folder, msg("the tensors of {name}", name=name))
             files[name] = _read_tensors(folder, name, names[name])
         _load(self.model, files["network"], folder, "network")
         if self.average is not None:
@@ -121,22 +122,22 @@ def _read_position(folder: Path) -> tuple[TrainPosition, dict[str, list[str]]]:
     try:
         raw = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise CheckpointError("a checkpoint cannot be read", where=str(folder / STATE_FILE), why=str(problem), fix=_FIX) from None
+        raise CheckpointError("a checkpoint cannot be read", where=str(folder / STATE_FILE), why=reason(problem), fix=_FIX) from None
     if "layout" not in raw and "place" in raw:
         raw = _of_first_layout(raw)
     for key in ("layout", "position", "tensors"):
         if key not in raw:
             raise _missing(folder, key)
     if raw["layout"] != LAYOUT:
-        why = f"its layout is {raw['layout']}, this version of Pitwall writes {LAYOUT}"
-        raise AlignmentError("this fold cannot be resumed: layout changed", where=str(folder), why=why, fix=_FIX)
+        why = msg("its layout is {found}, this version of Pitwall writes {known}", found=raw["layout"], known=LAYOUT)
+        raise AlignmentError("this fold cannot be resumed: {names} changed", where=str(folder), why=why, fix=_FIX, names="layout")
     for item in fields(TrainPosition):
         if item.name not in raw["position"]:
             raise _missing(folder, f"position.{item.name}")
     for number, report in enumerate(raw["position"]["epochs"], start=1):
         for item in fields(EpochReport):
             if item.name not in report:
-                raise _missing(folder, f"{item.name} of the report of epoch {number}")
+                raise _missing(folder, msg("{name} of the report of epoch {epoch}", name=item.name, epoch=number))
     return TrainPosition(**raw["position"]), raw["tensors"]
 
 
@@ -155,10 +156,10 @@ def _read_tensors(folder: Path, name: str, names: list[str]) -> Tensors:
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as problem:
-        raise CheckpointError("a checkpoint cannot be read", where=str(path), why=str(problem), fix=_FIX) from None
+        raise CheckpointError("a checkpoint cannot be read", where=str(path), why=reason(problem), fix=_FIX) from None
     absent = sorted(set(names) ^ set(tensors))  # a tensor, or its name where all of them are listed
     if absent:
-        raise _missing(folder, f"{absent[0]} of {name}" + (f" and {len(absent) - 1} more" if len(absent) > 1 else ""))
+        raise _missing(folder, msg("{names} of {name}", names=", ".join(absent), name=name))
     return tensors
 
 
@@ -166,12 +167,12 @@ def _load(module: nn.Module, tensors: Tensors, folder: Path, name: str) -> None:
     own = module.state_dict()
     absent = [key for key in own if key not in tensors]
     if absent:
-        raise _missing(folder, f"{absent[0]} of {name}" + (f" and {len(absent) - 1} more" if len(absent) > 1 else ""))
+        raise _missing(folder, msg("{names} of {name}", names=", ".join(absent), name=name))
     try:
         module.load_state_dict(tensors, strict=True)
     except RuntimeError as problem:
         why = " ".join(str(problem).split())[:300]
-        raise CheckpointError(f"the {name} of a checkpoint does not fit", where=str(folder), why=why, fix=_FIX) from None
+        raise CheckpointError("the {name} of a checkpoint does not fit", where=str(folder), why=why, fix=_FIX, name=name) from None
 
 
 def _copy_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
@@ -195,9 +196,11 @@ def _load_moments(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: T
     for name, parts in by_parameter.items():
         for kind in sorted(kinds):
             if kind not in parts:
-                raise _missing(folder, f"{kind}/{name} of optimizer")
+                raise _missing(folder, msg("{names} of {name}", names=f"{kind}/{name}", name="optimizer"))
         if name not in parameters:
-            raise CheckpointError("the optimiser of a checkpoint does not fit", where=str(folder), why=f"there is no {name}", fix=_FIX)
+            raise CheckpointError(
+                "the optimiser of a checkpoint does not fit", where=str(folder), why="there is no {name}", fix=_FIX, name=name
+            )
         parameter = parameters[name]
         state = optimizer.state[parameter]
         for kind, tensor in parts.items():
@@ -211,5 +214,9 @@ _FIX = "the checkpoint before it can be resumed from; else retry the run from no
 
 def _missing(folder: Path, what: str) -> CheckpointError:
     return CheckpointError(
-        f"a checkpoint lacks {what}", where=str(folder), why="a state that is not whole would train on differently, unseen", fix=_FIX
+        "a checkpoint lacks {name}",
+        where=str(folder),
+        why="a state that is not whole would train on differently, unseen",
+        fix=_FIX,
+        name=what,
     )

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.base.messages import msg
 from core.data.batches import Batch, batches_of
 from core.data.randomness import permutation, seed_step
 from core.training.failures import not_a_number
@@ -90,7 +91,7 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
         of_part = torch.stack([loss.detach(), plain]).tolist()  # one wait for the device
         objective, log_loss = objective + of_part[0], log_loss + of_part[1]
     if not math.isfinite(objective):
-        raise not_a_number(recipe, f"fold {task.fold}, epoch {epoch}, step {step}")
+        raise not_a_number(recipe, msg("fold {fold}, epoch {epoch}, step {step}", fold=task.fold, epoch=epoch, step=step))
     if recipe.optim.clip_norm:
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
     setup.optimizer.step()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol
 
+from core.base.messages import msg
 from core.metrics.scores import Metric
 
 TroubleKind = Literal["nan", "diverging", "overfitting", "far_fold"]
@@ -63,15 +64,30 @@ class Trouble:
     def __str__(self) -> str:
         v = self.values
         if self.kind == "nan":
-            return f"fold {self.fold}: the loss is not a number since epoch {self.epoch}"
+            return msg("fold {fold}: the loss is not a number since epoch {epoch}", fold=self.fold, epoch=self.epoch)
         if self.kind == "diverging":
-            return f"fold {self.fold}: the training loss rose to {v['loss']:.3g} in epoch {self.epoch}, from {v['best']:.3g} at its best"
-        if self.kind == "overfitting":
-            return (
-                f"fold {self.fold}: the validation loss rises since epoch {v['best_epoch']:.0f} "
-                f"({v['best']:.3g} to {v['valid_loss']:.3g}) while the training loss falls"
+            return msg(
+                "fold {fold}: the training loss rose to {loss:.3g} in epoch {epoch}, from {best:.3g} at its best",
+                fold=self.fold,
+                loss=v["loss"],
+                epoch=self.epoch,
+                best=v["best"],
             )
-        return f"fold {self.fold}: {v['score']:.4f}, its siblings {v['siblings']:.4f} ± {v['spread']:.4f}"
+        if self.kind == "overfitting":
+            return msg(
+                "fold {fold}: the validation loss rises since epoch {epoch:.0f} ({best:.3g} to {loss:.3g}) while the training loss falls",
+                fold=self.fold,
+                epoch=v["best_epoch"],
+                best=v["best"],
+                loss=v["valid_loss"],
+            )
+        return msg(
+            "fold {fold}: {score:.4f}, its siblings {siblings:.4f} ± {spread:.4f}",
+            fold=self.fold,
+            score=v["score"],
+            siblings=v["siblings"],
+            spread=v["spread"],
+        )
 
 
 def find_trouble(epochs: Sequence[Epoch], metric: Metric, fold_scores: Mapping[int, float] | None = None) -> Trouble | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.base.errors import InputError
 from core.base.files import nfc
+from core.base.messages import msg
 from core.base.settings import load_yaml
 from core.specs.contest import ContestSpec
 
@@ -27,8 +28,14 @@ def parse_answers(sets: Iterable[str]) -> dict[str, Any]:
     for assignment in sets:
         name, separator, text = (part.strip() for part in assignment.partition("="))
         if not separator or name not in known:
-            what = f"'{name}' is not a setting of a contest" if separator else f"'{assignment}' is not an assignment"
-            raise InputError(what, where="--set", why=f"settings: {', '.join(known)}", fix="write for example --set label_column=ans")
+            what = (
+                msg("'{name}' is not a setting of a contest", name=name)
+                if separator
+                else msg("'{assignment}' is not an assignment", assignment=assignment)
+            )
+            raise InputError(
+                what, where="--set", why="settings: {names}", fix="write for example --set label_column=ans", names=", ".join(known)
+            )
         answers[name] = _list(text, name) if name in LISTS else _text(text)
         if name == "label_separator" and answers[name] == SPACE:
             answers[name] = " "
@@ -43,10 +50,15 @@ def _text(text: str) -> str:
 def _list(text: str, name: str) -> tuple[str, ...]:
     if not text.startswith("["):
         return (_text(text),) if text else ()
-    value = load_yaml(text, where=f"--set {name}")
+    value = load_yaml(text, where=msg("--set {name}", name=name))
     if not isinstance(value, list) or any(isinstance(item, (list, dict)) or item is None for item in value):
         raise InputError(
-            f"{name} is a list of names", where=f"--set {name}", why=f"got {text}", fix=f"write for example --set '{name}=[a, b]'"
+            "{name} is a list of names",
+            where="--set {name}",
+            why="got {text}",
+            fix="write for example --set '{name}=[a, b]'",
+            name=name,
+            text=text,
         )
     # YAML reads [01, yes] as a number and a truth; names are taken as typed where that changes them.
     typed = [item.strip() for item in text[1:-1].split(",")] if text.endswith("]") else []

@@ -12,6 +12,7 @@ import pandas as pd
 
 from core.base.errors import InputError
 from core.base.files import nfc
+from core.base.messages import joined, msg
 from core.contest.cells import column_of
 from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.evidence import Guess
@@ -96,12 +97,11 @@ def guess_id(home: pd.DataFrame, tables: list[pd.DataFrame], sample: pd.DataFram
     named = [str(name) for name in home.columns if ID_NAME.fullmatch(name) and name != image_column]
     unique = [name for name in named if column_of(home, name).is_unique]
     if unique:
-        also = f"; also possible: {', '.join(unique[1:4])}" if len(unique) > 1 else ""
-        return Guess(unique[0], f"named like an id, and no value appears twice{also}", "note" if also else "ok")
+        return Guess(unique[0], _with_others("named like an id, and no value appears twice", unique[1:4]), "note" if unique[1:] else "ok")
     if image_column in home.columns and column_of(home, image_column).is_unique:
         return Guess(image_column, "the image names tell the rows apart")
     if named:
-        return Guess("", f"'{named[0]}' is named like an id but repeats values: rows are numbered from 0", "warning")
+        return Guess("", msg("'{column}' is named like an id but repeats values: rows are numbered from 0", column=named[0]), "warning")
     return Guess("", "no column is named like an id: rows are numbered from 0", "note")
 
 
@@ -112,8 +112,10 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
         raise InputError(
             "there is no label column",
             where="train",
-            why=f"columns: {', '.join(train.columns)}; {', '.join(sorted(taken))} name the rows and the input",
+            why="columns: {names}; {taken} name the rows and the input",
             fix="name it with label_column=NAME",
+            names=", ".join(train.columns),
+            taken=", ".join(sorted(taken)),
         )
     asked = asked_label(train, sample, columns)
     if asked is not None:
@@ -124,16 +126,20 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     pool = only_train or columns
     named = [name for name in pool if LABEL_NAME.fullmatch(name)]
     if named:
-        also = f"; also possible: {', '.join(named[1:4])}" if len(named) > 1 else ""
-        return Guess(named[0], f"named like a label{also}", "warning" if also else "ok")
+        return Guess(named[0], _with_others("named like a label", named[1:4]), "warning" if named[1:] else "ok")
     n_distinct = {name: len(set(column_of(train, name))) for name in pool}
     few = [name for name in pool if 2 <= n_distinct[name] <= max(20, len(train) // 10)]
     chosen = few[-1] if few else pool[-1]
     others = sorted((name for name in pool if name != chosen), key=lambda name: n_distinct[name])
-    also = f"; also possible: {', '.join(others[:6])}" if others else ""
+    why = joined("; ", [msg("{n:,} different values", n=n_distinct[chosen]), "no column is named like a label"])
     return Guess(
-        chosen, f"{n_distinct[chosen]:,} different values; no column is named like a label{also}; correct with label_column=NAME", "warning"
+        chosen, joined("; ", [_with_others(why, others[:6]), msg("correct with {setting}=NAME", setting="label_column")]), "warning"
     )
+
+
+def _with_others(why: str, others: list[str]) -> str:
+    """A reason, and the columns that would have done as well."""
+    return joined("; ", [why, msg("also possible: {names}", names=", ".join(others))]) if others else why
 
 
 def asked_label(train: pd.DataFrame, sample: pd.DataFrame | None, columns: list[str]) -> Guess | None:
@@ -157,15 +163,18 @@ def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) 
         raise InputError(
             "no column holds a text or names an image",
             where="train",
-            why=f"columns: {', '.join(train.columns)}; looked for image paths, then for text",
+            why="columns: {names}; looked for image paths, then for text",
             fix="name it with input_columns=NAME; image paths must lead to files in the folder",
+            names=", ".join(train.columns),
         )
     named = [name for name in texts if TEXT_NAME.fullmatch(name)]
     chosen = max(named or texts, key=lambda name: length[name])
     others = [name for name in texts if name != chosen and (name in named or length[name] >= 20)]
-    reason = f"{'named like a text, ' if named else ''}{length[chosen]:.0f} characters on average"
+    reason = msg("named like a text, {n:.0f} characters on average" if named else "{n:.0f} characters on average", n=length[chosen])
     if others:
-        return Guess(chosen, f"{reason}; to join others: input_columns=[{chosen}, {others[0]}]", "note")
+        return Guess(
+            chosen, joined("; ", [reason, msg("to join others: input_columns=[{first}, {second}]", first=chosen, second=others[0])]), "note"
+        )
     return Guess(chosen, reason, "ok" if named or len(texts) == 1 else "note")
 
 
@@ -187,7 +196,7 @@ def group_candidates(train: pd.DataFrame, taken: set[str]) -> list[str]:
     for name in train.columns:
         n_distinct = len(set(column_of(train, name)))
         if name not in taken and GROUP_NAME.fullmatch(name) and 2 <= n_distinct <= len(train) / 1.5:
-            found.append(f"{name} ({n_distinct:,} values)")
+            found.append(msg("{column} ({n:,} values)", column=name, n=n_distinct))
     return found
 
 
@@ -198,5 +207,12 @@ def group_parts(paths: list[str], n_skipped: int) -> list[str]:
     for level in range(max((len(parts) for parts in parents), default=0)):
         names = {parts[level] for parts in parents if len(parts) > level}
         if 2 <= len(names) <= len(parents) / 1.5:
-            found.append(f"folder level {n_skipped + level + 1} of the paths ({len(names):,} names, such as {min(names)})")
+            found.append(
+                msg(
+                    "folder level {level} of the paths ({n:,} names, such as {name})",
+                    level=n_skipped + level + 1,
+                    n=len(names),
+                    name=min(names),
+                )
+            )
     return found

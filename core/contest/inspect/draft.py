@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.base.errors import InputError
 from core.base.files import nfc
+from core.base.messages import msg
 from core.base.settings import parse_settings
 from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
 from core.contest.inspect.answers import parse_answers
@@ -110,7 +111,7 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
         class_counts=dict(zip(spec.classes, counts.tolist(), strict=True)),
         rows_by_size=tuple(rows_by_size(train).tolist()) if spec.is_multilabel else (),
         test_ids=rows.test_ids,
-        problems=tuple(f"{problem}. Fix: {problem.fix}" for problem in first),
+        problems=tuple(msg("{what}. Fix: {fix}", what=problem, fix=problem.fix) for problem in first),
         columns=tuple(files.table(spec.train).frame.columns) if spec.layout == "csv" else (),
         tables=tuple(files.tables()),
     )
@@ -125,20 +126,24 @@ def _label_texts(train: pd.DataFrame, spec: ContestSpec) -> list[str]:
 
 def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[Check]:
     n_train, n_test = len(rows.train.frame), len(rows.test.frame)
-    checks = [Check("rows", f"{n_train:,} train, {n_test:,} test", f"test ids: {rows.test_ids}")]
+    checks = [
+        Check("rows", msg("{train:,} train, {test:,} test", train=n_train, test=n_test), msg("test ids: {source}", source=rows.test_ids))
+    ]
     if not n_test:
         why = "nothing to predict: runs can be trained and compared, a submission needs test rows"
         checks.append(Check("test", spec.test, why, "warning"))
     if rows.n_empty_texts:
-        checks.append(Check("input_columns", f"{rows.n_empty_texts:,} empty texts", "they are kept as empty texts", "warning"))
+        checks.append(Check("input_columns", msg("{n:,} empty texts", n=rows.n_empty_texts), "they are kept as empty texts", "warning"))
     known = {*files.images, *files.tables()}
     ignored = [key for key in files.files if key not in known] if spec.layout == "folders" else []
     if ignored:
-        why = f"neither images nor tables, such as {ignored[0]}"
-        checks.append(Check("files", f"{len(ignored):,} ignored", why, "note"))
+        why = msg("neither images nor tables, such as {name}", name=ignored[0])
+        checks.append(Check("files", msg("{n:,} ignored", n=len(ignored)), why, "note"))
     first = rows.problems.first()
-    checks += [Check("problems", problem.where, f"{problem.what}. Fix: {problem.fix}", "warning") for problem in first]
+    checks += [
+        Check("problems", problem.where, msg("{what}. Fix: {fix}", what=problem.what, fix=problem.fix), "warning") for problem in first
+    ]
     n_more = rows.problems.count - len(first)
     if n_more:
-        checks.append(Check("problems", f"{n_more:,} more", "registration refuses until they are mended", "warning"))
+        checks.append(Check("problems", msg("{n:,} more", n=n_more), "registration refuses until they are mended", "warning"))
     return checks

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.base.messages import joined
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -38,7 +40,7 @@ class Understanding:
         """The answer for a setting when there is one, else the guess, which is made only then; notes the evidence."""
         found = Guess(self.answers[key], "your answer") if key in self.answers else guess()
         self.values[key] = found.value
-        self.note(key, found.value, f"{seen}; {found.reason}" if seen else found.reason, found.level)
+        self.note(key, found.value, joined("; ", [seen, found.reason]) if seen else found.reason, found.level)
         return found.value
 
     def note(self, key: str, value: str, detail: str, level: str = "ok") -> None:

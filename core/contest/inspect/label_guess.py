@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from core.base.files import nfc
+from core.base.messages import msg
 from core.contest.cells import column_of, is_missing
 from core.contest.inspect.answers import SPACE
 from core.contest.inspect.columns import LABEL_NAME, asked_label
@@ -112,18 +113,18 @@ def find_flags(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFr
     answers = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
     named = [name for name in answers if name in columns]
     if len(named) > 1 and 2 * len(named) > len(answers) and all(_is_flag(train, name) for name in named):
-        return FlagColumns(order_classes(named), f"{len(named)} columns of 0 and 1 that the sample submission names")
+        return FlagColumns(order_classes(named), msg("{n} columns of 0 and 1 that the sample submission names", n=len(named)))
     only_train = [name for name in columns if test is not None and name not in test.columns]
     n_labels = sum(LABEL_NAME.fullmatch(name) is not None for name in only_train)
     if len(only_train) > 1 and n_labels in (0, len(only_train)) and all(_is_flag(train, name) for name in only_train):
-        return FlagColumns(order_classes(only_train), f"{len(only_train)} columns of 0 and 1 that the test does not have")
+        return FlagColumns(order_classes(only_train), msg("{n} columns of 0 and 1 that the test does not have", n=len(only_train)))
     return None
 
 
 def all_flags(train: pd.DataFrame, taken: set[str]) -> FlagColumns | None:
     """Every column of 0 and 1; None for fewer than two."""
     found = [str(name) for name in train.columns if name not in taken and _is_flag(train, str(name))]
-    return FlagColumns(order_classes(found), f"{len(found)} columns of 0 and 1") if len(found) > 1 else None
+    return FlagColumns(order_classes(found), msg("{n} columns of 0 and 1", n=len(found))) if len(found) > 1 else None
 
 
 def _is_flag(train: pd.DataFrame, name: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.base.errors import InputError
+from core.base.messages import joined, msg
 from core.contest.files import FORMATS, ContestFiles, suffix_of
 from core.contest.inspect.answers import Answers
 from core.contest.inspect.evidence import Guess
@@ -64,13 +65,13 @@ def is_tabular(files: ContestFiles, key: str) -> bool:
 def _first_table(keys: list[str], role: str, setting: str) -> Guess:
     """The table whose name is nearest to its role; others of the role are said."""
     if not keys:
-        return Guess("", f"no table is named like {setting}", "note")
+        return Guess("", msg("no table is named like {setting}", setting=setting), "note")
     ranked = sorted(
         keys, key=lambda key: (PurePosixPath(key).stem.lower() not in (role, setting), role not in key.lower(), key.count("/"), key)
     )
     if len(keys) == 1:
         return Guess(ranked[0], "named so")
-    return Guess(ranked[0], f"also possible: {', '.join(ranked[1:6])}; correct with {setting}=NAME", "warning")
+    return Guess(ranked[0], _also(ranked[1:6], setting), "warning")
 
 
 def _train(files: ContestFiles, roles: dict[str, list[str]], answers: Answers) -> tuple[Guess, Guess]:
@@ -78,21 +79,23 @@ def _train(files: ContestFiles, roles: dict[str, list[str]], answers: Answers) -
     asked = answers.get("train")
     if asked is not None:
         layout = "folders" if is_folder(files, asked) else "csv"
-        kind = "folder" if layout == "folders" else "file"
-        return Guess(layout, f"{asked} is a {kind}"), Guess("", "")
+        return Guess(layout, msg("{path} is a folder" if layout == "folders" else "{path} is a file", path=asked)), Guess("", "")
     class_root = _class_root(files)
     wanted = answers.get("layout", "csv" if roles["train"] else "")
     if wanted == "csv" or (not wanted and roles[""] and class_root is None):
         if roles["train"]:
             train = _first_table(roles["train"], "train", "train")
-            other = f"; {class_root or 'the folder'} also holds class folders (layout=folders)" if class_root is not None else ""
-            return Guess("csv", f"there is a training table{other}", "note" if other else "ok"), train
+            if class_root is None:
+                return Guess("csv", "there is a training table"), train
+            other = msg("{folder} also holds class folders (layout=folders)", folder=class_root or "the folder")
+            return Guess("csv", joined("; ", ["there is a training table", other]), "note"), train
         return Guess("csv", "there is a table, and no class folders"), _unnamed_table(files, roles[""])
     if class_root is not None:
         names = [PurePosixPath(key).name for key in files.children(class_root)]
-        other = f"; for the table {roles[''][0]} instead: layout=csv train={roles[''][0]}" if roles[""] else ""
-        layout = Guess("folders", f"{class_root or 'the folder'} holds folders of images{other}", "note" if other else "ok")
-        return layout, Guess(class_root or ".", f"folders: {', '.join(names[:5])}, …")
+        why = msg("{folder} holds folders of images", folder=class_root or "the folder")
+        others = [msg("for the table {table} instead: layout=csv train={table}", table=table) for table in roles[""][:1]]
+        layout = Guess("folders", joined("; ", [why, *others]), "note" if others else "ok")
+        return layout, Guess(class_root or ".", msg("folders: {names}", names=", ".join(names[:5]) + ", …"))
     raise InputError(
         "no contest was recognised in this folder",
         where=str(files.root),
@@ -114,16 +117,29 @@ def _unnamed_table(files: ContestFiles, keys: list[str]) -> Guess:
     )
     if len(keys) == 1:
         return Guess(ranked[0], "the only table that is not a test or a submission", "note")
-    return Guess(ranked[0], f"no table is named train; also possible: {', '.join(ranked[1:6])}; correct with train=NAME", "warning")
+    return Guess(ranked[0], joined("; ", ["no table is named train", _also(ranked[1:6], "train")]), "warning")
+
+
+def _also(others: list[str], setting: str) -> str:
+    """Which other files would do, and how to choose one."""
+    return joined("; ", [msg("also possible: {names}", names=", ".join(others)), msg("correct with {setting}=NAME", setting=setting)])
 
 
 def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
     n_tables = sum(len(keys) for keys in roles.values())
-    looked = f"looked for a CSV or TSV named like train, and for at least two folders of images ({FORMATS})"
-    found = f"found {len(files.files):,} files, {n_tables} tables, {len(files.images):,} images, {len(files.folders):,} folders"
-    links = f", {len(files.links)} symbolic links (not followed)" if files.links else ""
+    looked = msg("looked for a CSV or TSV named like train, and for at least two folders of images ({formats})", formats=FORMATS)
+    found = msg(
+        "found {files:,} files, {tables} tables, {images:,} images, {folders:,} folders",
+        files=len(files.files),
+        tables=n_tables,
+        images=len(files.images),
+        folders=len(files.folders),
+    )
+    links = [msg("{n} symbolic links (not followed)", n=len(files.links))] if files.links else []
     packed = sorted(key for key in files.files if suffix_of(key) in PACKED)
-    return f"{looked}; {found}{links}" + (f"; {packed[0]} is packed: extract it first, or give the zip itself" if packed else "")
+    return joined(
+        "; ", [looked, found, *links, *(msg("{file} is packed: extract it first, or give the zip itself", file=key) for key in packed[:1])]
+    )
 
 
 def _class_root(files: ContestFiles) -> str | None:
@@ -155,5 +171,5 @@ def _test(files: ContestFiles, roles: dict[str, list[str]], layout: str, train: 
     ]
     if folders:
         first = min(folders, key=lambda key: (key.count("/"), key))
-        return Guess(first, f"a folder of {len(files.images_under(first)):,} images")
+        return Guess(first, msg("a folder of {n:,} images", n=len(files.images_under(first))))
     return Guess("", "no test table or folder is named like test", "note")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.base.errors import InputError
+from core.base.messages import joined, msg
 from core.contest.cells import column_of
 from core.contest.files import ContestFiles
 from core.contest.inspect import columns as guess
@@ -58,8 +59,10 @@ def _columns_of_folders(
             raise InputError(
                 "no column of the test names an image",
                 where=test_name,
-                why=f"columns: {', '.join(test.columns)}; there are {len(files.images):,} images in the folder",
+                why="columns: {names}; there are {n:,} images in the folder",
                 fix="name the column with input_columns=NAME, or the folder of test images with test=FOLDER",
+                names=", ".join(test.columns),
+                n=len(files.images),
             )
         so_far.settle("id_column", lambda: guess.guess_id(test, [test], sample, image.column))
         _settle_inputs(so_far, lambda: _image_guess(image))
@@ -86,9 +89,12 @@ def _columns_of_table(
     if odd and test is not None and set(train.columns).isdisjoint(test.columns):
         raise InputError(
             "the tables have no line of column names",
-            where=f"{so_far.values['train']} line 1",
-            why=f"'{odd}' reads like a row of data, and {test_name} has no column of that name",
+            where="{table} line 1",
+            why="'{name}' reads like a row of data, and {file} has no column of that name",
             fix="write a first line with the names of the columns into each table",
+            table=so_far.values["train"],
+            name=odd,
+            file=test_name,
         )
     if odd:
         so_far.note("train", odd, "reads like a row of data: does the file lack its line of column names?", "warning")
@@ -109,7 +115,9 @@ def _columns_of_table(
         _settle_bases(so_far, files, image, test_name, test, sample)
     elif modality == "image":
         columns = ", ".join(train.columns)
-        raise InputError("no column names images", where=str(so_far.values["train"]), why=f"columns: {columns}", fix="set modality=text")
+        raise InputError(
+            "no column names images", where=str(so_far.values["train"]), why="columns: {names}", fix="set modality=text", names=columns
+        )
     else:
         _settle_inputs(so_far, lambda: guess.guess_text(train, test, taken | label_columns))
     so_far.settle("group_column", lambda: Guess("", "rows are taken to be independent"))
@@ -149,26 +157,33 @@ def _settle_bases(
 
 def _modality_guess(image: ImageColumn | None, files: ContestFiles) -> Guess:
     if image is None:
-        others = f"; the folder has {len(files.images):,} images all the same" if files.images else ""
-        return Guess("text", f"no column names images{others}", "warning" if others else "ok")
+        others = [msg("the folder has {n:,} images all the same", n=len(files.images))] if files.images else []
+        return Guess("text", joined("; ", ["no column names images", *others]), "warning" if others else "ok")
     level = "ok" if image.share > 0.99 else "warning"
-    return Guess("image", f"{image.share:.0%} of the looked-at values of '{image.column}' are images here", level)
+    return Guess(
+        "image", msg("{share:.0%} of the looked-at values of '{column}' are images here", share=image.share, column=image.column), level
+    )
 
 
 def _image_guess(image: ImageColumn) -> Guess:
     if image.share == 0:
         return Guess(image.column, "its values are named like images, but none of them is in the folder", "warning")
-    return Guess(image.column, f"{image.share:.0%} of the looked-at values are images here", "ok" if image.share > 0.99 else "warning")
+    return Guess(
+        image.column,
+        msg("{share:.0%} of the looked-at values are images here", share=image.share),
+        "ok" if image.share > 0.99 else "warning",
+    )
 
 
 def _base_guess(image: ImageColumn, setting: str) -> Guess:
-    where = f"paths start from {image.base or 'the contest folder'}"
+    where = msg("paths start from {folder}", folder=image.base or "the contest folder")
     if image.also:
         others = ", ".join(base or "the contest folder" for base in image.also)
-        return Guess(image.base, f"{where}; equally possible: {others}; correct with {setting}=FOLDER", "warning")
+        possible = msg("equally possible: {names}", names=others)
+        return Guess(image.base, joined("; ", [where, possible, msg("correct with {setting}=FOLDER", setting=setting)]), "warning")
     return Guess(image.base, where)
 
 
 def _note_groups(so_far: Understanding, found: list[str]) -> None:
     if found:
-        so_far.note("groups", "; ".join(found), "rows that share one may have to stay in one fold", "note")
+        so_far.note("groups", joined("; ", found), "rows that share one may have to stay in one fold", "note")

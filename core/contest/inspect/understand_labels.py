@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.base.errors import InputError
+from core.base.messages import joined, msg
 from core.contest.cells import column_of, is_missing
 from core.contest.inspect import columns as guess
 from core.contest.inspect.evidence import Guess, Understanding
@@ -32,10 +33,12 @@ def settle_labels(
     label = so_far.settle("label_column", lambda: guess.guess_label(train, test, sample, taken))
     if label not in train.columns:
         raise InputError(
-            f"there is no column '{label}'",
+            "there is no column '{name}'",
             where=str(so_far.values["train"]),
-            why=f"columns: {', '.join(train.columns)}",
+            why="columns: {names}",
             fix="set label_column to one of them",
+            name=label,
+            names=", ".join(train.columns),
         )
     cells = column_of(train, label)
     separator = _separator(so_far, cells, label)
@@ -55,7 +58,7 @@ def _flags(
         return None
     named = tuple(name for name in answers.get("classes", ()) if name in train.columns)
     if len(named) > 1 and len(named) == len(answers["classes"]):
-        return FlagColumns(named, f"{len(named)} columns are named like your classes")
+        return FlagColumns(named, msg("{n} columns are named like your classes", n=len(named)))
     found = find_flags(train, test, sample, taken)
     if found is None and "label_column" in answers:
         found = all_flags(train, taken)
@@ -63,8 +66,9 @@ def _flags(
             raise InputError(
                 "there is no label column, and no columns of 0 and 1",
                 where=str(so_far.values["train"]),
-                why=f"columns: {', '.join(train.columns)}",
+                why="columns: {names}",
                 fix="name the column with the labels: label_column=NAME, or the columns of the classes: classes=[a, b]",
+                names=", ".join(train.columns),
             )
     return found
 
@@ -73,7 +77,7 @@ def _labels_of_flags(so_far: Understanding, train: pd.DataFrame, flags: FlagColu
     so_far.settle("labels", lambda: Guess("several", flags.reason))
     shown = ", ".join(flags.classes[:8]) + (", …" if len(flags.classes) > 8 else "")
     so_far.values["label_column"] = ""
-    so_far.note("label_column", "", f"a column of 0 and 1 for each class: {shown}")
+    so_far.note("label_column", "", msg("a column of 0 and 1 for each class: {names}", names=shown))
     truth = np.stack([column_of(train, name).str.strip().isin(ON).to_numpy(dtype=bool) for name in flags.classes], axis=1)
     names = [[flags.classes[label] for label in np.flatnonzero(row)] for row in truth]
     return _several(so_far, names, source="the columns of 0 and 1", columns=flags.classes), set(flags.classes)
@@ -92,9 +96,9 @@ def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str | Non
     if given is not None:
         why, level = "your answer", "ok"
     elif best is None:
-        why, level = f"no cell of '{label}' holds several names: this is a guess", "warning"
+        why, level = msg("no cell of '{column}' holds several names: this is a guess", column=label), "warning"
     else:
-        why, level = f"stands between the names, such as {best.example!r}", "ok" if best.is_likely else "warning"
+        why, level = msg("stands between the names, such as {cell}", cell=repr(best.example)), "ok" if best.is_likely else "warning"
     so_far.values["label_separator"] = separator
     so_far.note("label_separator", name_of(separator) if separator else "", why, level)
     return separator if several and separator else None
@@ -104,12 +108,18 @@ def _labels_guess(best: Separation | None, *, is_several: bool, label: str) -> G
     if is_several and best is None:
         return Guess("several", "there is a label_separator")
     if is_several and best is not None:
-        rows = f"{best.n_several:,} of {best.n_rows:,} labelled rows hold several names"
-        return Guess("several", f"{rows}; of {best.n_names:,} names, {best.recurring:.0%} also stand alone or in other combinations")
+        rows = msg("{n:,} of {rows:,} labelled rows hold several names", n=best.n_several, rows=best.n_rows)
+        names = msg("of {n:,} names, {share:.0%} also stand alone or in other combinations", n=best.n_names, share=best.recurring)
+        return Guess("several", joined("; ", [rows, names]))
     if best is not None and best.is_possible:
-        doubt = f"in {best.n_several:,} of {best.n_rows:,} rows '{best.separator}' stands between several labels, or inside of one"
-        return Guess("one", f"{doubt}: each combination is taken for a class of its own; correct with labels=several", "warning")
-    return Guess("one", f"each cell of '{label}' names one class")
+        doubt = msg(
+            "in {n:,} of {rows:,} rows '{separator}' stands between several labels, or inside of one: each combination is taken for a class",
+            n=best.n_several,
+            rows=best.n_rows,
+            separator=best.separator,
+        )
+        return Guess("one", joined("; ", [doubt, "correct with labels=several"]), "warning")
+    return Guess("one", msg("each cell of '{column}' names one class", column=label))
 
 
 def settle_classes(so_far: Understanding, labels: SeenLabels, folders: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,15 +127,22 @@ def settle_classes(so_far: Understanding, labels: SeenLabels, folders: tuple[str
     classes = cast("tuple[str, ...]", so_far.answers["classes"]) if "classes" in so_far.answers else folders or labels.classes()
     if len(classes) < 2:
         raise InputError(
-            f"{len(classes)} class{'' if len(classes) == 1 else 'es'}: too few to classify",
+            "{n} class: too few to classify" if len(classes) == 1 else "{n} classes: too few to classify",
             where=str(so_far.values["train"]),
-            why=f"found in {labels.source}: {', '.join(classes) or 'nothing'}",
+            why="found in {column}: {classes}",
             fix="name the column with the classes: label_column=NAME, or the folder with the class folders: train=NAME",
+            n=len(classes),
+            column=labels.source,
+            classes=", ".join(classes) or "nothing",
         )
     counts = labels.counts(classes)
     so_far.values["classes"] = classes
     shown = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
-    so_far.note("classes", f"{len(classes)}: {shown}", f"{min(counts.values()):,} to {max(counts.values()):,} rows per class")
+    so_far.note(
+        "classes",
+        msg("{place}: {lacks}", place=len(classes), lacks=shown),
+        msg("{least:,} to {most:,} rows per class", least=min(counts.values()), most=max(counts.values())),
+    )
     for warning in class_warnings(counts, len(labels.names) if labels.is_several else sum(counts.values())):
         so_far.note("classes", "", warning, "warning")
     return classes
@@ -135,7 +152,12 @@ def _several(so_far: Understanding, names: list[list[str]], *, source: str, colu
     """Labels of rows that may have several, and a word on how many they have: one each is the mark of one class per row."""
     sizes = np.array([len(set(each)) for each in names])
     n_empty = int((sizes == 0).sum())
-    so_far.note("labels", "", f"{sizes.mean():.2f} labels per row, at most {sizes.max()}; {n_empty:,} rows have none", "note")
+    so_far.note(
+        "labels",
+        "",
+        msg("{mean:.2f} labels per row, at most {most}; {n:,} rows have none", mean=sizes.mean(), most=sizes.max(), n=n_empty),
+        "note",
+    )
     if (sizes == 1).all():
         so_far.note("labels", "", "every row has exactly one: a single column with the class and labels=one would fit it", "warning")
     return SeenLabels(pd.Series(names, dtype=object), is_several=True, source=source, columns=columns)
@@ -154,7 +176,10 @@ def settle_submission_and_metric(so_far: Understanding, sample: pd.DataFrame | N
         if labels.is_several:
             return Guess("macro_f1", "a guess: labels are asked for, several of a row; the contest's rules decide", "note")
         if ratio > BALANCED:
-            why = f"a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide"
+            why = msg(
+                "a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide",
+                ratio=ratio,
+            )
             return Guess("macro_f1", why, "note")
         return Guess("accuracy", "a guess: labels are asked for, and classes are of similar size; the contest's rules decide", "note")
 
@@ -168,8 +193,12 @@ def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, 
     if len(others) == 1:
         values = cast(pd.Series, pd.to_numeric(column_of(sample, others[0]), errors="coerce"))
         if bool(((values >= 0) & (values <= 1)).all()) and bool((values % 1 != 0).any()):
-            return Guess("label", f"'{others[0]}' looks like a probability of one class, which cannot be written: a label is", "warning")
-        return Guess("label", f"one column beside the ids: '{others[0]}'")
+            return Guess(
+                "label",
+                msg("'{column}' looks like a probability of one class, which cannot be written: a label is", column=others[0]),
+                "warning",
+            )
+        return Guess("label", msg("one column beside the ids: '{column}'", column=others[0]))
     return _by_columns("probabilities", others, classes)
 
 
@@ -180,11 +209,11 @@ def _several_submission_guess(sample: pd.DataFrame | None, classes: tuple[str, .
         return Guess("probabilities", "there is no sample submission: a probability for each class", "note")
     others = [str(name) for name in sample.columns[1:]]
     if len(others) == 1:
-        return Guess("label", f"one column beside the ids: '{others[0]}'; all labels of a row stand in it")
+        return Guess("label", msg("one column beside the ids: '{column}'; all labels of a row stand in it", column=others[0]))
     known = [name for name in others if name in classes]
     if known and all(column_of(sample, name).str.strip().isin(NUMBERS).all() for name in known):
         found = _by_columns("flags", others, classes)
-        why = f"{found.reason}, and all values are 0 or 1: a guess, for probabilities set submission=probabilities"
+        why = msg("{what}, and all values are 0 or 1: a guess, for probabilities set submission=probabilities", what=found.reason)
         return Guess(found.value, why, "note" if found.level == "ok" else found.level)
     return _by_columns("probabilities", others, classes)
 
@@ -192,8 +221,19 @@ def _several_submission_guess(sample: pd.DataFrame | None, classes: tuple[str, .
 def _by_columns(form: str, others: list[str], classes: tuple[str, ...]) -> Guess:
     """`form` where the sample's columns are the classes, or most of them; else labels, doubtfully."""
     if set(others) == set(classes):
-        return Guess(form, f"one column per class, {'in our order' if tuple(others) == classes else 'in an order of its own'}")
+        return Guess(
+            form,
+            msg(
+                "one column per class, in our order" if tuple(others) == classes else "one column per class, in an order of its own",
+            ),
+        )
     n_known = len(set(others) & set(classes))
     if n_known * 2 >= len(others) and n_known:
-        return Guess(form, f"{n_known} of its {len(others)} columns are classes, of which there are {len(classes)}", "warning")
-    return Guess("label", f"its columns are neither one label nor the classes: {', '.join(others[:8]) or 'only ids'}", "warning")
+        return Guess(
+            form,
+            msg("{known} of its {n} columns are classes, of which there are {classes}", known=n_known, n=len(others), classes=len(classes)),
+            "warning",
+        )
+    return Guess(
+        "label", msg("its columns are neither one label nor the classes: {names}", names=", ".join(others[:8]) or "only ids"), "warning"
+    )

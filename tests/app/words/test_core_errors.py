@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
-from app.words.core_text import read
+from app.words.core_text import korean
 from core.base.errors import PitwallError
-from core.base.settings import Settings, load_settings
+from core.base.messages import reason
+from core.base.settings import Settings, load_settings, parse_settings
 from core.contest.archive import extract_archive
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.exchange.files import Expected, read_predictions
 from core.specs.recipe import Recipe
 from core.workspace import Workspace
-from tests.app.korean import HANGUL, english_left, english_of
+from tests.app.korean import HANGUL, english_in, english_of
 from tests.contest.contest_folders import folder_contest, image_contest
 from tests.inputs.hostile_archives import HOSTILE, encrypted, hostile
 from tests.inputs.spoiled_contests import FAULTS, FOLDER_FAULTS, WRONG_ENCODINGS, Fault, edit
@@ -54,7 +55,7 @@ def test_what_was_understood_is_told_in_korean(tmp_path: Path) -> None:
     for inspection in (inspect_path(image_contest(tmp_path / "a")), inspect_path(folder_contest(tmp_path / "b"))):
         assert len(inspection.checks) > 8
         for check in inspection.checks:
-            assert HANGUL.search(read(check.detail).text), check.detail
+            assert HANGUL.search(korean(check.detail)), check.detail
             assert english_of(PitwallError(check.detail)) == []
 
 
@@ -93,7 +94,7 @@ def test_wrong_arrays_are_told_in_korean(tmp_path: Path, make: object) -> None:
     problems = read_predictions(path, EXPECTED).problems
     assert problems
     for problem in problems:
-        assert english_left(read(problem.what)) == english_left(read(problem.fix)) == set(), problem
+        assert english_in(problem.what) == english_in(problem.fix) == [], problem
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -101,14 +102,13 @@ def test_wrong_recipes_are_told_in_korean(tmp_path: Path, name: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(RECIPES[name][0](random.Random(2)))
     error = caught(load_settings, Recipe, path)
-    assert HANGUL.search(read(error.what).text)
-    assert HANGUL.search(read(error.fix).text)
+    assert HANGUL.search(korean(error.what)) and HANGUL.search(korean(error.fix))
 
 
 def test_what_the_operating_system_says_is_read() -> None:
     for code in (errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT):
-        for text in (os.strerror(code), str(OSError(code, os.strerror(code), "/data/a b"))):
-            assert HANGUL.search(read(text).text), text
+        for problem in (OSError(code, os.strerror(code)), OSError(code, os.strerror(code), "/data/a b")):
+            assert HANGUL.search(korean(reason(problem))), problem
 
 
 class Every(Settings):
@@ -135,10 +135,8 @@ class Every(Settings):
     ids=str,
 )
 def test_what_is_said_of_a_setting_is_read(values: dict[str, object]) -> None:
-    with pytest.raises(ValidationError) as refusal:
-        Every.model_validate(values)
-    for problem in refusal.value.errors():
-        assert HANGUL.search(read(problem["msg"]).text), problem["msg"]
+    error = caught(parse_settings, Every, values, where="values")
+    assert HANGUL.search(korean(error.why).partition(":")[2]), error
 
 
 def card(lang: str) -> AppTest:
@@ -146,11 +144,13 @@ def card(lang: str) -> AppTest:
 
     def page() -> None:
         from app.ui.cards import guard
-        from core.base.errors import InputError
+        from core.contest.problems import Problems
 
+        problems = Problems()
+        for line in range(3, 24):
+            problems.add("train.csv", "the label is empty", "resize the image", row=line, column="label")
         with guard():
-            why = "train.csv line 3, column 'label': the label is empty\n… and 20 more"
-            raise InputError("the contest cannot be registered: 21 problems", where="train.csv", why=why, fix="resize the image")
+            problems.raise_if_any("the contest cannot be registered")
 
     at = AppTest.from_function(page)
     at.query_params["lang"] = lang
@@ -182,4 +182,4 @@ def test_the_intake_speaks_korean_and_shows_no_card_for_an_image_that_is_missing
 
 def test_the_lines_of_an_error_stay_lines() -> None:
     (korean,) = card("ko").error
-    assert "\n… 그 밖에 20개" in korean.value
+    assert "\n… 그 밖에 1개" in korean.value

@@ -1,0 +1,92 @@
+"""Sentences for people: a template with values, so that the screen can say the same in another language.
+
+The template is the key of its translation (app/words/core). A text without values is a plain str and its own template.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+PLACEHOLDER = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
+"""`{name}`, or `{name:,}` with a format for a number."""
+
+
+class Message(str):
+    """English as a str, with the template and the values it was made of. A value may be a text itself."""
+
+    template: str
+    values: Mapping[str, Any]
+
+    def __new__(cls, template: str, values: Mapping[str, Any]) -> Message:
+        made = super().__new__(cls, fill(template, values))
+        made.template, made.values = template, {name: _plain(value) for name, value in values.items()}
+        return made
+
+    def __reduce__(self) -> tuple[type[Message], tuple[str, Mapping[str, Any]]]:
+        return Message, (self.template, self.values)
+
+
+class Joined(str):
+    """Several texts one after another, each said by itself."""
+
+    separator: str
+    parts: tuple[str, ...]
+
+    def __new__(cls, separator: str, parts: Iterable[str]) -> Joined:
+        kept = tuple(parts)
+        made = super().__new__(cls, separator.join(kept))
+        made.separator, made.parts = separator, kept
+        return made
+
+    def __reduce__(self) -> tuple[type[Joined], tuple[str, tuple[str, ...]]]:
+        return Joined, (self.separator, self.parts)
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """A template with its values; braces that name no value stay, and the values are not read again."""
+    return PLACEHOLDER.sub(lambda found: format(values[found[1]], found[2] or "") if found[1] in values else found[0], template)
+
+
+def msg(template: str, /, **values: Any) -> Message:
+    """A sentence: `msg("{n} of {total:,} rows", n=3, total=5000)`, placeholders as in PLACEHOLDER."""
+    return Message(template, values)
+
+
+def joined(separator: str, parts: Iterable[str]) -> Joined:
+    """Texts with a separator between them, which is translated too where it has words ("; ", ", or ")."""
+    return Joined(separator, parts)
+
+
+def reason(problem: BaseException) -> str:
+    """What a library or the operating system says of a failure, in one line."""
+    if isinstance(problem, OSError) and problem.errno is not None:
+        known = "{what}: {path}" if problem.filename is not None else "{what}"
+        return msg(known, what=problem.strerror or type(problem).__name__, path=problem.filename)
+    return " ".join(str(problem).split()) or type(problem).__name__
+
+
+def to_json(said: str) -> Any:
+    """A text as JSON that keeps its template and values."""
+    if isinstance(said, Message):
+        return {"template": said.template, "values": {name: to_json(v) if isinstance(v, str) else v for name, v in said.values.items()}}
+    return {"separator": said.separator, "parts": [to_json(part) for part in said.parts]} if isinstance(said, Joined) else str(said)
+
+
+def from_json(stored: Any) -> str:
+    """The inverse of `to_json`; a plain str is itself."""
+    if not isinstance(stored, dict):
+        return str(stored)
+    if "parts" in stored:
+        return Joined(stored["separator"], map(from_json, stored["parts"]))
+    return Message(
+        stored["template"],
+        {name: value if isinstance(value, int | float) else from_json(value) for name, value in stored["values"].items()},
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON keeps: NumPy's numbers as Python's, anything else than a number or a text as its text."""
+    value = value.item() if hasattr(value, "item") else value
+    return value if isinstance(value, str | int | float) else str(value)
