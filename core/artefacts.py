@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from core.base.errors import CheckpointError
 from core.base.files import fingerprint, resolve_inside, sha256_file, sync, write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 from core.base.messages import msg, reason
 
 MANIFEST = "manifest.json"
@@ -172,6 +172,8 @@ def verify_file(path: Path, manifest: Manifest, name: str) -> Path:
 
 def read_array(path: Path, *, fix: str) -> NDArray[Any]:
     """The array in a `.npy` file; CheckpointError, naming the file, when it is anything else."""
+    import numpy as np  # here, as the engine verifies artefacts and reads no arrays
+
     try:
         with path.open("rb") as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)

@@ -48,12 +48,16 @@ class Miss:
     lacks: str
     files: str = ""
 
+    def __str__(self) -> str:
+        lacks = self.lacks.format(files=self.files)
+        return f"{self.place} ({self.where}): {lacks}" if self.where else f"{self.place}: {lacks}"
+
 
 class WeightsNotFound(Exception):
     """No place has the weights of `backbone`; `misses` names each place and what it lacked."""
 
     def __init__(self, backbone: Backbone, misses: tuple[Miss, ...]) -> None:
-        super().__init__(f"the weights of {backbone.name} are not here: {misses}")
+        super().__init__(f"the weights of {backbone.name} are not here: {'; '.join(map(str, misses))}")
         self.backbone = backbone
         self.misses = misses
 

@@ -30,6 +30,9 @@ class Problem:
             known = "{file}" if self.row is None else "{file} line {line}"
         return msg(known, file=self.file, line=self.row or 0, column=self.column)
 
+    def __str__(self) -> str:
+        return joined(": ", [self.where, self.what])
+
 
 class Problems:
     """Collects problems, keeps the first twenty of each kind of fix, counts all."""
@@ -62,7 +65,7 @@ class Problems:
         first = self.first()
         if self.count == 1:
             return InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)
-        lines: list[str] = [joined(": ", [problem.where, problem.what]) for problem in first]
+        lines = [str(problem) for problem in first]
         if self.count > len(first):
             lines.append(msg("… and {n:,} more", n=self.count - len(first)))
         return InputError(

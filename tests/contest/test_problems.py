@@ -13,8 +13,7 @@ def test_one_problem_is_told_by_itself() -> None:
     problems.add("train.csv", "the label is empty", "fill it in", row=7, column="ans")
     with pytest.raises(InputError) as caught:
         problems.raise_if_any("the contest cannot be registered")
-    assert caught.value.to_dict() == {
-        "type": "InputError",
+    assert caught.value.parts == {
         "what": "the label is empty",
         "where": "train.csv line 7, column 'ans'",
         "why": "the contest cannot be registered",

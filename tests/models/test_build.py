@@ -82,7 +82,7 @@ def test_a_size_that_the_network_cannot_read_is_refused_with_one_it_can(name: st
     px = 24 if name.startswith("convnext") else 33
     with pytest.raises(CannotBuild, match=f"cannot read images of {px} px") as caught:
         build_model(spec_of(name, tmp_path, input_px=px))
-    usual_px = int(caught.value.fix.split("=")[1].split(",")[0])
+    usual_px = int(str(caught.value.values["usual_px"]))
     assert build_model(spec_of(name, tmp_path, input_px=usual_px))(pixels(usual_px)).shape == (2, 3)
 
 
