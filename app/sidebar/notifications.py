@@ -18,7 +18,7 @@ from app.ui.components.tab_title.component import Mark, tab_title
 from app.ui.format import format_duration, format_score, metric_label, plain
 from app.words.core_text import say
 from app.words.text import t
-from core.base.errors import NotFoundError
+from core.base.errors import NotFoundError, PitwallError
 from core.store.contests import get_contest
 from core.store.run_tallies import RunTally, last_end, read_tallies
 from core.store.runs import get_run
@@ -126,7 +126,7 @@ def _text(event: Notification) -> str:
             return ""
         lines = [t(f"notifications.{event.kind}", fold=failed.fold, failed=tally.n_failed, n=tally.n_folds)]
         if failed.error:
-            lines.append(t("notifications.why", fold=failed.fold, why=say(failed.error["what"])))
+            lines.append(t("notifications.why", fold=failed.fold, why=say(PitwallError.from_dict(failed.error).what)))
     return "  \n".join([f"**{plain(name)}**", *map(plain, lines)])
 
 
