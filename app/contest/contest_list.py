@@ -56,11 +56,11 @@ def make_and_open(sample: Sample) -> None:
     """Write and register a sample's files at first use, then open it on the Data page."""
     bar = st.progress(0.0, text=t("home.sample_making", name=sample.name))
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         bar.progress(done / max(1, total), text=t("home.sample_making", name=sample.name))
 
     with guard():
-        contest = open_sample(runtime.workspace(), sample.name, progress=tell)
+        contest = open_sample(runtime.workspace(), sample.name, progress=report)
         state.select_contest(contest.name)
         go_to("data")
     bar.empty()

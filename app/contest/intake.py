@@ -250,11 +250,11 @@ def _register(inspection: Inspection) -> None:
     """Verify every row and register; a refusal is shown, and the intake stays as it is."""
     bar = st.progress(0.0, text=t("data.registering", done=0, total=inspection.n_train + inspection.n_test))
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         bar.progress(done / max(1, total), text=t("data.registering", done=done, total=total))
 
     with guard():
-        contest = add_contest(runtime.workspace(), inspection.draft, progress=tell)
+        contest = add_contest(runtime.workspace(), inspection.draft, progress=report)
         del st.session_state[INTAKE_KEY]
         st.session_state[NEXT_VIEW] = "contest"
         state.select_contest(contest.name)

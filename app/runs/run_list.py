@@ -92,13 +92,13 @@ def _figures(contest: Contest, runs: Sequence[Run], metric: Metric) -> None:
     quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
     with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
         label = t("runs.best_cv", metric=metric_label(metric.name))
-        told = metric_help(contest.spec, metric.name)
+        about = metric_help(contest.spec, metric.name)
         if scored:
             best = metric.best([score for score, _ in scored])
             run = next(run for score, run in scored if score == best)
-            st.metric(label, format_score(best, run.cv_sd(metric.name)), plain(run.name), "off", help=told, **quiet)
+            st.metric(label, format_score(best, run.cv_sd(metric.name)), plain(run.name), "off", help=about, **quiet)
         else:
-            st.metric(label, "–", t("runs.best_none"), "off", help=told, **quiet)
+            st.metric(label, "–", t("runs.best_none"), "off", help=about, **quiet)
         note = (
             t("runs.running_none")
             if not running

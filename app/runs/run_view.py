@@ -247,8 +247,8 @@ def _curves(contest: Contest, run: Run) -> None:
             key="metric-curves",
             alt=t("charts.metric_title", metric=charts.metric_name(metric)),
         )
-    told = metric_help(contest.spec, name)
-    st.caption(t("runs.curves_ring") + (f"  \n{metric_label(name)}: {told}" if told else ""))
+    about = metric_help(contest.spec, name)
+    st.caption(t("runs.curves_ring") + (f"  \n{metric_label(name)}: {about}" if about else ""))
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -139,7 +139,7 @@ def submission_table(contest: Contest) -> None:
     event = st.dataframe(
         table,
         hide_index=True,
-        key="ledger-" + "-".join(item.ref for item in submissions),
+        key="submissions-" + "-".join(item.ref for item in submissions),
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [chosen]}},
