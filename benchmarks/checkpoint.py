@@ -53,8 +53,9 @@ def main() -> None:
             {
                 "modality": "image",
                 "model": {"backbone": options.backbone, "pretrained": False},
-                "image": {"size_px": options.size},
-                "train": {"epochs": 1, "batch_size": 16, "ema": 0.99},
+                "input": {"size_px": options.size},
+                "average": {"ema": 0.99},
+                "train": {"epochs": 1, "batch_size": 16},
             }
         )
         train(root, recipe, paths[: 8 * N_VALID], checkpointing=None)  # warm

@@ -90,7 +90,7 @@ def _able_to_read(model: ImageClassifier, spec: ModelSpec, usual_px: int) -> Ima
         reason = " ".join(str(problem).split())[:200] or type(problem).__name__
         raise CannotBuild(
             "{backbone} cannot read images of {px} px: {reason}",
-            "set image.size_px={usual_px}, the size it was made for, or a multiple of 32",
+            "set input.size_px={usual_px}, the size it was made for, or a multiple of 32",
             backbone=spec.backbone.name,
             px=px,
             usual_px=usual_px,

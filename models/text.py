@@ -83,7 +83,7 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     if spec.max_tokens > spec.backbone.max_tokens:
         raise CannotBuild(
             "{backbone} reads at most {n} tokens, {asked} are asked for",
-            "set text.max_tokens={n} or less",
+            "set input.max_tokens={n} or less",
             backbone=spec.backbone.name,
             n=spec.backbone.max_tokens,
             asked=spec.max_tokens,

@@ -209,7 +209,7 @@ def fail_job(workspace: Workspace, job: Job, *, now: float = START, log: str = "
         "what": "the device ran out of memory",
         "where": f"fold {job.fold}, epoch 1, step 3",
         "why": "a batch of 64 images of 384 px needs more than the 8 GB that are there",
-        "fix": "halve train.batch_size, or choose a smaller image.size_px",
+        "fix": "halve train.batch_size, or choose a smaller input.size_px",
     }
     attempts.fail(workspace.store, job.id, job.token, error, now=now)
 

@@ -98,7 +98,7 @@ def test_runs_keep_their_scores_epochs_and_predictions_to_the_byte(old: Workspac
 def test_recipes_keep_the_settings_they_had(old: Workspace) -> None:
     for ref, before in OLD["runs"].items():
         if before["recipe"] is not None:
-            now = settings_of(get_run(old.store, ref).recipe.to_dict())
+            now = settings_of(get_run(old.store, ref).recipe.model_dump(mode="json"))
             for name, value in settings_of(before["recipe"]).items():
                 assert now[name] == value, (ref, name)
 

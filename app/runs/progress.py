@@ -110,14 +110,8 @@ def input_label(run: Run) -> str:
     """What reaches the network: side in pixels, or length in tokens."""
     if run.is_imported:
         return ""
-    recipe = run.recipe
-    return (
-        t("runs.input_px", n=recipe.image.size_px)
-        if recipe.image
-        else t("runs.input_tokens", n=recipe.text.max_tokens)
-        if recipe.text
-        else ""
-    )
+    wanted = run.recipe.input
+    return t("runs.input_px", n=wanted.size_px) if run.recipe.modality == "image" else t("runs.input_tokens", n=wanted.max_tokens)
 
 
 def trouble_of(run: Run, metric: str) -> Trouble | None:

@@ -18,7 +18,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from app.words.text import language, load_texts, t
-from core.base.settings import Settings, settings_type
+from core.base.settings import Settings
 
 UNBOUNDED = 2**31 - 1
 """A whole number with this upper limit or a higher one is shown without a range."""
@@ -72,7 +72,7 @@ def settings_form(
     `skip` leaves fields out (they keep their value), `options` offers choices for a text field. With `fold=False` there
     are no folded sections: every field is shown.
     """
-    leaves = [leaf for leaf in walk(value) if not leaf.has("hidden") and leaf.path not in skip]
+    leaves = [leaf for leaf in leaves_of(value) if not leaf.has("hidden") and leaf.path not in skip]
     basic = [leaf for leaf in leaves if leaf.has("basic") or not fold]
     drawn = _Drawn()
     with st.container(key=f"form-{key}"):
@@ -85,17 +85,9 @@ def settings_form(
     return merge(value.to_dict(), drawn.values)
 
 
-def walk(value: Settings, prefix: str = "") -> list[Leaf]:
-    """Every leaf of a settings object with its value; a section that is None is left out."""
-    leaves: list[Leaf] = []
-    for name, info in type(value).model_fields.items():
-        inner = getattr(value, name)
-        if settings_type(info) is not None:
-            if inner is not None:
-                leaves += walk(inner, f"{prefix}{name}.")
-        else:
-            leaves.append(Leaf(f"{prefix}{name}", info, inner))
-    return leaves
+def leaves_of(value: Settings) -> list[Leaf]:
+    """Every setting of an object that applies, with its value."""
+    return [Leaf(*leaf) for leaf in value.leaves()]
 
 
 def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,18 +11,8 @@ MISSING = "–"
 
 
 def flatten_settings(recipe: Recipe) -> dict[str, Any]:
-    """Every setting of a recipe by its dotted path, without the name; a section the recipe does not have is left out."""
-    flat: dict[str, Any] = {}
-
-    def walk(values: dict[str, Any], prefix: str) -> None:
-        for key, value in values.items():
-            if isinstance(value, dict):
-                walk(value, f"{prefix}{key}.")
-            elif value is not None:
-                flat[prefix + key] = value
-
-    walk({key: value for key, value in recipe.to_dict().items() if key != "name"}, "")
-    return flat
+    """Every setting of a recipe by its dotted path, without the name."""
+    return {path: value for path, _, value in recipe.leaves() if path != "name"}
 
 
 def differing_settings(recipes: Sequence[Recipe]) -> dict[str, tuple[Any, ...]]:

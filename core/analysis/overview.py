@@ -105,6 +105,4 @@ def expected_fold_s(runs: Iterable[Run], recipe: Recipe) -> tuple[float, Run] | 
 
 
 def _input_size(recipe: Recipe) -> int:
-    if recipe.image is not None:
-        return recipe.image.size_px
-    return recipe.text.max_tokens if recipe.text is not None else 0
+    return recipe.input.size_px if recipe.modality == "image" else recipe.input.max_tokens

@@ -2,18 +2,22 @@
 
 A setting is written once, as a field with a range and one line of help; the form in the browser, `--set a.b=c`, the YAML
 file and the documentation page all come from it.
+
+A new field's default means "as before", and no default ever changes: a fingerprint leaves out what is at its default, so that a
+new setting changes none of the fingerprints that are stored. A better choice goes into models/presets.
 """
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, cast
+from typing import Any, ClassVar, TypeVar, Union, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticKnownError
 
@@ -26,40 +30,89 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    moved: ClassVar[Mapping[str, str]] = {}
+    """Old `section.field` -> where it is now: files and stored rows of earlier versions are read as if they said the new path."""
+    always_hashed: ClassVar[tuple[str, ...]] = ()
+    """Settings that 0.1.0 hashed at their defaults too, by the path they had then, so that its fingerprints stay. Nothing is added."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_moved(cls, values: Any) -> Any:
+        return move_settings(values, cls.moved) if cls.moved and isinstance(values, Mapping) else values
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able values, in the order of the fields."""
         return self.model_dump(mode="json")
+
+    def leaves(self) -> Iterable[tuple[str, FieldInfo, Any]]:
+        """Every field that applies, with its dotted path and value, in order; a nested model that is None is left out."""
+        return (leaf for leaf in _walk_values(self, "") if settings_type(leaf[1]) is None)
+
+    def identity(self) -> dict[str, Any]:
+        """What a fingerprint is made of: nested plain values that differ from their defaults, each at the first path it ever had."""
+        first_paths = {new: old for old, new in reversed(list(self.moved.items()))}
+        plain, identity = self.model_dump(mode="json"), dict[str, Any]()
+        for path, field, value in _walk_values(self, ""):
+            first = first_paths.get(path, path)
+            if first in self.always_hashed or field.is_required() or value != field.get_default(call_default_factory=True):
+                *sections, name = first.split(".")
+                target = reduce(lambda values, section: values.setdefault(section, {}), sections, identity)
+                target[name] = reduce(lambda values, key: values[key], path.split("."), plain)
+        return identity
 
 
 S = TypeVar("S", bound=Settings)
 
 
+def move_settings(values: Mapping[str, Any], moved: Mapping[str, str]) -> dict[str, Any]:
+    """Plain nested values in today's layout. Raises ValueError where a setting is given at its old and its new path."""
+    current = {name: dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value for name, value in values.items()}
+    for old, new in moved.items():
+        (old_section, old_name), (section, name) = old.split("."), new.split(".")
+        given = current.get(old_section)
+        if not isinstance(given, dict) or old_name not in given:
+            continue
+        target = current.setdefault(section, {})
+        if not isinstance(target, dict):
+            continue
+        if name in target:
+            raise ValueError(msg("{old} is called {new} now, give one of the two", old=old, new=new))
+        target[name] = given.pop(old_name)
+    for section in {old.partition(".")[0] for old in moved} - {new.partition(".")[0] for new in moved.values()}:
+        if not current.get(section, True):
+            del current[section]
+    return current
+
+
+def try_settings(model: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[str]]:
+    """`model` built from plain values, or None and every problem: its field, the value and what is wrong with it."""
+    try:
+        return model.model_validate(dict(values)), []
+    except ValidationError as problem:
+        return None, [line for item in problem.errors() for line in _lines(model, item)]
+
+
 def parse_settings(model: type[S], values: Mapping[str, Any], *, where: str, error: type[PitwallError] = RecipeError) -> S:
     """Build `model` from plain values, or raise one error that lists every problem with its field, value and fix."""
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as problem:
-        lines: list[str] = []
-        for item in problem.errors():
-            field = ".".join(str(part) for part in item["loc"]) or model.__name__
-            if item["type"] == "extra_forbidden":
-                known = ", ".join(_siblings(model, item["loc"]))
-                lines.append(msg("{field}: unknown setting, known here: {names}", field=field, names=known))
-            elif item["type"] == "missing":
-                lines.append(msg("{field}: missing", field=field))
-            else:
-                lines.append(msg("{field} = {value}: {problem}", field=field, value=repr(item["input"]), problem=_problem(item)))
-        raise error(
-            msg("{n} settings cannot be used" if len(lines) > 1 else "{n} setting cannot be used", n=len(lines)),
-            where=where,
-            why=joined("; ", lines),
-            fix="correct the named fields; `python -m core settings` lists every field with its range",
-        ) from None
+    parsed, problems = try_settings(model, values)
+    if parsed is None:
+        raise settings_error(problems, where=where, error=error)
+    return parsed
+
+
+def settings_error(problems: Sequence[str], *, where: str, error: type[PitwallError] = RecipeError) -> PitwallError:
+    """The one error of settings that cannot be used."""
+    return error(
+        msg("{n} settings cannot be used" if len(problems) > 1 else "{n} setting cannot be used", n=len(problems)),
+        where=where,
+        why=joined("; ", problems),
+        fix="correct the named fields; `python -m core settings` lists every field with its range",
+    )
 
 
 def apply_sets(settings: S, assignments: Iterable[str], *, where: str = "--set", error: type[PitwallError] = RecipeError) -> S:
     """Return a copy with `a.b=c` assignments applied; the value is read as YAML, so `true`, `3` and `[a, b]` work."""
-    values = settings.to_dict()
+    changes: dict[str, Any] = {}
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path.strip():
@@ -69,19 +122,28 @@ def apply_sets(settings: S, assignments: Iterable[str], *, where: str = "--set",
                 why="expected a.b=value",
                 fix="write for example --set optim.lr=0.001",
             )
+        changes[path.strip()] = load_yaml(text, where=f"{where} {path}", error=error)
+    changed, problems = try_changes(settings, changes)
+    if changed is None:
+        raise settings_error(problems, where=where, error=error)
+    return changed
+
+
+def try_changes(settings: S, changes: Mapping[str, Any]) -> tuple[S | None, list[str]]:
+    """A copy with the values at some dotted paths replaced, or None and every problem."""
+    values = settings.to_dict()
+    problems: list[str] = []
+    for path, value in changes.items():
+        *parents, last = type(settings).moved.get(path, path).split(".")
         target: Any = values
-        *parents, last = path.strip().split(".")
         for parent in parents:
-            if not isinstance(target, dict) or not isinstance(target.get(parent), dict):
-                raise error(
-                    msg("'{name}' is not a setting", name=path),
-                    where=where,
-                    why=msg("'{name}' has no fields here", name=parent),
-                    fix=msg("known: {names}", names=", ".join(values)),
-                )
-            target = target[parent]
-        target[last] = load_yaml(text, where=f"{where} {path}", error=error)
-    return parse_settings(type(settings), values, where=where, error=error)
+            target = target.get(parent) if isinstance(target, dict) else None
+        if isinstance(target, dict):
+            target[last] = value
+        else:
+            problems.append(_unknown(path, values))
+    changed, wrong = try_settings(type(settings), values)
+    return (None, problems + wrong) if problems else (changed, wrong)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -140,6 +202,15 @@ def walk_fields(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, 
             yield f"{prefix}{name}", field
 
 
+def _walk_values(settings: Settings, prefix: str) -> Iterable[tuple[str, FieldInfo, Any]]:
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if settings_type(field) is None or value is None:
+            yield f"{prefix}{name}", field, value
+        else:
+            yield from _walk_values(value, f"{prefix}{name}.")
+
+
 def settings_type(field: FieldInfo) -> type[Settings] | None:
     """The nested settings model of a field (also behind `| None`), or None for a leaf."""
     options = typing.get_args(field.annotation) if typing.get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
@@ -147,6 +218,24 @@ def settings_type(field: FieldInfo) -> type[Settings] | None:
         if isinstance(option, type) and issubclass(option, Settings):
             return option
     return None
+
+
+def _lines(model: type[Settings], item: ErrorDetails) -> list[str]:
+    """One problem that pydantic found; of a section that has moved, one for each setting that has no new place."""
+    field = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        moved = [new for old, new in model.moved.items() if old.startswith(f"{field}.")]
+        names = [f"{field}.{name}" for name in item["input"]] if moved and isinstance(item["input"], Mapping) else [field]
+        return [_unknown(name, moved or _siblings(model, item["loc"])) for name in names]
+    if item["type"] == "missing":
+        return [msg("{field}: missing", field=field)]
+    if isinstance(item["input"], Mapping):  # a validator of the whole model; its settings would say nothing
+        return [msg("{field}: {problem}", field=field, problem=_problem(item)) if field else _problem(item)]
+    return [msg("{field} = {value}: {problem}", field=field, value=repr(item["input"]), problem=_problem(item))]
+
+
+def _unknown(field: str, known: Iterable[str]) -> str:
+    return msg("{field}: unknown setting, known here: {names}", field=field, names=", ".join(known))
 
 
 def _problem(item: ErrorDetails) -> str:

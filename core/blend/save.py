@@ -74,11 +74,11 @@ def save_blend(
         if folds is None or result.fold in folds
     }
     parents |= {"contest": contest.fingerprint, "folds": get_folds(workspace.store, runs[0].folds_id).fingerprint}
-    folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.to_dict(), "parents": parents}))
+    folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.identity(), "parents": parents}))
     with publishing(folder, kind="blend", parents=parents) as temporary:
         np.save(temporary / OOF_PROB, oof, allow_pickle=False)
         np.save(temporary / TEST_PROB, test, allow_pickle=False)
-        write_json(temporary / "blend.json", {"spec": spec.to_dict(), "runs": [run.name for run in runs], "scores": scores})
+        write_json(temporary / "blend.json", {"spec": spec.identity(), "runs": [run.name for run in runs], "scores": scores})
     return add_blend(
         workspace.store,
         contest_id=contest.id,

@@ -18,15 +18,15 @@ from core.base.errors import PitwallError
 from core.data.batches import Batch, Key
 from core.data.images import open_image
 from core.data.randomness import seed_sample
-from core.specs.recipe import ImageSettings
+from core.specs.recipe import AugmentSettings
 
 ASPECT = (3 / 4, 4 / 3)
 
 
-def make_augmentation(settings: ImageSettings, interpolation: str) -> transforms.Compose:
+def make_augmentation(settings: AugmentSettings, size_px: int, interpolation: str) -> transforms.Compose:
     """What a training image goes through, as torchvision's transforms of a Pillow image."""
     how = InterpolationMode(interpolation)
-    size = (settings.size_px, settings.size_px)
+    size = (size_px, size_px)
     steps: list[object] = []
     if settings.rotation_deg:
         steps.append(transforms.RandomRotation(settings.rotation_deg, InterpolationMode.BILINEAR))
@@ -48,7 +48,15 @@ class ImageRows:
     """
 
     def __init__(
-        self, paths: Sequence[Path], settings: ImageSettings, *, interpolation: str, seed: int, fold: int, sha256: Sequence[str] = ()
+        self,
+        paths: Sequence[Path],
+        augment: AugmentSettings,
+        *,
+        size_px: int,
+        interpolation: str,
+        seed: int,
+        fold: int,
+        sha256: Sequence[str] = (),
     ) -> None:
         if interpolation not in ("nearest", "bilinear", "bicubic"):
             interpolation = "bicubic"
@@ -56,8 +64,8 @@ class ImageRows:
         self.unchecked = dict(enumerate(sha256))
         self.seed = seed
         self.fold = fold
-        self.plain = transforms.Resize((settings.size_px, settings.size_px), InterpolationMode(interpolation))
-        self.augmented = make_augmentation(settings, interpolation)
+        self.plain = transforms.Resize((size_px, size_px), InterpolationMode(interpolation))
+        self.augmented = make_augmentation(augment, size_px, interpolation)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -85,7 +85,7 @@ def _predictions_bytes(n_valid: int, n_test: int, n_classes: int) -> int:
 
 def copies_in_checkpoint(recipe: Recipe) -> int:
     """How many numbers a checkpoint holds per parameter: the weights, two moments, the best weights, and their average if there is one."""
-    return 5 if recipe.train.ema else 4
+    return 5 if recipe.average.ema else 4
 
 
 def job_bytes(workspace: Workspace, job: Job) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from core.base.errors import InputError, RecipeError
 from core.base.settings import apply_sets
@@ -75,7 +74,7 @@ def _with_seed(recipe: Recipe, seed: int) -> Recipe:
 
 def _names(cells: Sequence[Recipe]) -> list[str]:
     """Each recipe's name, followed by the settings in which it differs from recipes of the same name."""
-    leaves = [_leaves(cell) for cell in cells]
+    leaves = [{path: value for path, _, value in cell.leaves()} for cell in cells]
     values: dict[str, dict[str, dict[str, object]]] = {}
     for cell, mine in zip(cells, leaves, strict=True):
         for path, value in mine.items():
@@ -92,21 +91,6 @@ def _name(name: str, mine: Mapping[str, object], values: Mapping[str, Mapping[st
             short = len({_text(path, other, short=True) for other in others}) == len(others)
             suffix += "-" + _text(path, value, short=short)
     return name[: max(1, NAME_LENGTH - len(suffix))] + suffix[: NAME_LENGTH - 1]
-
-
-def _leaves(recipe: Recipe) -> dict[str, object]:
-    """Every setting by its dotted path."""
-    flat: dict[str, object] = {}
-
-    def walk(values: dict[str, object], prefix: str) -> None:
-        for key, value in values.items():
-            if isinstance(value, dict):
-                walk(cast("dict[str, object]", value), f"{prefix}{key}.")
-            else:
-                flat[f"{prefix}{key}"] = value
-
-    walk(recipe.to_dict(), "")
-    return flat
 
 
 def _text(path: str, value: object, *, short: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,11 @@ class BlendSteps(Settings):
     thresholds: tuple[float, ...] = Field(
         default=(),
         description="Multi-label: a row has each class whose probability is above its threshold, one number per class; empty for one half.",
+    )
+
+    always_hashed: ClassVar[tuple[str, ...]] = (
+        *("mean", "shrinkage", "class_weights", "stack", "stack.coefficients", "stack.intercepts"),
+        *("temperature", "offsets", "thresholds", "folds", "networks"),
     )
 
     @model_validator(mode="after")

@@ -1,22 +1,65 @@
 """What a run does: one frozen model. A setting is written here once and shows up everywhere.
 
+Sections are concepts. A field for one modality says so; a recipe for the other one leaves it at its default and does not show it.
 Fields marked `basic` are shown first in the form; the rest is folded by section.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from pydantic.fields import FieldInfo
 
 from core.base.files import fingerprint
-from core.base.messages import msg
-from core.base.settings import Settings
+from core.base.messages import joined, msg
+from core.base.settings import Settings, walk_fields
 
 BASIC: dict[str, Any] = {"basic": True}
+FOR_IMAGES: dict[str, Any] = {"modality": "image"}
+FOR_TEXTS: dict[str, Any] = {"modality": "text"}
 NOT_TRAINED = ("name", "checkpoints", "tracking")
 """Parts of a recipe that do not change what comes out of it."""
+
+
+class InputSettings(Settings):
+    """How a row reaches the network."""
+
+    size_px: int = Field(
+        default=224, ge=16, le=1024, description="Side of the square input, in pixels.", json_schema_extra=BASIC | FOR_IMAGES
+    )
+    max_tokens: int = Field(
+        default=128,
+        ge=8,
+        le=4096,
+        description="Longer texts are cut here; batches are padded to their longest.",
+        json_schema_extra=BASIC | FOR_TEXTS,
+    )
+
+
+class AugmentSettings(Settings):
+    """How training rows are changed at random."""
+
+    min_crop: float = Field(
+        default=0.7,
+        gt=0,
+        le=1,
+        description="Smallest share of the area that a random training crop keeps; 1 is no crop.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    hflip: bool = Field(
+        default=True,
+        description="Mirror training images left to right at random; wrong for digits and text.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    rotation_deg: float = Field(
+        default=0.0, ge=0, le=180, description="Rotate training images by up to this angle.", json_schema_extra=FOR_IMAGES
+    )
+    jitter: float = Field(
+        default=0.1, ge=0, le=1, description="Strength of random brightness and contrast in training.", json_schema_extra=FOR_IMAGES
+    )
 
 
 class ModelSettings(Settings):
@@ -32,28 +75,12 @@ class ModelSettings(Settings):
         default=True, description="Start from pretrained weights; off trains the same network from nothing.", json_schema_extra=BASIC
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout before the classifier.")
-    drop_path: float = Field(default=0.0, ge=0, lt=1, description="Stochastic depth of an image backbone, where it has it.")
-
-
-class ImageSettings(Settings):
-    """How an image reaches the network."""
-
-    size_px: int = Field(default=224, ge=16, le=1024, description="Side of the square input, in pixels.", json_schema_extra=BASIC)
-    min_crop: float = Field(
-        default=0.7, gt=0, le=1, description="Smallest share of the area that a random training crop keeps; 1 is no crop."
+    drop_path: float = Field(
+        default=0.0, ge=0, lt=1, description="Stochastic depth of the backbone, where it has it.", json_schema_extra=FOR_IMAGES
     )
-    hflip: bool = Field(default=True, description="Mirror training images left to right at random; wrong for digits and text.")
-    rotation_deg: float = Field(default=0.0, ge=0, le=180, description="Rotate training images by up to this angle.")
-    jitter: float = Field(default=0.1, ge=0, le=1, description="Strength of random brightness and contrast in training.")
-
-
-class TextSettings(Settings):
-    """How a text reaches the network."""
-
-    max_tokens: int = Field(
-        default=128, ge=8, le=4096, description="Longer texts are cut here; batches are padded to their longest.", json_schema_extra=BASIC
+    pooling: Literal["cls", "mean"] = Field(
+        default="mean", description="What the classifier reads: the first token, or the mean of all.", json_schema_extra=FOR_TEXTS
     )
-    pooling: Literal["cls", "mean"] = Field(default="mean", description="What the classifier reads: the first token, or the mean of all.")
 
 
 class OptimSettings(Settings):
@@ -66,6 +93,17 @@ class OptimSettings(Settings):
     clip_norm: float = Field(default=1.0, ge=0, description="Gradients are clipped to this norm; 0 does not clip.")
 
 
+class AverageSettings(Settings):
+    """What is validated and kept in place of the last weights."""
+
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Decay of a moving average of the weights, which is then validated and kept (0.999, say); 0 keeps none.",
+    )
+
+
 class TrainSettings(Settings):
     """How long, how large, how exact."""
 
@@ -76,12 +114,6 @@ class TrainSettings(Settings):
         ge=1,
         le=256,
         description="Parts in which the rows of a step are computed, one after the other; the step stays one of batch_size rows.",
-    )
-    ema: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Decay of a moving average of the weights, which is then validated and kept (0.999, say); 0 keeps none.",
     )
     patience: int = Field(
         default=0,
@@ -134,32 +166,65 @@ class Recipe(Settings):
         default="run", min_length=1, max_length=60, pattern=r"^[\w.\-가-힣]+$", description="Name of the run.", json_schema_extra=BASIC
     )
     modality: Literal["image", "text"] = Field(default="image", description="What the rows are.", json_schema_extra={"hidden": True})
+    input: InputSettings = InputSettings()
+    augment: AugmentSettings = AugmentSettings()
     model: ModelSettings = ModelSettings()
-    image: ImageSettings | None = None
-    text: TextSettings | None = None
     optim: OptimSettings = OptimSettings()
+    average: AverageSettings = AverageSettings()
     train: TrainSettings = TrainSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     tracking: TrackingSettings = TrackingSettings()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _section_of_modality(cls, values: Any) -> Any:
-        """A recipe has exactly the section of its modality; leaving it out means its defaults."""
-        if isinstance(values, dict):
-            modality = values.get("modality", "image")
-            if modality in ("image", "text"):
-                values = {**values, modality: values.get(modality) or {}}
-        return values
+    moved: ClassVar[Mapping[str, str]] = {
+        **{f"image.{name}": f"augment.{name}" for name in ("min_crop", "hflip", "rotation_deg", "jitter")},
+        "image.size_px": "input.size_px",
+        "text.max_tokens": "input.max_tokens",
+        "text.pooling": "model.pooling",
+        "train.ema": "average.ema",
+    }
+    always_hashed: ClassVar[tuple[str, ...]] = (
+        "modality",
+        *(f"model.{name}" for name in ("backbone", "pretrained", "dropout", "drop_path")),
+        *(f"image.{name}" for name in ("size_px", "min_crop", "hflip", "rotation_deg", "jitter")),
+        *(f"text.{name}" for name in ("max_tokens", "pooling")),
+        *(f"optim.{name}" for name in ("lr", "weight_decay", "warmup", "min_lr_ratio", "clip_norm")),
+        *(f"train.{name}" for name in ("epochs", "batch_size", "accumulate", "ema", "patience", "stop_on_trouble")),
+        *(f"train.{name}" for name in ("seed", "precision", "loader_workers")),
+    )
 
     @model_validator(mode="after")
-    def _only_that_section(self) -> Recipe:
-        other = "text" if self.modality == "image" else "image"
-        if getattr(self, other) is not None:
-            raise ValueError(msg("a recipe for {modality} has no '{section}' section; remove it", modality=self.modality, section=other))
+    def _only_its_modality(self) -> Recipe:
+        """A setting for the other modality stays at its default."""
+        wrong = [path for path, field, value in super().leaves() if not self._applies(field) and value != field.default]
+        if wrong:
+            raise ValueError(
+                joined("; ", (msg("a recipe for {modality} has no {path}, remove it", modality=self.modality, path=path) for path in wrong))
+            )
         return self
+
+    def leaves(self) -> Iterable[tuple[str, FieldInfo, Any]]:
+        """Every setting but those for the other modality."""
+        return (leaf for leaf in super().leaves() if self._applies(leaf[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without the settings for the other modality."""
+        values = super().to_dict()
+        for path, field in walk_fields(type(self)):
+            if not self._applies(field):
+                section, _, name = path.partition(".")
+                del values[section][name]
+        return values
+
+    def _applies(self, field: FieldInfo) -> bool:
+        extra = field.json_schema_extra
+        return not isinstance(extra, dict) or extra.get("modality", self.modality) == self.modality
+
+    def identity(self) -> dict[str, Any]:
+        """What is trained: without the parts of NOT_TRAINED. 0.1.0 had a section for each modality, None for the other one."""
+        other = "text" if self.modality == "image" else "image"
+        return {key: value for key, value in super().identity().items() if key not in NOT_TRAINED} | {other: None}
 
     @property
     def fingerprint(self) -> str:
-        """Identity of what is trained: every setting but those of NOT_TRAINED."""
-        return fingerprint({key: value for key, value in self.to_dict().items() if key not in NOT_TRAINED})
+        """The hash of what is trained."""
+        return fingerprint(self.identity())

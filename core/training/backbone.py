@@ -10,7 +10,7 @@ from models.catalog import Backbone, UnknownBackbone, find_backbone
 
 def backbone_of(recipe: Recipe) -> Backbone:
     """The backbone that a recipe names. Raises RecipeError: unknown (with close names), for the other modality, without
-    pretrained weights that are asked for, without stochastic depth, or too short for the texts."""
+    pretrained weights that are asked for, or too short for the texts."""
     name = recipe.model.backbone
     try:
         backbone = find_backbone(name)
@@ -36,20 +36,12 @@ def backbone_of(recipe: Recipe) -> Backbone:
             fix="set model.pretrained=false",
             backbone=backbone.name,
         )
-    if recipe.text and recipe.model.drop_path:
-        raise RecipeError(
-            "a text backbone has no stochastic depth",
-            where="model.drop_path",
-            why="it is {value:g}",
-            fix="set model.drop_path=0",
-            value=recipe.model.drop_path,
-        )
-    if recipe.text and recipe.text.max_tokens > backbone.max_tokens:
+    if recipe.modality == "text" and recipe.input.max_tokens > backbone.max_tokens:
         raise RecipeError(
             "{backbone} reads at most {n} tokens",
-            where="text.max_tokens",
-            why=msg("{n} are asked for", n=recipe.text.max_tokens),
-            fix="set text.max_tokens={n} or less",
+            where="input.max_tokens",
+            why=msg("{n} are asked for", n=recipe.input.max_tokens),
+            fix="set input.max_tokens={n} or less",
             backbone=backbone.name,
             n=backbone.max_tokens,
         )

@@ -91,6 +91,6 @@ def _is_full(problem: OSError | SafetensorError) -> bool:
 
 
 def _size_advice(recipe: Recipe) -> str:
-    if recipe.image:
-        return msg("image.size_px (it is {n})", n=recipe.image.size_px)
-    return msg("text.max_tokens (it is {n})", n=recipe.text.max_tokens) if recipe.text else "the size of the rows"
+    if recipe.modality == "image":
+        return msg("input.size_px (it is {n})", n=recipe.input.size_px)
+    return msg("input.max_tokens (it is {n})", n=recipe.input.max_tokens)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data.batches import Rows
-from core.specs.recipe import ImageSettings, TextSettings
 from core.training.backbone import backbone_of
 from core.training.task import FoldTask
 from models.build import build_model
@@ -25,28 +24,35 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
         dropout=recipe.model.dropout,
         drop_path=recipe.model.drop_path,
     )
-    if recipe.image is not None:
-        return _image_network(task, replace(spec, input_px=recipe.image.size_px), recipe.image)
-    assert recipe.text is not None
-    return _text_network(task, replace(spec, pooling=recipe.text.pooling, max_tokens=recipe.text.max_tokens), recipe.text)
+    if recipe.modality == "image":
+        return _image_network(task, replace(spec, input_px=recipe.input.size_px))
+    return _text_network(task, replace(spec, pooling=recipe.model.pooling, max_tokens=recipe.input.max_tokens))
 
 
-def _image_network(task: FoldTask, spec: ModelSpec, settings: ImageSettings) -> tuple[Classifier, Rows, Rows]:
+def _image_network(task: FoldTask, spec: ModelSpec) -> tuple[Classifier, Rows, Rows]:
     from core.data.pixels import ImageRows
     from models.image import ImageClassifier
 
     model = build_model(spec)
     assert isinstance(model, ImageClassifier)
-    interpolation = model.interpolation
+    recipe, interpolation = task.recipe, model.interpolation
 
     def rows(inputs: Sequence[str] | Sequence[Path], sha256: Sequence[str]) -> ImageRows:
         paths = [Path(path) for path in inputs]
-        return ImageRows(paths, settings, interpolation=interpolation, seed=task.recipe.train.seed, fold=task.fold, sha256=sha256)
+        return ImageRows(
+            paths,
+            recipe.augment,
+            size_px=recipe.input.size_px,
+            interpolation=interpolation,
+            seed=recipe.train.seed,
+            fold=task.fold,
+            sha256=sha256,
+        )
 
     return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
 
 
-def _text_network(task: FoldTask, spec: ModelSpec, settings: TextSettings) -> tuple[Classifier, Rows, Rows]:
+def _text_network(task: FoldTask, spec: ModelSpec) -> tuple[Classifier, Rows, Rows]:
     from core.data.texts import TextRows
     from models.text import build_tokenizer
 
@@ -56,6 +62,6 @@ def _text_network(task: FoldTask, spec: ModelSpec, settings: TextSettings) -> tu
     model = build_model(replace(spec, vocab_size=tokenizer.vocab_size))
 
     def rows(texts: list[str]) -> TextRows:
-        return TextRows(texts, tokenizer, max_tokens=settings.max_tokens)
+        return TextRows(texts, tokenizer, max_tokens=spec.max_tokens)
 
     return model, rows(texts), rows([str(text) for text in task.test_inputs])

@@ -237,5 +237,5 @@ def set_up(task: FoldTask) -> Setup:
         test_loader=RowLoader(test_rows, workers=workers, pin_memory=device.type == "cuda"),
         targets=make_targets(task),
         optimizer=make_optimizer(model, task.recipe.optim),
-        average=make_average(model, settings.ema),
+        average=make_average(model, task.recipe.average.ema),
     )

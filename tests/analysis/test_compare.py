@@ -8,11 +8,11 @@ from core.specs.recipe import Recipe
 IMAGE = Recipe.model_validate({"name": "a", "modality": "image"})
 
 
-def test_a_recipe_is_flat_without_its_name_and_the_other_section() -> None:
+def test_a_recipe_is_flat_without_its_name_and_what_is_for_the_other_modality() -> None:
     flat = flatten_settings(IMAGE)
     assert flat["optim.lr"] == IMAGE.optim.lr
     assert "name" not in flat
-    assert not any(path.startswith("text") for path in flat)
+    assert not any(path.endswith(("max_tokens", "pooling")) for path in flat)
 
 
 def test_only_what_differs_is_named_with_one_value_per_recipe() -> None:
@@ -26,4 +26,4 @@ def test_only_what_differs_is_named_with_one_value_per_recipe() -> None:
 
 def test_a_setting_that_one_recipe_does_not_have_is_marked() -> None:
     text = Recipe.model_validate({"name": "t", "modality": "text"})
-    assert differing_settings([IMAGE, text])["text.max_tokens"] == (MISSING, text.text.max_tokens if text.text else None)
+    assert differing_settings([IMAGE, text])["input.max_tokens"] == (MISSING, text.input.max_tokens)

@@ -24,13 +24,32 @@ def test_every_problem_is_told_at_once_with_field_value_and_fix() -> None:
     assert error.where == "mine.yaml" and error.fix
 
 
-def test_a_recipe_is_frozen_and_has_only_the_section_of_its_modality() -> None:
+def test_a_recipe_is_frozen_and_has_only_the_settings_of_its_modality() -> None:
     recipe = Recipe(modality="text")
-    assert recipe.text is not None and recipe.image is None
+    paths = [path for path, _, _ in recipe.leaves()]
+    assert "input.max_tokens" in paths and "input.size_px" not in paths
+    assert "max_tokens" in recipe.to_dict()["input"] and "size_px" not in recipe.to_dict()["input"]
     with pytest.raises(ValidationError):
         recipe.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(RecipeError, match="remove it"):
-        parse_settings(Recipe, {"modality": "text", "image": {"size_px": 64}}, where="x")
+        parse_settings(Recipe, {"modality": "text", "input": {"size_px": 64}}, where="x")
+
+
+def test_a_recipe_of_the_old_layout_is_read_as_todays() -> None:
+    image = {"size_px": 64, "min_crop": 0.5, "hflip": False, "rotation_deg": 3.0, "jitter": 0.0}
+    recipe = parse_settings(Recipe, {"modality": "image", "image": image, "text": None, "train": {"ema": 0.9, "epochs": 2}}, where="x")
+    assert recipe.input.size_px == 64 and recipe.average.ema == 0.9 and recipe.train.epochs == 2
+    assert recipe.augment.model_dump() == {name: value for name, value in image.items() if name != "size_px"}
+    text = parse_settings(Recipe, {"modality": "text", "text": {"max_tokens": 16, "pooling": "cls"}, "image": None}, where="x")
+    assert (text.input.max_tokens, text.model.pooling) == (16, "cls")
+    assert apply_sets(Recipe(), ["image.size_px=48", "train.ema=0.5"]) == apply_sets(Recipe(), ["input.size_px=48", "average.ema=0.5"])
+
+
+def test_what_cannot_be_carried_over_from_the_old_layout_names_the_new_paths() -> None:
+    with pytest.raises(RecipeError, match=r"text\.maxtokens: unknown setting, known here: input\.max_tokens, model\.pooling"):
+        parse_settings(Recipe, {"modality": "text", "text": {"maxtokens": 3, "pooling": "cls"}}, where="x")
+    with pytest.raises(RecipeError, match=r"train\.ema is called average\.ema now"):
+        parse_settings(Recipe, {"train": {"ema": 0.9}, "average": {"ema": 0.5}}, where="x")
 
 
 def test_a_recipe_survives_its_own_yaml_shape() -> None:
@@ -40,8 +59,8 @@ def test_a_recipe_survives_its_own_yaml_shape() -> None:
 
 def test_sets_change_nested_fields_and_leave_the_original() -> None:
     recipe = Recipe()
-    changed = apply_sets(recipe, ["optim.lr=1e-4", "train.epochs=2", "image.hflip=false", "name=b"])
-    assert (changed.optim.lr, changed.train.epochs, changed.image and changed.image.hflip, changed.name) == (1e-4, 2, False, "b")
+    changed = apply_sets(recipe, ["optim.lr=1e-4", "train.epochs=2", "augment.hflip=false", "name=b"])
+    assert (changed.optim.lr, changed.train.epochs, changed.augment.hflip, changed.name) == (1e-4, 2, False, "b")
     assert recipe.train.epochs == 5
 
 
@@ -90,6 +109,6 @@ def test_any_text_as_a_recipe_file_is_a_recipe_or_a_typed_error(tmp_path_factory
 
 def test_every_setting_has_one_line_of_help() -> None:
     fields = dict(walk_fields(Recipe))
-    assert "optim.lr" in fields and "text.max_tokens" in fields and "image.size_px" in fields
+    assert "optim.lr" in fields and "input.max_tokens" in fields and "input.size_px" in fields
     for name, field in fields.items():
         assert field.description and "\n" not in field.description, name

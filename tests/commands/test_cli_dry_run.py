@@ -59,7 +59,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Forecast], None]:
 @pytest.mark.slow
 def test_a_real_one_tells_memory_time_and_disk_and_queues_nothing(command: Command, house: Workspace) -> None:
     started = time.time()
-    code, out, err = command(*TRAIN, "--set", "text.max_tokens=16", "--set", "train.batch_size=8", "--json")
+    code, out, err = command(*TRAIN, "--set", "input.max_tokens=16", "--set", "train.batch_size=8", "--json")
     assert code == 0, err
     record = json.loads(out)
     assert (record["device"], record["fits"], record["problems"]) == ("cpu", True, [])

@@ -35,7 +35,7 @@ def say(
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=2))
     for name in "abc":
         recipe = Recipe.model_validate(
-            {"name": name, "modality": "text", "model": {"backbone": "tiny_transformer", "pretrained": False}, "text": {"max_tokens": 16}}
+            {"name": name, "modality": "text", "model": {"backbone": "tiny_transformer", "pretrained": False}, "input": {"max_tokens": 16}}
         )
         launch_run(workspace, contest, folds, recipe)
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 180.0
-RECIPE = ("train", "headlines", "--recipe", "news-tiny", "--set", "text.max_tokens=16", "--set", "train.batch_size=8")
+RECIPE = ("train", "headlines", "--recipe", "news-tiny", "--set", "input.max_tokens=16", "--set", "train.batch_size=8")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from core.submission.write import read_submission
 from core.workspace import Workspace
 from tests.finished_workspace import claim, make_recipe
 
-SMALL = (Plan("news", {"news-tiny": 1.0}, sets=("train.epochs=1", "text.max_tokens=16")),)
+SMALL = (Plan("news", {"news-tiny": 1.0}, sets=("train.epochs=1", "input.max_tokens=16")),)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from core.data.batches import RowLoader, batches_of, cut
 from core.data.pixels import ImageRows
 from core.data.texts import TextRows
 from core.jobs.process import is_alive, of_pid
-from core.specs.recipe import ImageSettings
+from core.specs.recipe import AugmentSettings
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together
 
@@ -34,8 +34,8 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def image_rows(paths: list[Path], *, seed: int = 0, fold: int = 0) -> ImageRows:
-    settings = ImageSettings(size_px=16, min_crop=0.5, hflip=True, rotation_deg=20, jitter=0.3)
-    return ImageRows(paths, settings, interpolation="bicubic", seed=seed, fold=fold)
+    augment = AugmentSettings(min_crop=0.5, hflip=True, rotation_deg=20, jitter=0.3)
+    return ImageRows(paths, augment, size_px=16, interpolation="bicubic", seed=seed, fold=fold)
 
 
 def pixels_of(rows: ImageRows, epoch: int, *, workers: int = 0, batch_size: int = 3) -> dict[int, torch.Tensor]:
@@ -177,17 +177,12 @@ def test_texts_are_padded_to_the_longest_of_their_batch_and_cut_at_the_limit() -
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_changed_since_it_was_registered_is_not_trained_on(paths: list[Path], workers: int) -> None:
     sha256 = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    settings = ImageSettings(size_px=16)
 
-    def rows() -> ImageRows:
-        return ImageRows(paths, settings, interpolation="bicubic", seed=0, fold=0, sha256=sha256)
+    def rows(sha256: list[str]) -> ImageRows:
+        return ImageRows(paths, AugmentSettings(), size_px=16, interpolation="bicubic", seed=0, fold=0, sha256=sha256)
 
-    assert equal(pixels_of(rows(), 1, workers=workers), pixels_of(image_rows_of(paths, settings), 1))
+    assert equal(pixels_of(rows(sha256), 1, workers=workers), pixels_of(rows([]), 1))
     Image.open(paths[4]).rotate(180).save(paths[4])
     with pytest.raises(InputError, match="not the one that was registered") as caught:
-        pixels_of(rows(), 1, workers=workers)
+        pixels_of(rows(sha256), 1, workers=workers)
     assert caught.value.where == str(paths[4])
-
-
-def image_rows_of(paths: list[Path], settings: ImageSettings) -> ImageRows:
-    return ImageRows(paths, settings, interpolation="bicubic", seed=0, fold=0)

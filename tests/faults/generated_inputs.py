@@ -164,7 +164,7 @@ def parsers(root: Path) -> dict[str, tuple[st.SearchStrategy[Any], Read]]:
     corrections = st.sampled_from(
         ["label_column=path", "id_column=", "modality=text", "test=", "submission=label", "layout=folders", "classes=[a, b]"]
     )
-    settings_ = st.sampled_from(["optim.lr", "train.epochs", "model", "image.size_px", "tracking.trackers", "no.such", "modality"])
+    settings_ = st.sampled_from(["optim.lr", "train.epochs", "model", "input.size_px", "tracking.trackers", "no.such", "modality"])
     return {
         "CSV": (spoiled(*tables_of), _in_file("t.csv", read_table)),
         "TSV": (spoiled(*(raw.replace(b",", b"\t") for raw in tables_of)), _in_file("t.tsv", read_table)),

@@ -100,7 +100,7 @@ def _launch(workspace: Workspace, folder: Path) -> Run:
             "name": "endless",
             "modality": "text",
             "model": {"backbone": "tiny_transformer", "pretrained": False},
-            "text": {"max_tokens": 16},
+            "input": {"max_tokens": 16},
             "train": {"epochs": 1000, "batch_size": 8},
         }
     )

@@ -62,7 +62,7 @@ def run(given: Given) -> Outcome:
             break
         folder = given.root / base["modality"]
         folder.mkdir()
-        task = stopped_task(folder, recipe_of(base, train=HARD))
+        task = stopped_task(folder, recipe_of(base, **HARD))
         assert task.checkpointing is not None
         kept, whole = task.checkpointing.folder, folder / "whole"
         kept.rename(whole)

@@ -34,15 +34,16 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "image": {
         "modality": "image",
         "model": {"backbone": "test_resnet.r160_in1k", "pretrained": False, "dropout": 0.2},
-        "image": {"size_px": 32, "min_crop": 0.6, "rotation_deg": 15, "jitter": 0.2},
+        "input": {"size_px": 32},
+        "augment": {"min_crop": 0.6, "rotation_deg": 15, "jitter": 0.2},
     },
     "text": {
         "modality": "text",
         "model": {"backbone": "tiny_transformer", "pretrained": False, "dropout": 0.2},
-        "text": {"max_tokens": 16},
+        "input": {"max_tokens": 16},
     },
 }
-HARD: dict[str, Any] = {"epochs": 12, "batch_size": 8, "accumulate": 2, "ema": 0.9, "patience": 3}
+HARD: dict[str, dict[str, Any]] = {"train": {"epochs": 12, "batch_size": 8, "accumulate": 2, "patience": 3}, "average": {"ema": 0.9}}
 """All that has a state: parts of a step, a moving average, early stopping."""
 
 
@@ -55,13 +56,14 @@ class Tiny:
     folds: Folds
 
     def launch(self, *, model: Mapping[str, Any] = MappingProxyType({}), checkpoint_s: float = 20.0, **train: Any) -> Run:
-        """Queue fold 0 of a run; `train` changes settings of HARD, `model` those of the network."""
+        """Queue fold 0 of a run; `train` changes its settings of HARD, `model` those of the network."""
         sections = SECTIONS[self.contest.spec.modality]
         recipe = {
             **sections,
             "model": {**sections["model"], **model},
             "optim": {"lr": 0.005},
-            "train": {**HARD, **train},
+            **HARD,
+            "train": {**HARD["train"], **train},
             "checkpoints": {"every_s": checkpoint_s},
         }
         return launch_run(self.workspace, self.contest, self.folds, Recipe.model_validate(recipe), fold_numbers=(0,))

@@ -68,7 +68,8 @@ class Bench:
                 "name": name,
                 "modality": "image",
                 "model": {"backbone": backbone, "pretrained": False},
-                "image": {"size_px": size_px, "hflip": False},
+                "input": {"size_px": size_px},
+                "augment": {"hflip": False},
                 "train": {"epochs": epochs, "batch_size": 10},
             }
         )

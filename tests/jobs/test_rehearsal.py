@@ -33,12 +33,13 @@ OWNER = {"engine": None, "host": "elsewhere", "worker": None}
 WaitFor = Callable[..., float]
 
 
-def recipe_of(**image: object) -> Recipe:
+def recipe_of(**inputs: object) -> Recipe:
     return Recipe.model_validate(
         {
             "modality": "image",
             "model": {"backbone": "test_vit", "pretrained": False},
-            "image": {"size_px": 32, "hflip": False, **image},
+            "input": {"size_px": 32, **inputs},
+            "augment": {"hflip": False},
             "train": {"epochs": 2, "batch_size": 10},
         }
     )

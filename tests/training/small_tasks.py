@@ -19,14 +19,15 @@ N_TEST = 9
 IMAGE = {
     "modality": "image",
     "model": {"backbone": "test_resnet.r160_in1k", "pretrained": False, "dropout": 0.2},
-    "image": {"size_px": 32, "min_crop": 0.6, "rotation_deg": 15, "jitter": 0.2},
+    "input": {"size_px": 32},
+    "augment": {"min_crop": 0.6, "rotation_deg": 15, "jitter": 0.2},
     "optim": {"lr": 0.003},
     "train": {"epochs": 2, "batch_size": 8},
 }
 TEXT = {
     "modality": "text",
     "model": {"backbone": "tiny_transformer", "pretrained": False, "dropout": 0.2},
-    "text": {"max_tokens": 16},
+    "input": {"max_tokens": 16},
     "optim": {"lr": 0.003},
     "train": {"epochs": 2, "batch_size": 8},
 }

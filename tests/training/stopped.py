@@ -19,7 +19,7 @@ from core.training.fold import train_fold
 from core.training.task import FoldTask
 from tests.training.small_tasks import TEXT, make_task, recipe_of
 
-HARD: dict[str, Any] = {"epochs": 4, "accumulate": 2, "ema": 0.9, "patience": 2}
+HARD: dict[str, dict[str, Any]] = {"train": {"epochs": 4, "accumulate": 2, "patience": 2}, "average": {"ema": 0.9}}
 
 
 class Crash(Exception):
@@ -56,7 +56,7 @@ def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> 
 
     Its two checkpoints are of those steps: each was on the disk before training went on.
     """
-    task = make_task(folder, recipe or recipe_of(TEXT, train=HARD), checkpointing=checkpointing_of(folder / "checkpoints"), **changes)
+    task = make_task(folder, recipe or recipe_of(TEXT, **HARD), checkpointing=checkpointing_of(folder / "checkpoints"), **changes)
     start = CheckpointWriter._start  # pyright: ignore[reportPrivateUsage]
 
     def start_and_wait(writer: CheckpointWriter) -> None:

@@ -71,7 +71,7 @@ def test_it_leaves_nothing_and_changes_nothing(settings: dict[str, Any], tmp_pat
 
 @BOTH
 def test_a_checkpoint_has_the_size_that_was_said(settings: dict[str, Any], tmp_path: Path) -> None:
-    recipe = recipe_of(settings, train={"ema": 0.9, "epochs": 2})
+    recipe = recipe_of(settings, average={"ema": 0.9}, train={"epochs": 2})
     costs = dry_run(make_task(tmp_path, recipe), max_halvings=MOST_HALVINGS)
     kept = Checkpointing(tmp_path / "checkpoints", Identity({}), 1, every_s=1e-9)
     task = make_task(tmp_path, recipe, checkpointing=kept)
@@ -138,7 +138,7 @@ def test_what_cannot_be_trained_fails_as_it_would(tmp_path: Path) -> None:
     with pytest.raises(WeightsError):
         dry_run(make_task(tmp_path, recipe_of(IMAGE, model={"pretrained": True})), max_halvings=0)
     with pytest.raises(RecipeError) as caught:
-        dry_run(make_task(tmp_path, recipe_of(IMAGE, model={"backbone": "test_vit"}, image={"size_px": 33})), max_halvings=0)
+        dry_run(make_task(tmp_path, recipe_of(IMAGE, model={"backbone": "test_vit"}, input={"size_px": 33})), max_halvings=0)
     assert caught.value.where == "model" and caught.value.fix
     task = make_task(tmp_path, recipe_of(IMAGE))
     with pytest.raises(RecipeError, match="no rows to validate"):

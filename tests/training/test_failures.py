@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
-from core.specs.recipe import Recipe, TextSettings
+from core.specs.recipe import InputSettings, Recipe
 from core.training.backbone import backbone_of
 from core.training.failures import typed_failures
 from models.catalog import find_backbone
@@ -26,7 +26,7 @@ def test_a_tensor_that_does_not_fit_is_out_of_memory_with_the_numbers_to_lower()
         torch.empty(2**60)
     assert caught.value.where == "fold 1"
     assert "train.batch_size (it is 32)" in caught.value.fix
-    assert "image.size_px (it is 224)" in caught.value.fix
+    assert "input.size_px (it is 224)" in caught.value.fix
 
 
 def test_a_full_disk_is_said() -> None:
@@ -73,10 +73,8 @@ def test_a_backbone_is_checked_before_anything_starts() -> None:
         backbone_of(recipe_of("image", "klue/roberta-base"))
     with pytest.raises(RecipeError, match="no pretrained weights"):
         backbone_of(recipe_of("text", "tiny_transformer"))
-    with pytest.raises(RecipeError, match="no stochastic depth"):
-        backbone_of(recipe_of("text", "klue/roberta-base", drop_path=0.1))
     with pytest.raises(RecipeError, match="at most 300 tokens"):
-        backbone_of(recipe_of("text", "beomi/kcbert-base").model_copy(update={"text": TextSettings(max_tokens=512)}))
+        backbone_of(recipe_of("text", "beomi/kcbert-base").model_copy(update={"input": InputSettings(max_tokens=512)}))
 
 
 def test_every_preset_names_a_backbone_that_takes_its_settings() -> None:

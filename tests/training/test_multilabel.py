@@ -139,7 +139,7 @@ def test_a_small_network_learns_which_emotions_a_text_has(emotions_task: FoldTas
 
 def small_task(folder: Path, base: dict[str, Any], **changes: Any) -> FoldTask:
     """A task of texts or images whose rows have up to three classes."""
-    return make_task(folder, recipe_of(base, train=HARD), labels=SETS, is_multilabel=True, **changes)
+    return make_task(folder, recipe_of(base, **HARD), labels=SETS, is_multilabel=True, **changes)
 
 
 @pytest.mark.slow
@@ -163,5 +163,5 @@ def test_a_crash_changes_no_byte(base: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("base", [IMAGE, TEXT], ids=["image", "text"])
 def test_a_dry_run_is_made_of_the_same_steps(base: dict[str, Any], tmp_path: Path) -> None:
     found = dry_run(small_task(tmp_path, base), max_halvings=0)
-    alone = dry_run(make_task(tmp_path, recipe_of(base, train=HARD)), max_halvings=0)
+    alone = dry_run(make_task(tmp_path, recipe_of(base, **HARD)), max_halvings=0)
     assert (found.n_params, found.checkpoint_bytes, found.weights_bytes) == (alone.n_params, alone.checkpoint_bytes, alone.weights_bytes)

@@ -39,7 +39,7 @@ def test_fine_tuned_minilm_beats_the_same_network_from_nothing_by_far(tmp_path: 
             {
                 "modality": "text",
                 "model": {"backbone": "sentence-transformers/all-MiniLM-L6-v2", "pretrained": pretrained},
-                "text": {"max_tokens": 16},
+                "input": {"max_tokens": 16},
                 "optim": {"lr": 3e-4, "weight_decay": 0.01},
                 "train": {"epochs": 2, "batch_size": 16},
             }

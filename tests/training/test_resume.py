@@ -22,7 +22,7 @@ from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed, re
 
 pytestmark = pytest.mark.slow  # networks train here, again and again
 
-BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, train=HARD), recipe_of(TEXT, train=HARD)], ids=["image", "text"])
+BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, **HARD), recipe_of(TEXT, **HARD)], ids=["image", "text"])
 
 
 def digest_of(task: FoldTask, output: FoldOutput) -> str:
@@ -96,10 +96,10 @@ def test_a_stop_is_kept_to_the_step(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_all_of_the_settings_were_at_work(tmp_path: Path) -> None:
-    recipe = recipe_of(IMAGE, train=HARD)
+    recipe = recipe_of(IMAGE, **HARD)
     whole, _, _ = train(make_task(tmp_path, recipe))
-    for change in ({"accumulate": 1}, {"ema": 0.0}):
-        other, _, _ = train(make_task(tmp_path, recipe_of(recipe.to_dict(), train=change)))
+    for change in ({"train": {"accumulate": 1}}, {"average": {"ema": 0.0}}):
+        other, _, _ = train(make_task(tmp_path, recipe_of(recipe.to_dict(), **change)))
         assert not np.array_equal(whole.valid_prob, other.valid_prob)
 
 
@@ -120,7 +120,7 @@ def test_only_the_newest_stay(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(tmp_path: Path) -> None:
-    calm = make_task(tmp_path, recipe_of(TEXT, train=HARD))
+    calm = make_task(tmp_path, recipe_of(TEXT, **HARD))
     output, _, _ = train(calm)
     task = stopped_task(tmp_path)
     newest, before = list_checkpoints(tmp_path / "checkpoints")[:2]
@@ -161,7 +161,7 @@ def as_of_first_layout(task: FoldTask) -> None:
 
 
 def test_a_checkpoint_of_the_first_layout_is_gone_on_from(tmp_path: Path) -> None:
-    calm = make_task(tmp_path, recipe_of(TEXT, train=HARD))
+    calm = make_task(tmp_path, recipe_of(TEXT, **HARD))
     output, _, calm_epochs = train(calm)
     task = stopped_task(tmp_path)
     as_of_first_layout(task)
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_the_first_layout_is_gone_on_from(tmp_path: Path) -> Non
 
 
 def test_a_checkpoint_of_the_first_layout_and_other_fingerprints_starts_the_fold_anew(tmp_path: Path) -> None:
-    calm = make_task(tmp_path, recipe_of(TEXT, train=HARD))
+    calm = make_task(tmp_path, recipe_of(TEXT, **HARD))
     output, _, _ = train(calm)
     task = stopped_task(tmp_path)
     as_of_first_layout(task)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
-from app.ui.forms import Bounds, bounds, merge, walk
+from app.ui.forms import Bounds, bounds, leaves_of, merge
 from core.base.settings import Settings, parse_settings
 from core.specs.recipe import Recipe
 
@@ -27,16 +27,16 @@ class Outer(Settings):
 
 
 def test_bounds_are_those_of_the_field() -> None:
-    fields = {leaf.path: leaf.info for leaf in walk(Outer())}
+    fields = {leaf.path: leaf.info for leaf in leaves_of(Outer())}
     assert bounds(fields["count"]) == Bounds(1, 9)
     assert bounds(fields["inner.share"]) == Bounds(0, 1, open_low=True, open_high=True)
     assert bounds(fields["secret"]) == Bounds()
 
 
-def test_a_section_that_is_none_is_left_out() -> None:
-    assert [leaf.path for leaf in walk(Outer())] == ["count", "secret", "inner.share"]
-    assert "image.size_px" in [leaf.path for leaf in walk(Recipe(modality="image"))]
-    assert "image.size_px" not in [leaf.path for leaf in walk(Recipe(modality="text"))]
+def test_a_section_that_is_none_and_a_field_for_the_other_modality_are_left_out() -> None:
+    assert [leaf.path for leaf in leaves_of(Outer())] == ["count", "secret", "inner.share"]
+    assert "input.size_px" in [leaf.path for leaf in leaves_of(Recipe(modality="image"))]
+    assert "input.size_px" not in [leaf.path for leaf in leaves_of(Recipe(modality="text"))]
 
 
 @given(st.integers(1, 9), st.floats(0.01, 0.99))
@@ -62,7 +62,7 @@ def test_the_form_of_a_recipe_returns_the_recipe(modality: str) -> None:
     assert parse_settings(Recipe, values, where="form") == Recipe(modality="image" if modality == "image" else "text")
     labels = [box.label for box in at.number_input]
     assert labels.index("Epochs") < labels.index("Weight decay"), "basic fields come first"
-    shown = {leaf.path for leaf in walk(Recipe(modality="image" if modality == "image" else "text")) if not leaf.has("hidden")}
+    shown = {leaf.path for leaf in leaves_of(Recipe(modality="image" if modality == "image" else "text")) if not leaf.has("hidden")}
     n_widgets = len(at.number_input) + len(at.text_input) + len(at.selectbox) + len(at.toggle) + len(at.multiselect)
     assert n_widgets == len(shown), "every setting is on the form"
 
