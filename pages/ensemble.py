@@ -9,6 +9,7 @@ from app.ensemble.editor import bench
 from app.ensemble.exchange import exchange_view
 from app.ensemble.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_restriction
 from app.ensemble.members import members_view
+from app.ensemble.plan_starts import plan_starts
 from app.ensemble.saved_blends import saved_blends
 from app.shell import runtime
 from app.ui.cards import empty_state, guard, need_contest, page_header
@@ -50,6 +51,7 @@ with guard():
 part = choose_part()
 with guard():
     if part == "saved":
+        plan_starts(contest, begun)
         saved_blends(contest, begun)
     elif part == "compare":
         blend_compare(contest, {run.id: run.name for run in runs})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -13,11 +14,12 @@ from app.shell.state import PAGES_DIR, go_to
 from app.shell.tables import pairs_of
 from app.train.backbone_picker import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
-from app.train.grid_choice import Grid, choose_grid, names_line
+from app.train.grid_choice import choose_grid, names_line
+from app.train.plans import plan_box
 from app.train.starts import Start, starts
 from app.ui.cards import empty_state, error_card, guard, need_contest, page_header, section
 from app.ui.class_charts import lr_curve
-from app.ui.controls import pick_folds
+from app.ui.controls import fold_numbers_key, pick_folds
 from app.ui.format import format_duration, plain
 from app.ui.forms import settings_form
 from app.words.text import t
@@ -25,6 +27,7 @@ from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
 from core.recipes.backbones import Backbone, Listed
+from core.recipes.plan import ReadPlan
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -115,18 +118,18 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
             selection_mode="multi",
             default=everything,
             format_func=str,
-            key=f"train-folds-{folds.id}",
+            key=fold_numbers_key(folds),
         )
         if len(chosen) < folds.n_folds:
             st.caption(t("train.fold_picker_note"))
     return sorted(chosen)
 
 
-def launch(contest: Contest, folds: Folds, grid: Grid, fold_numbers: list[int]) -> None:
+def launch(contest: Contest, folds: Folds, grid: ReadPlan, fold_numbers: list[int]) -> None:
     """Queue the runs and remember them for the list of what was queued from here."""
     stop_dry_run()
     with guard():
-        runs = runtime.launch(contest, folds, grid.recipes, seeds=grid.seeds, fold_numbers=fold_numbers)
+        runs = runtime.launch(contest, folds, grid, fold_numbers=fold_numbers)
         here = st.session_state.setdefault("queued_here", [])
         here[:0] = [run.id for run in reversed(runs)]
         names = names_line([run.name for run in runs])
@@ -182,14 +185,16 @@ with right:
     plan = st.container()
     numbers = pick_fold_numbers(chosen_folds)
     recipe = checked(values)
-    grid: Grid | None = None
+    grid: ReadPlan | None = None
     names: tuple[str, ...] = ()
     if recipe is not None:
         with guard():
-            grid = choose_grid(contest, recipe, {name: other for name, other in options.items() if name != start})
-            names = grid.names
+            first = replace(options[start], recipe=recipe)
+            grid = choose_grid(contest, first, {name: other for name, other in options.items() if name != start})
+            names = tuple(run.name for run in grid.grid)
         with plan:
             plan_view(contest, chosen_folds, recipe, listed, names)
+    plan_box(contest, chosen_folds, grid, numbers, f"{key}-start")
     is_blocked = grid is None or not numbers or runtime.is_read_only()
     with st.container(horizontal=True, gap="small"):
         n_jobs = max(1, len(names)) * len(numbers)

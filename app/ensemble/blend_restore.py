@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import streamlit as st
 
 from app.ensemble.draft import draft_of
 from app.ensemble.lineup import shared_key
 from app.ensemble.session import folds_key, members_key, open_desk
+from core.specs.blend import BlendSpec
 from core.store.blends import Blend
 
 
@@ -22,9 +24,15 @@ def put_on_bench(blend: Blend) -> None:
 
     A blend on some folds only comes as weights by hand: fitted again, its procedure could see other folds.
     """
-    st.session_state[folds_key(blend.contest_id)] = blend.folds_id
-    if blend.spec.is_restricted:
-        st.session_state[shared_key(blend.folds_id)] = "share"
-    st.session_state[members_key(blend.folds_id)] = list(blend.spec.members)
-    desk = open_desk(blend.folds_id, blend.spec.members)
-    desk.put(draft_of(blend.spec, None if blend.spec.is_restricted else blend.scores.get("procedure")))
+    is_restricted = blend.spec.is_restricted
+    procedure = None if is_restricted else blend.scores.get("procedure")
+    put_steps(blend.contest_id, blend.folds_id, blend.spec, procedure, shares_folds=is_restricted)
+
+
+def put_steps(contest_id: int, folds_id: int, spec: BlendSpec, procedure: Mapping[str, Any] | None, *, shares_folds: bool) -> None:
+    """Choose folds and runs, and put these steps on their desk; `shares_folds` where not all runs have all folds."""
+    st.session_state[folds_key(contest_id)] = folds_id
+    if shares_folds:
+        st.session_state[shared_key(folds_id)] = "share"
+    st.session_state[members_key(folds_id)] = list(spec.members)
+    open_desk(folds_id, spec.members).put(draft_of(spec, procedure))

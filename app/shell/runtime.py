@@ -17,7 +17,7 @@ from typing import Literal
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.base.errors import StateError
-from core.jobs import controls, queue
+from core.jobs import controls, plans, queue
 from core.jobs.devices import torch_name
 from core.jobs.disk import free_bytes
 from core.jobs.disk import size_text as size_text
@@ -31,7 +31,8 @@ from core.jobs.rehearsal import Rehearsal as Rehearsal
 from core.jobs.rehearsal import When as When
 from core.jobs.resuming import places as _places
 from core.jobs.resuming import share_of as share_of
-from core.recipes.grid import make_grid
+from core.recipes.plan import ReadPlan
+from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -109,14 +110,22 @@ def is_read_only() -> bool:
     return not engine().is_mine
 
 
-def launch(
-    contest: Contest, folds: Folds, recipes: Sequence[Recipe], *, seeds: Sequence[int] = (), fold_numbers: Sequence[int] | None = None
-) -> tuple[Run, ...]:
-    """Queue a run of each recipe, or of each recipe with each seed: one job per fold."""
+def launch(contest: Contest, folds: Folds, read: ReadPlan, *, fold_numbers: Sequence[int] | None = None) -> tuple[Run, ...]:
+    """Queue every run of a plan: one job per fold."""
     _refuse_read_only()
-    runs = queue.launch_runs(workspace(), contest, folds, make_grid(recipes, seeds), fold_numbers=fold_numbers)
+    runs = plans.launch_plan(workspace(), contest, folds, read, fold_numbers=fold_numbers)
     engine().wake()
     return runs
+
+
+def make_folds_of(contest: Contest, read: ReadPlan) -> Folds | None:
+    """The folds that a plan describes, made where they are not there yet; None where it describes none."""
+    return plans.make_folds_of(workspace(), contest, read)
+
+
+def spec_of_folds(folds: Folds) -> FoldsSpec:
+    """The settings that folds were made with."""
+    return plans.spec_of_folds(workspace(), folds)
 
 
 def devices() -> tuple[str, ...]:

@@ -47,9 +47,24 @@ def pick_folds(contest: Contest) -> Folds | None:
         known,
         index=[folds.id for folds in known].index(chosen.id),
         format_func=folds_label,
-        key=f"pick-folds-{contest.id}-{len(known)}",
-        on_change=lambda: state.select_folds(st.session_state[f"pick-folds-{contest.id}-{len(known)}"]),
+        key=_picker_key(contest, len(known)),
+        on_change=lambda: state.select_folds(st.session_state[_picker_key(contest, len(known))]),
         required=True,
         label_visibility="collapsed",
         width=320,
     )
+
+
+def show_folds(contest: Contest, folds: Folds) -> None:
+    """Select folds that were found elsewhere, in the picker too. To be called before the page is drawn."""
+    state.select_folds(folds)
+    st.session_state[_picker_key(contest, len(list_folds(runtime.workspace().store, contest.id)))] = folds
+
+
+def fold_numbers_key(folds: Folds) -> str:
+    """Of the control on the page Train that holds which of these folds are trained."""
+    return f"train-folds-{folds.id}"
+
+
+def _picker_key(contest: Contest, n_known: int) -> str:
+    return f"pick-folds-{contest.id}-{n_known}"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.base.errors import InputError, StateError
+from core.base.messages import msg
 from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_error
 from core.commands.work import metric_reader, raise_failure, work
 
 if TYPE_CHECKING:
+    from core.recipes.plan import ReadPlan
     from core.specs.recipe import Recipe
     from core.store.contests import Contest
     from core.store.folds import Folds
@@ -29,9 +31,15 @@ def register(app: typer.Typer) -> None:
 def train(
     contest: ContestArgument,
     recipes: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A preset, or a recipe in YAML; may be repeated.", show_default=False),
-    ],
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan", metavar="FILE", help="Recipes, seeds, folds and weights from a file, in place of options.", show_default=False
+        ),
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option("--seeds", metavar="A,B|A-B", help="One run with each of these seeds.", show_default=False)
     ] = None,
@@ -63,9 +71,10 @@ def train(
 ) -> None:
     """Train a recipe over the folds of a contest, and stay until the run is finished.
 
-    Several recipes or seeds make a grid: one run of each recipe with each seed, named after what differs. When another process
-    (the workbench, or `engine`) works through this workspace's queue, it trains the run there and this command watches. Ctrl-C
-    stops within a step; what was not finished goes back to the queue.
+    Several recipes or seeds make a grid: one run of each recipe with each seed, named after what differs. A plan file holds all of that, and
+    the weights of the blend; --fold takes the place of its own. When another process (the workbench, or `engine`) works through this
+    workspace's queue, it trains the run there and this command watches. Ctrl-C stops within a step; what was not finished goes back to
+    the queue.
 
     --dry-run queues and keeps nothing: it tells the peak memory, seconds per epoch, expected end and disk needed, and fails when
     something of it does not fit.
@@ -73,25 +82,29 @@ def train(
     from core.commands.dry_run import tell_dry_runs
     from core.commands.records import run_record
     from core.jobs.engine import Engine
-    from core.jobs.queue import launch_runs
-    from core.recipes.grid import make_grid, parse_seeds
+    from core.jobs.plans import launch_plan, make_folds_of
+    from core.recipes.plan import load_plan
     from core.store.contests import get_contest
     from core.store.runs import get_run
 
     house = opened(workspace)
     found = get_contest(house.store, contest)
-    split = choose_folds(house, found, folds_id)
-    chosen = [read_recipe(given, [*(sets or []), *([f"name={name}"] if name else [])]) for given in recipes]
-    chosen_seeds = parse_seeds(seeds or "", where="--seeds")
-    if seeds is not None and not chosen_seeds:
-        raise InputError("no seed was given", where="--seeds", fix="write 0,1,2 or 0-4, or leave the option out")
+    if plan is None:
+        read = _plan_of(recipes or [], seeds, [*(sets or []), *([f"name={name}"] if name else [])])
+    else:
+        _refuse_beside_plan({"--recipe": recipes, "--seeds": seeds, "--set": sets, "--name": name})
+        read = load_plan(plan, found.spec.modality)
+    if read.plan.folds and folds_id is not None:
+        raise InputError("the plan says which folds", where="--folds", fix="leave the option out, or take `folds` out of the plan")
+    split = make_folds_of(house, found, read) or choose_folds(house, found, folds_id)
     if dry_run:
-        tell_dry_runs(house, found, split, chosen, folds, n_seeds=len(chosen_seeds), device=device, when=when, as_json=as_json)
+        n_seeds = len(read.plan.seeds)
+        tell_dry_runs(house, found, split, read.recipes, folds, n_seeds=n_seeds, device=device, when=when, as_json=as_json)
         return
     if device or when:
         raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
     console = standard_error()
-    runs: Sequence[Run] = launch_runs(house, found, split, make_grid(chosen, chosen_seeds), fold_numbers=folds or None)
+    runs: Sequence[Run] = launch_plan(house, found, split, read, fold_numbers=folds)
     for run in runs:
         n_folds = len(run.fold_numbers)
         said = f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}"
@@ -148,6 +161,31 @@ def demo(
     from core.commands.demo import DEMO_ROOT, run_demo
 
     run_demo(opened(workspace or DEMO_ROOT), serve=not no_serve)
+
+
+def _plan_of(recipes: Sequence[str], seeds: str | None, sets: Sequence[str]) -> ReadPlan:
+    """What the options say, as a plan."""
+    from core.recipes.grid import parse_seeds
+    from core.recipes.plan import ReadPlan
+
+    if not recipes:
+        raise InputError("no recipe was given", where="--recipe", fix="name a preset or a recipe file, or give a plan with --plan")
+    chosen = [read_recipe(given, sets) for given in recipes]
+    chosen_seeds = parse_seeds(seeds or "", where="--seeds")
+    if seeds is not None and not chosen_seeds:
+        raise InputError("no seed was given", where="--seeds", fix="write 0,1,2 or 0-4, or leave the option out")
+    return ReadPlan.of(chosen, chosen_seeds)
+
+
+def _refuse_beside_plan(options: Mapping[str, object]) -> None:
+    """Raise InputError for options that a plan file says itself."""
+    given = [option for option, value in options.items() if value]
+    if given:
+        raise InputError(
+            msg("the plan says this itself: {options}", options=", ".join(given)),
+            where="--plan",
+            fix="change the file, or leave these options out",
+        )
 
 
 def read_recipe(given: str, sets: Sequence[str]) -> Recipe:

@@ -169,7 +169,7 @@ def test_queued_run_waits_with_its_settings(headlines: Terminal) -> None:
 
 
 def test_a_grid_is_queued_with_names_that_say_what_differs(headlines: Terminal) -> None:
-    sets = ("--set", "text.max_tokens=16", "--queue")
+    sets = ("--set", "input.max_tokens=16", "--queue")
     runs = headlines.read("train", "headlines", "--recipe", "news-tiny", "--seeds", "0,7", "--fold", "1", *sets)
     assert [(run["run"], run["state"], run["fold_numbers"]) for run in runs] == [
         ("news-tiny-s0", "queued", [1]),
@@ -179,9 +179,24 @@ def test_a_grid_is_queued_with_names_that_say_what_differs(headlines: Terminal) 
     assert headlines.refused("train", "headlines", "--recipe", "news-tiny", "--seeds", "0,x", *sets)["where"] == "--seeds"
 
 
+def test_a_plan_file_queues_its_grid(headlines: Terminal, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("recipes:\n- {preset: news-tiny, set: {input.max_tokens: 16}}\nseeds: [0, 7]\nfold_numbers: [0]\n")
+    runs = headlines.read("train", "headlines", "--plan", str(plan), "--queue")
+    assert [(run["run"], run["fold_numbers"]) for run in runs] == [("news-tiny-s0", [0]), ("news-tiny-s7", [0])]
+    other = headlines.read("train", "headlines", "--plan", str(plan), "--fold", "1", "--queue")
+    assert [run["fold_numbers"] for run in other] == [[1], [1]]
+    assert "--seeds" in headlines.refused("train", "headlines", "--plan", str(plan), "--seeds", "1", "--queue")["what"]
+    plan.write_text("recipes:\n- {preset: news-tinny}\nseed: [0]\nfolds: {n_folds: 1}\n")
+    error = headlines.refused("train", "headlines", "--plan", str(plan), "--queue")
+    assert all(part in error["why"] for part in ("recipes.0.preset: no preset named 'news-tinny'", "seed: unknown", "folds.n_folds = 1"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [
+        ([], "InputError"),
+        (["--plan", "no-such-plan.yaml"], "RecipeError"),
         (["--recipe", "no-such-preset"], "NotFoundError"),
         (["--recipe", "no-such-file.yaml"], "RecipeError"),
         (["--recipe", "digits-small"], "RecipeError"),

@@ -12,6 +12,7 @@ from app.shell import runtime
 from core.base.errors import StateError
 from core.folds.save import save_folds
 from core.jobs.engine import Engine
+from core.recipes.plan import ReadPlan
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -46,7 +47,7 @@ def test_closing_twice_is_closing_once(house: Workspace) -> None:
 
 def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
-    (run,) = runtime.launch(headlines, folds, [TINY])
+    (run,) = runtime.launch(headlines, folds, ReadPlan.of([TINY]))
     assert len(list_jobs(house.store, states=["queued"])) == 3
     runtime.cancel(run)
     assert len(list_jobs(house.store, states=["canceled"])) == 3
@@ -59,7 +60,7 @@ def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, 
 
 def test_the_queue_is_steered_through_the_runtime(house: Workspace, headlines: Contest) -> None:
     folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
-    a, b, c = runtime.launch(headlines, folds, [TINY], seeds=(0, 1, 2), fold_numbers=(0,))
+    a, b, c = runtime.launch(headlines, folds, ReadPlan.of([TINY], (0, 1, 2)), fold_numbers=(0,))
 
     def order() -> list[int]:
         return [job.run_id for job in list_jobs(house.store, states=["queued"])]
@@ -86,7 +87,7 @@ def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, 
     try:
         assert runtime.is_read_only()
         with pytest.raises(StateError) as refusal:
-            runtime.launch(headlines, folds, [TINY])
+            runtime.launch(headlines, folds, ReadPlan.of([TINY]))
         assert "process" in refusal.value.why
         assert list_jobs(house.store) == ()
     finally:

@@ -1,0 +1,34 @@
+"""The weights of a plan file are a start for the blend of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from app.ensemble.session import members_key
+from core.recipes.plan import ReadPlan, keep_plan_weights
+from core.store.contests import Contest
+from core.store.folds import Folds
+from core.workspace import Workspace
+from tests.finished_workspace import finish_run, make_recipe
+
+OpenPage = Callable[..., AppTest]
+
+
+def test_the_weights_of_a_plan_are_put_on_the_runs_that_have_predictions(
+    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds
+) -> None:
+    names, weights = ("one", "two", "late"), (0.5, 0.3, 0.2)
+    recipes = [make_recipe(folded, name, lr=0.001 * (n + 1)) for n, name in enumerate(names)]
+    runs = [finish_run(house, folded, folds, recipe, seed=n, n_done=0 if n == 2 else None) for n, recipe in enumerate(recipes)]
+    keep_plan_weights(house, folded, ReadPlan.of(recipes, name="night", weights=weights), runs)
+    at = open_page("ensemble")
+    (button,) = [button for button in at.button if "night" in button.label]
+    assert button.label == "Weights of plan night (2 of 3 runs)"
+    at = button.click().run()
+    assert not at.exception
+    assert at.session_state[members_key(folds.id)] == [runs[0].id, runs[1].id]
+    desk = at.session_state[f"desk-{folds.id}"]
+    shares = dict(zip(desk.ids, desk.draft.weights, strict=True))
+    assert round(shares[runs[0].id] / shares[runs[1].id], 6) == round(0.5 / 0.3, 6)

@@ -1,0 +1,160 @@
+"""A plan is read as a person wrote it, tells every problem at once, and is the same plan when it is written and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.base.errors import InputError, PitwallError, RecipeError
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
+from core.folds.save import save_folds
+from core.jobs.plans import launch_plan, make_folds_of
+from core.recipes.plan import ReadPlan, list_plan_weights, load_plan, parse_plan, plan_text
+from core.recipes.presets import load_preset
+from core.specs.folds import FoldsSpec
+from core.specs.plan import Plan, PlanRecipe
+from core.specs.recipe import Recipe
+from core.store.runs import list_runs
+from core.workspace import Workspace
+
+GOOD = """
+name: first-night
+recipes:
+  - preset: news-tiny
+    set: {optim.lr: 0.01, name: fast}
+    weight: 3
+  - recipe: {name: mine, modality: text, model: {backbone: tiny_transformer, pretrained: false}, input: {max_tokens: 16}}
+    weight: 1
+seeds: [0, 7]
+folds: {n_folds: 3}
+fold_numbers: [2]
+"""
+WRONG = """
+name: a b
+speed: 3
+recipes:
+  - preset: news-tinny
+  - preset: news-tiny
+    set: {optim.lr: -1, wheel.size: 2, text.max_tokens: few}
+  - recipe: {modality: text, train: {epochs: 0}}
+    weight: 2
+  - preset: digits-small
+  - recipe: {modality: text, model: {backbone: resnet10}}
+  - {}
+seeds: [-1]
+"""
+
+
+def read(text: str, modality: str = "text") -> ReadPlan:
+    return parse_plan(text.encode(), modality, where="plan.yaml")
+
+
+def test_a_plan_says_which_runs_with_which_weights() -> None:
+    plan = read(GOOD)
+    assert [recipe.name for recipe in plan.grid] == ["fast-s0", "mine-s0", "fast-s7", "mine-s7"]
+    assert [(recipe.optim.lr, recipe.train.seed) for recipe in plan.grid][:3] == [(0.01, 0), (1e-3, 0), (0.01, 7)]
+    assert plan.run_weights == pytest.approx((0.375, 0.125, 0.375, 0.125))
+    assert plan.plan.folds == FoldsSpec(n_folds=3) and plan.plan.fold_numbers == (2,)
+    assert read("recipes: [{preset: news-tiny}]").run_weights == ()
+
+
+def test_every_problem_is_told_at_once_with_field_and_value() -> None:
+    with pytest.raises(RecipeError) as caught:
+        read(WRONG)
+    for part in (
+        "name = 'a b'",
+        "speed: unknown setting, known here: name, recipes, seeds",
+        "recipes.0.preset: no preset named 'news-tinny'; known: ",
+        "recipes.1.set.optim.lr = -1: Input should be greater than 0",
+        "recipes.1.set.wheel.size: unknown setting",
+        "recipes.1.set.input.max_tokens = 'few'",
+        "recipes.2.recipe.train.epochs = 0",
+        "recipes.3.modality = 'image': the contest's rows are texts",
+        "recipes.4.model.backbone: no backbone named 'resnet10'",
+        "recipes.5: give one of preset and recipe",
+    ):
+        assert part in caught.value.why, part
+    assert caught.value.where == "plan.yaml" and caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("recipes: []", "recipes"),
+        ("- 1", "holds no settings"),
+        ("recipes: 3", "recipes = 3"),
+        ("recipes: [{preset: news-tiny, weight: 1}, {preset: news-minilm}]", "give every recipe a weight"),
+        ("recipes: [{preset: news-tiny, weight: 0}]", "one of them above 0"),
+        ("recipes: [{preset: news-tiny}, {preset: news-tiny, set: {name: x}}]", "same training twice"),
+        ("recipes: [{preset: news-tiny}]\nseeds: [1, 2147483648]", "seeds are whole numbers"),
+    ],
+)
+def test_what_is_no_plan_is_refused(text: str, words: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read(text)
+    assert words in str(caught.value)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_any_bytes_are_a_plan_or_a_typed_error(raw: bytes) -> None:
+    try:
+        parse_plan(raw, "text", where="plan.yaml")
+    except PitwallError as error:
+        assert error.fix
+
+
+def test_a_plan_that_is_written_is_read_as_the_same_plan(tmp_path: Path) -> None:
+    recipe = load_preset("news-tiny")
+    plan = Plan(
+        recipes=(PlanRecipe(recipe=recipe, weight=0.5), PlanRecipe(preset="news-minilm", set={"train.epochs": 1}, weight=0.5)),
+        seeds=(1, 2),
+        folds=FoldsSpec(n_folds=3),
+        fold_numbers=(0,),
+    )
+    path = tmp_path / "plan.yaml"
+    path.write_text(plan_text(plan), encoding="utf-8")
+    again = load_plan(path, "text")
+    assert again.plan == plan and again.recipes[0] == recipe
+    assert "size_px" not in path.read_text(encoding="utf-8")
+    assert read(plan_text(read(GOOD).plan)) == read(GOOD)
+
+
+def test_a_plan_is_queued_with_its_folds_and_keeps_its_weights(
+    workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+    plan = read(GOOD)
+    folds = make_folds_of(workspace, contest, plan)
+    assert folds is not None and folds == save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    runs = launch_plan(workspace, contest, folds, plan)
+    assert (runs[0].name, runs[0].folds_id, runs[0].fold_numbers) == ("fast-s0", folds.id, (2,))
+    again = launch_plan(workspace, contest, folds, plan, fold_numbers=[0, 1])
+    assert again[0].fold_numbers == (0, 1)
+    kept = list_plan_weights(workspace, contest)
+    assert [(one.name, one.folds_id) for one in kept] == [("first-night-2", folds.id), ("first-night", folds.id)]
+    assert kept[1].weights == pytest.approx(dict(zip([run.id for run in runs], plan.run_weights, strict=True)))
+    next(workspace.contest_dir(contest.name).glob("plans/*.json")).write_text("[]")
+    with pytest.raises(InputError, match="cannot be read"):
+        list_plan_weights(workspace, contest)
+
+
+def test_a_plan_that_is_refused_queues_and_keeps_nothing(
+    workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+    plan = read(GOOD)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=2))
+    with pytest.raises(RecipeError, match="no such fold"):
+        launch_plan(workspace, contest, folds, plan)
+    assert list_runs(workspace.store, contest.id) == () and list_plan_weights(workspace, contest) == ()
+
+
+def test_an_inline_recipe_may_still_be_of_the_old_layout() -> None:
+    old = read("recipes: [{recipe: {modality: text, model: {backbone: tiny_transformer, pretrained: false}, text: {max_tokens: 16}}}]")
+    assert isinstance(old.recipes[0], Recipe) and old.recipes[0].input.max_tokens == 16
