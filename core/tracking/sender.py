@@ -89,7 +89,8 @@ class Channel:
                 return
 
     def _fail(self, problem: str, fix: str) -> None:
-        text = without_tokens(problem).strip().split("\n")[0][:200]
+        clean = without_tokens(problem).strip().split("\n")[0][:200]
+        text = problem if problem == clean else clean  # a sentence of ours keeps its template
         log.warning("%s records no more of fold %d: %s", self.note.title, self._fold.fold, text)
         self._set(replace(self.note, state="failed", problem=text, fix=fix))
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, cast
 
 from core.base.errors import NotFoundError, RecipeError
 from core.base.files import shown_path
+from core.base.messages import from_json, to_json
 from core.workspace import Workspace
 
 TITLES = {"tensorboard": "TensorBoard", "wandb": "Weights & Biases", "mlflow": "MLflow"}
@@ -193,12 +194,17 @@ def read_notes(path: Path) -> FoldNotes | None:
     """The notes in one file; None where there is none, or none that can be read."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return FoldNotes(raw["fold"], raw["token"], tuple(Note(**note) for note in raw["notes"]))
+        return FoldNotes(raw["fold"], raw["token"], tuple(_note(note) for note in raw["notes"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as problem:
         log.warning("%s cannot be read: %s", path, problem)
         return None
+
+
+def _note(kept: dict[str, Any]) -> Note:
+    said: dict[str, Any] = {name: from_json(kept[name]) for name in ("problem", "fix")}
+    return Note(**{**kept, **said})
 
 
 def write_notes(path: Path, notes: FoldNotes) -> None:
@@ -209,7 +215,9 @@ def write_notes(path: Path, notes: FoldNotes) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        aside.write_text(json.dumps(asdict(notes), ensure_ascii=False), encoding="utf-8")
+        kept = [{**asdict(note), "problem": to_json(note.problem), "fix": to_json(note.fix)} for note in notes.notes]
+        content = {"fold": notes.fold, "token": notes.token, "notes": kept}
+        aside.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
         aside.replace(path)
     except OSError as problem:
         log.warning("what became of the trackers could not be kept: %s", problem)

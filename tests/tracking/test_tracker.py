@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.base.errors import NotFoundError, RecipeError
+from core.base.messages import Message, msg
 from core.jobs.queue import launch_run
 from core.store.jobs import list_jobs
 from core.tracking import tracker
@@ -54,6 +55,14 @@ def test_a_message_keeps_no_secret() -> None:
     environment = {"WANDB_API_KEY": "abcdef123456", "MLFLOW_TRACKING_PASSWORD": "swordfish", "HOME": "/home/me", "EMPTY_TOKEN": ""}
     said = without_tokens("abcdef123456 at http://me:pass@host:5000/x with swordfish in /home/me", environment)
     assert said == "*** at http://***@host:5000/x with *** in /home/me"
+
+
+def test_a_sentence_in_a_note_keeps_its_template(tmp_path: Path) -> None:
+    path, problem = tmp_path / "fold-0.json", msg("its process ended with code {code}; the log has more", code=-9)
+    write_notes(path, FoldNotes(0, 1, (Note("wandb", "failed", problem=problem),)))
+    found = read_notes(path)
+    assert found is not None and found.notes[0].problem == problem
+    assert isinstance(found.notes[0].problem, Message) and found.notes[0].problem.template == problem.template
 
 
 def test_notes_of_a_later_attempt_are_not_written_over(tmp_path: Path) -> None:
