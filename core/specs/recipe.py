@@ -72,7 +72,7 @@ class ModelSettings(Settings):
         json_schema_extra=BASIC | {"picker": "backbone"},
     )
     pretrained: bool = Field(
-        default=True, description="Start from pretrained weights; off trains the same network from nothing.", json_schema_extra=BASIC
+        default=True, description="Start from pretrained weights; off trains the same network from scratch.", json_schema_extra=BASIC
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout before the classifier.")
     drop_path: float = Field(
