@@ -14,7 +14,7 @@ from app.ui.format import format_clock, format_duration, format_score
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.specs.progress import Progress
-from core.store.jobs import Job
+from core.store.jobs import FoldJob, Job
 from core.store.runs import Run, list_epochs
 from core.training.trouble import Trouble, TroubleKind, find_trouble
 
@@ -28,8 +28,9 @@ Places = Mapping[int, Mapping[int, Progress]]
 def jobs_now(runs: Sequence[Run], jobs: Sequence[Job], places: Places) -> None:
     """A line with a bar for every running fold of these runs, and the next folds with the position they resume from."""
     by_id = {run.id: run for run in runs}
-    running = [job for job in jobs if job.state == "running" and job.run_id in by_id]
-    waiting = [job for job in jobs if job.state == "queued" and job.run_id in by_id]
+    folds = [job for job in jobs if isinstance(job, FoldJob) and job.run_id in by_id]
+    running = [job for job in folds if job.state == "running"]
+    waiting = [job for job in folds if job.state == "queued"]
     if not running and not waiting:
         return
     lines = [job_line(by_id[job.run_id], job, places.get(job.run_id, {}).get(job.fold)) for job in running]
@@ -50,12 +51,12 @@ def goes_on(place: Progress) -> str:
     return t("runs.goes_on", place=f"{epoch} · {t('runs.job_step', step=place.step, n=place.n_steps)}" if place.n_steps else epoch)
 
 
-def _next_job(run: Run, job: Job, place: Progress | None) -> str:
+def _next_job(run: Run, job: FoldJob, place: Progress | None) -> str:
     name = t("runs.next_job", run=run.name, fold=job.fold)
     return name if place is None else f"{name} ({goes_on(place)})"
 
 
-def job_line(run: Run, job: Job, place: Progress | None) -> str:
+def job_line(run: Run, job: FoldJob, place: Progress | None) -> str:
     """One running fold as HTML: its name, progress, pace and end; `place` is the position a starting fold will resume from."""
     progress = job.progress
     parts = [t("runs.job_fold", fold=job.fold)]

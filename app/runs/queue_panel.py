@@ -39,7 +39,7 @@ def queue_panel(contest: Contest) -> None:
         error_card(refused)
     snapshot, store = runtime.status(), runtime.workspace().store
     holds = list_holds(store)
-    waiting = [queued for queued in read_queue(store) if queued.waiting]
+    waiting = [queued for queued in read_queue(store) if queued.is_waiting]
     if not waiting and not holds and not any(device.job for device in snapshot.devices):
         return
     with st.container(key="queue-panel", gap="xsmall"):
@@ -87,7 +87,8 @@ def _hold(hold: Hold, free_bytes: int) -> None:
 
 
 def _row(queued: QueuedRun, other_contest: str) -> OrderRow:
-    facts = [t("queue.folds", folds=", ".join(map(str, queued.waiting)))]
+    facts = [t("queue.folds", folds=", ".join(map(str, queued.waiting)))] if queued.waiting else []
+    facts += queued.others
     if queued.priority:
         facts.append(t("queue.priority", priority=f"{queued.priority:+d}"))
     if other_contest:
@@ -107,7 +108,7 @@ def steer(act: Act) -> None:
     store = runtime.workspace().store
     run = get_run(store, act.run_id)
     if act.kind == "move":
-        others = [queued.run_id for queued in read_queue(store) if queued.waiting and queued.run_id != run.id]
+        others = [queued.run_id for queued in read_queue(store) if queued.is_waiting and queued.run_id != run.id]
         # The run it was put behind may have begun meanwhile; then the place that was seen is the nearest to what was meant.
         runtime.move(run, others.index(act.after) + 1 if act.after in others else act.place)
     elif act.kind == "next":

@@ -30,7 +30,7 @@ from core.predictions.scores import scores_by_fold
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.jobs import Job, JobState
+from core.store.jobs import FoldJob, JobState
 from core.store.runs import Run, get_run, list_epochs
 
 TAB_KEY = "run-tab"
@@ -180,7 +180,7 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
 
 def _failures(run: Run) -> None:
     """A card per distinct error with its folds, and a button to the log."""
-    met: dict[str, tuple[PitwallError, list[Job]]] = {}
+    met: dict[str, tuple[PitwallError, list[FoldJob]]] = {}
     for job in run.jobs:
         if job.state == "failed" and job.error:
             error = PitwallError.from_dict(job.error)
@@ -375,7 +375,7 @@ def _log(_: Contest, run: Run) -> None:
         st.download_button(t("runs.log_download"), path.read_bytes, path.name, "text/plain", on_click="ignore", icon=":material/download:")
 
 
-def _fold_of_interest(jobs: Sequence[Job]) -> int:
+def _fold_of_interest(jobs: Sequence[FoldJob]) -> int:
     """The fold whose log is shown first: one that failed, else one that runs, else the first."""
     for wanted in ("failed", "running"):
         for job in jobs:

@@ -16,6 +16,7 @@ from app.shell.state import PAGES_DIR
 from app.sidebar.notifications import notify
 from app.ui.cards import guard
 from app.ui.format import format_clock, format_duration, plain
+from app.words.core_text import say
 from app.words.text import t
 
 BUSY_S, IDLE_S = 1.0, 3.0
@@ -51,10 +52,10 @@ def _device(device: DeviceStatus, free_bytes: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
         st.page_link(
             PAGES_DIR / "runs.py",
-            label=f"**{plain(device.name)}** {plain(device.run_name)} · {t('common.devices_fold', n=job.fold)}",
+            label=f"**{plain(device.name)}** {plain(device.run_name)} · {plain(say(job.title))}",
             icon="",
             help="",
-            query_params=state.link_params(run=f"r{job.run_id}"),
+            query_params=state.link_params(run="" if job.run_id is None else f"r{job.run_id}"),
         )
         st.caption(f"{share:.0%}", width="content", text_alignment="right")
     st.progress(share)

@@ -15,6 +15,7 @@ from app.shell import runtime
 from app.shell.runtime import Forecast, Neighbour, Outlook, Rehearsal, When
 from app.ui.cards import error_card
 from app.ui.format import format_clock, format_duration, plain
+from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import DiskFull, OutOfMemory, PitwallError
 from core.specs.recipe import Recipe
@@ -198,7 +199,7 @@ def _notes(recipe: Recipe, outlook: Outlook) -> None:
 
 
 def _jobs(jobs: Sequence[Neighbour]) -> str:
-    return ", ".join(t("dry_run.job", run=plain(job.run), fold=job.fold) for job in jobs)
+    return ", ".join(t("dry_run.job", owner=plain(job.owner), title=plain(say(job.title))) for job in jobs)
 
 
 def _device() -> str:

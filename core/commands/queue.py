@@ -142,7 +142,14 @@ def queue_record(workspace: Workspace) -> dict[str, Any]:
         "paused": any(hold.device == EVERY_DEVICE for hold in holds),
         "holds": [{"device": hold.device, "kind": hold.kind, "since": hold.since, "says": hold_text(hold, free)} for hold in holds],
         "running": [
-            {"device": job.device, "job": job.id, "run": f"r{job.run_id}", "fold": job.fold}
+            {
+                "device": job.device,
+                "job": job.id,
+                "kind": job.kind,
+                "title": job.title,
+                "run": None if job.run_id is None else f"r{job.run_id}",
+                "fold": job.fold,
+            }
             for job in list_jobs(workspace.store, ("running",))
         ],
         "runs": [
@@ -153,6 +160,7 @@ def queue_record(workspace: Workspace) -> dict[str, Any]:
                 "paused": run.is_paused,
                 "waiting": list(run.waiting),
                 "running": list(run.running),
+                "others": list(run.others),
             }
             for run in read_queue(workspace.store)
         ],
@@ -191,7 +199,7 @@ def _show(workspace: Workspace, *, as_json: bool) -> None:
                 run["run"],
                 str(run["priority"]),
                 _folds_text(run["running"]),
-                _folds_text(run["waiting"]),
+                ", ".join(filter(None, (_folds_text(run["waiting"]), *run["others"]))),
                 "paused" if run["paused"] else "running" if run["running"] else "queued",
             )
             for place, run in _numbered(record["runs"])

@@ -14,10 +14,8 @@ from core.base.errors import DiskFull, RecipeError
 from core.base.messages import msg
 from core.specs.recipe import Recipe
 from core.store import attempts
-from core.store.contests import get_contest
 from core.store.holds import Hold
 from core.store.jobs import Job
-from core.store.runs import get_run
 from core.training.backbone import backbone_of
 from core.workspace import Workspace
 
@@ -88,36 +86,25 @@ def copies_in_checkpoint(recipe: Recipe) -> int:
     return 5 if recipe.average.ema else 4
 
 
-def job_bytes(workspace: Workspace, job: Job) -> int:
-    """`fold_bytes` of the fold that a job trains."""
-    run = get_run(workspace.store, job.run_id)
-    contest = get_contest(workspace.store, run.contest_id)
-    return fold_bytes(run.recipe, n_rows=contest.n_train, n_test=contest.n_test, n_classes=len(contest.spec.classes))
-
-
-def needed_after_full(workspace: Workspace, job: Job, free: int) -> int:
-    """Bytes that must be free before a job is tried again whose disk was full; `free` are there now, after it was cleaned up."""
-    return max(job_bytes(workspace, job), free + MARGIN_BYTES)
-
-
 def disk_full(root: Path, *, needed: int, free: int) -> DiskFull:
     """The error of a disk on which a job does not fit."""
     return DiskFull(
         "disk full: {needed} needed, {free} free",
         where=str(root),
-        why="a fold needs room for its checkpoints, its weights and its predictions",
+        why="a job needs room for what it writes: a fold for its checkpoints, its weights and its predictions",
         fix="make space: the queue goes on by itself; or resume it as it is",
         needed=size_text(needed),
         free=size_text(free),
     )
 
 
-def hand_back_for_disk(workspace: Workspace, job: Job, *, free: int, now: float) -> str | None:
+def hand_back_for_disk(workspace: Workspace, job: Job, *, needed: int, free: int, now: float) -> str | None:
     """Put the job of an attempt whose disk was full back into the queue, and hold its device; see `attempts.release_for_disk`.
 
-    `free` are the bytes that there were when it was found full: where this can be written only after space was made, that space counts.
+    `needed` are the bytes that such a job needs, `free` those that there were when the disk was found full: where this can be written only
+    after space was made, that space counts.
     """
-    needed = needed_after_full(workspace, job, free)
+    needed = max(needed, free + MARGIN_BYTES)
     error = disk_full(workspace.root, needed=needed, free=free).to_dict()
     return attempts.release_for_disk(workspace.store, job.id, job.token, error, needed_bytes=needed, now=now)
 

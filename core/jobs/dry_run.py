@@ -69,7 +69,7 @@ def _forecast(given: argparse.Namespace) -> Forecast:
     recipe = parse_settings(Recipe, json.loads(given.recipe), where="--recipe")
     pairs = load_folds(workspace, folds)
     # Imported here, when someone listens already: torch takes seconds to come up.
-    from core.jobs.task import load_task
+    from core.jobs.fold import load_task
     from core.training.dry_run import dry_run
 
     task = load_task(workspace, contest, folds, recipe, 0, device=given.device, out_dir=given.scratch, halvings=given.halvings)

@@ -17,8 +17,9 @@ from typing import Any
 from core.base.errors import DiskFull, PitwallError, StateError
 from core.base.messages import msg
 from core.jobs.devices import detect_devices, thread_limit
-from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, job_bytes, keep_reserve, spend_reserve
+from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, spend_reserve
 from core.jobs.estimate import queue_end_s, run_end_s
+from core.jobs.kinds import kind_of
 from core.jobs.lock import EngineLock, Holder, holder_of
 from core.jobs.process import ProcessIdentity, is_alive, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """One device and what it does: the job and the name of its run, or None and ""; `hold` says why it takes no other job."""
+    """One device and what it does: the job and the name of its run or contest, or None and ""; `hold` says why it takes no other job."""
 
     name: str
     job: Job | None
@@ -177,7 +178,7 @@ class Engine:
         for name in names:
             job = by_device.get(name)
             hold = next((hold for hold in live.holds if hold.covers(name)), None)
-            devices.append(DeviceStatus(name=name, job=job, run_name="" if job is None else live.run_names[job.run_id], hold=hold))
+            devices.append(DeviceStatus(name=name, job=job, run_name="" if job is None else live.owners[job.id], hold=hold))
         takeable = [job for job in live.queued if job.run_id not in live.paused]
         n_slots = sum(device.hold is None or device.job is not None for device in devices if device.name in self.devices)
         return EngineStatus(
@@ -260,7 +261,7 @@ class Engine:
         waiting = attempts.next_job(store, device)
         if waiting is None:
             return None
-        needed, free = job_bytes(self.workspace, waiting), self._free_bytes(root)
+        needed, free = kind_of(waiting).needed_bytes(self.workspace, waiting), self._free_bytes(root)
         if free < needed:
             error = disk_full(root, needed=needed, free=free)
             hold_device_for_disk(store, device, error=error.to_dict(), needed_bytes=needed, now=self._clock())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 
-from core.store.jobs import Job
+from core.store.jobs import FoldJob, Job
 
 
 def remaining_s(job: Job, mean_s: Mapping[int, float], *, now: float) -> float | None:
@@ -18,7 +18,7 @@ def remaining_s(job: Job, mean_s: Mapping[int, float], *, now: float) -> float |
     """
     if job.progress is not None and job.progress.eta_s is not None:
         return job.progress.eta_s
-    if job.run_id in mean_s and job.started_at is not None:
+    if isinstance(job, FoldJob) and job.run_id in mean_s and job.started_at is not None:
         return max(0.0, mean_s[job.run_id] - (now - job.started_at))
     return None
 
@@ -48,14 +48,14 @@ def _deal(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, fl
         if remaining is None:
             return None
         slots.append(remaining)
-        if job.run_id not in expected and job.started_at is not None:
+        if isinstance(job, FoldJob) and job.run_id not in expected and job.started_at is not None:
             expected[job.run_id] = now - job.started_at + remaining
     slots += [0.0] * (n_slots - len(slots))
     if queued and not slots:
         return None
     heapq.heapify(slots)
     for job in queued:
-        if job.run_id not in expected or not slots:
+        if not isinstance(job, FoldJob) or job.run_id not in expected or not slots:
             return None
         _take_first(slots, expected[job.run_id])
     return slots

@@ -21,13 +21,13 @@ MUCH = 0.15
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A job that runs on the same device: a fold of a run."""
+    """A job that runs on the same device: of which run or contest, and what it does."""
 
-    run: str
-    fold: int
+    owner: str
+    title: str
 
     def __str__(self) -> str:
-        return msg("{run}, fold {fold}", run=self.run, fold=self.fold)
+        return msg("{owner}, {job}", owner=self.owner, job=self.title)
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,10 @@
-"""What a lack of memory looks like from outside a worker, and whether its job can go on with less."""
+"""What a lack of memory looks like from outside a worker."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from core.specs.recipe import Recipe
-from core.store.attempts import MOST_HALVINGS
-from core.store.jobs import Job
-from core.store.runs import get_run
-from core.workspace import Workspace
-
 VMSTAT = Path("/proc/vmstat")
-
-
-def can_halve(recipe: Recipe, halvings: int) -> bool:
-    """Whether a micro-batch that was halved so often has two rows or more, and may be halved again."""
-    return halvings < MOST_HALVINGS and recipe.train.micro_batch(halvings) > 1
-
-
-def job_can_halve(workspace: Workspace, job: Job) -> bool:
-    """`can_halve` of the fold that a job trains."""
-    return can_halve(get_run(workspace.store, job.run_id).recipe, job.halvings)
 
 
 def kernel_kills() -> int | None:

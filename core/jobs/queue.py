@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.base.errors import RecipeError, StateError
 from core.base.messages import msg
+from core.jobs.kinds import check_kind
 from core.specs.recipe import Recipe
+from core.store import jobs
 from core.store.contests import Contest, get_contest
 from core.store.database import Store
 from core.store.folds import Folds
-from core.store.jobs import add_jobs, cancel_jobs, forget_halvings, retry_jobs
+from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
 from core.store.order import pause
 from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
 from core.tracking.tracker import check_trackers
@@ -72,6 +75,47 @@ def launch_runs(
             add_jobs(connection, run_id, chosen, now=moment, priority=priority)
             ids.append(run_id)
     return tuple(get_run(workspace.store, run_id) for run_id in ids)
+
+
+def launch_job(
+    store: Store,
+    *,
+    kind: str,
+    contest_id: int,
+    run_id: int | None = None,
+    payload: Mapping[str, Any] | None = None,
+    priority: int = 0,
+    now: float | None = None,
+) -> Job:
+    """Queue one job of a kind in `KINDS`, of a contest or of one of its runs; `payload` is what the kind needs to know, as JSON.
+
+    Raises StateError for a kind that is not there.
+    """
+    check_kind(kind)
+    with store.transaction() as connection:
+        moment = time.time() if now is None else now
+        job_id = add_job(connection, kind=kind, contest_id=contest_id, run_id=run_id, payload=payload, priority=priority, now=moment)
+    return get_job(store, job_id)
+
+
+def cancel_job(store: Store, job_id: int, *, now: float | None = None) -> Job:
+    """End a job that waits, or ask one that runs to stop. Raises NotFoundError, and StateError when it does neither."""
+    job = get_job(store, job_id)
+    with store.transaction() as connection:
+        if not jobs.cancel_job(connection, job_id, now=time.time() if now is None else now):
+            raise StateError(
+                "there is nothing to cancel", where=job.title, why="the job is {state}", fix="retry it instead", state=job.state
+            )
+    return get_job(store, job_id)
+
+
+def retry_job(store: Store, job_id: int, *, now: float | None = None) -> Job:
+    """Put a job that failed or was canceled at the end of the queue. Raises NotFoundError, and StateError when it is neither."""
+    job = get_job(store, job_id)
+    with store.transaction() as connection:
+        if not jobs.retry_job(connection, job_id, now=time.time() if now is None else now):
+            raise StateError("there is nothing to retry", where=job.title, why="the job is {state}", fix="wait for it", state=job.state)
+    return get_job(store, job_id)
 
 
 def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:

@@ -21,8 +21,9 @@ from typing import Any, Literal
 
 from core.base.errors import KINDS, OutOfMemory, PitwallError, StateError
 from core.jobs.devices import thread_limit, torch_name, worker_environment
+from core.jobs.fold import recipe_can_halve
 from core.jobs.forecast import Forecast, Neighbour
-from core.jobs.memory import can_halve, has_killed_since, kernel_kills
+from core.jobs.memory import has_killed_since, kernel_kills
 from core.jobs.process import of_pid, terminate
 from core.jobs.queue import check_launch
 from core.jobs.supervisor import ROOT
@@ -143,7 +144,7 @@ class Rehearsal:
             with TemporaryDirectory(prefix="pitwall-dry-run-") as scratch:
                 exit_code, said, complained = self._one_process(Path(scratch), halvings)
             if exit_code == -signal.SIGKILL and has_killed_since(kills_before):
-                if can_halve(self._recipe, halvings):
+                if recipe_can_halve(self._recipe, halvings):
                     halvings += 1
                     continue
                 raise _killed(self.device, self._recipe.train.micro_batch(halvings))
@@ -203,7 +204,7 @@ def busy_with(store: Store, device: str) -> tuple[Neighbour, ...]:
     """The jobs of this workspace that run on a device now."""
     live = read_live(store)
     return tuple(
-        Neighbour(f"{live.run_names[job.run_id]} (r{job.run_id})", job.fold)
+        Neighbour(live.owners[job.id] if job.run_id is None else f"{live.owners[job.id]} (r{job.run_id})", job.title)
         for job in live.running
         if torch_name(job.device) == torch_name(device)
     )

@@ -10,6 +10,7 @@ from core.base.errors import PitwallError
 from core.specs.progress import EpochReport, Progress
 from core.store.attempts import renew
 from core.store.database import Store
+from core.store.jobs import Job
 from core.store.runs import EpochRow
 from core.tracking.recorder import Recorder
 from core.tracking.tracker import Outcome
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Takes reports from the training thread (never blocks) and writes the newest; `lost` is set when the claim is not ours any more."""
 
-    def __init__(self, store: Store, *, job_id: int, run_id: int, token: int) -> None:
+    def __init__(self, store: Store, job: Job) -> None:
         self.lost = threading.Event()
         self._store = Store(store.url, busy_timeout_s=BUSY_TIMEOUT_S)
-        self._job_id, self._run_id, self._token = job_id, run_id, token
+        self._job = job
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._epochs: list[EpochRow] = []
@@ -90,7 +91,7 @@ class Reporter:
         with self._lock:
             progress, epochs = self._progress, list(self._epochs)
         try:
-            valid = renew(self._store, self._job_id, self._token, now=time.time(), progress=progress, epochs=epochs)
+            valid = renew(self._store, self._job.id, self._job.token, now=time.time(), progress=progress, epochs=epochs)
         except PitwallError as problem:
             log.warning("progress was not written: %s", problem)
             return False
@@ -103,10 +104,12 @@ class Reporter:
         return True
 
     def _row(self, said: EpochReport) -> EpochRow:
+        if self._job.run_id is None:
+            raise TypeError("only the jobs of a run have epochs")
         return EpochRow(
-            run_id=self._run_id,
+            run_id=self._job.run_id,
             fold=said.fold,
-            token=self._token,
+            token=self._job.token,
             epoch=said.epoch,
             train_loss=said.train_loss,
             valid_loss=said.valid_loss,

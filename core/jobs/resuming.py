@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.base.errors import CheckpointError
 from core.specs.progress import Progress
-from core.store.jobs import Job
+from core.store.jobs import FoldJob
 from core.store.runs import Run
 from core.training.checkpoint import Checkpoint, list_checkpoints
 from core.workspace import Workspace
@@ -23,7 +23,7 @@ def places(workspace: Workspace, contest: str, run: Run) -> dict[int, Progress]:
     return found
 
 
-def share_of(job: Job, place: Progress | None) -> float:
+def share_of(job: FoldJob, place: Progress | None) -> float:
     """How much of a job is done, 0 to 1; `place` is where it will go on, of `places`."""
     if job.state == "done":
         return 1.0
@@ -31,14 +31,14 @@ def share_of(job: Job, place: Progress | None) -> float:
     return at.fraction if at is not None else 0.0
 
 
-def _is_on_its_way(job: Job) -> bool:
+def _is_on_its_way(job: FoldJob) -> bool:
     """It had an attempt before, and none has got to training since."""
     if job.state == "queued":
         return job.token > 0
     return job.state == "running" and job.token > 1 and (job.progress is None or job.progress.phase in ("starting", "loading"))
 
 
-def _next_step(newest: Checkpoint, run: Run, job: Job) -> Progress:
+def _next_step(newest: Checkpoint, run: Run, job: FoldJob) -> Progress:
     n_epochs, n_steps = run.recipe.train.epochs, _n_steps(newest)
     if newest.epoch > n_epochs:
         return Progress("predicting", job.fold, n_epochs, n_epochs, n_steps, n_steps)

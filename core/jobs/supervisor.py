@@ -20,7 +20,8 @@ from core.base.errors import DiskFull
 from core.base.messages import msg, reason
 from core.jobs.devices import worker_environment
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
-from core.jobs.memory import has_killed_since, job_can_halve, kernel_kills
+from core.jobs.kinds import kind_of
+from core.jobs.memory import has_killed_since, kernel_kills
 from core.jobs.process import ProcessIdentity, of_pid, terminate
 from core.store import attempts
 from core.store.database import DatabaseBusy
@@ -183,7 +184,12 @@ class Supervisor:
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
         elif exit_code == DISK_FULL_CODE:
             self._hold_for_disk()
-        elif exit_code == -signal.SIGKILL and not killed and has_killed_since(self._kills_before) and job_can_halve(self._workspace, job):
+        elif (
+            exit_code == -signal.SIGKILL
+            and not killed
+            and has_killed_since(self._kills_before)
+            and kind_of(job).can_halve(self._workspace, job)
+        ):
             self._persist(lambda: attempts.release_for_memory(self._store, job.id, job.token, now=self._clock()))
         elif (exit_code < 0 or killed) and (is_first or job.interruptions < attempts.MOST_INTERRUPTIONS):
             self._persist(lambda: attempts.release_interrupted(self._store, job.id, job.token, is_first=is_first, now=self._clock()))
@@ -192,8 +198,8 @@ class Supervisor:
             self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))
 
     def _hold_for_disk(self) -> None:
-        free = free_bytes(self._workspace.root)
-        self._persist(lambda: hand_back_for_disk(self._workspace, self.job, free=free, now=self._clock()))
+        needed, free = kind_of(self.job).needed_bytes(self._workspace, self.job), free_bytes(self._workspace.root)
+        self._persist(lambda: hand_back_for_disk(self._workspace, self.job, needed=needed, free=free, now=self._clock()))
 
     def _persist(self, write: Callable[[], object]) -> None:
         """Write to the store, again and again while it is locked or the disk is full; given up when the engine stops.
@@ -250,4 +256,4 @@ def _verdict(job: Job, exit_code: int, killed: str, log_path: Path) -> dict[str,
 
 
 def _error(kind: str, what: str, job: Job, *, why: str, fix: str) -> dict[str, str]:
-    return {"type": kind, "what": what, "where": msg("fold {fold} on {device}", fold=job.fold, device=job.device), "why": why, "fix": fix}
+    return {"type": kind, "what": what, "where": msg("{job} on {device}", job=job.title, device=job.device), "why": why, "fix": fix}

@@ -14,13 +14,13 @@ Phase = Literal["starting", "loading", "training", "validating", "predicting", "
 
 @dataclass(frozen=True)
 class Progress:
-    """Where one fold is. Epochs and steps count from 1; 0 means that none has begun.
+    """Where a job is, `fold` where it trains one. Epochs and steps count from 1; 0 means that none has begun.
 
     `pace_per_s` is in rows per second, `eta_s` the seconds until this fold ends; both are None while unknown.
     """
 
     phase: Phase
-    fold: int
+    fold: int | None = None
     epoch: int = 0
     n_epochs: int = 0
     step: int = 0

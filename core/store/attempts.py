@@ -20,10 +20,9 @@ from core.base.errors import StateError
 from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row
 from core.store.holds import hold_for_disk, is_held
 from core.store.jobs import RAW, Job, job_of
-from core.store.runs import EpochRow, FoldResult
+from core.store.runs import EpochRow, FoldResult, add_result
 from core.store.tables import values_of
 
 MOST_HALVINGS = 5
@@ -32,6 +31,9 @@ MOST_INTERRUPTIONS = 5
 """How often in a row a job goes on after its worker was killed, before that is its failure."""
 LEASE_S = 60.0
 """How long a claim holds without a sign of life from its worker, which gives one every few seconds."""
+
+Record = Callable[[Connection], object]
+"""Writes what came of a job, inside the transaction that ends it."""
 
 _jobs = tables.jobs.c
 
@@ -98,7 +100,12 @@ def renew(
 
 
 def commit(store: Store, job_id: int, result: FoldResult, *, now: float, epochs: Iterable[EpochRow] = ()) -> None:
-    """Record the winner of a fold, its epochs that are not written yet, and end its job, in one transaction.
+    """`finish` of a fold: record the winner."""
+    finish(store, job_id, result.token, lambda connection: add_result(connection, result), now=now, epochs=epochs)
+
+
+def finish(store: Store, job_id: int, token: int, record: Record, *, now: float, epochs: Iterable[EpochRow] = ()) -> None:
+    """End a job as done, record what came of it and the epochs that are not written yet, in one transaction.
 
     Raises StateError for a stale attempt: its token is not the job's, or the job was ended or handed back meanwhile.
     """
@@ -112,9 +119,9 @@ def commit(store: Store, job_id: int, result: FoldResult, *, now: float, epochs:
             "cancel_requested": False,
             "error": None,
         }
-        if not _change(connection, _held(job_id, result.token).values(ended)):
-            raise _stale(job_id, result.token)
-        insert_row(connection, tables.fold_results, values_of(tables.fold_results, result))
+        if not _change(connection, _held(job_id, token).values(ended)):
+            raise _stale(job_id, token)
+        record(connection)
         _add_epochs(connection, epochs)
 
 
@@ -171,8 +178,12 @@ def read_claim(store: Store, job_id: int, token: int) -> Claim | None:
     """How a claim stands; None when it is not valid any more."""
     runs = tables.runs.c
     query = (
-        select(_jobs.cancel_requested, _jobs.lease_until, (runs.is_paused | is_held(_jobs.device, kind="person")).label("pause_requested"))
-        .join(tables.runs, runs.id == _jobs.run_id)
+        select(
+            _jobs.cancel_requested,
+            _jobs.lease_until,
+            (runs.is_paused.is_(True) | is_held(_jobs.device, kind="person")).label("pause_requested"),
+        )
+        .outerjoin(tables.runs, runs.id == _jobs.run_id)
         .where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
     )
     with store.read() as connection:
@@ -201,8 +212,8 @@ def repair(store: Store, *, now: float, is_gone: Callable[[Job], bool]) -> tuple
 def _first(device: str) -> Select[tuple[int]]:
     """The id of the first waiting job whose run is not paused; none while the device is held."""
     runs = tables.runs.c
-    waiting = select(_jobs.id).join(tables.runs, runs.id == _jobs.run_id)
-    free = waiting.where(_jobs.state == "queued", runs.is_paused.is_(False), ~is_held(device))
+    waiting = select(_jobs.id).outerjoin(tables.runs, runs.id == _jobs.run_id)
+    free = waiting.where(_jobs.state == "queued", runs.is_paused.is_not(True), ~is_held(device))
     return free.order_by(_jobs.priority.desc(), _jobs.position).limit(1)
 
 

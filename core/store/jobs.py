@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from core.base.errors import NotFoundError
+from core.base.messages import msg
 from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
@@ -28,7 +29,7 @@ FOLD = "fold"
 class Job:
     """A piece of work of one `kind`. `token` counts the attempts and fences off stale ones; `owner` says which processes hold it.
 
-    `payload` is what its kind needs to know. `lease_until` and the times are epoch
+    It belongs to a run, or (`run_id` None) to a contest; `payload` is what its kind needs to know. `lease_until` and the times are epoch
     seconds. `error` is a `PitwallError.to_dict()`, or the same shape with type "Bug" or "Interrupted". `log_path` is relative to the
     workspace, "" before the first attempt. `halvings`: how often its micro-batch was halved because memory ran out; `interruptions`: how
     often in a row its worker was killed.
@@ -37,8 +38,8 @@ class Job:
     id: int
     kind: str
     contest_id: int
-    run_id: int
-    fold: int
+    run_id: int | None
+    fold: int | None
     payload: dict[str, Any]
     state: JobState
     priority: int
@@ -57,6 +58,23 @@ class Job:
     halvings: int = 0
     interruptions: int = 0
 
+    @property
+    def title(self) -> str:
+        """What it does, within its run or contest."""
+        return self.kind
+
+
+@dataclass(frozen=True)
+class FoldJob(Job):
+    """The training of one fold of a run."""
+
+    run_id: int
+    fold: int
+
+    @property
+    def title(self) -> str:
+        return msg("fold {fold}", fold=self.fold)
+
 
 RAW = raw_columns(tables.jobs)
 
@@ -67,7 +85,7 @@ def _job(values: tuple[Any, ...]) -> Job:
     fields = read_row(tables.jobs, values)
     if fields["progress"] is not None:
         fields["progress"] = Progress.from_dict(fields["progress"])
-    return Job(**fields)
+    return FoldJob(**fields) if fields["kind"] == FOLD else Job(**fields)
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -79,12 +97,12 @@ def job_of(row: Row[Any]) -> Job:
 class LiveJobs:
     """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id.
 
-    `paused` holds the ids of paused runs, whose jobs wait without being taken; `holds` says which devices take none.
+    `owners` are the names of the runs or contests that jobs belong to, by job id. `paused` holds the ids of paused runs, whose jobs wait without being taken; `holds` says which devices take none.
     """
 
     running: tuple[Job, ...]
     queued: tuple[Job, ...]
-    run_names: dict[int, str]
+    owners: dict[int, str]
     mean_s: dict[int, float]
     paused: frozenset[int]
     holds: tuple[Hold, ...]
@@ -118,16 +136,20 @@ def read_live(store: Store) -> LiveJobs:
     live = select(*RAW).where(jobs.state.in_(("running", "queued"))).order_by(jobs.priority.desc(), jobs.position)
     with store.read() as connection:
         found = [job_of(row) for row in connection.execute(live)]
-        ids = sorted({job.run_id for job in found})
+        ids = sorted({job.run_id for job in found if job.run_id is not None})
         runs = tables.runs.c
         names = connection.execute(select(runs.id, runs.name, runs.is_paused).where(runs.id.in_(ids))).all()
         mean = select(results.run_id, func.avg(results.elapsed_s).label("mean_s")).where(results.run_id.in_(ids)).group_by(results.run_id)
         means = connection.execute(mean).all()
+        contests = tables.contests.c
+        others = select(contests.id, contests.name).where(contests.id.in_({job.contest_id for job in found if job.run_id is None}))
+        contest_names = {row.id: row.name for row in connection.execute(others)}
         holds = read_holds(connection)
+    run_names = {row.id: row.name for row in names}
     return LiveJobs(
         running=tuple(job for job in found if job.state == "running"),
         queued=tuple(job for job in found if job.state == "queued"),
-        run_names={row.id: row.name for row in names},
+        owners={job.id: contest_names[job.contest_id] if job.run_id is None else run_names[job.run_id] for job in found},
         mean_s={row.run_id: float(row.mean_s) for row in means},
         paused=frozenset(row.id for row in names if row.is_paused),
         holds=holds,
@@ -173,7 +195,15 @@ def add_job(
 
 def cancel_jobs(connection: Connection, run_id: int, *, now: float) -> int:
     """End a run's queued jobs and ask its running ones to stop, inside the caller's transaction; returns how many jobs that were."""
-    mine = tables.jobs.c.run_id == run_id
+    return _cancel(connection, tables.jobs.c.run_id == run_id, now)
+
+
+def cancel_job(connection: Connection, job_id: int, *, now: float) -> bool:
+    """`cancel_jobs` of one job; False when it neither waits nor runs."""
+    return _cancel(connection, tables.jobs.c.id == job_id, now) > 0
+
+
+def _cancel(connection: Connection, mine: ColumnElement[bool], now: float) -> int:
     queued = update(tables.jobs).where(mine, tables.jobs.c.state == "queued").values(state="canceled", finished_at=now, progress=None)
     running = update(tables.jobs).where(mine, tables.jobs.c.state == "running").values(cancel_requested=True)
     return connection.execute(queued).rowcount + connection.execute(running).rowcount
@@ -181,8 +211,17 @@ def cancel_jobs(connection: Connection, run_id: int, *, now: float) -> int:
 
 def retry_jobs(connection: Connection, run_id: int, *, now: float) -> int:
     """Put a run's failed and canceled jobs at the end of the queue, inside the caller's transaction; returns how many jobs that were."""
+    return _retry(connection, tables.jobs.c.run_id == run_id, now)
+
+
+def retry_job(connection: Connection, job_id: int, *, now: float) -> bool:
+    """`retry_jobs` of one job; False when it has not failed and was not canceled."""
+    return _retry(connection, tables.jobs.c.id == job_id, now) > 0
+
+
+def _retry(connection: Connection, mine: ColumnElement[bool], now: float) -> int:
     jobs = tables.jobs.c
-    ended = select(jobs.id).where(jobs.run_id == run_id, jobs.state.in_(("failed", "canceled"))).order_by(jobs.fold)
+    ended = select(jobs.id).where(mine, jobs.state.in_(("failed", "canceled"))).order_by(jobs.fold, jobs.id)
     first = _next_position(connection)
     ids = connection.execute(ended).scalars().all()
     for place, job_id in enumerate(ids):

@@ -1,6 +1,6 @@
 """The order of the queue, and changes of it: a run's jobs move together, and nothing else changes its place among the rest.
 
-The queue is the jobs that wait or run, by priority and then position; the higher priority goes first. Running jobs keep a place
+Jobs of a contest keep their place. The queue is the jobs that wait or run, by priority and then position; the higher priority goes first. Running jobs keep a place
 too, because a job that is handed back waits where it was. Every change writes the positions anew, inside the caller's transaction.
 """
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from core.store import tables
 from core.store.database import Store
+from core.store.jobs import FOLD
 
 LIVE = ("queued", "running")
 
@@ -21,7 +22,10 @@ _jobs = tables.jobs.c
 
 @dataclass(frozen=True)
 class QueuedRun:
-    """One run in the queue; `waiting` and `running` are its folds, the waiting ones in the order in which they will be taken."""
+    """One run in the queue; `waiting` and `running` are its folds, the waiting ones in the order in which they will be taken.
+
+    `others` are the titles of its jobs of other kinds; `is_waiting` says whether a job of any kind waits.
+    """
 
     run_id: int
     run_name: str
@@ -30,6 +34,8 @@ class QueuedRun:
     is_paused: bool
     waiting: tuple[int, ...]
     running: tuple[int, ...]
+    others: tuple[str, ...]
+    is_waiting: bool
 
     @property
     def ref(self) -> str:
@@ -40,7 +46,7 @@ class QueuedRun:
 @dataclass(frozen=True)
 class _Place:
     job_id: int
-    run_id: int
+    run_id: int | None
     state: str
     priority: int
     position: int
@@ -50,7 +56,7 @@ def read_queue(store: Store) -> tuple[QueuedRun, ...]:
     """The runs that wait or run, in the order of their first waiting job; those that only run come first."""
     runs = tables.runs.c
     live = (
-        select(_jobs.run_id, _jobs.fold, _jobs.state, _jobs.priority, runs.name, runs.contest_id, runs.is_paused)
+        select(_jobs.run_id, _jobs.kind, _jobs.fold, _jobs.state, _jobs.priority, runs.name, runs.contest_id, runs.is_paused)
         .join(tables.runs, runs.id == _jobs.run_id)
         .where(_jobs.state.in_(LIVE))
         .order_by(_jobs.priority.desc(), _jobs.position)
@@ -69,8 +75,10 @@ def read_queue(store: Store) -> tuple[QueuedRun, ...]:
                 contest_id=mine[0].contest_id,
                 priority=mine[0].priority,
                 is_paused=mine[0].is_paused,
-                waiting=tuple(row.fold for row in mine if row.state == "queued"),
-                running=tuple(row.fold for row in mine if row.state == "running"),
+                waiting=tuple(row.fold for row in mine if row.state == "queued" and row.kind == FOLD),
+                running=tuple(row.fold for row in mine if row.state == "running" and row.kind == FOLD),
+                others=tuple(row.kind for row in mine if row.kind != FOLD),
+                is_waiting=run_id in waits,
             )
         )
     return tuple(found)
@@ -135,7 +143,7 @@ def _read(connection: Connection) -> list[_Place]:
 
 
 def _waiting(queue: Sequence[_Place]) -> list[int]:
-    return list(dict.fromkeys(job.run_id for job in queue if job.state == "queued"))
+    return list(dict.fromkeys(job.run_id for job in queue if job.state == "queued" and job.run_id is not None))
 
 
 def _write(connection: Connection, before: Sequence[_Place], after: Sequence[_Place], run_id: int, priority: int) -> None:

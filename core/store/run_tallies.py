@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, case, func, or_, select
 
 from core.store import tables
 from core.store.database import Store
+from core.store.jobs import FOLD
 
 _jobs = tables.jobs.c
 
@@ -39,13 +40,13 @@ class RunTally:
 def last_end(store: Store) -> float:
     """When the last fold ended, whichever way; 0.0 before the first."""
     with store.read() as connection:
-        return connection.execute(select(func.coalesce(func.max(_jobs.finished_at), 0.0))).scalar_one()
+        return connection.execute(select(func.coalesce(func.max(_jobs.finished_at), 0.0)).where(_jobs.kind == FOLD)).scalar_one()
 
 
 def read_tallies(store: Store, *, since: float) -> tuple[RunTally, ...]:
     """The runs that train now, and those of which a fold ended after `since`, by id. Imported runs have no jobs and never appear."""
     runs = tables.runs.c
-    chosen = select(_jobs.run_id).where(or_(_jobs.state == "running", _jobs.finished_at > since))
+    chosen = select(_jobs.run_id).where(_jobs.kind == FOLD, or_(_jobs.state == "running", _jobs.finished_at > since))
 
     tally = (
         select(
@@ -61,7 +62,7 @@ def read_tallies(store: Store, *, since: float) -> tuple[RunTally, ...]:
             func.coalesce(func.max(_jobs.finished_at), 0.0),
         )
         .join(tables.runs, runs.id == _jobs.run_id)
-        .where(_jobs.run_id.in_(chosen))
+        .where(_jobs.run_id.in_(chosen), _jobs.kind == FOLD)
         .group_by(_jobs.run_id)
         .order_by(_jobs.run_id)
     )

@@ -17,11 +17,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select
 
 from core.base.errors import InputError, NotFoundError, StateError
+from core.base.messages import joined
 from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import insert_row, read_row
-from core.store.jobs import RAW, Job, JobState, job_of
+from core.store.jobs import FOLD, RAW, FoldJob, JobState, job_of
 from core.store.tables import raw_columns, values_of
 
 
@@ -60,7 +61,7 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe over the folds `fold_numbers`, as it stood when it was read. Nothing takes the waiting jobs of a paused one.
+    """A recipe over the folds `fold_numbers`, as it stood when it was read; `jobs` are those that train it. Nothing takes the waiting jobs of a paused one.
 
     `imported` says where a run's predictions came from when it was trained elsewhere; else it is None.
     """
@@ -72,7 +73,7 @@ class Run:
     own_recipe: Recipe | None
     fold_numbers: tuple[int, ...]
     created_at: float
-    jobs: tuple[Job, ...]
+    jobs: tuple[FoldJob, ...]
     results: tuple[FoldResult, ...]
     is_paused: bool
     imported: dict[str, Any] | None = None
@@ -187,18 +188,23 @@ def add_imported_run(
         return _read_runs(connection, tables.runs.c.id == run_id, None)[0]
 
 
+def add_result(connection: Connection, result: FoldResult) -> None:
+    """Record the winner of a fold inside the caller's transaction, the one that ends its job."""
+    insert_row(connection, tables.fold_results, values_of(tables.fold_results, result))
+
+
 def remove_run(connection: Connection, run: Run) -> None:
     """Delete a run's rows inside the caller's transaction. Raises StateError while one of its jobs runs, or a blend uses it."""
     jobs, blends, members = tables.jobs.c, tables.blends.c, tables.blend_members.c
-    running = connection.execute(select(jobs.fold).where(jobs.run_id == run.id, jobs.state == "running")).scalars().all()
+    running = [job_of(row) for row in connection.execute(select(*RAW).where(jobs.run_id == run.id, jobs.state == "running"))]
     if running:
         raise StateError(
             "{run} is running",
             where=run.ref,
-            why="fold {folds} is being trained",
+            why="its jobs on a device now: {jobs}",
             fix="cancel the run first",
             run=run.name,
-            folds=", ".join(map(str, running)),
+            jobs=joined(", ", (job.title for job in running)),
         )
     used = select(blends.name).join(tables.blend_members, members.blend_id == blends.id).where(members.run_id == run.id)
     names = connection.execute(used.order_by(blends.id)).scalars().all()
@@ -298,9 +304,11 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
     if contest_id is not None:
         conditions.append(tables.runs.c.contest_id == contest_id)
     chosen = select(tables.runs.c.id).where(*conditions)
-    jobs: defaultdict[int, list[Job]] = defaultdict(list)
-    for row in connection.execute(select(*RAW).where(tables.jobs.c.run_id.in_(chosen)).order_by(tables.jobs.c.fold)):
-        jobs[row.run_id].append(job_of(row))
+    jobs: defaultdict[int, list[FoldJob]] = defaultdict(list)
+    trained = select(*RAW).where(tables.jobs.c.run_id.in_(chosen), tables.jobs.c.kind == FOLD)
+    for row in connection.execute(trained.order_by(tables.jobs.c.fold)):
+        if isinstance(job := job_of(row), FoldJob):
+            jobs[job.run_id].append(job)
     results: defaultdict[int, list[FoldResult]] = defaultdict(list)
     finished = select(*raw_columns(tables.fold_results)).where(tables.fold_results.c.run_id.in_(chosen))
     for row in connection.execute(finished.order_by(tables.fold_results.c.fold)):
@@ -309,7 +317,7 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
     return tuple(_run(row, jobs[row.id], results[row.id]) for row in rows)
 
 
-def _run(row: Row[Any], jobs: Iterable[Job], results: Iterable[FoldResult]) -> Run:
+def _run(row: Row[Any], jobs: Iterable[FoldJob], results: Iterable[FoldResult]) -> Run:
     values = read_row(tables.runs, row)
     recipe, fold_numbers = values.pop("recipe"), values.pop("fold_numbers")
     own_recipe = _recipe(recipe) if recipe else None

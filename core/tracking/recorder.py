@@ -27,7 +27,7 @@ from core.base.files import fingerprint
 from core.base.messages import msg
 from core.specs.progress import EpochReport, Progress
 from core.store.contests import Contest
-from core.store.jobs import Job
+from core.store.jobs import FoldJob
 from core.store.runs import EpochRow, Run
 from core.tracking.tracker import EPOCH, FoldNotes, Note, Outcome, Point, TrackedFold, events_notes_path, write_notes
 from core.workspace import Workspace
@@ -205,6 +205,6 @@ def tracked_fold(workspace: Workspace, contest: Contest, run: Run, fold: int, to
     )
 
 
-def record(workspace: Workspace, contest: Contest, run: Run, job: Job) -> Recorder:
+def record(workspace: Workspace, contest: Contest, run: Run, job: FoldJob) -> Recorder:
     """Begin to record an attempt at a job."""
     return Recorder(tracked_fold(workspace, contest, run, job.fold, job.token, job.started_at or time.time()))

@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_told_and_is_a_failure(command: Command, answers: C
 
 
 def test_what_one_must_know_to_read_it_is_said(command: Command, answers: Callable[[Forecast], None], house: Workspace) -> None:
-    answers(replace(ANSWER, costs=replace(COSTS, halvings=2, micro_batch=16), busy_with=(Neighbour("big (r1)", 0),)))
+    answers(replace(ANSWER, costs=replace(COSTS, halvings=2, micro_batch=16), busy_with=(Neighbour("big (r1)", "fold 0"),)))
     _, out, err = command(*TRAIN)
     assert "64 in a step, 16 at once" in out and "16.0 GB in all" in out
     assert "--set train.accumulate=4" in err and "busy with big (r1), fold 0" in err

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import IO, Any, Protocol
 
+from core.jobs import fold as fold_kind
 from core.jobs import supervisor, worker
 from core.jobs.engine import Engine
 from core.store.jobs import Job, get_job
@@ -52,7 +53,7 @@ def import_torch(*modalities: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    modules = ["core.training.fold", "core.jobs.task", "core.predictions.oof", "torch._dynamo"]  # the last by the first optimiser
+    modules = ["core.training.fold", "core.predictions.oof", "torch._dynamo"]  # the last by the first optimiser
     for name in (*modules, *(name for modality in modalities for name in IMPORTED[modality])):
         importlib.import_module(name)
     gc.collect()
@@ -99,7 +100,7 @@ def _be_a_worker(command: Sequence[str], prepare: Prepare, hear: int, log: int, 
         os.dup2(log, 2)
         os.environ.update(env)
         sys.modules["__main__"] = ModuleType("__main__")  # or every loader process would import the fault script
-        worker.follow = lambda *_: None  # type: ignore[assignment, return-value]  # trackers are processes, slow to start
+        fold_kind.record = lambda *_: None  # type: ignore[assignment, return-value]  # a recorder needs the contest on the disk
         prepare(int(command[command.index("--token") + 1]))
         code = worker.main(command[command.index("core.jobs.worker") + 1 :])
         logging.shutdown()

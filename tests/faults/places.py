@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.jobs import fold as fold_kind
 from core.jobs import worker
 from core.predictions import oof as predictions
 from core.specs.progress import EpochReport, Progress
@@ -93,23 +94,23 @@ def before_predictions(strike: Strike) -> None:
 
 def before_manifest(strike: Strike) -> None:
     """Before the artefact's last file is written, the scores, which its manifest follows."""
-    worker.write_json = _striking_before(worker.write_json, strike)
+    fold_kind.write_json = _striking_before(fold_kind.write_json, strike)
 
 
 def before_commit(strike: Strike) -> None:
     """When the artefact is there, and its row is not."""
-    attempts.commit = _striking_before(attempts.commit, strike)
+    attempts.finish = _striking_before(attempts.finish, strike)
 
 
 def after_commit(strike: Strike) -> None:
     """When the row is there, and nothing is cleaned up yet."""
-    commit = attempts.commit
+    finish = attempts.finish
 
-    def commit_and_strike(*given: Any, **named: Any) -> None:
-        commit(*given, **named)
+    def finish_and_strike(*given: Any, **named: Any) -> None:
+        finish(*given, **named)
         strike()
 
-    attempts.commit = commit_and_strike
+    attempts.finish = finish_and_strike
 
 
 def _striking_before(write: Callable[..., Any], strike: Strike) -> Callable[..., Any]:

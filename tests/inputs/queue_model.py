@@ -233,7 +233,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert {job.id for job in jobs if job.state == "running"} == set(self.running)
         assert all(job.priority == self.priority[job.run_id] for job in list_jobs(self.store) if job.state in ("queued", "running"))
         listed = read_queue(self.store)
-        assert [run.run_id for run in listed if run.waiting] == self.waiting()
+        assert [run.run_id for run in listed if run.is_waiting] == self.waiting()
         assert {run.run_id for run in listed if run.is_paused} == self.paused & {run.run_id for run in listed}
 
     @invariant()

@@ -20,7 +20,7 @@ from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.jobs import Job, list_jobs
+from core.store.jobs import FoldJob
 from core.store.runs import Run, get_run
 from core.workspace import Workspace
 
@@ -83,11 +83,11 @@ class Bench:
         """The run as it stands now."""
         return get_run(self.workspace.store, run.id)
 
-    def job(self, run: Run, fold: int = 0) -> Job:
+    def job(self, run: Run, fold: int = 0) -> FoldJob:
         """The job of a fold as it stands now."""
-        return next(job for job in list_jobs(self.workspace.store, run_id=run.id) if job.fold == fold)
+        return next(job for job in self.read(run).jobs if job.fold == fold)
 
-    def log(self, job: Job) -> str:
+    def log(self, job: FoldJob) -> str:
         """What the worker of the job's last attempt said."""
         return self.workspace.absolute(job.log_path).read_text(encoding="utf-8")
 
@@ -125,6 +125,6 @@ def wait_for() -> Callable[[Callable[[], object]], float]:
     return wait
 
 
-def is_training(job: Job) -> bool:
+def is_training(job: FoldJob) -> bool:
     """Whether the worker has made a training step."""
     return job.state == "running" and job.progress is not None and job.progress.phase == "training" and job.progress.step > 0

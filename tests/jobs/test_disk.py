@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from core.jobs import disk
 from core.jobs.controls import resume_queue
 from core.jobs.engine import Engine
+from core.jobs.fold import needed_bytes
 from core.jobs.process import ProcessIdentity
 from core.specs.recipe import Recipe
 from core.store import attempts
@@ -59,7 +60,7 @@ def test_without_space_a_device_waits_and_says_so_and_goes_on_by_itself(bench: B
     assert not engine.run_next()
     (device,) = engine.status().devices
     assert device.hold and device.hold.kind == "disk" and bench.job(run).token == 0
-    needed = disk.size_text(disk.job_bytes(bench.workspace, bench.job(run)))
+    needed = disk.size_text(needed_bytes(bench.workspace, bench.job(run)))
     assert disk.hold_text(device.hold, engine.status().free_bytes) == f"paused: disk full, {needed} needed, 1.0 MB free"
     assert device.hold.error and "make space" in device.hold.error["fix"]
     assert not engine.run_next() and engine.status().queue_end_s is None
@@ -73,7 +74,7 @@ def test_after_a_full_disk_the_same_try_is_made_only_with_more_space_or_when_a_p
     engine = Engine(bench.workspace, ("cpu",), free_bytes=space)
     job = engine._take("cpu")
     assert job
-    needed = disk.needed_after_full(bench.workspace, job, space.free)
+    needed = max(needed_bytes(bench.workspace, job), space.free + disk.MARGIN_BYTES)
     assert needed == 10**9 + disk.MARGIN_BYTES
     attempts.release_for_disk(bench.workspace.store, job.id, job.token, {}, needed_bytes=needed, now=1.0)
     assert engine._take("cpu") is None

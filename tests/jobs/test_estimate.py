@@ -4,12 +4,15 @@ import pytest
 
 from core.jobs.estimate import queue_end_s, remaining_s, run_end_s
 from core.specs.progress import Progress
-from core.store.jobs import Job
+from core.store.jobs import FOLD, FoldJob
 
 
-def job_of(run_id: int, *, started_at: float | None = None, eta_s: float | None = None) -> Job:
-    return Job(
+def job_of(run_id: int, *, started_at: float | None = None, eta_s: float | None = None) -> FoldJob:
+    return FoldJob(
         id=1,
+        kind=FOLD,
+        contest_id=1,
+        payload={},
         run_id=run_id,
         fold=0,
         state="queued" if started_at is None else "running",

@@ -57,13 +57,13 @@ def test_seconds_add_up() -> None:
 
 
 def test_it_comes_whole_through_a_line_of_json() -> None:
-    whole = replace(FORECAST, busy_with=(Neighbour("a (r1)", 0),))
+    whole = replace(FORECAST, busy_with=(Neighbour("a (r1)", "fold 0"),))
     assert Forecast.from_dict(json.loads(json.dumps(asdict(whole)))) == whole
 
 
 def test_what_disturbs_is_known() -> None:
     assert not FORECAST.is_disturbed
-    assert replace(FORECAST, busy_with=(Neighbour("a (r1)", 0),)).is_disturbed
+    assert replace(FORECAST, busy_with=(Neighbour("a (r1)", "fold 0"),)).is_disturbed
     assert replace(FORECAST, costs=replace(COSTS, others=0.4)).is_disturbed
     assert not replace(FORECAST, costs=replace(COSTS, others=None)).is_disturbed
 
@@ -92,7 +92,7 @@ def test_loader_processes_need_memory_too() -> None:
 def test_what_another_job_holds_is_free_when_this_one_runs() -> None:
     crowded = replace(COSTS, free_bytes=GB)
     assert outlook(replace(FORECAST, costs=crowded)).problems
-    assert not outlook(replace(FORECAST, costs=crowded, busy_with=(Neighbour("a (r1)", 0),))).problems
+    assert not outlook(replace(FORECAST, costs=crowded, busy_with=(Neighbour("a (r1)", "fold 0"),))).problems
     assert not outlook(replace(FORECAST, costs=replace(COSTS, free_bytes=None))).problems
 
 

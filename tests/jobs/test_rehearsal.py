@@ -189,7 +189,7 @@ def test_jobs_on_the_same_device_are_named(bench: Bench) -> None:
     store = bench.workspace.store
     assert busy_with(store, "cpu") == ()
     job = claim(bench)
-    assert busy_with(store, "cpu") == busy_with(store, "cpu:1") == (Neighbour(f"busy (r{job.run_id})", 0),)
+    assert busy_with(store, "cpu") == busy_with(store, "cpu:1") == (Neighbour(f"busy (r{job.run_id})", "fold 0"),)
     assert busy_with(store, "cuda:0") == ()
     assert [default_when(name) for name in ("cpu", "cpu:1", "cuda:0", "mps")] == ["now", "now", "free", "free"]
 
@@ -217,7 +217,7 @@ def answer_of(forecast: Forecast) -> str:
 
 def test_beside_a_job_it_says_so(bench: Bench) -> None:
     job = claim(bench)
-    assert told(bench, (0, answer_of(FORECAST), "")).run().busy_with == (Neighbour(f"busy (r{job.run_id})", 0),)
+    assert told(bench, (0, answer_of(FORECAST), "")).run().busy_with == (Neighbour(f"busy (r{job.run_id})", "fold 0"),)
 
 
 def test_it_waits_for_the_device_when_asked(bench: Bench, wait_for: WaitFor) -> None:

@@ -20,7 +20,7 @@ def test_the_newest_progress_and_every_epoch_arrive(bench: Bench, wait_for: Call
     run = bench.launch()
     job = attempts.claim(bench.workspace.store, owner=OWNER, device="cpu", now=time.time())
     assert job
-    reporter = Reporter(bench.workspace.store, job_id=job.id, run_id=run.id, token=job.token)
+    reporter = Reporter(bench.workspace.store, job)
     reporter.start()
     for step in range(1, 200):
         reporter.report(Progress("training", fold=0, step=step, n_steps=199))
@@ -33,10 +33,10 @@ def test_the_newest_progress_and_every_epoch_arrive(bench: Bench, wait_for: Call
 
 
 def test_a_locked_database_neither_blocks_nor_loses_an_epoch(bench: Bench, wait_for: Callable[..., float]) -> None:
-    run = bench.launch()
+    bench.launch()
     job = attempts.claim(bench.workspace.store, owner=OWNER, device="cpu", now=time.time())
     assert job
-    reporter = Reporter(bench.workspace.store, job_id=job.id, run_id=run.id, token=job.token)
+    reporter = Reporter(bench.workspace.store, job)
     with bench.workspace.store.transaction():
         reporter.start()
         started = time.monotonic()
@@ -53,7 +53,7 @@ def test_a_claim_that_is_lost_is_noticed(bench: Bench, wait_for: Callable[..., f
     job = attempts.claim(bench.workspace.store, owner=OWNER, device="cpu", now=time.time())
     assert job
     attempts.release(bench.workspace.store, job.id, job.token, now=time.time())
-    reporter = Reporter(bench.workspace.store, job_id=job.id, run_id=run.id, token=job.token)
+    reporter = Reporter(bench.workspace.store, job)
     reporter.start()
     wait_for(reporter.lost.is_set, 20)
     reporter.close()

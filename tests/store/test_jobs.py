@@ -30,7 +30,7 @@ def test_the_live_part_is_one_snapshot(store: Store, run: Run) -> None:
     attempts.renew(store, job.id, job.token, now=5.0, progress=said)
     live = read_live(store)
     assert [job.progress for job in live.running] == [said] and len(live.queued) == 2
-    assert live.run_names == {run.id: "first"} and live.mean_s == {}
+    assert live.owners == {1: "first", 2: "first", 3: "first"} and live.mean_s == {}
 
 
 def test_retry_goes_to_the_end_of_the_queue_and_forgets_the_error(store: Store, run: Run) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from core.data.batches import Batch, RowLoader
 from core.folds.save import save_folds
-from core.jobs.task import load_task
+from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.specs.folds import FoldsSpec
 from core.training.dry_run import dry_run

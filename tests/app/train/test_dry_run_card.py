@@ -25,7 +25,7 @@ from tests.jobs.test_forecast import COSTS, FORECAST, GB
 OpenPage = Callable[..., AppTest]
 ROOT = Path(__file__).parents[3]
 ANSWER = replace(FORECAST, device="cpu", rows=((32, 16),) * 3)
-BIG = (Neighbour("big (r1)", 2),)
+BIG = (Neighbour("big (r1)", "fold 2"),)
 
 
 class Made:

@@ -1,0 +1,165 @@
+"""The kind of job that trains one fold of a run: what it needs, what it does, and what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.artefacts import load_manifest, publishing
+from core.base.files import write_json
+from core.jobs.devices import torch_name
+from core.jobs.disk import fold_bytes
+from core.jobs.reporter import Reporter
+from core.specs.progress import Interrupted, Progress
+from core.specs.recipe import Recipe
+from core.store.attempts import MOST_HALVINGS, Record
+from core.store.contests import Contest, get_contest
+from core.store.folds import Folds, get_folds
+from core.store.jobs import FoldJob
+from core.store.runs import FoldResult, add_result, get_run
+from core.tracking.recorder import record
+from core.training.checkpoint import remove_checkpoints
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.training.checkpoint import Checkpointing
+    from core.training.task import FoldTask
+
+log = logging.getLogger("core.jobs.worker")
+
+
+def needed_bytes(workspace: Workspace, job: FoldJob) -> int:
+    """Bytes that a fold of this recipe writes at the most."""
+    run = get_run(workspace.store, job.run_id)
+    contest = get_contest(workspace.store, run.contest_id)
+    return fold_bytes(run.recipe, n_rows=contest.n_train, n_test=contest.n_test, n_classes=len(contest.spec.classes))
+
+
+def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Callable[[], bool]) -> Record:
+    """Train the fold and publish its artefact: predictions, weights, and `fold.json` with its scores."""
+    run = get_run(workspace.store, job.run_id)
+    contest = get_contest(workspace.store, run.contest_id)
+    folds = get_folds(workspace.store, run.folds_id)
+    log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
+    reporter.recorder = record(workspace, contest, run, job)
+    # Imported here, when someone listens already: torch takes seconds to come up.
+    from core.predictions.oof import FoldPredictions, write_fold_predictions
+    from core.training.checkpoint import Checkpointing, Identity
+    from core.training.fold import train_fold
+
+    if should_stop():
+        raise Interrupted
+    reporter.report(Progress("loading", job.fold))
+    destination = workspace.attempt_dir(contest.name, run.id, job.fold, job.token)
+    _remove_unfinished(destination.parent)
+    parents = {"contest": contest.fingerprint, "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
+    checkpointing = Checkpointing(
+        folder=workspace.checkpoints_dir(contest.name, run.id, job.fold),
+        identity=Identity({**parents, "fold": str(job.fold)}),
+        token=job.token,
+        every_s=run.recipe.checkpoints.every_s,
+        keep=run.recipe.checkpoints.keep,
+    )
+    with publishing(destination, kind="fold", parents=parents, facts={"fold": job.fold}) as folder:
+        device, halvings = job.device, job.halvings
+        task = load_task(
+            workspace, contest, folds, run.recipe, job.fold, device=device, out_dir=folder, checkpointing=checkpointing, halvings=halvings
+        )
+        output = train_fold(task, report=reporter.report, should_stop=should_stop)
+        reporter.report(Progress("saving", job.fold))
+        found = FoldPredictions(valid_idx=task.valid_idx, valid_prob=output.valid_prob, test_prob=output.test_prob)
+        write_fold_predictions(folder, found, multilabel=task.is_multilabel)
+        # Nothing that differs between two equal trainings.
+        facts = {"fold": job.fold, "scores": dict(output.scores), "best_epoch": output.best_epoch, "n_epochs": output.n_epochs}
+        write_json(folder / "fold.json", facts)
+    log.info("trained: %s", ", ".join(f"{name} {score:.5f}" for name, score in output.scores.items()))
+    result = FoldResult(
+        run_id=run.id,
+        fold=job.fold,
+        token=job.token,
+        path=workspace.relative(destination),
+        fingerprint=load_manifest(destination).fingerprint,
+        scores=dict(output.scores),
+        best_epoch=output.best_epoch,
+        n_epochs=output.n_epochs,
+        elapsed_s=output.elapsed_s,
+        facts=dict(output.facts),
+        created_at=time.time(),
+    )
+    return partial(add_result, result=result)
+
+
+def cleanup(workspace: Workspace, job: FoldJob) -> None:
+    """Remove what earlier attempts published but could not commit, and the checkpoints: a finished fold has nothing to go on from."""
+    contest = get_contest(workspace.store, job.contest_id)
+    winner = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
+    for other in winner.parent.glob("attempt-*"):
+        if other != winner:
+            shutil.rmtree(other)
+    remove_checkpoints(winner.parent / "checkpoints")
+
+
+def can_halve(workspace: Workspace, job: FoldJob) -> bool:
+    """Whether the job can go on with half the rows at once after memory ran out."""
+    return recipe_can_halve(get_run(workspace.store, job.run_id).recipe, job.halvings)
+
+
+def recipe_can_halve(recipe: Recipe, halvings: int) -> bool:
+    """Whether a micro-batch that was halved so often has two rows or more, and may be halved again."""
+    return halvings < MOST_HALVINGS and recipe.train.micro_batch(halvings) > 1
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what killed attempts at this fold left half written."""
+    if folder.exists():
+        for leftover in folder.glob(".attempt-*.tmp"):
+            shutil.rmtree(leftover)
+
+
+def load_task(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipe: Recipe,
+    fold: int,
+    *,
+    device: str,
+    out_dir: Path,
+    checkpointing: Checkpointing | None = None,
+    halvings: int = 0,
+) -> FoldTask:
+    """The task of a fold, with its rows read and verified; `device` is a slot of the engine. Raises CheckpointError."""
+    from core.contest.table import labels_of, load_table
+    from core.folds.save import load_folds
+    from core.training.task import FoldTask
+
+    table = load_table(workspace, contest)
+    pairs = load_folds(workspace, folds)
+
+    def inputs(names: list[str]) -> list[str] | list[Path]:
+        return names if table.image_base is None else [table.image_path(name) for name in names]
+
+    return FoldTask(
+        recipe=recipe,
+        metric=contest.spec.metric,
+        classes=contest.spec.classes,
+        inputs=inputs(table.train["input"].tolist()),
+        labels=labels_of(table.train, len(contest.spec.classes)),
+        is_multilabel=contest.spec.is_multilabel,
+        train_idx=pairs.train_idx(fold),
+        valid_idx=pairs.valid_idx(fold),
+        test_inputs=inputs(table.test["input"].tolist()),
+        fold=fold,
+        weights_dir=workspace.weights_dir,
+        out_dir=out_dir,
+        device=torch_name(device),
+        checkpointing=checkpointing,
+        halvings=halvings,
+        sha256=table.train["sha256"].tolist(),
+        test_sha256=table.test["sha256"].tolist(),
+    )
