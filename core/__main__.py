@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from core.base.errors import InputError, PitwallError
-from core.commands import blends, checkpoints, contests, decisions, predictions, queue, settings, tracking, training
+from core.commands import blends, checkpoints, contests, decisions, predict, predictions, queue, settings, tracking, training
 from core.commands.console import WorkspaceOption, name_workspace, print_error
 
 ORDER = (
@@ -30,6 +30,7 @@ ORDER = (
     "blend",
     "blends",
     "submit",
+    "predict",
     "engine",
     "tensorboard",
     "demo",
@@ -54,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (contests, training, queue, checkpoints, predictions, decisions, blends, tracking, settings):
+for group in (contests, training, queue, checkpoints, predictions, decisions, predict, blends, tracking, settings):
     group.register(app)
 
 

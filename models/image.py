@@ -5,16 +5,22 @@ So the mean and deviation that belong to the weights can never be forgotten, in 
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.models import group_parameters
+from timm.optim._param_groups import auto_group_layers
 from torch import Tensor, nn
 
-from models.spec import CannotBuild, Classifier, ModelSpec
+from models.spec import CannotBuild, Classifier, Features, ModelSpec, Pixels
 from models.weights import WeightsUnreadable, find_weights, reading
+
+LONG_HEADS = ("volo", "lcnetv2")
+"""Modules of timm whose heads do more behind `pre_logits` than one layer: classes of single tokens are added, dropout comes later."""
 
 
 class ImageClassifier(Classifier):
@@ -23,23 +29,63 @@ class ImageClassifier(Classifier):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, pixels: Pixels | None = None) -> None:
         super().__init__()
         self.network = network
+        self._classifier = _classifier_name(network)
         config: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
-        self.interpolation: str = config["interpolation"]
-        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255, persistent=False)
+        self.pixels = pixels or Pixels(config["interpolation"], tuple(config["mean"]), tuple(config["std"]))
+        self.register_buffer("mean", torch.tensor(self.pixels.mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(self.pixels.std).view(1, 3, 1, 1) * 255, persistent=False)
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """`image`: uint8 pixels (n, 3, height, width), 0 to 255 -> logits (n, n_outputs)."""
+    def features(self, batch: dict[str, Tensor]) -> Features:
+        """`image`: uint8 pixels (n, 3, height, width), 0 to 255."""
         pixels = batch["image"].float()
-        return self.network((pixels - self.mean) / self.std)
+        return Features(self.network.forward_features((pixels - self.mean) / self.std))  # pyright: ignore[reportCallIssue]
+
+    def pool(self, features: Features) -> Tensor:
+        """As the network's own head pools them. One with several classifiers reads its features as they are: its head pools."""
+        return self._own_head(features.values, pre_logits=True) if self._classifier else features.values
+
+    def head(self, pooled: Tensor) -> Tensor:
+        if not self._classifier:
+            return self._own_head(pooled)
+        classifier = self.network.get_submodule(self._classifier)
+        return classifier(pooled[:, :, None, None]).flatten(1) if isinstance(classifier, nn.Conv2d) else classifier(pooled)
+
+    def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
+        return self._own_head(self.features(batch).values, pre_logits=True)
+
+    def depths(self) -> dict[str, int]:
+        """As timm groups parameters for layer-wise decay; its guess by the order of modules where a network has no groups."""
+        matcher = getattr(self.network, "group_matcher", None)
+        found: Any = (
+            auto_group_layers(self.network) if matcher is None else group_parameters(self.network, matcher(coarse=False), reverse=True)
+        )
+        return {f"network.{name}": int(depth) for name, depth in found.items()}
+
+    def _own_head(self, values: Tensor, **options: bool) -> Tensor:
+        return self.network.forward_head(values, **options)  # pyright: ignore[reportCallIssue]
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that the backbone's authors keep out of weight decay."""
         names = getattr(self.network, "no_weight_decay", set)()
         return {f"network.{name}" for name in names}
+
+
+def _classifier_name(network: nn.Module) -> str:
+    """The module that makes logits of pooled features; empty where more than one step does.
+
+    timm names the last layer. What lies around it is a part of it, unless it can leave that layer out by itself (`pre_logits`).
+    """
+    last = network.get_classifier()  # type: ignore[operator]
+    if type(last) in (tuple, nn.ModuleList) or type(network).__module__.rpartition(".")[2] in LONG_HEADS:
+        return ""
+    name = next(name for name, module in network.named_modules() if module is last)
+    around = name.rpartition(".")[0]
+    while around and type(network.get_submodule(around)) is nn.Sequential:
+        around = around.rpartition(".")[0]
+    return around if around and "pre_logits" not in signature(network.get_submodule(around).forward).parameters else name
 
 
 def build_image_model(spec: ModelSpec) -> ImageClassifier:
@@ -57,7 +103,7 @@ def build_image_model(spec: ModelSpec) -> ImageClassifier:
         options["img_size"] = spec.input_px
     usual_px = config.input_size[-1] if config is not None else 0
     if not spec.pretrained:
-        model = ImageClassifier(_create(name, options | {"num_classes": spec.n_outputs}))
+        model = ImageClassifier(_create(name, options | {"num_classes": spec.n_outputs}), spec.pixels)
         return _able_to_read(model, spec, usual_px)
     weights = find_weights(spec.backbone, spec.weights_dir)
     with reading(spec.backbone, weights):
@@ -72,7 +118,7 @@ def build_image_model(spec: ModelSpec) -> ImageClassifier:
             raise
         raise WeightsUnreadable(spec.backbone, weights, " ".join(str(problem.__cause__).split())[:300]) from problem
     network.reset_classifier(spec.n_outputs)  # type: ignore[operator]
-    model = ImageClassifier(network)
+    model = ImageClassifier(network, spec.pixels)
     model.weights_place, model.weights_source = weights.place, weights.source
     return _able_to_read(model, spec, usual_px)
 

@@ -12,10 +12,21 @@ from models.catalog import Backbone
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """How images of a network are resized, and the mean and deviation of each channel, of pixels from 0 to 1."""
+
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What to build. `input_px` belongs to images; `pooling`, `max_tokens` and `vocab_size` to texts.
 
-    `vocab_size` is asked only for a network without a tokenizer of its own (library "builtin").
+    `vocab_size` is asked only for a network without a tokenizer of its own (library "builtin"). With `saved`, the folder of a trained
+    network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
+    backbone's own where given.
     """
 
     backbone: Backbone
@@ -28,6 +39,8 @@ class ModelSpec:
     pooling: Literal["cls", "mean"] = "mean"
     max_tokens: int = 0
     vocab_size: int = 0
+    saved: Path | None = None
+    pixels: Pixels | None = None
 
 
 class CannotBuild(ValueError):
@@ -38,14 +51,47 @@ class CannotBuild(ValueError):
         self.what, self.fix, self.values = what, fix, values
 
 
+@dataclass(frozen=True)
+class Features:
+    """What a backbone makes of its input: a feature map (n, channels, height, width) or tokens (n, length, width), as its library lays
+    them out; `mask` (n, length) is 1 where a token is part of its text. A few networks of timm give several maps."""
+
+    values: Tensor
+    mask: Tensor | None = None
+
+
 class Classifier(nn.Module):
     """What every network here is: `forward(batch)` takes a dict of tensors and gives logits (n, n_outputs).
 
+    It is `head(pool(features(batch)))`; what replaces one of the three, or reads between them, needs to know no library.
     `weights_place` and `weights_source` say where its pretrained weights came from, "" when it starts from nothing.
     """
 
     weights_place: str = ""
     weights_source: str = ""
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+    def features(self, batch: dict[str, Tensor]) -> Features:
+        """What the backbone makes of a batch, before any pooling."""
         raise NotImplementedError
+
+    def pool(self, features: Features) -> Tensor:
+        """One vector a row (n, width): what the head reads."""
+        raise NotImplementedError
+
+    def head(self, pooled: Tensor) -> Tensor:
+        """Logits (n, n_outputs) of pooled features."""
+        raise NotImplementedError
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.head(self.pool(self.features(batch)))
+
+    def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
+        """One vector a row (n, width), by which rows can be compared."""
+        return self.pool(self.features(batch))
+
+    def depths(self) -> dict[str, int]:
+        """The depth of every parameter by its name: 0 is nearest to the input, the head is deepest. For layer-wise learning rates."""
+        raise NotImplementedError
+
+    def save_description(self, folder: Path) -> None:
+        """Write what has to be known to build the network again, beside its `ModelSpec`, into a folder: nothing, for most."""

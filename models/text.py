@@ -6,6 +6,7 @@ A tokenizer is built first, since the network from nothing needs to know its voc
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -13,8 +14,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from models.spec import CannotBuild, Classifier, ModelSpec
-from models.weights import WeightsUnreadable, find_weights, reading
+from models.spec import CannotBuild, Classifier, Features, ModelSpec
+from models.weights import Weights, WeightsUnreadable, find_weights, reading
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive the fork of a loader worker
 
@@ -23,6 +24,9 @@ LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 TINY_WIDTH = 128
 TINY_VOCABULARY = 8000
 TINY_MAX_TOKENS = 512
+NUMBER = re.compile(r"\.(\d+)\.")
+EMBEDDING = re.compile(r"embedding|^tokens|^positions")
+TOKENIZER_FILE = "tokenizer.json"
 PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
 
@@ -37,7 +41,7 @@ class TextTokenizer(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what is needed to encode in the same way again."""
+        """Write what `build_tokenizer` needs to encode in the same way again."""
         ...
 
 
@@ -55,7 +59,7 @@ class PretrainedTokenizer:
         return self._tokenizer(list(texts), truncation=True, max_length=max_tokens, return_attention_mask=False, verbose=False)["input_ids"]
 
     def save(self, folder: Path) -> None:
-        """Nothing to write: the recipe names the backbone, and its tokenizer never changes."""
+        self._tokenizer.save_pretrained(folder)
 
 
 class TrainedTokenizer:
@@ -72,7 +76,7 @@ class TrainedTokenizer:
 
     def save(self, folder: Path) -> None:
         self._tokenizer.no_truncation()
-        self._tokenizer.save(str(folder / "tokenizer.json"))
+        self._tokenizer.save(str(folder / TOKENIZER_FILE))
 
 
 def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
@@ -89,11 +93,16 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
             asked=spec.max_tokens,
         )
     if spec.backbone.library == "builtin":
-        return TrainedTokenizer(train_tokenizer(texts))
+        if spec.saved is None:
+            return TrainedTokenizer(train_tokenizer(texts))
+        from tokenizers import Tokenizer
+
+        with reading(spec.backbone, _source(spec)):
+            return TrainedTokenizer(Tokenizer.from_file(str(spec.saved / TOKENIZER_FILE)))
     from transformers import AutoTokenizer
 
     _quiet_transformers()
-    weights = find_weights(spec.backbone, spec.weights_dir)
+    weights = _source(spec)
     with reading(spec.backbone, weights):
         return PretrainedTokenizer(AutoTokenizer.from_pretrained(weights.path, **LOCAL))
 
@@ -129,16 +138,35 @@ class TextClassifier(Classifier):
         nn.init.normal_(self.classifier.weight, std=0.02)
         nn.init.zeros_(self.classifier.bias)
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """`input_ids` and `attention_mask` (n, length) int64 -> logits (n, n_outputs)."""
+    def features(self, batch: dict[str, Tensor]) -> Features:
+        """`input_ids` and `attention_mask` (n, length) int64 -> tokens (n, length, width)."""
         mask = batch["attention_mask"]
-        hidden = self.encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            weight = mask.unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return Features(self.encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state, mask)
+
+    def pool(self, features: Features) -> Tensor:
+        hidden, mask = features.values, features.mask
+        if self.pooling == "cls" or mask is None:
+            return hidden[:, 0]
+        weight = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+    def head(self, pooled: Tensor) -> Tensor:
         return self.classifier(self.dropout(pooled))
+
+    def depths(self) -> dict[str, int]:
+        """0 for embeddings, then the encoder's blocks by their number; what belongs to no block is as deep as the last one."""
+        numbers = {name: NUMBER.search(name) for name, _ in self.encoder.named_parameters()}
+        last = max((int(number[1]) + 1 for number in numbers.values() if number), default=1)
+        found = {
+            f"encoder.{name}": int(number[1]) + 1 if number else 0 if EMBEDDING.search(name) else last for name, number in numbers.items()
+        }
+        return found | {f"classifier.{name}": last + 1 for name, _ in self.classifier.named_parameters()}
+
+    def save_description(self, folder: Path) -> None:
+        """Write the configuration of an encoder of transformers, which is enough to build it again."""
+        config = getattr(self.encoder, "config", None)
+        if config is not None:
+            config.save_pretrained(folder)
 
 
 class _Encoded:
@@ -175,7 +203,7 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
     from transformers import AutoConfig, AutoModel
 
     _quiet_transformers()
-    weights = find_weights(spec.backbone, spec.weights_dir)
+    weights = _source(spec)
     with reading(spec.backbone, weights):
         config = AutoConfig.from_pretrained(weights.path, **LOCAL)
         if spec.pretrained:
@@ -193,6 +221,13 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
     if spec.pretrained:
         model.weights_place, model.weights_source = weights.place, weights.source
     return model
+
+
+def _source(spec: ModelSpec) -> Weights:
+    """Where tokenizer and configuration are read: the folder of a trained network, or the place of pretrained weights."""
+    if spec.saved is not None:
+        return Weights("network", spec.saved, spec.saved.name)
+    return find_weights(spec.backbone, spec.weights_dir)
 
 
 def _quiet_transformers() -> None:

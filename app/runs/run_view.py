@@ -169,7 +169,13 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
         )
         st.metric(t("runs.figure_state"), state_label(run.state), f"{share:.0%}", "off", **quiet)
         if run.imported:
-            st.metric(t("runs.figure_backbone"), t("runs.imported"), plain(run.imported["oof_file"]), "off", **quiet)
+            st.metric(
+                t("runs.figure_backbone"),
+                t("runs.imported"),
+                plain(run.imported.get("classifier") or run.imported["oof_file"]),
+                "off",
+                **quiet,
+            )
         else:
             model = run.recipe.model
             origin = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")

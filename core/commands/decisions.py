@@ -237,7 +237,7 @@ def submit(
     house = opened(workspace)
     chosen = source_named(house, source, contest)
     submission = write_submission(chosen)
-    _write(output, read_submission(house, submission))
+    write_file(output, read_submission(house, submission))
     if as_json:
         print_json(submission_record(house, submission) | {"file": str(output)})
         return
@@ -280,7 +280,7 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return leaves
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
     """Write aside and rename, so that a file that is there is whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,12 @@ from core.commands.console import (
     standard_error,
     standard_output,
 )
+
+if TYPE_CHECKING:
+    from core.store.contests import Contest
+    from core.store.folds import Folds
+    from core.store.runs import Run
+    from core.workspace import Workspace
 
 predictions_app = typer.Typer(
     help="Bring a team-mate's predictions in as a run; take any run's out.", callback=help_without_command, invoke_without_command=True
@@ -50,33 +56,50 @@ def import_run(
     the rows in the contest's order, and the classes too unless `--classes` says otherwise. What could not be checked, and what
     speaks for rows in another order, is said on standard error; with `--json` in `warnings`.
     """
-    from core.commands.records import direction, run_record, score_text
-    from core.exchange.exchange import doubts_of, import_predictions
+    from core.exchange.exchange import import_predictions
     from core.store.contests import get_contest
-    from core.store.folds import get_folds, list_folds
 
     house = opened(workspace)
     found = get_contest(house.store, contest)
-    known = list_folds(house.store, found.id)
-    if folds is None and not known:
-        raise InputError(
-            "there are no folds yet",
-            where=found.name,
-            why="out-of-fold predictions stand on folds",
-            fix=f"make the folds they were made on: python -m core folds make {found.name}",
-        )
-    chosen = known[0] if folds is None else get_folds(house.store, folds)
     order = () if classes is None else _names_in(classes)
-    run = import_predictions(house, found, chosen, oof=oof, test=test, name=name, classes=order)
-    record = run_record(house, run)
-    suspect, unchecked = doubts_of(run)
-    if as_json:
-        print_json(record | {"warnings": [*suspect, *unchecked]})
-        return
-    for doubt in (*suspect, *unchecked):
-        standard_error().print(f"warning: {doubt}", markup=False, highlight=False)
-    score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
-    standard_output().print(f"{run.name} ({run.ref}) of {found.name}, on folds {chosen.id}: {score}", markup=False, highlight=False)
+    run = import_predictions(house, found, _folds(house, found, folds), oof=oof, test=test, name=name, classes=order)
+    _print_run(house, run, found, as_json=as_json)
+
+
+@predictions_app.command("classify", short_help="Make a run of a ready classifier, without training.")
+def classify(
+    contest: ContestArgument,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A classifier of transformers or timm with its own labels.", show_default=False)
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels", metavar="FILE", help="The labels that stand for each class, where their names differ.", show_default=False
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the run; else that of the folder.", show_default=False)] = "",
+    folds: Annotated[int | None, typer.Option("--folds", metavar="ID", help="The folds to stand on; else the newest.")] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", metavar="N", min=8, help="Longer texts are cut here.")] = 256,
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="Where it predicts: cpu, cuda:0 or mps.")] = "cpu",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a run of a classifier that has its own head and labels: it predicts the contest's rows as it is, and can be blended.
+
+    A file of labels holds `class: label` or `class: [label, label]` for every class. That the classifier has not seen these rows
+    nobody can check, which is said on standard error; with `--json` in `warnings`.
+    """
+    from core.exchange.ready import add_ready_classifier, read_labels
+    from core.store.contests import get_contest
+
+    house = opened(workspace)
+    found = get_contest(house.store, contest)
+    given = None if labels is None else read_labels(labels)
+    run = add_ready_classifier(
+        house, found, _folds(house, found, folds), folder.resolve(), labels=given, name=name, max_tokens=max_tokens, device=device
+    )
+    _print_run(house, run, found, as_json=as_json)
 
 
 @predictions_app.command("export", short_help="Write a run's or a blend's predictions to files.")
@@ -106,6 +129,37 @@ def export_run(
         print_json({"source": found.ref, "name": found.name, **written})
         return
     standard_output().print(f"{found.name} ({found.ref}): {', '.join(written.values())}", markup=False, highlight=False)
+
+
+def _folds(workspace: Workspace, contest: Contest, folds: int | None) -> Folds:
+    """The folds of that id, else the newest of the contest."""
+    from core.store.folds import get_folds, list_folds
+
+    known = list_folds(workspace.store, contest.id)
+    if folds is None and not known:
+        raise InputError(
+            "there are no folds yet",
+            where=contest.name,
+            why="out-of-fold predictions stand on folds",
+            fix=f"make the folds they were made on: python -m core folds make {contest.name}",
+        )
+    return known[0] if folds is None else get_folds(workspace.store, folds)
+
+
+def _print_run(workspace: Workspace, run: Run, contest: Contest, *, as_json: bool) -> None:
+    """The run that was made, and what is doubtful of it."""
+    from core.commands.records import direction, run_record, score_text
+    from core.exchange.exchange import doubts_of
+
+    record = run_record(workspace, run)
+    suspect, unchecked = doubts_of(run)
+    if as_json:
+        print_json(record | {"warnings": [*suspect, *unchecked]})
+        return
+    for doubt in (*suspect, *unchecked):
+        standard_error().print(f"warning: {doubt}", markup=False, highlight=False)
+    score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
+    standard_output().print(f"{run.name} ({run.ref}) of {contest.name}, on folds {run.folds_id}: {score}", markup=False, highlight=False)
 
 
 def _names_in(path: Path) -> list[str]:

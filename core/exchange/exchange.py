@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from core.metrics.decide import decide
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import Source
+from core.specs.network import NETWORKS_DIR
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import FoldResult, Run, add_imported_run
@@ -39,12 +41,13 @@ DOUBTS = {
     "rows": "the file of out-of-fold predictions names no rows: that they stand in the contest's order could not be checked",
     "folds": "the file names no folds: that its rows were predicted on these folds could not be checked",
     "test_rows": "the file of test predictions names no rows: that they stand in the contest's order could not be checked",
+    "seen": "the classifier was trained elsewhere: that it has seen none of the contest's rows could not be checked",
     "frequent": "the predictions are right less often than the most frequent class alone: are the rows or the classes in another order?",
     "shuffled": "the predictions are right no more often than with their rows shuffled: are the rows or the classes in another order?",
     "ranks": "within the classes, rows are hardly ranked better than by chance: are the rows or the classes in another order?",
 }
 """What may be wrong with predictions that fit in form, and what nobody could check; a run keeps the names of its own."""
-UNCHECKED = ("rows", "folds", "test_rows")
+UNCHECKED = ("rows", "folds", "test_rows", "seen")
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,19 @@ def read_delivery(
 
 
 def accept_delivery(
-    workspace: Workspace, contest: Contest, folds: Folds, delivery: Delivery, *, name: str, now: float | None = None
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    delivery: Delivery,
+    *,
+    name: str,
+    now: float | None = None,
+    network: Path | None = None,
 ) -> Run:
-    """Publish what was delivered, fold by fold, and add it as a run; when that fails, nothing of it stays."""
+    """Publish what was delivered, fold by fold, and add it as a run; when that fails, nothing of it stays.
+
+    `network` is the folder of the one that predicted it, where it is kept; every fold keeps it.
+    """
     delivery.raise_if_any()
     assert delivery.oof is not None and delivery.test is not None
     y_true = labels_of(load_table(workspace, contest).train, len(contest.spec.classes))
@@ -174,7 +187,9 @@ def accept_delivery(
     moment = time.time() if now is None else now
     try:
         results = [
-            _publish_fold(workspace, home / f"fold-{fold}", contest, folds, fold, pairs.valid_idx(fold), oof, delivery.test, y_true, moment)
+            _publish_fold(
+                workspace, home / f"fold-{fold}", contest, folds, fold, pairs.valid_idx(fold), oof, delivery.test, y_true, moment, network
+            )
             for fold in range(folds.n_folds)
         ]
         return add_imported_run(
@@ -240,8 +255,11 @@ def _publish_fold(
     test: NDArray[np.float32],
     y_true: NDArray[np.integer],
     moment: float,
+    network: Path | None,
 ) -> FoldResult:
     with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
+        if network is not None:
+            _link(network, temporary / NETWORKS_DIR / "main")
         write_fold_predictions(temporary, FoldPredictions(rows, oof[rows], test), multilabel=contest.spec.is_multilabel)
     return FoldResult(
         run_id=0,
@@ -271,6 +289,15 @@ def export_predictions(source: Source, *, oof: Path | None = None, test: Path | 
         write_predictions(oof, list(table.train["id"].iloc[rows]), prob, classes, fold_of)
     if test is not None:
         write_predictions(test, list(table.test["id"]), source.test(), classes, None)
+
+
+def _link(network: Path, folder: Path) -> None:
+    """A network as a fold's own. Published files never change, so that links are as good as copies, where the disk has them."""
+    folder.parent.mkdir(parents=True)
+    try:
+        shutil.copytree(network, folder, copy_function=os.link)
+    except shutil.Error:
+        shutil.copytree(network, folder, dirs_exist_ok=True)
 
 
 def _validated(pairs: FoldPairs) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:

@@ -17,7 +17,7 @@ from core.folds.save import load_folds
 from core.metrics.decide import improbable_rows
 from core.store.contests import Contest
 from core.store.folds import Folds, get_folds
-from core.store.runs import Run
+from core.store.runs import FoldResult, Run
 from core.workspace import Workspace
 
 VALID_IDX = "valid_idx.npy"
@@ -101,6 +101,19 @@ def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int]
 
     `fold_numbers` names the networks to take where not all. Every network is as honest as another here: no test row has a truth.
     """
+    total: NDArray[np.float64] | None = None
+    chosen = finished_folds(run, fold_numbers)
+    for result in chosen:
+        (test_prob,) = _read_arrays(workspace.absolute(result.path), TEST_PROB)
+        prob = test_prob.astype(np.float64)
+        total = prob if total is None else total + prob
+    assert total is not None
+    return (total / len(chosen)).astype(np.float32)
+
+
+def finished_folds(run: Run, fold_numbers: Collection[int] | None = None) -> tuple[FoldResult, ...]:
+    """The results of a run in the order of its folds, or of some of its folds. AlignmentError when one of those is gone, StateError
+    when there is none at all."""
     chosen = [result for result in run.results if fold_numbers is None or result.fold in fold_numbers]
     gone = sorted(set(fold_numbers or ()) - {result.fold for result in chosen})
     if gone:
@@ -120,13 +133,7 @@ def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int]
             fix="wait until a fold is done, or retry the run",
             name=run.name,
         )
-    total: NDArray[np.float64] | None = None
-    for result in sorted(chosen, key=lambda item: item.fold):
-        (test_prob,) = _read_arrays(workspace.absolute(result.path), TEST_PROB)
-        prob = test_prob.astype(np.float64)
-        total = prob if total is None else total + prob
-    assert total is not None
-    return (total / len(chosen)).astype(np.float32)
+    return tuple(sorted(chosen, key=lambda item: item.fold))
 
 
 def shared_folds(runs: Sequence[Run]) -> tuple[int, ...]:

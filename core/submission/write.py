@@ -82,6 +82,17 @@ class Candidate:
     def is_valid(self) -> bool:
         return all(check.is_ok for check in self.checks)
 
+    def raise_if_refused(self, where: str) -> None:
+        """Raise SubmissionError, naming each check that failed."""
+        failed = [msg("{place}: {lacks}", place=check.key, lacks=check.detail) for check in self.checks if not check.is_ok]
+        if failed:
+            raise SubmissionError(
+                "the contest would refuse this file",
+                where=where,
+                why=joined("; ", failed),
+                fix="check the contest's sample submission on the page Data",
+            )
+
 
 def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
     """The format of the contest's sample submission; without one, `id` and the label or the classes, in the test table's order."""
@@ -239,8 +250,11 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
     return tuple(checks)
 
 
-def prepare(source: Source) -> Candidate:
-    """Build and check the file of a finished run or a saved blend, without writing anything."""
+def prepare(source: Source, prob: NDArray[np.float32] | None = None) -> Candidate:
+    """Build and check the file of a finished run or a saved blend, without writing anything.
+
+    `prob` (n_test, n_classes) takes the place of the stored predictions.
+    """
     workspace, contest = source.workspace, source.contest
     table = load_table(workspace, contest)
     if table.test.empty:
@@ -251,7 +265,7 @@ def prepare(source: Source) -> Candidate:
             fix="register the contest with its test file",
         )
     form = read_format(workspace, contest)
-    prob = source.test()
+    prob = source.test() if prob is None else prob
     data = make_submission(form, list(table.test["id"]), prob, source.thresholds)
     frame = _read(data.decode(form.encoding), form.delimiter, "submission")
     predicted = decide(prob, multilabel=form.is_multilabel, thresholds=source.thresholds)
@@ -264,14 +278,7 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
 
     workspace, contest = source.workspace, source.contest
     candidate = prepare(source)
-    failed = [msg("{place}: {lacks}", place=check.key, lacks=check.detail) for check in candidate.checks if not check.is_ok]
-    if failed:
-        raise SubmissionError(
-            "the contest would refuse this file",
-            where=source.name,
-            why=joined("; ", failed),
-            fix="check the contest's sample submission on the page Data",
-        )
+    candidate.raise_if_refused(source.name)
     lineage = make_lineage(source)
     filename = f"{contest.name}-{source.name}.csv"
     folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage, "file": filename}))

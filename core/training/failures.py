@@ -53,7 +53,7 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
         why = "the backbone does not take these settings"
         raise RecipeError(problem.what, where="model", why=why, fix=problem.fix, **problem.values) from problem
     except (MemoryError, RuntimeError) as problem:
-        if not _is_memory(problem):
+        if not is_memory(problem):
             raise
         raise OutOfMemory(
             "the device ran out of memory",
@@ -80,7 +80,8 @@ def not_a_number(recipe: Recipe, where: str) -> RecipeError:
     )
 
 
-def _is_memory(problem: BaseException) -> bool:
+def is_memory(problem: BaseException) -> bool:
+    """Whether what was raised is a lack of memory, as torch and the processor's allocator say it."""
     return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(sign in str(problem).lower() for sign in MEMORY_SIGNS)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -19,11 +18,11 @@ from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
-from core.specs.recipe import Recipe
 from core.training.checkpoint import Checkpointing, Identity, list_quarantined
 from core.training.checkpoint_writer import CheckpointWriter
 from core.training.costs import Pace
 from core.training.failures import not_a_number, typed_failures
+from core.training.network import describe_network, versions_of
 from core.training.predict import predict
 from core.training.schedule import plan_epochs
 from core.training.setup import set_lr, set_up
@@ -31,10 +30,9 @@ from core.training.state import TrainState
 from core.training.step import cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
 from core.training.trouble import Trouble, find_trouble
-from core.training.weights import copy_weights, save_weights
+from core.training.weights import copy_weights, save_network
 
 Report = Callable[[Progress | EpochReport], None]
-LIBRARIES = {"image": ("torch", "numpy", "timm", "torchvision", "pillow"), "text": ("torch", "numpy", "transformers", "tokenizers")}
 
 
 def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool]) -> FoldOutput:
@@ -164,7 +162,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     n_trained = position.epoch - 1
     pace.drop(plan.total_rows - plan.rows_done(position.epoch, 0), n_valid * (n_epochs - n_trained))
     eval_model.load_state_dict(state.best)
-    save_weights(state.best, task.out_dir)
+    save_network(task.network_dir, describe_network(task, model, precision.name), state.best)
     valid_prob = predict_rows(loader, valid_idx, "predicting", n_trained)
     test_prob = predict_rows(setup.test_loader, np.arange(n_test), "predicting", n_trained)
     elapsed_s = elapsed_before + time.monotonic() - started
@@ -189,17 +187,15 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "restarted_for": writer.restarted_for,
             "checkpoints": writer.facts,
             "quarantined": [found.path.name for found in list_quarantined(task.checkpointing.folder)] if task.checkpointing else [],
-            "versions": _versions(recipe),
+            "versions": versions_of(recipe),
         },
     )
-
-
-def _versions(recipe: Recipe) -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES[recipe.modality]}
 
 
 def _checkpointing(task: FoldTask, n_steps: int) -> Checkpointing | None:
     """Where checkpoints are kept, with the libraries' versions in what they are made from: others compute other numbers."""
     if task.checkpointing is None:
         return None
-    return replace(task.checkpointing, identity=Identity({**task.checkpointing.identity.facts, **_versions(task.recipe)}), n_steps=n_steps)
+    return replace(
+        task.checkpointing, identity=Identity({**task.checkpointing.identity.facts, **versions_of(task.recipe)}), n_steps=n_steps
+    )

@@ -1,20 +1,32 @@
-"""From a task to its network and its rows. Imports only the libraries of the task's modality: each takes seconds."""
+"""From a task to its network and its rows, and back to a network from what was saved of it. Imports only the libraries of the modality."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from core.data.batches import Rows
+from core.specs.network import NetworkSpec
+from core.specs.recipe import AugmentSettings, Recipe
 from core.training.backbone import backbone_of
 from core.training.task import FoldTask
 from models.build import build_model
-from models.spec import Classifier, ModelSpec
+from models.catalog import Backbone
+from models.spec import Classifier, ModelSpec, Pixels
+
+LIBRARIES = {"image": ("torch", "numpy", "timm", "torchvision", "pillow"), "text": ("torch", "numpy", "transformers", "tokenizers")}
+
+MakeRows = Callable[[Sequence[str] | Sequence[Path], Sequence[str]], Rows]
+"""Rows of texts or paths, and the sha256 of each file where they are known."""
 
 
 def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
-    """The network, the rows that have labels, and the test rows. A tokenizer that is learned is left in `out_dir`."""
+    """The network, the rows that have labels, and the test rows. Its tokenizer and configuration are left in the task's `network_dir`."""
     recipe = task.recipe
     spec = ModelSpec(
         backbone=backbone_of(recipe),
@@ -24,44 +36,102 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
         dropout=recipe.model.dropout,
         drop_path=recipe.model.drop_path,
     )
+    task.network_dir.mkdir(parents=True, exist_ok=True)
     if recipe.modality == "image":
-        return _image_network(task, replace(spec, input_px=recipe.input.size_px))
-    return _text_network(task, replace(spec, pooling=recipe.model.pooling, max_tokens=recipe.input.max_tokens))
+        spec = replace(spec, input_px=recipe.input.size_px)
+        model, rows = _image_network(spec, recipe.augment, recipe.train.seed, task.fold)
+    else:
+        spec = replace(spec, pooling=recipe.model.pooling, max_tokens=recipe.input.max_tokens)
+        model, rows = _text_network(spec, [str(task.inputs[row]) for row in task.train_idx], task.network_dir)
+    model.save_description(task.network_dir)
+    return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
 
 
-def _image_network(task: FoldTask, spec: ModelSpec) -> tuple[Classifier, Rows, Rows]:
+def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16", "fp32"]) -> NetworkSpec:
+    """What has to be known to predict with the network of a task as it predicts at the end of its training."""
+    recipe, backbone = task.recipe, backbone_of(task.recipe)
+    pixels: Pixels | None = getattr(model, "pixels", None)
+    return NetworkSpec(
+        modality=recipe.modality,
+        labels="several" if task.is_multilabel else "one",
+        classes=task.classes,
+        fold=task.fold,
+        seed=recipe.train.seed,
+        backbone=backbone.name,
+        library=backbone.library,
+        dropout=recipe.model.dropout,
+        drop_path=recipe.model.drop_path,
+        input_px=recipe.input.size_px if recipe.modality == "image" else 0,
+        interpolation=pixels.interpolation if pixels else "",
+        mean=pixels.mean if pixels else (),
+        std=pixels.std if pixels else (),
+        pooling=recipe.model.pooling if recipe.modality == "text" else "",
+        max_tokens=recipe.input.max_tokens if recipe.modality == "text" else 0,
+        device=torch.device(task.device).type,
+        precision=precision,
+        threads=torch.get_num_threads(),
+        micro_batch=task.micro_batch,
+        versions=versions_of(recipe),
+    )
+
+
+def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) -> tuple[Classifier, MakeRows]:
+    """A network as described, its weights drawn anew, and what makes rows for it.
+
+    `saved` is the folder with its tokenizer and configuration; without one those of the pretrained backbone are searched for, as while
+    training. Raises CannotBuild, WeightsUnreadable, WeightsNotFound.
+    """
+    tokens = spec.max_tokens
+    backbone = Backbone(spec.backbone, spec.modality, spec.library, "", 0.0, spec.input_px, tokens, "", "", "", "")
+    pixels = Pixels(spec.interpolation, spec.mean, spec.std) if spec.mean else None
+    model_spec = ModelSpec(
+        backbone=backbone,
+        n_outputs=len(spec.classes),
+        weights_dir=weights_dir,
+        pretrained=False,
+        dropout=spec.dropout,
+        drop_path=spec.drop_path,
+        input_px=spec.input_px,
+        pooling=spec.pooling or "mean",
+        max_tokens=tokens,
+        saved=saved,
+        pixels=pixels,
+    )
+    if spec.modality == "image":
+        return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold)
+    return _text_network(model_spec, [], None)
+
+
+def versions_of(recipe: Recipe) -> dict[str, str]:
+    """The versions of the libraries that a recipe is trained with: others compute other numbers."""
+    return {name: version(name) for name in LIBRARIES[recipe.modality]}
+
+
+def _image_network(spec: ModelSpec, augment: AugmentSettings, seed: int, fold: int) -> tuple[Classifier, MakeRows]:
     from core.data.pixels import ImageRows
     from models.image import ImageClassifier
 
     model = build_model(spec)
     assert isinstance(model, ImageClassifier)
-    recipe, interpolation = task.recipe, model.interpolation
+    interpolation = model.pixels.interpolation
 
     def rows(inputs: Sequence[str] | Sequence[Path], sha256: Sequence[str]) -> ImageRows:
         paths = [Path(path) for path in inputs]
-        return ImageRows(
-            paths,
-            recipe.augment,
-            size_px=recipe.input.size_px,
-            interpolation=interpolation,
-            seed=recipe.train.seed,
-            fold=task.fold,
-            sha256=sha256,
-        )
+        return ImageRows(paths, augment, size_px=spec.input_px, interpolation=interpolation, seed=seed, fold=fold, sha256=sha256)
 
-    return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
+    return model, rows
 
 
-def _text_network(task: FoldTask, spec: ModelSpec) -> tuple[Classifier, Rows, Rows]:
+def _text_network(spec: ModelSpec, train_texts: list[str], keep: Path | None) -> tuple[Classifier, MakeRows]:
     from core.data.texts import TextRows
     from models.text import build_tokenizer
 
-    texts = [str(text) for text in task.inputs]
-    tokenizer = build_tokenizer(spec, [texts[row] for row in task.train_idx])
-    tokenizer.save(task.out_dir)
+    tokenizer = build_tokenizer(spec, train_texts)
+    if keep is not None:
+        tokenizer.save(keep)
     model = build_model(replace(spec, vocab_size=tokenizer.vocab_size))
 
-    def rows(texts: list[str]) -> TextRows:
-        return TextRows(texts, tokenizer, max_tokens=spec.max_tokens)
+    def rows(inputs: Sequence[str] | Sequence[Path], _sha256: Sequence[str]) -> TextRows:
+        return TextRows([str(text) for text in inputs], tokenizer, max_tokens=spec.max_tokens)
 
-    return model, rows(texts), rows([str(text) for text in task.test_inputs])
+    return model, rows

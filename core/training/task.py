@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.specs.network import NETWORKS_DIR
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Checkpointing
 
@@ -48,6 +49,11 @@ class FoldTask:
     is_multilabel: bool = False
     targets: NDArray[np.float32] | None = None
     row_weights: NDArray[np.float32] | None = None
+
+    @property
+    def network_dir(self) -> Path:
+        """Where the network is left."""
+        return self.out_dir / NETWORKS_DIR / "main"
 
     @property
     def micro_batch(self) -> int:

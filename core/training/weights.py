@@ -1,4 +1,4 @@
-"""The best weights of a fold on disk, as safetensors; written aside and renamed, so a file that is there is whole."""
+"""A trained network on disk: its weights as safetensors, what it is as JSON, and a manifest of both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from core.artefacts import write_manifest
 from core.base.errors import CheckpointError
+from core.base.files import write_json
+from core.specs.network import NETWORK_FILE, NetworkSpec
 
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -24,12 +27,19 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_weights(weights: Mapping[str, Tensor], folder: Path) -> Path:
-    """Write weights of `copy_weights` to `folder`."""
+    """Write weights of `copy_weights` to `folder`: aside, and renamed, so that a file that is there is whole."""
     path = folder / WEIGHTS_FILE
     aside = path.with_suffix(".tmp")
     save_file(dict(weights), aside)
     os.replace(aside, path)
     return path
+
+
+def save_network(folder: Path, spec: NetworkSpec, weights: Mapping[str, Tensor]) -> None:
+    """Make an artefact of its own of a network: what it is and its weights, beside what its building left in the folder."""
+    save_weights(weights, folder)
+    write_json(folder / NETWORK_FILE, spec.to_dict())
+    write_manifest(folder, kind="network")
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:

@@ -84,7 +84,7 @@ def at_report(strike: Strike, phase: str, at: tuple[int, int] = (0, 0)) -> None:
 
 def before_weights(strike: Strike) -> None:
     """Before the best weights are written into the artefact."""
-    fold.save_weights = _striking_before(fold.save_weights, strike)
+    fold.save_network = _striking_before(fold.save_network, strike)
 
 
 def before_predictions(strike: Strike) -> None:

@@ -64,7 +64,7 @@ def test_it_leaves_nothing_and_changes_nothing(settings: dict[str, Any], tmp_pat
     before = sorted(tmp_path.iterdir())
     dry_run(task, max_halvings=MOST_HALVINGS)
     assert sorted(tmp_path.iterdir()) == before
-    assert {path.name for path in task.out_dir.iterdir()} <= {"tokenizer.json"}
+    assert {path.name for path in task.network_dir.iterdir()} <= {"tokenizer.json"}
     again, _, _ = train(make_task(tmp_path, recipe))
     assert again.valid_prob.tobytes() == calm.valid_prob.tobytes()
 
@@ -79,7 +79,7 @@ def test_a_checkpoint_has_the_size_that_was_said(settings: dict[str, Any], tmp_p
     files = list(list_checkpoints(kept.folder)[0].path.glob("*.safetensors"))
     headers = 8 * len(files) + sum(int.from_bytes(path.read_bytes()[:8], "little") for path in files)
     assert sum(path.stat().st_size for path in files) - headers == costs.checkpoint_bytes
-    weights = task.out_dir / "weights.safetensors"
+    weights = task.network_dir / "weights.safetensors"
     assert costs.weights_bytes <= weights.stat().st_size <= costs.weights_bytes + 100_000
 
 

@@ -24,7 +24,8 @@ folder.mkdir()
 task = make_task(folder, recipe_of(settings, train={"loader_workers": workers}))
 output, _, epochs = train(task)
 digest = hashlib.sha256()
-for part in (output.valid_prob.tobytes(), output.test_prob.tobytes(), *(path.read_bytes() for path in sorted(task.out_dir.iterdir()))):
+left = [path.read_bytes() for path in sorted(task.out_dir.rglob("*")) if path.is_file()]
+for part in (output.valid_prob.tobytes(), output.test_prob.tobytes(), *left):
     digest.update(part)
 print(json.dumps([digest.hexdigest(), [report.train_loss for report in epochs], output.facts["precision"]]))
 """

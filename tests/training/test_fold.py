@@ -11,14 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from core.base.errors import InputError, RecipeError, WeightsError
-from core.data.batches import RowLoader
 from core.metrics.scores import all_scores
 from core.specs.progress import Interrupted, Progress
 from core.specs.recipe import Recipe
-from core.training.network import build_network
-from core.training.predict import predict
 from core.training.setup import choose_precision
-from core.training.weights import WEIGHTS_FILE, load_weights
 from tests.training.small_tasks import IMAGE, N_ROWS, N_TEST, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together
@@ -38,30 +34,6 @@ def test_probabilities_are_whole_and_belong_to_the_best_epoch(recipe: Recipe, tm
     best = min(epochs, key=lambda report: report.scores["log_loss"])
     assert (output.best_epoch, output.n_epochs) == (best.epoch, 3)
     assert output.scores == best.scores == all_scores(task.labels[task.valid_idx], output.valid_prob)
-
-
-@BOTH
-def test_the_kept_weights_give_the_predictions_again(recipe: Recipe, tmp_path: Path) -> None:
-    task = make_task(tmp_path, recipe)
-    output, _, _ = train(task)
-    model, rows, _ = build_network(task)
-    load_weights(model, task.out_dir)
-    device = torch.device("cpu")
-    if recipe.modality == "image":
-        model.to(memory_format=torch.channels_last)  # the layout decides the order of sums
-    again = predict(
-        model,
-        RowLoader(rows, workers=0),
-        task.valid_idx,
-        3,
-        batch_size=8,
-        device=device,
-        precision=choose_precision("auto", device),
-        after_batch=lambda n: None,
-    )
-    assert np.array_equal(again, output.valid_prob)
-    assert (task.out_dir / WEIGHTS_FILE).is_file()
-    assert (task.out_dir / "tokenizer.json").is_file() == (recipe.modality == "text")
 
 
 @BOTH

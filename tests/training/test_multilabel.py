@@ -155,7 +155,7 @@ def test_a_crash_changes_no_byte(base: dict[str, Any], tmp_path: Path) -> None:
     assert len(again.facts["resumed"]) == 1
     assert again.valid_prob.tobytes() == output.valid_prob.tobytes()
     assert again.test_prob.tobytes() == output.test_prob.tobytes()
-    assert (task.out_dir / "weights.safetensors").read_bytes() == (calm.out_dir / "weights.safetensors").read_bytes()
+    assert (task.network_dir / "weights.safetensors").read_bytes() == (calm.network_dir / "weights.safetensors").read_bytes()
     assert [report.scores for report in epochs] == [report.scores for report in calm_epochs]
 
 

@@ -28,7 +28,7 @@ BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, **HARD), recipe_of(TE
 def digest_of(task: FoldTask, output: FoldOutput) -> str:
     """Of everything that a fold leaves: predictions, weights, scores."""
     found = hashlib.sha256(output.valid_prob.tobytes() + output.test_prob.tobytes())
-    for path in sorted(task.out_dir.iterdir()):
+    for path in sorted(path for path in task.out_dir.rglob("*") if path.is_file()):
         found.update(path.read_bytes())
     found.update(json.dumps([output.scores, output.best_epoch, output.n_epochs]).encode())
     return found.hexdigest()

@@ -1,0 +1,51 @@
+"""What a trained network is: all that has to be known to load it from its folder and predict with it, and nothing of this machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.base.settings import Settings
+
+NETWORK_FILE = "network.json"
+NETWORKS_DIR = "networks"
+"""A fold's artefact has a folder for each of its networks in this one, an artefact of its own."""
+
+
+class NetworkSpec(Settings):
+    """The `network.json` of a trained network, which stands beside its weights.
+
+    A text network's tokenizer, and the configuration of one of transformers, are files in the same folder. `mean` and `std` are those
+    of pixels from 0 to 1.
+    """
+
+    format: Literal[1] = Field(default=1, description="Version of this document.")
+    family: str = Field(default="torch", description="Which code loads the network: a key of `core.predictions.networks.FAMILIES`.")
+    modality: Literal["image", "text"] = Field(description="What it reads.")
+    labels: Literal["one", "several"] = Field(description="Probabilities of a row sum to one, or each class has one of its own.")
+    classes: tuple[str, ...] = Field(description="The classes, in the order of its outputs.")
+    fold: int = Field(description="The fold whose rows it was not trained on; -1 when it was trained on no row of the contest.")
+    seed: int = Field(default=0, description="The seed that its training derived all randomness from.")
+    level: int = Field(default=1, ge=1, description="1 reads the contest's rows, 2 reads the predictions of level 1.")
+    view: str = Field(default="", description="Which view of a row it reads; empty is the row as it is.")
+
+    backbone: str = Field(description="Name of the network in its library.")
+    library: Literal["timm", "transformers", "builtin"] = Field(description="The library that builds it.")
+    dropout: float = Field(default=0.0, description="Dropout before the classifier.")
+    drop_path: float = Field(default=0.0, description="Stochastic depth.")
+    input_px: int = Field(default=0, description="Side of the square input, in pixels.")
+    interpolation: str = Field(default="", description="How images are resized.")
+    mean: tuple[float, ...] = Field(default=(), description="Mean of each channel that pixels are normalised by.")
+    std: tuple[float, ...] = Field(default=(), description="Deviation of each channel that pixels are normalised by.")
+    pooling: Literal["", "cls", "mean"] = Field(default="", description="What the classifier of a text network reads.")
+    max_tokens: int = Field(default=0, description="Longer texts are cut here.")
+    label_groups: tuple[tuple[int, ...], ...] = Field(
+        default=(), description="Ready classifier: which of its own outputs stand for each class."
+    )
+
+    device: str = Field(default="cpu", description="The kind of device that it predicted on: cpu, cuda or mps.")
+    precision: Literal["bf16", "fp32"] = Field(default="fp32", description="The precision that it predicted in.")
+    threads: int = Field(default=0, description="Threads of the processor that it predicted with; 0 when unknown.")
+    micro_batch: int = Field(default=32, ge=1, description="Rows that were trained on at once; predictions are computed for twice as many.")
+    versions: dict[str, str] = Field(default={}, description="The libraries it was trained with.")

@@ -1,0 +1,203 @@
+"""Trained networks that predict again, each from its folder alone: no database, no contest, no pretrained weights, no hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from core.artefacts import verify
+from core.base.errors import CheckpointError, OutOfMemory
+from core.base.messages import msg, reason
+from core.base.settings import parse_settings
+from core.data.batches import RowLoader, Rows
+from core.specs.network import NETWORK_FILE, NetworkSpec
+from core.specs.recipe import AugmentSettings
+from core.training.failures import is_memory
+from core.training.network import MakeRows, restore_network
+from core.training.predict import predict
+from core.training.setup import Precision, choose_precision, open_device
+from core.training.weights import load_weights
+from models.spec import CannotBuild
+from models.weights import WeightsNotFound, WeightsUnreadable
+
+Array = NDArray[np.float32]
+AfterBatch = Callable[[int], None]
+
+
+class Predictor(Protocol):
+    """What every family of networks is, once it is loaded."""
+
+    @property
+    def spec(self) -> NetworkSpec: ...
+
+    def predict(self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: AfterBatch | None = None) -> Array:
+        """Probabilities (n, n_classes) of texts, or of the images at these paths; refused where a `sha256` is given and differs.
+
+        `after_batch(n)` hears of every n rows, and may raise to stop.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TorchPredictor:
+    """A network of torch with the rows it reads. It predicts in the batches, precision and threads of the end of its training."""
+
+    spec: NetworkSpec
+    model: nn.Module
+    make_rows: MakeRows
+    device: torch.device
+    precision: Precision
+
+    def predict(self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: AfterBatch | None = None) -> Array:
+        """See `Predictor`. Raises InputError for an image that cannot be read, OutOfMemory."""
+        with _threads(self.spec.threads), _memory_errors(str(self.device)):
+            return predict(
+                self.model,
+                RowLoader(self.make_rows(rows, sha256), workers=0, pin_memory=self.device.type == "cuda"),
+                np.arange(len(rows)),
+                len(self.spec.classes),
+                batch_size=self.spec.micro_batch,
+                device=self.device,
+                precision=self.precision,
+                after_batch=after_batch or (lambda n: None),
+                multilabel=self.spec.labels == "several",
+            )
+
+
+def load_torch(folder: Path, spec: NetworkSpec, device: str, *, saved: Path | None, weights_dir: Path) -> TorchPredictor:
+    """The network of `spec` with the weights in `folder`; `device` "" is the kind that it was trained on.
+
+    Its tokenizer and configuration are read from `saved`; None searches for those of the pretrained backbone, also in `weights_dir`.
+    """
+    place = open_device(device or spec.device)
+    with _building(folder, spec):
+        model, make_rows = restore_network(spec, saved, weights_dir)
+    load_weights(model, folder)
+    return _placed(spec, model, make_rows, place)
+
+
+def _placed(spec: NetworkSpec, model: nn.Module, make_rows: MakeRows, device: torch.device) -> TorchPredictor:
+    """A network with its weights, put on a device as training puts it there: the layout decides the order of sums."""
+    model.to(device)
+    if spec.modality == "image":
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
+    return TorchPredictor(spec, model, make_rows, device, choose_precision(spec.precision, device))
+
+
+def _load_trained(folder: Path, spec: NetworkSpec, device: str) -> Predictor:
+    return load_torch(folder, spec, device, saved=folder, weights_dir=folder)
+
+
+def _load_ready(folder: Path, spec: NetworkSpec, device: str) -> Predictor:
+    from models.ready import load_ready
+
+    place = open_device(device or spec.device)
+    with _building(folder, spec):
+        model = load_ready(folder, spec.label_groups, is_multilabel=spec.labels == "several")
+    if spec.modality == "image":
+        from core.data.pixels import ImageRows
+
+        def images(inputs: Sequence[str] | Sequence[Path], sha256: Sequence[str]) -> Rows:
+            paths = [Path(path) for path in inputs]
+            return ImageRows(
+                paths, AugmentSettings(), size_px=spec.input_px, interpolation=spec.interpolation, seed=0, fold=0, sha256=sha256
+            )
+
+        return _placed(spec, model, images, place)
+    from core.data.texts import TextRows
+    from models.ready import ReadyTextClassifier
+    from models.text import PretrainedTokenizer
+
+    assert isinstance(model, ReadyTextClassifier)
+    tokenizer = PretrainedTokenizer(model.tokenizer)
+
+    def texts(inputs: Sequence[str] | Sequence[Path], _sha256: Sequence[str]) -> Rows:
+        return TextRows([str(text) for text in inputs], tokenizer, max_tokens=spec.max_tokens)
+
+    return _placed(spec, model, texts, place)
+
+
+FAMILIES: dict[str, Callable[[Path, NetworkSpec, str], Predictor]] = {"torch": _load_trained, "ready": _load_ready}
+"""What loads a network, by the family that its `network.json` names: from its folder, what it is, and a device ("" for its own)."""
+
+
+def load_network(folder: Path, *, device: str = "") -> Predictor:
+    """The network in a folder that holds its `network.json`, every byte verified; `device` "" is the kind that it was trained on.
+
+    Raises CheckpointError when the folder is damaged or needs code that is not here, RecipeError for a device that is not here.
+    """
+    verify(folder)
+    spec = read_network_spec(folder)
+    if spec.family not in FAMILIES or spec.level > 1 or spec.view:
+        raise CheckpointError(
+            "nothing here loads this network",
+            where=str(folder),
+            why="it is of family {family}, level {level}, view '{view}'; here are {families} of level 1",
+            fix="load it with the version of Pitwall that made it",
+            family=spec.family,
+            level=spec.level,
+            view=spec.view,
+            families=", ".join(FAMILIES),
+        )
+    return FAMILIES[spec.family](folder, spec, device)
+
+
+def read_network_spec(folder: Path) -> NetworkSpec:
+    """What the network in a folder is. Raises CheckpointError."""
+    path = folder / NETWORK_FILE
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        why, fix = reason(problem), "train the fold again"
+        raise CheckpointError("{file} cannot be read", where=str(path), why=why, fix=fix, file=NETWORK_FILE) from None
+    return parse_settings(NetworkSpec, raw, where=str(path), error=CheckpointError)
+
+
+@contextmanager
+def _building(folder: Path, spec: NetworkSpec) -> Iterator[None]:
+    try:
+        yield
+    except (CannotBuild, WeightsUnreadable, WeightsNotFound) as problem:
+        raise CheckpointError(
+            "the network cannot be built again",
+            where=str(folder),
+            why=msg(problem.what, **problem.values) if isinstance(problem, CannotBuild) else str(problem),
+            fix="install the versions it was trained with ({versions}), or train the fold again",
+            versions=", ".join(f"{name} {version}" for name, version in spec.versions.items()),
+        ) from problem
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """So many threads of the processor, on which sums depend; then as many as before. 0 changes nothing."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(n or before)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _memory_errors(device: str) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as problem:
+        if not is_memory(problem):
+            raise
+        raise OutOfMemory(
+            "the device ran out of memory",
+            where="predicting on {device}",
+            why=reason(problem),
+            fix="predict on another device, or when nothing else runs on this one",
+            device=device,
+        ) from problem

@@ -1,0 +1,84 @@
+"""A trained network predicts again from its folder alone, and says the same to the last byte."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.artefacts import MANIFEST, verify, write_manifest
+from core.base.errors import CheckpointError
+from core.specs.network import NETWORK_FILE
+from core.training.predictor import load_network, read_network_spec
+from core.training.weights import WEIGHTS_FILE
+from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
+
+pytestmark = pytest.mark.slow  # networks train here
+
+SHORT = {"epochs": 1, "batch_size": 8}
+RECIPES: dict[str, dict[str, Any]] = {
+    "image": IMAGE,
+    "text": TEXT,
+    "image in bf16": {**IMAGE, "train": {**SHORT, "precision": "bf16"}},
+    "text in bf16, in parts, averaged": {**TEXT, "train": {**SHORT, "precision": "bf16", "accumulate": 3}, "average": {"ema": 0.9}},
+    "a transformer of fixed size": {**IMAGE, "model": {"backbone": "test_vit.r160_in1k", "pretrained": False}, "train": SHORT},
+    "EfficientNet-Lite0": {**IMAGE, "model": {"backbone": "tf_efficientnet_lite0.in1k", "drop_path": 0.1}, "train": SHORT},
+    "MiniLM": {**TEXT, "model": {"backbone": "sentence-transformers/all-MiniLM-L6-v2"}, "train": SHORT},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_network_predicts_again_from_its_folder_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task(tmp_path, recipe_of(RECIPES[name]))
+    output, _, _ = train(task)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(task.network_dir, elsewhere)
+    shutil.rmtree(task.out_dir)
+    for module in ("models.text", "models.image"):
+        monkeypatch.setattr(f"{module}.find_weights", lambda *_: pytest.fail("pretrained weights are looked for"))
+    network = load_network(elsewhere)
+    assert (network.spec.classes, network.spec.labels, network.spec.seed, network.spec.fold) == (task.classes, "one", 0, 0)
+    assert network.predict(task.test_inputs).tobytes() == output.test_prob.tobytes()
+    held_out = [task.inputs[row] for row in task.valid_idx]
+    assert network.predict(held_out).tobytes() == output.valid_prob.tobytes()
+    assert network.predict([]).shape == (0, 3)
+    assert sorted(verify(elsewhere).files) == sorted(path.name for path in elsewhere.iterdir() if path.name != MANIFEST)
+
+
+def test_several_labels_have_a_probability_each(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (48, 3))
+    task = make_task(tmp_path, recipe_of(TEXT), labels=labels)
+    output, _, _ = train(task)
+    assert load_network(task.network_dir).predict(task.test_inputs).tobytes() == output.test_prob.tobytes()
+
+
+def test_a_folder_that_is_damaged_or_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
+    task = make_task(tmp_path, recipe_of(TEXT, train=SHORT))
+    train(task)
+    whole = read_network_spec(task.network_dir).to_dict()
+
+    def changed(**values: Any) -> Path:
+        folder = tmp_path / f"changed-{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(task.network_dir, folder)
+        (folder / MANIFEST).unlink()
+        (folder / NETWORK_FILE).write_text(json.dumps({**whole, **values}))
+        write_manifest(folder, kind="network")
+        return folder
+
+    with pytest.raises(CheckpointError, match="nothing here loads this network") as caught:
+        load_network(changed(family="boosted trees"))
+    assert "boosted trees" in caught.value.why and "torch" in caught.value.why
+    with pytest.raises(CheckpointError, match="setting"):
+        load_network(changed(format=2))
+    with pytest.raises(CheckpointError, match="weights cannot be loaded"):
+        load_network(changed(classes=["a", "b"]))
+    folder = changed()
+    raw = bytearray((folder / WEIGHTS_FILE).read_bytes())
+    raw[-1] ^= 1
+    (folder / WEIGHTS_FILE).write_bytes(raw)
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors is damaged"):
+        load_network(folder)
