@@ -51,7 +51,7 @@ def test_a_network_predicts_again_from_its_folder_alone(name: str, tmp_path: Pat
 
 def test_several_labels_have_a_probability_each(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 2, (48, 3))
-    task = make_task(tmp_path, recipe_of(TEXT), labels=labels)
+    task = make_task(tmp_path, recipe_of(TEXT), labels=labels, is_multilabel=True)
     output, _, _ = train(task)
     assert load_network(task.network_dir).predict(task.test_inputs).tobytes() == output.test_prob.tobytes()
 
