@@ -15,6 +15,7 @@ from app.ensemble.draft import Desk
 from core.blend.bank import Bank
 from core.blend.scorer import BlendScore
 from core.blend.truth import Outcome
+from core.metrics.scores import get_metric
 from core.specs.blend import BlendSteps
 
 MOST_LIVE_VALUES = 10_000_000
@@ -62,16 +63,18 @@ def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]
 
 
 def _as_far(known: Scored, bank: Bank, steps: BlendSteps) -> Scored:
-    """What of a score can follow the pointer on large data: labels under any mean, but no log loss that needs every class."""
+    """What of a score can follow the pointer on large data: labels under any mean, but no metric of probabilities, which need every class."""
     names = known.score.scores.keys()
     if not steps.is_plain:
         return replace(known, waiting=frozenset(names))
     scorer = bank.scorer(steps.mean)
     outcome = Outcome(scorer.labels(steps.share.tolist()), np.full(scorer.n_rows, np.nan, dtype=np.float32))
     score = scorer.report(outcome)
-    if bank.metric.name == "log_loss":
+    if bank.metric.reads == "p_true":
         score = replace(known.score, scores=score.scores)
-    return replace(known, outcome=outcome, score=score, waiting=frozenset({"log_loss"}))
+    return replace(
+        known, outcome=outcome, score=score, waiting=frozenset(name for name in score.scores if get_metric(name).reads == "p_true")
+    )
 
 
 def follows_a_drag(bank: Bank, steps: BlendSteps) -> bool:

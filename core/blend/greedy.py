@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from core.blend.scorer import Scorer
 from core.blend.truth import Outcome
-from core.metrics.scores import log_loss_of_true
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,10 @@ class _RunningSum:
 
     def score_with(self, run: int) -> float:
         scorer = self.scorer
-        if scorer.metric.name == "log_loss":
+        if scorer.metric.reads == "p_true":
             if scorer.mean in ("arithmetic", "hard"):
-                return log_loss_of_true(((self.true + scorer.true[run]) / (self.counts.sum() + 1)).astype(np.float32))
+                p_true = ((self.true + scorer.true[run]) / (self.counts.sum() + 1)).astype(np.float32)
+                return scorer.metric.of_true(p_true, multilabel=bool(scorer.n_labels))
             return scorer.score((self.counts + np.eye(scorer.n_runs)[run]).tolist())
         for total, group in zip(self.sums, scorer.winners.groups, strict=True):
             self.labels[group.rows] = _winner(total, group.values[run], group.classes)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from core.base.errors import OutOfMemory
 from core.base.messages import msg
-from core.data.batches import batches_of
 from core.metrics.scores import all_scores
 from core.training.costs import Costs
 from core.training.failures import typed_failures
@@ -26,7 +25,7 @@ from core.training.predict import EVALUATION_FACTOR, predict
 from core.training.schedule import plan_epochs
 from core.training.setup import Setup, open_device, set_lr, set_up
 from core.training.state import Snapshot, TrainState
-from core.training.step import order_rows, train_step
+from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldTask
 from core.training.weights import copy_weights
 
@@ -175,11 +174,11 @@ def _plan(task: FoldTask, setup: Setup) -> _Plan:
     """The first steps of the first epoch, in its order; after the first of them one of the longest rows, where lengths differ."""
     settings = task.recipe.train
     train_idx = np.asarray(task.train_idx, dtype=np.int64)
-    as_they_come = batches_of(order_rows(task, 1), settings.batch_size)
+    as_they_come = cut_steps(task, order_rows(task, 1))
     whole = [rows for rows in as_they_come if len(rows) >= settings.batch_size] or as_they_come
     longest = _longest(setup, train_idx, settings.batch_size)
     first = [whole[0], longest] if len({setup.loader.rows.length(int(row)) for row in train_idx}) > 1 else [whole[0]]
-    steps = [batches_of(rows, task.micro_batch) for rows in [*first, *(whole[number % len(whole)] for number in range(1, MAX_TIMED + 1))]]
+    steps = [cut_micro_batches(task, rows) for rows in [*first, *(whole[number % len(whole)] for number in range(1, MAX_TIMED + 1))]]
     # Loader processes have read ahead while the first steps were slow: what they then have is not their pace.
     read_ahead = math.ceil(2 * setup.loader.workers / len(steps[0]))
     return _Plan(steps, len(first), MIN_TIMED + read_ahead)

@@ -27,7 +27,7 @@ from core.training.predict import predict
 from core.training.schedule import plan_epochs
 from core.training.setup import set_lr, set_up
 from core.training.state import TrainState
-from core.training.step import cut_steps, order_rows, train_step
+from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
 from core.training.trouble import Trouble, find_trouble
 from core.training.weights import copy_weights, save_network
@@ -120,7 +120,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     with writer:
         while not is_over():
             epoch, epoch_started = position.epoch, time.monotonic() - position.epoch_s
-            steps = cut_steps(task, order_rows(task, epoch))
+            steps = [cut_micro_batches(task, rows) for rows in cut_steps(task, order_rows(task, epoch))]
             batches = loader.load(epoch, [rows for micro_batches in steps[position.step :] for rows in micro_batches])
             model.train()
             pace.start()

@@ -43,9 +43,14 @@ def order_rows(task: FoldTask, epoch: int) -> NDArray[np.int64]:
     return train_idx[permutation(task.recipe.train.seed, task.fold, epoch, len(train_idx))]
 
 
-def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[MicroBatches]:
-    """Rows in their order as steps of `batch_size` rows, each as its micro-batches."""
-    return [batches_of(of_step, task.micro_batch) for of_step in batches_of(rows, task.recipe.train.batch_size)]
+def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows in their order as the rows of steps."""
+    return batches_of(rows, task.recipe.train.batch_size)
+
+
+def cut_micro_batches(task: FoldTask, rows: NDArray[np.int64]) -> MicroBatches:
+    """The rows of a step as what is computed at once."""
+    return batches_of(rows, task.micro_batch)
 
 
 def put_together(batches: Sequence[Batch], targets: Targets) -> list[Part]:
