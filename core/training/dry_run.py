@@ -25,7 +25,7 @@ from core.training.predict import EVALUATION_FACTOR, predict
 from core.training.schedule import plan_epochs
 from core.training.setup import Setup, open_device, set_lr, set_up
 from core.training.state import Snapshot, TrainState
-from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
+from core.training.step import MicroBatches, cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldTask
 from core.training.weights import copy_weights
 
@@ -165,7 +165,7 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
 class _Plan:
     """The steps that may be made, each as its micro-batches; the first `n_first` are not timed, and `fewest` of the others are needed."""
 
-    steps: list[list[Rows]]
+    steps: Sequence[MicroBatches]
     n_first: int
     fewest: int
 
