@@ -12,30 +12,30 @@ from app.ensemble.thresholds import describe_thresholds
 from app.ensemble.ways import mean_label, runs_left_out
 from app.ui.format import plain
 from app.words.text import t
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.optimum import gap_at
 from core.specs.blend import MeanName
 
 
-def blend_facts(draft: Draft, bank: Bank, classes: Sequence[str], content: tuple[object, ...]) -> None:
+def blend_facts(draft: Draft, ensemble: Ensemble, classes: Sequence[str], content: tuple[object, ...]) -> None:
     """Each fact is one line; a plain blend by hand has none."""
-    lines = facts_of(draft, bank, classes, content)
+    lines = facts_of(draft, ensemble, classes, content)
     if lines:
         st.caption("  \n".join(lines))
 
 
-def facts_of(draft: Draft, bank: Bank, classes: Sequence[str], content: tuple[object, ...]) -> list[str]:
+def facts_of(draft: Draft, ensemble: Ensemble, classes: Sequence[str], content: tuple[object, ...]) -> list[str]:
     """What the weights that are shown mean, what was proved, what was chosen, and what was fitted after the mean."""
     steps, procedure = draft.steps, draft.procedure
     lines: list[str] = []
     if draft.kind in ("loose", "apart"):
         lines.append(t(f"bench.kind_{draft.kind}"))
     if procedure.is_proved(steps.mean):
-        gap = _gap(content, steps.mean, steps.weights, bank)
+        gap = _gap(content, steps.mean, steps.weights, ensemble)
         lines.append(t("bench.gap_shrunk" if steps.shrinkage else "bench.gap", gap=f"{gap:.0e}" if gap else "0"))
     if procedure.mean == "auto":
         lines.append(t("bench.auto_took", mean=mean_label(steps.mean)))
-    left_out = [plain(bank.runs[place].name) for place in runs_left_out(draft)]
+    left_out = [plain(ensemble.runs[place].name) for place in runs_left_out(draft)]
     if procedure.chooses_members:
         lines.append(t("bench.left_out", runs=", ".join(left_out)) if left_out else t("bench.left_out_none"))
     if procedure.temperature:
@@ -48,5 +48,5 @@ def facts_of(draft: Draft, bank: Bank, classes: Sequence[str], content: tuple[ob
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _gap(content: tuple[object, ...], mean: MeanName, weights: tuple[float, ...], _bank: Bank) -> float:
-    return gap_at(_bank.scorer(mean), weights)
+def _gap(content: tuple[object, ...], mean: MeanName, weights: tuple[float, ...], _ensemble: Ensemble) -> float:
+    return gap_at(_ensemble.scorer(mean), weights)

@@ -10,8 +10,8 @@ import streamlit as st
 from app.ui.charts import CONFIG, Chart, Spec, draw
 from app.ui.colors import ACCENT, QUIET
 from app.words.text import t
-from core.blend.bank import Bank
 from core.blend.calibrate import Reliability, reliability, reliability_of_yes
+from core.blend.ensemble import Ensemble
 from core.blend.questions import answers, ask
 from core.blend.steps import afterwards, without_after
 from core.specs.blend import BlendSteps
@@ -20,17 +20,17 @@ MOST_OFFSETS = 5
 Diagrams = tuple[Reliability, Reliability | None]
 
 
-def diagrams_of(bank: Bank, steps: BlendSteps) -> Diagrams:
+def diagrams_of(ensemble: Ensemble, steps: BlendSteps) -> Diagrams:
     """Reliability of the mean alone, and of the whole blend where something after the mean changes probabilities."""
-    prob = bank.prob(without_after(steps))
-    if bank.is_multilabel:
-        before = reliability_of_yes(prob, bank.y_true)
+    prob = ensemble.prob(without_after(steps))
+    if ensemble.oof.is_multilabel:
+        before = reliability_of_yes(prob, ensemble.oof.y_true)
         if steps.temperature == 1:
             return before, None
-        return before, reliability_of_yes(answers(afterwards(ask(prob), steps), prob.shape[1]), bank.y_true)
-    before = reliability(prob, bank.y_true)
+        return before, reliability_of_yes(answers(afterwards(ask(prob), steps), prob.shape[1]), ensemble.oof.y_true)
+    before = reliability(prob, ensemble.oof.y_true)
     has_after = steps.temperature != 1 or bool(steps.offsets)
-    return before, reliability(afterwards(prob, steps), bank.y_true) if has_after else None
+    return before, reliability(afterwards(prob, steps), ensemble.oof.y_true) if has_after else None
 
 
 def draw_diagrams(found: Diagrams, *, of_sets: bool = False) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from app.ensemble.ways import after_label
 from app.ui.cards import guard, section
 from app.ui.format import format_honest, format_score, metric_label, plain
-from app.ui.sources import evidence_of, rank_sources, source_label
+from app.ui.sources import matrix_of_sources, rank_sources, source_label
 from app.words.text import t
 from core.analysis.side_by_side import Duel, Standing, compare_sources, standing_of
 from core.predictions.source import Source
@@ -172,9 +172,9 @@ def _content(source: Source) -> tuple[object, ...]:
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _standing(content: tuple[object, ...], _source: Source) -> Standing:
-    return standing_of(_source, None if _source.saved else evidence_of(_source))
+    return standing_of(_source, None if _source.saved else matrix_of_sources(_source))
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _compared(content: tuple[tuple[object, ...], tuple[object, ...]], _one: Source, _other: Source) -> Duel:
-    return compare_sources(_one, _other, (evidence_of(_one), evidence_of(_other)))
+    return compare_sources(_one, _other, matrix_of_sources(_one, _other))

@@ -12,7 +12,7 @@ from app.ensemble.draft import Draft
 from app.ensemble.honest import honest_figure, judge, judges_now, known_judgement, score_in, standing_of, verdict
 from app.ensemble.live_charts import choose_chart, draw_chart
 from app.ensemble.live_score import Fixed, Scored, fixed_scores, score_now
-from app.ensemble.session import content_of, load_bank, open_desk
+from app.ensemble.session import content_of, load_ensemble, open_desk
 from app.ensemble.ways import after_row, choose_mean, mean_label, obey, way_row
 from app.shell import runtime
 from app.ui.cards import guard
@@ -20,7 +20,7 @@ from app.ui.colors import run_color
 from app.ui.components.weight_sliders.component import BankRow, heard, weight_bank
 from app.ui.format import format_score, metric_help, metric_label, plain
 from app.words.text import t
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore
 from core.blend.save import save_blend, spec_of
 from core.specs.contest import ContestSpec
@@ -39,8 +39,8 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int,
         left, right = st.columns([1.1, 1], gap="large")
         content = content_of(contest, folds, members)
         with right.skeleton(height=220):
-            bank = load_bank(content, runtime.workspace(), contest, members)
-            fixed = fixed_scores(content, bank)
+            ensemble = load_ensemble(content, runtime.workspace(), contest, members)
+            fixed = fixed_scores(content, ensemble)
         desk = open_desk(folds.id, [run.id for run in members])
         key = f"bank-{folds.id}"
         said = heard(key, desk.ids, desk.revision)
@@ -48,7 +48,7 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int,
             desk.follow(said)
         with left:
             top = st.container()
-            obey(desk, bank, folds.id, content)
+            obey(desk, ensemble, folds.id, content)
             with top:
                 choose_mean(desk, folds.id)
             rows = [
@@ -59,36 +59,36 @@ def bench(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int,
             way_row(desk, folds.id, contest.spec)
             after_row(desk, folds.id, contest.spec)
             with st.spinner(t("ensemble.preparing", mean=mean_label(desk.draft.steps.mean))):
-                scored = score_now(desk, bank, folds.id, content)
-            blend_facts(desk.draft, bank, contest.spec.classes, content)
+                scored = score_now(desk, ensemble, folds.id, content)
+            blend_facts(desk.draft, ensemble, contest.spec.classes, content)
             verdict_place = st.container()
         judgement = known_judgement(desk.draft, folds.id, content)
-        is_to_judge = judgement is None and judges_now(desk, bank, folds.id, content)
+        is_to_judge = judgement is None and judges_now(desk, ensemble, folds.id, content)
         with right:
-            honest_place = _figures(contest.spec, bank, scored, fixed)
+            honest_place = _figures(contest.spec, ensemble, scored, fixed)
             # A way that was just clicked is judged last, in its place; at any other time the figure is there at once and never blinks.
             if not is_to_judge:
-                honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft, n_others))
-            draw_chart(choose_chart(desk, bank, folds.id), desk, bank, scored, fixed, contest.spec.classes, folds.id)
+                honest_figure(honest_place, score_in(judgement), metric=ensemble.metric.name, standing=standing_of(desk.draft, n_others))
+            draw_chart(choose_chart(desk, ensemble, folds.id), desk, ensemble, scored, fixed, contest.spec.classes, folds.id)
         with left:
-            _save_form(contest, desk.draft, bank, score_in(judgement), free_name)
+            _save_form(contest, desk.draft, ensemble, score_in(judgement), free_name)
         if is_to_judge:
             with honest_place, st.spinner(t("ensemble.refitting"), show_time=True):
-                judgement = judge(bank, desk.draft, folds.id, content)
-            honest_figure(honest_place, score_in(judgement), metric=bank.metric.name, standing=standing_of(desk.draft, n_others))
+                judgement = judge(ensemble, desk.draft, folds.id, content)
+            honest_figure(honest_place, score_in(judgement), metric=ensemble.metric.name, standing=standing_of(desk.draft, n_others))
         with verdict_place:
-            verdict(desk, bank, folds.id, judgement, content, n_others)
+            verdict(desk, ensemble, folds.id, judgement, content, n_others)
 
 
-def _figures(spec: ContestSpec, bank: Bank, scored: Scored, fixed: Fixed) -> DeltaGenerator:
+def _figures(spec: ContestSpec, ensemble: Ensemble, scored: Scored, fixed: Fixed) -> DeltaGenerator:
     """The four figures and the line under them; returns the place of the honest one."""
-    metric, now, equal = bank.metric, scored.score, fixed.equal
+    metric, now, equal = ensemble.metric, scored.score, fixed.equal
     best = metric.best([score.oof_score for score in fixed.own])
     best_at = next(index for index, score in enumerate(fixed.own) if score.oof_score == best)
     color = "normal" if metric.greater_is_better else "inverse"
     won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, fixed.own[best_at].fold_scores, strict=True))
     than_best = t("ensemble.than_best")
-    helps = [t("ensemble.blend_now_help", rows=f"{len(bank.y_true):,}")]
+    helps = [t("ensemble.blend_now_help", rows=f"{len(ensemble.oof.y_true):,}")]
     if spec.is_multilabel:
         helps += [f"**{metric_label(name)}**: {metric_help(spec, name)}" for name in now.scores]
 
@@ -123,7 +123,7 @@ def _figures(spec: ContestSpec, bank: Bank, scored: Scored, fixed: Fixed) -> Del
         st.metric(
             t("ensemble.best_single"),
             format_score(best),
-            plain(bank.runs[best_at].name),
+            plain(ensemble.runs[best_at].name),
             "off",
             delta_arrow="off",
             border=True,
@@ -143,13 +143,15 @@ def _delta(score: float, reference: float) -> str | int:
     return 0 if float(text) == 0 else text
 
 
-def _save_form(contest: Contest, draft: Draft, bank: Bank, honest: HonestScore | None, free_name: str) -> None:
+def _save_form(contest: Contest, draft: Draft, ensemble: Ensemble, honest: HonestScore | None, free_name: str) -> None:
     with st.form(f"save-{free_name}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(t("ensemble.name"), free_name, max_chars=60)
         saves = st.form_submit_button(t("ensemble.save"), type="primary", icon=":material/save:")
     if saves:
-        spec = spec_of([run.id for run in bank.runs], draft.steps)
-        blend = save_blend(runtime.workspace(), contest, spec, name=name.strip(), honest=honest, bank=bank, procedure=draft.procedure)
+        spec = spec_of([run.id for run in ensemble.runs], draft.steps)
+        blend = save_blend(
+            runtime.workspace(), contest, spec, name=name.strip(), honest=honest, ensemble=ensemble, procedure=draft.procedure
+        )
         st.toast(t("ensemble.saved", name=plain(blend.name), ref=blend.ref), icon=":material/check:")
         st.rerun()
 

@@ -20,11 +20,11 @@ from app.ui.format import folds_label, format_score, metric_label, plain
 from app.ui.sources import rank_sources
 from app.words.core_text import say
 from app.words.text import t
-from core.analysis.evidence import load_evidence
 from core.base.errors import InputError, PitwallError
 from core.base.files import nfc, resolve_inside
 from core.exchange.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
+from core.predictions.matrix import load_matrix
 from core.predictions.source import Source
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -192,7 +192,7 @@ def _notice(contest: Contest, run: Run) -> Notice:
     """The score of what came in, and what is doubtful of it."""
     metric = contest.spec.metric
     if contest.spec.is_multilabel:
-        evidence = load_evidence(runtime.workspace(), contest, run)
+        evidence = load_matrix([runtime.workspace(), contest, run])
         second, value = "auc", mean_auc(evidence.y_true, evidence.y_prob)
     else:
         second, value = "accuracy", sum(result.scores["accuracy"] for result in run.results) / len(run.results)

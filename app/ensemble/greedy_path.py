@@ -10,7 +10,7 @@ import streamlit as st
 from app.ui.charts import CONFIG, Chart, metric_axis
 from app.ui.colors import QUIET, run_color
 from app.words.text import t
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.greedy import Path, greedy
 from core.blend.procedure import BlendProcedure
 from core.metrics.scores import Metric, get_metric
@@ -29,9 +29,9 @@ def goal_of(procedure: BlendProcedure, metric: Metric) -> Metric:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def path_of(content: tuple[object, ...], mean: MeanName, goal: str, n_rounds: int, _bank: Bank) -> Path:
+def path_of(content: tuple[object, ...], mean: MeanName, goal: str, n_rounds: int, _ensemble: Ensemble) -> Path:
     """The selection again, as the fit made it."""
-    return greedy(replace(_bank.scorer(mean), metric=get_metric(goal)), n_rounds=n_rounds)
+    return greedy(replace(_ensemble.scorer(mean), metric=get_metric(goal)), n_rounds=n_rounds)
 
 
 def path_chart(path: Path, runs: tuple[Run, ...], metric: Metric, *, height: int = 250) -> Chart:

@@ -16,7 +16,7 @@ from app.ui.cards import error_card
 from app.ui.format import format_duration, format_score, metric_label
 from app.words.text import t
 from core.base.errors import PitwallError
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 
@@ -43,20 +43,20 @@ def can_be_judged(draft: Draft) -> bool:
     return draft.procedure.is_refitted and not draft.is_untuned
 
 
-def judges_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> bool:
+def judges_now(desk: Desk, ensemble: Ensemble, folds_id: int, content: tuple[object, ...]) -> bool:
     """Whether the draft is to be judged in this run of the page: it is quick, or was asked for by a click."""
     is_asked = st.session_state.pop(_asked_key(folds_id), False)
-    if not can_be_judged(desk.draft) or len(bank.folds) < 2 or desk.is_held or not desk.is_settled:
+    if not can_be_judged(desk.draft) or len(ensemble.oof.folds) < 2 or desk.is_held or not desk.is_settled:
         return False
-    return is_asked or seconds_to_judge(bank, desk.draft, content) <= AT_ONCE_S
+    return is_asked or seconds_to_judge(ensemble, desk.draft, content) <= AT_ONCE_S
 
 
-def seconds_to_judge(bank: Bank, draft: Draft, content: tuple[object, ...]) -> float:
+def seconds_to_judge(ensemble: Ensemble, draft: Draft, content: tuple[object, ...]) -> float:
     """About how long the judgement takes: a fit without each fold, and one on all rows."""
-    return fit_took_s(bank, draft.procedure, content) * (len(bank.folds) + 1)
+    return fit_took_s(ensemble, draft.procedure, content) * (len(ensemble.oof.folds) + 1)
 
 
-def judge(bank: Bank, draft: Draft, folds_id: int, content: tuple[object, ...]) -> Judgement:
+def judge(ensemble: Ensemble, draft: Draft, folds_id: int, content: tuple[object, ...]) -> Judgement:
     """The judgement of the draft's procedure, kept for the session and, while there is room, its score for all of them."""
     judged = _judged(folds_id)
     name = _name(content, draft.procedure)
@@ -64,7 +64,7 @@ def judge(bank: Bank, draft: Draft, folds_id: int, content: tuple[object, ...]) 
         for old in list(judged)[: len(judged) - MOST_JUDGED + 1]:
             del judged[old]
         try:
-            judged[name] = _honest(content, str(name[-1]), bank, draft.procedure.trimmed)
+            judged[name] = _honest(content, str(name[-1]), ensemble, draft.procedure.trimmed)
         except PitwallError as refusal:
             judged[name] = refusal
     return judged[name]
@@ -91,7 +91,7 @@ def standing_of(draft: Draft, n_others: int) -> str:
     return t("bench.standing_later" if draft.procedure.is_refitted else "ensemble.standing_hand")
 
 
-def verdict(desk: Desk, bank: Bank, folds_id: int, judgement: Judgement | None, content: tuple[object, ...], n_others: int) -> None:
+def verdict(desk: Desk, ensemble: Ensemble, folds_id: int, judgement: Judgement | None, content: tuple[object, ...], n_others: int) -> None:
     """In words what the blend on the desk is worth; where the gain may be luck, a button for equal weights.
 
     `n_others` runs were not chosen: nothing here is refitted over that choice.
@@ -110,14 +110,14 @@ def verdict(desk: Desk, bank: Bank, folds_id: int, judgement: Judgement | None, 
         st.info(t("bench.verdict_untuned"), icon=":material/info:")
     elif not draft.procedure.is_refitted:
         st.warning(t("bench.verdict_hand"), icon=":material/info:")
-    elif len(bank.folds) < 2:
+    elif len(ensemble.oof.folds) < 2:
         st.warning(t("bench.verdict_one_fold"), icon=":material/info:")
     elif desk.is_held or not desk.is_settled:
         st.info(t("bench.verdict_held", way=describe(draft.procedure)), icon=":material/hourglass:")
     else:
         st.info(t("bench.verdict_later", way=describe(draft.procedure)), icon=":material/hourglass:")
         st.button(
-            t("bench.judge", duration=format_duration(seconds_to_judge(bank, draft, content))),
+            t("bench.judge", duration=format_duration(seconds_to_judge(ensemble, draft, content))),
             icon=":material/gavel:",
             on_click=lambda: st.session_state.update({_asked_key(folds_id): True}),
             key="judge",
@@ -171,5 +171,5 @@ def _name(content: tuple[object, ...], procedure: BlendProcedure) -> tuple[objec
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _honest(content: tuple[object, ...], settings: str, _bank: Bank, _procedure: BlendProcedure) -> HonestScore:
-    return replace(_bank.honest(_procedure), refits=())  # steps of a regression in every fold would fill the memory, and nobody asks
+def _honest(content: tuple[object, ...], settings: str, _ensemble: Ensemble, _procedure: BlendProcedure) -> HonestScore:
+    return replace(_ensemble.honest(_procedure), refits=())  # steps of a regression in every fold would fill the memory, and nobody asks

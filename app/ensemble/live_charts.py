@@ -21,16 +21,16 @@ from app.ui.colors import ACCENT, BAD, QUIET, blend_color, ink, run_color
 from app.ui.controls import control_of
 from app.words.text import t
 from core.analysis.confusion import confused_pairs, confusion_matrix
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 
 HEIGHT, LEGEND_TOP, LEGEND_ROW = 280, 45, 28
 MOST_CELLS = 12
 MOST_PAIRS = 12
 
 
-def choose_chart(desk: Desk, bank: Bank, folds_id: int) -> str:
+def choose_chart(desk: Desk, ensemble: Ensemble, folds_id: int) -> str:
     """Which chart is shown; those that only one way has come and go with it."""
-    options = ["folds", "outcomes" if bank.is_multilabel else "confusion", "reliability"]
+    options = ["folds", "outcomes" if ensemble.oof.is_multilabel else "confusion", "reliability"]
     if desk.draft.steps.thresholds:
         options.append("thresholds")
     if has_path(desk.draft.procedure):
@@ -54,49 +54,51 @@ def choose_chart(desk: Desk, bank: Bank, folds_id: int) -> str:
     return chosen or "folds"
 
 
-def draw_chart(name: str, desk: Desk, bank: Bank, scored: Scored, fixed: Fixed, classes: Sequence[str], folds_id: int) -> None:
+def draw_chart(name: str, desk: Desk, ensemble: Ensemble, scored: Scored, fixed: Fixed, classes: Sequence[str], folds_id: int) -> None:
     """Draw the chosen chart; one that needs every probability waits for the end of a drag on large data."""
     steps, procedure = scored.steps, desk.draft.procedure
     if name == "folds":
-        charts.draw(by_fold(bank, scored, fixed), key="blend-folds", alt=t("charts.blend_title"))
+        charts.draw(by_fold(ensemble, scored, fixed), key="blend-folds", alt=t("charts.blend_title"))
     elif name == "path" and has_path(procedure):
-        goal = goal_of(procedure, bank.metric)
+        goal = goal_of(procedure, ensemble.metric)
         with st.spinner(t("bench.path_spinner")):
-            path = path_of(scored.content, steps.mean, goal.name, procedure.n_rounds, bank)
-        charts.draw(path_chart(path, bank.runs, goal, height=HEIGHT), key="greedy-path", alt=t("bench.path_title"))
+            path = path_of(scored.content, steps.mean, goal.name, procedure.n_rounds, ensemble)
+        charts.draw(path_chart(path, ensemble.runs, goal, height=HEIGHT), key="greedy-path", alt=t("bench.path_title"))
         st.caption(t("bench.path_help"))
     elif name == "classes" and steps.class_weights:
-        charts.draw(class_shares_chart(steps, bank.runs, classes), key="class-shares", alt=t("bench.classes_title"))
+        charts.draw(class_shares_chart(steps, ensemble.runs, classes), key="class-shares", alt=t("bench.classes_title"))
         st.caption(t("bench.classes_help"))
     elif name == "confusion":
         charts.draw(
-            confusion(bank, scored, classes, is_dark=st.context.theme.type == "dark"), key="blend-confusion", alt=t("bench.confusion_title")
+            confusion(ensemble, scored, classes, is_dark=st.context.theme.type == "dark"),
+            key="blend-confusion",
+            alt=t("bench.confusion_title"),
         )
     elif name == "outcomes":
-        draw_outcomes(bank, scored, classes, is_dark=st.context.theme.type == "dark")
+        draw_outcomes(ensemble, scored, classes, is_dark=st.context.theme.type == "dark")
     elif name == "thresholds" and steps.thresholds:
-        draw_thresholds(desk, bank, scored, classes, folds_id)
+        draw_thresholds(desk, ensemble, scored, classes, folds_id)
     else:
-        _draw_reliability(desk, bank, scored, folds_id)
+        _draw_reliability(desk, ensemble, scored, folds_id)
 
 
-def by_fold(bank: Bank, scored: Scored, fixed: Fixed) -> Chart:
+def by_fold(ensemble: Ensemble, scored: Scored, fixed: Fixed) -> Chart:
     """The blend fold by fold, among its runs and equal weights."""
     now, equal = t("charts.blend_now"), t("charts.equal")
     series = {now: scored.score.fold_scores, equal: fixed.equal.fold_scores}
-    series |= {run.name: score.fold_scores for run, score in zip(bank.runs, fixed.own, strict=True)}
-    colors = {now: blend_color(), equal: QUIET} | {run.name: run_color(run.id) for run in bank.runs}
-    numbers = np.unique(bank.fold_of).tolist()
+    series |= {run.name: score.fold_scores for run, score in zip(ensemble.runs, fixed.own, strict=True)}
+    colors = {now: blend_color(), equal: QUIET} | {run.name: run_color(run.id) for run in ensemble.runs}
+    numbers = np.unique(ensemble.oof.fold_of).tolist()
     table = pd.DataFrame(
         [(name, fold, score) for name, scores in series.items() for fold, score in zip(numbers, scores, strict=True)],
         columns=["name", "fold", "score"],
     )
-    return charts.blend_folds(table, colors, bank.metric, height=max(HEIGHT, LEGEND_TOP + LEGEND_ROW * len(series)))
+    return charts.blend_folds(table, colors, ensemble.metric, height=max(HEIGHT, LEGEND_TOP + LEGEND_ROW * len(series)))
 
 
-def confusion(bank: Bank, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> Chart:
+def confusion(ensemble: Ensemble, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> Chart:
     """Which classes the blend takes for which: the whole matrix of few classes, the most frequent errors of many."""
-    matrix = confusion_matrix(bank.y_true, scored.outcome.y_pred, len(classes))
+    matrix = confusion_matrix(ensemble.oof.y_true, scored.outcome.y_pred, len(classes))
     pairs = confused_pairs(matrix, most=MOST_PAIRS)
     title: Spec = {"text": t("bench.confusion_title"), "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 10}
     count: Spec = {"field": "count", "type": "quantitative", "title": t("bench.rows"), "format": ","}
@@ -166,15 +168,15 @@ def confusion(bank: Bank, scored: Scored, classes: Sequence[str], *, is_dark: bo
     return Chart({"height": HEIGHT, "title": title, "encoding": encoding, "layer": cells, "config": CONFIG}, table)
 
 
-def _draw_reliability(desk: Desk, bank: Bank, scored: Scored, folds_id: int) -> None:
+def _draw_reliability(desk: Desk, ensemble: Ensemble, scored: Scored, folds_id: int) -> None:
     key = f"reliability-{folds_id}"
     name = (scored.content, scored.steps)
     known = st.session_state.get(key)
-    waits = desk.is_held and not follows_a_drag(bank, scored.steps.model_copy(update={"temperature": 2.0}))
+    waits = desk.is_held and not follows_a_drag(ensemble, scored.steps.model_copy(update={"temperature": 2.0}))
     if known is None or (known[0] != name and not waits):
         with st.spinner(t("bench.reliability_spinner")):
-            known = name, diagrams_of(bank, scored.steps)
+            known = name, diagrams_of(ensemble, scored.steps)
         st.session_state[key] = known
-    draw_diagrams(known[1], of_sets=bank.is_multilabel)
+    draw_diagrams(known[1], of_sets=ensemble.oof.is_multilabel)
     if known[0] != name:
         st.caption(t("bench.follows"))

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from app.ensemble.draft import Desk
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.scorer import BlendScore
 from core.blend.truth import Outcome
 from core.metrics.scores import get_metric
@@ -45,7 +45,7 @@ class Fixed:
     equal: BlendScore
 
 
-def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> Scored:
+def score_now(desk: Desk, ensemble: Ensemble, folds_id: int, content: tuple[object, ...]) -> Scored:
     """The exact score of the steps on the desk; while a drag is held, what of it can follow the pointer, and else the one before."""
     key = f"scored-{folds_id}"
     steps = desk.draft.steps
@@ -53,37 +53,37 @@ def score_now(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]
     if known is not None and known.content == content:
         if known.steps == steps and (desk.is_held or not known.is_quick):
             return known
-        if desk.is_held and not follows_a_drag(bank, steps):
-            return _as_far(known, bank, steps)
+        if desk.is_held and not follows_a_drag(ensemble, steps):
+            return _as_far(known, ensemble, steps)
     is_quick = desk.is_held and steps.mean == "rank"
-    outcome = bank.outcome(steps, quick=is_quick)
-    scored = Scored(content, steps, outcome, bank.scorer(steps.mean).report(outcome), is_quick)
+    outcome = ensemble.outcome(steps, quick=is_quick)
+    scored = Scored(content, steps, outcome, ensemble.scorer(steps.mean).report(outcome), is_quick)
     st.session_state[key] = scored
     return scored
 
 
-def _as_far(known: Scored, bank: Bank, steps: BlendSteps) -> Scored:
+def _as_far(known: Scored, ensemble: Ensemble, steps: BlendSteps) -> Scored:
     """What of a score can follow the pointer on large data: labels under any mean, but no metric of probabilities, which need every class."""
     names = known.score.scores.keys()
     if not steps.is_plain:
         return replace(known, waiting=frozenset(names))
-    scorer = bank.scorer(steps.mean)
+    scorer = ensemble.scorer(steps.mean)
     outcome = Outcome(scorer.labels(steps.share.tolist()), np.full(scorer.n_rows, np.nan, dtype=np.float32))
     score = scorer.report(outcome)
-    if bank.metric.reads == "p_true":
+    if ensemble.metric.reads == "p_true":
         score = replace(known.score, scores=score.scores)
     return replace(
         known, outcome=outcome, score=score, waiting=frozenset(name for name in score.scores if get_metric(name).reads == "p_true")
     )
 
 
-def follows_a_drag(bank: Bank, steps: BlendSteps) -> bool:
+def follows_a_drag(ensemble: Ensemble, steps: BlendSteps) -> bool:
     """Whether every score of these steps is there before the pointer has moved on."""
     is_light = steps.is_plain and steps.mean in ("arithmetic", "hard", "rank")
-    return is_light or sum(member.size for member in bank.scorer("arithmetic").oof) <= MOST_LIVE_VALUES
+    return is_light or sum(member.size for member in ensemble.scorer("arithmetic").oof) <= MOST_LIVE_VALUES
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def fixed_scores(content: tuple[object, ...], _bank: Bank) -> Fixed:
+def fixed_scores(content: tuple[object, ...], _ensemble: Ensemble) -> Fixed:
     """Computed once for the predictions that `content` names."""
-    return Fixed(_bank.member_scores(), _bank.score(_bank.equal_weights))
+    return Fixed(_ensemble.member_scores(), _ensemble.score(_ensemble.equal_weights))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.ensemble.draft import Desk, Draft
 from app.ensemble.pair_chart import MOST_BESIDE, Pairs, pair_chart
-from app.ensemble.session import content_of, load_bank, members_key, open_desk
+from app.ensemble.session import content_of, load_ensemble, members_key, open_desk
 from app.ensemble.ways import describe, fit_took_s
 from app.shell import runtime
 from app.ui import charts
@@ -34,7 +34,7 @@ from core.analysis.members import (
     worth_in,
     worth_of,
 )
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.honest import refitted
 from core.blend.procedure import fit_of
 from core.blend.truth import Outcome
@@ -88,20 +88,20 @@ def members_view(contest: Contest, folds: Folds, members: Sequence[Run]) -> None
             return
         content = content_of(contest, folds, members)
         with st.spinner(t("members.reading")):
-            bank = load_bank(content, runtime.workspace(), contest, members)
-            pairs = _pairwise(content, bank)
+            ensemble = load_ensemble(content, runtime.workspace(), contest, members)
+            pairs = _pairwise(content, ensemble)
         desk = open_desk(folds.id, [run.id for run in members])
-        measured = _worth(contest, folds, members, bank, desk, pairs, content)
+        measured = _worth(contest, folds, members, ensemble, desk, pairs, content)
         places = st.columns([1.2, 1], gap="large") if len(members) <= MOST_BESIDE else [st.container(), st.container()]
         with places[0]:
-            _classes(contest, members, bank, pairs, measured)
+            _classes(contest, members, ensemble, pairs, measured)
         with places[1]:
             _pairs(pairs, members, several=contest.spec.is_multilabel)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _pairwise(content: Content, _bank: Bank) -> Pairwise:
-    scorer = _bank.scorer("arithmetic")
+def _pairwise(content: Content, _ensemble: Ensemble) -> Pairwise:
+    scorer = _ensemble.scorer("arithmetic")
     labels = member_labels(scorer)
     return Pairwise(disagreement(labels), error_correlation(labels, scorer.y_true), class_f1(labels, scorer.truth))
 
@@ -124,7 +124,7 @@ def _pairs(pairs: Pairwise, members: Sequence[Run], *, several: bool) -> None:
 
 
 def _worth(
-    contest: Contest, folds: Folds, members: Sequence[Run], bank: Bank, desk: Desk, pairs: Pairwise, content: Content
+    contest: Contest, folds: Folds, members: Sequence[Run], ensemble: Ensemble, desk: Desk, pairs: Pairwise, content: Content
 ) -> Measured | None:
     """The button that measures, and the table of members; returns what is known of the blend on the bench, or of the one before."""
     draft = desk.draft
@@ -135,7 +135,9 @@ def _worth(
         # It is there also when all is measured: a drag on the bench does not redraw this part, and a click finds what moved.
         label = t("members.measure_again")
         if not is_whole:
-            label = t("members.measure_on" if key in shelf else "members.measure", duration=format_duration(_seconds(bank, draft, content)))
+            label = t(
+                "members.measure_on" if key in shelf else "members.measure", duration=format_duration(_seconds(ensemble, draft, content))
+            )
         kind = "secondary" if is_whole else "primary"
         is_asked = st.button(label, icon=":material/straighten:", type=kind, key="measure-members", disabled=desk.is_held)
     is_asked = is_asked and not is_whole
@@ -146,44 +148,44 @@ def _worth(
     at: Content = st.session_state.get(last, ())
     known = shelf.get(at) if at[: len(content)] == content else None
     progress = st.container()
-    _table(contest, folds, members, bank, draft, pairs, known)
+    _table(contest, folds, members, ensemble, draft, pairs, known)
     if known is not None:
         how = t("members.how_refitted" if known.is_refitted else "members.how_fixed")
         st.caption(t("members.measured_now" if at == key else "members.measured_before", way=plain(known.said)) + " " + how)
     if is_asked:
         with progress:
-            _measure(shelf[key], bank, draft, members)
+            _measure(shelf[key], ensemble, draft, members)
         st.rerun()
     return known
 
 
-def _measure(measured: Measured, bank: Bank, draft: Draft, members: Sequence[Run]) -> None:
+def _measure(measured: Measured, ensemble: Ensemble, draft: Draft, members: Sequence[Run]) -> None:
     """Measure what is missing, one member after the other; what is there stays when the page is left in between."""
     bar = st.progress(0.0, text=t("members.measuring_all"))
-    scorer = bank.scorer(draft.steps.mean)
+    scorer = ensemble.scorer(draft.steps.mean)
     if measured.everyone is None:
         if measured.is_refitted:
-            measured.everyone, measured.refits = refitted(bank.scorer, fit_of(draft.procedure), groups=bank.groups)
+            measured.everyone, measured.refits = refitted(ensemble.scorer, fit_of(draft.procedure), groups=ensemble.oof.groups)
         else:
             measured.everyone = scorer.outcome(draft.steps)
     for place, run in enumerate(members):
         bar.progress((place + 1) / (len(members) + 2), text=t("members.measuring", name=plain(run.name), n=place + 1, of=len(members)))
         if place not in measured.worths:
             measured.worths[place] = (
-                worth_of(bank.scorer, draft.procedure, place, measured.everyone, groups=bank.groups)
+                worth_of(ensemble.scorer, draft.procedure, place, measured.everyone, groups=ensemble.oof.groups)
                 if measured.is_refitted
-                else worth_in(scorer, draft.steps, place, measured.everyone, groups=bank.groups)
+                else worth_in(scorer, draft.steps, place, measured.everyone, groups=ensemble.oof.groups)
             )
     bar.progress((len(members) + 1) / (len(members) + 2), text=t("members.measuring_classes"))
-    measured.carried = carried_classes(bank.scorer, measured.refits or draft.steps, groups=bank.groups)
+    measured.carried = carried_classes(ensemble.scorer, measured.refits or draft.steps, groups=ensemble.oof.groups)
     bar.empty()
 
 
 def _table(
-    contest: Contest, folds: Folds, members: Sequence[Run], bank: Bank, draft: Draft, pairs: Pairwise, known: Measured | None
+    contest: Contest, folds: Folds, members: Sequence[Run], ensemble: Ensemble, draft: Draft, pairs: Pairwise, known: Measured | None
 ) -> None:
     metric = contest.spec.metric
-    own = bank.member_scores()
+    own = ensemble.member_scores()
     alike = np.where(np.isnan(pairs.correlation), -2.0, pairs.correlation) - 3 * np.eye(len(members))
     nearest = alike.argmax(axis=1)
     worths = [None if known is None else known.worths.get(place) for place in range(len(members))]
@@ -249,7 +251,7 @@ def _says(worth: Worth | None) -> str | None:
     return t("members.helps" if gain.is_clear else "members.hurts" if gain.gain_high < -1e-7 else "members.luck")
 
 
-def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwise, known: Measured | None) -> None:
+def _classes(contest: Contest, members: Sequence[Run], ensemble: Ensemble, pairs: Pairwise, known: Measured | None) -> None:
     """The classes of one member: where it is ahead of every other, and what the blend loses there without it."""
     section(t("members.classes_title"), t("members.classes_note"))
     several = contest.spec.is_multilabel
@@ -264,7 +266,9 @@ def _classes(contest: Contest, members: Sequence[Run], bank: Bank, pairs: Pairwi
     frame = pd.DataFrame(
         {
             "class": list(contest.spec.classes),
-            "rows": bank.y_true.sum(axis=0, dtype=np.int64) if several else np.bincount(bank.y_true, minlength=len(contest.spec.classes)),
+            "rows": ensemble.oof.y_true.sum(axis=0, dtype=np.int64)
+            if several
+            else np.bincount(ensemble.oof.y_true, minlength=len(contest.spec.classes)),
             "own": pairs.f1[place],
             "best": np.where(best < 0, np.nan, best),
             "lead": pairs.f1[place] - best,
@@ -329,10 +333,10 @@ def _is_refitted(draft: Draft) -> bool:
     return not (draft.is_by_hand and draft.kind in ("loose", "apart"))
 
 
-def _seconds(bank: Bank, draft: Draft, content: Content) -> float:
+def _seconds(ensemble: Ensemble, draft: Draft, content: Content) -> float:
     """About how long measuring takes: for each member and for all of them together, a fit without each fold."""
-    n = len(bank.runs) + 1
-    a_fit = fit_took_s(bank, draft.procedure, content) * len(bank.folds) if _is_refitted(draft) else 0.0
+    n = len(ensemble.runs) + 1
+    a_fit = fit_took_s(ensemble, draft.procedure, content) * len(ensemble.oof.folds) if _is_refitted(draft) else 0.0
     return n * (a_fit + 0.5)
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import streamlit as st
 
 from app.ensemble.draft import Desk, adapt, make_desk
-from core.blend.bank import Bank, open_bank
+from app.ui.sources import oof_of
+from core.blend.ensemble import Ensemble, open_ensemble
 from core.metrics.scores import Metric
 from core.predictions.oof import shared_folds
 from core.store.contests import Contest
@@ -56,6 +57,6 @@ def content_of(contest: Contest, folds: Folds, members: Sequence[Run]) -> tuple[
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def load_bank(content: tuple[object, ...], _workspace: Workspace, _contest: Contest, _members: Sequence[Run]) -> Bank:
+def load_ensemble(content: tuple[object, ...], _workspace: Workspace, _contest: Contest, _members: Sequence[Run]) -> Ensemble:
     """The aligned predictions of these runs, on the folds that all have; `content` names what is in them, so nothing stale is found."""
-    return open_bank(_workspace, _contest, _members, shared_folds(_members))
+    return open_ensemble(_workspace, _contest, _members, shared_folds(_members), read=oof_of)

@@ -15,7 +15,7 @@ from app.ui.colors import ink
 from app.ui.outcome_chart import COLORS, legend
 from app.words.text import t
 from core.analysis.misses import OUTCOMES, set_report
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 
 ROW_PX, SMALL_ROW_PX, FEW = 30, 19, 10
 SCROLLED_PX = 300
@@ -23,12 +23,12 @@ SCROLLED_PX = 300
 MOST_SHOWN = 60
 
 
-def draw_outcomes(bank: Bank, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> None:
+def draw_outcomes(ensemble: Ensemble, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> None:
     """The classes in the order of their F1 under equal weights, so that none leaves its place during a drag."""
     title = t("bench.outcomes_title")
-    equal = _equal_report(scored.content, tuple(classes), bank)
+    equal = _equal_report(scored.content, tuple(classes), ensemble)
     shown = equal["f1"].fillna(2.0).sort_values(kind="stable").index[:MOST_SHOWN].to_numpy()
-    report = set_report(bank.y_true, bank.labels(scored.outcome), classes)
+    report = set_report(ensemble.oof.y_true, ensemble.labels(scored.outcome), classes)
     chart = outcome_bars(report.iloc[shown], equal.iloc[shown], is_dark=is_dark)
     style = f"font-size:0.8125rem;font-weight:600;color:{ink(is_dark=is_dark)};margin-bottom:4px"
     st.html(f'<div style="{style}">{escape(title)}</div>{legend()}')
@@ -104,5 +104,5 @@ def outcome_bars(report: pd.DataFrame, equal: pd.DataFrame, *, is_dark: bool) ->
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _equal_report(content: tuple[object, ...], classes: tuple[str, ...], _bank: Bank) -> pd.DataFrame:
-    return set_report(_bank.y_true, _bank.labels(_bank.outcome(_bank.equal_weights)), classes)
+def _equal_report(content: tuple[object, ...], classes: tuple[str, ...], _ensemble: Ensemble) -> pd.DataFrame:
+    return set_report(_ensemble.oof.y_true, _ensemble.labels(_ensemble.outcome(_ensemble.equal_weights)), classes)

@@ -11,7 +11,7 @@ from app.ensemble.live_score import Scored
 from app.ui.format import metric_label
 from app.words.text import t
 from core.analysis.threshold_gain import ThresholdGain, threshold_gain
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.metrics.decide import THRESHOLD
 from core.specs.blend import BlendSteps
 
@@ -29,16 +29,16 @@ def describe_thresholds(thresholds: Sequence[float], classes: Sequence[str]) -> 
     return t("bench.thresholds_found", low=f"{min(thresholds):.2f}", high=f"{max(thresholds):.2f}", furthest=" · ".join(named))
 
 
-def draw_thresholds(desk: Desk, bank: Bank, scored: Scored, classes: Sequence[str], folds_id: int) -> None:
+def draw_thresholds(desk: Desk, ensemble: Ensemble, scored: Scored, classes: Sequence[str], folds_id: int) -> None:
     """The table of classes; while a slider is held it stays, as thresholds do."""
     key = f"threshold-gain-{folds_id}"
     name = (scored.content, scored.steps)
     known: tuple[object, ThresholdGain] | None = st.session_state.get(key)
     if known is None or (known[0] != name and not desk.is_held):
         with st.spinner(t("bench.thresholds_spinner")):
-            known = name, _gain(scored.content, scored.steps.model_dump_json(), bank, scored.steps, tuple(classes))
+            known = name, _gain(scored.content, scored.steps.model_dump_json(), ensemble, scored.steps, tuple(classes))
         st.session_state[key] = known
-    threshold_table(known[1], bank.metric.name)
+    threshold_table(known[1], ensemble.metric.name)
     if known[0] != name:
         st.caption(t("bench.thresholds_held"))
 
@@ -75,5 +75,5 @@ def threshold_table(found: ThresholdGain, metric: str) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _gain(content: tuple[object, ...], settings: str, _bank: Bank, _steps: BlendSteps, classes: tuple[str, ...]) -> ThresholdGain:
-    return threshold_gain(_bank, _steps, classes)
+def _gain(content: tuple[object, ...], settings: str, _ensemble: Ensemble, _steps: BlendSteps, classes: tuple[str, ...]) -> ThresholdGain:
+    return threshold_gain(_ensemble, _steps, classes)

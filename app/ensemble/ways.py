@@ -16,9 +16,9 @@ from app.ensemble.draft import AFTER, Desk, Draft
 from app.ui.cards import guard
 from app.ui.controls import control_of
 from app.words.text import t
-from core.blend.bank import Bank
 from core.blend.calibrate import FITTED_METRICS
 from core.blend.classwise import MOST_COEFFICIENTS
+from core.blend.ensemble import Ensemble
 from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
 from core.metrics.scores import LABEL_METRICS, OUTCOME_METRICS
 from core.specs.blend import BlendSteps, MeanName
@@ -144,10 +144,10 @@ def after_row(desk: Desk, folds_id: int, spec: ContestSpec) -> None:
                 )
 
 
-def obey(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> None:
+def obey(desk: Desk, ensemble: Ensemble, folds_id: int, content: tuple[object, ...]) -> None:
     """Fit what was asked for by a control, as one step of undo; and fit again what was moved, once it is let go."""
-    if not desk.content and bank.metric.name in LABEL_METRICS:
-        desk.draft = replace(desk.draft, procedure=desk.draft.procedure.model_copy(update={"score_by": bank.metric.name}))
+    if not desk.content and ensemble.metric.name in LABEL_METRICS:
+        desk.draft = replace(desk.draft, procedure=desk.draft.procedure.model_copy(update={"score_by": ensemble.metric.name}))
     if desk.content != content:
         # Other predictions than those the steps were fitted on: a run has finished another fold, or rows were left out.
         desk.is_settled = desk.is_settled and (not desk.content or (desk.draft.is_by_hand and not desk.draft.needs_fit))
@@ -159,37 +159,37 @@ def obey(desk: Desk, bank: Bank, folds_id: int, content: tuple[object, ...]) -> 
             if procedure.trimmed == desk.draft.procedure.trimmed:
                 desk.draft = replace(desk.draft, procedure=procedure)
             else:
-                desk.put(fit(bank, desk.draft, procedure, content))
+                desk.put(fit(ensemble, desk.draft, procedure, content))
         elif not desk.is_settled and not desk.is_held:
             desk.is_settled = True  # a refusal is said once, and the blend stays what it was
-            desk.settle(fit(bank, desk.draft, desk.draft.procedure, content).steps)
+            desk.settle(fit(ensemble, desk.draft, desk.draft.procedure, content).steps)
 
 
-def fit(bank: Bank, draft: Draft, procedure: BlendProcedure, content: tuple[object, ...]) -> Draft:
-    """The draft of a procedure on the bank's predictions. Raises StateError where these do not allow it."""
+def fit(ensemble: Ensemble, draft: Draft, procedure: BlendProcedure, content: tuple[object, ...]) -> Draft:
+    """The draft of a procedure on the predictions of an ensemble. Raises StateError where these do not allow it."""
     if procedure.way == "hand" and draft.is_by_hand and draft.kind in ("loose", "apart"):
         # A saved blend whose way is not known: what comes after its base is fitted, the base stays.
         base = draft.base if draft.kind == "apart" else draft.base.model_copy(update={"shrinkage": procedure.shrinkage})
-        return Draft(fit_after(procedure, bank.scorer(base.mean), base), procedure)
+        return Draft(fit_after(procedure, ensemble.scorer(base.mean), base), procedure)
     with st.spinner(t("bench.fitting", what=describe(procedure)), show_time=True):
         if procedure.way == "hand":
-            return Draft(bank.fit(procedure), procedure)
-        steps = _fitted(content, procedure.trimmed.model_dump_json(), bank, procedure.trimmed)[0]
+            return Draft(ensemble.fit(procedure), procedure)
+        steps = _fitted(content, procedure.trimmed.model_dump_json(), ensemble, procedure.trimmed)[0]
     if procedure.way == "equal" and not procedure.chooses_members:
         # Equal weights stay equal under any shrinkage; its slider stays where it is, for the next way.
         steps = steps.model_copy(update={"shrinkage": procedure.shrinkage})
     return Draft(steps, procedure)
 
 
-def fit_took_s(bank: Bank, procedure: BlendProcedure, content: tuple[object, ...]) -> float:
+def fit_took_s(ensemble: Ensemble, procedure: BlendProcedure, content: tuple[object, ...]) -> float:
     """How long the fit took on all rows, in seconds: what a refit without a fold will take, about."""
-    return _fitted(content, procedure.trimmed.model_dump_json(), bank, procedure.trimmed)[1]
+    return _fitted(content, procedure.trimmed.model_dump_json(), ensemble, procedure.trimmed)[1]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _fitted(content: tuple[object, ...], settings: str, _bank: Bank, _procedure: BlendProcedure) -> tuple[BlendSteps, float]:
+def _fitted(content: tuple[object, ...], settings: str, _ensemble: Ensemble, _procedure: BlendProcedure) -> tuple[BlendSteps, float]:
     start = time.perf_counter()
-    return _bank.fit(_procedure), time.perf_counter() - start
+    return _ensemble.fit(_procedure), time.perf_counter() - start
 
 
 def describe(procedure: BlendProcedure) -> str:

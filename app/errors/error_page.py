@@ -14,7 +14,7 @@ from app.ui.cards import guard
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_help, metric_label, plain
 from app.ui.probability_bars import probability_bars
-from app.ui.sources import evidence_of
+from app.ui.sources import matrix_of_sources
 from app.words.text import t
 from core.metrics.decide import THRESHOLD
 from core.predictions.source import Source
@@ -30,7 +30,7 @@ def show_errors(source: Source) -> None:
     """The page for one run or blend; what its left side shows depends on whether a row may have several classes."""
     body = st.container()
     with body.skeleton(height=520):
-        evidence = evidence_of(source)
+        evidence = matrix_of_sources(source)
         view = Outcomes(source, evidence) if evidence.is_multilabel else Confusion(source, evidence)
     with body:
         summary(view)
@@ -61,7 +61,7 @@ def summary(view: ErrorView) -> None:
     if more:
         st.caption(more)
     if not evidence.is_whole:
-        st.warning(t("errors.partial", rows=f"{len(evidence.rows):,}", all=f"{evidence.n_rows:,}"), icon=":material/hourglass_top:")
+        st.warning(t("errors.partial", rows=f"{len(evidence.rows):,}", all=f"{evidence.n_train:,}"), icon=":material/hourglass_top:")
 
 
 def chooser(view: ErrorView) -> None:
@@ -149,7 +149,7 @@ def inspect(view: ErrorView, row: int) -> None:
 
 def _bars(view: ErrorView, prob: np.ndarray, true: np.ndarray, given: np.ndarray) -> None:
     """The probabilities of the true, the predicted and the most probable classes."""
-    classes, thresholds = view.classes, view.evidence.thresholds
+    classes, thresholds = view.classes, view.source.thresholds
     by_prob = np.argsort(-prob, kind="stable")
     named = np.flatnonzero((true | given)[by_prob])  # places in by_prob
     order = by_prob[np.union1d(named[:MAX_BARS], np.arange(min(N_BARS, len(prob))))[:MAX_BARS]]

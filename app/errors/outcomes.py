@@ -36,7 +36,7 @@ class Outcomes(ErrorView):
     @cached_property
     def report(self) -> pd.DataFrame:
         """Precision, recall, F1, counts and threshold of each class."""
-        return set_report(self.evidence.y_true, self.evidence.y_pred, self.classes, self.evidence.thresholds)
+        return set_report(self.evidence.y_true, self.evidence.y_pred, self.classes, self.source.thresholds)
 
     @property
     def choice(self) -> Choice:
@@ -50,7 +50,7 @@ class Outcomes(ErrorView):
 
     def summary(self) -> tuple[str, str]:
         n = {name: f"{int(self.report[name].sum()):,}" for name in OUTCOMES}
-        decided = t("misses.at_thresholds" if self.evidence.thresholds else "misses.at_half")
+        decided = t("misses.at_thresholds" if self.source.thresholds else "misses.at_half")
         return "misses.summary", f"{t('misses.summary_labels', **n)} {decided}"
 
     def choosers(self) -> tuple[Mapping[str, Callable[[], None]], str]:

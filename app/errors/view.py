@@ -12,8 +12,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.words.text import t
-from core.analysis.evidence import Evidence
 from core.analysis.report import report_csv
+from core.predictions.matrix import OofMatrix
 from core.predictions.source import Source
 
 SCROLLED_PX = 540
@@ -40,7 +40,7 @@ class ErrorView(ABC):
     """One source and the part of its page that differs between contests: how rows are chosen."""
 
     source: Source
-    evidence: Evidence
+    evidence: OofMatrix
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from app.shell import runtime
 from app.ui.format import format_score, metric_label
 from app.words.text import t
-from core.analysis.evidence import Evidence, load_evidence
 from core.metrics.scores import get_metric
+from core.predictions.matrix import OofMatrix, load_matrix
 from core.predictions.source import Source, list_sources
 from core.store.contests import Contest
 from core.submission.write import Candidate, prepare
@@ -61,9 +63,14 @@ def _remember() -> None:
     st.query_params[SOURCE_KEY] = st.session_state[_LAST] = st.session_state[_PICKER]
 
 
-def evidence_of(source: Source) -> Evidence:
-    """Out-of-fold predictions of a source, read once per process and content. Shared by all sessions: never change them."""
-    return _evidence(source.contest.id, source.content, source)
+def oof_of(source: Source, fold_numbers: Collection[int] | None = None) -> NDArray[np.float32]:
+    """A source's out-of-fold predictions, read once per process and content. Shared by all sessions: never change them."""
+    return _oof(source.contest.id, source.content, None if fold_numbers is None else tuple(fold_numbers), source)
+
+
+def matrix_of_sources(*sources: Source) -> OofMatrix:
+    """Out-of-fold predictions of sources beside the truth, made once per process and content. Never change them."""
+    return _matrix(sources[0].contest.id, tuple(source.content for source in sources), sources)
 
 
 def candidate_of(source: Source) -> Candidate:
@@ -76,9 +83,14 @@ def digest_of(source: Source) -> str:
     return _digest(source.contest.id, source.content, candidate_of(source))
 
 
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _oof(contest_id: int, content: tuple[str, ...], fold_numbers: tuple[int, ...] | None, _source: Source) -> NDArray[np.float32]:
+    return _source.oof(fold_numbers)
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _evidence(contest_id: int, content: tuple[str, ...], _source: Source) -> Evidence:
-    return load_evidence(_source)
+def _matrix(contest_id: int, contents: tuple[tuple[str, ...], ...], _sources: Sequence[Source]) -> OofMatrix:
+    return load_matrix(_sources, read=oof_of)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

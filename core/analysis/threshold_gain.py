@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.analysis.misses import set_report
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.honest import parts_of
 from core.blend.thresholds import fit_thresholds
 from core.metrics.decide import decide
@@ -37,12 +37,12 @@ class ThresholdGain:
         return int((honest < before - 1e-9).sum())
 
 
-def threshold_gain(bank: Bank, steps: BlendSteps, classes: Sequence[str]) -> ThresholdGain:
-    """What the thresholds of a blend do on the rows of a bank whose rows may have several classes."""
-    prob, y_true = bank.prob(steps), bank.y_true
+def threshold_gain(ensemble: Ensemble, steps: BlendSteps, classes: Sequence[str]) -> ThresholdGain:
+    """What the thresholds of a blend do on the rows of a ensemble whose rows may have several classes."""
+    prob, y_true = ensemble.prob(steps), ensemble.oof.y_true
     after = decide(prob, multilabel=True, thresholds=steps.thresholds)
     before = decide(prob, multilabel=True)
-    honest = labels_across_folds(prob, y_true, parts_of(bank.fold_of, bank.groups), bank.metric.name)
+    honest = labels_across_folds(prob, y_true, parts_of(ensemble.oof.fold_of, ensemble.oof.groups), ensemble.metric.name)
     report = set_report(y_true, after, classes, steps.thresholds)
     table = pd.DataFrame(
         {
@@ -57,7 +57,7 @@ def threshold_gain(bank: Bank, steps: BlendSteps, classes: Sequence[str]) -> Thr
     )
 
     def score(labels: NDArray[np.integer]) -> float:
-        return bank.metric.of_labels(y_true, labels, len(classes), multilabel=True)
+        return ensemble.metric.of_labels(y_true, labels, len(classes), multilabel=True)
 
     return ThresholdGain(table, score(before), score(after), None if honest is None else score(honest))
 

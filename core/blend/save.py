@@ -14,7 +14,7 @@ from core.artefacts import load_manifest, publishing
 from core.base.errors import InputError
 from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
-from core.blend.bank import Bank, open_bank
+from core.blend.ensemble import Ensemble, open_ensemble
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps
@@ -37,13 +37,13 @@ def save_blend(
     *,
     name: str = "",
     honest: HonestScore | None = None,
-    bank: Bank | None = None,
+    ensemble: Ensemble | None = None,
     procedure: BlendProcedure | None = None,
 ) -> Blend:
     """Blend out-of-fold and test predictions of the named runs by the same steps, and keep the result.
 
-    `procedure` and `honest` are kept with the scores, the first where it can be fitted again; `bank` is that of the same runs in
-    the same order where it is open already. From a bank on some folds comes a blend that says so: its other training rows stay NaN, and its test
+    `procedure` and `honest` are kept with the scores, the first where it can be fitted again; `ensemble` is that of the same runs in
+    the same order where it is open already. From one on some folds comes a blend that says so: its other training rows stay NaN, and its test
     rows are predicted by every network that its runs have. Raises AlignmentError when a run does not fit the others, InputError
     for a name that could not be part of a file's name.
     """
@@ -56,17 +56,19 @@ def save_blend(
             name=name,
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
-    fits = bank is not None and [run.id for run in bank.runs] == list(spec.members) and spec.folds in ((), bank.restricted_to)
-    if bank is None or not fits:
-        bank = open_bank(workspace, contest, runs, spec.folds or None)
-    if bank.is_restricted and not spec.is_restricted:
-        spec = on_folds_of(bank, spec, runs)
-    scores = blend_scores(bank, spec.steps)
-    oof = np.full((bank.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
-    oof[bank.rows] = apply_steps(spec, bank.oof, multilabel=bank.is_multilabel)
+    fits = (
+        ensemble is not None and [run.id for run in ensemble.runs] == list(spec.members) and spec.folds in ((), ensemble.oof.restricted_to)
+    )
+    if ensemble is None or not fits:
+        ensemble = open_ensemble(workspace, contest, runs, spec.folds or None)
+    if ensemble.oof.restricted_to and not spec.is_restricted:
+        spec = on_folds_of(ensemble, spec, runs)
+    scores = blend_scores(ensemble, spec.steps)
+    oof = np.full((ensemble.oof.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
+    oof[ensemble.oof.rows] = apply_steps(spec, ensemble.oof.prob, multilabel=ensemble.oof.is_multilabel)
     networks = list(zip(runs, spec.networks_of, strict=True))
     tests = [load_test_prob(workspace, run, folds) for run, folds in networks]
-    test = apply_steps(spec, tests, multilabel=bank.is_multilabel)
+    test = apply_steps(spec, tests, multilabel=ensemble.oof.is_multilabel)
     parents = {
         f"{run.ref} fold {result.fold}": result.fingerprint
         for run, folds in networks
@@ -105,16 +107,16 @@ def blend_runs(
     `fold_numbers` restricts all of it to some folds (see `shared_folds`). Raises StateError when that leaves one fold, and something
     is to be fitted: what was tuned on the only fold cannot be judged.
     """
-    bank = open_bank(workspace, contest, runs, fold_numbers)
-    honest = bank.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
-    spec = spec_of([run.id for run in runs], honest.steps if honest else bank.fit(procedure))
-    return save_blend(workspace, contest, spec, name=name, honest=honest, bank=bank, procedure=procedure)
+    ensemble = open_ensemble(workspace, contest, runs, fold_numbers)
+    honest = ensemble.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
+    spec = spec_of([run.id for run in runs], honest.steps if honest else ensemble.fit(procedure))
+    return save_blend(workspace, contest, spec, name=name, honest=honest, ensemble=ensemble, procedure=procedure)
 
 
-def on_folds_of(bank: Bank, spec: BlendSpec, runs: Sequence[Run]) -> BlendSpec:
+def on_folds_of(ensemble: Ensemble, spec: BlendSpec, runs: Sequence[Run]) -> BlendSpec:
     """The same blend, saying on which folds it stands, and which networks its runs have for the test rows."""
     networks = [sorted(result.fold for result in run.results) for run in runs]
-    return parse_settings(BlendSpec, spec.to_dict() | {"folds": bank.restricted_to, "networks": networks}, where="blend")
+    return parse_settings(BlendSpec, spec.to_dict() | {"folds": ensemble.oof.restricted_to, "networks": networks}, where="blend")
 
 
 def remove_blend(workspace: Workspace, blend_id: int) -> None:
@@ -140,18 +142,18 @@ def spec_of(members: Sequence[int], steps: BlendSteps) -> BlendSpec:
     return parse_settings(BlendSpec, {"members": members, **steps.to_dict()}, where="blend")
 
 
-def blend_scores(bank: Bank, steps: BlendSteps) -> dict[str, object]:
+def blend_scores(ensemble: Ensemble, steps: BlendSteps) -> dict[str, object]:
     """What is kept of a blend's score, with that of equal weights and of the best single run beside it."""
-    score = bank.score(steps)
-    members = bank.member_scores()
+    score = ensemble.score(steps)
+    members = ensemble.member_scores()
     return {
-        "metric": bank.metric.name,
-        "folds": list(bank.folds),
-        "n_rows": len(bank.rows),
+        "metric": ensemble.metric.name,
+        "folds": list(ensemble.oof.folds),
+        "n_rows": len(ensemble.oof.rows),
         **asdict(score),
         "fold_scores": list(score.fold_scores),
-        "equal_score": bank.score(bank.equal_weights).oof_score,
-        "best_single_score": bank.metric.best([member.oof_score for member in members]),
+        "equal_score": ensemble.score(ensemble.equal_weights).oof_score,
+        "best_single_score": ensemble.metric.best([member.oof_score for member in members]),
     }
 
 

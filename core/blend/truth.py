@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import NotFoundError
+from core.blend.questions import ask
 from core.metrics.scores import OUTCOME_METRICS, Metric, get_metric
+from core.predictions.matrix import OofMatrix
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,13 @@ class Truth:
     metric: Metric
     n_labels: int = 0
 
+    @classmethod
+    def of(cls, oof: OofMatrix) -> Truth:
+        """The truth of a matrix, its rows as questions where they may have several classes."""
+        if oof.is_multilabel:
+            return cls(oof.y_true.ravel(), 2, oof.metric, oof.n_classes)
+        return cls(oof.y_true, oof.n_classes, oof.metric)
+
     @property
     def n_rows(self) -> int:
         """Rows of the contest, however many answers each needs."""
@@ -53,6 +62,12 @@ class Truth:
         if metric.reads == "labels":
             return metric.of_labels(self.table(self.y_true), self.table(outcome.y_pred), self.n_classes, multilabel=several)
         raise not_scored(metric.name)
+
+
+def outcome_in(oof: OofMatrix, place: int) -> Outcome:
+    """What one source of a matrix says."""
+    prob, y_true = (ask(oof.prob[place]) if oof.is_multilabel else oof.prob[place]), Truth.of(oof).y_true
+    return Outcome(oof.labels(place).ravel().astype(np.int32), prob[np.arange(len(prob)), y_true])
 
 
 def not_scored(name: str) -> NotFoundError:

@@ -205,13 +205,13 @@ def blend_runs(
 
 def _gap(workspace: Workspace, contest: Contest, runs: Sequence[Run], procedure: BlendProcedure, blend: Blend) -> float | None:
     """How much lower the log loss of other weights can be at most; None where nothing is proved, as where members were chosen."""
-    from core.blend.bank import open_bank
+    from core.blend.ensemble import open_ensemble
     from core.blend.optimum import gap_at
 
     steps = blend.spec.steps
     if not procedure.is_proved(steps.mean):
         return None
-    return gap_at(open_bank(workspace, contest, runs, blend.spec.folds or None).scorer(steps.mean), steps.weights)
+    return gap_at(open_ensemble(workspace, contest, runs, blend.spec.folds or None).scorer(steps.mean), steps.weights)
 
 
 def submit(

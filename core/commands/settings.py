@@ -63,7 +63,7 @@ def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
         ),
         ("Folds", "the options of `folds make`, or the form of the page Folds", fields_of(FoldsSpec)),
         ("Blend procedure", "the options of `blend`, or the page Ensemble; fitted, it gives a blend", fields_of(BlendProcedure)),
-        ("Blend", "a procedure, or the weight bank of the page Ensemble", fields_of(BlendSpec)),
+        ("Blend", "a procedure, or the weight sliders of the page Ensemble", fields_of(BlendSpec)),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -92,8 +93,11 @@ class Source(ABC):
         """The runs behind it; a run is its own only member."""
 
     @abstractmethod
-    def oof(self) -> Array:
-        """Out-of-fold predictions (n_train, n_classes), verified; NaN in rows that no finished fold validates."""
+    def oof(self, fold_numbers: Collection[int] | None = None) -> Array:
+        """Out-of-fold predictions (n_train, n_classes), verified; NaN in rows that no finished fold validates.
+
+        `fold_numbers` are the folds of a run to take where not all; those of a blend are what it was saved with.
+        """
 
     @abstractmethod
     def test(self) -> Array:
@@ -128,8 +132,8 @@ class RunSource(Source):
     def members(self) -> tuple[Member, ...]:
         return (Member(self.run, 1.0),)
 
-    def oof(self) -> Array:
-        return load_oof(self.workspace, self.run, self.contest)
+    def oof(self, fold_numbers: Collection[int] | None = None) -> Array:
+        return load_oof(self.workspace, self.run, self.contest, fold_numbers)
 
     def test(self) -> Array:
         if not self.is_complete:
@@ -178,7 +182,7 @@ class BlendSource(Source):
         runs = [get_run(self.workspace.store, run_id) for run_id in self.spec.members]
         return tuple(map(Member, runs, self.spec.normalised(), self.spec.networks_of))
 
-    def oof(self) -> Array:
+    def oof(self, fold_numbers: Collection[int] | None = None) -> Array:
         return self._read(OOF_PROB)
 
     def test(self) -> Array:

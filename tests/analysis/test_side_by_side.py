@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from core.analysis.evidence import load_evidence
 from core.analysis.side_by_side import compare_sources, standing_of
 from core.base.errors import AlignmentError
 from core.blend.procedure import BlendProcedure
@@ -18,8 +18,9 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import load_folds, save_folds
 from core.metrics.scores import get_metric
+from core.predictions.matrix import load_matrix
 from core.predictions.oof import shared_folds
-from core.predictions.source import source_of
+from core.predictions.source import Source, source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -69,7 +70,7 @@ def test_rows_that_only_one_has_are_left_out(house: House) -> None:
     for one, other in ((good, blend), (part, good)):
         duel = compare_sources(source_of(workspace, one), source_of(workspace, other))
         assert (duel.n_rows, duel.n_train, duel.folds) == (len(rows), contest.n_train, (0, 1))
-    evidence = load_evidence(source_of(workspace, good))
+    evidence = load_matrix([source_of(workspace, good)])
     expected = get_metric(contest.spec.metric).score(evidence.y_true[rows], evidence.y_prob[rows])
     assert compare_sources(source_of(workspace, good), source_of(workspace, part)).comparison.score == pytest.approx(expected, abs=1e-6)
 
@@ -81,11 +82,13 @@ def test_what_stands_on_other_folds_or_rows_is_refused(house: House) -> None:
     with pytest.raises(AlignmentError, match="cannot be compared"):
         compare_sources(source_of(workspace, good), source_of(workspace, stranger))
     early = finish_run(workspace, contest, folds, make_recipe(contest, "early"), n_done=1)
-    first, whole = load_evidence(source_of(workspace, early)), load_evidence(source_of(workspace, good))
-    others_rows = np.isin(whole.rows, first.rows, invert=True)
-    late = replace(whole, rows=whole.rows[others_rows], y_true=whole.y_true[others_rows], y_prob=whole.y_prob[others_rows])
+    has_early = ~np.isnan(source_of(workspace, early).oof())
+
+    def without_them(source: Source, _: object) -> NDArray[np.float32]:
+        return source.oof() if source.name == "early" else np.where(has_early, np.float32(np.nan), source.oof())
+
     with pytest.raises(AlignmentError, match="no row in common"):
-        compare_sources(source_of(workspace, early), source_of(workspace, good), (first, late))
+        load_matrix([source_of(workspace, early), source_of(workspace, good)], read=without_them)
 
 
 def test_groups_are_drawn_whole(workspace: Workspace, tmp_path: Path) -> None:
@@ -103,12 +106,12 @@ def test_groups_are_drawn_whole(workspace: Workspace, tmp_path: Path) -> None:
     for folds in (alone, grouped):
         runs = [finish_run(workspace, contest, folds, make_recipe(contest, f"r{seed}"), strength=1, seed=seed) for seed in (1, 2)]
         # Rows of a person stand or fall together: the first run is right about whole people only.
-        truth = load_evidence(source_of(workspace, runs[0]))
+        truth = load_matrix([source_of(workspace, run) for run in runs])
         is_right = (rng.random(20) < 0.6)[truth.rows // 8]
         prob = np.full((len(truth.rows), 2), 0.4, dtype=np.float32)
         prob[np.arange(len(truth.rows)), np.where(is_right, truth.y_true, 1 - truth.y_true)] = 0.6
-        skilled, blank = replace(truth, y_prob=prob), replace(truth, y_prob=np.full_like(prob, 0.5))
-        duel = compare_sources(source_of(workspace, runs[0]), source_of(workspace, runs[1]), (skilled, blank)).comparison
+        both = replace(truth, prob=(prob, np.full_like(prob, 0.5)))
+        duel = compare_sources(*truth.sources, both).comparison
         widths.append(duel.gain_high - duel.gain_low)
     assert widths[1] > 1.5 * widths[0]
 

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.shell import runtime
-from core.blend.bank import Bank, open_bank
+from core.blend.ensemble import Ensemble, open_ensemble
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
@@ -82,5 +82,5 @@ def done(house: Workspace, folded: Contest) -> tuple[Run, ...]:
 
 
 @pytest.fixture
-def bank(house: Workspace, folded: Contest, done: tuple[Run, ...]) -> Bank:
-    return open_bank(house, folded, done)
+def ensemble(house: Workspace, folded: Contest, done: tuple[Run, ...]) -> Ensemble:
+    return open_ensemble(house, folded, done)

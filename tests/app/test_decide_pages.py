@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analysis.evidence import load_evidence
 from core.base.errors import StateError
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.folds.save import save_folds
 from core.jobs import queue
+from core.predictions.matrix import load_matrix
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.blends import list_blends
@@ -128,9 +128,9 @@ def test_the_bench_scores_equal_weights_and_saves_them(
 ) -> None:
     at = open_page("ensemble")
     assert not at.exception
-    bank = open_bank(house, folded, done)
-    assert at.metric[0].value == f"{bank.score([1, 1]).oof_score:.4f}"
-    assert at.metric[3].value == f"{max(score.oof_score for score in bank.member_scores()):.4f}"
+    ensemble = open_ensemble(house, folded, done)
+    assert at.metric[0].value == f"{ensemble.score([1, 1]).oof_score:.4f}"
+    assert at.metric[3].value == f"{max(score.oof_score for score in ensemble.member_scores()):.4f}"
     assert "their score is honest as it stands" in words(at)
     at = press(at, "Save blend")
     assert not at.exception
@@ -168,7 +168,7 @@ def test_runs_that_cannot_be_blended_are_named_with_the_reason(
 def test_errors_lead_with_the_most_confused_pair(open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, Run]) -> None:
     at = open_page("errors", source=done[1].ref)
     assert not at.exception
-    evidence = load_evidence(source_of(house, done[1]))
+    evidence = load_matrix([source_of(house, done[1])])
     n_wrong = int((evidence.y_pred != evidence.y_true).sum())
     assert f"**{n_wrong}** of 48" in words(at)
     assert " predicted as " in at.subheader[0].value
@@ -179,14 +179,14 @@ def test_errors_lead_with_the_most_confused_pair(open_page: OpenPage, house: Wor
 
 def test_an_unfinished_run_is_looked_at_with_what_it_has(house: Workspace, open_page: OpenPage, folded: Contest, folds: Folds) -> None:
     run = finish_run(house, folded, folds, make_recipe(folded, "half"), n_done=2)
-    evidence = load_evidence(source_of(house, run))
+    evidence = load_matrix([source_of(house, run)])
     assert not evidence.is_whole
     assert np.isfinite(evidence.y_prob).all()
     at = open_page("errors")
     assert f"Only {len(evidence.rows)} of 48" in words(at)
     waiting = queue.launch_run(house, folded, folds, make_recipe(folded, "none"))
     with pytest.raises(StateError):
-        load_evidence(source_of(house, waiting))
+        load_matrix([source_of(house, waiting)])
 
 
 def test_a_submission_is_checked_written_and_remembered(

@@ -10,7 +10,7 @@ import pytest
 
 from core.analysis.side_by_side import compare_sources
 from core.base.errors import NotFoundError, StateError
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, remove_blend, save_blend
 from core.blend.steps import apply_steps
@@ -56,7 +56,7 @@ def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path]
 def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedure) -> None:
     workspace, contest, runs = house
     saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
-    steps = open_bank(workspace, contest, runs).fit(procedure)
+    steps = open_ensemble(workspace, contest, runs).fit(procedure)
     assert BlendProcedure.model_validate(saved.scores["procedure"]) == procedure
     assert saved.spec.steps == steps and saved.scores["honest"]["gain_low"] <= saved.scores["honest"]["gain"]
     np.testing.assert_array_equal(
@@ -82,7 +82,7 @@ def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedur
 def test_rows_with_several_classes_keep_their_thresholds(workspace: Workspace, tmp_path: Path, procedure: BlendProcedure) -> None:
     contest, runs = finish_emotions(workspace, tmp_path / "emotions", layout="cells")
     saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
-    steps = open_bank(workspace, contest, runs).fit(procedure)
+    steps = open_ensemble(workspace, contest, runs).fit(procedure)
     assert saved.spec.steps == steps and bool(steps.thresholds) == procedure.thresholds
     oof = apply_steps(steps, [load_oof(workspace, run, contest) for run in runs], multilabel=True)
     np.testing.assert_array_equal(source_of(workspace, saved).oof(), oof)

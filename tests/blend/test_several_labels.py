@@ -16,8 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from core.analysis.members import carried_classes, class_f1, member_labels
 from core.base.errors import AlignmentError, StateError
 from core.base.settings import parse_settings
-from core.blend.bank import Bank
 from core.blend.bootstrap import bootstrap
+from core.blend.ensemble import Ensemble
 from core.blend.honest import honest_score
 from core.blend.mean import FLOOR
 from core.blend.optimum import gap_at, optimal_log_loss
@@ -27,6 +27,7 @@ from core.blend.steps import apply_steps, arranged
 from core.blend.thresholds import fit_thresholds
 from core.metrics.decide import decide
 from core.metrics.scores import METRICS, get_metric, macro_f1_of_sets
+from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps, MeanName
 from tests.blend.blend_data import leave_one_out, several, under_any_mean
 
@@ -255,13 +256,13 @@ def test_offsets_are_refused_where_rows_have_several_classes_and_thresholds_wher
         apply_steps(BlendSteps(weights=(1, 1), offsets=(0.1,) * 3), oof, multilabel=True)
 
 
-def test_a_bank_answers_in_the_form_of_the_truth() -> None:
+def test_an_ensemble_answers_in_the_form_of_the_truth() -> None:
     oof, y_true = several(2, 90, 3, 8)
-    bank = Bank((), oof, y_true, np.arange(90) % 3, get_metric("macro_f1"))
+    ensemble = Ensemble(matrix_of(oof, y_true, np.arange(90) % 3, get_metric("macro_f1")))
     steps = BlendSteps(weights=(2, 1), thresholds=(0.3, 0.5, 0.6))
-    assert bank.prob(steps).shape == y_true.shape
-    np.testing.assert_array_equal(bank.prob(steps), apply_steps(steps, oof, multilabel=True))
-    labels = bank.labels(bank.outcome(steps))
-    np.testing.assert_array_equal(labels, decide(bank.prob(steps), multilabel=True, thresholds=steps.thresholds))
-    assert bank.score(steps).oof_score == pytest.approx(macro_f1_of_sets(y_true, labels))
-    assert len(bank.score(steps).fold_scores) == 3
+    assert ensemble.prob(steps).shape == y_true.shape
+    np.testing.assert_array_equal(ensemble.prob(steps), apply_steps(steps, oof, multilabel=True))
+    labels = ensemble.labels(ensemble.outcome(steps))
+    np.testing.assert_array_equal(labels, decide(ensemble.prob(steps), multilabel=True, thresholds=steps.thresholds))
+    assert ensemble.score(steps).oof_score == pytest.approx(macro_f1_of_sets(y_true, labels))
+    assert len(ensemble.score(steps).fold_scores) == 3

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.analysis.evidence import load_evidence
 from core.base.errors import AlignmentError, RecipeError, StateError
 from core.base.settings import parse_settings
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.blend.mean import mix
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
@@ -23,6 +22,7 @@ from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import get_metric
+from core.predictions.matrix import load_matrix
 from core.predictions.oof import load_oof, load_test_prob, read_fold_predictions, shared_folds
 from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
@@ -68,31 +68,31 @@ def pair(house: House) -> tuple[Run, Run]:
     return run_of(house, "whole", range(4), seed=1), run_of(house, "part", (0, 2, 3), seed=2)
 
 
-def test_the_bank_holds_the_rows_that_all_runs_have_and_their_own_scores(house: House, pair: tuple[Run, Run]) -> None:
+def test_an_ensemble_holds_the_rows_that_all_runs_have_and_their_own_scores(house: House, pair: tuple[Run, Run]) -> None:
     workspace, contest, folds = house
     with pytest.raises(AlignmentError, match="part has not finished") as caught:
-        open_bank(workspace, contest, pair)
+        open_ensemble(workspace, contest, pair)
     assert "3 of 4 folds are done, without 1" in caught.value.why and "(0, 2, 3; --shared-folds)" in caught.value.fix
     together = shared_folds(pair)
-    bank = open_bank(workspace, contest, pair, together)
+    ensemble = open_ensemble(workspace, contest, pair, together)
     rows = np.flatnonzero(load_folds(workspace, folds).first_fold() != 1)
-    np.testing.assert_array_equal(bank.rows, rows)
-    assert (bank.folds, bank.is_restricted, bank.n_train) == ((0, 2, 3), True, contest.n_train)
+    np.testing.assert_array_equal(ensemble.oof.rows, rows)
+    assert (ensemble.oof.folds, ensemble.oof.restricted_to, ensemble.oof.n_train) == ((0, 2, 3), (0, 2, 3), contest.n_train)
     y_true, metric = load_labels(workspace, contest)[rows], get_metric("log_loss")
     both = [load_oof(workspace, run, contest)[rows] for run in pair]
-    score = bank.score([3, 1])
+    score = ensemble.score([3, 1])
     assert score.oof_score == pytest.approx(metric.score(y_true, mix(both, [3, 1])), abs=1e-6)
     assert len(score.fold_scores) == 3
-    assert bank.member_scores()[1].fold_scores == pytest.approx([result.scores["log_loss"] for result in pair[1].results], abs=1e-6)
-    assert not open_bank(workspace, contest, pair[:1], shared_folds(pair[:1])).is_restricted
+    assert ensemble.member_scores()[1].fold_scores == pytest.approx([result.scores["log_loss"] for result in pair[1].results], abs=1e-6)
+    assert not open_ensemble(workspace, contest, pair[:1], shared_folds(pair[:1])).oof.restricted_to
 
 
 def test_the_honest_score_is_refitted_without_each_fold_that_is_there(house: House, pair: tuple[Run, Run]) -> None:
     workspace, contest, _ = house
-    bank = open_bank(workspace, contest, pair, shared_folds(pair))
-    honest = bank.honest(BlendProcedure(way="optimal"))
+    ensemble = open_ensemble(workspace, contest, pair, shared_folds(pair))
+    honest = ensemble.honest(BlendProcedure(way="optimal"))
     assert len(honest.refits) == 3
-    single = open_bank(workspace, contest, pair, (2,))
+    single = open_ensemble(workspace, contest, pair, (2,))
     assert single.score([1, 1]).fold_scores == pytest.approx([single.score([1, 1]).oof_score])
     with pytest.raises(StateError, match="two folds"):
         single.honest(BlendProcedure(way="optimal"))
@@ -102,13 +102,13 @@ def test_the_honest_score_is_refitted_without_each_fold_that_is_there(house: Hou
 
 def test_the_saved_blend_says_its_folds_and_is_made_again_after_the_run_went_on(house: House, pair: tuple[Run, Run]) -> None:
     workspace, contest, folds = house
-    bank = open_bank(workspace, contest, pair, shared_folds(pair))
-    blend = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), bank=bank)
+    ensemble = open_ensemble(workspace, contest, pair, shared_folds(pair))
+    blend = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), ensemble=ensemble)
     assert (blend.spec.folds, blend.spec.networks) == ((0, 2, 3), ((0, 1, 2, 3), (0, 2, 3)))
-    assert (blend.scores["folds"], blend.scores["n_rows"]) == ([0, 2, 3], len(bank.rows))
+    assert (blend.scores["folds"], blend.scores["n_rows"]) == ([0, 2, 3], len(ensemble.oof.rows))
     oof, missing = source_of(workspace, blend).oof(), load_folds(workspace, folds).first_fold() == 1
     assert np.isnan(oof[missing]).all()
-    np.testing.assert_array_equal(oof[~missing], mix(bank.oof, [3, 1]))
+    np.testing.assert_array_equal(oof[~missing], mix(ensemble.oof.prob, [3, 1]))
     networks = [read_fold_predictions(workspace.absolute(result.path)).test_prob for result in pair[1].results]
     np.testing.assert_allclose(load_test_prob(workspace, pair[1]), np.mean(networks, axis=0), atol=1e-7)
     test = source_of(workspace, blend).test()
@@ -134,7 +134,7 @@ def test_a_submission_of_it_names_the_folds_and_only_the_networks_that_had_a_par
 def test_errors_of_it_are_looked_at_on_the_rows_it_stands_on(house: House, pair: tuple[Run, Run]) -> None:
     workspace, contest, folds = house
     blend = blend_runs(workspace, contest, pair, BlendProcedure(), fold_numbers=shared_folds(pair))
-    evidence = load_evidence(source_of(workspace, blend))
+    evidence = load_matrix([source_of(workspace, blend)])
     np.testing.assert_array_equal(evidence.rows, np.flatnonzero(load_folds(workspace, folds).first_fold() != 1))
     assert not evidence.is_whole
 
@@ -144,10 +144,10 @@ def test_runs_without_a_common_fold_are_refused_with_what_each_has(house: House)
     runs = run_of(house, "early", (0, 1)), run_of(house, "late", (2, 3))
     assert shared_folds(runs) == () and shared_folds([]) == ()
     with pytest.raises(AlignmentError, match="no finished fold in common") as caught:
-        open_bank(workspace, contest, runs, shared_folds(runs))
+        open_ensemble(workspace, contest, runs, shared_folds(runs))
     assert caught.value.why == "early has 0, 1; late has 2, 3"
     with pytest.raises(AlignmentError, match="early has not finished"):
-        open_bank(workspace, contest, runs[:1], (0, 3))
+        open_ensemble(workspace, contest, runs[:1], (0, 3))
 
 
 @pytest.mark.parametrize("changed", ["contest", "folds"])
@@ -171,7 +171,7 @@ def test_rows_that_a_fold_should_have_validated_are_not_filled(
     moved = FoldPairs.of_parts(np.arange(contest.n_train) % 4, 4)
     monkeypatch.setattr("core.predictions.oof.load_folds", lambda *_: moved)
     with pytest.raises(AlignmentError, match="does not fit the contest"):
-        open_bank(workspace, contest, pair, (0, 2, 3))
+        open_ensemble(workspace, contest, pair, (0, 2, 3))
 
 
 @pytest.mark.parametrize(

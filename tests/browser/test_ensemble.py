@@ -1,4 +1,4 @@
-"""The live weight bank on its page: figures move while the pointer moves, weights survive a change of page, a blend is kept."""
+"""The live weight ensemble on its page: figures move while the pointer moves, weights survive a change of page, a blend is kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.blend.procedure import BlendProcedure
 from core.store.blends import list_blends
 from core.store.contests import Contest
@@ -53,8 +53,8 @@ def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(hous
     page = open_page(house.url())
     slider = page.get_by_role("slider", name="alpha")
     expect(slider).to_be_visible()
-    bank = open_bank(house.workspace, house.contest, house.runs)
-    expect(figure(page, "Blend now")).to_have_text(f"{bank.score([1, 1, 1]).oof_score:.4f}")
+    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
+    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
     box = slider.bounding_box()
     assert box is not None
     track, y = box["width"] - 16, box["y"] + box["height"] / 2
@@ -62,22 +62,22 @@ def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(hous
     page.mouse.down()
     page.mouse.move(box["x"] + 8 + 0.8 * track, y, steps=15)
     expect(slider).to_have_value("0.8")
-    expect(figure(page, "Blend now")).to_have_text(f"{bank.score([0.8, 0.1, 0.1]).oof_score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([0.8, 0.1, 0.1]).oof_score:.4f}")
     page.mouse.up()
-    expect(figure(page, "Equal weights")).to_have_text(f"{bank.score([1, 1, 1]).oof_score:.4f}")
+    expect(figure(page, "Equal weights")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
     expect(page.get_by_text("This score is optimistic.", exact=False)).to_be_visible()
     page.get_by_role("button", name="Undo").click()
-    expect(figure(page, "Blend now")).to_have_text(f"{bank.score([1, 1, 1]).oof_score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
 
 
 def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_keyboard(house: House, open_page: Open) -> None:
     page = open_page(house.url())
-    bank = open_bank(house.workspace, house.contest, house.runs)
+    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
     page.get_by_role("button", name="Optimal").click()
-    optimal = bank.honest(BlendProcedure(way="optimal"))
+    optimal = ensemble.honest(BlendProcedure(way="optimal"))
     expect(figure(page, "Honest score")).to_have_text(f"{optimal.score:.4f}")
     page.locator("label").filter(has_text="Temperature").click()
-    warm = bank.honest(BlendProcedure(way="optimal", temperature=True))
+    warm = ensemble.honest(BlendProcedure(way="optimal", temperature=True))
     expect(figure(page, "Honest score")).to_have_text(f"{warm.score:.4f}")
     slider = page.get_by_role("slider", name="Shrink to equal")
     box = slider.bounding_box()
@@ -87,10 +87,10 @@ def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_k
     page.mouse.down()
     page.mouse.move(box["x"] + 8 + 0.5 * track, y, steps=10)
     held = warm.steps.model_copy(update={"shrinkage": 0.5})
-    expect(figure(page, "Blend now")).to_have_text(f"{bank.score(held).oof_score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score(held).oof_score:.4f}")
     expect(page.get_by_text("is judged when you let go", exact=False)).to_be_visible()
     page.mouse.up()
-    shrunk = bank.honest(BlendProcedure(way="optimal", temperature=True, shrinkage=0.5))
+    shrunk = ensemble.honest(BlendProcedure(way="optimal", temperature=True, shrinkage=0.5))
     expect(figure(page, "Honest score")).to_have_text(f"{shrunk.score:.4f}")
     expect(figure(page, "Blend now")).to_have_text(f"{shrunk.optimistic:.4f}")
     for keys, score in (("Control+z", warm), ("Control+z", optimal), ("Control+Shift+Z", warm), ("Control+Shift+Z", shrunk)):
@@ -107,10 +107,10 @@ def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_k
 
 def test_a_rare_way_is_in_the_menu_is_saved_exactly_and_left_by_a_hand(house: House, open_page: Open) -> None:
     page = open_page(house.url())
-    bank = open_bank(house.workspace, house.contest, house.runs)
+    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
     page.get_by_role("button", name="More").click()
     page.get_by_role("button", name="By class").click()
-    honest = bank.honest(BlendProcedure(way="by_class"))
+    honest = ensemble.honest(BlendProcedure(way="by_class"))
     expect(figure(page, "Honest score")).to_have_text(f"{honest.score:.4f}")
     expect(page.get_by_text("each slider shows the mean", exact=False)).to_be_visible()
     page.keyboard.press("Escape")

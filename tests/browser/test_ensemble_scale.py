@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.blend.bank import Bank, open_bank
+from core.blend.ensemble import Ensemble, open_ensemble
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
@@ -60,9 +60,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-def open_whole_bank(workspace: Workspace) -> Bank:
+def open_whole_bank(workspace: Workspace) -> Ensemble:
     (contest,) = list_contests(workspace.store)
-    return open_bank(workspace, contest, sorted(list_runs(workspace.store, contest.id), key=lambda run: run.name))
+    return open_ensemble(workspace, contest, sorted(list_runs(workspace.store, contest.id), key=lambda run: run.name))
 
 
 def drag(page: Page, name: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.blend.procedure import BlendProcedure
 from core.store.blends import list_blends
 from core.store.contests import Contest
@@ -56,7 +56,7 @@ def test_the_bars_and_the_score_follow_the_pointer(house: House, open_page: Open
     bars = chart(page, "Which classes does the blend find")
     expect(bars).to_be_visible()
     bars.evaluate("node => { window.bars = node }")
-    bank = open_bank(house.workspace, house.contest, house.runs)
+    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
     slider = page.get_by_role("slider", name="roberta")
     box = slider.bounding_box()
     assert box is not None
@@ -65,7 +65,7 @@ def test_the_bars_and_the_score_follow_the_pointer(house: House, open_page: Open
     page.mouse.down()
     page.mouse.move(box["x"] + 8 + 0.8 * track, y, steps=15)
     expect(slider).to_have_value("0.8")
-    held = f"{bank.score([0.8, 0.1, 0.1]).oof_score:.4f}"
+    held = f"{ensemble.score([0.8, 0.1, 0.1]).oof_score:.4f}"
     expect(page.get_by_test_id("stMetric").first.get_by_test_id("stMetricValue")).to_have_text(held)
     assert page.evaluate("window.bars.isConnected"), "the chart is the same one: nothing blinks"
     page.mouse.up()
@@ -75,7 +75,7 @@ def test_thresholds_are_found_shown_saved_and_taken_up_again(house: House, open_
     page = open_page(house.address)
     page.get_by_role("button", name="Greedy").click()
     page.locator("label").filter(has_text="Thresholds by class").click()
-    honest = open_bank(house.workspace, house.contest, house.runs).honest(BlendProcedure(way="greedy", thresholds=True))
+    honest = open_ensemble(house.workspace, house.contest, house.runs).honest(BlendProcedure(way="greedy", thresholds=True))
     expect(page.get_by_test_id("stMetric").nth(1).get_by_test_id("stMetricValue")).to_have_text(f"{honest.score:.4f}")
     settle(page)
     show(page, "Thresholds")

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.analysis.confusion import cell_rows, confused_pairs, confusion_matrix
-from core.analysis.evidence import Evidence, load_evidence
 from core.folds.save import save_folds
+from core.predictions.matrix import OofMatrix, load_matrix
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
@@ -27,7 +27,7 @@ class House:
     """A served workspace with one finished run over pictures in three Hangul classes."""
 
     contest: Contest
-    evidence: Evidence
+    evidence: OofMatrix
     address: str
 
     @property
@@ -42,7 +42,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     contest = add_glyphs(workspace, root / "glyphs")
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     run = finish_run(workspace, contest, folds, make_recipe(contest, "차-기본"), strength=1.2, seed=4)
-    return House(contest, load_evidence(source_of(workspace, run)), serve(workspace.root))
+    return House(contest, load_matrix([source_of(workspace, run)]), serve(workspace.root))
 
 
 def click_matrix(page: Page, true: int, pred: int, n_classes: int, *, shows: str) -> Locator:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.analysis.evidence import Evidence, load_evidence
 from core.analysis.misses import OUTCOMES, Outcome, outcome_rows, set_report
+from core.predictions.matrix import OofMatrix, load_matrix
 from core.predictions.source import source_of
 from core.store.contests import Contest
 from core.workspace import open_workspace
@@ -28,7 +28,7 @@ class House:
 
     contest: Contest
     ref: str
-    evidence: Evidence
+    evidence: OofMatrix
     address: str
 
     @property
@@ -41,10 +41,10 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     root = tmp_path_factory.mktemp("set-errors")
     workspace = open_workspace(root / "workspace")
     contest, runs = finish_emotions(workspace, root / "emotions")
-    return House(contest, runs[2].ref, load_evidence(source_of(workspace, runs[2])), serve(workspace.root))
+    return House(contest, runs[2].ref, load_matrix([source_of(workspace, runs[2])]), serve(workspace.root))
 
 
-def click_bar(page: Page, evidence: Evidence, classes: tuple[str, ...], label: int, outcome: Outcome) -> None:
+def click_bar(page: Page, evidence: OofMatrix, classes: tuple[str, ...], label: int, outcome: Outcome) -> None:
     """Click the middle of a segment; the axis ends at 114 percent, and the class of the lowest F1 is on top."""
     report = set_report(evidence.y_true, evidence.y_pred, classes)
     place = [int(row) for row in np.argsort(report["f1"].to_numpy(), kind="stable")].index(label)

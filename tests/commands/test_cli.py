@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from core.__main__ import ORDER, app, main
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.blend.optimum import gap_at
 from core.commands.settings import settings_page
 from core.exchange.exchange import DOUBTS
@@ -296,7 +296,7 @@ def test_the_gap_is_that_of_the_rows_a_blend_stands_on(finished: Terminal) -> No
     part = finish_run(finished.workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
     blend = finished.read("blend", "headlines", "good", "part", "--shared-folds", "--set", "way=optimal")
     good = get_run(finished.workspace.store, "good", contest.id)
-    scorer = open_bank(finished.workspace, contest, [good, part], (0, 1)).scorer("arithmetic")
+    scorer = open_ensemble(finished.workspace, contest, [good, part], (0, 1)).scorer("arithmetic")
     assert blend["optimality_gap"] == pytest.approx(gap_at(scorer, blend["weights"]), abs=1e-12) and blend["optimality_gap"] < 1e-6
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.artefacts import publishing, verify, write_manifest
 from core.base.errors import AlignmentError, CheckpointError, StateError
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.blend.mean import mix
 from core.blend.save import make_spec, save_blend
 from core.contest.table import load_labels, load_table
@@ -55,7 +55,7 @@ def test_rows_of_a_missing_fold_stay_nan_and_the_run_is_not_blended(case: Case) 
     assert np.isnan(load_oof(workspace, part, contest)[missing]).all()
     assert not np.isnan(load_oof(workspace, part, contest)[~missing]).any()
     with pytest.raises(AlignmentError, match="not finished"):
-        open_bank(workspace, contest, [whole, part])
+        open_ensemble(workspace, contest, [whole, part])
     with pytest.raises(StateError, match="not finished"):
         prepare(source_of(workspace, part))
 
@@ -65,7 +65,7 @@ def test_runs_on_other_folds_are_refused(case: Case) -> None:
     others = save_folds(workspace, contest, FoldsSpec(n_folds=4))
     stranger = finish_run(workspace, contest, others, make_recipe(contest, "other"))
     with pytest.raises(AlignmentError, match="other folds"):
-        open_bank(workspace, contest, [run, stranger])
+        open_ensemble(workspace, contest, [run, stranger])
 
 
 def test_a_fold_that_holds_the_rows_of_another_is_refused(case: Case) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.procedure import BlendProcedure
 from core.blend.scorer import Scorer
 from core.specs.blend import BlendSteps
@@ -26,7 +26,7 @@ OpenPage = Callable[..., AppTest]
 
 
 def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
-    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
     before = steps_of(at, done[0]).temperature
@@ -35,7 +35,7 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
     at = at.run()
     assert steps_of(at, done[0]) == BlendSteps(weights=(0.2, 0.3, 0.5), temperature=before)
-    assert at.metric[0].value == f"{bank.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
+    assert at.metric[0].value == f"{ensemble.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
     assert at.metric[1].value == NO_SCORE
     monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 0)
     desk = desk_of(at, done[0])
@@ -47,9 +47,9 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     desk = desk_of(at, done[0])
     desk.follow(replace(desk.state, is_held=False))
     at = at.run()
-    expected = bank.fit(BlendProcedure(way="hand", weights=(0.1, 0.3, 0.6), temperature=True))
+    expected = ensemble.fit(BlendProcedure(way="hand", weights=(0.1, 0.3, 0.6), temperature=True))
     assert steps_of(at, done[0]) == expected
-    assert at.metric[0].value == f"{bank.score(expected).oof_score:.4f}"
+    assert at.metric[0].value == f"{ensemble.score(expected).oof_score:.4f}"
 
 
 def draw_editor() -> None:
@@ -84,7 +84,7 @@ def test_no_step_of_a_drag_touches_the_database(
 
 
 def test_the_log_loss_of_ranks_is_made_again_in_full_when_the_slider_is_let_go(
-    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = Scorer.p_true
 
@@ -99,13 +99,13 @@ def test_the_log_loss_of_ranks_is_made_again_in_full_when_the_slider_is_let_go(
     assert f"log loss ↓ {np.log(2):.4f}" in words(at)
     desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, is_held=False))
     at = at.run()
-    right = bank.score(BlendSteps(weights=(0.2, 0.3, 0.5), mean="rank"))
+    right = ensemble.score(BlendSteps(weights=(0.2, 0.3, 0.5), mean="rank"))
     assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
 
 
 @pytest.mark.parametrize(("mean", "waits"), [("logit", True), ("power", True), ("rank", False), ("hard", False)])
 def test_labels_follow_a_drag_under_every_mean_on_large_data(
-    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch, mean: str, waits: bool
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, mean: str, waits: bool
 ) -> None:
     at = choose(open_page("ensemble"), "Mean", mean)
     monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 0)
@@ -113,7 +113,7 @@ def test_labels_follow_a_drag_under_every_mean_on_large_data(
     desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
     at = at.run()
     assert not at.exception
-    now = bank.score(steps_of(at, done[0]))
+    now = ensemble.score(steps_of(at, done[0]))
     assert at.metric[0].value == f"{now.oof_score:.4f}", "the contest's metric is of labels"
     assert f"macro F1 ↑ {now.scores['macro_f1']:.4f}" in words(at)
     assert f"log loss ↓ {'…' if waits else format(now.scores['log_loss'], '.4f')}" in words(at)

@@ -20,7 +20,7 @@ from app.ensemble.set_charts import outcome_bars
 from app.ensemble.thresholds import describe_thresholds
 from core.analysis.misses import OUTCOMES, set_report
 from core.analysis.threshold_gain import threshold_gain
-from core.blend.bank import Bank, open_bank
+from core.blend.ensemble import Ensemble, open_ensemble
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs
 from core.blend.steps import apply_steps
@@ -57,8 +57,8 @@ def done(house: Workspace, tmp_path: Path) -> Done:
 
 
 @pytest.fixture
-def bank(house: Workspace, done: Done) -> Bank:
-    return open_bank(house, *done)
+def ensemble(house: Workspace, done: Done) -> Ensemble:
+    return open_ensemble(house, *done)
 
 
 def part(at: AppTest, name: str) -> AppTest:
@@ -80,12 +80,14 @@ def desk_of(at: AppTest, done: Done) -> Desk:
     return at.session_state[f"desk-{done[1][0].folds_id}"]
 
 
-def test_thresholds_are_found_judged_honestly_saved_and_undone(open_page: OpenPage, house: Workspace, done: Done, bank: Bank) -> None:
+def test_thresholds_are_found_judged_honestly_saved_and_undone(
+    open_page: OpenPage, house: Workspace, done: Done, ensemble: Ensemble
+) -> None:
     at = press(open_page("ensemble"), "Greedy")
     assert "Class offsets" not in [toggle.label for toggle in at.toggle]
     at = flip(at, "Thresholds by class")
     assert not at.exception
-    honest = bank.honest(BlendProcedure(way="greedy", thresholds=True))
+    honest = ensemble.honest(BlendProcedure(way="greedy", thresholds=True))
     steps = desk_of(at, done).draft.steps
     assert steps == honest.steps and len(steps.thresholds) == len(EMOTIONS)
     assert [at.metric[0].value, at.metric[1].value] == [f"{honest.optimistic:.4f}", f"{honest.score:.4f}"]
@@ -94,10 +96,10 @@ def test_thresholds_are_found_judged_honestly_saved_and_undone(open_page: OpenPa
     at = press(at, "Save blend")
     (blend,) = list_blends(house.store, done[0].id)
     assert blend.spec.steps == honest.steps and blend.scores["procedure"]["thresholds"]
-    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, bank.oof, multilabel=True))
+    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob, multilabel=True))
     assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds"]
     at = press(at, "Undo")
-    assert desk_of(at, done).draft.steps == bank.fit(BlendProcedure(way="greedy"))
+    assert desk_of(at, done).draft.steps == ensemble.fit(BlendProcedure(way="greedy"))
     assert desk_of(press(at, "Redo"), done).draft.steps == honest.steps
 
 
@@ -114,22 +116,22 @@ def test_under_log_loss_thresholds_are_refused_and_say_why(open_page: OpenPage, 
 @pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
 def test_every_way_works_with_all_that_comes_after(open_page: OpenPage, house: Workspace, tmp_path: Path, metric: str) -> None:
     contest, runs = finish_emotions(house, tmp_path / "emotions", metric=metric)
-    bank = open_bank(house, contest, runs)
+    ensemble = open_ensemble(house, contest, runs)
     at = flip(flip(open_page("ensemble"), "Temperature"), "Thresholds by class")
     after = {"temperature": True, "thresholds": True}
     for label, way in WAYS.items():
         at = press(at, label)
         assert not at.exception and not at.error, label
         settings = {"way": way, "score_by": "macro_f1" if metric == "macro_f1" else "accuracy", **after}
-        assert desk_of(at, (contest, runs)).draft.steps == bank.fit(BlendProcedure.model_validate(settings)), label
+        assert desk_of(at, (contest, runs)).draft.steps == ensemble.fit(BlendProcedure.model_validate(settings)), label
 
 
-def test_every_mean_works_with_thresholds(open_page: OpenPage, done: Done, bank: Bank) -> None:
+def test_every_mean_works_with_thresholds(open_page: OpenPage, done: Done, ensemble: Ensemble) -> None:
     at = flip(open_page("ensemble"), "Thresholds by class")
     for mean in ("logit", "power", "rank", "hard", "auto"):
         at = choose(at, "Mean", mean)
         assert not at.exception and not at.error, mean
-        expected = bank.score(bank.fit(BlendProcedure.model_validate({"mean": mean, "thresholds": True}))).oof_score
+        expected = ensemble.score(ensemble.fit(BlendProcedure.model_validate({"mean": mean, "thresholds": True}))).oof_score
         assert at.metric[0].value == f"{expected:.4f}", mean
 
 
@@ -147,10 +149,12 @@ def test_every_chart_can_be_looked_at(open_page: OpenPage, done: Done, chart: st
         assert not press(flip(at, "Thresholds by class"), "Equal").exception, "the chart of one way goes with it"
 
 
-def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds(open_page: OpenPage, done: Done, bank: Bank) -> None:
+def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds(
+    open_page: OpenPage, done: Done, ensemble: Ensemble
+) -> None:
     at = choose(flip(press(open_page("ensemble"), "Optimal"), "Thresholds by class"), "Chart", "thresholds")
     steps = desk_of(at, done).draft.steps
-    found = threshold_gain(bank, steps, EMOTIONS)
+    found = threshold_gain(ensemble, steps, EMOTIONS)
     shown = table(at, "f1_honest")
     gain = shown["f1"] - shown["f1_before"]
     assert gain.is_monotonic_decreasing
@@ -162,13 +166,13 @@ def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds
     at = at.run()
     held = BlendSteps(weights=(0.2, 0.3, 0.5), thresholds=steps.thresholds)
     assert desk_of(at, done).draft.steps == held
-    assert at.metric[0].value == f"{bank.score(held).oof_score:.4f}", "the score follows"
+    assert at.metric[0].value == f"{ensemble.score(held).oof_score:.4f}", "the score follows"
     assert "this table follows when you let go" in words(at)
     pd.testing.assert_frame_equal(table(at, "f1_honest"), shown)
     desk = desk_of(at, done)
     desk.follow(replace(desk.state, is_held=False))
     at = at.run()
-    after = bank.fit(BlendProcedure(way="hand", weights=(0.2, 0.3, 0.5), thresholds=True))
+    after = ensemble.fit(BlendProcedure(way="hand", weights=(0.2, 0.3, 0.5), thresholds=True))
     assert desk_of(at, done).draft.steps == after
     assert set(table(at, "f1_honest")["threshold"]) == set(after.thresholds)
 
@@ -177,13 +181,13 @@ def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds
 def test_the_score_follows_a_drag(open_page: OpenPage, house: Workspace, tmp_path: Path, metric: str) -> None:
     done = finish_emotions(house, tmp_path / "emotions", metric=metric)
     at = choose(open_page("ensemble"), "Chart", "outcomes")
-    bank = open_bank(house, *done)
+    ensemble = open_ensemble(house, *done)
     for gesture, weights in enumerate(((0.2, 0.3, 0.5), (0.8, 0.1, 0.1)), start=3):
         desk = desk_of(at, done)
         desk.follow(replace(desk.state, weights=dict(zip(desk.ids, weights, strict=True)), gesture=gesture, is_held=True))
         at = at.run()
         assert not at.exception
-        assert at.metric[0].value == f"{bank.score(weights).oof_score:.4f}"
+        assert at.metric[0].value == f"{ensemble.score(weights).oof_score:.4f}"
 
 
 @pytest.mark.parametrize("way", ["greedy", "by_class", "stacking", "hand"])
@@ -209,7 +213,7 @@ def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
         assert at.metric[1].value == f"{blend.scores['honest']['score']:.4f}"
 
 
-def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Done, bank: Bank) -> None:
+def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Done, ensemble: Ensemble) -> None:
     members_view._shelf().clear()
     at = part(flip(press(open_page("ensemble"), "Optimal"), "Thresholds by class"), "members")
     assert "Share of answers" in words(at)
@@ -217,7 +221,7 @@ def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Do
     assert not at.exception and not at.error
     assert table(at, "without")["gain"].notna().all()
     classes = table(at, "carried").set_index("class")
-    assert classes["rows"].to_dict() == dict(zip(EMOTIONS, bank.y_true.sum(axis=0).tolist(), strict=True))
+    assert classes["rows"].to_dict() == dict(zip(EMOTIONS, ensemble.oof.y_true.sum(axis=0).tolist(), strict=True))
     assert "Measured under the weights in this table (Optimal, thresholds by class)" in words(at)
 
 

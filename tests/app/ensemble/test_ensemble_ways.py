@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.ensemble import honest as honest_view
 from core.base.errors import StateError
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps
@@ -38,13 +38,13 @@ WAYS = [
 
 @pytest.mark.parametrize(("label", "procedure"), WAYS, ids=[label for label, _ in WAYS])
 def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], bank: Bank, label: str, procedure: BlendProcedure
+    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], ensemble: Ensemble, label: str, procedure: BlendProcedure
 ) -> None:
     at = open_page("ensemble")
     assert at.metric[1].value == NO_SCORE
     at = press(at, label)
     assert not at.exception
-    honest = bank.honest(procedure)
+    honest = ensemble.honest(procedure)
     assert steps_of(at, done[0]) == honest.steps
     assert at.metric[0].value == f"{honest.optimistic:.4f}"
     assert at.metric[1].value == f"{honest.score:.4f}"
@@ -53,7 +53,7 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
     at = press(at, "Save blend")
     (blend,) = list_blends(house.store, folded.id)
     assert blend.spec.steps == honest.steps
-    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, bank.oof))
+    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob))
     assert blend.scores["honest"]["gain_low"] == pytest.approx(honest.gain_low)
     assert blend.scores["procedure"]["way"] == procedure.way
     at = press(at, "Undo")
@@ -65,7 +65,7 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
 
 
 def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], bank: Bank
+    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], ensemble: Ensemble
 ) -> None:
     at = press(open_page("ensemble"), "Greedy")
     at = set_option(at, "Bags", 3)
@@ -75,7 +75,7 @@ def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
     at = flip(at, "Leave out runs")
     assert not at.exception
     procedure = BlendProcedure(way="greedy", n_bags=3, mean="auto", temperature=True, offsets=True, chooses_members=True)
-    honest = bank.honest(procedure)
+    honest = ensemble.honest(procedure)
     assert steps_of(at, done[0]) == honest.steps
     assert at.metric[1].value == f"{honest.score:.4f}"
     said = words(at)
@@ -87,7 +87,7 @@ def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
     assert blend.spec.steps == honest.steps
     for _ in range(5):
         at = press(at, "Undo")
-    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="greedy"))
+    assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="greedy"))
 
 
 def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done: tuple[Run, ...]) -> None:
@@ -115,11 +115,11 @@ def test_a_choice_of_runs_is_not_called_honest(open_page: OpenPage, done: tuple[
     assert "of 3 runs take part" not in words(at)
 
 
-def test_under_another_mean_the_way_finds_its_weights_again(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+def test_under_another_mean_the_way_finds_its_weights_again(open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble) -> None:
     at = choose(open_page("ensemble"), "Mean", "logit")
     assert "The mean (Logit) is taken as given" in words(at)
     at = press(at, "Optimal")
-    honest = bank.honest(BlendProcedure(way="optimal", mean="logit"))
+    honest = ensemble.honest(BlendProcedure(way="optimal", mean="logit"))
     assert steps_of(at, done[0]) == honest.steps
     assert at.metric[1].value == f"{honest.score:.4f}"
     at = choose(at, "Mean", "hard")
@@ -146,30 +146,36 @@ def test_weights_that_are_not_the_blend_say_so(open_page: OpenPage, done: tuple[
     assert note not in words(press(at, "Equal"))
 
 
-def test_an_option_of_the_way_that_is_on_refits_it_and_one_of_another_waits(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+def test_an_option_of_the_way_that_is_on_refits_it_and_one_of_another_waits(
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble
+) -> None:
     at = press(open_page("ensemble"), "By class")
     at = set_option(at, "Prior rows", 2.0)
-    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="by_class", prior_rows=2))
+    assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="by_class", prior_rows=2))
     n_steps = len(desk_of(at, done[0]).history)
     at = set_option(at, "Search and Greedy climb", "log_loss")
     assert len(desk_of(at, done[0]).history) == n_steps, "nothing on the bench depends on it"
     at = press(at, "Search")
-    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="search", goal="log_loss"))
+    assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="search", goal="log_loss"))
 
 
-def test_a_shrinkage_is_part_of_the_way_and_is_said_not_to_be_refitted(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+def test_a_shrinkage_is_part_of_the_way_and_is_said_not_to_be_refitted(
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble
+) -> None:
     at = press(open_page("ensemble"), "Optimal")
     desk = desk_of(at, done[0])
     desk.put(replace(desk.draft).shrunk(0.5))
     at = at.run()
-    honest = bank.honest(BlendProcedure(way="optimal", shrinkage=0.5))
+    honest = ensemble.honest(BlendProcedure(way="optimal", shrinkage=0.5))
     assert at.metric[0].value == f"{honest.optimistic:.4f}"
     assert at.metric[1].value == f"{honest.score:.4f}"
     assert "**Optimal, shrunk 0.50** gains" in words(at)
     assert "The shrinkage was set by hand" in words(at)
 
 
-def test_equal_weights_keep_the_slider_of_shrinkage_for_the_next_way(open_page: OpenPage, done: tuple[Run, ...], bank: Bank) -> None:
+def test_equal_weights_keep_the_slider_of_shrinkage_for_the_next_way(
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble
+) -> None:
     at = open_page("ensemble")
     desk = desk_of(at, done[0])
     for gesture, shrinkage in ((3, 0.4), (4, 0.6)):
@@ -181,11 +187,11 @@ def test_equal_weights_keep_the_slider_of_shrinkage_for_the_next_way(open_page: 
     at = press(at, "Stacking")
     assert desk_of(at, done[0]).state.shrinkage == 0, "a regression is not shrunk"
     at = press(at, "Optimal")
-    assert steps_of(at, done[0]) == bank.fit(BlendProcedure(way="optimal", shrinkage=0.6))
+    assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="optimal", shrinkage=0.6))
 
 
 def test_a_long_judgement_waits_for_a_click(
-    open_page: OpenPage, done: tuple[Run, ...], bank: Bank, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(honest_view, "AT_ONCE_S", -1.0)
     at = press(open_page("ensemble"), "Optimal")
@@ -193,7 +199,7 @@ def test_a_long_judgement_waits_for_a_click(
     assert "judged by a click" in words(at)
     (button,) = [button for button in at.button if button.label.startswith("Judge it honestly")]
     at = button.click().run()
-    assert at.metric[1].value == f"{bank.honest(BlendProcedure(way='optimal')).score:.4f}"
+    assert at.metric[1].value == f"{ensemble.honest(BlendProcedure(way='optimal')).score:.4f}"
 
 
 def test_a_refit_that_is_refused_says_why_and_is_not_tried_again(
@@ -201,11 +207,11 @@ def test_a_refit_that_is_refused_says_why_and_is_not_tried_again(
 ) -> None:
     tries: list[BlendProcedure] = []
 
-    def refuse(self: Bank, procedure: BlendProcedure) -> HonestScore:
+    def refuse(self: Ensemble, procedure: BlendProcedure) -> HonestScore:
         tries.append(procedure)
         raise StateError("a regression cannot be fitted here", where="stacking", why="class 2 has no row", fix="use the optimal weights")
 
-    monkeypatch.setattr(Bank, "honest", refuse)
+    monkeypatch.setattr(Ensemble, "honest", refuse)
     at = press(set_option(open_page("ensemble"), "C", 0.7), "Stacking")
     for _ in range(2):
         assert "class 2 has no row" in "".join(error.value for error in at.error)

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
 from app.ensemble.lineup import shared_key
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.jobs import queue
 from core.predictions.oof import shared_folds
 from core.store import tables
@@ -69,8 +69,8 @@ def test_a_run_that_misses_folds_stays_out_until_it_is_let_in(
     at = members.set_value([whole.id, part.id]).run()
     assert not at.exception
     assert "stands on folds 0, 1 of 3 only. Missing: **part** 2" in words(at) and "every finished fold of each run" in words(at)
-    bank = open_bank(house, folded, [whole, part], shared_folds([whole, part]))
-    assert at.metric[0].value == f"{bank.score([1, 1]).oof_score:.4f}"
+    ensemble = open_ensemble(house, folded, [whole, part], shared_folds([whole, part]))
+    assert at.metric[0].value == f"{ensemble.score([1, 1]).oof_score:.4f}"
     (save,) = [button for button in at.button if button.label == "Save blend"]
     at = save.click().run()
     assert not at.exception

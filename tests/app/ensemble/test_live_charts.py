@@ -14,12 +14,13 @@ from app.ensemble.live_score import Fixed, Scored, follows_a_drag
 from app.ui.charts import Chart
 from app.ui.colors import run_color
 from core.analysis.confusion import confusion_matrix
-from core.blend.bank import Bank
 from core.blend.calibrate import reliability
+from core.blend.ensemble import Ensemble
 from core.blend.greedy import greedy
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import afterwards
 from core.metrics.scores import get_metric
+from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
 from core.store.runs import Run
 from tests.blend.blend_data import skilled
@@ -27,7 +28,7 @@ from tests.blend.blend_data import skilled
 NAMES = ("alpha", "베타", "gamma")
 
 
-def make_bank(n_classes: int = 4, metric: str = "macro_f1") -> Bank:
+def make_ensemble(n_classes: int = 4, metric: str = "macro_f1") -> Ensemble:
     scorer = skilled(metric, [2.0, 1.0, 0.3], n_classes=n_classes)
     runs = [
         Run(
@@ -44,12 +45,12 @@ def make_bank(n_classes: int = 4, metric: str = "macro_f1") -> Bank:
         )
         for place, name in enumerate(NAMES)
     ]
-    return Bank(runs, scorer.oof, scorer.y_true, scorer.fold_of, get_metric(metric))
+    return Ensemble(matrix_of(scorer.oof, scorer.y_true, scorer.fold_of, get_metric(metric)), runs)
 
 
-def scored(bank: Bank, steps: BlendSteps) -> Scored:
-    outcome = bank.outcome(steps)
-    return Scored((), steps, outcome, bank.scorer(steps.mean).report(outcome))
+def scored(ensemble: Ensemble, steps: BlendSteps) -> Scored:
+    outcome = ensemble.outcome(steps)
+    return Scored((), steps, outcome, ensemble.scorer(steps.mean).report(outcome))
 
 
 def classes_of(n: int) -> list[str]:
@@ -63,24 +64,24 @@ def check(chart: Chart) -> list[dict[str, object]]:
 
 
 def test_a_diagram_draws_the_bins_that_have_rows_and_says_the_error() -> None:
-    bank = make_bank()
-    found = reliability(bank.prob((1, 1, 1)), bank.y_true)
+    ensemble = make_ensemble()
+    found = reliability(ensemble.prob((1, 1, 1)), ensemble.oof.y_true)
     chart = diagram(found, "title", "#14889f")
     rows = check(chart)
     assert [row["rows"] for row in rows] == found.count[found.count > 0].tolist()
-    assert sum(found.count) == len(bank.y_true)
+    assert sum(found.count) == len(ensemble.oof.y_true)
     assert f"{found.error:.4f}" in str(chart.spec["title"])
 
 
 def test_before_and_after_are_the_mean_alone_and_the_whole_blend() -> None:
-    bank = make_bank()
+    ensemble = make_ensemble()
     steps = BlendSteps(weights=(2, 1, 1), temperature=0.6, offsets=(0.1, -0.2, 0, 0.3))
-    before, after = diagrams_of(bank, steps)
-    mean = bank.prob((2, 1, 1))
-    assert before.error == reliability(mean, bank.y_true).error
+    before, after = diagrams_of(ensemble, steps)
+    mean = ensemble.prob((2, 1, 1))
+    assert before.error == reliability(mean, ensemble.oof.y_true).error
     assert after is not None
-    assert after.error == reliability(afterwards(mean, steps), bank.y_true).error
-    assert diagrams_of(bank, BlendSteps(weights=(2, 1, 1)))[1] is None
+    assert after.error == reliability(afterwards(mean, steps), ensemble.oof.y_true).error
+    assert diagrams_of(ensemble, BlendSteps(weights=(2, 1, 1)))[1] is None
 
 
 @pytest.mark.parametrize(("value", "word"), [(0.8, "more sure"), (1.3, "less sure"), (1.001, "as it should be")])
@@ -95,9 +96,9 @@ def test_the_largest_offsets_come_first_whatever_their_sign() -> None:
 
 
 def test_the_path_names_the_run_of_each_round_and_rings_where_the_weights_are_from() -> None:
-    bank = make_bank()
-    path = greedy(bank.scorer("arithmetic"), n_rounds=12)
-    chart = path_chart(path, bank.runs, bank.metric)
+    ensemble = make_ensemble()
+    path = greedy(ensemble.scorer("arithmetic"), n_rounds=12)
+    chart = path_chart(path, ensemble.runs, ensemble.metric)
     rows = check(chart)
     assert [row["run"] for row in rows] == [NAMES[place] for place in path.members]
     (end,) = [place for place, row in enumerate(rows) if row["is_end"]]
@@ -114,9 +115,9 @@ def test_there_is_a_path_only_where_there_is_one() -> None:
 
 
 def test_weights_by_class_are_drawn_where_they_differ_most() -> None:
-    bank = make_bank(n_classes=20)
-    steps = bank.fit(BlendProcedure(way="by_class", prior_rows=5, shrinkage=0.2))
-    rows = check(class_shares_chart(steps, bank.runs, classes_of(20)))
+    ensemble = make_ensemble(n_classes=20)
+    steps = ensemble.fit(BlendProcedure(way="by_class", prior_rows=5, shrinkage=0.2))
+    rows = check(class_shares_chart(steps, ensemble.runs, classes_of(20)))
     share = np.asarray(steps.share)
     far = np.abs(share - share.mean(axis=1, keepdims=True)).sum(axis=0)
     shown = {row["class"] for row in rows}
@@ -125,12 +126,12 @@ def test_weights_by_class_are_drawn_where_they_differ_most() -> None:
 
 
 def test_few_classes_show_their_matrix_and_many_their_most_frequent_errors() -> None:
-    few = make_bank(n_classes=MOST_CELLS)
+    few = make_ensemble(n_classes=MOST_CELLS)
     now = scored(few, BlendSteps(weights=(1, 1, 1)))
-    matrix = confusion_matrix(few.y_true, now.outcome.y_pred, MOST_CELLS)
+    matrix = confusion_matrix(few.oof.y_true, now.outcome.y_pred, MOST_CELLS)
     rows = check(confusion(few, now, classes_of(MOST_CELLS), is_dark=True))
     assert [row["count"] for row in rows] == matrix.ravel().tolist()
-    many = make_bank(n_classes=MOST_CELLS + 8)
+    many = make_ensemble(n_classes=MOST_CELLS + 8)
     rows = check(confusion(many, scored(many, BlendSteps(weights=(1, 1, 1))), classes_of(MOST_CELLS + 8), is_dark=False))
     assert len(rows) == MOST_PAIRS
     counts = [int(str(row["count"])) for row in rows]
@@ -138,17 +139,17 @@ def test_few_classes_show_their_matrix_and_many_their_most_frequent_errors() -> 
 
 
 def test_every_fold_of_every_run_is_drawn_under_its_own_number() -> None:
-    bank = make_bank()
-    fixed = Fixed(bank.member_scores(), bank.score(bank.equal_weights))
-    rows = check(by_fold(bank, scored(bank, BlendSteps(weights=(3, 1, 0))), fixed))
+    ensemble = make_ensemble()
+    fixed = Fixed(ensemble.member_scores(), ensemble.score(ensemble.equal_weights))
+    rows = check(by_fold(ensemble, scored(ensemble, BlendSteps(weights=(3, 1, 0))), fixed))
     assert len(rows) == 5 * (len(NAMES) + 2)
-    assert {row["fold"] for row in rows} == set(bank.folds)
+    assert {row["fold"] for row in rows} == set(ensemble.oof.folds)
 
 
 def test_only_what_is_light_follows_a_drag_on_large_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    bank = make_bank()
+    ensemble = make_ensemble()
     heavy = [BlendSteps(weights=(1, 1, 1), temperature=1.2), BlendSteps(weights=(1, 1, 1), mean="logit")]
     light = BlendSteps(weights=(1, 2, 3), shrinkage=0.4)
-    assert all(follows_a_drag(bank, steps) for steps in [*heavy, light])
+    assert all(follows_a_drag(ensemble, steps) for steps in [*heavy, light])
     monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 10)
-    assert [follows_a_drag(bank, steps) for steps in [*heavy, light]] == [False, False, True]
+    assert [follows_a_drag(ensemble, steps) for steps in [*heavy, light]] == [False, False, True]

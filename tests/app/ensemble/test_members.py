@@ -14,7 +14,7 @@ from app.ensemble import members as members_view
 from app.ensemble.draft import draft_of, equal_draft
 from app.ensemble.pair_chart import pair_chart
 from core.analysis.members import Carried, carried_classes
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.blend.procedure import BlendProcedure
 from core.blend.save import spec_of
 from core.specs.blend import BlendSteps
@@ -82,14 +82,14 @@ def test_the_worth_is_that_of_core_and_is_kept(
 ) -> None:
     at = measure(open_members(open_page))
     assert not at.exception
-    bank = open_bank(house, folded, runs)
-    worths = [worth.with_and_without for worth in leave_one_out(bank.scorer, BlendProcedure(), groups=bank.groups)]
+    ensemble = open_ensemble(house, folded, runs)
+    worths = [worth.with_and_without for worth in leave_one_out(ensemble.scorer, BlendProcedure(), groups=ensemble.oof.groups)]
     shown = table(at, "without")
     assert shown["without"].tolist() == pytest.approx([worth.other for worth in worths])
     assert [text.split(" ")[0] for text in shown["gain"]] == [f"{round(worth.gain, 4) + 0.0:+.4f}" for worth in worths]
     assert set(shown["says"]) <= {"helps", "hurts", "may be luck"}
     assert "Measured under the weights in this table (Equal)" in words(at)
-    carried = carried_classes(bank.scorer, BlendSteps(weights=bank.equal_weights))
+    carried = carried_classes(ensemble.scorer, BlendSteps(weights=ensemble.equal_weights))
     classes = table(at, "carried").set_index("class")
     assert [classes["carried"][name] for name in folded.spec.classes] == pytest.approx(carried.f1[0].tolist())
     told = {name: bool(is_carried) for name, is_carried in zip(folded.spec.classes, carried.is_carried[0], strict=True)}
@@ -142,7 +142,11 @@ def test_after_the_bench_has_moved_the_old_measure_is_said_to_be_old(open_page: 
 def test_measuring_goes_on_where_it_was_left(
     house: Workspace, folded: Contest, runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bank, draft, measured = open_bank(house, folded, runs), equal_draft(3), members_view.Measured("Equal", (1 / 3,) * 3, is_refitted=True)
+    ensemble, draft, measured = (
+        open_ensemble(house, folded, runs),
+        equal_draft(3),
+        members_view.Measured("Equal", (1 / 3,) * 3, is_refitted=True),
+    )
     given, asked = members_view.worth_of, []
 
     def interrupted(*rest: Any, **more: Any) -> Any:
@@ -153,23 +157,23 @@ def test_measuring_goes_on_where_it_was_left(
 
     monkeypatch.setattr(members_view, "worth_of", interrupted)
     with pytest.raises(RuntimeError):
-        members_view._measure(measured, bank, draft, runs)
+        members_view._measure(measured, ensemble, draft, runs)
     assert sorted(measured.worths) == [0] and not members_view._is_whole(measured, 3)
-    members_view._measure(measured, bank, draft, runs)
+    members_view._measure(measured, ensemble, draft, runs)
     assert asked == [0, 1, 1, 2] and members_view._is_whole(measured, 3)
 
 
 def test_a_saved_blend_whose_way_is_unknown_is_measured_as_it_stands(house: Workspace, folded: Contest, runs: tuple[Run, ...]) -> None:
-    bank = open_bank(house, folded, runs)
-    steps = bank.fit(BlendProcedure(way="by_class"))
+    ensemble = open_ensemble(house, folded, runs)
+    steps = ensemble.fit(BlendProcedure(way="by_class"))
     spec = spec_of([run.id for run in runs], steps)
     draft = draft_of(spec, None)
     assert not members_view._is_refitted(draft)
     measured = members_view.Measured("by hand", draft.weights, is_refitted=False)
-    members_view._measure(measured, bank, draft, runs)
+    members_view._measure(measured, ensemble, draft, runs)
     assert members_view._is_whole(measured, 3) and measured.everyone is not None
     score = measured.worths[0].with_and_without.score
-    assert score == pytest.approx(bank.score(steps).oof_score, abs=1e-6)
+    assert score == pytest.approx(ensemble.score(steps).oof_score, abs=1e-6)
 
 
 def test_a_member_is_left_out_by_its_action(open_page: OpenPage, folds: Folds, runs: tuple[Run, ...]) -> None:

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.analysis.evidence import load_evidence
 from core.analysis.misses import given_in_place, set_report
 from core.blend.save import save_blend
 from core.contest.register import add_contest
 from core.folds.save import save_folds
+from core.predictions.matrix import load_matrix
 from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
 from core.specs.contest import ContestSpec
@@ -59,7 +59,7 @@ def test_errors_lead_with_the_most_frequent_kind_of_error(
     contest, runs = emotions
     at = open_page("errors", source=runs[2].ref)
     assert not at.exception
-    evidence = load_evidence(source_of(house, runs[2]))
+    evidence = load_matrix([source_of(house, runs[2])])
     wrong = (evidence.y_pred != evidence.y_true).any(axis=1)
     assert f"**{wrong.sum()}** of 240" in words(at)
     assert f"macro F1 ↑ {evidence.scores['macro_f1']:.4f}" in words(at)
@@ -73,7 +73,7 @@ def test_a_blend_is_judged_by_its_thresholds(open_page: OpenPage, house: Workspa
     contest, runs = emotions
     blend = save_with_thresholds(house, contest, runs)
     at = show(open_page("errors", source=blend.ref), "errors.view_classes")
-    evidence = load_evidence(source_of(house, blend))
+    evidence = load_matrix([source_of(house, blend)])
     assert f"macro F1 ↑ {evidence.scores['macro_f1']:.4f}" in words(at)
     assert f"accuracy ↑ {evidence.scores['accuracy']:.4f}" in words(at)
     assert "the blend's threshold" in words(at)
@@ -97,7 +97,7 @@ def test_pairs_name_what_was_given_in_place_of_what(
     open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
 ) -> None:
     contest, runs = emotions
-    evidence = load_evidence(source_of(house, runs[2]))
+    evidence = load_matrix([source_of(house, runs[2])])
     pairs = given_in_place(evidence.y_true, evidence.y_pred)
     table = show(open_page("errors", source=runs[2].ref), "misses.view_pairs").dataframe[0].value
     assert table["count"].tolist() == [pair.count for pair in pairs]

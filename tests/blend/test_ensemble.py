@@ -10,18 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.base.errors import InputError, RecipeError
-from core.blend.bank import Bank
+from core.blend.ensemble import Ensemble
 from core.blend.mean import mix, normalise
 from core.blend.save import make_spec
 from core.metrics.scores import METRICS, get_metric
+from core.predictions.matrix import matrix_of
 
 
-def make_bank(metric: str, *, n_runs: int = 3, n_rows: int = 90, n_classes: int = 4, seed: int = 0) -> Bank:
+def make_ensemble(metric: str, *, n_runs: int = 3, n_rows: int = 90, n_classes: int = 4, seed: int = 0) -> Ensemble:
     rng = np.random.default_rng(seed)
     oof = rng.dirichlet(np.full(n_classes, 0.4), size=(n_runs, n_rows)).astype(np.float32)
     runs = [SimpleNamespace(id=i, name=f"run-{i}") for i in range(n_runs)]
     fold_of = np.arange(n_rows) % 3
-    return Bank(runs, oof, rng.integers(0, n_classes, n_rows), fold_of, get_metric(metric))  # pyright: ignore[reportArgumentType]
+    return Ensemble(matrix_of(oof, rng.integers(0, n_classes, n_rows), fold_of, get_metric(metric)), runs)  # pyright: ignore[reportArgumentType]
 
 
 weights_of_three = st.lists(st.floats(0, 10, allow_nan=False), min_size=3, max_size=3).filter(lambda w: sum(w) > 1e-6)
@@ -31,11 +32,12 @@ weights_of_three = st.lists(st.floats(0, 10, allow_nan=False), min_size=3, max_s
 @given(weights=weights_of_three)
 @settings(max_examples=60, deadline=None)
 def test_a_score_equals_the_metric_on_the_mixed_predictions(metric: str, weights: list[float]) -> None:
-    bank = make_bank(metric)
-    score = bank.score(weights)
-    prob = bank.prob(weights)
-    assert score.oof_score == pytest.approx(get_metric(metric).score(bank.y_true, prob), abs=1e-6)
-    by_fold = [get_metric(metric).score(bank.y_true[bank.fold_of == fold], prob[bank.fold_of == fold]) for fold in range(3)]
+    ensemble = make_ensemble(metric)
+    score = ensemble.score(weights)
+    prob = ensemble.prob(weights)
+    y_true, fold_of = ensemble.oof.y_true, ensemble.oof.fold_of
+    assert score.oof_score == pytest.approx(get_metric(metric).score(y_true, prob), abs=1e-6)
+    by_fold = [get_metric(metric).score(y_true[fold_of == fold], prob[fold_of == fold]) for fold in range(3)]
     assert score.fold_scores == pytest.approx(by_fold, abs=1e-6)
     assert score.cv_score == pytest.approx(np.mean(by_fold), abs=1e-6)
     assert score.cv_sd == pytest.approx(np.std(by_fold, ddof=1), abs=1e-6)
@@ -44,18 +46,18 @@ def test_a_score_equals_the_metric_on_the_mixed_predictions(metric: str, weights
 @given(weights=weights_of_three, factor=st.floats(0.1, 100))
 @settings(max_examples=60, deadline=None)
 def test_only_the_proportion_of_weights_matters(weights: list[float], factor: float) -> None:
-    bank = make_bank("log_loss")
+    ensemble = make_ensemble("log_loss")
     scaled = [factor * weight for weight in weights]
-    np.testing.assert_allclose(bank.prob(weights), bank.prob(scaled), atol=1e-6)
+    np.testing.assert_allclose(ensemble.prob(weights), ensemble.prob(scaled), atol=1e-6)
 
 
 def test_a_single_weight_is_the_run_itself() -> None:
-    bank = make_bank("macro_f1")
-    for i, member in enumerate(bank.member_scores()):
+    ensemble = make_ensemble("macro_f1")
+    for i, member in enumerate(ensemble.member_scores()):
         weights = [0.0, 0.0, 0.0]
         weights[i] = 2.5
-        np.testing.assert_array_equal(bank.prob(weights), bank.oof[i])
-        assert member == bank.score(weights)
+        np.testing.assert_array_equal(ensemble.prob(weights), ensemble.oof.prob[i])
+        assert member == ensemble.score(weights)
 
 
 def test_the_mean_of_equal_members_is_the_member() -> None:
