@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from core.base.errors import AlignmentError, InputError
-from core.blend.bank import open_bank
+from core.blend.ensemble import open_ensemble
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
@@ -56,7 +56,7 @@ def test_a_text_classifier_is_a_member_that_predicts_every_row_and_was_trained_o
     assert not np.isnan(load_oof(workspace, run, contest)).any()
     again = predict_run(workspace, contest, run, rows_of_test(load_table(workspace, contest)))
     assert again.tobytes() == load_test_prob(workspace, run).tobytes()
-    assert open_bank(workspace, contest, [run]).member_scores()
+    assert open_ensemble(workspace, contest, [run]).member_scores()
     (network,) = load_fold(workspace, contest, run, run.results[0])
     assert (network.spec.family, network.spec.fold, network.spec.label_groups) == ("ready", -1, ((1,), (2,)))
     inodes = {(network_folders(workspace.absolute(result.path))[0] / "model.safetensors").stat().st_ino for result in run.results}
