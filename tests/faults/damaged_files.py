@@ -25,7 +25,7 @@ import pandas as pd
 from safetensors.numpy import save_file
 from sqlalchemy import select
 
-from core import workspace as workspace_module
+from core import artefacts
 from core.artefacts import Manifest, publishing
 from core.base.errors import CheckpointError
 from core.base.files import write_json
@@ -38,6 +38,7 @@ from core.contest.table import load_table
 from core.data.images import open_image
 from core.exchange.exchange import export_predictions, import_predictions
 from core.folds.save import load_folds, save_folds
+from core.predictions import oof, source
 from core.predictions.oof import load_oof, load_test_prob
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
@@ -85,7 +86,7 @@ def run(given: Given) -> Outcome:
     """Damage `n` files, one at a time and each kind in turn, and read them."""
     outcome = Outcome()
     if given.is_mutant:
-        for module in (workspace_module, table_module, submission_module):
+        for module in (artefacts, table_module, oof, source, submission_module):
             setattr(module, PLANTED, _without_a_look)
         setattr(digests, PLANTED_IN_ROWS, _the_same_for_all)
     kinds = [kind for kind in make_kinds(given.root) if given.only in kind.name]
@@ -164,7 +165,7 @@ def _weights(folder: Path) -> Kind:
         save_file({"layer": np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)}, temporary / "weights.safetensors")
 
     def read() -> bytes:
-        workspace_module.verify(folder)
+        artefacts.verify(folder)
         return (folder / "weights.safetensors").read_bytes()
 
     return Kind("weights", files_in(folder), read)
