@@ -15,6 +15,7 @@ from core.predictions.oof import shared_folds
 from core.store import tables
 from core.store.blends import list_blends
 from core.store.contests import Contest
+from core.store.digests import write_digests
 from core.store.folds import Folds
 from core.store.runs import Run, get_run
 from core.workspace import Workspace
@@ -126,6 +127,7 @@ def test_predictions_of_another_version_of_the_data_are_refused_on_the_page(
 ) -> None:
     with house.store.transaction() as connection:
         connection.execute(update(tables.contests).where(tables.contests.c.id == folded.id).values(fingerprint="f" * 64))
+        write_digests(connection, "contests")
     at = open_page("ensemble")
     assert not at.exception
     assert "another version of the contest" in "\n".join(str(card.proto) for card in at.error)
