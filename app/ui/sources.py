@@ -65,39 +65,39 @@ def _remember() -> None:
 
 def oof_of(source: Source, fold_numbers: Collection[int] | None = None) -> NDArray[np.float32]:
     """A source's out-of-fold predictions, read once per process and content. Shared by all sessions: never change them."""
-    return _oof(source.contest.id, source.content, None if fold_numbers is None else tuple(fold_numbers), source)
+    return _oof(source.contest.fingerprint, source.content, None if fold_numbers is None else tuple(fold_numbers), source)
 
 
 def matrix_of_sources(*sources: Source) -> OofMatrix:
     """Out-of-fold predictions of sources beside the truth, made once per process and content. Never change them."""
-    return _matrix(sources[0].contest.id, tuple(source.content for source in sources), sources)
+    return _matrix(sources[0].contest.fingerprint, tuple(source.content for source in sources), sources)
 
 
 def candidate_of(source: Source) -> Candidate:
     """The submission a source would make, built once per process and content."""
-    return _candidate(source.contest.id, source.content, source)
+    return _candidate(source.contest.fingerprint, source.content, source)
 
 
 def digest_of(source: Source) -> str:
     """The sha256 of the file a source would make, as it is kept for submissions."""
-    return _digest(source.contest.id, source.content, candidate_of(source))
+    return _digest(source.contest.fingerprint, source.content, candidate_of(source))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _oof(contest_id: int, content: tuple[str, ...], fold_numbers: tuple[int, ...] | None, _source: Source) -> NDArray[np.float32]:
+def _oof(version: str, content: tuple[str, ...], fold_numbers: tuple[int, ...] | None, _source: Source) -> NDArray[np.float32]:
     return _source.oof(fold_numbers)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _matrix(contest_id: int, contents: tuple[tuple[str, ...], ...], _sources: Sequence[Source]) -> OofMatrix:
+def _matrix(version: str, contents: tuple[tuple[str, ...], ...], _sources: Sequence[Source]) -> OofMatrix:
     return load_matrix(_sources, read=oof_of)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _candidate(contest_id: int, content: tuple[str, ...], _source: Source) -> Candidate:
+def _candidate(version: str, content: tuple[str, ...], _source: Source) -> Candidate:
     return prepare(_source)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _digest(contest_id: int, content: tuple[str, ...], _made: Candidate) -> str:
+def _digest(version: str, content: tuple[str, ...], _made: Candidate) -> str:
     return hashlib.sha256(_made.data).hexdigest()
