@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from models.spec import CannotBuild, Classifier, Features, ModelSpec, Pixels
 from models.weights import WeightsUnreadable, find_weights, reading
 
-LONG_HEADS = ("volo", "lcnetv2")
+LONG_HEADS = ("volo", "lcnetv2", "mvitv2")
 """Modules of timm whose heads do more behind `pre_logits` than one layer: classes of single tokens are added, dropout comes later."""
 
 
@@ -80,6 +80,8 @@ def _classifier_name(network: nn.Module) -> str:
     """
     last = network.get_classifier()  # type: ignore[operator]
     if type(last) in (tuple, nn.ModuleList) or type(network).__module__.rpartition(".")[2] in LONG_HEADS:
+        return ""
+    if "pre_logits" in signature(last.forward).parameters:  # the whole head is named, not its last layer
         return ""
     name = next(name for name, module in network.named_modules() if module is last)
     around = name.rpartition(".")[0]

@@ -23,6 +23,8 @@ IMAGES = (
     "levit_128s.fb_dist_in1k",  # two classifiers
     "crossvit_tiny_240.in1k",  # two branches of features
     "lcnetv2_small.paddle_in1k",  # dropout behind the features
+    "mvitv2_tiny.fb_in1k",  # dropout in front of the last layer
+    "sequencer2d_s.in1k",  # the whole head is named as its classifier
 )
 TEXTS = ("tiny_transformer", "sentence-transformers/all-MiniLM-L6-v2")
 
