@@ -25,7 +25,7 @@ from core.base.files import nfc, resolve_inside
 from core.exchange.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
 from core.predictions.matrix import load_matrix
-from core.predictions.source import Source
+from core.predictions.source import Source, source_of
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
@@ -192,8 +192,8 @@ def _notice(contest: Contest, run: Run) -> Notice:
     """The score of what came in, and what is doubtful of it."""
     metric = contest.spec.metric
     if contest.spec.is_multilabel:
-        evidence = load_matrix([runtime.workspace(), contest, run])
-        second, value = "auc", mean_auc(evidence.y_true, evidence.y_prob)
+        oof = load_matrix([source_of(runtime.workspace(), run, contest)])
+        second, value = "auc", mean_auc(oof.y_true, oof.y_prob)
     else:
         second, value = "accuracy", sum(result.scores["accuracy"] for result in run.results) / len(run.results)
     said = t(

@@ -47,7 +47,9 @@ DOUBTS = {
     "ranks": "within the classes, rows are hardly ranked better than by chance: are the rows or the classes in another order?",
 }
 """What may be wrong with predictions that fit in form, and what nobody could check; a run keeps the names of its own."""
-UNCHECKED = ("rows", "folds", "test_rows", "seen")
+UNCHECKED_OF_FILES = ("rows", "folds", "test_rows")
+UNCHECKED = (*UNCHECKED_OF_FILES, "seen")
+"""Those that nobody could check: of a file, and of a classifier that was trained elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def test_the_order_is_shown_and_changed(say: Callable[..., tuple[int, str, str]]
         "paused": False,
         "waiting": [0, 1],
         "running": [],
+        "others": [],
     }
     assert order(say("next", "c", "--json"))[0] == "cab"
     assert order(say("down", "r3", "--json"))[0] == "acb"

@@ -19,7 +19,7 @@ from core.contest.table import load_labels
 from core.exchange.exchange import (
     CHANCE_AUC,
     DOUBTS,
-    UNCHECKED,
+    UNCHECKED_OF_FILES,
     doubts_of,
     export_predictions,
     import_predictions,
@@ -275,7 +275,7 @@ def test_several_labels_in_another_order_are_suspect(workspace: Workspace, tmp_p
     oof, test = tmp_path / "oof.npy", tmp_path / "test.npy"
     export_predictions(source_of(workspace, run), oof=oof, test=test)
     folds = get_folds(workspace.store, run.folds_id)
-    unchecked = tuple(DOUBTS[name] for name in UNCHECKED)
+    unchecked = tuple(DOUBTS[name] for name in UNCHECKED_OF_FILES)
     assert doubts_of(import_predictions(workspace, contest, folds, oof=oof, test=test)) == ((), unchecked)
     np.save(oof, np.random.default_rng(0).permutation(np.load(oof)))
     assert doubts_of(import_predictions(workspace, contest, folds, oof=oof, test=test)) == ((DOUBTS["ranks"],), unchecked)

@@ -53,7 +53,7 @@ def test_the_limit_of_an_older_container_counts(proc: Path, tmp_path: Path) -> N
 
 def test_a_peak_is_remembered_until_it_is_forgotten() -> None:
     before = resident_bytes()
-    held = np.ones(50 * 2**20)
+    held = np.ones(150 * 2**20)
     del held
     assert peak_bytes() - before > 300 * 2**20
     if forget_peak():

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app.ensemble.exchange import make_file, why_not
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs
-from core.exchange.exchange import DOUBTS, UNCHECKED, export_predictions, import_predictions
+from core.exchange.exchange import DOUBTS, UNCHECKED_OF_FILES, export_predictions, import_predictions
 from core.folds.save import save_folds
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import source_of
@@ -144,7 +144,7 @@ def test_an_array_asks_for_the_order_of_its_classes(
     at = add(upload(at, ("a.npy", oof.read_bytes()), ("b.npy", test.read_bytes())))
     assert "another order?" in "\n".join(part.value for part in at.warning)
     said = "\n".join(part.value for part in at.caption)
-    for unchecked in UNCHECKED:
+    for unchecked in UNCHECKED_OF_FILES:
         assert f"{DOUBTS[unchecked][1:]}." in said
     at = upload(at, ("a.npy", oof.read_bytes()), ("b.npy", test.read_bytes()))
     (area,) = [area for area in at.text_area if "columns" in area.label]
