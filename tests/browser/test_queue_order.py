@@ -32,7 +32,7 @@ labels |= {{name: name + " {{run}} {{place}}/{{n}}" for name in ("lifted", "move
 labels |= {{name + "_help": name + " {{run}}" for name in ("grip", "next", "up", "down", "pause", "resume")}}
 can_steer = "locked" not in st.query_params
 
-def obey(act):
+def apply(act):
     runs, acts = st.session_state.runs, st.session_state.acts
     acts.append(f"{{act.kind}} {{act.run_id}}")
     if act.run_id == 4:  # refuses whatever is asked of it
@@ -55,7 +55,7 @@ def bench():
     state.setdefault("acts", [])
     state.ticks = state.get("ticks", 0) + 1
     rows = [OrderRow(number, name, "#2f8adc", "folds 0, 1", is_paused) for number, name, is_paused in runs]
-    queue_order(rows, n_waiting=len(rows), can_steer=can_steer, labels=labels, obey=obey, key="order")
+    queue_order(rows, n_waiting=len(rows), can_steer=can_steer, labels=labels, apply=apply, key="order")
     st.text("acts " + ", ".join(state.acts))
     st.text("store " + " ".join(name + "*" * is_paused for _, name, is_paused in runs))
     st.text(f"ticks {{state.ticks}}")
