@@ -29,6 +29,8 @@ OWN_HASH = "sha256"
 
 _MAKE_AGAIN = {
     "contest": "delete the contest and register it again",
+    "truth": "put a copy of the workspace's folder contests back",
+    "groups": "put a copy of the workspace's folder contests back",
     "folds": "make the folds again",
     "fold": "retry the fold, or import the predictions again",
     "network": "retry the fold",

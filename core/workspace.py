@@ -67,6 +67,12 @@ class Workspace:
     def data_dir(self, contest: str, fingerprint_: str) -> Path:
         return self.contest_dir(contest) / f"data-{fingerprint_[:12]}"
 
+    def truth_dir(self, contest: str, fingerprint_: str) -> Path:
+        return self.contest_dir(contest) / f"truth-{fingerprint_[:12]}"
+
+    def groups_dir(self, contest: str, fingerprint_: str) -> Path:
+        return self.contest_dir(contest) / f"groups-{fingerprint_[:12]}"
+
     def folds_dir(self, contest: str, fingerprint_: str) -> Path:
         return self.contest_dir(contest) / f"folds-{fingerprint_[:12]}"
 

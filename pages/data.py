@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.contest.contest_view import distribution, samples, understood
+from app.contest.contest_view import distribution, kept_labels, samples, understood
 from app.contest.intake import NEXT_VIEW, classes_per_row, intake
 from app.shell import state
 from app.shell.tables import table_of
@@ -31,15 +31,15 @@ if contest is not None:
 if view == "contest" and contest is not None:
     body = st.container()
     with body.skeleton(height=620):
-        table = table_of(contest)
+        table_of(contest)
     left, right = body.columns([5, 7], gap="large")
     with left:
         section(t("data.understood"))
-        understood(contest, table)
+        understood(contest)
         if contest.spec.is_multilabel:
-            classes_per_row(rows_by_size(table.train).tolist())
+            classes_per_row(rows_by_size(kept_labels(contest)).tolist())
         section(t("data.distribution"))
-        distribution(contest, table)
+        distribution(contest)
     with right:
         samples(contest)
 else:

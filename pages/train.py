@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.shell import runtime, state
 from app.shell.state import PAGES_DIR, go_to
-from app.shell.tables import pairs_of
+from app.shell.tables import pairs_of, truth_of
 from app.train.backbone_picker import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid_choice import choose_grid, names_line
@@ -75,7 +75,7 @@ def run_name_for(backbone: Backbone) -> str:
 
 def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
-    pairs = pairs_of(folds)
+    pairs = pairs_of(folds).keeping(truth_of(contest).kept)
     plan = plan_fold(recipe, len(pairs.train_idx(0)), len(pairs.valid_idx(0)))
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),

@@ -14,7 +14,8 @@ from core.artefacts import MANIFEST, load_manifest, publishing
 from core.base.files import write_json
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import labels_of, load_table
+from core.contest.table import load_table
+from core.contest.truth import load_truth, parents_of
 from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import all_scores
@@ -28,6 +29,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.jobs import Job
 from core.store.runs import EpochRow, FoldResult, Run, get_run
+from core.store.truths import get_truth
 from core.training.checkpoint import KIND, checkpoint_name
 from core.workspace import Workspace
 
@@ -109,8 +111,9 @@ def finish_job(
     """Publish made-up predictions of one fold and commit them."""
     table = load_table(workspace, contest)
     multilabel = contest.spec.is_multilabel
-    labels = labels_of(table.train, len(contest.spec.classes))
-    valid_idx = load_folds(workspace, folds).valid_idx(job.fold)
+    truth = load_truth(workspace, contest, get_truth(workspace.store, get_run(workspace.store, job.run_id).truth_id))
+    labels = truth.labels
+    valid_idx = load_folds(workspace, folds).keeping(truth.kept).valid_idx(job.fold)
     n_classes = len(contest.spec.classes)
     rng = np.random.default_rng([seed, job.fold])
     valid_prob = make_prob(labels[valid_idx], n_classes, strength, rng)
@@ -119,7 +122,7 @@ def finish_job(
     )
     test_prob = make_prob(drawn, n_classes, strength, rng)
     folder = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
-    with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
+    with publishing(folder, kind="fold", parents=parents_of(contest, truth.version) | {"folds": folds.fingerprint}) as temporary:
         write_fold_predictions(temporary, FoldPredictions(valid_idx, valid_prob, test_prob), multilabel=multilabel)
         if weights_bytes:
             network = temporary / "networks" / "main"

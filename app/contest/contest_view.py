@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from app.contest.intake import class_table
-from app.shell.tables import table_of
+from app.shell.tables import table_of, truth_of
 from app.shell.thumbnails import picture
 from app.ui.cards import guard, section
 from app.ui.class_charts import MAX_BARS, class_bars
@@ -15,8 +16,7 @@ from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
 from app.words.text import t
-from core.analysis.overview import by_turns, class_counts, rows_of_class
-from core.contest.table import ContestTable, rows_by_size
+from core.contest.table import by_turns, count_classes, rows_by_size, rows_of_class
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest
 
@@ -25,12 +25,19 @@ NO_CLASS = -1
 """What the filter by class holds for rows that have none."""
 
 
-def understood(contest: Contest, table: ContestTable) -> None:
+def kept_labels(contest: Contest) -> NDArray[np.integer]:
+    """The labels of the training rows that the contest's truth keeps."""
+    truth = truth_of(contest)
+    return truth.labels[truth.kept]
+
+
+def understood(contest: Contest) -> None:
     """The contest's settings and counts as a list."""
-    spec, counts = contest.spec, class_counts(table.train, len(contest.spec.classes))
+    spec, labels = contest.spec, kept_labels(contest)
+    counts = count_classes(labels, len(spec.classes))
     least, most = int(counts.min()), int(counts.max())
     columns = ", ".join(spec.input_columns)
-    several = {"labels": how_many(table)} if spec.is_multilabel else {}
+    several = {"labels": how_many(labels)} if spec.is_multilabel else {}
     column = "data.columns_value" if len(spec.input_columns) > 1 else "data.column_value"
     facts = {
         "modality": t(f"data.modality_{spec.modality}"),
@@ -51,9 +58,9 @@ def understood(contest: Contest, table: ContestTable) -> None:
     st.table({f":gray[{t(f'data.fact_{key}')}]": value for key, value in facts.items()}, border="horizontal", alt=t("data.understood"))
 
 
-def how_many(table: ContestTable) -> str:
+def how_many(labels: NDArray[np.integer]) -> str:
     """How many classes rows have, where they may have several."""
-    rows = rows_by_size(table.train)
+    rows = rows_by_size(labels)
     mean = float(np.average(np.arange(len(rows)), weights=rows))
     return t("data.labels_value" if rows[0] else "data.labels_value_full", mean=mean, most=len(rows) - 1, empty=int(rows[0]))
 
@@ -69,11 +76,12 @@ def where_labels_are(contest: Contest) -> str:
     return t("data.separated_value", name=plain(spec.label_column), separator=f"`{separator}`")
 
 
-def distribution(contest: Contest, table: ContestTable) -> None:
+def distribution(contest: Contest) -> None:
     """Rows per class: bars while they can be read at a glance, a searchable table beyond."""
-    counts = class_counts(table.train, len(contest.spec.classes))
+    labels = kept_labels(contest)
+    counts = count_classes(labels, len(contest.spec.classes))
     if len(counts) <= MAX_BARS:
-        st.altair_chart(class_bars(contest.spec.classes, counts, len(table.train)), alt=t("data.distribution"))
+        st.altair_chart(class_bars(contest.spec.classes, counts, len(labels)), alt=t("data.distribution"))
         return
     class_table(pd.DataFrame({"class": contest.spec.classes, "rows": counts}))
 
@@ -87,7 +95,7 @@ def samples(contest: Contest) -> None:
 
 def show_samples(contest: Contest) -> None:
     """Images or texts of one part and class, page by page; the picked one is named below."""
-    table, spec = table_of(contest), contest.spec
+    table, spec, labels = table_of(contest), contest.spec, truth_of(contest).labels
     with section(t("data.samples")):
         part = st.segmented_control(
             t("data.samples"),
@@ -114,7 +122,7 @@ def show_samples(contest: Contest) -> None:
     if part == "test":
         rows = frame.index.to_numpy()
     else:
-        rows = by_turns(frame) if chosen is None else rows_of_class(frame, None if chosen == NO_CLASS else chosen)
+        rows = by_turns(labels) if chosen is None else rows_of_class(labels, None if chosen == NO_CLASS else chosen)
     if not len(rows):
         st.caption(t("data.no_test" if part == "test" else "data.no_class_rows"))
         return
@@ -127,7 +135,7 @@ def show_samples(contest: Contest) -> None:
     tiles = [
         Tile(
             row=int(row),
-            caption=class_names(spec, frame, int(row)) if part == "train" else str(frame.at[row, "id"]),
+            caption=class_names(spec, labels[row]) if part == "train" else str(frame.at[row, "id"]),
             src=picture(contest, part, int(row)) if spec.modality == "image" else "",
             text="" if spec.modality == "image" else str(frame.at[row, "input"]),
         )
@@ -139,8 +147,8 @@ def show_samples(contest: Contest) -> None:
     note.caption(label if picked is None else t("data.sample_row", row=picked, id=plain(frame.at[picked, "id"])))
 
 
-def class_names(spec: ContestSpec, train: pd.DataFrame, row: int) -> str:
+def class_names(spec: ContestSpec, label: NDArray[np.integer]) -> str:
     """The class of a training row, or all of them."""
     if not spec.is_multilabel:
-        return spec.classes[train.at[row, "label"]]
-    return ", ".join(spec.classes[label] for label in train.at[row, "labels"]) or t("data.no_class_caption")
+        return spec.classes[int(label)]
+    return ", ".join(spec.classes[index] for index in np.flatnonzero(label)) or t("data.no_class_caption")

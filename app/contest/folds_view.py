@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.shell import runtime, state
-from app.shell.tables import pairs_of, table_of
+from app.shell.tables import pairs_of, table_of, truth_of
 from app.ui.cards import guard
 from app.ui.class_charts import fold_balance
 from app.ui.format import plain, short_hash
@@ -18,7 +18,6 @@ from app.words.text import t
 from core.analysis.overview import furthest_from_even
 from core.base.errors import InputError
 from core.base.settings import parse_settings
-from core.contest.table import labels_of
 from core.folds.pairs import FoldPairs
 from core.folds.save import group_columns, save_folds
 from core.folds.split import class_balance
@@ -74,8 +73,8 @@ def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
 def balance_view(contest: Contest, folds: Folds) -> None:
     """Rows of every class in every fold, and the cell that is furthest from an even share."""
     classes = list(contest.spec.classes)
-    pairs = pairs_of(folds)
-    labels = labels_of(table_of(contest).train, len(classes))
+    truth = truth_of(contest)
+    pairs, labels = pairs_of(folds).keeping(truth.kept), truth.labels
     balance = class_balance(pairs, labels, len(classes))
     per_fold = [len(pairs.valid_idx(fold)) for fold in range(pairs.n_folds)]
     fold, label, off = furthest_from_even(balance)

@@ -167,7 +167,7 @@ def say_duel(first: Source, second: Source, duel: Duel) -> None:
 
 def _content(source: Source) -> tuple[object, ...]:
     """What a source's standing depends on."""
-    return source.contest.id, source.contest.fingerprint, source.contest.spec.metric, source.ref, *source.content
+    return source.contest.id, source.contest.version, source.contest.spec.metric, source.ref, *source.content
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

@@ -53,7 +53,7 @@ def members_key(folds_id: int) -> str:
 def content_of(contest: Contest, folds: Folds, members: Sequence[Run]) -> tuple[object, ...]:
     """What the scores of a blend of these runs depend on, and nothing else."""
     results = [(run.id, *(result.fingerprint for result in run.results)) for run in members]
-    return contest.id, contest.fingerprint, contest.spec.metric, folds.fingerprint, *results
+    return contest.id, contest.version, contest.spec.metric, folds.fingerprint, *results
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

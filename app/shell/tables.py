@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from app.shell import runtime
 from core.contest.table import ContestTable, load_table
+from core.contest.truth import Truth, load_truth
 from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds
 from core.store.contests import Contest, get_contest
@@ -31,3 +32,14 @@ def _table(_root: str, contest_id: int, _fingerprint: str) -> ContestTable:
 @lru_cache(maxsize=16)
 def _pairs(_root: str, folds: Folds) -> FoldPairs:
     return load_folds(runtime.workspace(), folds)
+
+
+def truth_of(contest: Contest) -> Truth:
+    """The contest's current truth, from memory after the first time. Shared by all sessions: never change it."""
+    return _truth(str(runtime.workspace().root), contest.id, contest.truth.fingerprint)
+
+
+@lru_cache(maxsize=4)
+def _truth(_root: str, contest_id: int, _fingerprint: str) -> Truth:
+    workspace = runtime.workspace()
+    return load_truth(workspace, get_contest(workspace.store, contest_id))

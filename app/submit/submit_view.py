@@ -10,13 +10,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.shell import runtime
-from app.shell.tables import table_of
+from app.shell.tables import truth_of
 from app.ui import charts
 from app.ui.format import direction_arrow, format_clock, plain
 from app.ui.sources import digest_of
 from app.words.core_text import say
 from app.words.text import t
-from core.contest.table import count_classes, labels_of
+from core.contest.table import count_classes
 from core.metrics.scores import get_metric
 from core.predictions.source import Source, list_sources
 from core.store.contests import Contest
@@ -44,7 +44,8 @@ def class_balance(contest: Contest, source: Source, candidate: Candidate) -> Non
     """The share of each class in the test predictions beside its share in training."""
     st.subheader(t("charts.share_title"), anchor=False)
     n_classes = len(contest.spec.classes)
-    truth = labels_of(table_of(contest).train, n_classes)
+    known = truth_of(contest)
+    truth = known.labels[known.kept]
     if contest.spec.is_multilabel:
         st.caption(label_counts(truth, candidate.predicted, source.thresholds))
     in_train, in_test = (count_classes(labels, n_classes) for labels in (truth, candidate.predicted))
@@ -180,7 +181,7 @@ def lineage(submission: Submission) -> None:
                 key=f"download-{submission.ref}",
             )
         chain = [
-            f"{t('submit.lineage_data')} `#{facts['contest'][:12]}`",
+            f"{t('submit.lineage_data')} `#{facts['rows' if 'rows' in facts else 'contest'][:12]}`",
             f"{t('submit.lineage_folds')} `#{facts['folds'][:12]}`",
             f"{t('submit.lineage_source')} {plain(facts['name'])} `{facts['source']}` `#{facts['fingerprint'][:12]}`",
             f"{t('submit.lineage_file')} `sha256 {submission.sha256}`",

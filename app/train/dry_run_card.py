@@ -209,7 +209,7 @@ def _device() -> str:
 
 
 def _key(contest: Contest, folds: Folds, recipe: Recipe, device: str) -> Key:
-    return contest.fingerprint, folds.fingerprint, recipe.fingerprint, device
+    return contest.version, folds.fingerprint, recipe.fingerprint, device
 
 
 def _answers() -> dict[Key, Forecast | PitwallError]:

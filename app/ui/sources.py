@@ -65,22 +65,22 @@ def _remember() -> None:
 
 def oof_of(source: Source, fold_numbers: Collection[int] | None = None) -> NDArray[np.float32]:
     """A source's out-of-fold predictions, read once per process and content. Shared by all sessions: never change them."""
-    return _oof(source.contest.fingerprint, source.content, None if fold_numbers is None else tuple(fold_numbers), source)
+    return _oof(source.contest.version, source.content, None if fold_numbers is None else tuple(fold_numbers), source)
 
 
 def matrix_of_sources(*sources: Source) -> OofMatrix:
     """Out-of-fold predictions of sources beside the truth, made once per process and content. Never change them."""
-    return _matrix(sources[0].contest.fingerprint, tuple(source.content for source in sources), sources)
+    return _matrix(sources[0].contest.version, tuple(source.content for source in sources), sources)
 
 
 def candidate_of(source: Source) -> Candidate:
     """The submission a source would make, built once per process and content."""
-    return _candidate(source.contest.fingerprint, source.content, source)
+    return _candidate(source.contest.version, source.content, source)
 
 
 def digest_of(source: Source) -> str:
     """The sha256 of the file a source would make, as it is kept for submissions."""
-    return _digest(source.contest.fingerprint, source.content, candidate_of(source))
+    return _digest(source.contest.version, source.content, candidate_of(source))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

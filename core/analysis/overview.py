@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from core.contest.table import count_classes, first_labels, labels_of
 from core.metrics.scores import get_metric
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, list_contests
@@ -49,11 +47,6 @@ def contest_overviews(store: Store) -> tuple[ContestOverview, ...]:
     )
 
 
-def class_counts(train: pd.DataFrame, n_classes: int) -> NDArray[np.int64]:
-    """Training rows that have each class, shape (n_classes,)."""
-    return count_classes(labels_of(train, n_classes), n_classes)
-
-
 def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) -> ContestOverview:
     states = Counter(job.state for run in runs for job in run.jobs)
     metric = get_metric(contest.spec.metric)
@@ -65,20 +58,6 @@ def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) 
         if is_whole and score is not None and (best is None or metric.is_better(score, best[1])):
             best = (run, score)
     return ContestOverview(contest, len(runs), states["running"], states["queued"], best[0] if best else None)
-
-
-def by_turns(train: pd.DataFrame) -> NDArray[np.int64]:
-    """Row numbers (n,) in an order where the classes take turns (a row's first, where it has several), so that a first page shows them all."""
-    label = first_labels(train)
-    turn = label.groupby(label).cumcount().to_numpy()
-    return np.lexsort((label.to_numpy(), turn))
-
-
-def rows_of_class(train: pd.DataFrame, label: int | None) -> NDArray[np.int64]:
-    """Numbers of the training rows that have a class, alone or among others; of those that have no class for None."""
-    if "label" in train:
-        return np.flatnonzero(train["label"] == label)
-    return np.flatnonzero(train["labels"].map(lambda labels: label in labels if label is not None else not len(labels)))
 
 
 def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:

@@ -18,6 +18,7 @@ from core.blend.ensemble import Ensemble, open_ensemble
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps
+from core.contest.truth import parents_of
 from core.predictions.oof import load_test_prob
 from core.predictions.source import OOF_PROB, TEST_PROB
 from core.specs.blend import BlendSpec, BlendSteps
@@ -57,7 +58,10 @@ def save_blend(
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
     fits = (
-        ensemble is not None and [run.id for run in ensemble.runs] == list(spec.members) and spec.folds in ((), ensemble.oof.restricted_to)
+        ensemble is not None
+        and [run.id for run in ensemble.runs] == list(spec.members)
+        and spec.folds in ((), ensemble.oof.restricted_to)
+        and all(source.contest.truth == contest.truth for source in ensemble.oof.sources)
     )
     if ensemble is None or not fits:
         ensemble = open_ensemble(workspace, contest, runs, spec.folds or None)
@@ -75,7 +79,8 @@ def save_blend(
         for result in run.results
         if folds is None or result.fold in folds
     }
-    parents |= {"contest": contest.fingerprint, "folds": get_folds(workspace.store, runs[0].folds_id).fingerprint}
+    folds = get_folds(workspace.store, runs[0].folds_id)
+    parents |= parents_of(contest, contest.truth) | {"folds": folds.fingerprint}
     folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.identity(), "parents": parents}))
     with publishing(folder, kind="blend", parents=parents) as temporary:
         np.save(temporary / OOF_PROB, oof, allow_pickle=False)
@@ -84,7 +89,8 @@ def save_blend(
     return add_blend(
         workspace.store,
         contest_id=contest.id,
-        folds_id=runs[0].folds_id,
+        folds_id=folds.id,
+        truth_id=contest.truth.id,
         name=name or free_blend_name(workspace.store, contest.id, "blend"),
         spec=spec,
         scores=scores | {"honest": honest_scores(honest), "procedure": kept_procedure(procedure)},

@@ -13,13 +13,14 @@ import pandas as pd
 
 from core.artefacts import publishing
 from core.base.errors import InputError, StateError
-from core.base.files import fingerprint, sha256_file, write_json
+from core.base.files import fingerprint, write_json
 from core.base.messages import joined, msg
 from core.contest.files import ContestFiles
 from core.contest.images import check_images
 from core.contest.problems import Problems
 from core.contest.rows import Part, Rows, read_rows
-from core.contest.table import SAMPLE_SUBMISSION, count_classes, labels_of
+from core.contest.table import KNOWN, SAMPLE_SUBMISSION, count_classes, labels_of
+from core.contest.truth import publish_groups, publish_truth
 from core.specs.contest import ContestSpec
 from core.store import contests
 from core.workspace import Workspace
@@ -44,15 +45,22 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
     rows.problems.raise_if_any(REFUSED)
 
     source = files.root / files.files[spec.sample_submission] if spec.sample_submission else None
-    identity = contest_fingerprint(spec, train, test, source)
+    identity = rows_fingerprint(spec.modality, train, test)
+    labels = labels_of(train, len(spec.classes))
     destination = workspace.data_dir(spec.name, fingerprint({"contest": identity, "spec": spec.to_dict()}))
+    made: list[Path] = []
     try:
         with publishing(destination, kind="contest", parents={}, facts=_facts(workspace, files.root, train, test)) as folder:
-            train.to_parquet(folder / "train.parquet", index=False)
+            train.drop(columns=list(KNOWN), errors="ignore").to_parquet(folder / "train.parquet", index=False)
             test.to_parquet(folder / "test.parquet", index=False)
             write_json(folder / "spec.json", spec.to_dict())
             if source is not None:
                 shutil.copyfile(source, folder / SAMPLE_SUBMISSION)
+        made.append(destination)
+        kept = publish_truth(workspace, spec, identity, labels, np.zeros(len(train), dtype=np.bool_))
+        made.append(kept[1])
+        groups = publish_groups(workspace, spec.name, identity, spec.group_column, train["group"].tolist()) if "group" in train else None
+        made += [groups[1]] if groups else []
         return contests.add_contest(
             workspace.store,
             spec=spec,
@@ -60,12 +68,15 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
             path=workspace.relative(destination),
             n_train=len(train),
             n_test=len(test),
+            truth=contests.Published(kept[0], workspace.relative(kept[1])),
+            groups=contests.Published(groups[0], workspace.relative(groups[1])) if groups else None,
             sample=sample,
         )
     except BaseException:
         # Somebody else may have registered the very same contest in the meantime: then the artefact is theirs.
         if all(contest.path != workspace.relative(destination) for contest in contests.list_contests(workspace.store)):
-            _remove(destination)
+            for folder in made:
+                _remove(folder)
         raise
 
 
@@ -77,29 +88,14 @@ def delete_contest(workspace: Workspace, contest: Contest) -> None:
         shutil.rmtree(folder)
 
 
-def contest_fingerprint(spec: ContestSpec, train: pd.DataFrame, test: pd.DataFrame, sample_submission: Path | None) -> str:
-    """The identity of a contest's data: classes, rows in their order (id, content, label, group), metric and submission.
-
-    The name, the place on disk and the names of columns do not change a prediction and are left out.
-    """
-    several = {"labels": spec.labels} if spec.is_multilabel else {}
-    return fingerprint(
-        {
-            **several,
-            "modality": spec.modality,
-            "classes": list(spec.classes),
-            "metric": spec.metric,
-            "submission": spec.submission,
-            "train": _hash_columns(train, ("id", "sha256", "label", "labels", "group")),
-            "test": _hash_columns(test, ("id", "sha256")),
-            "sample_submission": sha256_file(sample_submission) if sample_submission else "",
-        }
-    )
+def rows_fingerprint(modality: str, train: pd.DataFrame, test: pd.DataFrame) -> str:
+    """The identity of a contest's rows: ids and contents in their order. Labels, classes, groups, metric, names and places are none of it."""
+    parts = {part: _hash_columns(frame, ("id", "sha256")) for part, frame in (("train", train), ("test", test))}
+    return fingerprint({"kind": "rows", "modality": modality, **parts})
 
 
 def _hash_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> str:
-    present = [column for column in columns if column in frame.columns]
-    return fingerprint({column: frame[column].tolist() for column in present})
+    return fingerprint({column: frame[column].tolist() for column in columns})
 
 
 def _refuse_taken_name(workspace: Workspace, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     from core.store.contests import Contest
 
+KNOWN = ("label", "labels", "group")
+"""What registration finds out about training rows; it is kept apart from them."""
 SAMPLE_SUBMISSION = "sample_submission.csv"
 """The byte copy of the contest's sample submission, in the contest's artefact."""
 
@@ -28,10 +30,9 @@ SAMPLE_SUBMISSION = "sample_submission.csv"
 class ContestTable:
     """Rows in the order of every array.
 
-    Columns of `train`: id (str), input (str: the text, or the image's path below `image_base`), label (int64, index into the
-    classes) or, where a row has several, labels (their indices, ascending), group (str, only with a group column), sha256 (of the
-    image file or the text), col.<name> for every original column. `test` has the same without label, labels and group, and may be
-    empty. `image_base` is None for texts.
+    Columns of both: id (str), input (str: the text, or the image's path below `image_base`), sha256 (of the image file or the text),
+    col.<name> for every original column. `test` may be empty. `image_base` is None for texts. What is known about the training rows,
+    labels and groups, is loaded by `core.contest.truth`.
     """
 
     train: pd.DataFrame
@@ -49,25 +50,25 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
     """Read a registered contest's rows; raises CheckpointError when the stored tables are damaged."""
     folder = workspace.absolute(contest.path)
     manifest = load_manifest(folder)
-    frames = [_read_parquet(verify_file(folder, manifest, name)) for name in ("train.parquet", "test.parquet")]
+    frames = [read_frame(verify_file(folder, manifest, name)) for name in ("train.parquet", "test.parquet")]
+    frames[0] = frames[0].drop(columns=list(KNOWN), errors="ignore")
     return ContestTable(frames[0], frames[1], image_base(workspace, contest.spec, manifest.facts.get("root_in_workspace")))
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def read_frame(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A Parquet file that was verified, or some of its columns. Raises CheckpointError when it cannot be read."""
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as problem:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, KeyError) as problem:
         fix = "delete the contest and register it again"
         raise CheckpointError("{file} cannot be read", where=str(path), why=reason(problem), fix=fix, file=path.name) from None
 
 
-def load_labels(workspace: Workspace, contest: Contest) -> NDArray[np.integer]:
-    """`labels_of` every training row."""
-    return labels_of(load_table(workspace, contest).train, len(contest.spec.classes))
-
-
 def labels_of(train: pd.DataFrame, n_classes: int) -> NDArray[np.integer]:
-    """The truth of training rows: the class index (n,) int64, or where a row has several, 0 or 1 for each class (n, n_classes) int8."""
+    """The labels of a frame with a column `label` or `labels`, as registration makes it.
+
+    They are class indices (n,) int64, or where a row has several, 0 or 1 for each class (n, n_classes) int8.
+    """
     if "label" in train:
         return train["label"].to_numpy(dtype=np.int64, copy=True)
     truth = np.zeros((len(train), n_classes), dtype=np.int8)
@@ -82,16 +83,23 @@ def count_classes(truth: NDArray[np.integer], n_classes: int) -> NDArray[np.int6
     return truth.sum(axis=0, dtype=np.int64) if truth.ndim == 2 else np.bincount(truth[truth >= 0], minlength=n_classes)
 
 
-def first_labels(train: pd.DataFrame) -> pd.Series:
-    """The class index of every training row, the lowest where it has several, -1 where it has none."""
-    if "label" in train:
-        return cast(pd.Series, train["label"])
-    return cast(pd.Series, train["labels"].map(lambda labels: labels[0] if len(labels) else -1))
+def by_turns(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Row numbers (n,) in an order where the classes take turns (a row's first, where it has several), so that a first page shows them all."""
+    first = pd.Series(labels if labels.ndim == 1 else np.where(labels.any(axis=1), labels.argmax(axis=1), -1))
+    turn = first.groupby(first).cumcount().to_numpy()
+    return np.lexsort((first.to_numpy(), turn))
 
 
-def rows_by_size(train: pd.DataFrame) -> NDArray[np.int64]:
-    """How many training rows have 0, 1, 2 … classes, where a row has several: shape (most + 1,)."""
-    return np.bincount(train["labels"].map(len).to_numpy(dtype=np.int64))
+def rows_of_class(labels: NDArray[np.integer], label: int | None) -> NDArray[np.int64]:
+    """Numbers of the rows that have a class, alone or among others; of those that have no class for None."""
+    if labels.ndim == 1:
+        return np.flatnonzero(labels == label)
+    return np.flatnonzero(~labels.any(axis=1) if label is None else labels[:, label])
+
+
+def rows_by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """How many rows have 0, 1, 2 … classes, where a row has several: shape (most + 1,)."""
+    return np.bincount(labels.sum(axis=1, dtype=np.int64))
 
 
 def image_base(workspace: Workspace, spec: ContestSpec, inside: str | None) -> Path | None:

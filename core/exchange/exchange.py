@@ -19,7 +19,8 @@ from core.artefacts import load_manifest, publishing
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
 from core.base.files import nfc, sha256_file
 from core.base.messages import joined, msg
-from core.contest.table import labels_of, load_table
+from core.contest.table import load_table
+from core.contest.truth import Truth, load_truth, parents_of
 from core.exchange.files import Expected, read_predictions, write_predictions
 from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds
@@ -179,30 +180,34 @@ def accept_delivery(
     """
     delivery.raise_if_any()
     assert delivery.oof is not None and delivery.test is not None
-    y_true = labels_of(load_table(workspace, contest).train, len(contest.spec.classes))
+    truth = load_truth(workspace, contest)
     pairs = load_folds(workspace, folds)
     rows, _ = _validated(pairs)
     oof = np.full((pairs.n_rows, delivery.oof.shape[1]), np.nan, dtype=np.float32)
     oof[rows] = delivery.oof
+    rows_of = pairs.keeping(truth.kept).valid_idx
+    known = truth.kept[rows]
     key = uuid4().hex[:12]
     home = workspace.import_dir(contest.name, key)
     moment = time.time() if now is None else now
     try:
         results = [
-            _publish_fold(
-                workspace, home / f"fold-{fold}", contest, folds, fold, pairs.valid_idx(fold), oof, delivery.test, y_true, moment, network
-            )
+            _publish_fold(workspace, home / f"fold-{fold}", contest, folds, fold, rows_of(fold), oof, delivery.test, truth, moment, network)
             for fold in range(folds.n_folds)
         ]
         return add_imported_run(
             workspace.store,
             contest_id=contest.id,
             folds_id=folds.id,
+            truth_id=truth.version.id,
             name=run_name(name),
             origin={
                 "key": key,
                 **delivery.origin,
-                "doubts": [*delivery.unchecked, *suspicions(y_true[rows], delivery.oof, multilabel=contest.spec.is_multilabel)],
+                "doubts": [
+                    *delivery.unchecked,
+                    *suspicions(truth.labels[rows[known]], delivery.oof[known], multilabel=contest.spec.is_multilabel),
+                ],
             },
             results=results,
             now=moment,
@@ -255,11 +260,12 @@ def _publish_fold(
     rows: NDArray[np.int64],
     oof: NDArray[np.float32],
     test: NDArray[np.float32],
-    y_true: NDArray[np.integer],
+    truth: Truth,
     moment: float,
     network: Path | None,
 ) -> FoldResult:
-    with publishing(folder, kind="fold", parents={"contest": contest.fingerprint, "folds": folds.fingerprint}) as temporary:
+    parents = parents_of(contest, truth.version) | {"folds": folds.fingerprint}
+    with publishing(folder, kind="fold", parents=parents) as temporary:
         if network is not None:
             _link(network, temporary / NETWORKS_DIR / "main")
         write_fold_predictions(temporary, FoldPredictions(rows, oof[rows], test), multilabel=contest.spec.is_multilabel)
@@ -269,7 +275,7 @@ def _publish_fold(
         token=0,
         path=workspace.relative(folder),
         fingerprint=load_manifest(folder).fingerprint,
-        scores=all_scores(y_true[rows], oof[rows], multilabel=contest.spec.is_multilabel),
+        scores=all_scores(truth.labels[rows], oof[rows], multilabel=contest.spec.is_multilabel),
         best_epoch=0,
         n_epochs=0,
         elapsed_s=0.0,

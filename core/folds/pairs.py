@@ -27,6 +27,10 @@ class FoldPairs:
         """Cross-validation: a row is validated by the fold in `fold_of` (n_rows,) and trained on by all others; -1: by no fold."""
         return cls(np.where(np.arange(n_folds)[:, None] == fold_of, VALID, TRAIN).astype(np.int8))
 
+    def keeping(self, kept: NDArray[np.bool_]) -> FoldPairs:
+        """The same folds without the rows (n_rows,) that a truth drops: they are neither trained on nor validated."""
+        return self if kept.all() else FoldPairs(np.where(kept, self.roles, UNUSED).astype(np.int8))
+
     @property
     def n_folds(self) -> int:
         return len(self.roles)

@@ -13,12 +13,14 @@ from core.artefacts import publishing, read_array, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.files import fingerprint
 from core.base.messages import msg
-from core.contest.table import labels_of, load_table
+from core.contest.table import load_table
+from core.contest.truth import add_groups, contest_groups, load_groups, load_truth
 from core.folds.pairs import TRAIN, UNUSED, VALID, FoldPairs
 from core.folds.split import make_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds, add_folds, list_folds
+from core.store.truths import GroupsVersion, get_groups
 from core.workspace import Workspace
 
 ROLES = "roles.npy"
@@ -32,29 +34,29 @@ def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds
 
     Raises InputError as `make_folds` does, and for a group column that the contest does not have (listing those it has).
     """
-    train = load_table(workspace, contest).train
-    column, groups = _groups(contest, spec, train)
-    spec = spec.model_copy(update={"group_column": column})
-    pairs = make_folds(spec, labels_of(train, len(contest.spec.classes)), groups, classes=contest.spec.classes)
-    settings = (spec.kind, pairs.n_folds, spec.seed, column)
+    truth = load_truth(workspace, contest)
+    groups, names = _groups(workspace, contest, spec)
+    spec = spec.model_copy(update={"group_column": "" if groups is None else groups.column_name})
+    pairs = make_folds(spec, truth.labels, names, classes=contest.spec.classes)
+    roles = hashlib.sha256(pairs.roles.tobytes()).hexdigest()
+    identity = fingerprint({"kind": "folds", "rows": contest.fingerprint, "n_folds": pairs.n_folds, "roles": roles})
     for known in list_folds(workspace.store, contest.id):
-        is_like = (known.kind, known.n_folds, known.seed, known.group_column) == settings
-        if is_like and np.array_equal(load_folds(workspace, known).roles, pairs.roles):
+        if known.fingerprint == identity or (known.spec == spec and np.array_equal(load_folds(workspace, known).roles, pairs.roles)):
             return known
-    parents = {"contest": contest.fingerprint}
-    identity = fingerprint({"kind": "folds", "parents": parents, "roles": hashlib.sha256(pairs.roles.tobytes()).hexdigest()})
+    made_from = {"truth": contest.truth.fingerprint if spec.is_stratified else None, "groups": groups.fingerprint if groups else None}
+    facts = {**spec.to_dict(), **made_from, "n_rows": pairs.n_rows}
     destination = workspace.folds_dir(contest.name, identity)
-    with publishing(destination, kind="folds", parents=parents, facts={**spec.to_dict(), "n_rows": pairs.n_rows}) as folder:
+    with publishing(destination, kind="folds", parents={"rows": contest.fingerprint}, facts=facts) as folder:
         np.save(folder / ROLES, pairs.roles, allow_pickle=False)
     return add_folds(
         workspace.store,
         contest_id=contest.id,
-        kind=spec.kind,
+        spec=spec,
         n_folds=pairs.n_folds,
-        seed=spec.seed,
-        group_column=column,
         fingerprint=identity,
         path=workspace.relative(destination),
+        truth_id=contest.truth.id if spec.is_stratified else None,
+        groups_id=groups.id if groups else None,
     )
 
 
@@ -72,19 +74,30 @@ def group_columns(train: pd.DataFrame) -> list[str]:
     return [name.removeprefix("col.") for name in train.columns if name.startswith("col.")]
 
 
-def _groups(contest: Contest, spec: FoldsSpec, train: pd.DataFrame) -> tuple[str, list[str] | None]:
-    """The group column that is used ("" for none) and its values."""
+def folds_groups(workspace: Workspace, contest: Contest, folds: Folds) -> NDArray[np.int64] | None:
+    """The number of each training row's group (n,): of those that the folds keep together, else of the contest's own; None for none."""
+    groups = contest_groups(workspace, contest) if folds.groups_id is None else get_groups(workspace.store, folds.groups_id)
+    if groups is None:
+        return None
+    return np.unique(np.array(load_groups(workspace, contest, groups), dtype=str), return_inverse=True)[1]
+
+
+def _groups(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> tuple[GroupsVersion | None, list[str] | None]:
+    """The groups that are kept together, and their name for each row; None for none."""
     if not spec.needs_groups:
-        return "", None
+        return None, None
     column = spec.group_column or contest.spec.group_column
+    if column and column == contest.spec.group_column:
+        groups = contest_groups(workspace, contest)
+        assert groups is not None  # it raises where they are gone
+        return groups, load_groups(workspace, contest, groups)
+    train = load_table(workspace, contest).train
     known = group_columns(train)
     has = msg("columns of {file}: {names}", file=contest.spec.train, names=", ".join(known)) if known else "class folders have no columns"
     if not column:
         raise InputError(
             "kind={kind} needs a group column", where="group_column", why=has, fix="name the column, or use kind=stratified", kind=spec.kind
         )
-    if column == contest.spec.group_column:
-        return column, train["group"].tolist()
     if column not in known:
         raise InputError(
             "there is no column '{name}' to group by",
@@ -106,7 +119,7 @@ def _groups(contest: Contest, spec: FoldsSpec, train: pd.DataFrame) -> tuple[str
             column=column,
             names=", ".join(empty[:20]),
         )
-    return column, values
+    return add_groups(workspace, contest, column, values), values
 
 
 def _checked(roles: NDArray[np.int8], path: Path) -> NDArray[np.int8]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from core.base.errors import PitwallError, bug
 from core.base.messages import msg
 from core.base.settings import parse_settings
+from core.contest.truth import load_kept
 from core.folds.save import load_folds
 from core.jobs.forecast import Forecast
 from core.jobs.worker import NICENESS
@@ -67,7 +68,7 @@ def _forecast(given: argparse.Namespace) -> Forecast:
     workspace = open_workspace(given.workspace)
     contest, folds = get_contest(workspace.store, given.contest), get_folds(workspace.store, given.folds)
     recipe = parse_settings(Recipe, json.loads(given.recipe), where="--recipe")
-    pairs = load_folds(workspace, folds)
+    pairs = load_folds(workspace, folds).keeping(load_kept(workspace, contest, contest.truth))
     # Imported here, when someone listens already: torch takes seconds to come up.
     from core.jobs.fold import load_task
     from core.training.dry_run import dry_run

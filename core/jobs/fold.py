@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.artefacts import load_manifest, publishing
 from core.base.files import write_json
+from core.contest.truth import parents_of
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes
 from core.jobs.reporter import Reporter
@@ -22,6 +23,7 @@ from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, get_folds
 from core.store.jobs import FoldJob
 from core.store.runs import FoldResult, add_result, get_run
+from core.store.truths import TruthVersion, get_truth
 from core.tracking.recorder import record
 from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace
@@ -57,7 +59,8 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     reporter.report(Progress("loading", job.fold))
     destination = workspace.attempt_dir(contest.name, run.id, job.fold, job.token)
     _remove_unfinished(destination.parent)
-    parents = {"contest": contest.fingerprint, "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
+    truth = get_truth(workspace.store, run.truth_id)
+    parents = {**parents_of(contest, truth), "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
     checkpointing = Checkpointing(
         folder=workspace.checkpoints_dir(contest.name, run.id, job.fold),
         identity=Identity({**parents, "fold": str(job.fold)}),
@@ -68,7 +71,16 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     with publishing(destination, kind="fold", parents=parents, facts={"fold": job.fold}) as folder:
         device, halvings = job.device, job.halvings
         task = load_task(
-            workspace, contest, folds, run.recipe, job.fold, device=device, out_dir=folder, checkpointing=checkpointing, halvings=halvings
+            workspace,
+            contest,
+            folds,
+            run.recipe,
+            job.fold,
+            device=device,
+            out_dir=folder,
+            truth=truth,
+            checkpointing=checkpointing,
+            halvings=halvings,
         )
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
@@ -130,16 +142,22 @@ def load_task(
     *,
     device: str,
     out_dir: Path,
+    truth: TruthVersion | None = None,
     checkpointing: Checkpointing | None = None,
     halvings: int = 0,
 ) -> FoldTask:
-    """The task of a fold, with its rows read and verified; `device` is a slot of the engine. Raises CheckpointError."""
-    from core.contest.table import labels_of, load_table
+    """The task of a fold, with its rows read and verified, on the contest's current truth or another; `device` is a slot of the engine.
+
+    Raises CheckpointError.
+    """
+    from core.contest.table import load_table
+    from core.contest.truth import load_truth
     from core.folds.save import load_folds
     from core.training.task import FoldTask
 
     table = load_table(workspace, contest)
-    pairs = load_folds(workspace, folds)
+    known = load_truth(workspace, contest, truth)
+    pairs = load_folds(workspace, folds).keeping(known.kept)
 
     def inputs(names: list[str]) -> list[str] | list[Path]:
         return names if table.image_base is None else [table.image_path(name) for name in names]
@@ -149,7 +167,7 @@ def load_task(
         metric=contest.spec.metric,
         classes=contest.spec.classes,
         inputs=inputs(table.train["input"].tolist()),
-        labels=labels_of(table.train, len(contest.spec.classes)),
+        labels=known.labels,
         is_multilabel=contest.spec.is_multilabel,
         train_idx=pairs.train_idx(fold),
         valid_idx=pairs.valid_idx(fold),

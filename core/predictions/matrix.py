@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError, StateError
 from core.base.messages import msg
-from core.contest.table import labels_of, load_table
-from core.folds.save import load_folds
+from core.contest.truth import load_truth
+from core.folds.save import folds_groups, load_folds
 from core.metrics.decide import decide
 from core.metrics.scores import Metric, all_scores, get_metric
 from core.predictions.source import Source
@@ -52,7 +52,7 @@ class OofMatrix:
 
     @property
     def is_whole(self) -> bool:
-        """Every training row is there."""
+        """Every training row is there: validated, and dropped by no truth."""
         return len(self.rows) == self.n_train
 
     @property
@@ -91,7 +91,9 @@ def matrix_of(
 
 
 def load_matrix(sources: Sequence[Source], fold_numbers: Collection[int] | None = None, *, read: Read | None = None) -> OofMatrix:
-    """Read, verify and align the out-of-fold predictions of runs or blends; rows that one of them lacks are left out.
+    """Read, verify and align out-of-fold predictions of runs or blends, beside the contest's current truth.
+
+    Rows that one of them lacks, or that the truth drops, are left out.
 
     `fold_numbers` leaves out the rows of all other folds; `read` gives predictions that are read already. Raises AlignmentError when the
     sources stand on other folds or have no row in common, StateError while no fold is done, CheckpointError when an artefact is damaged.
@@ -110,17 +112,16 @@ def load_matrix(sources: Sequence[Source], fold_numbers: Collection[int] | None 
             )
     fold_of = load_folds(first.workspace, folds).first_fold(fold_numbers)
     prob = [source.oof(fold_numbers) if read is None else read(source, fold_numbers) for source in sources]
-    has_all = np.logical_and.reduce([fold_of >= 0, *(~np.isnan(each[:, 0]) for each in prob)])
+    truth = load_truth(first.workspace, contest)
+    has_all = np.logical_and.reduce([fold_of >= 0, truth.kept, *(~np.isnan(each[:, 0]) for each in prob)])
     rows = np.flatnonzero(has_all)
     if not len(rows):
         raise _no_rows(sources)
-    train = load_table(first.workspace, contest).train
-    column = f"col.{folds.group_column}" if folds.group_column and folds.group_column != contest.spec.group_column else "group"
-    groups = np.unique(train[column].to_numpy(dtype=str), return_inverse=True)[1] if column in train else None
+    groups = folds_groups(first.workspace, contest, folds)
     left_out = fold_numbers is not None and not set(fold_numbers) >= set(range(folds.n_folds))
     return OofMatrix(
         prob=tuple(each if len(rows) == len(each) else each[rows] for each in prob),
-        y_true=labels_of(train, len(contest.spec.classes))[rows],
+        y_true=truth.labels[rows],
         fold_of=fold_of[rows],
         metric=get_metric(contest.spec.metric),
         rows=rows,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.base.messages import joined, msg
+from core.contest.truth import kept_by_run
 from core.folds.save import load_folds
 from core.metrics.decide import improbable_rows
 from core.store.contests import Contest
@@ -62,12 +63,13 @@ def _read_arrays(folder: Path, *names: str) -> tuple[NDArray[Any], ...]:
 def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Collection[int] | None = None) -> Array:
     """The run's out-of-fold predictions (n_train, n_classes): of each row the mean over the finished folds that validate it.
 
-    `fold_numbers` are the folds to take where not all. A row that none of them validates is NaN. Raises AlignmentError when a fold was
-    made on another version of the contest, on other folds than the run's, or holds other rows than it validates.
+    `fold_numbers` are the folds to take where not all. A row that none of them validates is NaN, and so is one that the run's own truth
+    drops. Raises AlignmentError when a fold was made on other rows than the contest's, on other folds than the run's, or holds other rows
+    than it validates.
     """
     folds = get_folds(workspace.store, run.folds_id)
-    pairs = load_folds(workspace, folds)
-    expected = {"contest": contest.fingerprint, "folds": folds.fingerprint}
+    pairs = load_folds(workspace, folds).keeping(kept_by_run(workspace, contest, run.truth_id))
+    expected = {"rows": contest.fingerprint, "folds": folds.fingerprint}
     n_classes = len(contest.spec.classes)
     total = np.zeros((contest.n_train, n_classes), dtype=np.float64)
     times = np.zeros(contest.n_train, dtype=np.int64)
@@ -195,7 +197,9 @@ def check_alignment(runs: Sequence[Run], folds: Folds, fold_numbers: Sequence[in
 
 
 def _check_parents(parents: Mapping[str, str], expected: Mapping[str, str], run: Run, fold: int) -> None:
-    names = {"contest": "another version of the contest's data", "folds": "other folds"}
+    names = {"rows": "another version of the contest's rows", "folds": "other folds"}
+    if "contest" in parents:  # until version 0.1 one name stood for rows and truth
+        parents = {**parents, "rows": parents["contest"]}
     wrong = [name for name, fingerprint in expected.items() if parents.get(name) != fingerprint]
     if wrong:
         raise AlignmentError(

@@ -66,6 +66,11 @@ class Source(ABC):
         """The folds that the score is of."""
 
     @property
+    @abstractmethod
+    def truth_id(self) -> int:
+        """The version of the truth that the run is trained on, or that the blend was scored on."""
+
+    @property
     def is_whole(self) -> bool:
         """The score is of all folds."""
         return len(self.scored_folds) == self.folds.n_folds
@@ -94,7 +99,7 @@ class Source(ABC):
 
     @abstractmethod
     def oof(self, fold_numbers: Collection[int] | None = None) -> Array:
-        """Out-of-fold predictions (n_train, n_classes), verified; NaN in rows that no finished fold validates.
+        """Out-of-fold predictions (n_train, n_classes), verified; NaN in rows that no finished fold validates or that its truth drops.
 
         `fold_numbers` are the folds of a run to take where not all; those of a blend are what it was saved with.
         """
@@ -118,6 +123,10 @@ class RunSource(Source):
     @property
     def scored_folds(self) -> tuple[int, ...]:
         return tuple(sorted(result.fold for result in self.run.results))
+
+    @property
+    def truth_id(self) -> int:
+        return self.run.truth_id
 
     @property
     def is_complete(self) -> bool:
@@ -167,6 +176,10 @@ class BlendSource(Source):
     @property
     def content(self) -> tuple[str, ...]:
         return (self.blend.fingerprint,)
+
+    @property
+    def truth_id(self) -> int:
+        return self.blend.truth_id
 
     @property
     def scored_folds(self) -> tuple[int, ...]:

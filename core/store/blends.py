@@ -20,7 +20,7 @@ from core.store.tables import raw_columns
 
 @dataclass(frozen=True)
 class Blend:
-    """A saved blend. `scores` has oof_score, cv_score, cv_sd, fold_scores, equal_score and metric; `path` is its artefact."""
+    """A saved blend, scored on the truth `truth_id`. `scores` has oof_score, cv_score, cv_sd, fold_scores, equal_score and metric; `path` is its artefact."""
 
     id: int
     contest_id: int
@@ -32,6 +32,7 @@ class Blend:
     fingerprint: str
     path: str
     created_at: float
+    truth_id: int
 
     @property
     def ref(self) -> str:
@@ -50,6 +51,7 @@ def add_blend(
     *,
     contest_id: int,
     folds_id: int,
+    truth_id: int,
     name: str,
     spec: BlendSpec,
     scores: dict[str, Any],
@@ -61,6 +63,7 @@ def add_blend(
     values: dict[str, Any] = {
         "contest_id": contest_id,
         "folds_id": folds_id,
+        "truth_id": truth_id,
         "name": name,
         "spec": spec.to_dict(),
         "scores": scores,

@@ -21,7 +21,7 @@ from core.store.dialects import damaged, dialect_of
 from core.store.dialects import sqlite_url as sqlite_url
 from core.store.digests import ChangedRow, check_rows
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision in `migrations/versions`; held equal to Alembic's own answer by a test."""
 
 BUSY_TIMEOUT_S = 5.0

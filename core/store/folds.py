@@ -9,14 +9,20 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from core.base.errors import NotFoundError
+from core.specs.folds import FoldsSpec
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import insert_row, read_row
+from core.store.tables import raw_columns
 
 
 @dataclass(frozen=True)
 class Folds:
-    """A split of a contest's training rows. `path` is the artefact that holds it, relative to the workspace."""
+    """Pairs of training and validation rows of a contest. `path` is the artefact that holds them, relative to the workspace.
+
+    `n_folds` counts the pairs. `spec`, `truth_id` and `groups_id` say what they were made from, not what they are: the labels they were
+    stratified by and the groups that were kept together, None where the kind looks at neither.
+    """
 
     id: int
     contest_id: int
@@ -27,37 +33,46 @@ class Folds:
     fingerprint: str
     path: str
     created_at: float
+    spec: FoldsSpec
+    truth_id: int | None
+    groups_id: int | None
 
 
 def _folds(row: Row[Any]) -> Folds:
-    return Folds(**read_row(tables.folds, row))
+    values = read_row(tables.folds, row)
+    settings = values["spec"] or {name: values[name] for name in ("kind", "n_folds", "seed", "group_column")}
+    values["spec"] = FoldsSpec.model_validate(settings)
+    return Folds(**values)
 
 
 def add_folds(
     store: Store,
     *,
     contest_id: int,
-    kind: str,
+    spec: FoldsSpec,
     n_folds: int,
-    seed: int,
-    group_column: str,
     fingerprint: str,
     path: str,
+    truth_id: int | None = None,
+    groups_id: int | None = None,
     now: float | None = None,
 ) -> Folds:
     """Add folds, or return the row that is there when the contest has folds with this fingerprint already."""
     values = {
         "contest_id": contest_id,
-        "kind": kind,
+        "kind": spec.kind,
         "n_folds": n_folds,
-        "seed": seed,
-        "group_column": group_column,
+        "seed": spec.seed,
+        "group_column": spec.group_column,
+        "spec": spec.to_dict(),
+        "truth_id": truth_id,
+        "groups_id": groups_id,
         "fingerprint": fingerprint,
         "path": path,
         "created_at": time.time() if now is None else now,
     }
     with store.transaction() as connection:
-        same = select(tables.folds).where(tables.folds.c.contest_id == contest_id, tables.folds.c.fingerprint == fingerprint)
+        same = select(*raw_columns(tables.folds)).where(tables.folds.c.contest_id == contest_id, tables.folds.c.fingerprint == fingerprint)
         row = connection.execute(same).first()
         if row is None:
             insert_row(connection, tables.folds, values)
@@ -68,7 +83,7 @@ def add_folds(
 def get_folds(store: Store, folds_id: int) -> Folds:
     """The folds of that id. Raises NotFoundError listing the ids there are."""
     with store.read() as connection:
-        row = connection.execute(select(tables.folds).where(tables.folds.c.id == folds_id)).first()
+        row = connection.execute(select(*raw_columns(tables.folds)).where(tables.folds.c.id == folds_id)).first()
         if row is None:
             known = connection.execute(select(tables.folds.c.id)).scalars().all()
             raise NotFoundError.among("folds", str(folds_id), (str(value) for value in known))
@@ -77,6 +92,6 @@ def get_folds(store: Store, folds_id: int) -> Folds:
 
 def list_folds(store: Store, contest_id: int) -> tuple[Folds, ...]:
     """A contest's folds, newest first."""
-    query = select(tables.folds).where(tables.folds.c.contest_id == contest_id).order_by(tables.folds.c.id.desc())
+    query = select(*raw_columns(tables.folds)).where(tables.folds.c.contest_id == contest_id).order_by(tables.folds.c.id.desc())
     with store.read() as connection:
         return tuple(_folds(row) for row in connection.execute(query))

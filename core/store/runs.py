@@ -24,6 +24,7 @@ from core.store.database import Store
 from core.store.digests import insert_row, read_row
 from core.store.jobs import FOLD, RAW, FoldJob, JobState, job_of
 from core.store.tables import raw_columns, values_of
+from core.store.truths import current_truths
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class EpochRow:
 class Run:
     """A recipe over the folds `fold_numbers`, as it stood when it was read; `jobs` are those that train it. Nothing takes the waiting jobs of a paused one.
 
+    `truth_id` is the version of the truth that it is trained on, and that the scores of its results are of.
     `imported` says where a run's predictions came from when it was trained elsewhere; else it is None.
     """
 
@@ -76,6 +78,7 @@ class Run:
     jobs: tuple[FoldJob, ...]
     results: tuple[FoldResult, ...]
     is_paused: bool
+    truth_id: int
     imported: dict[str, Any] | None = None
 
     @property
@@ -155,7 +158,7 @@ def _result(values: tuple[Any, ...]) -> FoldResult:
 def add_run(
     connection: Connection, *, contest_id: int, folds_id: int, name: str, recipe: Recipe, fold_numbers: Iterable[int], now: float
 ) -> int:
-    """Insert a run inside the caller's transaction (the queue adds its jobs in the same one) and return its id."""
+    """Insert a run on the contest's current truth inside the caller's transaction (the queue adds its jobs there) and return its id."""
     values = {
         "contest_id": contest_id,
         "folds_id": folds_id,
@@ -163,12 +166,21 @@ def add_run(
         "recipe": recipe.model_dump_json(),
         "fold_numbers": list(fold_numbers),
         "created_at": now,
+        "truth_id": current_truths(connection, [contest_id])[contest_id].id,
     }
     return insert_row(connection, tables.runs, values).id
 
 
 def add_imported_run(
-    store: Store, *, contest_id: int, folds_id: int, name: str, origin: dict[str, Any], results: Iterable[FoldResult], now: float
+    store: Store,
+    *,
+    contest_id: int,
+    folds_id: int,
+    truth_id: int,
+    name: str,
+    origin: dict[str, Any],
+    results: Iterable[FoldResult],
+    now: float,
 ) -> Run:
     """Add a run that was trained elsewhere with its results, all in one transaction; the results' `run_id` is set here."""
     parts = tuple(results)
@@ -181,6 +193,7 @@ def add_imported_run(
             "fold_numbers": [result.fold for result in parts],
             "created_at": now,
             "imported": origin,
+            "truth_id": truth_id,
         }
         run_id = insert_row(connection, tables.runs, values).id
         for result in parts:

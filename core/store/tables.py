@@ -91,6 +91,31 @@ contests = Table(
     sqlite_autoincrement=True,
 )
 
+
+def _versions(name: str, *columns: Column[Any]) -> Table:
+    """What is said about a contest's rows, in versions that never change and go only with their contest.
+
+    So no foreign key is needed where they are named, and SQLite could add none to a table without making it anew.
+    """
+    return Table(
+        name,
+        metadata,
+        _id(),
+        _parent("contest_id", "contests.id", ondelete="CASCADE"),
+        Column("version", Integer, nullable=False),
+        *columns,
+        Column("fingerprint", Text, nullable=False),
+        Column("path", Text, nullable=False),
+        Column("created_at", Float, nullable=False),
+        _digest(),
+        UniqueConstraint("contest_id", "version"),
+        sqlite_autoincrement=True,
+    )
+
+
+truths = _versions("truths", Column("n_dropped", Integer, nullable=False), Column("reason", Text, nullable=False))
+row_groups = _versions("row_groups", Column("column_name", Text, nullable=False))
+
 folds = Table(
     "folds",
     metadata,
@@ -103,6 +128,9 @@ folds = Table(
     Column("fingerprint", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("spec", JsonText),
+    Column("truth_id", Integer),
+    Column("groups_id", Integer),
     _digest(),
     UniqueConstraint("contest_id", "fingerprint"),
     sqlite_autoincrement=True,
@@ -120,6 +148,7 @@ runs = Table(
     Column("created_at", Float, nullable=False),
     _changing("is_paused", Boolean, nullable=False, server_default=text("0")),
     Column("imported", JsonText),
+    Column("truth_id", Integer),
     _digest(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
@@ -212,6 +241,7 @@ blends = Table(
     Column("fingerprint", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("truth_id", Integer),
     _digest(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,

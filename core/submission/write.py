@@ -27,6 +27,7 @@ from core.metrics.decide import decide
 from core.predictions.source import Source
 from core.store.contests import Contest
 from core.store.submissions import Submission, add_submission
+from core.store.truths import list_truths
 from core.submission.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
 from core.workspace import Workspace
 
@@ -282,7 +283,7 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
     lineage = make_lineage(source)
     filename = f"{contest.name}-{source.name}.csv"
     folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage, "file": filename}))
-    with publishing(folder, kind="submission", parents={"contest": contest.fingerprint, source.ref: lineage["fingerprint"]}) as temporary:
+    with publishing(folder, kind="submission", parents={"rows": contest.fingerprint, source.ref: lineage["fingerprint"]}) as temporary:
         (temporary / filename).write_bytes(candidate.data)
         write_json(temporary / "lineage.json", lineage)
     return add_submission(
@@ -307,15 +308,17 @@ def read_submission(workspace: Workspace, submission: Submission) -> bytes:
 
 
 def make_lineage(source: Source) -> dict[str, Any]:
-    """Every hash a submission descends from: contest, folds, recipes, fold artefacts, weights.
+    """Every hash a submission descends from: rows, truth, folds, recipes, fold artefacts, weights.
 
     A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part.
     """
+    truths = {truth.id: truth.fingerprint for truth in list_truths(source.workspace.store, source.contest.id)}
     members = [
         {
             "run": member.run.ref,
             "name": member.run.name,
             "weight": member.weight,
+            "truth": truths[member.run.truth_id],
             "recipe": None if member.run.is_imported else member.run.recipe.fingerprint,
             "imported": member.run.imported,
             "folds": {str(fold): own for fold, own in member.fold_fingerprints.items()},
@@ -327,7 +330,8 @@ def make_lineage(source: Source) -> dict[str, Any]:
         "source": source.ref,
         "name": source.name,
         "fingerprint": source.content[0] if source.kind == "blend" else fingerprint(members),
-        "contest": source.contest.fingerprint,
+        "rows": source.contest.fingerprint,
+        "truth": truths[source.truth_id],
         "folds": source.folds.fingerprint,
         "members": members,
         **({"scored_folds": list(source.scored_folds), "n_folds": source.folds.n_folds} if is_part else {}),

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from core.analysis.overview import by_turns, class_counts, contest_overviews, expected_fold_s, furthest_from_even
+from core.analysis.overview import contest_overviews, expected_fold_s, furthest_from_even
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
+from core.contest.table import by_turns, count_classes
 from core.folds.save import save_folds
 from core.jobs.queue import launch_run
 from core.specs.folds import FoldsSpec
@@ -47,11 +47,12 @@ def test_the_newest_contest_comes_first(workspace: Workspace, write_headlines: C
 
 
 def test_classes_take_turns_and_every_row_comes_once() -> None:
-    train = pd.DataFrame({"label": [0, 0, 0, 0, 1, 1, 2]})
-    order = by_turns(train)
+    labels = np.array([0, 0, 0, 0, 1, 1, 2])
+    order = by_turns(labels)
     assert sorted(order) == list(range(7))
-    assert train["label"].to_numpy()[order].tolist() == [0, 1, 2, 0, 1, 0, 0]
-    assert class_counts(train, 4).tolist() == [4, 2, 1, 0]
+    assert labels[order].tolist() == [0, 1, 2, 0, 1, 0, 0]
+    assert count_classes(labels, 4).tolist() == [4, 2, 1, 0]
+    assert by_turns(np.array([[0, 1], [0, 1], [1, 1], [0, 0]])).tolist() == [3, 2, 0, 1]
 
 
 def test_the_furthest_cell_is_found() -> None:

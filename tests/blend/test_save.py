@@ -16,7 +16,7 @@ from core.blend.save import blend_runs, make_spec, remove_blend, save_blend
 from core.blend.steps import apply_steps
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import load_labels
+from core.contest.truth import load_truth
 from core.folds.save import save_folds
 from core.metrics.decide import decide
 from core.metrics.scores import macro_f1_of_sets
@@ -87,7 +87,7 @@ def test_rows_with_several_classes_keep_their_thresholds(workspace: Workspace, t
     oof = apply_steps(steps, [load_oof(workspace, run, contest) for run in runs], multilabel=True)
     np.testing.assert_array_equal(source_of(workspace, saved).oof(), oof)
     given = decide(oof, multilabel=True, thresholds=steps.thresholds)
-    assert saved.scores["oof_score"] == pytest.approx(macro_f1_of_sets(load_labels(workspace, contest), given))
+    assert saved.scores["oof_score"] == pytest.approx(macro_f1_of_sets(load_truth(workspace, contest).labels, given))
     test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs], multilabel=True)
     np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
     np.testing.assert_array_equal(

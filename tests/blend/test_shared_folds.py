@@ -17,7 +17,7 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import load_labels
+from core.contest.truth import load_truth
 from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds, save_folds
 from core.jobs import queue
@@ -78,7 +78,7 @@ def test_an_ensemble_holds_the_rows_that_all_runs_have_and_their_own_scores(hous
     rows = np.flatnonzero(load_folds(workspace, folds).first_fold() != 1)
     np.testing.assert_array_equal(ensemble.oof.rows, rows)
     assert (ensemble.oof.folds, ensemble.oof.restricted_to, ensemble.oof.n_train) == ((0, 2, 3), (0, 2, 3), contest.n_train)
-    y_true, metric = load_labels(workspace, contest)[rows], get_metric("log_loss")
+    y_true, metric = load_truth(workspace, contest).labels[rows], get_metric("log_loss")
     both = [load_oof(workspace, run, contest)[rows] for run in pair]
     score = ensemble.score([3, 1])
     assert score.oof_score == pytest.approx(metric.score(y_true, mix(both, [3, 1])), abs=1e-6)

@@ -11,7 +11,8 @@ from core.base.errors import InputError
 from core.contest.inspect.draft import inspect_path
 from core.contest.label_sets import split_cell
 from core.contest.register import add_contest
-from core.contest.table import load_labels, load_table
+from core.contest.table import load_table
+from core.contest.truth import load_truth
 from core.specs.contest import ContestSpec
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, Layout, add_emotions, emotion_sets, emotions_spec, write_emotions
@@ -39,7 +40,7 @@ def test_a_cell_is_split(cell: str, separator: str, names: list[str]) -> None:
 @pytest.mark.parametrize("layout", ["cells", "columns"])
 def test_what_was_written_is_what_is_loaded(workspace: Workspace, tmp_path: Path, layout: Layout) -> None:
     contest = add_emotions(workspace, tmp_path / "e", layout=layout)
-    truth = load_labels(workspace, contest)
+    truth = load_truth(workspace, contest).labels
     assert truth.dtype == np.int8
     assert (truth == emotion_sets(240, 0)).all()
     assert (truth.sum(axis=1) == 0).any()
@@ -79,17 +80,18 @@ def test_a_column_without_a_1_is_left_out_by_naming_the_others(workspace: Worksp
     assert f"column '{EMOTIONS[-1]}'" in str(refused.value)
     assert "name only the other columns" in str(refused.value)
     others = inspect_path(folder, sets=[f"classes=[{', '.join(EMOTIONS[:-1])}]", "sample_submission=", "submission=flags"]).draft
-    assert load_labels(workspace, add_contest(workspace, others)).shape == (240, 5)
+    assert load_truth(workspace, add_contest(workspace, others)).labels.shape == (240, 5)
 
 
-def test_the_order_of_rows_and_what_they_have_make_the_identity(workspace: Workspace, tmp_path: Path) -> None:
+def test_what_rows_have_is_their_truth_and_not_their_identity(workspace: Workspace, tmp_path: Path) -> None:
     one = add_emotions(workspace, tmp_path / "a", name="one")
     same = add_emotions(workspace, tmp_path / "b", name="same")
-    assert one.fingerprint == same.fingerprint
+    assert (one.fingerprint, one.truth.fingerprint) == (same.fingerprint, same.truth.fingerprint)
     lines = (tmp_path / "b" / "train.tsv").read_text(encoding="utf-8").splitlines()
     lines[1] = "\t".join([*lines[1].split("\t")[:2], "0,1,2,3,4,5"])
     (tmp_path / "b" / "train.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert add_contest(workspace, emotions_spec(tmp_path / "b", name="other")).fingerprint != one.fingerprint
+    other = add_contest(workspace, emotions_spec(tmp_path / "b", name="other"))
+    assert other.fingerprint == one.fingerprint and other.truth.fingerprint != one.truth.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from core.artefacts import verify
 from core.base.errors import CheckpointError, InputError, StateError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest, delete_contest
-from core.contest.table import SAMPLE_SUBMISSION, load_labels, load_table
+from core.contest.table import SAMPLE_SUBMISSION, load_table
+from core.contest.truth import contest_groups, load_groups, load_truth
 from core.store.contests import list_contests
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, snapshot, text_contest, write_csv, write_image
@@ -20,11 +21,11 @@ from tests.contest.contest_folders import CARS, folder_contest, image_contest, r
 def test_an_image_contest_becomes_a_table(workspace: Workspace, tmp_path: Path) -> None:
     contest, _ = registered(workspace, image_contest(tmp_path / "c"))
     table = load_table(workspace, contest)
-    assert list(table.train.columns) == ["id", "input", "label", "sha256", "col.id", "col.path", "col.label"]
+    assert list(table.train.columns) == ["id", "input", "sha256", "col.id", "col.path", "col.label"]
     assert list(table.test.columns) == ["id", "input", "sha256", "col.id", "col.path"]
     assert table.train["id"].tolist() == [f"{number:03d}" for number in range(9)]
-    assert load_labels(workspace, contest).tolist() == [0, 1, 2] * 3
-    assert table.train["label"].dtype == "int64"
+    assert load_truth(workspace, contest).labels.tolist() == [0, 1, 2] * 3
+    assert load_truth(workspace, contest).labels.dtype == "int64"
     assert all(table.image_path(name).is_file() for name in [*table.train["input"], *table.test["input"]])
     assert len(set(table.train["sha256"])) == 9
     assert (contest.n_train, contest.n_test, contest.sample) == (9, 4, "")
@@ -34,7 +35,7 @@ def test_class_folders_become_a_table(workspace: Workspace, tmp_path: Path) -> N
     contest, _ = registered(workspace, folder_contest(tmp_path / "c"))
     table = load_table(workspace, contest)
     assert table.train["id"][0] == f"{CARS[0]}/{CARS[0]}_0000.jpg"
-    assert table.train["label"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert load_truth(workspace, contest).labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert table.test["id"].tolist() == ["TEST_00000", "TEST_00001", "TEST_00002"]
 
 
@@ -43,8 +44,9 @@ def test_texts_become_a_table_with_groups(workspace: Workspace, tmp_path: Path) 
     write_csv(tmp_path / "c/train.csv", ("id", "text", "label", "author"), rows)
     contest, _ = registered(workspace, tmp_path / "c", "group_column=author")
     table = load_table(workspace, contest)
-    assert list(table.train.columns)[:5] == ["id", "input", "label", "group", "sha256"]
-    assert table.train["group"].tolist() == [f"author{number // 3}" for number in range(9)]
+    assert list(table.train.columns)[:3] == ["id", "input", "sha256"]
+    groups = contest_groups(workspace, contest)
+    assert groups is not None and load_groups(workspace, contest, groups) == [f"author{number // 3}" for number in range(9)]
     assert table.image_base is None
     assert len(table.test) == 0
     with pytest.raises(InputError):
@@ -66,28 +68,27 @@ def test_progress_counts_every_image(workspace: Workspace, tmp_path: Path) -> No
     assert seen[-1] == (13, 13)
 
 
-def fingerprint_of(tmp_path: Path, number: int, root: Path, *sets: str, name: str | None = None) -> str:
-    return registered(open_workspace(tmp_path / f"w{number}"), root, *sets, name=name)[0].fingerprint
+def identity_of(tmp_path: Path, number: int, root: Path, *sets: str, name: str | None = None) -> tuple[str, str]:
+    """The fingerprints of the rows and of the truth."""
+    contest = registered(open_workspace(tmp_path / f"w{number}"), root, *sets, name=name)[0]
+    return contest.fingerprint, contest.truth.fingerprint
 
 
-def test_the_fingerprint_covers_content_and_not_place(tmp_path: Path) -> None:
+def test_rows_are_ids_and_contents_and_the_truth_labels_and_classes_wherever_they_lie(tmp_path: Path) -> None:
     root = image_contest(tmp_path / "c")
-    first = fingerprint_of(tmp_path, 0, root)
+    rows, truth = identity_of(tmp_path, 0, root)
     shutil.copytree(root, tmp_path / "elsewhere")
-    assert fingerprint_of(tmp_path, 1, tmp_path / "elsewhere", name="other") == first
-    seen = {first}
-    for number, sets in enumerate(["metric=accuracy", "classes=[owl, dog, cat]", "id_column=path"], start=2):
-        try:
-            seen.add(fingerprint_of(tmp_path, number, root, sets, "sample_submission="))
-        except InputError as problem:
-            pytest.fail(str(problem))
-    assert len(seen) == 4
-    write_image(root / "images/000.png", 777)
-    seen.add(fingerprint_of(tmp_path, 8, root))
-    text = (root / "train.csv").read_text().replace("001.png,dog", "001.png,cat")
+    assert identity_of(tmp_path, 1, tmp_path / "elsewhere", "metric=accuracy", name="other") == (rows, truth)
+    same, other = identity_of(tmp_path, 2, root, "classes=[owl, dog, cat]", "sample_submission=")
+    assert same == rows and other != truth
+    assert identity_of(tmp_path, 3, root, "id_column=path", "sample_submission=")[0] != rows
+    text = (root / "train.csv").read_text()
+    (root / "train.csv").write_text(text.replace("001.png,dog", "001.png,cat"))
+    same, other = identity_of(tmp_path, 4, root)
+    assert same == rows and other != truth
     (root / "train.csv").write_text(text)
-    seen.add(fingerprint_of(tmp_path, 9, root))
-    assert len(seen) == 6
+    write_image(root / "images/000.png", 777)
+    assert identity_of(tmp_path, 5, root)[0] != rows
 
 
 def test_a_name_is_taken_once(workspace: Workspace, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from core.contest import samples
 from core.contest.inspect.draft import inspect_path
 from core.contest.samples import SAMPLES, hidden_scores, make_sample, open_sample, truth_path
 from core.contest.table import load_table
+from core.contest.truth import load_truth
 from core.metrics.scores import get_metric
 from core.store.contests import list_contests
 from core.workspace import Workspace, open_workspace
@@ -45,7 +46,7 @@ def test_digits_are_a_contest_like_any_other(house: Workspace) -> None:
     table = load_table(house, contest)
     assert (contest.n_train, contest.n_test, contest.spec.metric, contest.sample) == (4000, 1000, "log_loss", "digits")
     assert contest.spec.classes == tuple("0123456789")
-    assert np.bincount(table.train["label"]).tolist() == [400] * 10
+    assert np.bincount(load_truth(house, contest).labels).tolist() == [400] * 10
     assert table.train["id"][0].startswith("0")
     assert not set(table.train["id"]) & set(table.test["id"])
     found = inspect_path(house.samples_dir / "digits")

@@ -15,7 +15,7 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import load_labels
+from core.contest.truth import load_truth
 from core.exchange.exchange import (
     CHANCE_AUC,
     DOUBTS,
@@ -284,7 +284,7 @@ def test_several_labels_in_another_order_are_suspect(workspace: Workspace, tmp_p
 
 def test_the_mean_auc_is_scikit_learns_and_tells_rows_in_another_order(workspace: Workspace, tmp_path: Path) -> None:
     contest, (run, *_) = finish_emotions(workspace, tmp_path / "emotions", layout="cells")
-    truth, prob = load_labels(workspace, contest), load_oof(workspace, run, contest)
+    truth, prob = load_truth(workspace, contest).labels, load_oof(workspace, run, contest)
     for value in (prob, np.round(prob, 1), (prob > 0.5).astype(np.float32)):
         assert mean_auc(truth, value) == pytest.approx(roc_auc_score(truth, value, average="macro"))
     assert mean_auc(truth, prob) > 0.9 > CHANCE_AUC > mean_auc(truth, np.random.default_rng(0).permutation(prob))

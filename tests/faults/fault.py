@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import add_contest
 from core.store.database import Store, open_store, sqlite_url
@@ -88,7 +89,14 @@ def made_up_store(path: Path, n_jobs: int) -> None:
     store = open_store(sqlite_url(path))
     spec = ContestSpec(name="made-up", root="/made-up", modality="text", layout="csv", train="train.csv", classes=("a", "b"))
     contest = add_contest(store, spec=spec, fingerprint="", path="", n_train=1, n_test=0)
-    add_folds(store, contest_id=contest.id, kind="stratified", n_folds=2, seed=0, group_column="", fingerprint="", path="")
+    add_folds(
+        store,
+        contest_id=contest.id,
+        spec=FoldsSpec(kind="stratified", n_folds=2, seed=0, group_column=""),
+        n_folds=2,
+        fingerprint="",
+        path="",
+    )
     if n_jobs:
         add_made_up_run(store, n_jobs)
     store.close()

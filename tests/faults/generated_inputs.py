@@ -37,6 +37,7 @@ from core.store import attempts, tables
 from core.store.contests import Contest, get_contest
 from core.store.database import Store, open_store, sqlite_url
 from core.store.runs import get_run
+from core.store.truths import TruthVersion
 from core.submission.write import parse_format
 from tests.contest.contest_folders import image_contest
 from tests.faults.fault import Given, Outcome, made_up_store, main
@@ -130,7 +131,18 @@ def _extract(raw: bytes, folder: Path) -> object:
 
 
 def _contest_of(spec: ContestSpec) -> Contest:
-    return Contest(id=1, name=spec.name, spec=spec, fingerprint="", path="", n_train=1, n_test=1, sample="", created_at=0.0)
+    return Contest(
+        id=1,
+        name=spec.name,
+        spec=spec,
+        fingerprint="",
+        path="",
+        n_train=1,
+        n_test=1,
+        sample="",
+        created_at=0.0,
+        truth=TruthVersion(1, 1, 1, "", "", 0, "", 0.0),
+    )
 
 
 def parsers(root: Path) -> dict[str, tuple[st.SearchStrategy[Any], Read]]:

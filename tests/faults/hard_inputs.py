@@ -14,7 +14,8 @@ import numpy as np
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import labels_of, load_table
+from core.contest.table import load_table
+from core.contest.truth import load_truth
 from core.data import images
 from core.workspace import Workspace, open_workspace
 from tests.faults.fault import Given, Outcome, main
@@ -42,10 +43,11 @@ def _read(workspace: Workspace, root: Path, expected: Expected) -> str:
     """What is wrong with a contest as it was understood, "" when nothing is."""
     try:
         inspection = inspect_path(root)
-        table = load_table(workspace, add_contest(workspace, inspection.draft))
+        contest = add_contest(workspace, inspection.draft)
+        table = load_table(workspace, contest)
         inputs = table.train["input"].tolist()
         if expected.texts is not None:
-            truth = labels_of(table.train, len(inspection.draft.classes)).tolist()
+            truth = load_truth(workspace, contest).labels.tolist()
             seen = [_names(row, inspection.draft.classes) for row in truth]
             if seen != expected.sets:
                 return f"classes are others, first {seen[0]}"

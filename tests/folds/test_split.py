@@ -13,6 +13,7 @@ from core.artefacts import publishing, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.settings import parse_settings
 from core.contest.table import load_table
+from core.contest.truth import load_truth
 from core.folds.save import group_columns, load_folds, save_folds
 from core.folds.split import class_balance, make_folds
 from core.folds.stratify import deal_evenly
@@ -105,9 +106,9 @@ def test_folds_are_published_once(workspace: Workspace, tmp_path: Path) -> None:
     assert list_folds(workspace.store, contest.id) == (folds,)
     assert get_folds(workspace.store, folds.id) == folds
     manifest = verify(workspace.absolute(folds.path))
-    assert manifest.parents == {"contest": contest.fingerprint}
+    assert manifest.parents == {"rows": contest.fingerprint}
     pairs = load_folds(workspace, folds)
-    labels = load_table(workspace, contest).train["label"].to_numpy()
+    labels = load_truth(workspace, contest).labels
     assert np.array_equal(pairs.roles, make_folds(spec, labels, [f"w{number // 4}" for number in range(40)]).roles)
     other = save_folds(workspace, contest, spec.model_copy(update={"seed": 8}))
     assert other.fingerprint != folds.fingerprint
@@ -226,17 +227,15 @@ def test_a_rare_class_is_trained_on_by_every_fold_and_never_validated() -> None:
 def test_folds_of_an_earlier_version_are_read_and_made_again_as_the_same(workspace: Workspace, tmp_path: Path) -> None:
     contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
     spec = FoldsSpec(n_folds=2)
-    pairs = make_folds(spec, load_table(workspace, contest).train["label"].to_numpy())
+    pairs = make_folds(spec, load_truth(workspace, contest).labels)
     folder = workspace.folds_dir(contest.name, "0" * 64)
     with publishing(folder, kind="folds", parents={"contest": contest.fingerprint}) as temporary:
         np.save(temporary / "folds.npy", pairs.first_fold().astype(np.int8))
     old = add_folds(
         workspace.store,
         contest_id=contest.id,
-        kind="stratified",
+        spec=spec,
         n_folds=2,
-        seed=0,
-        group_column="",
         fingerprint="0" * 64,
         path=workspace.relative(folder),
     )

@@ -10,6 +10,7 @@ from core.base.errors import StateError
 from core.jobs import controls
 from core.jobs.queue import cancel_run, retry_run
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import add_contest
@@ -28,7 +29,14 @@ def add_runs(store: Store, n_runs: int = N_RUNS) -> list[int]:
     """Runs a, b, c … of three jobs each, by id."""
     spec = ContestSpec(name="m", root="/m", modality="text", layout="csv", train="t", classes=("a", "b"))
     contest = add_contest(store, spec=spec, fingerprint="", path="", n_train=1, n_test=0)
-    folds = add_folds(store, contest_id=contest.id, kind="stratified", n_folds=N_FOLDS, seed=0, group_column="", fingerprint="", path="")
+    folds = add_folds(
+        store,
+        contest_id=contest.id,
+        spec=FoldsSpec(kind="stratified", n_folds=N_FOLDS, seed=0, group_column=""),
+        n_folds=N_FOLDS,
+        fingerprint="",
+        path="",
+    )
     ids: list[int] = []
     for name in "abcdefgh"[:n_runs]:
         with store.transaction() as connection:

@@ -89,6 +89,7 @@ def test_delete_removes_rows_files_and_logs_but_not_of_a_run_in_use(bench: Bench
         workspace.store,
         contest_id=run.contest_id,
         folds_id=run.folds_id,
+        truth_id=run.truth_id,
         name="mix",
         spec=BlendSpec(members=(run.id, other.id), weights=(1, 1)),
         scores={},

@@ -13,7 +13,8 @@ from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.blend.ensemble import open_ensemble
 from core.blend.mean import mix
 from core.blend.save import make_spec, save_blend
-from core.contest.table import load_labels, load_table
+from core.contest.table import load_table
+from core.contest.truth import load_truth
 from core.folds.save import load_folds, save_folds
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, write_fold_predictions
@@ -45,7 +46,7 @@ def test_every_row_is_validated_by_the_fold_that_held_it_out(case: Case) -> None
         part = read_fold_predictions(workspace.absolute(result.path))
         np.testing.assert_array_equal(np.flatnonzero(fold_of == result.fold), part.valid_idx)
         np.testing.assert_array_equal(oof[fold_of == result.fold], part.valid_prob)
-        assert result.scores == pytest.approx(all_scores(load_labels(workspace, contest)[part.valid_idx], part.valid_prob))
+        assert result.scores == pytest.approx(all_scores(load_truth(workspace, contest).labels[part.valid_idx], part.valid_prob))
 
 
 def test_rows_of_a_missing_fold_stay_nan_and_the_run_is_not_blended(case: Case) -> None:
@@ -126,7 +127,7 @@ def test_a_saved_blend_is_the_mix_of_its_runs_and_can_be_made_again(case: Case) 
     test = np.stack([load_test_prob(workspace, run) for run in runs])
     np.testing.assert_array_equal(source_of(workspace, blend).oof(), mix(oof, [3, 1]))
     np.testing.assert_array_equal(source_of(workspace, blend).test(), mix(test, [3, 1]))
-    expected = all_scores(load_labels(workspace, contest), mix(oof, [3, 1]))
+    expected = all_scores(load_truth(workspace, contest).labels, mix(oof, [3, 1]))
     assert blend.scores["oof_score"] == pytest.approx(expected["log_loss"], abs=1e-6)
     again = save_blend(workspace, contest, blend.spec)
     assert again.fingerprint == blend.fingerprint and again.name == "blend"
@@ -139,7 +140,8 @@ def test_a_submission_knows_what_it_is_made_of_and_is_made_again_with_the_same_b
     assert first.sha256 == second.sha256 and first.id != second.id
     assert read_submission(workspace, first) == prepare(source_of(workspace, blend)).data
     lineage = first.lineage
-    assert (lineage["contest"], lineage["folds"], lineage["fingerprint"]) == (contest.fingerprint, folds.fingerprint, blend.fingerprint)
+    assert (lineage["rows"], lineage["folds"], lineage["fingerprint"]) == (contest.fingerprint, folds.fingerprint, blend.fingerprint)
+    assert lineage["truth"] == contest.truth.fingerprint
     assert [member["weight"] for member in lineage["members"]] == [0.75, 0.25]
     assert [member["recipe"] for member in lineage["members"]] == [run.recipe.fingerprint for run in runs]
     assert first.n_rows == len(load_table(workspace, contest).test) == 12

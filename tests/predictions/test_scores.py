@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.contest.table import load_labels
+from core.contest.truth import load_truth
 from core.metrics.scores import METRICS, Metric
 from core.predictions import scores as module
 from core.predictions.oof import load_oof, read_fold_predictions
@@ -30,7 +30,7 @@ def test_an_old_run_gets_a_new_metric_from_its_predictions(
         patch.setattr(module, "load_oof", lambda *_: pytest.fail("predictions are read although nothing is missing"))
         assert scores_by_fold(workspace, contest, run) == stored
     monkeypatch.setitem(METRICS, "brier", Metric("brier", "Brier score", "probabilities", False, (0.0, 2.0), brier, None))
-    found, labels = scores_by_fold(workspace, contest, run), load_labels(workspace, contest)
+    found, labels = scores_by_fold(workspace, contest, run), load_truth(workspace, contest).labels
     for result in run.results:
         part = read_fold_predictions(workspace.absolute(result.path))
         assert found[result.fold] == {**stored[result.fold], "brier": pytest.approx(brier(labels[part.valid_idx], part.valid_prob))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, add_contest
 from core.store.database import Store
@@ -33,10 +34,8 @@ def folds(store: Store, contest: Contest) -> Folds:
     return add_folds(
         store,
         contest_id=contest.id,
-        kind="stratified",
+        spec=FoldsSpec(kind="stratified", n_folds=3, seed=0, group_column=""),
         n_folds=3,
-        seed=0,
-        group_column="",
         fingerprint="f" * 64,
         path="contests/tiny/folds",
         now=2.0,

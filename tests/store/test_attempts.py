@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from core.base.errors import StateError
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store import attempts
@@ -149,7 +150,14 @@ class QueueMachine(RuleBasedStateMachine):
         self.store = self.fresh_store()
         spec = ContestSpec(name="m", root="/m", modality="text", layout="csv", train="t", classes=("a", "b"))
         contest = add_contest(self.store, spec=spec, fingerprint="", path="", n_train=1, n_test=0)
-        folds = add_folds(self.store, contest_id=contest.id, kind="stratified", n_folds=3, seed=0, group_column="", fingerprint="", path="")
+        folds = add_folds(
+            self.store,
+            contest_id=contest.id,
+            spec=FoldsSpec(kind="stratified", n_folds=3, seed=0, group_column=""),
+            n_folds=3,
+            fingerprint="",
+            path="",
+        )
         with self.store.transaction() as connection:
             self.run_id = add_run(
                 connection, contest_id=contest.id, folds_id=folds.id, name="r", recipe=Recipe(), fold_numbers=(0, 1, 2), now=0.0

@@ -15,6 +15,7 @@ def blend_of(store: Store, run: Run, name: str = "mix") -> Blend:
         store,
         contest_id=run.contest_id,
         folds_id=run.folds_id,
+        truth_id=run.truth_id,
         name=name,
         spec=spec,
         scores={"oof_score": 0.5},

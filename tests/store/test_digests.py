@@ -30,6 +30,7 @@ from core.store.order import pause
 from core.store.runs import EpochRow, FoldResult, Run, get_run, list_runs
 from core.store.submissions import add_submission, list_submissions
 from core.store.tables import CHANGES, DIGEST
+from core.store.truths import insert_groups
 
 WRITTEN_ONCE = [table for table in tables.metadata.sorted_tables if DIGEST in table.c]
 
@@ -45,7 +46,20 @@ def full(store: Store, contest: Contest, folds: Folds, run: Run) -> Store:
     commit(store, job.id, result, now=6)
     hold_device_for_disk(store, "cuda:0", error={"type": "DiskFull"}, needed_bytes=2**40, now=7.0)
     spec = BlendSpec.model_validate({"members": [run.id], "weights": [1.0]})
-    add_blend(store, contest_id=contest.id, folds_id=folds.id, name="b", spec=spec, scores={}, fingerprint="", path="", now=8.0)
+    with store.transaction() as connection:
+        insert_groups(connection, contest_id=contest.id, column_name="who", fingerprint="", path="", now=8.0)
+    add_blend(
+        store,
+        contest_id=contest.id,
+        folds_id=folds.id,
+        truth_id=contest.truth.id,
+        name="b",
+        spec=spec,
+        scores={},
+        fingerprint="",
+        path="",
+        now=8.0,
+    )
     add_submission(
         store, contest_id=contest.id, source="b1", name="s", filename="s.csv", sha256="", path="", n_rows=3, lineage={"blend": 1}, now=9.0
     )

@@ -7,6 +7,7 @@ import pytest
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import Contest, add_contest
@@ -70,7 +71,14 @@ def test_an_unknown_run_lists_what_is_there(store: Store, run: Run) -> None:
 
 def test_a_name_in_two_contests_needs_a_reference(store: Store, contest: Contest, run: Run) -> None:
     other = add_contest(store, spec=ContestSpec(**{**contest.spec.to_dict(), "name": "b"}), fingerprint="x", path="p", n_train=1, n_test=0)
-    split = add_folds(store, contest_id=other.id, kind="stratified", n_folds=2, seed=0, group_column="", fingerprint="g", path="p")
+    split = add_folds(
+        store,
+        contest_id=other.id,
+        spec=FoldsSpec(kind="stratified", n_folds=2, seed=0, group_column=""),
+        n_folds=2,
+        fingerprint="g",
+        path="p",
+    )
     with store.transaction() as connection:
         second = add_run(connection, contest_id=other.id, folds_id=split.id, name="first", recipe=Recipe(), fold_numbers=(0,), now=1.0)
     with pytest.raises(InputError, match="several runs"):

@@ -19,7 +19,7 @@ from core.contest.inspect.evidence import Check
 from core.contest.inspect.sources import TRAIN
 from core.contest.inspect.understand import understand
 from core.contest.rows import Rows, read_rows
-from core.contest.table import count_classes, first_labels, labels_of, rows_by_size
+from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.specs.contest import ContestSpec
 
 N_PREVIEW = 24
@@ -96,12 +96,11 @@ def _name_of(path: Path) -> str:
 
 def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: list[Check]) -> Inspection:
     train = rows.train.frame
-    counts = count_classes(labels_of(train, len(spec.classes)), len(spec.classes))
     first = rows.problems.first()
-    label = first_labels(train)
-    turn = label.groupby(label).cumcount().to_numpy()
+    labels = labels_of(train, len(spec.classes))
+    counts = count_classes(labels, len(spec.classes))
     preview = train.assign(label=_label_texts(train, spec))[["id", "input", "label"]]
-    preview = preview.iloc[turn.argsort(kind="stable")[:N_PREVIEW]].reset_index(drop=True)
+    preview = preview.iloc[by_turns(labels)[:N_PREVIEW]].reset_index(drop=True)
     return Inspection(
         draft=spec,
         checks=(*understood, *_checks_of_rows(spec, files, rows)),
@@ -109,7 +108,7 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
         n_train=len(train),
         n_test=len(rows.test.frame),
         class_counts=dict(zip(spec.classes, counts.tolist(), strict=True)),
-        rows_by_size=tuple(rows_by_size(train).tolist()) if spec.is_multilabel else (),
+        rows_by_size=tuple(rows_by_size(labels).tolist()) if spec.is_multilabel else (),
         test_ids=rows.test_ids,
         problems=tuple(msg("{what}. Fix: {fix}", what=problem, fix=problem.fix) for problem in first),
         columns=tuple(files.table(spec.train).frame.columns) if spec.layout == "csv" else (),

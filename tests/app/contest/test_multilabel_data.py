@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.contest.intake import as_assignment
 from app.ui.class_charts import class_bars, size_bars
 from core.contest.inspect.answers import parse_answers
-from core.contest.table import load_labels
+from core.contest.truth import load_truth
 from core.folds.save import save_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests
@@ -104,7 +104,7 @@ def test_a_folder_of_cells_is_inspected_corrected_and_registered(open_page: Open
     assert not at.exception
     (contest,) = list_contests(house.store)
     assert (contest.spec.labels, contest.spec.label_separator, contest.spec.metric) == ("several", ",", "macro_f1")
-    assert (load_labels(house, contest) == TRUTH).all()
+    assert (load_truth(house, contest).labels == TRUTH).all()
     assert at.segmented_control(key="data-view").value == "contest"
 
 

@@ -42,6 +42,7 @@ def make_ensemble(n_classes: int = 4, metric: str = "macro_f1") -> Ensemble:
             jobs=(),
             results=(),
             is_paused=False,
+            truth_id=1,
         )
         for place, name in enumerate(NAMES)
     ]

@@ -16,7 +16,7 @@ from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.inspect.label_guess import likeliest, separations
 from core.contest.label_sets import split_cell
 from core.contest.register import add_contest
-from core.contest.table import load_labels
+from core.contest.truth import load_truth
 from core.workspace import Workspace
 from tests.contest.contest_folders import folder_contest, text_contest, write_csv
 from tests.emotions import EMOTIONS, Layout, emotion_sets, emotions_spec, write_emotions
@@ -125,7 +125,7 @@ def test_a_folder_is_understood_as_a_person_would(workspace: Workspace, tmp_path
     assert any(", " in text for text in found.preview["label"])
     assert "63 rows have none" in details(found, "labels")
     order = [meant.classes.index(name) for name in found.draft.classes]
-    assert (load_labels(workspace, add_contest(workspace, found.draft)) == truth[:, order]).all()
+    assert (load_truth(workspace, add_contest(workspace, found.draft)).labels == truth[:, order]).all()
 
 
 @pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("TRUE", "FALSE"), ("true", "false"), ("1.0", "0.0")])
@@ -138,7 +138,7 @@ def test_flags_may_be_words(workspace: Workspace, tmp_path: Path, yes: str, no: 
     found = inspect_path(folder)
     assert (found.draft.labels, found.draft.submission, found.problems) == ("several", "probabilities", ())
     order = [EMOTIONS.index(name) for name in found.draft.classes]
-    assert (load_labels(workspace, add_contest(workspace, found.draft)) == emotion_sets(240, 0)[:, order]).all()
+    assert (load_truth(workspace, add_contest(workspace, found.draft)).labels == emotion_sets(240, 0)[:, order]).all()
 
 
 def test_flags_to_submit_are_a_guess_and_said_so(tmp_path: Path) -> None:
