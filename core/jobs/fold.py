@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from core.artefacts import load_manifest, publishing
 from core.base.files import write_json
-from core.contest.truth import parents_of
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes
 from core.jobs.reporter import Reporter
@@ -50,6 +49,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
     reporter.recorder = record(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
+    from core.contest.truth import parents_of
     from core.predictions.oof import FoldPredictions, write_fold_predictions
     from core.training.checkpoint import Checkpointing, Identity
     from core.training.fold import train_fold
