@@ -128,7 +128,9 @@ def _artefact(rng: random.Random, house: House, folder: Path, mark: Path) -> Mad
 
 
 def _read_fold(house: House, path: str) -> object:
-    run = SimpleNamespace(results=[SimpleNamespace(path=path, fold=0)], folds_id=house.folds.id, name="strange")
+    run = SimpleNamespace(
+        results=[SimpleNamespace(path=path, fold=0)], folds_id=house.folds.id, truth_id=house.contest.truth.id, name="strange"
+    )
     return load_oof(house.workspace, cast(Run, run), house.contest)
 
 

@@ -18,10 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from core import workspace
-from core.artefacts import MANIFEST, publishing, verify
+from core.artefacts import MANIFEST, OWN_HASH, publishing, verify
 from core.base.errors import PitwallError
-from core.base.files import sha256_file, write_json
+from core.base.files import fingerprint, sha256_file, write_json
 from core.contest import samples  # noqa: F401  # imported by a submission when it is written: not to be followed
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
@@ -30,7 +29,6 @@ from core.folds.save import save_folds
 from core.predictions.oof import FoldPredictions, read_fold_predictions, write_fold_predictions
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
-from core.store.contests import get_contest
 from core.store.runs import get_run
 from core.store.submissions import list_submissions
 from core.submission import write as submission
@@ -225,7 +223,7 @@ class Submissions:
     def write(self, folder: Path) -> None:
         space = open_workspace(folder)
         run = get_run(space.store, self.run_id)
-        submission.write_submission(space, get_contest(space.store, run.contest_id), run)
+        submission.write_submission(source_of(space, run))
         space.store.close()
 
     def look(self, folder: Path, *, is_acknowledged: bool) -> str:
@@ -254,7 +252,7 @@ def _in_place(destination: Path, *, kind: str, parents: Mapping[str, str], facts
     yield destination
     files = {path.name: sha256_file(path) for path in destination.iterdir()}
     content = {"kind": kind, "parents": dict(parents), "files": files, "facts": dict(facts or {})}
-    write_json(destination / MANIFEST, content | {workspace.OWN_HASH: workspace.fingerprint(content)})
+    write_json(destination / MANIFEST, content | {OWN_HASH: fingerprint(content)})
 
 
 if __name__ == "__main__":

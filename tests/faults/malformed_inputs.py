@@ -94,7 +94,7 @@ def judge(case: Case) -> str:
         return "accepted"
     if not (error["what"] and error["where"] and error["fix"]):
         return f"the error is not whole: {error}"
-    missing = [words for words in case.words if words not in "\n".join(error.values())]
+    missing = [words for words in case.words if words not in "\n".join(part for part in error.values() if isinstance(part, str))]
     return f"the error does not say {missing}: {error}" if missing else ""
 
 

@@ -273,7 +273,12 @@ def _stored_path(rng: random.Random, house: House, folder: Path) -> Callable[[],
             with_path(tables.contests, lambda _: load_table(house.workspace, get_contest(store, "there"))),
             lambda: load_oof(
                 house.workspace,
-                cast(Run, SimpleNamespace(results=[SimpleNamespace(path=stored, fold=0)], folds_id=house.folds.id, name="x")),
+                cast(
+                    Run,
+                    SimpleNamespace(
+                        results=[SimpleNamespace(path=stored, fold=0)], folds_id=house.folds.id, truth_id=house.contest.truth.id, name="x"
+                    ),
+                ),
                 house.contest,
             ),
         ]
