@@ -15,6 +15,7 @@ import pytest
 
 from core.artefacts import verify
 from core.base.errors import DiskFull, OutOfMemory, RecipeError
+from core.contest.truth import parents_of
 from core.jobs import worker
 from core.jobs.queue import cancel_run
 from core.store import attempts
@@ -76,7 +77,8 @@ def test_a_fold_is_trained_published_and_committed(bench: Bench, start: Callable
     artefact = bench.workspace.absolute(result.path)
     manifest = verify(artefact)
     assert done.state == "done" and result.fingerprint == manifest.fingerprint and result.elapsed_s > 0
-    assert manifest.parents == {"contest": bench.contest.fingerprint, "folds": bench.folds.fingerprint, "recipe": run.recipe.fingerprint}
+    made_from = {**parents_of(bench.contest, bench.contest.truth), "folds": bench.folds.fingerprint, "recipe": run.recipe.fingerprint}
+    assert manifest.parents == made_from
     assert np.load(artefact / "valid_prob.npy").shape == (10, 3) and np.load(artefact / "test_prob.npy").shape == (6, 3)
     assert (
         json.loads((artefact / "fold.json").read_text())["scores"]
