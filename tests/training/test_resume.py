@@ -188,7 +188,7 @@ def test_another_version_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.
     from importlib.metadata import version
 
     task = stopped_task(tmp_path)
-    monkeypatch.setattr("core.training.fold.version", lambda name: "0.1" if name == "tokenizers" else version(name))
+    monkeypatch.setattr("core.training.network.version", lambda name: "0.1" if name == "tokenizers" else version(name))
     with pytest.raises(AlignmentError) as caught:
         train(task)
     assert caught.value.why == f"tokenizers was {version('tokenizers')}, is 0.1"
