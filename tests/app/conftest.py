@@ -26,7 +26,7 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def house(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The runtime on the test's workspace; what is launched stays in the queue."""
     monkeypatch.setenv(ENV_VARIABLE, str(workspace.root))
     runtime.close()
@@ -36,7 +36,7 @@ def house(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wor
 
 
 @pytest.fixture
-def open_page(house: Workspace) -> OpenPage:
+def open_page(opened: Workspace) -> OpenPage:
     """A function that opens a page by name, with address parameters, and returns it drawn."""
 
     def open_page(name: str = "home", **params: str) -> AppTest:
@@ -52,35 +52,35 @@ def open_page(house: Workspace) -> OpenPage:
 
 
 @pytest.fixture
-def headlines(house: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> Contest:
+def headlines(opened: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> Contest:
     """A registered contest of 48 headlines in two classes."""
-    return add_contest(house, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+    return add_contest(opened, inspect_path(write_headlines(tmp_path / "headlines")).draft)
 
 
 @pytest.fixture
-def folded(house: Workspace, headlines: Contest) -> Contest:
+def folded(opened: Workspace, headlines: Contest) -> Contest:
     """The same contest with three folds."""
-    save_folds(house, headlines, FoldsSpec(n_folds=3))
+    save_folds(opened, headlines, FoldsSpec(n_folds=3))
     return headlines
 
 
 @pytest.fixture
-def folds(house: Workspace, folded: Contest) -> Folds:
+def folds(opened: Workspace, folded: Contest) -> Folds:
     """Those three folds."""
-    return list_folds(house.store, folded.id)[0]
+    return list_folds(opened.store, folded.id)[0]
 
 
 @pytest.fixture
-def done(house: Workspace, folded: Contest) -> tuple[Run, ...]:
+def done(opened: Workspace, folded: Contest) -> tuple[Run, ...]:
     """Three finished runs, the best first."""
-    folds = list_folds(house.store, folded.id)[0]
+    folds = list_folds(opened.store, folded.id)[0]
     strengths = {"strong": 2.5, "middle": 1.2, "weak": 0.3}
     return tuple(
-        finish_run(house, folded, folds, make_recipe(folded, name), strength=strength, seed=seed)
+        finish_run(opened, folded, folds, make_recipe(folded, name), strength=strength, seed=seed)
         for seed, (name, strength) in enumerate(strengths.items())
     )
 
 
 @pytest.fixture
-def ensemble(house: Workspace, folded: Contest, done: tuple[Run, ...]) -> Ensemble:
-    return open_ensemble(house, folded, done)
+def ensemble(opened: Workspace, folded: Contest, done: tuple[Run, ...]) -> Ensemble:
+    return open_ensemble(opened, folded, done)

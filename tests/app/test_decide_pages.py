@@ -28,13 +28,13 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def done(house: Workspace, folded: Contest, folds: Folds) -> tuple[Run, Run]:
+def done(opened: Workspace, folded: Contest, folds: Folds) -> tuple[Run, Run]:
     """Two finished runs; the first is the better one."""
     return (
         finish_run(
-            house, folded, folds, make_recipe(folded, "strong", backbone="sentence-transformers/all-MiniLM-L12-v2"), strength=3.0, seed=1
+            opened, folded, folds, make_recipe(folded, "strong", backbone="sentence-transformers/all-MiniLM-L12-v2"), strength=3.0, seed=1
         ),
-        finish_run(house, folded, folds, make_recipe(folded, "weak", lr=0.01), strength=1.0, seed=2),
+        finish_run(opened, folded, folds, make_recipe(folded, "weak", lr=0.01), strength=1.0, seed=2),
     )
 
 
@@ -62,10 +62,12 @@ def test_the_list_of_runs_shows_scores_states_and_the_best(open_page: OpenPage, 
     assert "strong" in str(at.metric[0].delta)
 
 
-def test_a_running_fold_is_shown_with_epoch_step_pace_and_end(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+def test_a_running_fold_is_shown_with_epoch_step_pace_and_end(
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds
+) -> None:
     recipe = make_recipe(folded, "busy", epochs=6)
-    queue.launch_run(house, folded, folds, recipe)
-    run_halfway(house, claim(house), recipe)
+    queue.launch_run(opened, folded, folds, recipe)
+    run_halfway(opened, claim(opened), recipe)
     at = open_page("runs")
     assert not at.exception
     assert [metric.value for metric in at.metric[1:3]] == ["1", "2"]
@@ -93,9 +95,9 @@ def test_a_run_that_is_gone_falls_back_to_the_list(open_page: OpenPage, done: tu
     assert len(at.dataframe) == 1
 
 
-def test_a_failed_run_says_why_and_its_log_is_one_click_away(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
-    run = queue.launch_run(house, folded, folds, make_recipe(folded, "huge"))
-    fail_job(house, claim(house), log="step 1\nthe device ran out of memory\n")
+def test_a_failed_run_says_why_and_its_log_is_one_click_away(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
+    run = queue.launch_run(opened, folded, folds, make_recipe(folded, "huge"))
+    fail_job(opened, claim(opened), log="step 1\nthe device ran out of memory\n")
     at = open_page("runs", run=run.ref)
     assert "halve train.batch_size" in words(at)
     at = press(at, "Show the log")
@@ -104,59 +106,59 @@ def test_a_failed_run_says_why_and_its_log_is_one_click_away(open_page: OpenPage
 
 
 def test_canceling_and_deleting_are_asked_for_first(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, done: tuple[Run, Run]
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, done: tuple[Run, Run]
 ) -> None:
-    waiting = queue.launch_run(house, folded, folds, make_recipe(folded, "waiting"))
+    waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "waiting"))
     at = press(open_page("runs", run=waiting.ref), "Cancel")
     assert "will stop within one step" in words(at)
-    assert get_run(house.store, waiting.id).state == "queued"
+    assert get_run(opened.store, waiting.id).state == "queued"
     at = press(open_page("runs", run=done[1].ref), "Delete")
     assert "cannot be undone" in words(at)
-    assert len(list_runs(house.store)) == 3
+    assert len(list_runs(opened.store)) == 3
 
 
-def test_a_canceled_run_is_queued_again(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
-    run = queue.launch_run(house, folded, folds, make_recipe(folded, "again"))
-    queue.cancel_run(house.store, run.id)
+def test_a_canceled_run_is_queued_again(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
+    run = queue.launch_run(opened, folded, folds, make_recipe(folded, "again"))
+    queue.cancel_run(opened.store, run.id)
     at = press(open_page("runs", run=run.ref), "Retry 3 folds")
     assert not at.exception
-    assert get_run(house.store, run.id).state == "queued"
+    assert get_run(opened.store, run.id).state == "queued"
 
 
 def test_the_bench_scores_equal_weights_and_saves_them(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, Run]
+    open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, Run]
 ) -> None:
     at = open_page("ensemble")
     assert not at.exception
-    ensemble = open_ensemble(house, folded, done)
+    ensemble = open_ensemble(opened, folded, done)
     assert at.metric[0].value == f"{ensemble.score([1, 1]).oof_score:.4f}"
     assert at.metric[3].value == f"{max(score.oof_score for score in ensemble.member_scores()):.4f}"
     assert "their score is honest as it stands" in words(at)
     at = press(at, "Save blend")
     assert not at.exception
-    (blend,) = list_blends(house.store, folded.id)
+    (blend,) = list_blends(opened.store, folded.id)
     assert blend.spec.normalised() == pytest.approx((0.5, 0.5))
     assert blend.name in at.dataframe[0].value["name"].tolist()
 
 
 def test_a_blend_cannot_be_saved_under_a_name_that_leads_out_of_a_folder(
-    open_page: OpenPage, house: Workspace, done: tuple[Run, Run]
+    open_page: OpenPage, opened: Workspace, done: tuple[Run, Run]
 ) -> None:
     at = open_page("ensemble")
     (name,) = [box for box in at.text_input if box.label == "Name"]
     name.set_value("../up")
     at = press(at, "Save blend")
     assert "cannot have this name" in words(at) + "".join(str(error.proto) for error in at.error)
-    assert not list_blends(house.store)
+    assert not list_blends(opened.store)
 
 
 def test_runs_that_cannot_be_blended_are_named_with_the_reason(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, done: tuple[Run, Run]
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, done: tuple[Run, Run]
 ) -> None:
-    finish_run(house, folded, folds, make_recipe(folded, "half"), n_done=1)
-    queue.cancel_run(house.store, list_runs(house.store)[0].id)
-    other = save_folds(house, folded, FoldsSpec(n_folds=2, seed=3))
-    finish_run(house, folded, other, make_recipe(folded, "elsewhere"))
+    finish_run(opened, folded, folds, make_recipe(folded, "half"), n_done=1)
+    queue.cancel_run(opened.store, list_runs(opened.store)[0].id)
+    other = save_folds(opened, folded, FoldsSpec(n_folds=2, seed=3))
+    finish_run(opened, folded, other, make_recipe(folded, "elsewhere"))
     at = open_page("ensemble")
     assert not at.exception
     assert "half**: 1 of 3 folds done" in words(at)
@@ -165,10 +167,10 @@ def test_runs_that_cannot_be_blended_are_named_with_the_reason(
     assert {option.split(" ")[0] for option in members.options} == {"strong", "weak"}
 
 
-def test_errors_lead_with_the_most_confused_pair(open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, Run]) -> None:
+def test_errors_lead_with_the_most_confused_pair(open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, Run]) -> None:
     at = open_page("errors", source=done[1].ref)
     assert not at.exception
-    evidence = load_matrix([source_of(house, done[1])])
+    evidence = load_matrix([source_of(opened, done[1])])
     n_wrong = int((evidence.y_pred != evidence.y_true).sum())
     assert f"**{n_wrong}** of 48" in words(at)
     assert " predicted as " in at.subheader[0].value
@@ -177,29 +179,29 @@ def test_errors_lead_with_the_most_confused_pair(open_page: OpenPage, house: Wor
     assert at.dataframe[0].value["support"].sum() == 48
 
 
-def test_an_unfinished_run_is_looked_at_with_what_it_has(house: Workspace, open_page: OpenPage, folded: Contest, folds: Folds) -> None:
-    run = finish_run(house, folded, folds, make_recipe(folded, "half"), n_done=2)
-    evidence = load_matrix([source_of(house, run)])
+def test_an_unfinished_run_is_looked_at_with_what_it_has(opened: Workspace, open_page: OpenPage, folded: Contest, folds: Folds) -> None:
+    run = finish_run(opened, folded, folds, make_recipe(folded, "half"), n_done=2)
+    evidence = load_matrix([source_of(opened, run)])
     assert not evidence.is_whole
     assert np.isfinite(evidence.y_prob).all()
     at = open_page("errors")
     assert f"Only {len(evidence.rows)} of 48" in words(at)
-    waiting = queue.launch_run(house, folded, folds, make_recipe(folded, "none"))
+    waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "none"))
     with pytest.raises(StateError):
-        load_matrix([source_of(house, waiting)])
+        load_matrix([source_of(opened, waiting)])
 
 
 def test_a_submission_is_checked_written_and_remembered(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, Run]
+    open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, Run]
 ) -> None:
     at = open_page("submit", source=done[0].ref)
     assert not at.exception
     assert "checks passed" in words(at)
     at = press(at, "Write submission")
     assert not at.exception
-    (submission,) = list_submissions(house.store, folded.id)
+    (submission,) = list_submissions(opened.store, folded.id)
     assert submission.source == done[0].ref
-    assert read_submission(house, submission).decode().count("\n") == submission.n_rows + 1
+    assert read_submission(opened, submission).decode().count("\n") == submission.n_rows + 1
     ledger = at.dataframe[1].value
     assert ledger["file"].tolist() == [submission.filename]
     assert submission.sha256 in words(at)

@@ -64,23 +64,23 @@ def test_home_shows_where_each_contest_stands(open_page: OpenPage, folded: Conte
     assert shows(at, "Data")
 
 
-def test_a_sample_opens_with_one_click(open_page: OpenPage, house: Workspace) -> None:
+def test_a_sample_opens_with_one_click(open_page: OpenPage, opened: Workspace) -> None:
     at = press(open_page("home"), "Open news")
     assert not at.exception
-    assert [contest.sample for contest in list_contests(house.store)] == ["news"]
+    assert [contest.sample for contest in list_contests(opened.store)] == ["news"]
     assert shows(at, "Data")
     assert at.selectbox(key="contest").value == "news"
 
 
 def test_a_folder_is_inspected_corrected_and_accepted(
-    open_page: OpenPage, house: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
+    open_page: OpenPage, opened: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     folder = write_headlines(tmp_path / "Titel 2025")
     at = open_page("data")
     at.text_input(key="intake-path-text").set_value(str(folder))
     at = press(at, "Inspect")
     assert not at.exception
-    assert not list_contests(house.store), "nothing is registered before it was accepted"
+    assert not list_contests(opened.store), "nothing is registered before it was accepted"
     (name,) = [box for box in at.text_input if box.label == "Name"]
     assert name.value == "Titel-2025"
     at = name.set_value("표제").run()
@@ -90,7 +90,7 @@ def test_a_folder_is_inspected_corrected_and_accepted(
     assert not at.exception
     at = press(at, "Register 표제")
     assert not at.exception
-    (contest,) = list_contests(house.store)
+    (contest,) = list_contests(opened.store)
     assert (contest.name, contest.spec.metric, contest.n_train) == ("표제", "macro_f1", 48)
     assert at.selectbox(key="contest").value == "표제"
     assert at.segmented_control(key="data-view").value == "contest"
@@ -119,7 +119,7 @@ def test_a_path_that_is_not_there_is_a_card(open_page: OpenPage, tmp_path: Path)
 
 
 def test_an_uploaded_archive_is_inspected(
-    open_page: OpenPage, house: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
+    open_page: OpenPage, opened: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     import shutil
 
@@ -131,64 +131,64 @@ def test_an_uploaded_archive_is_inspected(
     assert not at.exception
     (name,) = [box for box in at.text_input if box.label == "Name"]
     assert name.value == "제목"
-    assert not list(house.uploads_dir.glob("*.zip")), "the uploaded file itself is not kept"
+    assert not list(opened.uploads_dir.glob("*.zip")), "the uploaded file itself is not kept"
 
 
-def test_a_damaged_contest_is_a_card(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
-    (house.absolute(folded.path) / "train.parquet").write_bytes(b"not a table")
+def test_a_damaged_contest_is_a_card(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    (opened.absolute(folded.path) / "train.parquet").write_bytes(b"not a table")
     at = open_page("data")
     assert not at.exception
     assert "train.parquet" in refusal(at)
 
 
-def test_what_holds_the_queue_up_is_said(open_page: OpenPage, house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_holds_the_queue_up_is_said(open_page: OpenPage, opened: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = DiskFull("paused: disk full", where="workspace", why="3.1 GB needed", fix="make space").to_dict()
     snapshot = replace(runtime.status(), problem=problem)
     monkeypatch.setattr(runtime, "status", lambda: snapshot)
     assert "make space" in refusal(open_page("home"))
 
 
-def test_folds_are_made_once_for_equal_settings(open_page: OpenPage, house: Workspace, headlines: Contest) -> None:
+def test_folds_are_made_once_for_equal_settings(open_page: OpenPage, opened: Workspace, headlines: Contest) -> None:
     at = open_page("folds")
-    assert not list_folds(house.store, headlines.id)
+    assert not list_folds(opened.store, headlines.id)
     for _ in range(2):
         at.number_input(key=f"folds-{headlines.id}.n_folds").set_value(4)
         at = press(at, "Make folds")
         assert not at.exception
-    (folds,) = list_folds(house.store, headlines.id)
+    (folds,) = list_folds(opened.store, headlines.id)
     assert folds.n_folds == 4
 
 
-def test_folds_that_cannot_be_made_are_a_card(open_page: OpenPage, house: Workspace, headlines: Contest) -> None:
+def test_folds_that_cannot_be_made_are_a_card(open_page: OpenPage, opened: Workspace, headlines: Contest) -> None:
     at = open_page("folds")
     at = at.selectbox(key=f"folds-{headlines.id}.kind").select("group").run()
     at = press(at, "Make folds")
     assert not at.exception
     assert "group_column" in refusal(at)
-    assert not list_folds(house.store, headlines.id)
+    assert not list_folds(opened.store, headlines.id)
 
 
-def test_several_runs_are_queued_one_after_another(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+def test_several_runs_are_queued_one_after_another(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = open_page("train")
     at = press(at, "Queue 3 folds")
     at = press(at, "Queue 3 folds")
     assert not at.exception
-    runs = list_runs(house.store, folded.id)
+    runs = list_runs(opened.store, folded.id)
     assert len(runs) == 2
     assert len({run.name for run in runs}) == 2
-    assert len(list_jobs(house.store, states=["queued"])) == 6
+    assert len(list_jobs(opened.store, states=["queued"])) == 6
 
 
-def test_one_fold_alone_can_be_queued(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+def test_one_fold_alone_can_be_queued(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = open_page("train")
     (pills,) = [item for item in at.get("pills") if item.label == "Folds to train"]
     at = pills.set_value([1]).run()
     press(at, "Queue 1 fold")
-    (run,) = list_runs(house.store, folded.id)
+    (run,) = list_runs(opened.store, folded.id)
     assert run.fold_numbers == (1,)
 
 
-def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = write(open_page("train"), "Seeds", "3-4, 7")
     (recipes,) = [box for box in at.multiselect if box.label == "Also these recipes"]
     other = next(option for option in recipes.options if "news-tiny" in option)
@@ -197,10 +197,10 @@ def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, house: Works
     assert not at.exception
     assert [box.label for box in at.expander if "Seeds" in box.label] == ["Seeds 3\\-4, 7 · recipes +1"]
     press(at, "Queue 18 folds")
-    runs = list_runs(house.store, folded.id)
+    runs = list_runs(opened.store, folded.id)
     assert len(runs) == 6 and len({run.name for run in runs}) == 6
     assert sorted(run.recipe.train.seed for run in runs) == [3, 3, 4, 4, 7, 7]
-    assert len(list_jobs(house.store, states=["queued"])) == 18
+    assert len(list_jobs(opened.store, states=["queued"])) == 18
 
 
 def test_what_is_no_seed_is_said_and_nothing_is_queued(open_page: OpenPage, folded: Contest) -> None:
@@ -220,7 +220,7 @@ def test_a_recipe_that_cannot_be_trained_is_not_queued(open_page: OpenPage, fold
     assert button.disabled
 
 
-def test_the_address_decides_which_contest_is_open(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+def test_the_address_decides_which_contest_is_open(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     press(open_page("home"), "Open news")
     assert open_page("folds", contest=folded.name).selectbox(key="contest").value == folded.name
     assert open_page("folds", contest="gone").selectbox(key="contest").value == "news"

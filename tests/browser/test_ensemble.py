@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True)
-class House:
+class Served:
     """A served workspace with three finished runs on equal folds."""
 
     workspace: Workspace
@@ -36,12 +36,12 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
+def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> Served:
     root = tmp_path_factory.mktemp("ensemble")
     workspace = open_workspace(root / "workspace")
     strengths = {"alpha": 3.0, "beta": 2.4, "gamma": 1.0}
     contest, runs = finish_headlines(workspace, write_headlines(root / "headlines"), strengths)
-    return House(workspace, contest, runs, serve(workspace.root))
+    return Served(workspace, contest, runs, serve(workspace.root))
 
 
 def figure(page: Page, label: str) -> Locator:
@@ -49,11 +49,11 @@ def figure(page: Page, label: str) -> Locator:
     return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
 
 
-def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
+def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(served: Served, open_page: Open) -> None:
+    page = open_page(served.url())
     slider = page.get_by_role("slider", name="alpha")
     expect(slider).to_be_visible()
-    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
+    ensemble = open_ensemble(served.workspace, served.contest, served.runs)
     expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
     box = slider.bounding_box()
     assert box is not None
@@ -70,9 +70,9 @@ def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(hous
     expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
 
 
-def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_keyboard(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
-    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
+def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_keyboard(served: Served, open_page: Open) -> None:
+    page = open_page(served.url())
+    ensemble = open_ensemble(served.workspace, served.contest, served.runs)
     page.get_by_role("button", name="Optimal").click()
     optimal = ensemble.honest(BlendProcedure(way="optimal"))
     expect(figure(page, "Honest score")).to_have_text(f"{optimal.score:.4f}")
@@ -105,9 +105,9 @@ def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_k
     expect(figure(page, "Blend now")).to_have_text(f"{shrunk.optimistic:.4f}")
 
 
-def test_a_rare_way_is_in_the_menu_is_saved_exactly_and_left_by_a_hand(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
-    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
+def test_a_rare_way_is_in_the_menu_is_saved_exactly_and_left_by_a_hand(served: Served, open_page: Open) -> None:
+    page = open_page(served.url())
+    ensemble = open_ensemble(served.workspace, served.contest, served.runs)
     page.get_by_role("button", name="More").click()
     page.get_by_role("button", name="By class").click()
     honest = ensemble.honest(BlendProcedure(way="by_class"))
@@ -117,7 +117,7 @@ def test_a_rare_way_is_in_the_menu_is_saved_exactly_and_left_by_a_hand(house: Ho
     page.get_by_label("Name", exact=True).fill("classes")
     page.get_by_role("button", name="Save blend").click()
     expect(page.get_by_text("Saved classes", exact=False)).to_be_visible()
-    (blend,) = [blend for blend in list_blends(house.workspace.store) if blend.name == "classes"]
+    (blend,) = [blend for blend in list_blends(served.workspace.store) if blend.name == "classes"]
     assert blend.spec.steps == honest.steps
     page.get_by_role("spinbutton", name="alpha").fill("0.2")
     expect(page.get_by_text("Weights by hand cannot", exact=False)).to_be_visible()
@@ -128,8 +128,8 @@ def test_a_rare_way_is_in_the_menu_is_saved_exactly_and_left_by_a_hand(house: Ho
     expect(figure(page, "Honest score")).to_have_text(f"{honest.score:.4f}")
 
 
-def test_weights_survive_a_change_of_page(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
+def test_weights_survive_a_change_of_page(served: Served, open_page: Open) -> None:
+    page = open_page(served.url())
     number = page.get_by_role("spinbutton", name="beta")
     number.fill("0.7")
     number.press("Tab")
@@ -141,16 +141,16 @@ def test_weights_survive_a_change_of_page(house: House, open_page: Open) -> None
     expect(page.get_by_role("slider", name="beta")).to_have_value("0.7")
 
 
-def test_leaving_a_run_out_shares_its_weight(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
+def test_leaving_a_run_out_shares_its_weight(served: Served, open_page: Open) -> None:
+    page = open_page(served.url())
     expect(page.get_by_role("slider", name="gamma")).to_be_visible()
     page.get_by_role("button", name="gamma · ").click()
     expect(page.get_by_role("slider", name="gamma")).to_have_count(0)
     expect(page.get_by_role("slider", name="alpha")).to_have_attribute("aria-valuetext", "50.0 %")
 
 
-def test_a_blend_is_saved_with_the_weights_on_the_screen_and_leads_to_its_submission(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
+def test_a_blend_is_saved_with_the_weights_on_the_screen_and_leads_to_its_submission(served: Served, open_page: Open) -> None:
+    page = open_page(served.url())
     for name, weight in (("alpha", "0.6"), ("beta", "0.3")):
         number = page.get_by_role("spinbutton", name=name)
         number.fill(weight)
@@ -160,9 +160,9 @@ def test_a_blend_is_saved_with_the_weights_on_the_screen_and_leads_to_its_submis
     page.get_by_label("Name", exact=True).fill("best-of-three")
     page.get_by_role("button", name="Save blend").click()
     expect(page.get_by_text("Saved best-of-three", exact=False)).to_be_visible()
-    (blend,) = [blend for blend in list_blends(house.workspace.store) if blend.name == "best-of-three"]
+    (blend,) = [blend for blend in list_blends(served.workspace.store) if blend.name == "best-of-three"]
     assert blend.spec.normalised() == pytest.approx((0.6, 0.3, 0.1), abs=1e-6)
     expect(cell(page, "best-of-three")).to_have_count(1)
-    page.goto(f"{house.url('submit')}&source={blend.ref}")
+    page.goto(f"{served.url('submit')}&source={blend.ref}")
     expect(page.get_by_text("checks passed", exact=False)).to_be_visible()
     expect(page.get_by_role("combobox", name="Run or blend")).to_have_value(re.compile(f"best-of-three · blend {blend.ref}"))

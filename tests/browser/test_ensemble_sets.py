@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True)
-class House:
+class Served:
     """A served workspace with three finished runs on rows of several classes."""
 
     workspace: Workspace
@@ -32,11 +32,11 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]) -> House:
+def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]) -> Served:
     root = tmp_path_factory.mktemp("sets")
     workspace = open_workspace(root / "workspace")
     contest, runs = finish_emotions(workspace, root / "emotions")
-    return House(workspace, contest, runs, f"{serve(workspace.root)}/ensemble?contest={contest.name}")
+    return Served(workspace, contest, runs, f"{serve(workspace.root)}/ensemble?contest={contest.name}")
 
 
 def score(page: Page) -> str:
@@ -50,13 +50,13 @@ def show(page: Page, name: str) -> None:
     settle(page)
 
 
-def test_the_bars_and_the_score_follow_the_pointer(house: House, open_page: Open) -> None:
-    page = open_page(house.address)
+def test_the_bars_and_the_score_follow_the_pointer(served: Served, open_page: Open) -> None:
+    page = open_page(served.address)
     show(page, "Found and missed")
     bars = chart(page, "Which classes does the blend find")
     expect(bars).to_be_visible()
     bars.evaluate("node => { window.bars = node }")
-    ensemble = open_ensemble(house.workspace, house.contest, house.runs)
+    ensemble = open_ensemble(served.workspace, served.contest, served.runs)
     slider = page.get_by_role("slider", name="roberta")
     box = slider.bounding_box()
     assert box is not None
@@ -71,24 +71,24 @@ def test_the_bars_and_the_score_follow_the_pointer(house: House, open_page: Open
     page.mouse.up()
 
 
-def test_thresholds_are_found_shown_saved_and_taken_up_again(house: House, open_page: Open) -> None:
-    page = open_page(house.address)
+def test_thresholds_are_found_shown_saved_and_taken_up_again(served: Served, open_page: Open) -> None:
+    page = open_page(served.address)
     page.get_by_role("button", name="Greedy").click()
     page.locator("label").filter(has_text="Thresholds by class").click()
-    honest = open_ensemble(house.workspace, house.contest, house.runs).honest(BlendProcedure(way="greedy", thresholds=True))
+    honest = open_ensemble(served.workspace, served.contest, served.runs).honest(BlendProcedure(way="greedy", thresholds=True))
     expect(page.get_by_test_id("stMetric").nth(1).get_by_test_id("stMetricValue")).to_have_text(f"{honest.score:.4f}")
     settle(page)
     show(page, "Thresholds")
-    for name in house.contest.spec.classes:
+    for name in served.contest.spec.classes:
         expect(cell(page, name).first).to_be_attached()
     page.get_by_role("button", name="Save blend").click()
     expect(page.get_by_text("Saved blend (", exact=False)).to_be_visible()
-    assert list_blends(house.workspace.store)[-1].spec.thresholds == honest.steps.thresholds
+    assert list_blends(served.workspace.store)[-1].spec.thresholds == honest.steps.thresholds
     assert score(page) == f"{honest.optimistic:.4f}"
 
 
-def test_every_chart_is_there_in_korean_on_a_dark_page(house: House, open_page: Open) -> None:
-    page = open_page(house.address + "&lang=ko", dark=True, korean=True)
+def test_every_chart_is_there_in_korean_on_a_dark_page(served: Served, open_page: Open) -> None:
+    page = open_page(served.address + "&lang=ko", dark=True, korean=True)
     page.locator("label").filter(has_text="클래스별 임계값").click()
     settle(page)
     for name in ("찾음과 놓침", "신뢰도", "임계값"):

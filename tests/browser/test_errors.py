@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True)
-class House:
+class Served:
     """A served workspace with one finished run over pictures in three Hangul classes."""
 
     contest: Contest
@@ -36,13 +36,13 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]) -> House:
+def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]) -> Served:
     root = tmp_path_factory.mktemp("errors")
     workspace = open_workspace(root / "workspace")
     contest = add_glyphs(workspace, root / "glyphs")
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     run = finish_run(workspace, contest, folds, make_recipe(contest, "차-기본"), strength=1.2, seed=4)
-    return House(contest, load_matrix([source_of(workspace, run)]), serve(workspace.root))
+    return Served(contest, load_matrix([source_of(workspace, run)]), serve(workspace.root))
 
 
 def click_matrix(page: Page, true: int, pred: int, n_classes: int, *, shows: str) -> Locator:
@@ -52,9 +52,9 @@ def click_matrix(page: Page, true: int, pred: int, n_classes: int, *, shows: str
     return heading
 
 
-def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: House, open_page: Open) -> None:
-    classes, evidence = house.contest.spec.classes, house.evidence
-    page = open_page(house.url)
+def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(served: Served, open_page: Open) -> None:
+    classes, evidence = served.contest.spec.classes, served.evidence
+    page = open_page(served.url)
     matrix = confusion_matrix(evidence.y_true, evidence.y_pred, 3)
     first, second = confused_pairs(matrix)[:2]
     expect(page.get_by_role("heading", name=f"{classes[first.true]} predicted as {classes[first.pred]}")).to_be_visible()
@@ -74,13 +74,13 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(house: H
     expect(tiles.nth(1)).to_have_attribute("aria-selected", "true")
 
 
-def test_the_diagonal_shows_what_was_right(house: House, open_page: Open) -> None:
-    page = open_page(house.url)
-    expect(click_matrix(page, 1, 1, 3, shows=f"{house.contest.spec.classes[1]}, predicted right")).to_be_visible()
+def test_the_diagonal_shows_what_was_right(served: Served, open_page: Open) -> None:
+    page = open_page(served.url)
+    expect(click_matrix(page, 1, 1, 3, shows=f"{served.contest.spec.classes[1]}, predicted right")).to_be_visible()
 
 
-def test_hangul_labels_and_the_other_views_in_korean_and_dark(house: House, open_page: Open) -> None:
-    page = open_page(house.url, dark=True, korean=True)
+def test_hangul_labels_and_the_other_views_in_korean_and_dark(served: Served, open_page: Open) -> None:
+    page = open_page(served.url, dark=True, korean=True)
     expect(page.get_by_role("heading", name="오류 분석")).to_be_visible()
     expect(page.locator(".js-plotly-plot .xtick text").filter(has_text="현대 그랜저")).to_be_visible()
     page.get_by_text("클래스별", exact=True).click()

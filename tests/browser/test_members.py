@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True)
-class House:
+class Served:
     """A served workspace with two finished runs and one that misses a fold."""
 
     workspace: Workspace
@@ -33,11 +33,11 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
+def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> Served:
     root = tmp_path_factory.mktemp("members")
     workspace = open_workspace(root / "workspace")
     contest, runs = finish_headlines(workspace, write_headlines(root / "headlines"), {"alpha": 2.0, "beta": 2.0})
-    return House(workspace, contest, runs, f"{serve(workspace.root)}/ensemble?contest={contest.name}&lang=en")
+    return Served(workspace, contest, runs, f"{serve(workspace.root)}/ensemble?contest={contest.name}&lang=en")
 
 
 def show(page: Page, part: str, heading: str) -> None:
@@ -47,13 +47,13 @@ def show(page: Page, part: str, heading: str) -> None:
     settle(page)
 
 
-def test_a_download_of_one_run_comes_back_as_a_member(house: House, open_page: Open, tmp_path: Path) -> None:
-    page = open_page(house.url)
+def test_a_download_of_one_run_comes_back_as_a_member(served: Served, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(served.url)
     show(page, "Import and export", "Take predictions out")
     chooser = page.get_by_role("combobox", name="Run or blend")
     chooser.scroll_into_view_if_needed()
     chooser.click()
-    page.get_by_role("option", name=f"alpha ({house.runs[0].ref})").click()
+    page.get_by_role("option", name=f"alpha ({served.runs[0].ref})").click()
     settle(page)
     files = []
     for part in ("Out of fold", "Test"):
@@ -65,7 +65,7 @@ def test_a_download_of_one_run_comes_back_as_a_member(house: House, open_page: O
         download.value.save_as(files[-1])
     assert [path.suffix for path in files] == [FORMS[0]] * 2
     own = tmp_path / "own.parquet"
-    export_predictions(source_of(house.workspace, house.runs[0]), oof=own)
+    export_predictions(source_of(served.workspace, served.runs[0]), oof=own)
     pd.testing.assert_frame_equal(pd.read_parquet(files[0]), pd.read_parquet(own))
     uploaders = page.get_by_test_id("stFileUploaderDropzoneInput")
     expect(uploaders).to_have_count(len(files))
@@ -74,17 +74,17 @@ def test_a_download_of_one_run_comes_back_as_a_member(house: House, open_page: O
         settle(page)
     page.get_by_role("button", name="Check and add as a run").click()
     expect(page.get_by_text("is a member now")).to_be_visible()
-    run = list_runs(house.workspace.store, house.contest.id)[0]
+    run = list_runs(served.workspace.store, served.contest.id)[0]
     assert run.is_imported
     expect(page.get_by_role("slider", name=run.name)).to_be_visible()
 
 
-def test_a_file_that_does_not_fit_is_a_card_with_its_rows(house: House, open_page: Open, tmp_path: Path) -> None:
+def test_a_file_that_does_not_fit_is_a_card_with_its_rows(served: Served, open_page: Open, tmp_path: Path) -> None:
     oof, test = tmp_path / "철수.csv", tmp_path / "철수-test.csv"
-    export_predictions(source_of(house.workspace, house.runs[1]), oof=oof, test=test)
+    export_predictions(source_of(served.workspace, served.runs[1]), oof=oof, test=test)
     pd.read_csv(oof).iloc[2:].to_csv(oof, index=False, encoding="cp949")
-    before = len(list_runs(house.workspace.store, house.contest.id))
-    page = open_page(house.url)
+    before = len(list_runs(served.workspace.store, served.contest.id))
+    page = open_page(served.url)
     show(page, "Import and export", "Take predictions out")
     uploaders = page.get_by_test_id("stFileUploaderDropzoneInput")
     expect(uploaders).to_have_count(2)
@@ -94,11 +94,11 @@ def test_a_file_that_does_not_fit_is_a_card_with_its_rows(house: House, open_pag
     page.get_by_role("button", name="Check and add as a run").click()
     expect(page.get_by_text("2 missing: h0, h1")).to_be_visible()
     settle(page)
-    assert len(list_runs(house.workspace.store, house.contest.id)) == before
+    assert len(list_runs(served.workspace.store, served.contest.id)) == before
 
 
-def test_a_drag_measures_nothing_and_a_click_finds_what_moved(house: House, open_page: Open) -> None:
-    page = open_page(house.url)
+def test_a_drag_measures_nothing_and_a_click_finds_what_moved(served: Served, open_page: Open) -> None:
+    page = open_page(served.url)
     show(page, "Understand members", "Members against each other")
     expect(page.locator('[data-testid=stVegaLiteChart][aria-label="Disagreement"]')).to_be_visible()
     page.get_by_role("button", name="Measure the worth").click()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True)
-class House:
+class Served:
     """A served workspace with three finished runs over texts with several emotions; the evidence is that of the worst."""
 
     contest: Contest
@@ -37,11 +37,11 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]) -> House:
+def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]) -> Served:
     root = tmp_path_factory.mktemp("set-errors")
     workspace = open_workspace(root / "workspace")
     contest, runs = finish_emotions(workspace, root / "emotions")
-    return House(contest, runs[2].ref, load_matrix([source_of(workspace, runs[2])]), serve(workspace.root))
+    return Served(contest, runs[2].ref, load_matrix([source_of(workspace, runs[2])]), serve(workspace.root))
 
 
 def click_bar(page: Page, evidence: OofMatrix, classes: tuple[str, ...], label: int, outcome: Outcome) -> None:
@@ -55,9 +55,9 @@ def click_bar(page: Page, evidence: OofMatrix, classes: tuple[str, ...], label: 
     click_chart(page, middle / 114, (place + 0.5) / len(classes), heading)
 
 
-def test_a_click_on_a_part_of_a_bar_shows_its_rows(house: House, open_page: Open) -> None:
-    classes, evidence = house.contest.spec.classes, house.evidence
-    page = open_page(house.url)
+def test_a_click_on_a_part_of_a_bar_shows_its_rows(served: Served, open_page: Open) -> None:
+    classes, evidence = served.contest.spec.classes, served.evidence
+    page = open_page(served.url)
     clicks: list[tuple[int, Outcome]] = [(1, "missed"), (0, "false_alarm"), (3, "found")]
     for label, outcome in clicks:
         click_bar(page, evidence, classes, label, outcome)
@@ -66,9 +66,9 @@ def test_a_click_on_a_part_of_a_bar_shows_its_rows(house: House, open_page: Open
         expect(page.get_by_text(f"row {rows[0]} ", exact=False)).to_be_visible()
 
 
-def test_keys_move_through_the_rows_and_their_labels_follow(house: House, open_page: Open) -> None:
-    classes, evidence = house.contest.spec.classes, house.evidence
-    page = open_page(house.url)
+def test_keys_move_through_the_rows_and_their_labels_follow(served: Served, open_page: Open) -> None:
+    classes, evidence = served.contest.spec.classes, served.evidence
+    page = open_page(served.url)
     click_bar(page, evidence, classes, 0, "missed")
     places = outcome_rows(evidence.y_true, evidence.y_pred, evidence.y_prob, 0, "missed")
     expect(page.get_by_role("heading", name=f"{classes[0]}, missed")).to_be_visible()
@@ -79,8 +79,8 @@ def test_keys_move_through_the_rows_and_their_labels_follow(house: House, open_p
     expect(page.get_by_text(f"True: {true}", exact=False)).to_be_visible()
 
 
-def test_the_table_of_classes_is_saved_and_chosen_from_in_korean_and_dark(house: House, open_page: Open) -> None:
-    page = open_page(house.url, dark=True, korean=True)
+def test_the_table_of_classes_is_saved_and_chosen_from_in_korean_and_dark(served: Served, open_page: Open) -> None:
+    page = open_page(served.url, dark=True, korean=True)
     page.get_by_text("클래스별", exact=True).click()
     settle(page)
     expect(cell(page, "지루함")).to_have_count(1)

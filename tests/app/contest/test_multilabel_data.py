@@ -47,9 +47,9 @@ def inspect(open_page: OpenPage, folder: Path, lang: str = "en") -> AppTest:
 @pytest.mark.parametrize(("lang", "said", "none"), [("en", "1.20 on average", "63 rows have none"), ("ko", "평균 1.20개", "없는 행 63개")])
 @pytest.mark.parametrize("layout", ["cells", "columns"])
 def test_the_page_says_how_many_classes_rows_have(
-    open_page: OpenPage, house: Workspace, tmp_path: Path, layout: Layout, lang: str, said: str, none: str
+    open_page: OpenPage, opened: Workspace, tmp_path: Path, layout: Layout, lang: str, said: str, none: str
 ) -> None:
-    add_emotions(house, tmp_path / "e", layout=layout)
+    add_emotions(opened, tmp_path / "e", layout=layout)
     at = open_page("data", lang=lang)
     assert not at.exception and not at.error
     assert said in words(at) and none in words(at)
@@ -65,9 +65,9 @@ def test_the_page_says_how_many_classes_rows_have(
     ],
 )
 def test_home_and_data_say_what_is_handed_in(
-    open_page: OpenPage, house: Workspace, tmp_path: Path, layout: Layout, submission: str, said: tuple[str, str]
+    open_page: OpenPage, opened: Workspace, tmp_path: Path, layout: Layout, submission: str, said: tuple[str, str]
 ) -> None:
-    add_emotions(house, tmp_path / "e", layout=layout, submission=submission)
+    add_emotions(opened, tmp_path / "e", layout=layout, submission=submission)
     for page in ("home", "data"):
         for lang, words_of_it in zip(("en", "ko"), said, strict=True):
             at = open_page(page, lang=lang)
@@ -76,8 +76,10 @@ def test_home_and_data_say_what_is_handed_in(
 
 
 @pytest.mark.parametrize("chosen", [0, 5, -1])
-def test_the_filter_shows_rows_that_have_the_class_among_others(open_page: OpenPage, house: Workspace, tmp_path: Path, chosen: int) -> None:
-    contest = add_emotions(house, tmp_path / "e", layout="columns")
+def test_the_filter_shows_rows_that_have_the_class_among_others(
+    open_page: OpenPage, opened: Workspace, tmp_path: Path, chosen: int
+) -> None:
+    contest = add_emotions(opened, tmp_path / "e", layout="columns")
     at = open_page("data")
     at = at.selectbox(key=f"data-class-{contest.id}").select_index([*range(len(EMOTIONS)), -1].index(chosen)).run()
     assert not at.exception
@@ -85,7 +87,7 @@ def test_the_filter_shows_rows_that_have_the_class_among_others(open_page: OpenP
     assert f"of {expected:,}" in words(at)
 
 
-def test_a_folder_of_cells_is_inspected_corrected_and_registered(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
+def test_a_folder_of_cells_is_inspected_corrected_and_registered(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
     at = inspect(open_page, write_emotions(tmp_path / "kote"))
     assert not at.exception and not at.error
     assert "86 of 177 labelled rows hold several names" in words(at)
@@ -102,9 +104,9 @@ def test_a_folder_of_cells_is_inspected_corrected_and_registered(open_page: Open
     at = box(at, "Between classes").select(",").run()
     at = next(button for button in at.button if button.label == "Register kote").click().run()
     assert not at.exception
-    (contest,) = list_contests(house.store)
+    (contest,) = list_contests(opened.store)
     assert (contest.spec.labels, contest.spec.label_separator, contest.spec.metric) == ("several", ",", "macro_f1")
-    assert (load_truth(house, contest).labels == TRUTH).all()
+    assert (load_truth(opened, contest).labels == TRUTH).all()
     assert at.segmented_control(key="data-view").value == "contest"
 
 
@@ -119,10 +121,10 @@ def test_columns_of_classes_are_understood_in_korean(open_page: OpenPage, tmp_pa
 
 @pytest.mark.parametrize(("lang", "same"), [("en", "80 rows per fold"), ("ko", "폴드마다 80행")])
 def test_folds_count_rows_once_and_classes_wherever_they_are(
-    open_page: OpenPage, house: Workspace, tmp_path: Path, lang: str, same: str
+    open_page: OpenPage, opened: Workspace, tmp_path: Path, lang: str, same: str
 ) -> None:
-    contest = add_emotions(house, tmp_path / "e", layout="columns")
-    save_folds(house, contest, FoldsSpec(n_folds=3))
+    contest = add_emotions(opened, tmp_path / "e", layout="columns")
+    save_folds(opened, contest, FoldsSpec(n_folds=3))
     at = open_page("folds", lang=lang)
     assert not at.exception and not at.error
     assert same in words(at)

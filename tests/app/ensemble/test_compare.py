@@ -26,18 +26,18 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def runs(house: Workspace, folded: Contest) -> tuple[Run, Run]:
-    folds = list_folds(house.store, folded.id)[0]
+def runs(opened: Workspace, folded: Contest) -> tuple[Run, Run]:
+    folds = list_folds(opened.store, folded.id)[0]
     return (
-        finish_run(house, folded, folds, make_recipe(folded, "good"), strength=4.0, seed=1),
-        finish_run(house, folded, folds, make_recipe(folded, "poor"), strength=0.0, seed=2),
+        finish_run(opened, folded, folds, make_recipe(folded, "good"), strength=4.0, seed=1),
+        finish_run(opened, folded, folds, make_recipe(folded, "poor"), strength=0.0, seed=2),
     )
 
 
 @pytest.fixture
-def blends(house: Workspace, folded: Contest, runs: tuple[Run, Run]) -> tuple[Blend, Blend]:
+def blends(opened: Workspace, folded: Contest, runs: tuple[Run, Run]) -> tuple[Blend, Blend]:
     ids = [run.id for run in runs]
-    return save_blend(house, folded, make_spec(ids, [9, 1]), name="무거운"), save_blend(house, folded, make_spec(ids), name="equal")
+    return save_blend(opened, folded, make_spec(ids, [9, 1]), name="무거운"), save_blend(opened, folded, make_spec(ids), name="equal")
 
 
 def open_compare(open_page: OpenPage) -> AppTest:
@@ -67,12 +67,12 @@ def test_blends_stand_side_by_side_with_scores_and_weights(open_page: OpenPage, 
 
 
 def test_the_verdict_is_that_of_the_paired_bootstrap(
-    open_page: OpenPage, house: Workspace, folded: Contest, blends: tuple[Blend, Blend], runs: tuple[Run, Run]
+    open_page: OpenPage, opened: Workspace, folded: Contest, blends: tuple[Blend, Blend], runs: tuple[Run, Run]
 ) -> None:
     at = open_compare(open_page)
     at = at.multiselect[0].set_value([blends[0].ref, runs[1].ref]).run()
     assert not at.exception
-    gain = compare_sources(source_of(house, blends[0]), source_of(house, runs[1])).comparison
+    gain = compare_sources(source_of(opened, blends[0]), source_of(opened, runs[1])).comparison
     assert "무거운 is better than poor" in words(at) and f"{gain.gain:+.4f} (95 % interval {gain.gain_low:+.4f}" in words(at)
     assert "무거운 was tuned on these very rows" in words(at)
     at = at.selectbox(key="compare-one").set_value(runs[1].ref).run()
@@ -84,11 +84,11 @@ def test_the_verdict_is_that_of_the_paired_bootstrap(
 
 
 def test_only_rows_that_both_have_are_compared_and_their_number_is_said(
-    open_page: OpenPage, house: Workspace, folded: Contest, blends: tuple[Blend, Blend], runs: tuple[Run, Run]
+    open_page: OpenPage, opened: Workspace, folded: Contest, blends: tuple[Blend, Blend], runs: tuple[Run, Run]
 ) -> None:
-    folds = list_folds(house.store, folded.id)[0]
-    part = finish_run(house, folded, folds, make_recipe(folded, "part"), strength=1, n_done=2)
-    blend = blend_runs(house, folded, [runs[0], part], BlendProcedure(), name="two", fold_numbers=shared_folds([runs[0], part]))
+    folds = list_folds(opened.store, folded.id)[0]
+    part = finish_run(opened, folded, folds, make_recipe(folded, "part"), strength=1, n_done=2)
+    blend = blend_runs(opened, folded, [runs[0], part], BlendProcedure(), name="two", fold_numbers=shared_folds([runs[0], part]))
     at = open_compare(open_page)
     at = at.multiselect[0].set_value([blends[0].ref, blend.ref]).run()
     assert not at.exception
@@ -97,17 +97,17 @@ def test_only_rows_that_both_have_are_compared_and_their_number_is_said(
 
 
 def test_sources_on_other_folds_are_refused_with_the_reason(
-    open_page: OpenPage, house: Workspace, folded: Contest, blends: tuple[Blend, Blend]
+    open_page: OpenPage, opened: Workspace, folded: Contest, blends: tuple[Blend, Blend]
 ) -> None:
-    others = save_folds(house, folded, FoldsSpec(n_folds=2, seed=3))
-    stranger = finish_run(house, folded, others, make_recipe(folded, "elsewhere"))
+    others = save_folds(opened, folded, FoldsSpec(n_folds=2, seed=3))
+    stranger = finish_run(opened, folded, others, make_recipe(folded, "elsewhere"))
     at = open_compare(open_page)
     at = at.multiselect[0].set_value([blends[0].ref, stranger.ref]).run()
     assert not at.exception
     assert "they stand on other folds" in words(at)
 
 
-def test_one_alone_is_asked_for_company(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
-    finish_run(house, folded, list_folds(house.store, folded.id)[0], make_recipe(folded, "only"))
+def test_one_alone_is_asked_for_company(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    finish_run(opened, folded, list_folds(opened.store, folded.id)[0], make_recipe(folded, "only"))
     at = open_compare(open_page)
     assert not at.exception and "Two saved blends or runs are needed" in words(at)

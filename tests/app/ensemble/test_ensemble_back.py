@@ -56,14 +56,14 @@ def test_a_run_that_comes_back_brings_the_blend_and_its_undo(open_page: OpenPage
 )
 def test_a_saved_blend_goes_back_on_the_bench_whole(
     open_page: OpenPage,
-    house: Workspace,
+    opened: Workspace,
     folded: Contest,
     done: tuple[Run, ...],
     monkeypatch: pytest.MonkeyPatch,
     procedure: BlendProcedure,
 ) -> None:
     upside_down = [done[2], done[0], done[1]]
-    blend = get_blend(house.store, blend_runs(house, folded, upside_down, procedure).id)
+    blend = get_blend(opened.store, blend_runs(opened, folded, upside_down, procedure).id)
     at = open_page("ensemble")
     with monkeypatch.context() as patch:
         patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
@@ -82,9 +82,9 @@ def test_a_saved_blend_goes_back_on_the_bench_whole(
 
 
 def test_a_blend_of_two_runs_on_the_bench_is_not_taken_back_by_what_the_browser_still_shows(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blend = get_blend(house.store, blend_runs(house, folded, done[:2], BlendProcedure(way="optimal")).id)
+    blend = get_blend(opened.store, blend_runs(opened, folded, done[:2], BlendProcedure(way="optimal")).id)
     at = open_page("ensemble")
     late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
     with monkeypatch.context() as patch:

@@ -61,10 +61,10 @@ def draw_editor() -> None:
 
 
 def test_no_step_of_a_drag_touches_the_database(
-    house: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+    opened: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = AppTest.from_function(draw_editor, default_timeout=60)
-    at.session_state["given"] = (folded, get_folds(house.store, done[0].folds_id), done, 0, "blend")
+    at.session_state["given"] = (folded, get_folds(opened.store, done[0].folds_id), done, 0, "blend")
     at.run()
     assert not at.exception
     before = words(at)

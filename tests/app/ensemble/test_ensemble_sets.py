@@ -52,13 +52,13 @@ WAYS = {
 
 
 @pytest.fixture
-def done(house: Workspace, tmp_path: Path) -> Done:
-    return finish_emotions(house, tmp_path / "emotions")
+def done(opened: Workspace, tmp_path: Path) -> Done:
+    return finish_emotions(opened, tmp_path / "emotions")
 
 
 @pytest.fixture
-def ensemble(house: Workspace, done: Done) -> Ensemble:
-    return open_ensemble(house, *done)
+def ensemble(opened: Workspace, done: Done) -> Ensemble:
+    return open_ensemble(opened, *done)
 
 
 def part(at: AppTest, name: str) -> AppTest:
@@ -81,7 +81,7 @@ def desk_of(at: AppTest, done: Done) -> Desk:
 
 
 def test_thresholds_are_found_judged_honestly_saved_and_undone(
-    open_page: OpenPage, house: Workspace, done: Done, ensemble: Ensemble
+    open_page: OpenPage, opened: Workspace, done: Done, ensemble: Ensemble
 ) -> None:
     at = press(open_page("ensemble"), "Greedy")
     assert "Class offsets" not in [toggle.label for toggle in at.toggle]
@@ -94,17 +94,17 @@ def test_thresholds_are_found_judged_honestly_saved_and_undone(
     said = words(at)
     assert "**Greedy, thresholds by class** gains" in said and "**Thresholds:**" in said
     at = press(at, "Save blend")
-    (blend,) = list_blends(house.store, done[0].id)
+    (blend,) = list_blends(opened.store, done[0].id)
     assert blend.spec.steps == honest.steps and blend.scores["procedure"]["thresholds"]
-    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob, multilabel=True))
+    np.testing.assert_array_equal(source_of(opened, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob, multilabel=True))
     assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds"]
     at = press(at, "Undo")
     assert desk_of(at, done).draft.steps == ensemble.fit(BlendProcedure(way="greedy"))
     assert desk_of(press(at, "Redo"), done).draft.steps == honest.steps
 
 
-def test_under_log_loss_thresholds_are_refused_and_say_why(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
-    finish_emotions(house, tmp_path / "emotions", metric="log_loss")
+def test_under_log_loss_thresholds_are_refused_and_say_why(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
+    finish_emotions(opened, tmp_path / "emotions", metric="log_loss")
     at = open_page("ensemble")
     (toggle,) = [toggle for toggle in at.toggle if toggle.label == "Thresholds by class"]
     assert toggle.disabled and "log loss" in toggle.help
@@ -114,9 +114,9 @@ def test_under_log_loss_thresholds_are_refused_and_say_why(open_page: OpenPage, 
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
-def test_every_way_works_with_all_that_comes_after(open_page: OpenPage, house: Workspace, tmp_path: Path, metric: str) -> None:
-    contest, runs = finish_emotions(house, tmp_path / "emotions", metric=metric)
-    ensemble = open_ensemble(house, contest, runs)
+def test_every_way_works_with_all_that_comes_after(open_page: OpenPage, opened: Workspace, tmp_path: Path, metric: str) -> None:
+    contest, runs = finish_emotions(opened, tmp_path / "emotions", metric=metric)
+    ensemble = open_ensemble(opened, contest, runs)
     at = flip(flip(open_page("ensemble"), "Temperature"), "Thresholds by class")
     after = {"temperature": True, "thresholds": True}
     for label, way in WAYS.items():
@@ -178,10 +178,10 @@ def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy", "macro_f1"])
-def test_the_score_follows_a_drag(open_page: OpenPage, house: Workspace, tmp_path: Path, metric: str) -> None:
-    done = finish_emotions(house, tmp_path / "emotions", metric=metric)
+def test_the_score_follows_a_drag(open_page: OpenPage, opened: Workspace, tmp_path: Path, metric: str) -> None:
+    done = finish_emotions(opened, tmp_path / "emotions", metric=metric)
     at = choose(open_page("ensemble"), "Chart", "outcomes")
-    ensemble = open_ensemble(house, *done)
+    ensemble = open_ensemble(opened, *done)
     for gesture, weights in enumerate(((0.2, 0.3, 0.5), (0.8, 0.1, 0.1)), start=3):
         desk = desk_of(at, done)
         desk.follow(replace(desk.state, weights=dict(zip(desk.ids, weights, strict=True)), gesture=gesture, is_held=True))
@@ -192,12 +192,12 @@ def test_the_score_follows_a_drag(open_page: OpenPage, house: Workspace, tmp_pat
 
 @pytest.mark.parametrize("way", ["greedy", "by_class", "stacking", "hand"])
 def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
-    open_page: OpenPage, house: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch, way: str
+    open_page: OpenPage, opened: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     given = {"weights": (1, 2, 3)} if way == "hand" else {}
     procedure = BlendProcedure.model_validate({"way": way, "thresholds": True, **given})
     contest, runs = done
-    blend = get_blend(house.store, blend_runs(house, contest, [runs[2], runs[0], runs[1]], procedure).id)
+    blend = get_blend(opened.store, blend_runs(opened, contest, [runs[2], runs[0], runs[1]], procedure).id)
     at = open_page("ensemble")
     with monkeypatch.context() as patch:
         patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
@@ -225,10 +225,10 @@ def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Do
     assert "Measured under the weights in this table (Optimal, thresholds by class)" in words(at)
 
 
-def test_blends_with_and_without_thresholds_are_compared(open_page: OpenPage, house: Workspace, done: Done) -> None:
+def test_blends_with_and_without_thresholds_are_compared(open_page: OpenPage, opened: Workspace, done: Done) -> None:
     contest, runs = done
-    blend_runs(house, contest, runs, BlendProcedure(way="optimal", thresholds=True), name="cut")
-    blend_runs(house, contest, runs, BlendProcedure(), name="plain")
+    blend_runs(opened, contest, runs, BlendProcedure(way="optimal", thresholds=True), name="cut")
+    blend_runs(opened, contest, runs, BlendProcedure(), name="plain")
     at = part(open_page("ensemble"), "compare")
     assert not at.exception
     assert table(at, "oof").set_index("name").loc["cut", "mean"] == "Arithmetic · thresholds"
@@ -256,16 +256,16 @@ def test_the_thresholds_furthest_from_one_half_come_first() -> None:
     assert "best for every class" in describe_thresholds((0.5, 0.5), list("ab"))
 
 
-def test_a_class_of_three_rows_breaks_nothing(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
+def test_a_class_of_three_rows_breaks_nothing(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
     folder = write_emotions(tmp_path / "emotions", layout="columns")
     for name in ("train.csv", "sample_submission.csv"):
         given = pd.read_csv(folder / name)
         given.assign(경악=[1] * 3 + [0] * (len(given) - 3)).to_csv(folder / name, index=False)
     classes = (*EMOTIONS, "경악")
-    contest = add_contest(house, emotions_spec(folder, "columns", classes=classes))
-    folds = save_folds(house, contest, FoldsSpec(n_folds=3))
+    contest = add_contest(opened, emotions_spec(folder, "columns", classes=classes))
+    folds = save_folds(opened, contest, FoldsSpec(n_folds=3))
     for seed in range(2):
-        finish_run(house, contest, folds, make_recipe(contest, f"run-{seed}"), seed=seed)
+        finish_run(opened, contest, folds, make_recipe(contest, f"run-{seed}"), seed=seed)
     at = flip(open_page("ensemble"), "Thresholds by class")
     for label in WAYS:
         at = press(at, label)
@@ -278,18 +278,18 @@ def test_a_class_of_three_rows_breaks_nothing(open_page: OpenPage, house: Worksp
 
 
 def test_a_blend_on_some_folds_keeps_its_thresholds(
-    open_page: OpenPage, house: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, opened: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contest, runs = done
-    folds = list_folds(house.store, contest.id)[0]
-    half = finish_run(house, contest, folds, make_recipe(contest, "half"), n_done=2)
+    folds = list_folds(opened.store, contest.id)[0]
+    half = finish_run(opened, contest, folds, make_recipe(contest, "half"), n_done=2)
     procedure = BlendProcedure(way="greedy", thresholds=True)
-    blend = blend_runs(house, contest, [runs[0], half], procedure, fold_numbers=shared_folds([runs[0], half]))
+    blend = blend_runs(opened, contest, [runs[0], half], procedure, fold_numbers=shared_folds([runs[0], half]))
     at = open_page("ensemble").segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("share").run()
     with monkeypatch.context() as patch:
         patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
         patch.setattr("app.ensemble.session.st.session_state", at.session_state)
-        put_on_bench(get_blend(house.store, blend.id))
+        put_on_bench(get_blend(opened.store, blend.id))
     at = choose(at.run(), "Chart", "thresholds")
     assert not at.exception and at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
     draft = desk_of(at, done).draft

@@ -38,7 +38,13 @@ WAYS = [
 
 @pytest.mark.parametrize(("label", "procedure"), WAYS, ids=[label for label, _ in WAYS])
 def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], ensemble: Ensemble, label: str, procedure: BlendProcedure
+    open_page: OpenPage,
+    opened: Workspace,
+    folded: Contest,
+    done: tuple[Run, ...],
+    ensemble: Ensemble,
+    label: str,
+    procedure: BlendProcedure,
 ) -> None:
     at = open_page("ensemble")
     assert at.metric[1].value == NO_SCORE
@@ -51,9 +57,9 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
     said = f"gains {honest.gain:+.4f}" if honest.gain >= 0 else f"is {-honest.gain:.4f} worse"
     assert f"**{label}** {said}" in words(at)
     at = press(at, "Save blend")
-    (blend,) = list_blends(house.store, folded.id)
+    (blend,) = list_blends(opened.store, folded.id)
     assert blend.spec.steps == honest.steps
-    np.testing.assert_array_equal(source_of(house, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob))
+    np.testing.assert_array_equal(source_of(opened, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob))
     assert blend.scores["honest"]["gain_low"] == pytest.approx(honest.gain_low)
     assert blend.scores["procedure"]["way"] == procedure.way
     at = press(at, "Undo")
@@ -65,7 +71,7 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
 
 
 def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
-    open_page: OpenPage, house: Workspace, folded: Contest, done: tuple[Run, ...], ensemble: Ensemble
+    open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...], ensemble: Ensemble
 ) -> None:
     at = press(open_page("ensemble"), "Greedy")
     at = set_option(at, "Bags", 3)
@@ -83,7 +89,7 @@ def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
     for fact in ("**Auto** took the mean", "**Left out:**", f"**Temperature {honest.steps.temperature:.3f}:**"):
         assert fact in said
     at = press(at, "Save blend")
-    (blend,) = list_blends(house.store, folded.id)
+    (blend,) = list_blends(opened.store, folded.id)
     assert blend.spec.steps == honest.steps
     for _ in range(5):
         at = press(at, "Undo")

@@ -28,15 +28,15 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def own(house: Workspace, folded: Contest, folds: Folds) -> Run:
-    return finish_run(house, folded, folds, make_recipe(folded, "own"), strength=2.5, seed=1)
+def own(opened: Workspace, folded: Contest, folds: Folds) -> Run:
+    return finish_run(opened, folded, folds, make_recipe(folded, "own"), strength=2.5, seed=1)
 
 
 @pytest.fixture
-def files(house: Workspace, folded: Contest, own: Run, tmp_path: Path) -> tuple[Path, Path]:
+def files(opened: Workspace, folded: Contest, own: Run, tmp_path: Path) -> tuple[Path, Path]:
     """The run's predictions as a team-mate would send them."""
     oof, test = tmp_path / "민수 모델.csv", tmp_path / "민수-test.parquet"
-    export_predictions(source_of(house, own), oof=oof, test=test)
+    export_predictions(source_of(opened, own), oof=oof, test=test)
     return oof, test
 
 
@@ -61,13 +61,13 @@ def cards(at: AppTest) -> list[str]:
     return [f"{card.proto.title if hasattr(card.proto, 'title') else ''} {card.value}".replace("\\", "") for card in at.error]
 
 
-def files_of(house: Workspace) -> list[str]:
+def files_of(opened: Workspace) -> list[str]:
     """Every file of the workspace but the database."""
-    return sorted(str(path.relative_to(house.root)) for path in house.root.rglob("*") if path.is_file() and "pitwall.db" not in path.name)
+    return sorted(str(path.relative_to(opened.root)) for path in opened.root.rglob("*") if path.is_file() and "pitwall.db" not in path.name)
 
 
 def test_what_fits_is_a_member_at_once(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, own: Run, files: tuple[Path, Path]
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, own: Run, files: tuple[Path, Path]
 ) -> None:
     at = open_exchange(open_page)
     assert at.button(key="import-predictions").disabled
@@ -75,21 +75,21 @@ def test_what_fits_is_a_member_at_once(
     at = add(upload(at, (files[0].name, table), (files[1].name, files[1].read_bytes())))
     assert not at.exception
     assert cards(at) == []
-    run = list_runs(house.store, folded.id)[0]
+    run = list_runs(opened.store, folded.id)[0]
     assert (run.name, run.is_imported) == ("민수-모델", True)
-    np.testing.assert_allclose(load_oof(house, run, folded), load_oof(house, own, folded), atol=1e-6)
+    np.testing.assert_allclose(load_oof(opened, run, folded), load_oof(opened, own, folded), atol=1e-6)
     assert run.id in at.session_state[f"members-{folds.id}"]
     assert "is a member now" in "\n".join(part.value for part in at.success)
     assert "could not be checked" not in "\n".join(part.value for part in at.caption), "the file names its rows and folds"
-    assert list(house.uploads_dir.iterdir()) == []
+    assert list(opened.uploads_dir.iterdir()) == []
     assert at.file_uploader[0].value is None, "ready for the next team-mate"
 
 
 def test_everything_that_is_wrong_with_both_files_is_a_card_of_its_own(
-    open_page: OpenPage, house: Workspace, folded: Contest, files: tuple[Path, Path]
+    open_page: OpenPage, opened: Workspace, folded: Contest, files: tuple[Path, Path]
 ) -> None:
     at = open_exchange(open_page)
-    before = files_of(house)
+    before = files_of(opened)
     oof = pd.read_csv(files[0]).iloc[1:]
     oof.loc[5, "politik"] = 3.0
     test = pd.read_parquet(files[1]).rename(columns={"스포츠": "축구"})
@@ -99,44 +99,44 @@ def test_everything_that_is_wrong_with_both_files_is_a_card_of_its_own(
     assert len(cards(at)) == 3
     for words in ("1 missing: h0", "나쁜 파일.csv, h5", "1 missing: 스포츠; 1 unknown: 축구"):
         assert words in text
-    assert len(list_runs(house.store, folded.id)) == 1 and files_of(house) == before
+    assert len(list_runs(opened.store, folded.id)) == 1 and files_of(opened) == before
 
 
 @pytest.mark.parametrize("name", ["../../up.csv", "..\\..\\up.csv", "/etc/up.csv"])
 def test_a_name_that_leads_elsewhere_stays_inside(
-    open_page: OpenPage, house: Workspace, folded: Contest, files: tuple[Path, Path], name: str
+    open_page: OpenPage, opened: Workspace, folded: Contest, files: tuple[Path, Path], name: str
 ) -> None:
     at = open_exchange(open_page)
     at = add(upload(at, (name, files[0].read_bytes()), (files[1].name, files[1].read_bytes())))
     assert not at.exception
-    assert list_runs(house.store, folded.id)[0].name == "up"
-    assert not list(house.root.parent.rglob("up.csv"))
+    assert list_runs(opened.store, folded.id)[0].name == "up"
+    assert not list(opened.root.parent.rglob("up.csv"))
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".csv", ".csv"])
 def test_a_name_that_no_file_can_have_is_refused(
-    open_page: OpenPage, house: Workspace, folded: Contest, files: tuple[Path, Path], name: str
+    open_page: OpenPage, opened: Workspace, folded: Contest, files: tuple[Path, Path], name: str
 ) -> None:
     at = open_exchange(open_page)
     at = add(upload(at, (name, files[0].read_bytes()), (files[1].name, files[1].read_bytes())))
     assert not at.exception
-    assert len(cards(at)) == 1 and len(list_runs(house.store, folded.id)) == 1
+    assert len(cards(at)) == 1 and len(list_runs(opened.store, folded.id)) == 1
 
 
 def test_a_file_that_is_far_too_large_is_refused_before_it_is_written(
-    open_page: OpenPage, house: Workspace, files: tuple[Path, Path]
+    open_page: OpenPage, opened: Workspace, files: tuple[Path, Path]
 ) -> None:
     at = open_exchange(open_page)
     at = add(upload(at, ("big.csv", b"x" * 2_000_000), (files[1].name, files[1].read_bytes())))
     assert "too large" in "\n".join(cards(at))
-    assert list(house.uploads_dir.iterdir()) == []
+    assert list(opened.uploads_dir.iterdir()) == []
 
 
 def test_an_array_asks_for_the_order_of_its_classes(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, own: Run, tmp_path: Path
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, own: Run, tmp_path: Path
 ) -> None:
     oof, test = tmp_path / "a.npy", tmp_path / "b.npy"
-    export_predictions(source_of(house, own), oof=oof, test=test)
+    export_predictions(source_of(opened, own), oof=oof, test=test)
     for path in (oof, test):
         np.save(path, np.load(path)[:, ::-1])
     at = open_exchange(open_page)
@@ -151,15 +151,15 @@ def test_an_array_asks_for_the_order_of_its_classes(
     assert str(area.value).splitlines() == list(folded.spec.classes)
     at = add(area.set_value("\n".join(folded.spec.classes[::-1])).run())
     assert not at.exception
-    run = list_runs(house.store, folded.id)[0]
+    run = list_runs(opened.store, folded.id)[0]
     assert run.name == "a-2"
-    np.testing.assert_array_equal(load_oof(house, run, folded), load_oof(house, own, folded))
+    np.testing.assert_array_equal(load_oof(opened, run, folded), load_oof(opened, own, folded))
 
 
 def test_predictions_on_other_folds_of_the_contest_are_told_apart(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, files: tuple[Path, Path]
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, files: tuple[Path, Path]
 ) -> None:
-    others = save_folds(house, folded, FoldsSpec(n_folds=3, seed=5))
+    others = save_folds(opened, folded, FoldsSpec(n_folds=3, seed=5))
     at = open_exchange(open_page)
     picker = at.selectbox(key=f"import-folds-{folded.id}")
     at = picker.set_value(others).run()
@@ -170,7 +170,7 @@ def test_predictions_on_other_folds_of_the_contest_are_told_apart(
     assert not at.exception and cards(at) == []
 
 
-def test_a_contest_without_a_finished_run_can_begin_with_an_import(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+def test_a_contest_without_a_finished_run_can_begin_with_an_import(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = open_page("ensemble")
     assert not at.exception
     assert len(at.file_uploader) == 2
@@ -178,21 +178,21 @@ def test_a_contest_without_a_finished_run_can_begin_with_an_import(open_page: Op
 
 @pytest.mark.parametrize("form", [".parquet", ".csv", ".npy"])
 def test_what_is_downloaded_can_be_brought_in_again(
-    house: Workspace, folded: Contest, folds: Folds, own: Run, tmp_path: Path, form: str
+    opened: Workspace, folded: Contest, folds: Folds, own: Run, tmp_path: Path, form: str
 ) -> None:
     for part in ("oof", "test"):
-        (tmp_path / f"{part}{form}").write_bytes(make_file(source_of(house, own), part, form))
-    back = import_predictions(house, folded, folds, oof=tmp_path / f"oof{form}", test=tmp_path / f"test{form}")
-    np.testing.assert_array_equal(load_oof(house, back, folded), load_oof(house, own, folded))
-    np.testing.assert_array_equal(load_test_prob(house, back), load_test_prob(house, own))
-    assert list(house.uploads_dir.iterdir()) == []
+        (tmp_path / f"{part}{form}").write_bytes(make_file(source_of(opened, own), part, form))
+    back = import_predictions(opened, folded, folds, oof=tmp_path / f"oof{form}", test=tmp_path / f"test{form}")
+    np.testing.assert_array_equal(load_oof(opened, back, folded), load_oof(opened, own, folded))
+    np.testing.assert_array_equal(load_test_prob(opened, back), load_test_prob(opened, own))
+    assert list(opened.uploads_dir.iterdir()) == []
 
 
-def test_rows_without_a_prediction_are_not_offered(house: Workspace, folded: Contest, folds: Folds, own: Run) -> None:
-    part = finish_run(house, folded, folds, make_recipe(folded, "part"), n_done=2)
-    blend = blend_runs(house, folded, [own, part], BlendProcedure(), fold_numbers=shared_folds([own, part]))
-    assert why_not(source_of(house, own), "oof") == "" and why_not(source_of(house, own), "test") == ""
-    assert "2 of 3" in why_not(source_of(house, part), "oof") and "2 of 3" in why_not(
-        source_of(house, get_run(house.store, part.id)), "test"
+def test_rows_without_a_prediction_are_not_offered(opened: Workspace, folded: Contest, folds: Folds, own: Run) -> None:
+    part = finish_run(opened, folded, folds, make_recipe(folded, "part"), n_done=2)
+    blend = blend_runs(opened, folded, [own, part], BlendProcedure(), fold_numbers=shared_folds([own, part]))
+    assert why_not(source_of(opened, own), "oof") == "" and why_not(source_of(opened, own), "test") == ""
+    assert "2 of 3" in why_not(source_of(opened, part), "oof") and "2 of 3" in why_not(
+        source_of(opened, get_run(opened.store, part.id)), "test"
     )
-    assert "2 of 3" in why_not(source_of(house, blend), "oof") and why_not(source_of(house, blend), "test") == ""
+    assert "2 of 3" in why_not(source_of(opened, blend), "oof") and why_not(source_of(opened, blend), "test") == ""

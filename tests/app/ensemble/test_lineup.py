@@ -25,21 +25,21 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def whole(house: Workspace, folded: Contest, folds: Folds) -> Run:
-    return finish_run(house, folded, folds, make_recipe(folded, "whole"), strength=2.0, seed=1)
+def whole(opened: Workspace, folded: Contest, folds: Folds) -> Run:
+    return finish_run(opened, folded, folds, make_recipe(folded, "whole"), strength=2.0, seed=1)
 
 
 @pytest.fixture
-def part(house: Workspace, folded: Contest, folds: Folds) -> Run:
+def part(opened: Workspace, folded: Contest, folds: Folds) -> Run:
     """A run that has finished folds 0 and 1 of three."""
-    return finish_run(house, folded, folds, make_recipe(folded, "part"), strength=1.5, seed=2, n_done=2)
+    return finish_run(opened, folded, folds, make_recipe(folded, "part"), strength=1.5, seed=2, n_done=2)
 
 
-def last_fold_only(house: Workspace, contest: Contest, folds: Folds) -> Run:
+def last_fold_only(opened: Workspace, contest: Contest, folds: Folds) -> Run:
     recipe = make_recipe(contest, "late")
-    run = queue.launch_run(house, contest, folds, recipe, fold_numbers=[2])
-    finish_job(house, contest, folds, claim(house), recipe, strength=1.0, seed=3)
-    return get_run(house.store, run.id)
+    run = queue.launch_run(opened, contest, folds, recipe, fold_numbers=[2])
+    finish_job(opened, contest, folds, claim(opened), recipe, strength=1.0, seed=3)
+    return get_run(opened.store, run.id)
 
 
 def words(at: AppTest) -> str:
@@ -57,7 +57,7 @@ def share(at: AppTest, folds: Folds) -> AppTest:
 
 
 def test_a_run_that_misses_folds_stays_out_until_it_is_let_in(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, whole: Run, part: Run
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, whole: Run, part: Run
 ) -> None:
     at = open_page("ensemble")
     assert not at.exception
@@ -70,12 +70,12 @@ def test_a_run_that_misses_folds_stays_out_until_it_is_let_in(
     at = members.set_value([whole.id, part.id]).run()
     assert not at.exception
     assert "stands on folds 0, 1 of 3 only. Missing: **part** 2" in words(at) and "every finished fold of each run" in words(at)
-    ensemble = open_ensemble(house, folded, [whole, part], shared_folds([whole, part]))
+    ensemble = open_ensemble(opened, folded, [whole, part], shared_folds([whole, part]))
     assert at.metric[0].value == f"{ensemble.score([1, 1]).oof_score:.4f}"
     (save,) = [button for button in at.button if button.label == "Save blend"]
     at = save.click().run()
     assert not at.exception
-    (blend,) = list_blends(house.store, folded.id)
+    (blend,) = list_blends(opened.store, folded.id)
     assert (blend.spec.folds, blend.spec.networks) == ((0, 1), ((0, 1, 2), (0, 1)))
 
 
@@ -100,9 +100,9 @@ def test_where_no_run_has_all_folds_the_choice_is_offered(open_page: OpenPage, f
 
 
 def test_a_single_shared_fold_is_scored_and_said_to_be_beyond_judgement(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, whole: Run
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, whole: Run
 ) -> None:
-    first = finish_run(house, folded, folds, make_recipe(folded, "first"), n_done=1)
+    first = finish_run(opened, folded, folds, make_recipe(folded, "first"), n_done=1)
     at = share(open_page("ensemble"), folds)
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
     at = members.set_value([whole.id, first.id]).run()
@@ -111,10 +111,10 @@ def test_a_single_shared_fold_is_scored_and_said_to_be_beyond_judgement(
 
 
 def test_runs_without_a_common_fold_are_refused_with_the_reason(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds
 ) -> None:
-    late = last_fold_only(house, folded, folds)
-    early = finish_run(house, folded, folds, make_recipe(folded, "early"), n_done=2)
+    late = last_fold_only(opened, folded, folds)
+    early = finish_run(opened, folded, folds, make_recipe(folded, "early"), n_done=2)
     at = share(open_page("ensemble"), folds)
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
     at = members.set_value([late.id, early.id]).run()
@@ -123,9 +123,9 @@ def test_runs_without_a_common_fold_are_refused_with_the_reason(
 
 
 def test_predictions_of_another_version_of_the_data_are_refused_on_the_page(
-    open_page: OpenPage, house: Workspace, folded: Contest, whole: Run
+    open_page: OpenPage, opened: Workspace, folded: Contest, whole: Run
 ) -> None:
-    with house.store.transaction() as connection:
+    with opened.store.transaction() as connection:
         connection.execute(update(tables.contests).where(tables.contests.c.id == folded.id).values(fingerprint="f" * 64))
         write_digests(connection, "contests")
     at = open_page("ensemble")

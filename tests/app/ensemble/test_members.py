@@ -34,11 +34,11 @@ def _nothing_measured() -> None:
 
 
 @pytest.fixture
-def runs(house: Workspace, folded: Contest, folds: Folds) -> tuple[Run, ...]:
+def runs(opened: Workspace, folded: Contest, folds: Folds) -> tuple[Run, ...]:
     """Three finished runs, the best first."""
     strengths = {"strong": 2.5, "middle": 1.2, "weak": 0.3}
     return tuple(
-        finish_run(house, folded, folds, make_recipe(folded, name), strength=strength, seed=seed)
+        finish_run(opened, folded, folds, make_recipe(folded, name), strength=strength, seed=seed)
         for seed, (name, strength) in enumerate(strengths.items())
     )
 
@@ -78,11 +78,11 @@ def test_nothing_is_measured_until_it_is_asked_for(open_page: OpenPage, runs: tu
 
 
 def test_the_worth_is_that_of_core_and_is_kept(
-    open_page: OpenPage, house: Workspace, folded: Contest, runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, opened: Workspace, folded: Contest, runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = measure(open_members(open_page))
     assert not at.exception
-    ensemble = open_ensemble(house, folded, runs)
+    ensemble = open_ensemble(opened, folded, runs)
     worths = [worth.with_and_without for worth in leave_one_out(ensemble.scorer, BlendProcedure(), groups=ensemble.oof.groups)]
     shown = table(at, "without")
     assert shown["without"].tolist() == pytest.approx([worth.other for worth in worths])
@@ -140,10 +140,10 @@ def test_after_the_bench_has_moved_the_old_measure_is_said_to_be_old(open_page: 
 
 
 def test_measuring_goes_on_where_it_was_left(
-    house: Workspace, folded: Contest, runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+    opened: Workspace, folded: Contest, runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ensemble, draft, measured = (
-        open_ensemble(house, folded, runs),
+        open_ensemble(opened, folded, runs),
         equal_draft(3),
         members_view.Measured("Equal", (1 / 3,) * 3, is_refitted=True),
     )
@@ -163,8 +163,8 @@ def test_measuring_goes_on_where_it_was_left(
     assert asked == [0, 1, 1, 2] and members_view._is_whole(measured, 3)
 
 
-def test_a_saved_blend_whose_way_is_unknown_is_measured_as_it_stands(house: Workspace, folded: Contest, runs: tuple[Run, ...]) -> None:
-    ensemble = open_ensemble(house, folded, runs)
+def test_a_saved_blend_whose_way_is_unknown_is_measured_as_it_stands(opened: Workspace, folded: Contest, runs: tuple[Run, ...]) -> None:
+    ensemble = open_ensemble(opened, folded, runs)
     steps = ensemble.fit(BlendProcedure(way="by_class"))
     spec = spec_of([run.id for run in runs], steps)
     draft = draft_of(spec, None)
@@ -193,9 +193,9 @@ def test_one_member_alone_has_no_worth(open_page: OpenPage, folds: Folds, runs: 
 
 
 def test_a_single_shared_fold_cannot_be_measured_and_says_why(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, runs: tuple[Run, ...]
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, runs: tuple[Run, ...]
 ) -> None:
-    first = finish_run(house, folded, folds, make_recipe(folded, "first"), n_done=1)
+    first = finish_run(opened, folded, folds, make_recipe(folded, "first"), n_done=1)
     at = open_members(open_page)
     at = at.segmented_control(key=f"pick-unfinished-{folds.id}-0").set_value("share").run()
     at.session_state[f"members-{folds.id}"] = [runs[0].id, first.id]

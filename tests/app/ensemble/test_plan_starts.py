@@ -17,12 +17,12 @@ OpenPage = Callable[..., AppTest]
 
 
 def test_the_weights_of_a_plan_are_put_on_the_runs_that_have_predictions(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds
 ) -> None:
     names, weights = ("one", "two", "late"), (0.5, 0.3, 0.2)
     recipes = [make_recipe(folded, name, lr=0.001 * (n + 1)) for n, name in enumerate(names)]
-    runs = [finish_run(house, folded, folds, recipe, seed=n, n_done=0 if n == 2 else None) for n, recipe in enumerate(recipes)]
-    keep_plan_weights(house, folded, ReadPlan.of(recipes, name="night", weights=weights), runs)
+    runs = [finish_run(opened, folded, folds, recipe, seed=n, n_done=0 if n == 2 else None) for n, recipe in enumerate(recipes)]
+    keep_plan_weights(opened, folded, ReadPlan.of(recipes, name="night", weights=weights), runs)
     at = open_page("ensemble")
     (button,) = [button for button in at.button if "night" in button.label]
     assert button.label == "Weights of plan night (2 of 3 runs)"

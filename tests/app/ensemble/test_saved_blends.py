@@ -21,9 +21,9 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def blend(house: Workspace, folded: Contest) -> Blend:
-    run = finish_run(house, folded, list_folds(house.store, folded.id)[0], make_recipe(folded, "only"))
-    return save_blend(house, folded, make_spec([run.id]), name="kept")
+def blend(opened: Workspace, folded: Contest) -> Blend:
+    run = finish_run(opened, folded, list_folds(opened.store, folded.id)[0], make_recipe(folded, "only"))
+    return save_blend(opened, folded, make_spec([run.id]), name="kept")
 
 
 def press(at: AppTest, label: str) -> AppTest:
@@ -38,22 +38,22 @@ def ask(open_page: OpenPage, blend: Blend) -> AppTest:
     return at.run()
 
 
-def test_a_blend_is_deleted_after_the_question(open_page: OpenPage, house: Workspace, blend: Blend) -> None:
+def test_a_blend_is_deleted_after_the_question(open_page: OpenPage, opened: Workspace, blend: Blend) -> None:
     at = ask(open_page, blend)
     assert "Its runs (1) stay" in "\n".join(part.value for part in at.markdown)
-    assert list_blends(house.store) == (blend,), "asking deletes nothing"
+    assert list_blends(opened.store) == (blend,), "asking deletes nothing"
     at.session_state[DELETE_KEY] = blend.id  # a dialog is redrawn with the page only when it is asked for
     at = press(at, "Delete the blend")
     assert not at.exception
-    assert list_blends(house.store) == ()
-    assert not house.absolute(blend.path).exists()
+    assert list_blends(opened.store) == ()
+    assert not opened.absolute(blend.path).exists()
 
 
-def test_a_submitted_blend_is_kept_and_the_reason_said(open_page: OpenPage, house: Workspace, folded: Contest, blend: Blend) -> None:
-    submission = write_submission(source_of(house, blend))
+def test_a_submitted_blend_is_kept_and_the_reason_said(open_page: OpenPage, opened: Workspace, folded: Contest, blend: Blend) -> None:
+    submission = write_submission(source_of(opened, blend))
     at = ask(open_page, blend)
     at.session_state[DELETE_KEY] = blend.id
     at = press(at, "Delete the blend")
     assert not at.exception
     assert submission.ref in "".join(error.value for error in at.error)
-    assert list_blends(house.store) == (blend,)
+    assert list_blends(opened.store) == (blend,)

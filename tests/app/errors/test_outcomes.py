@@ -31,9 +31,9 @@ THRESHOLDS = (0.5, 0.4, 0.3, 0.6, 0.2, 0.7)
 
 
 @pytest.fixture
-def emotions(house: Workspace, tmp_path: Path) -> tuple[Contest, tuple[Run, ...]]:
+def emotions(opened: Workspace, tmp_path: Path) -> tuple[Contest, tuple[Run, ...]]:
     """Texts with several emotions each, and three finished runs."""
-    return finish_emotions(house, tmp_path / "emotions")
+    return finish_emotions(opened, tmp_path / "emotions")
 
 
 def save_with_thresholds(workspace: Workspace, contest: Contest, runs: tuple[Run, ...]) -> Blend:
@@ -54,12 +54,12 @@ def show(at: AppTest, view: str) -> AppTest:
 
 
 def test_errors_lead_with_the_most_frequent_kind_of_error(
-    open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
+    open_page: OpenPage, opened: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
 ) -> None:
     contest, runs = emotions
     at = open_page("errors", source=runs[2].ref)
     assert not at.exception
-    evidence = load_matrix([source_of(house, runs[2])])
+    evidence = load_matrix([source_of(opened, runs[2])])
     wrong = (evidence.y_pred != evidence.y_true).any(axis=1)
     assert f"**{wrong.sum()}** of 240" in words(at)
     assert f"macro F1 ↑ {evidence.scores['macro_f1']:.4f}" in words(at)
@@ -69,11 +69,11 @@ def test_errors_lead_with_the_most_frequent_kind_of_error(
     assert f"{most} rows" in words(at)
 
 
-def test_a_blend_is_judged_by_its_thresholds(open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]) -> None:
+def test_a_blend_is_judged_by_its_thresholds(open_page: OpenPage, opened: Workspace, emotions: tuple[Contest, tuple[Run, ...]]) -> None:
     contest, runs = emotions
-    blend = save_with_thresholds(house, contest, runs)
+    blend = save_with_thresholds(opened, contest, runs)
     at = show(open_page("errors", source=blend.ref), "errors.view_classes")
-    evidence = load_matrix([source_of(house, blend)])
+    evidence = load_matrix([source_of(opened, blend)])
     assert f"macro F1 ↑ {evidence.scores['macro_f1']:.4f}" in words(at)
     assert f"accuracy ↑ {evidence.scores['accuracy']:.4f}" in words(at)
     assert "the blend's threshold" in words(at)
@@ -94,17 +94,17 @@ def test_the_outcomes_of_a_class_are_switched_with_their_numbers(open_page: Open
 
 
 def test_pairs_name_what_was_given_in_place_of_what(
-    open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
+    open_page: OpenPage, opened: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
 ) -> None:
     contest, runs = emotions
-    evidence = load_matrix([source_of(house, runs[2])])
+    evidence = load_matrix([source_of(opened, runs[2])])
     pairs = given_in_place(evidence.y_true, evidence.y_pred)
     table = show(open_page("errors", source=runs[2].ref), "misses.view_pairs").dataframe[0].value
     assert table["count"].tolist() == [pair.count for pair in pairs]
     assert table["first"].tolist()[0] == contest.spec.classes[pairs[0].given]
 
 
-def test_pictures_of_a_run_that_has_not_finished(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
+def test_pictures_of_a_run_that_has_not_finished(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((60, 3)) < (0.5, 0.3, 0.2)
     (tmp_path / "img").mkdir()
@@ -127,18 +127,18 @@ def test_pictures_of_a_run_that_has_not_finished(open_page: OpenPage, house: Wor
         metric="macro_f1",
         submission="flags",
     )
-    contest = add_contest(house, spec)
-    folds = save_folds(house, contest, FoldsSpec(n_folds=3))
-    run = finish_run(house, contest, folds, make_recipe(contest, "half"), strength=2.0, n_done=2)
+    contest = add_contest(opened, spec)
+    folds = save_folds(opened, contest, FoldsSpec(n_folds=3))
+    run = finish_run(opened, contest, folds, make_recipe(contest, "half"), strength=2.0, n_done=2)
     at = open_page("errors", contest="colors", source=run.ref)
     assert not at.exception
     assert "of 60 rows were validated so far" in words(at)
 
 
-def test_a_class_that_is_right_everywhere_leaves_nothing_to_pair(open_page: OpenPage, house: Workspace, tmp_path: Path) -> None:
-    contest, _ = finish_emotions(house, tmp_path / "emotions")
-    folds = save_folds(house, contest, FoldsSpec(n_folds=3))
-    run = finish_run(house, contest, folds, make_recipe(contest, "perfect"), strength=60.0)
+def test_a_class_that_is_right_everywhere_leaves_nothing_to_pair(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
+    contest, _ = finish_emotions(opened, tmp_path / "emotions")
+    folds = save_folds(opened, contest, FoldsSpec(n_folds=3))
+    run = finish_run(opened, contest, folds, make_recipe(contest, "perfect"), strength=60.0)
     at = show(open_page("errors", source=run.ref), "misses.view_pairs")
     assert "**0** of 240" in words(at)
     assert at.subheader[0].value.endswith(", found")

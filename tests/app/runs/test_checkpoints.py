@@ -17,20 +17,20 @@ from tests.app.conftest import OpenPage
 
 
 @pytest.fixture
-def folds(house: Workspace, headlines: Contest) -> Folds:
-    return save_folds(house, headlines, FoldsSpec(n_folds=2))
+def folds(opened: Workspace, headlines: Contest) -> Folds:
+    return save_folds(opened, headlines, FoldsSpec(n_folds=2))
 
 
-def test_checkpoints_are_listed_with_their_standing(open_page: OpenPage, house: Workspace, headlines: Contest, folds: Folds) -> None:
-    run = launch_run(house, headlines, folds, made.make_recipe(headlines, "long"))
+def test_checkpoints_are_listed_with_their_standing(open_page: OpenPage, opened: Workspace, headlines: Contest, folds: Folds) -> None:
+    run = launch_run(opened, headlines, folds, made.make_recipe(headlines, "long"))
     at = open_page("runs", contest=headlines.name, run=run.ref)
     at.session_state["run-tab"] = "checkpoints"
     at.run()
     assert not at.exception
     assert any("first checkpoint after 20 s" in caption.value for caption in at.caption)
-    job = made.claim(house)
-    made.keep_checkpoint(house, headlines, job, 2, 17, scores={"accuracy": 0.71})
-    broken = made.keep_checkpoint(house, headlines, job, 2, 30)
+    job = made.claim(opened)
+    made.keep_checkpoint(opened, headlines, job, 2, 17, scores={"accuracy": 0.71})
+    broken = made.keep_checkpoint(opened, headlines, job, 2, 30)
     (broken / "state.json").write_text("{ }")
     at.run()
     assert not at.exception
@@ -39,19 +39,19 @@ def test_checkpoints_are_listed_with_their_standing(open_page: OpenPage, house: 
     assert "state.json is damaged" in table["why"].iloc[0]
 
 
-def test_troubles_that_were_survived_are_said(open_page: OpenPage, house: Workspace, headlines: Contest, folds: Folds) -> None:
+def test_troubles_that_were_survived_are_said(open_page: OpenPage, opened: Workspace, headlines: Contest, folds: Folds) -> None:
     recipe = made.make_recipe(headlines, "tough")
-    run = launch_run(house, headlines, folds, recipe)
-    job = made.claim(house)
-    attempts.release_for_memory(house.store, job.id, job.token, now=made.START)
-    job = made.claim(house)
-    attempts.release_interrupted(house.store, job.id, job.token, is_first=False, now=made.START)
-    job = made.claim(house)
-    assert (get_job(house.store, job.id).halvings, get_job(house.store, job.id).interruptions) == (1, 1)
+    run = launch_run(opened, headlines, folds, recipe)
+    job = made.claim(opened)
+    attempts.release_for_memory(opened.store, job.id, job.token, now=made.START)
+    job = made.claim(opened)
+    attempts.release_interrupted(opened.store, job.id, job.token, is_first=False, now=made.START)
+    job = made.claim(opened)
+    assert (get_job(opened.store, job.id).halvings, get_job(opened.store, job.id).interruptions) == (1, 1)
     conditions = {"device": "cpu", "threads": 2, "precision": "bf16", "micro_batch": 16}
     resumed = [{"epoch": 2, "step": 5, **conditions, "micro_batch": 32}]
     facts = {**conditions, "resumed": resumed, "quarantined": ["epoch-2-step-9-attempt-1"]}
-    made.finish_job(house, headlines, folds, job, recipe, strength=3.0, seed=0, facts=facts)
+    made.finish_job(opened, headlines, folds, job, recipe, strength=3.0, seed=0, facts=facts)
     at = open_page("runs", contest=headlines.name, run=run.ref)
     assert not at.exception
     said = " ".join(entry.value for entry in at.markdown).replace("\\", "")

@@ -24,13 +24,13 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def imported(house: Workspace, folded: Contest, tmp_path: Path) -> Run:
+def imported(opened: Workspace, folded: Contest, tmp_path: Path) -> Run:
     """A team-mate's run beside one that was trained here."""
-    folds = list_folds(house.store, folded.id)[0]
-    own = finish_run(house, folded, folds, make_recipe(folded, "own"), strength=2)
+    folds = list_folds(opened.store, folded.id)[0]
+    own = finish_run(opened, folded, folds, make_recipe(folded, "own"), strength=2)
     oof, test = tmp_path / "minsu.parquet", tmp_path / "minsu-test.parquet"
-    export_predictions(source_of(house, own), oof=oof, test=test)
-    return import_predictions(house, folded, folds, oof=oof, test=test)
+    export_predictions(source_of(opened, own), oof=oof, test=test)
+    return import_predictions(opened, folded, folds, oof=oof, test=test)
 
 
 @pytest.mark.parametrize("page", ["home", "train", "runs", "ensemble", "errors", "submit"])
@@ -53,14 +53,14 @@ def test_it_is_listed_as_imported(open_page: OpenPage, imported: Run) -> None:
 
 
 def test_a_submission_says_what_of_it_was_imported_and_on_which_folds_it_stands(
-    open_page: OpenPage, house: Workspace, folded: Contest, imported: Run
+    open_page: OpenPage, opened: Workspace, folded: Contest, imported: Run
 ) -> None:
-    folds = list_folds(house.store, folded.id)[0]
-    part = finish_run(house, folded, folds, make_recipe(folded, "part"), n_done=2)
+    folds = list_folds(opened.store, folded.id)[0]
+    part = finish_run(opened, folded, folds, make_recipe(folded, "part"), n_done=2)
     both = [imported, part]
-    blend = blend_runs(house, folded, both, BlendProcedure(), fold_numbers=shared_folds(both))
+    blend = blend_runs(opened, folded, both, BlendProcedure(), fold_numbers=shared_folds(both))
     for source in (imported, blend):
-        write_submission(source_of(house, source))
+        write_submission(source_of(opened, source))
     at = open_page("submit", source=blend.ref)
     assert not at.exception and not at.error
     assert "weighed and scored on folds 0, 1 of 3 only" in "\n".join(part.value for part in at.warning)

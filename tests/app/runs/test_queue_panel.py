@@ -34,13 +34,13 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def waiting(house: Workspace, folded: Contest, folds: Folds) -> list[Run]:
+def waiting(opened: Workspace, folded: Contest, folds: Folds) -> list[Run]:
     """Three runs that wait in this order."""
-    return [queue.launch_run(house, folded, folds, make_recipe(folded, name)) for name in ("first", "second", "third")]
+    return [queue.launch_run(opened, folded, folds, make_recipe(folded, name)) for name in ("first", "second", "third")]
 
 
-def order(house: Workspace) -> list[str]:
-    return [queued.run_name for queued in read_queue(house.store)]
+def order(opened: Workspace) -> list[str]:
+    return [queued.run_name for queued in read_queue(opened.store)]
 
 
 def shown(at: AppTest) -> str:
@@ -58,51 +58,51 @@ def do(kind: ActKind, run: Run, *, after: Run | None = None, place: int = 0) -> 
     steer(Act(1, kind, run.id, after.id if after else None, place))
 
 
-def test_the_order_is_changed_by_what_was_done_in_the_list(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+def test_the_order_is_changed_by_what_was_done_in_the_list(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     first, second, third = waiting
     assert [row["name"] for row in listed(open_page("runs"))["rows"]] == ["first", "second", "third"]
     do("next", third)
-    assert order(house) == ["third", "first", "second"]
+    assert order(opened) == ["third", "first", "second"]
     do("up", second)
-    assert order(house) == ["third", "second", "first"]
+    assert order(opened) == ["third", "second", "first"]
     do("down", third)
-    assert order(house) == ["second", "third", "first"]
+    assert order(opened) == ["second", "third", "first"]
     do("move", first, after=None, place=0)
-    assert order(house) == ["first", "second", "third"]
+    assert order(opened) == ["first", "second", "third"]
     do("move", first, after=third, place=2)
-    assert order(house) == ["second", "third", "first"]
+    assert order(opened) == ["second", "third", "first"]
     assert [row["name"] for row in listed(open_page("runs"))["rows"]] == ["second", "third", "first"]
 
 
 def test_a_run_goes_behind_the_one_it_was_put_behind_although_others_have_begun(
-    house: Workspace, folded: Contest, folds: Folds, waiting: list[Run]
+    opened: Workspace, folded: Contest, folds: Folds, waiting: list[Run]
 ) -> None:
     first, second, third = waiting
-    fourth = queue.launch_run(house, folded, folds, make_recipe(folded, "fourth"))
-    queue.cancel_run(house.store, first.id)  # seen as the first of four while the fourth was dragged
+    fourth = queue.launch_run(opened, folded, folds, make_recipe(folded, "fourth"))
+    queue.cancel_run(opened.store, first.id)  # seen as the first of four while the fourth was dragged
     do("move", fourth, after=second, place=2)
-    assert order(house) == ["second", "fourth", "third"]
-    queue.cancel_run(house.store, second.id)
+    assert order(opened) == ["second", "fourth", "third"]
+    queue.cancel_run(opened.store, second.id)
     do("move", third, after=second, place=0)
-    assert order(house) == ["third", "fourth"]
+    assert order(opened) == ["third", "fourth"]
 
 
-def test_a_run_that_is_dragged_above_a_higher_priority_takes_it_over(house: Workspace, waiting: list[Run]) -> None:
+def test_a_run_that_is_dragged_above_a_higher_priority_takes_it_over(opened: Workspace, waiting: list[Run]) -> None:
     first, second, third = waiting
-    controls.set_priority(house.store, first.id, 5)
+    controls.set_priority(opened.store, first.id, 5)
     do("move", third, after=None, place=0)
-    assert [(queued.run_name, queued.priority) for queued in read_queue(house.store)] == [("third", 5), ("first", 5), ("second", 0)]
+    assert [(queued.run_name, queued.priority) for queued in read_queue(opened.store)] == [("third", 5), ("first", 5), ("second", 0)]
     do("move", first, after=second, place=2)
-    assert [(queued.run_name, queued.priority) for queued in read_queue(house.store)] == [("third", 5), ("second", 0), ("first", 0)]
+    assert [(queued.run_name, queued.priority) for queued in read_queue(opened.store)] == [("third", 5), ("second", 0), ("first", 0)]
 
 
-def test_a_run_is_paused_and_goes_on(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+def test_a_run_is_paused_and_goes_on(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     do("pause", waiting[0])
     at = open_page("runs")
-    assert listed(at)["rows"][0]["is_paused"] is True and read_queue(house.store)[0].is_paused
+    assert listed(at)["rows"][0]["is_paused"] is True and read_queue(opened.store)[0].is_paused
     assert "3 paused" in shown(at), "the device status says so too"
     do("resume", waiting[0])
-    assert not read_queue(house.store)[0].is_paused
+    assert not read_queue(opened.store)[0].is_paused
 
 
 def test_only_acts_that_are_whole_and_new_are_taken() -> None:
@@ -114,7 +114,7 @@ def test_only_acts_that_are_whole_and_new_are_taken() -> None:
     assert read_acts(bad, answered=0) == [] and read_acts({"0": good}, answered=0) == [] and read_acts(None, answered=0) == []
 
 
-def test_a_read_only_window_cannot_steer(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+def test_a_read_only_window_cannot_steer(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     runtime.close()
     holder = Engine(runtime.workspace(), devices=())
     holder.start()
@@ -125,20 +125,20 @@ def test_a_read_only_window_cannot_steer(open_page: OpenPage, house: Workspace, 
     holder.stop()
 
 
-def test_the_whole_queue_is_paused_and_goes_on(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+def test_the_whole_queue_is_paused_and_goes_on(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     at = open_page("runs").button(key="queue-pause").click().run()
     assert not at.exception
     assert "The queue is paused since" in shown(at)
     assert "queue 9 · paused" in shown(at)
     at = at.button(key="queue-resume").click().run()
-    assert list_holds(house.store) == ()
+    assert list_holds(opened.store) == ()
     assert "The queue is paused" not in shown(at)
 
 
-def test_a_full_disk_is_said_with_what_it_needs(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
+def test_a_full_disk_is_said_with_what_it_needs(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     runtime.close()
     full = Engine(runtime.workspace(), devices=("cpu",), free_bytes=lambda _: 200_000_000)
-    hold_device_for_disk(house.store, "cpu", error={}, needed_bytes=3_100_000_000, now=1e9)
+    hold_device_for_disk(opened.store, "cpu", error={}, needed_bytes=3_100_000_000, now=1e9)
     runtime.start_engine(full)
     at = open_page("runs")
     assert not at.exception
@@ -146,36 +146,36 @@ def test_a_full_disk_is_said_with_what_it_needs(open_page: OpenPage, house: Work
     assert "**cpu**  ·  disk full: 3.1 GB needed, 200 MB free" in shown(at), "in the device status"
 
 
-def test_an_act_that_comes_too_late_is_answered(open_page: OpenPage, house: Workspace, waiting: list[Run]) -> None:
-    queue.cancel_run(house.store, waiting[1].id)
+def test_an_act_that_comes_too_late_is_answered(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
+    queue.cancel_run(opened.store, waiting[1].id)
     with pytest.raises(StateError) as refused:
         do("up", waiting[1])
     at = open_page("runs")
     at.session_state[REFUSED_KEY] = refused.value
     assert "no fold of it is in the queue" in shown(at.run())
     assert "no fold of it is in the queue" not in shown(at.run()), "said once"
-    assert order(house) == ["first", "third"]
+    assert order(opened) == ["first", "third"]
 
 
 def test_a_queue_of_another_contest_is_named_by_it(
-    open_page: OpenPage, house: Workspace, folded: Contest, waiting: list[Run], write_headlines: Callable[[Path], Path], tmp_path: Path
+    open_page: OpenPage, opened: Workspace, folded: Contest, waiting: list[Run], write_headlines: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    controls.set_priority(house.store, waiting[2].id, 5)
+    controls.set_priority(opened.store, waiting[2].id, 5)
     at = open_page("runs", contest=folded.name)
     assert listed(at)["rows"][0]["facts"] == "folds 0, 1, 2 · priority +5"
-    other = add_contest(house, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)
-    save_folds(house, other, FoldsSpec(n_folds=3))
-    finish_run(house, other, list_folds(house.store, other.id)[0], make_recipe(other, "theirs"), n_done=0)
+    other = add_contest(opened, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)
+    save_folds(opened, other, FoldsSpec(n_folds=3))
+    finish_run(opened, other, list_folds(opened.store, other.id)[0], make_recipe(other, "theirs"), n_done=0)
     assert listed(open_page("runs", contest="others"))["rows"][0]["facts"] == f"folds 0, 1, 2 · priority +5 · {folded.name}"
 
 
-def test_a_sign_of_trouble_is_a_badge_and_a_sentence(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
-    calm = finish_run(house, folded, folds, make_recipe(folded, "calm"))
-    wild = queue.launch_run(house, folded, folds, make_recipe(folded, "wild"))
-    job = claim(house)
+def test_a_sign_of_trouble_is_a_badge_and_a_sentence(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
+    calm = finish_run(opened, folded, folds, make_recipe(folded, "calm"))
+    wild = queue.launch_run(opened, folded, folds, make_recipe(folded, "wild"))
+    job = claim(opened)
     row = EpochRow(wild.id, job.fold, job.token, 1, 0.9, 0.8, {"accuracy": 0.5}, 0.1, 1.0)
     rows = [row, replace(row, epoch=2, train_loss=0.7), replace(row, epoch=3, train_loss=float("nan"))]
-    attempts.renew(house.store, job.id, job.token, now=1e9, epochs=rows, lease_s=LEASE_S)
+    attempts.renew(opened.store, job.id, job.token, now=1e9, epochs=rows, lease_s=LEASE_S)
     at = open_page("runs")
     assert not at.exception
     table = at.dataframe[0].value

@@ -23,8 +23,8 @@ from tests.finished_workspace import finish_run, make_recipe
 
 
 @pytest.fixture
-def run(house: Workspace, folded: Contest) -> Run:
-    return finish_run(house, folded, save_folds(house, folded, FoldsSpec(n_folds=3)), make_recipe(folded, "base"))
+def run(opened: Workspace, folded: Contest) -> Run:
+    return finish_run(opened, folded, save_folds(opened, folded, FoldsSpec(n_folds=3)), make_recipe(folded, "base"))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_press_starts_tensorboard_and_leaves_a_link_to_this_run(open_page: Ope
     assert not started[0].is_alive and not at.get("link_button")
 
 
-def test_one_for_the_server_and_gone_with_it(house: Workspace, started: list[Board]) -> None:
+def test_one_for_the_server_and_gone_with_it(opened: Workspace, started: list[Board]) -> None:
     assert runtime.board() is None
     assert runtime.start_board() is runtime.start_board() is runtime.board()
     started[0].stop()  # it died
@@ -81,14 +81,14 @@ def test_where_it_is_not_installed_the_page_says_what_brings_it(open_page: OpenP
     assert any("pip install tensorboard" in element.value for element in [*at.markdown, *at.error, *at.caption])
 
 
-def test_where_the_others_keep_a_run_and_which_of_them_stopped(house: Workspace, open_page: OpenPage, run: Run) -> None:
+def test_where_the_others_keep_a_run_and_which_of_them_stopped(opened: Workspace, open_page: OpenPage, run: Run) -> None:
     for fold in range(3):
         notes = (
             Note("tensorboard", "closed", "x"),
             Note("wandb", "closed", f"https://wandb.example/{fold}"),
             Note("mlflow", "failed", "sqlite:///x", "mlflow ui --backend-store-uri sqlite:///x", "the server *refuses*", "ask it"),
         )
-        write_notes(house.tracking_dir(run.id) / f"fold-{fold}.json", FoldNotes(fold, 1, notes))
+        write_notes(opened.tracking_dir(run.id) / f"fold-{fold}.json", FoldNotes(fold, 1, notes))
     at = open_page("runs", contest="headlines", run=run.ref, lang="en")
     texts = [element.value for element in at.markdown]
     assert any("[fold 2](https://wandb.example/2)" in text for text in texts)

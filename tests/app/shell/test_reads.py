@@ -27,7 +27,7 @@ sys.addaudithook(record)
 
 
 @pytest.fixture
-def opened() -> Any:
+def files_read() -> Any:
     """The paths of all files that this process has opened since."""
     global OPENED
     OPENED = []
@@ -54,9 +54,9 @@ def test_a_rerun_reads_the_status_of_the_engine_once(
 
 
 @pytest.mark.parametrize("page", ["train", "errors", "folds"])
-def test_reruns_read_no_fold_from_disk_twice(open_page: OpenPage, done: tuple[Run, ...], opened: list[str], page: str) -> None:
+def test_reruns_read_no_fold_from_disk_twice(open_page: OpenPage, done: tuple[Run, ...], files_read: list[str], page: str) -> None:
     def reads() -> int:
-        return sum("/folds-" in path and path.endswith(".npy") for path in opened)
+        return sum("/folds-" in path and path.endswith(".npy") for path in files_read)
 
     at = open_page(page)
     assert not at.exception

@@ -26,7 +26,7 @@ def scheduler_threads() -> int:
     return sum(thread.name == "pitwall-scheduler" and thread.is_alive() for thread in threading.enumerate())
 
 
-def test_many_sessions_and_a_reload_share_one_engine(house: Workspace) -> None:
+def test_many_sessions_and_a_reload_share_one_engine(opened: Workspace) -> None:
     first = runtime.engine()
     before = scheduler_threads()
     with ThreadPoolExecutor(8) as pool:
@@ -36,34 +36,34 @@ def test_many_sessions_and_a_reload_share_one_engine(house: Workspace) -> None:
     assert scheduler_threads() == before
 
 
-def test_closing_twice_is_closing_once(house: Workspace) -> None:
+def test_closing_twice_is_closing_once(opened: Workspace) -> None:
     runtime.engine()
     runtime.close()
     runtime.close()
-    fresh = Engine(house, devices=())
+    fresh = Engine(opened, devices=())
     assert fresh.start(), "the workspace was let go"
     fresh.stop()
 
 
-def test_what_is_launched_can_be_canceled_retried_and_deleted(house: Workspace, headlines: Contest) -> None:
-    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+def test_what_is_launched_can_be_canceled_retried_and_deleted(opened: Workspace, headlines: Contest) -> None:
+    folds = save_folds(opened, headlines, FoldsSpec(n_folds=3))
     (run,) = runtime.launch(headlines, folds, ReadPlan.of([TINY]))
-    assert len(list_jobs(house.store, states=["queued"])) == 3
+    assert len(list_jobs(opened.store, states=["queued"])) == 3
     runtime.cancel(run)
-    assert len(list_jobs(house.store, states=["canceled"])) == 3
+    assert len(list_jobs(opened.store, states=["canceled"])) == 3
     runtime.retry(run)
-    assert len(list_jobs(house.store, states=["queued"])) == 3
+    assert len(list_jobs(opened.store, states=["queued"])) == 3
     runtime.cancel(run)
     runtime.delete(run)
-    assert list_jobs(house.store) == ()
+    assert list_jobs(opened.store) == ()
 
 
-def test_the_queue_is_steered_through_the_runtime(house: Workspace, headlines: Contest) -> None:
-    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+def test_the_queue_is_steered_through_the_runtime(opened: Workspace, headlines: Contest) -> None:
+    folds = save_folds(opened, headlines, FoldsSpec(n_folds=3))
     a, b, c = runtime.launch(headlines, folds, ReadPlan.of([TINY], (0, 1, 2)), fold_numbers=(0,))
 
     def order() -> list[int]:
-        return [job.run_id for job in list_jobs(house.store, states=["queued"])]
+        return [job.run_id for job in list_jobs(opened.store, states=["queued"])]
 
     assert [run.name for run in (a, b, c)] == ["run-s0", "run-s1", "run-s2"] and order() == [a.id, b.id, c.id]
     runtime.run_next(c)
@@ -80,15 +80,15 @@ def test_the_queue_is_steered_through_the_runtime(house: Workspace, headlines: C
     assert (runtime.status().n_paused, runtime.status().is_paused) == (0, False)
 
 
-def test_a_held_workspace_refuses_what_would_change_the_queue(house: Workspace, headlines: Contest) -> None:
-    folds = save_folds(house, headlines, FoldsSpec(n_folds=3))
+def test_a_held_workspace_refuses_what_would_change_the_queue(opened: Workspace, headlines: Contest) -> None:
+    folds = save_folds(opened, headlines, FoldsSpec(n_folds=3))
     holder = runtime.engine()
-    runtime.start_engine(Engine(house, devices=()))
+    runtime.start_engine(Engine(opened, devices=()))
     try:
         assert runtime.is_read_only()
         with pytest.raises(StateError) as refusal:
             runtime.launch(headlines, folds, ReadPlan.of([TINY]))
         assert "process" in refusal.value.why
-        assert list_jobs(house.store) == ()
+        assert list_jobs(opened.store) == ()
     finally:
         holder.stop()

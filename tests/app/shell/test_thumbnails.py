@@ -33,7 +33,7 @@ def ask(contest: str, part: str, row: int, *, host: str = "127.0.0.1:8501") -> t
 
 
 @pytest.fixture
-def pictures(house: Workspace, tmp_path: Path) -> Contest:
+def pictures(opened: Workspace, tmp_path: Path) -> Contest:
     """Two classes of four pictures of 300 x 200 pixels, in Hangul folders."""
     rng = np.random.default_rng(0)
     for name in ("사과", "배"):
@@ -41,7 +41,7 @@ def pictures(house: Workspace, tmp_path: Path) -> Contest:
         folder.mkdir(parents=True)
         for number in range(4):
             Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(folder / f"{name}{number}.png")
-    return add_contest(house, inspect_path(tmp_path / "과일").draft)
+    return add_contest(opened, inspect_path(tmp_path / "과일").draft)
 
 
 def test_a_row_is_drawn_small(pictures: Contest) -> None:
@@ -62,7 +62,7 @@ def test_a_foreign_host_name_is_refused(pictures: Contest, monkeypatch: pytest.M
     assert ask(pictures.name, "train", 0, host="rebound.example")[0] == 403
 
 
-def test_an_unknown_contest_is_not_found(house: Workspace) -> None:
+def test_an_unknown_contest_is_not_found(opened: Workspace) -> None:
     assert ask("nobody", "train", 0)[0] == 404
 
 

@@ -32,7 +32,7 @@ def kinds(watch: Watch, *tallies: RunTally) -> list[str]:
     return [event.kind for event in watch.look(tallies, now=0.0)]
 
 
-def opened(*tallies: RunTally) -> Watch:
+def watching(*tallies: RunTally) -> Watch:
     watch = Watch(since=0.0)
     assert watch.look(tallies, now=0.0) == []
     return watch
@@ -40,13 +40,13 @@ def opened(*tallies: RunTally) -> Watch:
 
 def test_what_ended_before_the_page_was_opened_is_no_event() -> None:
     done, failing = replace(RUNNING, n_done=3, n_running=0), replace(RUNNING, run_id=2, n_failed=1, n_running=1, failed_at=T0)
-    watch = opened(done, failing)
+    watch = watching(done, failing)
     assert kinds(watch, done, failing) == []
     assert kinds(watch, done, replace(failing, n_done=2, n_running=0, ended_at=T0 + 1)) == ["failed"]
 
 
 def test_an_end_is_one_event() -> None:
-    watch = opened(RUNNING)
+    watch = watching(RUNNING)
     done = replace(RUNNING, n_done=3, n_running=0, ended_at=T0 + 9)
     assert kinds(watch, done) == ["done"]
     assert kinds(watch, done) == []
@@ -55,11 +55,11 @@ def test_an_end_is_one_event() -> None:
 
 
 def test_a_run_that_began_and_ended_between_two_looks_is_said() -> None:
-    assert kinds(opened(), replace(RUNNING, n_done=3, n_running=0)) == ["done"]
+    assert kinds(watching(), replace(RUNNING, n_done=3, n_running=0)) == ["done"]
 
 
 def test_the_first_failed_fold_is_an_event_and_the_end_another() -> None:
-    watch = opened(RUNNING)
+    watch = watching(RUNNING)
     failing = replace(RUNNING, n_failed=1, n_running=1, failed_at=T0 + 5, ended_at=T0 + 5)
     assert kinds(watch, failing) == ["fold_failed"]
     worse = replace(failing, n_failed=2, n_running=0, ended_at=T0 + 6)
@@ -71,21 +71,21 @@ def test_the_first_failed_fold_is_an_event_and_the_end_another() -> None:
 
 
 def test_a_failure_that_is_the_end_is_one_event() -> None:
-    assert kinds(opened(RUNNING), replace(RUNNING, n_done=2, n_failed=1, n_running=0, failed_at=T0 + 5, ended_at=T0 + 5)) == ["failed"]
+    assert kinds(watching(RUNNING), replace(RUNNING, n_done=2, n_failed=1, n_running=0, failed_at=T0 + 5, ended_at=T0 + 5)) == ["failed"]
 
 
 def test_a_canceled_run_is_no_event() -> None:
-    assert kinds(opened(RUNNING), replace(RUNNING, n_canceled=2, n_running=0, ended_at=T0 + 5)) == []
+    assert kinds(watching(RUNNING), replace(RUNNING, n_canceled=2, n_running=0, ended_at=T0 + 5)) == []
 
 
 def test_a_clock_that_was_put_back_hides_nothing() -> None:
-    watch = opened(replace(RUNNING, ended_at=T0))
+    watch = watching(replace(RUNNING, ended_at=T0))
     assert watch.since == T0 - CLOCK_SLACK_S
     assert kinds(watch, replace(RUNNING, run_id=2, n_done=3, n_running=0, ended_at=T0 - 600)) == ["done"]
 
 
 def test_a_toast_repeats_what_the_one_that_it_replaces_still_shows() -> None:
-    watch = opened(RUNNING)
+    watch = watching(RUNNING)
     runs = [replace(RUNNING, run_id=number, n_done=3, n_running=0) for number in (2, 3, 4)]
     said: list[list[int]] = []
     for place, now in enumerate((0.0, SHOWN_S - 1.0, 2.0 * SHOWN_S)):
@@ -95,9 +95,9 @@ def test_a_toast_repeats_what_the_one_that_it_replaces_still_shows() -> None:
 
 
 @pytest.fixture
-def live(house: Workspace, folded: Contest, folds: Folds) -> Run:
+def live(opened: Workspace, folded: Contest, folds: Folds) -> Run:
     """A run of which two folds are done and the last is being trained."""
-    return finish_run(house, folded, folds, make_recipe(folded, "live_1"), n_done=2)
+    return finish_run(opened, folded, folds, make_recipe(folded, "live_1"), n_done=2)
 
 
 def said(at: AppTest) -> list[str]:
@@ -108,54 +108,54 @@ def said(at: AppTest) -> list[str]:
 
 @pytest.mark.parametrize("page", ["home", "data", "ensemble", "runs"])
 def test_an_end_is_said_on_any_page_and_once(
-    open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds, live: Run, page: str
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, live: Run, page: str
 ) -> None:
     at = open_page(page)
     assert said(at) == []
-    finish_job(house, folded, folds, claim(house), live.recipe, strength=3.0, seed=5)
+    finish_job(opened, folded, folds, claim(opened), live.recipe, strength=3.0, seed=5)
     (text,) = said(at.run())
     assert text.startswith("**live_1** / done: accuracy ↑ ") and text.endswith(", 2 min of training")
     assert said(at.run()) == []
     assert said(open_page(page)) == [], "a page that is opened or reloaded now"
 
 
-def test_two_tabs_are_both_said(open_page: OpenPage, house: Workspace, folded: Contest, live: Run) -> None:
+def test_two_tabs_are_both_said(open_page: OpenPage, opened: Workspace, folded: Contest, live: Run) -> None:
     english, korean = open_page("home"), open_page("data", lang="ko")
-    fail_job(house, claim(house))
+    fail_job(opened, claim(opened))
     assert said(english.run()) == ["**live_1** / ended: 1 of 3 folds failed / fold 2: the device ran out of memory"]
     assert said(korean.run()) == ["**live_1** / 종료: 폴드 3개 중 1개 실패 / 폴드 2: 장치의 메모리가 모자랍니다"]
 
 
-def test_a_fold_that_fails_is_said_while_the_others_go_on(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
-    queue.launch_run(house, folded, folds, make_recipe(folded, "wide"))
+def test_a_fold_that_fails_is_said_while_the_others_go_on(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
+    queue.launch_run(opened, folded, folds, make_recipe(folded, "wide"))
     at = open_page("home")
-    fail_job(house, claim(house))
+    fail_job(opened, claim(opened))
     assert said(at.run()) == ["**wide** / fold 0 failed, the others go on / fold 0: the device ran out of memory"]
 
 
 def test_a_run_of_another_contest_is_named_with_it(
-    open_page: OpenPage, house: Workspace, folded: Contest, live: Run, write_headlines: Callable[[Path], Path], tmp_path: Path
+    open_page: OpenPage, opened: Workspace, folded: Contest, live: Run, write_headlines: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    other = add_contest(house, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)
-    save_folds(house, other, FoldsSpec(n_folds=3))
+    other = add_contest(opened, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)
+    save_folds(opened, other, FoldsSpec(n_folds=3))
     at = open_page("home", contest="others")
-    fail_job(house, claim(house))
+    fail_job(opened, claim(opened))
     (text,) = said(at.run())
     assert text.startswith(f"**live_1 ({folded.name})** / ended")
 
 
-def test_many_events_at_once_are_one_sentence(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+def test_many_events_at_once_are_one_sentence(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
     at = open_page("home")
     for number in range(3):
-        finish_run(house, folded, folds, make_recipe(folded, f"many-{number}"))
-    queue.launch_run(house, folded, folds, make_recipe(folded, "bad"))
+        finish_run(opened, folded, folds, make_recipe(folded, f"many-{number}"))
+    queue.launch_run(opened, folded, folds, make_recipe(folded, "bad"))
     for _ in range(3):
-        fail_job(house, claim(house))
+        fail_job(opened, claim(opened))
     assert said(at.run()) == ["**Several runs**: 3 done, 1 failed"]
 
 
-def test_a_run_that_was_deleted_meanwhile_is_not_mentioned(open_page: OpenPage, house: Workspace, folded: Contest, folds: Folds) -> None:
+def test_a_run_that_was_deleted_meanwhile_is_not_mentioned(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
     at = open_page("home")
-    run = finish_run(house, folded, folds, make_recipe(folded, "brief"))
-    queue.delete_run(house, run.id)
+    run = finish_run(opened, folded, folds, make_recipe(folded, "brief"))
+    queue.delete_run(opened, run.id)
     assert said(at.run()) == []

@@ -25,9 +25,9 @@ OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def emotions(house: Workspace, tmp_path: Path) -> tuple[Contest, tuple[Run, ...]]:
+def emotions(opened: Workspace, tmp_path: Path) -> tuple[Contest, tuple[Run, ...]]:
     """Three finished runs of a contest that wants all labels of a row in one cell."""
-    return finish_emotions(house, tmp_path / "emotions", layout="cells")
+    return finish_emotions(opened, tmp_path / "emotions", layout="cells")
 
 
 def words(at: AppTest) -> str:
@@ -45,11 +45,11 @@ def test_labels_of_a_row_are_counted_beside_training() -> None:
 
 
 def test_a_blend_with_thresholds_is_previewed_checked_and_written(
-    open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
+    open_page: OpenPage, opened: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
 ) -> None:
     contest, runs = emotions
     spec = make_spec([run.id for run in runs]).model_copy(update={"thresholds": (0.3, 0.4, 0.4, 0.4, 0.4, 0.62)})
-    blend = save_blend(house, contest, spec)
+    blend = save_blend(opened, contest, spec)
     at = open_page("submit", contest=contest.name, source=blend.ref)
     assert not at.exception
     for said in ("thresholds of the blend, 0.30 to 0.62", "labels a row (train 1.20)", "All 5 checks passed", "of 60 rows have no label"):
@@ -58,22 +58,22 @@ def test_a_blend_with_thresholds_is_previewed_checked_and_written(
     (button,) = [button for button in at.button if button.label == "Write submission"]
     at = button.click().run()
     assert not at.exception
-    (submission,) = list_submissions(house.store, contest.id)
-    lines = read_submission(house, submission).decode().splitlines()
+    (submission,) = list_submissions(opened.store, contest.id)
+    lines = read_submission(opened, submission).decode().splitlines()
     assert (
         at.dataframe[0].value["labels"].tolist()
-        == pd.read_csv(house.absolute(submission.path), dtype=str, keep_default_na=False)["labels"].tolist()[:8]
+        == pd.read_csv(opened.absolute(submission.path), dtype=str, keep_default_na=False)["labels"].tolist()[:8]
     )
     assert lines[0] == "ID,labels" and any('"' in line for line in lines)
 
 
 def test_who_takes_out_a_blend_with_thresholds_is_told_that_they_stay(
-    open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
+    open_page: OpenPage, opened: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
 ) -> None:
     contest, runs = emotions
     spec = make_spec([run.id for run in runs])
     for thresholds in ((), (0.3, 0.4, 0.4, 0.4, 0.4, 0.62)):
-        save_blend(house, contest, spec.model_copy(update={"thresholds": thresholds}), name=f"mix-{len(thresholds)}")
+        save_blend(opened, contest, spec.model_copy(update={"thresholds": thresholds}), name=f"mix-{len(thresholds)}")
     at = open_page("ensemble", contest=contest.name)
     (saved,) = [table.value for table in at.dataframe if "members" in table.value]
     assert sorted(saved["mean"]) == ["Arithmetic", "Arithmetic · thresholds"]
@@ -86,8 +86,8 @@ def test_who_takes_out_a_blend_with_thresholds_is_told_that_they_stay(
 
 
 @pytest.mark.parametrize("form", ["flags", "label"])
-def test_what_is_written_without_a_sample_is_said_in_korean(open_page: OpenPage, house: Workspace, tmp_path: Path, form: str) -> None:
-    contest, _ = finish_emotions(house, tmp_path / "emotions", submission=form, sample_submission="")
+def test_what_is_written_without_a_sample_is_said_in_korean(open_page: OpenPage, opened: Workspace, tmp_path: Path, form: str) -> None:
+    contest, _ = finish_emotions(opened, tmp_path / "emotions", submission=form, sample_submission="")
     at = open_page("submit", contest=contest.name, lang="ko")
     assert not at.exception
     text = words(at)
@@ -103,11 +103,11 @@ def test_what_is_written_without_a_sample_is_said_in_korean(open_page: OpenPage,
 
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_predictions_of_several_labels_come_in_and_are_judged_by_their_ranks(
-    open_page: OpenPage, house: Workspace, emotions: tuple[Contest, tuple[Run, ...]], tmp_path: Path, shuffled: bool
+    open_page: OpenPage, opened: Workspace, emotions: tuple[Contest, tuple[Run, ...]], tmp_path: Path, shuffled: bool
 ) -> None:
     contest, runs = emotions
     oof, test = tmp_path / "민수.npy", tmp_path / "민수-test.npy"
-    export_predictions(source_of(house, runs[0]), oof=oof, test=test)
+    export_predictions(source_of(opened, runs[0]), oof=oof, test=test)
     prob = np.load(oof) * 0.3  # never above one half, and still in the right order
     np.save(oof, np.random.default_rng(0).permutation(prob) if shuffled else prob)
     at = open_page("ensemble", contest=contest.name)
@@ -118,7 +118,7 @@ def test_predictions_of_several_labels_come_in_and_are_judged_by_their_ranks(
         uploader.upload(path.name, path.read_bytes())
     at = at.run().button(key="import-predictions").click().run()
     assert not at.exception
-    assert list_runs(house.store, contest.id)[0].name == "민수"
+    assert list_runs(opened.store, contest.id)[0].name == "민수"
     said = "\n".join(part.value for part in (at.warning if shuffled else at.success))
     assert "is a member now" in said and "mean AUC of the classes" in said
     assert ("hardly ranked better than by chance" in said) == shuffled

@@ -46,7 +46,7 @@ class Made:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, house: Workspace) -> list[Made]:
+def made(monkeypatch: pytest.MonkeyPatch, opened: Workspace) -> list[Made]:
     """The dry runs that the page has begun."""
     begun: list[Made] = []
 
@@ -111,10 +111,10 @@ def test_without_a_device_the_end_is_not_known(open_page: OpenPage, folded: Cont
 
 
 def test_while_the_queue_is_paused_the_end_is_not_known(
-    open_page: OpenPage, folded: Contest, made: list[Made], house: Workspace, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, folded: Contest, made: list[Made], opened: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime.engine(), "devices", ("cpu",))
-    pause_queue(house.store)
+    pause_queue(opened.store)
     at = start(open_page("train"))
     made[0].answers(ANSWER)
     assert rows(at.run())["Ends"] == "not known, the queue is paused"
@@ -200,13 +200,13 @@ def test_one_that_waits_can_be_begun_at_once(open_page: OpenPage, folded: Contes
     assert made[0].is_stopped and made[1].when == "now"
 
 
-def test_it_is_stopped_by_a_click_and_by_what_is_queued(open_page: OpenPage, house: Workspace, folded: Contest, made: list[Made]) -> None:
+def test_it_is_stopped_by_a_click_and_by_what_is_queued(open_page: OpenPage, opened: Workspace, folded: Contest, made: list[Made]) -> None:
     at = press(start(open_page("train")), "dry-run-stop")
     assert made[0].is_stopped and not at.get("status") and not at.error
     at = start(at)
     (button,) = [button for button in at.button if button.label == "Queue 3 folds"]
     button.click().run()
-    assert made[1].is_stopped and len(list_runs(house.store)) == 1
+    assert made[1].is_stopped and len(list_runs(opened.store)) == 1
 
 
 def test_the_plan_takes_the_time_of_a_calm_one(open_page: OpenPage, folded: Contest, made: list[Made]) -> None:
@@ -221,7 +221,7 @@ def test_the_plan_takes_the_time_of_a_calm_one(open_page: OpenPage, folded: Cont
 
 
 @pytest.mark.slow
-def test_a_real_one(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+def test_a_real_one(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = start(open_page("train"))
     (start_from,) = [box for box in at.selectbox if str(box.value).startswith("preset")]
     at = start_from.select(next(name for name in start_from.options if "news-tiny" in name)).run()
@@ -232,4 +232,4 @@ def test_a_real_one(open_page: OpenPage, house: Workspace, folded: Contest) -> N
         at = at.run()
     assert not at.error and not at.exception
     assert rows(at)["Computed"].endswith("rows at once")
-    assert list_jobs(house.store) == ()
+    assert list_jobs(opened.store) == ()

@@ -38,20 +38,20 @@ def load(at: AppTest, text: str) -> AppTest:
 
 
 def test_a_plan_that_is_loaded_fills_the_page_and_is_queued_with_its_weights(
-    open_page: OpenPage, house: Workspace, folded: Contest
+    open_page: OpenPage, opened: Workspace, folded: Contest
 ) -> None:
     at = load(open_page("train"), PLAN)
     assert at.selectbox(key=f"train-{folded.id}-start").value == "plan 1.0"
     (name,) = [box for box in at.text_input if box.label == "Name of the run"]
     assert name.value == "fast"
     assert [box.label for box in at.expander if "Seeds" in box.label] == ["Seeds 4, 5 · recipes +1"]
-    assert list_folds(house.store, folded.id)[0].n_folds == 4
+    assert list_folds(opened.store, folded.id)[0].n_folds == 4
     at = press(at, "Queue 4 folds")
     assert not at.exception
-    runs = {run.name: run for run in list_runs(house.store, folded.id)}
+    runs = {run.name: run for run in list_runs(opened.store, folded.id)}
     assert set(runs) == {"fast-s4", "slow-s4", "fast-s5", "slow-s5"}
     assert {run.fold_numbers for run in runs.values()} == {(2,)}
-    (kept,) = list_plan_weights(house, folded)
+    (kept,) = list_plan_weights(opened, folded)
     assert kept.name == "first-night" and kept.weights[runs["slow-s5"].id] == 0.125
 
 
@@ -73,8 +73,8 @@ def test_what_stands_on_the_page_is_saved_and_read_as_the_same_plan(
     assert (again.plan.name, again.plan.folds, again.plan.fold_numbers) == ("first-night", given.plan.folds, (2,))
 
 
-def test_a_plan_with_problems_is_a_card_that_tells_all_of_them(open_page: OpenPage, house: Workspace, folded: Contest) -> None:
+def test_a_plan_with_problems_is_a_card_that_tells_all_of_them(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = load(open_page("train"), "recipes: [{preset: news-tinny}, {preset: digits-small}]\nspeed: 3\n")
     said = " ".join(item.value for item in (*at.error, *at.markdown, *at.caption))
     assert all(part in said for part in ("news\\-tinny", "speed", "the contest's rows are texts")), said
-    assert len(list_folds(house.store, folded.id)) == 1
+    assert len(list_folds(opened.store, folded.id)) == 1

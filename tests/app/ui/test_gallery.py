@@ -36,8 +36,8 @@ def test_bars_of_classes_that_stand_alone_show_their_thresholds_and_false_alarms
 
 
 @pytest.mark.slow
-def test_a_picture_travels_in_the_page_where_there_is_no_route(house: Workspace, tmp_path: Path) -> None:
-    contest = open_sample(house, "digits")
+def test_a_picture_travels_in_the_page_where_there_is_no_route(opened: Workspace, tmp_path: Path) -> None:
+    contest = open_sample(opened, "digits")
     assert picture(contest, "train", 0).startswith("data:image/webp;base64,")
     runtime.serve_thumbnails(True)
     try:
