@@ -14,9 +14,7 @@ from app.shell.state import PAGES_DIR, go_to
 from app.shell.tables import pairs_of, truth_of
 from app.train.backbone_picker import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
-from app.train.grid_choice import choose_grid, names_line
-from app.train.plans import plan_box
-from app.train.starts import Start, starts
+from app.train.grid import Start, choose_grid, names_line, plan_box, starts
 from app.ui.cards import empty_state, error_card, guard, need_contest, page_header, section
 from app.ui.class_charts import lr_curve
 from app.ui.controls import fold_numbers_key, pick_folds

@@ -14,8 +14,7 @@ from core.artefacts import MANIFEST, load_manifest, publishing
 from core.base.files import write_json
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import load_table
-from core.contest.truth import load_truth, parents_of
+from core.contest.table import load_table, load_truth, parents_of
 from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import all_scores

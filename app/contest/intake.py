@@ -27,9 +27,9 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.files import resolve_inside
-from core.contest.archive import open_source
+from core.contest.files import open_source
 from core.contest.inspect.draft import Check, Inspection, inspect_path
-from core.contest.inspect.label_guess import SEPARATORS
+from core.contest.inspect.labels import SEPARATORS
 from core.contest.register import add_contest
 
 INTAKE_KEY = "intake"

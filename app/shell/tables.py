@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from app.shell import runtime
-from core.contest.table import ContestTable, load_table
-from core.contest.truth import Truth, load_truth
-from core.folds.pairs import FoldPairs
+from core.contest.table import ContestTable, Truth, load_table, load_truth
 from core.folds.save import load_folds
+from core.folds.split import FoldPairs
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
 

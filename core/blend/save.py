@@ -18,7 +18,7 @@ from core.blend.ensemble import Ensemble, open_ensemble
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps
-from core.contest.truth import parents_of
+from core.contest.table import parents_of
 from core.predictions.oof import load_test_prob
 from core.predictions.source import OOF_PROB, TEST_PROB
 from core.specs.blend import BlendSpec, BlendSteps

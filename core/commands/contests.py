@@ -57,7 +57,7 @@ def add_contest(
     Says what it understood. Correct a point with --set, for example --set metric=macro_f1 --set group_column=person.
     """
     from core.commands.records import contest_record
-    from core.contest.archive import open_source
+    from core.contest.files import open_source
     from core.contest.inspect.draft import inspect_path
     from core.contest.register import add_contest as register_contest
 

@@ -27,7 +27,7 @@ from core.folds.save import save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import launch_run, retry_run
 from core.predictions.source import source_of
-from core.recipes.presets import load_preset
+from core.recipes.plan import load_preset
 from core.specs.folds import FoldsSpec
 from core.store.blends import Blend, free_blend_name, list_blends
 from core.store.contests import Contest

@@ -164,7 +164,7 @@ def _print_run(workspace: Workspace, run: Run, contest: Contest, *, as_json: boo
 
 def _names_in(path: Path) -> list[str]:
     """The lines of a text file that are not empty."""
-    from core.contest.encoding import decode
+    from core.contest.csv_table import decode
 
     try:
         raw = path.read_bytes()

@@ -165,8 +165,7 @@ def demo(
 
 def _plan_of(recipes: Sequence[str], seeds: str | None, sets: Sequence[str]) -> ReadPlan:
     """What the options say, as a plan."""
-    from core.recipes.grid import parse_seeds
-    from core.recipes.plan import ReadPlan
+    from core.recipes.plan import ReadPlan, parse_seeds
 
     if not recipes:
         raise InputError("no recipe was given", where="--recipe", fix="name a preset or a recipe file, or give a plan with --plan")
@@ -191,7 +190,7 @@ def _refuse_beside_plan(options: Mapping[str, object]) -> None:
 def read_recipe(given: str, sets: Sequence[str]) -> Recipe:
     """A recipe from a file (a name that ends in .yaml or .yml, or a path) or from the presets, with assignments applied."""
     from core.base.settings import apply_sets, load_settings
-    from core.recipes.presets import load_preset
+    from core.recipes.plan import load_preset
     from core.specs.recipe import Recipe
 
     is_file = Path(given).suffix in (".yaml", ".yml") or Path(given).is_file()

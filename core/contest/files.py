@@ -1,4 +1,4 @@
-"""What lies in a contest's folder: an index of its files by NFC name, and its CSV files read once.
+"""What lies in a contest's folder: an index of its files by NFC name, its CSV files read once, and the zip that becomes such a folder.
 
 Only what the index lists is ever opened, so no path in a CSV can lead outside: symlinks are not followed, and hidden
 files, archives of macOS and thumbnails of Windows are not seen.
@@ -6,15 +6,24 @@ files, archives of macOS and thumbnails of Windows are not seen.
 
 from __future__ import annotations
 
+import errno
+import lzma
 import os
+import re
+import shutil
+import stat
+import zipfile
+import zlib
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from core.base.errors import InputError
-from core.base.files import nfc
-from core.base.messages import reason
-from core.contest.encoding import Table, read_table
+from core.base.errors import DiskFull, InputError
+from core.base.files import nfc, sha256_file
+from core.base.messages import msg, reason
+from core.contest.csv_table import Table, read_table
+from core.workspace import Workspace
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".svg", ".jp2", ".ico", ".psd", ".raw", ".dng", ".eps", ".pdf"})
@@ -186,3 +195,169 @@ def clean(value: str) -> str:
 def join(base: str, value: str) -> str:
     """A path cell below a base folder, as a key."""
     return f"{base}/{clean(value)}" if base else clean(value)
+
+
+MAX_FILES = 1_000_000
+MAX_BYTES = 500 * 2**30
+MAX_RATIO = 200
+RATIO_FROM_BYTES = 64 * 2**20
+"""Below this size a high ratio is harmless: a blank table compresses well."""
+BLOCK = 2**20
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
+"""What `zipfile` raises for an archive that is damaged, encrypted (RuntimeError) or of an unknown compression (a RuntimeError too)."""
+
+
+def open_source(workspace: Workspace, path: Path, *, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
+    """What `inspect_path` takes, from what a person named: a zip is extracted into the workspace's uploads, all else is itself.
+
+    The same archive is extracted once. Raises InputError for an archive that is damaged or not to be trusted.
+    """
+    path = path.expanduser()
+    if not path.is_file() or not (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
+        return path
+    stem = re.sub(r"[^\w\-]+", "-", nfc(name or path.stem)).strip("-")[:60] or "upload"
+    destination = workspace.uploads_dir / f"{stem}-{sha256_file(path)[:8]}" / stem
+    return destination if destination.is_dir() else extract_archive(path, destination, progress=progress)
+
+
+def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Extract a zip into `destination`, which must not exist, and return it; `progress(done, total)` counts files.
+
+    Names are decoded (UTF-8, else cp949) and made NFC; hidden and system files are left out. Raises InputError before
+    anything is written: not a zip, encrypted, names that lead outside, symbolic links, too many or too large files, a zip
+    bomb, two files of one name. Raises DiskFull when it does not fit.
+    """
+    if destination.exists():
+        raise InputError(
+            "the folder is there already",
+            where=str(destination),
+            why="an archive is extracted into a new folder",
+            fix="choose another name",
+        )
+    try:
+        with zipfile.ZipFile(zip_path) as archive:
+            members = _checked(archive, zip_path)
+            _check_space(destination, sum(info.file_size for info in members.values()))
+            temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+            made = [folder for folder in (destination.parent, *destination.parent.parents) if not folder.exists()]
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.mkdir()
+                for done, (name, info) in enumerate(members.items(), start=1):
+                    _extract(archive, info, temporary / name)
+                    if progress and (done % 64 == 0 or done == len(members)):
+                        progress(done, len(members))
+                os.rename(temporary, destination)
+            finally:
+                if temporary.exists():
+                    shutil.rmtree(temporary)
+                for folder in made:
+                    if not any(folder.iterdir()):
+                        folder.rmdir()
+    except UNREADABLE as problem:
+        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+            fix = "make space, or extract the archive elsewhere and give the folder"
+            raise DiskFull("the disk is full", where=str(destination), why="the archive was being extracted", fix=fix) from None
+        raise InputError(
+            "{file} cannot be extracted",
+            where=str(zip_path),
+            why=reason(problem),
+            fix="download the archive again, or extract it yourself and give the folder",
+            file=zip_path.name,
+        ) from None
+    return destination
+
+
+def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Members to extract by their decoded names."""
+
+    def refuse(
+        what: str, member: str, why: str, fix: str = "get the archive from a place you trust, or extract it yourself and give the folder"
+    ) -> InputError:
+        return InputError(
+            what, where=msg("{place}: {lacks}", place=zip_path.name, lacks=member) if member else zip_path.name, why=why, fix=fix
+        )
+
+    infos = archive.infolist()
+    if len(infos) > MAX_FILES:
+        raise refuse("the archive holds too many files", "", msg("{n:,} files, the limit is {limit:,}", n=len(infos), limit=MAX_FILES))
+    total = sum(info.file_size for info in infos)
+    packed = sum(info.compress_size for info in infos)
+    if total > MAX_BYTES:
+        raise refuse(
+            "the archive is too large",
+            "",
+            msg("{n:.0f} GB extracted, the limit is {limit:.0f} GB", n=total / 2**30, limit=MAX_BYTES / 2**30),
+        )
+    if packed > zip_path.stat().st_size or (total > RATIO_FROM_BYTES and total > MAX_RATIO * max(packed, 1)):
+        raise refuse(
+            "the archive looks like a zip bomb", "", msg("{n:,} bytes would become {total:,}", n=zip_path.stat().st_size, total=total)
+        )
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        raw = decode_name(info)
+        name = raw.replace("\\", "/")
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
+            raise refuse("a file of the archive leads outside its folder", raw, "absolute names and .. are refused")
+        mode = info.external_attr >> 16
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise refuse("the archive holds a symbolic link or a special file", raw, "only files and folders are extracted")
+        if name.endswith("/") or not parts or any(is_junk(part) for part in parts):
+            continue
+        if info.flag_bits & 1:
+            raise refuse("the archive is encrypted", raw, "it needs a password", "extract it yourself and give the folder")
+        key = "/".join(parts)
+        if key in members:
+            raise refuse("two files of the archive have one name", key, "the second would overwrite the first")
+        members[key] = info
+    folders = {str(parent) for key in members for parent in PurePosixPath(key).parents}
+    clash = next((key for key in members if key in folders), None)
+    if clash:
+        raise refuse("a name of the archive is a file and a folder", clash, "both cannot be written")
+    if not members:
+        raise refuse("the archive is empty", "", "it holds no file", "give the archive of the contest")
+    return members
+
+
+def decode_name(info: zipfile.ZipInfo) -> str:
+    """A member's name in NFC: UTF-8 where it says so or is so, else cp949 (Windows in Korea), else as zipfile read it."""
+    if info.flag_bits & 0x800:
+        return nfc(info.filename)
+    try:
+        raw = info.filename.encode("cp437")
+    except UnicodeEncodeError:
+        return nfc(info.filename)
+    for encoding in ("utf-8", "cp949"):
+        try:
+            return nfc(raw.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    return nfc(info.filename)
+
+
+def _check_space(destination: Path, n_bytes: int) -> None:
+    place = destination
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if n_bytes > free:
+        raise DiskFull(
+            "the archive does not fit on the disk",
+            where=str(place),
+            why="{needed:.1f} GB needed, {free:.1f} GB free",
+            fix="make space, or extract it elsewhere and give the folder",
+            needed=n_bytes / 2**30,
+            free=free / 2**30,
+        )
+
+
+def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n_left = info.file_size
+    with archive.open(info) as source, path.open("xb") as target:
+        while block := source.read(BLOCK):
+            n_left -= len(block)
+            if n_left < 0:
+                raise zipfile.BadZipFile(msg("{file} is larger than the archive says", file=path.name))
+            target.write(block)

@@ -1,32 +1,101 @@
-"""Registration: every row is verified, then the tables are published and the contest's row is written, or nothing is."""
+"""Registration: every row and image is verified, then the tables are published and the contest's row is written, or nothing is."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image, UnidentifiedImageError
 
 from core.artefacts import publishing
 from core.base.errors import InputError, StateError
 from core.base.files import fingerprint, write_json
 from core.base.messages import joined, msg
-from core.contest.files import ContestFiles
-from core.contest.images import check_images
-from core.contest.problems import Problems
+from core.contest.csv_table import Problems
+from core.contest.files import FORMATS, ContestFiles
 from core.contest.rows import Part, Rows, read_rows
-from core.contest.table import KNOWN, SAMPLE_SUBMISSION, count_classes, labels_of
-from core.contest.truth import publish_groups, publish_truth
+from core.contest.table import KNOWN, SAMPLE_SUBMISSION, count_classes, labels_of, publish_groups, publish_truth
+from core.data.images import FORMATS as ACCEPTED
+from core.data.images import MAX_PIXELS  # that module also makes Pillow's warning of large images an error
 from core.specs.contest import ContestSpec
 from core.store import contests
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.store.contests import Contest
+
+JPEG_END = b"\xff\xd9"
+MAX_BYTES = 512 * 2**20
+N_THREADS = min(16, 4 + (os.cpu_count() or 1))
+TELL_EVERY = 64
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The sha256 of a file, or what is wrong with it and the fix."""
+
+    sha256: str = ""
+    what: str = ""
+    fix: str = ""
+
+
+def check_image(path: Path) -> Checked:
+    """Read a file once, hash it, and see that it is a whole image; formats that carry no end mark are decoded."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return Checked(what=msg("the file is larger than {n} MB", n=MAX_BYTES >> 20), fix="resize the image")
+        raw = path.read_bytes()
+    except OSError as problem:
+        return Checked(
+            what=msg("unreadable: {problem}", problem=problem.strerror or problem), fix="see that the file exists and may be read"
+        )
+    if not raw:
+        return Checked(what="the image file is empty (0 bytes)", fix="download or export the image again")
+    what, fix = _defect(raw)
+    return Checked(what=what, fix=fix) if what else Checked(sha256=hashlib.sha256(raw).hexdigest())
+
+
+def _defect(raw: bytes) -> tuple[str, str]:
+    again = "download or export the image again"
+    try:
+        with Image.open(io.BytesIO(raw), formats=ACCEPTED) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                return msg(
+                    "{width} x {height} pixels are too many (limit {limit:,})", width=width, height=height, limit=MAX_PIXELS
+                ), "resize the image"
+            if image.format == "PNG":
+                image.verify()
+            elif not (image.format in ("JPEG", "MPO") and raw.rstrip(b"\0\r\n ").endswith(JPEG_END)):
+                image.load()
+    except UnidentifiedImageError:
+        return msg("not an image of an accepted format ({formats})", formats=FORMATS), "convert it to PNG or JPEG, or take the row out"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return msg("too many pixels (limit {limit:,})", limit=MAX_PIXELS), "resize the image"
+    except Exception as problem:  # noqa: BLE001 - Pillow's decoders raise anything on damaged bytes: that is what is told here
+        return msg("damaged image: {problem}", problem=str(problem).partition(" (")[0] or type(problem).__name__), again
+    return "", ""
+
+
+def check_images(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> list[Checked]:
+    """Check many files on a few threads, in order; `progress(done, total)` is called from the calling thread."""
+    results: list[Checked] = []
+    with ThreadPoolExecutor(N_THREADS, thread_name_prefix="check-image") as pool:
+        for result in pool.map(check_image, paths, chunksize=1):
+            results.append(result)
+            if progress and (len(results) % TELL_EVERY == 0 or len(results) == len(paths)):
+                progress(len(results), len(paths))
+    return results
+
 
 REFUSED = "the contest cannot be registered"
 Progress = Callable[[int, int], None]

@@ -5,6 +5,7 @@ No image is opened here; registration does that. Inspection uses the same rows, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePosixPath
@@ -16,12 +17,61 @@ from numpy.typing import NDArray
 
 from core.base.files import nfc
 from core.base.messages import joined, msg
-from core.contest.cells import check_ids, column_of, find_images, is_missing, rows_where
-from core.contest.encoding import Table
-from core.contest.files import FORMATS, REFUSED_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
-from core.contest.label_sets import sets_of_cells, sets_of_columns
-from core.contest.problems import Problems
+from core.contest.csv_table import MISSING_CELLS, Problems, Table, column_of, is_missing, rows_where
+from core.contest.files import FORMATS, IMAGE_SUFFIXES, REFUSED_SUFFIXES, ContestFiles, clean, join, suffix_of, without_suffix
+from core.contest.labels import sets_of_cells, sets_of_columns
 from core.specs.contest import ContestSpec
+
+
+def check_ids(ids: pd.Series, file: str, column: str, line: Callable[[int], int], problems: Problems) -> None:
+    """Note ids that are empty or appear twice."""
+    missing = is_missing(ids)
+    for row in rows_where(missing):
+        problems.add(file, "the id is empty", "give every row an id", row=line(row), column=column)
+    twice = rows_where(ids.duplicated() & ~missing)
+    if twice:
+        first = {value: row for row, value in reversed(list(enumerate(ids)))}
+        fix = "give every row an id of its own, or set id_column to another column"
+        for row in twice:
+            problems.add(
+                file,
+                msg("the id '{id}' is already on line {line}", id=ids[row], line=line(first[ids[row]])),
+                fix,
+                row=line(row),
+                column=column,
+            )
+
+
+def find_images(files: ContestFiles, values: pd.Series, table: Table, file: str, column: str, base: str, problems: Problems) -> pd.Series:
+    """The path on disk, relative to the contest's root, of the image that each cell names; "" and a problem where there is none."""
+    paths: list[str] = []
+    for row, value in enumerate(values):
+        match = files.find_image(value, base) if value.strip() else []
+        if isinstance(match, str) and (suffix_of(match) in IMAGE_SUFFIXES or not suffix_of(match)):
+            paths.append(files.files[match])
+            continue
+        paths.append("")
+        what, fix = _why_no_image(files, value, match, base)
+        problems.add(file, what, fix, row=int(table.lines[row]), column=column)
+    return pd.Series(paths, dtype="str")
+
+
+def _why_no_image(files: ContestFiles, value: str, match: str | list[str], base: str) -> tuple[str, str]:
+    if value.strip() in MISSING_CELLS:
+        return "the image path is empty", "fill the path in, or take the row out"
+    if isinstance(match, str):
+        return msg("{path}: {suffix} files are not accepted", path=value, suffix=suffix_of(match)), msg(
+            "convert it to one of {formats}", formats=FORMATS
+        )
+    if match:
+        return msg("{path} could be {names}", path=value, names=" or ".join(match)), "write the path with its suffix"
+    key = join(base, value)
+    if files.is_behind_link(key):
+        return msg("{path} is behind a symbolic link, which is not followed", path=value), "put the files themselves here"
+    near = files.by_lower.get(key.lower())
+    fix = "add the image or take the row out; set image_root (or test_image_root) when all paths start elsewhere"
+    what = msg("there is no image {path} in {folder}", path=value, folder=base or "the contest folder")
+    return joined("; ", [what, msg("the folder has {path}", path=near)]) if near else what, fix
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from PIL import Image
 from core.base.errors import CheckpointError, NotFoundError, StateError, SubmissionError
 from core.base.files import nfc
 from core.base.messages import msg
-from core.contest.cells import column_of
+from core.contest.csv_table import column_of
 from core.contest.register import add_contest
 from core.metrics.scores import get_metric
 from core.specs.contest import ContestSpec

@@ -1,24 +1,27 @@
-"""The contest's rows as every later stage reads them: one frame for training, one for the test."""
+"""A contest as every later stage reads it: its rows, the truth of the training rows, and groups of them.
+
+Rows, truth and groups are three things, the last two in versions. Folds and predictions stand on rows, so they stay usable when a
+label is corrected. The classes belong to the truth; every version of a contest's truth has the same classes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.artefacts import load_manifest, verify_file
+from core.artefacts import load_manifest, publishing, read_array, verify_file
 from core.base.errors import CheckpointError, InputError
-from core.base.files import resolve_inside
+from core.base.files import fingerprint, resolve_inside
 from core.base.messages import reason
 from core.specs.contest import ContestSpec
+from core.store.contests import Contest
+from core.store.truths import GroupsVersion, TruthVersion, get_truth, insert_groups, insert_truth, list_groups
 from core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from core.store.contests import Contest
 
 KNOWN = ("label", "labels", "group")
 """What registration finds out about training rows; it is kept apart from them."""
@@ -32,7 +35,7 @@ class ContestTable:
 
     Columns of both: id (str), input (str: the text, or the image's path below `image_base`), sha256 (of the image file or the text),
     col.<name> for every original column. `test` may be empty. `image_base` is None for texts. What is known about the training rows,
-    labels and groups, is loaded by `core.contest.truth`.
+    labels and groups, is loaded by `core.contest.table`.
     """
 
     train: pd.DataFrame
@@ -118,3 +121,212 @@ def image_base(workspace: Workspace, spec: ContestSpec, inside: str | None) -> P
             fix="put the folder back, or register the contest again from its new place",
         )
     return base
+
+
+LABELS, DROPPED, GROUPS = "labels.npy", "dropped.npy", "groups.parquet"
+TRAIN = "train.parquet"
+"""Contests of version 0.1 have their first truth and their groups in the table of their rows."""
+MAKE_AGAIN = "put a copy of the workspace's folder contests back"
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """One version of the truth of all training rows.
+
+    `labels` are class indices (n,) int64, or where a row may have several classes 0 and 1 (n, n_classes) int8. `kept` (n,) is False
+    for rows that are dropped: they are neither trained on nor scored.
+    """
+
+    version: TruthVersion
+    labels: NDArray[np.integer]
+    kept: NDArray[np.bool_]
+
+
+def parents_of(contest: Contest, version: TruthVersion) -> dict[str, str]:
+    """How the manifest of what is made from a contest's rows and a truth names them.
+
+    Until version 0.1 one fingerprint stood for both; it goes on doing so for the first truth of those contests, so that what was made
+    before and what is made again are the same artefact.
+    """
+    if version.fingerprint == contest.fingerprint:
+        return {"contest": contest.fingerprint}
+    return {"rows": contest.fingerprint, "truth": version.fingerprint}
+
+
+def load_truth(workspace: Workspace, contest: Contest, version: TruthVersion | None = None) -> Truth:
+    """A version of a contest's truth, the current one where none is named. Raises CheckpointError when it is damaged."""
+    version = version or contest.truth
+    folder = workspace.absolute(version.path)
+    manifest = load_manifest(folder)
+    kept = load_kept(workspace, contest, version)
+    if LABELS in manifest.files:
+        return Truth(version, read_array(verify_file(folder, manifest, LABELS), fix=MAKE_AGAIN), kept)
+    frame = read_frame(verify_file(folder, manifest, TRAIN), ["labels" if contest.spec.is_multilabel else "label"])
+    return Truth(version, labels_of(frame, len(contest.spec.classes)), kept)
+
+
+def load_kept(workspace: Workspace, contest: Contest, version: TruthVersion) -> NDArray[np.bool_]:
+    """Which training rows (n,) a truth keeps; reads nothing where it keeps all."""
+    if not version.n_dropped:
+        return np.ones(contest.n_train, dtype=np.bool_)
+    folder = workspace.absolute(version.path)
+    return ~read_array(verify_file(folder, load_manifest(folder), DROPPED), fix=MAKE_AGAIN)
+
+
+def kept_by_run(workspace: Workspace, contest: Contest, truth_id: int) -> NDArray[np.bool_]:
+    """Which training rows (n,) the truth of a run keeps."""
+    return load_kept(workspace, contest, contest.truth if truth_id == contest.truth.id else get_truth(workspace.store, truth_id))
+
+
+def add_truth(
+    workspace: Workspace,
+    contest: Contest,
+    *,
+    labels: Mapping[int, int | Sequence[int]] | None = None,
+    drop: Collection[int] = (),
+    restore: Collection[int] = (),
+    reason: str,
+    parent: TruthVersion | None = None,
+) -> TruthVersion:
+    """Publish a new version of a contest's truth, which becomes its current one, and return it.
+
+    It is `parent` (by default the current version) with other `labels` by row number (the class index, or all of them where a row may
+    have several), with the rows in `drop` dropped and those in `restore` taken back. Runs, folds and predictions stay as they are.
+    Raises InputError for a row or a class that is not there, an empty reason, or when nothing would change.
+    """
+    before = load_truth(workspace, contest, parent)
+    after, kept = before.labels.copy(), before.kept.copy()
+    changed = dict(labels or {})
+    _check_rows([*changed, *drop, *restore], contest)
+    for row, given in changed.items():
+        after[row] = _label(given, row, contest.spec)
+    kept[list(drop)] = False
+    kept[list(restore)] = True
+    if not reason.strip():
+        raise InputError(
+            "a new truth needs a reason", where="reason", why="later nobody would know why a label was changed", fix="say it in a few words"
+        )
+    if np.array_equal(after, before.labels) and np.array_equal(kept, before.kept):
+        raise InputError(
+            "nothing would change",
+            where="version {n} of the truth of {contest}",
+            why="these labels and dropped rows are those it has",
+            fix="name a row whose label is another one, or which is to be dropped",
+            n=before.version.version,
+            contest=contest.name,
+        )
+    if not kept.any():
+        raise InputError("every row would be dropped", where=contest.name, why="there would be nothing to learn from", fix="keep some rows")
+    identity, folder = publish_truth(
+        workspace, contest.spec, contest.fingerprint, after, ~kept, parent=before.version.fingerprint, reason=reason.strip()
+    )
+    with workspace.store.transaction() as connection:
+        return insert_truth(
+            connection,
+            contest_id=contest.id,
+            fingerprint=identity,
+            path=workspace.relative(folder),
+            n_dropped=int((~kept).sum()),
+            reason=reason.strip(),
+        )
+
+
+def publish_truth(
+    workspace: Workspace,
+    spec: ContestSpec,
+    rows: str,
+    labels: NDArray[np.integer],
+    dropped: NDArray[np.bool_],
+    *,
+    parent: str = "",
+    reason: str = "",
+) -> tuple[str, Path]:
+    """Write a truth of the rows with fingerprint `rows`, made from the truth `parent`; returns its fingerprint and its folder."""
+    parents = {"rows": rows, **({"truth": parent} if parent else {})}
+    content = {"classes": list(spec.classes), "labels": labels.tolist(), "dropped": np.flatnonzero(dropped).tolist()}
+    identity = fingerprint({"kind": "truth", "parents": parents, **content})
+    folder = workspace.truth_dir(spec.name, identity)
+    facts = {"classes": list(spec.classes), "n_dropped": int(dropped.sum()), "reason": reason}
+    with publishing(folder, kind="truth", parents=parents, facts=facts) as temporary:
+        np.save(temporary / LABELS, labels, allow_pickle=False)
+        np.save(temporary / DROPPED, dropped, allow_pickle=False)
+    return identity, folder
+
+
+def add_groups(workspace: Workspace, contest: Contest, column: str, values: Sequence[str]) -> GroupsVersion:
+    """Keep the groups (n,) of a column; those that are there are returned."""
+    known = [groups for groups in list_groups(workspace.store, contest.id) if groups.column_name == column]
+    if known:
+        return known[-1]
+    identity, folder = publish_groups(workspace, contest.name, contest.fingerprint, column, values)
+    with workspace.store.transaction() as connection:
+        path = workspace.relative(folder)
+        return insert_groups(connection, contest_id=contest.id, column_name=column, fingerprint=identity, path=path)
+
+
+def publish_groups(workspace: Workspace, contest: str, rows: str, column: str, values: Sequence[str]) -> tuple[str, Path]:
+    """Write the groups of the rows with fingerprint `rows`; returns their fingerprint and their folder."""
+    parents = {"rows": rows}
+    identity = fingerprint({"kind": "groups", "parents": parents, "column": column, "groups": list(values)})
+    folder = workspace.groups_dir(contest, identity)
+    with publishing(folder, kind="groups", parents=parents, facts={"column": column}) as temporary:
+        pd.DataFrame({"group": pd.Series(list(values), dtype="str")}).to_parquet(temporary / GROUPS, index=False)
+    return identity, folder
+
+
+def load_groups(workspace: Workspace, contest: Contest, groups: GroupsVersion) -> list[str]:
+    """The name of each training row's group. Raises CheckpointError when the artefact is damaged."""
+    folder = workspace.absolute(groups.path)
+    manifest = load_manifest(folder)
+    if GROUPS in manifest.files:
+        return read_frame(verify_file(folder, manifest, GROUPS), ["group"])["group"].tolist()
+    column = "group" if groups.column_name == contest.spec.group_column else f"col.{groups.column_name}"
+    return read_frame(verify_file(folder, manifest, TRAIN), [column])[column].tolist()
+
+
+def contest_groups(workspace: Workspace, contest: Contest) -> GroupsVersion | None:
+    """The contest's own groups, those of its group column; None where it has none."""
+    known = [groups for groups in list_groups(workspace.store, contest.id) if groups.column_name == contest.spec.group_column]
+    if contest.spec.group_column and not known:
+        raise CheckpointError(
+            "the contest's groups are gone",
+            where=contest.name,
+            why="no version holds the column '{column}'",
+            fix="put a copy of pitwall.db back, or register the contest again",
+            column=contest.spec.group_column,
+        )
+    return known[-1] if known else None
+
+
+def _check_rows(rows: Collection[int], contest: Contest) -> None:
+    unknown = sorted({row for row in rows if not 0 <= row < contest.n_train})
+    if unknown:
+        raise InputError(
+            "there are no such rows",
+            where=contest.name,
+            why="{rows} of {n:,} rows, counted from 0",
+            fix="name rows of the training table",
+            rows=", ".join(map(str, unknown[:20])),
+            n=contest.n_train,
+        )
+
+
+def _label(given: int | Sequence[int], row: int, spec: ContestSpec) -> int | NDArray[np.int8]:
+    indices = [given] if isinstance(given, int) else list(given)
+    if any(not 0 <= index < len(spec.classes) for index in indices) or (not spec.is_multilabel and len(indices) != 1):
+        raise InputError(
+            "a row was given a label that cannot be",
+            where="row {row}",
+            why="{labels} are not indices of the {n} classes, any number per row"
+            if spec.is_multilabel
+            else "{labels} are not indices of the {n} classes, one per row",
+            fix="give classes by their place in the contest's list, from 0",
+            row=row,
+            labels=str(indices),
+            n=len(spec.classes),
+        )
+    if not spec.is_multilabel:
+        return indices[0]
+    several = np.zeros(len(spec.classes), dtype=np.int8)
+    several[indices] = 1
+    return several

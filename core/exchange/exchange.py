@@ -19,11 +19,10 @@ from core.artefacts import load_manifest, publishing
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
 from core.base.files import nfc, sha256_file
 from core.base.messages import joined, msg
-from core.contest.table import load_table
-from core.contest.truth import Truth, load_truth, parents_of
+from core.contest.table import Truth, load_table, load_truth, parents_of
 from core.exchange.files import Expected, read_predictions, write_predictions
-from core.folds.pairs import FoldPairs
 from core.folds.save import load_folds
+from core.folds.split import FoldPairs
 from core.metrics.decide import decide
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, write_fold_predictions

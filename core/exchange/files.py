@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc
 from core.base.messages import joined, msg, reason
-from core.contest.encoding import decode, read_csv
+from core.contest.csv_table import decode, read_csv
 from core.metrics.decide import improbable_rows
 
 FOLD = "fold"

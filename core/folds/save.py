@@ -13,10 +13,8 @@ from core.artefacts import publishing, read_array, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.files import fingerprint
 from core.base.messages import msg
-from core.contest.table import load_table
-from core.contest.truth import add_groups, contest_groups, load_groups, load_truth
-from core.folds.pairs import TRAIN, UNUSED, VALID, FoldPairs
-from core.folds.split import make_folds
+from core.contest.table import add_groups, contest_groups, load_groups, load_table, load_truth
+from core.folds.split import TRAIN, UNUSED, VALID, FoldPairs, make_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds, add_folds, list_folds

@@ -1,11 +1,13 @@
-"""Who validates whom, by scikit-learn's splitters: a group never stands on both sides of a fold.
+"""Folds as pairs of rows to train on and rows to validate, dealt by scikit-learn's splitters: a group never stands on both sides.
 
 Folds are published once and never change; runs on different folds are never compared or blended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,101 @@ from numpy.typing import NDArray
 from core.base.errors import InputError
 from core.base.messages import msg
 from core.contest.table import count_classes
-from core.folds.pairs import FoldPairs
-from core.folds.stratify import deal_evenly
 from core.specs.folds import FoldsSpec
+
+UNUSED, TRAIN, VALID = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class FoldPairs:
+    """A list of (train, valid) pairs of row numbers.
+
+    `roles` (n_folds, n_rows) int8 holds for each fold what it does with each row: UNUSED, TRAIN or VALID. A row may be validated by
+    no fold (hold-out, a rare class that is only trained on), by one, or by several (repeated folds).
+    """
+
+    roles: NDArray[np.int8]
+
+    @classmethod
+    def of_parts(cls, fold_of: NDArray[np.integer], n_folds: int) -> FoldPairs:
+        """Cross-validation: a row is validated by the fold in `fold_of` (n_rows,) and trained on by all others; -1: by no fold."""
+        return cls(np.where(np.arange(n_folds)[:, None] == fold_of, VALID, TRAIN).astype(np.int8))
+
+    def keeping(self, kept: NDArray[np.bool_]) -> FoldPairs:
+        """The same folds without the rows (n_rows,) that a truth drops: they are neither trained on nor validated."""
+        return self if kept.all() else FoldPairs(np.where(kept, self.roles, UNUSED).astype(np.int8))
+
+    @property
+    def n_folds(self) -> int:
+        return len(self.roles)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the contest, used or not."""
+        return self.roles.shape[1]
+
+    def train_idx(self, fold: int) -> NDArray[np.int64]:
+        """The rows that a fold trains on, ascending."""
+        return np.flatnonzero(self.roles[fold] == TRAIN)
+
+    def valid_idx(self, fold: int) -> NDArray[np.int64]:
+        """The rows that a fold validates, ascending."""
+        return np.flatnonzero(self.roles[fold] == VALID)
+
+    @cached_property
+    def times_validated(self) -> NDArray[np.int64]:
+        """How many folds validate each row (n_rows,)."""
+        return np.count_nonzero(self.roles == VALID, axis=0)
+
+    @property
+    def validated(self) -> NDArray[np.bool_]:
+        """The rows (n_rows,) that at least one fold validates; all others have no out-of-fold prediction."""
+        return self.times_validated > 0
+
+    def folds_of(self, row: int) -> tuple[int, ...]:
+        """The folds that validate a row."""
+        return tuple(np.flatnonzero(self.roles[:, row] == VALID).tolist())
+
+    def first_fold(self, folds: Collection[int] | None = None) -> NDArray[np.int64]:
+        """The first of some folds (default all) that validates each row (n_rows,), -1 where none does.
+
+        Where every row is validated once this is its fold. Else it still cuts the validated rows into parts, each inside one fold.
+        """
+        chosen = np.arange(self.n_folds) if folds is None else np.array(sorted(folds), dtype=np.int64)
+        valid = self.roles[chosen] == VALID
+        return np.where(valid.any(axis=0), chosen[valid.argmax(axis=0)], -1)
+
+
+def deal_evenly(truth: NDArray[np.integer], n_folds: int, seed: int) -> NDArray[np.int8]:
+    """The fold (n,) of each row, from 0 and 1 for each class (n, n_classes): iterative stratification (Sechidis et al. 2011).
+
+    The class with the fewest rows left is dealt next, each row to the fold that lacks most of it, among those to the one that lacks
+    most of all the row's classes, then most rows; rows without a class fill up what is left. A full fold takes no more, so sizes
+    differ by one at most. The seed shuffles rows and folds, which decides ties.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(truth))
+    has = truth[order].astype(bool)
+    rows_wanted = np.full(n_folds, len(truth) // n_folds)
+    rows_wanted[: len(truth) % n_folds] += 1
+    class_wanted = np.tile(has.sum(axis=0) / n_folds, (n_folds, 1))
+    dealt = np.full(len(truth), -1, dtype=np.int8)
+    left = has.sum(axis=0)
+    while (waiting := dealt < 0).any():
+        rarest = int(np.where(left > 0, left, np.inf).argmin()) if left.any() else None
+        rows = np.flatnonzero(waiting if rarest is None else waiting & has[:, rarest])
+        for row in rows:
+            of_rarest = rows_wanted if rarest is None else class_wanted[:, rarest]
+            of_all = class_wanted[:, has[row]].sum(axis=1)
+            fold = int(np.lexsort((rows_wanted, of_all, of_rarest, rows_wanted > 0))[-1])
+            dealt[row] = fold
+            rows_wanted[fold] -= 1
+            class_wanted[fold, has[row]] -= 1
+        left -= has[rows].sum(axis=0)
+    fold_of = np.empty_like(dealt)
+    fold_of[order] = rng.permutation(n_folds)[dealt]
+    return fold_of
+
 
 Rows = NDArray[np.integer]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from core.base.errors import PitwallError, bug
 from core.base.messages import msg
 from core.base.settings import parse_settings
-from core.contest.truth import load_kept
+from core.contest.table import load_kept
 from core.folds.save import load_folds
 from core.jobs.forecast import Forecast
 from core.jobs.worker import NICENESS

@@ -49,7 +49,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
     reporter.recorder = record(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
-    from core.contest.truth import parents_of
+    from core.contest.table import parents_of
     from core.predictions.oof import FoldPredictions, write_fold_predictions
     from core.training.checkpoint import Checkpointing, Identity
     from core.training.fold import train_fold
@@ -150,8 +150,7 @@ def load_task(
 
     Raises CheckpointError.
     """
-    from core.contest.table import load_table
-    from core.contest.truth import load_truth
+    from core.contest.table import load_table, load_truth
     from core.folds.save import load_folds
     from core.training.task import FoldTask
 

@@ -10,7 +10,7 @@ import pandas as pd
 from core.base.errors import InputError
 from core.base.files import resolve_inside
 from core.base.messages import reason
-from core.contest.encoding import read_csv
+from core.contest.csv_table import read_csv
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
 from core.predictions.again import Rows
 from core.specs.contest import ContestSpec

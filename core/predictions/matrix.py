@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError, StateError
 from core.base.messages import msg
-from core.contest.truth import load_truth
+from core.contest.table import load_truth
 from core.folds.save import folds_groups, load_folds
 from core.metrics.decide import decide
 from core.metrics.scores import Metric, all_scores, get_metric

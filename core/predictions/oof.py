@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.base.messages import joined, msg
-from core.contest.truth import kept_by_run
+from core.contest.table import kept_by_run
 from core.folds.save import load_folds
 from core.metrics.decide import improbable_rows
 from core.store.contests import Contest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.contest.truth import load_truth
+from core.contest.table import load_truth
 from core.metrics.scores import metrics_for
 from core.predictions.oof import load_oof
 from core.store.contests import Contest

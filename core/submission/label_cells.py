@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from core.base.files import nfc
-from core.contest.cells import MISSING_CELLS
-from core.contest.label_sets import is_bracketed
+from core.contest.csv_table import MISSING_CELLS
+from core.contest.labels import is_bracketed
 
 QUOTES = ("'", '"')
 MARKS = (",", "|", ";", "/", "+", "&")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard import program
 
-from core.contest.truth import kept_by_run
+from core.contest.table import kept_by_run
 from core.folds.save import load_folds
 from core.store.contests import Contest, list_contests
 from core.store.folds import get_folds

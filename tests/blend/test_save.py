@@ -16,7 +16,7 @@ from core.blend.save import blend_runs, make_spec, remove_blend, save_blend
 from core.blend.steps import apply_steps
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.truth import load_truth
+from core.contest.table import load_truth
 from core.folds.save import save_folds
 from core.metrics.decide import decide
 from core.metrics.scores import macro_f1_of_sets

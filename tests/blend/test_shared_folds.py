@@ -17,9 +17,9 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.truth import load_truth
-from core.folds.pairs import FoldPairs
+from core.contest.table import load_truth
 from core.folds.save import load_folds, save_folds
+from core.folds.split import FoldPairs
 from core.jobs import queue
 from core.metrics.scores import get_metric
 from core.predictions.matrix import load_matrix

@@ -427,7 +427,7 @@ def test_every_command_stands_in_the_page_of_the_command_line() -> None:
 
 
 def test_every_preset_that_the_documents_name_exists() -> None:
-    from core.recipes.presets import load_preset
+    from core.recipes.plan import load_preset
 
     named = {
         name

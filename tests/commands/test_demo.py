@@ -12,7 +12,7 @@ from core.commands.demo import EXPECTED_FOLD_S, N_FOLDS, PLANS, Outcome, Plan, r
 from core.commands.follow import done_share, remaining_s
 from core.contest.register import add_contest
 from core.jobs import queue
-from core.recipes.presets import load_preset
+from core.recipes.plan import load_preset
 from core.store.contests import list_contests
 from core.store.runs import get_run, list_runs
 from core.submission.write import read_submission

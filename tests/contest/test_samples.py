@@ -13,8 +13,7 @@ from core.base.errors import CheckpointError, NotFoundError, StateError, Submiss
 from core.contest import samples
 from core.contest.inspect.draft import inspect_path
 from core.contest.samples import SAMPLES, hidden_scores, make_sample, open_sample, truth_path
-from core.contest.table import load_table
-from core.contest.truth import load_truth
+from core.contest.table import load_table, load_truth
 from core.metrics.scores import get_metric
 from core.store.contests import list_contests
 from core.workspace import Workspace, open_workspace

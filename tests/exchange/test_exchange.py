@@ -15,7 +15,7 @@ from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.truth import load_truth
+from core.contest.table import load_truth
 from core.exchange.exchange import (
     CHANCE_AUC,
     DOUBTS,

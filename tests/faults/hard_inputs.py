@@ -14,8 +14,7 @@ import numpy as np
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import load_table
-from core.contest.truth import load_truth
+from core.contest.table import load_table, load_truth
 from core.data import images
 from core.workspace import Workspace, open_workspace
 from tests.faults.fault import Given, Outcome, main

@@ -27,7 +27,7 @@ from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
 from core.blend.save import make_spec, save_blend
 from core.contest import table as table_module
-from core.contest.archive import extract_archive
+from core.contest.files import extract_archive
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.samples import open_sample
@@ -35,7 +35,7 @@ from core.contest.table import load_table
 from core.data.images import open_image
 from core.folds.save import load_folds, save_folds
 from core.predictions.oof import load_oof
-from core.recipes.presets import load_preset
+from core.recipes.plan import load_preset
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import tables

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from core.artefacts import publishing, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.settings import parse_settings
-from core.contest.table import load_table
-from core.contest.truth import load_truth
+from core.contest.table import load_table, load_truth
 from core.folds.save import group_columns, load_folds, save_folds
-from core.folds.split import class_balance, make_folds
-from core.folds.stratify import deal_evenly
+from core.folds.split import class_balance, deal_evenly, make_folds
 from core.specs.folds import FoldsSpec
 from core.store.folds import add_folds, get_folds, list_folds
 from core.workspace import Workspace

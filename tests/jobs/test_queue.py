@@ -6,7 +6,7 @@ import pytest
 
 from core.base.errors import NotFoundError, RecipeError, StateError
 from core.jobs.queue import cancel_run, delete_run, launch_run, launch_runs, retry_run
-from core.recipes.grid import make_grid
+from core.recipes.plan import make_grid
 from core.specs.blend import BlendSpec
 from core.specs.recipe import Recipe
 from core.store import attempts

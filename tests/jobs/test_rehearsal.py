@@ -147,7 +147,7 @@ ASKER = """
 import sys, time
 from pathlib import Path
 from core.jobs import rehearsal
-from core.recipes.presets import load_preset
+from core.recipes.plan import load_preset
 from core.specs.recipe import Recipe
 from core.store.contests import get_contest
 from core.store.folds import list_folds

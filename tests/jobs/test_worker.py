@@ -15,7 +15,7 @@ import pytest
 
 from core.artefacts import verify
 from core.base.errors import DiskFull, OutOfMemory, RecipeError
-from core.contest.truth import parents_of
+from core.contest.table import parents_of
 from core.jobs import worker
 from core.jobs.queue import cancel_run
 from core.store import attempts

@@ -13,8 +13,7 @@ from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.blend.ensemble import open_ensemble
 from core.blend.mean import mix
 from core.blend.save import make_spec, save_blend
-from core.contest.table import load_table
-from core.contest.truth import load_truth
+from core.contest.table import load_table, load_truth
 from core.folds.save import load_folds, save_folds
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, write_fold_predictions

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.contest.truth import load_truth
+from core.contest.table import load_truth
 from core.metrics.scores import METRICS, Metric
 from core.predictions import scores as module
 from core.predictions.oof import load_oof, read_fold_predictions

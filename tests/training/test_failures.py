@@ -78,7 +78,7 @@ def test_a_backbone_is_checked_before_anything_starts() -> None:
 
 
 def test_every_preset_names_a_backbone_that_takes_its_settings() -> None:
-    from core.recipes.presets import list_presets, load_preset
+    from core.recipes.plan import list_presets, load_preset
 
     assert {"digits-lite0", "digits-small"} <= set(list_presets("image"))
     assert {"news-minilm", "news-tiny"} <= set(list_presets("text"))
@@ -90,7 +90,7 @@ def test_every_preset_names_a_backbone_that_takes_its_settings() -> None:
 
 def test_an_unknown_preset_lists_the_known(tmp_path: Path) -> None:
     from core.base.errors import NotFoundError
-    from core.recipes.presets import load_preset
+    from core.recipes.plan import load_preset
 
     with pytest.raises(NotFoundError, match="digits-lite0"):
         load_preset("digit")

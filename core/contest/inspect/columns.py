@@ -13,10 +13,9 @@ import pandas as pd
 from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import joined, msg
-from core.contest.cells import column_of
+from core.contest.csv_table import column_of
 from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
-from core.contest.inspect.evidence import Guess
-from core.contest.inspect.sources import role_of
+from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
 
 N_LOOKED_AT = 300
 MakeGuess = Callable[[], Guess]
@@ -216,3 +215,64 @@ def group_parts(paths: list[str], n_skipped: int) -> list[str]:
                 )
             )
     return found
+
+
+def asked_inputs(answers: Answers, frame: pd.DataFrame) -> list[str]:
+    return [name for name in answers["input_columns"] if name in frame.columns] if "input_columns" in answers else []
+
+
+def settle_inputs(so_far: Understanding, make: MakeGuess) -> None:
+    """Input columns are several names: a guess is one of them."""
+    if "input_columns" in so_far.answers:
+        so_far.values["input_columns"] = tuple(so_far.answers["input_columns"])
+        so_far.note("input_columns", ", ".join(so_far.values["input_columns"]), "your answer")
+    else:
+        so_far.values["input_columns"] = (so_far.settle("input_columns", make),)
+
+
+def settle_bases(
+    so_far: Understanding, files: ContestFiles, image: ImageColumn, test_name: str, test: pd.DataFrame | None, sample: pd.DataFrame | None
+) -> None:
+    """The folders that image paths start from, for training and, where it differs, for the test."""
+    root = so_far.settle("image_root", lambda: base_guess(image, "image_root"))
+    found: ImageColumn | None = None
+    if test is not None and image.column in test.columns:
+        found = find_image_base(files, test, image.column, "test")
+    elif not test_name and sample is not None:
+        found = find_image_base(files, sample, str(sample.columns[0]), "test")
+    if found is not None and found.share and found.base != root:
+        so_far.settle("test_image_root", lambda: base_guess(found, "test_image_root"))
+
+
+def modality_guess(image: ImageColumn | None, files: ContestFiles) -> Guess:
+    if image is None:
+        others = [msg("the folder has {n:,} images all the same", n=len(files.images))] if files.images else []
+        return Guess("text", joined("; ", ["no column names images", *others]), "warning" if others else "ok")
+    level = "ok" if image.share > 0.99 else "warning"
+    return Guess(
+        "image", msg("{share:.0%} of the looked-at values of '{column}' are images here", share=image.share, column=image.column), level
+    )
+
+
+def image_guess(image: ImageColumn) -> Guess:
+    if image.share == 0:
+        return Guess(image.column, "its values are named like images, but none of them is in the folder", "warning")
+    return Guess(
+        image.column,
+        msg("{share:.0%} of the looked-at values are images here", share=image.share),
+        "ok" if image.share > 0.99 else "warning",
+    )
+
+
+def base_guess(image: ImageColumn, setting: str) -> Guess:
+    where = msg("paths start from {folder}", folder=image.base or "the contest folder")
+    if image.also:
+        others = ", ".join(base or "the contest folder" for base in image.also)
+        possible = msg("equally possible: {names}", names=others)
+        return Guess(image.base, joined("; ", [where, possible, msg("correct with {setting}=FOLDER", setting=setting)]), "warning")
+    return Guess(image.base, where)
+
+
+def note_groups(so_far: Understanding, found: list[str]) -> None:
+    if found:
+        so_far.note("groups", joined("; ", found), "rows that share one may have to stay in one fold", "note")

@@ -13,12 +13,28 @@ from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import msg
 from core.base.settings import parse_settings
+from core.contest.csv_table import column_of
 from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
-from core.contest.inspect.answers import parse_answers
-from core.contest.inspect.evidence import Check
-from core.contest.inspect.sources import TRAIN
-from core.contest.inspect.understand import understand
-from core.contest.rows import Rows, read_rows
+from core.contest.inspect.columns import (
+    ImageColumn,
+    asked_inputs,
+    base_guess,
+    find_image_column,
+    group_candidates,
+    group_parts,
+    guess_id,
+    guess_text,
+    image_guess,
+    modality_guess,
+    names_like_data,
+    note_groups,
+    settle_bases,
+    settle_inputs,
+)
+from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
+from core.contest.inspect.sources import TRAIN, Answers, Check, Guess, Understanding, guess_sources, parse_answers
+from core.contest.labels import SeenLabels, order_classes
+from core.contest.rows import Rows, class_folders, folder_key, is_folder, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.specs.contest import ContestSpec
 
@@ -68,6 +84,113 @@ def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (
     spec = parse_settings(ContestSpec, values, where=str(path), error=InputError)
     rows = read_rows(files, spec)
     return _inspection(spec, files, rows, understood.checks)
+
+
+def understand(files: ContestFiles, answers: Answers) -> Understanding:
+    """Every setting of the contest but its name and root; raises InputError where nothing can be proposed."""
+    so_far = Understanding(answers)
+    sources = guess_sources(files, answers)
+    layout = so_far.settle("layout", lambda: sources.layout)
+    train_name = so_far.settle("train", lambda: sources.train, _seen(files, answers.get("train", sources.train.value)))
+    test_name = so_far.settle("test", lambda: sources.test, _seen(files, answers.get("test", sources.test.value)))
+    asked = answers.get("sample_submission", sources.sample.value)
+    sample_name = so_far.settle("sample_submission", lambda: sources.sample, _seen(files, asked))
+    test = None if not test_name or is_folder(files, test_name) else files.table(test_name).frame
+    sample = files.table(sample_name).frame if sample_name else None
+    if layout == "folders":
+        labels = _columns_of_folders(so_far, files, train_name, test_name, test, sample)
+    else:
+        labels = _columns_of_table(so_far, files, files.table(train_name).frame, test_name, test, sample)
+    classes = settle_classes(so_far, labels, order_classes(class_folders(files, train_name, test_name)) if layout == "folders" else ())
+    settle_submission_and_metric(so_far, sample, classes, labels)
+    so_far.values.update({key: value for key, value in answers.items() if key not in so_far.values})
+    return so_far
+
+
+def _seen(files: ContestFiles, name: str) -> str:
+    """How a table was read; "" for folders and for nothing."""
+    return "" if not name or is_folder(files, name) else files.table(name).said
+
+
+def _columns_of_folders(
+    so_far: Understanding, files: ContestFiles, train: str, test_name: str, test: pd.DataFrame | None, sample: pd.DataFrame | None
+) -> SeenLabels:
+    """Settle what class folders leave open: the columns of a test table. Returns the label of every image."""
+    so_far.settle("modality", lambda: Guess("image", "class folders hold images"))
+    if test is not None:
+        candidates = asked_inputs(so_far.answers, test) or list(test.columns)
+        image = find_image_column(files, test, "test", candidates)
+        if image is None:
+            raise InputError(
+                "no column of the test names an image",
+                where=test_name,
+                why="columns: {names}; there are {n:,} images in the folder",
+                fix="name the column with input_columns=NAME, or the folder of test images with test=FOLDER",
+                names=", ".join(test.columns),
+                n=len(files.images),
+            )
+        so_far.settle("id_column", lambda: guess_id(test, [test], sample, image.column))
+        settle_inputs(so_far, lambda: image_guess(image))
+        so_far.settle("test_image_root", lambda: base_guess(image, "test_image_root"))
+    folders = class_folders(files, train, test_name)
+    keys = {name: files.images_under(folder) for name, folder in folders.items()}
+    depth = len(folder_key(train).split("/")) + 1 if folder_key(train) else 1
+    note_groups(so_far, group_parts([key for images in keys.values() for key in images], depth))
+    names = pd.Series([name for name, images in keys.items() for _ in images], dtype="str")
+    return SeenLabels(names, is_several=False, source="the class folders")
+
+
+def _columns_of_table(
+    so_far: Understanding,
+    files: ContestFiles,
+    train: pd.DataFrame,
+    test_name: str,
+    test: pd.DataFrame | None,
+    sample: pd.DataFrame | None,
+) -> SeenLabels:
+    """Settle modality and columns of a training table. Returns its labels."""
+    answers = so_far.answers
+    odd = names_like_data(train)
+    if odd and test is not None and set(train.columns).isdisjoint(test.columns):
+        raise InputError(
+            "the tables have no line of column names",
+            where="{table} line 1",
+            why="'{name}' reads like a row of data, and {file} has no column of that name",
+            fix="write a first line with the names of the columns into each table",
+            table=so_far.values["train"],
+            name=odd,
+            file=test_name,
+        )
+    if odd:
+        so_far.note("train", odd, "reads like a row of data: does the file lack its line of column names?", "warning")
+    inputs = asked_inputs(answers, train)
+    label_asked = answers.get("label_column", "")
+    image: ImageColumn | None = None
+    if "modality" not in answers or answers["modality"] == "image":
+        image = find_image_column(files, train, "train", inputs[:1] or [name for name in train.columns if name != label_asked])
+    modality = so_far.settle("modality", lambda: modality_guess(image, files))
+    image_column = image.column if image is not None else ""
+    home = test if test is not None else train
+    tables = [frame for frame in (train, test) if frame is not None]
+    id_column = so_far.settle("id_column", lambda: guess_id(home, tables, sample, image_column))
+    taken = {id_column, image_column, *inputs, answers.get("group_column", "")} - {""}
+    labels, label_columns = settle_labels(so_far, train, test, sample, taken)
+    if image is not None:
+        settle_inputs(so_far, lambda: image_guess(image))
+        settle_bases(so_far, files, image, test_name, test, sample)
+    elif modality == "image":
+        columns = ", ".join(train.columns)
+        raise InputError(
+            "no column names images", where=str(so_far.values["train"]), why="columns: {names}", fix="set modality=text", names=columns
+        )
+    else:
+        settle_inputs(so_far, lambda: guess_text(train, test, taken | label_columns))
+    so_far.settle("group_column", lambda: Guess("", "rows are taken to be independent"))
+    parts = group_parts(column_of(train, image_column).tolist(), 0) if image is not None else []
+    if not so_far.values["group_column"]:
+        columns_taken = {id_column, *label_columns, *so_far.values["input_columns"]}
+        note_groups(so_far, [*group_candidates(train, columns_taken), *parts])
+    return labels
 
 
 def _unwrapped(path: Path) -> Path:

@@ -1,17 +1,115 @@
-"""Which file of a folder is what: training table or class folders, test, sample submission; each guess with its reason."""
+"""How inspection speaks, what a person answers, and which file of a folder is what: training table or class folders, test, sample submission."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from core.base.errors import InputError
+from core.base.files import nfc
 from core.base.messages import joined, msg
+from core.base.settings import load_yaml
 from core.contest.files import FORMATS, ContestFiles, suffix_of
-from core.contest.inspect.answers import Answers
-from core.contest.inspect.evidence import Guess
 from core.contest.rows import folder_key, is_folder
+from core.specs.contest import ContestSpec
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A proposed answer with its evidence; `level` is ok, note (worth reading) or warning (may well be wrong)."""
+
+    value: str
+    reason: str
+    level: str = "ok"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One point of what was understood. `level`: ok, note (worth reading) or warning (may be wrong, or will be refused)."""
+
+    key: str
+    value: str
+    detail: str
+    level: str = "ok"
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """Settings as they become clear, one after the other, with the evidence of each; a person's answers win over guesses."""
+
+    answers: Mapping[str, Any]
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    checks: list[Check] = field(default_factory=list[Check])
+
+    def settle(self, key: str, guess: Callable[[], Guess], seen: str = "") -> str:
+        """The answer for a setting when there is one, else the guess, which is made only then; notes the evidence."""
+        found = Guess(self.answers[key], "your answer") if key in self.answers else guess()
+        self.values[key] = found.value
+        self.note(key, found.value, joined("; ", [seen, found.reason]) if seen else found.reason, found.level)
+        return found.value
+
+    def note(self, key: str, value: str, detail: str, level: str = "ok") -> None:
+        """Add a point that is not a setting's answer, or says more about one."""
+        self.checks.append(Check(key, value, detail, level))
+
+
+Answers = Mapping[str, Any]
+LISTS = ("input_columns", "classes")
+SPACE = "space"
+"""How a person may write the separator that is one."""
+
+
+def parse_answers(sets: Iterable[str]) -> dict[str, Any]:
+    """Read `label_column=ans` and the like; lists are YAML (`[title, body]`) or one bare name.
+
+    Values of text settings are taken as they are typed, so that `id_column=1` names the column "1"; the separator of labels may be
+    written `space`. Raises InputError for a setting that a contest does not have.
+    """
+    answers: dict[str, Any] = {}
+    known = [name for name in ContestSpec.model_fields if name != "root"]
+    for assignment in sets:
+        name, separator, text = (part.strip() for part in assignment.partition("="))
+        if not separator or name not in known:
+            what = (
+                msg("'{name}' is not a setting of a contest", name=name)
+                if separator
+                else msg("'{assignment}' is not an assignment", assignment=assignment)
+            )
+            raise InputError(
+                what, where="--set", why="settings: {names}", fix="write for example --set label_column=ans", names=", ".join(known)
+            )
+        answers[name] = _list(text, name) if name in LISTS else _text(text)
+        if name == "label_separator" and answers[name] == SPACE:
+            answers[name] = " "
+    return answers
+
+
+def _text(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return nfc(text[1:-1] if quoted else text)
+
+
+def _list(text: str, name: str) -> tuple[str, ...]:
+    if not text.startswith("["):
+        return (_text(text),) if text else ()
+    value = load_yaml(text, where=msg("--set {name}", name=name))
+    if not isinstance(value, list) or any(isinstance(item, (list, dict)) or item is None for item in value):
+        raise InputError(
+            "{name} is a list of names",
+            where="--set {name}",
+            why="got {text}",
+            fix="write for example --set '{name}=[a, b]'",
+            name=name,
+            text=text,
+        )
+    # YAML reads [01, yes] as a number and a truth; names are taken as typed where that changes them.
+    typed = [item.strip() for item in text[1:-1].split(",")] if text.endswith("]") else []
+    plain = len(typed) == len(value) and not any(character in text for character in "'\"")
+    return tuple(nfc(item) for item in typed) if plain else tuple(nfc(str(item)) for item in value)
+
 
 TRAIN = ("train", "training", "학습", "훈련")
 TEST = ("test", "eval", "evaluation", "unlabeled", "테스트", "평가")

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.contest.intake import as_assignment
 from app.ui.class_charts import class_bars, size_bars
-from core.contest.inspect.answers import parse_answers
-from core.contest.truth import load_truth
+from core.contest.inspect.sources import parse_answers
+from core.contest.table import load_truth
 from core.folds.save import save_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests

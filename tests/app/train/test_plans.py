@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.train import plans
+from app.train import grid
 from core.recipes.plan import list_plan_weights, parse_plan, plan_text
 from core.specs.folds import FoldsSpec
 from core.specs.plan import Plan
@@ -64,7 +64,7 @@ def test_what_stands_on_the_page_is_saved_and_read_as_the_same_plan(
         texts.append(plan_text(plan))
         return texts[-1]
 
-    monkeypatch.setattr(plans, "plan_text", keep)
+    monkeypatch.setattr(grid, "plan_text", keep)
     at = open_page("train")
     assert parse_plan(texts[-1].encode(), "text", where="saved").plan.folds == FoldsSpec(n_folds=3)
     load(at, PLAN)

@@ -17,7 +17,7 @@ from app.words.core_text import korean
 from core.base.errors import PitwallError
 from core.base.messages import reason
 from core.base.settings import Settings, load_settings, parse_settings
-from core.contest.archive import extract_archive
+from core.contest.files import extract_archive
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.exchange.files import Expected, read_predictions
@@ -144,7 +144,7 @@ def card(lang: str) -> AppTest:
 
     def page() -> None:
         from app.ui.cards import guard
-        from core.contest.problems import Problems
+        from core.contest.csv_table import Problems
 
         problems = Problems()
         for line in range(3, 24):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.base.errors import InputError
-from core.contest.inspect.answers import parse_answers
+from core.contest.inspect.sources import parse_answers
 
 
 @pytest.mark.parametrize(

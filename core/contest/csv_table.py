@@ -1,6 +1,6 @@
 """CSV in, as people have it: utf-8 with or without BOM, cp949, euc-kr; comma, tab or semicolon. Every cell stays a string.
 
-The lines of the file are kept, so that an error can name the line a person sees in an editor.
+The lines of the file are kept, so that an error can name the line a person sees in an editor; problems of many rows are one error.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,88 @@ from numpy.typing import NDArray
 
 from core.base.errors import InputError
 from core.base.files import nfc
-from core.base.messages import msg, reason
-from core.contest.problems import Problems
+from core.base.messages import joined, msg, reason
 
+N_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. `row` is the 1-based line in the file, None where a problem has no line."""
+
+    file: str
+    what: str
+    fix: str
+    row: int | None = None
+    column: str = ""
+
+    @property
+    def where(self) -> str:
+        """File, line and column in one short phrase."""
+        if self.column:
+            known = "{file}, column '{column}'" if self.row is None else "{file} line {line}, column '{column}'"
+        else:
+            known = "{file}" if self.row is None else "{file} line {line}"
+        return msg(known, file=self.file, line=self.row or 0, column=self.column)
+
+    def __str__(self) -> str:
+        return joined(": ", [self.where, self.what])
+
+
+class Problems:
+    """Collects problems, keeps the first twenty of each kind of fix, counts all."""
+
+    def __init__(self) -> None:
+        self.shown: list[Problem] = []
+        self.count = 0
+        self._of_fix: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def add(self, file: str, what: str, fix: str, *, row: int | None = None, column: str = "") -> None:
+        """Note one problem."""
+        self.count += 1
+        seen = self._of_fix[fix] = self._of_fix.get(fix, 0) + 1
+        if seen <= N_SHOWN:
+            self.shown.append(Problem(file, what, fix, row, column))
+
+    def first(self) -> list[Problem]:
+        """At most twenty problems; when there are several kinds, some of each kind."""
+        kinds: dict[str, list[Problem]] = {}
+        for problem in self.shown:
+            kinds.setdefault(problem.fix, []).append(problem)
+        turns = [problem for turn in range(N_SHOWN) for group in kinds.values() for problem in group[turn : turn + 1]]
+        return sorted(turns[:N_SHOWN], key=self.shown.index)
+
+    def error(self, subject: str) -> InputError:
+        """The one error that tells them all; `subject` says what cannot be done, as in "the contest cannot be registered"."""
+        first = self.first()
+        if self.count == 1:
+            return InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)
+        lines = [str(problem) for problem in first]
+        if self.count > len(first):
+            lines.append(msg("… and {n:,} more", n=self.count - len(first)))
+        return InputError(
+            "{subject}: {n:,} problems",
+            where=", ".join(_distinct(problem.file for problem in first)[:5]),
+            why=joined("\n", lines),
+            fix=joined("; ", _distinct(problem.fix for problem in first)),
+            subject=subject,
+            n=self.count,
+        )
+
+    def raise_if_any(self, subject: str) -> None:
+        """Raise `error(subject)` unless nothing was noted."""
+        if self:
+            raise self.error(subject)
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+MISSING_CELLS = ("", "nan", "NaN", "NAN", "<NA>")
 MAX_CELL = 10_000_000
 N_CHUNK = 4096
 N_JUDGED = 1_000_000
@@ -236,3 +316,18 @@ def _records(text: str, delimiter: str, path: Path, quoting: int, problems: Prob
             return
         if record:
             yield line, record
+
+
+def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
+    """One column, typed: pandas cannot say that a name names one."""
+    return cast(pd.Series, frame[name])
+
+
+def is_missing(values: pd.Series) -> pd.Series:
+    """True where a cell is empty or what pandas writes for a missing value."""
+    return cast(pd.Series, values.str.strip().isin(MISSING_CELLS))
+
+
+def rows_where(mask: pd.Series) -> list[int]:
+    """Row numbers where a mask is true."""
+    return [int(row) for row in np.flatnonzero(mask.to_numpy(dtype=bool))]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from core.base.errors import InputError
 from core.contest.inspect.draft import Inspection, inspect_path
-from core.contest.inspect.label_guess import likeliest, separations
-from core.contest.label_sets import split_cell
+from core.contest.inspect.labels import likeliest, separations
+from core.contest.labels import split_cell
 from core.contest.register import add_contest
-from core.contest.truth import load_truth
+from core.contest.table import load_truth
 from core.workspace import Workspace
 from tests.contest.contest_folders import folder_contest, text_contest, write_csv
 from tests.emotions import EMOTIONS, Layout, emotion_sets, emotions_spec, write_emotions
