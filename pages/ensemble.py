@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.ensemble.compare import blend_compare
 from app.ensemble.editor import bench
 from app.ensemble.exchange import exchange_view
 from app.ensemble.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_restriction
 from app.ensemble.members import members_view
-from app.ensemble.plan_starts import plan_starts
-from app.ensemble.saved_blends import saved_blends
+from app.ensemble.saved import blend_compare, plan_starts, saved_blends
 from app.shell import runtime
 from app.ui.cards import empty_state, guard, need_contest, page_header
 from app.words.text import t

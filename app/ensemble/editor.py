@@ -1,4 +1,4 @@
-"""The bench of the page Ensemble: the weights, what they score while they move, and keeping what was found."""
+"""The blend editor of the page Ensemble: the weights, what they score while they move, and keeping what was found."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.ensemble.blend_facts import blend_facts
+from app.ensemble.charts import choose_chart, describe_offsets, describe_temperature, draw_chart
 from app.ensemble.draft import Draft
-from app.ensemble.honest import honest_figure, judge, judges_now, known_judgement, score_in, standing_of, verdict
-from app.ensemble.live_charts import choose_chart, draw_chart
-from app.ensemble.live_score import Fixed, Scored, fixed_scores, score_now
+from app.ensemble.score import (
+    Fixed,
+    Scored,
+    fixed_scores,
+    honest_figure,
+    judge,
+    judges_now,
+    known_judgement,
+    score_in,
+    score_now,
+    standing_of,
+    verdict,
+)
 from app.ensemble.session import content_of, load_ensemble, open_desk
-from app.ensemble.ways import after_row, choose_mean, mean_label, obey, way_row
+from app.ensemble.set_charts import describe_thresholds
+from app.ensemble.ways import after_row, choose_mean, mean_label, obey, runs_left_out, way_row
 from app.shell import runtime
 from app.ui.cards import guard
 from app.ui.colors import run_color
@@ -22,7 +33,9 @@ from app.ui.format import format_score, metric_help, metric_label, plain
 from app.words.text import t
 from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore
+from core.blend.optimum import gap_at
 from core.blend.save import save_blend, spec_of
+from core.specs.blend import MeanName
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -171,3 +184,38 @@ def _labels() -> dict[str, str]:
         "shrinkage_number": t("bench.shrinkage_number"),
         "share": t("bench.share"),
     }
+
+
+def blend_facts(draft: Draft, ensemble: Ensemble, classes: Sequence[str], content: tuple[object, ...]) -> None:
+    """Each fact is one line; a plain blend by hand has none."""
+    lines = facts_of(draft, ensemble, classes, content)
+    if lines:
+        st.caption("  \n".join(lines))
+
+
+def facts_of(draft: Draft, ensemble: Ensemble, classes: Sequence[str], content: tuple[object, ...]) -> list[str]:
+    """What the weights that are shown mean, what was proved, what was chosen, and what was fitted after the mean."""
+    steps, procedure = draft.steps, draft.procedure
+    lines: list[str] = []
+    if draft.kind in ("loose", "apart"):
+        lines.append(t(f"bench.kind_{draft.kind}"))
+    if procedure.is_proved(steps.mean):
+        gap = _gap(content, steps.mean, steps.weights, ensemble)
+        lines.append(t("bench.gap_shrunk" if steps.shrinkage else "bench.gap", gap=f"{gap:.0e}" if gap else "0"))
+    if procedure.mean == "auto":
+        lines.append(t("bench.auto_took", mean=mean_label(steps.mean)))
+    left_out = [plain(ensemble.runs[place].name) for place in runs_left_out(draft)]
+    if procedure.chooses_members:
+        lines.append(t("bench.left_out", runs=", ".join(left_out)) if left_out else t("bench.left_out_none"))
+    if procedure.temperature:
+        lines.append(describe_temperature(steps.temperature))
+    if procedure.offsets and steps.offsets:
+        lines.append(describe_offsets(steps.offsets, [plain(name) for name in classes]))
+    if procedure.thresholds and steps.thresholds:
+        lines.append(describe_thresholds(steps.thresholds, [plain(name) for name in classes]))
+    return lines
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _gap(content: tuple[object, ...], mean: MeanName, weights: tuple[float, ...], _ensemble: Ensemble) -> float:
+    return gap_at(_ensemble.scorer(mean), weights)

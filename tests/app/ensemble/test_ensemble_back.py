@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.blend_restore import put_on_bench
+from app.ensemble.saved import put_on_bench
 from core.blend.procedure import BlendProcedure
 from core.blend.save import blend_runs
 from core.store.blends import get_blend
@@ -66,7 +66,7 @@ def test_a_saved_blend_goes_back_on_the_bench_whole(
     blend = get_blend(opened.store, blend_runs(opened, folded, upside_down, procedure).id)
     at = open_page("ensemble")
     with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
         patch.setattr("app.ensemble.session.st.session_state", at.session_state)
         put_on_bench(blend)
     at = at.run()
@@ -88,7 +88,7 @@ def test_a_blend_of_two_runs_on_the_bench_is_not_taken_back_by_what_the_browser_
     at = open_page("ensemble")
     late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
     with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
         patch.setattr("app.ensemble.session.st.session_state", at.session_state)
         put_on_bench(blend)
     at = at.run()

@@ -37,7 +37,7 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     assert steps_of(at, done[0]) == BlendSteps(weights=(0.2, 0.3, 0.5), temperature=before)
     assert at.metric[0].value == f"{ensemble.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
     assert at.metric[1].value == NO_SCORE
-    monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 0)
+    monkeypatch.setattr("app.ensemble.score.MOST_LIVE_VALUES", 0)
     desk = desk_of(at, done[0])
     weights = dict(zip(desk.ids, (0.1, 0.3, 0.6), strict=True))
     desk.follow(replace(desk.state, weights=weights))
@@ -108,7 +108,7 @@ def test_labels_follow_a_drag_under_every_mean_on_large_data(
     open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, mean: str, waits: bool
 ) -> None:
     at = choose(open_page("ensemble"), "Mean", mean)
-    monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 0)
+    monkeypatch.setattr("app.ensemble.score.MOST_LIVE_VALUES", 0)
     desk = desk_of(at, done[0])
     desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
     at = at.run()

@@ -13,11 +13,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.ensemble import members as members_view
-from app.ensemble.blend_restore import put_on_bench
 from app.ensemble.draft import Desk
 from app.ensemble.lineup import shared_key
-from app.ensemble.set_charts import outcome_bars
-from app.ensemble.thresholds import describe_thresholds
+from app.ensemble.saved import put_on_bench
+from app.ensemble.set_charts import describe_thresholds, outcome_bars
 from core.analysis.misses import OUTCOMES, set_report
 from core.analysis.threshold_gain import threshold_gain
 from core.blend.ensemble import Ensemble, open_ensemble
@@ -200,7 +199,7 @@ def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
     blend = get_blend(opened.store, blend_runs(opened, contest, [runs[2], runs[0], runs[1]], procedure).id)
     at = open_page("ensemble")
     with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
         patch.setattr("app.ensemble.session.st.session_state", at.session_state)
         put_on_bench(blend)
     at = at.run()
@@ -287,7 +286,7 @@ def test_a_blend_on_some_folds_keeps_its_thresholds(
     blend = blend_runs(opened, contest, [runs[0], half], procedure, fold_numbers=shared_folds([runs[0], half]))
     at = open_page("ensemble").segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("share").run()
     with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.blend_restore.st.session_state", at.session_state)
+        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
         patch.setattr("app.ensemble.session.st.session_state", at.session_state)
         put_on_bench(get_blend(opened.store, blend.id))
     at = choose(at.run(), "Chart", "thresholds")

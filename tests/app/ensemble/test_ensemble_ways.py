@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble import honest as honest_view
+from app.ensemble import score as honest_view
 from core.base.errors import StateError
 from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore

@@ -6,11 +6,21 @@ import altair as alt
 import numpy as np
 import pytest
 
-from app.ensemble.calibration import describe_offsets, describe_temperature, diagram, diagrams_of
-from app.ensemble.class_shares import MOST_CLASSES, class_shares_chart
-from app.ensemble.greedy_path import has_path, path_chart
-from app.ensemble.live_charts import MOST_CELLS, MOST_PAIRS, by_fold, confusion
-from app.ensemble.live_score import Fixed, Scored, follows_a_drag
+from app.ensemble.charts import (
+    MOST_CELLS,
+    MOST_CLASSES,
+    MOST_PAIRS,
+    by_fold,
+    class_shares_chart,
+    confusion,
+    describe_offsets,
+    describe_temperature,
+    diagram,
+    diagrams_of,
+    has_path,
+    path_chart,
+)
+from app.ensemble.score import Fixed, Scored, follows_a_drag
 from app.ui.charts import Chart
 from app.ui.colors import run_color
 from core.analysis.confusion import confusion_matrix
@@ -152,5 +162,5 @@ def test_only_what_is_light_follows_a_drag_on_large_data(monkeypatch: pytest.Mon
     heavy = [BlendSteps(weights=(1, 1, 1), temperature=1.2), BlendSteps(weights=(1, 1, 1), mean="logit")]
     light = BlendSteps(weights=(1, 2, 3), shrinkage=0.4)
     assert all(follows_a_drag(ensemble, steps) for steps in [*heavy, light])
-    monkeypatch.setattr("app.ensemble.live_score.MOST_LIVE_VALUES", 10)
+    monkeypatch.setattr("app.ensemble.score.MOST_LIVE_VALUES", 10)
     assert [follows_a_drag(ensemble, steps) for steps in [*heavy, light]] == [False, False, True]

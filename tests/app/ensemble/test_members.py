@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.ensemble import members as members_view
 from app.ensemble.draft import draft_of, equal_draft
-from app.ensemble.pair_chart import pair_chart
+from app.ensemble.members import pair_chart
 from core.analysis.members import Carried, carried_classes
 from core.blend.ensemble import open_ensemble
 from core.blend.procedure import BlendProcedure
@@ -204,7 +204,7 @@ def test_a_single_shared_fold_cannot_be_measured_and_says_why(
 
 
 def test_twenty_members_of_many_classes_make_one_square(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.ensemble.pair_chart.t", lambda key: key)
+    monkeypatch.setattr("app.ensemble.members.t", lambda key: key)
     values = np.random.default_rng(0).random((20, 20))
     values[3] = np.nan
     chart = pair_chart(values, [f"run-{place}" for place in range(20)], "correlation", is_dark=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.saved_blends import DELETE_KEY
+from app.ensemble.saved import DELETE_KEY
 from core.blend.save import make_spec, save_blend
 from core.predictions.source import source_of
 from core.store.blends import Blend, list_blends

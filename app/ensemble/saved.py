@@ -1,20 +1,175 @@
-"""Saved blends and runs side by side: scores, weights, and a paired bootstrap of two that says whether a difference is luck."""
+"""Blends that were kept: what they scored, back into the editor, submitted, deleted, and compared with each other and with runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from app.ensemble.draft import draft_of
+from app.ensemble.lineup import shared_key
+from app.ensemble.session import folds_key, members_key, open_desk
 from app.ensemble.ways import after_label
+from app.shell import runtime
+from app.shell.state import go_to
 from app.ui.cards import guard, section
-from app.ui.format import format_honest, format_score, metric_label, plain
+from app.ui.format import format_clock, format_honest, format_score, metric_label, plain
 from app.ui.sources import matrix_of_sources, rank_sources, source_label
 from app.words.text import t
 from core.analysis.side_by_side import Duel, Standing, compare_sources, standing_of
+from core.blend.save import make_spec, remove_blend
 from core.predictions.source import Source
+from core.recipes.plan import list_plan_weights
+from core.specs.blend import BlendSpec
+from core.store.blends import Blend, list_blends
 from core.store.contests import Contest
+from core.store.folds import get_folds
+from core.store.runs import Run, get_run
+
+DELETE_KEY = "blend-to-delete"
+WEIGHTS_PX = 300
+"""The widest column; wider, and on a screen of 1440 the actions at the end are out of sight."""
+
+
+def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
+    """The blends that were kept, with what they scored and their weights."""
+    blends = list_blends(runtime.workspace().store, contest.id)
+    st.subheader(t("ensemble.saved_title"), anchor=False)
+    if not blends:
+        st.caption(t("ensemble.saved_none"))
+        return
+    names = {run.id: run.name for run in finished}
+    _ask_to_delete(blends)
+    load, submit, drop = t("ensemble.action_load"), t("ensemble.action_submit"), t("ensemble.action_delete")
+    table = pd.DataFrame(
+        {
+            "name": [blend.name for blend in blends],
+            "oof": [blend.scores["oof_score"] for blend in blends],
+            "cv": [format_score(blend.scores["cv_score"], blend.scores["cv_sd"]) for blend in blends],
+            "honest": [format_honest(blend.scores.get("honest")) for blend in blends],
+            "equal": [blend.scores["equal_score"] for blend in blends],
+            "mean": [after_label(blend.spec) for blend in blends],
+            "members": [describe_weights(blend, names) for blend in blends],
+            "created": [format_clock(blend.created_at) for blend in blends],
+            "actions": [[load, submit, drop] for _ in blends],
+        }
+    )
+
+    def act() -> None:
+        click = st.session_state["blend-action"]
+        blend = blends[click.row]
+        if click.label == submit:
+            go_to("submit", source=blend.ref)
+        if click.label == drop:
+            st.session_state[DELETE_KEY] = blend.id
+            return
+        if not can_be_restored(blend, names):
+            st.toast(t("ensemble.load_refused", name=plain(blend.name)), icon=":material/block:")
+            return
+        put_on_bench(blend)
+
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="saved-blends",
+        alt=t("ensemble.saved_title"),
+        column_config={
+            "name": st.column_config.TextColumn(t("ensemble.column_name"), pinned=True),
+            "oof": number(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
+            "cv": t("ensemble.column_cv"),
+            "honest": st.column_config.TextColumn(t("ensemble.honest"), help=t("ensemble.honest_help")),
+            "equal": number(t("ensemble.column_equal"), format="%.4f"),
+            "mean": t("ensemble.mean"),
+            "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
+            "created": t("ensemble.column_created"),
+            "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
+        },
+    )
+
+
+def _ask_to_delete(blends: Sequence[Blend]) -> None:
+    """Open the question for the blend whose action was clicked, once."""
+    asked = st.session_state.pop(DELETE_KEY, None)
+    for blend in blends:
+        if blend.id == asked:
+            confirm_delete(blend)
+
+
+def confirm_delete(blend: Blend) -> None:
+    """Ask before a blend and its predictions are deleted; a refusal is said in the same place."""
+
+    @st.dialog(t("ensemble.delete_title"))
+    def ask() -> None:
+        st.markdown(t("ensemble.delete_body", name=plain(blend.name), ref=blend.ref, n=len(blend.run_ids)))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(t("ensemble.delete_no")):
+                st.rerun()
+            says_yes = st.button(t("ensemble.delete_yes"), type="primary")
+        if says_yes:
+            with guard():
+                remove_blend(runtime.workspace(), blend.id)
+                st.toast(t("ensemble.deleted", name=plain(blend.name)), icon=":material/check:")
+                st.rerun()
+
+    ask()
+
+
+def describe_weights(blend: Blend, names: dict[int, str]) -> str:
+    """A blend's weights in words, the largest first."""
+    pairs = sorted(zip(blend.spec.members, blend.spec.normalised(), strict=True), key=lambda pair: -pair[1])
+    return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
+
+
+def can_be_restored(blend: Blend, run_ids: Collection[int]) -> bool:
+    """Whether all its runs are still here."""
+    return all(run_id in run_ids for run_id in blend.spec.members)
+
+
+def put_on_bench(blend: Blend) -> None:
+    """Choose the blend's folds and runs, and put its steps on their desk. To be called before the page is drawn.
+
+    A blend on some folds only comes as weights by hand: fitted again, its procedure could see other folds.
+    """
+    is_restricted = blend.spec.is_restricted
+    procedure = None if is_restricted else blend.scores.get("procedure")
+    put_steps(blend.contest_id, blend.folds_id, blend.spec, procedure, shares_folds=is_restricted)
+
+
+def put_steps(contest_id: int, folds_id: int, spec: BlendSpec, procedure: Mapping[str, Any] | None, *, shares_folds: bool) -> None:
+    """Choose folds and runs, and put these steps on their desk; `shares_folds` where not all runs have all folds."""
+    st.session_state[folds_key(contest_id)] = folds_id
+    if shares_folds:
+        st.session_state[shared_key(folds_id)] = "share"
+    st.session_state[members_key(folds_id)] = list(spec.members)
+    open_desk(folds_id, spec.members).put(draft_of(spec, procedure))
+
+
+def plan_starts(contest: Contest, begun: Sequence[Run]) -> None:
+    """A button for each plan that was queued with weights: its runs that have predictions become the members, under its weights."""
+    ids = {run.id for run in begun}
+    with st.container(horizontal=True, gap="small"):
+        for plan in list_plan_weights(runtime.workspace(), contest):
+            weights = {run_id: weight for run_id, weight in plan.weights.items() if run_id in ids}
+            if any(weights.values()):
+                st.button(
+                    t("ensemble.plan_start", name=plain(plan.name), n=len(weights), of=len(plan.weights)),
+                    key=f"plan-start-{contest.id}-{plan.name}",
+                    icon=":material/description:",
+                    help=t("ensemble.plan_start_help"),
+                    on_click=_put,
+                    args=(contest, plan.folds_id, weights),
+                )
+
+
+def _put(contest: Contest, folds_id: int, weights: Mapping[int, float]) -> None:
+    store = runtime.workspace().store
+    n_folds = get_folds(store, folds_id).n_folds
+    misses_folds = any(len(get_run(store, run_id).results) < n_folds for run_id in weights)
+    put_steps(contest.id, folds_id, make_spec(list(weights), list(weights.values())), None, shares_folds=misses_folds)
+
 
 MOST_AT_FIRST = 3
 ICONS = {"first": ":material/check_circle:", "second": ":material/check_circle:", "unclear": ":material/info:", "same": ":material/equal:"}
