@@ -179,11 +179,12 @@ def npy_sha256(array: Any) -> str:
 
 
 def scores_of(blend: Any) -> dict[str, Any]:
-    return {name: blend.scores[name] for name in ("oof_score", "cv_score", "cv_sd", "fold_scores", "equal_score", "best_single_score")}
+    scores = blend.scores.to_dict()
+    return {name: scores[name] for name in ("oof_score", "cv_score", "cv_sd", "fold_scores", "equal_score", "best_single_score")}
 
 
 def honest_of(blend: Any) -> float | None:
-    return (blend.scores["honest"] or {}).get("score")
+    return blend.scores.honest.score if blend.scores.honest else None
 
 
 def settings_of(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -46,10 +46,10 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
     table = pd.DataFrame(
         {
             "name": [blend.name for blend in blends],
-            "oof": [blend.scores["oof_score"] for blend in blends],
-            "cv": [format_score(blend.scores["cv_score"], blend.scores["cv_sd"]) for blend in blends],
-            "honest": [format_honest(blend.scores.get("honest")) for blend in blends],
-            "equal": [blend.scores["equal_score"] for blend in blends],
+            "oof": [blend.scores.oof_score for blend in blends],
+            "cv": [format_score(blend.scores.cv_score, blend.scores.cv_sd) for blend in blends],
+            "honest": [format_honest(blend.scores.honest) for blend in blends],
+            "equal": [blend.scores.equal_score for blend in blends],
             "mean": [after_label(blend.spec) for blend in blends],
             "members": [describe_weights(blend, names) for blend in blends],
             "created": [format_clock(blend.created_at) for blend in blends],
@@ -134,7 +134,7 @@ def put_on_bench(blend: Blend) -> None:
     A blend on some folds only comes as weights by hand: fitted again, its procedure could see other folds.
     """
     is_restricted = blend.spec.is_restricted
-    procedure = None if is_restricted else blend.scores.get("procedure")
+    procedure = None if is_restricted else blend.scores.procedure
     put_steps(blend.contest_id, blend.folds_id, blend.spec, procedure, shares_folds=is_restricted)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.specs.contest import ContestSpec
+from core.specs.kept import HonestFigures
 from core.store.folds import Folds
 
 StateColor = Literal["red", "orange", "blue", "green", "gray"]
@@ -57,9 +57,9 @@ def state_label(name: str) -> str:
     return t(f"common.state_{name}")
 
 
-def format_honest(honest: Mapping[str, Any] | None) -> str:
+def format_honest(honest: HonestFigures | None) -> str:
     """An honest (cross-fitted) score with its interval; a dash where nothing was fitted."""
-    return f"{honest['score']:.4f} ({honest['low']:.4f} – {honest['high']:.4f})" if honest else "–"
+    return f"{honest.score:.4f} ({honest.low:.4f} – {honest.high:.4f})" if honest else "–"
 
 
 def format_duration(seconds: float | None) -> str:

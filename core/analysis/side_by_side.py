@@ -13,6 +13,7 @@ from core.folds.save import load_folds
 from core.metrics.scores import get_metric
 from core.predictions.matrix import OofMatrix, load_matrix
 from core.predictions.source import Source
+from core.specs.kept import HonestFigures
 
 Verdict = Literal["first", "second", "unclear", "same"]
 
@@ -30,7 +31,7 @@ class Standing:
     cv_sd: float | None
     folds: tuple[int, ...]
     n_rows: int
-    honest: dict[str, Any] | None
+    honest: HonestFigures | None
     is_tuned: bool
     weights: dict[int, float]
 
@@ -65,7 +66,7 @@ def standing_of(source: Source, oof: OofMatrix | None = None) -> Standing:
     weights = {member.run.id: member.weight for member in source.members()}
     if source.saved:
         spec, scores = source.saved.spec, source.saved.scores
-        oof_score, n_rows, honest = scores["oof_score"], scores.get("n_rows") or source.contest.n_train, scores.get("honest")
+        oof_score, n_rows, honest = scores.oof_score, scores.n_rows or source.contest.n_train, scores.honest
         is_tuned = not (spec.is_plain and spec.mean == "arithmetic" and len(set(spec.weights)) == 1)
     else:
         known = oof or load_matrix([source])

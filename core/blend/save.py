@@ -22,6 +22,7 @@ from core.contest.table import parents_of
 from core.predictions.oof import load_test_prob
 from core.predictions.source import OOF_PROB, TEST_PROB
 from core.specs.blend import BlendSpec, BlendSteps
+from core.specs.kept import BlendScores, HonestFigures
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import get_folds
@@ -85,7 +86,7 @@ def save_blend(
     with publishing(folder, kind="blend", parents=parents) as temporary:
         np.save(temporary / OOF_PROB, oof, allow_pickle=False)
         np.save(temporary / TEST_PROB, test, allow_pickle=False)
-        write_json(temporary / "blend.json", {"spec": spec.identity(), "runs": [run.name for run in runs], "scores": scores})
+        write_json(temporary / "blend.json", {"spec": spec.identity(), "runs": [run.name for run in runs], "scores": scores.to_dict()})
     return add_blend(
         workspace.store,
         contest_id=contest.id,
@@ -93,7 +94,7 @@ def save_blend(
         truth_id=contest.truth.id,
         name=name or free_blend_name(workspace.store, contest.id, "blend"),
         spec=spec,
-        scores=scores | {"honest": honest_scores(honest), "procedure": kept_procedure(procedure)},
+        scores=scores.model_copy(update={"honest": honest_figures(honest), "procedure": kept_procedure(procedure)}),
         fingerprint=load_manifest(folder).fingerprint,
         path=workspace.relative(folder),
     )
@@ -148,25 +149,21 @@ def spec_of(members: Sequence[int], steps: BlendSteps) -> BlendSpec:
     return parse_settings(BlendSpec, {"members": members, **steps.to_dict()}, where="blend")
 
 
-def blend_scores(ensemble: Ensemble, steps: BlendSteps) -> dict[str, object]:
+def blend_scores(ensemble: Ensemble, steps: BlendSteps) -> BlendScores:
     """What is kept of a blend's score, with that of equal weights and of the best single run beside it."""
-    score = ensemble.score(steps)
-    members = ensemble.member_scores()
-    return {
-        "metric": ensemble.metric.name,
-        "folds": list(ensemble.oof.folds),
-        "n_rows": len(ensemble.oof.rows),
-        **asdict(score),
-        "fold_scores": list(score.fold_scores),
-        "equal_score": ensemble.score(ensemble.equal_weights).oof_score,
-        "best_single_score": ensemble.metric.best([member.oof_score for member in members]),
-    }
+    return BlendScores(
+        metric=ensemble.metric.name,
+        folds=ensemble.oof.folds,
+        n_rows=len(ensemble.oof.rows),
+        **asdict(ensemble.score(steps)),
+        equal_score=ensemble.score(ensemble.equal_weights).oof_score,
+        best_single_score=ensemble.metric.best([member.oof_score for member in ensemble.member_scores()]),
+    )
 
 
-def honest_scores(honest: HonestScore | None) -> dict[str, float | bool] | None:
+def honest_figures(honest: HonestScore | None) -> HonestFigures | None:
     """What is kept of an honest score. It depends on how the blend was found, so it is a fact of the row, not of the artefact."""
-    names = ("score", "low", "high", "gain", "gain_low", "gain_high", "is_clear")
-    return {name: getattr(honest, name) for name in names} if honest else None
+    return HonestFigures(**{name: getattr(honest, name) for name in HonestFigures.model_fields}) if honest else None
 
 
 def kept_procedure(procedure: BlendProcedure | None) -> dict[str, Any] | None:

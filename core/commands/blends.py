@@ -117,7 +117,7 @@ def compare(
                 standing.source.name,
                 score_text(standing.oof_score),
                 score_text(standing.cv_score, standing.cv_sd),
-                score_text(standing.honest["score"] if standing.honest else None),
+                score_text(standing.honest.score if standing.honest else None),
                 ", ".join(map(str, standing.folds)),
                 ", ".join(f"{weight:.3f} {names[run_id]}" for run_id, weight in standing.weights.items()),
             )
@@ -136,7 +136,7 @@ def _record(standing: Standing, names: dict[int, str]) -> dict[str, Any]:
         "oof_score": standing.oof_score,
         "cv_score": standing.cv_score,
         "cv_sd": standing.cv_sd,
-        "honest": standing.honest,
+        "honest": standing.honest.to_dict() if standing.honest else None,
         "is_tuned": standing.is_tuned,
         "folds": list(standing.folds),
         "n_rows": standing.n_rows,

@@ -153,9 +153,7 @@ def _print_outcomes(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
             for run in outcome.runs
         ]
         standard_output().print()
-        rows.append(
-            ("blend", "", *(score_text(score) for score in scores["fold_scores"]), score_text(scores["cv_score"], scores["cv_sd"]), "")
-        )
+        rows.append(("blend", "", *(score_text(score) for score in scores.fold_scores), score_text(scores.cv_score, scores.cv_sd), ""))
         print_table(
             ["run", ">weight", *(f">fold {fold}" for fold in range(N_FOLDS)), ">CV mean ± sd", ">trained in"],
             rows,

@@ -186,10 +186,10 @@ class BlendSource(Source):
         return self.spec.folds or tuple(range(self.folds.n_folds))
 
     def score(self, metric: Metric) -> float | None:
-        return self.blend.scores["cv_score"]
+        return self.blend.scores.cv_score
 
     def spread(self, metric: Metric) -> float | None:
-        return self.blend.scores["cv_sd"] if len(self.blend.scores["fold_scores"]) > 1 else None
+        return self.blend.scores.spread
 
     def members(self) -> tuple[Member, ...]:
         runs = [get_run(self.workspace.store, run_id) for run_id in self.spec.members]

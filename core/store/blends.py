@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from core.base.errors import InputError, NotFoundError, StateError
 from core.base.messages import msg
 from core.specs.blend import BlendSpec
+from core.specs.kept import BlendScores
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import insert_row, read_row
@@ -20,7 +21,7 @@ from core.store.tables import raw_columns
 
 @dataclass(frozen=True)
 class Blend:
-    """A saved blend, scored on the truth `truth_id`. `scores` has oof_score, cv_score, cv_sd, fold_scores, equal_score and metric; `path` is its artefact."""
+    """A saved blend, scored on the truth `truth_id`; `path` is its artefact."""
 
     id: int
     contest_id: int
@@ -28,7 +29,7 @@ class Blend:
     name: str
     spec: BlendSpec
     run_ids: tuple[int, ...]
-    scores: dict[str, Any]
+    scores: BlendScores
     fingerprint: str
     path: str
     created_at: float
@@ -54,7 +55,7 @@ def add_blend(
     truth_id: int,
     name: str,
     spec: BlendSpec,
-    scores: dict[str, Any],
+    scores: BlendScores,
     fingerprint: str,
     path: str,
     now: float | None = None,
@@ -66,7 +67,7 @@ def add_blend(
         "truth_id": truth_id,
         "name": name,
         "spec": spec.to_dict(),
-        "scores": scores,
+        "scores": scores.to_dict(),
         "fingerprint": fingerprint,
         "path": path,
         "created_at": time.time() if now is None else now,
@@ -156,5 +157,5 @@ def _read_blends(connection: Connection, where: ColumnElement[bool] | None, cont
 
 def _blend(row: Row[Any]) -> Blend:
     values = read_row(tables.blends, row)
-    values["spec"] = spec = BlendSpec.model_validate(values["spec"])
-    return Blend(run_ids=spec.members, **values)
+    spec, scores = BlendSpec.model_validate(values.pop("spec")), BlendScores.model_validate(values.pop("scores"))
+    return Blend(spec=spec, run_ids=spec.members, scores=scores, **values)

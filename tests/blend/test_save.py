@@ -57,8 +57,8 @@ def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedur
     workspace, contest, runs = house
     saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
     steps = open_ensemble(workspace, contest, runs).fit(procedure)
-    assert BlendProcedure.model_validate(saved.scores["procedure"]) == procedure
-    assert saved.spec.steps == steps and saved.scores["honest"]["gain_low"] <= saved.scores["honest"]["gain"]
+    assert BlendProcedure.model_validate(saved.scores.procedure) == procedure
+    assert saved.spec.steps == steps and saved.scores.honest.gain_low <= saved.scores.honest.gain
     np.testing.assert_array_equal(
         source_of(workspace, saved).oof(), apply_steps(steps, [load_oof(workspace, run, contest) for run in runs])
     )
@@ -87,14 +87,14 @@ def test_rows_with_several_classes_keep_their_thresholds(workspace: Workspace, t
     oof = apply_steps(steps, [load_oof(workspace, run, contest) for run in runs], multilabel=True)
     np.testing.assert_array_equal(source_of(workspace, saved).oof(), oof)
     given = decide(oof, multilabel=True, thresholds=steps.thresholds)
-    assert saved.scores["oof_score"] == pytest.approx(macro_f1_of_sets(load_truth(workspace, contest).labels, given))
+    assert saved.scores.oof_score == pytest.approx(macro_f1_of_sets(load_truth(workspace, contest).labels, given))
     test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs], multilabel=True)
     np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
     np.testing.assert_array_equal(
         prepare(source_of(workspace, saved)).predicted, decide(test, multilabel=True, thresholds=steps.thresholds)
     )
     duel = compare_sources(source_of(workspace, saved), source_of(workspace, runs[2]))
-    assert duel.comparison.score == pytest.approx(saved.scores["oof_score"]) and duel.verdict == "first"
+    assert duel.comparison.score == pytest.approx(saved.scores.oof_score) and duel.verdict == "first"
 
 
 def test_a_blend_stored_before_there_were_steps_is_read_as_it_was() -> None:
@@ -105,10 +105,10 @@ def test_a_blend_stored_before_there_were_steps_is_read_as_it_was() -> None:
 
 def test_weights_by_hand_and_equal_ones_have_no_honest_score(house: House) -> None:
     workspace, contest, runs = house
-    assert blend_runs(workspace, contest, runs, BlendProcedure()).scores["honest"] is None
+    assert blend_runs(workspace, contest, runs, BlendProcedure()).scores.honest is None
     by_hand = blend_runs(workspace, contest, runs, BlendProcedure(way="hand", weights=(1, 2, 3)))
-    assert by_hand.scores["procedure"] is None
-    assert by_hand.scores["honest"] is None and by_hand.spec.normalised() == pytest.approx((1 / 6, 1 / 3, 1 / 2))
+    assert by_hand.scores.procedure is None
+    assert by_hand.scores.honest is None and by_hand.spec.normalised() == pytest.approx((1 / 6, 1 / 3, 1 / 2))
 
 
 def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(house: House) -> None:

@@ -105,7 +105,7 @@ def test_the_saved_blend_says_its_folds_and_is_made_again_after_the_run_went_on(
     ensemble = open_ensemble(workspace, contest, pair, shared_folds(pair))
     blend = save_blend(workspace, contest, make_spec([run.id for run in pair], [3, 1]), ensemble=ensemble)
     assert (blend.spec.folds, blend.spec.networks) == ((0, 2, 3), ((0, 1, 2, 3), (0, 2, 3)))
-    assert (blend.scores["folds"], blend.scores["n_rows"]) == ([0, 2, 3], len(ensemble.oof.rows))
+    assert (blend.scores.folds, blend.scores.n_rows) == ((0, 2, 3), len(ensemble.oof.rows))
     oof, missing = source_of(workspace, blend).oof(), load_folds(workspace, folds).first_fold() == 1
     assert np.isnan(oof[missing]).all()
     np.testing.assert_array_equal(oof[~missing], mix(ensemble.oof.prob, [3, 1]))

@@ -77,7 +77,7 @@ def test_a_corrected_label_leaves_all_that_was_made_and_changes_scores_only(case
     again = save_blend(workspace, now, blend.spec, name="again")
     np.testing.assert_array_equal(source_of(workspace, again).oof(), source_of(workspace, blend).oof())
     assert again.truth_id == now.truth.id and again.fingerprint != blend.fingerprint
-    assert again.scores["oof_score"] != blend.scores["oof_score"]
+    assert again.scores["oof_score"] != blend.scores.oof_score
     lineage = write_submission(source_of(workspace, again, now)).lineage
     assert (lineage["rows"], lineage["truth"], lineage["folds"]) == (now.fingerprint, now.truth.fingerprint, folds.fingerprint)
     assert {member["truth"] for member in lineage["members"]} == {contest.truth.fingerprint}
@@ -99,7 +99,7 @@ def test_a_dropped_row_is_neither_trained_on_nor_scored_and_comes_back(case: Cas
     assert all(4 not in read_fold_predictions(workspace.absolute(result.path)).valid_idx for result in later.results)
     assert np.flatnonzero(np.isnan(load_oof(workspace, later, now)[:, 0])).tolist() == [4]
     blend = blend_runs(workspace, now, [run, later], BlendProcedure())
-    assert np.isnan(source_of(workspace, blend).oof()[4]).all() and blend.scores["n_rows"] == contest.n_train - 1
+    assert np.isnan(source_of(workspace, blend).oof()[4]).all() and blend.scores.n_rows == contest.n_train - 1
     assert not blend.spec.is_restricted
     add_truth(workspace, now, restore=[4], reason="it opens after all")
     back = get_contest(workspace.store, contest.id)

@@ -14,6 +14,7 @@ from core.store.blends import add_blend
 from core.store.jobs import list_jobs
 from core.store.runs import list_runs
 from tests.jobs.conftest import Bench
+from tests.store.test_blends import SCORES
 
 OWNER = {"engine": None, "host": "here", "worker": None}
 ERROR = {"type": "Bug", "what": "w", "where": "", "why": "", "fix": ""}
@@ -92,7 +93,7 @@ def test_delete_removes_rows_files_and_logs_but_not_of_a_run_in_use(bench: Bench
         truth_id=run.truth_id,
         name="mix",
         spec=BlendSpec(members=(run.id, other.id), weights=(1, 1)),
-        scores={},
+        scores=SCORES,
         fingerprint="",
         path="",
     )

@@ -127,7 +127,7 @@ def test_a_saved_blend_is_the_mix_of_its_runs_and_can_be_made_again(case: Case) 
     np.testing.assert_array_equal(source_of(workspace, blend).oof(), mix(oof, [3, 1]))
     np.testing.assert_array_equal(source_of(workspace, blend).test(), mix(test, [3, 1]))
     expected = all_scores(load_truth(workspace, contest).labels, mix(oof, [3, 1]))
-    assert blend.scores["oof_score"] == pytest.approx(expected["log_loss"], abs=1e-6)
+    assert blend.scores.oof_score == pytest.approx(expected["log_loss"], abs=1e-6)
     again = save_blend(workspace, contest, blend.spec)
     assert again.fingerprint == blend.fingerprint and again.name == "blend"
 

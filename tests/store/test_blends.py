@@ -4,9 +4,12 @@ import pytest
 
 from core.base.errors import NotFoundError, StateError
 from core.specs.blend import BlendSpec
+from core.specs.kept import BlendScores
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
 from core.store.database import Store
 from core.store.runs import Run, list_runs, remove_run
+
+SCORES = BlendScores(metric="accuracy", oof_score=0.5, fold_scores=(0.4, 0.6), cv_score=0.5, cv_sd=0.1, equal_score=0.5)
 
 
 def blend_of(store: Store, run: Run, name: str = "mix") -> Blend:
@@ -18,7 +21,7 @@ def blend_of(store: Store, run: Run, name: str = "mix") -> Blend:
         truth_id=run.truth_id,
         name=name,
         spec=spec,
-        scores={"oof_score": 0.5},
+        scores=SCORES,
         fingerprint="b",
         path="blends/b",
         now=9.0,
@@ -28,7 +31,7 @@ def blend_of(store: Store, run: Run, name: str = "mix") -> Blend:
 def test_a_blend_comes_back_by_id_reference_and_name(store: Store, run: Run) -> None:
     blend = blend_of(store, run)
     assert get_blend(store, blend.id) == get_blend(store, "b1") == get_blend(store, "mix", run.contest_id) == list_blends(store)[0] == blend
-    assert blend.run_ids == (run.id,) and blend.scores == {"oof_score": 0.5}
+    assert blend.run_ids == (run.id,) and blend.scores == SCORES
     assert free_blend_name(store, run.contest_id, "mix") == "mix-2"
     with pytest.raises(NotFoundError, match="known: b1"):
         get_blend(store, "b7")

@@ -31,6 +31,7 @@ from core.store.runs import EpochRow, FoldResult, Run, get_run, list_runs
 from core.store.submissions import add_submission, list_submissions
 from core.store.tables import CHANGES, DIGEST
 from core.store.truths import insert_groups
+from tests.store.test_blends import SCORES
 
 WRITTEN_ONCE = [table for table in tables.metadata.sorted_tables if DIGEST in table.c]
 
@@ -55,7 +56,7 @@ def full(store: Store, contest: Contest, folds: Folds, run: Run) -> Store:
         truth_id=contest.truth.id,
         name="b",
         spec=spec,
-        scores={},
+        scores=SCORES,
         fingerprint="",
         path="",
         now=8.0,

@@ -61,7 +61,7 @@ def test_blends_stand_side_by_side_with_scores_and_weights(open_page: OpenPage, 
     assert not at.exception
     scores, weights = table(at, "oof"), table(at, "run")
     by_name = dict(zip(scores["name"], scores["oof"], strict=True))
-    assert {blend.name: blend.scores["oof_score"] for blend in blends}.items() <= by_name.items()
+    assert {blend.name: blend.scores.oof_score for blend in blends}.items() <= by_name.items()
     shares = weights.set_index("run")
     assert shares.loc["good", blends[0].ref] == pytest.approx(0.9) and shares.loc["poor", blends[1].ref] == pytest.approx(0.5)
 

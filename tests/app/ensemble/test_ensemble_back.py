@@ -72,10 +72,10 @@ def test_a_saved_blend_goes_back_on_the_bench_whole(
     at = at.run()
     assert not at.exception
     assert desk_of(at, done[0]).ids == tuple(run.id for run in done)
-    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"
     assert desk_of(at, done[0]).draft.procedure.trimmed.way == procedure.way
     if procedure.is_refitted:
-        assert at.metric[1].value == f"{blend.scores['honest']['score']:.4f}"
+        assert at.metric[1].value == f"{blend.scores.honest.score:.4f}"
     else:
         at = flip(flip(at, "Temperature"), "Temperature")
         assert steps_of(at, done[0]).temperature == pytest.approx(blend.spec.temperature, rel=1e-4)
@@ -94,4 +94,4 @@ def test_a_blend_of_two_runs_on_the_bench_is_not_taken_back_by_what_the_browser_
     at = at.run()
     at._run(late)  # pyright: ignore[reportPrivateUsage]
     assert desk_of(at, done[0]).ids == tuple(run.id for run in done[:2])
-    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"

@@ -94,7 +94,7 @@ def test_thresholds_are_found_judged_honestly_saved_and_undone(
     assert "**Greedy, thresholds by class** gains" in said and "**Thresholds:**" in said
     at = press(at, "Save blend")
     (blend,) = list_blends(opened.store, done[0].id)
-    assert blend.spec.steps == honest.steps and blend.scores["procedure"]["thresholds"]
+    assert blend.spec.steps == honest.steps and blend.scores.procedure["thresholds"]
     np.testing.assert_array_equal(source_of(opened, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob, multilabel=True))
     assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds"]
     at = press(at, "Undo")
@@ -204,12 +204,12 @@ def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
         put_on_bench(blend)
     at = at.run()
     assert not at.exception
-    assert at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"
     draft = desk_of(at, done).draft
     assert draft.steps.thresholds == blend.spec.thresholds and draft.procedure.thresholds
     assert [toggle.value for toggle in at.toggle if toggle.label == "Thresholds by class"] == [True]
     if way != "hand":
-        assert at.metric[1].value == f"{blend.scores['honest']['score']:.4f}"
+        assert at.metric[1].value == f"{blend.scores.honest.score:.4f}"
 
 
 def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Done, ensemble: Ensemble) -> None:
@@ -290,7 +290,7 @@ def test_a_blend_on_some_folds_keeps_its_thresholds(
         patch.setattr("app.ensemble.session.st.session_state", at.session_state)
         put_on_bench(get_blend(opened.store, blend.id))
     at = choose(at.run(), "Chart", "thresholds")
-    assert not at.exception and at.metric[0].value == f"{blend.scores['oof_score']:.4f}"
+    assert not at.exception and at.metric[0].value == f"{blend.scores.oof_score:.4f}"
     draft = desk_of(at, done).draft
     assert draft.is_by_hand and draft.procedure.thresholds and draft.steps.thresholds == blend.spec.thresholds
     assert len(blend.spec.folds) == 2 and table(at, "f1_honest")["f1_honest"].notna().all()

@@ -60,8 +60,8 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
     (blend,) = list_blends(opened.store, folded.id)
     assert blend.spec.steps == honest.steps
     np.testing.assert_array_equal(source_of(opened, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob))
-    assert blend.scores["honest"]["gain_low"] == pytest.approx(honest.gain_low)
-    assert blend.scores["procedure"]["way"] == procedure.way
+    assert blend.scores.honest.gain_low == pytest.approx(honest.gain_low)
+    assert blend.scores.procedure["way"] == procedure.way
     at = press(at, "Undo")
     assert desk_of(at, done[0]).draft.is_untuned
     assert "nothing was tuned" in str(at.metric[1].delta)

@@ -1,0 +1,76 @@
+"""What rows of the store and files of artefacts keep of results: written once as JSON, read back as frozen models.
+
+A field that a later version added has a default, and one that this version does not know is left alone, so that every stored row stays readable.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Kept(BaseModel):
+    """A frozen record; `to_dict` gives back what was read or made, and no defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values in the order of the fields."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class HonestFigures(Kept):
+    """A cross-fitted score: `score` with its 95 % interval, and the `gain` over equal weights with its own."""
+
+    score: float
+    low: float
+    high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    is_clear: bool
+
+
+class BlendScores(Kept):
+    """What a blend scored when it was saved, on which parts and how many rows; beside it equal weights and the best single run.
+
+    `honest` is the cross-fitted score of the procedure that found it, `procedure` its settings; both None for weights by hand.
+    """
+
+    metric: str
+    folds: tuple[int, ...] = ()
+    n_rows: int | None = None
+    oof_score: float
+    fold_scores: tuple[float, ...]
+    cv_score: float
+    cv_sd: float
+    scores: dict[str, float] = {}
+    equal_score: float
+    best_single_score: float | None = None
+    honest: HonestFigures | None = None
+    procedure: dict[str, Any] | None = None
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of the fold scores; None below two."""
+        return self.cv_sd if len(self.fold_scores) > 1 else None
+
+
+class HiddenScores(Kept):
+    """What a submission scores on the hidden truth of a built-in sample contest."""
+
+    metric: str
+    public: float
+    private: float
+
+
+class ImportOrigin(Kept):
+    """Where an imported run's predictions came from: its folder's key, the files with their sha256, and the names of its doubts."""
+
+    key: str
+    oof_file: str
+    oof_sha256: str
+    test_file: str | None = None
+    test_sha256: str | None = None
+    doubts: tuple[str, ...] = ()
