@@ -48,7 +48,7 @@ def test_the_better_blend_is_named_from_either_side(house: House) -> None:
     duel = compare_sources(source_of(workspace, one), source_of(workspace, other))
     back = compare_sources(source_of(workspace, other), source_of(workspace, one))
     assert (duel.verdict, back.verdict, duel.n_rows) == ("first", "second", contest.n_train)
-    assert duel.comparison.score == pytest.approx(one.scores["oof_score"], abs=1e-6) == back.comparison.other
+    assert duel.comparison.score == pytest.approx(one.scores.oof_score, abs=1e-6) == back.comparison.other
     assert back.comparison.gain == pytest.approx(-duel.comparison.gain)
     assert (back.comparison.gain_low, back.comparison.gain_high) == pytest.approx((-duel.comparison.gain_high, -duel.comparison.gain_low))
     assert compare_sources(source_of(workspace, one), source_of(workspace, one)).verdict == "same"
