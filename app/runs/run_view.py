@@ -172,7 +172,7 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
             st.metric(
                 t("runs.figure_backbone"),
                 t("runs.imported"),
-                plain(run.imported.get("classifier") or run.imported["oof_file"]),
+                plain(run.imported.classifier or run.imported.oof_file),
                 "off",
                 **quiet,
             )
@@ -316,7 +316,7 @@ def _folds(contest: Contest, run: Run) -> None:
 def _recipe(_: Contest, run: Run) -> None:
     if run.imported:
         st.caption(t("runs.imported_no_recipe"))
-        st.json(run.imported)
+        st.json(run.imported.to_dict())
         return
     values = flatten_settings(run.recipe)
     usual = flatten_settings(Recipe.model_validate({"modality": run.recipe.modality}))

@@ -121,7 +121,7 @@ def submission_table(contest: Contest) -> None:
         {
             "ref": [item.ref for item in submissions],
             "name": [item.name for item in submissions],
-            "source": [f"{item.lineage['name']} ({item.source})" for item in submissions],
+            "source": [f"{item.lineage.name} ({item.source})" for item in submissions],
             "cv": pd.array([scores.get(item.source) for item in submissions], dtype="Float64"),
             "public": pd.array([_hidden(item, "public") for item in submissions], dtype="Float64"),
             "private": pd.array([_hidden(item, "private") for item in submissions], dtype="Float64"),
@@ -181,24 +181,24 @@ def lineage(submission: Submission) -> None:
                 key=f"download-{submission.ref}",
             )
         chain = [
-            f"{t('submit.lineage_data')} `#{facts['rows' if 'rows' in facts else 'contest'][:12]}`",
-            f"{t('submit.lineage_folds')} `#{facts['folds'][:12]}`",
-            f"{t('submit.lineage_source')} {plain(facts['name'])} `{facts['source']}` `#{facts['fingerprint'][:12]}`",
+            f"{t('submit.lineage_data')} `#{(facts.rows or facts.contest)[:12]}`",
+            f"{t('submit.lineage_folds')} `#{facts.folds[:12]}`",
+            f"{t('submit.lineage_source')} {plain(facts.name)} `{facts.source}` `#{facts.fingerprint[:12]}`",
             f"{t('submit.lineage_file')} `sha256 {submission.sha256}`",
         ]
         st.markdown("  →  ".join(chain))
-        if "scored_folds" in facts:
-            scored = ", ".join(map(str, facts["scored_folds"]))
-            st.warning(t("members.lineage_restricted", folds=scored, n=facts["n_folds"]), icon=":material/filter_alt:")
+        if facts.scored_folds is not None:
+            scored = ", ".join(map(str, facts.scored_folds))
+            st.warning(t("members.lineage_restricted", folds=scored, n=facts.n_folds), icon=":material/filter_alt:")
         members = pd.DataFrame(
             [
                 {
-                    "run": f"{member['name']} ({member['run']})",
-                    "weight": member["weight"],
-                    "recipe": f"#{member['recipe'][:12]}" if member["recipe"] else t("runs.imported"),
-                    "folds": [f"{fold} #{value[:8]}" for fold, value in member["folds"].items()],
+                    "run": f"{member.name} ({member.run})",
+                    "weight": member.weight,
+                    "recipe": f"#{member.recipe[:12]}" if member.recipe else t("runs.imported"),
+                    "folds": [f"{fold} #{value[:8]}" for fold, value in member.folds.items()],
                 }
-                for member in facts["members"]
+                for member in facts.members
             ]
         )
         st.dataframe(
@@ -221,4 +221,4 @@ def written_key(contest: Contest) -> str:
 
 
 def _hidden(submission: Submission, part: str) -> float | None:
-    return submission.hidden_scores[part] if submission.hidden_scores else None
+    return getattr(submission.hidden_scores, part) if submission.hidden_scores else None

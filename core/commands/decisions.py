@@ -244,7 +244,7 @@ def submit(
     lines = [f"{output}: {submission.n_rows:,} rows from {chosen.name} ({chosen.ref}), sha256 {submission.sha256[:12]}"]
     if submission.hidden_scores:
         scores = submission.hidden_scores
-        lines.append(f"the sample's hidden truth: public {scores['public']:.4f}, private {scores['private']:.4f} ({scores['metric']})")
+        lines.append(f"the sample's hidden truth: public {scores.public:.4f}, private {scores.private:.4f} ({scores.metric})")
     standard_output().print("\n".join(lines), markup=False, highlight=False)
 
 

@@ -159,11 +159,12 @@ def _print_outcomes(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
             rows,
             title=f"{outcome.contest.name}: {metric} {direction(metric)}",
         )
-        hidden = outcome.submission.hidden_scores or {}
+        hidden = outcome.submission.hidden_scores
+        scores_of_truth = (hidden.public, hidden.private) if hidden else (None, None)
         file = workspace.absolute(outcome.submission.path)
         print_table(
             ["submission", ">rows", ">public", ">private"],
-            [(shown_path(file), f"{outcome.submission.n_rows:,}", score_text(hidden.get("public")), score_text(hidden.get("private")))],
+            [(shown_path(file), f"{outcome.submission.n_rows:,}", *map(score_text, scores_of_truth))],
         )
 
 

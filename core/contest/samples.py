@@ -27,6 +27,7 @@ from core.contest.csv_table import column_of
 from core.contest.register import add_contest
 from core.metrics.scores import get_metric
 from core.specs.contest import ContestSpec
+from core.specs.kept import HiddenScores
 from core.store import contests
 from core.workspace import Workspace
 
@@ -150,8 +151,8 @@ def load_truth(workspace: Workspace, name: str) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(raw), dtype="str", keep_default_na=False)
 
 
-def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -> dict[str, float | str] | None:
-    """Score a submission, as it was written, on the hidden truth: {"public", "private", "metric"}; None when the contest is no sample."""
+def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -> HiddenScores | None:
+    """Score a submission, as it was written, on the hidden truth; None when the contest is no sample."""
     if not contest.sample:
         return None
     truth = load_truth(workspace, contest.sample)
@@ -176,11 +177,9 @@ def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -
         predicted = [nfc(str(label)) for label in submitted[label_column]]
         y_prob = (np.array(predicted)[:, None] == np.array(classes)[None, :]).astype(np.float64)
     score, several = get_metric(contest.spec.metric).score, contest.spec.is_multilabel
-    scores: dict[str, float | str] = {"metric": contest.spec.metric}
-    for part in ("public", "private"):
-        rows = (truth["part"] == part).to_numpy()
-        scores[part] = score(y_true[rows], y_prob[rows], multilabel=several)
-    return scores
+    parts = {part: (truth["part"] == part).to_numpy() for part in ("public", "private")}
+    scores = {part: score(y_true[rows], y_prob[rows], multilabel=several) for part, rows in parts.items()}
+    return HiddenScores(metric=contest.spec.metric, **scores)
 
 
 def _package_data(sample: Sample) -> Path:

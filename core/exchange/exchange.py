@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -27,6 +26,7 @@ from core.metrics.decide import decide
 from core.metrics.scores import all_scores
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import Source
+from core.specs.kept import ImportOrigin
 from core.specs.network import NETWORKS_DIR
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -61,7 +61,7 @@ class Delivery:
 
     oof: NDArray[np.float32] | None
     test: NDArray[np.float32] | None
-    origin: dict[str, Any] = field(default_factory=dict)
+    origin: ImportOrigin = field(default_factory=ImportOrigin)
     problems: tuple[PitwallError, ...] = ()
     unchecked: tuple[str, ...] = ()
 
@@ -157,9 +157,9 @@ def read_delivery(
         )
     if problems:
         return Delivery(None, None, problems=tuple(problems))
-    origin: dict[str, Any] = {"oof_file": oof.name, "oof_sha256": sha256_file(oof)}
+    origin = ImportOrigin(oof_file=oof.name, oof_sha256=sha256_file(oof))
     if test is not None:
-        origin |= {"test_file": test.name, "test_sha256": sha256_file(test)}
+        origin = origin.model_copy(update={"test_file": test.name, "test_sha256": sha256_file(test)})
     return Delivery(reading.prob, test_prob, origin, unchecked=tuple(unchecked))
 
 
@@ -189,6 +189,7 @@ def accept_delivery(
     key = uuid4().hex[:12]
     home = workspace.import_dir(contest.name, key)
     moment = time.time() if now is None else now
+    suspect = suspicions(truth.labels[rows[known]], delivery.oof[known], multilabel=contest.spec.is_multilabel)
     try:
         results = [
             _publish_fold(workspace, home / f"fold-{fold}", contest, folds, fold, rows_of(fold), oof, delivery.test, truth, moment, network)
@@ -200,14 +201,7 @@ def accept_delivery(
             folds_id=folds.id,
             truth_id=truth.version.id,
             name=run_name(name),
-            origin={
-                "key": key,
-                **delivery.origin,
-                "doubts": [
-                    *delivery.unchecked,
-                    *suspicions(truth.labels[rows[known]], delivery.oof[known], multilabel=contest.spec.is_multilabel),
-                ],
-            },
+            origin=delivery.origin.model_copy(update={"key": key, "doubts": (*delivery.unchecked, *suspect)}),
             results=results,
             now=moment,
         )
@@ -219,7 +213,7 @@ def accept_delivery(
 
 def doubts_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What makes an imported run suspect, and what nobody could check of it, each in sentences."""
-    names = (run.imported or {}).get("doubts", [])
+    names = run.imported.doubts if run.imported else ()
     return tuple(DOUBTS[name] for name in names if name not in UNCHECKED), tuple(DOUBTS[name] for name in names if name in UNCHECKED)
 
 

@@ -17,6 +17,7 @@ from core.contest.table import load_table
 from core.exchange.exchange import Delivery, accept_delivery
 from core.folds.save import load_folds
 from core.predictions.again import rows_of_test, rows_of_train
+from core.specs.kept import ImportOrigin
 from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -92,7 +93,7 @@ def add_ready_classifier(
         delivery = Delivery(
             predictor.predict(train.inputs, sha256=train.sha256),
             predictor.predict(test.inputs, sha256=test.sha256),
-            {"classifier": folder.name, "classifier_fingerprint": load_manifest(place).fingerprint, "n_epochs": 0},
+            ImportOrigin(classifier=folder.name, classifier_fingerprint=load_manifest(place).fingerprint, n_epochs=0),
             unchecked=("seen",),
         )
         return accept_delivery(workspace, contest, folds, delivery, name=name or folder.name, network=place)

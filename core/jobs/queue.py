@@ -179,7 +179,7 @@ def delete_run(workspace: Workspace, run_id: int) -> None:
     contest = get_contest(workspace.store, run.contest_id)
     with workspace.store.transaction() as connection:
         remove_run(connection, run)
-    folder = workspace.import_dir(contest.name, run.imported["key"]) if run.imported else workspace.run_dir(contest.name, run_id)
+    folder = workspace.import_dir(contest.name, run.imported.key) if run.imported else workspace.run_dir(contest.name, run_id)
     for gone in (folder, workspace.run_events_dir(contest.name, run.name, run_id), workspace.tracking_dir(run_id)):
         if gone.exists():
             shutil.rmtree(gone)

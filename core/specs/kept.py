@@ -1,4 +1,4 @@
-"""What rows of the store and files of artefacts keep of results: written once as JSON, read back as frozen models.
+"""What rows of the store and files of artefacts keep of results and of where they came from: written once as JSON, read back as frozen models.
 
 A field that a later version added has a default, and one that this version does not know is left alone, so that every stored row stays readable.
 """
@@ -66,11 +66,44 @@ class HiddenScores(Kept):
 
 
 class ImportOrigin(Kept):
-    """Where an imported run's predictions came from: its folder's key, the files with their sha256, and the names of its doubts."""
+    """Where an imported run's predictions came from: its folder's key, the files or the classifier with their hashes, and the names of its doubts."""
 
-    key: str
-    oof_file: str
-    oof_sha256: str
-    test_file: str | None = None
-    test_sha256: str | None = None
+    key: str = ""
+    oof_file: str = ""
+    oof_sha256: str = ""
+    test_file: str = ""
+    test_sha256: str = ""
+    classifier: str = ""
+    classifier_fingerprint: str = ""
+    n_epochs: int | None = None
     doubts: tuple[str, ...] = ()
+
+
+class LineageMember(Kept):
+    """A run that had a part in a submission: `folds` are the fingerprints of the folds whose networks had."""
+
+    run: str
+    name: str
+    weight: float
+    truth: str = ""
+    recipe: str | None
+    imported: ImportOrigin | None = None
+    folds: dict[str, str]
+
+
+class Lineage(Kept):
+    """Every hash a submission descends from. Until version 0.1 `contest` stood for rows and truth.
+
+    `scored_folds` of `n_folds` are those that a blend on some folds only was weighed on; None for all.
+    """
+
+    source: str
+    name: str
+    fingerprint: str
+    contest: str = ""
+    rows: str = ""
+    truth: str = ""
+    folds: str
+    members: tuple[LineageMember, ...]
+    scored_folds: tuple[int, ...] | None = None
+    n_folds: int | None = None

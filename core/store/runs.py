@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, 
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.base.messages import joined
+from core.specs.kept import ImportOrigin
 from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.database import Store
@@ -79,7 +80,7 @@ class Run:
     results: tuple[FoldResult, ...]
     is_paused: bool
     truth_id: int
-    imported: dict[str, Any] | None = None
+    imported: ImportOrigin | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -178,7 +179,7 @@ def add_imported_run(
     folds_id: int,
     truth_id: int,
     name: str,
-    origin: dict[str, Any],
+    origin: ImportOrigin,
     results: Iterable[FoldResult],
     now: float,
 ) -> Run:
@@ -192,7 +193,7 @@ def add_imported_run(
             "recipe": "",
             "fold_numbers": [result.fold for result in parts],
             "created_at": now,
-            "imported": origin,
+            "imported": origin.to_dict(),
             "truth_id": truth_id,
         }
         run_id = insert_row(connection, tables.runs, values).id
@@ -332,6 +333,12 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
 
 def _run(row: Row[Any], jobs: Iterable[FoldJob], results: Iterable[FoldResult]) -> Run:
     values = read_row(tables.runs, row)
-    recipe, fold_numbers = values.pop("recipe"), values.pop("fold_numbers")
-    own_recipe = _recipe(recipe) if recipe else None
-    return Run(own_recipe=own_recipe, fold_numbers=tuple(fold_numbers), jobs=tuple(jobs), results=tuple(results), **values)
+    recipe, fold_numbers, origin = (values.pop(name) for name in ("recipe", "fold_numbers", "imported"))
+    return Run(
+        own_recipe=_recipe(recipe) if recipe else None,
+        fold_numbers=tuple(fold_numbers),
+        jobs=tuple(jobs),
+        results=tuple(results),
+        imported=origin and ImportOrigin.model_validate(origin),
+        **values,
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
+from core.specs.kept import HiddenScores, Lineage
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import insert_row, read_row
@@ -28,8 +29,8 @@ class Submission:
     sha256: str
     path: str
     n_rows: int
-    lineage: dict[str, Any]
-    hidden_scores: dict[str, Any] | None
+    lineage: Lineage
+    hidden_scores: HiddenScores | None
     created_at: float
 
     @property
@@ -39,7 +40,9 @@ class Submission:
 
 
 def _submission(row: Row[Any]) -> Submission:
-    return Submission(**read_row(tables.submissions, row))
+    values = read_row(tables.submissions, row)
+    lineage, hidden = Lineage.model_validate(values.pop("lineage")), values.pop("hidden_scores")
+    return Submission(lineage=lineage, hidden_scores=hidden and HiddenScores.model_validate(hidden), **values)
 
 
 def add_submission(
@@ -52,8 +55,8 @@ def add_submission(
     sha256: str,
     path: str,
     n_rows: int,
-    lineage: dict[str, Any],
-    hidden_scores: dict[str, Any] | None = None,
+    lineage: Lineage,
+    hidden_scores: HiddenScores | None = None,
     now: float | None = None,
 ) -> Submission:
     """Add a submission to the ledger."""
@@ -65,8 +68,8 @@ def add_submission(
         "sha256": sha256,
         "path": path,
         "n_rows": n_rows,
-        "lineage": lineage,
-        "hidden_scores": hidden_scores,
+        "lineage": lineage.to_dict(),
+        "hidden_scores": hidden_scores and hidden_scores.to_dict(),
         "created_at": time.time() if now is None else now,
     }
     with store.transaction() as connection:

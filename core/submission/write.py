@@ -25,6 +25,7 @@ from core.base.messages import joined, msg, reason
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.decide import decide
 from core.predictions.source import Source
+from core.specs.kept import Lineage, LineageMember
 from core.store.contests import Contest
 from core.store.submissions import Submission, add_submission
 from core.store.truths import list_truths
@@ -282,10 +283,10 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
     candidate.raise_if_refused(source.name)
     lineage = make_lineage(source)
     filename = f"{contest.name}-{source.name}.csv"
-    folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage, "file": filename}))
-    with publishing(folder, kind="submission", parents={"rows": contest.fingerprint, source.ref: lineage["fingerprint"]}) as temporary:
+    folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage.to_dict(), "file": filename}))
+    with publishing(folder, kind="submission", parents={"rows": contest.fingerprint, source.ref: lineage.fingerprint}) as temporary:
         (temporary / filename).write_bytes(candidate.data)
-        write_json(temporary / "lineage.json", lineage)
+        write_json(temporary / "lineage.json", lineage.to_dict())
     return add_submission(
         workspace.store,
         contest_id=contest.id,
@@ -307,35 +308,35 @@ def read_submission(workspace: Workspace, submission: Submission) -> bytes:
     return path.read_bytes()
 
 
-def make_lineage(source: Source) -> dict[str, Any]:
+def make_lineage(source: Source) -> Lineage:
     """Every hash a submission descends from: rows, truth, folds, recipes, fold artefacts, weights.
 
     A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part.
     """
     truths = {truth.id: truth.fingerprint for truth in list_truths(source.workspace.store, source.contest.id)}
-    members = [
-        {
-            "run": member.run.ref,
-            "name": member.run.name,
-            "weight": member.weight,
-            "truth": truths[member.run.truth_id],
-            "recipe": None if member.run.is_imported else member.run.recipe.fingerprint,
-            "imported": member.run.imported,
-            "folds": {str(fold): own for fold, own in member.fold_fingerprints.items()},
-        }
+    members = tuple(
+        LineageMember(
+            run=member.run.ref,
+            name=member.run.name,
+            weight=member.weight,
+            truth=truths[member.run.truth_id],
+            recipe=None if member.run.is_imported else member.run.recipe.fingerprint,
+            imported=member.run.imported,
+            folds={str(fold): own for fold, own in member.fold_fingerprints.items()},
+        )
         for member in source.members()
-    ]
+    )
+    lineage = Lineage(
+        source=source.ref,
+        name=source.name,
+        fingerprint=source.content[0] if source.kind == "blend" else fingerprint([member.to_dict() for member in members]),
+        rows=source.contest.fingerprint,
+        truth=truths[source.truth_id],
+        folds=source.folds.fingerprint,
+        members=members,
+    )
     is_part = source.kind == "blend" and not source.is_whole
-    return {
-        "source": source.ref,
-        "name": source.name,
-        "fingerprint": source.content[0] if source.kind == "blend" else fingerprint(members),
-        "rows": source.contest.fingerprint,
-        "truth": truths[source.truth_id],
-        "folds": source.folds.fingerprint,
-        "members": members,
-        **({"scored_folds": list(source.scored_folds), "n_folds": source.folds.n_folds} if is_part else {}),
-    }
+    return lineage.model_copy(update={"scored_folds": source.scored_folds, "n_folds": source.folds.n_folds}) if is_part else lineage
 
 
 def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer]) -> str:

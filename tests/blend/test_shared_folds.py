@@ -126,9 +126,9 @@ def test_a_submission_of_it_names_the_folds_and_only_the_networks_that_had_a_par
     blend = blend_runs(workspace, contest, pair, BlendProcedure(), fold_numbers=shared_folds(pair))
     finish_fold(house, pair[1], 1)
     lineage = write_submission(source_of(workspace, blend)).lineage
-    assert (lineage["scored_folds"], lineage["n_folds"]) == ([0, 2, 3], 4)
-    assert [sorted(member["folds"]) for member in lineage["members"]] == [["0", "1", "2", "3"], ["0", "2", "3"]]
-    assert "scored_folds" not in write_submission(source_of(workspace, pair[0])).lineage
+    assert (lineage.scored_folds, lineage.n_folds) == ((0, 2, 3), 4)
+    assert [sorted(member.folds) for member in lineage.members] == [["0", "1", "2", "3"], ["0", "2", "3"]]
+    assert "scored_folds" not in write_submission(source_of(workspace, pair[0])).lineage.to_dict()
 
 
 def test_errors_of_it_are_looked_at_on_the_rows_it_stands_on(house: House, pair: tuple[Run, Run]) -> None:

@@ -15,6 +15,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.samples import SAMPLES, hidden_scores, make_sample, open_sample, truth_path
 from core.contest.table import load_table, load_truth
 from core.metrics.scores import get_metric
+from core.specs.kept import HiddenScores
 from core.store.contests import list_contests
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import registered, snapshot, text_contest
@@ -77,6 +78,9 @@ def test_the_truth_is_hidden_and_split_in_two(house: Workspace, name: str) -> No
     assert not list(folder.rglob("*truth*"))
 
 
+PERFECT = HiddenScores(metric="macro_f1", public=1.0, private=1.0)
+
+
 def test_hidden_scores_are_those_of_the_metric(house: Workspace) -> None:
     contest = open_sample(house, "digits")
     truth = pd.read_csv(truth_path(house, "digits"), dtype="str")
@@ -89,7 +93,7 @@ def test_hidden_scores_are_those_of_the_metric(house: Workspace) -> None:
     assert scores is not None
     for part in ("public", "private"):
         rows = (truth["part"] == part).to_numpy()
-        assert scores[part] == pytest.approx(get_metric("log_loss").score(truth["label"].astype(int).to_numpy()[rows], prob[rows]))
+        assert getattr(scores, part) == pytest.approx(get_metric("log_loss").score(truth["label"].astype(int).to_numpy()[rows], prob[rows]))
     with pytest.raises(SubmissionError):
         hidden_scores(house, contest, frame[1:])
 
@@ -98,10 +102,10 @@ def test_hidden_scores_of_labels(house: Workspace) -> None:
     contest = open_sample(house, "news")
     truth = pd.read_csv(truth_path(house, "news"), dtype="str")
     perfect = hidden_scores(house, contest, truth[["id", "label"]])
-    assert perfect == {"metric": "macro_f1", "public": 1.0, "private": 1.0}
+    assert perfect == PERFECT
     constant = hidden_scores(house, contest, truth[["id"]].assign(label="tech"))
     assert constant is not None
-    assert float(constant["private"]) < 0.2
+    assert constant.private < 0.2
 
 
 def test_a_contest_of_ones_own_has_no_hidden_score(workspace: Workspace, tmp_path: Path) -> None:
@@ -147,5 +151,5 @@ def test_a_truth_that_changed_scores_nothing_and_one_that_is_gone_is_made_again(
         hidden_scores(house, contest, frame)
     assert caught.value.where == str(path)
     path.unlink()
-    assert hidden_scores(house, contest, frame) == {"metric": "macro_f1", "public": 1.0, "private": 1.0}
+    assert hidden_scores(house, contest, frame) == PERFECT
     assert path.read_bytes() == written

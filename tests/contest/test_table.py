@@ -79,8 +79,8 @@ def test_a_corrected_label_leaves_all_that_was_made_and_changes_scores_only(case
     assert again.truth_id == now.truth.id and again.fingerprint != blend.fingerprint
     assert again.scores["oof_score"] != blend.scores.oof_score
     lineage = write_submission(source_of(workspace, again, now)).lineage
-    assert (lineage["rows"], lineage["truth"], lineage["folds"]) == (now.fingerprint, now.truth.fingerprint, folds.fingerprint)
-    assert {member["truth"] for member in lineage["members"]} == {contest.truth.fingerprint}
+    assert (lineage.rows, lineage.truth, lineage.folds) == (now.fingerprint, now.truth.fingerprint, folds.fingerprint)
+    assert {member.truth for member in lineage.members} == {contest.truth.fingerprint}
 
 
 def test_a_dropped_row_is_neither_trained_on_nor_scored_and_comes_back(case: Case, tmp_path: Path) -> None:

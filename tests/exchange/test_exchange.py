@@ -66,7 +66,7 @@ def test_what_goes_out_comes_back_the_same(house: House, tmp_path: Path, suffix:
     np.testing.assert_array_equal(load_test_prob(workspace, back), load_test_prob(workspace, run))
     assert back.fold_scores("log_loss") == pytest.approx(run.fold_scores("log_loss"))
     assert (back.name, back.state, back.is_complete, back.is_imported, back.jobs) == ("민수-v1", "done", True, True, ())
-    assert list_epochs(workspace.store, back.id) == () and back.imported is not None and back.imported["oof_file"] == oof.name
+    assert list_epochs(workspace.store, back.id) == () and back.imported is not None and back.imported.oof_file == oof.name
     with pytest.raises(StateError, match="no recipe"):
         _ = back.recipe
 
@@ -87,8 +87,8 @@ def test_an_imported_run_is_blended_submitted_and_deleted_like_any(house: House,
     blend = save_blend(workspace, contest, make_spec([run.id, back.id]))
     np.testing.assert_allclose(source_of(workspace, blend).test(), load_test_prob(workspace, run), atol=1e-7)
     lineage = write_submission(source_of(workspace, blend)).lineage
-    assert [member["recipe"] for member in lineage["members"]] == [run.recipe.fingerprint, None]
-    assert lineage["members"][1]["imported"] == back.imported
+    assert [member.recipe for member in lineage.members] == [run.recipe.fingerprint, None]
+    assert lineage.members[1].imported == back.imported
     assert prepare(source_of(workspace, back)).data == prepare(source_of(workspace, run)).data
     with pytest.raises(StateError, match="in use"):
         delete_run(workspace, back.id)

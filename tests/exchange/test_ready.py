@@ -51,7 +51,7 @@ def test_a_text_classifier_is_a_member_that_predicts_every_row_and_was_trained_o
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     folder = make_text_classifier(tmp_path / "sentiment", ["other", "Politik", "스포츠"])
     run = add_ready_classifier(workspace, contest, folds, folder)
-    assert (run.name, run.is_complete, run.imported["n_epochs"]) == ("sentiment", True, 0)  # type: ignore[index]
+    assert (run.name, run.is_complete, run.imported.n_epochs) == ("sentiment", True, 0)  # type: ignore[index]
     assert any("trained elsewhere" in doubt for doubt in doubts_of(run)[1])
     assert not np.isnan(load_oof(workspace, run, contest)).any()
     again = predict_run(workspace, contest, run, rows_of_test(load_table(workspace, contest)))

@@ -139,10 +139,10 @@ def test_a_submission_knows_what_it_is_made_of_and_is_made_again_with_the_same_b
     assert first.sha256 == second.sha256 and first.id != second.id
     assert read_submission(workspace, first) == prepare(source_of(workspace, blend)).data
     lineage = first.lineage
-    assert (lineage["rows"], lineage["folds"], lineage["fingerprint"]) == (contest.fingerprint, folds.fingerprint, blend.fingerprint)
-    assert lineage["truth"] == contest.truth.fingerprint
-    assert [member["weight"] for member in lineage["members"]] == [0.75, 0.25]
-    assert [member["recipe"] for member in lineage["members"]] == [run.recipe.fingerprint for run in runs]
+    assert (lineage.rows, lineage.folds, lineage.fingerprint) == (contest.fingerprint, folds.fingerprint, blend.fingerprint)
+    assert lineage.truth == contest.truth.fingerprint
+    assert [member.weight for member in lineage.members] == [0.75, 0.25]
+    assert [member.recipe for member in lineage.members] == [run.recipe.fingerprint for run in runs]
     assert first.n_rows == len(load_table(workspace, contest).test) == 12
     assert first.filename == "중고차-블렌드.csv" and first.hidden_scores is None
 

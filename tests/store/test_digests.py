@@ -32,6 +32,7 @@ from core.store.submissions import add_submission, list_submissions
 from core.store.tables import CHANGES, DIGEST
 from core.store.truths import insert_groups
 from tests.store.test_blends import SCORES
+from tests.store.test_submissions import LINEAGE
 
 WRITTEN_ONCE = [table for table in tables.metadata.sorted_tables if DIGEST in table.c]
 
@@ -62,7 +63,7 @@ def full(store: Store, contest: Contest, folds: Folds, run: Run) -> Store:
         now=8.0,
     )
     add_submission(
-        store, contest_id=contest.id, source="b1", name="s", filename="s.csv", sha256="", path="", n_rows=3, lineage={"blend": 1}, now=9.0
+        store, contest_id=contest.id, source="b1", name="s", filename="s.csv", sha256="", path="", n_rows=3, lineage=LINEAGE, now=9.0
     )
     return store
 

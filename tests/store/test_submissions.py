@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from core.specs.kept import HiddenScores, Lineage
 from core.store.contests import Contest
 from core.store.database import Store
 from core.store.submissions import add_submission, list_submissions
+
+HIDDEN = HiddenScores(metric="accuracy", public=0.5, private=0.25)
+LINEAGE = Lineage(source="r1", name="n", fingerprint="a", rows="b", truth="c", folds="d", members=())
 
 
 def test_the_ledger_keeps_every_submission(store: Store, contest: Contest) -> None:
@@ -16,11 +20,11 @@ def test_the_ledger_keeps_every_submission(store: Store, contest: Contest) -> No
             sha256="0" * 64,
             path="p",
             n_rows=3,
-            lineage={"runs": [number]},
-            hidden_scores={"public": 0.5} if number else None,
+            lineage=LINEAGE,
+            hidden_scores=HIDDEN if number else None,
             now=float(number),
         )
         for number in range(2)
     ]
     assert list_submissions(store, contest.id) == tuple(reversed(made))
-    assert made[0].hidden_scores is None and made[1].hidden_scores == {"public": 0.5}
+    assert made[0].hidden_scores is None and made[1].hidden_scores == HIDDEN

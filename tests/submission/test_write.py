@@ -310,5 +310,5 @@ def test_a_blend_with_thresholds_is_submitted_as_it_decides(
     submissions = [write_submission(source_of(workspace, source)) for source in (cut, cut, plain)]
     assert submissions[0].sha256 == submissions[1].sha256 and read_submission(workspace, submissions[0]) == candidate.data
     assert (submissions[0].sha256 == submissions[2].sha256) == (made.spec.submission == "probabilities")
-    assert submissions[0].lineage["fingerprint"] != submissions[2].lineage["fingerprint"]
+    assert submissions[0].lineage.fingerprint != submissions[2].lineage.fingerprint
     assert submissions[0].hidden_scores is None
