@@ -77,7 +77,7 @@ def test_a_corrected_label_leaves_all_that_was_made_and_changes_scores_only(case
     again = save_blend(workspace, now, blend.spec, name="again")
     np.testing.assert_array_equal(source_of(workspace, again).oof(), source_of(workspace, blend).oof())
     assert again.truth_id == now.truth.id and again.fingerprint != blend.fingerprint
-    assert again.scores["oof_score"] != blend.scores.oof_score
+    assert again.scores.oof_score != blend.scores.oof_score
     lineage = write_submission(source_of(workspace, again, now)).lineage
     assert (lineage.rows, lineage.truth, lineage.folds) == (now.fingerprint, now.truth.fingerprint, folds.fingerprint)
     assert {member.truth for member in lineage.members} == {contest.truth.fingerprint}
