@@ -21,14 +21,14 @@ from core.jobs import controls, plans, queue
 from core.jobs.devices import torch_name
 from core.jobs.disk import free_bytes
 from core.jobs.disk import size_text as size_text
+from core.jobs.dry_run import DryRun as DryRun
+from core.jobs.dry_run import When as When
 from core.jobs.engine import DeviceStatus as DeviceStatus
 from core.jobs.engine import Engine, EngineStatus
 from core.jobs.forecast import Forecast as Forecast
 from core.jobs.forecast import Neighbour as Neighbour
 from core.jobs.forecast import Outlook as Outlook
 from core.jobs.forecast import look_out
-from core.jobs.rehearsal import Rehearsal as Rehearsal
-from core.jobs.rehearsal import When as When
 from core.jobs.resuming import places as _places
 from core.jobs.resuming import share_of as share_of
 from core.recipes.plan import ReadPlan
@@ -138,9 +138,9 @@ def tried_devices() -> tuple[str, ...]:
     return tuple({torch_name(device): device for device in reversed(devices())}.values())[::-1]
 
 
-def rehearse(contest: Contest, folds: Folds, recipe: Recipe, device: str, when: When | None = None) -> Rehearsal:
+def start_dry_run(contest: Contest, folds: Folds, recipe: Recipe, device: str, when: When | None = None) -> DryRun:
     """Begin a dry run in a process of its own; allowed in a read-only window, since it only reads the workspace."""
-    return Rehearsal(workspace(), contest, folds, recipe, device=device, devices=devices(), when=when).start()
+    return DryRun(workspace(), contest, folds, recipe, device=device, devices=devices(), when=when).start()
 
 
 def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> Outlook:

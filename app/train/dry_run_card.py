@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.shell import runtime
-from app.shell.runtime import Forecast, Neighbour, Outlook, Rehearsal, When
+from app.shell.runtime import DryRun, Forecast, Neighbour, Outlook, When
 from app.ui.cards import error_card
 from app.ui.format import format_clock, format_duration, plain
 from app.words.core_text import say
@@ -33,7 +33,7 @@ class UnderWay:
 
     key: Key
     of: tuple[Contest, Folds, Recipe]
-    rehearsal: Rehearsal
+    dry_run: DryRun
 
 
 def dry_run_button(contest: Contest, folds: Folds, recipe: Recipe | None) -> None:
@@ -91,7 +91,7 @@ def stop_dry_run() -> None:
     """End the one that is under way; a run that is queued now should not have it beside it."""
     under_way: UnderWay | None = st.session_state.pop(UNDER_WAY_KEY, None)
     if under_way is not None:
-        under_way.rehearsal.stop()
+        under_way.dry_run.stop()
 
 
 def _start(contest: Contest, folds: Folds, recipe: Recipe, when: When | None = None) -> None:
@@ -99,8 +99,8 @@ def _start(contest: Contest, folds: Folds, recipe: Recipe, when: When | None = N
     device = _device()
     key = _key(contest, folds, recipe, device)
     _answers().pop(key, None)
-    rehearsal = runtime.rehearse(contest, folds, recipe, device, when)
-    st.session_state[UNDER_WAY_KEY] = UnderWay(key, (contest, folds, recipe), rehearsal)
+    dry_run = runtime.start_dry_run(contest, folds, recipe, device, when)
+    st.session_state[UNDER_WAY_KEY] = UnderWay(key, (contest, folds, recipe), dry_run)
 
 
 def _collected() -> UnderWay | None:
@@ -108,7 +108,7 @@ def _collected() -> UnderWay | None:
     under_way: UnderWay | None = st.session_state.get(UNDER_WAY_KEY)
     if under_way is None:
         return None
-    status = under_way.rehearsal.status()
+    status = under_way.dry_run.status()
     answer = status.forecast or status.error
     if answer is None:
         return under_way
@@ -122,8 +122,8 @@ def _working() -> None:
     under_way = _collected()
     if under_way is None:
         st.rerun()
-    status = under_way.rehearsal.status()
-    name, device = plain(under_way.of[2].name), plain(under_way.rehearsal.device)
+    status = under_way.dry_run.status()
+    name, device = plain(under_way.of[2].name), plain(under_way.dry_run.device)
     said = t(f"dry_run.{status.phase}", name=name, device=device, time=format_duration(status.elapsed_s))
     box = st.status(said, state="running", expanded=True)  # not as a context: its end would say that all is done
     jobs = _jobs(status.busy_with)

@@ -40,10 +40,10 @@ def tell_dry_runs(
     """
     from core.jobs.devices import read_devices
     from core.jobs.disk import free_bytes
+    from core.jobs.dry_run import DryRun
     from core.jobs.engine import Engine
     from core.jobs.forecast import look_out
     from core.jobs.queue import check_launch
-    from core.jobs.rehearsal import Rehearsal
 
     moment = _read_when(when)
     engine = Engine(workspace, what="python -m core train --dry-run")
@@ -54,11 +54,11 @@ def tell_dry_runs(
     outlooks: list[Outlook] = []
     before: list[float] = []
     for recipe in recipes:
-        rehearsal = Rehearsal(workspace, contest, folds, recipe, device=chosen, devices=engine.devices, when=moment)
+        dry_run = DryRun(workspace, contest, folds, recipe, device=chosen, devices=engine.devices, when=moment)
         console = standard_error()
         shows = sys.stderr.isatty() and not as_json
         with console.status(f"a dry run of {recipe.name} on {chosen}") if shows else nullcontext():
-            forecast = rehearsal.run()
+            forecast = dry_run.run()
         before += [forecast.fold_s(fold) for fold in numbers] * max(1, n_seeds)
         outlook = look_out(
             forecast,
@@ -175,7 +175,7 @@ def _notes(recipe: Recipe, outlook: Outlook) -> list[str]:
 
 
 def _read_when(given: str | None) -> Literal["now", "free"] | None:
-    from core.jobs.rehearsal import When
+    from core.jobs.dry_run import When
 
     if given is not None and given not in get_args(When):
         raise InputError(f"'{given}' is no moment", where="--when", fix="write now or free")

@@ -21,7 +21,7 @@ from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_
 from core.jobs.estimate import queue_end_s, run_end_s
 from core.jobs.kinds import kind_of
 from core.jobs.lock import EngineLock, Holder, holder_of
-from core.jobs.process import ProcessIdentity, is_alive, of_self, terminate
+from core.jobs.process import Launch, ProcessIdentity, is_alive, launch, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
 from core.jobs.tidy import tidy
 from core.store import attempts
@@ -75,11 +75,14 @@ class Engine:
         clock: Callable[[], float] = time.time,
         free_bytes: FreeBytes = free_bytes,
         what: str = "a Pitwall engine",
+        launch: Launch = launch,
     ) -> None:
+        """`launch` starts the workers."""
         self.workspace = workspace
         self.devices = detect_devices() if devices is None else devices
         self._clock = clock
         self._free_bytes = free_bytes
+        self._launch = launch
         self._lock = EngineLock(workspace.engine_lock_path, what)
         self._identity = of_self()
         self._guard = threading.RLock()
@@ -156,7 +159,7 @@ class Engine:
             job = self._take(self.devices[0])
             if job is None:
                 return False
-            supervisor = Supervisor(self.workspace, job, clock=self._clock, environment=thread_limit(job.device, self.devices))
+            supervisor = self._supervisor(job)
             with self._guard:
                 self._supervisors[job.id] = (supervisor, threading.current_thread())
             try:
@@ -275,11 +278,15 @@ class Engine:
                 self._supervisors.pop(job.id, None)
             self._wake.set()
 
-        supervisor = Supervisor(self.workspace, job, clock=self._clock, on_end=ended, environment=thread_limit(job.device, self.devices))
+        supervisor = self._supervisor(job, on_end=ended)
         thread = threading.Thread(target=supervisor.run, name=f"pitwall-job-{job.id}", daemon=True)
         with self._guard:
             self._supervisors[job.id] = (supervisor, thread)
             thread.start()
+
+    def _supervisor(self, job: Job, on_end: Callable[[], None] = lambda: None) -> Supervisor:
+        limits = thread_limit(job.device, self.devices)
+        return Supervisor(self.workspace, job, clock=self._clock, on_end=on_end, environment=limits, launch=self._launch)
 
     def _owner(self) -> dict[str, Any]:
         return {"engine": self._identity.to_dict(), "host": socket.gethostname(), "worker": None}

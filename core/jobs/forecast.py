@@ -107,7 +107,7 @@ def look_out(
     n_at_once = max(1, min(n_folds, n_sharing))
     memory = n_at_once * (costs.peak_bytes + costs.loaders_bytes)
     # What a job that ran meanwhile holds will be free when this one runs.
-    limit = costs.total_bytes if forecast.busy_with or costs.free_bytes is None else costs.free_bytes
+    limit = costs.total_bytes if forecast.busy_with else costs.free_bytes
     n_rows = sum(forecast.rows[0])
     shape = {"n_test": forecast.n_test, "n_classes": forecast.n_classes}
     sizes = {"checkpoint_bytes": costs.checkpoint_bytes, "weights_bytes": costs.weights_bytes}

@@ -1,4 +1,7 @@
-"""Who a process is: boot, pid and start time. A bare pid may belong to a stranger by the time a signal is sent."""
+"""Processes that work for this one: who each is, and the one launcher that starts a job's worker or a dry run and gives a handle to it.
+
+A fork in a test, or another machine, is one more function of the type `Launch`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,27 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import psutil
+
+from core.jobs.devices import worker_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """One process, for ever: no other one has the same three. `start_time` is in the system's own words (ticks, or a date)."""
+    """One process, for ever: no other one has the same three. A bare pid may belong to a stranger by the time a signal is sent.
+
+    `start_time` is in clock ticks, on Linux since boot.
+    """
 
     boot_id: str
     pid: int
@@ -27,22 +41,28 @@ class ProcessIdentity:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ProcessIdentity:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`; more keys may be there."""
         return cls(boot_id=str(values["boot_id"]), pid=int(values["pid"]), start_time=str(values["start_time"]))
 
 
 def of_self() -> ProcessIdentity:
     """The identity of this process."""
     identity = of_pid(os.getpid())
-    if identity is None:
-        raise RuntimeError("this process does not find itself in the process table")
+    assert identity is not None
     return identity
 
 
 def of_pid(pid: int) -> ProcessIdentity | None:
     """The identity of the process that has this pid now; None when there is none, or only its exit code is left."""
-    start_time = _start_time(pid)
-    return None if start_time is None else ProcessIdentity(boot_id=_boot_id(), pid=pid, start_time=start_time)
+    try:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+    except psutil.NoSuchProcess:
+        return None
+    # What psutil itself compares: `create_time` moves when the clock is set.
+    _, started_s = process._ident  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    return ProcessIdentity(_boot_id(), pid, str(round(started_s * os.sysconf("SC_CLK_TCK"))))
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
@@ -66,21 +86,91 @@ def terminate(identity: ProcessIdentity, signal_number: int = signal.SIGKILL) ->
 
 @cache
 def _boot_id() -> str:
-    if sys.platform == "linux":
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    if BOOT_ID.exists():
+        return BOOT_ID.read_text(encoding="ascii").strip()
     return subprocess.run(["sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _start_time(pid: int) -> str | None:
-    """Field 22 of /proc/pid/stat in clock ticks since boot; elsewhere what `ps` says."""
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        # The second field is the program's name in brackets, which may itself hold spaces and brackets.
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    said = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
-    state, _, started = said.partition(" ")
-    return None if not said or state.startswith("Z") else started.strip()
+class Handle(Protocol):
+    """A process that was started."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def identity(self) -> ProcessIdentity | None:
+        """Who it is; None when it had ended before anybody looked."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, as far as `poll` has seen; negative for the signal that ended it."""
+        ...
+
+    def poll(self) -> int | None:
+        """Its `returncode` now."""
+        ...
+
+    def tell_to_stop(self) -> None:
+        """Ask it to stop in order."""
+        ...
+
+    def kill(self) -> None:
+        """End it with all that it started, and wait until it is gone."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it: it sees that nobody waits for it any more, and ends by itself if it still runs."""
+        ...
+
+
+Launch = Callable[[str, Sequence[str], Path, Mapping[str, str]], Handle]
+"""Start a module with arguments, its output appended to a file, with more environment variables. Raises OSError."""
+
+
+class LocalProcess:
+    """A process of this machine, which hears through its standard input: "stop" asks it to stop, the end says that its starter is gone."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.identity = of_pid(process.pid)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    def poll(self) -> int | None:
+        return self._process.poll()
+
+    def tell_to_stop(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has just ended by itself
+            self._process.stdin.write(b"stop\n")
+            self._process.stdin.flush()
+
+    def kill(self) -> None:
+        if self._process.poll() is None and (self.identity is None or not terminate(self.identity, signal.SIGKILL)):
+            self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+
+def launch(module: str, arguments: Sequence[str], output: Path, environment: Mapping[str, str]) -> LocalProcess:
+    """Start `python -m MODULE ARGUMENTS` in a session of its own; see `Launch`."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=worker_environment(environment),
+        )
+    return LocalProcess(process)

@@ -8,27 +8,22 @@ from __future__ import annotations
 
 import logging
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from core.base.errors import DiskFull
 from core.base.messages import msg, reason
-from core.jobs.devices import worker_environment
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
 from core.jobs.kinds import kind_of
-from core.jobs.memory import has_killed_since, kernel_kills
-from core.jobs.process import ProcessIdentity, of_pid, terminate
+from core.jobs.process import Handle, Launch, launch
 from core.store import attempts
 from core.store.database import DatabaseBusy
 from core.store.jobs import Job
+from core.training.memory import has_killed_since, kernel_kills
 from core.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[2]
 WATCH_S = 0.2
 GRACE_S = 10.0
 """How long a worker that was told to stop may take before it is killed."""
@@ -51,6 +46,7 @@ class Supervisor:
         clock: Callable[[], float],
         on_end: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
+        launch: Launch = launch,
     ) -> None:
         self.job = job
         self._workspace = workspace
@@ -58,6 +54,7 @@ class Supervisor:
         self._clock = clock
         self._on_end = on_end
         self._environment = dict(environment or {})
+        self._launch = launch
         self._stopping = threading.Event()
         self._look = threading.Event()
         self._told_to_pause = False
@@ -77,51 +74,29 @@ class Supervisor:
     def run(self) -> None:
         """Carry the attempt to its end. An exception in here (Ctrl-C in a terminal) stops the worker first."""
         try:
-            process = self._spawn()
-            if process is None:
+            worker = self._start()
+            if worker is None:
                 return
             try:
-                killed = self._watch(process)
+                exit_code, killed = self._watch(worker)
             except BaseException:
                 self._stopping.set()
-                killed = self._watch(process)
-                self._settle(process.returncode, killed)
+                exit_code, killed = self._watch(worker)
+                self._settle(exit_code, killed)
                 raise
             finally:
                 # Whatever happened here: a worker that is still there sees this end, and stops by itself.
-                if process.stdin is not None:
-                    with suppress(BrokenPipeError):
-                        process.stdin.close()
-            self._settle(process.returncode, killed)
+                worker.close()
+            self._settle(exit_code, killed)
         finally:
             self._on_end()
 
-    def _spawn(self) -> subprocess.Popen[bytes] | None:
+    def _start(self) -> Handle | None:
         job = self.job
-        command = [
-            sys.executable,
-            "-m",
-            "core.jobs.worker",
-            "--workspace",
-            str(self._workspace.root),
-            "--job",
-            str(job.id),
-            "--token",
-            str(job.token),
-        ]
+        arguments = ["--workspace", str(self._workspace.root), "--job", str(job.id), "--token", str(job.token)]
         self._kills_before, self._began = kernel_kills(), time.monotonic()
-        self._log_path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with self._log_path.open("ab") as stream:
-                process = subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    stdin=subprocess.PIPE,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    env=worker_environment(self._environment),
-                )
+            worker = self._launch("core.jobs.worker", arguments, self._log_path, self._environment)
         except OSError as problem:
             if is_full(problem):
                 self._hold_for_disk()
@@ -135,22 +110,17 @@ class Supervisor:
             )
             self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))
             return None
-        worker = of_pid(process.pid)
+        identity = None if worker.identity is None else worker.identity.to_dict()
         path = self._workspace.relative(self._log_path)
-        self._persist(
-            lambda: attempts.attach_worker(
-                self._store, job, worker=None if worker is None else worker.to_dict(), log_path=path, now=self._clock()
-            )
-        )
-        return process
+        self._persist(lambda: attempts.attach_worker(self._store, job, worker=identity, log_path=path, now=self._clock()))
+        return worker
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> str:
-        """Wait for the worker's end, stopping it where that is wanted; returns why it was killed, "" when it was not."""
-        identity = of_pid(process.pid)
+    def _watch(self, worker: Handle) -> tuple[int, str]:
+        """Wait for the worker's end, stopping it where that is wanted; returns its exit code, and why it was killed ("" when it was not)."""
         told_at: float | None = None
         lease, heard_at = 0.0, time.monotonic()
         killed = ""
-        while process.poll() is None:
+        while (exit_code := worker.poll()) is None:
             claim = self._claim()
             if claim is not None and claim.lease_until != lease:
                 lease, heard_at = claim.lease_until, time.monotonic()
@@ -158,17 +128,17 @@ class Supervisor:
             if unwanted and told_at is None:
                 told_at = time.monotonic()
                 self._told_to_pause = claim is not None and claim.pause_requested
-                _tell_to_stop(process)
+                worker.tell_to_stop()
             # Both are measured on the monotonic clock, which stands still while the machine sleeps.
             if told_at is not None and time.monotonic() - told_at > GRACE_S:
                 killed = msg("it did not stop within {n:.0f} s of being told to", n=GRACE_S)
             elif time.monotonic() - heard_at > SILENCE_S:
                 killed = msg("it gave no sign of life for {n:.0f} s", n=SILENCE_S)
             if killed:
-                _kill(process, identity)
+                worker.kill()
             self._look.wait(WATCH_S)
             self._look.clear()
-        return killed
+        return exit_code, killed
 
     def _claim(self) -> attempts.Claim | None:
         try:
@@ -216,18 +186,6 @@ class Supervisor:
                     continue
                 if self._stopping.wait(SETTLE_RETRY_S):
                     return
-
-
-def _tell_to_stop(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        with suppress(BrokenPipeError):  # it has just ended by itself
-            process.stdin.write(b"stop\n")
-            process.stdin.flush()
-
-
-def _kill(process: subprocess.Popen[bytes], identity: ProcessIdentity | None) -> None:
-    if identity is None or not terminate(identity, signal.SIGKILL):
-        process.kill()
 
 
 def _verdict(job: Job, exit_code: int, killed: str, log_path: Path) -> dict[str, str]:

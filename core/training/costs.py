@@ -60,8 +60,7 @@ class Costs:
     """The figures of a few real steps on a device.
 
     `peak_bytes` is the most memory the fold takes: of the device, or of its process on the processor (`above_start_bytes` of it were
-    not there before the network was built; `loaders_bytes` more are in loader processes). `free_bytes` were free before,
-    None where the system does not say.
+    not there before the network was built; `loaders_bytes` more are in loader processes). `free_bytes` were free before.
 
     `step_s` is the mean of `n_timed` steps after the first ones; `train_row_s` and `valid_row_s` are seconds per row, `score_s`
     those of scoring all validation rows, `setup_s` those of building everything. `others` is the share of the processor (0 to 1)
@@ -81,7 +80,7 @@ class Costs:
     peak_bytes: int
     above_start_bytes: int
     loaders_bytes: int
-    free_bytes: int | None
+    free_bytes: int
     total_bytes: int
     n_timed: int
     step_s: float

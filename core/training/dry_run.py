@@ -212,8 +212,7 @@ class _Memory:
             self.start = resident_bytes()
             machine = machine_memory()
             self.total = machine.total_bytes
-            # What this process has already is there for it
-            self.free = None if machine.free_bytes is None else min(machine.total_bytes, machine.free_bytes + self.start)
+            self.free = min(machine.total_bytes, machine.free_bytes + self.start)  # what this process has already is there for it
 
     def peak(self) -> int:
         """The most bytes so far. Of Apple's MPS what its driver holds: it gives nothing back by itself."""

@@ -14,7 +14,7 @@ from core.__main__ import main
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
-from core.jobs import rehearsal
+from core.jobs import dry_run
 from core.jobs.controls import pause_queue
 from core.jobs.forecast import Forecast, Neighbour
 from core.specs.folds import FoldsSpec
@@ -50,7 +50,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Forecast], None]:
     """Let every dry run give this forecast, at once."""
 
     def answers(forecast: Forecast) -> None:
-        monkeypatch.setattr(rehearsal.Rehearsal, "run", lambda self: forecast)
+        monkeypatch.setattr(dry_run.DryRun, "run", lambda self: forecast)
 
     answers(ANSWER)
     return answers

@@ -1,6 +1,6 @@
 """Workers as forks of a process that has imported torch: an attempt starts in milliseconds, and can be struck at any instant or place.
 
-The engine, its supervisor, the store and the worker's code are the real ones; only `subprocess.Popen` is stood in for.
+The engine, its supervisor, the store and the worker's code are the real ones; only what launches a worker is another function.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import logging
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import IO, Any, Protocol
 
 from core.jobs import fold as fold_kind
 from core.jobs import supervisor, worker
+from core.jobs.devices import worker_environment
 from core.jobs.engine import Engine
+from core.jobs.process import of_pid
 from core.store.jobs import Job, get_job
 from core.workspace import Workspace
 
@@ -64,17 +65,18 @@ def import_torch(*modalities: str) -> None:
 
 
 class ForkedWorker:
-    """One attempt in a fork; stands where `subprocess.Popen` stands."""
+    """One attempt in a fork: the handle that the launcher of forks gives."""
 
-    def __init__(self, command: Sequence[str], prepare: Prepare, stdout: IO[bytes], env: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], prepare: Prepare, stdout: IO[bytes], environment: Mapping[str, str]) -> None:
         self.returncode: int | None = None
         hear, tell = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(tell)
-            _be_a_worker(command, prepare, hear, stdout.fileno(), env)
+            _be_a_worker(arguments, prepare, hear, stdout.fileno(), environment)
         os.close(hear)
-        self.stdin = os.fdopen(tell, "wb", buffering=0)
+        self.identity = of_pid(self.pid)
+        self._stdin = os.fdopen(tell, "wb", buffering=0)
 
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None while it lives."""
@@ -84,13 +86,21 @@ class ForkedWorker:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
+    def tell_to_stop(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.write(b"stop\n")
+
+    def close(self) -> None:
+        self._stdin.close()
+
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, and wait until it is gone."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def _be_a_worker(command: Sequence[str], prepare: Prepare, hear: int, log: int, env: Mapping[str, str]) -> None:
+def _be_a_worker(arguments: Sequence[str], prepare: Prepare, hear: int, log: int, environment: Mapping[str, str]) -> None:
     """Never returns."""
     code = 1
     try:
@@ -98,11 +108,11 @@ def _be_a_worker(command: Sequence[str], prepare: Prepare, hear: int, log: int, 
         os.dup2(hear, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        os.environ.update(env)
+        os.environ.update(worker_environment(environment))
         sys.modules["__main__"] = ModuleType("__main__")  # or every loader process would import the fault script
         fold_kind.record = lambda *_: None  # type: ignore[assignment, return-value]  # a recorder needs the contest on the disk
-        prepare(int(command[command.index("--token") + 1]))
-        code = worker.main(command[command.index("core.jobs.worker") + 1 :])
+        prepare(int(arguments[list(arguments).index("--token") + 1]))
+        code = worker.main(arguments)
         logging.shutdown()
     except BaseException:  # noqa: BLE001  # as the interpreter does with what nobody caught
         traceback.print_exc()
@@ -116,16 +126,23 @@ def _be_a_worker(command: Sequence[str], prepare: Prepare, hear: int, log: int, 
 def forked_workers(workspace: Workspace, *, prepare: Prepare = lambda _: None) -> Iterator[None]:
     """Inside, the supervisors of this process start forks. Only with `Engine.run_next`: a process with threads must not fork."""
 
-    def popen(command: Sequence[str], *, stdout: IO[bytes], env: Mapping[str, str], **_: object) -> ForkedWorker:
+    def fork(module: str, arguments: Sequence[str], output: Path, environment: Mapping[str, str]) -> ForkedWorker:
+        assert module == "core.jobs.worker"
         workspace.store.close()  # no connection is carried into a fork
-        return ForkedWorker(command, prepare, stdout, env)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as stream:
+            return ForkedWorker(arguments, prepare, stream, environment)
 
-    before = supervisor.subprocess
-    supervisor.subprocess = SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)  # type: ignore[assignment]
+    init = supervisor.Supervisor.__init__
+
+    def with_forks(self: supervisor.Supervisor, *given: Any, **named: Any) -> None:
+        init(self, *given, **{**named, "launch": fork})
+
+    supervisor.Supervisor.__init__ = with_forks  # type: ignore[method-assign]
     try:
         yield
     finally:
-        supervisor.subprocess = before
+        supervisor.Supervisor.__init__ = init  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager
@@ -133,7 +150,7 @@ def watching(started: Started) -> Iterator[None]:
     """Inside, hear of every worker that starts, a fork or not, just before its supervisor begins to watch it."""
     watch = supervisor.Supervisor._watch  # pyright: ignore[reportPrivateUsage]
 
-    def watch_and_tell(self: supervisor.Supervisor, process: Any) -> str:
+    def watch_and_tell(self: supervisor.Supervisor, process: Any) -> tuple[int, str]:
         started(process, self.job)
         return watch(self, process)
 

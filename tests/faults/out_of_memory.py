@@ -24,13 +24,13 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from core.data.batches import batches_of, cut
-from core.jobs import memory, supervisor
+from core.jobs import supervisor
 from core.jobs.engine import Engine
 from core.predictions.oof import read_fold_predictions
 from core.store.attempts import MOST_HALVINGS
 from core.store.jobs import Job
 from core.store.runs import FoldResult, Run, get_run
-from core.training import fold
+from core.training import fold, memory
 from core.training.predict import EVALUATION_FACTOR
 from core.training.task import FoldOutput, FoldTask
 from core.workspace import Workspace, open_workspace

@@ -93,7 +93,6 @@ def test_what_another_job_holds_is_free_when_this_one_runs() -> None:
     crowded = replace(COSTS, free_bytes=GB)
     assert outlook(replace(FORECAST, costs=crowded)).problems
     assert not outlook(replace(FORECAST, costs=crowded, busy_with=(Neighbour("a (r1)", "fold 0"),))).problems
-    assert not outlook(replace(FORECAST, costs=replace(COSTS, free_bytes=None))).problems
 
 
 def test_the_disk_must_hold_what_folds_leave_and_the_checkpoints_of_those_that_train() -> None:

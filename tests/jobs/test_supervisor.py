@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs import memory, supervisor
+from core.jobs import process, supervisor
 from core.jobs.disk import DISK_FULL_CODE
 from core.jobs.process import ProcessIdentity, is_alive
 from core.jobs.queue import cancel_run, retry_run
@@ -19,6 +19,7 @@ from core.jobs.supervisor import Supervisor
 from core.store import attempts
 from core.store.holds import list_holds
 from core.store.jobs import Job, get_job
+from core.training import memory
 from tests.jobs.conftest import Bench
 
 
@@ -50,7 +51,7 @@ def freeze(bench: Bench, job: Job, wait_for: Callable[..., float]) -> ProcessIde
 def test_a_worker_that_cannot_come_up_is_a_failure_with_its_last_words(
     bench: Bench, supervise: Callable[[], tuple[Supervisor, threading.Thread]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(supervisor, "ROOT", tmp_path)  # where there is no package `core`
+    monkeypatch.setattr(process, "ROOT", tmp_path)  # where there is no package `core`
     run = bench.launch()
     _, thread = supervise()
     thread.join()
@@ -65,7 +66,7 @@ def test_a_worker_that_could_not_even_say_that_the_disk_is_full_is_understood(
     fake = tmp_path / "core" / "jobs"
     fake.mkdir(parents=True)
     (fake / "worker.py").write_text(f"raise SystemExit({DISK_FULL_CODE})")
-    monkeypatch.setattr(supervisor, "ROOT", tmp_path)
+    monkeypatch.setattr(process, "ROOT", tmp_path)
     run = bench.launch()
     _, thread = supervise()
     thread.join()
@@ -78,7 +79,7 @@ def test_a_worker_gets_the_environment_that_its_device_asks_for(bench: Bench, mo
     fake = tmp_path / "core" / "jobs"
     fake.mkdir(parents=True)
     (fake / "worker.py").write_text("import os; raise SystemExit('threads ' + os.environ['OMP_NUM_THREADS'])")
-    monkeypatch.setattr(supervisor, "ROOT", tmp_path)
+    monkeypatch.setattr(process, "ROOT", tmp_path)
     run = bench.launch()
     job = attempts.claim(bench.workspace.store, owner={"engine": None, "host": "here", "worker": None}, device="cpu:0", now=time.time())
     assert job
@@ -108,7 +109,7 @@ def put_fake_worker(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) ->
     fake = folder / "core" / "jobs"
     fake.mkdir(parents=True)
     (fake / "worker.py").write_text(code)
-    monkeypatch.setattr(supervisor, "ROOT", folder)
+    monkeypatch.setattr(process, "ROOT", folder)
 
 
 def test_a_killed_worker_is_followed_by_another_a_few_times(

@@ -1,25 +1,29 @@
-"""Memory as the system tells it, from files laid out as it does."""
+"""Memory and processor as psutil and the control groups tell them."""
 
 from __future__ import annotations
 
+from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
-from core.training.memory import ProcessorShare, forget_peak, machine_memory, peak_bytes, resident_bytes
+from core.training import memory
+from core.training.memory import ProcessorShare, forget_peak, has_killed_since, kernel_kills, machine_memory, peak_bytes, resident_bytes
 
 GB = 2**30
+Times = namedtuple("Times", "user nice system idle iowait guest")
 
 
 @pytest.fixture
-def proc(tmp_path: Path) -> Path:
-    folder = tmp_path / "proc"
-    (folder / "self").mkdir(parents=True)
-    (folder / "meminfo").write_text(
-        "MemTotal:       16777216 kB\nMemFree:         1024 kB\nMemAvailable:   12582912 kB\nHugePages_Total:       0\n"
-    )
-    return folder
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the control groups are, of a machine with 16 GB of which 12 are free."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16 * GB, available=12 * GB))
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "OWN_CGROUPS", tmp_path / "own")
+    return tmp_path / "cgroup"
 
 
 def limit(folder: Path, files: dict[str, str]) -> None:
@@ -28,26 +32,24 @@ def limit(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(said + "\n")
 
 
-def test_a_machine_without_limits(proc: Path, tmp_path: Path) -> None:
-    found = machine_memory(proc, tmp_path / "none")
+def test_a_machine_without_limits(groups: Path) -> None:
+    found = machine_memory()
     assert (found.total_bytes, found.free_bytes) == (16 * GB, 12 * GB)
 
 
-def test_the_limit_of_a_container_counts(proc: Path, tmp_path: Path) -> None:
-    (proc / "self" / "cgroup").write_text("0::/job/inner\n")
-    groups = tmp_path / "cgroup"
+def test_the_limit_of_a_container_counts(groups: Path) -> None:
+    memory.OWN_CGROUPS.write_text("0::/job/inner\n")
     limit(groups / "job", {"memory.max": str(8 * GB), "memory.current": str(5 * GB), "memory.stat": f"anon 7\ninactive_file {GB}"})
     limit(groups / "job" / "inner", {"memory.max": "max", "memory.current": str(GB)})
-    found = machine_memory(proc, groups)
+    found = machine_memory()
     assert (found.total_bytes, found.free_bytes) == (8 * GB, 4 * GB)
 
 
-def test_the_limit_of_an_older_container_counts(proc: Path, tmp_path: Path) -> None:
-    (proc / "self" / "cgroup").write_text("5:cpu:/\n4:memory:/job\n0::/\n")
-    groups = tmp_path / "cgroup"
+def test_the_limit_of_an_older_container_counts(groups: Path) -> None:
+    memory.OWN_CGROUPS.write_text("5:cpu:/\n4:memory:/job\n0::/\n")
     limit(groups / "memory" / "job", {"memory.limit_in_bytes": str(2 * GB), "memory.usage_in_bytes": str(GB // 2)})
     (groups / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712\n")
-    found = machine_memory(proc, groups)
+    found = machine_memory()
     assert (found.total_bytes, found.free_bytes) == (2 * GB, 3 * GB // 2)
 
 
@@ -60,20 +62,18 @@ def test_a_peak_is_remembered_until_it_is_forgotten() -> None:
         assert peak_bytes() - resident_bytes() < 100 * 2**20
 
 
-def ticks(proc: Path, line: str) -> None:
-    (proc / "stat").write_text(f"cpu  {line}\ncpu0 1 1 1 1\n")
+def test_the_share_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = Times(1.0, 0.0, 0.5, 8.0, 0.5, 0.0)
+    monkeypatch.setattr(psutil, "cpu_times", lambda: now)
+    share = ProcessorShare()
+    assert share.of_others() is None  # no time has passed
+    now = now._replace(user=1001.0, idle=1007.0, guest=500.0)  # a guest's time is in `user` too
+    assert share.of_others() == pytest.approx(1000 / 1999, abs=0.01)
 
 
-def test_the_share_of_others(proc: Path) -> None:
-    ticks(proc, "100 0 50 800 50 0 0 0 0 0")
-    share = ProcessorShare(proc)
-    ticks(proc, "100 0 50 800 50 0 0 0 0 0")
-    assert share.of_others() is None
-    ticks(proc, "100000 0 50 100700 50 0 0 0 0 0")
-    assert share.of_others() == pytest.approx(0.5, abs=0.01)
-
-
-def test_a_system_that_does_not_say(tmp_path: Path) -> None:
-    assert ProcessorShare(tmp_path).of_others() is None
-    assert machine_memory(tmp_path, tmp_path).free_bytes is None
-    assert resident_bytes(tmp_path) > 2**20
+def test_the_kernel_says_whether_it_has_ended_a_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    counter = tmp_path / "vmstat"
+    monkeypatch.setattr(memory, "VMSTAT", counter)
+    assert kernel_kills() is None and not has_killed_since(None)
+    counter.write_text("pgfault 12\noom_kill 3\noom_kill_other 9\n")
+    assert kernel_kills() == 3 and not has_killed_since(3) and has_killed_since(2)

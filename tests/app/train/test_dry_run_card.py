@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from app.shell import runtime
 from core.base.errors import WeightsError
 from core.jobs.controls import pause_queue
+from core.jobs.dry_run import DryRunStatus
 from core.jobs.forecast import Forecast, Neighbour
-from core.jobs.rehearsal import RehearsalStatus
 from core.store.contests import Contest
 from core.store.jobs import list_jobs
 from core.store.runs import list_runs
@@ -29,20 +29,20 @@ BIG = (Neighbour("big (r1)", "fold 2"),)
 
 
 class Made:
-    """A rehearsal whose status is set by the test."""
+    """A dry run whose status is set by the test."""
 
     def __init__(self, device: str, when: str | None) -> None:
         self.device, self.when, self.is_stopped = device, when, False
-        self.now = RehearsalStatus("working", 12.0, None, None, ())
+        self.now = DryRunStatus("working", 12.0, None, None, ())
 
-    def status(self) -> RehearsalStatus:
+    def status(self) -> DryRunStatus:
         return self.now
 
     def stop(self) -> None:
         self.is_stopped = True
 
     def answers(self, forecast: Forecast) -> None:
-        self.now = RehearsalStatus("done", 20.0, forecast, None, ())
+        self.now = DryRunStatus("done", 20.0, forecast, None, ())
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ def made(monkeypatch: pytest.MonkeyPatch, opened: Workspace) -> list[Made]:
     """The dry runs that the page has begun."""
     begun: list[Made] = []
 
-    def rehearse(contest: Any, folds: Any, recipe: Any, device: str, when: str | None = None) -> Made:
+    def start_dry_run(contest: Any, folds: Any, recipe: Any, device: str, when: str | None = None) -> Made:
         begun.append(Made(device, when))
         return begun[-1]
 
-    monkeypatch.setattr(runtime, "rehearse", rehearse)
+    monkeypatch.setattr(runtime, "start_dry_run", start_dry_run)
     return begun
 
 
@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_red_and_has_its_fix(open_page: OpenPage, folded: C
 
 def test_a_failure_is_a_card_until_it_is_tried_again(open_page: OpenPage, folded: Contest, made: list[Made]) -> None:
     at = start(open_page("train"))
-    made[0].now = RehearsalStatus("failed", 3.0, None, WeightsError("no weights", fix="fetch them"), ())
+    made[0].now = DryRunStatus("failed", 3.0, None, WeightsError("no weights", fix="fetch them"), ())
     at = at.run()
     assert "fetch them" in str(at.error[0].value)
     at = start(at)
@@ -193,7 +193,7 @@ def test_slots_of_one_processor_are_one_device_to_try(
 
 def test_one_that_waits_can_be_begun_at_once(open_page: OpenPage, folded: Contest, made: list[Made]) -> None:
     at = start(open_page("train"))
-    made[0].now = RehearsalStatus("waiting", 12.0, None, None, BIG)
+    made[0].now = DryRunStatus("waiting", 12.0, None, None, BIG)
     at = at.run()
     assert "fold 2" in captions(at)
     press(at, "dry-run-now")

@@ -16,15 +16,17 @@ from typing import Any
 import pytest
 
 from core.base.errors import OutOfMemory, PitwallError, RecipeError, StateError
-from core.jobs import memory
-from core.jobs import rehearsal as module
+from core.base.files import write_json
+from core.jobs import dry_run as module
+from core.jobs import process as process_module
+from core.jobs.dry_run import DryRun, busy_with, default_when
 from core.jobs.engine import Engine
 from core.jobs.forecast import Forecast, Neighbour
 from core.jobs.process import ProcessIdentity, is_alive, of_pid
-from core.jobs.rehearsal import Rehearsal, busy_with, default_when
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.jobs import Job
+from core.training import memory
 from tests.jobs.conftest import BROKEN_PX, Bench
 from tests.jobs.test_forecast import FORECAST
 
@@ -45,8 +47,8 @@ def recipe_of(**inputs: object) -> Recipe:
     )
 
 
-def rehearse(bench: Bench, recipe: Recipe | None = None, **given: Any) -> Rehearsal:
-    return Rehearsal(bench.workspace, bench.contest, bench.folds, recipe or recipe_of(), **{"device": "cpu", **given})
+def try_out(bench: Bench, recipe: Recipe | None = None, **given: Any) -> DryRun:
+    return DryRun(bench.workspace, bench.contest, bench.folds, recipe or recipe_of(), **{"device": "cpu", **given})
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -77,7 +79,7 @@ def spawned(monkeypatch: pytest.MonkeyPatch) -> list[ProcessIdentity]:
         found.append(identity)
         return process
 
-    monkeypatch.setattr(module.subprocess, "Popen", popen, raising=True)
+    monkeypatch.setattr(process_module.subprocess, "Popen", popen)
     return found
 
 
@@ -93,7 +95,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_it_answers_and_leaves_nothing(bench: Bench, scratch: Path) -> None:
     before = files(bench.workspace.root)
-    forecast = rehearse(bench).run()
+    forecast = try_out(bench).run()
     assert forecast.rows == ((20, 10),) * 3
     assert (forecast.device, forecast.n_test, forecast.n_classes, forecast.n_epochs, forecast.busy_with) == ("cpu", 6, 3, 2, ())
     assert forecast.costs.n_timed >= 3 and forecast.start_s > 0.5 and forecast.costs.total_bytes > forecast.costs.peak_bytes
@@ -104,29 +106,29 @@ def test_it_answers_and_leaves_nothing(bench: Bench, scratch: Path) -> None:
 @pytest.mark.slow
 def test_a_typed_failure_comes_through(bench: Bench) -> None:
     with pytest.raises(RecipeError) as caught:
-        rehearse(bench, recipe_of(size_px=BROKEN_PX)).run()
+        try_out(bench, recipe_of(size_px=BROKEN_PX)).run()
     assert caught.value.where == "model" and caught.value.fix
 
 
 def test_a_bug_in_the_process_is_an_answer_too(bench: Bench, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "core.jobs.dry_run", "--workspace", str(bench.workspace.root), "--contest", "1", "--folds", "1"]
-    command += ["--device", "cpu", "--scratch", str(tmp_path / "out"), "--recipe", "["]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout and process.stderr
-        said, complained = process.stdout.read(), process.stderr.read()
+    asked = {"contest_id": 1, "folds_id": 1, "recipe": recipe_of().to_dict(), "device": "cpu", "halvings": 0, "began": "no time"}
+    write_json(tmp_path / "request.json", asked)
+    command = [sys.executable, "-m", "core.jobs.dry_run", "--workspace", str(bench.workspace.root), "--scratch", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr and "Traceback" in process.stderr.read()
     assert process.returncode == 0
-    assert json.loads(said)["error"]["type"] == "Bug" and "Traceback" in complained
+    assert json.loads((tmp_path / "answer.json").read_text())["error"]["type"] == "Bug"
 
 
 def test_what_a_launch_would_refuse_is_refused_at_once(bench: Bench, spawned: list[ProcessIdentity]) -> None:
     for settings, match in (({"modality": "text"}, "cannot train on"), ({"model": {"backbone": "resnet5000"}}, "resnet5000")):
         with pytest.raises(RecipeError, match=match):
-            rehearse(bench, Recipe.model_validate(settings)).run()
+            try_out(bench, Recipe.model_validate(settings)).run()
     assert spawned == []
 
 
 def test_it_is_stopped_within_a_second(bench: Bench, spawned: list[ProcessIdentity], scratch: Path, wait_for: WaitFor) -> None:
-    tried = rehearse(bench).start()
+    tried = try_out(bench).start()
     wait_for(lambda: spawned)
     assert tried.status().phase == "working"
     tried.stop()
@@ -138,7 +140,7 @@ def test_it_is_stopped_within_a_second(bench: Bench, spawned: list[ProcessIdenti
 
 def test_it_is_given_up_after_a_while(bench: Bench, spawned: list[ProcessIdentity], scratch: Path) -> None:
     with pytest.raises(StateError, match="given up") as caught:
-        rehearse(bench, limit_s=0.3).run()
+        try_out(bench, limit_s=0.3).run()
     assert caught.value.fix and not is_alive(spawned[0])
     assert list(scratch.iterdir()) == []
 
@@ -146,7 +148,7 @@ def test_it_is_given_up_after_a_while(bench: Bench, spawned: list[ProcessIdentit
 ASKER = """
 import sys, time
 from pathlib import Path
-from core.jobs import rehearsal
+from core.jobs import dry_run, process
 from core.recipes.plan import load_preset
 from core.specs.recipe import Recipe
 from core.store.contests import get_contest
@@ -155,16 +157,16 @@ from core.workspace import open_workspace
 
 workspace = open_workspace(sys.argv[1])
 contest = get_contest(workspace.store, "colours")
-popen = rehearsal.subprocess.Popen
+popen = process.subprocess.Popen
 
 def told(*given, **options):
-    process = popen(*given, **options)
-    print(process.pid, flush=True)
-    return process
+    started = popen(*given, **options)
+    print(started.pid, flush=True)
+    return started
 
-rehearsal.subprocess.Popen = told
+process.subprocess.Popen = told
 recipe = Recipe.model_validate_json(sys.argv[2])
-rehearsal.Rehearsal(workspace, contest, list_folds(workspace.store, contest.id)[0], recipe, device="cpu").run()
+dry_run.DryRun(workspace, contest, list_folds(workspace.store, contest.id)[0], recipe, device="cpu").run()
 """
 
 
@@ -182,7 +184,7 @@ def test_it_ends_with_its_asker(bench: Bench, scratch: Path, wait_for: WaitFor, 
     asker.wait()
     asker.stdout.close()
     assert wait_for(lambda: not is_alive(child), 15.0) < 10.0
-    assert [path.name for folder in scratch.iterdir() for path in folder.iterdir() if path.is_dir()] == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_jobs_on_the_same_device_are_named(bench: Bench) -> None:
@@ -194,8 +196,8 @@ def test_jobs_on_the_same_device_are_named(bench: Bench) -> None:
     assert [default_when(name) for name in ("cpu", "cpu:1", "cuda:0", "mps")] == ["now", "now", "free", "free"]
 
 
-class Told(Rehearsal):
-    """A rehearsal whose processes end as a test says."""
+class Told(DryRun):
+    """A dry run whose processes end as a test says."""
 
     answers: list[tuple[int, str, str]]
     asked: list[int]
@@ -206,13 +208,13 @@ class Told(Rehearsal):
 
 
 def told(bench: Bench, *answers: tuple[int, str, str], **given: Any) -> Told:
-    rehearsal = Told(bench.workspace, bench.contest, bench.folds, recipe_of(), **{"device": "cpu", **given})
-    rehearsal.answers, rehearsal.asked = list(answers), []
-    return rehearsal
+    tried = Told(bench.workspace, bench.contest, bench.folds, recipe_of(), **{"device": "cpu", **given})
+    tried.answers, tried.asked = list(answers), []
+    return tried
 
 
 def answer_of(forecast: Forecast) -> str:
-    return "a library said hello\n" + json.dumps({"forecast": asdict(forecast)}) + "\n"
+    return json.dumps({"forecast": asdict(forecast)})
 
 
 def test_beside_a_job_it_says_so(bench: Bench) -> None:
@@ -222,24 +224,24 @@ def test_beside_a_job_it_says_so(bench: Bench) -> None:
 
 def test_it_waits_for_the_device_when_asked(bench: Bench, wait_for: WaitFor) -> None:
     job = claim(bench)
-    rehearsal = told(bench, (0, answer_of(FORECAST), ""), when="free")
-    rehearsal.start()
-    wait_for(lambda: rehearsal.status().phase == "waiting")
-    assert rehearsal.status().busy_with and rehearsal.asked == []
+    tried = told(bench, (0, answer_of(FORECAST), ""), when="free")
+    tried.start()
+    wait_for(lambda: tried.status().phase == "waiting")
+    assert tried.status().busy_with and tried.asked == []
     attempts.fail(bench.workspace.store, job.id, job.token, PitwallError("x").to_dict(), now=time.time())
-    wait_for(lambda: rehearsal.status().phase == "done")
-    status = rehearsal.status()
+    wait_for(lambda: tried.status().phase == "done")
+    status = tried.status()
     assert status.forecast == FORECAST and status.forecast.busy_with == ()
 
 
 def test_waiting_can_be_stopped(bench: Bench, wait_for: WaitFor) -> None:
     claim(bench)
-    rehearsal = told(bench, when="free")
-    rehearsal.start()
-    wait_for(lambda: rehearsal.status().phase == "waiting")
-    rehearsal.stop()
-    wait_for(lambda: rehearsal.status().phase == "failed")
-    assert rehearsal.asked == []
+    tried = told(bench, when="free")
+    tried.start()
+    wait_for(lambda: tried.status().phase == "waiting")
+    tried.stop()
+    wait_for(lambda: tried.status().phase == "failed")
+    assert tried.asked == []
 
 
 def test_what_the_kernel_ends_for_lack_of_memory_is_tried_with_half(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,12 +249,12 @@ def test_what_the_kernel_ends_for_lack_of_memory_is_tried_with_half(bench: Bench
     for reader in (module, memory):
         monkeypatch.setattr(reader, "kernel_kills", lambda: next(kills))
     killed = (-signal.SIGKILL, "", "")
-    rehearsal = told(bench, killed, killed, (0, answer_of(FORECAST), ""))
-    assert rehearsal.run() == FORECAST and rehearsal.asked == [0, 1, 2]
-    rehearsal = told(bench, *[killed] * 9)
+    tried = told(bench, killed, killed, (0, answer_of(FORECAST), ""))
+    assert tried.run() == FORECAST and tried.asked == [0, 1, 2]
+    tried = told(bench, *[killed] * 9)
     with pytest.raises(OutOfMemory, match="the machine ran out") as caught:
-        rehearsal.run()
-    assert rehearsal.asked == [0, 1, 2, 3, 4] and "1 row at once" in caught.value.why and caught.value.fix
+        tried.run()
+    assert tried.asked == [0, 1, 2, 3, 4] and "1 row at once" in caught.value.why and caught.value.fix
 
 
 def test_a_bug_keeps_its_traceback_in_the_log(bench: Bench, caplog: pytest.LogCaptureFixture, wait_for: WaitFor) -> None:
