@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ VERBS = ("wins", "loses", "delays", "praises", "opens", "leaves")
 def _no_workspace_of_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may open the workspace of the person who runs it."""
     monkeypatch.delenv(ENV_VARIABLE, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _main_module_stays() -> Iterator[None]:
+    """Streamlit makes the script of an `AppTest` the module `__main__`, which every process that is started later would run first."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture
