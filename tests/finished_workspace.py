@@ -24,11 +24,10 @@ from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store import attempts
-from core.store.contests import Contest
+from core.store.contests import Contest, get_truth
 from core.store.folds import Folds
 from core.store.jobs import Job
 from core.store.runs import EpochRow, FoldResult, Run, get_run
-from core.store.truths import get_truth
 from core.training.checkpoint import KIND, checkpoint_name
 from core.workspace import Workspace
 

@@ -78,7 +78,7 @@ def job_line(run: Run, job: FoldJob, place: Progress | None) -> str:
     ends = ""
     if progress is not None and progress.eta_s is not None:
         ends = f"{t('runs.job_left', left=format_duration(progress.eta_s))} · {t('runs.job_end', clock=format_clock(time.time() + progress.eta_s))}"
-    color = run_color(run.color_index)
+    color = run_color(run.id)
     return (
         f'<div role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{100 * share:.0f}" aria-label="{escape(run.name)}">'
         f'<div style="display:flex;gap:10px;align-items:baseline;font-size:.86rem">{dot(color)}<b style="font-weight:600">{escape(run.name)}</b>'

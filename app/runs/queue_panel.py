@@ -19,8 +19,7 @@ from app.ui.format import format_clock, plain
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.store.contests import Contest, list_contests
-from core.store.holds import EVERY_DEVICE, Hold, list_holds
-from core.store.order import QueuedRun, read_queue
+from core.store.queue import EVERY_DEVICE, Hold, QueuedRun, list_holds, read_queue
 from core.store.runs import get_run
 
 MAX_AT_FIRST = 8

@@ -140,7 +140,7 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, plac
     troubles = {run.id: trouble for run in runs if (trouble := trouble_of(run, metric.name))}
     table = pd.DataFrame(
         {
-            "dot": [dot_image(run_color(run.color_index)) for run in runs],
+            "dot": [dot_image(run_color(run.id)) for run in runs],
             "run": [run.name for run in runs],
             "backbone": [t("runs.imported") if run.is_imported else run.recipe.model.backbone for run in runs],
             "input": [input_label(run) for run in runs],
@@ -234,7 +234,7 @@ def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric
         [(run.name, fold, score) for run in runs for fold, score in run.fold_scores(metric.name).items()], columns=["run", "fold", "score"]
     )
     with left:
-        colors = {run.name: run_color(run.color_index) for run in runs}
+        colors = {run.name: run_color(run.id) for run in runs}
         charts.draw(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
     with right:
         st.markdown(f"**{t('runs.compare_recipe')}**")

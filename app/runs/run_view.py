@@ -51,9 +51,7 @@ def _head(contest: Contest, run: Run) -> None:
             if st.button(t("runs.back"), icon=":material/arrow_back:", type="tertiary"):
                 state.select_run(None)
                 st.rerun()
-            name = (
-                f'<div style="display:flex;gap:10px;font-size:1.15rem;font-weight:600">{dot(run_color(run.color_index))}{escape(run.name)}'
-            )
+            name = f'<div style="display:flex;gap:10px;font-size:1.15rem;font-weight:600">{dot(run_color(run.id))}{escape(run.name)}'
             st.html(f'{name}<span style="opacity:.55;font-weight:400">{run.ref}</span></div>', width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             tracking_button(contest, run)
@@ -239,7 +237,7 @@ def _curves(contest: Contest, run: Run) -> None:
         [(row.fold, row.epoch, row.train_loss, row.valid_loss, row.scores[name]) for row in epochs if row.fold in shown],
         columns=["fold", "epoch", "train_loss", "valid_loss", "value"],
     )
-    color = run_color(run.color_index)
+    color = run_color(run.id)
     n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
     left, right = st.columns(2, gap="medium")
     with left:

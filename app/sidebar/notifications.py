@@ -20,7 +20,7 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import NotFoundError, PitwallError
 from core.store.contests import get_contest
-from core.store.run_tallies import RunTally, last_end, read_tallies
+from core.store.queue import RunTally, last_end, read_tallies
 from core.store.runs import get_run
 
 SESSION_KEY = "notifications"

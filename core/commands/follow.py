@@ -46,7 +46,7 @@ def follow(engine: Engine, read: Callable[[], Sequence[Run]], board: Board, *, i
 def _holds_text(engine: Engine) -> str:
     """Why devices take no jobs, in one line; "" when all do."""
     from core.jobs.disk import hold_text
-    from core.store.holds import EVERY_DEVICE, list_holds
+    from core.store.queue import EVERY_DEVICE, list_holds
 
     holds = list_holds(engine.workspace.store)
     texts = [f"{'the queue' if hold.device == EVERY_DEVICE else hold.device} is {hold_text(hold)}" for hold in holds]

@@ -133,9 +133,8 @@ def retry(
 def queue_record(workspace: Workspace) -> dict[str, Any]:
     """The queue as plain values: whether it is paused, what each device does, and the runs in order."""
     from core.jobs.disk import free_bytes, hold_text
-    from core.store.holds import EVERY_DEVICE, list_holds
     from core.store.jobs import list_jobs
-    from core.store.order import read_queue
+    from core.store.queue import EVERY_DEVICE, list_holds, read_queue
 
     holds, free = list_holds(workspace.store), free_bytes(workspace.root)
     return {

@@ -19,8 +19,7 @@ from core.base.errors import CheckpointError, InputError
 from core.base.files import fingerprint, resolve_inside
 from core.base.messages import reason
 from core.specs.contest import ContestSpec
-from core.store.contests import Contest
-from core.store.truths import GroupsVersion, TruthVersion, get_truth, insert_groups, insert_truth, list_groups
+from core.store.contests import Contest, GroupsVersion, TruthVersion, get_truth, insert_groups, insert_truth, list_groups
 from core.workspace import Workspace
 
 KNOWN = ("label", "labels", "group")

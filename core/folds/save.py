@@ -16,9 +16,8 @@ from core.base.messages import msg
 from core.contest.table import add_groups, contest_groups, load_groups, load_table, load_truth
 from core.folds.split import TRAIN, UNUSED, VALID, FoldPairs, make_folds
 from core.specs.folds import FoldsSpec
-from core.store.contests import Contest
+from core.store.contests import Contest, GroupsVersion, get_groups
 from core.store.folds import Folds, add_folds, list_folds
-from core.store.truths import GroupsVersion, get_groups
 from core.workspace import Workspace
 
 ROLES = "roles.npy"

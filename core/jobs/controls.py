@@ -10,8 +10,7 @@ from typing import Literal
 
 from core.base.errors import InputError, StateError
 from core.store.database import Store
-from core.store.holds import EVERY_DEVICE, pause_devices, resume_devices
-from core.store.order import is_live, pause, place_run, prioritise_run, waiting_runs
+from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
 from core.store.runs import Run, get_run
 
 PRIORITIES = range(-100, 101)

@@ -14,8 +14,8 @@ from core.base.errors import DiskFull, RecipeError
 from core.base.messages import msg
 from core.specs.recipe import Recipe
 from core.store import attempts
-from core.store.holds import Hold
 from core.store.jobs import Job
+from core.store.queue import Hold
 from core.training.backbone import backbone_of
 from core.workspace import Workspace
 

@@ -25,8 +25,8 @@ from core.jobs.process import Launch, ProcessIdentity, is_alive, launch, of_self
 from core.jobs.supervisor import GRACE_S, Supervisor
 from core.jobs.tidy import tidy
 from core.store import attempts
-from core.store.holds import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds
-from core.store.jobs import Job, read_live
+from core.store.jobs import Job
+from core.store.queue import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds, read_live
 from core.workspace import Workspace
 
 POLL_S = 0.3

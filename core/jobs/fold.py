@@ -18,11 +18,10 @@ from core.jobs.reporter import Reporter
 from core.specs.progress import Interrupted, Progress
 from core.specs.recipe import Recipe
 from core.store.attempts import MOST_HALVINGS, Record
-from core.store.contests import Contest, get_contest
+from core.store.contests import Contest, TruthVersion, get_contest, get_truth
 from core.store.folds import Folds, get_folds
 from core.store.jobs import FoldJob
 from core.store.runs import FoldResult, add_result, get_run
-from core.store.truths import TruthVersion, get_truth
 from core.tracking.recorder import record
 from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace

@@ -19,8 +19,8 @@ from core.store.contests import Contest, get_contest
 from core.store.database import Store
 from core.store.folds import Folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
-from core.store.order import pause
-from core.store.runs import Run, add_run, free_run_name, get_run, remove_run
+from core.store.queue import pause
+from core.store.runs import Run, add_run, get_run, remove_run
 from core.tracking.tracker import check_trackers
 from core.training.backbone import backbone_of
 from core.training.checkpoint import remove_checkpoints
@@ -67,7 +67,7 @@ def launch_runs(
                 connection,
                 contest_id=contest.id,
                 folds_id=folds.id,
-                name=free_run_name(connection, contest.id, recipe.name),
+                name=recipe.name,
                 recipe=recipe,
                 fold_numbers=chosen,
                 now=moment,

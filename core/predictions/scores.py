@@ -7,9 +7,8 @@ import numpy as np
 from core.contest.table import load_truth
 from core.metrics.scores import metrics_for
 from core.predictions.oof import load_oof
-from core.store.contests import Contest
+from core.store.contests import Contest, TruthVersion, get_truth
 from core.store.runs import Run
-from core.store.truths import TruthVersion, get_truth
 from core.workspace import Workspace
 
 

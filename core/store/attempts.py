@@ -20,10 +20,10 @@ from core.base.errors import StateError
 from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
-from core.store.holds import hold_for_disk, is_held
+from core.store.digests import values_of
 from core.store.jobs import RAW, Job, job_of
+from core.store.queue import hold_for_disk, is_held
 from core.store.runs import EpochRow, FoldResult, add_result
-from core.store.tables import values_of
 
 MOST_HALVINGS = 5
 """How often a job's micro-batch is halved before a lack of memory is its failure."""

@@ -6,17 +6,16 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 from sqlalchemy.exc import IntegrityError
 
-from core.base.errors import InputError, NotFoundError, StateError
-from core.base.messages import msg
+from core.base.errors import NotFoundError, StateError
 from core.specs.blend import BlendSpec
 from core.specs.kept import BlendScores
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_row
-from core.store.tables import raw_columns
+from core.store.digests import insert_row, read_rows
+from core.store.runs import free_name, named, only
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Blend:
 
 def free_blend_name(store: Store, contest_id: int, name: str) -> str:
     """`name`, or name-2, name-3 and so on when the contest has that blend already."""
-    taken = {blend.name for blend in list_blends(store, contest_id)}
-    return next(candidate for candidate in (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))) if candidate not in taken)
+    with store.read() as connection:
+        return free_name(connection, tables.blends, contest_id, name)
 
 
 def add_blend(
@@ -72,10 +71,9 @@ def add_blend(
         "path": path,
         "created_at": time.time() if now is None else now,
     }
-    named = tables.blends.c.name == name
     try:
         with store.transaction() as connection:
-            if _read_blends(connection, named, contest_id):
+            if _read_blends(connection, contest_id, tables.blends.c.name == name):
                 raise StateError(
                     "there is already a blend named '{name}'",
                     where="name",
@@ -86,7 +84,7 @@ def add_blend(
             blend_id = insert_row(connection, tables.blends, values).id
             for run_id in spec.members:
                 insert_row(connection, tables.blend_members, {"blend_id": blend_id, "run_id": run_id})
-            return _read_blends(connection, tables.blends.c.id == blend_id)[0]
+            return _read_blends(connection, contest_id, tables.blends.c.id == blend_id)[0]
     except IntegrityError:
         raise StateError("a run of the blend is gone", where=name, why="it was deleted meanwhile", fix="choose the runs again") from None
 
@@ -94,29 +92,13 @@ def add_blend(
 def get_blend(store: Store, ref: str | int, contest_id: int | None = None) -> Blend:
     """The blend of that id (int), reference ("b3") or name. Raises NotFoundError, or InputError for a name in several contests."""
     with store.read() as connection:
-        found = _read_blends(connection, _matches(ref), contest_id)
-        if len(found) > 1:
-            by_ref = tuple(blend for blend in found if blend.ref == ref)
-            if not by_ref:
-                raise InputError(
-                    "several blends are named '{name}'",
-                    where="blend",
-                    why="they are {names}",
-                    fix="use the reference instead of the name",
-                    name=ref,
-                    names=", ".join(blend.ref for blend in found),
-                )
-            found = by_ref
-        if not found:
-            known = _read_blends(connection, None, contest_id)
-            raise NotFoundError.among("blend", str(ref), (msg("{place} ({where})", place=blend.ref, where=blend.name) for blend in known))
-    return found[0]
+        return only(connection, tables.blends, _read_blends(connection, contest_id, named(tables.blends, ref)), ref, contest_id)
 
 
 def list_blends(store: Store, contest_id: int | None = None) -> tuple[Blend, ...]:
     """All blends, or those of one contest, newest first."""
     with store.read() as connection:
-        return _read_blends(connection, None, contest_id)
+        return _read_blends(connection, contest_id)
 
 
 def delete_blend(store: Store, blend_id: int) -> None:
@@ -134,28 +116,16 @@ def delete_blend(store: Store, blend_id: int) -> None:
                 names=", ".join(files),
             )
         if not connection.execute(delete(tables.blends).where(tables.blends.c.id == blend_id)).rowcount:
-            known = _read_blends(connection, None, None)
+            known = _read_blends(connection, None)
             raise NotFoundError.among("blend", ref, (blend.ref for blend in known))
 
 
-def _matches(ref: str | int) -> ColumnElement[bool]:
-    if isinstance(ref, int):
-        return tables.blends.c.id == ref
-    named = tables.blends.c.name == ref
-    number = tables.number_of(ref, "b")
-    return named if number is None else or_(named, tables.blends.c.id == number)
+def _read_blends(connection: Connection, contest_id: int | None, *where: ColumnElement[bool]) -> tuple[Blend, ...]:
+    blends = tables.blends.c
+    of_contest = () if contest_id is None else (blends.contest_id == contest_id,)
+    return tuple(map(_blend, read_rows(connection, tables.blends, *where, *of_contest, order=[blends.id.desc()])))
 
 
-def _read_blends(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None = None) -> tuple[Blend, ...]:
-    query = select(*raw_columns(tables.blends)).order_by(tables.blends.c.id.desc())
-    if where is not None:
-        query = query.where(where)
-    if contest_id is not None:
-        query = query.where(tables.blends.c.contest_id == contest_id)
-    return tuple(_blend(row) for row in connection.execute(query))
-
-
-def _blend(row: Row[Any]) -> Blend:
-    values = read_row(tables.blends, row)
+def _blend(values: dict[str, Any]) -> Blend:
     spec, scores = BlendSpec.model_validate(values.pop("spec")), BlendScores.model_validate(values.pop("scores"))
     return Blend(spec=spec, run_ids=spec.members, scores=scores, **values)

@@ -1,4 +1,8 @@
-"""Contests: what a person registered, and where its verified tables are stored."""
+"""Contests, what is known about their rows in versions, and where all of it is stored.
+
+A contest has rows, which never change, and versions of two things: the truth (labels and dropped rows), of which the newest is the
+current one, and groups of rows that belong together. A run and a blend name the truth they were made with.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import NotFoundError, StateError
@@ -17,8 +21,34 @@ from core.base.messages import msg
 from core.specs.contest import ContestSpec
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_row
-from core.store.truths import TruthVersion, current_truths, insert_groups, insert_truth
+from core.store.digests import insert_row, read_rows
+
+
+@dataclass(frozen=True)
+class TruthVersion:
+    """Labels of all training rows and which rows are dropped: `path` is the artefact. Version 1 is what was registered."""
+
+    id: int
+    contest_id: int
+    version: int
+    fingerprint: str
+    path: str
+    n_dropped: int
+    reason: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class GroupsVersion:
+    """Which training rows belong together, by the values of `column_name`: `path` is the artefact."""
+
+    id: int
+    contest_id: int
+    version: int
+    column_name: str
+    fingerprint: str
+    path: str
+    created_at: float
 
 
 @dataclass(frozen=True)
@@ -51,21 +81,6 @@ class Published:
 
     fingerprint: str
     path: str
-
-
-@lru_cache(maxsize=64)
-def _spec(text: str) -> ContestSpec:
-    return ContestSpec.model_validate(json.loads(text))
-
-
-def _contests(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Contest, ...]:
-    truths = current_truths(connection, [row.id for row in rows])
-    found: list[Contest] = []
-    for row in rows:
-        values = read_row(tables.contests, row)
-        values["spec"] = _spec(values["spec"])
-        found.append(Contest(**values, truth=truths[row.id]))
-    return tuple(found)
 
 
 def add_contest(
@@ -104,7 +119,7 @@ def add_contest(
             if groups is not None:
                 column, group = spec.group_column, groups
                 insert_groups(connection, contest_id=added, column_name=column, fingerprint=group.fingerprint, path=group.path, now=now)
-            return _contests(connection, connection.execute(select(tables.contests).where(tables.contests.c.id == added)).all())[0]
+            return _read_contests(connection, tables.contests.c.id == added)[0]
     except IntegrityError:
         raise StateError(
             "there is already a contest named '{name}'",
@@ -119,25 +134,23 @@ def get_contest(store: Store, name_or_id: str | int) -> Contest:
     """The contest of that name (str) or id (int). Raises NotFoundError naming the contests there are."""
     column = tables.contests.c.id if isinstance(name_or_id, int) else tables.contests.c.name
     with store.read() as connection:
-        row = connection.execute(select(tables.contests).where(column == name_or_id)).first()
-        if row is None:
-            known = connection.execute(select(tables.contests.c.name)).scalars().all()
-            raise NotFoundError.among("contest", str(name_or_id), known)
-        return _contests(connection, [row])[0]
+        found = _read_contests(connection, column == name_or_id)
+        if not found:
+            raise _no_contest(connection, name_or_id)
+        return found[0]
 
 
 def list_contests(store: Store) -> tuple[Contest, ...]:
     """All contests, in the order they were added."""
     with store.read() as connection:
-        return _contests(connection, connection.execute(select(tables.contests).order_by(tables.contests.c.id)).all())
+        return _read_contests(connection)
 
 
 def delete_contest(store: Store, contest_id: int) -> None:
     """Delete a contest's row, its folds and submissions. Raises StateError while it has runs; the files are the caller's."""
     with store.transaction() as connection:
-        n_runs = connection.execute(
-            select(func.count()).select_from(tables.runs).where(tables.runs.c.contest_id == contest_id)
-        ).scalar_one()
+        runs = select(func.count()).select_from(tables.runs).where(tables.runs.c.contest_id == contest_id)
+        n_runs = connection.execute(runs).scalar_one()
         if n_runs:
             raise StateError(
                 "the contest still has runs",
@@ -150,4 +163,79 @@ def delete_contest(store: Store, contest_id: int) -> None:
                 n=contest_id,
             )
         if not connection.execute(delete(tables.contests).where(tables.contests.c.id == contest_id)).rowcount:
-            raise NotFoundError.among("contest", str(contest_id), connection.execute(select(tables.contests.c.name)).scalars().all())
+            raise _no_contest(connection, contest_id)
+
+
+@lru_cache(maxsize=64)
+def _spec(text: str) -> ContestSpec:
+    return ContestSpec.model_validate(json.loads(text))
+
+
+def _read_contests(connection: Connection, *where: ColumnElement[bool]) -> tuple[Contest, ...]:
+    rows = read_rows(connection, tables.contests, *where)
+    truths = current_truths(connection, [row["id"] for row in rows])
+    return tuple(Contest(spec=_spec(row.pop("spec")), truth=truths[row["id"]], **row) for row in rows)
+
+
+def _no_contest(connection: Connection, name_or_id: str | int) -> NotFoundError:
+    return NotFoundError.among("contest", str(name_or_id), connection.execute(select(tables.contests.c.name)).scalars().all())
+
+
+def insert_truth(
+    connection: Connection, *, contest_id: int, fingerprint: str, path: str, n_dropped: int = 0, reason: str = "", now: float | None = None
+) -> TruthVersion:
+    """Add the next version of a contest's truth inside the caller's transaction."""
+    values = {"fingerprint": fingerprint, "path": path, "n_dropped": n_dropped, "reason": reason}
+    return TruthVersion(**_insert_next(connection, tables.truths, contest_id, values, now))
+
+
+def insert_groups(
+    connection: Connection, *, contest_id: int, column_name: str, fingerprint: str, path: str, now: float | None = None
+) -> GroupsVersion:
+    """Add groups inside the caller's transaction."""
+    values = {"column_name": column_name, "fingerprint": fingerprint, "path": path}
+    return GroupsVersion(**_insert_next(connection, tables.row_groups, contest_id, values, now))
+
+
+def get_truth(store: Store, truth_id: int) -> TruthVersion:
+    """The truth of that id. Raises NotFoundError."""
+    with store.read() as connection:
+        return TruthVersion(**_one(connection, tables.truths, truth_id))
+
+
+def list_truths(store: Store, contest_id: int) -> tuple[TruthVersion, ...]:
+    """Every version of a contest's truth, the first first."""
+    with store.read() as connection:
+        return tuple(TruthVersion(**row) for row in read_rows(connection, tables.truths, tables.truths.c.contest_id == contest_id))
+
+
+def current_truths(connection: Connection, contest_ids: Sequence[int]) -> dict[int, TruthVersion]:
+    """The newest truth of each contest, by the contest's id."""
+    rows = read_rows(connection, tables.truths, tables.truths.c.contest_id.in_(contest_ids))
+    return {row["contest_id"]: TruthVersion(**row) for row in rows}
+
+
+def get_groups(store: Store, groups_id: int) -> GroupsVersion:
+    """The groups of that id. Raises NotFoundError."""
+    with store.read() as connection:
+        return GroupsVersion(**_one(connection, tables.row_groups, groups_id))
+
+
+def list_groups(store: Store, contest_id: int) -> tuple[GroupsVersion, ...]:
+    """All groups of a contest's rows, the first first."""
+    with store.read() as connection:
+        return tuple(GroupsVersion(**row) for row in read_rows(connection, tables.row_groups, tables.row_groups.c.contest_id == contest_id))
+
+
+def _insert_next(connection: Connection, table: Table, contest_id: int, values: dict[str, Any], now: float | None) -> dict[str, Any]:
+    last = connection.execute(select(func.max(table.c.version)).where(table.c.contest_id == contest_id)).scalar() or 0
+    named = {"contest_id": contest_id, "version": last + 1, "created_at": time.time() if now is None else now}
+    return _one(connection, table, insert_row(connection, table, named | values).id)
+
+
+def _one(connection: Connection, table: Table, number: int) -> dict[str, Any]:
+    rows = read_rows(connection, table, table.c.id == number)
+    if not rows:
+        known = connection.execute(select(table.c.id)).scalars()
+        raise NotFoundError.among(table.name.removesuffix("s"), str(number), map(str, known))
+    return rows[0]

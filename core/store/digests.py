@@ -1,4 +1,5 @@
-"""A digest in every row that is written once: the hash of what it says, set when it is inserted and compared whenever it is read.
+"""Rows in and out of the database, with a digest in every one that is written once: the hash of what it says, set when it is inserted
+and compared whenever it is read.
 
 Databases do not notice a value that was changed on the disk. Columns that change (`tables.changing`) and tables without a digest are
 not compared; see docs/reliability.md.
@@ -12,9 +13,9 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Row, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, MetaData, Row, Table, Text, insert, select, type_coerce, update
 
-from core.store.tables import CHANGES, DIGEST, JsonText, metadata, raw_columns
+from core.store.tables import CHANGES, DIGEST, JsonText, metadata
 
 
 class ChangedRow(Exception):
@@ -35,6 +36,17 @@ def digest_of(table: str, values: Mapping[str, Any]) -> str:
     return blake2b(json.dumps([table, said], sort_keys=True, default=repr).encode(), digest_size=16).hexdigest()
 
 
+@cache
+def raw_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
+    """A table's columns with JSON left as text: what `read_row` takes, and hashable, so that a mapper can remember what it has decoded."""
+    return tuple(type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonText) else column for column in table.columns)
+
+
+def values_of(table: Table, thing: object) -> dict[str, Any]:
+    """What to insert for a thing whose attributes are named as the table's columns."""
+    return {column.name: getattr(thing, column.name) for column in table.columns if column.name != DIGEST}
+
+
 def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> Row[Any]:
     """Insert a row with its digest, that of the values as they were stored, and return its primary key."""
     key = connection.execute(insert(table).values(values).returning(*table.primary_key)).one()
@@ -42,6 +54,14 @@ def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) 
     stored = connection.execute(select(*raw_columns(table)).where(*this)).one()
     connection.execute(update(table).where(*this).values({DIGEST: digest_of(table.name, _covered(table, stored))}))
     return key
+
+
+def read_rows(
+    connection: Connection, table: Table, *where: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = ()
+) -> list[dict[str, Any]]:
+    """The rows that fit as `read_row` reads them; the first inserted comes first unless `order` says otherwise."""
+    query = select(*raw_columns(table)).where(*where).order_by(*(order or table.primary_key))
+    return [read_row(table, row) for row in connection.execute(query)]
 
 
 def read_row(table: Table, row: Sequence[Any]) -> dict[str, Any]:
@@ -87,5 +107,5 @@ def _compare(table: Table, row: Sequence[Any]) -> None:
     if DIGEST not in table.c:
         return
     values = _covered(table, row)
-    if row[len(table.columns) - 1] != digest_of(table.name, values):
+    if row[-1] != digest_of(table.name, values):
         raise ChangedRow(table.name, ", ".join([table.name, *(f"{column.name} {values[column.name]}" for column in table.primary_key)]))

@@ -6,14 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from core.base.errors import NotFoundError
 from core.specs.folds import FoldsSpec
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_row
-from core.store.tables import raw_columns
+from core.store.digests import insert_row, read_rows
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,9 @@ class Folds:
     groups_id: int | None
 
 
-def _folds(row: Row[Any]) -> Folds:
-    values = read_row(tables.folds, row)
-    settings = values["spec"] or {name: values[name] for name in ("kind", "n_folds", "seed", "group_column")}
-    values["spec"] = FoldsSpec.model_validate(settings)
-    return Folds(**values)
+def _folds(values: dict[str, Any]) -> Folds:
+    settings = values.pop("spec") or {name: values[name] for name in ("kind", "n_folds", "seed", "group_column")}
+    return Folds(spec=FoldsSpec.model_validate(settings), **values)
 
 
 def add_folds(
@@ -71,27 +68,25 @@ def add_folds(
         "path": path,
         "created_at": time.time() if now is None else now,
     }
+    same = (tables.folds.c.contest_id == contest_id, tables.folds.c.fingerprint == fingerprint)
     with store.transaction() as connection:
-        same = select(*raw_columns(tables.folds)).where(tables.folds.c.contest_id == contest_id, tables.folds.c.fingerprint == fingerprint)
-        row = connection.execute(same).first()
-        if row is None:
+        if not read_rows(connection, tables.folds, *same):
             insert_row(connection, tables.folds, values)
-            row = connection.execute(same).one()
-        return _folds(row)
+        return _folds(read_rows(connection, tables.folds, *same)[0])
 
 
 def get_folds(store: Store, folds_id: int) -> Folds:
     """The folds of that id. Raises NotFoundError listing the ids there are."""
     with store.read() as connection:
-        row = connection.execute(select(*raw_columns(tables.folds)).where(tables.folds.c.id == folds_id)).first()
-        if row is None:
-            known = connection.execute(select(tables.folds.c.id)).scalars().all()
-            raise NotFoundError.among("folds", str(folds_id), (str(value) for value in known))
-        return _folds(row)
+        rows = read_rows(connection, tables.folds, tables.folds.c.id == folds_id)
+        if not rows:
+            known = connection.execute(select(tables.folds.c.id)).scalars()
+            raise NotFoundError.among("folds", str(folds_id), map(str, known))
+        return _folds(rows[0])
 
 
 def list_folds(store: Store, contest_id: int) -> tuple[Folds, ...]:
     """A contest's folds, newest first."""
-    query = select(*raw_columns(tables.folds)).where(tables.folds.c.contest_id == contest_id).order_by(tables.folds.c.id.desc())
     with store.read() as connection:
-        return tuple(_folds(row) for row in connection.execute(query))
+        rows = read_rows(connection, tables.folds, tables.folds.c.contest_id == contest_id, order=[tables.folds.c.id.desc()])
+    return tuple(map(_folds, rows))

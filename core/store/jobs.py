@@ -1,4 +1,4 @@
-"""Jobs: pieces of work in the queue, of a run or of a contest. What a person does to them is here; what a worker does is in `attempts.py`."""
+"""Jobs: pieces of work in the queue, of a run or of a contest. What a person does to them is here; what a worker does is in `attempts.py`, their order in `queue.py`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ from core.base.messages import msg
 from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_row
-from core.store.holds import Hold, read_holds
-from core.store.tables import raw_columns
+from core.store.digests import insert_row, raw_columns, read_row
 
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
-
-
 FOLD = "fold"
 """The kind of job that trains one fold of a run."""
 
@@ -93,21 +89,6 @@ def job_of(row: Row[Any]) -> Job:
     return _job(tuple(row))
 
 
-@dataclass(frozen=True)
-class LiveJobs:
-    """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id.
-
-    `owners` are the names of the runs or contests that jobs belong to, by job id. `paused` holds the ids of paused runs, whose jobs wait without being taken; `holds` says which devices take none.
-    """
-
-    running: tuple[Job, ...]
-    queued: tuple[Job, ...]
-    owners: dict[int, str]
-    mean_s: dict[int, float]
-    paused: frozenset[int]
-    holds: tuple[Hold, ...]
-
-
 def get_job(store: Store, job_id: int) -> Job:
     """The job of that id. Raises NotFoundError."""
     with store.read() as connection:
@@ -128,32 +109,6 @@ def list_jobs(store: Store, states: Iterable[JobState] | None = None, run_id: in
         query = query.where(tables.jobs.c.run_id == run_id)
     with store.read() as connection:
         return tuple(job_of(row) for row in connection.execute(query))
-
-
-def read_live(store: Store) -> LiveJobs:
-    """The live part of the queue in one snapshot; its cost does not grow with what is done."""
-    jobs, results = tables.jobs.c, tables.fold_results.c
-    live = select(*RAW).where(jobs.state.in_(("running", "queued"))).order_by(jobs.priority.desc(), jobs.position)
-    with store.read() as connection:
-        found = [job_of(row) for row in connection.execute(live)]
-        ids = sorted({job.run_id for job in found if job.run_id is not None})
-        runs = tables.runs.c
-        names = connection.execute(select(runs.id, runs.name, runs.is_paused).where(runs.id.in_(ids))).all()
-        mean = select(results.run_id, func.avg(results.elapsed_s).label("mean_s")).where(results.run_id.in_(ids)).group_by(results.run_id)
-        means = connection.execute(mean).all()
-        contests = tables.contests.c
-        others = select(contests.id, contests.name).where(contests.id.in_({job.contest_id for job in found if job.run_id is None}))
-        contest_names = {row.id: row.name for row in connection.execute(others)}
-        holds = read_holds(connection)
-    run_names = {row.id: row.name for row in names}
-    return LiveJobs(
-        running=tuple(job for job in found if job.state == "running"),
-        queued=tuple(job for job in found if job.state == "queued"),
-        owners={job.id: contest_names[job.contest_id] if job.run_id is None else run_names[job.run_id] for job in found},
-        mean_s={row.run_id: float(row.mean_s) for row in means},
-        paused=frozenset(row.id for row in names if row.is_paused),
-        holds=holds,
-    )
 
 
 def add_jobs(connection: Connection, run_id: int, fold_numbers: Iterable[int], *, now: float, priority: int = 0) -> None:

@@ -9,23 +9,34 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from itertools import count
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, func, select
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.base.messages import joined
 from core.specs.kept import ImportOrigin
 from core.specs.recipe import Recipe
 from core.store import tables
+from core.store.contests import current_truths
 from core.store.database import Store
-from core.store.digests import insert_row, read_row
+from core.store.digests import insert_row, raw_columns, read_row, read_rows, values_of
 from core.store.jobs import FOLD, RAW, FoldJob, JobState, job_of
-from core.store.tables import raw_columns, values_of
-from core.store.truths import current_truths
+
+MOST_ID = 2**63 - 1
+"""The largest number that SQLite keeps."""
+
+
+class _Named(Protocol):
+    @property
+    def ref(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_Named)
 
 
 @dataclass(frozen=True)
@@ -109,21 +120,13 @@ class Run:
     def state(self) -> JobState:
         """The first of running, queued, failed, canceled that any job is in, else done."""
         states = {job.state for job in self.jobs}
-        order: tuple[JobState, ...] = ("running", "queued", "failed", "canceled")
-        for state in order:
-            if state in states:
-                return state
-        return "done"
+        order: tuple[JobState, ...] = ("running", "queued", "failed", "canceled", "done")
+        return next(state for state in order if state in states or state == "done")
 
     @property
     def is_complete(self) -> bool:
         """Every fold of the run has a result."""
         return {result.fold for result in self.results} >= set(self.fold_numbers)
-
-    @property
-    def color_index(self) -> int:
-        """A number that is the run's for ever, to choose its colour by."""
-        return self.id
 
     @property
     def elapsed_s(self) -> float:
@@ -159,11 +162,14 @@ def _result(values: tuple[Any, ...]) -> FoldResult:
 def add_run(
     connection: Connection, *, contest_id: int, folds_id: int, name: str, recipe: Recipe, fold_numbers: Iterable[int], now: float
 ) -> int:
-    """Insert a run on the contest's current truth inside the caller's transaction (the queue adds its jobs there) and return its id."""
+    """Insert a run on the contest's current truth inside the caller's transaction (the queue adds its jobs there) and return its id.
+
+    A name that is taken gets a number.
+    """
     values = {
         "contest_id": contest_id,
         "folds_id": folds_id,
-        "name": name,
+        "name": free_name(connection, tables.runs, contest_id, name),
         "recipe": recipe.model_dump_json(),
         "fold_numbers": list(fold_numbers),
         "created_at": now,
@@ -189,7 +195,7 @@ def add_imported_run(
         values = {
             "contest_id": contest_id,
             "folds_id": folds_id,
-            "name": free_run_name(connection, contest_id, name),
+            "name": free_name(connection, tables.runs, contest_id, name),
             "recipe": "",
             "fold_numbers": [result.fold for result in parts],
             "created_at": now,
@@ -199,7 +205,7 @@ def add_imported_run(
         run_id = insert_row(connection, tables.runs, values).id
         for result in parts:
             insert_row(connection, tables.fold_results, {**values_of(tables.fold_results, result), "run_id": run_id})
-        return _read_runs(connection, tables.runs.c.id == run_id, None)[0]
+        return _read_runs(connection, contest_id, tables.runs.c.id == run_id)[0]
 
 
 def add_result(connection: Connection, result: FoldResult) -> None:
@@ -234,20 +240,48 @@ def remove_run(connection: Connection, run: Run) -> None:
     connection.execute(delete(tables.runs).where(tables.runs.c.id == run.id))
 
 
-def free_run_name(connection: Connection, contest_id: int, name: str) -> str:
-    """`name`, or name-2, name-3 and so on when the contest has that run already."""
-    taken = set(connection.execute(select(tables.runs.c.name).where(tables.runs.c.contest_id == contest_id)).scalars())
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
+def free_name(connection: Connection, table: Table, contest_id: int, name: str) -> str:
+    """`name`, or name-2, name-3 and so on when the contest has that run or blend already."""
+    taken = set(connection.execute(select(table.c.name).where(table.c.contest_id == contest_id)).scalars())
+    return name if name not in taken else next(other for number in count(2) if (other := f"{name}-{number}") not in taken)
+
+
+def named(table: Table, ref: str | int) -> ColumnElement[bool]:
+    """A condition: a run or a blend has that id (int), reference (such as "r12") or name."""
+    if isinstance(ref, int):
+        return table.c.id == ref
+    digits = ref.removeprefix(table.name[0])
+    is_number = digits != ref and digits.isascii() and digits.isdigit() and len(digits) <= len(str(MOST_ID)) and int(digits) <= MOST_ID
+    return (table.c.name == ref) | (table.c.id == int(digits) if is_number else false())
+
+
+def only(connection: Connection, table: Table, found: Sequence[Named], ref: str | int, contest_id: int | None) -> Named:
+    """The run or blend of all that are `named`, of several the one whose reference it is.
+
+    Raises NotFoundError listing what is there, InputError when a name is that of several.
+    """
+    thing = table.name.removesuffix("s")
+    exactly = [each for each in found if each.ref == ref]
+    if len(found) > 1 and not exactly:
+        raise InputError(
+            {"run": "several runs are named '{name}'", "blend": "several blends are named '{name}'"}[thing],
+            where=thing,
+            why="they are {names}",
+            fix="use the reference instead of the name",
+            name=ref,
+            names=", ".join(each.ref for each in found),
+        )
+    if not found:
+        of_contest = () if contest_id is None else (table.c.contest_id == contest_id,)
+        known = connection.execute(select(table.c.id, table.c.name).where(*of_contest).order_by(table.c.id.desc()))
+        raise NotFoundError.among(thing, str(ref), (f"{thing[0]}{row.id} ({row.name})" for row in known))
+    return (exactly or found)[0]
 
 
 def unique_run_name(store: Store, contest_id: int, name: str) -> str:
     """The name a run launched now under `name` would get."""
     with store.read() as connection:
-        return free_run_name(connection, contest_id, name)
+        return free_name(connection, tables.runs, contest_id, name)
 
 
 def get_run(store: Store, ref: str | int, contest_id: int | None = None) -> Run:
@@ -256,30 +290,13 @@ def get_run(store: Store, ref: str | int, contest_id: int | None = None) -> Run:
     Raises NotFoundError listing what is there, InputError when a name is that of runs in several contests.
     """
     with store.read() as connection:
-        found = _read_runs(connection, _matches(ref), contest_id)
-        if isinstance(ref, str) and len(found) > 1:
-            by_ref = tuple(run for run in found if run.ref == ref)
-            if not by_ref:
-                raise InputError(
-                    "several runs are named '{name}'",
-                    where="run",
-                    why="they are {names}",
-                    fix="use the reference instead of the name",
-                    name=ref,
-                    names=", ".join(run.ref for run in found),
-                )
-            found = by_ref
-        if not found:
-            query = select(tables.runs.c.id, tables.runs.c.name)
-            known = connection.execute(query if contest_id is None else query.where(tables.runs.c.contest_id == contest_id)).all()
-            raise NotFoundError.among("run", str(ref), (f"r{row.id} ({row.name})" for row in known))
-    return found[0]
+        return only(connection, tables.runs, _read_runs(connection, contest_id, named(tables.runs, ref)), ref, contest_id)
 
 
 def list_runs(store: Store, contest_id: int | None = None) -> tuple[Run, ...]:
     """All runs, or those of one contest, newest first."""
     with store.read() as connection:
-        return _read_runs(connection, None, contest_id)
+        return _read_runs(connection, contest_id)
 
 
 def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
@@ -293,30 +310,14 @@ def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
         .order_by(epochs.fold, epochs.epoch)
     )
     with store.read() as connection:
-        return tuple(_epoch(row) for row in connection.execute(query))
+        rows = [read_row(tables.epochs, row) for row in connection.execute(query)]
+    for row in rows:  # SQLite keeps NaN as NULL.
+        row |= {loss: math.nan for loss in ("train_loss", "valid_loss") if row[loss] is None}
+    return tuple(EpochRow(**row) for row in rows)
 
 
-def _epoch(row: Row[Any]) -> EpochRow:
-    values = read_row(tables.epochs, row)
-    # SQLite keeps NaN as NULL.
-    for loss in ("train_loss", "valid_loss"):
-        if values[loss] is None:
-            values[loss] = math.nan
-    return EpochRow(**values)
-
-
-def _matches(ref: str | int) -> ColumnElement[bool]:
-    if isinstance(ref, int):
-        return tables.runs.c.id == ref
-    named = tables.runs.c.name == ref
-    number = tables.number_of(ref, "r")
-    return named if number is None else or_(named, tables.runs.c.id == number)
-
-
-def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contest_id: int | None) -> tuple[Run, ...]:
-    conditions = [] if where is None else [where]
-    if contest_id is not None:
-        conditions.append(tables.runs.c.contest_id == contest_id)
+def _read_runs(connection: Connection, contest_id: int | None, *where: ColumnElement[bool]) -> tuple[Run, ...]:
+    conditions = where if contest_id is None else (*where, tables.runs.c.contest_id == contest_id)
     chosen = select(tables.runs.c.id).where(*conditions)
     jobs: defaultdict[int, list[FoldJob]] = defaultdict(list)
     trained = select(*RAW).where(tables.jobs.c.run_id.in_(chosen), tables.jobs.c.kind == FOLD)
@@ -327,12 +328,11 @@ def _read_runs(connection: Connection, where: ColumnElement[bool] | None, contes
     finished = select(*raw_columns(tables.fold_results)).where(tables.fold_results.c.run_id.in_(chosen))
     for row in connection.execute(finished.order_by(tables.fold_results.c.fold)):
         results[row.run_id].append(_result(tuple(row)))
-    rows = connection.execute(select(*raw_columns(tables.runs)).where(*conditions).order_by(tables.runs.c.id.desc()))
-    return tuple(_run(row, jobs[row.id], results[row.id]) for row in rows)
+    rows = read_rows(connection, tables.runs, *conditions, order=[tables.runs.c.id.desc()])
+    return tuple(_run(row, jobs[row["id"]], results[row["id"]]) for row in rows)
 
 
-def _run(row: Row[Any], jobs: Iterable[FoldJob], results: Iterable[FoldResult]) -> Run:
-    values = read_row(tables.runs, row)
+def _run(values: dict[str, Any], jobs: Iterable[FoldJob], results: Iterable[FoldResult]) -> Run:
     recipe, fold_numbers, origin = (values.pop(name) for name in ("recipe", "fold_numbers", "imported"))
     return Run(
         own_recipe=_recipe(recipe) if recipe else None,

@@ -6,15 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select
-
 from core.specs.kept import HiddenScores, Lineage
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_row
-from core.store.tables import raw_columns
-
-_RAW = raw_columns(tables.submissions)
+from core.store.digests import insert_row, read_rows
 
 
 @dataclass(frozen=True)
@@ -39,8 +34,7 @@ class Submission:
         return f"s{self.id}"
 
 
-def _submission(row: Row[Any]) -> Submission:
-    values = read_row(tables.submissions, row)
+def _submission(values: dict[str, Any]) -> Submission:
     lineage, hidden = Lineage.model_validate(values.pop("lineage")), values.pop("hidden_scores")
     return Submission(lineage=lineage, hidden_scores=hidden and HiddenScores.model_validate(hidden), **values)
 
@@ -74,13 +68,12 @@ def add_submission(
     }
     with store.transaction() as connection:
         added = insert_row(connection, tables.submissions, values).id
-        return _submission(connection.execute(select(*_RAW).where(tables.submissions.c.id == added)).one())
+        return _submission(read_rows(connection, tables.submissions, tables.submissions.c.id == added)[0])
 
 
 def list_submissions(store: Store, contest_id: int | None = None) -> tuple[Submission, ...]:
     """All submissions, or those of one contest, newest first."""
-    query = select(*_RAW).order_by(tables.submissions.c.id.desc())
-    if contest_id is not None:
-        query = query.where(tables.submissions.c.contest_id == contest_id)
+    columns = tables.submissions.c
+    where = () if contest_id is None else (columns.contest_id == contest_id,)
     with store.read() as connection:
-        return tuple(_submission(row) for row in connection.execute(query))
+        return tuple(map(_submission, read_rows(connection, tables.submissions, *where, order=[columns.id.desc()])))

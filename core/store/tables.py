@@ -1,7 +1,7 @@
 """The schema as SQLAlchemy Core tables. Ids are never used twice, because folders, references such as `r12` and colours are made of them.
 
-A change here needs a new revision in `migrations/versions`; a test compares the two. A revision that changes what rows with a digest
-say ends with `digests.write_digests`.
+A new workspace is made from these tables, an older one by `migrations/versions`: a change here needs a new revision there, and a test
+compares the two. A revision that changes what rows with a digest say ends with `digests.write_digests`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ColumnElement,
     Float,
     ForeignKey,
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
     Table,
     Text,
     UniqueConstraint,
     text,
-    type_coerce,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -273,23 +273,7 @@ submissions = Table(
     sqlite_autoincrement=True,
 )
 
-
-MOST_ID = 2**63 - 1
-"""The largest number that SQLite keeps."""
-
-
-def number_of(ref: str, letter: str) -> int | None:
-    """The id in a short reference such as "r12" (letter "r"); None for any other text, and for a number that no id can be."""
-    digits = ref.removeprefix(letter)
-    is_number = ref.startswith(letter) and digits.isascii() and digits.isdigit() and len(digits) <= len(str(MOST_ID))
-    return int(digits) if is_number and int(digits) <= MOST_ID else None
-
-
-def raw_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
-    """A table's columns with JSON left as text: what `digests.read_row` takes, and hashable, so that a mapper can remember what it has decoded."""
-    return tuple(type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonText) else column for column in table.columns)
-
-
-def values_of(table: Table, thing: object) -> dict[str, Any]:
-    """What to insert for a thing whose attributes are named as the table's columns."""
-    return {column.name: getattr(thing, column.name) for column in table.columns if column.name != DIGEST}
+alembic_version = Table(
+    "alembic_version", metadata, Column("version_num", String(32)), PrimaryKeyConstraint("version_num", name="alembic_version_pkc")
+)
+"""Alembic's own table, with the revision that the schema is at."""

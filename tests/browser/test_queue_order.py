@@ -14,7 +14,7 @@ from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.jobs import controls, queue
 from core.specs.folds import FoldsSpec
-from core.store.order import read_queue
+from core.store.queue import read_queue
 from core.workspace import open_workspace
 from tests.browser.conftest import Open
 from tests.finished_workspace import make_recipe

@@ -21,7 +21,7 @@ from core.jobs.engine import Engine
 from core.jobs.queue import launch_run
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
-from core.store.holds import hold_device_for_disk
+from core.store.queue import hold_device_for_disk
 from core.store.runs import Run
 from core.workspace import Workspace
 

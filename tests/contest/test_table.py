@@ -23,10 +23,9 @@ from core.predictions.oof import load_oof, read_fold_predictions
 from core.predictions.scores import scores_by_fold
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
-from core.store.contests import Contest, get_contest
+from core.store.contests import Contest, get_contest, get_truth, list_truths
 from core.store.folds import Folds, list_folds
 from core.store.runs import Run, get_run
-from core.store.truths import get_truth, list_truths
 from core.submission.write import write_submission
 from core.workspace import Workspace
 from tests.emotions import write_emotions

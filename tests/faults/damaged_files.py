@@ -48,10 +48,7 @@ from core.store.blends import list_blends
 from core.store.contests import Contest, list_contests
 from core.store.database import open_store, sqlite_url
 from core.store.folds import Folds, list_folds
-from core.store.holds import list_holds
-from core.store.jobs import read_live
-from core.store.order import read_queue
-from core.store.run_tallies import read_tallies
+from core.store.queue import list_holds, read_live, read_queue, read_tallies
 from core.store.runs import Run, list_epochs, list_runs
 from core.store.submissions import list_submissions
 from core.store.tables import CHANGES, DIGEST, metadata

@@ -22,8 +22,8 @@ from typing import Any, Protocol
 
 from core.jobs import disk, supervisor, worker
 from core.jobs.engine import Engine
-from core.store.holds import Hold, list_holds
 from core.store.jobs import Job, get_job
+from core.store.queue import Hold, list_holds
 from core.store.runs import Run
 from core.workspace import Workspace, open_workspace
 from tests.faults import places

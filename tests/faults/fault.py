@@ -23,7 +23,7 @@ from core.store.contests import add_contest
 from core.store.database import Store, open_store, sqlite_url
 from core.store.folds import add_folds
 from core.store.jobs import add_jobs
-from core.store.runs import FoldResult, add_run, free_run_name
+from core.store.runs import FoldResult, add_run
 
 
 @dataclass
@@ -109,7 +109,7 @@ def add_made_up_run(store: Store, n_jobs: int) -> int:
             connection,
             contest_id=1,
             folds_id=1,
-            name=free_run_name(connection, 1, "run"),
+            name="run",
             recipe=Recipe(),
             fold_numbers=range(n_jobs),
             now=0.0,

@@ -34,10 +34,9 @@ from core.exchange.files import read_predictions
 from core.specs.contest import ContestSpec
 from core.specs.recipe import Recipe
 from core.store import attempts, tables
-from core.store.contests import Contest, get_contest
+from core.store.contests import Contest, TruthVersion, get_contest
 from core.store.database import Store, open_store, sqlite_url
 from core.store.runs import get_run
-from core.store.truths import TruthVersion
 from core.submission.write import parse_format
 from tests.contest.contest_folders import image_contest
 from tests.faults.fault import Given, Outcome, made_up_store, main

@@ -17,7 +17,7 @@ from core.store.contests import add_contest
 from core.store.database import Store
 from core.store.folds import add_folds
 from core.store.jobs import add_jobs, get_job, list_jobs
-from core.store.order import read_queue
+from core.store.queue import read_queue
 from core.store.runs import add_run, list_runs
 from tests.faults.fault import made_up_result
 

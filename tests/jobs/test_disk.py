@@ -19,7 +19,7 @@ from core.jobs.fold import needed_bytes
 from core.jobs.process import ProcessIdentity
 from core.specs.recipe import Recipe
 from core.store import attempts
-from core.store.holds import list_holds
+from core.store.queue import list_holds
 from tests.jobs.conftest import Bench
 
 MB = 10**6

@@ -18,10 +18,8 @@ from core.jobs.worker import Stop, attempt
 from core.specs.progress import Interrupted, Progress
 from core.store import attempts, tables
 from core.store.attempts import Record
-from core.store.holds import list_holds
-from core.store.jobs import Job, get_job, list_jobs, read_live
-from core.store.order import read_queue
-from core.store.run_tallies import read_tallies
+from core.store.jobs import Job, get_job, list_jobs
+from core.store.queue import list_holds, read_live, read_queue, read_tallies
 from core.workspace import Workspace
 from tests.jobs.conftest import Bench
 

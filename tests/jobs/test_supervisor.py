@@ -17,8 +17,8 @@ from core.jobs.process import ProcessIdentity, is_alive
 from core.jobs.queue import cancel_run, retry_run
 from core.jobs.supervisor import Supervisor
 from core.store import attempts
-from core.store.holds import list_holds
 from core.store.jobs import Job, get_job
+from core.store.queue import list_holds
 from core.training import memory
 from tests.jobs.conftest import Bench
 

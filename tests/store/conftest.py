@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from core.specs.contest import ContestSpec
@@ -50,3 +55,18 @@ def run(store: Store, contest: Contest, folds: Folds) -> Run:
         )
         add_jobs(connection, run_id, (0, 1, 2), now=3.0)
     return get_run(store, run_id)
+
+
+def database_of_version_0_1(path: Path, *statements: str) -> Path:
+    """The database that version 0.1 made, without its rows and its triggers, which call a function of that version; `statements` fill it."""
+    with tarfile.open(Path(__file__).parents[1] / "inputs" / "workspace-0.1.tar.xz") as archive:
+        member = next(member for member in archive if Path(member.name).name == "pitwall.db")
+        archive.extract(member.replace(name=path.name), path.parent, filter="data")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        found = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'trigger') ORDER BY type DESC").fetchall()
+        for kind, name in found:
+            if name != "alembic_version":
+                connection.execute(f"DROP TRIGGER {name}" if kind == "trigger" else f"DELETE FROM {name}")
+        for statement in statements:
+            connection.execute(statement)
+    return path

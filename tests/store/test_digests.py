@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Table, insert, select
 
 from core.base.errors import CheckpointError
@@ -20,17 +18,16 @@ from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.attempts import claim, commit, renew
 from core.store.blends import add_blend, list_blends
-from core.store.contests import Contest, get_contest, list_contests
-from core.store.database import HEAD, MIGRATIONS, Store, open_store, sqlite_url
+from core.store.contests import Contest, get_contest, insert_groups, list_contests
+from core.store.database import HEAD, Store, open_store, sqlite_url
 from core.store.digests import digest_of
 from core.store.folds import Folds, get_folds, list_folds
-from core.store.holds import hold_device_for_disk, list_holds
 from core.store.jobs import add_job, get_job, list_jobs
-from core.store.order import pause
+from core.store.queue import hold_device_for_disk, list_holds, pause
 from core.store.runs import EpochRow, FoldResult, Run, get_run, list_runs
 from core.store.submissions import add_submission, list_submissions
 from core.store.tables import CHANGES, DIGEST
-from core.store.truths import insert_groups
+from tests.store.conftest import database_of_version_0_1
 from tests.store.test_blends import SCORES
 from tests.store.test_submissions import LINEAGE
 
@@ -148,38 +145,24 @@ def test_a_digest_is_the_same_in_every_version_and_a_new_empty_column_changes_no
     assert digest_of("holds", {"added_later": None, **dict(reversed(written.items()))}) == digest_of("holds", written)
 
 
-def upgrade_to(path: Path, revision: str, *rows: str) -> None:
-    """Make a database at an older revision and put rows into it."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    older = Store(sqlite_url(path))
-    with older.transaction() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        for row in rows:
-            connection.exec_driver_sql(row)
-    older.close()
-
-
 CONTEST = "INSERT INTO contests (id, name, spec, fingerprint, path, n_train, n_test, sample, created_at) VALUES "
 
 
 def test_rows_of_an_older_version_get_a_digest_and_ids_go_on(tmp_path: Path) -> None:
     path = tmp_path / "pitwall.db"
     recipe = Recipe().model_dump_json()
-    upgrade_to(
+    database_of_version_0_1(
         path,
-        "0004",
         CONTEST + "(7, '뉴스', '{}', 'f', 'p', 3, 2, '', 1.0), (9, 'gone', '{}', 'f', 'p', 3, 2, '', 1)",
         "DELETE FROM contests WHERE id = 9",
-        "INSERT INTO folds VALUES (2, 7, 'stratified', 2, 0, '', 'f', 'p', 1)",
-        f"INSERT INTO runs VALUES (3, 7, 2, 'r', '{recipe}', '[0,1]', 1, 1, NULL)",
+        "INSERT INTO folds VALUES (2, 7, 'stratified', 2, 0, '', 'f', 'p', 1, NULL)",
+        f"INSERT INTO runs VALUES (3, 7, 2, 'r', '{recipe}', '[0,1]', 1, 1, NULL, NULL)",
         *(
-            f"INSERT INTO jobs VALUES ({number}, 3, {number}, 'queued', 0, {number}, 0, '', NULL, NULL, 0, NULL, NULL, '', 1, NULL, NULL, 0, 0)"
+            f"INSERT INTO jobs VALUES ({number}, 3, {number}, 'queued', 0, {number}, 0, '', NULL, NULL, 0, NULL, NULL, '', 1, NULL, NULL, 0, 0, NULL)"
             for number in (0, 1, 8)
         ),
         "DELETE FROM jobs WHERE id = 8",
-        "INSERT INTO holds VALUES ('cpu', 'person', NULL, 0, 2)",
+        "INSERT INTO holds VALUES ('cpu', 'person', NULL, 0, 2, NULL)",
     )
     store = open_store(sqlite_url(path))
     assert store.revision() == HEAD
@@ -205,9 +188,8 @@ def seal_of(table: str, *values: Any) -> str:
 def test_a_row_that_had_broken_its_seal_gets_no_digest(tmp_path: Path) -> None:
     path = tmp_path / "pitwall.db"
     values = (7, "뉴스", "{}", "f", "p", 3, 2, "", 1.0)
-    upgrade_to(
+    database_of_version_0_1(
         path,
-        "0005",
         CONTEST + "(7, '뉴스', '{}', 'f', 'p', 3, 2, '', 1)",
         f"UPDATE contests SET seal = '{seal_of('contests', *values)}'",
         "CREATE TRIGGER seal_contests_update AFTER UPDATE OF id ON contests BEGIN UPDATE contests SET seal = no_such_function(); END",
@@ -226,7 +208,7 @@ def test_a_row_that_had_broken_its_seal_gets_no_digest(tmp_path: Path) -> None:
 def test_a_revision_that_is_misread_is_a_damage(full: Store) -> None:
     full.close()
     with sqlite3.connect(full.where) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0004'")
+        connection.execute("UPDATE alembic_version SET version_num = '0006'")
     connection.close()
     with pytest.raises(CheckpointError, match="does not fit"):
         open_store(full.url)

@@ -6,7 +6,8 @@ from core.base.errors import NotFoundError
 from core.specs.progress import Progress
 from core.store import attempts
 from core.store.database import Store
-from core.store.jobs import cancel_jobs, get_job, list_jobs, read_live, retry_jobs
+from core.store.jobs import cancel_jobs, get_job, list_jobs, retry_jobs
+from core.store.queue import read_live
 from core.store.runs import Run
 
 OWNER = {"engine": None, "host": "here", "worker": None}

@@ -24,8 +24,7 @@ from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
-from core.store.holds import hold_device_for_disk, list_holds
-from core.store.order import read_queue
+from core.store.queue import hold_device_for_disk, list_holds, read_queue
 from core.store.runs import EpochRow, Run
 from core.workspace import Workspace
 from tests.finished_workspace import LEASE_S, claim, finish_run, make_recipe

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.jobs.lock import holder_of
-from core.store.holds import pause_devices
+from core.store.queue import pause_devices
 from core.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]

@@ -18,7 +18,7 @@ from core.jobs import queue
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.run_tallies import RunTally
+from core.store.queue import RunTally
 from core.store.runs import Run
 from core.workspace import Workspace
 from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe

@@ -12,8 +12,6 @@ from core.store.digests import ChangedRow, write_digests
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 
 SEALED = ("contests", "folds", "runs", "jobs", "blends", "submissions", "holds", "fold_results", "epochs", "blend_members")
 COUNTED = ("contests", "folds", "runs", "jobs", "blends", "submissions")
@@ -40,10 +38,6 @@ def upgrade() -> None:
     for table in WRITTEN_ONCE:
         op.add_column(table, sa.Column("digest", sa.Text(), nullable=False, server_default=""))
         write_digests(connection, table, but=("is_paused",))
-
-
-def downgrade() -> None:
-    raise NotImplementedError("the version before refuses rows without a seal, and only its own code can seal them")
 
 
 def _make_jobs_anew(connection: sa.Connection) -> None:

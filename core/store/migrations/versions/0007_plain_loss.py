@@ -7,13 +7,7 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     op.add_column("epochs", sa.Column("train_log_loss", sa.Float(), nullable=True))
-
-
-def downgrade() -> None:
-    op.drop_column("epochs", "train_log_loss")

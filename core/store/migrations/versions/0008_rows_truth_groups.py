@@ -16,8 +16,6 @@ from core.store.digests import write_digests
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 VERSIONED = {
     "truths": (("n_dropped", sa.Integer()), ("reason", sa.Text())),
@@ -58,10 +56,6 @@ def upgrade() -> None:
     _add_groups(connection)
     for table in (*VERSIONED, "folds", "runs", "blends"):
         write_digests(connection, table, but=("is_paused",))
-
-
-def downgrade() -> None:
-    raise NotImplementedError("the version before has no place for a truth with dropped rows or another label")
 
 
 def _add_groups(connection: sa.Connection) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from core.store import attempts
 from core.store.database import Store
 from core.store.jobs import cancel_jobs, retry_jobs
-from core.store.run_tallies import RunTally, last_end, read_tallies
+from core.store.queue import RunTally, last_end, read_tallies
 from core.store.runs import FoldResult, Run
 from tests.faults.fault import made_up_result
 

@@ -13,9 +13,8 @@ from core.jobs import controls
 from core.jobs.queue import cancel_run, retry_run
 from core.store import attempts
 from core.store.database import Store, open_store, sqlite_url
-from core.store.holds import list_holds
 from core.store.jobs import list_jobs
-from core.store.order import read_queue
+from core.store.queue import list_holds, read_queue
 from core.store.runs import get_run
 from tests.inputs.queue_model import OWNER, QueueMachine, add_runs
 
