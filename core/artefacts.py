@@ -34,6 +34,7 @@ _MAKE_AGAIN = {
     "folds": "make the folds again",
     "fold": "retry the fold, or import the predictions again",
     "network": "retry the fold",
+    "predictions": "predict again",
     "blend": "save the blend again",
     "submission": "write the submission again",
 }

@@ -87,6 +87,10 @@ class Workspace:
         """Where all attempts at a fold keep their checkpoints."""
         return self.run_dir(contest, run_id) / f"fold-{fold}" / "checkpoints"
 
+    def answer_dir(self, contest: str, run_id: int, job_id: int, token: int) -> Path:
+        """Where one attempt at a job of predicting writes."""
+        return self.run_dir(contest, run_id) / "answers" / f"job-{job_id}-{token}"
+
     def import_dir(self, contest: str, key: str) -> Path:
         """Where the predictions of one import lie; a run trained here has its own folder by number."""
         return self.contest_dir(contest) / "imports" / key

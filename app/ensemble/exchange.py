@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -20,8 +19,8 @@ from app.ui.format import folds_label, format_score, metric_label, plain
 from app.ui.sources import rank_sources
 from app.words.core_text import say
 from app.words.text import t
-from core.base.errors import InputError, PitwallError
-from core.base.files import nfc, resolve_inside
+from core.base.errors import PitwallError
+from core.base.files import keep_upload
 from core.exchange.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
 from core.predictions.matrix import load_matrix
@@ -147,7 +146,9 @@ def take_in(
         for part, upload in (("oof", oof), ("test", test)):
             if upload is not None:
                 try:
-                    paths[part] = _keep(upload, folder / part, expected[part])
+                    check_suffix(upload.name)
+                    check_size(upload.name, upload.size, expected[part])
+                    paths[part] = keep_upload(folder / part, upload.name, upload)
                 except PitwallError as problem:
                     problems.append(problem)
         if problems:
@@ -163,21 +164,6 @@ def _accept(contest: Contest, folds: Folds, delivery: Delivery, name: str) -> tu
         return accept_delivery(runtime.workspace(), contest, folds, delivery, name=name), ()
     except PitwallError as problem:
         return None, (problem,)
-
-
-def _keep(upload: UploadedFile, folder: Path, expected: Expected) -> Path:
-    """Write an upload under its own name, which a person gave: only its last part counts, and it must stay inside the folder."""
-    name = nfc(PurePosixPath(upload.name.replace("\\", "/")).name)
-    check_suffix(name)
-    check_size(name, upload.size, expected)
-    folder.mkdir()
-    path = resolve_inside(folder, name)
-    try:
-        with path.open("wb") as stream:
-            shutil.copyfileobj(upload, stream)
-    except OSError as problem:
-        raise InputError(f"cannot keep {name}", where=name, why=str(problem), fix="give the file a shorter name") from None
-    return path
 
 
 @contextmanager

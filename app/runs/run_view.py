@@ -10,6 +10,7 @@ import streamlit as st
 import yaml
 
 from app.runs.checkpoints import checkpoints_view, second_tries
+from app.runs.predict_panel import predict_panel
 from app.runs.progress import BUSY_S, device_time_s, dot, input_label, jobs_now, progress_of, trouble_markdown, trouble_of
 from app.runs.run_list import MIN_FIGURE_PX
 from app.runs.tracking import tracking_button, tracking_trouble
@@ -35,7 +36,7 @@ from core.store.runs import Run, get_run, list_epochs
 
 TAB_KEY = "run-tab"
 LOG_KEY = "run-log-fold"
-TABS = ("curves", "folds", "checkpoints", "recipe", "log")
+TABS = ("curves", "folds", "predict", "checkpoints", "recipe", "log")
 
 
 def run_view(contest: Contest, run: Run, folds: Folds) -> None:
@@ -149,7 +150,9 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
             required=True,
             label_visibility="collapsed",
         )
-        {"curves": _curves, "folds": _folds, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}[tab](contest, run)
+        {"curves": _curves, "folds": _folds, "predict": predict_panel, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}[
+            tab
+        ](contest, run)
 
 
 def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:

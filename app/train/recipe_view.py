@@ -156,6 +156,8 @@ def time_line(contest: Contest, folds: Folds, recipe: Recipe) -> str:
 
 def weights_line(recipe: Recipe, listed: Listed | None) -> str:
     """Where the network's first weights will come from."""
+    if recipe.model.start_from:
+        return t("train.plan_weights_run", run=recipe.model.start_from)
     place = listed.place if listed else None
     if place is None or not recipe.model.pretrained:
         return t("train.plan_weights_fetch" if recipe.model.pretrained else "train.plan_weights_nothing")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import unicodedata
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from core.base.errors import InputError
 from core.base.messages import reason
@@ -54,6 +55,21 @@ def resolve_inside(root: Path, name: str) -> Path:
             fix="use a path inside the contest's folder",
             folder=base.name,
         )
+    return path
+
+
+def keep_upload(folder: Path, name: str, stream: IO[bytes]) -> Path:
+    """Write what a person uploaded into a folder, made where it is missing, under the last part of its name; InputError where it cannot be."""
+    name = nfc(PurePosixPath(name.replace("\\", "/")).name)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = resolve_inside(folder, name)
+    try:
+        with path.open("xb") as target:
+            shutil.copyfileobj(stream, target)
+    except OSError as problem:
+        raise InputError(
+            "{file} cannot be kept", where=name, why=reason(problem), fix="give each file a short name of its own", file=name
+        ) from None
     return path
 
 

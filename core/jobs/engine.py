@@ -6,28 +6,26 @@ gone. What it knows is in the store, so that engines, pages and commands in seve
 
 from __future__ import annotations
 
-import fcntl
-import json
 import logging
-import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from core.base.errors import DiskFull, PitwallError, StateError
 from core.base.messages import msg
 from core.jobs.devices import detect_devices, thread_limit
-from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, remove_leftovers, spend_reserve
-from core.jobs.forecast import queue_end_s, run_end_s
+from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, spend_reserve
+from core.jobs.estimate import queue_end_s, run_end_s
 from core.jobs.kinds import kind_of
+from core.jobs.lock import EngineLock, Holder, holder_of
 from core.jobs.process import Launch, ProcessIdentity, is_alive, launch, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
+from core.jobs.tidy import tidy
 from core.store import attempts
-from core.store.jobs import Job
+from core.store.jobs import BESIDE, PREDICT_NOW, Job
 from core.store.queue import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds, read_live
 from core.workspace import Workspace
 
@@ -35,79 +33,6 @@ POLL_S = 0.3
 REPAIR_S = 1.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The process that holds a workspace. `what` is in a person's words; `since` in epoch seconds."""
-
-    identity: ProcessIdentity
-    host: str
-    what: str
-    since: float
-
-    def __str__(self) -> str:
-        return msg(
-            "{what} (process {pid} on {host}, since {since})",
-            what=self.what,
-            pid=self.identity.pid,
-            host=self.host,
-            since=time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since)),
-        )
-
-
-class EngineLock:
-    """One engine per workspace, across processes: a lock on a file, which the kernel drops when its holder ends.
-
-    Not for several threads at once; a second object on the same file is a second claimant.
-    """
-
-    def __init__(self, path: Path, what: str) -> None:
-        self.path = path
-        self.what = what
-        self._descriptor: int | None = None
-
-    @property
-    def is_mine(self) -> bool:
-        """Whether this object holds the lock."""
-        return self._descriptor is not None
-
-    def acquire(self, *, now: float) -> bool:
-        """Take the lock and write down who holds it; False when somebody else has it. Holding it already is True."""
-        if self._descriptor is not None:
-            return True
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        holder = {"what": self.what, "host": socket.gethostname(), "since": now, **of_self().to_dict()}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder, ensure_ascii=False).encode(), 0)
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Let go of the lock. Twice is once."""
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def holder_of(path: Path) -> Holder | None:
-    """Who holds the lock on that file; None when nobody does, or the process that did is gone."""
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        holder = Holder(
-            identity=ProcessIdentity.from_dict(said), host=str(said["host"]), what=str(said["what"]), since=float(said["since"])
-        )
-    except (FileNotFoundError, ValueError, KeyError):
-        return None  # never taken, released, or caught between truncation and writing
-    if holder.host == socket.gethostname() and not is_alive(holder.identity):
-        return None
-    return holder
 
 
 @dataclass(frozen=True)
@@ -231,7 +156,7 @@ class Engine:
             if not had_lock:
                 self._repair()
                 keep_reserve(self.workspace)
-            job = self._take(self.devices[0])
+            job = self._take(BESIDE) or self._take(self.devices[0])
             if job is None:
                 return False
             supervisor = self._supervisor(job)
@@ -251,13 +176,13 @@ class Engine:
         """What every device does and how long the queue is, from the store: the same for the engine that holds it and for others."""
         live = read_live(self.workspace.store)
         by_device = {job.device: job for job in live.running}
-        names = list(self.devices) if self.is_mine else sorted({*self.devices, *by_device})
+        names = [*self.devices, *sorted(name for name in by_device if name not in self.devices and (name == BESIDE or not self.is_mine))]
         devices: list[DeviceStatus] = []
         for name in names:
             job = by_device.get(name)
-            hold = next((hold for hold in live.holds if hold.covers(name)), None)
+            hold = next((hold for hold in live.holds if hold.covers(name) and name != BESIDE), None)
             devices.append(DeviceStatus(name=name, job=job, run_name="" if job is None else live.owners[job.id], hold=hold))
-        takeable = [job for job in live.queued if job.run_id not in live.paused]
+        takeable = [job for job in live.queued if job.run_id not in live.paused and job.kind != PREDICT_NOW]
         n_slots = sum(device.hold is None or device.job is not None for device in devices if device.name in self.devices)
         return EngineStatus(
             is_mine=self.is_mine,
@@ -266,7 +191,7 @@ class Engine:
             n_queued=len(live.queued),
             n_paused=len(live.queued) - len(takeable),
             is_paused=any(hold.device == EVERY_DEVICE for hold in live.holds),
-            queue_end_s=queue_end_s(live.running, takeable, live.mean_s, n_slots=n_slots, now=self._clock()),
+            queue_end_s=queue_end_s(_on_devices(live.running), takeable, live.mean_s, n_slots=n_slots, now=self._clock()),
             free_bytes=self._free_bytes(self.workspace.root),
             problem=self._problem,
         )
@@ -274,14 +199,14 @@ class Engine:
     def run_end_s(self, fold_s: Sequence[float]) -> float | None:
         """Seconds until a run would end that is queued now, its folds taking `fold_s`; None while that is unknown, or devices are held."""
         live = read_live(self.workspace.store)
-        takeable = [job for job in live.queued if job.run_id not in live.paused]
+        takeable = [job for job in live.queued if job.run_id not in live.paused and job.kind != PREDICT_NOW]
         n_slots = sum(not any(hold.covers(name) for hold in live.holds) for name in self.devices)
         if not n_slots:
             return None
-        return run_end_s(live.running, takeable, live.mean_s, fold_s, n_slots=n_slots, now=self._clock())
+        return run_end_s(_on_devices(live.running), takeable, live.mean_s, fold_s, n_slots=n_slots, now=self._clock())
 
     def _schedule(self) -> None:
-        repaired_at, is_clean = float("-inf"), False
+        repaired_at, is_tidy = float("-inf"), False
         while not self._stopping.is_set():
             try:
                 with self._guard:
@@ -289,9 +214,9 @@ class Engine:
                 if is_mine:
                     if time.monotonic() - repaired_at >= REPAIR_S:
                         self._repair()
-                        if not is_clean:
-                            remove_leftovers(self.workspace)
-                            is_clean = True
+                        if not is_tidy:
+                            tidy(self.workspace)
+                            is_tidy = True
                         if self._free_bytes(self.workspace.root) > MARGIN_BYTES:
                             keep_reserve(self.workspace)
                         repaired_at = time.monotonic()
@@ -319,7 +244,7 @@ class Engine:
     def _give_out(self) -> None:
         with self._guard:
             busy = {supervisor.job.device for supervisor, _ in self._supervisors.values()}
-        for device in self.devices:
+        for device in (*self.devices, BESIDE) if self.devices else ():
             if device in busy or self._stopping.is_set():
                 continue
             job = self._take(device)
@@ -394,3 +319,8 @@ class Engine:
         if time.monotonic() - self._orphans.setdefault(job.id, time.monotonic()) > GRACE_S:
             terminate(worker)
         return False
+
+
+def _on_devices(running: Sequence[Job]) -> list[Job]:
+    """The running jobs without those that run beside the devices."""
+    return [job for job in running if job.device != BESIDE]

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.artefacts import load_manifest, publishing
-from core.base.errors import CheckpointError
+from core.base.errors import RecipeError
 from core.base.files import write_json
+from core.base.messages import msg
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes
 from core.jobs.reporter import Reporter
@@ -24,7 +25,7 @@ from core.store.folds import Folds, get_folds
 from core.store.jobs import FoldJob
 from core.store.runs import FoldResult, Run, add_result, get_run
 from core.tracking.recorder import record
-from core.training.checkpoint import Checkpoint, list_checkpoints, remove_checkpoints
+from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     _remove_unfinished(destination.parent)
     truth = get_truth(workspace.store, run.truth_id)
     parents = {**parents_of(contest, truth), "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
+    if (start := start_dir(workspace, contest, folds, run.recipe, job.fold)) is not None:
+        parents["start"] = load_manifest(start).fingerprint
     checkpointing = Checkpointing(
         folder=workspace.checkpoints_dir(contest.name, run.id, job.fold),
         identity=Identity({**parents, "fold": str(job.fold)}),
@@ -133,6 +136,37 @@ def _remove_unfinished(folder: Path) -> None:
             shutil.rmtree(leftover)
 
 
+def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Recipe, fold: int) -> Path | None:
+    """The network that a fold starts from: the same fold's of the run that `model.start_from` names; None where it names none.
+
+    That network has seen no row that the fold validates. Raises NotFoundError, RecipeError, CheckpointError.
+    """
+    if not recipe.model.start_from:
+        return None
+    from core.predictions.again import network_folders
+
+    run = get_run(workspace.store, recipe.model.start_from, contest.id)
+    result = next((result for result in run.results if result.fold == fold), None)
+    problem = "these folds validate rows that its networks were trained on" if run.folds_id != folds.id else ""
+    if not problem and result is None:
+        problem = msg("its fold {fold} has not finished", fold=fold)
+    if result is None or problem:
+        raise _cannot_start(run, problem, fix="choose a run that has finished on the folds {folds}", folds=folds.id)
+    networks = network_folders(workspace.absolute(result.path))
+    if len(networks) != 1 or run.is_imported:
+        raise _cannot_start(run, "it has no network that was trained by this version", fix="choose a run that was trained here")
+    backbone = run.recipe.model.backbone
+    if backbone != recipe.model.backbone:
+        raise _cannot_start(
+            run, msg("its network is {backbone}", backbone=backbone), fix="set model.backbone={backbone}", backbone=backbone
+        )
+    return networks[0]
+
+
+def _cannot_start(run: Run, why: str, *, fix: str, **values: object) -> RecipeError:
+    return RecipeError("a run cannot start from {run}", where="model.start_from", why=why, fix=fix, run=run.ref, **values)
+
+
 def load_task(
     workspace: Workspace,
     contest: Contest,
@@ -148,7 +182,7 @@ def load_task(
 ) -> FoldTask:
     """The task of a fold, with its rows read and verified, on the contest's current truth or another; `device` is a slot of the engine.
 
-    Raises CheckpointError.
+    Raises CheckpointError, and as `start_dir` does.
     """
     from core.contest.table import load_table, load_truth
     from core.folds.save import load_folds
@@ -175,51 +209,9 @@ def load_task(
         weights_dir=workspace.weights_dir,
         out_dir=out_dir,
         device=torch_name(device),
+        start_dir=start_dir(workspace, contest, folds, recipe, fold),
         checkpointing=checkpointing,
         halvings=halvings,
         sha256=table.train["sha256"].tolist(),
         test_sha256=table.test["sha256"].tolist(),
     )
-
-
-def places(workspace: Workspace, contest: str, run: Run) -> dict[int, Progress]:
-    """By fold, the step that a waiting or starting job of the run will do next; folds that begin at their beginning are not in it.
-
-    Whether the checkpoint verifies is not looked at: its hashes are compared when training goes on from it.
-    """
-    found: dict[int, Progress] = {}
-    for job in run.jobs:
-        newest = next(iter(list_checkpoints(workspace.checkpoints_dir(contest, run.id, job.fold))), None) if _is_on_its_way(job) else None
-        if newest is not None:
-            found[job.fold] = _next_step(newest, run, job)
-    return found
-
-
-def share_of(job: FoldJob, place: Progress | None) -> float:
-    """How much of a job is done, 0 to 1; `place` is where it will go on, of `places`."""
-    if job.state == "done":
-        return 1.0
-    at = place if place is not None else job.progress if job.state == "running" else None
-    return at.fraction if at is not None else 0.0
-
-
-def _is_on_its_way(job: FoldJob) -> bool:
-    """It had an attempt before, and none has got to training since."""
-    if job.state == "queued":
-        return job.token > 0
-    return job.state == "running" and job.token > 1 and (job.progress is None or job.progress.phase in ("starting", "loading"))
-
-
-def _next_step(newest: Checkpoint, run: Run, job: FoldJob) -> Progress:
-    n_epochs, n_steps = run.recipe.train.epochs, _n_steps(newest)
-    if newest.epoch > n_epochs:
-        return Progress("predicting", job.fold, n_epochs, n_epochs, n_steps, n_steps)
-    return Progress("training", job.fold, newest.epoch, n_epochs, min(newest.step + 1, n_steps or newest.step + 1), n_steps)
-
-
-def _n_steps(checkpoint: Checkpoint) -> int:
-    """Steps of an epoch; 0 where the checkpoint does not say, or cannot be read."""
-    try:
-        return int(checkpoint.facts.get("n_steps", 0))
-    except CheckpointError:
-        return 0

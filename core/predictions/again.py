@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,16 +29,20 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to predict: an id and an input each (a text, or the path of an image), and the sha256 of each file where it must not change."""
+    """Rows to predict: an id and an input each (a text, or the path of an image), and the sha256 of each file where it must not change.
+
+    `is_test`: they are the contest's test rows, in their order.
+    """
 
     ids: Sequence[str]
     inputs: Sequence[str] | Sequence[Path]
     sha256: Sequence[str] = ()
+    is_test: bool = False
 
 
 def rows_of_test(table: ContestTable) -> Rows:
     """The contest's test rows; their images are refused when they have changed."""
-    return _rows_of(table, table.test)
+    return replace(_rows_of(table, table.test), is_test=True)
 
 
 def rows_of_train(table: ContestTable, rows: NDArray[np.int64]) -> Rows:

@@ -74,6 +74,11 @@ class ModelSettings(Settings):
     pretrained: bool = Field(
         default=True, description="Start from pretrained weights; off trains the same network from scratch.", json_schema_extra=BASIC
     )
+    start_from: str = Field(
+        default="",
+        pattern=r"^(r\d+)?$",
+        description="A run on the same folds (r12) whose weights are trained on: each fold starts from that fold's network.",
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout before the classifier.")
     drop_path: float = Field(
         default=0.0, ge=0, lt=1, description="Stochastic depth of the backbone, where it has it.", json_schema_extra=FOR_IMAGES

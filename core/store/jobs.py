@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
 
 from core.base.errors import NotFoundError
 from core.base.messages import msg
@@ -19,6 +19,12 @@ from core.store.digests import insert_row, raw_columns, read_row
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
 FOLD = "fold"
 """The kind of job that trains one fold of a run."""
+PREDICT = "predict"
+"""The kind of job that predicts by a run's networks, on a device in the order of the queue."""
+PREDICT_NOW = "predict_now"
+"""The same at once: its jobs wait for no device, but run on the processor beside what trains, one at a time."""
+BESIDE = "cpu:beside"
+"""The device of these jobs. No hold covers it, and a paused run does not keep them."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Job:
     @property
     def title(self) -> str:
         """What it does, within its run or contest."""
-        return self.kind
+        return msg("prediction") if self.kind in (PREDICT, PREDICT_NOW) else self.kind
 
 
 @dataclass(frozen=True)
@@ -165,8 +171,8 @@ def _cancel(connection: Connection, mine: ColumnElement[bool], now: float) -> in
 
 
 def retry_jobs(connection: Connection, run_id: int, *, now: float) -> int:
-    """Put a run's failed and canceled jobs at the end of the queue, inside the caller's transaction; returns how many jobs that were."""
-    return _retry(connection, tables.jobs.c.run_id == run_id, now)
+    """Put a run's failed and canceled folds at the end of the queue, inside the caller's transaction; returns how many jobs that were."""
+    return _retry(connection, and_(tables.jobs.c.run_id == run_id, tables.jobs.c.kind == FOLD), now)
 
 
 def retry_job(connection: Connection, job_id: int, *, now: float) -> bool:

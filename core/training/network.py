@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -10,13 +11,18 @@ from typing import Literal
 
 import torch
 
+from core.artefacts import verify
+from core.base.errors import CheckpointError
+from core.base.messages import reason
+from core.base.settings import parse_settings
 from core.data.batches import Rows
-from core.specs.network import NetworkSpec
+from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.specs.recipe import AugmentSettings, Recipe
 from core.training.backbone import backbone_of
 from core.training.task import FoldTask
+from core.training.weights import load_weights
 from models.build import build_model
-from models.catalog import Backbone
+from models.catalog import Backbone, find_backbone
 from models.spec import Classifier, ModelSpec, Pixels
 
 LIBRARIES = {"image": ("torch", "numpy", "timm", "torchvision", "pillow"), "text": ("torch", "numpy", "transformers", "tokenizers")}
@@ -26,15 +32,23 @@ MakeRows = Callable[[Sequence[str] | Sequence[Path], Sequence[str]], Rows]
 
 
 def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
-    """The network, the rows that have labels, and the test rows. Its tokenizer and configuration are left in the task's `network_dir`."""
-    recipe = task.recipe
+    """The network, the rows that have labels, and the test rows. Its tokenizer and configuration are left in the task's `network_dir`.
+
+    Raises CheckpointError where the weights it is to start from are damaged or of another shape.
+    """
+    recipe, start = task.recipe, None
+    if task.start_dir is not None:
+        verify(task.start_dir)
+        start = read_network_spec(task.start_dir)
     spec = ModelSpec(
         backbone=backbone_of(recipe),
         n_outputs=len(task.classes),
         weights_dir=task.weights_dir,
-        pretrained=recipe.model.pretrained,
+        pretrained=recipe.model.pretrained and start is None,
         dropout=recipe.model.dropout,
         drop_path=recipe.model.drop_path,
+        saved=task.start_dir,
+        pixels=Pixels(start.interpolation, start.mean, start.std) if start is not None and start.mean else None,
     )
     task.network_dir.mkdir(parents=True, exist_ok=True)
     if recipe.modality == "image":
@@ -44,6 +58,9 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
         spec = replace(spec, pooling=recipe.model.pooling, max_tokens=recipe.input.max_tokens)
         model, rows = _text_network(spec, [str(task.inputs[row]) for row in task.train_idx], task.network_dir)
     model.save_description(task.network_dir)
+    if task.start_dir is not None:
+        load_weights(model, task.start_dir)
+        model.weights_place, model.weights_source = "run", recipe.model.start_from
     return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
 
 
@@ -83,6 +100,8 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
     """
     tokens = spec.max_tokens
     backbone = Backbone(spec.backbone, spec.modality, spec.library, "", 0.0, spec.input_px, tokens, "", "", "", "")
+    if saved is None and spec.modality == "text":  # its tokenizer is where its pretrained weights are
+        backbone = find_backbone(spec.backbone)
     pixels = Pixels(spec.interpolation, spec.mean, spec.std) if spec.mean else None
     model_spec = ModelSpec(
         backbone=backbone,
@@ -100,6 +119,17 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
     if spec.modality == "image":
         return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold)
     return _text_network(model_spec, [], None)
+
+
+def read_network_spec(folder: Path) -> NetworkSpec:
+    """What the network in a folder is. Raises CheckpointError."""
+    path = folder / NETWORK_FILE
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        why, fix = reason(problem), "train the fold again"
+        raise CheckpointError("{file} cannot be read", where=str(path), why=why, fix=fix, file=NETWORK_FILE) from None
+    return parse_settings(NetworkSpec, raw, where=str(path), error=CheckpointError)
 
 
 def versions_of(recipe: Recipe) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from torch import nn
 from core.artefacts import verify
 from core.base.errors import CheckpointError, OutOfMemory
 from core.base.messages import msg, reason
-from core.base.settings import parse_settings
 from core.data.batches import RowLoader, Rows
-from core.specs.network import NETWORK_FILE, NetworkSpec
+from core.specs.network import NetworkSpec
 from core.specs.recipe import AugmentSettings
 from core.training.failures import is_memory
-from core.training.network import MakeRows, restore_network
+from core.training.network import MakeRows, read_network_spec, restore_network
 from core.training.predict import predict
 from core.training.setup import Precision, choose_precision, open_device
 from core.training.weights import load_weights
@@ -149,17 +147,6 @@ def load_network(folder: Path, *, device: str = "") -> Predictor:
             families=", ".join(FAMILIES),
         )
     return FAMILIES[spec.family](folder, spec, device)
-
-
-def read_network_spec(folder: Path) -> NetworkSpec:
-    """What the network in a folder is. Raises CheckpointError."""
-    path = folder / NETWORK_FILE
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        why, fix = reason(problem), "train the fold again"
-        raise CheckpointError("{file} cannot be read", where=str(path), why=why, fix=fix, file=NETWORK_FILE) from None
-    return parse_settings(NetworkSpec, raw, where=str(path), error=CheckpointError)
 
 
 @contextmanager

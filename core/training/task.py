@@ -26,6 +26,8 @@ class FoldTask:
     `train_idx` and `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty.
     Images whose `sha256` and `test_sha256` are given are refused when they have changed.
 
+    `start_dir` holds a trained network of the same backbone whose weights, head included, are the first ones.
+
     With `checkpointing` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
     because memory ran out: each doubles the parts in which a step is computed.
     """
@@ -42,6 +44,7 @@ class FoldTask:
     weights_dir: Path
     out_dir: Path
     device: str = "cpu"
+    start_dir: Path | None = None
     checkpointing: Checkpointing | None = None
     halvings: int = 0
     sha256: Sequence[str] = ()

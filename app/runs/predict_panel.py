@@ -1,0 +1,152 @@
+"""Predict on a run's page: a text, files, or the test set, by the networks that its folds have kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from app.runs.progress import BUSY_S
+from app.shell import runtime
+from app.ui.cards import error_card, guard
+from app.ui.format import format_duration, plain, state_label
+from app.ui.probability_bars import probability_bars
+from app.words.text import t
+from core.base.errors import PitwallError
+from core.contest.files import IMAGE_SUFFIXES, TABLE_SUFFIXES
+from core.predictions.answers import Answer, read_answer
+from core.store.contests import Contest
+from core.store.jobs import PREDICT, PREDICT_NOW, Job, list_jobs
+from core.store.runs import Run
+
+MAX_ANSWERS, MAX_BARS, MAX_CLASSES = 5, 4, 5
+
+
+def predict_panel(contest: Contest, run: Run) -> None:
+    """What to predict, and what was predicted last."""
+    if run.imported and not run.imported.classifier:
+        st.caption(t("predict.imported"))
+        return
+    if not run.results:
+        st.caption(t("predict.no_network"))
+        return
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        _form(contest, run)
+    with right:
+        is_busy = any(job.state in ("queued", "running") for job in _jobs(run))
+        st.fragment(_answers, run_every=BUSY_S if is_busy else None)(contest, run, is_busy)
+
+
+def _form(contest: Contest, run: Run) -> None:
+    kinds = [*(["text"] if contest.spec.modality == "text" else []), "files", *(["test"] if contest.n_test else [])]
+    kind = st.segmented_control(
+        t("predict.what"),
+        kinds,
+        default=kinds[0],
+        required=True,
+        format_func=lambda name: t(f"predict.what_{name}"),
+        key=f"predict-what-{contest.id}",
+        label_visibility="collapsed",
+    )
+    text, files, at_once = "", [], True
+    if kind == "text":
+        text = st.text_area(t("predict.text"), key=f"predict-text-{run.id}", placeholder=t("predict.text_hint"), height=120)
+    elif kind == "files":
+        suffixes = IMAGE_SUFFIXES if contest.spec.modality == "image" else (*TABLE_SUFFIXES, ".parquet")
+        files: list[UploadedFile] = st.file_uploader(
+            t(f"predict.files_{contest.spec.modality}"), type=[*suffixes], accept_multiple_files=True, key=f"predict-files-{run.id}"
+        )
+    else:
+        st.caption(t("predict.test_note", n=f"{contest.n_test:,}"))
+        at_once = st.toggle(t("predict.at_once"), key=f"predict-at-once-{run.id}", help=t("predict.at_once_help"))
+    is_empty = (kind == "text" and not text.strip()) or (kind == "files" and not files)
+    if st.button(t("predict.button"), type="primary", icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
+        with guard():
+            runtime.predict(run, text=text, files={file.name: file for file in files}, at_once=at_once)
+            st.rerun()
+    st.caption(t("predict.by", n=len(run.results)))
+
+
+def _jobs(run: Run) -> list[Job]:
+    """The run's predictions, the newest first."""
+    jobs = [job for job in list_jobs(runtime.workspace().store, run_id=run.id) if job.kind in (PREDICT, PREDICT_NOW)]
+    return sorted(jobs, key=lambda job: job.id, reverse=True)[:MAX_ANSWERS]
+
+
+def _answers(contest: Contest, run: Run, was_busy: bool) -> None:
+    jobs = _jobs(run)
+    if was_busy and all(job.state not in ("queued", "running") for job in jobs):
+        st.rerun()  # the panel around it stops polling
+    if not jobs:
+        st.caption(t("predict.none"))
+    for number, job in enumerate(jobs):
+        with st.expander(f"{plain(_title(job))} · {state_label(job.state)}", expanded=number == 0, key=f"answer-{job.id}"):
+            if job.state == "done":
+                with guard():
+                    _answer(contest, run, job)
+            elif job.state == "failed" and job.error:
+                error_card(PitwallError.from_dict(job.error))
+            elif job.state in ("queued", "running"):
+                _waiting(job)
+
+
+def _title(job: Job) -> str:
+    if "text" in job.payload:
+        return " ".join(job.payload["text"].split())[:60]
+    if "files" in job.payload:
+        names = [path.rpartition("/")[2] for path in job.payload["files"]]
+        return names[0] if len(names) == 1 else t("predict.files_more", first=names[0], n=len(names) - 1)
+    return t("predict.what_test")
+
+
+def _waiting(job: Job) -> None:
+    done = job.progress
+    share = done.step / done.n_steps if done and done.n_steps else 0.0
+    left = t("runs.job_left", left=format_duration(done.eta_s)) if done and done.eta_s is not None else ""
+    phase = t(f"common.phase_{done.phase if done else 'starting'}") if job.state == "running" else t("predict.waits")
+    st.progress(share, " · ".join(part for part in (phase, left) if part))
+    if st.button(t("predict.cancel"), icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancel_requested):
+        with guard():
+            runtime.cancel_job(job)
+            st.rerun(scope="fragment")
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _read(folder: str, _workspace: object) -> Answer:
+    return read_answer(runtime.workspace().absolute(folder))
+
+
+def _answer(contest: Contest, run: Run, job: Job) -> None:
+    workspace, classes = runtime.workspace(), contest.spec.classes
+    folder = workspace.relative(workspace.answer_dir(contest.name, run.id, job.id, job.token))
+    answer = _read(folder, workspace)
+    if answer.largest_change is not None:
+        key = "predict.equal" if answer.largest_change == 0 else "predict.differs"
+        st.caption(t(key, n=f"{len(answer.ids):,}", change=f"{answer.largest_change:.1e}"))
+    order = (-answer.prob).argsort(axis=1, kind="stable")[:, :MAX_CLASSES]
+    if len(answer.ids) > MAX_BARS:
+        places = np.arange(len(order))
+        ranked = {f"#{rank + 1}": [classes[place] for place in order[:, rank]] for rank in range(min(2, order.shape[1]))}
+        table = pd.DataFrame({"id": answer.ids, **ranked, "prob": answer.prob[places, order[:, 0]]})
+        column = st.column_config.ProgressColumn(t("predict.probability"), min_value=0, max_value=1, format="%.4f")
+        st.dataframe(table, hide_index=True, height=320, key=f"answers-{job.id}", column_config={"prob": column})
+    for number, name in enumerate(answer.ids if len(answer.ids) <= MAX_BARS else ()):
+        picture, bars = st.columns([1, 4], vertical_alignment="center") if contest.spec.modality == "image" else (None, st.container())
+        if picture is not None and name.lower().endswith(IMAGE_SUFFIXES):
+            picture.image(workspace.absolute(job.payload["files"][number]), caption=plain(name))
+        prob = answer.prob[number, order[number]]
+        chosen = prob >= 0.5 if contest.spec.is_multilabel else np.arange(len(prob)) == 0
+        names = [classes[place] for place in order[number]]
+        given = {name for name, is_given in zip(names, chosen, strict=True) if is_given}
+        bars.html(probability_bars(names, prob.tolist(), true=given, predicted=(), marks={"true": ""}))
+    st.download_button(
+        t("predict.download"),
+        lambda: answer.to_table(classes).to_csv(index=False).encode("utf-8-sig"),
+        f"{run.name}-{job.id}.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+        key=f"download-{job.id}",
+    )

@@ -1,0 +1,113 @@
+"""Predictions of a run's networks as jobs, and runs that start from another run's networks."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.artefacts import load_manifest
+from core.base.errors import InputError, RecipeError, StateError
+from core.folds.save import save_folds
+from core.jobs.engine import Engine
+from core.jobs.queue import cancel_job, launch_prediction, launch_run
+from core.predictions.answers import Answer, read_answer
+from core.predictions.oof import load_test_prob, read_fold_predictions
+from core.specs.folds import FoldsSpec
+from core.store import attempts
+from core.store.jobs import BESIDE, Job, get_job, list_jobs
+from core.store.queue import pause, pause_devices
+from core.store.runs import Run
+from tests.finished_workspace import finish_run, make_recipe
+from tests.jobs.conftest import Bench
+
+
+def work(bench: Bench) -> None:
+    """Everything that waits, in worker processes, one after the other."""
+    engine = Engine(bench.workspace, devices=("cpu",))
+    while engine.run_next():
+        pass
+
+
+def answer_of(bench: Bench, run: Run, job: Job) -> Answer:
+    done = get_job(bench.workspace.store, job.id)
+    assert done.state == "done", done.error
+    return read_answer(bench.workspace.answer_dir(bench.contest.name, run.id, done.id, done.token))
+
+
+def finished(bench: Bench) -> Run:
+    return finish_run(bench.workspace, bench.contest, bench.folds, make_recipe(bench.contest, "made"))
+
+
+@pytest.mark.slow
+def test_a_runs_networks_predict_and_are_trained_on(bench: Bench) -> None:
+    run = bench.launch(epochs=2, fold_numbers=(0, 1))
+    work(bench)
+    run = bench.read(run)
+    image = Path(bench.contest.spec.root) / "images" / "0.png"
+    with image.open("rb") as stream:
+        given = launch_prediction(bench.workspace, run, files={f"C:\\x\\{image.name}": stream})
+    again = launch_prediction(bench.workspace, run, at_once=False)
+    no_image = launch_prediction(bench.workspace, run, files={"a.png": io.BytesIO(b"none")})
+    other = run.recipe.model_copy(update={"name": "further", "model": run.recipe.model.model_copy(update={"start_from": run.ref})})
+    still = other.model_copy(update={"optim": other.optim.model_copy(update={"lr": 1e-12, "weight_decay": 0.0})})
+    further = launch_run(bench.workspace, bench.contest, bench.folds, still, fold_numbers=(1,))
+    work(bench)
+
+    test = answer_of(bench, run, again)
+    stored = load_test_prob(bench.workspace, run)
+    assert test.prob.tobytes() == stored.tobytes() and test.largest_change == 0
+    one = answer_of(bench, run, given)
+    assert one.ids == (image.name,) and one.prob.shape == (1, 3) and one.largest_change is None
+    refused = get_job(bench.workspace.store, no_image.id)
+    assert refused.state == "failed" and refused.error and refused.error["type"] == "InputError"
+
+    (result,) = bench.read(further).results
+    folder = bench.workspace.absolute(result.path)
+    before = read_fold_predictions(bench.workspace.absolute(run.results[1].path))
+    np.testing.assert_allclose(read_fold_predictions(folder).valid_prob, before.valid_prob, atol=1e-4)
+    start = load_manifest(bench.workspace.absolute(run.results[1].path) / "networks" / "main").fingerprint
+    assert load_manifest(folder).parents["start"] == start
+    assert run.ref in result.facts["weights"]
+
+    def refusal(folds: FoldsSpec | None = None, fold: int = 0, **model: str) -> str:
+        recipe = other.model_copy(update={"model": other.model.model_copy(update=model)})
+        on = bench.folds if folds is None else save_folds(bench.workspace, bench.contest, folds)
+        with pytest.raises(RecipeError, match="cannot start from") as caught:
+            launch_run(bench.workspace, bench.contest, on, recipe, fold_numbers=(fold,))
+        return caught.value.why
+
+    assert refusal(fold=2) == "its fold 2 has not finished"
+    assert "were trained on" in refusal(FoldsSpec(n_folds=3, seed=1))
+    assert refusal(backbone="test_vit2") == "its network is test_vit"
+
+
+def test_a_prediction_at_once_waits_for_no_device_no_pause_and_no_hold(bench: Bench) -> None:
+    store = bench.workspace.store
+    with pytest.raises(StateError, match="no network yet"):
+        launch_prediction(bench.workspace, bench.launch(fold_numbers=(0,)))
+    cancel_job(store, list_jobs(store)[0].id)
+    run = finished(bench)
+    at_once, later = launch_prediction(bench.workspace, run), launch_prediction(bench.workspace, run, at_once=False)
+    with store.transaction() as connection:
+        pause(connection, run.id, True)
+    pause_devices(store, now=0.0)
+    owner = {"engine": None, "host": "here", "worker": None}
+    assert attempts.claim(store, owner=owner, device="cpu", now=1.0) is None
+    claimed = attempts.claim(store, owner=owner, device=BESIDE, now=1.0)
+    assert claimed is not None and claimed.id == at_once.id
+    watched = attempts.read_claim(store, at_once.id, claimed.token)
+    assert watched is not None and not watched.pause_requested
+    assert attempts.claim(store, owner=owner, device=BESIDE, now=2.0) is None
+    assert cancel_job(store, later.id).state == "canceled"
+    status = Engine(bench.workspace, devices=("cpu",)).status()
+    assert [(device.name, device.hold is None) for device in status.devices] == [("cpu", False), (BESIDE, True)]
+
+
+@pytest.mark.parametrize("names", [("a.png", "x/a.png"), ("a" * 300 + ".png",)])
+def test_files_that_cannot_be_kept_are_refused_by_name(bench: Bench, names: tuple[str, ...]) -> None:
+    run = finished(bench)
+    with pytest.raises(InputError, match="cannot be kept"):
+        launch_prediction(bench.workspace, run, files={name: io.BytesIO(b"") for name in names})
