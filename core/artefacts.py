@@ -7,8 +7,6 @@ It may hold other artefacts in folders of their own, such as the networks of a f
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +15,11 @@ from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from core.base.errors import CheckpointError
-from core.base.files import fingerprint, resolve_inside, sha256_file, sync, write_json
+from core.base.files import fingerprint, resolve_inside, sha256_file, sync, write_json, written_aside
+from core.base.messages import msg, reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-from core.base.messages import msg, reason
 
 MANIFEST = "manifest.json"
 
@@ -62,26 +60,18 @@ def publishing(destination: Path, *, kind: str, parents: Mapping[str, str], fact
     Files are synced before the rename and the manifest is written last, so a folder that has a manifest is complete. An
     artefact that is there already with the same content is kept. When the block raises, nothing remains.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-    temporary.mkdir()
-    try:
+    with written_aside(destination) as temporary:
+        temporary.mkdir()
         yield temporary
         manifest = write_manifest(temporary, kind=kind, parents=parents, facts=facts)
-        if destination.exists():
-            if verify(destination).fingerprint != manifest.fingerprint:
-                raise CheckpointError(
-                    "another artefact is already there",
-                    where=str(destination),
-                    why="artefacts never change after they are published",
-                    fix="delete that folder if it was put there by hand",
-                )
-            return
-        os.rename(temporary, destination)
-        sync(destination.parent)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
+        if destination.exists() and verify(destination).fingerprint != manifest.fingerprint:
+            raise CheckpointError(
+                "another artefact is already there",
+                where=str(destination),
+                why="artefacts never change after they are published",
+                fix="delete that folder if it was put there by hand",
+            )
+    sync(destination.parent)
 
 
 def write_manifest(

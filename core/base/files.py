@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -38,6 +40,24 @@ def write_json(path: Path, value: Any) -> None:
     """Write a JSON file and sync it to disk."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     sync(path)
+
+
+@contextmanager
+def written_aside(destination: Path) -> Iterator[Path]:
+    """Give a path to write a file or a folder to; when the block ends well it becomes `destination`, whole or not at all.
+
+    A file that is there is replaced. A folder that is there by then is kept: somebody made the same one in the meantime.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    aside = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        yield aside
+        if not destination.is_dir():
+            os.replace(aside, destination)
+    finally:
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        aside.unlink(missing_ok=True)
 
 
 def resolve_inside(root: Path, name: str) -> Path:

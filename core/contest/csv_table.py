@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -65,6 +65,26 @@ class Problems:
         seen = self._of_fix[fix] = self._of_fix.get(fix, 0) + 1
         if seen <= N_SHOWN:
             self.shown.append(Problem(file, what, fix, row, column))
+
+    def add_rows(
+        self,
+        file: str,
+        lines: NDArray[np.int64] | None,
+        mask: pd.Series,
+        what: str,
+        fix: str,
+        *,
+        column: str = "",
+        hint: str = "",
+        **values: Any,
+    ) -> None:
+        """Note a problem of each row where `mask` is true; `lines` (n,) are those of the file, None for rows of a folder.
+
+        `what` is a template; a value that is a Series has one for each row. `hint` follows it.
+        """
+        for row in np.flatnonzero(mask.to_numpy(dtype=np.bool_)):
+            said = msg(what, **{name: value.iloc[row] if isinstance(value, pd.Series) else value for name, value in values.items()})
+            self.add(file, joined("; ", [said, hint]) if hint else said, fix, row=None if lines is None else int(lines[row]), column=column)
 
     def first(self) -> list[Problem]:
         """At most twenty problems; when there are several kinds, some of each kind."""
@@ -326,8 +346,3 @@ def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
 def is_missing(values: pd.Series) -> pd.Series:
     """True where a cell is empty or what pandas writes for a missing value."""
     return cast(pd.Series, values.str.strip().isin(MISSING_CELLS))
-
-
-def rows_where(mask: pd.Series) -> list[int]:
-    """Row numbers where a mask is true."""
-    return [int(row) for row in np.flatnonzero(mask.to_numpy(dtype=bool))]

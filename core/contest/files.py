@@ -15,12 +15,12 @@ import stat
 import zipfile
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from core.base.errors import DiskFull, InputError
-from core.base.files import nfc, sha256_file
+from core.base.files import nfc, sha256_file, written_aside
 from core.base.messages import msg, reason
 from core.contest.csv_table import Table, read_table
 from core.workspace import Workspace
@@ -48,18 +48,13 @@ class ContestFiles:
         self.undecodable: list[str] = []
         self.collisions: list[str] = []
         self._tables: dict[str, Table] = {}
-        self._walk()
-
-    def _walk(self) -> None:
         for folder, names, files in os.walk(self.root, onerror=_unreadable):
             names[:] = sorted(name for name in names if not is_junk(name))
-            prefix = Path(folder).relative_to(self.root).as_posix()
-            prefix = "" if prefix == "." else prefix + "/"
+            prefix = "" if folder == str(self.root) else Path(folder).relative_to(self.root).as_posix() + "/"
             for name in names:
                 (self.links if os.path.islink(os.path.join(folder, name)) else self.folders).add(nfc(prefix + name))
-            for name in sorted(files):
-                if not is_junk(name):
-                    self._note(prefix + name, os.path.join(folder, name))
+            for name in sorted(name for name in files if not is_junk(name)):
+                self._note(prefix + name, os.path.join(folder, name))
 
     def _note(self, relative: str, path: str) -> None:
         key = nfc(relative)
@@ -82,20 +77,13 @@ class ContestFiles:
     @cached_property
     def by_stem(self) -> dict[str, list[str]]:
         """Keys of images by their path without suffix, for tables that leave it out."""
-        stems: dict[str, list[str]] = {}
-        for key in self.images:
-            stems.setdefault(without_suffix(key), []).append(key)
-        return stems
+        return _grouped((without_suffix(key), key) for key in self.images)
 
     @cached_property
     def by_name(self) -> dict[str, list[str]]:
         """Keys of images by their bare file name and by their bare stem, to look for the folder that a table means."""
-        names: dict[str, list[str]] = {}
-        for key in self.images:
-            path = PurePosixPath(key)
-            for name in {path.name, path.stem}:
-                names.setdefault(name, []).append(key)
-        return names
+        paths = map(PurePosixPath, self.images)
+        return _grouped((name, str(path)) for path in paths for name in {path.name, path.stem})
 
     @cached_property
     def by_lower(self) -> dict[str, str]:
@@ -104,10 +92,7 @@ class ContestFiles:
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
-        children: dict[str, list[str]] = {}
-        for key in sorted(self.folders):
-            children.setdefault(key.rpartition("/")[0], []).append(key)
-        return children
+        return _grouped((key.rpartition("/")[0], key) for key in sorted(self.folders))
 
     def children(self, folder: str) -> list[str]:
         """Keys of the folders directly inside a folder, sorted; the root is ""."""
@@ -153,6 +138,14 @@ class ContestFiles:
         """Keys of the files that may be tables, at most two folders deep; shallow ones first."""
         keys = [key for key in self.files if suffix_of(key) in TABLE_SUFFIXES and key.count("/") <= 2]
         return sorted(keys, key=lambda key: (key.count("/"), key))
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Keys by what they are looked up by."""
+    groups: dict[str, list[str]] = {}
+    for name, key in pairs:
+        groups.setdefault(name, []).append(key)
+    return groups
 
 
 def _existing_folder(path: Path) -> Path:
@@ -202,7 +195,6 @@ MAX_BYTES = 500 * 2**30
 MAX_RATIO = 200
 RATIO_FROM_BYTES = 64 * 2**20
 """Below this size a high ratio is harmless: a blank table compresses well."""
-BLOCK = 2**20
 UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 """What `zipfile` raises for an archive that is damaged, encrypted (RuntimeError) or of an unknown compression (a RuntimeError too)."""
 
@@ -237,20 +229,17 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
     try:
         with zipfile.ZipFile(zip_path) as archive:
             members = _checked(archive, zip_path)
-            _check_space(destination, sum(info.file_size for info in members.values()))
-            temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
             made = [folder for folder in (destination.parent, *destination.parent.parents) if not folder.exists()]
-            destination.parent.mkdir(parents=True, exist_ok=True)
+            _check_space(made[-1].parent if made else destination.parent, sum(info.file_size for info in members.values()))
             try:
-                temporary.mkdir()
-                for done, (name, info) in enumerate(members.items(), start=1):
-                    _extract(archive, info, temporary / name)
-                    if progress and (done % 64 == 0 or done == len(members)):
-                        progress(done, len(members))
-                os.rename(temporary, destination)
+                with written_aside(destination) as aside:
+                    for done, (name, info) in enumerate(members.items(), start=1):
+                        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+                        with archive.open(info) as source, (aside / name).open("xb") as target:
+                            shutil.copyfileobj(source, target)
+                        if progress and (done % 64 == 0 or done == len(members)):
+                            progress(done, len(members))
             finally:
-                if temporary.exists():
-                    shutil.rmtree(temporary)
                 for folder in made:
                     if not any(folder.iterdir()):
                         folder.rmdir()
@@ -271,12 +260,11 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
 def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipInfo]:
     """Members to extract by their decoded names."""
 
-    def refuse(
-        what: str, member: str, why: str, fix: str = "get the archive from a place you trust, or extract it yourself and give the folder"
-    ) -> InputError:
-        return InputError(
-            what, where=msg("{place}: {lacks}", place=zip_path.name, lacks=member) if member else zip_path.name, why=why, fix=fix
-        )
+    trust = "get the archive from a place you trust, or extract it yourself and give the folder"
+
+    def refuse(what: str, member: str, why: str, fix: str = trust) -> InputError:
+        place = msg("{place}: {lacks}", place=zip_path.name, lacks=member) if member else zip_path.name
+        return InputError(what, where=place, why=why, fix=fix)
 
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
@@ -284,15 +272,11 @@ def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipI
     total = sum(info.file_size for info in infos)
     packed = sum(info.compress_size for info in infos)
     if total > MAX_BYTES:
-        raise refuse(
-            "the archive is too large",
-            "",
-            msg("{n:.0f} GB extracted, the limit is {limit:.0f} GB", n=total / 2**30, limit=MAX_BYTES / 2**30),
-        )
+        why = msg("{n:.0f} GB extracted, the limit is {limit:.0f} GB", n=total / 2**30, limit=MAX_BYTES / 2**30)
+        raise refuse("the archive is too large", "", why)
     if packed > zip_path.stat().st_size or (total > RATIO_FROM_BYTES and total > MAX_RATIO * max(packed, 1)):
-        raise refuse(
-            "the archive looks like a zip bomb", "", msg("{n:,} bytes would become {total:,}", n=zip_path.stat().st_size, total=total)
-        )
+        why = msg("{n:,} bytes would become {total:,}", n=zip_path.stat().st_size, total=total)
+        raise refuse("the archive looks like a zip bomb", "", why)
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         raw = decode_name(info)
@@ -322,24 +306,15 @@ def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipI
 
 def decode_name(info: zipfile.ZipInfo) -> str:
     """A member's name in NFC: UTF-8 where it says so or is so, else cp949 (Windows in Korea), else as zipfile read it."""
-    if info.flag_bits & 0x800:
-        return nfc(info.filename)
-    try:
-        raw = info.filename.encode("cp437")
-    except UnicodeEncodeError:
-        return nfc(info.filename)
-    for encoding in ("utf-8", "cp949"):
+    for encoding in () if info.flag_bits & 0x800 else ("utf-8", "cp949"):
         try:
-            return nfc(raw.decode(encoding))
-        except UnicodeDecodeError:
+            return nfc(info.filename.encode("cp437").decode(encoding))
+        except UnicodeError:
             continue
     return nfc(info.filename)
 
 
-def _check_space(destination: Path, n_bytes: int) -> None:
-    place = destination
-    while not place.exists():
-        place = place.parent
+def _check_space(place: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if n_bytes > free:
         raise DiskFull(
@@ -350,14 +325,3 @@ def _check_space(destination: Path, n_bytes: int) -> None:
             needed=n_bytes / 2**30,
             free=free / 2**30,
         )
-
-
-def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    n_left = info.file_size
-    with archive.open(info) as source, path.open("xb") as target:
-        while block := source.read(BLOCK):
-            n_left -= len(block)
-            if n_left < 0:
-                raise zipfile.BadZipFile(msg("{file} is larger than the archive says", file=path.name))
-            target.write(block)

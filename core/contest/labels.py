@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.base.files import nfc
 from core.base.messages import joined, msg
@@ -106,7 +107,7 @@ def split_cell(cell: str, separator: str) -> list[str]:
     """The class names in a cell, in their order: brackets around all and quotes around each are taken off; an empty cell has none.
 
     A name in quotes may hold the separator; nothing between two separators is no name. This reads what people write in all its
-    spellings; `core.label_cells.read_cell` reads one style to the letter, as a contest takes a submission apart.
+    spellings; `core.submission.label_cells.read_cell` reads one style to the letter, as a contest takes a submission apart.
     """
     text = nfc(cell).strip()
     if is_bracketed(text):
@@ -124,6 +125,18 @@ def _parts(separator: str) -> re.Pattern[str]:
     between = r"\s" if separator.isspace() else re.escape(separator.strip())
     end = rf"(?=\s*(?:{between}|$))"
     return re.compile(rf"""'([^']*)'{end}|"([^"]*)"{end}|((?:(?!{between})\S)(?:(?!{between}).)*)""", re.DOTALL)
+
+
+def codes_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> NDArray[np.int64]:
+    """The class index of every row (n,) that has one class; -1 and a problem where the cell of the label column names none."""
+    labels = column_of(table.frame, spec.label_column).map(nfc)
+    codes = pd.Index(spec.classes, dtype="str").get_indexer(pd.Index(labels)).astype(np.int64)
+    missing, file, column = is_missing(labels), spec.train, spec.label_column
+    fix = "fill the label in, or take the row out"
+    problems.add_rows(file, table.lines, missing & (codes < 0), "the label is empty", fix, column=column)
+    what, fix = "'{label}' is not one of the {n} classes", "correct the label, or leave `classes` out"
+    problems.add_rows(file, table.lines, ~missing & (codes < 0), what, fix, column=column, label=labels, n=len(spec.classes))
+    return codes
 
 
 def sets_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
@@ -147,11 +160,7 @@ def sets_of_columns(table: Table, spec: ContestSpec, problems: Problems) -> pd.S
     truth = np.zeros((len(table.frame), len(spec.classes)), dtype=bool)
     for number, name in enumerate(spec.classes):
         cells = column_of(table.frame, name).str.strip()
-        for row in np.flatnonzero(~cells.isin(FLAGS).to_numpy(dtype=bool)):
-            what, fix = (
-                msg("'{value}' is neither 0 nor 1", value=cells.iloc[row]),
-                "write 1 where the row has the class and 0 where not, or correct the classes",
-            )
-            problems.add(spec.train, what, fix, row=int(table.lines[row]), column=name)
+        fix = "write 1 where the row has the class and 0 where not, or correct the classes"
+        problems.add_rows(spec.train, table.lines, ~cells.isin(FLAGS), "'{value}' is neither 0 nor 1", fix, column=name, value=cells)
         truth[:, number] = cells.isin(ON).to_numpy(dtype=bool)
     return pd.Series([np.flatnonzero(row).tolist() for row in truth], index=table.frame.index, dtype=object)

