@@ -17,7 +17,7 @@ from typing import BinaryIO, Literal
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.base.errors import StateError
-from core.jobs import controls, plans, queue
+from core.jobs import queue
 from core.jobs.devices import torch_name
 from core.jobs.disk import free_bytes
 from core.jobs.disk import size_text as size_text
@@ -25,12 +25,12 @@ from core.jobs.dry_run import DryRun as DryRun
 from core.jobs.dry_run import When as When
 from core.jobs.engine import DeviceStatus as DeviceStatus
 from core.jobs.engine import Engine, EngineStatus
+from core.jobs.fold import places as _places
+from core.jobs.fold import share_of as share_of
 from core.jobs.forecast import Forecast as Forecast
 from core.jobs.forecast import Neighbour as Neighbour
 from core.jobs.forecast import Outlook as Outlook
 from core.jobs.forecast import look_out
-from core.jobs.resuming import places as _places
-from core.jobs.resuming import share_of as share_of
 from core.recipes.plan import ReadPlan
 from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
@@ -114,19 +114,19 @@ def is_read_only() -> bool:
 def launch(contest: Contest, folds: Folds, read: ReadPlan, *, fold_numbers: Sequence[int] | None = None) -> tuple[Run, ...]:
     """Queue every run of a plan: one job per fold."""
     _refuse_read_only()
-    runs = plans.launch_plan(workspace(), contest, folds, read, fold_numbers=fold_numbers)
+    runs = queue.launch_plan(workspace(), contest, folds, read, fold_numbers=fold_numbers)
     engine().wake()
     return runs
 
 
 def make_folds_of(contest: Contest, read: ReadPlan) -> Folds | None:
     """The folds that a plan describes, made where they are not there yet; None where it describes none."""
-    return plans.make_folds_of(workspace(), contest, read)
+    return queue.make_folds_of(workspace(), contest, read)
 
 
 def spec_of_folds(folds: Folds) -> FoldsSpec:
     """The settings that folds were made with."""
-    return plans.spec_of_folds(workspace(), folds)
+    return queue.spec_of_folds(workspace(), folds)
 
 
 def devices() -> tuple[str, ...]:
@@ -157,32 +157,32 @@ def places(contest: Contest, runs: Sequence[Run]) -> dict[int, dict[int, Progres
 
 def run_next(run: Run) -> None:
     """Put a run before all others."""
-    _steer(lambda: controls.run_next(workspace().store, run.id))
+    _steer(lambda: queue.run_next(workspace().store, run.id))
 
 
 def move(run: Run, place: int) -> None:
     """Put a run at a position among the waiting ones, counted from 0."""
-    _steer(lambda: controls.move_run(workspace().store, run.id, place))
+    _steer(lambda: queue.move_run(workspace().store, run.id, place))
 
 
 def step(run: Run, direction: Literal["up", "down"]) -> None:
     """Swap a run with its neighbour in the queue."""
-    _steer(lambda: controls.step_run(workspace().store, run.id, direction))
+    _steer(lambda: queue.step_run(workspace().store, run.id, direction))
 
 
 def set_priority(run: Run, priority: int) -> None:
     """Give a run a priority, -100 to 100."""
-    _steer(lambda: controls.set_priority(workspace().store, run.id, priority))
+    _steer(lambda: queue.set_priority(workspace().store, run.id, priority))
 
 
 def pause(run: Run | None = None) -> None:
     """Pause a run, or the whole queue; running folds stop within a step and keep their position."""
-    _steer(lambda: controls.pause_queue(workspace().store) if run is None else controls.pause_run(workspace().store, run.id))
+    _steer(lambda: queue.pause_queue(workspace().store) if run is None else queue.pause_run(workspace().store, run.id))
 
 
 def resume(run: Run | None = None) -> None:
     """Resume a run, or the whole queue with the devices that a full disk has stopped."""
-    _steer(lambda: controls.resume_queue(workspace().store) if run is None else controls.resume_run(workspace().store, run.id))
+    _steer(lambda: queue.resume_queue(workspace().store) if run is None else queue.resume_run(workspace().store, run.id))
 
 
 def cancel(run: Run) -> None:

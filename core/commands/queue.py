@@ -36,7 +36,7 @@ def show_queue(context: typer.Context, workspace: WorkspaceOption = None, as_jso
 @queue_app.command("next", short_help="Put a run before all others.")
 def next_run(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Put a run before all others. What runs now is not stopped; a paused run is resumed."""
-    from core.jobs.controls import run_next
+    from core.jobs.queue import run_next
 
     _steer(workspace, run, run_next, as_json)
 
@@ -61,7 +61,7 @@ def move_to(
     as_json: JsonOption = False,
 ) -> None:
     """Put a run at a place among the runs that wait, from 1."""
-    from core.jobs.controls import move_run
+    from core.jobs.queue import move_run
 
     _steer(workspace, run, lambda store, run_id: move_run(store, run_id, place - 1), as_json)
 
@@ -74,7 +74,7 @@ def prioritise(
     as_json: JsonOption = False,
 ) -> None:
     """Give a run a priority: the higher one goes first, among equals the one that came first."""
-    from core.jobs.controls import set_priority
+    from core.jobs.queue import set_priority
 
     _steer(workspace, run, lambda store, run_id: set_priority(store, run_id, priority), as_json)
 
@@ -82,7 +82,7 @@ def prioritise(
 @queue_app.command("pause", short_help="Pause a run, or the whole queue.")
 def pause(run: OptionalRun = None, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Take no more jobs, of one run or at all. What runs stops within a step and goes back to its place."""
-    from core.jobs.controls import pause_queue, pause_run
+    from core.jobs.queue import pause_queue, pause_run
 
     if run is not None:
         _steer(workspace, run, pause_run, as_json)
@@ -95,7 +95,7 @@ def pause(run: OptionalRun = None, workspace: WorkspaceOption = None, as_json: J
 @queue_app.command("resume", short_help="Resume a run, or the whole queue.")
 def resume(run: OptionalRun = None, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Let one run, or the queue, go on; also a queue that a full disk has stopped."""
-    from core.jobs.controls import resume_queue, resume_run
+    from core.jobs.queue import resume_queue, resume_run
 
     if run is not None:
         _steer(workspace, run, resume_run, as_json)
@@ -167,7 +167,7 @@ def queue_record(workspace: Workspace) -> dict[str, Any]:
 
 
 def _step(workspace: WorkspaceOption, run: str, direction: Literal["up", "down"], as_json: bool) -> None:
-    from core.jobs.controls import step_run
+    from core.jobs.queue import step_run
 
     _steer(workspace, run, lambda store, run_id: step_run(store, run_id, direction), as_json)
 

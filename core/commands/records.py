@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from core.jobs.resuming import places, share_of
+from core.jobs.fold import places, share_of
 from core.metrics.scores import get_metric
 from core.store.contests import get_contest
 from core.store.folds import get_folds

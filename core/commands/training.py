@@ -82,7 +82,7 @@ def train(
     from core.commands.dry_run import tell_dry_runs
     from core.commands.records import run_record
     from core.jobs.engine import Engine
-    from core.jobs.plans import launch_plan, make_folds_of
+    from core.jobs.queue import launch_plan, make_folds_of
     from core.recipes.plan import load_plan
     from core.store.contests import get_contest
     from core.store.runs import get_run

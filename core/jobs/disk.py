@@ -1,4 +1,5 @@
-"""How much disk a fold needs, how much there is, and a reserve file that makes room for the words "the disk is full"."""
+"""How much disk a fold needs, how much there is, a reserve file that makes room for the words "the disk is full", and what killed
+processes left."""
 
 from __future__ import annotations
 
@@ -7,16 +8,21 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from core.base.errors import DiskFull, RecipeError
 from core.base.messages import msg
+from core.jobs.process import of_pid
 from core.specs.recipe import Recipe
 from core.store import attempts
+from core.store.contests import list_contests
 from core.store.jobs import Job
 from core.store.queue import Hold
+from core.store.runs import list_runs
 from core.training.backbone import backbone_of
+from core.training.checkpoint import list_checkpoints, remove_checkpoints
 from core.workspace import Workspace
 
 RESERVE_BYTES = 8 * 2**20
@@ -29,6 +35,9 @@ FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 DISK_FULL_CODE = 28
 """What a worker exits with when the disk is so full that it cannot say so in the store."""
+
+ABANDONED_S = 3600.0
+"""Nothing is written for so long; a folder younger than this may be somebody's at work, on this machine or another."""
 
 FreeBytes = Callable[[Path], int]
 
@@ -158,3 +167,31 @@ def spend_reserve(workspace: Workspace) -> bool:
     path.unlink(missing_ok=True)
     log.warning("the disk is full: its reserve was given up so that this can be written down")
     return True
+
+
+def remove_leftovers(workspace: Workspace) -> int:
+    """When an engine takes a workspace over: remove half-written artefacts that nobody writes any more, and checkpoints of finished folds,
+    which a process leaves that is killed between the commit and its clean-up. Returns how many folders."""
+    n_removed = 0
+    for folder in (workspace.root / "contests").rglob(".*.tmp"):
+        if folder.is_dir() and _is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            n_removed += 1
+    for contest in list_contests(workspace.store):
+        for run in list_runs(workspace.store, contest.id):
+            for result in run.results:
+                checkpoints = workspace.checkpoints_dir(contest.name, run.id, result.fold)
+                if list_checkpoints(checkpoints):
+                    remove_checkpoints(checkpoints)
+                    n_removed += 1
+    if n_removed:
+        log.info("removed %d folders that killed processes had left", n_removed)
+    return n_removed
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether the process in the name of a temporary folder is gone, and the folder old: numbers of processes are used again."""
+    newest = max((path.stat().st_mtime for path in (folder, *folder.rglob("*")) if path.exists()), default=0.0)
+    pid = folder.name.rsplit(".", 3)[-3]
+    is_running = pid.isdigit() and of_pid(int(pid)) is not None
+    return not is_running and time.time() - newest > ABANDONED_S

@@ -6,24 +6,26 @@ gone. What it knows is in the store, so that engines, pages and commands in seve
 
 from __future__ import annotations
 
+import fcntl
+import json
 import logging
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from core.base.errors import DiskFull, PitwallError, StateError
 from core.base.messages import msg
 from core.jobs.devices import detect_devices, thread_limit
-from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, spend_reserve
-from core.jobs.estimate import queue_end_s, run_end_s
+from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, remove_leftovers, spend_reserve
+from core.jobs.forecast import queue_end_s, run_end_s
 from core.jobs.kinds import kind_of
-from core.jobs.lock import EngineLock, Holder, holder_of
 from core.jobs.process import Launch, ProcessIdentity, is_alive, launch, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
-from core.jobs.tidy import tidy
 from core.store import attempts
 from core.store.jobs import BESIDE, PREDICT_NOW, Job
 from core.store.queue import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds, read_live
@@ -33,6 +35,79 @@ POLL_S = 0.3
 REPAIR_S = 1.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a workspace. `what` is in a person's words; `since` in epoch seconds."""
+
+    identity: ProcessIdentity
+    host: str
+    what: str
+    since: float
+
+    def __str__(self) -> str:
+        return msg(
+            "{what} (process {pid} on {host}, since {since})",
+            what=self.what,
+            pid=self.identity.pid,
+            host=self.host,
+            since=time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since)),
+        )
+
+
+class EngineLock:
+    """One engine per workspace, across processes: a lock on a file, which the kernel drops when its holder ends.
+
+    Not for several threads at once; a second object on the same file is a second claimant.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        self.what = what
+        self._descriptor: int | None = None
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._descriptor is not None
+
+    def acquire(self, *, now: float) -> bool:
+        """Take the lock and write down who holds it; False when somebody else has it. Holding it already is True."""
+        if self._descriptor is not None:
+            return True
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        holder = {"what": self.what, "host": socket.gethostname(), "since": now, **of_self().to_dict()}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder, ensure_ascii=False).encode(), 0)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go of the lock. Twice is once."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds the lock on that file; None when nobody does, or the process that did is gone."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        holder = Holder(
+            identity=ProcessIdentity.from_dict(said), host=str(said["host"]), what=str(said["what"]), since=float(said["since"])
+        )
+    except (FileNotFoundError, ValueError, KeyError):
+        return None  # never taken, released, or caught between truncation and writing
+    if holder.host == socket.gethostname() and not is_alive(holder.identity):
+        return None
+    return holder
 
 
 @dataclass(frozen=True)
@@ -206,7 +281,7 @@ class Engine:
         return run_end_s(_on_devices(live.running), takeable, live.mean_s, fold_s, n_slots=n_slots, now=self._clock())
 
     def _schedule(self) -> None:
-        repaired_at, is_tidy = float("-inf"), False
+        repaired_at, is_clean = float("-inf"), False
         while not self._stopping.is_set():
             try:
                 with self._guard:
@@ -214,9 +289,9 @@ class Engine:
                 if is_mine:
                     if time.monotonic() - repaired_at >= REPAIR_S:
                         self._repair()
-                        if not is_tidy:
-                            tidy(self.workspace)
-                            is_tidy = True
+                        if not is_clean:
+                            remove_leftovers(self.workspace)
+                            is_clean = True
                         if self._free_bytes(self.workspace.root) > MARGIN_BYTES:
                             keep_reserve(self.workspace)
                         repaired_at = time.monotonic()

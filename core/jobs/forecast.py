@@ -1,7 +1,11 @@
-"""What a run would take, from a dry run of one of its folds: memory, seconds, disk; and what of it does not fit, with the fix."""
+"""What is to come. When the queue will be empty: from the pace of what runs, and from finished folds of the same run for what waits.
+
+What a run would take, from a dry run of one of its folds: memory, seconds, disk; and what of it does not fit, with the fix.
+"""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -11,8 +15,8 @@ from core.base.errors import DiskFull, OutOfMemory, PitwallError
 from core.base.messages import joined, msg
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes, run_bytes, size_text
-from core.jobs.estimate import run_end_s
 from core.specs.recipe import Recipe
+from core.store.jobs import FoldJob, Job
 from core.training.costs import Costs
 
 MUCH = 0.15
@@ -168,3 +172,60 @@ def _disk_problem(recipe: Recipe, needed: int, free: int, n_folds: int) -> tuple
         free=size_text(free),
     )
     return (problem,)
+
+
+def remaining_s(job: Job, mean_s: Mapping[int, float], *, now: float) -> float | None:
+    """Seconds until a running job ends: its own estimate, else the mean of its run's finished folds; None when neither is known.
+
+    `mean_s` gives the mean duration in seconds of the finished folds of a run, by run id.
+    """
+    if job.progress is not None and job.progress.eta_s is not None:
+        return job.progress.eta_s
+    if isinstance(job, FoldJob) and job.run_id in mean_s and job.started_at is not None:
+        return max(0.0, mean_s[job.run_id] - (now - job.started_at))
+    return None
+
+
+def queue_end_s(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, float], *, n_slots: int, now: float) -> float | None:
+    """Seconds until everything that runs and waits is done on `n_slots` devices; None when that cannot be known yet, 0 when idle."""
+    slots = _deal(running, queued, mean_s, n_slots=n_slots, now=now)
+    return None if slots is None else max(slots, default=0.0)
+
+
+def run_end_s(
+    running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, float], fold_s: Sequence[float], *, n_slots: int, now: float
+) -> float | None:
+    """Seconds until a run would end that came last in the queue, its folds taking `fold_s`; None when that cannot be known yet."""
+    slots = _deal(running, queued, mean_s, n_slots=n_slots, now=now)
+    if not slots:
+        return None
+    return max((_take_first(slots, seconds) for seconds in fold_s), default=0.0)
+
+
+def _deal(running: Sequence[Job], queued: Sequence[Job], mean_s: Mapping[int, float], *, n_slots: int, now: float) -> list[float] | None:
+    """Seconds until each device has nothing left to do, as a heap; None when that cannot be known."""
+    expected = dict(mean_s)
+    slots: list[float] = []
+    for job in running:
+        remaining = remaining_s(job, mean_s, now=now)
+        if remaining is None:
+            return None
+        slots.append(remaining)
+        if isinstance(job, FoldJob) and job.run_id not in expected and job.started_at is not None:
+            expected[job.run_id] = now - job.started_at + remaining
+    slots += [0.0] * (n_slots - len(slots))
+    if queued and not slots:
+        return None
+    heapq.heapify(slots)
+    for job in queued:
+        if not isinstance(job, FoldJob) or job.run_id not in expected or not slots:
+            return None
+        _take_first(slots, expected[job.run_id])
+    return slots
+
+
+def _take_first(slots: list[float], seconds: float) -> float:
+    """Give a job to the slot that is free first; returns when it ends."""
+    end = heapq.heappop(slots) + seconds
+    heapq.heappush(slots, end)
+    return end

@@ -1,4 +1,4 @@
-"""What a person puts into the queue and takes out: launch, cancel, retry, delete. Its order is steered in `controls.py`.
+"""The queue as a person steers it: launch, cancel, retry, delete; which run comes next, and what is paused. Each change is one transaction.
 
 What workers do to it is in `core.store.attempts`.
 """
@@ -8,26 +8,34 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, Literal
 
-from core.base.errors import RecipeError, StateError
+from core.artefacts import load_manifest
+from core.base.errors import InputError, RecipeError, StateError
 from core.base.files import keep_upload
 from core.base.messages import msg
+from core.base.settings import parse_settings
 from core.jobs.fold import start_dir
 from core.jobs.kinds import check_kind
+from core.recipes.plan import ReadPlan, keep_plan_weights
+from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import jobs
 from core.store.contests import Contest, get_contest
-from core.store.database import Store
+from core.store.database import Connection, Store
 from core.store.folds import Folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
-from core.store.queue import pause
+from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
 from core.store.runs import Run, add_run, get_run, remove_run
 from core.tracking.tracker import check_trackers
 from core.training.backbone import backbone_of
 from core.training.checkpoint import remove_checkpoints
 from core.workspace import Workspace
+
+PRIORITIES = range(-100, 101)
+NOTHING_LIVE = "no fold of {run} waits or runs"
+NOT_WAITING = ("{run} is not waiting", "no fold of it is in the queue: the run is {state}", "retry it first")
 
 
 def launch_run(
@@ -68,18 +76,33 @@ def launch_runs(
     ids: list[int] = []
     with workspace.store.transaction() as connection:
         for recipe in recipes:
-            run_id = add_run(
-                connection,
-                contest_id=contest.id,
-                folds_id=folds.id,
-                name=recipe.name,
-                recipe=recipe,
-                fold_numbers=chosen,
-                now=moment,
-            )
+            of = {"contest_id": contest.id, "folds_id": folds.id}
+            run_id = add_run(connection, **of, name=recipe.name, recipe=recipe, fold_numbers=chosen, now=moment)
             add_jobs(connection, run_id, chosen, now=moment, priority=priority)
             ids.append(run_id)
     return tuple(get_run(workspace.store, run_id) for run_id in ids)
+
+
+def make_folds_of(workspace: Workspace, contest: Contest, read: ReadPlan) -> Folds | None:
+    """The folds that a plan describes, made where they are not there yet; None where it describes none."""
+    from core.folds.save import save_folds  # it needs pandas, which the engine does without
+
+    return save_folds(workspace, contest, read.plan.folds) if read.plan.folds else None
+
+
+def spec_of_folds(workspace: Workspace, folds: Folds) -> FoldsSpec:
+    """The settings that folds were made with, from their manifest."""
+    facts = load_manifest(workspace.absolute(folds.path)).facts
+    return parse_settings(FoldsSpec, {name: facts[name] for name in FoldsSpec.model_fields if name in facts}, where=f"folds {folds.id}")
+
+
+def launch_plan(
+    workspace: Workspace, contest: Contest, folds: Folds, read: ReadPlan, *, fold_numbers: Sequence[int] | None = None
+) -> tuple[Run, ...]:
+    """Queue every run of a plan, or none; `fold_numbers` takes the place of the plan's own. Errors as of `launch_runs`."""
+    runs = launch_runs(workspace, contest, folds, read.grid, fold_numbers=fold_numbers or read.plan.fold_numbers or None)
+    keep_plan_weights(workspace, contest, read, runs)
+    return runs
 
 
 def launch_job(
@@ -125,21 +148,19 @@ def launch_prediction(
 
 def cancel_job(store: Store, job_id: int, *, now: float | None = None) -> Job:
     """End a job that waits, or ask one that runs to stop. Raises NotFoundError, and StateError when it does neither."""
-    job = get_job(store, job_id)
-    with store.transaction() as connection:
-        if not jobs.cancel_job(connection, job_id, now=time.time() if now is None else now):
-            raise StateError(
-                "there is nothing to cancel", where=job.title, why="the job is {state}", fix="retry it instead", state=job.state
-            )
-    return get_job(store, job_id)
+    return _change_job(store, job_id, jobs.cancel_job, now, "there is nothing to cancel", "retry it instead")
 
 
 def retry_job(store: Store, job_id: int, *, now: float | None = None) -> Job:
     """Put a job that failed or was canceled at the end of the queue. Raises NotFoundError, and StateError when it is neither."""
+    return _change_job(store, job_id, jobs.retry_job, now, "there is nothing to retry", "wait for it")
+
+
+def _change_job(store: Store, job_id: int, change: Callable[..., bool], now: float | None, what: str, fix: str) -> Job:
     job = get_job(store, job_id)
     with store.transaction() as connection:
-        if not jobs.retry_job(connection, job_id, now=time.time() if now is None else now):
-            raise StateError("there is nothing to retry", where=job.title, why="the job is {state}", fix="wait for it", state=job.state)
+        if not change(connection, job_id, now=time.time() if now is None else now):
+            raise StateError(what, where=job.title, why="the job is {state}", fix=fix, state=job.state)
     return get_job(store, job_id)
 
 
@@ -148,18 +169,12 @@ def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
 
     Raises NotFoundError, and StateError when no job of the run is queued or running.
     """
-    run = get_run(store, run_id)
-    with store.transaction() as connection:
-        if not cancel_jobs(connection, run_id, now=time.time() if now is None else now):
-            raise StateError(
-                "there is nothing to cancel",
-                where=run.ref,
-                why="no fold of {run} waits or runs",
-                fix="retry or delete the run instead",
-                run=run.name,
-            )
+
+    def cancel(connection: Connection) -> bool:
         pause(connection, run_id, False)  # a retry is meant to run
-    return get_run(store, run_id)
+        return bool(cancel_jobs(connection, run_id, now=time.time() if now is None else now))
+
+    return _change_run(store, run_id, cancel, "there is nothing to cancel", NOTHING_LIVE, "retry or delete the run instead")
 
 
 def retry_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
@@ -167,16 +182,19 @@ def retry_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
 
     Raises NotFoundError, and StateError when no job of the run failed or was canceled.
     """
+    why = "no fold of {run} failed or was canceled"
+    moment = time.time() if now is None else now
+    return _change_run(
+        store, run_id, lambda it: bool(retry_jobs(it, run_id, now=moment)), "there is nothing to retry", why, "launch a new run instead"
+    )
+
+
+def _change_run(store: Store, run_id: int, change: Callable[[Connection], bool], what: str, why: str, fix: str) -> Run:
+    """One change of a run in the queue, in one transaction; StateError, and no change, where it says that there was nothing to change."""
     run = get_run(store, run_id)
     with store.transaction() as connection:
-        if not retry_jobs(connection, run_id, now=time.time() if now is None else now):
-            raise StateError(
-                "there is nothing to retry",
-                where=run.ref,
-                why="no fold of {run} failed or was canceled",
-                fix="launch a new run instead",
-                run=run.name,
-            )
+        if not change(connection):
+            raise StateError(what, where=run.ref, why=why, fix=fix, run=run.name, state=run.state)
     return get_run(store, run_id)
 
 
@@ -245,4 +263,87 @@ def check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[i
             else "a run trains one fold or more",
             fix="choose from 0 to {last}",
             last=folds.n_folds - 1,
+        )
+
+
+# The order of the queue, and what is paused. The engine sees a change at its next look, within a second.
+
+
+def run_next(store: Store, run_id: int) -> Run:
+    """Put a run's jobs before all others; what runs now is not stopped. A paused run is resumed.
+
+    Raises NotFoundError, and StateError when no fold of the run waits.
+    """
+
+    def first(connection: Connection) -> bool:
+        pause(connection, run_id, False)
+        return place_run(connection, run_id, 0)
+
+    return _change_run(store, run_id, first, *NOT_WAITING)
+
+
+def move_run(store: Store, run_id: int, place: int) -> Run:
+    """Put a run at `place` among the runs that wait, from 0; beyond the last is the end. All its jobs move together.
+
+    A run that is moved past others takes over their priority where its own would contradict the new order. Raises
+    NotFoundError, and StateError when no fold of the run waits.
+    """
+    return _change_run(store, run_id, lambda it: place_run(it, run_id, place), *NOT_WAITING)
+
+
+def step_run(store: Store, run_id: int, direction: Literal["up", "down"]) -> Run:
+    """Let a run and the waiting run before it ("up") or behind it ("down") change places; at the end of the queue nothing changes.
+
+    Raises NotFoundError, and StateError when no fold of the run waits.
+    """
+
+    def step(connection: Connection) -> bool:
+        order = waiting_runs(connection)
+        if run_id not in order:
+            return False
+        to = order.index(run_id) + (-1 if direction == "up" else 1)
+        return not 0 <= to < len(order) or place_run(connection, run_id, to)
+
+    return _change_run(store, run_id, step, *NOT_WAITING)
+
+
+def set_priority(store: Store, run_id: int, priority: int) -> Run:
+    """Give a run a priority, -100 to 100: the higher one goes first, among equals the one that came first.
+
+    Raises NotFoundError, InputError outside the range, and StateError when the run neither waits nor runs.
+    """
+    if priority not in PRIORITIES:
+        raise InputError("there is no such priority", where="priority", why=str(priority), fix="choose from -100 to 100; 0 is usual")
+    return _change_run(store, run_id, lambda it: prioritise_run(it, run_id, priority), *NOT_WAITING)
+
+
+def pause_run(store: Store, run_id: int) -> Run:
+    """Take no more jobs of a run; its running ones stop within a step and go back to their place.
+
+    Raises NotFoundError, and StateError when the run is paused already, or has ended.
+    """
+    what, fix = "there is nothing to pause", "retry it, or launch a new run"
+    _change_run(store, run_id, lambda it: is_live(it, run_id), what, NOTHING_LIVE, fix)
+    return _change_run(store, run_id, lambda it: pause(it, run_id, True), "{run} is paused already", "", "resume it when it shall go on")
+
+
+def resume_run(store: Store, run_id: int) -> Run:
+    """Let a paused run go on. Raises NotFoundError, and StateError when the run is not paused."""
+    fix = "if it does not go on, look whether the whole queue is paused"
+    return _change_run(store, run_id, lambda it: pause(it, run_id, False), "{run} is not paused", "", fix)
+
+
+def pause_queue(store: Store, *, device: str = EVERY_DEVICE, now: float | None = None) -> None:
+    """Take no more jobs, on one device or on any; what runs there stops within a step and goes back. Twice is once."""
+    pause_devices(store, now=time.time() if now is None else now, device=device)
+
+
+def resume_queue(store: Store, *, device: str = EVERY_DEVICE) -> None:
+    """Let the queue, or one device, go on, also where a full disk had stopped it. Raises StateError when nothing was paused.
+
+    Runs that were paused by themselves stay so.
+    """
+    if not resume_devices(store, device):
+        raise StateError(
+            "the queue is not paused", where="queue" if device == EVERY_DEVICE else device, fix="a single run is resumed by its name"
         )

@@ -14,7 +14,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.jobs import queue
-from core.jobs.lock import EngineLock
+from core.jobs.engine import EngineLock
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
-from core.jobs import controls, queue
+from core.jobs import queue
 from core.specs.folds import FoldsSpec
 from core.store.queue import read_queue
 from core.workspace import open_workspace
@@ -234,9 +234,9 @@ def test_the_queue_of_the_page_follows(
     workspace = open_workspace(tmp_path / "workspace")
     contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
-    controls.pause_queue(workspace.store)
+    queue.pause_queue(workspace.store)
     first, *_ = [queue.launch_run(workspace, contest, folds, make_recipe(contest, name)) for name in ("first", "second", "third")]
-    controls.set_priority(workspace.store, first.id, 3)
+    queue.set_priority(workspace.store, first.id, 3)
     page = open_page(f"{serve(workspace.root)}/runs?contest={contest.name}")
     expect_order(page, "first", "second", "third")
     drag(page, "third", "first")

@@ -19,7 +19,7 @@ from core.blend.ensemble import open_ensemble
 from core.blend.optimum import gap_at
 from core.commands.settings import settings_page
 from core.exchange.exchange import DOUBTS
-from core.jobs.lock import EngineLock
+from core.jobs.engine import EngineLock
 from core.jobs.queue import launch_run
 from core.store.attempts import release
 from core.store.contests import get_contest

@@ -15,8 +15,8 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.jobs import dry_run
-from core.jobs.controls import pause_queue
 from core.jobs.forecast import Forecast, Neighbour
+from core.jobs.queue import pause_queue
 from core.specs.folds import FoldsSpec
 from core.store.runs import list_runs
 from core.workspace import Workspace

@@ -16,9 +16,8 @@ from core.commands.follow import Board, follow
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
-from core.jobs.controls import pause_queue, resume_queue
 from core.jobs.engine import Engine
-from core.jobs.queue import launch_run
+from core.jobs.queue import launch_run, pause_queue, resume_queue
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.queue import hold_device_for_disk

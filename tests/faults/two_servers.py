@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.jobs import lock
+from core.jobs import engine as engine_module
 from core.jobs.engine import Engine
 from core.workspace import open_workspace
 from tests.faults.fault import Given, Outcome, made_up_store, main, wait_until
@@ -107,7 +107,7 @@ def _round(given: Given, servers: list[Server], server: Callable[[], Server], ou
 def serve(root: Path, is_mutant: bool) -> None:
     """The process of a server: one engine at a time."""
     if is_mutant:
-        lock.fcntl.flock = lambda descriptor, operation: None  # type: ignore[assignment]
+        engine_module.fcntl.flock = lambda descriptor, operation: None  # type: ignore[assignment]
     engine: Engine | None = None
     for word in sys.stdin:
         if word == "start\n" and engine is None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from core.base.errors import StateError
-from core.jobs import controls
+from core.jobs import queue
 from core.jobs.queue import cancel_run, retry_run
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
@@ -101,18 +101,18 @@ class QueueMachine(RuleBasedStateMachine):
     def move_to(self, data: st.DataObject, place: int) -> None:
         run = data.draw(st.sampled_from(self.runs))
         if run in self.waiting():
-            controls.move_run(self.store, run, place)
+            queue.move_run(self.store, run, place)
             self.move(run, place)
             assert self.waiting().index(run) == min(place, len(self.waiting()) - 1)
         else:
             with pytest.raises(StateError):
-                controls.move_run(self.store, run, place)
+                queue.move_run(self.store, run, place)
 
     @rule(data=st.data(), up=st.booleans())
     def step(self, data: st.DataObject, up: bool) -> None:
         if waiting := self.waiting():
             run = data.draw(st.sampled_from(waiting))
-            controls.step_run(self.store, run, "up" if up else "down")
+            queue.step_run(self.store, run, "up" if up else "down")
             at = waiting.index(run)
             to = max(0, at - 1) if up else min(len(waiting) - 1, at + 1)
             if to != at:
@@ -122,7 +122,7 @@ class QueueMachine(RuleBasedStateMachine):
     def next(self, data: st.DataObject) -> None:
         if waiting := self.waiting():
             run = data.draw(st.sampled_from(waiting))
-            controls.run_next(self.store, run)
+            queue.run_next(self.store, run)
             self.move(run, 0)
             self.paused.discard(run)
 
@@ -132,7 +132,7 @@ class QueueMachine(RuleBasedStateMachine):
         if not live:
             return
         run = data.draw(st.sampled_from(live))
-        controls.set_priority(self.store, run, priority)
+        queue.set_priority(self.store, run, priority)
         if priority != self.priority[run]:
             others = [job for job in self.queue if self.run_of[job] != run]
             self.put(run, sum(self.priority[self.run_of[job]] >= priority for job in others), others, priority)
@@ -141,18 +141,18 @@ class QueueMachine(RuleBasedStateMachine):
     def pause_or_resume(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(self.runs))
         if run in self.paused:
-            controls.resume_run(self.store, run)
+            queue.resume_run(self.store, run)
             self.paused.discard(run)
         elif any(self.run_of[job] == run for job in self.queue):
-            controls.pause_run(self.store, run)
+            queue.pause_run(self.store, run)
             self.paused.add(run)
 
     @rule()
     def pause_or_resume_everything(self) -> None:
         if self.is_paused:
-            controls.resume_queue(self.store)
+            queue.resume_queue(self.store)
         else:
-            controls.pause_queue(self.store, now=1.0)
+            queue.pause_queue(self.store, now=1.0)
         self.is_paused = not self.is_paused
 
     @rule()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from core.base.errors import InputError, NotFoundError, StateError
-from core.jobs import controls
+from core.jobs import queue
 from core.jobs.queue import cancel_run, retry_run
 from core.store import attempts
 from core.store.database import Store, open_store, sqlite_url
@@ -32,16 +32,16 @@ def take(store: Store, device: str = "cpu") -> str | None:
 
 def test_a_runs_jobs_move_together(store: Store) -> None:
     a, b, c = add_runs(store, 3)
-    controls.step_run(store, b, "up")
+    queue.step_run(store, b, "up")
     assert names(store) == "b0 b1 b2 a0 a1 a2 c0 c1 c2"
-    controls.step_run(store, b, "up")
-    controls.step_run(store, c, "down")
+    queue.step_run(store, b, "up")
+    queue.step_run(store, c, "down")
     assert names(store) == "b0 b1 b2 a0 a1 a2 c0 c1 c2"
-    controls.run_next(store, c)
+    queue.run_next(store, c)
     assert names(store) == "c0 c1 c2 b0 b1 b2 a0 a1 a2"
-    controls.move_run(store, c, 1)
+    queue.move_run(store, c, 1)
     assert names(store) == "b0 b1 b2 c0 c1 c2 a0 a1 a2"
-    controls.move_run(store, b, 99)
+    queue.move_run(store, b, 99)
     assert names(store) == "c0 c1 c2 a0 a1 a2 b0 b1 b2"
     assert [(run.run_id, run.waiting, run.running) for run in read_queue(store)] == [(run, (0, 1, 2), ()) for run in (c, a, b)]
 
@@ -50,58 +50,58 @@ def test_a_running_job_goes_back_to_where_its_run_was_moved(store: Store) -> Non
     a, b = add_runs(store, 2)
     job = attempts.claim(store, owner=OWNER, device="cpu", now=1.0)
     assert job and job.run_id == a
-    controls.step_run(store, b, "up")
+    queue.step_run(store, b, "up")
     attempts.release(store, job.id, job.token, now=2.0)
     assert names(store) == "b0 b1 b2 a0 a1 a2"
 
 
 def test_a_higher_priority_goes_first_and_a_moved_run_takes_over_as_much_as_it_must(store: Store) -> None:
     a, b, c = add_runs(store, 3)
-    controls.set_priority(store, c, 5)
+    queue.set_priority(store, c, 5)
     assert names(store) == "c0 c1 c2 a0 a1 a2 b0 b1 b2"
-    controls.set_priority(store, a, 5)
+    queue.set_priority(store, a, 5)
     assert names(store) == "c0 c1 c2 a0 a1 a2 b0 b1 b2"
-    controls.step_run(store, b, "up")
+    queue.step_run(store, b, "up")
     assert [(run.run_name, run.priority) for run in read_queue(store)] == [("c", 5), ("b", 5), ("a", 5)]
-    controls.set_priority(store, c, -1)
-    controls.move_run(store, b, 9)
+    queue.set_priority(store, c, -1)
+    queue.move_run(store, b, 9)
     assert [(run.run_name, run.priority) for run in read_queue(store)] == [("a", 5), ("c", -1), ("b", -1)]
     with pytest.raises(InputError, match="no such priority"):
-        controls.set_priority(store, a, 101)
+        queue.set_priority(store, a, 101)
 
 
 def test_what_does_not_wait_cannot_be_moved(store: Store) -> None:
     (a,) = add_runs(store, 1)
     cancel_run(store, a)
     for refused in (
-        lambda: controls.run_next(store, a),
-        lambda: controls.move_run(store, a, 0),
-        lambda: controls.step_run(store, a, "up"),
-        lambda: controls.set_priority(store, a, 1),
-        lambda: controls.pause_run(store, a),
-        lambda: controls.resume_run(store, a),
+        lambda: queue.run_next(store, a),
+        lambda: queue.move_run(store, a, 0),
+        lambda: queue.step_run(store, a, "up"),
+        lambda: queue.set_priority(store, a, 1),
+        lambda: queue.pause_run(store, a),
+        lambda: queue.resume_run(store, a),
     ):
         with pytest.raises(StateError):
             refused()
     with pytest.raises(NotFoundError):
-        controls.run_next(store, 99)
+        queue.run_next(store, 99)
 
 
 def test_a_paused_run_is_passed_over_and_keeps_its_place(store: Store) -> None:
     a, _ = add_runs(store, 2)
     running = attempts.claim(store, owner=OWNER, device="cpu", now=1.0)
-    assert running and controls.pause_run(store, a).is_paused
+    assert running and queue.pause_run(store, a).is_paused
     claim = attempts.read_claim(store, running.id, running.token)
     assert claim and claim.pause_requested and not claim.cancel_requested
     assert attempts.release(store, running.id, running.token, now=2.0) == "queued"
     assert take(store) == "b0"
-    assert not controls.resume_run(store, a).is_paused
+    assert not queue.resume_run(store, a).is_paused
     assert take(store) == "a0"
-    controls.pause_run(store, a)
+    queue.pause_run(store, a)
     with pytest.raises(StateError, match="already"):
-        controls.pause_run(store, a)
-    assert not controls.run_next(store, a).is_paused  # who wants it next wants it to run
-    controls.pause_run(store, a)
+        queue.pause_run(store, a)
+    assert not queue.run_next(store, a).is_paused  # who wants it next wants it to run
+    queue.pause_run(store, a)
     cancel_run(store, a)
     assert not retry_run(store, a).is_paused
 
@@ -109,14 +109,14 @@ def test_a_paused_run_is_passed_over_and_keeps_its_place(store: Store) -> None:
 def test_a_paused_queue_gives_nothing_out_and_a_paused_device_only_itself(store: Store) -> None:
     add_runs(store, 1)
     with pytest.raises(StateError, match="not paused"):
-        controls.resume_queue(store)
-    controls.pause_queue(store, device="cuda:0", now=1.0)
+        queue.resume_queue(store)
+    queue.pause_queue(store, device="cuda:0", now=1.0)
     assert take(store, "cuda:0") is None and take(store, "cuda:1") == "a0"
-    controls.pause_queue(store, now=2.0)
-    controls.pause_queue(store, now=2.0)
+    queue.pause_queue(store, now=2.0)
+    queue.pause_queue(store, now=2.0)
     assert take(store, "cuda:1") is None and attempts.next_job(store, "cuda:1") is None
     assert [(hold.device, hold.kind) for hold in list_holds(store)] == [("cuda:0", "person"), ("*", "person")]
-    controls.resume_queue(store)
+    queue.resume_queue(store)
     assert list_holds(store) == () and take(store, "cuda:0") == "a1"
 
 

@@ -18,7 +18,7 @@ from core.base.errors import StateError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
-from core.jobs import controls, queue
+from core.jobs import queue
 from core.jobs.engine import Engine
 from core.specs.folds import FoldsSpec
 from core.store import attempts
@@ -88,7 +88,7 @@ def test_a_run_goes_behind_the_one_it_was_put_behind_although_others_have_begun(
 
 def test_a_run_that_is_dragged_above_a_higher_priority_takes_it_over(opened: Workspace, waiting: list[Run]) -> None:
     first, second, third = waiting
-    controls.set_priority(opened.store, first.id, 5)
+    queue.set_priority(opened.store, first.id, 5)
     do("move", third, after=None, place=0)
     assert [(queued.run_name, queued.priority) for queued in read_queue(opened.store)] == [("third", 5), ("first", 5), ("second", 0)]
     do("move", first, after=second, place=2)
@@ -159,7 +159,7 @@ def test_an_act_that_comes_too_late_is_answered(open_page: OpenPage, opened: Wor
 def test_a_queue_of_another_contest_is_named_by_it(
     open_page: OpenPage, opened: Workspace, folded: Contest, waiting: list[Run], write_headlines: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    controls.set_priority(opened.store, waiting[2].id, 5)
+    queue.set_priority(opened.store, waiting[2].id, 5)
     at = open_page("runs", contest=folded.name)
     assert listed(at)["rows"][0]["facts"] == "folds 0, 1, 2 · priority +5"
     other = add_contest(opened, inspect_path(write_headlines(tmp_path / "others"), name="others").draft)

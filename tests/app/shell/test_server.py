@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs.lock import holder_of
+from core.jobs.engine import holder_of
 from core.store.queue import pause_devices
 from core.workspace import Workspace
 

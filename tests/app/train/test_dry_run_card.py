@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from app.shell import runtime
 from core.base.errors import WeightsError
-from core.jobs.controls import pause_queue
 from core.jobs.dry_run import DryRunStatus
 from core.jobs.forecast import Forecast, Neighbour
+from core.jobs.queue import pause_queue
 from core.store.contests import Contest
 from core.store.jobs import list_jobs
 from core.store.runs import list_runs
