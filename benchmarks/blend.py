@@ -28,13 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.predictions_at_scale import make_predictions  # noqa: E402
-from core.analysis.confusion import confusion_matrix  # noqa: E402
-from core.blend.greedy import greedy  # noqa: E402
+from core.analysis.errors import confusion_matrix  # noqa: E402
 from core.blend.honest import honest_score  # noqa: E402
-from core.blend.mean import mix  # noqa: E402
 from core.blend.optimum import optimal_log_loss  # noqa: E402
 from core.blend.procedure import BlendProcedure, fit_of  # noqa: E402
 from core.blend.scorer import Scorer, make_scorer  # noqa: E402
+from core.blend.steps import mix  # noqa: E402
+from core.blend.weights import greedy  # noqa: E402
 from core.metrics.scores import get_metric  # noqa: E402
 from core.specs.blend import MeanName  # noqa: E402
 
@@ -107,8 +107,8 @@ def prepare(
         "arrays_mb": mapped.nbytes / 1e6,
         "peak_share_of_arrays": peak / mapped.nbytes,
         "kept_share_of_arrays": kept / mapped.nbytes,
-        "candidates_per_row": float(sum(group.classes.size for group in scorer.winners.groups) + n_single(scorer)) / len(y_true),
-        "most_candidates": max((len(group.classes) for group in scorer.winners.groups), default=1),
+        "candidates_per_row": float(sum(group.classes.size for group in scorer.candidates.groups) + n_single(scorer)) / len(y_true),
+        "most_candidates": max((len(group.classes) for group in scorer.candidates.groups), default=1),
     }
 
 
@@ -131,7 +131,7 @@ def under(
 
 def n_single(scorer: Scorer) -> int:
     """Rows with one candidate only."""
-    return scorer.n_rows - sum(len(group.rows) for group in scorer.winners.groups)
+    return scorer.n_rows - sum(len(group.rows) for group in scorer.candidates.groups)
 
 
 def drags(starts: NDArray[np.float64]) -> NDArray[np.float64]:

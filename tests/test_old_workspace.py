@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.blend.ensemble import blend_runs, save_blend
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, save_blend
 from core.contest.table import load_table
 from core.folds.save import load_folds, save_folds
 from core.jobs.engine import Engine

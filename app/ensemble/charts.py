@@ -17,13 +17,12 @@ from app.ui.charts import CONFIG, Chart, Spec, draw, metric_axis
 from app.ui.colors import ACCENT, BAD, QUIET, blend_color, ink, run_color
 from app.ui.controls import control_of
 from app.words.text import t
-from core.analysis.confusion import confused_pairs, confusion_matrix
+from core.analysis.errors import confused_pairs, confusion_matrix
 from core.blend.calibrate import Reliability, reliability, reliability_of_yes
 from core.blend.ensemble import Ensemble
-from core.blend.greedy import Path, greedy
 from core.blend.procedure import BlendProcedure
-from core.blend.questions import answers, ask
-from core.blend.steps import afterwards, without_after
+from core.blend.steps import afterwards, of_classes, one_vs_rest, without_after
+from core.blend.weights import Path, greedy
 from core.metrics.scores import Metric, get_metric
 from core.specs.blend import BlendSteps, MeanName
 from core.store.runs import Run
@@ -198,7 +197,7 @@ def diagrams_of(ensemble: Ensemble, steps: BlendSteps) -> Diagrams:
         before = reliability_of_yes(prob, ensemble.oof.y_true)
         if steps.temperature == 1:
             return before, None
-        return before, reliability_of_yes(answers(afterwards(ask(prob), steps), prob.shape[1]), ensemble.oof.y_true)
+        return before, reliability_of_yes(of_classes(afterwards(one_vs_rest(prob), steps), prob.shape[1]), ensemble.oof.y_true)
     before = reliability(prob, ensemble.oof.y_true)
     has_after = steps.temperature != 1 or bool(steps.offsets)
     return before, reliability(afterwards(prob, steps), ensemble.oof.y_true) if has_after else None

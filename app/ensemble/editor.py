@@ -31,10 +31,9 @@ from app.ui.colors import run_color
 from app.ui.components.weight_sliders.component import BankRow, heard, weight_bank
 from app.ui.format import format_score, metric_help, metric_label, plain
 from app.words.text import t
-from core.blend.ensemble import Ensemble
+from core.blend.ensemble import Ensemble, save_blend, spec_of
 from core.blend.honest import HonestScore
 from core.blend.optimum import gap_at
-from core.blend.save import save_blend, spec_of
 from core.specs.blend import MeanName
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest

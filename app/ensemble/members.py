@@ -25,7 +25,7 @@ from app.ui.charts import CONFIG, Chart, Spec
 from app.ui.colors import ACCENT, BAD, ink
 from app.ui.format import format_duration, format_score, metric_label, plain
 from app.words.text import t
-from core.analysis.members import (
+from core.analysis.worth import (
     Carried,
     Worth,
     carried_classes,
@@ -39,7 +39,7 @@ from core.analysis.members import (
 from core.blend.ensemble import Ensemble
 from core.blend.honest import refitted
 from core.blend.procedure import fit_of
-from core.blend.truth import Outcome
+from core.blend.scorer import Outcome
 from core.specs.blend import BlendSteps
 from core.store.contests import Contest
 from core.store.folds import Folds

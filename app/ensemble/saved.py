@@ -18,8 +18,8 @@ from app.ui.cards import guard, section
 from app.ui.format import format_clock, format_honest, format_score, metric_label, plain
 from app.ui.sources import matrix_of_sources, rank_sources, source_label
 from app.words.text import t
-from core.analysis.side_by_side import Duel, Standing, compare_sources, standing_of
-from core.blend.save import make_spec, remove_blend
+from core.analysis.compare import Duel, Standing, compare_sources, standing_of
+from core.blend.ensemble import make_spec, remove_blend
 from core.predictions.source import Source
 from core.recipes.plan import list_plan_weights
 from core.specs.blend import BlendSpec

@@ -22,8 +22,7 @@ from core.base.errors import PitwallError
 from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore
 from core.blend.procedure import BlendProcedure
-from core.blend.scorer import BlendScore
-from core.blend.truth import Outcome
+from core.blend.scorer import BlendScore, Outcome
 from core.metrics.scores import get_metric
 from core.specs.blend import BlendSteps
 

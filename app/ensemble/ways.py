@@ -17,8 +17,8 @@ from app.ui.cards import guard
 from app.ui.controls import control_of
 from app.words.text import t
 from core.blend.calibrate import FITTED_METRICS
-from core.blend.classwise import MOST_COEFFICIENTS
 from core.blend.ensemble import Ensemble
+from core.blend.optimum import MOST_COEFFICIENTS
 from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
 from core.metrics.scores import LABEL_METRICS, OUTCOME_METRICS
 from core.specs.blend import BlendSteps, MeanName

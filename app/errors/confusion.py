@@ -19,7 +19,7 @@ from app.ui.charts import FONT
 from app.ui.colors import ACCENT, BAD, ink, translucent
 from app.ui.format import plain
 from app.words.text import t
-from core.analysis.confusion import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes
+from core.analysis.errors import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes
 
 MAX_CLASSES = 40
 MAX_PAIRS = 200

@@ -15,7 +15,7 @@ from app.ui.controls import control_of
 from app.ui.format import plain
 from app.ui.outcome_chart import figure_px, legend, outcome_figure
 from app.words.text import t
-from core.analysis.misses import OUTCOMES, Outcome, classes_of, given_in_place, outcome_rows, outcomes, set_report
+from core.analysis.errors import OUTCOMES, Outcome, classes_of, given_in_place, outcome_rows, outcomes, set_report
 
 MAX_CLASSES = 60
 MAX_PAIRS = 200

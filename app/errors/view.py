@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.words.text import t
-from core.analysis.report import report_csv
+from core.analysis.errors import report_csv
 from core.predictions.matrix import OofMatrix
 from core.predictions.source import Source
 

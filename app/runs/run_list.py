@@ -41,8 +41,8 @@ from app.ui.format import (
     state_label,
 )
 from app.words.text import t
-from core.analysis.compare import differing_settings
 from core.metrics.scores import Metric, get_metric
+from core.specs.recipe import differing_settings
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
 from core.store.jobs import list_jobs

@@ -23,12 +23,11 @@ from app.ui.controls import control_of
 from app.ui.format import STATE_COLORS, format_duration, format_score, metric_help, metric_label, plain, short_hash, state_label
 from app.words.core_text import say
 from app.words.text import t
-from core.analysis.compare import flatten_settings
-from core.analysis.logs import read_tail
+from core.analysis.kept import read_tail
 from core.base.errors import NotFoundError, PitwallError
 from core.metrics.scores import LABEL_METRICS, get_metric, metrics_for
-from core.predictions.scores import scores_by_fold
-from core.specs.recipe import Recipe
+from core.predictions.oof import scores_by_fold
+from core.specs.recipe import Recipe, flatten_settings
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.jobs import FoldJob, JobState

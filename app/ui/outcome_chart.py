@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from app.ui.charts import FONT
 from app.ui.colors import ACCENT, BAD, QUIET, ink, translucent
 from app.words.text import t
-from core.analysis.misses import OUTCOMES, Outcome
+from core.analysis.errors import OUTCOMES, Outcome
 
 COLORS: Mapping[Outcome, str] = {
     "found": translucent(ACCENT, 0.6),

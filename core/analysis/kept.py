@@ -1,4 +1,4 @@
-"""What a run keeps of its training: the checkpoints that a fold would go on from, and the weights of its finished folds."""
+"""What a run leaves on the disk: the checkpoints that a fold would go on from, the weights of its finished folds, and the end of a log."""
 
 from __future__ import annotations
 
@@ -109,3 +109,27 @@ def _standing(path: Path) -> tuple[Standing, str]:
 def folder_bytes(path: Path) -> int:
     """The size of an artefact's files, in bytes; 0 when it is gone."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+@dataclass(frozen=True)
+class LogTail:
+    """The last lines of a log, and how long the log was when it was read."""
+
+    text: str
+    n_bytes: int
+    is_cut: bool
+
+
+def read_tail(path: Path, *, max_bytes: int = 64_000) -> LogTail:
+    """The last `max_bytes` of a text file, from the start of a line on; a file that is not there is empty."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - max_bytes))
+            raw = stream.read()
+    except FileNotFoundError:
+        return LogTail("", 0, is_cut=False)
+    is_cut = size > max_bytes
+    if is_cut:
+        raw = raw[raw.find(b"\n") + 1 :]
+    return LogTail(raw.decode("utf-8", errors="replace"), size, is_cut)

@@ -1,30 +1,39 @@
-"""The runs that are blended: their out-of-fold predictions, aligned once, with a scorer for each mean that is asked for.
+"""The runs that are blended: their out-of-fold predictions, aligned once, with a scorer for each mean; and the blend that is kept of them.
 
 All scores here are on out-of-fold predictions; weights that were tuned by looking at them are scored optimistically.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.artefacts import load_manifest, publishing
 from core.base.errors import InputError
+from core.base.files import fingerprint, write_json
+from core.base.settings import parse_settings
 from core.blend.honest import HonestScore, honest_score
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
-from core.blend.questions import answers
-from core.blend.scorer import BlendScore, Scorer, Weighing, make_scorer, under_mean
-from core.blend.truth import Outcome
+from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer, under_mean
+from core.blend.steps import apply_steps, of_classes
+from core.contest.table import parents_of
 from core.metrics.scores import Metric
 from core.predictions.matrix import OofMatrix, Read, load_matrix
-from core.predictions.oof import check_alignment
-from core.predictions.source import source_of
-from core.specs.blend import BlendSteps, MeanName
+from core.predictions.oof import check_alignment, load_test_prob
+from core.predictions.source import OOF_PROB, TEST_PROB, source_of
+from core.specs.blend import BlendSpec, BlendSteps, MeanName
+from core.specs.kept import BlendScores, HonestFigures
+from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import get_folds
-from core.store.runs import Run
+from core.store.runs import Run, get_run
 from core.workspace import Workspace
 
 
@@ -64,7 +73,7 @@ class Ensemble:
     def prob(self, weighing: Weighing) -> NDArray[np.float32]:
         """The blend's out-of-fold predictions (n_rows, n_classes)."""
         prob = self._of(weighing).prob(weighing)
-        return answers(prob, self.oof.n_classes) if self.oof.is_multilabel else prob
+        return of_classes(prob, self.oof.n_classes) if self.oof.is_multilabel else prob
 
     def outcome(self, weighing: Weighing, *, quick: bool = False) -> Outcome:
         """The blend's labels and its probability of the true class, one each for every row, or for every row and class.
@@ -112,3 +121,145 @@ def open_ensemble(
     folds = get_folds(workspace.store, runs[0].folds_id)
     check_alignment(runs, folds, fold_numbers)
     return Ensemble(load_matrix([source_of(workspace, run, contest, folds) for run in runs], fold_numbers, read=read), runs)
+
+
+NAME = re.compile(r"[\w.\-]{1,60}")
+
+
+def save_blend(
+    workspace: Workspace,
+    contest: Contest,
+    spec: BlendSpec,
+    *,
+    name: str = "",
+    honest: HonestScore | None = None,
+    ensemble: Ensemble | None = None,
+    procedure: BlendProcedure | None = None,
+) -> Blend:
+    """Blend out-of-fold and test predictions of the named runs by the same steps, and keep the result.
+
+    `procedure` and `honest` are kept with the scores, the first where it can be fitted again; `ensemble` is that of the same runs in
+    the same order where it is open already. From one on some folds comes a blend that says so: its other training rows stay NaN, and its test
+    rows are predicted by every network that its runs have. Raises AlignmentError when a run does not fit the others, InputError
+    for a name that could not be part of a file's name.
+    """
+    if name and not NAME.fullmatch(name):
+        raise InputError(
+            "a blend cannot have this name",
+            where="name '{name}'",
+            why="only letters, digits, '.', '-' and '_' are allowed, at most 60: submissions are named after it",
+            fix="write for example blend-2",
+            name=name,
+        )
+    runs = [get_run(workspace.store, run_id) for run_id in spec.members]
+    fits = (
+        ensemble is not None
+        and [run.id for run in ensemble.runs] == list(spec.members)
+        and spec.folds in ((), ensemble.oof.restricted_to)
+        and all(source.contest.truth == contest.truth for source in ensemble.oof.sources)
+    )
+    if ensemble is None or not fits:
+        ensemble = open_ensemble(workspace, contest, runs, spec.folds or None)
+    if ensemble.oof.restricted_to and not spec.is_restricted:
+        spec = on_folds_of(ensemble, spec, runs)
+    scores = blend_scores(ensemble, spec.steps)
+    oof = np.full((ensemble.oof.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
+    oof[ensemble.oof.rows] = apply_steps(spec, ensemble.oof.prob, multilabel=ensemble.oof.is_multilabel)
+    networks = list(zip(runs, spec.networks_of, strict=True))
+    tests = [load_test_prob(workspace, run, folds) for run, folds in networks]
+    test = apply_steps(spec, tests, multilabel=ensemble.oof.is_multilabel)
+    parents = {
+        f"{run.ref} fold {result.fold}": result.fingerprint
+        for run, folds in networks
+        for result in run.results
+        if folds is None or result.fold in folds
+    }
+    folds = get_folds(workspace.store, runs[0].folds_id)
+    parents |= parents_of(contest, contest.truth) | {"folds": folds.fingerprint}
+    folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.identity(), "parents": parents}))
+    with publishing(folder, kind="blend", parents=parents) as temporary:
+        np.save(temporary / OOF_PROB, oof, allow_pickle=False)
+        np.save(temporary / TEST_PROB, test, allow_pickle=False)
+        write_json(temporary / "blend.json", {"spec": spec.identity(), "runs": [run.name for run in runs], "scores": scores.to_dict()})
+    return add_blend(
+        workspace.store,
+        contest_id=contest.id,
+        folds_id=folds.id,
+        truth_id=contest.truth.id,
+        name=name or free_blend_name(workspace.store, contest.id, "blend"),
+        spec=spec,
+        scores=scores.model_copy(update={"honest": honest_figures(honest), "procedure": kept_procedure(procedure)}),
+        fingerprint=load_manifest(folder).fingerprint,
+        path=workspace.relative(folder),
+    )
+
+
+def blend_runs(
+    workspace: Workspace,
+    contest: Contest,
+    runs: Sequence[Run],
+    procedure: BlendProcedure,
+    *,
+    name: str = "",
+    fold_numbers: Sequence[int] | None = None,
+) -> Blend:
+    """Fit a procedure on the runs and keep its blend, with the honest score where there was anything to fit.
+
+    `fold_numbers` restricts all of it to some folds (see `shared_folds`). Raises StateError when that leaves one fold, and something
+    is to be fitted: what was tuned on the only fold cannot be judged.
+    """
+    ensemble = open_ensemble(workspace, contest, runs, fold_numbers)
+    honest = ensemble.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
+    spec = spec_of([run.id for run in runs], honest.steps if honest else ensemble.fit(procedure))
+    return save_blend(workspace, contest, spec, name=name, honest=honest, ensemble=ensemble, procedure=procedure)
+
+
+def on_folds_of(ensemble: Ensemble, spec: BlendSpec, runs: Sequence[Run]) -> BlendSpec:
+    """The same blend, saying on which folds it stands, and which networks its runs have for the test rows."""
+    networks = [sorted(result.fold for result in run.results) for run in runs]
+    return parse_settings(BlendSpec, spec.to_dict() | {"folds": ensemble.oof.restricted_to, "networks": networks}, where="blend")
+
+
+def remove_blend(workspace: Workspace, blend_id: int) -> None:
+    """Delete a saved blend, its row first and then its folder, unless another blend of the same content stands on it. Its runs stay.
+
+    Raises NotFoundError, and StateError when a submission was written from it.
+    """
+    blend = get_blend(workspace.store, blend_id)
+    delete_blend(workspace.store, blend_id)
+    folder = workspace.absolute(blend.path)
+    if folder.exists() and all(other.path != blend.path for other in list_blends(workspace.store, blend.contest_id)):
+        shutil.rmtree(folder)
+
+
+def make_spec(members: Sequence[int], weights: Sequence[float] | None = None, mean: str = "arithmetic") -> BlendSpec:
+    """A blend of runs by id; equal weights unless weights are given. All problems are reported in one RecipeError."""
+    given = weights if weights is not None else [1 / max(1, len(members))] * len(members)
+    return parse_settings(BlendSpec, {"members": members, "weights": given, "mean": mean}, where="blend")
+
+
+def spec_of(members: Sequence[int], steps: BlendSteps) -> BlendSpec:
+    """The blend of runs by id, in the order in which the steps were fitted."""
+    return parse_settings(BlendSpec, {"members": members, **steps.to_dict()}, where="blend")
+
+
+def blend_scores(ensemble: Ensemble, steps: BlendSteps) -> BlendScores:
+    """What is kept of a blend's score, with that of equal weights and of the best single run beside it."""
+    return BlendScores(
+        metric=ensemble.metric.name,
+        folds=ensemble.oof.folds,
+        n_rows=len(ensemble.oof.rows),
+        **asdict(ensemble.score(steps)),
+        equal_score=ensemble.score(ensemble.equal_weights).oof_score,
+        best_single_score=ensemble.metric.best([member.oof_score for member in ensemble.member_scores()]),
+    )
+
+
+def honest_figures(honest: HonestScore | None) -> HonestFigures | None:
+    """What is kept of an honest score. It depends on how the blend was found, so it is a fact of the row, not of the artefact."""
+    return HonestFigures(**{name: getattr(honest, name) for name in HonestFigures.model_fields}) if honest else None
+
+
+def kept_procedure(procedure: BlendProcedure | None) -> dict[str, Any] | None:
+    """What is kept of a procedure: all that its way reads; nothing of weights by hand, which are the blend's own."""
+    return procedure.trimmed.to_dict() if procedure and procedure.is_refitted else None

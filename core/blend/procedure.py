@@ -18,16 +18,11 @@ from pydantic import Field, model_validator
 from core.base.errors import StateError
 from core.base.messages import msg
 from core.base.settings import Settings
-from core.blend.calibrate import fit_offsets, fit_temperature
-from core.blend.classwise import class_weights, fit_stack
-from core.blend.greedy import bagged_greedy, greedy
-from core.blend.mean import normalise
-from core.blend.optimum import optimal_log_loss
-from core.blend.questions import answers
+from core.blend.calibrate import fit_offsets, fit_temperature, fit_thresholds
+from core.blend.optimum import class_weights, fit_stack, optimal_log_loss
 from core.blend.scorer import Scorer, ScorerOf
-from core.blend.search import Weights, by_score, equal, search
-from core.blend.steps import without_after
-from core.blend.thresholds import fit_thresholds
+from core.blend.steps import normalise, of_classes, without_after
+from core.blend.weights import Weights, bagged_greedy, by_score, equal, greedy, search
 from core.metrics.scores import GoalName, LabelMetricName, get_metric
 from core.specs.blend import BlendSteps, MeanName, Stack
 
@@ -262,7 +257,7 @@ def fit_after(procedure: BlendProcedure, scorer: Scorer, steps: BlendSteps) -> B
         offsets = fit_offsets(scorer.prob(steps), scorer.y_true, scorer.metric.name)
         steps = steps.model_copy(update={"offsets": tuple(offsets.tolist())})
     if procedure.thresholds:
-        prob = answers(scorer.prob(steps), scorer.n_labels)
+        prob = of_classes(scorer.prob(steps), scorer.n_labels)
         thresholds = fit_thresholds(prob, scorer.truth.table(scorer.y_true), scorer.metric.name)
         steps = steps.model_copy(update={"thresholds": tuple(thresholds.tolist())})
     return steps

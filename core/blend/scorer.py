@@ -13,14 +13,88 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.base.errors import AlignmentError
-from core.blend.mean import Members, add_up, finish, normalise, transform
-from core.blend.questions import ask, is_yes, of_truth
-from core.blend.steps import afterwards, check_shape, share_of, stacked
-from core.blend.truth import Outcome, Truth
-from core.blend.winners import Winners, find_voted, find_winners
+from core.base.errors import AlignmentError, NotFoundError
+from core.blend.candidates import Candidates, find_candidates, find_voted
+from core.blend.steps import (
+    Members,
+    add_up,
+    afterwards,
+    check_shape,
+    finish,
+    is_yes,
+    normalise,
+    of_truth,
+    one_vs_rest,
+    share_of,
+    stacked,
+    transform,
+)
 from core.metrics.scores import OUTCOME_METRICS, Metric, get_metric
+from core.predictions.matrix import OofMatrix
 from core.specs.blend import BlendSteps, MeanName
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a blend says: its labels (n,), and the probability it gives to the true class (n,)."""
+
+    y_pred: NDArray[np.int32]
+    p_true: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The class `y_true` (n,) of each row, of `n_classes`, and the contest's metric.
+
+    Where a row may have several classes, each of its `n_labels` is a question of its own with two answers, no and yes: then there
+    are two classes, and `y_true` holds the answers row by row (n_rows * n_labels,).
+    """
+
+    y_true: NDArray[np.integer]
+    n_classes: int
+    metric: Metric
+    n_labels: int = 0
+
+    @classmethod
+    def of(cls, oof: OofMatrix) -> Truth:
+        """The truth of a matrix, its rows as questions where they may have several classes."""
+        if oof.is_multilabel:
+            return cls(oof.y_true.ravel(), 2, oof.metric, oof.n_classes)
+        return cls(oof.y_true, oof.n_classes, oof.metric)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the contest, however many answers each needs."""
+        return len(self.y_true) // (self.n_labels or 1)
+
+    def table(self, answers: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Answers (n,) as classes of rows (n_rows,), or as 0 and 1 for each class (n_rows, n_labels)."""
+        return answers.reshape(-1, self.n_labels) if self.n_labels else answers
+
+    def take(self, rows: NDArray[np.bool_] | slice) -> Truth:
+        """The same of some answers only, all those of a row or none."""
+        return replace(self, y_true=self.y_true[rows])
+
+    def score(self, outcome: Outcome, name: str = "") -> float:
+        """One metric of an outcome, the contest's when none is named. Raises NotFoundError for one that outcomes are not scored by."""
+        metric, several = get_metric(name) if name else self.metric, bool(self.n_labels)
+        if metric.reads == "p_true":
+            return metric.of_true(outcome.p_true, multilabel=several)
+        if metric.reads == "labels":
+            return metric.of_labels(self.table(self.y_true), self.table(outcome.y_pred), self.n_classes, multilabel=several)
+        raise not_scored(metric.name)
+
+
+def outcome_in(oof: OofMatrix, place: int) -> Outcome:
+    """What one source of a matrix says."""
+    prob, y_true = (one_vs_rest(oof.prob[place]) if oof.is_multilabel else oof.prob[place]), Truth.of(oof).y_true
+    return Outcome(oof.labels(place).ravel().astype(np.int32), prob[np.arange(len(prob)), y_true])
+
+
+def not_scored(name: str) -> NotFoundError:
+    """The error for a metric that is not computed from an outcome, though `core.metrics` may know it."""
+    return NotFoundError.among("metric", name, OUTCOME_METRICS)
+
 
 CHUNK_VALUES = 4_000_000
 LOGIT_SLACK = 1e-5
@@ -46,17 +120,17 @@ class BlendScore:
 class Scorer:
     """What scoring needs of a set of runs under one mean.
 
-    `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `winners` the candidates of every row;
+    `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `candidates` the candidates of every row;
     `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is kept (see
     `KEPT`) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`. `whole` (n_runs, n_rows) is what each
     run adds to all classes, where the blend is the true class's share of a plain sum (rank). Where a row of the
     contest may have several classes, the rows here are its questions, each with two classes, row by row `n_labels` of them (see
-    `core.blend.questions`); no row of the contest is ever taken in part.
+    `core.blend.steps`); no row of the contest is ever taken in part.
     """
 
     mean: MeanName
     true: NDArray[np.float64]
-    winners: Winners
+    candidates: Candidates
     y_true: NDArray[np.integer]
     fold_of: NDArray[np.integer]
     n_classes: int
@@ -91,7 +165,7 @@ class Scorer:
             self,
             true=self.true[:, rows],
             whole=None if self.whole is None else self.whole[:, rows],
-            winners=self.winners.take(rows),
+            candidates=self.candidates.take(rows),
             y_true=self.y_true[rows],
             fold_of=self.fold_of[rows],
             rows=self.rows[rows],
@@ -103,7 +177,7 @@ class Scorer:
             self,
             true=self.true[list(runs)],
             whole=None if self.whole is None else self.whole[list(runs)],
-            winners=self.winners.of_members(runs),
+            candidates=self.candidates.of_members(runs),
             oof=tuple(self.oof[run] for run in runs),
             values=tuple(self.values[run] for run in runs),
         )
@@ -111,9 +185,9 @@ class Scorer:
     def labels(self, weights: Sequence[float]) -> NDArray[np.int32]:
         """The labels (n_rows,) of the mean under weights, ties to the lowest class."""
         if self.mean in ("arithmetic", "hard") and not self.n_labels:
-            return self.winners.labels(weights)
+            return self.candidates.labels(weights)
         share = normalise(weights, self.n_runs)
-        return self.winners.labels(weights, lambda rows: self._decided(self._mixed(share, rows), rows))
+        return self.candidates.labels(weights, lambda rows: self._decided(self._mixed(share, rows), rows))
 
     def p_true(self, weights: Sequence[float], *, quick: bool = False) -> NDArray[np.float32]:
         """The probability (n_rows,) that the mean gives to the true class; of ranks `quick` to the last digit of float32 but one."""
@@ -250,7 +324,7 @@ def make_scorer(
     (n_rows, n_classes), the scorer is one of questions.
     """
     n_labels = y_true.shape[1] if y_true.ndim == 2 else 0
-    given = tuple(ask(prob) for prob in oof) if n_labels else tuple(oof)
+    given = tuple(one_vs_rest(prob) for prob in oof) if n_labels else tuple(oof)
     if n_labels:
         y_true, fold_of = y_true.reshape(-1).astype(np.int64), np.repeat(fold_of, n_labels)
     return _make(given, y_true, fold_of, metric, mean, n_labels)
@@ -273,15 +347,15 @@ def _make(
     at = np.arange(len(y_true))
     if mean == "hard":
         votes = np.stack([prob.argmax(axis=1).astype(np.int32) for prob in given])
-        true, winners = votes == y_true, find_voted(votes)
+        true, candidates = votes == y_true, find_voted(votes)
     else:
         true = np.stack([_summed(value[at, y_true], mean) for value in values])
         slack = LOGIT_SLACK if mean == "logit" else 0.0
-        winners = find_winners(values, slack=slack, summed=lambda block: _summed(block, mean))
+        candidates = find_candidates(values, slack=slack, summed=lambda block: _summed(block, mean))
     return Scorer(
         mean=mean,
         true=true.astype(np.float64),
-        winners=winners,
+        candidates=candidates,
         y_true=y_true,
         fold_of=fold_of,
         n_classes=given[0].shape[1],

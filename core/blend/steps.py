@@ -1,4 +1,9 @@
-"""From the members' predictions to the blend's: the one function that out-of-fold rows and test rows both go through."""
+"""From the members' predictions to the blend's: a transform of every member, a weighted sum, a finish, and what comes after.
+
+The finish keeps the order of the classes in a row; so what holds for the sum (which class can win) holds for every mean.
+A row that may have several classes is one binary row for each (one-vs-rest), with the classes no and yes, row by row: then a blend
+of many labels is one of two classes, and every mean, every way to weights and every exact shortcut serves both kinds of contest.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,159 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from core.base.errors import AlignmentError
+from core.base.errors import AlignmentError, InputError
 from core.base.messages import joined, msg
-from core.blend.mean import FLOOR, Members, mix_shares
-from core.blend.questions import answers, ask
-from core.specs.blend import BlendSteps, Stack
+from core.metrics.decide import THRESHOLD
+from core.specs.blend import BlendSteps, MeanName, Stack
+
+
+def one_vs_rest(prob: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of no and yes (n_rows * n_labels, 2) from those of each class (n_rows, n_labels)."""
+    yes = prob.reshape(-1)
+    return np.stack([1 - yes, yes], axis=1)
+
+
+def of_classes(pairs: NDArray[np.float32], n_labels: int) -> NDArray[np.float32]:
+    """The probability of each class (n_rows, n_labels) from those of no and yes."""
+    return np.ascontiguousarray(pairs[:, 1]).reshape(-1, n_labels)
+
+
+def of_truth(yes: NDArray[np.floating], y_true: NDArray[np.integer]) -> NDArray[np.float32]:
+    """The probability of the true answer (n,) from that of yes (n,), which a blend keeps as float32: no is what is left of it."""
+    kept = yes.astype(np.float32)
+    return np.where(y_true == 1, kept, 1 - kept)
+
+
+def is_yes(pairs: NDArray[np.float32], labels: NDArray[np.integer], thresholds: Sequence[float]) -> NDArray[np.bool_]:
+    """The questions (n,) that are answered yes: above the threshold of their class `labels` (n,), or above one half."""
+    return pairs[:, 1] > (np.asarray(thresholds, dtype=np.float64)[labels] if len(thresholds) else THRESHOLD)
+
+
+BLOCK_COLUMNS = 32
+"""Columns that are read at once: two cache lines of a row, and few enough that what is transient stays small."""
+
+BITS_OF_ROW = 32
+ROW = np.int64(2**BITS_OF_ROW - 1)
+MAGNITUDE = np.int32(2**31 - 1)
+
+
+def rank_shares(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Ranks from 1 over the rows of each column (n_rows, n_columns), ties sharing their average, divided by the number of rows."""
+    n_rows, n_columns = values.shape
+    shares = np.empty(values.shape, dtype=np.float32)
+    if not n_rows:
+        return shares
+    # A tie of the first to the last of some ranks shares half their sum.
+    share_of_sum = (np.arange(2 * n_rows + 1) / 2 / n_rows).astype(np.float32)
+    for start in range(0, n_columns, BLOCK_COLUMNS):
+        columns = np.array(values[:, start : start + BLOCK_COLUMNS].T, order="C")
+        for column in columns:
+            _rank(column, share_of_sum)
+        shares[:, start : start + BLOCK_COLUMNS] = columns.T
+    return shares
+
+
+def _rank(column: NDArray[np.float32], share_of_sum: NDArray[np.float32]) -> None:
+    """Put its rank's share in place of every value (n_rows,)."""
+    keys = _ordered(column).astype(np.int64) << BITS_OF_ROW
+    keys |= np.arange(len(column))
+    keys.sort()
+    rows = keys & ROW
+    keys >>= BITS_OF_ROW
+    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    ends = np.append(firsts[1:], len(column))
+    column[rows] = np.repeat(share_of_sum[firsts + 1 + ends], ends - firsts)
+
+
+def _ordered(column: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Whole numbers in the order of the values (n_rows,), equal where these are equal: minus zero becomes zero first."""
+    bits = (column + np.float32(0)).view(np.int32)
+    return bits ^ ((bits >> 31) & MAGNITUDE)
+
+
+FLOOR = np.float32(1e-7)
+"""Probabilities below this count as this in the logit mean, so that one member's zero is no veto."""
+
+POWER = 2.0
+
+Members = Sequence[NDArray[np.float32]] | NDArray[np.float32]
+"""Predictions of several runs, each (n_rows, n_classes): one array (n_runs, n_rows, n_classes), or one array per run."""
+
+
+def mix(members: Members, weights: Sequence[float], mean: MeanName = "arithmetic") -> NDArray[np.float32]:
+    """The blend (n_rows, n_classes) of the members under non-negative weights, one per run.
+
+    arithmetic: the mean (soft vote). logit: the normalised geometric mean. power: the root of the mean of squares, normalised.
+    rank: the mean of each class's ranks over the rows, normalised. hard: the share of votes.
+    Weights are divided by their sum; members are added in order, in float64, so equal inputs give equal bytes.
+    """
+    return mix_shares(members, normalise(weights, len(members)), mean)
+
+
+def mix_shares(members: Members, share: NDArray[np.float64], mean: MeanName, n_labels: int = 0) -> NDArray[np.float32]:
+    """`mix` under shares that sum to one over the runs: (n_runs,), or one that `add_up` takes for a share of its own in each class.
+
+    With `n_labels` the members are answers to questions (n_rows * n_labels, 2).
+    """
+    total = np.zeros(members[0].shape, dtype=np.float64)
+    for weight, prob in zip(share, members, strict=True):
+        if weight.any():
+            total += weight * transform(prob, mean, n_labels)
+    return finish(total, mean, by_class=share.ndim > 1)
+
+
+def transform(prob: NDArray[np.float32], mean: MeanName, n_labels: int = 0) -> NDArray[np.float32]:
+    """What is summed of one member (n_rows, n_classes); never negative. Ranks of questions are those within one class."""
+    if mean == "logit":
+        return np.log(np.maximum(prob, FLOOR)) - np.log(FLOOR)
+    if mean == "power":
+        return prob**POWER
+    if mean == "rank" and n_labels:
+        return one_vs_rest(rank_shares(of_classes(prob, n_labels)))
+    if mean == "rank":
+        return rank_shares(prob)
+    if mean == "hard":
+        return np.eye(prob.shape[1], dtype=np.float32)[prob.argmax(axis=1)]
+    return prob
+
+
+def add_up(values: Members, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weighted sum, member by member in float64; a member without weight is not touched.
+
+    A share is one number per member, one per member and class, or one per member and row (n_members, n_rows, 1).
+    """
+    total = np.zeros(values[0].shape, dtype=np.float64)
+    for weight, value in zip(share, values, strict=True):
+        if weight.any():
+            total += weight * value
+    return total
+
+
+def finish(total: NDArray[np.float64], mean: MeanName, *, by_class: bool = False) -> NDArray[np.float32]:
+    """Probabilities (n_rows, n_classes) from the weighted sum of transformed members; shares by class leave no sum at one."""
+    if mean == "logit":
+        total = np.exp(total - total.max(axis=1, keepdims=True))
+    elif mean == "power":
+        total = total ** (1 / POWER)
+    if by_class or mean in ("logit", "power", "rank"):
+        total = total / total.sum(axis=1, keepdims=True)
+    return total.astype(np.float32)
+
+
+def normalise(weights: Sequence[float], n_runs: int) -> NDArray[np.float64]:
+    """Weights (n_runs,) divided by their sum; InputError when one is negative or none is positive."""
+    array = np.asarray(weights, dtype=np.float64)
+    if array.shape != (n_runs,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() <= 0:
+        raise InputError(
+            "the weights cannot be used",
+            where="weights {numbers}",
+            why="expected {n} finite numbers, none negative, not all zero",
+            fix="give one weight per run, for example 0.6,0.4",
+            numbers=list(map(float, np.ravel(array))),
+            n=n_runs,
+        )
+    return array / array.sum()
+
 
 CHUNK_VALUES = 4_000_000
 TINY = float(np.finfo(np.float32).tiny)
@@ -29,10 +182,10 @@ def apply_steps(steps: BlendSteps, members: Members, *, multilabel: bool = False
     if not multilabel:
         prob = stacked(steps.stack, members) if steps.stack else mix_shares(members, steps.share, steps.mean)
         return afterwards(prob, steps)
-    asked = [ask(member) for member in members]
+    asked = [one_vs_rest(member) for member in members]
     labels = np.tile(np.arange(n_labels), len(members[0]))
     prob = stacked(steps.stack, asked, labels) if steps.stack else mix_shares(asked, share_of(steps, labels), steps.mean, n_labels)
-    return answers(afterwards(prob, steps), n_labels)
+    return of_classes(afterwards(prob, steps), n_labels)
 
 
 def share_of(steps: BlendSteps, labels: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from core.commands.console import (
 )
 
 if TYPE_CHECKING:
-    from core.analysis.side_by_side import Duel, Standing
+    from core.analysis.compare import Duel, Standing
 
 blends_app = typer.Typer(help="The blends that were kept, and which is better.", callback=help_without_command, invoke_without_command=True)
 
@@ -74,7 +74,7 @@ def compare(
 
     Rows that only one of two has are left out. A score that a blend was tuned on flatters it: see its honest score.
     """
-    from core.analysis.side_by_side import compare_sources, standing_of
+    from core.analysis.compare import compare_sources, standing_of
     from core.commands.decisions import source_named
     from core.commands.records import direction, score_text
     from core.store.runs import get_run

@@ -139,8 +139,8 @@ def blend_runs(
     refused, or with `--shared-folds` the blend stands on fewer rows: missing predictions are never filled.
     """
     from core.base.settings import apply_sets, parse_settings
+    from core.blend.ensemble import blend_runs as blend_them
     from core.blend.procedure import BlendProcedure
-    from core.blend.save import blend_runs as blend_them
     from core.commands.records import blend_record, direction, score_text
     from core.predictions.oof import shared_folds
     from core.store.blends import free_blend_name

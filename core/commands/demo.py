@@ -17,7 +17,7 @@ from rich.text import Text
 
 from core.base.files import shown_path
 from core.base.settings import apply_sets
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, save_blend
 from core.commands.console import print_table, standard_error, standard_output
 from core.commands.contests import checking_rows
 from core.commands.records import direction, duration_text, fold_scores, score_text

@@ -92,8 +92,7 @@ def predict(
 
 def _rows(contest: Contest, inputs: list[Path], text: str | None) -> Rows:
     """The rows that were given."""
-    from core.predictions.again import Rows
-    from core.predictions.given import read_given
+    from core.predictions.again import Rows, read_given
 
     if text is None:
         return read_given(inputs, contest.spec)

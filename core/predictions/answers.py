@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from core.artefacts import publishing, verify
 from core.contest.table import load_table
-from core.predictions.again import Rows, predict_run, rows_of_test
-from core.predictions.given import read_given
+from core.predictions.again import Rows, predict_run, read_given, rows_of_test
 from core.predictions.oof import load_test_prob
 from core.store.contests import Contest
 from core.store.runs import Run

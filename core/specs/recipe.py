@@ -7,7 +7,7 @@ Fields marked `basic` are shown first in the form; the rest is folded by section
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -20,6 +20,8 @@ from core.base.settings import Settings, walk_fields
 BASIC: dict[str, Any] = {"basic": True}
 FOR_IMAGES: dict[str, Any] = {"modality": "image"}
 FOR_TEXTS: dict[str, Any] = {"modality": "text"}
+MISSING = "–"
+"""Where a recipe has no such setting, beside recipes that have it."""
 NOT_TRAINED = ("name", "checkpoints", "tracking")
 """Parts of a recipe that do not change what comes out of it."""
 
@@ -233,3 +235,16 @@ class Recipe(Settings):
     def fingerprint(self) -> str:
         """The hash of what is trained."""
         return fingerprint(self.identity())
+
+
+def flatten_settings(recipe: Recipe) -> dict[str, Any]:
+    """Every setting of a recipe by its dotted path, without the name."""
+    return {path: value for path, _, value in recipe.leaves() if path != "name"}
+
+
+def differing_settings(recipes: Sequence[Recipe]) -> dict[str, tuple[Any, ...]]:
+    """The settings that are not equal in all recipes: dotted path -> one value per recipe, in order of the recipe's fields."""
+    flats = [flatten_settings(recipe) for recipe in recipes]
+    paths = dict.fromkeys(path for flat in flats for path in flat)
+    table = {path: tuple(flat.get(path, MISSING) for flat in flats) for path in paths}
+    return {path: values for path, values in table.items() if any(value != values[0] for value in values)}

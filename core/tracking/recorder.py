@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from core.analysis.compare import flatten_settings
 from core.base.files import fingerprint
 from core.base.messages import msg
 from core.specs.progress import EpochReport, Progress
+from core.specs.recipe import flatten_settings
 from core.store.contests import Contest
 from core.store.jobs import FoldJob
 from core.store.runs import EpochRow, Run

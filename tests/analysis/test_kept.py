@@ -1,4 +1,4 @@
-"""What a run keeps is listed as it stands on the disk: verified, damaged or set aside."""
+"""What a run leaves on the disk, damage included, and the end of a log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.__main__ import main
-from core.analysis.kept import list_kept
+from core.analysis.kept import list_kept, read_tail
 from core.base.errors import CheckpointError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
@@ -108,3 +108,24 @@ def test_a_retry_goes_on_and_a_restart_does_not(workspace: Workspace, contest: C
     again = get_run(workspace.store, run.id)
     assert [entry.state for entry in again.jobs] == ["done", "queued"] and again.jobs[1].halvings == 0
     assert list_checkpoints(folder) == () and [kept.standing for kept in list_kept(workspace, again)] == ["verified", "quarantined"]
+
+
+def test_a_short_log_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "job.log"
+    path.write_text("eins\n둘\n", encoding="utf-8")
+    assert read_tail(path).text == "eins\n둘\n"
+    assert not read_tail(path).is_cut
+
+
+def test_a_long_log_is_cut_at_the_start_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "job.log"
+    path.write_text("".join(f"줄 {number:05d}\n" for number in range(2000)), encoding="utf-8")
+    tail = read_tail(path, max_bytes=1001)
+    assert tail.is_cut
+    assert tail.text.startswith("줄 ")
+    assert tail.text.endswith("줄 01999\n")
+    assert tail.n_bytes == path.stat().st_size
+
+
+def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert read_tail(tmp_path / "none.log").text == ""

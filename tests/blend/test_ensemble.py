@@ -1,7 +1,9 @@
-"""A blend's score is the metric of the mixed predictions, whatever the weights."""
+"""Runs aligned and scored, and the blend that is kept of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +11,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.base.errors import InputError, RecipeError
-from core.blend.ensemble import Ensemble
-from core.blend.mean import mix, normalise
-from core.blend.save import make_spec
-from core.metrics.scores import METRICS, get_metric
+from core.analysis.compare import compare_sources
+from core.base.errors import InputError, NotFoundError, RecipeError, StateError
+from core.blend.ensemble import Ensemble, blend_runs, make_spec, open_ensemble, remove_blend, save_blend
+from core.blend.procedure import BlendProcedure
+from core.blend.steps import apply_steps, mix, normalise
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
+from core.contest.table import load_truth
+from core.folds.save import save_folds
+from core.metrics.decide import decide
+from core.metrics.scores import METRICS, get_metric, macro_f1_of_sets
 from core.predictions.matrix import matrix_of
+from core.predictions.oof import load_oof, load_test_prob
+from core.predictions.source import source_of
+from core.specs.blend import BlendSpec
+from core.specs.folds import FoldsSpec
+from core.store.blends import get_blend, list_blends
+from core.store.contests import Contest
+from core.store.runs import Run
+from core.submission.write import prepare, write_submission
+from core.workspace import Workspace
+from tests.emotions import finish_emotions
+from tests.finished_workspace import finish_run, make_recipe
 
 
 def make_ensemble(metric: str, *, n_runs: int = 3, n_rows: int = 90, n_classes: int = 4, seed: int = 0) -> Ensemble:
@@ -79,3 +98,107 @@ def test_a_spec_that_cannot_be_blended_is_refused(members: list[int], weights: l
 
 def test_a_spec_without_weights_is_equal() -> None:
     assert make_spec([4, 7]).normalised() == (0.5, 0.5)
+
+
+House = tuple[Workspace, Contest, list[Run]]
+
+
+@pytest.fixture
+def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> House:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
+    runs = [finish_run(workspace, contest, folds, make_recipe(contest, name), seed=seed, strength=1) for seed, name in enumerate("abc")]
+    return workspace, contest, runs
+
+
+@pytest.mark.parametrize(
+    "procedure",
+    [
+        BlendProcedure(way="by_score", shrinkage=0.5),
+        BlendProcedure(way="greedy", mean="auto", chooses_members=True, temperature=True),
+        BlendProcedure(way="by_class", prior_rows=5),
+        BlendProcedure(way="stacking", temperature=True),
+    ],
+    ids=lambda procedure: procedure.way,
+)
+def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedure) -> None:
+    workspace, contest, runs = house
+    saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
+    steps = open_ensemble(workspace, contest, runs).fit(procedure)
+    assert BlendProcedure.model_validate(saved.scores.procedure) == procedure
+    assert saved.spec.steps == steps and saved.scores.honest.gain_low <= saved.scores.honest.gain
+    np.testing.assert_array_equal(
+        source_of(workspace, saved).oof(), apply_steps(steps, [load_oof(workspace, run, contest) for run in runs])
+    )
+    test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs])
+    np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
+    np.testing.assert_array_equal(prepare(source_of(workspace, saved)).predicted, test.argmax(axis=1))
+    again = save_blend(workspace, contest, saved.spec, name="again")
+    np.testing.assert_array_equal(source_of(workspace, again).test(), test)
+
+
+@pytest.mark.parametrize(
+    "procedure",
+    [
+        BlendProcedure(way="optimal", thresholds=True),
+        BlendProcedure(way="by_class", temperature=True),
+        BlendProcedure(way="stacking", thresholds=True),
+        BlendProcedure(mean="rank", thresholds=True),
+    ],
+    ids=lambda procedure: procedure.way,
+)
+def test_rows_with_several_classes_keep_their_thresholds(workspace: Workspace, tmp_path: Path, procedure: BlendProcedure) -> None:
+    contest, runs = finish_emotions(workspace, tmp_path / "emotions", layout="cells")
+    saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
+    steps = open_ensemble(workspace, contest, runs).fit(procedure)
+    assert saved.spec.steps == steps and bool(steps.thresholds) == procedure.thresholds
+    oof = apply_steps(steps, [load_oof(workspace, run, contest) for run in runs], multilabel=True)
+    np.testing.assert_array_equal(source_of(workspace, saved).oof(), oof)
+    given = decide(oof, multilabel=True, thresholds=steps.thresholds)
+    assert saved.scores.oof_score == pytest.approx(macro_f1_of_sets(load_truth(workspace, contest).labels, given))
+    test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs], multilabel=True)
+    np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
+    np.testing.assert_array_equal(
+        prepare(source_of(workspace, saved)).predicted, decide(test, multilabel=True, thresholds=steps.thresholds)
+    )
+    duel = compare_sources(source_of(workspace, saved), source_of(workspace, runs[2]))
+    assert duel.comparison.score == pytest.approx(saved.scores.oof_score) and duel.verdict == "first"
+
+
+def test_a_blend_stored_before_there_were_steps_is_read_as_it_was() -> None:
+    old = {"members": [1, 2], "weights": [3.0, 1.0], "mean": "arithmetic"}
+    assert BlendSpec.model_validate(old) == make_spec([1, 2], [3, 1])
+    assert BlendSpec.model_validate(old).is_plain
+
+
+def test_weights_by_hand_and_equal_ones_have_no_honest_score(house: House) -> None:
+    workspace, contest, runs = house
+    assert blend_runs(workspace, contest, runs, BlendProcedure()).scores.honest is None
+    by_hand = blend_runs(workspace, contest, runs, BlendProcedure(way="hand", weights=(1, 2, 3)))
+    assert by_hand.scores.procedure is None
+    assert by_hand.scores.honest is None and by_hand.spec.normalised() == pytest.approx((1 / 6, 1 / 3, 1 / 2))
+
+
+def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(house: House) -> None:
+    workspace, contest, runs = house
+    spec = make_spec([run.id for run in runs])
+    one, other = save_blend(workspace, contest, spec, name="one"), save_blend(workspace, contest, spec, name="other")
+    assert one.path == other.path
+    remove_blend(workspace, one.id)
+    assert source_of(workspace, other).oof().shape == (contest.n_train, len(contest.spec.classes))
+    remove_blend(workspace, other.id)
+    assert not workspace.absolute(other.path).exists()
+    assert list_blends(workspace.store) == ()
+    with pytest.raises(NotFoundError):
+        remove_blend(workspace, other.id)
+
+
+def test_a_blend_that_was_submitted_stays(house: House) -> None:
+    workspace, contest, runs = house
+    blend = save_blend(workspace, contest, make_spec([run.id for run in runs]))
+    submission = write_submission(source_of(workspace, blend))
+    with pytest.raises(StateError, match="submission") as caught:
+        remove_blend(workspace, blend.id)
+    assert submission.ref in caught.value.why
+    assert get_blend(workspace.store, blend.id) == blend
+    assert source_of(workspace, blend).test().shape[0] == contest.n_test

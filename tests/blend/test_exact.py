@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
-from core.blend.mean import mix
 from core.blend.scorer import make_scorer
+from core.blend.steps import mix
 from core.metrics.scores import get_metric
 from core.specs.blend import MeanName
 

@@ -9,11 +9,10 @@ import pytest
 
 from core.base.errors import AlignmentError, RecipeError, StateError
 from core.base.settings import parse_settings
-from core.blend.mean import mix
 from core.blend.optimum import optimal_log_loss
 from core.blend.procedure import AUTO_MEANS, BlendProcedure, Way, fit_procedure
 from core.blend.scorer import make_scorer
-from core.blend.steps import apply_steps, arranged
+from core.blend.steps import apply_steps, arranged, mix
 from core.metrics.scores import get_metric
 from core.specs.blend import BlendSteps
 from tests.blend.blend_data import skilled, under_any_mean

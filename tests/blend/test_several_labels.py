@@ -13,18 +13,16 @@ from scipy.stats import rankdata
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
-from core.analysis.members import carried_classes, class_f1, member_labels
+from core.analysis.worth import carried_classes, class_f1, member_labels
 from core.base.errors import AlignmentError, StateError
 from core.base.settings import parse_settings
-from core.blend.bootstrap import bootstrap
+from core.blend.calibrate import fit_thresholds
 from core.blend.ensemble import Ensemble
-from core.blend.honest import honest_score
-from core.blend.mean import FLOOR
+from core.blend.honest import bootstrap, honest_score
 from core.blend.optimum import gap_at, optimal_log_loss
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
-from core.blend.steps import apply_steps, arranged
-from core.blend.thresholds import fit_thresholds
+from core.blend.steps import FLOOR, apply_steps, arranged
 from core.metrics.decide import decide
 from core.metrics.scores import METRICS, get_metric, macro_f1_of_sets
 from core.predictions.matrix import matrix_of

@@ -11,10 +11,9 @@ import pytest
 
 from core.base.errors import AlignmentError, RecipeError, StateError
 from core.base.settings import parse_settings
-from core.blend.ensemble import open_ensemble
-from core.blend.mean import mix
+from core.blend.ensemble import blend_runs, make_spec, open_ensemble, save_blend
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, make_spec, save_blend
+from core.blend.steps import mix
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_truth

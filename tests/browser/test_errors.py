@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.analysis.confusion import cell_rows, confused_pairs, confusion_matrix
+from core.analysis.errors import cell_rows, confused_pairs, confusion_matrix
 from core.folds.save import save_folds
 from core.predictions.matrix import OofMatrix, load_matrix
 from core.predictions.source import source_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.analysis.misses import OUTCOMES, Outcome, outcome_rows, set_report
+from core.analysis.errors import OUTCOMES, Outcome, outcome_rows, set_report
 from core.predictions.matrix import OofMatrix, load_matrix
 from core.predictions.source import source_of
 from core.store.contests import Contest

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.analysis.side_by_side import compare_sources
+from core.analysis.compare import compare_sources
 from core.base.errors import CheckpointError, InputError
-from core.blend.ensemble import open_ensemble
+from core.blend.ensemble import blend_runs, open_ensemble, save_blend
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import add_truth, load_truth
@@ -19,8 +18,7 @@ from core.folds.save import load_folds, save_folds
 from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.predictions.matrix import load_matrix
-from core.predictions.oof import load_oof, read_fold_predictions
-from core.predictions.scores import scores_by_fold
+from core.predictions.oof import load_oof, read_fold_predictions, scores_by_fold
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest, get_contest, get_truth, list_truths

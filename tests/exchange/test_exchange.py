@@ -11,8 +11,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
+from core.blend.ensemble import blend_runs, make_spec, save_blend
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_truth

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select
 
-from core.analysis.logs import read_tail
+from core.analysis.kept import read_tail
 from core.artefacts import load_manifest, publishing
 from core.base.errors import PitwallError
 from core.base.files import resolve_inside

@@ -25,7 +25,7 @@ from core.artefacts import publishing, verify
 from core.base.errors import PitwallError
 from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, save_blend
 from core.contest import table as table_module
 from core.contest.files import extract_archive
 from core.contest.inspect.draft import inspect_path

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.blend.save import save_blend
+from core.blend.ensemble import save_blend
 from core.metrics.scores import all_scores
 from core.predictions.matrix import load_matrix
 from core.predictions.source import source_of

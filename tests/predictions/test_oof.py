@@ -1,7 +1,8 @@
-"""Out-of-fold rows are validated once, never filled, and damage or disagreement is named; a blend and a file are made of them."""
+"""Out-of-fold and test predictions: written, verified, averaged, scored."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,13 @@ import pytest
 
 from core.artefacts import publishing, verify, write_manifest
 from core.base.errors import AlignmentError, CheckpointError, StateError
-from core.blend.ensemble import open_ensemble
-from core.blend.mean import mix
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, open_ensemble, save_blend
+from core.blend.steps import mix
 from core.contest.table import load_table, load_truth
 from core.folds.save import load_folds, save_folds
-from core.metrics.scores import all_scores
-from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, write_fold_predictions
+from core.metrics.scores import METRICS, Metric, all_scores
+from core.predictions import oof as module
+from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, scores_by_fold, write_fold_predictions
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
@@ -24,7 +25,7 @@ from core.store.folds import Folds
 from core.store.runs import Run
 from core.submission.write import prepare, read_submission, write_submission
 from core.workspace import Workspace
-from tests.finished_workspace import add_glyphs, finish_run, make_recipe
+from tests.finished_workspace import add_glyphs, finish_headlines, finish_run, make_recipe
 
 Case = tuple[Workspace, Contest, Folds, tuple[Run, Run]]
 
@@ -154,3 +155,23 @@ def test_a_submission_changed_on_disk_is_not_handed_out(case: Case) -> None:
     path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
     with pytest.raises(CheckpointError, match="damaged"):
         read_submission(workspace, submission)
+
+
+def test_an_old_run_gets_a_new_metric_from_its_predictions(
+    workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest, (run,) = finish_headlines(workspace, write_headlines(tmp_path / "headlines"), {"one": 2.0})
+    stored = {result.fold: result.scores for result in run.results}
+
+    def brier(y_true: np.ndarray, y_prob: np.ndarray) -> float:
+        return float(((np.eye(y_prob.shape[1])[y_true] - y_prob) ** 2).sum(axis=1).mean())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "load_oof", lambda *_: pytest.fail("predictions are read although nothing is missing"))
+        assert scores_by_fold(workspace, contest, run) == stored
+    monkeypatch.setitem(METRICS, "brier", Metric("brier", "Brier score", "probabilities", False, (0.0, 2.0), brier, None))
+    found, labels = scores_by_fold(workspace, contest, run), load_truth(workspace, contest).labels
+    for result in run.results:
+        part = read_fold_predictions(workspace.absolute(result.path))
+        assert found[result.fold] == {**stored[result.fold], "brier": pytest.approx(brier(labels[part.valid_idx], part.valid_prob))}
+    assert not np.isnan(load_oof(workspace, run, contest)).any() and all("brier" not in result.scores for result in run.results)

@@ -13,7 +13,7 @@ from core.artefacts import write_manifest
 from core.base.errors import AlignmentError
 from core.base.files import fingerprint
 from core.base.settings import Settings
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, save_blend
 from core.folds.save import save_folds
 from core.predictions.source import find_source
 from core.specs.blend import BlendSpec

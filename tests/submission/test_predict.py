@@ -14,15 +14,14 @@ import pytest
 
 from core.__main__ import main
 from core.base.errors import InputError, StateError
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.folds.save import save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import launch_run
-from core.predictions.again import Rows, rows_of_test
-from core.predictions.given import read_given
+from core.predictions.again import Rows, read_given, rows_of_test
 from core.predictions.oof import load_test_prob
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec

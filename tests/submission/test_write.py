@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.base.errors import AlignmentError, SubmissionError
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, save_blend
 from core.metrics.decide import decide
 from core.predictions.source import source_of
 from core.submission.label_cells import CellStyle, read_cell, read_style, write_cell

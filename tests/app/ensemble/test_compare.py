@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analysis.side_by_side import compare_sources
+from core.analysis.compare import compare_sources
+from core.blend.ensemble import blend_runs, make_spec, save_blend
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs, make_spec, save_blend
 from core.folds.save import save_folds
 from core.predictions.oof import shared_folds
 from core.predictions.source import source_of

@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.ensemble.saved import put_on_bench
+from core.blend.ensemble import blend_runs
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs
 from core.store.blends import get_blend
 from core.store.contests import Contest
 from core.store.runs import Run

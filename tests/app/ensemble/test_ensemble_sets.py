@@ -17,11 +17,10 @@ from app.ensemble.draft import Desk
 from app.ensemble.lineup import shared_key
 from app.ensemble.saved import put_on_bench
 from app.ensemble.set_charts import describe_thresholds, outcome_bars
-from core.analysis.misses import OUTCOMES, set_report
-from core.analysis.threshold_gain import threshold_gain
-from core.blend.ensemble import Ensemble, open_ensemble
+from core.analysis.errors import OUTCOMES, set_report
+from core.analysis.worth import threshold_gain
+from core.blend.ensemble import Ensemble, blend_runs, open_ensemble
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs
 from core.blend.steps import apply_steps
 from core.contest.register import add_contest
 from core.folds.save import save_folds

@@ -11,8 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.ensemble.exchange import make_file, why_not
+from core.blend.ensemble import blend_runs
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs
 from core.exchange.exchange import DOUBTS, UNCHECKED_OF_FILES, export_predictions, import_predictions
 from core.folds.save import save_folds
 from core.predictions.oof import load_oof, load_test_prob, shared_folds

@@ -23,12 +23,12 @@ from app.ensemble.charts import (
 from app.ensemble.score import Fixed, Scored, follows_a_drag
 from app.ui.charts import Chart
 from app.ui.colors import run_color
-from core.analysis.confusion import confusion_matrix
+from core.analysis.errors import confusion_matrix
 from core.blend.calibrate import reliability
 from core.blend.ensemble import Ensemble
-from core.blend.greedy import greedy
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import afterwards
+from core.blend.weights import greedy
 from core.metrics.scores import get_metric
 from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps

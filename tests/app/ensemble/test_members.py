@@ -13,10 +13,9 @@ from streamlit.testing.v1 import AppTest
 from app.ensemble import members as members_view
 from app.ensemble.draft import draft_of, equal_draft
 from app.ensemble.members import pair_chart
-from core.analysis.members import Carried, carried_classes
-from core.blend.ensemble import open_ensemble
+from core.analysis.worth import Carried, carried_classes
+from core.blend.ensemble import open_ensemble, spec_of
 from core.blend.procedure import BlendProcedure
-from core.blend.save import spec_of
 from core.specs.blend import BlendSteps
 from core.store.contests import Contest
 from core.store.folds import Folds

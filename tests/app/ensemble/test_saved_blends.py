@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.ensemble.saved import DELETE_KEY
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, save_blend
 from core.predictions.source import source_of
 from core.store.blends import Blend, list_blends
 from core.store.contests import Contest

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.analysis.misses import given_in_place, set_report
-from core.blend.save import save_blend
+from core.analysis.errors import given_in_place, set_report
+from core.blend.ensemble import save_blend
 from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.predictions.matrix import load_matrix

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.blend.ensemble import blend_runs
 from core.blend.procedure import BlendProcedure
-from core.blend.save import blend_runs
 from core.exchange.exchange import export_predictions, import_predictions
 from core.predictions.oof import shared_folds
 from core.predictions.source import source_of

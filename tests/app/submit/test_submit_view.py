@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.submit.submit_view import label_counts
-from core.blend.save import make_spec, save_blend
+from core.blend.ensemble import make_spec, save_blend
 from core.exchange.exchange import export_predictions
 from core.predictions.source import source_of
 from core.store.contests import Contest

@@ -10,7 +10,7 @@ import pytest
 
 from app.errors.view import clicked_cell
 from app.ui.outcome_chart import figure_px, legend, outcome_figure
-from core.analysis.misses import OUTCOMES, set_report
+from core.analysis.errors import OUTCOMES, set_report
 
 TRUE = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0]])
 GIVEN = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 0]])

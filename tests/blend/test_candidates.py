@@ -1,4 +1,4 @@
-"""The candidate form never misses a winner: its labels are those of the full blend, ties and zero weights included."""
+"""The candidates of a row never lack the class that wins: its labels are those of the full blend, ties and zero weights included."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.blend.mean import mix
-from core.blend.winners import find_voted, find_winners
+from core.blend.candidates import find_candidates, find_voted
+from core.blend.steps import mix
 
 
 @st.composite
@@ -35,7 +35,7 @@ def members_and_weights(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 @settings(max_examples=400, deadline=None)
 def test_labels_equal_those_of_the_full_blend(case: tuple[np.ndarray, np.ndarray]) -> None:
     members, weights = case
-    np.testing.assert_array_equal(find_winners(members).labels(weights.tolist()), mix(members, weights.tolist()).argmax(axis=1))
+    np.testing.assert_array_equal(find_candidates(members).labels(weights.tolist()), mix(members, weights.tolist()).argmax(axis=1))
 
 
 def test_no_winner_is_missed_over_ten_thousand_random_weights() -> None:
@@ -44,57 +44,57 @@ def test_no_winner_is_missed_over_ten_thousand_random_weights() -> None:
     logits = 2 * latent + rng.normal(size=(5, 60, 30))
     prob = np.exp(logits)
     members = (prob / prob.sum(axis=2, keepdims=True)).astype(np.float32)
-    winners = find_winners(members)
+    candidates = find_candidates(members)
     for weights in rng.dirichlet(np.full(5, 0.5), size=10_000):
-        np.testing.assert_array_equal(winners.labels(weights.tolist()), mix(members, weights.tolist()).argmax(axis=1))
+        np.testing.assert_array_equal(candidates.labels(weights.tolist()), mix(members, weights.tolist()).argmax(axis=1))
 
 
 def test_a_class_beaten_everywhere_is_not_kept() -> None:
     members = np.array([[[0.7, 0.2, 0.1]], [[0.6, 0.3, 0.1]]], dtype=np.float32)
-    winners = find_winners(members)
-    assert winners.groups == () and winners.only.tolist() == [0]
+    candidates = find_candidates(members)
+    assert candidates.groups == () and candidates.only.tolist() == [0]
 
 
 def test_a_higher_class_within_rounding_stays_in_the_race() -> None:
     almost = np.nextafter(np.float32(0.4), np.float32(1))
     members = np.array([[[0.4, almost]], [[0.4, almost]]], dtype=np.float32)
     for weights in ([1, 1], [1, 3], [0.1, 0.7], [1, 0]):
-        assert find_winners(members).labels(weights)[0] == mix(members, weights).argmax(axis=1)[0]
+        assert find_candidates(members).labels(weights)[0] == mix(members, weights).argmax(axis=1)[0]
 
 
 @pytest.mark.parametrize("n_classes", [3, 200])
 def test_members_that_know_nothing_are_still_exact(n_classes: int) -> None:
     members = np.full((3, 4, n_classes), 1 / n_classes, dtype=np.float32)
-    assert find_winners(members).labels([0.2, 0.3, 0.5]).tolist() == [0, 0, 0, 0]
+    assert find_candidates(members).labels([0.2, 0.3, 0.5]).tolist() == [0, 0, 0, 0]
 
 
 @given(members_and_weights())
 @settings(max_examples=200, deadline=None)
 def test_labels_of_votes_equal_those_of_the_full_blend(case: tuple[np.ndarray, np.ndarray]) -> None:
     members, weights = case
-    winners = find_voted(members.argmax(axis=2).astype(np.int32))
+    candidates = find_voted(members.argmax(axis=2).astype(np.int32))
     labels = mix(members, weights.tolist(), "hard").argmax(axis=1)
-    np.testing.assert_array_equal(winners.labels(weights.tolist()), labels)
+    np.testing.assert_array_equal(candidates.labels(weights.tolist()), labels)
     rows = np.arange(len(labels)) % 2 == 0
-    np.testing.assert_array_equal(winners.take(rows).labels(weights.tolist()), labels[rows])
+    np.testing.assert_array_equal(candidates.take(rows).labels(weights.tolist()), labels[rows])
     chosen = np.flatnonzero(weights)[::-1]
     some = mix(members[chosen], weights[chosen].tolist(), "hard").argmax(axis=1)
-    np.testing.assert_array_equal(winners.of_members(chosen.tolist()).labels(weights[chosen].tolist()), some)
+    np.testing.assert_array_equal(candidates.of_members(chosen.tolist()).labels(weights[chosen].tolist()), some)
 
 
 @pytest.mark.parametrize("weights", [[1.0] * 12, [0.1] * 12, [0.1, 0.2, 0.3] * 4, [1e-12] + [0.0] * 10 + [1.0]])
 def test_ties_of_votes_go_where_the_full_blend_sends_them(weights: list[float]) -> None:
     rng = np.random.default_rng(12)
     members = rng.random((12, 500, 4), dtype=np.float32)
-    winners = find_voted(members.argmax(axis=2).astype(np.int32))
-    np.testing.assert_array_equal(winners.labels(weights), mix(members, weights, "hard").argmax(axis=1))
+    candidates = find_voted(members.argmax(axis=2).astype(np.int32))
+    np.testing.assert_array_equal(candidates.labels(weights), mix(members, weights, "hard").argmax(axis=1))
 
 
 def test_only_classes_with_a_vote_are_candidates() -> None:
     votes = np.array([[3, 7, 0, 5], [3, 2, 1, 5], [3, 7, 2, 6]], dtype=np.int32)
-    winners = find_voted(votes)
-    assert winners.only[0] == 3
-    two, three = winners.groups
+    candidates = find_voted(votes)
+    assert candidates.only[0] == 3
+    two, three = candidates.groups
     assert two.rows.tolist() == [1, 3] and two.classes.tolist() == [[2, 5], [7, 6]]
     assert two.values.tolist() == [[[0, 1], [1, 0]], [[1, 1], [0, 0]], [[0, 0], [1, 1]]]
     assert three.rows.tolist() == [2] and three.classes.tolist() == [[0], [1], [2]]

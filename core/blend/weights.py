@@ -1,14 +1,78 @@
-"""Greedy selection: the run that helps most is added again and again, and the path shows who was needed."""
+"""Ways to one weight per run: equal, by score, by greedy selection, by climbing. What they tune, they tune on the rows that are scored;
+`core.blend.honest` says what that is worth.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from core.blend.scorer import Scorer
-from core.blend.truth import Outcome
+from core.blend.scorer import Outcome, Scorer
+from core.metrics.scores import LabelMetricName
+
+Weights = tuple[float, ...]
+STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
+MOST_ROUNDS = 4
+SIMPLEX_SIDE = 0.1
+TRIES_PER_RUN = 25
+
+
+def equal(scorer: Scorer) -> Weights:
+    """The same weight for each run: nothing is tuned."""
+    return (1 / scorer.n_runs,) * scorer.n_runs
+
+
+def by_score(scorer: Scorer, name: LabelMetricName = "accuracy") -> Weights:
+    """Weights in proportion to each run's own score by a metric of labels, divided by the sum of all of them."""
+    scores = np.array([scorer.of(scorer.outcome(alone), name) for alone in scorer.alone()])
+    return tuple((scores / scores.sum()).tolist()) if scores.sum() else equal(scorer)
+
+
+def search(scorer: Scorer, starts: Sequence[Weights]) -> Weights:
+    """Climb from the best of some weights, for any metric: one weight at a time in shrinking steps, then Nelder and Mead (1965).
+
+    Never worse than the best start. Accuracy and macro F1 are flat between jumps, so no slope is used.
+    """
+    tries = _Tries(scorer)
+    for start in starts:
+        tries(np.asarray(start))
+    for step in STEPS:
+        for _ in range(MOST_ROUNDS):
+            before = tries.best
+            for run in range(scorer.n_runs):
+                for delta in (step, -step):
+                    moved = tries.weights.copy()
+                    moved[run] = max(0.0, moved[run] + delta)
+                    tries(moved)
+            if tries.best <= before:
+                break
+    if scorer.n_runs > 1:
+        simplex = np.vstack([tries.weights, tries.weights + SIMPLEX_SIDE * np.eye(scorer.n_runs)])
+        options = {"initial_simplex": simplex, "maxfev": TRIES_PER_RUN * scorer.n_runs, "xatol": 1e-4, "fatol": 0.0}
+        minimize(lambda x: -tries(np.abs(x)), tries.weights, method="Nelder-Mead", options=options)
+    return tuple(tries.weights.tolist())
+
+
+class _Tries:
+    """Scores weights, and keeps the best with the first to reach it; greater is better whatever the metric."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.sign = 1.0 if scorer.metric.greater_is_better else -1.0
+        self.best = -np.inf
+        self.weights: NDArray[np.float64] = np.asarray(equal(scorer))
+
+    def __call__(self, weights: NDArray[np.float64]) -> float:
+        if weights.sum() <= 0:
+            return -np.inf
+        score = self.sign * self.scorer.score(weights.tolist())
+        if score > self.best:
+            self.best, self.weights = score, weights / weights.sum()
+        return score
 
 
 @dataclass(frozen=True)
@@ -63,13 +127,13 @@ class _RunningSum:
         self.scorer = scorer
         self.counts = np.zeros(scorer.n_runs)
         self.true = np.zeros(scorer.n_rows)
-        self.sums = [np.zeros(group.values.shape[1:], dtype=np.float32) for group in scorer.winners.groups]
-        self.labels: NDArray[np.int32] = scorer.winners.only.copy()
+        self.sums = [np.zeros(group.values.shape[1:], dtype=np.float32) for group in scorer.candidates.groups]
+        self.labels: NDArray[np.int32] = scorer.candidates.only.copy()
 
     def add(self, run: int) -> None:
         self.counts[run] += 1
         self.true += self.scorer.true[run]
-        for total, group in zip(self.sums, self.scorer.winners.groups, strict=True):
+        for total, group in zip(self.sums, self.scorer.candidates.groups, strict=True):
             total += group.values[run]
 
     def score_with(self, run: int) -> float:
@@ -79,12 +143,12 @@ class _RunningSum:
                 p_true = ((self.true + scorer.true[run]) / (self.counts.sum() + 1)).astype(np.float32)
                 return scorer.metric.of_true(p_true, multilabel=bool(scorer.n_labels))
             return scorer.score((self.counts + np.eye(scorer.n_runs)[run]).tolist())
-        for total, group in zip(self.sums, scorer.winners.groups, strict=True):
-            self.labels[group.rows] = _winner(total, group.values[run], group.classes)
+        for total, group in zip(self.sums, scorer.candidates.groups, strict=True):
+            self.labels[group.rows] = _first_greatest(total, group.values[run], group.classes)
         return scorer.truth.score(Outcome(self.labels, np.empty(0, dtype=np.float32)))
 
 
-def _winner(total: NDArray[np.float32], added: NDArray[np.float32], classes: NDArray[np.int32]) -> NDArray[np.int32]:
+def _first_greatest(total: NDArray[np.float32], added: NDArray[np.float32], classes: NDArray[np.int32]) -> NDArray[np.int32]:
     """The class (n,) of the first greatest of `total + added` (c, n)."""
     best = total[0] + added[0]
     label = classes[0].copy()

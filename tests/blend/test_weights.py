@@ -1,13 +1,13 @@
-"""Greedy selection adds what helps most: its path is what trying every run at every step would give."""
+"""Ways to weights: greedy selection, and climbing, against what they must never be worse than."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from core.blend.greedy import bagged_greedy, greedy
-from core.blend.mean import mix
 from core.blend.optimum import optimal_log_loss
+from core.blend.steps import mix
+from core.blend.weights import bagged_greedy, by_score, equal, greedy, search
 from core.specs.blend import MeanName
 from tests.blend.blend_data import skilled
 
@@ -45,3 +45,28 @@ def test_bags_spread_the_weight_over_more_runs() -> None:
     bagged = bagged_greedy(scorer, n_rounds=5, n_bags=12, bag_share=0.6, seed=1)
     assert sum(bagged) == pytest.approx(1) and sum(weight > 0.05 for weight in bagged) >= 4
     assert bagged == bagged_greedy(scorer, n_rounds=5, n_bags=12, bag_share=0.6, seed=1)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1"])
+def test_weights_by_score_follow_the_scores_whatever_the_contests_metric(name: str) -> None:
+    scorer = skilled("log_loss", [2.0, 0.5, 0.0])
+    weights = by_score(scorer, name)  # pyright: ignore[reportArgumentType]
+    scores = [scorer.of(scorer.outcome(alone), name) for alone in scorer.alone()]
+    assert weights == pytest.approx([score / sum(scores) for score in scores])
+    assert equal(scorer) == pytest.approx((1 / 3,) * 3)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy", "macro_f1"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_climb_never_ends_below_its_start_and_finds_the_useless_run(metric: str, seed: int) -> None:
+    scorer = skilled(metric, [1.5, 1.5, 0.0, 0.0], n_rows=400, seed=seed)
+    start = equal(scorer)
+    found = search(scorer, [start])
+    assert sum(found) == pytest.approx(1) and min(found) >= 0
+    assert scorer.metric.is_better(scorer.score(found), scorer.score(start))
+    assert found[0] + found[1] > found[2] + found[3]
+    assert search(scorer, [start]) == found
+
+
+def test_one_run_needs_no_climb() -> None:
+    assert search(skilled("accuracy", [1.0]), [(1.0,)]) == (1.0,)

@@ -1,4 +1,4 @@
-"""What a run is worth is what is lost without it; who errs alike is told apart from who errs alone."""
+"""What the runs of a blend and its thresholds are worth."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import pytest
 from scipy.stats import binomtest, false_discovery_control
 from sklearn import metrics as reference
 
-from core.analysis.members import (
+from core.analysis.worth import (
     carried_classes,
     class_f1,
     disagreement,
     error_correlation,
+    labels_across_folds,
     member_labels,
+    threshold_gain,
     worth_in,
 )
+from core.blend.calibrate import fit_thresholds
+from core.blend.ensemble import Ensemble
 from core.blend.honest import honest_score, refitted
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
-from core.blend.scorer import make_scorer
-from core.blend.truth import Truth
+from core.blend.scorer import Truth, make_scorer
 from core.metrics.scores import get_metric
+from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
-from tests.blend.blend_data import leave_one_out, skilled, under_any_mean
+from tests.blend.blend_data import leave_one_out, several, skilled, under_any_mean
 
 
 @pytest.mark.parametrize("way", ["equal", "optimal", "hand"])
@@ -135,3 +139,49 @@ def test_the_worth_in_steps_that_stay_is_the_difference_of_two_scores() -> None:
     only = BlendSteps(weights=(0, 0, 1))
     left = worth_in(scorer, only, 2, scorer.outcome(only)).with_and_without
     assert left.other == pytest.approx(scorer.of_runs([0, 1]).score((1, 1)), abs=1e-6), "the others share equally"
+
+
+def make_ensemble(metric: str, *, n_rows: int = 600, skill: float = 2.0, n_folds: int = 4) -> Ensemble:
+    oof, y_true = several(3, n_rows, 5, 2, skill=skill)
+    return Ensemble(matrix_of(oof, y_true, np.arange(n_rows) % n_folds, get_metric(metric)))
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
+def test_every_class_stands_with_what_its_threshold_does(metric: str) -> None:
+    ensemble = make_ensemble(metric)
+    steps = ensemble.fit(BlendProcedure(way="optimal", thresholds=True))
+    found = threshold_gain(ensemble, steps, list("abcde"))
+    prob = ensemble.prob(steps)
+    after = prob > np.asarray(steps.thresholds)
+    assert found.table["class"].tolist() == list("abcde")
+    assert found.table["threshold"].tolist() == list(steps.thresholds)
+    for name, labels in (("f1_before", prob > 0.5), ("f1", after)):
+        expected = reference.f1_score(ensemble.oof.y_true, labels, average=None, zero_division=0)  # pyright: ignore[reportArgumentType]
+        np.testing.assert_allclose(found.table[name], expected)
+    assert found.table["support"].tolist() == ensemble.oof.y_true.sum(axis=0).tolist()
+    assert found.table["predicted"].tolist() == after.sum(axis=0).tolist()
+    assert found.after == pytest.approx(ensemble.score(steps).oof_score)
+    assert found.before == pytest.approx(get_metric(metric).score(ensemble.oof.y_true, prob, multilabel=True))
+
+
+def test_no_row_is_judged_by_a_threshold_that_it_had_a_part_in() -> None:
+    ensemble = make_ensemble("macro_f1")
+    prob = ensemble.prob((1, 1, 1))
+    labels = labels_across_folds(prob, ensemble.oof.y_true, ensemble.oof.fold_of, "macro_f1")
+    assert labels is not None
+    inside = ensemble.oof.fold_of == 2
+    np.testing.assert_array_equal(labels[inside], prob[inside] > fit_thresholds(prob[~inside], ensemble.oof.y_true[~inside], "macro_f1"))
+
+
+def test_thresholds_of_noise_gain_on_their_rows_and_lose_honestly() -> None:
+    ensemble = make_ensemble("accuracy", n_rows=300, skill=0.0)
+    found = threshold_gain(ensemble, ensemble.fit(BlendProcedure(thresholds=True)), list("abcde"))
+    assert found.honest is not None
+    assert found.after > found.before and found.honest < found.after
+    assert found.n_worse == int((found.table["f1_honest"] < found.table["f1_before"]).sum())
+
+
+def test_a_single_fold_has_no_honest_figure() -> None:
+    ensemble = make_ensemble("macro_f1", n_folds=1)
+    found = threshold_gain(ensemble, ensemble.fit(BlendProcedure(thresholds=True)), list("abcde"))
+    assert found.honest is None and found.table["f1_honest"].isna().all()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blend.mean import Members, add_up, normalise
+from core.blend.steps import Members, add_up, normalise
 
 MARGIN = np.float32(1 + 2**-19)
 """`mix` ends in float32: a class must be beaten by more than its rounding to be out of the race against a higher class."""
@@ -42,7 +42,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Winners:
+class Candidates:
     """The candidates of every row. `only` (n_rows,) is the label of rows with a single candidate, the others are in `groups`."""
 
     n_members: int
@@ -55,7 +55,7 @@ class Winners:
         """Memory that the packed form takes."""
         return self.only.nbytes + sum(group.rows.nbytes + group.classes.nbytes + group.values.nbytes for group in self.groups)
 
-    def take(self, rows: NDArray[np.bool_]) -> Winners:
+    def take(self, rows: NDArray[np.bool_]) -> Candidates:
         """The same for some rows only (a mask (n_rows,)), numbered anew in their order."""
         number = np.cumsum(rows) - 1
         groups: list[Group] = []
@@ -63,12 +63,12 @@ class Winners:
             kept = rows[group.rows]
             if kept.any():
                 groups.append(Group(number[group.rows[kept]], group.classes[:, kept], np.ascontiguousarray(group.values[:, :, kept])))
-        return Winners(self.n_members, self.only[rows], tuple(groups), self.slack)
+        return Candidates(self.n_members, self.only[rows], tuple(groups), self.slack)
 
-    def of_members(self, members: Sequence[int]) -> Winners:
+    def of_members(self, members: Sequence[int]) -> Candidates:
         """The same for some members only, by their places: who can win with fewer could win with all."""
         groups = tuple(Group(group.rows, group.classes, group.values[list(members)]) for group in self.groups)
-        return Winners(len(members), self.only, groups, self.slack)
+        return Candidates(len(members), self.only, groups, self.slack)
 
     def labels(self, weights: Sequence[float], exact: Exact | None = None) -> NDArray[np.int32]:
         """The label of every row (n_rows,) of the blend under non-negative weights, ties to the lowest class.
@@ -97,7 +97,7 @@ def _themselves(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values
 
 
-def find_winners(members: Members, *, slack: float = 0.0, summed: Summed = _themselves) -> Winners:
+def find_candidates(members: Members, *, slack: float = 0.0, summed: Summed = _themselves) -> Candidates:
     """Pack the classes that can win, from non-negative values (n_rows, n_classes) per member, read in chunks.
 
     `slack` is how near two weighted sums may be for a finish to round them to one value, beyond the rounding of the sums.
@@ -119,10 +119,10 @@ def find_winners(members: Members, *, slack: float = 0.0, summed: Summed = _them
             waiting.clear()
     # One count after the other, so that never more than one of them is there twice.
     groups = [_joined(parts.pop(count)) for count in sorted(parts)]
-    return Winners(len(members), only, tuple(groups), slack)
+    return Candidates(len(members), only, tuple(groups), slack)
 
 
-def find_voted(votes: NDArray[np.int32]) -> Winners:
+def find_voted(votes: NDArray[np.int32]) -> Candidates:
     """The same where each member's value is one for the class that it votes for (n_members, n_rows), and zero for all others.
 
     Some member has a weight, so only a class with a vote can win.
@@ -136,7 +136,7 @@ def find_voted(votes: NDArray[np.int32]) -> Winners:
         rows = np.flatnonzero(counts == count)
         classes = np.ascontiguousarray(ordered[:, rows].T[is_first[:, rows].T].reshape(-1, count).T)
         groups.append(Group(rows, classes, (votes[:, None, rows] == classes).astype(np.float32)))
-    return Winners(len(votes), ordered[0].copy(), tuple(groups))
+    return Candidates(len(votes), ordered[0].copy(), tuple(groups))
 
 
 def _joined(same: Sequence[Group]) -> Group:

@@ -1,15 +1,84 @@
-"""What is told of rows with several classes agrees with scikit-learn and with the rows behind each number."""
+"""Confusion, outcomes of classes and their tables, against counting by hand and scikit-learn."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from core.analysis.misses import OUTCOMES, classes_of, given_in_place, outcome_rows, outcomes, set_report
+from core.analysis.errors import (
+    OUTCOMES,
+    cell_rows,
+    class_report,
+    classes_of,
+    confused_pairs,
+    confusion_matrix,
+    given_in_place,
+    most_confused_classes,
+    outcome_rows,
+    outcomes,
+    report_csv,
+    set_report,
+)
 from core.metrics.decide import decide
+
+
+@pytest.fixture
+def single() -> tuple[np.ndarray, np.ndarray, int]:
+    rng = np.random.default_rng(0)
+    prob = rng.dirichlet(np.ones(6), size=300).astype(np.float32)
+    return rng.integers(0, 6, 300), prob, 6
+
+
+def test_matrix_and_report_equal_scikit_learn(single: tuple[np.ndarray, np.ndarray, int]) -> None:
+    y_true, prob, n = single
+    y_pred = prob.argmax(axis=1)
+    matrix = confusion_matrix(y_true, y_pred, n)
+    assert (matrix == reference.confusion_matrix(y_true, y_pred, labels=range(n))).all()
+    precision, recall, f1, support = reference.precision_recall_fscore_support(y_true, y_pred, labels=range(n))
+    report = class_report(matrix, tuple("abcdef"))
+    np.testing.assert_allclose(report[["precision", "recall", "f1", "support"]].to_numpy(float), np.c_[precision, recall, f1, support])
+
+
+def test_a_rate_of_a_class_without_a_denominator_is_not_a_number() -> None:
+    report = class_report(confusion_matrix(np.array([0, 0]), np.array([0, 0]), 2), ("a", "b"))
+    assert report["recall"].isna().tolist() == [False, True]
+
+
+def test_the_rows_of_all_cells_are_all_rows_once(single: tuple[np.ndarray, np.ndarray, int]) -> None:
+    y_true, prob, n = single
+    matrix = confusion_matrix(y_true, prob.argmax(axis=1), n)
+    seen = []
+    for true in range(n):
+        for pred in range(n):
+            rows = cell_rows(y_true, prob, true, pred)
+            assert len(rows) == matrix[true, pred]
+            assert (np.diff(prob[rows, pred]) <= 0).all()
+            seen += rows.tolist()
+    assert sorted(seen) == list(range(len(y_true)))
+
+
+def test_pairs_are_the_largest_wrong_cells(single: tuple[np.ndarray, np.ndarray, int]) -> None:
+    y_true, prob, n = single
+    matrix = confusion_matrix(y_true, prob.argmax(axis=1), n)
+    pairs = confused_pairs(matrix, most=5)
+    wrong = matrix - np.diag(np.diag(matrix))
+    assert [pair.count for pair in pairs] == sorted(wrong.ravel().tolist(), reverse=True)[:5]
+    assert all(pair.true != pair.pred and pair.share == pair.count / matrix[pair.true].sum() for pair in pairs)
+    assert confused_pairs(np.diag([3, 4])) == []
+
+
+def test_the_most_confused_classes_hold_the_worst_pair() -> None:
+    matrix = np.diag(np.full(100, 10))
+    matrix[70, 7] = 9
+    assert {7, 70} <= set(most_confused_classes(matrix, most=40).tolist())
+    assert len(most_confused_classes(matrix, most=40)) == 40
+    assert most_confused_classes(matrix[:5, :5]).tolist() == [0, 1, 2, 3, 4]
+
 
 CLASSES = tuple("abcdef")
 
@@ -83,3 +152,13 @@ def test_the_classes_of_rows_come_by_their_number() -> None:
     assert classes_of(sets) == [(2, 3), (0, 1), (1, 1)]
     assert classes_of(sets, most=1) == [(2, 3)]
     assert classes_of(sets[:0]) == []
+
+
+def test_cells_that_look_like_formulas_are_made_harmless_and_numbers_stay() -> None:
+    frame = pd.DataFrame({"=class": ["=1+1", "@cmd", "-a", "개", None], "recall": [-0.5, 0.25, 1, 0, 0]})
+    data = report_csv(frame)
+    assert data.startswith(b"\xef\xbb\xbf")
+    back = pd.read_csv(io.BytesIO(data), encoding="utf-8-sig", keep_default_na=False, dtype=str)
+    assert list(back.columns) == ["'=class", "recall"]
+    assert back.iloc[:, 0].tolist() == ["'=1+1", "'@cmd", "'-a", "개", ""]
+    assert back["recall"].tolist() == ["-0.5", "0.25", "1.0", "0.0", "0.0"]
