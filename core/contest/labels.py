@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -27,39 +26,24 @@ def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct))
 
 
-def find_classes(labels: pd.Series) -> tuple[str, ...]:
-    """The classes of a label column in their order: NFC, without empty cells."""
-    return order_classes(nfc(label) for label, missing in zip(labels, is_missing(labels), strict=True) if not missing)
-
-
-def count_labels(labels: pd.Series, classes: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each class."""
-    counts = cast("dict[str, int]", labels.map(nfc).value_counts().to_dict())
-    return {name: int(counts[name]) if name in counts else 0 for name in classes}
-
-
 @dataclass(frozen=True)
 class SeenLabels:
-    """The labels of training rows as the files hold them: `names` has one name for each row, or where rows have several, a list.
+    """The class names of each training row as the files hold them, none for an empty cell.
 
     `columns` are those of 0 and 1, one per class, where the labels stand in such.
     """
 
-    names: pd.Series
+    names: list[list[str]]
     is_several: bool
     source: str
     columns: tuple[str, ...] = ()
 
     def classes(self) -> tuple[str, ...]:
         """The classes in their order."""
-        if self.columns:
-            return self.columns
-        return order_classes(name for names in self.names for name in names) if self.is_several else find_classes(self.names)
+        return self.columns or order_classes(name for names in self.names for name in names)
 
     def counts(self, classes: tuple[str, ...]) -> dict[str, int]:
         """Rows that have each class."""
-        if not self.is_several:
-            return count_labels(self.names, classes)
         counts = Counter(name for names in self.names for name in set(names))
         return {name: counts[name] for name in classes}
 
@@ -70,19 +54,14 @@ def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
     classes = list(counts)
     single = [name for name in classes if counts[name] == 1]
     if single:
-        said.append(
-            msg(
-                "{n} classes occur in one row only: {names}" if len(single) > 1 else "{n} class occurs in one row only: {names}",
-                n=len(single),
-                names=", ".join(single[:5]),
-            )
-        )
+        what = "{n} classes occur in one row only: {names}" if len(single) > 1 else "{n} class occurs in one row only: {names}"
+        said.append(msg(what, n=len(single), names=", ".join(single[:5])))
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(" ".join(name.lower().split()), []).append(name)
-    same = [names for names in alike.values() if len(names) > 1]
+    same = [" / ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if same:
-        said.append(msg("differ only in case or blanks: {names}", names=joined("; ", (" / ".join(map(repr, names)) for names in same[:5]))))
+        said.append(msg("differ only in case or blanks: {names}", names=joined("; ", same[:5])))
     if len(classes) > 20 and len(classes) > n_rows / 2:
         said.append(msg("{n:,} classes in {rows:,} rows: is this the label?", n=len(classes), rows=n_rows))
     if len(classes) > 20 and all(re.fullmatch(r"-?\d*\.\d+", name) for name in classes):
@@ -127,6 +106,14 @@ def _parts(separator: str) -> re.Pattern[str]:
     return re.compile(rf"""'([^']*)'{end}|"([^"]*)"{end}|((?:(?!{between})\S)(?:(?!{between}).)*)""", re.DOTALL)
 
 
+def names_of_cells(cells: pd.Series, separator: str = "") -> list[list[str]]:
+    """The class names in each cell, none in an empty one: a single name, or those that `separator` stands between."""
+    return [
+        [] if empty else split_cell(cell, separator) if separator else [nfc(cell)]
+        for cell, empty in zip(cells, is_missing(cells), strict=True)
+    ]
+
+
 def codes_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> NDArray[np.int64]:
     """The class index of every row (n,) that has one class; -1 and a problem where the cell of the label column names none."""
     labels = column_of(table.frame, spec.label_column).map(nfc)
@@ -142,11 +129,8 @@ def codes_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> NDArr
 def sets_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
     """The class indices of every row (lists, ascending) from the cells of the label column; an empty cell is a row without a class."""
     index = {name: number for number, name in enumerate(spec.classes)}
-    cells = column_of(table.frame, spec.label_column)
-    empty = is_missing(cells)
     found: list[list[int]] = []
-    for row, cell in enumerate(cells):
-        names = [] if empty.iloc[row] else split_cell(cell, spec.label_separator)
+    for row, names in enumerate(names_of_cells(column_of(table.frame, spec.label_column), spec.label_separator)):
         for name in dict.fromkeys(name for name in names if name not in index):
             what = msg("'{label}' is not one of the {n} classes", label=name, n=len(spec.classes))
             fix = "correct the labels or label_separator, or leave `classes` out"
@@ -157,10 +141,14 @@ def sets_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> pd.Ser
 
 def sets_of_columns(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
     """The class indices of every row (lists, ascending) from the columns that are named like the classes and hold 0 or 1."""
-    truth = np.zeros((len(table.frame), len(spec.classes)), dtype=bool)
-    for number, name in enumerate(spec.classes):
+    fix = "write 1 where the row has the class and 0 where not, or correct the classes"
+    for name in spec.classes:
         cells = column_of(table.frame, name).str.strip()
-        fix = "write 1 where the row has the class and 0 where not, or correct the classes"
         problems.add_rows(spec.train, table.lines, ~cells.isin(FLAGS), "'{value}' is neither 0 nor 1", fix, column=name, value=cells)
-        truth[:, number] = cells.isin(ON).to_numpy(dtype=bool)
-    return pd.Series([np.flatnonzero(row).tolist() for row in truth], index=table.frame.index, dtype=object)
+    return pd.Series(flagged(table.frame, spec.classes), index=table.frame.index, dtype=object)
+
+
+def flagged(frame: pd.DataFrame, classes: Sequence[str]) -> list[list[int]]:
+    """For each row the classes, by their place, whose column of 0 and 1 holds a 1."""
+    truth = np.stack([column_of(frame, name).str.strip().isin(ON).to_numpy(dtype=bool) for name in classes], axis=1)
+    return [np.flatnonzero(row).tolist() for row in truth]

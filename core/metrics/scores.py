@@ -28,8 +28,8 @@ class Metric:
 
     `reads` says what the functions take: "labels" (y_true, y_pred, n_classes), "p_true" the probabilities of the truth (see
     `p_true_of`), "probabilities" (y_true, y_prob). `one` is for rows of one class, `several` for rows that may have several; None
-    where the metric is not defined. `bounds` are its lowest and its highest value. Its name on the screen is `metric_<name>` in
-    app/words/screen/common.yaml.
+    where the metric is not defined. `bounds` are its lowest and its highest value. `by_class` says that every class counts the same,
+    however few rows have it. Its name on the screen is `metric_<name>` in app/words/screen/common.yaml.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Metric:
     bounds: tuple[float, float]
     one: Callable[..., float] | None
     several: Callable[..., float] | None
+    by_class: bool = False
 
     def holds_for(self, *, multilabel: bool) -> bool:
         """Whether it is defined for rows of one class, or for rows that may have several."""
@@ -134,7 +135,7 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("log_loss", "log loss", "p_true", False, (0.0, np.inf), log_loss_of_true, log_loss_of_true),
         Metric("accuracy", "accuracy", "labels", True, (0.0, 1.0), accuracy_of_labels, accuracy_of_sets),
-        Metric("macro_f1", "macro F1", "labels", True, (0.0, 1.0), macro_f1_of_labels, macro_f1_of_sets),
+        Metric("macro_f1", "macro F1", "labels", True, (0.0, 1.0), macro_f1_of_labels, macro_f1_of_sets, by_class=True),
     )
 }
 

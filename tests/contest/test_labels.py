@@ -10,7 +10,7 @@ import pytest
 
 from core.base.errors import InputError
 from core.contest.inspect.draft import inspect_path
-from core.contest.labels import class_warnings, count_labels, find_classes, order_classes, split_cell
+from core.contest.labels import SeenLabels, class_warnings, names_of_cells, order_classes, split_cell
 from core.contest.register import add_contest
 from core.contest.table import load_table, load_truth
 from core.specs.contest import ContestSpec
@@ -36,9 +36,9 @@ def test_whole_numbers_are_ordered_as_numbers_all_else_by_code_point(labels: lis
 
 
 def test_both_unicode_forms_are_one_class_and_empty_cells_are_none() -> None:
-    labels = pd.Series(["\u1100\u1161", "가", "", "nan", "none"], dtype="str")
-    assert find_classes(labels) == ("none", "가")
-    assert count_labels(labels, ("none", "가", "x")) == {"none": 1, "가": 2, "x": 0}
+    labels = SeenLabels(names_of_cells(pd.Series(["\u1100\u1161", "가", "", "nan", "none"], dtype="str")), is_several=False, source="label")
+    assert labels.classes() == ("none", "가")
+    assert labels.counts(("none", "가", "x")) == {"none": 1, "가": 2, "x": 0}
 
 
 def test_decimal_labels_are_questioned() -> None:

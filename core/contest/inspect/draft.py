@@ -136,7 +136,7 @@ def _columns_of_folders(
     keys = {name: files.images_under(folder) for name, folder in folders.items()}
     depth = len(folder_key(train).split("/")) + 1 if folder_key(train) else 1
     note_groups(so_far, group_parts([key for images in keys.values() for key in images], depth))
-    names = pd.Series([name for name, images in keys.items() for _ in images], dtype="str")
+    names = [[name] for name, images in keys.items() for _ in images]
     return SeenLabels(names, is_several=False, source="the class folders")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -15,7 +15,8 @@ from core.base.messages import joined, msg
 from core.contest.csv_table import column_of, is_missing
 from core.contest.inspect.columns import LABEL_NAME, asked_label, guess_label
 from core.contest.inspect.sources import SPACE, Guess, Understanding
-from core.contest.labels import FLAGS, NUMBERS, ON, SeenLabels, class_warnings, is_bracketed, order_classes, split_cell
+from core.contest.labels import FLAGS, NUMBERS, SeenLabels, class_warnings, flagged, is_bracketed, names_of_cells, order_classes, split_cell
+from core.metrics.scores import metrics_for
 
 SEPARATORS = ("|", ";", ",", "/", "+", " ")
 """In the order in which they are tried: blanks also stand inside names, commas more often than bars."""
@@ -45,11 +46,6 @@ class FlagColumns:
 
     classes: tuple[str, ...]
     reason: str
-
-
-def name_of(separator: str) -> str:
-    """A separator as a person can see it."""
-    return SPACE if separator.isspace() else separator
 
 
 def separations(labels: pd.Series) -> list[Separation]:
@@ -159,11 +155,8 @@ def settle_labels(
         )
     cells = column_of(train, label)
     separator = _separator(so_far, cells, label)
-    if separator is None:
-        return SeenLabels(cells, is_several=False, source=label), {label}
-    missing = is_missing(cells)
-    names = [[] if empty else split_cell(cell, separator) for cell, empty in zip(cells, missing, strict=True)]
-    return _several(so_far, names, source=label), {label}
+    names = names_of_cells(cells, separator)
+    return (_several(so_far, names, source=label) if separator else SeenLabels(names, is_several=False, source=label)), {label}
 
 
 def _flags(
@@ -195,20 +188,19 @@ def _labels_of_flags(so_far: Understanding, train: pd.DataFrame, flags: FlagColu
     shown = ", ".join(flags.classes[:8]) + (", …" if len(flags.classes) > 8 else "")
     so_far.values["label_column"] = ""
     so_far.note("label_column", "", msg("a column of 0 and 1 for each class: {names}", names=shown))
-    truth = np.stack([column_of(train, name).str.strip().isin(ON).to_numpy(dtype=bool) for name in flags.classes], axis=1)
-    names = [[flags.classes[label] for label in np.flatnonzero(row)] for row in truth]
+    names = [[flags.classes[label] for label in row] for row in flagged(train, flags.classes)]
     return _several(so_far, names, source="the columns of 0 and 1", columns=flags.classes), set(flags.classes)
 
 
-def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str | None:
-    """Settle how many classes a cell names, and what stands between them; None where it names one."""
+def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str:
+    """Settle how many classes a cell names, and what stands between them; "" where it names one."""
     asked, given = so_far.answers.get("labels"), so_far.answers.get("label_separator")
     found = separations(cells) if asked != "one" and not given else []
     best = likeliest(found)
     is_several = bool(given) or (best is not None and best.is_likely and given is None)
     several = so_far.settle("labels", lambda: _labels_guess(best, is_several=is_several, label=label)) == "several"
     if not several and not given:
-        return None
+        return ""
     separator = given if given is not None else best.separator if best is not None else ","
     if given is not None:
         why, level = "your answer", "ok"
@@ -217,8 +209,8 @@ def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str | Non
     else:
         why, level = msg("stands between the names, such as {cell}", cell=repr(best.example)), "ok" if best.is_likely else "warning"
     so_far.values["label_separator"] = separator
-    so_far.note("label_separator", name_of(separator) if separator else "", why, level)
-    return separator if several and separator else None
+    so_far.note("label_separator", SPACE if separator.isspace() else separator, why, level)
+    return separator if several else ""
 
 
 def _labels_guess(best: Separation | None, *, is_several: bool, label: str) -> Guess:
@@ -277,80 +269,64 @@ def _several(so_far: Understanding, names: list[list[str]], *, source: str, colu
     )
     if (sizes == 1).all():
         so_far.note("labels", "", "every row has exactly one: a single column with the class and labels=one would fit it", "warning")
-    return SeenLabels(pd.Series(names, dtype=object), is_several=True, source=source, columns=columns)
+    return SeenLabels(names, is_several=True, source=source, columns=columns)
 
 
 def settle_submission_and_metric(so_far: Understanding, sample: pd.DataFrame | None, classes: tuple[str, ...], labels: SeenLabels) -> None:
     """Settle what is handed in, by the sample submission, and what it is judged by."""
-    make = _several_submission_guess if labels.is_several else _submission_guess
-    form = so_far.settle("submission", lambda: make(sample, classes, is_cell=bool(so_far.values.get("label_column"))))
+    is_cell = bool(so_far.values.get("label_column"))
+    form = so_far.settle("submission", lambda: _submission_guess(sample, classes, is_several=labels.is_several, is_cell=is_cell))
+    so_far.settle("metric", lambda: _metric_guess(form, labels, classes))
+
+
+def _metric_guess(form: str, labels: SeenLabels, classes: tuple[str, ...]) -> Guess:
+    """The first metric that reads what is handed in; of labels one of every class alike where classes are not of similar size."""
+    known = metrics_for(multilabel=labels.is_several).values()
     sizes = [size for size in labels.counts(classes).values() if size]
     ratio = max(sizes, default=1) / min(sizes, default=1)
-
-    def metric() -> Guess:
-        if form == "probabilities":
-            return Guess("log_loss", "a guess: probabilities are asked for; the contest's rules decide", "note")
+    is_uneven = labels.is_several or ratio > BALANCED
+    if form == "probabilities":
+        names = [metric.name for metric in known if metric.reads != "labels"]
+        why = "a guess: probabilities are asked for; the contest's rules decide"
+    else:
+        names = [metric.name for metric in known if metric.reads == "labels" and metric.by_class == is_uneven]
+        why = "a guess: labels are asked for, and classes are of similar size; the contest's rules decide"
+        if is_uneven:
+            why = "a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide"
         if labels.is_several:
-            return Guess("macro_f1", "a guess: labels are asked for, several of a row; the contest's rules decide", "note")
-        if ratio > BALANCED:
-            why = msg(
-                "a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide",
-                ratio=ratio,
-            )
-            return Guess("macro_f1", why, "note")
-        return Guess("accuracy", "a guess: labels are asked for, and classes are of similar size; the contest's rules decide", "note")
-
-    so_far.settle("metric", metric)
+            why = "a guess: labels are asked for, several of a row; the contest's rules decide"
+    return Guess(names[0], msg(why, ratio=ratio), "note")
 
 
-def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, is_cell: bool) -> Guess:
+def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, is_several: bool, is_cell: bool) -> Guess:
+    """The form of what is handed in: as the columns of the sample submission, else as the labels of the training table."""
     if sample is None:
-        return Guess("label", "there is no sample submission: one label per row", "note")
-    others = [str(name) for name in sample.columns[1:]]
-    if len(others) == 1:
-        values = cast(pd.Series, pd.to_numeric(column_of(sample, others[0]), errors="coerce"))
-        if bool(((values >= 0) & (values <= 1)).all()) and bool((values % 1 != 0).any()):
-            return Guess(
-                "label",
-                msg("'{column}' looks like a probability of one class, which cannot be written: a label is", column=others[0]),
-                "warning",
-            )
-        return Guess("label", msg("one column beside the ids: '{column}'", column=others[0]))
-    return _by_columns("probabilities", others, classes)
-
-
-def _several_submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, is_cell: bool) -> Guess:
-    if sample is None and is_cell:
-        return Guess("label", "there is no sample submission: all labels of a row in one cell, as in the training table", "note")
-    if sample is None:
-        return Guess("probabilities", "there is no sample submission: a probability for each class", "note")
-    others = [str(name) for name in sample.columns[1:]]
-    if len(others) == 1:
-        return Guess("label", msg("one column beside the ids: '{column}'; all labels of a row stand in it", column=others[0]))
+        if is_several and not is_cell:
+            return Guess("probabilities", "there is no sample submission: a probability for each class", "note")
+        cell = "there is no sample submission: all labels of a row in one cell, as in the training table"
+        return Guess("label", cell if is_several else "there is no sample submission: one label per row", "note")
+    column, *more = others = [str(name) for name in sample.columns[1:]] or [""]
+    if column and not more:
+        values = cast(pd.Series, pd.to_numeric(column_of(sample, column), errors="coerce"))
+        if is_several:
+            return Guess("label", msg("one column beside the ids: '{column}'; all labels of a row stand in it", column=column))
+        if values.between(0, 1).all() and (values % 1 != 0).any():
+            why = msg("'{column}' looks like a probability of one class, which cannot be written: a label is", column=column)
+            return Guess("label", why, "warning")
+        return Guess("label", msg("one column beside the ids: '{column}'", column=column))
     known = [name for name in others if name in classes]
-    if known and all(column_of(sample, name).str.strip().isin(NUMBERS).all() for name in known):
-        found = _by_columns("flags", others, classes)
-        why = msg("{what}, and all values are 0 or 1: a guess, for probabilities set submission=probabilities", what=found.reason)
-        return Guess(found.value, why, "note" if found.level == "ok" else found.level)
-    return _by_columns("probabilities", others, classes)
-
-
-def _by_columns(form: str, others: list[str], classes: tuple[str, ...]) -> Guess:
-    """`form` where the sample's columns are the classes, or most of them; else labels, doubtfully."""
+    is_flags = is_several and bool(known) and all(column_of(sample, name).str.strip().isin(NUMBERS).all() for name in known)
+    form = "flags" if is_flags else "probabilities"
     if set(others) == set(classes):
-        return Guess(
-            form,
-            msg(
-                "one column per class, in our order" if tuple(others) == classes else "one column per class, in an order of its own",
-            ),
+        order = "one column per class, in our order" if tuple(others) == classes else "one column per class, in an order of its own"
+        found = Guess(form, order, "note" if is_flags else "ok")
+    elif known and len(known) * 2 >= len(others):
+        why = msg(
+            "{known} of its {n} columns are classes, of which there are {classes}", known=len(known), n=len(others), classes=len(classes)
         )
-    n_known = len(set(others) & set(classes))
-    if n_known * 2 >= len(others) and n_known:
-        return Guess(
-            form,
-            msg("{known} of its {n} columns are classes, of which there are {classes}", known=n_known, n=len(others), classes=len(classes)),
-            "warning",
-        )
-    return Guess(
-        "label", msg("its columns are neither one label nor the classes: {names}", names=", ".join(others[:8]) or "only ids"), "warning"
-    )
+        found = Guess(form, why, "warning")
+    else:
+        why = msg("its columns are neither one label nor the classes: {names}", names=", ".join(others[:8]) or "only ids")
+        return Guess("label", why, "warning")
+    why = msg("{what}, and all values are 0 or 1: a guess, for probabilities set submission=probabilities", what=found.reason)
+    return replace(found, reason=why) if is_flags else found
