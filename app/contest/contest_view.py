@@ -34,7 +34,7 @@ def kept_labels(contest: Contest) -> NDArray[np.integer]:
 def understood(contest: Contest) -> None:
     """The contest's settings and counts as a list."""
     spec, labels = contest.spec, kept_labels(contest)
-    counts = count_classes(labels, len(spec.classes))
+    counts = count_classes(labels, len(spec.classes), multilabel=spec.is_multilabel)
     least, most = int(counts.min()), int(counts.max())
     columns = ", ".join(spec.input_columns)
     several = {"labels": how_many(labels)} if spec.is_multilabel else {}
@@ -79,7 +79,7 @@ def where_labels_are(contest: Contest) -> str:
 def distribution(contest: Contest) -> None:
     """Rows per class: bars while they can be read at a glance, a searchable table beyond."""
     labels = kept_labels(contest)
-    counts = count_classes(labels, len(contest.spec.classes))
+    counts = count_classes(labels, len(contest.spec.classes), multilabel=contest.spec.is_multilabel)
     if len(counts) <= MAX_BARS:
         st.altair_chart(class_bars(contest.spec.classes, counts, len(labels)), alt=t("data.distribution"))
         return
@@ -122,7 +122,8 @@ def show_samples(contest: Contest) -> None:
     if part == "test":
         rows = frame.index.to_numpy()
     else:
-        rows = by_turns(labels) if chosen is None else rows_of_class(labels, None if chosen == NO_CLASS else chosen)
+        several, label = spec.is_multilabel, None if chosen == NO_CLASS else chosen
+        rows = by_turns(labels, multilabel=several) if chosen is None else rows_of_class(labels, label, multilabel=several)
     if not len(rows):
         st.caption(t("data.no_test" if part == "test" else "data.no_class_rows"))
         return

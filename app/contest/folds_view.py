@@ -74,7 +74,7 @@ def balance_view(contest: Contest, folds: Folds) -> None:
     classes = list(contest.spec.classes)
     truth = truth_of(contest)
     pairs, labels = pairs_of(folds).keeping(truth.kept), truth.labels
-    balance = class_balance(pairs, labels, len(classes))
+    balance = class_balance(pairs, labels, len(classes), multilabel=contest.spec.is_multilabel)
     per_fold = [len(pairs.valid_idx(fold)) for fold in range(pairs.n_folds)]
     fold, label, off = furthest_from_even(balance)
     name = plain(classes[label])

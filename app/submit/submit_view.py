@@ -48,7 +48,7 @@ def class_balance(contest: Contest, source: Source, candidate: Candidate) -> Non
     truth = known.labels[known.kept]
     if contest.spec.is_multilabel:
         st.caption(label_counts(truth, candidate.predicted, source.thresholds))
-    in_train, in_test = (count_classes(labels, n_classes) for labels in (truth, candidate.predicted))
+    in_train, in_test = (count_classes(labels, n_classes, multilabel=contest.spec.is_multilabel) for labels in (truth, candidate.predicted))
     chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), (len(truth), len(candidate.predicted)))
     charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
     if n_classes > charts.MAX_CLASSES:

@@ -189,7 +189,7 @@ def _with_sha256(files: ContestFiles, spec: ContestSpec, rows: Rows, progress: P
 
 
 def _check_classes(train: pd.DataFrame, spec: ContestSpec, rows: Rows) -> None:
-    counts = count_classes(labels_of(train, len(spec.classes)), len(spec.classes))
+    counts = count_classes(labels_of(train, len(spec.classes)), len(spec.classes), multilabel=spec.is_multilabel)
     if spec.layout == "csv":
         fix = "leave `classes` to be found, or add rows"
         if not spec.label_column:

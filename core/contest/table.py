@@ -80,21 +80,21 @@ def labels_of(train: pd.DataFrame, n_classes: int) -> NDArray[np.integer]:
     return truth
 
 
-def count_classes(truth: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:
-    """Rows that have each class (n_classes,), of a truth as `labels_of` gives it; -1 is a row whose class is not known."""
-    return truth.sum(axis=0, dtype=np.int64) if truth.ndim == 2 else np.bincount(truth[truth >= 0], minlength=n_classes)
+def count_classes(labels: NDArray[np.integer], n_classes: int, *, multilabel: bool = False) -> NDArray[np.int64]:
+    """Rows that have each class (n_classes,), of labels as `labels_of` gives them; -1 is a row whose class is not known."""
+    return labels.sum(axis=0, dtype=np.int64) if multilabel else np.bincount(labels[labels >= 0], minlength=n_classes)
 
 
-def by_turns(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+def by_turns(labels: NDArray[np.integer], *, multilabel: bool = False) -> NDArray[np.int64]:
     """Row numbers (n,) in an order where the classes take turns (a row's first, where it has several), so that a first page shows them all."""
-    first = pd.Series(labels if labels.ndim == 1 else np.where(labels.any(axis=1), labels.argmax(axis=1), -1))
+    first = pd.Series(np.where(labels.any(axis=1), labels.argmax(axis=1), -1) if multilabel else labels)
     turn = first.groupby(first).cumcount().to_numpy()
     return np.lexsort((first.to_numpy(), turn))
 
 
-def rows_of_class(labels: NDArray[np.integer], label: int | None) -> NDArray[np.int64]:
+def rows_of_class(labels: NDArray[np.integer], label: int | None, *, multilabel: bool = False) -> NDArray[np.int64]:
     """Numbers of the rows that have a class, alone or among others; of those that have no class for None."""
-    if labels.ndim == 1:
+    if not multilabel:
         return np.flatnonzero(labels == label)
     return np.flatnonzero(~labels.any(axis=1) if label is None else labels[:, label])
 

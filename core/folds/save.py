@@ -34,7 +34,7 @@ def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds
     truth = load_truth(workspace, contest)
     groups, names = _groups(workspace, contest, spec)
     spec = spec.model_copy(update={"group_column": "" if groups is None else groups.column_name})
-    pairs = make_folds(spec, truth.labels, names, classes=contest.spec.classes)
+    pairs = make_folds(spec, truth.labels, names, classes=contest.spec.classes, multilabel=contest.spec.is_multilabel)
     roles = hashlib.sha256(pairs.roles.tobytes()).hexdigest()
     identity = fingerprint({"kind": "folds", "rows": contest.fingerprint, "n_folds": pairs.n_folds, "roles": roles})
     for known in list_folds(workspace.store, contest.id):

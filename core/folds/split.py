@@ -19,6 +19,7 @@ from core.contest.table import count_classes
 from core.specs.folds import FoldsSpec
 
 UNUSED, TRAIN, VALID = 0, 1, 2
+Rows = NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,41 +113,50 @@ def deal_evenly(truth: NDArray[np.integer], n_folds: int, seed: int) -> NDArray[
     return fold_of
 
 
-Rows = NDArray[np.integer]
-
-
-def make_folds(spec: FoldsSpec, labels: Rows, groups: Sequence[str] | None = None, *, classes: Sequence[str] | None = None) -> FoldPairs:
+def make_folds(
+    spec: FoldsSpec,
+    labels: Rows,
+    groups: Sequence[str] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    multilabel: bool = False,
+) -> FoldPairs:
     """The folds of all rows, by scikit-learn's splitters with shuffle and seed.
 
-    `labels` are class indices (n,), or 0 and 1 for each class (n, n_classes): those are stratified iteratively (Sechidis et al.
-    2011), whole groups by the classes that occur in them. `groups` names (n,), needed by the group kinds; `classes` names the
-    classes in errors. Raises InputError: a class with fewer rows than folds (stratified kinds), fewer groups than folds, groups missing.
+    `labels` are class indices (n,), or where rows may have several (`multilabel`) 0 and 1 for each class (n, n_classes): those are
+    stratified iteratively (Sechidis et al. 2011), whole groups by the classes that occur in them. `groups` names (n,), needed by the
+    group kinds; `classes` names the classes in errors. Raises InputError: a class with fewer rows than folds (stratified kinds), fewer
+    groups than folds, groups missing.
     """
     _check_groups(spec, groups)
-    kept = _rare_rows(spec, labels) if spec.keep_rare else np.zeros(len(labels), dtype=np.bool_)
+    kept = _rare_rows(spec, labels, multilabel=multilabel) if spec.keep_rare else np.zeros(len(labels), dtype=np.bool_)
     if spec.is_stratified:
-        _check_classes(spec, labels[~kept], classes)
+        _check_classes(spec, count_classes(labels[~kept], len(classes or ()), multilabel=multilabel), classes)
     codes = pd.factorize(np.asarray(groups, dtype=object))[0] if spec.needs_groups else None
     repeats: list[NDArray[np.int8]] = []
     for repeat in range(spec.repeats):
         fold_of = np.full(len(labels), -1, dtype=np.int8)
-        fold_of[~kept] = _deal(spec.model_copy(update={"seed": (spec.seed + repeat) % 2**31}), labels[~kept], codes)
+        seed = (spec.seed + repeat) % 2**31
+        fold_of[~kept] = _deal(spec.model_copy(update={"seed": seed}), labels[~kept], codes, multilabel=multilabel)
         repeats.append(FoldPairs.of_parts(fold_of, spec.n_folds).roles)
     roles = np.concatenate(repeats)
     return FoldPairs(roles[:1] if spec.holdout else roles)
 
 
-def _deal(spec: FoldsSpec, labels: Rows, codes: Rows | None) -> NDArray[np.int8]:
+def _deal(spec: FoldsSpec, labels: Rows, codes: Rows | None, *, multilabel: bool) -> NDArray[np.int8]:
     """The fold (n,) that validates each row; rows of equal `codes` (n,) stay together."""
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-    if labels.ndim == 2 and spec.is_stratified:
-        fold_of = _deal_several(spec, labels, codes)
+    if multilabel and spec.is_stratified:
+        codes = np.arange(len(labels)) if codes is None else codes
+        units = np.zeros((int(codes.max()) + 1, labels.shape[1]), dtype=labels.dtype)
+        np.maximum.at(units, codes, labels)
+        fold_of = deal_evenly(units, spec.n_folds, spec.seed)[codes]
     else:
         splitters = {"kfold": KFold, "stratified": StratifiedKFold, "group": GroupKFold, "stratified_group": StratifiedGroupKFold}
         splitter = splitters[spec.kind](spec.n_folds, shuffle=True, random_state=spec.seed)
         fold_of = np.full(len(labels), -1, dtype=np.int8)
-        for fold, (_, valid_idx) in enumerate(splitter.split(np.zeros(len(labels)), None if labels.ndim == 2 else labels, codes)):
+        for fold, (_, valid_idx) in enumerate(splitter.split(np.zeros(len(labels)), None if multilabel else labels, codes)):
             fold_of[valid_idx] = fold
     empty = sorted(set(range(spec.n_folds)) - set(fold_of.tolist()))
     if empty:
@@ -160,23 +170,15 @@ def _deal(spec: FoldsSpec, labels: Rows, codes: Rows | None) -> NDArray[np.int8]
     return fold_of
 
 
-def _deal_several(spec: FoldsSpec, labels: Rows, codes: Rows | None) -> NDArray[np.int8]:
-    """The fold of each row (n,) that has several classes, `labels` (n, n_classes); rows of equal `codes` (n,) stay together."""
-    if codes is None:
-        return deal_evenly(labels, spec.n_folds, spec.seed)
-    groups = np.zeros((int(codes.max()) + 1, labels.shape[1]), dtype=labels.dtype)
-    np.maximum.at(groups, codes, labels)
-    return deal_evenly(groups, spec.n_folds, spec.seed)[codes]
-
-
-def class_balance(pairs: FoldPairs, labels: Rows, n_classes: int) -> NDArray[np.int64]:
+def class_balance(pairs: FoldPairs, labels: Rows, n_classes: int, *, multilabel: bool = False) -> NDArray[np.int64]:
     """Rows of each class that each fold validates, shape (n_folds, n_classes); `labels` as in `make_folds`."""
-    return np.stack([count_classes(labels[pairs.valid_idx(fold)], n_classes) for fold in range(pairs.n_folds)])
+    validated = [labels[pairs.valid_idx(fold)] for fold in range(pairs.n_folds)]
+    return np.stack([count_classes(rows, n_classes, multilabel=multilabel) for rows in validated])
 
 
-def _rare_rows(spec: FoldsSpec, labels: Rows) -> NDArray[np.bool_]:
+def _rare_rows(spec: FoldsSpec, labels: Rows, *, multilabel: bool) -> NDArray[np.bool_]:
     """Rows (n,) of a class that has fewer rows than there are folds. Raises InputError where keeping them in training would not be honest."""
-    if spec.kind != "stratified" or labels.ndim == 2:
+    if spec.kind != "stratified" or multilabel:
         raise InputError(
             "rare classes cannot be kept in training here",
             where="keep_rare",
@@ -209,24 +211,21 @@ def _check_groups(spec: FoldsSpec, groups: Sequence[str] | None) -> None:
         )
 
 
-def _check_classes(spec: FoldsSpec, labels: NDArray[np.integer], classes: Sequence[str] | None) -> None:
-    counts = count_classes(labels, len(classes or ()))
-    rare = [number for number, count in enumerate(counts.tolist()) if 0 < count < spec.n_folds]
-    if rare:
-        named = [
-            msg("{place} ({where})", place=classes[number] if classes is not None else number, where=counts[number]) for number in rare
-        ]
-        least = int(min(counts[number] for number in rare))
-        raise InputError(
-            "{n} classes have fewer rows than the {folds} folds" if len(rare) > 1 else "{n} class has fewer rows than the {folds} folds",
-            where="n_folds",
-            why="rows per class: {names} and {more} more" if len(rare) > 20 else "rows per class: {names}",
-            fix="use at most {least} folds, add rows, merge classes, or group by a column with kind=group"
-            if least >= 2
-            else "add rows to the class, merge classes, or group by a column with kind=group",
-            n=len(rare),
-            folds=spec.n_folds,
-            least=least,
-            names=", ".join(named[:20]),
-            more=len(rare) - 20,
-        )
+def _check_classes(spec: FoldsSpec, counts: NDArray[np.int64], classes: Sequence[str] | None) -> None:
+    rare = np.flatnonzero((counts > 0) & (counts < spec.n_folds))
+    if not len(rare):
+        return
+    least = int(counts[rare].min())
+    named = [msg("{place} ({where})", place=classes[number] if classes else number, where=counts[number]) for number in rare[:20]]
+    fix = "use at most {least} folds, add rows, merge classes, or group by a column with kind=group"
+    raise InputError(
+        "{n} classes have fewer rows than the {folds} folds" if len(rare) > 1 else "{n} class has fewer rows than the {folds} folds",
+        where="n_folds",
+        why="rows per class: {names} and {more} more" if len(rare) > 20 else "rows per class: {names}",
+        fix=fix if least >= 2 else "add rows to the class, merge classes, or group by a column with kind=group",
+        n=len(rare),
+        folds=spec.n_folds,
+        least=least,
+        names=", ".join(named),
+        more=len(rare) - 20,
+    )

@@ -52,7 +52,7 @@ def test_classes_take_turns_and_every_row_comes_once() -> None:
     assert sorted(order) == list(range(7))
     assert labels[order].tolist() == [0, 1, 2, 0, 1, 0, 0]
     assert count_classes(labels, 4).tolist() == [4, 2, 1, 0]
-    assert by_turns(np.array([[0, 1], [0, 1], [1, 1], [0, 0]])).tolist() == [3, 2, 0, 1]
+    assert by_turns(np.array([[0, 1], [0, 1], [1, 1], [0, 0]]), multilabel=True).tolist() == [3, 2, 0, 1]
 
 
 def test_the_furthest_cell_is_found() -> None:

@@ -172,12 +172,12 @@ def test_another_seed_deals_rows_with_several_classes_otherwise() -> None:
 def test_every_kind_serves_rows_with_several_classes(kind: str) -> None:
     truth = emotion_sets(240, 0)
     groups = [f"person-{row % 40}" for row in range(240)]
-    pairs = make_folds(FoldsSpec(kind=kind, n_folds=4), truth, groups)  # type: ignore[arg-type]
+    pairs = make_folds(FoldsSpec(kind=kind, n_folds=4), truth, groups, multilabel=True)  # type: ignore[arg-type]
     fold_of = pairs.first_fold()
     assert set(fold_of.tolist()) == {0, 1, 2, 3}
     if kind != "stratified":
         assert all(len({fold_of[row] for row in range(person, 240, 40)}) == 1 for person in range(40))
-    balance = class_balance(pairs, truth, 6)
+    balance = class_balance(pairs, truth, 6, multilabel=True)
     assert balance.sum(axis=0).tolist() == truth.sum(axis=0).tolist()
     if kind != "group":
         assert (balance > 0).all()
@@ -187,7 +187,7 @@ def test_a_class_rarer_than_the_folds_is_refused_by_name() -> None:
     truth = np.zeros((40, 2), dtype=np.int8)
     truth[:20, 0] = truth[:3, 1] = 1
     with pytest.raises(InputError, match="fewer rows than the 5 folds") as refused:
-        make_folds(FoldsSpec(n_folds=5), truth, classes=("기쁨", "슬픔"))
+        make_folds(FoldsSpec(n_folds=5), truth, classes=("기쁨", "슬픔"), multilabel=True)
     assert "슬픔 (3)" in str(refused.value)
 
 
@@ -217,9 +217,11 @@ def test_a_rare_class_is_trained_on_by_every_fold_and_never_validated() -> None:
     pairs = make_folds(FoldsSpec(n_folds=5, keep_rare=True), labels)
     np.testing.assert_array_equal(pairs.validated, labels != 1)
     assert all(set(np.flatnonzero(labels == 1)) <= set(pairs.train_idx(fold)) for fold in range(5))
-    for kind, truth in (("stratified_group", labels), ("stratified", np.eye(3, dtype=np.int8)[labels])):
-        with pytest.raises(InputError, match="cannot be kept in training"):
-            make_folds(FoldsSpec(kind=kind, keep_rare=True), truth, [str(row) for row in range(35)])  # type: ignore[arg-type]
+    groups = [str(row) for row in range(35)]
+    with pytest.raises(InputError, match="cannot be kept in training"):
+        make_folds(FoldsSpec(kind="stratified_group", keep_rare=True), labels, groups)
+    with pytest.raises(InputError, match="cannot be kept in training"):
+        make_folds(FoldsSpec(keep_rare=True), np.eye(3, dtype=np.int8)[labels], multilabel=True)
 
 
 def test_folds_of_an_earlier_version_are_read_and_made_again_as_the_same(workspace: Workspace, tmp_path: Path) -> None:

@@ -221,9 +221,9 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
     train = rows.train.frame
     first = rows.problems.first()
     labels = labels_of(train, len(spec.classes))
-    counts = count_classes(labels, len(spec.classes))
+    counts = count_classes(labels, len(spec.classes), multilabel=spec.is_multilabel)
     preview = train.assign(label=_label_texts(train, spec))[["id", "input", "label"]]
-    preview = preview.iloc[by_turns(labels)[:N_PREVIEW]].reset_index(drop=True)
+    preview = preview.iloc[by_turns(labels, multilabel=spec.is_multilabel)[:N_PREVIEW]].reset_index(drop=True)
     return Inspection(
         draft=spec,
         checks=(*understood, *_checks_of_rows(spec, files, rows)),
