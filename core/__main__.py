@@ -8,45 +8,54 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import FrameType
+from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
 from core.base.errors import InputError, PitwallError
-from core.commands import blends, checkpoints, contests, decisions, predict, predictions, queue, settings, tracking, training
 from core.commands.console import WorkspaceOption, name_workspace, print_error
 
-ORDER = (
-    "sample",
-    "contest",
-    "folds",
-    "train",
-    "queue",
-    "runs",
-    "show",
-    "checkpoints",
-    "predictions",
-    "blend",
-    "blends",
-    "submit",
-    "predict",
-    "engine",
-    "tensorboard",
-    "demo",
-    "settings",
-)
+COMMANDS = {
+    "sample": ("contests", "Open a built-in sample contest: digits or news."),
+    "contest": ("contests", "Register a contest of your own; list the contests."),
+    "folds": ("contests", "Decide who validates whom."),
+    "train": ("training", "Train a recipe over the folds of a contest."),
+    "queue": ("queue", "See the queue and steer it."),
+    "runs": ("runs", "List a contest's runs with score and state."),
+    "show": ("runs", "Show one run: recipe, folds, failures."),
+    "checkpoints": ("runs", "What a run keeps of its training, verified."),
+    "predictions": ("predictions", "Bring a team-mate's predictions in as a run; take any run's out."),
+    "blend": ("blends", "Mix runs, score the mix and save it."),
+    "blends": ("blends", "The blends that were kept, and which is better."),
+    "submit": ("blends", "Write a submission file."),
+    "predict": ("predict", "Predict the test set, files or a text from stored weights."),
+    "engine": ("training", "Work through the queue without a browser."),
+    "tensorboard": ("runs", "Losses and metrics of every run in TensorBoard."),
+    "demo": ("training", "Both samples from data to submission, then the app."),
+    "settings": ("settings", "Every setting with its range and meaning."),
+}
+"""Every command in the order in which one needs them: its module in core/commands, and its line in the help."""
 
 
-class InOrderOfTheFlow(TyperGroup):
-    """Lists the commands as one needs them; a command that is not named in ORDER is an error at the first help."""
+class Commands(TyperGroup):
+    """Imports the module of a command when it is called; the help needs none."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return sorted(self.commands, key=ORDER.index)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, short_help=line) for name, (_, line) in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        module = import_module(f"core.commands.{COMMANDS[str(name)][0]}")
+        return name, get_group(module.app).commands[str(name)], rest
 
 
 app = typer.Typer(
-    cls=InOrderOfTheFlow,
+    cls=Commands,
     name="pitwall",
     help="Pitwall without a browser: contest, folds, run, out-of-fold predictions, blend, submission.",
     epilog="A newcomer starts with `python -m core demo`. Every setting: `python -m core settings`.",
@@ -55,8 +64,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (contests, training, queue, checkpoints, predictions, decisions, predict, blends, tracking, settings):
-    group.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -139,7 +139,7 @@ def test_what_the_screen_imports_leaves_torch_outside() -> None:
     """Import, in a fresh process, every module of ours that app and pages name anywhere; then look for the heavy ones."""
     modules = {module_of(found.name) for folder in ("app", "pages") for found in imports_of(folder) if found.brings("app", "core")}
     modules |= {here for here in arrows() if here.startswith("app.") and here not in ("app.__main__", "app.main", "app.server")}
-    modules |= {"core.__main__"}
+    modules |= {"core.__main__", *(here for here in arrows() if here.startswith("core.commands."))}
     assert loaded_by(modules, HEAVY) == []
 
 

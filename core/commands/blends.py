@@ -1,43 +1,128 @@
-"""`blends list|compare`: the blends that were kept, beside each other, and whether one is better than another by more than luck."""
+"""`blend`, `blends list|compare`, `submit`: what is mixed from runs, which mix is better, and the file that goes to the contest."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from core.analysis.compare import Duel, Standing, compare_sources, standing_of
 from core.base.errors import InputError
+from core.base.settings import apply_sets, parse_settings
+from core.blend import ensemble
+from core.blend.ensemble import open_ensemble
+from core.blend.optimum import gap_at
+from core.blend.procedure import BlendProcedure
 from core.commands.console import (
     ContestArgument,
+    ContestOption,
     JsonOption,
+    SetOption,
+    SourceArgument,
     WorkspaceOption,
-    help_without_command,
+    commands,
     opened,
     print_json,
     print_table,
-    standard_output,
+    say,
 )
+from core.commands.records import blend_record, direction, score_text, submission_record
+from core.predictions.oof import shared_folds
+from core.predictions.source import Source, find_source
+from core.store import blends
+from core.store.blends import Blend, free_blend_name
+from core.store.contests import Contest, get_contest
+from core.store.runs import Run, get_run
+from core.submission.write import read_submission, write_submission
+from core.workspace import Workspace
 
-if TYPE_CHECKING:
-    from core.analysis.compare import Duel, Standing
+app = commands()
+blends_app = commands("The blends that were kept, and which is better.")
+app.add_typer(blends_app, name="blends")
 
-blends_app = typer.Typer(help="The blends that were kept, and which is better.", callback=help_without_command, invoke_without_command=True)
 
+@app.command("blend")
+def blend_runs(
+    contest: ContestArgument,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="References such as r1 r2, or names.", show_default=False)],
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="A,B", help="One weight per run; equal when left out.", show_default=False)
+    ] = None,
+    sets: SetOption = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the blend.", show_default=False)] = None,
+    on_shared_folds: Annotated[
+        bool, typer.Option("--shared-folds", help="Take runs that miss folds, and blend on the folds that all have finished.")
+    ] = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Blend runs with equal folds, score the blend and save it.
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(blends_app, name="blends")
+    `--set way=optimal` (or greedy, search, by_score, by_class, stacking) finds the weights, `--set mean=logit` averages otherwise,
+    `--set temperature=true` and `--set offsets=true` (or thresholds, where a row may have several classes) tune what comes after; `python -m core settings` lists them all. What was
+    tuned is scored honestly too: refitted without each fold, on the fold it did not see. Beside the weights of `way=optimal` stands
+    how far from the least log loss they can be at most (with `--json` in `optimality_gap`). A run that has not finished all folds is
+    refused, or with `--shared-folds` the blend stands on fewer rows: missing predictions are never filled.
+    """
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
+    members = [get_run(workspace.store, run, found.id) for run in runs]
+    given = {} if weights is None else {"way": "hand", "weights": _numbers(weights)}
+    procedure = apply_sets(parse_settings(BlendProcedure, given, where="--weights"), sets or [])
+    blend = ensemble.blend_runs(
+        workspace,
+        found,
+        members,
+        procedure,
+        name=name or free_blend_name(workspace.store, found.id, "blend"),
+        fold_numbers=shared_folds(members) if on_shared_folds else None,
+    )
+    record, gap = blend_record(workspace, blend), _gap(workspace, found, members, procedure, blend)
+    if as_json:
+        print_json(record | {"optimality_gap": gap})
+        return
+    mix = " + ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True))
+    say(f"{blend.name} ({blend.ref}) = {mix}")
+    print_table(
+        ["metric", ">out of fold", ">CV mean ± sd", ">equal weights, out of fold"],
+        [
+            (
+                f"{record['metric']} {direction(record['metric'])}",
+                score_text(record["oof_score"]),
+                score_text(record["cv_score"], record["cv_sd"]),
+                score_text(record["equal_score"]),
+            )
+        ],
+    )
+    if gap is not None:
+        say(
+            f"proved optimal{' before shrinkage' if blend.spec.shrinkage else ''}: no other weights can have a log loss lower by more than "
+            f"{f'{gap:.0e}' if gap else '0'} (optimality gap)"
+        )
+    if blend.spec.is_restricted:
+        networks = ", ".join(f"{run} {len(folds)}" for run, folds in zip(record["run"], blend.spec.networks, strict=True))
+        say(
+            f"weighed and scored on folds {', '.join(map(str, blend.spec.folds))} only: {record['n_rows']:,} of {found.n_train:,} rows; "
+            f"test rows are the mean over the folds each run has ({networks})"
+        )
+    honest = record["honest"]
+    if honest:
+        verdict = "clear" if honest["is_clear"] else "not clear: equal weights are the safer choice"
+        say(
+            f"honest score {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
+            f"gain over equal weights {honest['gain']:+.4f} ({honest['gain_low']:+.4f} to {honest['gain_high']:+.4f}), {verdict}"
+        )
 
 
 @blends_app.command("list", short_help="List a contest's blends with their scores.")
-def list_blends(contest: ContestArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def list_blends(contest: ContestArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List a contest's blends, newest first, with the score they were saved with."""
-    from core.commands.records import blend_record, direction, score_text
-    from core.store.blends import list_blends as all_blends
-    from core.store.contests import get_contest
-
-    house = opened(workspace)
-    found = get_contest(house.store, contest)
-    records = [blend_record(house, blend) for blend in all_blends(house.store, found.id)]
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
+    records = [blend_record(workspace, blend) for blend in blends.list_blends(workspace.store, found.id)]
     if as_json:
         print_json(records)
         return
@@ -64,27 +149,20 @@ def compare(
     sources: Annotated[
         list[str], typer.Argument(metavar="BLEND|RUN...", help="References such as b3 or r12, or names.", show_default=False)
     ],
-    contest: Annotated[
-        str | None, typer.Option("--contest", metavar="CONTEST", help="Whose, when a name is used twice.", show_default=False)
-    ] = None,
-    workspace: WorkspaceOption = None,
+    contest: ContestOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put blends or runs side by side: scores, weights, and a paired bootstrap of the first against each other one.
 
     Rows that only one of two has are left out. A score that a blend was tuned on flatters it: see its honest score.
     """
-    from core.analysis.compare import compare_sources, standing_of
-    from core.commands.decisions import source_named
-    from core.commands.records import direction, score_text
-    from core.store.runs import get_run
-
     if len(sources) < 2:
         raise InputError(
             "there is nothing to compare with", where="blends compare", why="one name was given", fix="name two blends or runs, or more"
         )
-    house = opened(workspace)
-    found = [source_named(house, ref, contest) for ref in sources]
+    workspace = opened(root)
+    found = [source_named(workspace, ref, contest) for ref in sources]
     owner = found[0].contest
     for other in found:
         if other.contest.id != owner.id:
@@ -96,7 +174,7 @@ def compare(
             )
     duels = [compare_sources(found[0], other) for other in found[1:]]
     standings = [standing_of(source) for source in found]
-    names = {run_id: get_run(house.store, run_id).name for standing in standings for run_id in standing.weights}
+    names = {run_id: get_run(workspace.store, run_id).name for standing in standings for run_id in standing.weights}
     if as_json:
         print_json(
             {
@@ -126,7 +204,75 @@ def compare(
         title=f"{owner.name}: {owner.spec.metric} {direction(owner.spec.metric)}",
     )
     for other, duel in zip(found[1:], duels, strict=True):
-        standard_output().print(_sentence(found[0].name, other.name, duel), markup=False, highlight=False)
+        say(_sentence(found[0].name, other.name, duel))
+
+
+@app.command("submit")
+def submit(
+    source: SourceArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the CSV.", show_default=False)],
+    contest: ContestOption = None,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the submission of a blend or a run: checked against the sample, entered in the ledger, the same bytes every time."""
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise InputError(
+            "the file cannot be written",
+            where=str(output),
+            why="it is a folder, or its folder is not there",
+            fix="name a file in a folder that exists",
+        )
+    workspace = opened(root)
+    chosen = source_named(workspace, source, contest)
+    submission = write_submission(chosen)
+    write_file(output, read_submission(workspace, submission))
+    if as_json:
+        print_json(submission_record(workspace, submission) | {"file": str(output)})
+        return
+    lines = [f"{output}: {submission.n_rows:,} rows from {chosen.name} ({chosen.ref}), sha256 {submission.sha256[:12]}"]
+    if submission.hidden_scores:
+        scores = submission.hidden_scores
+        lines.append(f"the sample's hidden truth: public {scores.public:.4f}, private {scores.private:.4f} ({scores.metric})")
+    say("\n".join(lines))
+
+
+def source_named(workspace: Workspace, ref: str, contest: str | None = None) -> Source:
+    """The run or blend of that reference or name, of one contest where it is named."""
+    return find_source(workspace, ref, None if contest is None else get_contest(workspace.store, contest).id)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write aside and rename, so that a file that is there is whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            "the file cannot be written", where=str(path), why=str(problem), fix="name a file in a folder you may write to"
+        ) from None
+
+
+def _gap(workspace: Workspace, contest: Contest, runs: Sequence[Run], procedure: BlendProcedure, blend: Blend) -> float | None:
+    """How much lower the log loss of other weights can be at most; None where nothing is proved, as where members were chosen."""
+    steps = blend.spec.steps
+    if not procedure.is_proved(steps.mean):
+        return None
+    return gap_at(open_ensemble(workspace, contest, runs, blend.spec.folds or None).scorer(steps.mean), steps.weights)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            "the weights cannot be read",
+            where=f"--weights {text}",
+            why="expected numbers with commas between them",
+            fix="for example --weights 0.6,0.4",
+        ) from None
 
 
 def _record(standing: Standing, names: dict[int, str]) -> dict[str, Any]:

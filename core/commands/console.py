@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.base.errors import PitwallError
@@ -28,15 +29,25 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", "-s", metavar="A.B=C", help="Change one setting; may be repeated.", show_default=False)
 ]
 ContestArgument = Annotated[str, typer.Argument(metavar="CONTEST", help="Name of the contest.", show_default=False)]
-
-
-def help_without_command(context: typer.Context) -> None:
-    """Show a group's help when no command is named; the callback of groups that do nothing by themselves."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
+ContestOption = Annotated[
+    str | None, typer.Option("--contest", metavar="CONTEST", help="Whose, when a name is used twice.", show_default=False)
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A reference such as r12, or a name.", show_default=False)]
+SourceArgument = Annotated[str, typer.Argument(metavar="BLEND|RUN", help="A reference such as b3 or r12, or a name.", show_default=False)]
 
 _named_before_the_command: ContextVar[Path | None] = ContextVar("workspace", default=None)
+
+
+def commands(help: str | None = None) -> typer.Typer:
+    """Commands of one part of the line; with `help` a group of them, which shows its help when none is named."""
+    if help is None:
+        return typer.Typer(rich_markup_mode=None)
+    return typer.Typer(rich_markup_mode=None, help=help, callback=_help_without_command, invoke_without_command=True)
+
+
+def _help_without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def name_workspace(root: Path | None) -> None:
@@ -54,9 +65,19 @@ def standard_output() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=200)
 
 
-def standard_error() -> Console:
+def standard_error(*, quiet: bool = False) -> Console:
     """Where progress and messages go."""
-    return Console(stderr=True) if sys.stderr.isatty() else Console(stderr=True, width=200)
+    return Console(stderr=True, quiet=quiet, width=None if sys.stderr.isatty() else 200)
+
+
+def say(text: str) -> None:
+    """A result in a line or more of text, on standard output."""
+    standard_output().print(text, markup=False, highlight=False)
+
+
+def note(text: str) -> None:
+    """What to know beside the result, on standard error."""
+    standard_error().print(text, markup=False, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -73,7 +94,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     for column in columns:
         table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*map(escape, row))
     standard_output().print(table)
 
 
@@ -84,9 +105,3 @@ def print_error(error: PitwallError, *, as_json: bool) -> None:
         return
     details = "".join(f"\n  {label}: {text}" for label, text in (("where", error.where), ("why", error.why), ("fix", error.fix)) if text)
     sys.stderr.write(f"{error.kind}: {error.what}{details}\n")
-
-
-def _plain(cell: str) -> str:
-    from rich.markup import escape
-
-    return escape(cell)

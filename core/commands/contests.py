@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from core.base.settings import parse_settings
 from core.commands.console import (
     ContestArgument,
     JsonOption,
     SetOption,
     WorkspaceOption,
-    help_without_command,
+    commands,
     opened,
     print_json,
     print_table,
+    say,
     standard_error,
-    standard_output,
 )
+from core.commands.records import contest_record, direction, folds_record, score_text
+from core.contest import register, samples
+from core.contest.files import open_source
+from core.contest.inspect.draft import inspect_path
+from core.folds.save import save_folds
+from core.specs.folds import FoldsSpec
+from core.store import contests
+from core.store import folds as splits
+from core.store.contests import Contest, get_contest
+from core.store.folds import Folds
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from core.contest.inspect.draft import Inspection
-    from core.store.contests import Contest
-    from core.store.folds import Folds
-
-contest_app = typer.Typer(
-    help="Register a contest of your own; list the contests.", callback=help_without_command, invoke_without_command=True
-)
-folds_app = typer.Typer(help="Decide who validates whom.", callback=help_without_command, invoke_without_command=True)
-
-
-def register(app: typer.Typer) -> None:
-    app.add_typer(contest_app, name="contest")
-    app.command("sample", short_help="Open a built-in sample contest: digits or news.")(open_sample)
-    app.add_typer(folds_app, name="folds")
+app = commands()
+contest_app = commands("Register a contest of your own; list the contests.")
+folds_app = commands("Decide who validates whom.")
+app.add_typer(contest_app, name="contest")
+app.add_typer(folds_app, name="folds")
 
 
 @contest_app.command("add", short_help="Register a contest from a folder, CSV or zip.")
@@ -49,44 +49,36 @@ def add_contest(
     ] = None,
     sets: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what was understood, and register nothing.")] = False,
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Register a contest from a folder, a CSV or a zip archive.
 
     Says what it understood. Correct a point with --set, for example --set metric=macro_f1 --set group_column=person.
     """
-    from core.commands.records import contest_record
-    from core.contest.files import open_source
-    from core.contest.inspect.draft import inspect_path
-    from core.contest.register import add_contest as register_contest
-
-    house = opened(workspace)
-    inspection = inspect_path(open_source(house, path), name=name, sets=sets or [])
+    workspace = opened(root)
+    inspection = inspect_path(open_source(workspace, path), name=name, sets=sets or [])
     if not as_json:
-        _show_inspection(inspection)
+        marks = {"ok": "ok", "note": "note", "warning": "!"}
+        checks = [(marks[check.level], check.key, check.value, check.detail) for check in inspection.checks]
+        print_table(["", "what", "understood as", "detail"], checks)
     if dry_run:
         if as_json:
             print_json(inspection.draft.to_dict())
         return
-    with checking_rows(standard_error()) as progress:
-        contest = register_contest(house, inspection.draft, progress=progress)
+    with checking_rows() as progress:
+        contest = register.add_contest(workspace, inspection.draft, progress=progress)
     if as_json:
-        print_json(contest_record(house, contest))
+        print_json(contest_record(workspace, contest))
     else:
-        standard_output().print(
-            f"registered as {contest.name}; next: python -m core folds make {contest.name}", markup=False, highlight=False
-        )
+        say(f"registered as {contest.name}; next: python -m core folds make {contest.name}")
 
 
 @contest_app.command("list", short_help="List the contests with their best score.")
-def list_contests(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def list_contests(root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the contests with their rows, classes, metric, runs and best CV score."""
-    from core.commands.records import contest_record, direction, score_text
-    from core.store.contests import list_contests as all_contests
-
-    house = opened(workspace)
-    records = [contest_record(house, contest) for contest in all_contests(house.store)]
+    workspace = opened(root)
+    records = [contest_record(workspace, contest) for contest in contests.list_contests(workspace.store)]
     if as_json:
         print_json(records)
         return
@@ -110,26 +102,22 @@ def list_contests(workspace: WorkspaceOption = None, as_json: JsonOption = False
     )
 
 
+@app.command("sample")
 def open_sample(
     name: Annotated[str, typer.Argument(metavar="NAME", help="digits (images) or news (texts).", show_default=False)],
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open a built-in sample contest; it is made from installed packages the first time."""
-    from core.commands.records import contest_record
-    from core.contest.samples import open_sample as make_or_reuse
-
-    house = opened(workspace)
-    with checking_rows(standard_error()) as progress:
-        contest = make_or_reuse(house, name, progress=progress)
+    workspace = opened(root)
+    with checking_rows() as progress:
+        contest = samples.open_sample(workspace, name, progress=progress)
     if as_json:
-        print_json(contest_record(house, contest))
+        print_json(contest_record(workspace, contest))
     else:
-        standard_output().print(
+        say(
             f"{contest.name}: {contest.n_train:,} training rows, {contest.n_test:,} test rows, {len(contest.spec.classes)} classes, "
-            f"{contest.spec.metric}; next: python -m core folds make {contest.name}",
-            markup=False,
-            highlight=False,
+            f"{contest.spec.metric}; next: python -m core folds make {contest.name}"
         )
 
 
@@ -147,22 +135,16 @@ def make_folds(
     keep_rare: Annotated[
         bool, typer.Option("--keep-rare", help="Train on classes with fewer rows than folds, never validate them.")
     ] = False,
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Split a contest's training rows into folds. Equal settings give the same folds, not new ones."""
-    from core.base.settings import parse_settings
-    from core.commands.records import folds_record
-    from core.folds.save import save_folds
-    from core.specs.folds import FoldsSpec
-    from core.store.contests import get_contest
-
-    house = opened(workspace)
+    workspace = opened(root)
     values = {"kind": kind, "n_folds": n_folds, "group_column": group, "seed": seed}
     values |= {"repeats": repeats, "holdout": holdout, "keep_rare": keep_rare}
     spec = parse_settings(FoldsSpec, values, where="folds make")
-    found = get_contest(house.store, contest)
-    folds = save_folds(house, found, spec)
+    found = get_contest(workspace.store, contest)
+    folds = save_folds(workspace, found, spec)
     if as_json:
         print_json(folds_record(found, folds))
     else:
@@ -170,45 +152,30 @@ def make_folds(
 
 
 @folds_app.command("list", short_help="List a contest's folds, newest first.")
-def list_folds(contest: ContestArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def list_folds(contest: ContestArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List a contest's folds, newest first. `train` uses the newest."""
-    from core.commands.records import folds_record
-    from core.store.contests import get_contest
-    from core.store.folds import list_folds as all_folds
-
-    house = opened(workspace)
-    found = get_contest(house.store, contest)
-    folds = all_folds(house.store, found.id)
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
+    folds = splits.list_folds(workspace.store, found.id)
     if as_json:
         print_json([folds_record(found, each) for each in folds])
     else:
-        _show_folds(found, list(folds))
+        _show_folds(found, folds)
 
 
 @contextmanager
-def checking_rows(console: Console) -> Iterator[Callable[[int, int], None]]:
+def checking_rows() -> Iterator[Callable[[int, int], None]]:
     """A bar for as long as a contest's images are opened and hashed; it goes away when that is done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    if not console.is_terminal:
-        yield lambda done, total: None
-        return
+    console = standard_error()
     columns = (TextColumn("checking images"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
-def _show_folds(contest: Contest, folds: list[Folds]) -> None:
+def _show_folds(contest: Contest, folds: Sequence[Folds]) -> None:
     print_table(
         [">id", "kind", ">folds", ">seed", "group", "fingerprint"],
         [(str(each.id), each.kind, str(each.n_folds), str(each.seed), each.group_column, f"#{each.fingerprint[:8]}") for each in folds],
         empty=f"no folds yet: python -m core folds make {contest.name}",
-    )
-
-
-def _show_inspection(inspection: Inspection) -> None:
-    print_table(
-        ["", "what", "understood as", "detail"],
-        [({"ok": "ok", "note": "note", "warning": "!"}[check.level], check.key, check.value, check.detail) for check in inspection.checks],
     )

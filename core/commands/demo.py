@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from core.base.files import shown_path
 from core.base.settings import apply_sets
 from core.blend.ensemble import make_spec, save_blend
-from core.commands.console import print_table, standard_error, standard_output
+from core.commands.console import note, print_table, standard_output
 from core.commands.contests import checking_rows
+from core.commands.follow import raise_failure, work
 from core.commands.records import direction, duration_text, fold_scores, score_text
-from core.commands.work import raise_failure, work
 from core.contest.samples import open_sample
 from core.folds.save import save_folds
 from core.jobs.engine import Engine
@@ -75,12 +72,10 @@ class Outcome:
 
 def run_demo(workspace: Workspace, *, serve: bool, plans: Sequence[Plan] = PLANS) -> tuple[Outcome, ...]:
     """Make what is missing, print the table, and open the workbench unless `serve` is off (then return what was made)."""
-    console = standard_error()
-    prepared = [_prepare(workspace, plan, console) for plan in plans]
+    prepared = [_prepare(workspace, plan) for plan in plans]
     runs = [run for _, _, of_contest in prepared for run in of_contest]
     if any(run.state != "done" for run in runs):
-        _say(
-            console,
+        note(
             f"training {sum(len(run.fold_numbers) - len(run.results) for run in runs)} folds of {len(runs)} runs; Ctrl-C pauses, the same command continues",
         )
         runs = work(Engine(workspace, what="python -m core demo"), workspace, [run.id for run in runs], expected_fold_s=EXPECTED_FOLD_S)
@@ -93,17 +88,16 @@ def run_demo(workspace: Workspace, *, serve: bool, plans: Sequence[Plan] = PLANS
         outcomes.append(Outcome(contest, folds, done, blend, _submit(workspace, contest, blend)))
     _print_outcomes(workspace, outcomes)
     if serve:
-        _open_workbench(workspace, console)
+        _open_workbench(workspace)
     return tuple(outcomes)
 
 
-def _prepare(workspace: Workspace, plan: Plan, console: Console) -> tuple[Contest, Folds, list[Run]]:
+def _prepare(workspace: Workspace, plan: Plan) -> tuple[Contest, Folds, list[Run]]:
     """Contest, folds and queued runs of a plan; a run with an equal recipe on equal folds is taken up again."""
-    with checking_rows(console) as progress:
+    with checking_rows() as progress:
         contest = open_sample(workspace, plan.sample, progress=progress)
     folds = save_folds(workspace, contest, FoldsSpec(kind="stratified", n_folds=N_FOLDS, seed=0))
-    _say(
-        console,
+    note(
         f"{contest.name}: {contest.n_train:,} training rows, {contest.n_test:,} test rows, {len(contest.spec.classes)} classes, {N_FOLDS} folds",
     )
     return contest, folds, [_run(workspace, contest, folds, preset, plan.sets) for preset in plan.weights]
@@ -168,13 +162,9 @@ def _print_outcomes(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(Text(text))
-
-
-def _open_workbench(workspace: Workspace, console: Console) -> None:
+def _open_workbench(workspace: Workspace) -> None:
     """Become the workbench: the same process number, so that Ctrl-C and a kill reach it."""
-    _say(console, f"opening the workbench on {workspace.root}")
+    note(f"opening the workbench on {workspace.root}")
     os.environ[ENV_VARIABLE] = str(workspace.root)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "app"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.base.errors import InputError
-from core.commands.console import JsonOption, WorkspaceOption, opened, print_json, print_table, standard_error, standard_output
+from core.commands.console import JsonOption, WorkspaceOption, commands, opened, print_json, print_table, standard_error, standard_output
 
 if TYPE_CHECKING:
     from core.predictions.again import Rows
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 N_SHOWN = 20
 
 
-def register(app: typer.Typer) -> None:
-    app.command("predict", short_help="Predict the test set, files or a text from stored weights.")(predict)
+app = commands()
 
 
+@app.command("predict")
 def predict(
     source: Annotated[str, typer.Argument(metavar="RUN|BLEND", help="A reference such as r12 or b3, or a name.", show_default=False)],
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.", show_default=False)] = None,
@@ -51,7 +51,7 @@ def predict(
     `--output`; it is not entered in the ledger. Given files are a table with the contest's columns, or images and folders of them: their
     likeliest classes are printed, and with `--output` the probabilities are written.
     """
-    from core.commands.decisions import source_named, write_file
+    from core.commands.blends import source_named, write_file
     from core.contest.table import load_table
     from core.exchange.files import write_predictions
     from core.predictions.again import rows_of_test

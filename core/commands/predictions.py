@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from core.base.errors import InputError
+from core.commands.blends import source_named
 from core.commands.console import (
     ContestArgument,
+    ContestOption,
     JsonOption,
+    SourceArgument,
     WorkspaceOption,
-    help_without_command,
+    commands,
+    note,
     opened,
     print_json,
-    standard_error,
-    standard_output,
+    say,
 )
+from core.commands.records import choose_folds, direction, run_record, score_text
+from core.contest.csv_table import decode
+from core.exchange.exchange import doubts_of, export_predictions, import_predictions
+from core.exchange.ready import add_ready_classifier, read_labels
+from core.store.contests import Contest, get_contest
+from core.store.runs import Run
+from core.workspace import Workspace
 
-if TYPE_CHECKING:
-    from core.store.contests import Contest
-    from core.store.folds import Folds
-    from core.store.runs import Run
-    from core.workspace import Workspace
-
-predictions_app = typer.Typer(
-    help="Bring a team-mate's predictions in as a run; take any run's out.", callback=help_without_command, invoke_without_command=True
-)
-
-
-def register(app: typer.Typer) -> None:
-    app.add_typer(predictions_app, name="predictions")
+app = commands()
+predictions_app = commands("Bring a team-mate's predictions in as a run; take any run's out.")
+app.add_typer(predictions_app, name="predictions")
 
 
 @predictions_app.command("import", short_help="Make a run of predictions that were made elsewhere.")
@@ -47,7 +47,7 @@ def import_run(
         Path | None,
         typer.Option("--classes", metavar="FILE", help="The order of a .npy array's columns, one class per line.", show_default=False),
     ] = None,
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a run of predictions that were made elsewhere on the same folds.
@@ -56,14 +56,11 @@ def import_run(
     the rows in the contest's order, and the classes too unless `--classes` says otherwise. What could not be checked, and what
     speaks for rows in another order, is said on standard error; with `--json` in `warnings`.
     """
-    from core.exchange.exchange import import_predictions
-    from core.store.contests import get_contest
-
-    house = opened(workspace)
-    found = get_contest(house.store, contest)
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
     order = () if classes is None else _names_in(classes)
-    run = import_predictions(house, found, _folds(house, found, folds), oof=oof, test=test, name=name, classes=order)
-    _print_run(house, run, found, as_json=as_json)
+    run = import_predictions(workspace, found, choose_folds(workspace, found, folds), oof=oof, test=test, name=name, classes=order)
+    _print_run(workspace, run, found, as_json=as_json)
 
 
 @predictions_app.command("classify", short_help="Make a run of a ready classifier, without training.")
@@ -82,7 +79,7 @@ def classify(
     folds: Annotated[int | None, typer.Option("--folds", metavar="ID", help="The folds to stand on; else the newest.")] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", metavar="N", min=8, help="Longer texts are cut here.")] = 256,
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="Where it predicts: cpu, cuda:0 or mps.")] = "cpu",
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a run of a classifier that has its own head and labels: it predicts the contest's rows as it is, and can be blended.
@@ -90,82 +87,61 @@ def classify(
     A file of labels holds `class: label` or `class: [label, label]` for every class. That the classifier has not seen these rows
     nobody can check, which is said on standard error; with `--json` in `warnings`.
     """
-    from core.exchange.ready import add_ready_classifier, read_labels
-    from core.store.contests import get_contest
-
-    house = opened(workspace)
-    found = get_contest(house.store, contest)
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
     given = None if labels is None else read_labels(labels)
     run = add_ready_classifier(
-        house, found, _folds(house, found, folds), folder.resolve(), labels=given, name=name, max_tokens=max_tokens, device=device
+        workspace,
+        found,
+        choose_folds(workspace, found, folds),
+        folder.resolve(),
+        labels=given,
+        name=name,
+        max_tokens=max_tokens,
+        device=device,
     )
-    _print_run(house, run, found, as_json=as_json)
+    _print_run(workspace, run, found, as_json=as_json)
 
 
 @predictions_app.command("export", short_help="Write a run's or a blend's predictions to files.")
 def export_run(
-    source: Annotated[str, typer.Argument(metavar="RUN|BLEND", help="A reference such as r12 or b3, or a name.", show_default=False)],
+    source: SourceArgument,
     oof: Annotated[Path | None, typer.Option("--oof", metavar="FILE", help="Where out-of-fold predictions go.", show_default=False)] = None,
     test: Annotated[Path | None, typer.Option("--test", metavar="FILE", help="Where test predictions go.", show_default=False)] = None,
-    contest: Annotated[
-        str | None, typer.Option("--contest", metavar="CONTEST", help="Whose, when a name is used twice.", show_default=False)
-    ] = None,
-    workspace: WorkspaceOption = None,
+    contest: ContestOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write predictions of a finished run or a blend as .csv, .parquet or .npy, by the file's ending; `predictions import` reads them."""
-    from core.commands.decisions import source_named
-    from core.exchange.exchange import export_predictions
-
     if oof is None and test is None:
         raise InputError(
             "no file was named", where="predictions export", why="there is nothing to write", fix="give --oof FILE or --test FILE"
         )
-    house = opened(workspace)
-    found = source_named(house, source, contest)
+    workspace = opened(root)
+    found = source_named(workspace, source, contest)
     export_predictions(found, oof=oof, test=test)
     written = {kind: str(path) for kind, path in (("oof", oof), ("test", test)) if path is not None}
     if as_json:
         print_json({"source": found.ref, "name": found.name, **written})
         return
-    standard_output().print(f"{found.name} ({found.ref}): {', '.join(written.values())}", markup=False, highlight=False)
-
-
-def _folds(workspace: Workspace, contest: Contest, folds: int | None) -> Folds:
-    """The folds of that id, else the newest of the contest."""
-    from core.store.folds import get_folds, list_folds
-
-    known = list_folds(workspace.store, contest.id)
-    if folds is None and not known:
-        raise InputError(
-            "there are no folds yet",
-            where=contest.name,
-            why="out-of-fold predictions stand on folds",
-            fix=f"make the folds they were made on: python -m core folds make {contest.name}",
-        )
-    return known[0] if folds is None else get_folds(workspace.store, folds)
+    say(f"{found.name} ({found.ref}): {', '.join(written.values())}")
 
 
 def _print_run(workspace: Workspace, run: Run, contest: Contest, *, as_json: bool) -> None:
     """The run that was made, and what is doubtful of it."""
-    from core.commands.records import direction, run_record, score_text
-    from core.exchange.exchange import doubts_of
-
     record = run_record(workspace, run)
     suspect, unchecked = doubts_of(run)
     if as_json:
         print_json(record | {"warnings": [*suspect, *unchecked]})
         return
     for doubt in (*suspect, *unchecked):
-        standard_error().print(f"warning: {doubt}", markup=False, highlight=False)
+        note(f"warning: {doubt}")
     score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
-    standard_output().print(f"{run.name} ({run.ref}) of {contest.name}, on folds {run.folds_id}: {score}", markup=False, highlight=False)
+    say(f"{run.name} ({run.ref}) of {contest.name}, on folds {run.folds_id}: {score}")
 
 
 def _names_in(path: Path) -> list[str]:
     """The lines of a text file that are not empty."""
-    from core.contest.csv_table import decode
-
     try:
         raw = path.read_bytes()
     except OSError as problem:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
+from core.analysis.kept import Kept
+from core.base.errors import NotFoundError, StateError
 from core.jobs.fold import places, share_of
 from core.metrics.scores import get_metric
-from core.store.contests import get_contest
-from core.store.folds import get_folds
-from core.store.runs import Run, list_runs
-
-if TYPE_CHECKING:
-    from core.analysis.kept import Kept
-    from core.specs.progress import Progress
-    from core.store.blends import Blend
-    from core.store.contests import Contest
-    from core.store.folds import Folds
-    from core.store.submissions import Submission
-    from core.workspace import Workspace
+from core.specs.progress import Progress
+from core.store.blends import Blend
+from core.store.contests import Contest, get_contest
+from core.store.folds import Folds, get_folds, list_folds
+from core.store.runs import Run, get_run, list_epochs, list_runs
+from core.store.submissions import Submission
+from core.workspace import Workspace
 
 
 def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
@@ -71,6 +69,22 @@ def folds_record(contest: Contest, folds: Folds) -> dict[str, Any]:
     }
 
 
+def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -> Folds:
+    """The split of that id, which must be the contest's, or its newest."""
+    known = list_folds(workspace.store, contest.id)
+    if not known:
+        raise StateError(
+            "this contest has no folds yet",
+            where=contest.name,
+            why="a run needs to know who validates whom",
+            fix=f"python -m core folds make {contest.name}",
+        )
+    for folds in known:
+        if folds_id in (None, folds.id):
+            return folds
+    raise NotFoundError.among("split", str(folds_id), (str(folds.id) for folds in known))
+
+
 def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
     """A run; `fold_scores` has one place per fold of the split, None where there is no result yet."""
     contest, folds = get_contest(workspace.store, run.contest_id), get_folds(workspace.store, run.folds_id)
@@ -102,9 +116,8 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
 
 def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
     """A run with its recipe, the state of each fold, and its epochs."""
-    from core.store.runs import list_epochs
-
     results = {result.fold: result for result in run.results}
+    ended = ("scores", "best_epoch", "elapsed_s", "facts")
     return run_record(workspace, run) | {
         "recipe": None if run.is_imported else run.recipe.to_dict(),
         "recipe_fingerprint": None if run.is_imported else run.recipe.fingerprint,
@@ -118,24 +131,12 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
                 "progress": job.progress.to_dict() if job.progress else None,
                 "error": job.error,
                 "log": job.log_path,
-                "scores": results[job.fold].scores if job.fold in results else None,
-                "best_epoch": results[job.fold].best_epoch if job.fold in results else None,
-                "elapsed_s": results[job.fold].elapsed_s if job.fold in results else None,
-                "facts": results[job.fold].facts if job.fold in results else None,
+                **{name: getattr(results.get(job.fold), name, None) for name in ended},
             }
             for job in run.jobs
         ],
         "epochs": [
-            {
-                "fold": row.fold,
-                "epoch": row.epoch,
-                "train_loss": _finite(row.train_loss),
-                "train_log_loss": None if row.train_log_loss is None else _finite(row.train_log_loss),
-                "valid_loss": _finite(row.valid_loss),
-                "scores": row.scores,
-                "lr": row.lr,
-                "elapsed_s": row.elapsed_s,
-            }
+            {name: _finite(value) for name, value in asdict(row).items() if name not in ("run_id", "token")}
             for row in list_epochs(workspace.store, run.id)
         ],
     }
@@ -146,8 +147,6 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
 
     `n_rows` is None for a blend that was saved before it was counted.
     """
-    from core.store.runs import get_run
-
     contest = get_contest(workspace.store, blend.contest_id)
     members = [get_run(workspace.store, run_id) for run_id in blend.spec.members]
     return {
@@ -221,23 +220,10 @@ def _place(place: Progress) -> dict[str, Any]:
     return {"phase": place.phase, "epoch": place.epoch, "n_epochs": place.n_epochs, "step": place.step, "n_steps": place.n_steps}
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def kept_record(kept: Kept) -> dict[str, Any]:
     """A checkpoint, or the weights of a finished fold."""
-    return {
-        "fold": kept.fold,
-        "kind": kept.kind,
-        "epoch": kept.epoch,
-        "step": kept.step,
-        "attempt": kept.attempt,
-        "best_epoch": kept.best_epoch,
-        "scores": dict(kept.scores),
-        "n_bytes": kept.n_bytes,
-        "created_at": kept.created_at,
-        "standing": kept.standing,
-        "why": kept.why,
-        "path": str(kept.path),
-    }
+    return asdict(kept) | {"scores": dict(kept.scores), "path": str(kept.path)}

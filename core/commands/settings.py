@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import typing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from pydantic.fields import FieldInfo
 
-from core.commands.console import JsonOption, print_json, print_table
+from core.base.settings import Settings, walk_fields
+from core.blend.procedure import BlendProcedure
+from core.commands.console import JsonOption, commands, print_json, print_table
+from core.specs.blend import BlendSpec
+from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
+from core.specs.recipe import Recipe
 
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
-    from core.base.settings import Settings
-
+app = commands()
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
-def register(app: typer.Typer) -> None:
-    app.command("settings", short_help="Every setting with its range and meaning.")(show_settings)
-
-
+@app.command("settings")
 def show_settings(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/settings.md.")] = False,
     as_json: JsonOption = False,
@@ -44,12 +44,6 @@ def show_settings(
 
 def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
     """(title, how it is given, its fields) of each model that a person fills."""
-    from core.blend.procedure import BlendProcedure
-    from core.specs.blend import BlendSpec
-    from core.specs.contest import ContestSpec
-    from core.specs.folds import FoldsSpec
-    from core.specs.recipe import Recipe
-
     return [
         (
             "Recipe",
@@ -69,8 +63,6 @@ def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
 
 def fields_of(model: type[Settings]) -> list[dict[str, Any]]:
     """One row per field: dotted name, default (absent where one must be given), range and meaning."""
-    from core.base.settings import walk_fields
-
     rows: list[dict[str, Any]] = []
     for path, field in walk_fields(model):
         row: dict[str, Any] = {"setting": path, "range": range_text(field), "meaning": field.description or ""}

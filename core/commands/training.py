@@ -1,33 +1,54 @@
-"""`train`, `engine`, `demo`: the same queue, engine and worker processes as behind the pages, with a board on the terminal."""
+"""`train`, `engine`, `demo`: the same queue, engine and worker processes as behind the pages, with a board on the terminal.
+
+With `--dry-run` nothing is queued: it is said what recipes would take, one column each, from a few real steps of each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
 from core.base.errors import InputError, StateError
 from core.base.messages import msg
-from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, opened, print_json, print_table, standard_error
-from core.commands.work import metric_reader, raise_failure, work
+from core.base.settings import apply_sets, load_settings
+from core.commands.console import (
+    ContestArgument,
+    JsonOption,
+    SetOption,
+    WorkspaceOption,
+    commands,
+    note,
+    opened,
+    print_json,
+    print_table,
+    standard_error,
+)
+from core.commands.demo import DEMO_ROOT, run_demo
+from core.commands.follow import Board, follow, is_settled, metric_reader, raise_failure, work
+from core.commands.records import choose_folds, direction, duration_text, run_record, score_text
+from core.jobs.devices import read_devices
+from core.jobs.disk import free_bytes, size_text
+from core.jobs.dry_run import DryRun, When
+from core.jobs.engine import Engine, EngineStatus
+from core.jobs.forecast import Outlook, look_out
+from core.jobs.queue import check_launch, launch_plan, make_folds_of
+from core.recipes.plan import ReadPlan, load_plan, load_preset, parse_seeds
+from core.specs.recipe import Recipe
+from core.store.contests import Contest, get_contest
+from core.store.folds import Folds
+from core.store.runs import Run, get_run, list_runs
+from core.workspace import Workspace
 
-if TYPE_CHECKING:
-    from core.recipes.plan import ReadPlan
-    from core.specs.recipe import Recipe
-    from core.store.contests import Contest
-    from core.store.folds import Folds
-    from core.store.runs import Run
-    from core.workspace import Workspace
+app = commands()
 
 
-def register(app: typer.Typer) -> None:
-    app.command("train", short_help="Train a recipe over the folds of a contest.")(train)
-    app.command("engine", short_help="Work through the queue without a browser.")(run_engine)
-    app.command("demo", short_help="Both samples from data to submission, then the app.")(demo)
-
-
+@app.command("train")
 def train(
     contest: ContestArgument,
     recipes: Annotated[
@@ -66,7 +87,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a recipe over the folds of a contest, and stay until the run is finished.
@@ -79,94 +100,83 @@ def train(
     --dry-run queues and keeps nothing: it tells the peak memory, seconds per epoch, expected end and disk needed, and fails when
     something of it does not fit.
     """
-    from core.commands.dry_run import tell_dry_runs
-    from core.commands.records import run_record
-    from core.jobs.engine import Engine
-    from core.jobs.queue import launch_plan, make_folds_of
-    from core.recipes.plan import load_plan
-    from core.store.contests import get_contest
-    from core.store.runs import get_run
-
-    house = opened(workspace)
-    found = get_contest(house.store, contest)
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
     if plan is None:
         read = _plan_of(recipes or [], seeds, [*(sets or []), *([f"name={name}"] if name else [])])
     else:
-        _refuse_beside_plan({"--recipe": recipes, "--seeds": seeds, "--set": sets, "--name": name})
+        beside = {"--recipe": recipes, "--seeds": seeds, "--set": sets, "--name": name}
+        if given := [option for option, value in beside.items() if value]:
+            raise InputError(
+                msg("the plan says this itself: {options}", options=", ".join(given)),
+                where="--plan",
+                fix="change the file, or leave these options out",
+            )
         read = load_plan(plan, found.spec.modality)
     if read.plan.folds and folds_id is not None:
         raise InputError("the plan says which folds", where="--folds", fix="leave the option out, or take `folds` out of the plan")
-    split = make_folds_of(house, found, read) or choose_folds(house, found, folds_id)
+    split = make_folds_of(workspace, found, read) or choose_folds(workspace, found, folds_id)
     if dry_run:
         n_seeds = len(read.plan.seeds)
-        tell_dry_runs(house, found, split, read.recipes, folds, n_seeds=n_seeds, device=device, when=when, as_json=as_json)
+        tell_dry_runs(workspace, found, split, read.recipes, folds, n_seeds=n_seeds, device=device, when=when, as_json=as_json)
         return
     if device or when:
         raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
-    console = standard_error()
-    runs: Sequence[Run] = launch_plan(house, found, split, read, fold_numbers=folds)
+    runs: Sequence[Run] = launch_plan(workspace, found, split, read, fold_numbers=folds)
     for run in runs:
         n_folds = len(run.fold_numbers)
-        said = f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}"
-        console.print(said, markup=False, highlight=False)
+        note(f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}")
     if not queue:
-        work(Engine(house, what="python -m core train"), house, [run.id for run in runs], quiet=as_json)
-    runs = [get_run(house.store, run.id) for run in runs]
+        work(Engine(workspace, what="python -m core train"), workspace, [run.id for run in runs], quiet=as_json)
+    runs = [get_run(workspace.store, run.id) for run in runs]
     if as_json:
-        records = [run_record(house, run) for run in runs]
+        records = [run_record(workspace, run) for run in runs]
         print_json(records[0] if len(records) == 1 else records)
     elif not queue:
-        _print_scores(house, runs)
+        _print_scores(workspace, runs)
     for run in runs:
         raise_failure(run)
 
 
+@app.command("engine")
 def run_engine(
     drain: Annotated[bool, typer.Option("--drain", help="End when the queue is empty.")] = False,
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
 ) -> None:
     """Work through the queue without a browser, until Ctrl-C. Running jobs then go back to the queue."""
-    from core.commands.follow import Board, follow, is_settled
-    from core.jobs.engine import Engine
-    from core.store.runs import list_runs
-
-    house = opened(workspace)
-    engine = Engine(house, what="python -m core engine")
-    console = standard_error()
+    workspace = opened(root)
+    engine = Engine(workspace, what="python -m core engine")
     if not engine.start():
         holder = engine.status().holder
         engine.stop()
         raise StateError(
-            "another process works through this queue", where=str(house.root), why=f"it is {holder}", fix="stop that one first"
+            "another process works through this queue", where=str(workspace.root), why=f"it is {holder}", fix="stop that one first"
         )
-    console.print(f"the engine works in {house.root}; Ctrl-C stops it", markup=False, highlight=False)
-    seen = {run.id for run in list_runs(house.store) if run.state not in ("running", "queued")}
+    note(f"the engine works in {workspace.root}; Ctrl-C stops it")
+    seen = {run.id for run in list_runs(workspace.store) if run.state not in ("running", "queued")}
 
     def active() -> Sequence[Run]:
-        return [run for run in reversed(list_runs(house.store)) if run.id not in seen]
+        return [run for run in reversed(list_runs(workspace.store)) if run.id not in seen]
 
     try:
-        follow(engine, active, Board(console, metric_of=metric_reader(house)), is_over=lambda runs: drain and is_settled(runs))
+        follow(engine, active, Board(standard_error(), metric_of=metric_reader(workspace)), is_over=lambda runs: drain and is_settled(runs))
     except KeyboardInterrupt:
-        console.print("stopping: running jobs go back to the queue", markup=False, highlight=False)
+        note("stopping: running jobs go back to the queue")
     finally:
         engine.stop()
 
 
+@app.command("demo")
 def demo(
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop after the table.")] = False,
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
 ) -> None:
     """Two sample contests from data to submission, then the workbench on them. What is there already is reused."""
-    from core.commands.demo import DEMO_ROOT, run_demo
-
-    run_demo(opened(workspace or DEMO_ROOT), serve=not no_serve)
+    run_demo(opened(root or DEMO_ROOT), serve=not no_serve)
 
 
 def _plan_of(recipes: Sequence[str], seeds: str | None, sets: Sequence[str]) -> ReadPlan:
     """What the options say, as a plan."""
-    from core.recipes.plan import ReadPlan, parse_seeds
-
     if not recipes:
         raise InputError("no recipe was given", where="--recipe", fix="name a preset or a recipe file, or give a plan with --plan")
     chosen = [read_recipe(given, sets) for given in recipes]
@@ -176,48 +186,13 @@ def _plan_of(recipes: Sequence[str], seeds: str | None, sets: Sequence[str]) -> 
     return ReadPlan.of(chosen, chosen_seeds)
 
 
-def _refuse_beside_plan(options: Mapping[str, object]) -> None:
-    """Raise InputError for options that a plan file says itself."""
-    given = [option for option, value in options.items() if value]
-    if given:
-        raise InputError(
-            msg("the plan says this itself: {options}", options=", ".join(given)),
-            where="--plan",
-            fix="change the file, or leave these options out",
-        )
-
-
 def read_recipe(given: str, sets: Sequence[str]) -> Recipe:
     """A recipe from a file (a name that ends in .yaml or .yml, or a path) or from the presets, with assignments applied."""
-    from core.base.settings import apply_sets, load_settings
-    from core.recipes.plan import load_preset
-    from core.specs.recipe import Recipe
-
     is_file = Path(given).suffix in (".yaml", ".yml") or Path(given).is_file()
     return apply_sets(load_settings(Recipe, Path(given)) if is_file else load_preset(given), sets, where="--set")
 
 
-def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -> Folds:
-    """The split of that id, which must be the contest's, or its newest."""
-    from core.base.errors import NotFoundError
-    from core.store.folds import list_folds
-
-    known = list_folds(workspace.store, contest.id)
-    if not known:
-        raise StateError(
-            "this contest has no folds yet",
-            where=contest.name,
-            why="a run needs to know who validates whom",
-            fix=f"python -m core folds make {contest.name}",
-        )
-    for folds in known:
-        if folds_id in (None, folds.id):
-            return folds
-    raise NotFoundError.among("split", str(folds_id), (str(folds.id) for folds in known))
-
-
 def _print_scores(workspace: Workspace, runs: Sequence[Run]) -> None:
-    from core.commands.records import direction, run_record, score_text
 
     records = [run_record(workspace, run) for run in runs]
     numbers = runs[0].fold_numbers
@@ -234,3 +209,161 @@ def _print_scores(workspace: Workspace, runs: Sequence[Run]) -> None:
             for record in records
         ],
     )
+
+
+def tell_dry_runs(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipes: Sequence[Recipe],
+    fold_numbers: Sequence[int] | None,
+    *,
+    n_seeds: int,
+    device: str | None,
+    when: str | None,
+    as_json: bool,
+) -> None:
+    """Try each recipe and print what it would take over these folds (all for None), with `n_seeds` seeds (0: its own).
+
+    The recipes count as queued one after another, behind what waits now. Raises as a dry run does, and, after the table, the first
+    problem of what does not fit.
+    """
+    moment: When | None = next((each for each in get_args(When) if each == when), None)
+    if when is not None and moment is None:
+        raise InputError(f"'{when}' is no moment", where="--when", fix="write now or free")
+    engine = Engine(workspace, what="python -m core train --dry-run")
+    chosen = read_devices(device)[0] if device else engine.devices[0]
+    numbers = tuple(sorted(set(fold_numbers))) if fold_numbers else tuple(range(folds.n_folds))
+    for recipe in recipes:
+        check_launch(contest, folds, recipe, numbers)
+    outlooks: list[Outlook] = []
+    before: list[float] = []
+    for recipe in recipes:
+        dry_run = DryRun(workspace, contest, folds, recipe, device=chosen, devices=engine.devices, when=moment)
+        shows = sys.stderr.isatty() and not as_json
+        with standard_error().status(f"a dry run of {recipe.name} on {chosen}") if shows else nullcontext():
+            forecast = dry_run.run()
+        before += [forecast.fold_s(fold) for fold in numbers] * max(1, n_seeds)
+        outlook = look_out(
+            forecast,
+            recipe,
+            numbers,
+            devices=engine.devices,
+            disk_free_bytes=free_bytes(workspace.root),
+            end_s=engine.run_end_s(before),
+        )
+        outlooks.append(outlook)
+    now = time.time()
+    if as_json:
+        records = [outlook_record(recipe, outlook, now=now) for recipe, outlook in zip(recipes, outlooks, strict=True)]
+        print_json(records[0] if len(records) == 1 else records)
+    else:
+        _print(recipes, outlooks, engine.status(), now=now)
+    for outlook in outlooks:
+        for problem in outlook.problems:
+            raise problem
+
+
+def outlook_record(recipe: Recipe, outlook: Outlook, *, now: float) -> dict[str, Any]:
+    """What a dry run says, as plain values: bytes, seconds, and `ends_at` in epoch seconds (null while it is unknown)."""
+    forecast, costs = outlook.forecast, outlook.forecast.costs
+    return {
+        "recipe": recipe.name,
+        "device": forecast.device,
+        "fits": not outlook.problems,
+        "precision": costs.precision,
+        "precision_reason": costs.precision_reason,
+        "n_params": costs.n_params,
+        "weights": costs.weights,
+        "batch_size": costs.batch_size,
+        "micro_batch": costs.micro_batch,
+        "halvings": costs.halvings,
+        "memory": {
+            "peak_bytes": costs.peak_bytes,
+            "above_start_bytes": costs.above_start_bytes,
+            "loaders_bytes": costs.loaders_bytes,
+            "folds_at_once": outlook.n_at_once,
+            "needed_bytes": outlook.memory_bytes,
+            "free_bytes": costs.free_bytes,
+            "total_bytes": costs.total_bytes,
+        },
+        "time": {
+            "step_s": costs.step_s,
+            "steps_timed": costs.n_timed,
+            "epoch_s": forecast.epoch_s,
+            "fold_s": list(outlook.fold_s),
+            "run_s": outlook.run_s,
+            "ends_at": None if outlook.end_s is None else now + outlook.end_s,
+            "busy_with": [str(job) for job in forecast.busy_with],
+            "others_share": costs.others,
+        },
+        "disk": {
+            "checkpoint_bytes": costs.checkpoint_bytes,
+            "weights_bytes": costs.weights_bytes,
+            "needed_bytes": outlook.disk_bytes,
+            "free_bytes": outlook.disk_free_bytes,
+        },
+        "problems": [problem.to_dict() for problem in outlook.problems],
+    }
+
+
+def _print(recipes: Sequence[Recipe], outlooks: Sequence[Outlook], status: EngineStatus, *, now: float) -> None:
+    unknown = "not known: the queue is paused"
+    if any(device.hold is None for device in status.devices):
+        unknown = "not known: nobody knows yet how long what is in the queue will take"
+    columns = [_column(outlook, unknown, now=now) for outlook in outlooks]
+    print_table(["", *(recipe.name for recipe in recipes)], [(name, *(column[name] for column in columns)) for name in columns[0]])
+    for recipe, outlook in zip(recipes, outlooks, strict=True):
+        for line in _notes(recipe, outlook):
+            note(f"{recipe.name}: {line}")
+
+
+def _column(outlook: Outlook, unknown: str, *, now: float) -> dict[str, str]:
+    """What is said of one recipe, by the name of its row; `unknown` is why its end is, where it is."""
+    forecast, costs = outlook.forecast, outlook.forecast.costs
+    at_once = f"{outlook.n_at_once} folds at once: " if outlook.n_at_once > 1 else ""
+    there = "free" if outlook.memory_limit_bytes == costs.free_bytes else "in all"
+    weights = "from nothing" if costs.weights == "from nothing" else f"pretrained, {costs.weights}"
+    return {
+        "device": f"{forecast.device}, {costs.precision} ({costs.precision_reason})",
+        "parameters": f"{costs.n_params / 1e6:.2f} M, {weights}",
+        "rows": f"{costs.batch_size} in a step" + ("" if costs.micro_batch >= costs.batch_size else f", {costs.micro_batch} at once"),
+        "memory": f"{at_once}{size_text(outlook.memory_bytes)} at the most, {size_text(outlook.memory_limit_bytes)} {there}",
+        "step": f"{_step_text(costs.step_s)}, the mean of {costs.n_timed}",
+        "epoch": f"{_short_text(forecast.epoch_s)}, with its validation",
+        "fold": f"{duration_text(max(outlook.fold_s))}, {forecast.n_epochs} epoch{'s' if forecast.n_epochs > 1 else ''}",
+        "run": f"{duration_text(outlook.run_s)}, {len(outlook.fold_s)} fold{'s' if len(outlook.fold_s) > 1 else ''}",
+        "ends": unknown if outlook.end_s is None else f"about {_clock(now + outlook.end_s, now)}, if queued now",
+        "disk": f"{size_text(outlook.disk_bytes)} at the most, {size_text(outlook.disk_free_bytes)} free",
+    }
+
+
+def _notes(recipe: Recipe, outlook: Outlook) -> list[str]:
+    """What must be known to read the table."""
+    costs, forecast, notes = outlook.forecast.costs, outlook.forecast, list[str]()
+    if costs.halvings:
+        notes.append(
+            f"memory ran out, so {costs.micro_batch} of {costs.batch_size} rows are computed at once; a training would do the same. "
+            f"To begin so: --set train.accumulate={recipe.train.accumulate * 2**costs.halvings}"
+        )
+    if forecast.busy_with:
+        notes.append(
+            f"{forecast.device} was busy with {', '.join(map(str, forecast.busy_with))}: the times are too long (--when free waits)"
+        )
+    elif forecast.is_disturbed and costs.others is not None:
+        notes.append(f"other programs used {costs.others:.0%} of the processor meanwhile: the times are too long")
+    return notes
+
+
+def _step_text(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _short_text(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else duration_text(seconds)
+
+
+def _clock(moment: float, now: float) -> str:
+    """Time of day, with the date when it is not today's."""
+    same_day = time.localtime(moment)[:3] == time.localtime(now)[:3]
+    return time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", time.localtime(moment))

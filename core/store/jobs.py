@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from core.base.errors import NotFoundError
 from core.base.messages import msg
@@ -61,6 +61,11 @@ class Job:
     interruptions: int = 0
 
     @property
+    def ref(self) -> str:
+        """The short name that is unique in the workspace."""
+        return f"j{self.id}"
+
+    @property
     def title(self) -> str:
         """What it does, within its run or contest."""
         return msg("prediction") if self.kind in (PREDICT, PREDICT_NOW) else self.kind
@@ -90,7 +95,7 @@ def _job(values: tuple[Any, ...]) -> Job:
     return FoldJob(**fields) if fields["kind"] == FOLD else Job(**fields)
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: Sequence[Any]) -> Job:
     """The job in a row of `RAW`."""
     return _job(tuple(row))
 

@@ -20,6 +20,7 @@ from core.store.jobs import FOLD, RAW, Job, job_of
 HoldKind = Literal["person", "disk"]
 
 EVERY_DEVICE = "*"
+MOST_OTHERS = 20
 LIVE = ("queued", "running")
 
 _jobs, _holds, _runs = tables.jobs.c, tables.holds.c, tables.runs.c
@@ -158,6 +159,16 @@ def _queued_run(jobs: Sequence[Any]) -> QueuedRun:
         others=tuple(row.kind for row in jobs if row.kind != FOLD),
         is_waiting=any(row.state == "queued" for row in jobs),
     )
+
+
+def list_other_jobs(store: Store) -> tuple[tuple[Job, str], ...]:
+    """Jobs that train no fold and are not done, each with the name of its run or contest, the newest first; at most MOST_OTHERS."""
+    name = func.coalesce(_runs.name, tables.contests.c.name)
+    owned = tables.jobs.join(tables.contests, tables.contests.c.id == _jobs.contest_id).outerjoin(tables.runs, _runs.id == _jobs.run_id)
+    found = select(*RAW, name).select_from(owned)
+    mine = found.where(_jobs.kind != FOLD, _jobs.state != "done").order_by(_jobs.id.desc()).limit(MOST_OTHERS)
+    with store.read() as connection:
+        return tuple((job_of(row[:-1]), row[-1]) for row in connection.execute(mine))
 
 
 def last_end(store: Store) -> float:

@@ -17,9 +17,12 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.jobs.engine import Engine
-from core.jobs.queue import launch_run, pause_queue, resume_queue
+from core.jobs.kinds import KINDS, Kind
+from core.jobs.queue import launch_job, launch_run, pause_queue, resume_queue
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
+from core.store.contests import list_contests
+from core.store.jobs import list_jobs
 from core.store.queue import hold_device_for_disk
 from core.store.runs import Run
 from core.workspace import Workspace
@@ -74,6 +77,26 @@ def test_the_order_is_shown_and_changed(say: Callable[..., tuple[int, str, str]]
     assert order(say("retry", "a", "--json"))[0] == "cab"
     code, out, _ = say()
     assert code == 0 and [line.split()[:3] for line in out.splitlines()[1:]] == [["1", "r3", "c"], ["2", "r1", "a"], ["3", "r2", "b"]]
+
+
+def test_a_job_of_any_kind_is_shown_and_canceled_and_retried_by_its_reference(
+    say: Callable[..., tuple[int, str, str]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "count", Kind(lambda *_: 0, lambda *_: lambda _connection: None, lambda *_: None))
+    (contest,) = list_contests(workspace.store)
+    job = launch_job(workspace.store, kind="count", contest_id=contest.id)
+
+    def jobs(*arguments: str) -> list[tuple[str, str, str]]:
+        return [(each["ref"], each["of"], each["state"]) for each in order(say(*arguments, "--json"))[1]["jobs"]]
+
+    assert jobs() == [(job.ref, "headlines", "queued")]
+    assert jobs("cancel", job.ref) == [(job.ref, "headlines", "canceled")]
+    assert "canceled" in next(line for line in say()[1].splitlines() if line.startswith(job.ref))
+    assert jobs("retry", job.ref) == [(job.ref, "headlines", "queued")]
+    fold = list_jobs(workspace.store)[0]
+    assert order(say("cancel", fold.ref, "--json"))[1]["runs"][0]["waiting"] == [1], "one fold of a run is a job too"
+    assert json.loads(say("cancel", "j999", "--json")[2])["error"]["type"] == "NotFoundError"
+    assert json.loads(say("retry", job.ref, "--json")[2])["error"]["type"] == "StateError"
 
 
 def test_pausing_is_said(say: Callable[..., tuple[int, str, str]], workspace: Workspace) -> None:

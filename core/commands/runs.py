@@ -1,0 +1,173 @@
+"""`runs`, `show`, `checkpoints`, `tensorboard`: what was trained, what a run keeps, and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from core.analysis.kept import list_kept
+from core.commands.console import (
+    ContestArgument,
+    ContestOption,
+    JsonOption,
+    RunArgument,
+    WorkspaceOption,
+    commands,
+    note,
+    opened,
+    print_json,
+    print_table,
+    say,
+)
+from core.commands.records import direction, duration_text, kept_record, run_details, run_record, score_text
+from core.jobs.disk import size_text
+from core.store import runs
+from core.store.contests import get_contest
+from core.store.runs import get_run
+from core.tracking.board import board_command, start_board
+
+app = commands()
+
+
+@app.command("runs")
+def list_runs(contest: ContestArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List a contest's runs, newest first, with their CV score and state."""
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
+    records = [run_record(workspace, run) for run in runs.list_runs(workspace.store, found.id)]
+    if as_json:
+        print_json(records)
+        return
+    print_table(
+        ["ref", "run", "backbone", ">folds done", ">CV mean ± sd", ">trained", "state"],
+        [
+            (
+                record["ref"],
+                record["run"],
+                record["backbone"] or "imported",
+                f"{sum(score is not None for score in record['fold_scores'])} of {record['n_folds']}",
+                score_text(record["cv_score"], record["cv_sd"]),
+                duration_text(record["elapsed_s"]),
+                _state_text(record),
+            )
+            for record in records
+        ],
+        title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
+        empty=f"no run yet: python -m core train {found.name} --recipe NAME",
+    )
+
+
+def _state_text(record: Mapping[str, Any]) -> str:
+    """A run's state; until it ends, how much of it is done, and where its folds that were handed back will go on."""
+    if record["state"] not in ("queued", "running"):
+        return record["state"]
+    places = [f"fold {fold} goes on at {_place_text(place)}" for fold, place in record["goes_on"].items()]
+    return ", ".join([f"{record['state']} {record['share_done']:.0%}", *places])
+
+
+def _place_text(place: Mapping[str, Any]) -> str:
+    if place["phase"] != "training":
+        return "its predictions"
+    step = f", step {place['step']} of {place['n_steps']}" if place["n_steps"] else ""
+    return f"epoch {place['epoch']} of {place['n_epochs']}{step}"
+
+
+def _job_text(state: str, place: Mapping[str, Any] | None) -> str:
+    return state if place is None else f"{state}, goes on at {_place_text(place)}"
+
+
+@app.command("show")
+def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show one run: its recipe, the state and score of each fold, and why a fold failed."""
+    workspace = opened(root)
+    record = run_details(workspace, get_run(workspace.store, run, None if contest is None else get_contest(workspace.store, contest).id))
+    if as_json:
+        print_json(record)
+        return
+    score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
+    say(f"{record['run']} ({record['ref']}) of {record['contest']}: {record['state']}, {score}")
+    print_table(
+        [">fold", "state", f">{record['metric']}", ">best epoch", ">trained", "problem"],
+        [
+            (
+                str(job["fold"]),
+                _job_text(job["state"], record["goes_on"].get(str(job["fold"]))),
+                score_text(job["scores"][record["metric"]] if job["scores"] else None),
+                str(job["best_epoch"] or "-"),
+                duration_text(job["elapsed_s"]),
+                f"{job['error']['type']}: {job['error']['what']}; log {job['log']}" if job["error"] and job["state"] == "failed" else "",
+            )
+            for job in record["jobs"]
+        ],
+    )
+    print_table(["setting", "value"], [(path, str(value)) for path, value in _leaves(record["recipe"] or {"imported": record["imported"]})])
+
+
+@app.command("checkpoints")
+def show_checkpoints(run: RunArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List a run's checkpoints and the weights of its finished folds, after checking every byte against its hash.
+
+    A fold that was stopped goes on from its newest checkpoint that verifies. A finished fold keeps only its best weights.
+    """
+    workspace = opened(root)
+    found = get_run(workspace.store, run)
+    metric = get_contest(workspace.store, found.contest_id).spec.metric
+    kept = list_kept(workspace, found)
+    if as_json:
+        print_json([kept_record(item) for item in kept])
+        return
+    print_table(
+        [">fold", "what", ">epoch", ">step", ">best epoch", f">{metric}", ">size", "made", "attempt", "state"],
+        [
+            (
+                str(item.fold),
+                item.kind,
+                str(item.epoch),
+                "" if item.step is None else str(item.step),
+                str(item.best_epoch or ""),
+                score_text(item.scores.get(metric)),
+                size_text(item.n_bytes),
+                f"{datetime.fromtimestamp(item.created_at):%m-%d %H:%M:%S}" if item.created_at else "",
+                str(item.attempt),
+                item.standing if item.standing == "verified" else f"{item.standing}: {item.why}",
+            )
+            for item in kept
+        ],
+        empty=f"{found.name} keeps nothing yet: a fold writes its first checkpoint after {found.recipe.checkpoints.every_s:g} s"
+        if not found.is_imported
+        else f"{found.name} was imported: it was not trained here",
+    )
+
+
+@app.command("tensorboard")
+def tensorboard(
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, metavar="N", help="Else the first free one from 6006.", show_default=False)
+    ] = None,
+    command: Annotated[bool, typer.Option("--command", help="Only print what starts it without Pitwall.")] = False,
+    root: WorkspaceOption = None,
+) -> None:
+    """Show the event files of every run of the workspace in TensorBoard, on 127.0.0.1, until Ctrl-C."""
+    workspace = opened(root)
+    if command:
+        typer.echo(board_command(workspace))
+        return
+    board = start_board(workspace, port)
+    try:
+        typer.echo(board.url)
+        note("Ctrl-C ends it")
+        board.wait()
+    except KeyboardInterrupt:
+        note("stopped")
+    finally:
+        board.stop()
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        leaves += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return leaves
