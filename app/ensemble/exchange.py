@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from app.ensemble.lineup import join_next
+from app.ensemble.session import Notice, session
 from app.shell import runtime
 from app.ui.cards import error_card, guard, section
 from app.ui.format import folds_label, format_score, metric_label, plain
@@ -21,7 +20,7 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.files import keep_upload
-from core.exchange.exchange import Delivery, accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
+from core.exchange.exchange import accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
 from core.predictions.matrix import load_matrix
 from core.predictions.source import Source, source_of
@@ -29,20 +28,10 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 
-NOTICE_KEY = "import-notice"
-REVISION_KEY = "import-revision"
-FORMS = (".parquet", ".csv", ".npy")
 MIMES = {".parquet": "application/vnd.apache.parquet", ".csv": "text/csv", ".npy": "application/octet-stream"}
+"""Of the forms of a file, the usual one first."""
 Part = Literal["oof", "test"]
-
-
-@dataclass(frozen=True)
-class Notice:
-    """What is said after a run came in, and what nobody could check of it."""
-
-    text: str
-    is_suspect: bool
-    unchecked: tuple[str, ...]
+PARTS: tuple[Part, ...] = ("oof", "test")
 
 
 @st.fragment
@@ -57,14 +46,14 @@ def exchange_view(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -
 
 def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None:
     section(t("exchange.import_title"))
-    notice: Notice | None = st.session_state.pop(NOTICE_KEY, None)
+    kept = session()
+    notice, kept.notice = kept.notice, None
     if notice is not None:
         (st.warning if notice.is_suspect else st.success)(notice.text, icon=":material/download_done:")
         if notice.unchecked:
             st.caption("  \n".join(notice.unchecked))
     st.caption(t("exchange.import_why_sets" if contest.spec.is_multilabel else "exchange.import_why"))
-    revision = st.session_state.setdefault(REVISION_KEY, 0)
-    chosen = folds
+    chosen, suffix = folds, f"{contest.id}-{kept.n_imports}"
     if len(folds_list) > 1:
         chosen = st.selectbox(
             t("exchange.folds"),
@@ -74,40 +63,34 @@ def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None
             key=f"import-folds-{contest.id}",
             help=t("exchange.folds_help"),
         )
-    of_train, of_test = expected_of(runtime.workspace(), contest, chosen)
-    columns = st.columns(2)
-    with columns[0]:
-        oof = _uploader("oof", of_train, f"import-oof-{contest.id}-{revision}")
-    test = None
-    if contest.n_test:
-        with columns[1]:
-            test = _uploader("test", of_test, f"import-test-{contest.id}-{revision}")
-    name = st.text_input(
-        t("exchange.name"),
-        placeholder=Path(oof.name).stem if oof else t("exchange.name_placeholder"),
-        max_chars=60,
-        key=f"import-name-{contest.id}-{revision}",
-    )
-    classes: list[str] = []
-    if any(upload is not None and upload.name.lower().endswith(".npy") for upload in (oof, test)):
-        classes = _class_order(contest, revision)
-    asked = st.button(
+    parts = PARTS if contest.n_test else PARTS[:1]
+    expected = dict(zip(PARTS, expected_of(runtime.workspace(), contest, chosen), strict=True))
+    uploads: dict[Part, UploadedFile] = {}
+    for part, column in zip(parts, st.columns(2), strict=False):
+        with column:
+            upload = _uploader(part, expected[part], f"import-{part}-{suffix}")
+        if upload is not None:
+            uploads[part] = upload
+    placeholder = Path(uploads["oof"].name).stem if "oof" in uploads else t("exchange.name_placeholder")
+    name = st.text_input(t("exchange.name"), placeholder=placeholder, max_chars=60, key=f"import-name-{suffix}")
+    is_array = any(upload.name.lower().endswith(".npy") for upload in uploads.values())
+    classes = _class_order(contest, suffix) if is_array else []
+    is_asked = st.button(
         t("exchange.import_button"),
         type="primary",
         icon=":material/group_add:",
-        disabled=oof is None or (test is None and contest.n_test > 0),
+        disabled=len(uploads) < len(parts),
         key="import-predictions",
     )
-    if not asked or oof is None:
+    if not is_asked or len(uploads) < len(parts):
         return
     with st.spinner(t("exchange.reading"), show_time=True):
-        run, problems = take_in(contest, chosen, oof, test, name=name.strip(), classes=classes)
+        run, problems = take_in(contest, chosen, uploads, name=name.strip(), classes=classes)
     for problem in problems:
         error_card(problem)
     if run is not None:
-        st.session_state[NOTICE_KEY] = _notice(contest, run)
-        st.session_state[REVISION_KEY] = revision + 1
-        join_next(contest.id, run)
+        kept.notice, kept.joining = _notice(contest, run), run
+        kept.n_imports += 1
         st.rerun()
 
 
@@ -121,13 +104,13 @@ def _uploader(part: Part, expected: Expected, key: str) -> UploadedFile | None:
     )
 
 
-def _class_order(contest: Contest, revision: int) -> list[str]:
+def _class_order(contest: Contest, suffix: str) -> list[str]:
     """The order of the columns of an array; empty where it is the contest's own."""
     text = st.text_area(
         t("exchange.class_order"),
         "\n".join(contest.spec.classes),
         height=140,
-        key=f"import-classes-{contest.id}-{revision}",
+        key=f"import-classes-{suffix}",
         help=t("exchange.class_order_help"),
     )
     order = [line.strip() for line in text.splitlines() if line.strip()]
@@ -135,35 +118,30 @@ def _class_order(contest: Contest, revision: int) -> list[str]:
 
 
 def take_in(
-    contest: Contest, folds: Folds, oof: UploadedFile, test: UploadedFile | None, *, name: str, classes: Sequence[str]
-) -> tuple[Run | None, tuple[PitwallError, ...]]:
-    """The run that two uploads became, or everything that is wrong with them; what was uploaded does not stay."""
+    contest: Contest, folds: Folds, uploads: Mapping[Part, UploadedFile], *, name: str, classes: Sequence[str]
+) -> tuple[Run | None, Sequence[PitwallError]]:
+    """The run that the uploads became, or everything that is wrong with them; what was uploaded does not stay."""
     workspace = runtime.workspace()
+    expected = dict(zip(PARTS, expected_of(workspace, contest, folds, classes), strict=True))
+    problems: list[PitwallError] = []
+    paths: dict[Part, Path] = {}
     with _upload_folder() as folder:
-        problems: list[PitwallError] = []
-        paths: dict[Part, Path] = {}
-        expected = dict(zip(("oof", "test"), expected_of(workspace, contest, folds, classes), strict=True))
-        for part, upload in (("oof", oof), ("test", test)):
-            if upload is not None:
-                try:
-                    check_suffix(upload.name)
-                    check_size(upload.name, upload.size, expected[part])
-                    paths[part] = keep_upload(folder / part, upload.name, upload)
-                except PitwallError as problem:
-                    problems.append(problem)
+        for part, upload in uploads.items():
+            try:
+                check_suffix(upload.name)
+                check_size(upload.name, upload.size, expected[part])
+                paths[part] = keep_upload(folder / part, upload.name, upload)
+            except PitwallError as problem:
+                problems.append(problem)
         if problems:
-            return None, tuple(problems)
+            return None, problems
         delivery = read_delivery(workspace, contest, folds, oof=paths["oof"], test=paths.get("test"), classes=classes)
         if delivery.problems:
             return None, delivery.problems
-        return _accept(contest, folds, delivery, name or paths["oof"].stem)
-
-
-def _accept(contest: Contest, folds: Folds, delivery: Delivery, name: str) -> tuple[Run | None, tuple[PitwallError, ...]]:
-    try:
-        return accept_delivery(runtime.workspace(), contest, folds, delivery, name=name), ()
-    except PitwallError as problem:
-        return None, (problem,)
+        try:
+            return accept_delivery(workspace, contest, folds, delivery, name=name or paths["oof"].stem), ()
+        except PitwallError as problem:
+            return None, (problem,)
 
 
 @contextmanager
@@ -214,11 +192,11 @@ def _export(contest: Contest) -> None:
     )
     source = by_ref[ref]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        parts: tuple[Part, ...] = ("oof", "test") if contest.n_test else ("oof",)
+        parts = PARTS if contest.n_test else PARTS[:1]
         part = st.segmented_control(
             t("exchange.part"), parts, default="oof", format_func=lambda name: t(f"exchange.part_{name}"), required=True, key="export-part"
         )
-        form = st.segmented_control(t("exchange.form"), FORMS, default=FORMS[0], required=True, key="export-form")
+        form = st.segmented_control(t("exchange.form"), tuple(MIMES), default=next(iter(MIMES)), required=True, key="export-form")
         refusal = why_not(source, part)
         st.download_button(
             t("exchange.download"),

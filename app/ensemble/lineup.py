@@ -2,56 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import streamlit as st
 
-from app.ensemble.session import folds_key, members_key, rank
+from app.ensemble.session import BlendState, session
+from app.shell import runtime
 from app.ui.controls import control_of
 from app.ui.format import format_score, plain, short_hash
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds
-from core.store.contests import Contest
+from core.store.contests import Contest, get_truth
 from core.store.folds import Folds
 from core.store.runs import Run
 
 MOST_AT_FIRST = 8
 CHOICES = ("leave", "share")
 PARTS = ("saved", "compare", "members", "exchange")
-_JOINING = "joining-run"
-_T = TypeVar("_T")
 
 
 def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> Folds:
     """The folds whose runs are blended; asked only when runs with predictions stand on several."""
     count = {folds.id: sum(run.folds_id == folds.id for run in runs) for folds in folds_list}
-    options = {folds.id: folds for folds in folds_list if count[folds.id]}
-    joining = _joining(contest.id)
-    if joining is not None and joining.folds_id in options:
-        st.session_state[folds_key(contest.id)] = joining.folds_id
-    if len(options) == 1:
-        return next(iter(options.values()))
-
-    def label(folds_id: int) -> str:
-        folds = options[folds_id]
-        return t("members.folds_option", n=folds.n_folds, hash=short_hash(folds.fingerprint), runs=count[folds_id])
-
-    offered = sorted(options, key=lambda key: -count[key])
-    if st.session_state.get(folds_key(contest.id)) not in options:
-        st.session_state[folds_key(contest.id)] = offered[0]
-    key, default, changed = _kept(folds_key(contest.id), st.session_state[folds_key(contest.id)])
-    chosen = st.selectbox(
-        t("ensemble.folds"),
-        offered,
-        offered.index(default) if default in offered else 0,
-        format_func=label,
-        key=key,
-        on_change=changed,
-        width=320,
-    )
-    return options.get(chosen) or options[offered[0]]
+    options = {folds.id: folds for folds in sorted(folds_list, key=lambda folds: -count[folds.id]) if count[folds.id]}
+    chosen, joining = session().folds_ids, session().joining
+    if joining is not None and joining.contest_id == contest.id and joining.folds_id in options:
+        chosen[contest.id] = joining.folds_id
+    if chosen.get(contest.id) not in options:
+        chosen[contest.id] = next(iter(options))
+    if len(options) > 1:
+        key, default, changed = control_of(
+            f"pick-folds-{contest.id}", chosen[contest.id], lambda folds_id: chosen.update({contest.id: folds_id})
+        )
+        st.selectbox(
+            t("ensemble.folds"),
+            list(options),
+            list(options).index(default) if default in options else 0,
+            format_func=lambda folds_id: t(
+                "members.folds_option",
+                n=options[folds_id].n_folds,
+                hash=short_hash(options[folds_id].fingerprint),
+                runs=count[folds_id],
+            ),
+            key=key,
+            on_change=changed,
+            width=320,
+        )
+    return options[chosen[contest.id]]
 
 
 def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[Run]:
@@ -59,43 +57,48 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
 
     A run that misses folds can be chosen only after a person said that the blend may stand on the folds that all have.
     """
-    metric = get_metric(contest.spec.metric)
+    metric, kept = get_metric(contest.spec.metric), session().on(folds.id)
+    sign = -1 if metric.greater_is_better else 1
     here = [run for run in runs if run.folds_id == folds.id and run.results]
-    unfinished = [run for run in here if len(run.results) < folds.n_folds]
-    whole = [run for run in here if run not in unfinished]
-    is_shared = bool(unfinished) and _choose_unfinished(folds, unfinished) == "share"
-    offered = rank(whole, metric) + (rank(unfinished, metric) if is_shared else [])
-    by_id = {run.id: run for run in offered}
-    key = members_key(folds.id)
-    if key in st.session_state:  # runs may have been deleted since they were chosen
-        st.session_state[key] = [run_id for run_id in st.session_state[key] if run_id in by_id]
-    else:
-        st.session_state[key] = [run.id for run in offered if run in whole][:MOST_AT_FIRST]
-    joining = _joining(contest.id)
+    here.sort(key=lambda run: (len(run.results) < folds.n_folds, sign * (run.cv_score(metric.name) or 0.0), run.id))
+    n_whole = sum(len(run.results) == folds.n_folds for run in here)
+    if n_whole < len(here):
+        _choose_unfinished(kept, len(here) - n_whole)
+    by_id = {run.id: run for run in here if kept.unfinished == "share" or len(run.results) == folds.n_folds}
+    members = list(by_id)[: min(n_whole, MOST_AT_FIRST)] if kept.members is None else kept.members
+    joining = session().joining
     if joining is not None and joining.id in by_id:
-        del st.session_state[_JOINING]
-        st.session_state[key] = list(dict.fromkeys([*st.session_state[key], joining.id]))
+        session().joining = None
+        members = [*members, joining.id]
+    kept.members = [run_id for run_id in dict.fromkeys(members) if run_id in by_id]  # some may have been deleted since they were chosen
 
     def label(run_id: int) -> str:
         run = by_id[run_id]
-        part = "" if run in whole else f" ({len(run.results)}/{folds.n_folds})"
-        return f"{plain(run.name)} · {format_score(run.cv_score(metric.name))}{part}"
+        part = "" if len(run.results) == folds.n_folds else f" ({len(run.results)}/{folds.n_folds})"
+        return f"{plain(run.name)} · {format_score(run.cv_score(metric.name))}{part}{older_truth(contest, run.truth_id)}"
 
-    widget_key, default, changed = _kept(key, st.session_state[key])
-    chosen = set(
-        st.pills(
-            t("ensemble.members"),
-            list(by_id),
-            default=[run_id for run_id in default if run_id in by_id],
-            format_func=label,
-            selection_mode="multi",
-            key=widget_key,
-            on_change=changed,
-        )
+    is_older = any(run.truth_id != contest.truth.id for run in by_id.values())
+    key, default, changed = control_of(f"pick-members-{folds.id}", kept.members, lambda chosen: setattr(kept, "members", chosen))
+    st.pills(
+        t("ensemble.members"),
+        list(by_id),
+        default=[run_id for run_id in default if run_id in by_id],
+        format_func=label,
+        selection_mode="multi",
+        key=key,
+        on_change=changed,
+        help=t("ensemble.older_truth_help", current=contest.truth.version) if is_older else None,
     )
-    if not chosen:
-        st.caption(t("ensemble.choose_why" if offered else "members.none_whole"))
-    return [run for run in offered if run.id in chosen]
+    if not kept.members:
+        st.caption(t("ensemble.choose_why" if by_id else "members.none_whole"))
+    return [run for run_id, run in by_id.items() if run_id in kept.members]
+
+
+def older_truth(contest: Contest, truth_id: int) -> str:
+    """What follows the name of a run or blend whose labels are not the contest's current ones: the version that they are."""
+    if truth_id == contest.truth.id:
+        return ""
+    return f" · {t('ensemble.older_truth', version=get_truth(runtime.workspace().store, truth_id).version)}"
 
 
 def count_others(folds: Folds, members: Sequence[Run], runs: Sequence[Run]) -> int:
@@ -106,22 +109,20 @@ def count_others(folds: Folds, members: Sequence[Run], runs: Sequence[Run]) -> i
 
 def say_restriction(folds: Folds, members: Sequence[Run]) -> None:
     """Where not all members have all folds: on which folds the blend stands, and who misses which."""
-    missing = {run.name: sorted(set(range(folds.n_folds)) - {result.fold for result in run.results}) for run in members}
-    if not any(missing.values()):
-        return
+    missing = {run.name: set(range(folds.n_folds)) - {result.fold for result in run.results} for run in members}
     together = shared_folds(members)
-    who = " · ".join(f"**{plain(name)}** {_numbers(gone)}" for name, gone in missing.items() if gone)
-    lines = [t("members.restricted", folds=_numbers(together), n=folds.n_folds, who=who)]
-    if len(together) == 1:
-        lines.append(t("members.one_fold"))
-    if together:
+    if any(missing.values()) and together:
+        who = " · ".join(f"**{plain(name)}** {_numbers(gone)}" for name, gone in missing.items() if gone)
+        lines = [t("members.restricted", folds=_numbers(together), n=folds.n_folds, who=who)]
+        if len(together) == 1:
+            lines.append(t("members.one_fold"))
         st.warning(" ".join([*lines, t("members.restricted_test")]), icon=":material/filter_alt:")
 
 
 def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]) -> None:
     """Name the runs that cannot be blended here, each with its reason."""
     by_id = {other.id: other for other in folds_list}
-    is_shared = st.session_state.get(shared_key(folds.id)) == "share"
+    is_shared = session().on(folds.id).unfinished == "share"
     lines: list[str] = []
     for run in runs:
         if run.folds_id != folds.id:
@@ -134,7 +135,7 @@ def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]
 
 
 def choose_part() -> str:
-    """What is shown under the bench."""
+    """What is shown under the editor."""
     st.session_state.setdefault("ensemble-part", PARTS[0])
     chosen = st.segmented_control(
         t("members.parts"),
@@ -148,25 +149,12 @@ def choose_part() -> str:
     return chosen or PARTS[0]
 
 
-def join_next(contest_id: int, run: Run) -> None:
-    """Make a run that just came in a member when the page is drawn next."""
-    st.session_state[_JOINING] = (contest_id, run)
-
-
-def _joining(contest_id: int) -> Run | None:
-    contest, run = st.session_state.get(_JOINING, (None, None))
-    return run if contest == contest_id else None
-
-
-def shared_key(folds_id: int) -> str:
-    """Where this session keeps what becomes of runs that miss folds."""
-    return f"unfinished-{folds_id}"
-
-
-def _choose_unfinished(folds: Folds, unfinished: Sequence[Run]) -> str:
-    key, default, changed = _kept(shared_key(folds.id), st.session_state.get(shared_key(folds.id), CHOICES[0]))
-    chosen = st.segmented_control(
-        t("members.unfinished", n=len(unfinished)),
+def _choose_unfinished(kept: BlendState, n_unfinished: int) -> None:
+    key, default, changed = control_of(
+        f"pick-unfinished-{kept.folds_id}", kept.unfinished, lambda choice: setattr(kept, "unfinished", choice)
+    )
+    st.segmented_control(
+        t("members.unfinished", n=n_unfinished),
         CHOICES,
         default=default,
         format_func=lambda choice: t(f"members.unfinished_{choice}"),
@@ -175,13 +163,7 @@ def _choose_unfinished(folds: Folds, unfinished: Sequence[Run]) -> str:
         on_change=changed,
         help=t("members.unfinished_help"),
     )
-    return chosen or CHOICES[0]
 
 
-def _kept(key: str, value: _T) -> tuple[str, _T, Callable[[], None]]:
-    """A control of a choice that this session keeps under `key`, where other parts of the page change it too."""
-    return control_of(f"pick-{key}", value, lambda chosen: st.session_state.update({key: chosen}))
-
-
-def _numbers(folds: Sequence[int]) -> str:
-    return ", ".join(map(str, folds))
+def _numbers(folds: Sequence[int] | set[int]) -> str:
+    return ", ".join(map(str, sorted(folds)))

@@ -15,13 +15,11 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from app.ensemble.draft import Desk, Draft
-from app.ensemble.session import content_of, load_ensemble, members_key, open_desk
+from app.ensemble.draft import Draft
+from app.ensemble.session import Content, OpenBlend, keep_newest, open_blend, session
 from app.ensemble.ways import describe, fit_took_s
-from app.shell import runtime
-from app.ui import charts
 from app.ui.cards import guard, section
-from app.ui.charts import CONFIG, Chart, Spec
+from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw
 from app.ui.colors import ACCENT, BAD, ink
 from app.ui.format import format_duration, format_score, metric_label, plain
 from app.words.text import t
@@ -45,13 +43,13 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 
-MOST_KEPT = 24
+MOST_KEPT, MOST_NAMED = 24, 5
 MOST_ROWS, TABLE_PX = 12, 420
 """A longer table of classes is scrolled, at this height."""
-MOST_NAMED = 5
-LEAVE_KEY = "member-left"
-PAIRS: tuple[Pairs, ...] = ("disagreement", "correlation")
-Content = tuple[object, ...]
+MOST_BESIDE = 12
+"""With more members than this the square needs the whole width of the page."""
+EMPTY = "rgba(138,143,152,0.10)"
+Pairs = Literal["disagreement", "correlation"]
 
 
 @dataclass(frozen=True)
@@ -78,27 +76,35 @@ class Measured:
     worths: dict[int, Worth] = field(default_factory=dict)
     carried: Carried | None = None
 
+    @classmethod
+    def of(cls, draft: Draft) -> Measured:
+        """Nothing yet. A saved blend's steps by class or by regression whose way is not known cannot be refitted."""
+        is_refitted = not (draft.is_by_hand and draft.kind in ("by_class", "stacking"))
+        return cls(describe(draft.settings), draft.weights, is_refitted)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.worths) == len(self.weights) and self.carried is not None
+
 
 @st.fragment
 def members_view(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
     """The worth of each member; below it the classes of one, and all of them against each other."""
-    if st.session_state.pop(LEAVE_KEY, False):
-        st.rerun()
+    if set(session().on(folds.id).members or ()) != {run.id for run in members}:
+        st.rerun()  # one was left out in the table below
     with guard():
         if len(members) < 2:
             st.caption(t("members.needs_two"))
             return
-        content = content_of(contest, folds, members)
         with st.spinner(t("members.reading")):
-            ensemble = load_ensemble(content, runtime.workspace(), contest, members)
-            pairs = _pairwise(content, ensemble)
-        desk = open_desk(folds.id, [run.id for run in members])
-        measured = _worth(contest, folds, members, ensemble, desk, pairs, content)
+            blend = open_blend(contest, folds, members)
+            pairs = _pairwise(blend.content, blend.ensemble)
+        measured = _worth(blend, pairs)
         places = st.columns([1.2, 1], gap="large") if len(members) <= MOST_BESIDE else [st.container(), st.container()]
         with places[0]:
-            _classes(contest, members, ensemble, pairs, measured)
+            _classes(blend, pairs, measured)
         with places[1]:
-            _pairs(pairs, members, several=contest.spec.is_multilabel)
+            _pairs(blend, pairs)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -108,88 +114,73 @@ def _pairwise(content: Content, _ensemble: Ensemble) -> Pairwise:
     return Pairwise(disagreement(labels), error_correlation(labels, scorer.y_true), class_f1(labels, scorer.truth))
 
 
-def _pairs(pairs: Pairwise, members: Sequence[Run], *, several: bool) -> None:
-    section(t("members.pairs_title"))
-    kind = st.segmented_control(
-        t("members.pairs_title"),
-        PAIRS,
-        default=PAIRS[0],
-        format_func=lambda name: t(f"members.{name}"),
-        required=True,
-        key="members-pairs",
-        label_visibility="collapsed",
-    )
-    values = pairs.disagreement if kind == "disagreement" else pairs.correlation
-    chart = pair_chart(values, [run.name for run in members], kind or PAIRS[0], is_dark=st.context.theme.type == "dark")
-    charts.draw(chart, key=f"members-{kind}", alt=t(f"members.{kind}"))
-    st.caption(t(f"members.{kind}_help_sets" if several else f"members.{kind}_help"))
-
-
-def _worth(
-    contest: Contest, folds: Folds, members: Sequence[Run], ensemble: Ensemble, desk: Desk, pairs: Pairwise, content: Content
-) -> Measured | None:
-    """The button that measures, and the table of members; returns what is known of the blend on the bench, or of the one before."""
-    draft = desk.draft
-    key = (*content, draft.steps.model_dump_json(), draft.procedure.trimmed.model_dump_json())
-    shelf, last = _shelf(), f"measured-{folds.id}"
-    is_whole = key in shelf and _is_whole(shelf[key], len(members))
+def _worth(blend: OpenBlend, pairs: Pairwise) -> Measured | None:
+    """The button that measures, and the table of members; returns what is known of the blend in the editor, or of the one before."""
+    draft, latest = blend.draft, blend.kept.latest
+    key = (*blend.content, draft.steps.model_dump_json(), draft.procedure.trimmed.model_dump_json())
+    kept = _kept()
+    measured = kept.get(key) or Measured.of(draft)
     with section(t("members.worth_title"), t("members.worth_note")):
-        # It is there also when all is measured: a drag on the bench does not redraw this part, and a click finds what moved.
+        # It is there also when all is measured: a drag does not redraw this part, and a click finds what moved.
         label = t("members.measure_again")
-        if not is_whole:
-            label = t(
-                "members.measure_on" if key in shelf else "members.measure", duration=format_duration(_seconds(ensemble, draft, content))
-            )
-        kind = "secondary" if is_whole else "primary"
-        is_asked = st.button(label, icon=":material/straighten:", type=kind, key="measure-members", disabled=desk.is_held)
-    is_asked = is_asked and not is_whole
-    if is_whole or is_asked:
-        st.session_state[last] = key
-    if is_asked and key not in shelf:
-        _keep(shelf, key, Measured(describe(draft.procedure), draft.weights, _is_refitted(draft)))
-    at: Content = st.session_state.get(last, ())
-    known = shelf.get(at) if at[: len(content)] == content else None
+        if not measured.is_whole:
+            # For each member and for all of them together, a fit without each fold.
+            a_fit_s = fit_took_s(blend) * len(blend.ensemble.oof.folds) if measured.is_refitted else 0.0
+            duration = format_duration((len(blend.runs) + 1) * (a_fit_s + 0.5))
+            label = t("members.measure_on" if key in kept else "members.measure", duration=duration)
+        kind = "secondary" if measured.is_whole else "primary"
+        clicked = st.button(label, icon=":material/straighten:", type=kind, key="measure-members", disabled=blend.editor.is_held)
+    is_asked = clicked and not measured.is_whole
+    if is_asked:
+        kept[key] = measured
+        keep_newest(kept, MOST_KEPT)
+    if is_asked or measured.is_whole:
+        latest["measured"] = key, measured
+    at, known = latest.get("measured", ((), None))
+    if not isinstance(at, tuple) or at[: len(blend.content)] != blend.content:
+        known = None
     progress = st.container()
-    _table(contest, folds, members, ensemble, draft, pairs, known)
+    _table(blend, pairs, known)
     if known is not None:
         how = t("members.how_refitted" if known.is_refitted else "members.how_fixed")
         st.caption(t("members.measured_now" if at == key else "members.measured_before", way=plain(known.said)) + " " + how)
     if is_asked:
         with progress:
-            _measure(shelf[key], ensemble, draft, members)
+            measure(measured, blend.ensemble, draft)
         st.rerun()
     return known
 
 
-def _measure(measured: Measured, ensemble: Ensemble, draft: Draft, members: Sequence[Run]) -> None:
+def measure(measured: Measured, ensemble: Ensemble, draft: Draft) -> None:
     """Measure what is missing, one member after the other; what is there stays when the page is left in between."""
     bar = st.progress(0.0, text=t("members.measuring_all"))
-    scorer = ensemble.scorer(draft.steps.mean)
-    if measured.everyone is None:
-        if measured.is_refitted:
-            measured.everyone, measured.refits = refitted(ensemble.scorer, fit_of(draft.procedure), groups=ensemble.oof.groups)
-        else:
-            measured.everyone = scorer.outcome(draft.steps)
-    for place, run in enumerate(members):
-        bar.progress((place + 1) / (len(members) + 2), text=t("members.measuring", name=plain(run.name), n=place + 1, of=len(members)))
+    scorer, groups, n = ensemble.scorer(draft.steps.mean), ensemble.oof.groups, len(ensemble.runs)
+    if measured.everyone is None and measured.is_refitted:
+        measured.everyone, measured.refits = refitted(ensemble.scorer, fit_of(draft.procedure), groups=groups)
+    everyone = measured.everyone = measured.everyone or scorer.outcome(draft.steps)
+    for place, run in enumerate(ensemble.runs):
+        bar.progress((place + 1) / (n + 2), text=t("members.measuring", name=plain(run.name), n=place + 1, of=n))
         if place not in measured.worths:
             measured.worths[place] = (
-                worth_of(ensemble.scorer, draft.procedure, place, measured.everyone, groups=ensemble.oof.groups)
+                worth_of(ensemble.scorer, draft.procedure, place, everyone, groups=groups)
                 if measured.is_refitted
-                else worth_in(scorer, draft.steps, place, measured.everyone, groups=ensemble.oof.groups)
+                else worth_in(scorer, draft.steps, place, everyone, groups=groups)
             )
-    bar.progress((len(members) + 1) / (len(members) + 2), text=t("members.measuring_classes"))
-    measured.carried = carried_classes(ensemble.scorer, measured.refits or draft.steps, groups=ensemble.oof.groups)
+    bar.progress((n + 1) / (n + 2), text=t("members.measuring_classes"))
+    measured.carried = carried_classes(ensemble.scorer, measured.refits or draft.steps, groups=groups)
     bar.empty()
 
 
-def _table(
-    contest: Contest, folds: Folds, members: Sequence[Run], ensemble: Ensemble, draft: Draft, pairs: Pairwise, known: Measured | None
-) -> None:
-    metric = contest.spec.metric
-    own = ensemble.member_scores()
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _kept() -> dict[Content, Measured]:
+    """What was measured, by content, for all sessions."""
+    return {}
+
+
+def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
+    members, own = blend.runs, blend.ensemble.member_scores()
     alike = np.where(np.isnan(pairs.correlation), -2.0, pairs.correlation) - 3 * np.eye(len(members))
-    nearest = alike.argmax(axis=1)
+    nearest = alike.argmax(axis=1).tolist()
     worths = [None if known is None else known.worths.get(place) for place in range(len(members))]
     leave = t("members.leave")
     frame = pd.DataFrame(
@@ -197,25 +188,25 @@ def _table(
             "run": [run.name for run in members],
             "own": [score.oof_score for score in own],
             "cv": [format_score(score.cv_score, score.cv_sd if len(score.fold_scores) > 1 else None) for score in own],
-            "weight": draft.weights if known is None else known.weights,
-            "without": [None if worth is None else worth.with_and_without.other for worth in worths],
-            "gain": [_gain(worth) for worth in worths],
-            "says": [_says(worth) for worth in worths],
+            "weight": blend.draft.weights if known is None else known.weights,
+            "without": [worth and worth.with_and_without.other for worth in worths],
+            "gain": [worth and _gain(worth) for worth in worths],
+            "says": [worth and _says(worth) for worth in worths],
             "alike": [
                 f"{members[other].name} {pairs.correlation[place, other]:.2f}" if alike[place, other] > -2 else "–"
-                for place, other in enumerate(nearest.tolist())
+                for place, other in enumerate(nearest)
             ],
             "action": [[leave] for _ in members],
         }
     )
+    kept, ids = blend.kept, [run.id for run in members]
 
     def act() -> None:
-        gone = members[st.session_state["member-action"].row].id
-        st.session_state[members_key(folds.id)] = [run.id for run in members if run.id != gone]
-        st.session_state[LEAVE_KEY] = True
+        gone = ids[st.session_state["member-action"].row]
+        kept.members = [run_id for run_id in ids if run_id != gone]
 
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    label = metric_label(metric)
+    sets = "_sets" if blend.ensemble.oof.is_multilabel else ""
     st.dataframe(
         frame,
         hide_index=True,
@@ -224,65 +215,61 @@ def _table(
         alt=t("members.worth_title"),
         column_config={
             "run": text(t("members.run"), pinned=True),
-            "own": number(t("members.own"), format="%.4f", help=label),
+            "own": number(t("members.own"), format="%.4f", help=metric_label(blend.contest.spec.metric)),
             "cv": t("ensemble.column_cv"),
             "weight": st.column_config.ProgressColumn(t("members.weight"), format="%.3f", min_value=0.0, max_value=1.0),
             "without": number(t("members.without"), format="%.4f", help=t("members.without_help")),
             "gain": text(t("members.gain"), help=t("members.gain_help"), width="medium"),
             "says": text(t("members.says"), help=t("members.says_help")),
-            "alike": text(t("members.alike"), help=t("members.alike_help_sets" if contest.spec.is_multilabel else "members.alike_help")),
+            "alike": text(t("members.alike"), help=t(f"members.alike_help{sets}")),
             "action": st.column_config.ButtonColumn(t("members.action"), key="member-action", on_click=act),
         },
     )
 
 
-def _gain(worth: Worth | None) -> str | None:
-    if worth is None:
-        return None
+def _gain(worth: Worth) -> str:
     gain = worth.with_and_without
     # Adding zero takes the sign from a zero that was rounded from below.
     value, low, high = (round(figure, 4) + 0.0 for figure in (gain.gain, gain.gain_low, gain.gain_high))
     return f"{value:+.4f} ({low:+.4f} – {high:+.4f})"
 
 
-def _says(worth: Worth | None) -> str | None:
+def _says(worth: Worth) -> str:
     """A worth in a word: the interval of the gain lies above zero, below it, or around it."""
-    if worth is None:
-        return None
     gain = worth.with_and_without
     return t("members.helps" if gain.is_clear else "members.hurts" if gain.gain_high < -1e-7 else "members.luck")
 
 
-def _classes(contest: Contest, members: Sequence[Run], ensemble: Ensemble, pairs: Pairwise, known: Measured | None) -> None:
+def _classes(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
     """The classes of one member: where it is ahead of every other, and what the blend loses there without it."""
     section(t("members.classes_title"), t("members.classes_note"))
-    several = contest.spec.is_multilabel
-    by_id = {run.id: place for place, run in enumerate(members)}
-    key = "members-class-run"
-    if st.session_state.get(key) not in by_id:
-        st.session_state[key] = members[0].id
-    place = by_id[st.selectbox(t("members.run"), list(by_id), format_func=lambda run_id: members[by_id[run_id]].name, key=key, width=320)]
+    oof = blend.ensemble.oof
+    names, key = {run.id: run.name for run in blend.runs}, "members-class-run"
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = next(iter(names))
+    chosen = st.selectbox(t("members.run"), list(names), format_func=lambda run_id: names[run_id], key=key, width=320)
+    place = list(names).index(chosen)
     others = np.delete(pairs.f1, place, axis=0)
     best = np.where(np.isnan(others), -1.0, others).max(axis=0)
-    carried = None if known is None else known.carried
     frame = pd.DataFrame(
         {
-            "class": list(contest.spec.classes),
-            "rows": ensemble.oof.y_true.sum(axis=0, dtype=np.int64)
-            if several
-            else np.bincount(ensemble.oof.y_true, minlength=len(contest.spec.classes)),
+            "class": list(blend.classes),
+            "rows": oof.y_true.sum(axis=0, dtype=np.int64) if oof.is_multilabel else np.bincount(oof.y_true, minlength=oof.n_classes),
             "own": pairs.f1[place],
             "best": np.where(best < 0, np.nan, best),
             "lead": pairs.f1[place] - best,
         }
     )
+    carried = None if known is None else known.carried
     if carried is None:
         frame = frame.sort_values("lead", ascending=False, kind="stable")
         st.caption(t("members.carries_later"))
     else:
         is_carried, loses = carried.is_carried[place], carried.f1[place]
+        n_changed = (carried.right_only_with + carried.right_only_without)[place]
+        words = [t(f"members.{word}") for word in ("stands_carried", "stands_out", "luck")]
         frame["carried"] = loses
-        frame["stands"] = _stand_outs(carried, place)
+        frame["stands"] = np.select([is_carried, carried.is_clear[place], n_changed > 0], words, default="–")
         frame = frame.iloc[np.lexsort((-np.nan_to_num(loses), ~is_carried))]
         _say_carried(frame[is_carried[frame.index]], int(((loses > 0) & ~is_carried).sum()))
     number = st.column_config.NumberColumn
@@ -295,7 +282,7 @@ def _classes(contest: Contest, members: Sequence[Run], ensemble: Ensemble, pairs
         alt=t("members.classes_title"),
         column_config={
             "class": st.column_config.TextColumn(t("errors.class_name"), pinned=True),
-            "rows": number(t("members.rows"), format="%d", help=t("members.rows_help_sets") if several else None),
+            "rows": number(t("members.rows"), format="%d", help=t("members.rows_help_sets") if oof.is_multilabel else None),
             "own": number(t("members.f1_own"), format="%.3f"),
             "best": number(t("members.f1_best"), format="%.3f"),
             "lead": number(t("members.lead"), format="%+.3f", help=t("members.lead_help")),
@@ -303,21 +290,6 @@ def _classes(contest: Contest, members: Sequence[Run], ensemble: Ensemble, pairs
             "stands": st.column_config.TextColumn(t("members.stands"), help=t("members.stands_help")),
         },
     )
-
-
-def _stand_outs(carried: Carried, place: int) -> list[str | None]:
-    """For each class in a word whether what a member does for it stands out from chance; nothing where it changes no answer."""
-    words: list[str | None] = []
-    for is_carried, is_clear, n_changed in zip(
-        carried.is_carried[place], carried.is_clear[place], (carried.right_only_with + carried.right_only_without)[place], strict=True
-    ):
-        if is_carried:
-            words.append(t("members.stands_carried"))
-        elif is_clear:
-            words.append(t("members.stands_out"))
-        else:
-            words.append(t("members.luck") if n_changed else None)
-    return words
 
 
 def _say_carried(found: pd.DataFrame, n_chance: int) -> None:
@@ -330,38 +302,21 @@ def _say_carried(found: pd.DataFrame, n_chance: int) -> None:
         st.caption(t("members.carries_chance", n=n_chance))
 
 
-def _is_refitted(draft: Draft) -> bool:
-    """Its way can be gone again without a member; a saved blend's steps by class or by regression whose way is not known cannot."""
-    return not (draft.is_by_hand and draft.kind in ("loose", "apart"))
-
-
-def _seconds(ensemble: Ensemble, draft: Draft, content: Content) -> float:
-    """About how long measuring takes: for each member and for all of them together, a fit without each fold."""
-    n = len(ensemble.runs) + 1
-    a_fit = fit_took_s(ensemble, draft.procedure, content) * len(ensemble.oof.folds) if _is_refitted(draft) else 0.0
-    return n * (a_fit + 0.5)
-
-
-def _is_whole(measured: Measured, n: int) -> bool:
-    return len(measured.worths) == n and measured.carried is not None
-
-
-def _keep(shelf: dict[Content, Measured], key: Content, measured: Measured) -> None:
-    for old in list(shelf)[: max(0, len(shelf) - MOST_KEPT + 1)]:
-        del shelf[old]
-    shelf[key] = measured
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _shelf() -> dict[Content, Measured]:
-    """What was measured, by content, for all sessions."""
-    return {}
-
-
-Pairs = Literal["disagreement", "correlation"]
-EMPTY = "rgba(138,143,152,0.10)"
-MOST_BESIDE = 12
-"""With more members than this the square needs the whole width of the page."""
+def _pairs(blend: OpenBlend, pairs: Pairwise) -> None:
+    section(t("members.pairs_title"))
+    kind = st.segmented_control(
+        t("members.pairs_title"),
+        ("disagreement", "correlation"),
+        default="disagreement",
+        format_func=lambda name: t(f"members.{name}"),
+        required=True,
+        key="members-pairs",
+        label_visibility="collapsed",
+    )
+    values = pairs.disagreement if kind == "disagreement" else pairs.correlation
+    chart = pair_chart(values, [run.name for run in blend.runs], kind, is_dark=st.context.theme.type == "dark")
+    draw(chart, key=f"members-{kind}", alt=t(f"members.{kind}"))
+    st.caption(t(f"members.{kind}_help_sets" if blend.ensemble.oof.is_multilabel else f"members.{kind}_help"))
 
 
 def pair_chart(values: NDArray[np.float64], names: Sequence[str], kind: Pairs, *, is_dark: bool) -> Chart:
@@ -371,21 +326,16 @@ def pair_chart(values: NDArray[np.float64], names: Sequence[str], kind: Pairs, *
     """
     n = len(names)
     rows, columns = np.divmod(np.arange(n * n), n)
-    table = pd.DataFrame(
-        {
-            "one": np.asarray(names, dtype=object)[rows],
-            "other": np.asarray(names, dtype=object)[columns],
-            "value": np.where(rows == columns, np.nan, values.ravel()),
-        }
-    )
-    shown = table["value"].dropna()
-    top = 1.0 if kind == "correlation" else max(0.01, float(shown.max()) if len(shown) else 0.01)
-    color = BAD if kind == "correlation" else ACCENT
-    form = ".2f" if kind == "correlation" else ".1%"
+    array = np.asarray(names, dtype=object)
+    table = pd.DataFrame({"one": array[rows], "other": array[columns], "value": np.where(rows == columns, np.nan, values.ravel())})
+    most = table["value"].max()
+    top = 1.0 if kind == "correlation" or np.isnan(most) else max(0.01, float(most))
+    color, form = (BAD, ".2f") if kind == "correlation" else (ACCENT, ".1%")
     cell_px = 46 if n <= 6 else 34 if n <= MOST_BESIDE else 26
-    axis: Spec = {"labelLimit": 130, "labelOverlap": False, "labelFlush": False, "ticks": False, "domain": False}
+    axis: Spec = {"labelLimit": 130, **BARE_AXIS}
     value: Spec = {"field": "value", "type": "quantitative"}
-    title = t(f"members.{kind}")
+    scale: Spec = {"domain": [0, top], "range": [EMPTY, color], "interpolate": "rgb", "clamp": True}
+    empty: Spec = {"test": "!isValid(datum.value)", "value": EMPTY}
     spec: Spec = {
         "height": cell_px * n,
         "padding": {"left": 0, "top": 0, "bottom": 5, "right": 45},  # room for the slanted name of the last column
@@ -395,20 +345,13 @@ def pair_chart(values: NDArray[np.float64], names: Sequence[str], kind: Pairs, *
             "tooltip": [
                 {"field": "one", "type": "nominal", "title": t("charts.run")},
                 {"field": "other", "type": "nominal", "title": t("members.other")},
-                {**value, "title": title, "format": form},
+                {**value, "title": t(f"members.{kind}"), "format": form},
             ],
         },
         "layer": [
             {
                 "mark": {"type": "rect", "cornerRadius": 2, "stroke": "transparent", "invalid": None},
-                "encoding": {
-                    "color": {
-                        "condition": {"test": "!isValid(datum.value)", "value": EMPTY},
-                        **value,
-                        "scale": {"domain": [0, top], "range": [EMPTY, color], "interpolate": "rgb", "clamp": True},
-                        "legend": None,
-                    }
-                },
+                "encoding": {"color": {"condition": empty, **value, "scale": scale, "legend": None}},
             },
             {
                 "transform": [{"filter": "isValid(datum.value)"}],

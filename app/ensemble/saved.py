@@ -1,16 +1,16 @@
-"""Blends that were kept: what they scored, back into the editor, submitted, deleted, and compared with each other and with runs."""
+"""Blends that were kept, and weights of plan files: back into the editor, submitted, deleted, and compared with each other and with runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app.ensemble.draft import draft_of
-from app.ensemble.lineup import shared_key
-from app.ensemble.session import folds_key, members_key, open_desk
+from app.ensemble.lineup import older_truth
+from app.ensemble.session import EnsembleSession, session
 from app.ensemble.ways import after_label
 from app.shell import runtime
 from app.shell.state import go_to
@@ -28,9 +28,10 @@ from core.store.contests import Contest
 from core.store.folds import get_folds
 from core.store.runs import Run, get_run
 
-DELETE_KEY = "blend-to-delete"
 WEIGHTS_PX = 300
 """The widest column; wider, and on a screen of 1440 the actions at the end are out of sight."""
+MOST_AT_FIRST = 3
+ICONS = {"first": ":material/check_circle:", "second": ":material/check_circle:", "unclear": ":material/info:", "same": ":material/equal:"}
 
 
 def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
@@ -41,14 +42,19 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         st.caption(t("ensemble.saved_none"))
         return
     names = {run.id: run.name for run in finished}
-    _ask_to_delete(blends)
+    kept = session()
+    asked, kept.to_delete = kept.to_delete, None
+    for blend in blends:
+        if blend.id == asked:
+            confirm_delete(blend)
     load, submit, drop = t("ensemble.action_load"), t("ensemble.action_submit"), t("ensemble.action_delete")
     table = pd.DataFrame(
         {
-            "name": [blend.name for blend in blends],
+            "name": [blend.name + older_truth(contest, blend.truth_id) for blend in blends],
             "oof": [blend.scores.oof_score for blend in blends],
             "cv": [format_score(blend.scores.cv_score, blend.scores.cv_sd) for blend in blends],
             "honest": [format_honest(blend.scores.honest) for blend in blends],
+            "rows": [_rows(blend.scores.n_rows or contest.n_train, contest) for blend in blends],
             "equal": [blend.scores.equal_score for blend in blends],
             "mean": [after_label(blend.spec) for blend in blends],
             "members": [describe_weights(blend, names) for blend in blends],
@@ -56,6 +62,8 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             "actions": [[load, submit, drop] for _ in blends],
         }
     )
+    if not any(table["rows"]):
+        table = table.drop(columns="rows")
 
     def act() -> None:
         click = st.session_state["blend-action"]
@@ -63,39 +71,42 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         if click.label == submit:
             go_to("submit", source=blend.ref)
         if click.label == drop:
-            st.session_state[DELETE_KEY] = blend.id
-            return
-        if not can_be_restored(blend, names):
+            kept.to_delete = blend.id
+        elif not names.keys() >= set(blend.spec.members):
             st.toast(t("ensemble.load_refused", name=plain(blend.name)), icon=":material/block:")
-            return
-        put_on_bench(blend)
+        else:
+            load_blend(kept, blend)
 
-    number = st.column_config.NumberColumn
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     st.dataframe(
         table,
         hide_index=True,
         key="saved-blends",
         alt=t("ensemble.saved_title"),
         column_config={
-            "name": st.column_config.TextColumn(t("ensemble.column_name"), pinned=True),
+            "name": text(t("ensemble.column_name"), pinned=True),
             "oof": number(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
             "cv": t("ensemble.column_cv"),
-            "honest": st.column_config.TextColumn(t("ensemble.honest"), help=t("ensemble.honest_help")),
+            "honest": text(t("ensemble.cross_fitted"), help=t("ensemble.cross_fitted_help")),
+            "rows": text(t("ensemble.column_rows")),
             "equal": number(t("ensemble.column_equal"), format="%.4f"),
             "mean": t("ensemble.mean"),
-            "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
+            "members": text(t("ensemble.column_members"), width=WEIGHTS_PX),
             "created": t("ensemble.column_created"),
             "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
         },
     )
 
 
-def _ask_to_delete(blends: Sequence[Blend]) -> None:
-    """Open the question for the blend whose action was clicked, once."""
-    asked = st.session_state.pop(DELETE_KEY, None)
-    for blend in blends:
-        if blend.id == asked:
-            confirm_delete(blend)
+def _rows(n: int, contest: Contest) -> str:
+    """The rows that a score stands on, where these are not all."""
+    return "" if n == contest.n_train else t("ensemble.some_rows", rows=f"{n:,}", all=f"{contest.n_train:,}")
+
+
+def describe_weights(blend: Blend, names: Mapping[int, str]) -> str:
+    """A blend's weights in words, the largest first."""
+    pairs = sorted(zip(blend.spec.members, blend.spec.normalised(), strict=True), key=lambda pair: -pair[1])
+    return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
 
 
 def confirm_delete(blend: Blend) -> None:
@@ -117,34 +128,26 @@ def confirm_delete(blend: Blend) -> None:
     ask()
 
 
-def describe_weights(blend: Blend, names: dict[int, str]) -> str:
-    """A blend's weights in words, the largest first."""
-    pairs = sorted(zip(blend.spec.members, blend.spec.normalised(), strict=True), key=lambda pair: -pair[1])
-    return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
-
-
-def can_be_restored(blend: Blend, run_ids: Collection[int]) -> bool:
-    """Whether all its runs are still here."""
-    return all(run_id in run_ids for run_id in blend.spec.members)
-
-
-def put_on_bench(blend: Blend) -> None:
-    """Choose the blend's folds and runs, and put its steps on their desk. To be called before the page is drawn.
+def load_blend(kept: EnsembleSession, blend: Blend) -> None:
+    """Load a saved blend into the editor: its folds, runs, steps and procedure, as one step of undo. To be called before the page is drawn.
 
     A blend on some folds only comes as weights by hand: fitted again, its procedure could see other folds.
     """
     is_restricted = blend.spec.is_restricted
     procedure = None if is_restricted else blend.scores.procedure
-    put_steps(blend.contest_id, blend.folds_id, blend.spec, procedure, shares_folds=is_restricted)
+    _load(kept, blend.contest_id, blend.folds_id, blend.spec, procedure, shares_folds=is_restricted)
 
 
-def put_steps(contest_id: int, folds_id: int, spec: BlendSpec, procedure: Mapping[str, Any] | None, *, shares_folds: bool) -> None:
-    """Choose folds and runs, and put these steps on their desk; `shares_folds` where not all runs have all folds."""
-    st.session_state[folds_key(contest_id)] = folds_id
+def _load(
+    kept: EnsembleSession, contest_id: int, folds_id: int, spec: BlendSpec, procedure: Mapping[str, Any] | None, *, shares_folds: bool
+) -> None:
+    """`shares_folds` where not all runs have all folds."""
+    kept.folds_ids[contest_id] = folds_id
+    state = kept.on(folds_id)
+    state.members = list(spec.members)
     if shares_folds:
-        st.session_state[shared_key(folds_id)] = "share"
-    st.session_state[members_key(folds_id)] = list(spec.members)
-    open_desk(folds_id, spec.members).put(draft_of(spec, procedure))
+        state.unfinished = "share"
+    state.editor_of(spec.members).put(draft_of(spec, procedure))
 
 
 def plan_starts(contest: Contest, begun: Sequence[Run]) -> None:
@@ -159,25 +162,21 @@ def plan_starts(contest: Contest, begun: Sequence[Run]) -> None:
                     key=f"plan-start-{contest.id}-{plan.name}",
                     icon=":material/description:",
                     help=t("ensemble.plan_start_help"),
-                    on_click=_put,
+                    on_click=_load_plan,
                     args=(contest, plan.folds_id, weights),
                 )
 
 
-def _put(contest: Contest, folds_id: int, weights: Mapping[int, float]) -> None:
+def _load_plan(contest: Contest, folds_id: int, weights: Mapping[int, float]) -> None:
     store = runtime.workspace().store
     n_folds = get_folds(store, folds_id).n_folds
     misses_folds = any(len(get_run(store, run_id).results) < n_folds for run_id in weights)
-    put_steps(contest.id, folds_id, make_spec(list(weights), list(weights.values())), None, shares_folds=misses_folds)
-
-
-MOST_AT_FIRST = 3
-ICONS = {"first": ":material/check_circle:", "second": ":material/check_circle:", "unclear": ":material/info:", "same": ":material/equal:"}
+    _load(session(), contest.id, folds_id, make_spec(list(weights), list(weights.values())), None, shares_folds=misses_folds)
 
 
 @st.fragment
 def blend_compare(contest: Contest, names: dict[int, str]) -> None:
-    """Choose two or more; `names` are those of all runs by id."""
+    """Choose two or more blends or runs; `names` are those of all runs by id."""
     with guard():
         sources = rank_sources(contest, complete=False)
         if len(sources) < 2:
@@ -187,11 +186,14 @@ def blend_compare(contest: Contest, names: dict[int, str]) -> None:
         key = f"compare-{contest.id}"
         if key in st.session_state:  # some may have been deleted since they were chosen
             st.session_state[key] = [ref for ref in st.session_state[key] if ref in by_ref]
-        else:
-            st.session_state[key] = _first_choice(sources)
-        chosen = st.multiselect(
-            t("compare.choose"), list(by_ref), format_func=lambda ref: source_label(by_ref[ref]), key=key, persist_state="session"
-        )
+        else:  # the best blends on the folds of the best of them, and where there are too few, runs
+            ranked = sorted(sources, key=lambda source: source.kind == "run")
+            st.session_state[key] = [source.ref for source in ranked if source.folds.id == ranked[0].folds.id][:MOST_AT_FIRST]
+
+        def label(ref: str) -> str:
+            return source_label(by_ref[ref]) + older_truth(contest, by_ref[ref].truth_id)
+
+        chosen = st.multiselect(t("compare.choose"), list(by_ref), format_func=label, key=key, persist_state="session")
         picked = [by_ref[ref] for ref in chosen]
         if len(picked) < 2:
             st.caption(t("compare.choose_two"))
@@ -205,66 +207,61 @@ def blend_compare(contest: Contest, names: dict[int, str]) -> None:
         _weights(standings, names)
 
 
-def _first_choice(sources: Sequence[Source]) -> list[str]:
-    """The best blends on the folds of the best of them, and where there are too few, runs."""
-    ranked = sorted(sources, key=lambda source: source.kind == "run")
-    return [source.ref for source in ranked if source.folds.id == ranked[0].folds.id][:MOST_AT_FIRST]
-
-
 def _scores(contest: Contest, standings: Sequence[Standing]) -> None:
-    n_folds = standings[0].source.folds.n_folds
+    sources = [standing.source for standing in standings]
     table = pd.DataFrame(
         {
-            "name": [standing.source.name for standing in standings],
-            "ref": [standing.source.ref for standing in standings],
+            "name": [source.name + older_truth(contest, source.truth_id) for source in sources],
+            "ref": [source.ref for source in sources],
             "oof": [standing.oof_score for standing in standings],
             "cv": [format_score(standing.cv_score, standing.cv_sd) for standing in standings],
             "honest": [format_honest(standing.honest) for standing in standings],
-            "mean": [after_label(each.source.saved.spec) if each.source.saved else "–" for each in standings],
-            "folds": [f"{len(standing.folds)}/{n_folds}" for standing in standings],
+            "mean": [after_label(source.saved.spec) if source.saved else "–" for source in sources],
+            "folds": [f"{len(standing.folds)}/{standing.source.folds.n_folds}" for standing in standings],
+            "rows": [_rows(standing.n_rows, contest) for standing in standings],
         }
     )
+    if not any(table["rows"]):
+        table = table.drop(columns="rows")
+    text = st.column_config.TextColumn
     st.dataframe(
         table,
         hide_index=True,
         key="compare-scores",
         alt=t("compare.scores"),
         column_config={
-            "name": st.column_config.TextColumn(t("compare.name"), pinned=True),
-            "ref": st.column_config.TextColumn(t("compare.ref"), width="small"),
+            "name": text(t("compare.name"), pinned=True),
+            "ref": text(t("compare.ref"), width="small"),
             "oof": st.column_config.NumberColumn(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
             "cv": t("ensemble.column_cv"),
-            "honest": st.column_config.TextColumn(t("ensemble.honest"), help=t("ensemble.honest_help")),
+            "honest": text(t("ensemble.cross_fitted"), help=t("ensemble.cross_fitted_help")),
             "mean": t("ensemble.mean"),
-            "folds": st.column_config.TextColumn(t("compare.folds"), width="small"),
+            "folds": text(t("compare.folds"), width="small"),
+            "rows": text(t("ensemble.column_rows")),
         },
     )
 
 
 def _weights(standings: Sequence[Standing], names: dict[int, str]) -> None:
     """One row per run, one column per source; empty where a run is no member."""
-    total = {run_id: sum(each.weights.get(run_id, 0.0) for each in standings) for each in standings for run_id in each.weights}
-    order = sorted(total, key=lambda run_id: -total[run_id])
-    table = pd.DataFrame({"run": [names.get(run_id, f"r{run_id}") for run_id in order]})
-    for standing in standings:
-        table[standing.source.ref] = [standing.weights.get(run_id) for run_id in order]
+    weights = pd.DataFrame({each.source.ref: each.weights for each in standings})
+    order = weights.sum(axis=1).sort_values(ascending=False, kind="stable").index
+    run = pd.Series({run_id: names.get(run_id, f"r{run_id}") for run_id in order}, name="run")
+    bars = {
+        each.source.ref: st.column_config.ProgressColumn(_head(each.source), format="%.3f", min_value=0.0, max_value=1.0)
+        for each in standings
+    }
     st.dataframe(
-        table,
+        pd.concat([run, weights.loc[order]], axis=1),
         hide_index=True,
         key="compare-weights",
         placeholder="–",
         alt=t("compare.weights"),
-        column_config={
-            "run": st.column_config.TextColumn(t("compare.run"), pinned=True),
-            **{
-                each.source.ref: st.column_config.ProgressColumn(plain_name(each.source), format="%.3f", min_value=0.0, max_value=1.0)
-                for each in standings
-            },
-        },
+        column_config={"run": st.column_config.TextColumn(t("compare.run"), pinned=True), **bars},
     )
 
 
-def plain_name(source: Source) -> str:
+def _head(source: Source) -> str:
     """The head of a column: the name alone, and the reference where the name is long."""
     return source.name if len(source.name) <= 18 else f"{source.name[:14]}… {source.ref}"
 
@@ -273,31 +270,30 @@ def _duel(picked: Sequence[Source], standings: Sequence[Standing]) -> None:
     """Two of the chosen against each other."""
     section(t("compare.duel"), t("compare.duel_note"))
     by_ref = {source.ref: source for source in picked}
-    refs = list(by_ref)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        one = _pick("one", refs, by_ref, refs[0])
-        other = _pick("other", refs, by_ref, next(ref for ref in refs if ref != one))
+        one = _pick("one", by_ref, next(iter(by_ref)))
+        other = _pick("other", by_ref, next(ref for ref in by_ref if ref != one))
     if one == other:
         st.caption(t("compare.choose_other"))
         return
     first, second = by_ref[one], by_ref[other]
     with st.spinner(t("compare.drawing"), show_time=True):
         duel = _compared((_content(first), _content(second)), first, second)
-    say_duel(first, second, duel)
+    _say_duel(first, second, duel)
     flattered = [standing.source for standing in standings if standing.source.ref in (one, other) and standing.is_tuned]
     if flattered:
         st.caption(t("compare.flattered", names=", ".join(plain(source.name) for source in flattered)))
 
 
-def _pick(side: str, refs: Sequence[str], by_ref: dict[str, Source], usual: str) -> str:
+def _pick(side: str, by_ref: Mapping[str, Source], usual: str) -> str:
     key = f"compare-{side}"
-    if st.session_state.get(key) not in refs:
+    if st.session_state.get(key) not in by_ref:
         st.session_state[key] = usual
     label = t(f"compare.{side}")
-    return st.selectbox(label, refs, format_func=lambda ref: source_label(by_ref[ref]), key=key, persist_state="session")
+    return st.selectbox(label, list(by_ref), format_func=lambda ref: source_label(by_ref[ref]), key=key, persist_state="session")
 
 
-def say_duel(first: Source, second: Source, duel: Duel) -> None:
+def _say_duel(first: Source, second: Source, duel: Duel) -> None:
     """What the comparison says, in words; the figures are those of the rows that both have."""
     gain = duel.comparison
     one, other = plain(first.name), plain(second.name)

@@ -1,62 +1,149 @@
-"""What the parts of the page Ensemble share: the desk of the session, and the aligned predictions of the runs on it."""
+"""What the page Ensemble keeps for one browser session: one object under one key of `st.session_state`.
+
+Widgets keep keys of their own where Streamlit demands it, because it holds a widget's value under the widget's key: the sliders, the part
+that is open under the editor, and the pickers of the parts Compare, Members and Import and export. Controls that only show a value that is
+held here (`control_of`) get a key for each value they show.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import streamlit as st
 
-from app.ensemble.draft import Desk, adapt, make_desk
+from app.ensemble.draft import BlendEditor, Draft, adapt, make_editor
+from app.shell import runtime
 from app.ui.sources import oof_of
 from core.blend.ensemble import Ensemble, open_ensemble
-from core.metrics.scores import Metric
 from core.predictions.oof import shared_folds
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
-from core.workspace import Workspace
 
-MOST_LEFT = 20
-
-
-def open_desk(folds_id: int, ids: Sequence[int]) -> Desk:
-    """This session's desk for the runs of these folds. One that was left for other runs is found again, with what can be undone."""
-    key = f"desk-{folds_id}"
-    now: Desk = st.session_state.get(key) or make_desk(ids)
-    if set(now.ids) != set(ids):
-        left_key = f"desks-left-{folds_id}"
-        left: dict[frozenset[int], Desk] = {**(st.session_state.get(left_key) or {}), frozenset(now.ids): now}
-        before = left.pop(frozenset(ids), None)
-        if before is not None:
-            now = replace(before, revision=1 + max(before.revision, now.revision))
-        st.session_state[left_key] = dict(list(left.items())[-MOST_LEFT:])
-    desk = adapt(now, ids)
-    st.session_state[key] = desk
-    return desk
+KEY = "ensemble"
+MOST_SET_ASIDE, MOST_FOUND = 20, 50
+Content = tuple[object, ...]
+_T = TypeVar("_T")
 
 
-def rank(runs: Sequence[Run], metric: Metric) -> list[Run]:
-    """Finished runs, the best first."""
-    sign = -1 if metric.greater_is_better else 1
-    return sorted(runs, key=lambda run: (sign * (run.cv_score(metric.name) or 0.0), run.id))
+@dataclass
+class BlendState:
+    """The blend on one set of folds: who takes part, the editor, what a control has asked for, and what was found.
+
+    `found` holds results by name and content (cross-fitted scores, worths of members); `latest` the last one of each name that is drawn
+    live, with what it is of.
+    """
+
+    folds_id: int
+    members: list[int] | None = None
+    unfinished: str = "leave"
+    editor: BlendEditor | None = None
+    set_aside: dict[frozenset[int], BlendEditor] = field(default_factory=dict)
+    asked: Mapping[str, Any] | None = None
+    is_cross_fit_asked: bool = False
+    chart: str = "folds"
+    found: dict[Content, Any] = field(default_factory=dict)
+    latest: dict[str, tuple[object, Any]] = field(default_factory=dict)
+
+    def editor_of(self, ids: Sequence[int]) -> BlendEditor:
+        """The editor for these runs. One that was left for other runs is found again, with what can be undone."""
+        now = self.editor or make_editor(ids)
+        if set(now.ids) != set(ids):
+            before = self.set_aside.pop(frozenset(ids), None)
+            self.set_aside[frozenset(now.ids)] = now
+            keep_newest(self.set_aside, MOST_SET_ASIDE)
+            now = now if before is None else replace(before, revision=1 + max(before.revision, now.revision))
+        self.editor = adapt(now, ids)
+        return self.editor
+
+    def ask(self, **settings: Any) -> None:
+        """Have settings of the procedure changed when the page is drawn."""
+        self.asked = settings
 
 
-def folds_key(contest_id: int) -> str:
-    return f"ensemble-folds-{contest_id}"
+@dataclass(frozen=True)
+class Notice:
+    """What is said after a run came in, and what nobody could check of it."""
+
+    text: str
+    is_suspect: bool
+    unchecked: tuple[str, ...]
 
 
-def members_key(folds_id: int) -> str:
-    return f"members-{folds_id}"
+@dataclass
+class EnsembleSession:
+    """Everything the page keeps; `folds_ids` are the folds that were chosen, by contest, `joining` is a run
+    that just came in, `to_delete` the saved blend whose deletion is to be confirmed."""
+
+    folds_ids: dict[int, int] = field(default_factory=dict)
+    blends: dict[int, BlendState] = field(default_factory=dict)
+    joining: Run | None = None
+    to_delete: int | None = None
+    notice: Notice | None = None
+    n_imports: int = 0
+
+    def on(self, folds_id: int) -> BlendState:
+        """The blend on these folds."""
+        return self.blends.setdefault(folds_id, BlendState(folds_id))
 
 
-def content_of(contest: Contest, folds: Folds, members: Sequence[Run]) -> tuple[object, ...]:
-    """What the scores of a blend of these runs depend on, and nothing else."""
+def session() -> EnsembleSession:
+    """This browser session's."""
+    return st.session_state.setdefault(KEY, EnsembleSession())
+
+
+@dataclass(frozen=True)
+class OpenBlend:
+    """What a run of the page works on: the runs' aligned predictions, named by `content`, and what the session keeps of their blend.
+
+    It is made anew each time and not kept, so that a session holds no predictions. `n_others` runs could be members too.
+    """
+
+    contest: Contest
+    ensemble: Ensemble
+    content: Content
+    kept: BlendState
+    editor: BlendEditor
+    n_others: int = 0
+
+    @property
+    def draft(self) -> Draft:
+        return self.editor.draft
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self.ensemble.runs
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.contest.spec.classes
+
+    def latest(self, name: str, of: object, make: Callable[[], _T], *, waits: bool, spinner: str) -> tuple[_T, bool]:
+        """What `make` gives for `of`, and whether that is what is returned: while it `waits`, the one before it stays."""
+        known = self.kept.latest.get(name)
+        if known is None or (known[0] != of and not waits):
+            with st.spinner(spinner):
+                known = self.kept.latest[name] = of, make()
+        return known[1], known[0] == of
+
+
+def open_blend(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int = 0) -> OpenBlend:
+    """The runs that were chosen, opened. Raises AlignmentError when they do not fit each other."""
     results = [(run.id, *(result.fingerprint for result in run.results)) for run in members]
-    return contest.id, contest.version, contest.spec.metric, folds.fingerprint, *results
+    content = (contest.id, contest.version, contest.spec.metric, folds.fingerprint, *results)
+    kept = session().on(folds.id)
+    return OpenBlend(contest, _open(content, contest, members), content, kept, kept.editor_of([run.id for run in members]), n_others)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def load_ensemble(content: tuple[object, ...], _workspace: Workspace, _contest: Contest, _members: Sequence[Run]) -> Ensemble:
-    """The aligned predictions of these runs, on the folds that all have; `content` names what is in them, so nothing stale is found."""
-    return open_ensemble(_workspace, _contest, _members, shared_folds(_members), read=oof_of)
+def _open(content: Content, _contest: Contest, _members: Sequence[Run]) -> Ensemble:
+    """On the folds that all runs have; `content` names what is in their predictions, so nothing stale is found."""
+    return open_ensemble(runtime.workspace(), _contest, _members, shared_folds(_members), read=oof_of)
+
+
+def keep_newest(found: dict[Any, Any], most: int = MOST_FOUND) -> None:
+    """Forget all but the newest entries."""
+    for old in list(found)[: max(0, len(found) - most)]:
+        del found[old]

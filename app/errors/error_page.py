@@ -61,7 +61,12 @@ def summary(view: ErrorView) -> None:
     if more:
         st.caption(more)
     if not evidence.is_whole:
-        st.warning(t("errors.partial", rows=f"{len(evidence.rows):,}", all=f"{evidence.n_train:,}"), icon=":material/hourglass_top:")
+        rows = {"rows": f"{len(evidence.rows):,}", "all": f"{evidence.n_train:,}"}
+        unfinished = sorted(set(range(view.source.folds.n_folds)) - set(view.source.scored_folds))
+        if unfinished:
+            st.warning(t("errors.partial", folds=", ".join(map(str, unfinished)), **rows), icon=":material/hourglass_top:")
+        else:
+            st.info(t("errors.some_rows", **rows), icon=":material/filter_alt:")
 
 
 def chooser(view: ErrorView) -> None:

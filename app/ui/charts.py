@@ -30,6 +30,9 @@ CONFIG = {
 }
 
 Spec = dict[str, Any]
+EVERY_LABEL: Spec = {"labelOverlap": False, "labelFlush": False}
+"""An axis of names that leaves none out."""
+BARE_AXIS: Spec = {**EVERY_LABEL, "ticks": False, "domain": False}
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metri
     value = {"type": "quantitative", "title": metric_name(metric), "format": ".5f"}
     spec = {
         "height": 60 + 38 * len(order),
-        "title": _title(t("charts.compare_title")),
+        "title": chart_title(t("charts.compare_title")),
         "encoding": {
             "y": _nominal("run", sort=order, axis={"labelLimit": 220, "labelFlush": False}),
             "color": _nominal("run", scale={"domain": order, "range": [colors[name] for name in order]}, legend=None),
@@ -121,7 +124,7 @@ def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric,
     members, blend = [{"filter": {"not": is_blend}}], [{"filter": is_blend}]
     spec = {
         "height": height,
-        "title": _title(t("charts.blend_title")),
+        "title": chart_title(t("charts.blend_title")),
         "encoding": {
             "x": {"field": "fold", "type": "ordinal", "title": t("charts.fold"), "axis": {"labelAngle": 0}},
             "y": {"field": "score", "type": "quantitative", "title": metric_axis(metric), "scale": {"zero": False, "nice": True}},
@@ -166,7 +169,7 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
     spec = {
         "height": 150 + 22 * len(table),
         "encoding": {
-            "y": _nominal("class", sort=list(table["class"]), axis={"labelLimit": 140, "labelOverlap": False, "labelFlush": False}),
+            "y": _nominal("class", sort=list(table["class"]), axis={"labelLimit": 140, **EVERY_LABEL}),
             "x": share,
             "color": _nominal(
                 "kind",
@@ -196,7 +199,7 @@ def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_ti
     ring = {"color": {"value": color}, "strokeDash": {"value": [1, 0]}, "tooltip": tooltip}
     spec = {
         "height": height,
-        "title": _title(title),
+        "title": chart_title(title),
         "encoding": {
             "x": {
                 "field": "epoch",
@@ -233,5 +236,6 @@ def _tip(field: str) -> Spec:
     return {"field": field, "type": "nominal", "title": t(f"charts.{field}")}
 
 
-def _title(text: str) -> Spec:
+def chart_title(text: str) -> Spec:
+    """A chart's title, which states its question."""
     return {"text": text, "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 10}

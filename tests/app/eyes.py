@@ -1,10 +1,11 @@
-"""What an eye sees on the page Ensemble in a test: its words, and the blend on the bench."""
+"""What an eye sees on the page Ensemble in a test: its words, and the blend in the editor."""
 
 from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.draft import Desk
+from app.ensemble.draft import BlendEditor
+from app.ensemble.session import KEY, BlendState
 from core.specs.blend import BlendSteps
 from core.store.runs import Run
 
@@ -15,9 +16,16 @@ def words(at: AppTest) -> str:
     return "\n".join(str(part.value) for part in [*at.info, *at.warning, *at.success, *at.caption])
 
 
-def desk_of(at: AppTest, run: Run) -> Desk:
-    return at.session_state[f"desk-{run.folds_id}"]
+def state_of(at: AppTest, folds_id: int) -> BlendState:
+    """What the session keeps for the blend on these folds."""
+    return at.session_state[KEY].on(folds_id)
+
+
+def editor_of(at: AppTest, run: Run) -> BlendEditor:
+    editor = state_of(at, run.folds_id).editor
+    assert editor is not None
+    return editor
 
 
 def steps_of(at: AppTest, run: Run) -> BlendSteps:
-    return desk_of(at, run).draft.steps
+    return editor_of(at, run).draft.steps

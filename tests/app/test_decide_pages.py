@@ -125,7 +125,7 @@ def test_a_canceled_run_is_queued_again(open_page: OpenPage, opened: Workspace, 
     assert get_run(opened.store, run.id).state == "queued"
 
 
-def test_the_bench_scores_equal_weights_and_saves_them(
+def test_the_editor_scores_equal_weights_and_saves_them(
     open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, Run]
 ) -> None:
     at = open_page("ensemble")
@@ -133,7 +133,7 @@ def test_the_bench_scores_equal_weights_and_saves_them(
     ensemble = open_ensemble(opened, folded, done)
     assert at.metric[0].value == f"{ensemble.score([1, 1]).oof_score:.4f}"
     assert at.metric[3].value == f"{max(score.oof_score for score in ensemble.member_scores()):.4f}"
-    assert "their score is honest as it stands" in words(at)
+    assert "needs no cross-fitting" in words(at)
     at = press(at, "Save blend")
     assert not at.exception
     (blend,) = list_blends(opened.store, folded.id)
@@ -185,7 +185,7 @@ def test_an_unfinished_run_is_looked_at_with_what_it_has(opened: Workspace, open
     assert not evidence.is_whole
     assert np.isfinite(evidence.y_prob).all()
     at = open_page("errors")
-    assert f"Only {len(evidence.rows)} of 48" in words(at)
+    assert f"{len(evidence.rows)} of 48 rows are validated so far" in words(at)
     waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "none"))
     with pytest.raises(StateError):
         load_matrix([source_of(opened, waiting)])

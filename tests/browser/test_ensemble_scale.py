@@ -1,4 +1,4 @@
-"""The bench at the size of a real contest: seven runs, 33,137 images, 396 classes; the score follows the pointer, then the server rests."""
+"""The blend editor at the size of a real contest: seven runs, 33,137 images, 396 classes; the score follows the pointer, then the server rests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-def open_whole_bank(workspace: Workspace) -> Ensemble:
+def open_all_runs(workspace: Workspace) -> Ensemble:
     (contest,) = list_contests(workspace.store)
     return open_ensemble(workspace, contest, sorted(list_runs(workspace.store, contest.id), key=lambda run: run.name))
 
@@ -107,7 +107,7 @@ def test_the_score_follows_the_pointer_and_then_the_server_rests(
     weights = [(1 - moved) / (N_RUNS - 1)] * N_RUNS
     weights[1] = moved
     assert shown == pytest.approx(weights, abs=1e-3)
-    expect(page.get_by_test_id("stMetricValue").first).to_have_text(f"{open_whole_bank(workspace).score(weights).oof_score:.4f}")
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text(f"{open_all_runs(workspace).score(weights).oof_score:.4f}")
     n_frames = len(frames)
     page.evaluate("ms => new Promise(done => setTimeout(done, ms))", REST_MS)
     assert n_frames > MOST_FRAMES_AT_REST >= len(frames) - n_frames

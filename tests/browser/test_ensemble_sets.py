@@ -1,4 +1,4 @@
-"""The lab where rows may have several classes, in a browser: bars and score follow the pointer, thresholds stand in a table and come back."""
+"""The page Ensemble where rows may have several classes, in a browser: bars and score follow the pointer, thresholds stand in a table and come back."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_bars_and_the_score_follow_the_pointer(served: Served, open_page: Op
 
 def test_thresholds_are_found_shown_saved_and_taken_up_again(served: Served, open_page: Open) -> None:
     page = open_page(served.address)
-    page.get_by_role("button", name="Greedy").click()
+    page.get_by_role("button", name="Hill climbing").click()
     page.locator("label").filter(has_text="Thresholds by class").click()
     honest = open_ensemble(served.workspace, served.contest, served.runs).honest(BlendProcedure(way="greedy", thresholds=True))
     expect(page.get_by_test_id("stMetric").nth(1).get_by_test_id("stMetricValue")).to_have_text(f"{honest.score:.4f}")
@@ -93,4 +93,4 @@ def test_every_chart_is_there_in_korean_on_a_dark_page(served: Served, open_page
     settle(page)
     for name in ("찾음과 놓침", "신뢰도", "임계값"):
         show(page, name)
-    expect(page.get_by_text("정직하게 보면 임계값이 0.5보다 못한 클래스", exact=False)).to_be_visible()
+    expect(page.get_by_text("교차 적합하면 임계값이 0.5보다 못한 클래스", exact=False)).to_be_visible()

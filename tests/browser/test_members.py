@@ -1,4 +1,4 @@
-"""Under the bench in a real browser: a team-mate's files go in and out, members are understood, and a drag measures nothing."""
+"""Under the blend editor in a real browser: a team-mate's files go in and out, members are understood, and a drag measures nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.ensemble.exchange import FORMS
+from app.ensemble.exchange import MIMES
 from core.exchange.exchange import export_predictions
 from core.predictions.source import source_of
 from core.store.contests import Contest
@@ -41,7 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str
 
 
 def show(page: Page, part: str, heading: str) -> None:
-    """Choose what is shown under the bench, and wait until it is there."""
+    """Choose what is shown under the editor, and wait until it is there."""
     page.locator(".st-key-ensemble-part").get_by_text(part, exact=True).click()
     expect(page.get_by_role("heading", name=heading)).to_be_visible()
     settle(page)
@@ -63,7 +63,7 @@ def test_a_download_of_one_run_comes_back_as_a_member(served: Served, open_page:
             page.locator(".st-key-export-download").get_by_role("button").click()
         files.append(tmp_path / f"민수 {download.value.suggested_filename}")
         download.value.save_as(files[-1])
-    assert [path.suffix for path in files] == [FORMS[0]] * 2
+    assert [path.suffix for path in files] == [next(iter(MIMES))] * 2
     own = tmp_path / "own.parquet"
     export_predictions(source_of(served.workspace, served.runs[0]), oof=own)
     pd.testing.assert_frame_equal(pd.read_parquet(files[0]), pd.read_parquet(own))

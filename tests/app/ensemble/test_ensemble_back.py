@@ -1,4 +1,4 @@
-"""The bench goes back: undo, runs and saved blends that return, and nothing that is still heard from before takes it away."""
+"""The blend editor goes back: undo, runs and saved blends that return, and no late message of the browser takes that away."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.saved import put_on_bench
+from app.ensemble.saved import load_blend
+from app.ensemble.session import KEY
 from core.blend.ensemble import blend_runs
 from core.blend.procedure import BlendProcedure
 from core.store.blends import get_blend
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.app.eyes import desk_of, steps_of
+from tests.app.eyes import editor_of, steps_of
 from tests.app.hands import flip, press
 
 OpenPage = Callable[..., AppTest]
@@ -25,11 +26,11 @@ def test_an_undo_is_not_taken_back_by_what_the_browser_still_shows(open_page: Op
     late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
     at = press(at, "Undo")
     at._run(late)  # pyright: ignore[reportPrivateUsage]
-    desk = desk_of(at, done[0])
-    assert not desk.draft.procedure.temperature and desk.future
+    editor = editor_of(at, done[0])
+    assert not editor.draft.procedure.temperature and editor.future
     assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
     at = press(at, "Redo")
-    assert desk_of(at, done[0]).draft.procedure.temperature
+    assert editor_of(at, done[0]).draft.procedure.temperature
 
 
 def test_a_run_that_comes_back_brings_the_blend_and_its_undo(open_page: OpenPage, done: tuple[Run, ...]) -> None:
@@ -38,7 +39,7 @@ def test_a_run_that_comes_back_brings_the_blend_and_its_undo(open_page: OpenPage
     for chosen in (done[:2], done):
         (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
         at = members.set_value([run.id for run in chosen]).run()
-        assert not at.exception and desk_of(at, done[0]).ids == tuple(run.id for run in chosen)
+        assert not at.exception and editor_of(at, done[0]).ids == tuple(run.id for run in chosen)
     assert steps_of(at, done[0]) == before
     at = press(at, "Undo")
     assert steps_of(at, done[0]) == before.model_copy(update={"temperature": 1.0})
@@ -54,7 +55,7 @@ def test_a_run_that_comes_back_brings_the_blend_and_its_undo(open_page: OpenPage
     ],
     ids=lambda procedure: procedure.way,
 )
-def test_a_saved_blend_goes_back_on_the_bench_whole(
+def test_a_saved_blend_goes_back_into_the_editor_whole(
     open_page: OpenPage,
     opened: Workspace,
     folded: Contest,
@@ -65,15 +66,12 @@ def test_a_saved_blend_goes_back_on_the_bench_whole(
     upside_down = [done[2], done[0], done[1]]
     blend = get_blend(opened.store, blend_runs(opened, folded, upside_down, procedure).id)
     at = open_page("ensemble")
-    with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
-        patch.setattr("app.ensemble.session.st.session_state", at.session_state)
-        put_on_bench(blend)
+    load_blend(at.session_state[KEY], blend)
     at = at.run()
     assert not at.exception
-    assert desk_of(at, done[0]).ids == tuple(run.id for run in done)
+    assert editor_of(at, done[0]).ids == tuple(run.id for run in done)
     assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"
-    assert desk_of(at, done[0]).draft.procedure.trimmed.way == procedure.way
+    assert editor_of(at, done[0]).draft.procedure.trimmed.way == procedure.way
     if procedure.is_refitted:
         assert at.metric[1].value == f"{blend.scores.honest.score:.4f}"
     else:
@@ -81,17 +79,14 @@ def test_a_saved_blend_goes_back_on_the_bench_whole(
         assert steps_of(at, done[0]).temperature == pytest.approx(blend.spec.temperature, rel=1e-4)
 
 
-def test_a_blend_of_two_runs_on_the_bench_is_not_taken_back_by_what_the_browser_still_shows(
+def test_a_blend_of_two_runs_in_the_editor_is_not_taken_back_by_what_the_browser_still_shows(
     open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blend = get_blend(opened.store, blend_runs(opened, folded, done[:2], BlendProcedure(way="optimal")).id)
     at = open_page("ensemble")
     late = at._tree.get_widget_states()  # pyright: ignore[reportPrivateUsage]
-    with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
-        patch.setattr("app.ensemble.session.st.session_state", at.session_state)
-        put_on_bench(blend)
+    load_blend(at.session_state[KEY], blend)
     at = at.run()
     at._run(late)  # pyright: ignore[reportPrivateUsage]
-    assert desk_of(at, done[0]).ids == tuple(run.id for run in done[:2])
+    assert editor_of(at, done[0]).ids == tuple(run.id for run in done[:2])
     assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"

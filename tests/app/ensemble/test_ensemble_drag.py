@@ -1,4 +1,4 @@
-"""The bench while a pointer holds a slider: what follows it exactly, what waits, and what is scored again when it is let go."""
+"""The blend editor while a pointer holds a slider: what follows it exactly, what waits, and what is scored again when it is let go."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.store.database import Store
 from core.store.folds import get_folds
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.app.eyes import NO_SCORE, desk_of, steps_of, words
+from tests.app.eyes import NO_SCORE, editor_of, steps_of, words
 from tests.app.hands import choose, flip, press
 
 OpenPage = Callable[..., AppTest]
@@ -30,22 +30,22 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
 ) -> None:
     at = flip(press(open_page("ensemble"), "Optimal"), "Temperature")
     before = steps_of(at, done[0]).temperature
-    desk = desk_of(at, done[0])
-    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
-    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    editor = editor_of(at, done[0])
+    weights = dict(zip(editor.ids, (0.2, 0.3, 0.5), strict=True))
+    editor.follow(replace(editor.state, weights=weights, gesture=7, is_held=True))
     at = at.run()
     assert steps_of(at, done[0]) == BlendSteps(weights=(0.2, 0.3, 0.5), temperature=before)
     assert at.metric[0].value == f"{ensemble.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
     assert at.metric[1].value == NO_SCORE
     monkeypatch.setattr("app.ensemble.score.MOST_LIVE_VALUES", 0)
-    desk = desk_of(at, done[0])
-    weights = dict(zip(desk.ids, (0.1, 0.3, 0.6), strict=True))
-    desk.follow(replace(desk.state, weights=weights))
+    editor = editor_of(at, done[0])
+    weights = dict(zip(editor.ids, (0.1, 0.3, 0.6), strict=True))
+    editor.follow(replace(editor.state, weights=weights))
     at = at.run()
     assert at.metric[0].value == "…"
     assert "when you let go" in str(at.metric[0].delta)
-    desk = desk_of(at, done[0])
-    desk.follow(replace(desk.state, is_held=False))
+    editor = editor_of(at, done[0])
+    editor.follow(replace(editor.state, is_held=False))
     at = at.run()
     expected = ensemble.fit(BlendProcedure(way="hand", weights=(0.1, 0.3, 0.6), temperature=True))
     assert steps_of(at, done[0]) == expected
@@ -55,9 +55,9 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
 def draw_editor() -> None:
     import streamlit as st
 
-    from app.ensemble.editor import bench
+    from app.ensemble.editor import blend_editor
 
-    bench(*st.session_state["given"])
+    blend_editor(*st.session_state["given"])
 
 
 def test_no_step_of_a_drag_touches_the_database(
@@ -75,8 +75,8 @@ def test_no_step_of_a_drag_touches_the_database(
     monkeypatch.setattr(Store, "read", refuse)
     monkeypatch.setattr(Store, "transaction", refuse)
     for n_step, is_held in ((1, True), (2, True), (3, False)):
-        weights = dict(zip(desk_of(at, done[0]).ids, (1 - n_step / 10, n_step / 20, n_step / 20), strict=True))
-        desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, weights=weights, gesture=7, is_held=is_held))
+        weights = dict(zip(editor_of(at, done[0]).ids, (1 - n_step / 10, n_step / 20, n_step / 20), strict=True))
+        editor_of(at, done[0]).follow(replace(editor_of(at, done[0]).state, weights=weights, gesture=7, is_held=is_held))
         at.run()
         assert not at.exception
         assert words(at) != before, "the scores follow"
@@ -93,11 +93,11 @@ def test_the_log_loss_of_ranks_is_made_again_in_full_when_the_slider_is_let_go(
 
     monkeypatch.setattr(Scorer, "p_true", quick_is_wrong)
     at = choose(open_page("ensemble"), "Mean", "rank")
-    desk = desk_of(at, done[0])
-    desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True)), gesture=7, is_held=True))
+    editor = editor_of(at, done[0])
+    editor.follow(replace(editor.state, weights=dict(zip(editor.ids, (0.2, 0.3, 0.5), strict=True)), gesture=7, is_held=True))
     at = at.run()
     assert f"log loss ↓ {np.log(2):.4f}" in words(at)
-    desk_of(at, done[0]).follow(replace(desk_of(at, done[0]).state, is_held=False))
+    editor_of(at, done[0]).follow(replace(editor_of(at, done[0]).state, is_held=False))
     at = at.run()
     right = ensemble.score(BlendSteps(weights=(0.2, 0.3, 0.5), mean="rank"))
     assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
@@ -109,8 +109,8 @@ def test_labels_follow_a_drag_under_every_mean_on_large_data(
 ) -> None:
     at = choose(open_page("ensemble"), "Mean", mean)
     monkeypatch.setattr("app.ensemble.score.MOST_LIVE_VALUES", 0)
-    desk = desk_of(at, done[0])
-    desk.follow(replace(desk.state, weights=dict(zip(desk.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
+    editor = editor_of(at, done[0])
+    editor.follow(replace(editor.state, weights=dict(zip(editor.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
     at = at.run()
     assert not at.exception
     now = ensemble.score(steps_of(at, done[0]))

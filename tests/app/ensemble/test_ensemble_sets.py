@@ -1,4 +1,4 @@
-"""The page Ensemble where rows may have several classes: thresholds in place of offsets, and every control, chart and part beside the bench."""
+"""The page Ensemble where rows may have several classes: thresholds in place of offsets, and every control, chart and part beside the editor."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.ensemble import members as members_view
-from app.ensemble.draft import Desk
-from app.ensemble.lineup import shared_key
-from app.ensemble.saved import put_on_bench
-from app.ensemble.set_charts import describe_thresholds, outcome_bars
+from app.ensemble.draft import BlendEditor
+from app.ensemble.editor import describe_thresholds
+from app.ensemble.saved import load_blend
+from app.ensemble.session import KEY
+from app.ensemble.set_charts import outcome_bars
 from core.analysis.errors import OUTCOMES, set_report
 from core.analysis.worth import threshold_gain
 from core.blend.ensemble import Ensemble, blend_runs, open_ensemble
@@ -33,6 +34,7 @@ from core.store.contests import Contest
 from core.store.folds import list_folds
 from core.store.runs import Run
 from core.workspace import Workspace
+from tests.app import eyes
 from tests.app.hands import choose, flip, press
 from tests.emotions import EMOTIONS, emotions_spec, finish_emotions, write_emotions
 from tests.finished_workspace import finish_run, make_recipe
@@ -42,7 +44,7 @@ Done = tuple[Contest, tuple[Run, ...]]
 WAYS = {
     "By score": "by_score",
     "Optimal": "optimal",
-    "Greedy": "greedy",
+    "Hill climbing": "greedy",
     "Search": "search",
     "By class": "by_class",
     "Stacking": "stacking",
@@ -74,31 +76,29 @@ def table(at: AppTest, column: str) -> pd.DataFrame:
     return found
 
 
-def desk_of(at: AppTest, done: Done) -> Desk:
-    return at.session_state[f"desk-{done[1][0].folds_id}"]
+def editor_of(at: AppTest, done: Done) -> BlendEditor:
+    return eyes.editor_of(at, done[1][0])
 
 
-def test_thresholds_are_found_judged_honestly_saved_and_undone(
-    open_page: OpenPage, opened: Workspace, done: Done, ensemble: Ensemble
-) -> None:
-    at = press(open_page("ensemble"), "Greedy")
+def test_thresholds_are_found_cross_fitted_saved_and_undone(open_page: OpenPage, opened: Workspace, done: Done, ensemble: Ensemble) -> None:
+    at = press(open_page("ensemble"), "Hill climbing")
     assert "Class offsets" not in [toggle.label for toggle in at.toggle]
     at = flip(at, "Thresholds by class")
     assert not at.exception
     honest = ensemble.honest(BlendProcedure(way="greedy", thresholds=True))
-    steps = desk_of(at, done).draft.steps
+    steps = editor_of(at, done).draft.steps
     assert steps == honest.steps and len(steps.thresholds) == len(EMOTIONS)
     assert [at.metric[0].value, at.metric[1].value] == [f"{honest.optimistic:.4f}", f"{honest.score:.4f}"]
     said = words(at)
-    assert "**Greedy, thresholds by class** gains" in said and "**Thresholds:**" in said
+    assert "**Hill climbing, thresholds by class** gains" in said and "**Thresholds:**" in said
     at = press(at, "Save blend")
     (blend,) = list_blends(opened.store, done[0].id)
     assert blend.spec.steps == honest.steps and blend.scores.procedure["thresholds"]
     np.testing.assert_array_equal(source_of(opened, blend).oof(), apply_steps(honest.steps, ensemble.oof.prob, multilabel=True))
     assert table(at, "actions")["mean"].tolist() == ["Arithmetic · thresholds"]
     at = press(at, "Undo")
-    assert desk_of(at, done).draft.steps == ensemble.fit(BlendProcedure(way="greedy"))
-    assert desk_of(press(at, "Redo"), done).draft.steps == honest.steps
+    assert editor_of(at, done).draft.steps == ensemble.fit(BlendProcedure(way="greedy"))
+    assert editor_of(press(at, "Redo"), done).draft.steps == honest.steps
 
 
 def test_under_log_loss_thresholds_are_refused_and_say_why(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_every_way_works_with_all_that_comes_after(open_page: OpenPage, opened: 
         at = press(at, label)
         assert not at.exception and not at.error, label
         settings = {"way": way, "score_by": "macro_f1" if metric == "macro_f1" else "accuracy", **after}
-        assert desk_of(at, (contest, runs)).draft.steps == ensemble.fit(BlendProcedure.model_validate(settings)), label
+        assert editor_of(at, (contest, runs)).draft.steps == ensemble.fit(BlendProcedure.model_validate(settings)), label
 
 
 def test_every_mean_works_with_thresholds(open_page: OpenPage, done: Done, ensemble: Ensemble) -> None:
@@ -135,13 +135,13 @@ def test_every_mean_works_with_thresholds(open_page: OpenPage, done: Done, ensem
 
 @pytest.mark.parametrize("chart", ["folds", "outcomes", "reliability", "thresholds", "path", "classes"])
 def test_every_chart_can_be_looked_at(open_page: OpenPage, done: Done, chart: str) -> None:
-    at = press(open_page("ensemble"), "By class" if chart == "classes" else "Greedy")
+    at = press(open_page("ensemble"), "By class" if chart == "classes" else "Hill climbing")
     at = choose(flip(at, "Thresholds by class"), "Chart", chart)
     assert not at.exception and not at.error
     (charts,) = [group for group in at.button_group if group.label == "Chart"]
     assert "confusion" not in charts.options
     if chart == "reliability":
-        assert "Every class of every row is one question" in words(at)
+        assert "Every class of every row is one answer" in words(at)
         assert "Thresholds leave probabilities" in words(at)
     if chart in ("thresholds", "path", "classes"):
         assert not press(flip(at, "Thresholds by class"), "Equal").exception, "the chart of one way goes with it"
@@ -151,27 +151,27 @@ def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds
     open_page: OpenPage, done: Done, ensemble: Ensemble
 ) -> None:
     at = choose(flip(press(open_page("ensemble"), "Optimal"), "Thresholds by class"), "Chart", "thresholds")
-    steps = desk_of(at, done).draft.steps
+    steps = editor_of(at, done).draft.steps
     found = threshold_gain(ensemble, steps, EMOTIONS)
     shown = table(at, "f1_honest")
     gain = shown["f1"] - shown["f1_before"]
     assert gain.is_monotonic_decreasing
     pd.testing.assert_frame_equal(shown.sort_index()[found.table.columns], found.table, check_dtype=False)
     assert found.honest is not None and f"{found.honest:.4f}" in words(at)
-    desk = desk_of(at, done)
-    weights = dict(zip(desk.ids, (0.2, 0.3, 0.5), strict=True))
-    desk.follow(replace(desk.state, weights=weights, gesture=7, is_held=True))
+    editor = editor_of(at, done)
+    weights = dict(zip(editor.ids, (0.2, 0.3, 0.5), strict=True))
+    editor.follow(replace(editor.state, weights=weights, gesture=7, is_held=True))
     at = at.run()
     held = BlendSteps(weights=(0.2, 0.3, 0.5), thresholds=steps.thresholds)
-    assert desk_of(at, done).draft.steps == held
+    assert editor_of(at, done).draft.steps == held
     assert at.metric[0].value == f"{ensemble.score(held).oof_score:.4f}", "the score follows"
     assert "this table follows when you let go" in words(at)
     pd.testing.assert_frame_equal(table(at, "f1_honest"), shown)
-    desk = desk_of(at, done)
-    desk.follow(replace(desk.state, is_held=False))
+    editor = editor_of(at, done)
+    editor.follow(replace(editor.state, is_held=False))
     at = at.run()
     after = ensemble.fit(BlendProcedure(way="hand", weights=(0.2, 0.3, 0.5), thresholds=True))
-    assert desk_of(at, done).draft.steps == after
+    assert editor_of(at, done).draft.steps == after
     assert set(table(at, "f1_honest")["threshold"]) == set(after.thresholds)
 
 
@@ -181,15 +181,15 @@ def test_the_score_follows_a_drag(open_page: OpenPage, opened: Workspace, tmp_pa
     at = choose(open_page("ensemble"), "Chart", "outcomes")
     ensemble = open_ensemble(opened, *done)
     for gesture, weights in enumerate(((0.2, 0.3, 0.5), (0.8, 0.1, 0.1)), start=3):
-        desk = desk_of(at, done)
-        desk.follow(replace(desk.state, weights=dict(zip(desk.ids, weights, strict=True)), gesture=gesture, is_held=True))
+        editor = editor_of(at, done)
+        editor.follow(replace(editor.state, weights=dict(zip(editor.ids, weights, strict=True)), gesture=gesture, is_held=True))
         at = at.run()
         assert not at.exception
         assert at.metric[0].value == f"{ensemble.score(weights).oof_score:.4f}"
 
 
 @pytest.mark.parametrize("way", ["greedy", "by_class", "stacking", "hand"])
-def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
+def test_a_saved_blend_goes_back_into_the_editor_with_its_thresholds(
     open_page: OpenPage, opened: Workspace, done: Done, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     given = {"weights": (1, 2, 3)} if way == "hand" else {}
@@ -197,14 +197,11 @@ def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
     contest, runs = done
     blend = get_blend(opened.store, blend_runs(opened, contest, [runs[2], runs[0], runs[1]], procedure).id)
     at = open_page("ensemble")
-    with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
-        patch.setattr("app.ensemble.session.st.session_state", at.session_state)
-        put_on_bench(blend)
+    load_blend(at.session_state[KEY], blend)
     at = at.run()
     assert not at.exception
     assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"
-    draft = desk_of(at, done).draft
+    draft = editor_of(at, done).draft
     assert draft.steps.thresholds == blend.spec.thresholds and draft.procedure.thresholds
     assert [toggle.value for toggle in at.toggle if toggle.label == "Thresholds by class"] == [True]
     if way != "hand":
@@ -212,7 +209,7 @@ def test_a_saved_blend_goes_back_on_the_bench_with_its_thresholds(
 
 
 def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Done, ensemble: Ensemble) -> None:
-    members_view._shelf().clear()
+    members_view._kept().clear()
     at = part(flip(press(open_page("ensemble"), "Optimal"), "Thresholds by class"), "members")
     assert "Share of answers" in words(at)
     at = at.button(key="measure-members").click().run()
@@ -283,13 +280,10 @@ def test_a_blend_on_some_folds_keeps_its_thresholds(
     half = finish_run(opened, contest, folds, make_recipe(contest, "half"), n_done=2)
     procedure = BlendProcedure(way="greedy", thresholds=True)
     blend = blend_runs(opened, contest, [runs[0], half], procedure, fold_numbers=shared_folds([runs[0], half]))
-    at = open_page("ensemble").segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("share").run()
-    with monkeypatch.context() as patch:
-        patch.setattr("app.ensemble.saved.st.session_state", at.session_state)
-        patch.setattr("app.ensemble.session.st.session_state", at.session_state)
-        put_on_bench(get_blend(opened.store, blend.id))
+    at = open_page("ensemble").segmented_control(key=f"pick-unfinished-{folds.id}-0").set_value("share").run()
+    load_blend(at.session_state[KEY], get_blend(opened.store, blend.id))
     at = choose(at.run(), "Chart", "thresholds")
     assert not at.exception and at.metric[0].value == f"{blend.scores.oof_score:.4f}"
-    draft = desk_of(at, done).draft
+    draft = editor_of(at, done).draft
     assert draft.is_by_hand and draft.procedure.thresholds and draft.steps.thresholds == blend.spec.thresholds
     assert len(blend.spec.folds) == 2 and table(at, "f1_honest")["f1_honest"].notna().all()

@@ -1,4 +1,4 @@
-"""The bench of the page Ensemble: every way is one step, is judged honestly with all that was chosen beside it, and is saved exactly."""
+"""The blend editor: every way is one step, is cross-fitted with all that was chosen beside it, and is saved exactly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble import score as honest_view
+from app.ensemble import score
 from core.base.errors import StateError
 from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore
@@ -20,7 +20,7 @@ from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.app.eyes import NO_SCORE, desk_of, steps_of, words
+from tests.app.eyes import NO_SCORE, editor_of, steps_of, words
 from tests.app.hands import choose, flip, press, set_option
 
 OpenPage = Callable[..., AppTest]
@@ -29,7 +29,7 @@ OpenPage = Callable[..., AppTest]
 WAYS = [
     ("By score", BlendProcedure(way="by_score")),
     ("Optimal", BlendProcedure(way="optimal")),
-    ("Greedy", BlendProcedure(way="greedy")),
+    ("Hill climbing", BlendProcedure(way="greedy")),
     ("Search", BlendProcedure(way="search")),
     ("By class", BlendProcedure(way="by_class")),
     ("Stacking", BlendProcedure(way="stacking")),
@@ -37,7 +37,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("label", "procedure"), WAYS, ids=[label for label, _ in WAYS])
-def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
+def test_a_way_is_one_click_and_one_undo_and_is_cross_fitted(
     open_page: OpenPage,
     opened: Workspace,
     folded: Contest,
@@ -63,29 +63,29 @@ def test_a_way_is_one_click_and_one_undo_and_is_judged_honestly(
     assert blend.scores.honest.gain_low == pytest.approx(honest.gain_low)
     assert blend.scores.procedure["way"] == procedure.way
     at = press(at, "Undo")
-    assert desk_of(at, done[0]).draft.is_untuned
+    assert editor_of(at, done[0]).draft.is_untuned
     assert "nothing was tuned" in str(at.metric[1].delta)
     at = press(at, "Redo")
     assert steps_of(at, done[0]) == honest.steps
-    assert at.metric[1].value == f"{honest.score:.4f}", "what was judged is remembered"
+    assert at.metric[1].value == f"{honest.score:.4f}", "what was computed is remembered"
 
 
-def test_everything_that_is_chosen_is_refitted_in_the_honest_score(
+def test_everything_that_is_chosen_is_refitted_in_the_cross_fitted_score(
     open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...], ensemble: Ensemble
 ) -> None:
-    at = press(open_page("ensemble"), "Greedy")
+    at = press(open_page("ensemble"), "Hill climbing")
     at = set_option(at, "Bags", 3)
     at = choose(at, "Mean", "auto")
     at = flip(at, "Temperature")
     at = flip(at, "Class offsets")
-    at = flip(at, "Leave out runs")
+    at = flip(at, "Select runs")
     assert not at.exception
     procedure = BlendProcedure(way="greedy", n_bags=3, mean="auto", temperature=True, offsets=True, chooses_members=True)
     honest = ensemble.honest(procedure)
     assert steps_of(at, done[0]) == honest.steps
     assert at.metric[1].value == f"{honest.score:.4f}"
     said = words(at)
-    assert "**Greedy, Auto mean, temperature, class offsets, chosen runs** gains" in said
+    assert "**Hill climbing, Auto mean, temperature, class offsets, selected runs** gains" in said
     for fact in ("**Auto** took the mean", "**Left out:**", f"**Temperature {honest.steps.temperature:.3f}:**"):
         assert fact in said
     at = press(at, "Save blend")
@@ -102,17 +102,17 @@ def test_a_gain_that_may_be_luck_offers_equal_weights(open_page: OpenPage, done:
     assert "may be luck" in words(at)
     at = press(at, "Use equal weights")
     assert not at.exception
-    assert desk_of(at, done[0]).draft.is_untuned
-    assert "their score is honest as it stands" in words(at)
+    assert editor_of(at, done[0]).draft.is_untuned
+    assert "needs no cross-fitting" in words(at)
     assert [toggle.value for toggle in at.toggle if toggle.label == "Temperature"] == [False]
 
 
-def test_a_choice_of_runs_is_not_called_honest(open_page: OpenPage, done: tuple[Run, ...]) -> None:
+def test_a_choice_of_runs_is_said_not_to_be_corrected_for(open_page: OpenPage, done: tuple[Run, ...]) -> None:
     at = open_page("ensemble")
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
     at = members.set_value([run.id for run in done[:2]]).run()
     assert not at.exception
-    assert "their score is honest as it stands" not in words(at) and "2 of 3 runs take part" in words(at)
+    assert "needs no cross-fitting" not in words(at) and "2 of 3 runs take part" in words(at)
     assert at.metric[1].delta == "runs were chosen"
     at = press(at, "Optimal")
     assert "2 of 3 runs take part" in words(at)
@@ -132,7 +132,7 @@ def test_under_another_mean_the_way_finds_its_weights_again(open_page: OpenPage,
     assert [button.disabled for button in at.button if button.label == "Optimal"] == [True]
     assert steps_of(at, done[0]).normalised() == pytest.approx(honest.steps.normalised())
     assert "cannot be refitted" in words(at), "weights that nothing proves are weights by hand"
-    assert not press(at, "Greedy").exception
+    assert not press(at, "Hill climbing").exception
 
 
 def test_the_optimum_comes_with_its_proof(open_page: OpenPage, done: tuple[Run, ...]) -> None:
@@ -158,9 +158,9 @@ def test_an_option_of_the_way_that_is_on_refits_it_and_one_of_another_waits(
     at = press(open_page("ensemble"), "By class")
     at = set_option(at, "Prior rows", 2.0)
     assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="by_class", prior_rows=2))
-    n_steps = len(desk_of(at, done[0]).history)
-    at = set_option(at, "Search and Greedy climb", "log_loss")
-    assert len(desk_of(at, done[0]).history) == n_steps, "nothing on the bench depends on it"
+    n_steps = len(editor_of(at, done[0]).history)
+    at = set_option(at, "Search and hill climbing raise", "log_loss")
+    assert len(editor_of(at, done[0]).history) == n_steps, "nothing in the editor depends on it"
     at = press(at, "Search")
     assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="search", goal="log_loss"))
 
@@ -169,8 +169,8 @@ def test_a_shrinkage_is_part_of_the_way_and_is_said_not_to_be_refitted(
     open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble
 ) -> None:
     at = press(open_page("ensemble"), "Optimal")
-    desk = desk_of(at, done[0])
-    desk.put(replace(desk.draft).shrunk(0.5))
+    editor = editor_of(at, done[0])
+    editor.put(replace(editor.draft).shrunk(0.5))
     at = at.run()
     honest = ensemble.honest(BlendProcedure(way="optimal", shrinkage=0.5))
     assert at.metric[0].value == f"{honest.optimistic:.4f}"
@@ -183,27 +183,27 @@ def test_equal_weights_keep_the_slider_of_shrinkage_for_the_next_way(
     open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble
 ) -> None:
     at = open_page("ensemble")
-    desk = desk_of(at, done[0])
+    editor = editor_of(at, done[0])
     for gesture, shrinkage in ((3, 0.4), (4, 0.6)):
-        desk.follow(replace(desk.state, shrinkage=shrinkage, gesture=gesture))
+        editor.follow(replace(editor.state, shrinkage=shrinkage, gesture=gesture))
         at = flip(at.run(), "Temperature")
-        desk = desk_of(at, done[0])
-        assert desk.state.shrinkage == shrinkage
-    assert desk.draft.is_untuned
+        editor = editor_of(at, done[0])
+        assert editor.state.shrinkage == shrinkage
+    assert editor.draft.is_untuned
     at = press(at, "Stacking")
-    assert desk_of(at, done[0]).state.shrinkage == 0, "a regression is not shrunk"
+    assert editor_of(at, done[0]).state.shrinkage == 0, "a regression is not shrunk"
     at = press(at, "Optimal")
     assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="optimal", shrinkage=0.6))
 
 
-def test_a_long_judgement_waits_for_a_click(
+def test_a_long_cross_fit_waits_for_a_click(
     open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(honest_view, "AT_ONCE_S", -1.0)
+    monkeypatch.setattr(score, "AT_ONCE_S", -1.0)
     at = press(open_page("ensemble"), "Optimal")
     assert at.metric[1].value == NO_SCORE
-    assert "judged by a click" in words(at)
-    (button,) = [button for button in at.button if button.label.startswith("Judge it honestly")]
+    assert "started by a click" in words(at)
+    (button,) = [button for button in at.button if button.label.startswith("Cross-fit it")]
     at = button.click().run()
     assert at.metric[1].value == f"{ensemble.honest(BlendProcedure(way='optimal')).score:.4f}"
 
@@ -229,7 +229,7 @@ def test_a_refit_that_is_refused_says_why_and_is_not_tried_again(
 
 @pytest.mark.parametrize("chart", ["folds", "confusion", "reliability", "path", "classes"])
 def test_every_chart_can_be_looked_at(open_page: OpenPage, done: tuple[Run, ...], chart: str) -> None:
-    at = press(open_page("ensemble"), "By class" if chart == "classes" else "Greedy")
+    at = press(open_page("ensemble"), "By class" if chart == "classes" else "Hill climbing")
     at = flip(at, "Temperature")
     at = choose(at, "Chart", chart)
     assert not at.exception
@@ -241,7 +241,7 @@ def test_every_chart_can_be_looked_at(open_page: OpenPage, done: tuple[Run, ...]
 
 def test_a_chart_that_is_gone_when_its_control_is_drawn_again_does_no_harm(open_page: OpenPage, done: tuple[Run, ...]) -> None:
     at = open_page("ensemble")
-    for label, chart in (("Greedy", "path"), ("Equal", None), ("Greedy", "folds"), ("Equal", None)):
+    for label, chart in (("Hill climbing", "path"), ("Equal", None), ("Hill climbing", "folds"), ("Equal", None)):
         at = press(at, label)
         if chart is not None:
             (charts,) = [group for group in at.segmented_control if group.label == "Chart"]

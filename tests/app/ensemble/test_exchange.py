@@ -22,6 +22,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
 from core.workspace import Workspace
+from tests.app.eyes import state_of
 from tests.finished_workspace import finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
@@ -78,7 +79,7 @@ def test_what_fits_is_a_member_at_once(
     run = list_runs(opened.store, folded.id)[0]
     assert (run.name, run.is_imported) == ("민수-모델", True)
     np.testing.assert_allclose(load_oof(opened, run, folded), load_oof(opened, own, folded), atol=1e-6)
-    assert run.id in at.session_state[f"members-{folds.id}"]
+    assert run.id in (state_of(at, folds.id).members or [])
     assert "is a member now" in "\n".join(part.value for part in at.success)
     assert "could not be checked" not in "\n".join(part.value for part in at.caption), "the file names its rows and folds"
     assert list(opened.uploads_dir.iterdir()) == []

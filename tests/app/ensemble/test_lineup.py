@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.lineup import shared_key
 from core.blend.ensemble import open_ensemble
 from core.jobs import queue
 from core.predictions.oof import shared_folds
@@ -19,6 +18,7 @@ from core.store.digests import write_digests
 from core.store.folds import Folds
 from core.store.runs import Run, get_run
 from core.workspace import Workspace
+from tests.app.eyes import state_of
 from tests.finished_workspace import claim, finish_job, finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
@@ -53,7 +53,7 @@ def offered(at: AppTest) -> list[str]:
 
 
 def share(at: AppTest, folds: Folds) -> AppTest:
-    return at.segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("share").run()
+    return at.segmented_control(key=f"pick-unfinished-{folds.id}-0").set_value("share").run()
 
 
 def test_a_run_that_misses_folds_stays_out_until_it_is_let_in(
@@ -65,7 +65,7 @@ def test_a_run_that_misses_folds_stays_out_until_it_is_let_in(
     assert "part**: 2 of 3 folds done" in words(at) and "stands on folds" not in words(at)
     at = share(at, folds)
     assert [name.split(" ")[0] for name in offered(at)] == ["whole", "part"] and offered(at)[1].endswith("(2/3)")
-    assert at.session_state[f"members-{folds.id}"] == [whole.id], "offered, not chosen"
+    assert state_of(at, folds.id).members == [whole.id], "offered, not chosen"
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
     at = members.set_value([whole.id, part.id]).run()
     assert not at.exception
@@ -79,13 +79,13 @@ def test_a_run_that_misses_folds_stays_out_until_it_is_let_in(
     assert (blend.spec.folds, blend.spec.networks) == ((0, 1), ((0, 1, 2), (0, 1)))
 
 
-def test_leaving_them_out_again_takes_the_run_from_the_bench(open_page: OpenPage, folds: Folds, whole: Run, part: Run) -> None:
+def test_leaving_them_out_again_takes_the_run_from_the_blend(open_page: OpenPage, folds: Folds, whole: Run, part: Run) -> None:
     at = share(open_page("ensemble"), folds)
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
     at = members.set_value([whole.id, part.id]).run()
-    at = at.segmented_control(key=f"pick-{shared_key(folds.id)}-0").set_value("leave").run()
+    at = at.segmented_control(key=f"pick-unfinished-{folds.id}-0").set_value("leave").run()
     assert not at.exception
-    assert at.session_state[f"members-{folds.id}"] == [whole.id]
+    assert state_of(at, folds.id).members == [whole.id]
     assert "stands on folds" not in words(at)
 
 

@@ -1,4 +1,4 @@
-"""Charts beside the bench: they ask a question, name units, and draw exactly what core found."""
+"""Charts beside the editor: they ask a question, name units, and draw exactly what core found."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from app.ensemble.charts import (
     by_fold,
     class_shares_chart,
     confusion,
-    describe_offsets,
-    describe_temperature,
     diagram,
     diagrams_of,
     has_path,
     path_chart,
 )
+from app.ensemble.editor import describe_offsets, describe_temperature
 from app.ensemble.score import Fixed, Scored, follows_a_drag
 from app.ui.charts import Chart
 from app.ui.colors import run_color

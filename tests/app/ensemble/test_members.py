@@ -21,6 +21,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 from core.workspace import Workspace
+from tests.app.eyes import state_of
 from tests.blend.blend_data import leave_one_out
 from tests.finished_workspace import finish_run, make_recipe
 
@@ -29,7 +30,7 @@ OpenPage = Callable[..., AppTest]
 
 @pytest.fixture(autouse=True)
 def _nothing_measured() -> None:
-    members_view._shelf().clear()
+    members_view._kept().clear()
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_nothing_is_measured_until_it_is_asked_for(open_page: OpenPage, runs: tu
     assert members["run"].tolist() == ["strong", "middle", "weak"]
     assert members["without"].isna().all() and members["gain"].isna().all()
     assert "Measured" not in words(at) and "measure the worth above" in words(at)
-    assert len(members_view._shelf()) == 0
+    assert len(members_view._kept()) == 0
 
 
 def test_the_worth_is_that_of_core_and_is_kept(
@@ -118,18 +119,18 @@ def test_what_may_be_chance_is_counted_and_not_announced(
     assert "no more than may be chance: 1" in words(at)
     assert table(at, "stands")["stands"].tolist() == ["carried by it", "may be luck"]
     clear_of_none = Carried(np.full((3, 2), 0.1), np.full((3, 2), 1), np.zeros((3, 2), np.int64), np.zeros((3, 2), np.bool_))
-    members_view._shelf().clear()
+    members_view._kept().clear()
     monkeypatch.setattr(members_view, "carried_classes", lambda *_, **__: clear_of_none)
     at = measure(open_members(open_page))
     assert "In no class does the blend lose F1 without it by more than chance." in words(at)
     assert "no more than may be chance: 2" in words(at)
 
 
-def test_after_the_bench_has_moved_the_old_measure_is_said_to_be_old(open_page: OpenPage, runs: tuple[Run, ...]) -> None:
+def test_after_the_blend_has_changed_the_old_measure_is_said_to_be_old(open_page: OpenPage, runs: tuple[Run, ...]) -> None:
     at = measure(open_members(open_page))
     at = press(at, "Optimal")
     assert not at.exception
-    assert "bench has moved since: these figures belong to the weights in this table (Equal)" in words(at)
+    assert "blend has changed since: these figures belong to the weights in this table (Equal)" in words(at)
     assert table(at, "without")["weight"].tolist() == pytest.approx([1 / 3] * 3)
     at = measure(at)
     assert "Measured under the weights in this table (Optimal)" in words(at)
@@ -144,7 +145,7 @@ def test_measuring_goes_on_where_it_was_left(
     ensemble, draft, measured = (
         open_ensemble(opened, folded, runs),
         equal_draft(3),
-        members_view.Measured("Equal", (1 / 3,) * 3, is_refitted=True),
+        members_view.Measured.of(equal_draft(3)),
     )
     given, asked = members_view.worth_of, []
 
@@ -156,10 +157,10 @@ def test_measuring_goes_on_where_it_was_left(
 
     monkeypatch.setattr(members_view, "worth_of", interrupted)
     with pytest.raises(RuntimeError):
-        members_view._measure(measured, ensemble, draft, runs)
-    assert sorted(measured.worths) == [0] and not members_view._is_whole(measured, 3)
-    members_view._measure(measured, ensemble, draft, runs)
-    assert asked == [0, 1, 1, 2] and members_view._is_whole(measured, 3)
+        members_view.measure(measured, ensemble, draft)
+    assert sorted(measured.worths) == [0] and not measured.is_whole
+    members_view.measure(measured, ensemble, draft)
+    assert asked == [0, 1, 1, 2] and measured.is_whole
 
 
 def test_a_saved_blend_whose_way_is_unknown_is_measured_as_it_stands(opened: Workspace, folded: Contest, runs: tuple[Run, ...]) -> None:
@@ -167,18 +168,17 @@ def test_a_saved_blend_whose_way_is_unknown_is_measured_as_it_stands(opened: Wor
     steps = ensemble.fit(BlendProcedure(way="by_class"))
     spec = spec_of([run.id for run in runs], steps)
     draft = draft_of(spec, None)
-    assert not members_view._is_refitted(draft)
-    measured = members_view.Measured("by hand", draft.weights, is_refitted=False)
-    members_view._measure(measured, ensemble, draft, runs)
-    assert members_view._is_whole(measured, 3) and measured.everyone is not None
+    measured = members_view.Measured.of(draft)
+    assert not measured.is_refitted
+    members_view.measure(measured, ensemble, draft)
+    assert measured.is_whole and measured.everyone is not None
     score = measured.worths[0].with_and_without.score
     assert score == pytest.approx(ensemble.score(steps).oof_score, abs=1e-6)
 
 
 def test_a_member_is_left_out_by_its_action(open_page: OpenPage, folds: Folds, runs: tuple[Run, ...]) -> None:
     at = open_members(open_page)
-    at.session_state[f"members-{folds.id}"] = [run.id for run in runs[:2]]
-    at.session_state[members_view.LEAVE_KEY] = True
+    state_of(at, folds.id).members = [run.id for run in runs[:2]]
     at = at.run()
     assert not at.exception
     assert table(at, "without")["run"].tolist() == ["strong", "middle"]
@@ -186,7 +186,7 @@ def test_a_member_is_left_out_by_its_action(open_page: OpenPage, folds: Folds, r
 
 def test_one_member_alone_has_no_worth(open_page: OpenPage, folds: Folds, runs: tuple[Run, ...]) -> None:
     at = open_members(open_page)
-    at.session_state[f"members-{folds.id}"] = [runs[0].id]
+    state_of(at, folds.id).members = [runs[0].id]
     at = at.run()
     assert not at.exception and "Choose at least two runs" in words(at)
 
@@ -197,7 +197,7 @@ def test_a_single_shared_fold_cannot_be_measured_and_says_why(
     first = finish_run(opened, folded, folds, make_recipe(folded, "first"), n_done=1)
     at = open_members(open_page)
     at = at.segmented_control(key=f"pick-unfinished-{folds.id}-0").set_value("share").run()
-    at.session_state[f"members-{folds.id}"] = [runs[0].id, first.id]
+    state_of(at, folds.id).members = [runs[0].id, first.id]
     at = measure(at.run())
     assert not at.exception and "needs two folds" in "\n".join(str(card.proto) for card in at.error)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.session import members_key
 from core.recipes.plan import ReadPlan, keep_plan_weights
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.workspace import Workspace
+from tests.app.eyes import editor_of, state_of
 from tests.finished_workspace import finish_run, make_recipe
 
 OpenPage = Callable[..., AppTest]
@@ -28,7 +28,7 @@ def test_the_weights_of_a_plan_are_put_on_the_runs_that_have_predictions(
     assert button.label == "Weights of plan night (2 of 3 runs)"
     at = button.click().run()
     assert not at.exception
-    assert at.session_state[members_key(folds.id)] == [runs[0].id, runs[1].id]
-    desk = at.session_state[f"desk-{folds.id}"]
-    shares = dict(zip(desk.ids, desk.draft.weights, strict=True))
+    assert state_of(at, folds.id).members == [runs[0].id, runs[1].id]
+    editor = editor_of(at, runs[0])
+    shares = dict(zip(editor.ids, editor.draft.weights, strict=True))
     assert round(shares[runs[0].id] / shares[runs[1].id], 6) == round(0.5 / 0.3, 6)

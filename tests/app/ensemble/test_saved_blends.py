@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.saved import DELETE_KEY
+from app.ensemble.session import KEY
 from core.blend.ensemble import make_spec, save_blend
 from core.predictions.source import source_of
 from core.store.blends import Blend, list_blends
@@ -34,7 +34,7 @@ def press(at: AppTest, label: str) -> AppTest:
 def ask(open_page: OpenPage, blend: Blend) -> AppTest:
     """The page with the question open, as the action in the table opens it (which cannot be clicked without a browser)."""
     at = open_page("ensemble")
-    at.session_state[DELETE_KEY] = blend.id
+    at.session_state[KEY].to_delete = blend.id
     return at.run()
 
 
@@ -42,7 +42,7 @@ def test_a_blend_is_deleted_after_the_question(open_page: OpenPage, opened: Work
     at = ask(open_page, blend)
     assert "Its runs (1) stay" in "\n".join(part.value for part in at.markdown)
     assert list_blends(opened.store) == (blend,), "asking deletes nothing"
-    at.session_state[DELETE_KEY] = blend.id  # a dialog is redrawn with the page only when it is asked for
+    at.session_state[KEY].to_delete = blend.id  # a dialog is redrawn with the page only when it is asked for
     at = press(at, "Delete the blend")
     assert not at.exception
     assert list_blends(opened.store) == ()
@@ -52,7 +52,7 @@ def test_a_blend_is_deleted_after_the_question(open_page: OpenPage, opened: Work
 def test_a_submitted_blend_is_kept_and_the_reason_said(open_page: OpenPage, opened: Workspace, folded: Contest, blend: Blend) -> None:
     submission = write_submission(source_of(opened, blend))
     at = ask(open_page, blend)
-    at.session_state[DELETE_KEY] = blend.id
+    at.session_state[KEY].to_delete = blend.id
     at = press(at, "Delete the blend")
     assert not at.exception
     assert submission.ref in "".join(error.value for error in at.error)

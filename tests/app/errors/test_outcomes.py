@@ -132,7 +132,7 @@ def test_pictures_of_a_run_that_has_not_finished(open_page: OpenPage, opened: Wo
     run = finish_run(opened, contest, folds, make_recipe(contest, "half"), strength=2.0, n_done=2)
     at = open_page("errors", contest="colors", source=run.ref)
     assert not at.exception
-    assert "of 60 rows were validated so far" in words(at)
+    assert "of 60 rows are validated so far" in words(at)
 
 
 def test_a_class_that_is_right_everywhere_leaves_nothing_to_pair(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:

@@ -1,26 +1,35 @@
 """The weights of a blend and their shrinkage as sliders that speak while they are dragged, which `st.slider` does not.
 
-Locking and normalising happen in the browser: weights always sum to one, and moving one shares the rest among the unlocked
-in proportion. Scoring happens in core; the browser is told nothing that it could score with.
+Locking and sharing out happen in the browser: moving one weight shares the rest among the unlocked in proportion. Scoring happens in core;
+the browser is told nothing that it could score with.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import streamlit as st
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.ui.components.files import component_from_files
+from app.words.text import t
 
 THROTTLE_MS = 80
+LABELS = (
+    *("lock", "unlock", "run", "own_score", "weight", "weight_number", "weights", "alone"),
+    *("shrinkage", "shrinkage_help", "shrinkage_number", "share"),
+)
+"""Texts of `ensemble.yaml` that the browser shows."""
+
+Kind = Literal["plain", "chosen", "by_class", "stacking"]
+"""What the weights are: the blend's own; those after a shrinkage that only the chosen runs had; a mean over classes; or no part of it."""
 
 
 @dataclass(frozen=True)
-class BankRow:
-    """One run in the bank. `score` is text: the page knows how a score is written."""
+class SliderRow:
+    """One run. `score` is text: the page knows how a score is written."""
 
     run_id: int
     name: str
@@ -29,8 +38,8 @@ class BankRow:
 
 
 @dataclass(frozen=True)
-class BankState:
-    """What the bank says: weights by run id (sum one), locked runs, and a count of gestures (one drag is one gesture).
+class SliderState:
+    """Weights by run id, locked runs, and a count of gestures (one drag is one gesture).
 
     `shrinkage` is how far the weights are drawn to equal ones; `is_held` while the pointer has not let go.
     """
@@ -42,71 +51,58 @@ class BankState:
     is_held: bool = False
 
 
-Kind = Literal["plain", "chosen", "loose", "apart"]
-"""What the weights are: the blend's own; those after a shrinkage that only the chosen runs had; a mean over classes; or no part of it."""
+class _Sent(BaseModel):
+    """A message of the browser."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    ids: list[int]
+    revision: int
+    weights: list[Annotated[float, Field(ge=0)]]
+    locked: list[bool]
+    gesture: int
+    shrinkage: float = Field(ge=0, le=1)
+    held: bool
 
 
-def heard(key: str, ids: Sequence[int], revision: int) -> BankState | None:
-    """What the browser said last, before the bank is drawn again; None when it said nothing about these runs and this revision."""
-    said = st.session_state.get(key)
-    return read_state(said.get("bank") if isinstance(said, Mapping) else None, ids, revision)
+def read_sliders(key: str, ids: Sequence[int], revision: int) -> SliderState | None:
+    """The browser's last message, before the sliders are drawn again; None when it is not about these runs and this revision."""
+    kept = st.session_state.get(key)
+    return check_sent(kept.get("weights") if isinstance(kept, Mapping) else None, ids, revision)
 
 
-def weight_bank(
-    rows: Sequence[BankRow], state: BankState, *, revision: int, labels: Mapping[str, str], key: str, kind: Kind = "plain"
-) -> None:
-    """Show the bank; `heard` tells what is done in it.
+def weight_sliders(rows: Sequence[SliderRow], state: SliderState, *, revision: int, key: str, kind: Kind = "plain") -> None:
+    """Show the sliders; `read_sliders` says what is done with them.
 
-    The browser owns the weights while `revision` stays the same; a new revision makes it take over `state`. `labels` are the
-    texts: lock, unlock, run, score, weight, number, weights, alone, shrinkage, shrinkage_help, shrinkage_number, share.
+    The browser owns the weights while `revision` stays the same; a new revision makes it take over `state`.
     """
-    ids = [row.run_id for row in rows]
     _COMPONENT(
         key=key,
         data={
             "rows": [{"id": row.run_id, "name": row.name, "color": row.color, "score": row.score} for row in rows],
-            "weights": [state.weights[run_id] for run_id in ids],
-            "locked": [run_id in state.locked for run_id in ids],
+            "weights": [state.weights[row.run_id] for row in rows],
+            "locked": [row.run_id in state.locked for row in rows],
             "gesture": state.gesture,
             "shrinkage": state.shrinkage,
             "kind": kind,
             "revision": revision,
             "throttle_ms": THROTTLE_MS,
-            "labels": dict(labels),
+            "labels": {name: t(f"ensemble.{name}") for name in LABELS},
         },
-        on_bank_change=_nothing,
+        on_weights_change=lambda: None,  # a state exists only where its callback is named
     )
 
 
-def read_state(sent: Any, ids: Sequence[int], revision: int) -> BankState | None:
-    """Check what the browser sent against the runs and the revision it should be about; None when it is about something else.
-
-    Weights that are not finite, are negative or belong to other runs are not taken.
-    """
-    if not isinstance(sent, Mapping) or sent.get("revision") != revision or sent.get("ids") != list(ids):
+def check_sent(message: Any, ids: Sequence[int], revision: int) -> SliderState | None:
+    """A message of the browser about these runs and this revision; None for any other, and for weights that are none."""
+    try:
+        sent = _Sent.model_validate(message)
+    except ValidationError:
         return None
-    weights, locked, gesture = sent.get("weights"), sent.get("locked"), sent.get("gesture")
-    if not (isinstance(weights, list) and isinstance(locked, list) and isinstance(gesture, int)):
+    is_ours = sent.revision == revision and sent.ids == list(ids) and len(sent.weights) == len(sent.locked) == len(ids)
+    if not is_ours or sum(sent.weights) <= 0:
         return None
-    if len(weights) != len(ids) or len(locked) != len(ids):
-        return None
-    if not all(isinstance(w, int | float) and math.isfinite(w) and w >= 0 for w in weights) or sum(weights) <= 0:
-        return None
-    shrinkage, is_held = sent.get("shrinkage"), sent.get("held")
-    if not (isinstance(shrinkage, int | float) and 0 <= shrinkage <= 1 and isinstance(is_held, bool)):
-        return None
-    total = sum(weights)
-    return BankState(
-        weights={run_id: weight / total for run_id, weight in zip(ids, weights, strict=True)},
-        locked=frozenset(run_id for run_id, is_locked in zip(ids, locked, strict=True) if is_locked),
-        gesture=gesture,
-        shrinkage=float(shrinkage),
-        is_held=is_held,
-    )
+    locked = frozenset(run_id for run_id, is_locked in zip(ids, sent.locked, strict=True) if is_locked)
+    return SliderState(dict(zip(ids, sent.weights, strict=True)), locked, sent.gesture, sent.shrinkage, sent.held)
 
 
-def _nothing() -> None:
-    """A state key exists only where its callback is named."""
-
-
-_COMPONENT = component_from_files(__file__, "pitwall_weight_bank")
+_COMPONENT = component_from_files(__file__, "pitwall_weight_sliders")

@@ -1,4 +1,4 @@
-"""The weight bank alone, in a tiny app: locking, normalising, shrinkage, throttling and the keyboard happen in the browser."""
+"""The weight sliders alone, in a tiny app: locking, normalising, shrinkage, throttling and the keyboard happen in the browser."""
 
 from __future__ import annotations
 
@@ -17,34 +17,32 @@ import sys
 sys.path.insert(0, {root!r})
 import streamlit as st
 from dataclasses import replace
-from app.ensemble.draft import Draft, equal_draft, make_desk
-from app.ui.components.weight_sliders.component import BankRow, heard, weight_bank
+from app.ensemble.draft import Draft, equal_draft, make_editor
+from app.ui.components.weight_sliders.component import SliderRow, read_sliders, weight_sliders
 from core.blend.procedure import BlendProcedure
 from core.specs.blend import BlendSteps
 
-rows = [BankRow(1, "lite0", "#2f8adc", "0.21"), BankRow(2, "자동차", "#cb6620", "0.22"), BankRow(3, "vit", "#0fa05c", "0.30")]
-labels = dict(lock="Lock", unlock="Unlock", run="run", score="score", weight="Weight", number="Number", weights="Weights", alone="alone",
-    shrinkage="Shrinkage", shrinkage_help="help", shrinkage_number="Shrinkage number", share="Share")
+rows = [SliderRow(1, "lite0", "#2f8adc", "0.21"), SliderRow(2, "자동차", "#cb6620", "0.22"), SliderRow(3, "vit", "#0fa05c", "0.30")]
 by_class = Draft(BlendSteps(weights=(1, 1, 1), class_weights=((0.8, 0.4), (0.1, 0.3), (0.1, 0.3))), BlendProcedure(way="by_class"))
 chosen = Draft(BlendSteps(weights=(0.6, 0.4, 0)), BlendProcedure(way="greedy", chooses_members=True, shrinkage=0.5))
 
 @st.fragment
-def bench():
-    desk = st.session_state.setdefault("desk", make_desk([1, 2, 3]))
+def sliders():
+    editor = st.session_state.setdefault("editor", make_editor([1, 2, 3]))
     st.session_state.setdefault("reruns", 0)
     st.session_state.reruns += 1
-    said = heard("bank", desk.ids, desk.revision)
-    if said is not None:
-        desk.follow(said)
-    weight_bank(rows, desk.state, revision=desk.revision, labels=labels, key="bank", kind=desk.draft.kind)
-    st.text("weights " + " ".join(f"{{weight:.4f}}" for weight in desk.state.weights.values()))
-    st.text(f"undo {{len(desk.history)}} locked {{sorted(desk.state.locked)}} held {{desk.is_held}} shrinkage {{desk.state.shrinkage:.2f}} {{desk.draft.kind}} reruns {{st.session_state.reruns}}")
-    st.button("equal", on_click=lambda: desk.put(equal_draft(3)))
-    st.button("classes", on_click=lambda: desk.put(by_class))
-    st.button("chosen", on_click=lambda: desk.put(chosen))
-    st.button("undo", on_click=desk.undo)
+    state = read_sliders("weights", editor.ids, editor.revision)
+    if state is not None:
+        editor.follow(state)
+    weight_sliders(rows, editor.state, revision=editor.revision, key="weights", kind=editor.draft.kind)
+    st.text("weights " + " ".join(f"{{weight:.4f}}" for weight in editor.state.weights.values()))
+    st.text(f"undo {{len(editor.history)}} locked {{sorted(editor.state.locked)}} held {{editor.is_held}} shrinkage {{editor.state.shrinkage:.2f}} {{editor.draft.kind}} reruns {{st.session_state.reruns}}")
+    st.button("equal", on_click=lambda: editor.put(equal_draft(3)))
+    st.button("classes", on_click=lambda: editor.put(by_class))
+    st.button("chosen", on_click=lambda: editor.put(chosen))
+    st.button("undo", on_click=editor.undo)
 
-bench()
+sliders()
 """
 
 
@@ -61,11 +59,11 @@ def page(address: str, open_page: Open) -> Page:
 
 
 def slider(page: Page, name: str) -> Locator:
-    return page.get_by_role("slider", name=f"Weight: {name}")
+    return page.get_by_role("slider", name=f"weight: {name}")
 
 
 def number(page: Page, name: str) -> Locator:
-    return page.get_by_role("spinbutton", name=f"Number: {name}")
+    return page.get_by_role("spinbutton", name=f"Weight as a number: {name}")
 
 
 def expect_weights(page: Page, *weights: float) -> None:
@@ -146,7 +144,7 @@ def test_a_hold_is_said_and_its_end_too(page: Page) -> None:
 def test_shrinkage_is_a_slider_like_the_others_and_marks_what_each_run_has(page: Page) -> None:
     number(page, "lite0").fill("0.8")
     number(page, "lite0").press("Tab")
-    shrinkage = page.get_by_role("slider", name="Shrinkage")
+    shrinkage = page.get_by_role("slider", name="Shrink to equal")
     expect(page.locator(".mark").first).to_be_hidden()
     box = shrinkage.bounding_box()
     assert box is not None
@@ -155,7 +153,7 @@ def test_shrinkage_is_a_slider_like_the_others_and_marks_what_each_run_has(page:
     page.mouse.down()
     page.mouse.move(box["x"] + 8 + 0.5 * (box["width"] - 16), y, steps=8)
     expect(page.get_by_text("held True shrinkage 0.50")).to_be_visible()
-    expect(page.locator(".mark").first).to_have_attribute("title", "Share: 0.567")
+    expect(page.locator(".mark").first).to_have_attribute("title", "Share after shrinkage: 0.567")
     page.mouse.up()
     expect_weights(page, 0.8, 0.1, 0.1)
     expect(page.get_by_text("undo 2 ")).to_be_visible()
@@ -167,13 +165,13 @@ def test_shrinkage_is_a_slider_like_the_others_and_marks_what_each_run_has(page:
 def test_weights_by_class_look_like_what_they_are_until_a_hand_takes_over(page: Page) -> None:
     page.get_by_role("button", name="classes").click()
     expect_weights(page, 0.6, 0.2, 0.2)
-    expect(page.locator(".bank.loose")).to_have_count(1)
+    expect(page.locator(".sliders.by_class")).to_have_count(1)
     number(page, "lite0").fill("0.2")
     number(page, "lite0").press("Tab")
-    expect(page.locator(".bank.loose")).to_have_count(0)
+    expect(page.locator(".sliders.by_class")).to_have_count(0)
     expect(page.get_by_text("plain reruns")).to_be_visible()
     page.get_by_role("button", name="undo").click()
-    expect(page.locator(".bank.loose")).to_have_count(1)
+    expect(page.locator(".sliders.by_class")).to_have_count(1)
     expect_weights(page, 0.6, 0.2, 0.2)
 
 
@@ -202,7 +200,7 @@ def test_updates_are_throttled_and_the_last_one_always_comes(page: Page) -> None
     before = reruns(page)
     page.evaluate(
         """() => {
-            const root = [...document.querySelectorAll('*')].map(e => e.shadowRoot).find(r => r && r.querySelector('.bank'))
+            const root = [...document.querySelectorAll('*')].map(e => e.shadowRoot).find(r => r && r.querySelector('.sliders'))
             const input = root.querySelector('[type=range]')
             for (let step = 0; step <= 100; step++) { input.value = step / 100; input.dispatchEvent(new Event('input', { bubbles: true })) }
             input.dispatchEvent(new Event('change', { bubbles: true }))
