@@ -125,6 +125,9 @@ def _answer(contest: Contest, run: Run, job: Job) -> None:
     if answer.largest_change is not None:
         key = "predict.equal" if answer.largest_change == 0 else "predict.differs"
         st.caption(t(key, n=f"{len(answer.ids):,}", change=f"{answer.largest_change:.1e}"))
+    if answer.n_seen:
+        st.warning(t("predict.seen", n=answer.n_seen, of=len(answer.ids)), icon=":material/visibility:")
+    given: list[str] = job.payload.get("files", [])
     order = (-answer.prob).argsort(axis=1, kind="stable")[:, :MAX_CLASSES]
     if len(answer.ids) > MAX_BARS:
         places = np.arange(len(order))
@@ -134,13 +137,13 @@ def _answer(contest: Contest, run: Run, job: Job) -> None:
         st.dataframe(table, hide_index=True, height=320, key=f"answers-{job.id}", column_config={"prob": column})
     for number, name in enumerate(answer.ids if len(answer.ids) <= MAX_BARS else ()):
         picture, bars = st.columns([1, 4], vertical_alignment="center") if contest.spec.modality == "image" else (None, st.container())
-        if picture is not None and name.lower().endswith(IMAGE_SUFFIXES):
-            picture.image(workspace.absolute(job.payload["files"][number]), caption=plain(name))
+        if picture is not None and len(given) == len(answer.ids):
+            picture.image(workspace.absolute(given[number]), caption=plain(name))
         prob = answer.prob[number, order[number]]
         chosen = prob >= 0.5 if contest.spec.is_multilabel else np.arange(len(prob)) == 0
         names = [classes[place] for place in order[number]]
-        given = {name for name, is_given in zip(names, chosen, strict=True) if is_given}
-        bars.html(probability_bars(names, prob.tolist(), true=given, predicted=(), marks={"true": ""}))
+        likely = {name for name, is_given in zip(names, chosen, strict=True) if is_given}
+        bars.html(probability_bars(names, prob.tolist(), true=likely, predicted=(), marks={"true": ""}))
     st.download_button(
         t("predict.download"),
         lambda: answer.to_table(classes).to_csv(index=False).encode("utf-8-sig"),

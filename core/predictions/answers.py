@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.artefacts import publishing, verify
+from core.base.files import sha256_file
 from core.contest.table import load_table
 from core.predictions.again import Rows, predict_run, read_given, rows_of_test
 from core.predictions.oof import load_test_prob
@@ -24,11 +25,13 @@ PREDICTIONS_FILE = "predictions.parquet"
 
 @dataclass(frozen=True)
 class Answer:
-    """Probabilities `prob` (n, n_classes) of rows by id; `largest_change` is that against the stored ones, of the test set only."""
+    """Probabilities `prob` (n, n_classes) of rows by id. Of the test set, `largest_change` is that against the stored ones; of other rows,
+    `n_seen` counts those that are training rows, so that most of the networks have seen them with their truth."""
 
     ids: tuple[str, ...]
     prob: NDArray[np.float32]
-    largest_change: float | None
+    largest_change: float | None = None
+    n_seen: int = 0
 
     def to_table(self, classes: Sequence[str]) -> pd.DataFrame:
         """Id and a column for each class."""
@@ -54,15 +57,19 @@ def write_answer(
     facts: dict[str, Any] = {"run": run.ref, "device": device}
     if rows.is_test:
         facts["largest_change"] = float(np.abs(prob - load_test_prob(workspace, run)).max(initial=0.0))
+    else:
+        train = load_table(workspace, contest).train
+        known = set(train["input"] if contest.spec.modality == "text" else train["sha256"])
+        facts["n_seen"] = sum((sha256_file(row) if isinstance(row, Path) else row) in known for row in rows.inputs)
     parents = {f"fold {result.fold}": result.fingerprint for result in run.results}
     with publishing(folder, kind="predictions", parents=parents, facts=facts) as to:
         numbers = [str(number) for number in range(len(contest.spec.classes))]
-        Answer(tuple(rows.ids), prob, None).to_table(numbers).to_parquet(to / PREDICTIONS_FILE)
+        Answer(tuple(rows.ids), prob).to_table(numbers).to_parquet(to / PREDICTIONS_FILE)
 
 
 def read_answer(folder: Path) -> Answer:
     """An answer, its bytes verified. Raises CheckpointError."""
-    manifest = verify(folder)
+    facts = verify(folder).facts
     table = pd.read_parquet(folder / PREDICTIONS_FILE)
     prob = table.drop(columns="id").to_numpy(dtype=np.float32)
-    return Answer(tuple(table["id"].astype("str")), prob, manifest.facts.get("largest_change"))
+    return Answer(tuple(table["id"].astype("str")), prob, facts.get("largest_change"), facts.get("n_seen", 0))

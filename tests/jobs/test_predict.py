@@ -60,7 +60,7 @@ def test_a_runs_networks_predict_and_are_trained_on(bench: Bench) -> None:
     stored = load_test_prob(bench.workspace, run)
     assert test.prob.tobytes() == stored.tobytes() and test.largest_change == 0
     one = answer_of(bench, run, given)
-    assert one.ids == (image.name,) and one.prob.shape == (1, 3) and one.largest_change is None
+    assert one.ids == (image.name,) and one.prob.shape == (1, 3) and (one.largest_change, one.n_seen) == (None, 1)
     refused = get_job(bench.workspace.store, no_image.id)
     assert refused.state == "failed" and refused.error and refused.error["type"] == "InputError"
 
