@@ -64,7 +64,8 @@ def _form(contest: Contest, run: Run) -> None:
     is_empty = (kind == "text" and not text.strip()) or (kind == "files" and not files)
     if st.button(t("predict.button"), type="primary", icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
         with guard():
-            runtime.predict(run, text=text, files={file.name: file for file in files}, at_once=at_once)
+            given = {file.name: file for file in files}
+            runtime.steer(lambda: runtime.queue.launch_prediction(runtime.workspace(), run, text=text, files=given, at_once=at_once))
             st.rerun()
     st.caption(t("predict.by", n=len(run.results)))
 
@@ -109,7 +110,7 @@ def _waiting(job: Job) -> None:
     st.progress(share, " · ".join(part for part in (phase, left) if part))
     if st.button(t("predict.cancel"), icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancel_requested):
         with guard():
-            runtime.cancel_job(job)
+            runtime.steer(lambda: runtime.queue.cancel_job(runtime.workspace().store, job.id))
             st.rerun(scope="fragment")
 
 

@@ -6,21 +6,24 @@ fragment that polls every second.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from app.shell import runtime
-from app.shell.runtime import EngineStatus
+from app.shell.runtime import EngineStatus, queue
 from app.ui.cards import error_card
 from app.ui.colors import run_color
-from app.ui.components.queue_order.component import Act, OrderRow, queue_order
-from app.ui.format import format_clock, plain
+from app.ui.components.queue_order.component import Act, ActKind, OrderRow, queue_order
+from app.ui.format import STATE_COLORS, format_clock, plain, state_label
+from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.store.contests import Contest, list_contests
-from core.store.queue import EVERY_DEVICE, Hold, QueuedRun, list_holds, read_queue
-from core.store.runs import get_run
+from core.store.database import Store
+from core.store.jobs import Job
+from core.store.queue import EVERY_DEVICE, Hold, QueuedRun, list_holds, list_other_jobs, read_queue
+from core.store.runs import Run, get_run
 
 MAX_AT_FIRST = 8
 REFUSED_KEY = "queue-refused"
@@ -36,10 +39,11 @@ def queue_panel(contest: Contest) -> None:
     refused: PitwallError | None = st.session_state.pop(REFUSED_KEY, None)
     if refused is not None:
         error_card(refused)
-    snapshot, store = runtime.status(), runtime.workspace().store
+    snapshot, store = runtime.status(), _store()
     holds = list_holds(store)
     waiting = [queued for queued in read_queue(store) if queued.is_waiting]
-    if not waiting and not holds and not any(device.job for device in snapshot.devices):
+    others = list_other_jobs(store)
+    if not waiting and not holds and not others and not any(device.job for device in snapshot.devices):
         return
     with st.container(key="queue-panel", gap="xsmall"):
         _head(snapshot, len(waiting), is_held=bool(holds))
@@ -53,24 +57,26 @@ def queue_panel(contest: Contest) -> None:
                 n_waiting=len(waiting),
                 can_steer=snapshot.is_mine,
                 labels={name: t(f"queue.{name}", run="{run}", place="{place}", n="{n}") for name in ORDER_LABELS},
-                apply=apply_act,
+                apply=lambda act: _do(lambda: steer(act)),
                 key="queue-order",
             )
         if not shows_all:
-            st.button(t("queue.show_all", n=len(waiting)), key="queue-show-all", type="tertiary", on_click=_show_all)
-
-
-def _show_all() -> None:
-    st.session_state[ALL_KEY] = True
+            shown = {ALL_KEY: True}
+            st.button(
+                t("queue.show_all", n=len(waiting)), key="queue-show-all", type="tertiary", on_click=st.session_state.update, args=(shown,)
+            )
+        _other_jobs(others, can_steer=snapshot.is_mine)
 
 
 def _head(snapshot: EngineStatus, n_waiting: int, *, is_held: bool) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{t('queue.title')}** :gray[{t('queue.waiting', runs=n_waiting, folds=snapshot.n_queued)}]", width="content")
         if is_held:
-            _button("queue-resume", t("queue.resume_all"), "play_arrow", runtime.resume, help=t("queue.resume_all_help"))
+            _button(
+                "queue-resume", t("queue.resume_all"), "play_arrow", lambda: queue.resume_queue(_store()), help=t("queue.resume_all_help")
+            )
         else:
-            _button("queue-pause", t("queue.pause_all"), "pause", runtime.pause, help=t("queue.pause_all_help"))
+            _button("queue-pause", t("queue.pause_all"), "pause", lambda: queue.pause_queue(_store()), help=t("queue.pause_all_help"))
 
 
 def _hold(hold: Hold, free_bytes: int) -> None:
@@ -97,39 +103,63 @@ def _row(queued: QueuedRun, other_contest: str) -> OrderRow:
     return OrderRow(queued.run_id, queued.run_name, run_color(queued.run_id), " · ".join(facts), queued.is_paused)
 
 
-def apply_act(act: Act) -> None:
-    """Apply an act of the list; a refusal (read-only, or the run has just begun) is shown above the panel."""
-    _do(lambda: steer(act))
+def _other_jobs(jobs: Sequence[tuple[Job, str]], *, can_steer: bool) -> None:
+    """Jobs that train no fold: each is canceled or retried by itself. Those that ended stand folded."""
+    live = [each for each in jobs if each[0].state in ("queued", "running")]
+    ended = [each for each in jobs if each not in live]
+    for job, owner in live:
+        _other_job(
+            job, owner, "cancel", "stop_circle", lambda job=job: queue.cancel_job(_store(), job.id), can_steer and not job.cancel_requested
+        )
+    if ended:
+        with st.expander(t("queue.jobs_ended", n=len(ended)), icon=":material/replay:"):
+            for job, owner in ended:
+                _other_job(job, owner, "retry", "replay", lambda job=job: queue.retry_job(_store(), job.id), can_steer)
+
+
+def _other_job(job: Job, owner: str, verb: str, icon: str, act: Callable[[], object], is_possible: bool) -> None:
+    problem = f" · {plain(say(PitwallError.from_dict(job.error).what))}" if job.error and job.state == "failed" else ""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key=f"queue-job-{job.id}"):
+        badge = f":{STATE_COLORS[job.state]}-badge[{state_label(job.state)}]"
+        st.markdown(f"{plain(say(job.title))} · {plain(owner)} :gray[{job.ref}] {badge}{problem}", width="content")
+        _button(f"queue-{verb}-{job.id}", t(f"queue.{verb}_job"), icon, act, disabled=not is_possible)
 
 
 def steer(act: Act) -> None:
     """Apply an act of the list. Raises NotFoundError, and StateError when it is too late or this window is read-only."""
-    store = runtime.workspace().store
+    store = _store()
     run = get_run(store, act.run_id)
-    if act.kind == "move":
+
+    def move() -> Run:
         others = [queued.run_id for queued in read_queue(store) if queued.is_waiting and queued.run_id != run.id]
         # The run it was put behind may have begun meanwhile; then the place that was seen is the nearest to what was meant.
-        runtime.move(run, others.index(act.after) + 1 if act.after in others else act.place)
-    elif act.kind == "next":
-        runtime.run_next(run)
-    elif act.kind in ("up", "down"):
-        runtime.step(run, act.kind)
-    elif act.kind == "pause":
-        runtime.pause(run)
-    else:
-        runtime.resume(run)
+        return queue.move_run(store, run.id, others.index(act.after) + 1 if act.after in others else act.place)
+
+    acts: dict[ActKind, Callable[[], Run]] = {
+        "move": move,
+        "next": lambda: queue.run_next(store, run.id),
+        "up": lambda: queue.step_run(store, run.id, "up"),
+        "down": lambda: queue.step_run(store, run.id, "down"),
+        "pause": lambda: queue.pause_run(store, run.id),
+        "resume": lambda: queue.resume_run(store, run.id),
+    }
+    runtime.steer(acts[act.kind])
 
 
-def _button(key: str, label: str, icon: str, act: Callable[[], None], *, help: str) -> None:
-    st.button(label, icon=f":material/{icon}:", key=key, help=help, on_click=_do, args=(act,))
+def _button(key: str, label: str, icon: str, act: Callable[[], object], *, help: str | None = None, disabled: bool = False) -> None:
+    st.button(label, icon=f":material/{icon}:", key=key, help=help, disabled=disabled, on_click=_do, args=(lambda: runtime.steer(act),))
 
 
-def _do(act: Callable[[], None]) -> None:
-    """Run an action; a refusal is shown above the panel."""
+def _do(act: Callable[[], object]) -> None:
+    """Run an action; a refusal (read-only, or the run has just begun) is shown above the panel."""
     try:
         act()
     except PitwallError as error:
         st.session_state[REFUSED_KEY] = error
+
+
+def _store() -> Store:
+    return runtime.workspace().store
 
 
 def hold_line(hold: Hold, free_bytes: int) -> str:

@@ -69,7 +69,7 @@ def _live(contest: Contest, was_busy: bool) -> None:
         places = runtime.places(contest, runs)
         jobs_now(runs, list_jobs(store, ("running",)), places)
         queue_panel(contest)
-        chosen = _table(runs, folds, metric, places)
+        chosen = _table(contest, runs, folds, metric, places)
         if len(chosen) > 1:
             compare_runs(chosen, folds, metric)
         else:
@@ -132,7 +132,7 @@ def dot_image(color: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}"
 
 
-def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, places: Places) -> list[Run]:
+def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, places: Places) -> list[Run]:
     """All runs, newest first; returns those that are ticked. A click on a name opens the run."""
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
     flat = [score for run_scores in scores for score in run_scores]
@@ -150,18 +150,20 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, plac
             "done": [f"{len(run.results)}/{len(run.fold_numbers)}" for run in runs],
             "on": [f"{folds[run.folds_id].n_folds} #{short_hash(folds[run.folds_id].fingerprint)}" for run in runs],
             "state": [[state_label(run.state)] for run in runs],
+            "truth": [[t("runs.older_truth")] if run.truth_id != contest.truth.id else [] for run in runs],
             "trouble": [[trouble_label(troubles[run.id].kind)] if run.id in troubles else [] for run in runs],
             "progress": [round(100 * progress_of(run, places.get(run.id, {}))) for run in runs],
             "time": pd.to_timedelta([round(device_time_s(run)) for run in runs], unit="s"),
             "created": [datetime.fromtimestamp(run.created_at) for run in runs],
         }
     )
-    if len({run.folds_id for run in runs}) < 2:
-        table = table.drop(columns="on")
-    if not troubles:
-        table = table.drop(columns="trouble")
-    if all(run.state == "done" for run in runs):
-        table = table.drop(columns="progress")
+    says_nothing = {
+        "on": len({run.folds_id for run in runs}) < 2,
+        "truth": all(run.truth_id == contest.truth.id for run in runs),
+        "trouble": not troubles,
+        "progress": all(run.state == "done" for run in runs),
+    }
+    table = table.drop(columns=[name for name, is_so in says_nothing.items() if is_so])
     complete = [score for run in runs if run.is_complete and (score := run.cv_score(metric.name)) is not None]
     best = metric.best(complete) if complete else None
     bold = ["font-weight: 700" if run.is_complete and best is not None and run.cv_score(metric.name) == best else "" for run in runs]
@@ -201,6 +203,13 @@ def _table(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, plac
                 t("runs.column_state"),
                 options=[state_label(name) for name in STATE_COLORS],
                 color=list(STATE_COLORS.values()),
+                width="small",
+            ),
+            "truth": st.column_config.MultiselectColumn(
+                t("runs.column_truth"),
+                options=[t("runs.older_truth")],
+                color="orange",
+                help=t("runs.column_truth_help", current=contest.truth.version),
                 width="small",
             ),
             "trouble": st.column_config.MultiselectColumn(

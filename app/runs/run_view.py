@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 
 import pandas as pd
@@ -28,14 +28,13 @@ from core.base.errors import NotFoundError, PitwallError
 from core.metrics.scores import LABEL_METRICS, get_metric, metrics_for
 from core.predictions.oof import scores_by_fold
 from core.specs.recipe import Recipe, flatten_settings
-from core.store.contests import Contest
+from core.store.contests import Contest, list_truths
 from core.store.folds import Folds
 from core.store.jobs import FoldJob, JobState
 from core.store.runs import Run, get_run, list_epochs
 
 TAB_KEY = "run-tab"
 LOG_KEY = "run-log-fold"
-TABS = ("curves", "folds", "predict", "checkpoints", "recipe", "log")
 
 
 def run_view(contest: Contest, run: Run, folds: Folds) -> None:
@@ -46,6 +45,7 @@ def run_view(contest: Contest, run: Run, folds: Folds) -> None:
 
 
 def _head(contest: Contest, run: Run) -> None:
+    workspace, store = runtime.workspace(), runtime.workspace().store
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             if st.button(t("runs.back"), icon=":material/arrow_back:", type="tertiary"):
@@ -60,58 +60,37 @@ def _head(contest: Contest, run: Run) -> None:
                 go_to("errors", source=run.ref)
             if again and st.button(t("runs.action_retry", n=len(again)), icon=":material/replay:"):
                 with guard():
-                    runtime.retry(run)
+                    runtime.steer(lambda: runtime.queue.retry_run(store, run.id))
                     st.toast(t("runs.retrying", name=plain(run.name)), icon=":material/replay:")
                     st.rerun()
             if again and st.button(t("runs.action_restart"), icon=":material/restart_alt:", help=t("runs.action_restart_help")):
-                confirm_restart(run)
+                ask(run, "restart", lambda: runtime.queue.restart_run(workspace, run.id), said="retrying", icon="restart_alt")
             if run.state in ("running", "queued"):
                 if st.button(t("runs.action_cancel"), icon=":material/stop_circle:"):
-                    confirm_cancel(run)
+                    ask(run, "cancel", lambda: runtime.queue.cancel_run(store, run.id), said="canceling", icon="stop_circle")
             elif st.button(t("runs.action_delete"), icon=":material/delete:"):
-                confirm_delete(run)
+                ask(run, "delete", lambda: runtime.queue.delete_run(workspace, run.id), said="deleted", icon="delete")
 
 
-def confirm_cancel(run: Run) -> None:
-    """Ask before a run is cancelled."""
-    _ask(run, "cancel", runtime.cancel, said="canceling", icon="stop_circle")
-
-
-def confirm_restart(run: Run) -> None:
-    """Ask before checkpoints are deleted."""
-    _ask(run, "restart", runtime.restart, said="retrying", icon="restart_alt")
-
-
-def confirm_delete(run: Run) -> None:
-    """Ask before a run and its files are deleted."""
-
-    def delete(run: Run) -> None:
-        runtime.delete(run)
-        state.select_run(None)
-
-    _ask(run, "delete", delete, said="deleted", icon="delete")
-
-
-def _ask(run: Run, question: str, act: Callable[[Run], None], *, said: str, icon: str) -> None:
-    """A dialog with the texts `runs.<question>_title` and so on; on yes it calls `act` and shows a toast."""
+def ask(run: Run, question: str, act: Callable[[], object], *, said: str, icon: str) -> None:
+    """A dialog with the texts `runs.<question>_title` and so on; on yes it calls `act` and shows a toast. A deleted run is left."""
 
     @st.dialog(t(f"runs.{question}_title"))
-    def ask() -> None:
+    def dialog() -> None:
         st.markdown(t(f"runs.{question}_body", name=plain(run.name), folds=len(run.results), time=format_duration(run.elapsed_s)))
-        if _answer(t(f"runs.{question}_yes"), t(f"runs.{question}_no")):
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(t(f"runs.{question}_no")):
+                st.rerun()
+            is_yes = st.button(t(f"runs.{question}_yes"), type="primary")
+        if is_yes:
             with guard():
-                act(run)
+                runtime.steer(act)
+                if question == "delete":
+                    state.select_run(None)
                 st.toast(t(f"runs.{said}", name=plain(run.name)), icon=f":material/{icon}:")
                 st.rerun()
 
-    ask()
-
-
-def _answer(yes: str, no: str) -> bool:
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button(no):
-            st.rerun()
-        return st.button(yes, type="primary")
+    dialog()
 
 
 def _stage(run: Run) -> tuple[JobState, int]:
@@ -130,6 +109,8 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         places = runtime.places(contest, [run])
         _figures(contest, run, folds, progress_of(run, places.get(run.id, {})))
         jobs_now([run], run.jobs, places)
+        if run.truth_id != contest.truth.id:
+            st.markdown(f":orange-badge[:material/history: {t('runs.older_truth')}] {older_truth_line(contest, run)}")
         trouble = trouble_of(run, contest.spec.metric)
         if trouble is not None:
             st.markdown(trouble_markdown(trouble))
@@ -137,11 +118,11 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         _failures(run)
         second_tries(run)
         key, default, changed = control_of(
-            "run-tabs", st.session_state.setdefault(TAB_KEY, TABS[0]), lambda tab: st.session_state.update({TAB_KEY: tab})
+            "run-tabs", st.session_state.setdefault(TAB_KEY, "curves"), lambda tab: st.session_state.update({TAB_KEY: tab})
         )
         tab = st.segmented_control(
             t("runs.title"),
-            TABS,
+            list(TABS),
             default=default,
             format_func=lambda name: t(f"runs.tab_{name}"),
             key=key,
@@ -149,9 +130,15 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
             required=True,
             label_visibility="collapsed",
         )
-        {"curves": _curves, "folds": _folds, "predict": predict_panel, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}[
-            tab
-        ](contest, run)
+        TABS[tab](contest, run)
+
+
+def older_truth_line(contest: Contest, run: Run) -> str:
+    """Which version of the labels a run was trained and scored on, which is the current one, and what changed since."""
+    since = [truth for truth in list_truths(runtime.workspace().store, contest.id) if truth.id > run.truth_id]
+    reasons = "; ".join(plain(truth.reason) for truth in since if truth.reason)
+    trained = contest.truth.version - len(since)
+    return t("runs.older_truth_said", trained=trained, current=contest.truth.version) + (f" ({reasons})" if reasons else "")
 
 
 def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
@@ -351,7 +338,8 @@ def _log(_: Contest, run: Run) -> None:
         return
     by_fold = {job.fold: job for job in run.jobs}
     if st.session_state.get(LOG_KEY) not in by_fold:
-        st.session_state[LOG_KEY] = _fold_of_interest(run.jobs)
+        # One that failed, else one that runs, else the first.
+        st.session_state[LOG_KEY] = min(run.jobs, key=lambda job: (job.state != "failed", job.state != "running", job.fold)).fold
     key, default, changed = control_of(
         f"run-log-folds-{run.id}", st.session_state[LOG_KEY], lambda number: st.session_state.update({LOG_KEY: number})
     )
@@ -381,10 +369,4 @@ def _log(_: Contest, run: Run) -> None:
         st.download_button(t("runs.log_download"), path.read_bytes, path.name, "text/plain", on_click="ignore", icon=":material/download:")
 
 
-def _fold_of_interest(jobs: Sequence[FoldJob]) -> int:
-    """The fold whose log is shown first: one that failed, else one that runs, else the first."""
-    for wanted in ("failed", "running"):
-        for job in jobs:
-            if job.state == wanted:
-                return job.fold
-    return jobs[0].fold
+TABS = {"curves": _curves, "folds": _folds, "predict": predict_panel, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}

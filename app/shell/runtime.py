@@ -10,14 +10,14 @@ import atexit
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import BinaryIO, Literal
+from typing import TypeVar
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.base.errors import StateError
-from core.jobs import queue
+from core.jobs import queue as queue
 from core.jobs.devices import torch_name
 from core.jobs.disk import free_bytes
 from core.jobs.disk import size_text as size_text
@@ -31,18 +31,16 @@ from core.jobs.forecast import Forecast as Forecast
 from core.jobs.forecast import Neighbour as Neighbour
 from core.jobs.forecast import Outlook as Outlook
 from core.jobs.forecast import look_out
-from core.recipes.plan import ReadPlan
-from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.jobs import Job
 from core.store.runs import Run
 from core.tracking import board as tracking
 from core.tracking.board import Board
 from core.workspace import Workspace, open_workspace
 
+T = TypeVar("T")
 _PROCESS_KEY = "pitwall.runtime"
 _status_by_rerun: weakref.WeakKeyDictionary[object, EngineStatus] = weakref.WeakKeyDictionary()
 
@@ -111,24 +109,6 @@ def is_read_only() -> bool:
     return not engine().is_mine
 
 
-def launch(contest: Contest, folds: Folds, read: ReadPlan, *, fold_numbers: Sequence[int] | None = None) -> tuple[Run, ...]:
-    """Queue every run of a plan: one job per fold."""
-    _refuse_read_only()
-    runs = queue.launch_plan(workspace(), contest, folds, read, fold_numbers=fold_numbers)
-    engine().wake()
-    return runs
-
-
-def make_folds_of(contest: Contest, read: ReadPlan) -> Folds | None:
-    """The folds that a plan describes, made where they are not there yet; None where it describes none."""
-    return queue.make_folds_of(workspace(), contest, read)
-
-
-def spec_of_folds(folds: Folds) -> FoldsSpec:
-    """The settings that folds were made with."""
-    return queue.spec_of_folds(workspace(), folds)
-
-
 def devices() -> tuple[str, ...]:
     """The devices this server trains on; the CPU when it trains on none."""
     return engine().devices or ("cpu",)
@@ -155,74 +135,18 @@ def places(contest: Contest, runs: Sequence[Run]) -> dict[int, dict[int, Progres
     return {run.id: _places(workspace(), contest.name, run) for run in runs if not run.is_imported}
 
 
-def run_next(run: Run) -> None:
-    """Put a run before all others."""
-    _steer(lambda: queue.run_next(workspace().store, run.id))
-
-
-def move(run: Run, place: int) -> None:
-    """Put a run at a position among the waiting ones, counted from 0."""
-    _steer(lambda: queue.move_run(workspace().store, run.id, place))
-
-
-def step(run: Run, direction: Literal["up", "down"]) -> None:
-    """Swap a run with its neighbour in the queue."""
-    _steer(lambda: queue.step_run(workspace().store, run.id, direction))
-
-
-def set_priority(run: Run, priority: int) -> None:
-    """Give a run a priority, -100 to 100."""
-    _steer(lambda: queue.set_priority(workspace().store, run.id, priority))
-
-
-def pause(run: Run | None = None) -> None:
-    """Pause a run, or the whole queue; running folds stop within a step and keep their position."""
-    _steer(lambda: queue.pause_queue(workspace().store) if run is None else queue.pause_run(workspace().store, run.id))
-
-
-def resume(run: Run | None = None) -> None:
-    """Resume a run, or the whole queue with the devices that a full disk has stopped."""
-    _steer(lambda: queue.resume_queue(workspace().store) if run is None else queue.resume_run(workspace().store, run.id))
-
-
-def cancel(run: Run) -> None:
-    """Take the waiting jobs of a run out of the queue, and stop its running ones within one step."""
-    _refuse_read_only()
-    queue.cancel_run(workspace().store, run.id)
+def steer(change: Callable[[], T]) -> T:
+    """Make a change to the queue, by functions of `runtime.queue`, and wake the engine. Raises StateError in a read-only window."""
+    if is_read_only():
+        raise StateError(
+            "this window is read-only",
+            where=str(workspace().root),
+            why=f"the workspace is held by {engine().status().holder}",
+            fix="use that window, or stop the other process; this one takes over within seconds",
+        )
+    made = change()
     engine().wake()
-
-
-def retry(run: Run) -> None:
-    """Queue the failed and canceled folds of a run again."""
-    _refuse_read_only()
-    queue.retry_run(workspace().store, run.id)
-    engine().wake()
-
-
-def restart(run: Run) -> None:
-    """Remove the checkpoints of a run's failed and canceled folds and queue them again."""
-    _refuse_read_only()
-    queue.restart_run(workspace(), run.id)
-    engine().wake()
-
-
-def delete(run: Run) -> None:
-    """Delete a run that has no job running, with its files."""
-    _refuse_read_only()
-    queue.delete_run(workspace(), run.id)
-
-
-def predict(run: Run, *, text: str = "", files: Mapping[str, BinaryIO] | None = None, at_once: bool = True) -> Job:
-    """Queue the prediction of a text, of files, or of the test set, by the networks of a run."""
-    _refuse_read_only()
-    job = queue.launch_prediction(workspace(), run, text=text, files=files, at_once=at_once)
-    engine().wake()
-    return job
-
-
-def cancel_job(job: Job) -> None:
-    """Take one job out of the queue, or stop it."""
-    _steer(lambda: queue.cancel_job(workspace().store, job.id))
+    return made
 
 
 def board() -> Board | None:
@@ -258,19 +182,3 @@ def serve_thumbnails(has_routes: bool) -> None:
 def has_thumbnails() -> bool:
     """Whether /thumb/... is served by this process."""
     return _process().has_routes
-
-
-def _steer(change: Callable[[], object]) -> None:
-    _refuse_read_only()
-    change()
-    engine().wake()
-
-
-def _refuse_read_only() -> None:
-    if is_read_only():
-        raise StateError(
-            "this window is read-only",
-            where=str(workspace().root),
-            why=f"the workspace is held by {engine().status().holder}",
-            fix="use that window, or stop the other process; this one takes over within seconds",
-        )

@@ -185,7 +185,7 @@ def launch(contest: Contest, folds: Folds, grid: ReadPlan, fold_numbers: list[in
     """Queue the runs and remember them for the list of what was queued from here."""
     stop_dry_run()
     with guard():
-        runs = runtime.launch(contest, folds, grid, fold_numbers=fold_numbers)
+        runs = runtime.steer(lambda: runtime.queue.launch_plan(runtime.workspace(), contest, folds, grid, fold_numbers=fold_numbers))
         st.session_state["queued_here"] = [run.id for run in reversed(runs)] + st.session_state.get("queued_here", [])
         names = names_line([run.name for run in runs])
         st.toast(t("train.queued", name=names, n=len(runs) * len(fold_numbers)), icon=":material/check:")

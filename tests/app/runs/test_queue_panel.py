@@ -20,10 +20,12 @@ from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.jobs import queue
 from core.jobs.engine import Engine
+from core.jobs.kinds import KINDS, Kind
 from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
+from core.store.jobs import get_job
 from core.store.queue import hold_device_for_disk, list_holds, read_queue
 from core.store.runs import EpochRow, Run
 from core.workspace import Workspace
@@ -154,6 +156,20 @@ def test_an_act_that_comes_too_late_is_answered(open_page: OpenPage, opened: Wor
     assert "no fold of it is in the queue" in shown(at.run())
     assert "no fold of it is in the queue" not in shown(at.run()), "said once"
     assert order(opened) == ["first", "third"]
+
+
+def test_a_job_of_any_kind_is_canceled_and_retried_in_the_panel(
+    open_page: OpenPage, opened: Workspace, folded: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "count", Kind(lambda *_: 0, lambda *_: lambda _connection: None, lambda *_: None))
+    queue.launch_run(opened, folded, list_folds(opened.store, folded.id)[0], make_recipe(folded, "run"))
+    job = queue.launch_job(opened.store, kind="count", contest_id=folded.id)
+    at = open_page("runs")
+    assert f"count · {folded.name} :gray[{job.ref}] :gray-badge[queued]" in shown(at)
+    at = at.button(key=f"queue-cancel-{job.id}").click().run()
+    assert get_job(opened.store, job.id).state == "canceled" and "canceled" in shown(at)
+    at.button(key=f"queue-retry-{job.id}").click().run()
+    assert get_job(opened.store, job.id).state == "queued"
 
 
 def test_a_queue_of_another_contest_is_named_by_it(

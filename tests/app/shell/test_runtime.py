@@ -45,39 +45,12 @@ def test_closing_twice_is_closing_once(opened: Workspace) -> None:
     fresh.stop()
 
 
-def test_what_is_launched_can_be_canceled_retried_and_deleted(opened: Workspace, headlines: Contest) -> None:
+def test_what_changes_the_queue_wakes_the_engine(opened: Workspace, headlines: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
     folds = save_folds(opened, headlines, FoldsSpec(n_folds=3))
-    (run,) = runtime.launch(headlines, folds, ReadPlan.of([TINY]))
-    assert len(list_jobs(opened.store, states=["queued"])) == 3
-    runtime.cancel(run)
-    assert len(list_jobs(opened.store, states=["canceled"])) == 3
-    runtime.retry(run)
-    assert len(list_jobs(opened.store, states=["queued"])) == 3
-    runtime.cancel(run)
-    runtime.delete(run)
-    assert list_jobs(opened.store) == ()
-
-
-def test_the_queue_is_steered_through_the_runtime(opened: Workspace, headlines: Contest) -> None:
-    folds = save_folds(opened, headlines, FoldsSpec(n_folds=3))
-    a, b, c = runtime.launch(headlines, folds, ReadPlan.of([TINY], (0, 1, 2)), fold_numbers=(0,))
-
-    def order() -> list[int]:
-        return [job.run_id for job in list_jobs(opened.store, states=["queued"])]
-
-    assert [run.name for run in (a, b, c)] == ["run-s0", "run-s1", "run-s2"] and order() == [a.id, b.id, c.id]
-    runtime.run_next(c)
-    runtime.step(a, "down")
-    assert order() == [c.id, b.id, a.id]
-    runtime.move(c, 2)
-    runtime.set_priority(a, 1)
-    assert order() == [a.id, b.id, c.id]
-    runtime.pause(a)
-    runtime.pause()
-    assert (runtime.status().n_paused, runtime.status().is_paused) == (1, True)
-    runtime.resume()
-    runtime.resume(a)
-    assert (runtime.status().n_paused, runtime.status().is_paused) == (0, False)
+    woken: list[int] = []
+    monkeypatch.setattr(runtime.engine(), "wake", lambda: woken.append(len(list_jobs(opened.store))))
+    (run,) = runtime.steer(lambda: runtime.queue.launch_plan(opened, headlines, folds, ReadPlan.of([TINY])))
+    assert woken == [3] and run.state == "queued"
 
 
 def test_a_held_workspace_refuses_what_would_change_the_queue(opened: Workspace, headlines: Contest) -> None:
@@ -87,7 +60,7 @@ def test_a_held_workspace_refuses_what_would_change_the_queue(opened: Workspace,
     try:
         assert runtime.is_read_only()
         with pytest.raises(StateError) as refusal:
-            runtime.launch(headlines, folds, ReadPlan.of([TINY]))
+            runtime.steer(lambda: runtime.queue.launch_plan(opened, headlines, folds, ReadPlan.of([TINY])))
         assert "process" in refusal.value.why
         assert list_jobs(opened.store) == ()
     finally:
