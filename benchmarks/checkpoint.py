@@ -30,9 +30,8 @@ sys.path.insert(0, str(ROOT))
 from core.specs.progress import EpochReport, Progress  # noqa: E402
 from core.specs.recipe import Recipe  # noqa: E402
 from core.training.checkpoint import Checkpointing, Identity, list_checkpoints  # noqa: E402
-from core.training.checkpoint_writer import CheckpointWriter  # noqa: E402
 from core.training.fold import train_fold  # noqa: E402
-from core.training.state import TrainState  # noqa: E402
+from core.training.state import CheckpointWriter, TrainState  # noqa: E402
 from core.training.task import FoldTask  # noqa: E402
 
 N_VALID = 32

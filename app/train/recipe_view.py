@@ -31,8 +31,8 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import list_runs, unique_run_name
 from core.tracking.tracker import check_trackers
-from core.training.backbone import backbone_of
 from core.training.schedule import plan_fold
+from core.training.task import backbone_of
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@ processes left."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -21,8 +19,8 @@ from core.store.contests import list_contests
 from core.store.jobs import Job
 from core.store.queue import Hold
 from core.store.runs import list_runs
-from core.training.backbone import backbone_of
 from core.training.checkpoint import list_checkpoints, remove_checkpoints
+from core.training.task import backbone_of
 from core.workspace import Workspace
 
 RESERVE_BYTES = 8 * 2**20
@@ -30,8 +28,6 @@ RESERVE_BYTES = 8 * 2**20
 MARGIN_BYTES = 64 * 2**20
 """After a full disk at least this much more must be free than there was then: the same try would end in the same way."""
 FLOAT_BYTES = 4
-FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""No space, no quota, or a file over the allowed size."""
 
 DISK_FULL_CODE = 28
 """What a worker exits with when the disk is so full that it cannot say so in the store."""
@@ -42,14 +38,6 @@ ABANDONED_S = 3600.0
 FreeBytes = Callable[[Path], int]
 
 log = logging.getLogger(__name__)
-
-
-def is_full(problem: BaseException) -> bool:
-    """Whether an exception says that a file could not be written for lack of space; safetensors says it in words only."""
-    if isinstance(problem, OSError):
-        return problem.errno in FULL_ERRNOS
-    said = re.search(r"\(os error (\d+)\)", str(problem))
-    return said is not None and int(said[1]) in FULL_ERRNOS
 
 
 def free_bytes(root: Path) -> int:

@@ -39,7 +39,7 @@ from core.store.contests import Contest, get_contest
 from core.store.database import Store
 from core.store.folds import Folds, get_folds
 from core.store.queue import read_live
-from core.training.memory import has_killed_since, kernel_kills
+from core.training.machine import has_killed_since, kernel_kills
 from core.workspace import Workspace, open_workspace
 
 LIMIT_S = 600.0

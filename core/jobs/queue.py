@@ -29,8 +29,8 @@ from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings
 from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
 from core.store.runs import Run, add_run, get_run, remove_run
 from core.tracking.tracker import check_trackers
-from core.training.backbone import backbone_of
 from core.training.checkpoint import remove_checkpoints
+from core.training.task import backbone_of
 from core.workspace import Workspace
 
 PRIORITIES = range(-100, 101)

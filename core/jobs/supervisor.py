@@ -15,13 +15,13 @@ from pathlib import Path
 
 from core.base.errors import DiskFull
 from core.base.messages import msg, reason
-from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
+from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, spend_reserve
 from core.jobs.kinds import kind_of
 from core.jobs.process import Handle, Launch, launch
 from core.store import attempts
 from core.store.database import DatabaseBusy
 from core.store.jobs import Job
-from core.training.memory import has_killed_since, kernel_kills
+from core.training.machine import has_killed_since, is_full, kernel_kills
 from core.workspace import Workspace
 
 WATCH_S = 0.2

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from core.base.errors import DiskFull, OutOfMemory, PitwallError, bug
 from core.base.messages import msg, reason
-from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, is_full, spend_reserve
+from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, spend_reserve
 from core.jobs.kinds import kind_of
 from core.jobs.reporter import Reporter
 from core.specs.progress import Interrupted, Progress
@@ -27,6 +27,7 @@ from core.store import attempts
 from core.store.database import DatabaseBusy
 from core.store.jobs import Job, get_job
 from core.tracking.tracker import Outcome
+from core.training.machine import is_full, is_memory
 from core.workspace import Workspace, open_workspace
 
 NICENESS = 10
@@ -75,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state = attempts.release(workspace.store, given.job, given.token, now=time.time())
         log.info("handed back: %s", state or "the claim was not valid any more")
 
+    job = get_job(workspace.store, given.job)  # before anybody listens, who may hand it back
     threading.Thread(target=_listen, args=(workspace, stop, hand_back), name="listener", daemon=True).start()
-    job = get_job(workspace.store, given.job)
     if job.state != "running" or job.token != given.token:
         log.info("job %d is %s at attempt %d; attempt %d has nothing to do", job.id, job.state, job.token, given.token)
         return 1
@@ -189,8 +190,7 @@ def typed_error(problem: Exception, job: Job) -> PitwallError | None:
         return DiskFull(
             "the disk is full", where=getattr(problem, "filename", None) or where, why=reason(problem), fix="make space, then retry the run"
         )
-    # torch's own class is named, not imported: this runs also when torch could not be imported.
-    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(problem):
+    if is_memory(problem):
         return OutOfMemory(
             "{device} ran out of memory",
             where=where,

@@ -21,7 +21,7 @@ from core.specs.plan import Plan, PlanRecipe
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.runs import Run
-from core.training.backbone import backbone_of
+from core.training.task import backbone_of
 from core.workspace import Workspace
 
 PRESETS_DIR = Path(__file__).parents[2] / "models" / "presets"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from safetensors import SafetensorError
 
 from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
 from core.base.messages import joined, msg, reason
 from core.specs.recipe import Recipe
+from core.training.machine import is_full, is_memory
 from models.spec import CannotBuild
 from models.weights import Miss, WeightsNotFound, WeightsUnreadable
-
-MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _miss(miss: Miss) -> str:
@@ -64,7 +60,7 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
             size=_size_advice(recipe),
         ) from problem
     except (OSError, SafetensorError) as problem:
-        if not _is_full(problem):
+        if not is_full(problem):
             raise
         raise DiskFull("the disk is full", where=where, why=reason(problem), fix="make space, then retry the job") from problem
 
@@ -78,17 +74,6 @@ def not_a_number(recipe: Recipe, where: str) -> RecipeError:
         fix=msg("set optim.lr={lr:g}, raise optim.warmup, or set train.precision=fp32", lr=recipe.optim.lr / 10),
         lr=recipe.optim.lr,
     )
-
-
-def is_memory(problem: BaseException) -> bool:
-    """Whether what was raised is a lack of memory, as torch and the processor's allocator say it."""
-    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(sign in str(problem).lower() for sign in MEMORY_SIGNS)
-
-
-def _is_full(problem: OSError | SafetensorError) -> bool:
-    if isinstance(problem, OSError):
-        return problem.errno in FULL
-    return "no space left" in str(problem).lower() or "os error 28" in str(problem).lower()
 
 
 def _size_advice(recipe: Recipe) -> str:

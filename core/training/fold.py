@@ -1,7 +1,7 @@
 """The loop of one objective: one function that trains one fold, for images and texts alike, read from top to bottom.
 
 Its pieces, each one function in one place, are those of every loop: order, steps, mixing, loss and step (step.py), schedule and length
-of an epoch (schedule.py), averaging and parameter groups (setup.py), prediction by views (predict.py).
+of an epoch (schedule.py), averaging and parameter groups (setup.py), prediction by views (predictor.py).
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ from core.data.batches import RowLoader
 from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
 from core.training.checkpoint import Checkpointing, Identity, list_quarantined
-from core.training.checkpoint_writer import CheckpointWriter
 from core.training.costs import Pace
 from core.training.failures import not_a_number, typed_failures
-from core.training.network import describe_network, versions_of
-from core.training.predict import predict
+from core.training.network import copy_weights, describe_network, save_network, versions_of
+from core.training.predictor import predict
 from core.training.schedule import plan_epochs
 from core.training.setup import set_lr, set_up
-from core.training.state import TrainState
+from core.training.state import CheckpointWriter, TrainState
 from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
 from core.training.trouble import Trouble, find_trouble
-from core.training.weights import copy_weights, save_network
 
 Report = Callable[[Progress | EpochReport], None]
 

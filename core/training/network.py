@@ -1,30 +1,35 @@
-"""From a task to its network and its rows, and back to a network from what was saved of it. Imports only the libraries of the modality."""
+"""From a task to its network and its rows, and back to a network from what was saved of it: weights as safetensors, the rest as JSON, and
+a manifest of both. Imports only the libraries of the modality."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from core.artefacts import verify
+from core.artefacts import verify, write_manifest
 from core.base.errors import CheckpointError
+from core.base.files import write_json
 from core.base.messages import reason
 from core.base.settings import parse_settings
 from core.data.batches import Rows
 from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.specs.recipe import AugmentSettings, Recipe
-from core.training.backbone import backbone_of
-from core.training.task import FoldTask
-from core.training.weights import load_weights
+from core.training.task import FoldTask, backbone_of
 from models.build import build_model
 from models.catalog import Backbone, find_backbone
 from models.spec import Classifier, ModelSpec, Pixels
 
+WEIGHTS_FILE = "weights.safetensors"
 LIBRARIES = {"image": ("torch", "numpy", "timm", "torchvision", "pillow"), "text": ("torch", "numpy", "transformers", "tokenizers")}
 
 MakeRows = Callable[[Sequence[str] | Sequence[Path], Sequence[str]], Rows]
@@ -165,3 +170,36 @@ def _text_network(spec: ModelSpec, train_texts: list[str], keep: Path | None) ->
         return TextRows([str(text) for text in inputs], tokenizer, max_tokens=spec.max_tokens)
 
     return model, rows
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The network's parameters and buffers as they are now: copies on the CPU, contiguous, sharing nothing."""
+    return {
+        name: tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True) for name, tensor in model.state_dict().items()
+    }
+
+
+def save_weights(weights: Mapping[str, Tensor], folder: Path) -> Path:
+    """Write weights of `copy_weights` to `folder`: aside, and renamed, so that a file that is there is whole."""
+    path = folder / WEIGHTS_FILE
+    aside = path.with_suffix(".tmp")
+    save_file(dict(weights), aside)
+    os.replace(aside, path)
+    return path
+
+
+def save_network(folder: Path, spec: NetworkSpec, weights: Mapping[str, Tensor]) -> None:
+    """Make an artefact of its own of a network: what it is and its weights, beside what its building left in the folder."""
+    save_weights(weights, folder)
+    write_json(folder / NETWORK_FILE, spec.to_dict())
+    write_manifest(folder, kind="network")
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Read them back into a network of the same shape; CheckpointError when the file is damaged or belongs to another."""
+    path = folder / WEIGHTS_FILE
+    try:
+        model.load_state_dict(load_file(path), strict=True)
+    except (OSError, SafetensorError, RuntimeError) as problem:
+        reason = " ".join(str(problem).split())[:300]
+        raise CheckpointError("weights cannot be loaded", where=str(path), why=reason, fix="train this fold again") from None

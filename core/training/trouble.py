@@ -19,6 +19,13 @@ from core.metrics.scores import Metric
 
 TroubleKind = Literal["nan", "diverging", "overfitting", "far_fold"]
 
+SENTENCES: dict[TroubleKind, str] = {
+    "nan": "fold {fold}: the loss is not a number since epoch {epoch}",
+    "diverging": "fold {fold}: the training loss rose to {loss:.3g} in epoch {epoch}, from {best:.3g} at its best",
+    "overfitting": "fold {fold}: the validation loss rises since epoch {best_epoch:.0f} ({best:.3g} to {valid_loss:.3g})"
+    " while the training loss falls",
+    "far_fold": "fold {fold}: {score:.4f}, its siblings {siblings:.4f} ± {spread:.4f}",
+}
 DIVERGED = 1.5
 """A training loss this many times its own best, two epochs in a row, does not come back by itself."""
 GAP_EPOCHS = 3
@@ -62,32 +69,7 @@ class Trouble:
     values: Mapping[str, float]
 
     def __str__(self) -> str:
-        v = self.values
-        if self.kind == "nan":
-            return msg("fold {fold}: the loss is not a number since epoch {epoch}", fold=self.fold, epoch=self.epoch)
-        if self.kind == "diverging":
-            return msg(
-                "fold {fold}: the training loss rose to {loss:.3g} in epoch {epoch}, from {best:.3g} at its best",
-                fold=self.fold,
-                loss=v["loss"],
-                epoch=self.epoch,
-                best=v["best"],
-            )
-        if self.kind == "overfitting":
-            return msg(
-                "fold {fold}: the validation loss rises since epoch {epoch:.0f} ({best:.3g} to {loss:.3g}) while the training loss falls",
-                fold=self.fold,
-                epoch=v["best_epoch"],
-                best=v["best"],
-                loss=v["valid_loss"],
-            )
-        return msg(
-            "fold {fold}: {score:.4f}, its siblings {siblings:.4f} ± {spread:.4f}",
-            fold=self.fold,
-            score=v["score"],
-            siblings=v["siblings"],
-            spread=v["spread"],
-        )
+        return msg(SENTENCES[self.kind], fold=self.fold, epoch=self.epoch, **self.values)
 
 
 def find_trouble(epochs: Sequence[Epoch], metric: Metric, fold_scores: Mapping[int, float] | None = None) -> Trouble | None:

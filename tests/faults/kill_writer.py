@@ -32,12 +32,11 @@ from core.specs.folds import FoldsSpec
 from core.store.runs import get_run
 from core.store.submissions import list_submissions
 from core.submission import write as submission
-from core.training import checkpoint_writer
+from core.training import state
 from core.training.checkpoint import Checkpointing, Identity, list_checkpoints, list_quarantined, newest_verified, remove_unfinished
-from core.training.checkpoint_writer import write_checkpoint
+from core.training.network import save_weights
 from core.training.setup import make_average
-from core.training.state import TrainPosition, TrainState
-from core.training.weights import save_weights
+from core.training.state import TrainPosition, TrainState, write_checkpoint
 from core.workspace import open_workspace
 from tests.conftest import write_headlines_to
 from tests.faults.fault import Given, Outcome, main
@@ -91,7 +90,7 @@ def run(given: Given) -> Outcome:
 def _strike(writer: Writer, folder: Path, call: int, given: Given, outcome: Outcome) -> None:
     def work() -> None:
         if given.is_mutant:
-            for module in (checkpoint_writer, submission, sys.modules[__name__]):
+            for module in (state, submission, sys.modules[__name__]):
                 module.publishing = _in_place  # type: ignore[attr-defined]
         writer.write(folder)
 
@@ -125,8 +124,8 @@ class Checkpoints:
 
     def prepare(self, folder: Path) -> None:
         folder.mkdir()
-        for state in self.states[:2]:
-            write_checkpoint(Checkpointing(folder, self.identity, 1), state.snapshot())
+        for before in self.states[:2]:
+            write_checkpoint(Checkpointing(folder, self.identity, 1), before.snapshot())
 
     def write(self, folder: Path) -> None:
         write_checkpoint(Checkpointing(folder, self.identity, 1), self.expected[2])

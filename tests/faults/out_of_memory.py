@@ -30,8 +30,8 @@ from core.predictions.oof import read_fold_predictions
 from core.store.attempts import MOST_HALVINGS
 from core.store.jobs import Job
 from core.store.runs import FoldResult, Run, get_run
-from core.training import fold, memory
-from core.training.predict import EVALUATION_FACTOR
+from core.training import fold, machine
+from core.training.predictor import EVALUATION_FACTOR
 from core.training.task import FoldOutput, FoldTask
 from core.workspace import Workspace, open_workspace
 from models.spec import Classifier
@@ -116,11 +116,11 @@ def run(given: Given) -> Outcome:
     lacks = [replace(lack, from_step=given.rng.randint(1, lack.n_steps)) if turn >= len(LACKS) else lack for turn, lack in enumerate(lacks)]
     modalities = sorted({lack.modality for lack in lacks})
     import_torch(*modalities)
-    memory.VMSTAT = given.root / "vmstat"
+    machine.VMSTAT = given.root / "vmstat"
     tinies = {modality: add_tiny(workspace, modality, given.root / modality) for modality in modalities}
     engine, calm = Engine(workspace, ("cpu",)), dict[tuple[str, int], "Seen"]()
     for lack in lacks:
-        memory.VMSTAT.write_text("oom_kill 3\n")
+        machine.VMSTAT.write_text("oom_kill 3\n")
         key = (lack.modality, lack.batch_size)
         if key not in calm:
             calm[key] = _train(engine, tinies[lack.modality], Lack(10**6, batch_size=lack.batch_size), given)
@@ -146,7 +146,7 @@ def _train(engine: Engine, tiny: Tiny, lack: Lack, given: Given) -> Seen:
     )
     notes = given.root / f"steps-{run.id}"
     notes.touch()
-    told = {"lack": asdict(lack), "notes": str(notes), "vmstat": str(memory.VMSTAT), "is_mutant": given.is_mutant}
+    told = {"lack": asdict(lack), "notes": str(notes), "vmstat": str(machine.VMSTAT), "is_mutant": given.is_mutant}
     with ExitStack() as stack:
         if lack.is_process:
             stack.enter_context(_told_to_processes(told, given.root))

@@ -13,10 +13,9 @@ from core.jobs import worker
 from core.predictions import oof as predictions
 from core.specs.progress import EpochReport, Progress
 from core.store import attempts
-from core.training import checkpoint, checkpoint_writer, fold
+from core.training import checkpoint, fold, state
 from core.training.checkpoint import Checkpointing
-from core.training.checkpoint_writer import CheckpointWriter
-from core.training.state import Snapshot
+from core.training.state import CheckpointWriter, Snapshot
 
 Strike = Callable[[], object]
 
@@ -54,7 +53,7 @@ def keep_every_step() -> None:
 
 def at_checkpoint(strike: Strike, *, before: bool, at: tuple[int, int] | None = None, number: int = 0) -> None:
     """Before or after the checkpoint `at` (epoch, steps done) is written, or the one of that number from 1."""
-    write, n_written = checkpoint_writer.write_checkpoint, 0
+    write, n_written = state.write_checkpoint, 0
 
     def write_and_strike(checkpointing: Checkpointing, snapshot: Snapshot) -> Path:
         nonlocal n_written
@@ -67,7 +66,7 @@ def at_checkpoint(strike: Strike, *, before: bool, at: tuple[int, int] | None = 
             strike()
         return path
 
-    checkpoint_writer.write_checkpoint = write_and_strike
+    state.write_checkpoint = write_and_strike
 
 
 def at_report(strike: Strike, phase: str, at: tuple[int, int] = (0, 0)) -> None:

@@ -31,6 +31,7 @@ from core.store import attempts
 from core.store.queue import list_holds
 from core.store.runs import get_run
 from core.training.checkpoint import list_checkpoints
+from core.training.machine import is_full
 from core.workspace import Workspace
 from tests import finished_workspace as made
 from tests.jobs.conftest import Bench
@@ -114,8 +115,8 @@ def test_the_reserve_is_really_there_and_is_given_up_once(bench: Bench) -> None:
 
 
 def test_lack_of_space_is_recognised_however_it_is_said(tmp_path: Path) -> None:
-    assert all(disk.is_full(OSError(number, "")) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-    assert not disk.is_full(OSError(errno.EACCES, "")) and not disk.is_full(ValueError("full"))
+    assert all(is_full(OSError(number, "")) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    assert not is_full(OSError(errno.EACCES, "")) and not is_full(ValueError("full"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
@@ -123,7 +124,7 @@ def test_lack_of_space_is_recognised_however_it_is_said(tmp_path: Path) -> None:
             save_file({"weight": np.zeros(10_000, np.float32)}, tmp_path / "weights.safetensors")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not isinstance(caught.value, OSError) and disk.is_full(caught.value)
+    assert not isinstance(caught.value, OSError) and is_full(caught.value)
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from core.jobs.process import ProcessIdentity, is_alive, of_pid
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.jobs import Job
-from core.training import memory
+from core.training import machine
 from tests.jobs.conftest import BROKEN_PX, Bench
 from tests.jobs.test_forecast import FORECAST
 
@@ -246,7 +246,7 @@ def test_waiting_can_be_stopped(bench: Bench, wait_for: WaitFor) -> None:
 
 def test_what_the_kernel_ends_for_lack_of_memory_is_tried_with_half(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     kills = iter(range(100))
-    for reader in (module, memory):
+    for reader in (module, machine):
         monkeypatch.setattr(reader, "kernel_kills", lambda: next(kills))
     killed = (-signal.SIGKILL, "", "")
     tried = told(bench, killed, killed, (0, answer_of(FORECAST), ""))

@@ -19,7 +19,7 @@ from core.jobs.supervisor import Supervisor
 from core.store import attempts
 from core.store.jobs import Job, get_job
 from core.store.queue import list_holds
-from core.training import memory
+from core.training import machine
 from tests.jobs.conftest import Bench
 
 
@@ -144,7 +144,7 @@ def test_a_worker_that_the_kernel_ended_for_memory_goes_on_with_less(
 ) -> None:
     counter = tmp_path / "vmstat"
     counter.write_text("pgfault 12\noom_kill 3\noom_kill_other 9\n")
-    monkeypatch.setattr(memory, "VMSTAT", counter)
+    monkeypatch.setattr(machine, "VMSTAT", counter)
     code = f"import os, signal; open({str(counter)!r}, 'w').write('oom_kill 4'); os.kill(os.getpid(), signal.SIGKILL)"
     put_fake_worker(tmp_path, monkeypatch, code)
     run = bench.launch()

@@ -14,8 +14,8 @@ from core.base.files import sha256_file
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Checkpointing, Identity
-from core.training.checkpoint_writer import CheckpointWriter
 from core.training.fold import train_fold
+from core.training.state import CheckpointWriter
 from core.training.task import FoldTask
 from tests.training.small_tasks import TEXT, make_task, recipe_of
 

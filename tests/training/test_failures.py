@@ -10,8 +10,8 @@ import torch
 
 from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
 from core.specs.recipe import InputSettings, Recipe
-from core.training.backbone import backbone_of
 from core.training.failures import typed_failures
+from core.training.task import backbone_of
 from models.catalog import find_backbone
 from models.spec import CannotBuild
 from models.weights import Miss, Weights, WeightsNotFound, WeightsUnreadable

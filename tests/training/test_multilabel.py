@@ -19,7 +19,7 @@ from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.specs.folds import FoldsSpec
 from core.training.dry_run import dry_run
-from core.training.predict import predict
+from core.training.predictor import predict
 from core.training.setup import choose_precision
 from core.training.step import row_losses
 from core.training.task import FoldTask

@@ -1,8 +1,13 @@
-"""How much memory and processor time this process takes, what others take, and what the machine has. Imports no torch."""
+"""How much memory and processor time this process takes, what others take, what the machine has, and how a lack of memory or disk looks.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -16,6 +21,9 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 VMSTAT = Path("/proc/vmstat")
+MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space, no quota, or a file over the allowed size."""
 _NO_LIMIT = 2**60
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -103,6 +111,21 @@ def has_killed_since(before: int | None) -> bool:
     """Whether the kernel has ended a process for lack of memory since `kernel_kills` said `before`; False where it does not say."""
     now = kernel_kills()
     return before is not None and now is not None and now > before
+
+
+def is_memory(problem: BaseException) -> bool:
+    """Whether what was raised is a lack of memory, as torch and the processor's allocator say it."""
+    # torch's own class is named, not imported: this is asked also when torch could not be imported.
+    is_known = isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError"
+    return is_known or any(sign in str(problem).lower() for sign in MEMORY_SIGNS)
+
+
+def is_full(problem: BaseException) -> bool:
+    """Whether an exception says that a file could not be written for lack of space; safetensors says it in words only."""
+    if isinstance(problem, OSError):
+        return problem.errno in FULL
+    said = re.search(r"\(os error (\d+)\)", str(problem))
+    return said is not None and int(said[1]) in FULL
 
 
 def _loaders() -> Iterator[psutil.Process]:

@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import pytest
 
-from core.training import memory
-from core.training.memory import ProcessorShare, forget_peak, has_killed_since, kernel_kills, machine_memory, peak_bytes, resident_bytes
+from core.training import machine
+from core.training.machine import ProcessorShare, forget_peak, has_killed_since, kernel_kills, machine_memory, peak_bytes, resident_bytes
 
 GB = 2**30
 Times = namedtuple("Times", "user nice system idle iowait guest")
@@ -21,8 +21,8 @@ Times = namedtuple("Times", "user nice system idle iowait guest")
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the control groups are, of a machine with 16 GB of which 12 are free."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16 * GB, available=12 * GB))
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "OWN_CGROUPS", tmp_path / "own")
     return tmp_path / "cgroup"
 
 
@@ -38,7 +38,7 @@ def test_a_machine_without_limits(groups: Path) -> None:
 
 
 def test_the_limit_of_a_container_counts(groups: Path) -> None:
-    memory.OWN_CGROUPS.write_text("0::/job/inner\n")
+    machine.OWN_CGROUPS.write_text("0::/job/inner\n")
     limit(groups / "job", {"memory.max": str(8 * GB), "memory.current": str(5 * GB), "memory.stat": f"anon 7\ninactive_file {GB}"})
     limit(groups / "job" / "inner", {"memory.max": "max", "memory.current": str(GB)})
     found = machine_memory()
@@ -46,7 +46,7 @@ def test_the_limit_of_a_container_counts(groups: Path) -> None:
 
 
 def test_the_limit_of_an_older_container_counts(groups: Path) -> None:
-    memory.OWN_CGROUPS.write_text("5:cpu:/\n4:memory:/job\n0::/\n")
+    machine.OWN_CGROUPS.write_text("5:cpu:/\n4:memory:/job\n0::/\n")
     limit(groups / "memory" / "job", {"memory.limit_in_bytes": str(2 * GB), "memory.usage_in_bytes": str(GB // 2)})
     (groups / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712\n")
     found = machine_memory()
@@ -73,7 +73,7 @@ def test_the_share_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_kernel_says_whether_it_has_ended_a_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     counter = tmp_path / "vmstat"
-    monkeypatch.setattr(memory, "VMSTAT", counter)
+    monkeypatch.setattr(machine, "VMSTAT", counter)
     assert kernel_kills() is None and not has_killed_since(None)
     counter.write_text("pgfault 12\noom_kill 3\noom_kill_other 9\n")
     assert kernel_kills() == 3 and not has_killed_since(3) and has_killed_since(2)
