@@ -9,8 +9,10 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,19 +54,15 @@ class Problems:
     """Collects problems, keeps the first twenty of each kind of fix, counts all."""
 
     def __init__(self) -> None:
-        self.shown: list[Problem] = []
         self.count = 0
-        self._of_fix: dict[str, int] = {}
-
-    def __bool__(self) -> bool:
-        return self.count > 0
+        self._kinds: dict[str, list[tuple[int, Problem]]] = {}
 
     def add(self, file: str, what: str, fix: str, *, row: int | None = None, column: str = "") -> None:
         """Note one problem."""
         self.count += 1
-        seen = self._of_fix[fix] = self._of_fix.get(fix, 0) + 1
-        if seen <= N_SHOWN:
-            self.shown.append(Problem(file, what, fix, row, column))
+        kind = self._kinds.setdefault(fix, [])
+        if len(kind) < N_SHOWN:
+            kind.append((self.count, Problem(file, what, fix, row, column)))
 
     def add_rows(
         self,
@@ -87,38 +85,25 @@ class Problems:
             self.add(file, joined("; ", [said, hint]) if hint else said, fix, row=None if lines is None else int(lines[row]), column=column)
 
     def first(self) -> list[Problem]:
-        """At most twenty problems; when there are several kinds, some of each kind."""
-        kinds: dict[str, list[Problem]] = {}
-        for problem in self.shown:
-            kinds.setdefault(problem.fix, []).append(problem)
-        turns = [problem for turn in range(N_SHOWN) for group in kinds.values() for problem in group[turn : turn + 1]]
-        return sorted(turns[:N_SHOWN], key=self.shown.index)
-
-    def error(self, subject: str) -> InputError:
-        """The one error that tells them all; `subject` says what cannot be done, as in "the contest cannot be registered"."""
-        first = self.first()
-        if self.count == 1:
-            return InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)
-        lines = [str(problem) for problem in first]
-        if self.count > len(first):
-            lines.append(msg("… and {n:,} more", n=self.count - len(first)))
-        return InputError(
-            "{subject}: {n:,} problems",
-            where=", ".join(_distinct(problem.file for problem in first)[:5]),
-            why=joined("\n", lines),
-            fix=joined("; ", _distinct(problem.fix for problem in first)),
-            subject=subject,
-            n=self.count,
-        )
+        """At most twenty problems, in the order in which they were noted; when there are several kinds, some of each kind."""
+        turns = [numbered for turn in range(N_SHOWN) for kind in self._kinds.values() for numbered in kind[turn : turn + 1]]
+        return [problem for _, problem in sorted(turns[:N_SHOWN], key=lambda numbered: numbered[0])]
 
     def raise_if_any(self, subject: str) -> None:
-        """Raise `error(subject)` unless nothing was noted."""
-        if self:
-            raise self.error(subject)
-
-
-def _distinct(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
+        """Raise the one error that tells them all, if any; `subject` says what cannot be done, as in "the contest cannot be registered"."""
+        first = self.first()
+        if self.count == 1:
+            raise InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)
+        if first:
+            more = [msg("… and {n:,} more", n=self.count - len(first))] if self.count > len(first) else []
+            raise InputError(
+                "{subject}: {n:,} problems",
+                where=", ".join(list(dict.fromkeys(problem.file for problem in first))[:5]),
+                why=joined("\n", [*map(Problem.__str__, first), *more]),
+                fix=joined("; ", dict.fromkeys(problem.fix for problem in first)),
+                subject=subject,
+                n=self.count,
+            )
 
 
 MISSING_CELLS = ("", "nan", "NaN", "NAN", "<NA>")
@@ -134,7 +119,6 @@ DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
 class Table:
     """A CSV file as read: `frame` of strings, `lines[i]` the 1-based line of the file where row i starts."""
 
-    path: Path
     frame: pd.DataFrame
     lines: NDArray[np.int64]
     encoding: str
@@ -149,13 +133,6 @@ class Table:
             encoding=self.encoding,
             delimiter=DELIMITERS[self.delimiter],
         )
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file as strings; `attrs` says the "encoding" and the "delimiter". Raises as `read_table` does."""
-    table = read_table(path)
-    table.frame.attrs.update(encoding=table.encoding, delimiter=table.delimiter)
-    return table.frame
 
 
 def read_table(path: Path) -> Table:
@@ -186,9 +163,8 @@ def read_table(path: Path) -> Table:
             line=line,
         )
     delimiter = _detect_delimiter(text, path)
-    names, lines, frame = _parse(text, delimiter, path)
-    frame.columns = pd.Index(names, dtype="str")
-    return Table(path, frame, lines, encoding, delimiter)
+    lines, frame = _parse(text, delimiter, path)
+    return Table(frame, lines, encoding, delimiter)
 
 
 def decode(raw: bytes, path: Path) -> tuple[str, str]:
@@ -251,24 +227,22 @@ def _detect_delimiter(text: str, path: Path) -> str:
     return max(DELIMITERS, key=lambda delimiter: n_fields[delimiter])
 
 
-def _parse(text: str, delimiter: str, path: Path) -> tuple[list[str], NDArray[np.int64], pd.DataFrame]:
+def _parse(text: str, delimiter: str, path: Path) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """Parse with CSV quoting; tab-separated text whose quotes are plain characters (as in review corpora) is read as it stands."""
-    if delimiter != "\t":
-        return _parse_quoted(text, delimiter, path, csv.QUOTE_MINIMAL)
     try:
-        parsed = _parse_quoted(text, delimiter, path, csv.QUOTE_MINIMAL)
-        spans_lines = len(parsed[1]) > 1 and bool((np.diff(parsed[1]) > 1).any())
+        lines, frame = _parse_quoted(text, delimiter, path, csv.QUOTE_MINIMAL)
     except InputError:
+        if delimiter != "\t":
+            raise
         return _parse_quoted(text, delimiter, path, csv.QUOTE_NONE)
-    if not spans_lines:
-        return parsed
-    try:
-        return _parse_quoted(text, delimiter, path, csv.QUOTE_NONE)
-    except InputError:
-        return parsed
+    if delimiter == "\t" and (np.diff(lines) > 1).any():
+        with suppress(InputError):
+            return _parse_quoted(text, delimiter, path, csv.QUOTE_NONE)
+    return lines, frame
 
 
-def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[list[str], NDArray[np.int64], pd.DataFrame]:
+def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """The line where each row starts, and the rows."""
     problems = Problems()
     records = _records(text, delimiter, path, quoting, problems)
     _, header = next(records, (1, []))
@@ -284,22 +258,10 @@ def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[
             names=", ".join(twice[:20]),
         )
     lines: list[int] = []
-    chunk: list[list[str]] = []
     frames: list[pd.DataFrame] = []
-    for line, record in records:
-        if len(record) != len(names):
-            problems.add(
-                path.name,
-                msg("{n} fields where the header has {wanted}", n=len(record), wanted=len(names)),
-                "quote cells that hold a delimiter or a line break",
-                row=line,
-            )
-            continue
-        lines.append(line)
-        chunk.append(record)
-        if len(chunk) == N_CHUNK:
-            frames.append(pd.DataFrame(chunk, dtype="str"))
-            chunk = []
+    while chunk := list(islice(records, N_CHUNK)):  # strings of pandas take a fraction of the memory of Python's
+        lines += [line for line, _ in chunk]
+        frames.append(pd.DataFrame([record for _, record in chunk], columns=names, dtype="str"))
     problems.raise_if_any(msg("{file} cannot be parsed", file=path.name))
     if not lines:
         raise InputError(
@@ -310,32 +272,27 @@ def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[
             file=path.name,
             names=", ".join(names[:20]),
         )
-    if chunk:
-        frames.append(pd.DataFrame(chunk, dtype="str"))
-    return names, np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True)
+    return np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True)
 
 
 def _records(text: str, delimiter: str, path: Path, quoting: int, problems: Problems) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, fields) of every record that is not a blank line."""
+    """Yield (line, fields) of every record that is not a blank line and has as many fields as the first."""
     # The limit belongs to the csv module, not to a reader; its default (131,072) is shorter than some articles.
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)  # pyright: ignore[reportArgumentType]
-    while True:
-        line = reader.line_num + 1
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as problem:
-            problems.add(
-                path.name,
-                msg("unparsable: {problem}", problem=problem),
-                "a cell that begins with a quote must end with one, and quotes inside it are doubled",
-                row=line,
-            )
-            return
-        if record:
-            yield line, record
+    line, wanted = 1, 0
+    try:
+        for record in reader:
+            wanted = wanted or len(record)
+            if len(record) == wanted > 0:
+                yield line, record
+            elif record:
+                what, fix = "{n} fields where the header has {wanted}", "quote cells that hold a delimiter or a line break"
+                problems.add(path.name, msg(what, n=len(record), wanted=wanted), fix, row=line)
+            line = reader.line_num + 1
+    except csv.Error as problem:
+        fix = "a cell that begins with a quote must end with one, and quotes inside it are doubled"
+        problems.add(path.name, msg("unparsable: {problem}", problem=problem), fix, row=line)
 
 
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc
 from core.base.messages import joined, msg, reason
-from core.contest.csv_table import decode, read_csv
+from core.contest.csv_table import decode, read_table
 from core.metrics.decide import improbable_rows
 
 FOLD = "fold"
@@ -264,7 +264,7 @@ def _csv_table(path: Path) -> Any:
             ),
         )
     except (PitwallError, OSError, ValueError, pa.ArrowException, csv.Error):
-        table = pa.Table.from_pandas(read_csv(path), preserve_index=False)
+        table = pa.Table.from_pandas(read_table(path).frame, preserve_index=False)
     return table.rename_columns([nfc(name) for name in table.column_names])
 
 

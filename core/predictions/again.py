@@ -18,7 +18,7 @@ from core.artefacts import load_manifest, verify_file
 from core.base.errors import InputError, StateError
 from core.base.files import resolve_inside
 from core.base.messages import reason
-from core.contest.csv_table import read_csv
+from core.contest.csv_table import read_table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
 from core.contest.table import ContestTable
 from core.predictions.oof import finished_folds
@@ -195,7 +195,7 @@ def _read(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | Path
 
 def _of_table(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | Path]]:
     try:
-        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
+        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else read_table(path).frame
     except (OSError, ValueError) as problem:
         raise InputError(
             "cannot read {file}", where=str(path), why=reason(problem), fix="give a CSV or Parquet file", file=path.name
