@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from core.base.errors import InputError
 from core.base.files import resolve_inside
@@ -64,17 +64,8 @@ class Workspace:
     def contest_dir(self, contest: str) -> Path:
         return self.root / "contests" / contest
 
-    def data_dir(self, contest: str, fingerprint_: str) -> Path:
-        return self.contest_dir(contest) / f"data-{fingerprint_[:12]}"
-
-    def truth_dir(self, contest: str, fingerprint_: str) -> Path:
-        return self.contest_dir(contest) / f"truth-{fingerprint_[:12]}"
-
-    def groups_dir(self, contest: str, fingerprint_: str) -> Path:
-        return self.contest_dir(contest) / f"groups-{fingerprint_[:12]}"
-
-    def folds_dir(self, contest: str, fingerprint_: str) -> Path:
-        return self.contest_dir(contest) / f"folds-{fingerprint_[:12]}"
+    def part_dir(self, contest: str, part: Literal["data", "truth", "groups", "folds"], fingerprint_: str) -> Path:
+        return self.contest_dir(contest) / f"{part}-{fingerprint_[:12]}"
 
     def run_dir(self, contest: str, run_id: int) -> Path:
         return self.contest_dir(contest) / "runs" / f"r{run_id}"

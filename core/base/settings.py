@@ -24,6 +24,9 @@ from pydantic_core import ErrorDetails, PydanticKnownError
 from core.base.errors import InputError, PitwallError, RecipeError
 from core.base.messages import joined, msg, reason
 
+BASIC: dict[str, Any] = {"basic": True}
+"""Marks a field that a form shows first."""
+
 
 class Settings(BaseModel):
     """A frozen model; changing a setting makes a new object."""
@@ -46,13 +49,13 @@ class Settings(BaseModel):
 
     def leaves(self) -> Iterable[tuple[str, FieldInfo, Any]]:
         """Every field that applies, with its dotted path and value, in order; a nested model that is None is left out."""
-        return (leaf for leaf in _walk_values(self, "") if settings_type(leaf[1]) is None)
+        return (leaf for leaf in walk_fields(type(self), self) if settings_type(leaf[1]) is None)
 
     def identity(self) -> dict[str, Any]:
         """What a fingerprint is made of: nested plain values that differ from their defaults, each at the first path it ever had."""
         first_paths = {new: old for old, new in reversed(list(self.moved.items()))}
         plain, identity = self.model_dump(mode="json"), dict[str, Any]()
-        for path, field, value in _walk_values(self, ""):
+        for path, field, value in walk_fields(type(self), self):
             first = first_paths.get(path, path)
             if first in self.always_hashed or field.is_required() or value != field.get_default(call_default_factory=True):
                 *sections, name = first.split(".")
@@ -62,6 +65,13 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def refuse(*rules: tuple[object, str]) -> None:
+    """For a validator of a whole model: raise ValueError with the first reason whose condition is met."""
+    for is_met, why in rules:
+        if is_met:
+            raise ValueError(why)
 
 
 def move_settings(values: Mapping[str, Any], moved: Mapping[str, str]) -> dict[str, Any]:
@@ -110,22 +120,18 @@ def settings_error(problems: Sequence[str], *, where: str, error: type[PitwallEr
     )
 
 
-def apply_sets(settings: S, assignments: Iterable[str], *, where: str = "--set", error: type[PitwallError] = RecipeError) -> S:
+def apply_sets(settings: S, assignments: Iterable[str], *, where: str = "--set") -> S:
     """Return a copy with `a.b=c` assignments applied; the value is read as YAML, so `true`, `3` and `[a, b]` work."""
     changes: dict[str, Any] = {}
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path.strip():
-            raise error(
-                msg("'{assignment}' is not an assignment", assignment=assignment),
-                where=where,
-                why="expected a.b=value",
-                fix="write for example --set optim.lr=0.001",
-            )
-        changes[path.strip()] = load_yaml(text, where=f"{where} {path}", error=error)
+            why, fix = "expected a.b=value", "write for example --set optim.lr=0.001"
+            raise RecipeError("'{assignment}' is not an assignment", where=where, why=why, fix=fix, assignment=assignment)
+        changes[path.strip()] = load_yaml(text, where=f"{where} {path}", error=RecipeError)
     changed, problems = try_changes(settings, changes)
     if changed is None:
-        raise settings_error(problems, where=where, error=error)
+        raise settings_error(problems, where=where)
     return changed
 
 
@@ -173,42 +179,36 @@ def load_yaml(text: str, *, where: str, error: type[PitwallError] = InputError) 
         raise error("this is not valid YAML", where=where, why=str(problem).replace("\n", " "), fix="correct the named line") from None
 
 
-def load_settings(model: type[S], path: Path, *, error: type[PitwallError] = RecipeError) -> S:
-    """Read a settings file (YAML, UTF-8)."""
+def yaml_settings(source: Path | bytes, *, where: str, start: str, error: type[PitwallError] = RecipeError) -> dict[str, Any]:
+    """The plain values of a settings file (YAML, UTF-8), from its path or its bytes; `start` says in an error what to start from."""
+    name = Path(where).name
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
-        raise error(
-            msg("cannot read {file}", file=path.name), where=str(path), why=reason(problem), fix="give the path of a UTF-8 YAML file"
-        ) from None
-    values = load_yaml(text, where=str(path), error=error)
+        fix = "give the path of a UTF-8 YAML file"
+        raise error(msg("cannot read {file}", file=name), where=where, why=reason(problem), fix=fix) from None
+    values = load_yaml(text, where=where, error=error)
     if not isinstance(values, dict):
-        raise error(
-            msg("{file} holds no settings", file=path.name),
-            where=str(path),
-            why="expected `field: value` lines",
-            fix="start from a file in models/presets",
-        )
-    return parse_settings(model, values, where=str(path), error=error)
+        raise error(msg("{file} holds no settings", file=name), where=where, why="expected `field: value` lines", fix=start)
+    return cast("dict[str, Any]", values)
 
 
-def walk_fields(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, FieldInfo]]:
-    """Yield every leaf field of a model with its dotted path, in order; nested models are walked into."""
+def load_settings(model: type[S], path: Path) -> S:
+    """Read a settings file (YAML, UTF-8)."""
+    return parse_settings(model, yaml_settings(path, where=str(path), start="start from a file in models/presets"), where=str(path))
+
+
+def walk_fields(model: type[Settings], value: Settings | None = None, prefix: str = "") -> Iterable[tuple[str, FieldInfo, Any]]:
+    """Yield every leaf field of a model with its dotted path and its value in `value`, in order.
+
+    Nested models are walked into; of an object only those that it has.
+    """
     for name, field in model.model_fields.items():
-        nested = settings_type(field)
-        if nested is not None:
-            yield from walk_fields(nested, f"{prefix}{name}.")
+        nested, inner = settings_type(field), getattr(value, name, None)
+        if nested is not None and (value is None or inner is not None):
+            yield from walk_fields(nested, inner, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", field
-
-
-def _walk_values(settings: Settings, prefix: str) -> Iterable[tuple[str, FieldInfo, Any]]:
-    for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        if settings_type(field) is None or value is None:
-            yield f"{prefix}{name}", field, value
-        else:
-            yield from _walk_values(value, f"{prefix}{name}.")
+            yield f"{prefix}{name}", field, inner
 
 
 def settings_type(field: FieldInfo) -> type[Settings] | None:
@@ -251,11 +251,7 @@ def _problem(item: ErrorDetails) -> str:
 
 
 def _siblings(model: type[Settings], location: tuple[int | str, ...]) -> list[str]:
-    current: type[Settings] = model
     for part in location[:-1]:
-        field = current.model_fields.get(str(part))
-        nested = settings_type(field) if field else None
-        if nested is None:
-            break
-        current = nested
-    return list(current.model_fields)
+        field = model.model_fields.get(str(part))
+        model = (settings_type(field) if field else None) or model
+    return list(model.model_fields)

@@ -64,7 +64,7 @@ def all_settings() -> list[tuple[str, str, list[dict[str, Any]]]]:
 def fields_of(model: type[Settings]) -> list[dict[str, Any]]:
     """One row per field: dotted name, default (absent where one must be given), range and meaning."""
     rows: list[dict[str, Any]] = []
-    for path, field in walk_fields(model):
+    for path, field, _ in walk_fields(model):
         row: dict[str, Any] = {"setting": path, "range": range_text(field), "meaning": field.description or ""}
         if not field.is_required():
             row["default"] = field.get_default(call_default_factory=True)

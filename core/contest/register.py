@@ -112,7 +112,7 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
 
     identity = rows_fingerprint(spec.modality, train, test)
     labels = labels_of(train, len(spec.classes))
-    destination = workspace.data_dir(spec.name, fingerprint({"contest": identity, "spec": spec.to_dict()}))
+    destination = workspace.part_dir(spec.name, "data", fingerprint({"contest": identity, "spec": spec.to_dict()}))
     home = workspace.root.resolve()
     inside = files.root.relative_to(home).as_posix() if files.root.is_relative_to(home) else None
     facts = {"n_train": len(train), "n_test": len(test), "root_in_workspace": inside}

@@ -244,7 +244,7 @@ def publish_truth(
     parents = {"rows": rows, **({"truth": parent} if parent else {})}
     content = {"classes": list(spec.classes), "labels": labels.tolist(), "dropped": np.flatnonzero(dropped).tolist()}
     identity = fingerprint({"kind": "truth", "parents": parents, **content})
-    folder = workspace.truth_dir(spec.name, identity)
+    folder = workspace.part_dir(spec.name, "truth", identity)
     facts = {"classes": list(spec.classes), "n_dropped": int(dropped.sum()), "reason": reason}
     with publishing(folder, kind="truth", parents=parents, facts=facts) as temporary:
         np.save(temporary / LABELS, labels, allow_pickle=False)
@@ -267,7 +267,7 @@ def publish_groups(workspace: Workspace, contest: str, rows: str, column: str, v
     """Write the groups of the rows with fingerprint `rows`; returns their fingerprint and their folder."""
     parents = {"rows": rows}
     identity = fingerprint({"kind": "groups", "parents": parents, "column": column, "groups": list(values)})
-    folder = workspace.groups_dir(contest, identity)
+    folder = workspace.part_dir(contest, "groups", identity)
     with publishing(folder, kind="groups", parents=parents, facts={"column": column}) as temporary:
         pd.DataFrame({"group": pd.Series(list(values), dtype="str")}).to_parquet(temporary / GROUPS, index=False)
     return identity, folder

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,7 @@ import yaml
 from core.base.errors import InputError, NotFoundError, PitwallError, RecipeError
 from core.base.files import write_json
 from core.base.messages import joined, msg, reason
-from core.base.settings import Settings, apply_sets, load_settings, load_yaml, settings_error, try_changes, try_settings
+from core.base.settings import apply_sets, load_settings, settings_error, try_changes, try_settings, yaml_settings
 from core.specs.plan import Plan, PlanRecipe
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -84,7 +84,7 @@ def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Rec
             n=n_runs,
             most=MAX_RUNS,
         )
-    cells = [_with_seed(recipe, seed) for seed in chosen for recipe in recipes] if chosen else list(recipes)
+    cells = [apply_sets(recipe, [f"train.seed={seed}"], where="seeds") for seed in chosen for recipe in recipes] or list(recipes)
     seen: dict[str, Recipe] = {}
     for cell in cells:
         first = seen.setdefault(cell.fingerprint, cell)
@@ -100,29 +100,23 @@ def make_grid(recipes: Sequence[Recipe], seeds: Sequence[int] = ()) -> tuple[Rec
     return tuple(cell.model_copy(update={"name": name}) for cell, name in zip(cells, _names(cells), strict=True))
 
 
-def _with_seed(recipe: Recipe, seed: int) -> Recipe:
-    return apply_sets(recipe, [f"train.seed={seed}"], where="seeds")
-
-
 def _names(cells: Sequence[Recipe]) -> list[str]:
     """Each recipe's name, followed by the settings in which it differs from recipes of the same name."""
-    leaves = [{path: value for path, _, value in cell.leaves()} for cell in cells]
-    values: dict[str, dict[str, dict[str, object]]] = {}
+    leaves = [{path: value for path, _, value in cell.leaves() if path != "name"} for cell in cells]
+    known: defaultdict[tuple[str, str], dict[str, object]] = defaultdict(dict)
     for cell, mine in zip(cells, leaves, strict=True):
         for path, value in mine.items():
-            values.setdefault(cell.name, {}).setdefault(path, {})[repr(value)] = value
-    return [_name(cell.name, mine, values[cell.name]) for cell, mine in zip(cells, leaves, strict=True)]
-
-
-def _name(name: str, mine: Mapping[str, object], values: Mapping[str, Mapping[str, object]]) -> str:
-    """`values` are those of every setting among the namesakes, each once."""
-    suffix = ""
-    for path, value in mine.items():
-        others = values[path].values()
-        if path != "name" and len(others) > 1:
-            short = len({_text(path, other, short=True) for other in others}) == len(others)
-            suffix += "-" + _text(path, value, short=short)
-    return name[: max(1, NAME_LENGTH - len(suffix))] + suffix[: NAME_LENGTH - 1]
+            known[cell.name, path][repr(value)] = value
+    names: list[str] = []
+    for cell, mine in zip(cells, leaves, strict=True):
+        suffix = ""
+        for path, value in mine.items():
+            values = known[cell.name, path].values()
+            if len(values) > 1:
+                is_short = len({_text(path, each, short=True) for each in values}) == len(values)
+                suffix += "-" + _text(path, value, short=is_short)
+        names.append(cell.name[: max(1, NAME_LENGTH - len(suffix))] + suffix[: NAME_LENGTH - 1])
+    return names
 
 
 def _text(path: str, value: object, *, short: bool) -> str:
@@ -175,18 +169,12 @@ class PlanWeights:
 
 def load_plan(path: Path, modality: str) -> ReadPlan:
     """Read a plan file for a contest of "image" or "text" rows; errors as of `parse_plan`."""
-    try:
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise RecipeError(
-            msg("cannot read {file}", file=path.name), where=str(path), why=reason(problem), fix="give the path of a UTF-8 YAML file"
-        ) from None
-    return parse_plan(raw, modality, where=str(path))
+    return parse_plan(path, modality, where=str(path))
 
 
-def parse_plan(raw: bytes, modality: str, *, where: str) -> ReadPlan:
-    """Read the bytes of a plan file. One RecipeError tells every field that cannot be used, with its value and the fix."""
-    values = _values_of(raw, where)
+def parse_plan(source: Path | bytes, modality: str, *, where: str) -> ReadPlan:
+    """Read a plan file, or its bytes. One RecipeError tells every field that cannot be used, with its value and the fix."""
+    values = yaml_settings(source, where=where, start="start from the plan in docs/cli.md")
     plan, problems = try_settings(Plan, values)
     recipes: list[Recipe] = []
     entries = values.get("recipes")
@@ -202,22 +190,12 @@ def parse_plan(raw: bytes, modality: str, *, where: str) -> ReadPlan:
 
 def plan_text(plan: Plan) -> str:
     """A plan as YAML, without what is at its default."""
-    entries = [
-        {
-            **({"preset": entry.preset} if entry.preset else {}),
-            **({"recipe": _changed(entry.recipe, keep=("name", "modality"))} if entry.recipe else {}),
-            **({"set": dict(entry.set)} if entry.set else {}),
-            **({"weight": entry.weight} if entry.weight is not None else {}),
-        }
-        for entry in plan.recipes
-    ]
-    values = {
-        "name": plan.name,
-        "recipes": entries,
-        **({"seeds": list(plan.seeds)} if plan.seeds else {}),
-        **({"folds": _changed(plan.folds, keep=("kind", "n_folds", "seed"))} if plan.folds else {}),
-        **({"fold_numbers": list(plan.fold_numbers)} if plan.fold_numbers else {}),
-    }
+    values: dict[str, Any] = {"name": plan.name, **plan.model_dump(mode="json", exclude_defaults=True)}
+    for entry, written in zip(plan.recipes, values["recipes"], strict=True):
+        if entry.recipe is not None:
+            written["recipe"] = {"name": entry.recipe.name, "modality": entry.recipe.modality, **written["recipe"]}
+    if plan.folds is not None:
+        values["folds"] = {"kind": plan.folds.kind, "n_folds": plan.folds.n_folds, "seed": plan.folds.seed, **values["folds"]}
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
@@ -250,27 +228,6 @@ def _weights_folder(workspace: Workspace, contest: Contest) -> Path:
     return workspace.contest_dir(contest.name) / "plans"
 
 
-def _values_of(raw: bytes, where: str) -> dict[str, Any]:
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise RecipeError(
-            msg("cannot read {file}", file=Path(where).name),
-            where=where,
-            why=reason(problem),
-            fix="give the path of a UTF-8 YAML file",
-        ) from None
-    values = load_yaml(text, where=where, error=RecipeError)
-    if not isinstance(values, dict):
-        raise RecipeError(
-            msg("{file} holds no settings", file=Path(where).name),
-            where=where,
-            why="expected `field: value` lines",
-            fix="start from the plan in docs/cli.md",
-        )
-    return cast("dict[str, Any]", values)
-
-
 def _recipe_of(entry: Any, modality: str) -> tuple[Recipe | None, list[str]]:
     """The recipe of a plan's entry, and what is wrong with its preset, its changes and its backbone; what `Plan` finds is left out."""
     if not isinstance(entry, dict):
@@ -299,14 +256,3 @@ def _recipe_of(entry: Any, modality: str) -> tuple[Recipe | None, list[str]]:
     except RecipeError as problem:
         return recipe, [msg("{field}: {problem}", field=problem.where, problem=joined("; ", (problem.what, problem.fix)))]
     return recipe, []
-
-
-def _changed(settings: Settings, *, keep: Sequence[str]) -> dict[str, Any]:
-    """Nested plain values: those of `keep`, and those that differ from their default."""
-    values = settings.to_dict()
-    for path, field, value in settings.leaves():
-        *sections, name = path.split(".")
-        target = reduce(lambda inner, section: inner[section], sections, values)
-        if path not in keep and value == field.get_default(call_default_factory=True):
-            del target[name]
-    return {name: value for name, value in values.items() if value != {}}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from core.base.messages import msg
-from core.base.settings import Settings
+from core.base.settings import Settings, refuse
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
@@ -64,22 +64,26 @@ class BlendSteps(Settings):
 
     @model_validator(mode="after")
     def _weights_mean_something(self) -> BlendSteps:
-        if any(not 0 <= weight < float("inf") for weight in self.weights):
-            raise ValueError("weights must be finite and not negative")
-        if sum(self.weights) <= 0:
-            raise ValueError("all weights are zero; give at least one run a weight")
-        if self.class_weights and (len(self.class_weights) != len(self.weights) or len({len(row) for row in self.class_weights}) != 1):
-            raise ValueError("class_weights needs one row per run, all of one length")
-        if any(not 0 < weight < float("inf") for row in self.class_weights for weight in row):
-            raise ValueError("class_weights must be finite and positive; a class that no run may speak for has no probability")
-        if self.class_weights and self.stack:
-            raise ValueError("a regression has no class_weights; give one of the two")
-        if any(abs(offset) == float("inf") or offset != offset for offset in self.offsets):
-            raise ValueError("offsets must be finite")
-        if any(not 0 <= threshold <= 1 for threshold in self.thresholds):
-            raise ValueError("thresholds must lie from 0 to 1")
-        if self.thresholds and self.offsets:
-            raise ValueError("offsets decide which class wins, thresholds which classes are given; a contest needs one of the two")
+        rows = self.class_weights
+        refuse(
+            (any(not 0 <= weight < float("inf") for weight in self.weights), "weights must be finite and not negative"),
+            (sum(self.weights) <= 0, "all weights are zero; give at least one run a weight"),
+            (
+                rows and (len(rows) != len(self.weights) or len({len(row) for row in rows}) != 1),
+                "class_weights needs one row per run, all of one length",
+            ),
+            (
+                any(not 0 < weight < float("inf") for row in rows for weight in row),
+                "class_weights must be finite and positive; a class that no run may speak for has no probability",
+            ),
+            (rows and self.stack, "a regression has no class_weights; give one of the two"),
+            (any(abs(offset) == float("inf") or offset != offset for offset in self.offsets), "offsets must be finite"),
+            (any(not 0 <= threshold <= 1 for threshold in self.thresholds), "thresholds must lie from 0 to 1"),
+            (
+                self.thresholds and self.offsets,
+                "offsets decide which class wins, thresholds which classes are given; a contest needs one of the two",
+            ),
+        )
         return self
 
     @property
@@ -113,16 +117,19 @@ class BlendSpec(BlendSteps):
 
     @model_validator(mode="after")
     def _weights_fit_members(self) -> BlendSpec:
-        if len(self.weights) != len(self.members):
-            raise ValueError(
-                msg("{runs} runs but {weights} weights; give one weight per run", runs=len(self.members), weights=len(self.weights))
-            )
-        if len(set(self.members)) != len(self.members):
-            raise ValueError("a run appears twice; name each run once")
-        if bool(self.folds) != bool(self.networks) or (self.networks and len(self.networks) != len(self.members)):
-            raise ValueError("a blend on some folds names the folds, and for each run those of its networks")
-        if any(not set(self.folds) <= set(folds) for folds in self.networks):
-            raise ValueError("every run must have a network of each fold that the blend is scored on")
+        n_runs, n_weights = len(self.members), len(self.weights)
+        refuse(
+            (n_weights != n_runs, msg("{runs} runs but {weights} weights; give one weight per run", runs=n_runs, weights=n_weights)),
+            (len(set(self.members)) != n_runs, "a run appears twice; name each run once"),
+            (
+                bool(self.folds) != bool(self.networks) or (self.networks and len(self.networks) != n_runs),
+                "a blend on some folds names the folds, and for each run those of its networks",
+            ),
+            (
+                any(not set(self.folds) <= set(folds) for folds in self.networks),
+                "every run must have a network of each fold that the blend is scored on",
+            ),
+        )
         return self
 
     @property

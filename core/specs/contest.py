@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from core.base.messages import msg
-from core.base.settings import Settings
-from core.metrics.scores import MetricName, get_metric, metrics_for
-
-BASIC: dict[str, Any] = {"basic": True}
+from core.base.settings import BASIC, Settings, refuse
+from core.metrics.scores import MetricName, metrics_for
 
 
 class ContestSpec(Settings):
@@ -77,19 +75,28 @@ class ContestSpec(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> ContestSpec:
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes must be distinct")
-        if self.is_multilabel and self.layout == "folders":
-            raise ValueError("an image stands in one class folder, so its row has one class; use layout=csv for several")
-        if self.submission == "flags" and not self.is_multilabel:
-            raise ValueError("a column of 0 and 1 per class is for rows with several classes; use label, or labels=several")
-        if self.is_multilabel and bool(self.label_column) != bool(self.label_separator):
-            raise ValueError(
-                "several classes stand in one label_column, with a label_separator between them, or in a column each, with neither"
-            )
-        if self.label_separator and not self.is_multilabel:
-            raise ValueError("a label_separator is for rows with several classes; leave it empty, or use labels=several")
-        if not get_metric(self.metric).holds_for(multilabel=self.is_multilabel):
-            known = ", ".join(metrics_for(multilabel=self.is_multilabel))
-            raise ValueError(msg("{metric} is not defined for these labels; use {metrics}", metric=self.metric, metrics=known))
+        several, known = self.is_multilabel, metrics_for(multilabel=self.is_multilabel)
+        refuse(
+            (len(set(self.classes)) != len(self.classes), "classes must be distinct"),
+            (
+                several and self.layout == "folders",
+                "an image stands in one class folder, so its row has one class; use layout=csv for several",
+            ),
+            (
+                self.submission == "flags" and not several,
+                "a column of 0 and 1 per class is for rows with several classes; use label, or labels=several",
+            ),
+            (
+                several and bool(self.label_column) != bool(self.label_separator),
+                "several classes stand in one label_column, with a label_separator between them, or in a column each, with neither",
+            ),
+            (
+                self.label_separator and not several,
+                "a label_separator is for rows with several classes; leave it empty, or use labels=several",
+            ),
+            (
+                self.metric not in known,
+                msg("{metric} is not defined for these labels; use {metrics}", metric=self.metric, metrics=", ".join(known)),
+            ),
+        )
         return self

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from core.base.settings import Settings
-
-BASIC: dict[str, Any] = {"basic": True}
+from core.base.settings import BASIC, Settings
 
 
 class FoldsSpec(Settings):

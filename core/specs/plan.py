@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from core.base.settings import Settings
+from core.base.settings import Settings, refuse
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 
@@ -51,8 +51,9 @@ class Plan(Settings):
     @model_validator(mode="after")
     def _weights_and_seeds_make_sense(self) -> Plan:
         weights = [entry.weight for entry in self.recipes if entry.weight is not None]
-        if weights and (len(weights) < len(self.recipes) or not sum(weights)):
-            raise ValueError("give every recipe a weight, one of them above 0, or none a weight")
-        if any(not 0 <= seed < 2**31 for seed in self.seeds):
-            raise ValueError("seeds are whole numbers from 0 to 2147483647")
+        is_partial = weights and (len(weights) < len(self.recipes) or not sum(weights))
+        refuse(
+            (is_partial, "give every recipe a weight, one of them above 0, or none a weight"),
+            (any(not 0 <= seed < 2**31 for seed in self.seeds), "seeds are whole numbers from 0 to 2147483647"),
+        )
         return self

@@ -15,9 +15,8 @@ from pydantic.fields import FieldInfo
 
 from core.base.files import fingerprint
 from core.base.messages import joined, msg
-from core.base.settings import Settings, walk_fields
+from core.base.settings import BASIC, Settings, walk_fields
 
-BASIC: dict[str, Any] = {"basic": True}
 FOR_IMAGES: dict[str, Any] = {"modality": "image"}
 FOR_TEXTS: dict[str, Any] = {"modality": "text"}
 MISSING = "–"
@@ -216,7 +215,7 @@ class Recipe(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without the settings for the other modality."""
         values = super().to_dict()
-        for path, field in walk_fields(type(self)):
+        for path, field, _ in walk_fields(type(self)):
             if not self._applies(field):
                 section, _, name = path.partition(".")
                 del values[section][name]

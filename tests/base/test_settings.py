@@ -108,7 +108,7 @@ def test_any_text_as_a_recipe_file_is_a_recipe_or_a_typed_error(tmp_path_factory
 
 
 def test_every_setting_has_one_line_of_help() -> None:
-    fields = dict(walk_fields(Recipe))
+    fields = {path: field for path, field, _ in walk_fields(Recipe)}
     assert "optim.lr" in fields and "input.max_tokens" in fields and "input.size_px" in fields
     for name, field in fields.items():
         assert field.description and "\n" not in field.description, name

@@ -49,7 +49,7 @@ def test_every_text_that_is_asked_for_exists() -> None:
 @pytest.mark.parametrize("file", FORMS)
 def test_every_field_of_a_form_has_a_label_and_korean_help(file: str) -> None:
     texts = load_texts(file)
-    fields = dict(walk_fields(FORMS[file]))
+    fields = {path: info for path, info, _ in walk_fields(FORMS[file])}
     for path, info in fields.items():
         extra = info.json_schema_extra
         if isinstance(extra, dict) and extra.get("hidden"):
