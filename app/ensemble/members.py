@@ -111,7 +111,7 @@ def members_view(contest: Contest, folds: Folds, members: Sequence[Run]) -> None
 def _pairwise(content: Content, _ensemble: Ensemble) -> Pairwise:
     scorer = _ensemble.scorer("arithmetic")
     labels = member_labels(scorer)
-    return Pairwise(disagreement(labels), error_correlation(labels, scorer.y_true), class_f1(labels, scorer.truth))
+    return Pairwise(disagreement(labels), error_correlation(labels, scorer.y_true), class_f1(labels, scorer))
 
 
 def _worth(blend: OpenBlend, pairs: Pairwise) -> Measured | None:
@@ -154,20 +154,20 @@ def _worth(blend: OpenBlend, pairs: Pairwise) -> Measured | None:
 def measure(measured: Measured, ensemble: Ensemble, draft: Draft) -> None:
     """Measure what is missing, one member after the other; what is there stays when the page is left in between."""
     bar = st.progress(0.0, text=t("members.measuring_all"))
-    scorer, groups, n = ensemble.scorer(draft.steps.mean), ensemble.oof.groups, len(ensemble.runs)
+    scorer, n = ensemble.scorer(draft.steps.mean), len(ensemble.runs)
     if measured.everyone is None and measured.is_refitted:
-        measured.everyone, measured.refits = refitted(ensemble.scorer, fit_of(draft.procedure), groups=groups)
+        measured.everyone, measured.refits = refitted(ensemble.scorer, fit_of(draft.procedure))
     everyone = measured.everyone = measured.everyone or scorer.outcome(draft.steps)
     for place, run in enumerate(ensemble.runs):
         bar.progress((place + 1) / (n + 2), text=t("members.measuring", name=plain(run.name), n=place + 1, of=n))
         if place not in measured.worths:
             measured.worths[place] = (
-                worth_of(ensemble.scorer, draft.procedure, place, everyone, groups=groups)
+                worth_of(ensemble.scorer, draft.procedure, place, everyone)
                 if measured.is_refitted
-                else worth_in(scorer, draft.steps, place, everyone, groups=groups)
+                else worth_in(scorer, draft.steps, place, everyone)
             )
     bar.progress((n + 1) / (n + 2), text=t("members.measuring_classes"))
-    measured.carried = carried_classes(ensemble.scorer, measured.refits or draft.steps, groups=groups)
+    measured.carried = carried_classes(ensemble.scorer, measured.refits or draft.steps)
     bar.empty()
 
 

@@ -16,11 +16,10 @@ from app.ensemble.session import Content, OpenBlend
 from app.ui.cards import guard
 from app.ui.controls import control_of
 from app.words.text import t
-from core.blend.calibrate import FITTED_METRICS
 from core.blend.ensemble import Ensemble
 from core.blend.optimum import MOST_COEFFICIENTS
 from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
-from core.metrics.scores import LABEL_METRICS, OUTCOME_METRICS
+from core.metrics.scores import LABEL_METRICS, OUTCOME_METRICS, get_metric
 from core.specs.blend import BlendSteps, MeanName
 
 QUICK: tuple[Way, ...] = ("equal", "by_score", "optimal", "greedy")
@@ -121,7 +120,7 @@ def after_row(blend: OpenBlend) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, gap="medium", vertical_alignment="center", width="content"):
             _toggle(blend, "temperature")
-            _toggle(blend, of_labels, is_refused=spec.metric not in FITTED_METRICS)
+            _toggle(blend, of_labels, is_refused=not get_metric(spec.metric).fits_labels)
         with st.container(horizontal=True, gap="xsmall", width="content"):
             for name, act, pile, keys in (
                 ("undo", editor.undo, editor.history, "Ctrl+Z"),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core.blend.honest import RESOLUTION, Comparison, compare
-from core.blend.scorer import Truth, outcome_in
+from core.blend.scorer import outcome_in, truth_of
 from core.folds.save import load_folds
 from core.metrics.scores import get_metric
 from core.predictions.matrix import OofMatrix, load_matrix
@@ -84,7 +84,7 @@ def compare_sources(one: Source, other: Source, oof: OofMatrix | None = None) ->
     flattered by its own score; the honest score says by how much. Raises AlignmentError when they stand on other folds, or have no row in common.
     """
     oof = load_matrix([one, other]) if oof is None else oof
-    comparison = compare(Truth.of(oof), outcome_in(oof, 0), outcome_in(oof, 1), groups=oof.groups)
+    comparison = compare(truth_of(oof), outcome_in(oof, 0), outcome_in(oof, 1))
     pairs = load_folds(one.workspace, one.folds)
     scored = tuple(fold for fold in range(pairs.n_folds) if np.isin(pairs.valid_idx(fold), oof.rows).any())
     return Duel(comparison, len(oof.rows), oof.n_train, scored)

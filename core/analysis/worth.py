@@ -13,10 +13,11 @@ from scipy.stats import binom, false_discovery_control
 from core.analysis.errors import set_report
 from core.blend.calibrate import fit_thresholds
 from core.blend.ensemble import Ensemble
-from core.blend.honest import Comparison, compare, parts_of, parts_of_scorer, refitted
+from core.blend.honest import Comparison, compare, parts_of, refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Outcome, Scorer, ScorerOf, Truth
 from core.metrics.decide import decide
+from core.metrics.scores import Metric
 from core.specs.blend import BlendSteps, MeanName
 
 FALSE_DISCOVERIES = 0.05
@@ -34,26 +35,24 @@ class Worth:
     with_and_without: Comparison
 
 
-def worth_of(
-    scorer_of: ScorerOf, procedure: BlendProcedure, run: int, everyone: Outcome, *, groups: NDArray[np.integer] | None = None
-) -> Worth:
+def worth_of(scorer_of: ScorerOf, procedure: BlendProcedure, run: int, everyone: Outcome) -> Worth:
     """The worth of one run of several; `everyone` is what the refitted procedure says with all of them.
 
     Under weights by hand the others keep theirs, and share equally when they have none.
     """
     flat = scorer_of("arithmetic")
     rest = [other for other in range(flat.n_runs) if other != run]
-    without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)), groups=groups)
-    return Worth(run, compare(flat.truth, everyone, without, groups=groups))
+    without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))
+    return Worth(run, compare(flat, everyone, without))
 
 
-def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome, *, groups: NDArray[np.integer] | None = None) -> Worth:
+def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome) -> Worth:
     """The worth of one run in a blend that stays as it is: nothing is fitted again, the others keep their proportions.
 
     For steps whose way is not known. What was tuned on these rows flatters both sides.
     """
     without = _without(scorer, steps, run)
-    return Worth(run, compare(scorer.truth, everyone, without, groups=groups))
+    return Worth(run, compare(scorer, everyone, without))
 
 
 def _of_runs(scorer_of: ScorerOf, runs: list[int]) -> ScorerOf:
@@ -71,7 +70,7 @@ def _procedure_of(procedure: BlendProcedure, runs: list[int]) -> BlendProcedure:
 
 
 def member_labels(scorer: Scorer) -> NDArray[np.int32]:
-    """The labels of each run alone (n_runs, n_rows); where rows may have several classes, the answers to every question."""
+    """The labels of each run alone (n_runs, n_rows); where rows may have several classes, of every class (n_runs, n_rows * n_labels)."""
     return np.stack([scorer.labels(alone) for alone in scorer.alone()])
 
 
@@ -122,12 +121,12 @@ class Carried:
         return self.is_clear & (self.f1 > 0) & (self.right_only_with > self.right_only_without)
 
 
-def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps], *, groups: NDArray[np.integer] | None = None) -> Carried:
+def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps]) -> Carried:
     """What each class loses when one run's weight is taken away and all else stays, and which of it stands out from chance.
 
     `steps` are those of the blend; or, so that nothing is judged on rows it was tuned on, those fitted without each part (see
     `refitted`). A class is tested on the rows whose answer about it (the row has the class, or not) is right only with the run or
-    only without it: McNemar's test in its exact form, a two-sided sign test of the one count against the other; of `groups` (n_rows,)
+    only without it: McNemar's test in its exact form, a two-sided sign test of the one count against the other; of groups
     of rows that belong together each counts once, for the side that it favours. Among the classes of one run in which any
     answer changes, Benjamini and Hochberg's procedure holds the expected share of false discoveries at 5 %.
 
@@ -135,10 +134,10 @@ def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps
     to take away: there a run is replaced by one that knows nothing.
     """
     flat = scorer_of("arithmetic")
-    truth, n_runs = flat.truth, flat.n_runs
-    parts = list(_parts(scorer_of, steps, groups))
+    n_runs = flat.n_runs
+    parts = list(_parts(scorer_of, steps))
     everyone = _joined(flat, [(rows, scorer.outcome(each)) for rows, scorer, each in parts])
-    whole = class_f1(everyone[None], truth)[0]
+    whole = class_f1(everyone[None], flat)[0]
     f1 = np.full((n_runs, len(whole)), np.nan)
     only_with, only_without = np.zeros((2, n_runs, len(whole)), dtype=np.int64)
     is_clear = np.zeros(f1.shape, dtype=np.bool_)
@@ -146,20 +145,19 @@ def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps
         if any(np.delete(each.normalised(), run).sum() == 0 for _, _, each in parts):
             continue
         said = _joined(flat, [(rows, _taken_away(scorer, each, run)) for rows, scorer, each in parts], everyone)
-        f1[run] = whole - class_f1(said[None], truth)[0]
-        only_with[run], only_without[run] = _right_on_one_side(truth, everyone, said, groups)
+        f1[run] = whole - class_f1(said[None], flat)[0]
+        only_with[run], only_without[run] = _right_on_one_side(flat, everyone, said)
         is_clear[run] = _stand_out(only_with[run], only_without[run])
     return Carried(f1, only_with, only_without, is_clear)
 
 
-def _parts(
-    scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps], groups: NDArray[np.integer] | None
-) -> Iterator[tuple[NDArray[np.bool_] | slice, Scorer, BlendSteps]]:
+def _parts(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps]) -> Iterator[tuple[NDArray[np.bool_] | slice, Scorer, BlendSteps]]:
     """The rows that each steps speak for: all of them, or those of the part that was left out of the fit."""
     if isinstance(steps, BlendSteps):
         yield slice(None), scorer_of(steps.mean), steps
         return
-    part_of = parts_of_scorer(scorer_of("arithmetic"), groups)
+    flat = scorer_of("arithmetic")
+    part_of = parts_of(flat.fold_of, flat.groups)
     for part, each in zip(np.unique(part_of), steps, strict=True):
         rows = part_of == part
         yield rows, scorer_of(each.mean).take(rows), each
@@ -181,9 +179,7 @@ def _taken_away(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome | None:
     return None if steps.normalised()[run] == 0 and not steps.stack else _without(scorer, steps, run)
 
 
-def _right_on_one_side(
-    truth: Truth, one: NDArray[np.integer], other: NDArray[np.integer], groups: NDArray[np.integer] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _right_on_one_side(truth: Truth, one: NDArray[np.integer], other: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many rows (n_classes,), or groups of rows, are right about each class only in the labels `one`, and only in the `other`.
 
     Where the labels of a row differ, both sides differ about the two classes that they name; about any other class they agree.
@@ -198,7 +194,7 @@ def _right_on_one_side(
         row = np.concatenate([differ, differ])
         about = np.concatenate([one[differ], other[differ]])
         is_right = np.concatenate([one[differ] == y_true[differ], other[differ] != y_true[differ]])
-    unit = row if groups is None else groups[row]
+    unit = row if truth.groups is None else truth.groups[:: truth.n_labels or 1][row]
     place, which = np.unique(unit.astype(np.int64) * n_classes + about, return_inverse=True)
     favours = np.bincount(which, weights=np.where(is_right, 1, -1), minlength=len(place))
     first, second = (np.bincount(place[side] % n_classes, minlength=n_classes) for side in (favours > 0, favours < 0))
@@ -257,7 +253,7 @@ def threshold_gain(ensemble: Ensemble, steps: BlendSteps, classes: Sequence[str]
     prob, y_true = ensemble.prob(steps), ensemble.oof.y_true
     after = decide(prob, multilabel=True, thresholds=steps.thresholds)
     before = decide(prob, multilabel=True)
-    honest = labels_across_folds(prob, y_true, parts_of(ensemble.oof.fold_of, ensemble.oof.groups), ensemble.metric.name)
+    honest = labels_across_folds(prob, y_true, parts_of(ensemble.oof.fold_of, ensemble.oof.groups), ensemble.metric)
     report = set_report(y_true, after, classes, steps.thresholds)
     table = pd.DataFrame(
         {
@@ -278,7 +274,7 @@ def threshold_gain(ensemble: Ensemble, steps: BlendSteps, classes: Sequence[str]
 
 
 def labels_across_folds(
-    prob: NDArray[np.float32], y_true: NDArray[np.integer], fold_of: NDArray[np.integer], metric: str
+    prob: NDArray[np.float32], y_true: NDArray[np.integer], fold_of: NDArray[np.integer], metric: Metric
 ) -> NDArray[np.integer] | None:
     """0 and 1 (n_rows, n_classes) by thresholds that were found without the fold of each row; None for a single fold."""
     folds = np.unique(fold_of)

@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 from core.base.errors import StateError
 from core.blend.steps import FLOOR, afterwards
 from core.metrics.decide import THRESHOLD
-from core.metrics.scores import log_loss_of_true, macro_f1_of_labels
+from core.metrics.scores import Metric, log_loss_of_true
 from core.specs.blend import MAX_TEMPERATURE, MIN_TEMPERATURE, BlendSteps
 
 CHUNK_VALUES = 1_000_000
 N_BINS = 15
 FAR = 1.5
 """Offsets stay within this of zero, in nats: a class can become at most e^1.5 = 4.5 times as likely, or as unlikely."""
-
-FITTED_METRICS = ("accuracy", "macro_f1")
-"""What offsets and thresholds are fitted for, each by a sorted pass of its own."""
 
 MOST_SWEEPS = 4
 MOST_NEWTON = 30
@@ -80,20 +77,20 @@ def _slope(prob: NDArray[np.float32], y_true: NDArray[np.integer], beta: float) 
     return slope / len(prob), bend / len(prob)
 
 
-def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: str) -> NDArray[np.float64]:
+def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: Metric) -> NDArray[np.float64]:
     """Offsets (n_classes,) to the logarithms of predictions (n_rows, n_classes) that raise macro F1 or accuracy.
 
     One class at a time: along its offset the labels change where it comes to beat a row's best other class, so one sorted pass
     scores every offset exactly and the best interval's middle is taken. Sweeps end when a class changes nothing. Never worse
     than no offsets. StateError for log loss, which a temperature serves.
     """
-    if metric not in FITTED_METRICS:
+    if not metric.fits_labels:
         raise StateError(
             "offsets by class are for labels",
             where="offsets",
             why="they are tuned for macro F1 or accuracy, not for {metric}",
             fix="use a temperature",
-            metric=metric,
+            metric=metric.name,
         )
     n_classes = prob.shape[1]
     score = np.log(np.maximum(prob, FLOOR)).T.copy()
@@ -109,23 +106,15 @@ def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: 
                 gained += gain
         if not gained:
             break
-    after = (prob.astype(np.float64) * np.exp(offsets)).argmax(axis=1)
-    return (
-        offsets
-        if labels_score(metric, y_true, after, n_classes) >= labels_score(metric, y_true, prob.argmax(axis=1), n_classes)
-        else 0 * offsets
-    )
-
-
-def labels_score(metric: str, y_true: NDArray[np.integer], y_pred: NDArray[np.integer], n_classes: int) -> float:
-    """Macro F1 or accuracy of labels (n_rows,)."""
-    return macro_f1_of_labels(y_true, y_pred, n_classes) if metric == "macro_f1" else float((y_pred == y_true).mean())
+    before, after = prob.argmax(axis=1), (prob.astype(np.float64) * np.exp(offsets)).argmax(axis=1)
+    is_worse = metric.is_better(*(metric.of_labels(y_true, labels, n_classes) for labels in (before, after)))
+    return 0 * offsets if is_worse else offsets
 
 
 class _Sweep:
     """Scores by class (n_classes, n_rows), with each row's best and second best class kept as offsets move."""
 
-    def __init__(self, score: NDArray[np.float32], y_true: NDArray[np.integer], metric: str) -> None:
+    def __init__(self, score: NDArray[np.float32], y_true: NDArray[np.integer], metric: Metric) -> None:
         self.score, self.y_true, self.metric = score, y_true, metric
         self.n_classes, self.n_rows = score.shape
         self.actual = np.bincount(y_true, minlength=self.n_classes)
@@ -171,7 +160,8 @@ class _Sweep:
     def _gains(self, start: NDArray[np.int64], near: NDArray[np.int64], other: NDArray[np.int64], label: int) -> NDArray[np.float64]:
         """The score (len(near) + 1,) after the first i rows have gone over to `label`, up to a constant."""
         wins, loses = self.y_true[near] == label, self.y_true[near] == other
-        if self.metric == "accuracy":
+        f1 = self.metric.by_class
+        if f1 is None:
             return np.append(0.0, np.cumsum(wins.astype(np.float64) - loses)) / self.n_rows
         right = start == self.y_true
         predicted = np.bincount(start, minlength=self.n_classes)
@@ -179,7 +169,7 @@ class _Sweep:
         occurs = self.actual + predicted
         own_hit = hit[label] + np.append(0, np.cumsum(wins))
         own_total = occurs[label] + np.arange(len(near) + 1)
-        own = 2 * own_hit / np.maximum(own_total, 1)
+        own = f1(own_hit, own_total)
         # What each other class loses: its F1 after its i-th row has gone, counted within that class in the order of the rows.
         order = np.argsort(other, kind="stable")
         groups, begins = np.unique(other[order], return_index=True)
@@ -188,10 +178,10 @@ class _Sweep:
         lost = np.cumsum(loses[order])
         lost -= np.repeat(lost[begins] - loses[order][begins], sizes)
         base_hit, base_total = np.repeat(hit[groups], sizes), np.repeat(occurs[groups], sizes)
-        after = 2 * (base_hit - lost) / np.maximum(base_total - gone, 1)
+        after = f1(base_hit - lost, base_total - gone)
         before = np.empty_like(after)
         before[1:] = after[:-1]
-        before[begins] = 2 * hit[groups] / np.maximum(occurs[groups], 1)
+        before[begins] = f1(hit[groups], occurs[groups])
         change = np.empty(len(order))
         change[order] = after - before
         return (own + np.append(0.0, np.cumsum(change))) / self.n_classes
@@ -243,25 +233,26 @@ def _in_bins(confidence: NDArray[np.float64], hit: NDArray[np.bool_], n_bins: in
 MOST_CUT_SWEEPS = 10
 
 
-def fit_thresholds(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: str) -> NDArray[np.float64]:
+def fit_thresholds(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: Metric) -> NDArray[np.float64]:
     """Thresholds (n_classes,) for predictions (n_rows, n_classes), from 0 and 1 of the same shape, with the best macro F1 or accuracy.
 
     Macro F1 falls apart into its classes, so each class's best cut is the best of all. Accuracy (every class of a row right) is
     climbed one class at a time, each cut the best while the others stay. Between cuts that are as good the threshold is nearest
     to one half, which is never beaten by chance. Raises StateError for log loss, which no threshold changes.
     """
-    if metric not in FITTED_METRICS:
+    if not metric.fits_labels:
         raise StateError(
             "thresholds by class are for labels",
             where="thresholds",
             why="they are tuned for macro F1 or accuracy, not for {metric}",
             fix="use a temperature",
-            metric=metric,
+            metric=metric.name,
         )
     thresholds = np.full(prob.shape[1], THRESHOLD)
-    if metric == "macro_f1":
+    if metric.by_class:
         for label in range(prob.shape[1]):
-            thresholds[label] = _best_cut(prob[:, label], _f1_by_cut(prob[:, label], y_true[:, label]))
+            hit = np.append(0, np.cumsum(y_true[np.argsort(-prob[:, label], kind="stable"), label], dtype=np.int64))
+            thresholds[label] = _best_cut(prob[:, label], metric.by_class(hit, np.arange(len(hit)) + hit[-1]))
         return thresholds
     right = (prob > thresholds) == (y_true == 1)
     n_wrong = (~right).sum(axis=1)
@@ -278,12 +269,6 @@ def fit_thresholds(prob: NDArray[np.float32], y_true: NDArray[np.integer], metri
         if int((n_wrong == 0).sum()) == before:
             break
     return thresholds
-
-
-def _f1_by_cut(prob: NDArray[np.float32], y_true: NDArray[np.integer]) -> NDArray[np.float64]:
-    """F1 (n_rows + 1,) when the i most probable rows are given the class."""
-    found = np.append(0, np.cumsum(y_true[np.argsort(-prob, kind="stable")], dtype=np.int64))
-    return 2 * found / np.maximum(np.arange(len(found)) + found[-1], 1)
 
 
 def _right_by_cut(prob: NDArray[np.float32], y_true: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -54,12 +54,7 @@ class Ensemble:
         with self._lock:
             if mean not in self._scorers:
                 flat = self._scorers.get("arithmetic")
-                made = (
-                    make_scorer(self.oof.prob, self.oof.y_true, self.oof.fold_of, self.oof.metric)
-                    if flat is None
-                    else under_mean(flat, mean)
-                )
-                self._scorers[mean] = made
+                self._scorers[mean] = make_scorer(self.oof) if flat is None else under_mean(flat, mean)
             return self._scorers[mean]
 
     @property
@@ -84,7 +79,7 @@ class Ensemble:
 
     def labels(self, outcome: Outcome) -> NDArray[np.integer]:
         """The labels of an outcome in the form of `y_true`."""
-        return self.scorer("arithmetic").truth.table(outcome.y_pred)
+        return self.scorer("arithmetic").table(outcome.y_pred)
 
     def score(self, weighing: Weighing) -> BlendScore:
         """Every score of weights (one per run, in the order of `runs`) or of steps."""
@@ -101,7 +96,7 @@ class Ensemble:
 
     def honest(self, procedure: BlendProcedure) -> HonestScore:
         """What a procedure is worth on rows that it has not seen; `steps` in it are those of `fit`."""
-        return honest_score(self.scorer, fit_of(procedure), groups=self.oof.groups)
+        return honest_score(self.scorer, fit_of(procedure))
 
     def _of(self, weighing: Weighing) -> Scorer:
         return self.scorer(weighing.mean if isinstance(weighing, BlendSteps) else "arithmetic")

@@ -7,9 +7,8 @@ again and again for both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +51,13 @@ def compare(
     one: Outcome,
     other: Outcome,
     *,
-    groups: NDArray[np.integer] | None = None,
     seed: int = 0,
     n_draws: int = N_DRAWS,
 ) -> Comparison:
-    """Two outcomes on the same rows, by a paired bootstrap over rows or over groups (n_rows,) of rows that belong together."""
+    """Two outcomes on the same rows, by a paired bootstrap over rows, or over groups of rows that belong together."""
     sign = 1.0 if truth.metric.greater_is_better else -1.0
-    score, rival = (truth.score(outcome) for outcome in (one, other))
-    draws = bootstrap(truth, (one, other), groups=groups, seed=seed, n_draws=n_draws)
+    score, rival = (truth.of(outcome) for outcome in (one, other))
+    draws = bootstrap(truth, (one, other), seed=seed, n_draws=n_draws)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(draws[0], [tail, 1 - tail])
     gain_low, gain_high = np.quantile(sign * (draws[0] - draws[1]), [tail, 1 - tail])
@@ -78,97 +76,49 @@ def bootstrap(
     truth: Truth,
     outcomes: Sequence[Outcome],
     *,
-    groups: NDArray[np.integer] | None = None,
     seed: int = 0,
     n_draws: int = N_DRAWS,
 ) -> NDArray[np.float64]:
     """Scores (n_outcomes, n_draws) of outcomes on the same random redraws of the rows, so that differences are paired."""
     rng = np.random.default_rng(seed)
-    unit = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    n_units = truth.n_rows if unit is None else int(unit.max()) + 1
+    n_answers = truth.n_labels or 1
+    unit = None if truth.groups is None else np.unique(truth.groups[::n_answers], return_inverse=True)[1]
+    n_units = truth.n_rows // n_answers if unit is None else int(unit.max()) + 1
     scores = np.empty((len(outcomes), n_draws))
-    tallies = [_tally_of(truth, outcome) for outcome in outcomes]
+    score_of = [_score_of(truth, outcome) for outcome in outcomes]
     for draw in range(n_draws):
         times = np.bincount(rng.integers(0, n_units, n_units), minlength=n_units).astype(np.float64)
         counts = times if unit is None else times[unit]
-        for number, tally in enumerate(tallies):
-            scores[number, draw] = tally.score(counts)
+        scores[:, draw] = [score(counts) for score in score_of]
     return scores
 
 
-class _Tally(Protocol):
-    """What a redraw needs of an outcome."""
+def _score_of(truth: Truth, outcome: Outcome) -> Callable[[NDArray[np.float64]], float]:
+    """The metric as a function of how often each row of the contest counts (n,)."""
+    metric, y_true, y_pred = truth.metric, truth.table(truth.y_true), truth.table(outcome.y_pred)
+    by_class = metric.by_class
+    if metric.by_row:
+        value = metric.by_row(y_true, y_pred, outcome.p_true)
+        return lambda times: float(times @ value / times.sum())
+    if by_class and truth.n_labels:
+        hit, total = ((y_true == 1) & (y_pred == 1)).astype(np.float64), y_true.astype(np.float64) + y_pred
+        return lambda times: float(by_class(times @ hit, times @ total).mean())
 
-    def score(self, times: NDArray[np.float64]) -> float:
-        """The metric when row i counts `times[i]` times."""
-        ...
+    def by_counts(times: NDArray[np.float64]) -> float:
+        assert by_class
+        right = times * (y_true == y_pred)
+        actual, predicted, found = (
+            np.bincount(labels, weights=each, minlength=truth.n_classes)
+            for labels, each in ((y_true, times), (y_pred, times), (y_true, right))
+        )
+        occurs = actual + predicted > 0
+        return float(by_class(found[occurs], (actual + predicted)[occurs]).mean())
 
+    def repeated(times: NDArray[np.float64]) -> float:
+        places = np.arange(truth.n_rows).reshape(len(y_true), -1)
+        return truth.of(outcome, rows=np.repeat(places, times.astype(np.int64), axis=0).ravel())
 
-def _tally_of(truth: Truth, outcome: Outcome) -> _Tally:
-    name, y_true, y_pred = truth.metric.name, truth.table(truth.y_true), truth.table(outcome.y_pred)
-    if name == "log_loss":
-        epsilon = np.finfo(np.float32).eps
-        loss = -np.log(np.clip(outcome.p_true, epsilon, 1 - epsilon).astype(np.float64))
-        return _Mean(loss.reshape(truth.n_rows, -1).mean(axis=1))
-    if name == "accuracy":
-        return _Mean((y_pred == y_true).reshape(truth.n_rows, -1).all(axis=1).astype(np.float64))
-    if name != "macro_f1":
-        return _Repeated(truth, outcome)
-    if truth.n_labels:
-        return _F1OfSets(((y_true == 1) & (y_pred == 1)).astype(np.float64), y_true.astype(np.float64) + y_pred)
-    return _F1(y_true, y_pred, truth.n_classes)
-
-
-@dataclass(frozen=True)
-class _Mean:
-    """A value per row (n_rows,) whose weighted mean is the score."""
-
-    value: NDArray[np.float64]
-
-    def score(self, times: NDArray[np.float64]) -> float:
-        return float(times @ self.value / times.sum())
-
-
-@dataclass(frozen=True)
-class _Repeated:
-    """Any other metric, computed anew on the repeated rows."""
-
-    truth: Truth
-    outcome: Outcome
-
-    def score(self, times: NDArray[np.float64]) -> float:
-        answers = np.arange(len(self.truth.y_true)).reshape(self.truth.n_rows, -1)
-        at = np.repeat(answers, times.astype(np.int64), axis=0).ravel()
-        truth = replace(self.truth, y_true=self.truth.y_true[at])
-        return truth.score(Outcome(self.outcome.y_pred[at], self.outcome.p_true[at]))
-
-
-@dataclass(frozen=True)
-class _F1:
-    """Macro F1 of labels (n_rows,)."""
-
-    y_true: NDArray[np.integer]
-    y_pred: NDArray[np.integer]
-    n_classes: int
-
-    def score(self, times: NDArray[np.float64]) -> float:
-        total = np.bincount(self.y_true, weights=times, minlength=self.n_classes)
-        total += np.bincount(self.y_pred, weights=times, minlength=self.n_classes)
-        right = np.bincount(self.y_true, weights=times * (self.y_true == self.y_pred), minlength=self.n_classes)
-        occurs = total > 0
-        return float((2 * right[occurs] / total[occurs]).mean())
-
-
-@dataclass(frozen=True)
-class _F1OfSets:
-    """Macro F1 of several classes per row: what was found, and what was true plus what was given (n_rows, n_labels)."""
-
-    found: NDArray[np.float64]
-    total: NDArray[np.float64]
-
-    def score(self, times: NDArray[np.float64]) -> float:
-        total = times @ self.total
-        return float((2 * (times @ self.found) / np.maximum(total, 1)).mean())
+    return by_counts if by_class else repeated
 
 
 @dataclass(frozen=True)
@@ -188,28 +138,25 @@ class HonestScore(Comparison):
         return self.other
 
 
-def honest_score(
-    scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | None = None, seed: int = 0, n_draws: int = N_DRAWS
-) -> HonestScore:
+def honest_score(scorer_of: ScorerOf, fit: Fit, *, seed: int = 0, n_draws: int = N_DRAWS) -> HonestScore:
     """Refit `fit` without each fold in turn and score it there; no group is on both sides, nor torn by the bootstrap.
 
-    `groups` (n_rows,) numbers rows of the contest that belong together; by default each row stands alone. A choice among means or
-    members is refitted like any weight, as `fit` makes it anew each time.
+    A choice among means or members is refitted like any weight, as `fit` makes it anew each time.
     """
     flat = scorer_of("arithmetic")
-    outcome, refits = refitted(scorer_of, fit, groups=groups)
+    outcome, refits = refitted(scorer_of, fit)
     steps = fit(scorer_of)
-    compared = compare(flat.truth, outcome, flat.outcome(equal(flat)), groups=groups, seed=seed, n_draws=n_draws)
+    compared = compare(flat, outcome, flat.outcome(equal(flat)), seed=seed, n_draws=n_draws)
     return HonestScore(**compared.__dict__, optimistic=scorer_of(steps.mean).score(steps), steps=steps, refits=refits)
 
 
-def refitted(scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | None = None) -> tuple[Outcome, tuple[BlendSteps, ...]]:
+def refitted(scorer_of: ScorerOf, fit: Fit) -> tuple[Outcome, tuple[BlendSteps, ...]]:
     """What the procedure says of each row when its part (see `parts_of`) was left out of the fit, and the steps without each part.
 
-    `groups` is as in `honest_score`. Raises StateError when the rows are of one fold, or one group, only.
+    Raises StateError when the rows are of one fold, or one group, only.
     """
     flat = scorer_of("arithmetic")
-    part_of = parts_of_scorer(flat, groups)
+    part_of = parts_of(flat.fold_of, flat.groups)
     parts = np.unique(part_of)
     if len(parts) < 2:
         raise StateError(
@@ -229,12 +176,6 @@ def refitted(scorer_of: ScorerOf, fit: Fit, *, groups: NDArray[np.integer] | Non
         y_pred[inside], p_true[inside] = outcome.y_pred, outcome.p_true
         refits.append(steps)
     return Outcome(y_pred, p_true), tuple(refits)
-
-
-def parts_of_scorer(scorer: Scorer, groups: NDArray[np.integer] | None) -> NDArray[np.integer]:
-    """`parts_of` for the rows of a scorer, which are questions where a row of the contest may have several classes."""
-    n_answers = scorer.n_labels or 1
-    return np.repeat(parts_of(scorer.fold_of[::n_answers], groups), n_answers)
 
 
 def parts_of(fold_of: NDArray[np.integer], groups: NDArray[np.integer] | None) -> NDArray[np.integer]:

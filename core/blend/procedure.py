@@ -254,11 +254,11 @@ def fit_after(procedure: BlendProcedure, scorer: Scorer, steps: BlendSteps) -> B
     if procedure.temperature:
         steps = steps.model_copy(update={"temperature": fit_temperature(scorer.prob(steps), scorer.y_true)})
     if procedure.offsets:
-        offsets = fit_offsets(scorer.prob(steps), scorer.y_true, scorer.metric.name)
+        offsets = fit_offsets(scorer.prob(steps), scorer.y_true, scorer.metric)
         steps = steps.model_copy(update={"offsets": tuple(offsets.tolist())})
     if procedure.thresholds:
         prob = of_classes(scorer.prob(steps), scorer.n_labels)
-        thresholds = fit_thresholds(prob, scorer.truth.table(scorer.y_true), scorer.metric.name)
+        thresholds = fit_thresholds(prob, scorer.table(scorer.y_true), scorer.metric)
         steps = steps.model_copy(update={"thresholds": tuple(thresholds.tolist())})
     return steps
 

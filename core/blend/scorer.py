@@ -8,7 +8,8 @@ computed in full.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from core.base.errors import AlignmentError, NotFoundError
 from core.blend.candidates import Candidates, find_candidates, find_voted
 from core.blend.steps import (
-    Members,
     add_up,
     afterwards,
     check_shape,
@@ -29,7 +29,7 @@ from core.blend.steps import (
     stacked,
     transform,
 )
-from core.metrics.scores import OUTCOME_METRICS, Metric, get_metric
+from core.metrics.scores import OUTCOME_METRICS, Metric, get_metric, p_true_of
 from core.predictions.matrix import OofMatrix
 from core.specs.blend import BlendSteps, MeanName
 
@@ -44,56 +44,59 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Truth:
-    """The class `y_true` (n,) of each row, of `n_classes`, and the contest's metric.
+    """The class `y_true` (n,) of each row, of `n_classes`, the part `fold_of` (n,) that it was validated in, and the contest's metric.
 
-    Where a row may have several classes, each of its `n_labels` is a question of its own with two answers, no and yes: then there
-    are two classes, and `y_true` holds the answers row by row (n_rows * n_labels,).
+    `groups` (n,) numbers rows that belong together, where any are known. Where a row of the contest may have several classes, the rows here
+    are one-vs-rest (see `core.blend.steps`): `n_labels` for each of the contest's, row by row, and each has two classes, no and yes.
     """
 
     y_true: NDArray[np.integer]
+    fold_of: NDArray[np.integer]
     n_classes: int
     metric: Metric
+    groups: NDArray[np.integer] | None = None
     n_labels: int = 0
-
-    @classmethod
-    def of(cls, oof: OofMatrix) -> Truth:
-        """The truth of a matrix, its rows as questions where they may have several classes."""
-        if oof.is_multilabel:
-            return cls(oof.y_true.ravel(), 2, oof.metric, oof.n_classes)
-        return cls(oof.y_true, oof.n_classes, oof.metric)
 
     @property
     def n_rows(self) -> int:
-        """Rows of the contest, however many answers each needs."""
-        return len(self.y_true) // (self.n_labels or 1)
+        return len(self.y_true)
 
-    def table(self, answers: NDArray[np.integer]) -> NDArray[np.integer]:
-        """Answers (n,) as classes of rows (n_rows,), or as 0 and 1 for each class (n_rows, n_labels)."""
-        return answers.reshape(-1, self.n_labels) if self.n_labels else answers
+    def table(self, labels: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Labels (n,) as those of the contest's rows: classes (n,), or 0 and 1 for each class (n / n_labels, n_labels)."""
+        return labels.reshape(-1, self.n_labels) if self.n_labels else labels
 
-    def take(self, rows: NDArray[np.bool_] | slice) -> Truth:
-        """The same of some answers only, all those of a row or none."""
-        return replace(self, y_true=self.y_true[rows])
+    def take(self, rows: NDArray[np.bool_]) -> Self:
+        """The same for some rows only (a mask (n,)); of a row of the contest all or none."""
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, y_true=self.y_true[rows], fold_of=self.fold_of[rows], groups=groups)
 
-    def score(self, outcome: Outcome, name: str = "") -> float:
-        """One metric of an outcome, the contest's when none is named. Raises NotFoundError for one that outcomes are not scored by."""
+    def of(self, outcome: Outcome, name: str = "", rows: NDArray[np.bool_] | NDArray[np.int64] | slice = slice(None)) -> float:
+        """One metric of an outcome, the contest's when none is named, of all rows or of some.
+
+        Raises NotFoundError for a metric that is not computed from an outcome, though `core.metrics` may know it.
+        """
         metric, several = get_metric(name) if name else self.metric, bool(self.n_labels)
         if metric.reads == "p_true":
-            return metric.of_true(outcome.p_true, multilabel=several)
+            return metric.of_true(outcome.p_true[rows], multilabel=several)
         if metric.reads == "labels":
-            return metric.of_labels(self.table(self.y_true), self.table(outcome.y_pred), self.n_classes, multilabel=several)
-        raise not_scored(metric.name)
+            y_true, y_pred = self.table(self.y_true[rows]), self.table(outcome.y_pred[rows])
+            return metric.of_labels(y_true, y_pred, self.n_classes, multilabel=several)
+        raise NotFoundError.among("metric", metric.name, OUTCOME_METRICS)
+
+
+def truth_of(oof: OofMatrix) -> Truth:
+    """The truth of a matrix."""
+    if not oof.is_multilabel:
+        return Truth(oof.y_true, oof.fold_of, oof.n_classes, oof.metric, oof.groups)
+    n = oof.n_classes
+    fold_of, groups = np.repeat(oof.fold_of, n), None if oof.groups is None else np.repeat(oof.groups, n)
+    return Truth(oof.y_true.ravel().astype(np.int64), fold_of, 2, oof.metric, groups, n)
 
 
 def outcome_in(oof: OofMatrix, place: int) -> Outcome:
     """What one source of a matrix says."""
-    prob, y_true = (one_vs_rest(oof.prob[place]) if oof.is_multilabel else oof.prob[place]), Truth.of(oof).y_true
-    return Outcome(oof.labels(place).ravel().astype(np.int32), prob[np.arange(len(prob)), y_true])
-
-
-def not_scored(name: str) -> NotFoundError:
-    """The error for a metric that is not computed from an outcome, though `core.metrics` may know it."""
-    return NotFoundError.among("metric", name, OUTCOME_METRICS)
+    p_true = p_true_of(oof.y_true, oof.prob[place], multilabel=oof.is_multilabel)
+    return Outcome(oof.labels(place).ravel().astype(np.int32), p_true)
 
 
 CHUNK_VALUES = 4_000_000
@@ -116,58 +119,40 @@ class BlendScore:
     scores: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Scorer:
-    """What scoring needs of a set of runs under one mean.
+@dataclass(frozen=True, kw_only=True)
+class Scorer(Truth):
+    """The truth of some rows, and what scoring needs of a set of runs under one mean.
 
-    `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `candidates` the candidates of every row;
-    `y_true` and `fold_of` (n_rows,). `oof` are the runs' predictions, `values` what is summed of them where that is kept (see
-    `KEPT`) and else the same arrays, each (n_all_rows, n_classes), of which this scorer sees `rows`. `whole` (n_runs, n_rows) is what each
-    run adds to all classes, where the blend is the true class's share of a plain sum (rank). Where a row of the
-    contest may have several classes, the rows here are its questions, each with two classes, row by row `n_labels` of them (see
-    `core.blend.steps`); no row of the contest is ever taken in part.
+    `true` (n_runs, n_rows) float64 is what each run adds to the true class's sum; `candidates` the candidates of every row. `oof` are the
+    runs' predictions, `values` what is summed of them where that is kept (see `KEPT`) and else the same arrays, each
+    (n_all_rows, n_classes), of which this scorer sees `rows`. `whole` (n_runs, n_rows) is what each run adds to all classes, where the blend
+    is the true class's share of a plain sum (rank).
     """
 
     mean: MeanName
     true: NDArray[np.float64]
     candidates: Candidates
-    y_true: NDArray[np.integer]
-    fold_of: NDArray[np.integer]
-    n_classes: int
-    metric: Metric
     oof: tuple[NDArray[np.float32], ...]
     values: tuple[NDArray[np.float32], ...]
     rows: NDArray[np.int64]
-    n_labels: int = 0
     whole: NDArray[np.float64] | None = None
 
     @property
-    def truth(self) -> Truth:
-        """What is scored."""
-        return Truth(self.y_true, self.n_classes, self.metric, self.n_labels)
-
-    @property
     def label_of(self) -> NDArray[np.int64]:
-        """The class (n_rows,) that each row is a question about."""
+        """The class (n_rows,) that each row is about, where they are one-vs-rest."""
         return self.rows % self.n_labels
 
     @property
     def n_runs(self) -> int:
         return len(self.true)
 
-    @property
-    def n_rows(self) -> int:
-        return len(self.y_true)
-
-    def take(self, rows: NDArray[np.bool_]) -> Scorer:
+    def take(self, rows: NDArray[np.bool_]) -> Self:
         """The same for some rows only (a mask (n_rows,)); the predictions are shared, not copied."""
         return replace(
-            self,
+            super().take(rows),
             true=self.true[:, rows],
             whole=None if self.whole is None else self.whole[:, rows],
             candidates=self.candidates.take(rows),
-            y_true=self.y_true[rows],
-            fold_of=self.fold_of[rows],
             rows=self.rows[rows],
         )
 
@@ -247,19 +232,15 @@ class Scorer:
     def score(self, weighing: Weighing) -> float:
         """The contest's metric on all rows, and nothing that it does not need."""
         if isinstance(weighing, BlendSteps) and not self._steps(weighing).is_plain:
-            return self.of(self.outcome(weighing), self.metric.name)
+            return self.of(self.outcome(weighing))
         weights: Sequence[float] = weighing.share.tolist() if isinstance(weighing, BlendSteps) else weighing
         if self.metric.reads == "p_true":
             return self.metric.of_true(self.p_true(weights), multilabel=bool(self.n_labels))
-        return self.of(Outcome(self.labels(weights), np.empty(0, dtype=np.float32)), self.metric.name)
-
-    def of(self, outcome: Outcome, name: str, rows: NDArray[np.bool_] | slice = slice(None)) -> float:
-        """One metric of an outcome, of all rows or of some."""
-        return self.truth.take(rows).score(Outcome(outcome.y_pred[rows], outcome.p_true[rows]), name)
+        return self.of(Outcome(self.labels(weights), np.empty(0, dtype=np.float32)))
 
     def report(self, outcome: Outcome) -> BlendScore:
         """Every score of an outcome."""
-        by_fold = tuple(self.of(outcome, self.metric.name, self.fold_of == fold) for fold in np.unique(self.fold_of))
+        by_fold = tuple(self.of(outcome, rows=self.fold_of == fold) for fold in np.unique(self.fold_of))
         names = [name for name in OUTCOME_METRICS if get_metric(name).holds_for(multilabel=bool(self.n_labels))]
         scores = {name: self.of(outcome, name) for name in names}
         return BlendScore(
@@ -315,34 +296,22 @@ ScorerOf = Callable[[MeanName], Scorer]
 """Gives the scorer of the same runs and rows under any mean, so that a choice among means can be a part of the fit."""
 
 
-def make_scorer(
-    oof: Members, y_true: NDArray[np.integer], fold_of: NDArray[np.integer], metric: Metric, mean: MeanName = "arithmetic"
-) -> Scorer:
-    """Take out of predictions (n_runs, n_rows, n_classes) what scoring needs; done once for a set of runs and a mean.
+def make_scorer(oof: OofMatrix, mean: MeanName = "arithmetic") -> Scorer:
+    """Take out of predictions what scoring needs; done once for a set of runs and a mean.
 
-    The predictions are kept by reference, and read in chunks: they may be memory-mapped. Where `y_true` is 0 and 1 for each class
-    (n_rows, n_classes), the scorer is one of questions.
+    The predictions are kept by reference, and read in chunks: they may be memory-mapped. Where a row may have several classes, the
+    scorer's rows are one-vs-rest.
     """
-    n_labels = y_true.shape[1] if y_true.ndim == 2 else 0
-    given = tuple(one_vs_rest(prob) for prob in oof) if n_labels else tuple(oof)
-    if n_labels:
-        y_true, fold_of = y_true.reshape(-1).astype(np.int64), np.repeat(fold_of, n_labels)
-    return _make(given, y_true, fold_of, metric, mean, n_labels)
+    return _make(tuple(map(one_vs_rest, oof.prob)) if oof.is_multilabel else oof.prob, truth_of(oof), mean)
 
 
 def under_mean(scorer: Scorer, mean: MeanName) -> Scorer:
     """The scorer of the same runs and all their rows under another mean."""
-    return _make(scorer.oof, scorer.y_true, scorer.fold_of, scorer.metric, mean, scorer.n_labels)
+    return _make(scorer.oof, scorer, mean)
 
 
-def _make(
-    given: tuple[NDArray[np.float32], ...],
-    y_true: NDArray[np.integer],
-    fold_of: NDArray[np.integer],
-    metric: Metric,
-    mean: MeanName,
-    n_labels: int,
-) -> Scorer:
+def _make(given: tuple[NDArray[np.float32], ...], truth: Truth, mean: MeanName) -> Scorer:
+    y_true, n_labels = truth.y_true, truth.n_labels
     values = tuple(transform(prob, mean, n_labels) for prob in given) if mean in KEPT else given
     at = np.arange(len(y_true))
     if mean == "hard":
@@ -356,14 +325,10 @@ def _make(
         mean=mean,
         true=true.astype(np.float64),
         candidates=candidates,
-        y_true=y_true,
-        fold_of=fold_of,
-        n_classes=given[0].shape[1],
-        metric=metric,
+        **{each.name: getattr(truth, each.name) for each in fields(Truth)},
         oof=given,
         values=values,
         rows=at,
-        n_labels=n_labels,
         whole=np.stack([value.sum(axis=1, dtype=np.float64) for value in values]) if mean == "rank" and not n_labels else None,
     )
 

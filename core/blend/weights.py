@@ -145,7 +145,7 @@ class _RunningSum:
             return scorer.score((self.counts + np.eye(scorer.n_runs)[run]).tolist())
         for total, group in zip(self.sums, scorer.candidates.groups, strict=True):
             self.labels[group.rows] = _first_greatest(total, group.values[run], group.classes)
-        return scorer.truth.score(Outcome(self.labels, np.empty(0, dtype=np.float32)))
+        return scorer.of(Outcome(self.labels, np.empty(0, dtype=np.float32)))
 
 
 def _first_greatest(total: NDArray[np.float32], added: NDArray[np.float32], classes: NDArray[np.int32]) -> NDArray[np.int32]:

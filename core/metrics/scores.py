@@ -19,6 +19,7 @@ from core.metrics.decide import decide
 
 Labels = NDArray[np.integer]
 Probabilities = NDArray[np.floating]
+Counts = NDArray[np.integer] | NDArray[np.floating]
 PRODUCT = 16
 
 
@@ -28,8 +29,13 @@ class Metric:
 
     `reads` says what the functions take: "labels" (y_true, y_pred, n_classes), "p_true" the probabilities of the truth (see
     `p_true_of`), "probabilities" (y_true, y_prob). `one` is for rows of one class, `several` for rows that may have several; None
-    where the metric is not defined. `bounds` are its lowest and its highest value. `by_class` says that every class counts the same,
-    however few rows have it. Its name on the screen is `metric_<name>` in app/words/screen/common.yaml.
+    where the metric is not defined. `bounds` are its lowest and its highest value. Its name on the screen is `metric_<name>` in
+    app/words/screen/common.yaml.
+
+    What a score is a mean of, where it is one, makes a bootstrap and the fit of thresholds quick; both are None for any other metric.
+    `by_row` gives a value for each row (n,) from (y_true, y_pred, p_true): of a metric of labels 1 where they are right, else 0. `by_class`
+    gives a value for each class, each counting the same, from two counts: rows that rightly have it, and rows that have it plus rows that
+    are given it.
     """
 
     name: str
@@ -39,7 +45,13 @@ class Metric:
     bounds: tuple[float, float]
     one: Callable[..., float] | None
     several: Callable[..., float] | None
-    by_class: bool = False
+    by_row: Callable[[Labels, Labels, Probabilities], NDArray[np.float64]] | None = None
+    by_class: Callable[[Counts, Counts], NDArray[np.float64]] | None = None
+
+    @property
+    def fits_labels(self) -> bool:
+        """Offsets and thresholds by class can be fitted for it, each cut scored exactly in one sorted pass."""
+        return self.reads == "labels" and bool(self.by_row or self.by_class)
 
     def holds_for(self, *, multilabel: bool) -> bool:
         """Whether it is defined for rows of one class, or for rows that may have several."""
@@ -114,8 +126,8 @@ def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
     actual = np.bincount(y_true, minlength=n_classes)
     predicted = np.bincount(y_pred, minlength=n_classes)
     hit = np.bincount(y_true[y_true == y_pred], minlength=n_classes)
-    occurs = (actual + predicted) > 0
-    return float((2 * hit[occurs] / (actual + predicted)[occurs]).mean())
+    total = actual + predicted
+    return float(f1_of_counts(hit[total > 0], total[total > 0]).mean())
 
 
 def macro_f1_of_sets(y_true: Labels, y_pred: Labels, _n_classes: int = 0) -> float:
@@ -126,16 +138,29 @@ def macro_f1_of_sets(y_true: Labels, y_pred: Labels, _n_classes: int = 0) -> flo
 def f1_of_sets(y_true: Labels, y_pred: Labels) -> NDArray[np.float64]:
     """F1 (n_classes,) of each class, from 0 and 1 (n, n_classes)."""
     total = y_true.sum(axis=0, dtype=np.int64) + y_pred.sum(axis=0, dtype=np.int64)
-    hit = ((y_true == 1) & (y_pred == 1)).sum(axis=0)
+    return f1_of_counts(((y_true == 1) & (y_pred == 1)).sum(axis=0), total)
+
+
+def f1_of_counts(hit: Counts, total: Counts) -> NDArray[np.float64]:
+    """F1 from rows that rightly have a class, and rows that have it plus rows that are given it; 0 where there is neither."""
     return 2 * hit / np.maximum(total, 1)
+
+
+def _loss_of_rows(y_true: Labels, _y_pred: Labels, p_true: Probabilities) -> NDArray[np.float64]:
+    epsilon = np.finfo(p_true.dtype).eps
+    return -np.log(np.clip(p_true, epsilon, 1 - epsilon).astype(np.float64)).reshape(len(y_true), -1).mean(axis=1)
+
+
+def _right_rows(y_true: Labels, y_pred: Labels, _p_true: Probabilities) -> NDArray[np.float64]:
+    return (y_pred == y_true).reshape(len(y_true), -1).all(axis=1).astype(np.float64)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("log_loss", "log loss", "p_true", False, (0.0, np.inf), log_loss_of_true, log_loss_of_true),
-        Metric("accuracy", "accuracy", "labels", True, (0.0, 1.0), accuracy_of_labels, accuracy_of_sets),
-        Metric("macro_f1", "macro F1", "labels", True, (0.0, 1.0), macro_f1_of_labels, macro_f1_of_sets, by_class=True),
+        Metric("log_loss", "log loss", "p_true", False, (0.0, np.inf), log_loss_of_true, log_loss_of_true, by_row=_loss_of_rows),
+        Metric("accuracy", "accuracy", "labels", True, (0.0, 1.0), accuracy_of_labels, accuracy_of_sets, by_row=_right_rows),
+        Metric("macro_f1", "macro F1", "labels", True, (0.0, 1.0), macro_f1_of_labels, macro_f1_of_sets, by_class=f1_of_counts),
     )
 }
 

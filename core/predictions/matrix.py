@@ -28,7 +28,7 @@ class OofMatrix:
     `prob` holds one (n_rows, n_classes) per source. `y_true` are class indices (n_rows,), or 0 and 1 for each class (n_rows, n_classes)
     where a row may have several. `rows` (n_rows,) are places in the training table of `n_train` rows, `fold_of` (n_rows,) cuts them
     into parts, each validated by one fold. `groups` (n_rows,) numbers rows that belong together (a person, a source), where any are known.
-    `restricted_to` names the folds where some were left out on purpose.
+    `restricted_to` names the folds where some were left out on purpose. `is_multilabel`: the contest's rows may have several classes.
     """
 
     prob: tuple[NDArray[np.float32], ...]
@@ -40,15 +40,11 @@ class OofMatrix:
     groups: NDArray[np.int64] | None = None
     sources: tuple[Source, ...] = ()
     restricted_to: tuple[int, ...] = ()
+    is_multilabel: bool = False
 
     @property
     def n_classes(self) -> int:
         return self.prob[0].shape[1]
-
-    @property
-    def is_multilabel(self) -> bool:
-        """A row may have several classes."""
-        return self.y_true.ndim == 2
 
     @property
     def is_whole(self) -> bool:
@@ -84,10 +80,16 @@ class OofMatrix:
 
 
 def matrix_of(
-    prob: Sequence[NDArray[np.float32]] | NDArray[np.float32], y_true: NDArray[np.integer], fold_of: NDArray[np.integer], metric: Metric
+    prob: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    y_true: NDArray[np.integer],
+    fold_of: NDArray[np.integer],
+    metric: Metric,
+    *,
+    groups: NDArray[np.int64] | None = None,
+    is_multilabel: bool = False,
 ) -> OofMatrix:
     """The matrix of arrays that cover all rows."""
-    return OofMatrix(tuple(prob), y_true, fold_of, metric, np.arange(len(y_true)), len(y_true))
+    return OofMatrix(tuple(prob), y_true, fold_of, metric, np.arange(len(y_true)), len(y_true), groups, is_multilabel=is_multilabel)
 
 
 def load_matrix(sources: Sequence[Source], fold_numbers: Collection[int] | None = None, *, read: Read | None = None) -> OofMatrix:
@@ -128,6 +130,7 @@ def load_matrix(sources: Sequence[Source], fold_numbers: Collection[int] | None 
         n_train=contest.n_train,
         groups=None if groups is None else groups[rows],
         sources=tuple(sources),
+        is_multilabel=contest.spec.is_multilabel,
         restricted_to=tuple(sorted(set(fold_numbers))) if fold_numbers is not None and left_out else (),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, false_discovery_control
@@ -45,7 +47,7 @@ def test_the_worth_of_a_run_is_the_difference_of_two_honest_scores(way: str) -> 
 def test_a_single_run_has_no_worth_and_a_twin_is_worth_nothing() -> None:
     assert leave_one_out(under_any_mean(skilled("accuracy", [1.0])), BlendProcedure()) == ()
     scorer = skilled("log_loss", [1.5, 1.0])
-    twins = make_scorer((*scorer.oof, scorer.oof[0]), scorer.y_true, scorer.fold_of, scorer.metric)
+    twins = make_scorer(matrix_of((*scorer.oof, scorer.oof[0]), scorer.y_true, scorer.fold_of, scorer.metric))
     worth = leave_one_out(under_any_mean(twins), BlendProcedure(way="optimal"))
     assert worth[0].with_and_without.gain == pytest.approx(0, abs=1e-5) and not worth[0].with_and_without.is_clear
 
@@ -59,7 +61,8 @@ def test_pairs_of_runs() -> None:
     assert together[1, 2] == pytest.approx(1) and together[1, 3] == pytest.approx(np.corrcoef([0, 0, 0, 1, 0, 1], [1, 1, 0, 0, 0, 0])[0, 1])
     assert np.isnan(together[0]).all()
     np.testing.assert_allclose(
-        class_f1(labels, Truth(y_true, 3, get_metric("macro_f1")))[1], reference.f1_score(y_true, labels[1], average=None)
+        class_f1(labels, Truth(y_true, np.zeros_like(y_true), 3, get_metric("macro_f1")))[1],
+        reference.f1_score(y_true, labels[1], average=None),
     )
 
 
@@ -72,7 +75,7 @@ def test_a_class_is_carried_by_the_run_that_knows_it(way: str) -> None:
         logits = rng.normal(0, 1, (1200, 4))
         logits[np.arange(1200), y_true] += np.where(y_true // 2 == run, 3, 0)
         oof.append((np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32))
-    scorer = make_scorer(oof, y_true, np.arange(1200) % 5, get_metric("macro_f1"))
+    scorer = make_scorer(matrix_of(oof, y_true, np.arange(1200) % 5, get_metric("macro_f1")))
     procedure, scorer_of = BlendProcedure.model_validate({"way": way}), under_any_mean(scorer)
     for steps in (fit_procedure(procedure, scorer_of), refitted(scorer_of, fit_of(procedure))[1]):
         carried = carried_classes(scorer_of, steps)
@@ -110,10 +113,10 @@ def test_noise_carries_no_class_more_often_than_it_may(skills: list[float]) -> N
 def test_rows_that_belong_together_count_once() -> None:
     scorer = skilled("macro_f1", [0.8, 0.8], n_rows=40, seed=1)
     times = np.repeat(np.arange(40), 50)
-    many = make_scorer([member[times] for member in scorer.oof], scorer.y_true[times], scorer.fold_of[times], scorer.metric)
+    many = make_scorer(matrix_of([member[times] for member in scorer.oof], scorer.y_true[times], scorer.fold_of[times], scorer.metric))
     steps = BlendSteps(weights=(1, 1))
     once, copies = carried_classes(under_any_mean(scorer), steps), carried_classes(under_any_mean(many), steps)
-    grouped = carried_classes(under_any_mean(many), steps, groups=times + 7)
+    grouped = carried_classes(under_any_mean(replace(many, groups=times + 7)), steps)
     assert copies.is_clear.any() and not once.is_clear.any()
     np.testing.assert_array_equal(grouped.right_only_with, once.right_only_with)
     np.testing.assert_array_equal(grouped.is_clear, once.is_clear)
@@ -143,7 +146,7 @@ def test_the_worth_in_steps_that_stay_is_the_difference_of_two_scores() -> None:
 
 def make_ensemble(metric: str, *, n_rows: int = 600, skill: float = 2.0, n_folds: int = 4) -> Ensemble:
     oof, y_true = several(3, n_rows, 5, 2, skill=skill)
-    return Ensemble(matrix_of(oof, y_true, np.arange(n_rows) % n_folds, get_metric(metric)))
+    return Ensemble(matrix_of(oof, y_true, np.arange(n_rows) % n_folds, get_metric(metric), is_multilabel=True))
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
@@ -167,10 +170,12 @@ def test_every_class_stands_with_what_its_threshold_does(metric: str) -> None:
 def test_no_row_is_judged_by_a_threshold_that_it_had_a_part_in() -> None:
     ensemble = make_ensemble("macro_f1")
     prob = ensemble.prob((1, 1, 1))
-    labels = labels_across_folds(prob, ensemble.oof.y_true, ensemble.oof.fold_of, "macro_f1")
+    labels = labels_across_folds(prob, ensemble.oof.y_true, ensemble.oof.fold_of, get_metric("macro_f1"))
     assert labels is not None
     inside = ensemble.oof.fold_of == 2
-    np.testing.assert_array_equal(labels[inside], prob[inside] > fit_thresholds(prob[~inside], ensemble.oof.y_true[~inside], "macro_f1"))
+    np.testing.assert_array_equal(
+        labels[inside], prob[inside] > fit_thresholds(prob[~inside], ensemble.oof.y_true[~inside], get_metric("macro_f1"))
+    )
 
 
 def test_thresholds_of_noise_gain_on_their_rows_and_lose_honestly() -> None:

@@ -10,6 +10,7 @@ from core.blend.honest import refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer, under_mean
 from core.metrics.scores import get_metric
+from core.predictions.matrix import matrix_of
 from core.specs.blend import MeanName
 
 
@@ -23,7 +24,7 @@ def skilled(
     logits[:, np.arange(n_rows), y_true] += np.array(skills)[:, None]
     prob = np.exp(logits)
     oof = (prob / prob.sum(axis=2, keepdims=True)).astype(np.float32)
-    return make_scorer(oof, y_true, np.arange(n_rows) % 5, get_metric(metric), mean)
+    return make_scorer(matrix_of(oof, y_true, np.arange(n_rows) % 5, get_metric(metric)), mean)
 
 
 def under_any_mean(scorer: Scorer) -> ScorerOf:
@@ -47,10 +48,10 @@ def several(
     return [(1 / (1 + np.exp(-logit))).astype(np.float32) for logit in logits], y_true
 
 
-def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure, *, groups: NDArray[np.integer] | None = None) -> tuple[Worth, ...]:
+def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure) -> tuple[Worth, ...]:
     """The worth of each run, none of a single one: the page asks for them one after another."""
     flat = scorer_of("arithmetic")
     if flat.n_runs == 1:
         return ()
-    everyone, _ = refitted(scorer_of, fit_of(procedure), groups=groups)
-    return tuple(worth_of(scorer_of, procedure, run, everyone, groups=groups) for run in range(flat.n_runs))
+    everyone, _ = refitted(scorer_of, fit_of(procedure))
+    return tuple(worth_of(scorer_of, procedure, run, everyone) for run in range(flat.n_runs))

@@ -62,7 +62,7 @@ def test_zeros_and_certainty_do_not_break_the_temperature() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_offsets_undo_a_class_that_is_named_too_often(metric: str, seed: int) -> None:
     prob, y_true = predictions(seed, skew=1.0)
-    offsets = fit_offsets(prob, y_true, metric)
+    offsets = fit_offsets(prob, y_true, get_metric(metric))
     score = get_metric(metric).score
     assert score(y_true, changed(prob, offsets=tuple(offsets))) > score(y_true, prob) + 0.01
     assert offsets[0] < offsets[1:].mean() and (np.abs(offsets) <= 1.5).all()
@@ -73,7 +73,7 @@ def test_offsets_undo_a_class_that_is_named_too_often(metric: str, seed: int) ->
 def test_no_single_offset_could_be_moved_to_gain_more(metric: str, seed: int) -> None:
     """Coordinate-wise optimal, against every offset on a fine grid, scored by scikit-learn."""
     prob, y_true = predictions(seed, n_rows=80, n_classes=3, skew=0.5)
-    offsets = fit_offsets(prob, y_true, metric)
+    offsets = fit_offsets(prob, y_true, get_metric(metric))
 
     def score(of: np.ndarray) -> float:
         y_pred = changed(prob, offsets=tuple(of)).argmax(axis=1)
@@ -89,7 +89,7 @@ def test_no_single_offset_could_be_moved_to_gain_more(metric: str, seed: int) ->
 
 def test_offsets_are_refused_for_log_loss() -> None:
     with pytest.raises(StateError, match="labels"):
-        fit_offsets(*predictions(0), "log_loss")
+        fit_offsets(*predictions(0), get_metric("log_loss"))
 
 
 def test_reliability_counts_every_row_once() -> None:

@@ -15,6 +15,7 @@ from sklearn import metrics as reference
 from core.blend.scorer import make_scorer
 from core.blend.steps import mix
 from core.metrics.scores import get_metric
+from core.predictions.matrix import matrix_of
 from core.specs.blend import MeanName
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
@@ -48,7 +49,7 @@ def test_scores_and_labels_are_those_of_the_full_blend(
 ) -> None:
     oof, y_true, weights = case
     prob = mix(oof, weights, mean)
-    scorer = make_scorer(oof, y_true, np.arange(N_ROWS) % 5, get_metric("log_loss"), mean)
+    scorer = make_scorer(matrix_of(oof, y_true, np.arange(N_ROWS) % 5, get_metric("log_loss")), mean)
     outcome = scorer.outcome(weights)
     np.testing.assert_array_equal(outcome.y_pred, prob.argmax(axis=1))
     scores = scorer.report(outcome).scores
@@ -69,6 +70,6 @@ def test_no_winner_is_missed_over_ten_thousand_random_weights(mean: MeanName) ->
     logits = 2 * rng.normal(size=(1, 40, 20)) + rng.normal(size=(5, 40, 20))
     prob = np.exp(logits)
     oof = (prob / prob.sum(axis=2, keepdims=True)).astype(np.float32)
-    scorer = make_scorer(oof, rng.integers(0, 20, 40), np.arange(40) % 5, get_metric("accuracy"), mean)
+    scorer = make_scorer(matrix_of(oof, rng.integers(0, 20, 40), np.arange(40) % 5, get_metric("accuracy")), mean)
     for weights in rng.dirichlet(np.full(5, 0.5), size=10_000).tolist():
         np.testing.assert_array_equal(scorer.labels(weights), mix(oof, weights, mean).argmax(axis=1))

@@ -15,6 +15,7 @@ from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Outcome, Scorer, ScorerOf, Truth, make_scorer
 from core.blend.weights import equal
 from core.metrics.scores import METRICS, Metric, get_metric
+from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
 from tests.blend.blend_data import skilled, under_any_mean
 
@@ -26,7 +27,7 @@ def make(metric: str, *, skills: Sequence[float], seed: int, n_rows: int = 400, 
     logits[:, np.arange(n_rows), y_true] += np.array(skills)[:, None]
     prob = np.exp(logits)
     oof = (prob / prob.sum(axis=2, keepdims=True)).astype(np.float32)
-    return make_scorer(oof, y_true, np.arange(n_rows) % 4, get_metric(metric))
+    return make_scorer(matrix_of(oof, y_true, np.arange(n_rows) % 4, get_metric(metric)))
 
 
 def test_each_refit_sees_every_fold_but_its_own() -> None:
@@ -49,7 +50,9 @@ def test_no_row_is_scored_by_a_blend_that_saw_its_truth() -> None:
     other[inside] = (other[inside] + 1) % 3
     procedure = BlendProcedure(way="greedy", mean="auto", temperature=True, chooses_members=True)
     first = honest_score(under_any_mean(scorer), fit_of(procedure), n_draws=10)
-    second = honest_score(under_any_mean(make_scorer(scorer.oof, other, scorer.fold_of, scorer.metric)), fit_of(procedure), n_draws=10)
+    second = honest_score(
+        under_any_mean(make_scorer(matrix_of(scorer.oof, other, scorer.fold_of, scorer.metric))), fit_of(procedure), n_draws=10
+    )
     assert first.refits[2] == second.refits[2] and first.steps != second.steps
 
 
@@ -62,8 +65,8 @@ def test_folds_that_tear_groups_give_way_to_parts_that_do_not() -> None:
     other = scorer.y_true.copy()
     other[inside] = (other[inside] + 1) % 3
     fit = fit_of(BlendProcedure(way="optimal"))
-    _, steps = refitted(under_any_mean(scorer), fit, groups=groups)
-    _, changed = refitted(under_any_mean(make_scorer(scorer.oof, other, scorer.fold_of, scorer.metric)), fit, groups=groups)
+    _, steps = refitted(under_any_mean(replace(scorer, groups=groups)), fit)
+    _, changed = refitted(under_any_mean(make_scorer(matrix_of(scorer.oof, other, scorer.fold_of, scorer.metric, groups=groups))), fit)
     part_of = parts_of(scorer.fold_of, groups)
     (own,) = set(part_of[inside].tolist())
     assert len(steps) == 4 and [one == two for one, two in zip(steps, changed, strict=True)] == [part == own for part in range(4)]
@@ -79,7 +82,7 @@ def test_folds_that_keep_groups_together_are_the_parts() -> None:
 def test_rows_of_a_single_group_cannot_be_judged() -> None:
     scorer = make("log_loss", skills=[1.0, 0.8], seed=0)
     with pytest.raises(StateError, match="honest score"):
-        honest_score(under_any_mean(scorer), fit_of(BlendProcedure(way="optimal")), groups=np.zeros(scorer.n_rows, dtype=np.int64))
+        honest_score(under_any_mean(replace(scorer, groups=np.zeros(scorer.n_rows, dtype=np.int64))), fit_of(BlendProcedure(way="optimal")))
 
 
 def test_equal_weights_gain_nothing_over_themselves() -> None:
@@ -125,7 +128,7 @@ def test_a_real_gain_is_clear(procedure: BlendProcedure) -> None:
 def test_a_bootstrap_draw_is_the_metric_of_repeated_rows(metric: str) -> None:
     scorer = skilled(metric, [1.0, 0.3], seed=5, n_rows=60)
     outcome = scorer.outcome([0.7, 0.3])
-    draws = bootstrap(scorer.truth, [outcome], seed=9, n_draws=3)[0]
+    draws = bootstrap(scorer, [outcome], seed=9, n_draws=3)[0]
     rng = np.random.default_rng(9)
     for draw in draws:
         rows = rng.integers(0, 60, 60)
@@ -150,7 +153,7 @@ def test_a_new_metric_of_labels_is_redrawn_on_repeated_rows(monkeypatch: pytest.
     monkeypatch.setitem(METRICS, "kappa", kappa)
     scorer = skilled("kappa", [1.0, 0.3], seed=5, n_rows=60)
     outcome = scorer.outcome([0.7, 0.3])
-    (draw,) = bootstrap(scorer.truth, [outcome], seed=9, n_draws=1)[0]
+    (draw,) = bootstrap(scorer, [outcome], seed=9, n_draws=1)[0]
     rows = np.random.default_rng(9).integers(0, 60, 60)
     assert draw == pytest.approx(reference.cohen_kappa_score(scorer.y_true[rows], outcome.y_pred[rows]))
     assert scorer.score([0.7, 0.3]) == pytest.approx(kappa.score(scorer.y_true, scorer.prob([0.7, 0.3])))
@@ -159,21 +162,21 @@ def test_a_new_metric_of_labels_is_redrawn_on_repeated_rows(monkeypatch: pytest.
 @pytest.mark.parametrize("n_labels", [0, 2])
 def test_a_metric_that_outcomes_are_not_scored_by_is_refused_and_no_other_takes_its_place(n_labels: int) -> None:
     brier = Metric("brier", "Brier score", "probabilities", False, (0.0, 2.0), brier_score, brier_score)
-    truth = Truth(np.array([0, 1, 1, 0]), 2, brier, n_labels)
+    truth = Truth(np.array([0, 1, 1, 0]), np.zeros(4, dtype=int), 2, brier, n_labels=n_labels)
     outcome = Outcome(np.array([0, 1, 0, 0], np.int32), np.full(4, 0.5, np.float32))
-    for scored in (lambda: truth.score(outcome), lambda: truth.score(outcome, "f1"), lambda: bootstrap(truth, [outcome], n_draws=2)):
+    for scored in (lambda: truth.of(outcome), lambda: truth.of(outcome, "f1"), lambda: bootstrap(truth, [outcome], n_draws=2)):
         with pytest.raises(NotFoundError, match=r"no metric named '(brier|f1)'") as caught:
             scored()
         assert caught.value.why == "known: accuracy, log_loss, macro_f1"
     for name in METRICS:
-        assert np.isfinite(truth.score(outcome, name))
+        assert np.isfinite(truth.of(outcome, name))
         assert np.isfinite(bootstrap(replace(truth, metric=METRICS[name]), [outcome], n_draws=2)).all()
 
 
 def test_groups_are_drawn_together() -> None:
     scorer = skilled("accuracy", [1.0], seed=2, n_rows=40)
     outcome = scorer.outcome([1.0])
-    one_group = bootstrap(scorer.truth, [outcome], groups=np.zeros(40, dtype=int), n_draws=20)
+    one_group = bootstrap(replace(scorer, groups=np.zeros(40, dtype=int)), [outcome], n_draws=20)
     assert np.ptp(one_group) == 0
 
 
@@ -181,8 +184,8 @@ def test_groups_are_drawn_together() -> None:
 def test_a_gain_is_positive_for_the_better_whatever_the_direction(metric: str) -> None:
     scorer = skilled(metric, [3.0, 0.5])
     good, bad = (scorer.outcome(alone) for alone in scorer.alone())
-    there = compare(scorer.truth, good, bad)
-    back = compare(scorer.truth, bad, good)
+    there = compare(scorer, good, bad)
+    back = compare(scorer, bad, good)
     assert there.is_clear and there.gain > 0 and not back.is_clear
     assert (back.gain, back.gain_low, back.gain_high) == pytest.approx((-there.gain, -there.gain_high, -there.gain_low))
 
@@ -191,6 +194,6 @@ def test_the_interval_is_that_of_the_textbook() -> None:
     """Of accuracy, the normal approximation: 1.96 standard errors to either side."""
     scorer = skilled("accuracy", [1.0, 1.0], n_rows=2000)
     one, other = (scorer.outcome(alone) for alone in scorer.alone())
-    found = compare(scorer.truth, one, other)
+    found = compare(scorer, one, other)
     difference = (one.y_pred == scorer.y_true).astype(float) - (other.y_pred == scorer.y_true)
     assert found.gain_high - found.gain_low == pytest.approx(2 * 1.96 * difference.std() / np.sqrt(2000), rel=0.15)

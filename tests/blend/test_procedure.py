@@ -14,6 +14,7 @@ from core.blend.procedure import AUTO_MEANS, BlendProcedure, Way, fit_procedure
 from core.blend.scorer import make_scorer
 from core.blend.steps import apply_steps, arranged, mix
 from core.metrics.scores import get_metric
+from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
 from tests.blend.blend_data import skilled, under_any_mean
 
@@ -78,7 +79,7 @@ def test_a_run_that_knows_one_class_speaks_for_it() -> None:
         logits = rng.normal(0, 1, (2000, 4))
         logits[np.arange(2000), y_true] += np.where(y_true // 2 == run, 3, 0)
         oof.append((np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32))
-    scorer = make_scorer(oof, y_true, np.arange(2000) % 5, get_metric("log_loss"))
+    scorer = make_scorer(matrix_of(oof, y_true, np.arange(2000) % 5, get_metric("log_loss")))
     steps = fit_procedure(procedure(way="by_class"), under_any_mean(scorer))
     share = np.asarray(steps.class_weights)
     assert (share[0, :2] > share[1, :2]).all() and (share[1, 2:] > share[0, 2:]).all()

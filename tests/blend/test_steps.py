@@ -18,6 +18,7 @@ from core.blend.optimum import optimal_log_loss
 from core.blend.scorer import make_scorer
 from core.blend.steps import BLOCK_COLUMNS, FLOOR, mix, rank_shares
 from core.metrics.scores import get_metric
+from core.predictions.matrix import matrix_of
 from core.specs.blend import MeanName
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
@@ -65,7 +66,7 @@ def test_the_fast_scorer_equals_the_full_blend(mean: MeanName, seed: int, sharp:
     oof, y_true = predictions(seed, sharp=sharp)
     if is_twin:
         oof[2] = oof[0]
-    scorer = make_scorer(oof, y_true, np.arange(50) % 5, get_metric("log_loss"), mean)
+    scorer = make_scorer(matrix_of(oof, y_true, np.arange(50) % 5, get_metric("log_loss")), mean)
     prob = mix(oof, weights, mean)
     np.testing.assert_allclose(prob.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(scorer.labels(weights), prob.argmax(axis=1))
@@ -81,7 +82,7 @@ def test_the_fast_scorer_equals_the_full_blend(mean: MeanName, seed: int, sharp:
 def test_a_scorer_has_the_bytes_of_the_full_blend(mean: MeanName, weights: list[float]) -> None:
     oof, y_true = predictions(9, n_rows=300)
     oof = np.round(oof, 1).astype(np.float32)  # many ties, in ranks and in votes
-    scorer = make_scorer(oof, y_true, np.arange(300) % 5, get_metric("log_loss"), mean)
+    scorer = make_scorer(matrix_of(oof, y_true, np.arange(300) % 5, get_metric("log_loss")), mean)
     prob = mix(oof, weights, mean)
     np.testing.assert_array_equal(scorer.prob(weights), prob)
     np.testing.assert_allclose(scorer.p_true(weights), prob[np.arange(300), y_true], rtol=1e-6)
@@ -100,7 +101,7 @@ def test_preparation_takes_little_more_memory_than_what_it_keeps(mean: MeanName)
     y_true = rng.integers(0, 300, 6_000)
     tracemalloc.start()
     try:
-        make_scorer(oof, y_true, np.arange(6_000) % 5, get_metric("macro_f1"), mean)
+        make_scorer(matrix_of(oof, y_true, np.arange(6_000) % 5, get_metric("macro_f1")), mean)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -113,7 +114,7 @@ def test_the_optimum_of_the_logit_mean_is_global(seed: int) -> None:
     oof, y_true = predictions(seed, n_rows=300, sharp=1.0)
     oof[0, np.arange(300), y_true] += 1
     oof /= oof.sum(axis=2, keepdims=True)
-    scorer = make_scorer(oof, y_true, np.arange(300) % 5, get_metric("log_loss"), "logit")
+    scorer = make_scorer(matrix_of(oof, y_true, np.arange(300) % 5, get_metric("log_loss")), "logit")
     found = optimal_log_loss(scorer)
     assert found.gap < 1e-5
     assert found.log_loss == pytest.approx(scorer.score(found.weights), abs=1e-5)
@@ -124,7 +125,7 @@ def test_the_optimum_of_the_logit_mean_is_global(seed: int) -> None:
 def test_a_mean_without_a_proof_is_refused() -> None:
     oof, y_true = predictions(0)
     with pytest.raises(StateError, match="no optimum"):
-        optimal_log_loss(make_scorer(oof, y_true, np.arange(50) % 5, get_metric("log_loss"), "rank"))
+        optimal_log_loss(make_scorer(matrix_of(oof, y_true, np.arange(50) % 5, get_metric("log_loss")), "rank"))
 
 
 def plainly(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -289,7 +289,7 @@ def _metric_guess(form: str, labels: SeenLabels, classes: tuple[str, ...]) -> Gu
         names = [metric.name for metric in known if metric.reads != "labels"]
         why = "a guess: probabilities are asked for; the contest's rules decide"
     else:
-        names = [metric.name for metric in known if metric.reads == "labels" and metric.by_class == is_uneven]
+        names = [metric.name for metric in known if metric.reads == "labels" and (metric.by_class is not None) == is_uneven]
         why = "a guess: labels are asked for, and classes are of similar size; the contest's rules decide"
         if is_uneven:
             why = "a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide"

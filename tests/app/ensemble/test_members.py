@@ -83,7 +83,7 @@ def test_the_worth_is_that_of_core_and_is_kept(
     at = measure(open_members(open_page))
     assert not at.exception
     ensemble = open_ensemble(opened, folded, runs)
-    worths = [worth.with_and_without for worth in leave_one_out(ensemble.scorer, BlendProcedure(), groups=ensemble.oof.groups)]
+    worths = [worth.with_and_without for worth in leave_one_out(ensemble.scorer, BlendProcedure())]
     shown = table(at, "without")
     assert shown["without"].tolist() == pytest.approx([worth.other for worth in worths])
     assert [text.split(" ")[0] for text in shown["gain"]] == [f"{round(worth.gain, 4) + 0.0:+.4f}" for worth in worths]
