@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 CATALOG_PATH = Path(__file__).with_name("catalog.csv")
 
@@ -59,7 +58,8 @@ class UnknownBackbone(LookupError):
 def load_catalog() -> tuple[Backbone, ...]:
     """Read all rows, in the order of the file: by modality, family and size."""
     with CATALOG_PATH.open(encoding="utf-8", newline="") as stream:
-        return tuple(_backbone(row) for row in csv.DictReader(stream))
+        numbers: dict[str, Any] = {"params_m": float, "input_px": int, "max_tokens": int}
+        return tuple(Backbone(**{name: numbers.get(name, str)(cell) for name, cell in row.items()}) for row in csv.DictReader(stream))
 
 
 def find_backbone(name: str) -> Backbone:
@@ -74,36 +74,6 @@ def find_backbone(name: str) -> Backbone:
     raise UnknownBackbone(name, _close_names(wanted, by_name))
 
 
-def search(
-    catalog: Iterable[Backbone],
-    text: str = "",
-    *,
-    modality: str | None = None,
-    family: str | None = None,
-    max_params_m: float | None = None,
-    input_px: int | None = None,
-) -> tuple[Backbone, ...]:
-    """Filter rows: every word of `text` occurs in the name, family or note; sizes are upper bound and exact match."""
-    words = text.lower().split()
-
-    def fits(backbone: Backbone) -> bool:
-        haystack = f"{backbone.name} {backbone.family} {backbone.note}".lower()
-        return (
-            all(word in haystack for word in words)
-            and (modality is None or backbone.modality == modality)
-            and (family is None or backbone.family == family)
-            and (max_params_m is None or backbone.params_m <= max_params_m)
-            and (input_px is None or backbone.input_px == input_px)
-        )
-
-    return tuple(backbone for backbone in catalog if fits(backbone))
-
-
-def families(catalog: Iterable[Backbone]) -> tuple[str, ...]:
-    """The distinct families, sorted."""
-    return tuple(sorted({backbone.family for backbone in catalog}))
-
-
 def _close_names(wanted: str, by_name: dict[str, Backbone]) -> tuple[str, ...]:
     inside = [name for name in by_name if wanted and wanted in name]
     close = difflib.get_close_matches(wanted, by_name, n=5, cutoff=0.5)
@@ -111,19 +81,3 @@ def _close_names(wanted: str, by_name: dict[str, Backbone]) -> tuple[str, ...]:
     close += [short[name] for name in difflib.get_close_matches(wanted, short, n=5, cutoff=0.5)]
     ordered = dict.fromkeys([*close[:3], *inside, *close])
     return tuple(by_name[name].name for name in list(ordered)[:5])
-
-
-def _backbone(row: dict[str, str]) -> Backbone:
-    return Backbone(
-        name=row["name"],
-        modality="image" if row["modality"] == "image" else "text",
-        library=row["library"],  # type: ignore[arg-type]
-        family=row["family"],
-        params_m=float(row["params_m"]),
-        input_px=int(row["input_px"]),
-        max_tokens=int(row["max_tokens"]),
-        hub_id=row["hub_id"],
-        package=row["package"],
-        licence=row["licence"],
-        note=row["note"],
-    )

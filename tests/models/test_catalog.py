@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog import COLUMNS, UnknownBackbone, families, find_backbone, load_catalog, search
+from models.catalog import COLUMNS, UnknownBackbone, find_backbone, load_catalog
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,18 +69,6 @@ def test_an_unknown_name_is_answered_with_close_ones(typed: str, meant: str) -> 
     with pytest.raises(UnknownBackbone) as caught:
         find_backbone(typed)
     assert meant in caught.value.close
-
-
-def test_search_narrows_by_words_modality_family_and_size() -> None:
-    catalog = load_catalog()
-    korean = search(catalog, "korean base", modality="text")
-    assert {"klue/roberta-base", "beomi/kcbert-base"} <= {backbone.name for backbone in korean}
-    assert all("base" in backbone.name.lower() for backbone in korean)
-    small = search(catalog, modality="image", family="convnext", max_params_m=30, input_px=224)
-    assert small
-    assert all(backbone.family == "convnext" and backbone.params_m <= 30 and backbone.input_px == 224 for backbone in small)
-    assert search(catalog, "no such network") == ()
-    assert {"convnext", "bert"} <= set(families(catalog))
 
 
 def test_parameter_counts_agree_with_what_is_published() -> None:

@@ -18,6 +18,8 @@ def test_weights_in_the_workspace_are_found_and_come_first(workspace: Workspace)
 
 def test_filters_narrow_and_keep_the_order(workspace: Workspace) -> None:
     listed = list_backbones(workspace, "image")
+    small = filter_backbones(listed, family="convnext", max_params_m=30, input_px=224)
+    assert small and {(one.backbone.family, one.backbone.input_px) for one in small} == {("convnext", 224)}
     found = filter_backbones(listed, "convnext 384", max_params_m=60)
     assert found
     assert all("convnext" in one.backbone.name and one.backbone.params_m <= 60 for one in found)
