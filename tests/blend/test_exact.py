@@ -65,11 +65,11 @@ def test_scores_and_labels_are_those_of_the_full_blend(
 
 
 @pytest.mark.parametrize("mean", MEANS)
-def test_no_winner_is_missed_over_ten_thousand_random_weights(mean: MeanName) -> None:
+def test_no_winner_is_missed_over_two_thousand_random_weights(mean: MeanName) -> None:
     rng = np.random.default_rng(1)
     logits = 2 * rng.normal(size=(1, 40, 20)) + rng.normal(size=(5, 40, 20))
     prob = np.exp(logits)
     oof = (prob / prob.sum(axis=2, keepdims=True)).astype(np.float32)
     scorer = make_scorer(matrix_of(oof, rng.integers(0, 20, 40), np.arange(40) % 5, get_metric("accuracy")), mean)
-    for weights in rng.dirichlet(np.full(5, 0.5), size=10_000).tolist():
+    for weights in rng.dirichlet(np.full(5, 0.5), size=2_000).tolist():
         np.testing.assert_array_equal(scorer.labels(weights), mix(oof, weights, mean).argmax(axis=1))
