@@ -1,6 +1,6 @@
 """The worker's end of tracking: what a fold reports becomes points in its event file.
 
-A process of its own is started only where the recipe names trackers; it reads the points from that file. Nothing that goes wrong here
+Where the recipe names trackers, a process for each reads the points from that file. Nothing that goes wrong here
 stops the training.
 """
 
@@ -29,7 +29,7 @@ from core.specs.recipe import flatten_settings
 from core.store.contests import Contest
 from core.store.jobs import FoldJob
 from core.store.runs import EpochRow, Run
-from core.tracking.tracker import EPOCH, FoldNotes, Note, Outcome, Point, TrackedFold, events_notes_path, write_notes
+from core.tracking.tracker import EPOCH, FoldNotes, Note, Outcome, Point, TrackedFold, notes_path, write_notes
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Recorder:
         self._points = Points()
         self._queue: SimpleQueue[Begin | Point | Outcome] = SimpleQueue()
         self._file: EventFile | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._senders: dict[str, subprocess.Popen[bytes]] = {}
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -117,8 +117,7 @@ class Recorder:
         outcome = self._record()
         if self._file is not None:
             self._file.close()
-        if self._process is not None:
-            self._end_trackers(self._process, outcome)
+        self._end_senders(outcome)
 
     def _record(self) -> Outcome:
         """Write points until the attempt ends; a failure ends the recording of it."""
@@ -131,39 +130,43 @@ class Recorder:
             return item
         except Exception as problem:  # training goes on without its curves, whatever it was
             log.warning("recording met an error", exc_info=not isinstance(problem, OSError))
-            self._note("tensorboard", problem=msg("its event file cannot be written: {problem}", problem=problem))
+            self._note("tensorboard", msg("its event file cannot be written: {problem}", problem=problem))
             return "stopped"
 
-    def _end_trackers(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
-        if process.stdin is not None:
+    def _end_senders(self, outcome: Outcome) -> None:
+        for sender in self._senders.values():
+            _tell(sender, outcome)
+            assert sender.stdin is not None
             with suppress(BrokenPipeError):
-                process.stdin.write(f"{outcome}\n".encode())
-                process.stdin.close()
-        try:
-            code = process.wait(STOP_S + MARGIN_S)
-            if code:
-                self._note(*self._fold.trackers, problem=msg("its process ended with code {code}; the log has more", code=code))
-        except subprocess.TimeoutExpired:
-            if outcome == "done":
-                log.info("the trackers of fold %d are still delivering", self._fold.fold)
-                return
-            process.kill()
-            process.wait()
-            self._note(*self._fold.trackers, problem="its process did not end in time")
+                sender.stdin.close()
+        until = time.monotonic() + STOP_S + MARGIN_S
+        for name, sender in self._senders.items():
+            try:
+                if code := sender.wait(max(0.0, until - time.monotonic())):
+                    self._note(name, msg("its process ended with code {code}; the log has more", code=code))
+            except subprocess.TimeoutExpired:
+                if outcome == "done":
+                    log.info("%s of fold %d is still delivering", name, self._fold.fold)
+                    continue
+                sender.kill()
+                sender.wait()
+                self._note(name, "its process did not end in time")
 
     def _open(self, begin: Begin) -> None:
         # Imported here, in this thread: its library takes half a second to come up.
         from core.tracking.tensorboard import EventFile
 
         self._file = EventFile(self._fold, begin.step, begin.known)
-        events_notes_path(Path(self._fold.notes_path)).unlink(missing_ok=True)
-        if self._fold.trackers:
-            self._start_trackers(self._file)
+        for name in ("", "tensorboard"):
+            notes_path(Path(self._fold.tracking_dir), self._fold.fold, name).unlink(missing_ok=True)
+        for name in dict.fromkeys(self._fold.trackers):
+            self._start_sender(name, self._file)
 
-    def _start_trackers(self, file: EventFile) -> None:
-        task = {"fold": self._fold.to_dict(), "file": str(file.path), "record": f"{self._fold.key[:16]}-{file.began}"}
+    def _start_sender(self, name: str, file: EventFile) -> None:
+        record = f"{self._fold.key[:16]}-{file.began}"
+        task = {"tracker": name, "fold": self._fold.model_dump(), "file": str(file.path), "record": record}
         try:
-            self._process = process = subprocess.Popen(
+            self._senders[name] = subprocess.Popen(
                 [sys.executable, "-m", "core.tracking.sender"],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
@@ -171,18 +174,21 @@ class Recorder:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
         except OSError as problem:
-            self._note(*self._fold.trackers, problem=msg("its process could not be started: {problem}", problem=problem))
+            self._note(name, msg("its process could not be started: {problem}", problem=problem))
             return
-        if process.stdin is not None:
-            with suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(task).encode() + b"\n")
-                process.stdin.flush()
+        _tell(self._senders[name], json.dumps(task))
 
-    def _note(self, *trackers: str, problem: str) -> None:
-        log.warning("%s of fold %d: %s", ", ".join(trackers), self._fold.fold, problem)
-        path = Path(self._fold.notes_path)
-        notes = tuple(Note(name, "failed", problem=problem) for name in dict.fromkeys(trackers))
-        write_notes(events_notes_path(path) if trackers == ("tensorboard",) else path, FoldNotes(self._fold.fold, self._fold.token, notes))
+    def _note(self, tracker: str, problem: str) -> None:
+        log.warning("%s of fold %d: %s", tracker, self._fold.fold, problem)
+        note = Note(tracker, "failed", problem=problem)
+        write_notes(self._fold.notes_of(tracker), FoldNotes(self._fold.fold, self._fold.token, (note,)))
+
+
+def _tell(sender: subprocess.Popen[bytes], line: str) -> None:
+    assert sender.stdin is not None
+    with suppress(BrokenPipeError):
+        sender.stdin.write(f"{line}\n".encode())
+        sender.stdin.flush()
 
 
 def tracked_fold(workspace: Workspace, contest: Contest, run: Run, fold: int, token: int, started_at: float) -> TrackedFold:
@@ -197,7 +203,7 @@ def tracked_fold(workspace: Workspace, contest: Contest, run: Run, fold: int, to
         started_at=started_at,
         key=fingerprint([contest.fingerprint, contest.created_at, run.id, run.created_at, fold]),
         events_dir=str(workspace.run_events_dir(contest.name, run.name, run.id) / f"fold-{fold}"),
-        notes_path=str(workspace.tracking_dir(run.id) / f"fold-{fold}.json"),
+        tracking_dir=str(workspace.tracking_dir(run.id)),
         trackers=run.recipe.tracking.trackers,
         project=run.recipe.tracking.project,
         recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False, allow_unicode=True).rstrip(),

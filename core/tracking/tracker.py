@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
 
 from core.base.errors import NotFoundError, RecipeError
 from core.base.files import shown_path
@@ -34,9 +36,8 @@ IsInstalled = Callable[[str], bool]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TrackedFold:
-    """One attempt at one fold, in the words of a tracker. Plain values: it goes to another process as JSON.
+class TrackedFold(BaseModel, frozen=True):
+    """One attempt at one fold, in the words of a tracker. It goes to another process as JSON.
 
     `key` is the same for all attempts at this fold and for no other fold in the world. `settings` are the recipe's, by dotted
     path; `recipe` is the same as YAML. Times are epoch seconds.
@@ -51,7 +52,7 @@ class TrackedFold:
     started_at: float
     key: str
     events_dir: str
-    notes_path: str
+    tracking_dir: str
     trackers: tuple[str, ...]
     project: str
     recipe: str
@@ -67,14 +68,9 @@ class TrackedFold:
         """Where trackers that keep files keep them."""
         return Path(self.root) / "logs"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrackedFold:
-        """The inverse of `to_dict`."""
-        return cls(**cast("dict[str, Any]", {**values, "trackers": tuple(values["trackers"])}))
+    def notes_of(self, tracker: str) -> Path:
+        """Where it is kept what became of a tracker."""
+        return notes_path(Path(self.tracking_dir), self.fold, tracker)
 
 
 @dataclass(frozen=True)
@@ -183,7 +179,7 @@ class Note:
 
 @dataclass(frozen=True)
 class FoldNotes:
-    """Trackers of the newest attempt at a fold. No fact of the project depends on them: they are files beside the logs."""
+    """A tracker of the newest attempt at a fold. No fact of the project depends on it: it is a file beside the logs."""
 
     fold: int
     token: int
@@ -194,17 +190,13 @@ def read_notes(path: Path) -> FoldNotes | None:
     """The notes in one file; None where there is none, or none that can be read."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return FoldNotes(raw["fold"], raw["token"], tuple(_note(note) for note in raw["notes"]))
+        kept: list[dict[str, Any]] = [{**note, **{name: from_json(note[name]) for name in ("problem", "fix")}} for note in raw["notes"]]
+        return FoldNotes(raw["fold"], raw["token"], tuple(Note(**note) for note in kept))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as problem:
         log.warning("%s cannot be read: %s", path, problem)
         return None
-
-
-def _note(kept: dict[str, Any]) -> Note:
-    said: dict[str, Any] = {name: from_json(kept[name]) for name in ("problem", "fix")}
-    return Note(**{**kept, **said})
 
 
 def write_notes(path: Path, notes: FoldNotes) -> None:
@@ -223,13 +215,12 @@ def write_notes(path: Path, notes: FoldNotes) -> None:
         log.warning("what became of the trackers could not be kept: %s", problem)
 
 
-def events_notes_path(notes_path: Path) -> Path:
-    """Where a failure of the fold's event file is noted, beside the notes of the trackers that the recipe names."""
-    return notes_path.with_name(f"{notes_path.stem}.tensorboard.json")
+def notes_path(folder: Path, fold: int, tracker: str = "") -> Path:
+    """Where the notes of a fold's tracker are; without one, of all trackers that its recipe named, as until 0.1."""
+    return folder / (f"fold-{fold}.{tracker}.json" if tracker else f"fold-{fold}.json")
 
 
 def notes_of_run(workspace: Workspace, run_id: int, folds: Iterable[int]) -> tuple[FoldNotes, ...]:
     """The notes of a run's folds, those that there are."""
-    paths = [workspace.tracking_dir(run_id) / f"fold-{fold}.json" for fold in folds]
-    found = [read_notes(path) for path in (*paths, *map(events_notes_path, paths))]
-    return tuple(notes for notes in found if notes is not None)
+    paths = [notes_path(workspace.tracking_dir(run_id), fold, tracker) for fold in folds for tracker in ("", *TITLES)]
+    return tuple(notes for path in paths if (notes := read_notes(path)) is not None)

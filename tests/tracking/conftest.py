@@ -39,7 +39,7 @@ def make_fold(workspace: Workspace) -> MakeFold:
             started_at=1_760_000_000.0 + token,
             key="ab" * 32,
             events_dir=str(workspace.run_events_dir("digits", "base", 7) / "fold-0"),
-            notes_path=str(workspace.tracking_dir(7) / "fold-0.json"),
+            tracking_dir=str(workspace.tracking_dir(7)),
             trackers=trackers,
             project="my contests",
             recipe="name: base\noptim:\n  lr: 0.1",

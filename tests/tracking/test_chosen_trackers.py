@@ -28,7 +28,8 @@ def send(fold: TrackedFold, begin: int, points: Sequence[Point], *, end: str, kn
     file = EventFile(fold, begin, known)
     file.add(points)
     file.close()
-    task = {"fold": fold.to_dict(), "file": str(file.path), "record": f"{fold.key[:16]}-{file.began}"}
+    (tracker,) = fold.trackers
+    task = {"tracker": tracker, "fold": fold.model_dump(), "file": str(file.path), "record": f"{fold.key[:16]}-{file.began}"}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     done = subprocess.run(
         [sys.executable, "-m", "core.tracking.sender"],
@@ -39,7 +40,7 @@ def send(fold: TrackedFold, begin: int, points: Sequence[Point], *, end: str, kn
         capture_output=True,
     )
     assert SECRET.encode() not in done.stdout + done.stderr
-    notes = read_notes(Path(fold.notes_path))
+    notes = read_notes(fold.notes_of(tracker))
     assert notes is not None
     (note,) = notes.notes
     return note

@@ -18,7 +18,7 @@ from core.store.runs import get_run
 from core.tracking import recorder
 from core.tracking.recorder import Recorder, tracked_fold
 from core.tracking.tensorboard import read_events
-from core.tracking.tracker import events_notes_path, notes_of_run, read_notes
+from core.tracking.tracker import notes_of_run, read_notes
 from core.workspace import Workspace
 from tests.tracking.conftest import Headlines, MakeFold, epoch_report, step_report
 
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_written_is_noted_until_an_attempt_writes_it(make_
     again = Recorder(make_fold(2))
     again.take(step_report(1, 1))
     again.end("done")
-    assert read_notes(events_notes_path(Path(fold.notes_path))) is None
+    assert notes_of_run(workspace, 7, (0,)) == ()
 
 
 def test_a_sender_that_is_killed_is_noted_and_stops_nothing(
@@ -103,7 +103,7 @@ def test_a_sender_that_is_killed_is_noted_and_stops_nothing(
     for step in range(2, 11):
         recording.take(step_report(1, step))
     recording.end("done")
-    notes = read_notes(Path(fold.notes_path))
+    notes = read_notes(fold.notes_of("wandb"))
     assert notes is not None and [note.state for note in notes.notes] == ["failed"] and "code -9" in notes.notes[0].problem
     (path,) = Path(fold.events_dir).iterdir()
     found = read_events(path)
@@ -127,7 +127,7 @@ def test_a_sender_that_is_frozen_does_not_hold_up_a_worker_that_must_stop(
     recording.end("stopped")
     assert time.monotonic() - started < 3
     wait_until(lambda: not senders())
-    notes = read_notes(Path(fold.notes_path))
+    notes = read_notes(fold.notes_of("wandb"))
     assert notes is not None and "in time" in notes.notes[0].problem
 
 

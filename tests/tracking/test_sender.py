@@ -1,4 +1,4 @@
-"""Each tracker stands alone: what one does or fails to do, the others and the training do not notice."""
+"""A tracker gets every point, and its failure is a note: the training does not notice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -67,18 +66,21 @@ def released() -> Iterator[threading.Event]:
     event.set()
 
 
-def task_of(fold: TrackedFold, file: EventFile) -> bytes:
-    return json.dumps({"fold": fold.to_dict(), "file": str(file.path), "record": "abc-1"}).encode() + b"\n"
+def task_of(fold: TrackedFold, file: EventFile, tracker: str = "wandb") -> bytes:
+    task = {"tracker": tracker, "fold": fold.model_dump(), "file": str(file.path), "record": "abc-1"}
+    return json.dumps(task).encode() + b"\n"
 
 
-def give(fold: TrackedFold, points: Sequence[Point], find: Callable[[str], Opener]) -> None:
-    """An attempt whose points come while the trackers are open, and which is done."""
+def give(
+    fold: TrackedFold, points: Sequence[Point], tracker: str, find: Callable[[str], Opener], give_up: Callable[[], object] = int
+) -> None:
+    """An attempt whose points come while the tracker is open, and which is done."""
     file = EventFile(fold, 1, [])
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb") as worker:
-        worker.write(task_of(fold, file))
+        worker.write(task_of(fold, file, tracker))
         worker.flush()
-        thread = threading.Thread(target=deliver, args=(stream, find))
+        thread = threading.Thread(target=deliver, args=(stream, find, give_up))
         thread.start()
         for point in points:
             file.add([point])
@@ -88,37 +90,34 @@ def give(fold: TrackedFold, points: Sequence[Point], find: Callable[[str], Opene
     file.close()
 
 
-def notes_of(fold: TrackedFold) -> dict[str, Note]:
-    notes = read_notes(Path(fold.notes_path))
+def note_of(fold: TrackedFold, tracker: str) -> Note:
+    notes = read_notes(fold.notes_of(tracker))
     assert notes is not None
-    return {note.tracker: note for note in notes.notes}
+    (note,) = notes.notes
+    return note
 
 
 STEPS = [step_point(step) for step in range(1, 6)]
 
 
-def test_every_tracker_gets_every_point_once_and_how_it_ended(make_fold: MakeFold) -> None:
-    found = {"wandb": Fake(), "mlflow": Fake("https://host/run")}
-    fold = make_fold(trackers=("wandb", "mlflow"))
-    give(fold, STEPS, found.__getitem__)
-    for tracker in found.values():
-        ((history, record),) = tracker.opened
-        assert [*history, *tracker.steps] == [1, 2, 3, 4, 5] and (record, tracker.outcome) == ("abc-1", "done")
-    assert notes_of(fold)["mlflow"] == Note("mlflow", "closed", "https://host/run", "look here")
+def test_a_tracker_gets_every_point_once_and_how_it_ended(make_fold: MakeFold) -> None:
+    tracker, fold = Fake("https://host/run"), make_fold(trackers=("wandb", "mlflow"))
+    give(fold, STEPS, "mlflow", {"mlflow": tracker}.__getitem__)
+    ((history, record),) = tracker.opened
+    assert [*history, *tracker.steps] == [1, 2, 3, 4, 5] and (record, tracker.outcome) == ("abc-1", "done")
+    assert note_of(fold, "mlflow") == Note("mlflow", "closed", "https://host/run", "look here")
 
 
-def test_one_that_fails_does_so_alone_and_no_secret_is_kept(
+def test_of_one_that_fails_no_secret_is_kept(
     make_fold: MakeFold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", "0123456789abcdef")
     monkeypatch.setattr(sender, "EventReader", _Late)
-    found = {"mlflow": Fake(), "wandb": Refusing()}
-    fold = make_fold(trackers=("mlflow", "wandb"))
-    give(fold, STEPS, found.__getitem__)
-    assert found["mlflow"].steps == [1, 2, 3, 4, 5] and found["mlflow"].outcome == "done" and found["wandb"].outcome is None
-    note = notes_of(fold)["wandb"]
+    tracker, fold = Refusing(), make_fold(trackers=("mlflow", "wandb"))
+    give(fold, STEPS, "wandb", lambda _: tracker)
+    note = note_of(fold, "wandb")
     assert note.state == "failed" and note.problem == "ConnectionError: https://***@host refuses the key ***"
-    assert "Weights & Biases records no more of fold 0" in caplog.text
+    assert tracker.outcome is None and "Weights & Biases records no more of fold 0" in caplog.text
 
 
 class _Late(sender.EventReader):
@@ -134,25 +133,23 @@ class _Late(sender.EventReader):
 def test_one_that_hangs_is_given_up(make_fold: MakeFold, released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "EventReader", _Late)
     monkeypatch.setattr(sender, "FINISH_S", 0.5)
-    found = {"wandb": Fake(), "mlflow": Hanging(released)}
-    fold = make_fold(trackers=("wandb", "mlflow"))
-    give(fold, STEPS, found.__getitem__)
-    assert found["wandb"].outcome == "done"
-    assert notes_of(fold)["mlflow"].state == "failed" and "in time" in notes_of(fold)["mlflow"].problem
+    fold, found = make_fold(trackers=("mlflow",)), list[Note]()
+
+    def give_up() -> None:
+        found.append(note_of(fold, "mlflow"))
+        released.set()
+
+    give(fold, STEPS, "mlflow", lambda _: Hanging(released), give_up)
+    assert [note.state for note in found] == ["failed"] and "in time" in found[0].problem
 
 
 def test_one_that_cannot_be_imported_names_what_brings_it(make_fold: MakeFold) -> None:
-    other = Fake()
-
     def find(name: str) -> Opener:
-        if name == "wandb":
-            raise NotFoundError("wandb is not installed", fix="pip install wandb")
-        return other
+        raise NotFoundError("wandb is not installed", fix="pip install wandb")
 
-    fold = make_fold(trackers=("wandb", "mlflow"))
-    give(fold, STEPS, find)
-    assert other.outcome == "done"
-    assert (notes_of(fold)["wandb"].problem, notes_of(fold)["wandb"].fix) == ("wandb is not installed", "pip install wandb")
+    fold = make_fold(trackers=("wandb",))
+    give(fold, STEPS, "wandb", find)
+    assert (note_of(fold, "wandb").problem, note_of(fold, "wandb").fix) == ("wandb is not installed", "pip install wandb")
 
 
 def test_a_worker_that_is_gone_without_a_word_has_stopped(make_fold: MakeFold) -> None:
