@@ -88,7 +88,7 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
         path, took_ms = timed(lambda: greedy(by_f1, n_rounds=25))
         result["greedy_macro_f1"] = {"took_ms": took_ms, "rounds": 25, "score": by_f1.score(path.weights)}
         honest, took_ms = timed(lambda: honest_score(lambda _: by_loss, fit_of(BlendProcedure(way="optimal"))))
-        result["honest_optimum"] = {"took_ms": took_ms, "score": honest.score, "optimistic": honest.optimistic, "equal": honest.equal}
+        result["honest_optimum"] = {"took_ms": took_ms, "score": honest.score, "optimistic": honest.optimistic, "equal": honest.other}
         if peers:
             result["peers"] = run_peers(peers, folder, peer_rounds)
     return result

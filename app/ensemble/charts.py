@@ -18,7 +18,7 @@ from app.ui.colors import ACCENT, BAD, QUIET, blend_color, ink, run_color
 from app.ui.controls import control_of
 from app.words.text import t
 from core.analysis.errors import confused_pairs, confusion_matrix
-from core.blend.calibrate import Reliability, reliability, reliability_of_yes
+from core.blend.calibrate import Reliability, reliability
 from core.blend.ensemble import Ensemble
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import without_after
@@ -262,10 +262,10 @@ def _draw_reliability(blend: OpenBlend, scored: Scored) -> None:
 
 def diagrams_of(ensemble: Ensemble, steps: BlendSteps) -> tuple[Reliability, Reliability | None]:
     """Reliability of the mean alone, and of the whole blend where something after the mean changes probabilities."""
-    measure = reliability_of_yes if ensemble.oof.is_multilabel else reliability
-    y_true, has_after = ensemble.oof.y_true, steps.temperature != 1 or bool(steps.offsets)
-    before = measure(ensemble.prob(without_after(steps)), y_true)
-    return before, measure(ensemble.prob(steps), y_true) if has_after else None
+    y_true, multilabel = ensemble.oof.y_true, ensemble.oof.is_multilabel
+    before = reliability(ensemble.prob(without_after(steps)), y_true, multilabel=multilabel)
+    has_after = steps.temperature != 1 or steps.offsets
+    return before, reliability(ensemble.prob(steps), y_true, multilabel=multilabel) if has_after else None
 
 
 def diagram(found: Reliability, title: str, color: str, *, of_sets: bool = False) -> Chart:

@@ -93,8 +93,7 @@ def fit_offsets(prob: NDArray[np.float32], y_true: NDArray[np.integer], metric: 
             metric=metric.name,
         )
     n_classes = prob.shape[1]
-    score = np.log(np.maximum(prob, FLOOR)).T.copy()
-    sweep = _Sweep(score, y_true, metric)
+    sweep = _Sweep(np.log(np.maximum(prob, FLOOR)).T.copy(), y_true, metric)
     offsets = np.zeros(n_classes)
     for _ in range(MOST_SWEEPS):
         gained = 0.0
@@ -118,21 +117,17 @@ class _Sweep:
         self.score, self.y_true, self.metric = score, y_true, metric
         self.n_classes, self.n_rows = score.shape
         self.actual = np.bincount(y_true, minlength=self.n_classes)
-        self.everywhere = np.arange(self.n_rows)
-        self._rank(self.everywhere)
+        self.first, self.second = np.empty((2, self.n_rows), dtype=np.int64)
+        self.best, self.next_best = np.empty((2, self.n_rows), dtype=score.dtype)
+        self._rank(np.arange(self.n_rows))
 
     def _rank(self, rows: NDArray[np.int64]) -> None:
-        part = self.score[:, rows]
-        first = part.argmax(axis=0)
-        best = part[first, np.arange(len(rows))].copy()
-        part[first, np.arange(len(rows))] = -np.inf
-        second = part.argmax(axis=0)
-        if len(rows) == self.n_rows:
-            self.first, self.second = first, second
-            self.best, self.next_best = best, part[second, np.arange(len(rows))]
-        else:
-            self.first[rows], self.second[rows] = first, second
-            self.best[rows], self.next_best[rows] = best, part[second, np.arange(len(rows))]
+        part, n = self.score[:, rows], np.arange(len(rows))
+        self.first[rows] = first = part.argmax(axis=0)
+        self.best[rows] = part[first, n]
+        part[first, n] = -np.inf
+        self.second[rows] = second = part.argmax(axis=0)
+        self.next_best[rows] = part[second, n]
 
     def best_move(self, label: int, *, low: float, high: float) -> tuple[float, float]:
         """The change of one class's offset in [low, high] with the highest score, and the gain; (0, 0) when none is better."""
@@ -207,20 +202,14 @@ class Reliability:
     error: float
 
 
-def reliability(prob: NDArray[np.float32], y_true: NDArray[np.integer], *, n_bins: int = N_BINS) -> Reliability:
-    """How right predictions (n_rows, n_classes) are where they are so sure (Niculescu-Mizil and Caruana 2005; Guo et al. 2017)."""
-    return _in_bins(prob.max(axis=1).astype(np.float64), prob.argmax(axis=1) == y_true, n_bins)
+def reliability(prob: NDArray[np.float32], y_true: NDArray[np.integer], *, multilabel: bool = False, n_bins: int = N_BINS) -> Reliability:
+    """How right predictions (n_rows, n_classes) are where they are so sure (Niculescu-Mizil and Caruana 2005; Guo et al. 2017).
 
-
-def reliability_of_yes(prob: NDArray[np.float32], y_true: NDArray[np.integer], *, n_bins: int = N_BINS) -> Reliability:
-    """How often a class is there (n_rows, n_classes) where it is so probable, of rows that may have several, each a question.
-
-    Rows are questions then, `confidence` is the mean probability of yes and `accuracy` the share whose answer is yes.
+    Where rows may have several classes, how often a class is there where it is so probable: then each class of each row counts,
+    `confidence` is the mean probability, and `accuracy` the share that has the class.
     """
-    return _in_bins(prob.ravel().astype(np.float64), y_true.ravel() == 1, n_bins)
-
-
-def _in_bins(confidence: NDArray[np.float64], hit: NDArray[np.bool_], n_bins: int) -> Reliability:
+    confidence = (prob.ravel() if multilabel else prob.max(axis=1)).astype(np.float64)
+    hit = y_true.ravel() == 1 if multilabel else prob.argmax(axis=1) == y_true
     place = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
     count = np.bincount(place, minlength=n_bins)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -260,21 +249,17 @@ def fit_thresholds(prob: NDArray[np.float32], y_true: NDArray[np.integer], metri
         before = int((n_wrong == 0).sum())
         for label in range(prob.shape[1]):
             others_right = n_wrong - ~right[:, label] == 0
-            some = prob[others_right, label]
+            some, there = prob[others_right, label], y_true[others_right, label]
             if len(some):
-                thresholds[label] = _best_cut(some, _right_by_cut(some, y_true[others_right, label]))
+                # Rows that are right when the i most probable ones are given the class.
+                sign = 2 * there[np.argsort(-some, kind="stable")].astype(np.int64) - 1
+                thresholds[label] = _best_cut(some, np.append(0, np.cumsum(sign)).astype(np.float64))
             now = (prob[:, label] > thresholds[label]) == (y_true[:, label] == 1)
             n_wrong += right[:, label].astype(np.int64) - now
             right[:, label] = now
         if int((n_wrong == 0).sum()) == before:
             break
     return thresholds
-
-
-def _right_by_cut(prob: NDArray[np.float32], y_true: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Rows that are right (n_rows + 1,) when the i most probable ones are given the class."""
-    sign = 2 * y_true[np.argsort(-prob, kind="stable")].astype(np.int64) - 1
-    return (len(y_true) - int(y_true.sum()) + np.append(0, np.cumsum(sign))).astype(np.float64)
 
 
 def _best_cut(prob: NDArray[np.float32], score: NDArray[np.float64]) -> float:

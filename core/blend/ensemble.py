@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from core.contest.table import parents_of
 from core.metrics.scores import Metric
 from core.predictions.matrix import OofMatrix, Read, load_matrix
 from core.predictions.oof import check_alignment, load_test_prob
-from core.predictions.source import OOF_PROB, TEST_PROB, source_of
+from core.predictions.source import OOF_PROB, TEST_PROB, Member, source_of
 from core.specs.blend import BlendSpec, BlendSteps, MeanName
 from core.specs.kept import BlendScores, HonestFigures
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
@@ -147,28 +146,30 @@ def save_blend(
             name=name,
         )
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
-    fits = (
-        ensemble is not None
-        and [run.id for run in ensemble.runs] == list(spec.members)
-        and spec.folds in ((), ensemble.oof.restricted_to)
-        and all(source.contest.truth == contest.truth for source in ensemble.oof.sources)
-    )
-    if ensemble is None or not fits:
+    if (
+        ensemble is None
+        or [run.id for run in ensemble.runs] != list(spec.members)
+        or spec.folds not in ((), ensemble.oof.restricted_to)
+        or any(source.contest.truth != contest.truth for source in ensemble.oof.sources)
+    ):
         ensemble = open_ensemble(workspace, contest, runs, spec.folds or None)
     if ensemble.oof.restricted_to and not spec.is_restricted:
-        spec = on_folds_of(ensemble, spec, runs)
-    scores = blend_scores(ensemble, spec.steps)
+        networks = [sorted(result.fold for result in run.results) for run in runs]
+        spec = parse_settings(BlendSpec, spec.to_dict() | {"folds": ensemble.oof.restricted_to, "networks": networks}, where="blend")
+    scores = BlendScores(
+        metric=ensemble.metric.name,
+        folds=ensemble.oof.folds,
+        n_rows=len(ensemble.oof.rows),
+        **asdict(ensemble.score(spec.steps)),
+        equal_score=ensemble.score(ensemble.equal_weights).oof_score,
+        best_single_score=ensemble.metric.best([member.oof_score for member in ensemble.member_scores()]),
+    )
     oof = np.full((ensemble.oof.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
     oof[ensemble.oof.rows] = apply_steps(spec, ensemble.oof.prob, multilabel=ensemble.oof.is_multilabel)
-    networks = list(zip(runs, spec.networks_of, strict=True))
-    tests = [load_test_prob(workspace, run, folds) for run, folds in networks]
+    members = [Member(*each) for each in zip(runs, spec.normalised(), spec.networks_of, strict=True)]
+    tests = [load_test_prob(workspace, member.run, member.networks) for member in members]
     test = apply_steps(spec, tests, multilabel=ensemble.oof.is_multilabel)
-    parents = {
-        f"{run.ref} fold {result.fold}": result.fingerprint
-        for run, folds in networks
-        for result in run.results
-        if folds is None or result.fold in folds
-    }
+    parents = {f"{member.run.ref} fold {fold}": own for member in members for fold, own in member.fold_fingerprints.items()}
     folds = get_folds(workspace.store, runs[0].folds_id)
     parents |= parents_of(contest, contest.truth) | {"folds": folds.fingerprint}
     folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.identity(), "parents": parents}))
@@ -176,6 +177,11 @@ def save_blend(
         np.save(temporary / OOF_PROB, oof, allow_pickle=False)
         np.save(temporary / TEST_PROB, test, allow_pickle=False)
         write_json(temporary / "blend.json", {"spec": spec.identity(), "runs": [run.name for run in runs], "scores": scores.to_dict()})
+    # How the blend was found is a fact of the row, not of the artefact; weights by hand are the blend's own.
+    found = {
+        "honest": honest and HonestFigures(**{name: getattr(honest, name) for name in HonestFigures.model_fields}),
+        "procedure": procedure.trimmed.to_dict() if procedure and procedure.is_refitted else None,
+    }
     return add_blend(
         workspace.store,
         contest_id=contest.id,
@@ -183,7 +189,7 @@ def save_blend(
         truth_id=contest.truth.id,
         name=name or free_blend_name(workspace.store, contest.id, "blend"),
         spec=spec,
-        scores=scores.model_copy(update={"honest": honest_figures(honest), "procedure": kept_procedure(procedure)}),
+        scores=scores.model_copy(update=found),
         fingerprint=load_manifest(folder).fingerprint,
         path=workspace.relative(folder),
     )
@@ -209,12 +215,6 @@ def blend_runs(
     return save_blend(workspace, contest, spec, name=name, honest=honest, ensemble=ensemble, procedure=procedure)
 
 
-def on_folds_of(ensemble: Ensemble, spec: BlendSpec, runs: Sequence[Run]) -> BlendSpec:
-    """The same blend, saying on which folds it stands, and which networks its runs have for the test rows."""
-    networks = [sorted(result.fold for result in run.results) for run in runs]
-    return parse_settings(BlendSpec, spec.to_dict() | {"folds": ensemble.oof.restricted_to, "networks": networks}, where="blend")
-
-
 def remove_blend(workspace: Workspace, blend_id: int) -> None:
     """Delete a saved blend, its row first and then its folder, unless another blend of the same content stands on it. Its runs stay.
 
@@ -236,25 +236,3 @@ def make_spec(members: Sequence[int], weights: Sequence[float] | None = None, me
 def spec_of(members: Sequence[int], steps: BlendSteps) -> BlendSpec:
     """The blend of runs by id, in the order in which the steps were fitted."""
     return parse_settings(BlendSpec, {"members": members, **steps.to_dict()}, where="blend")
-
-
-def blend_scores(ensemble: Ensemble, steps: BlendSteps) -> BlendScores:
-    """What is kept of a blend's score, with that of equal weights and of the best single run beside it."""
-    return BlendScores(
-        metric=ensemble.metric.name,
-        folds=ensemble.oof.folds,
-        n_rows=len(ensemble.oof.rows),
-        **asdict(ensemble.score(steps)),
-        equal_score=ensemble.score(ensemble.equal_weights).oof_score,
-        best_single_score=ensemble.metric.best([member.oof_score for member in ensemble.member_scores()]),
-    )
-
-
-def honest_figures(honest: HonestScore | None) -> HonestFigures | None:
-    """What is kept of an honest score. It depends on how the blend was found, so it is a fact of the row, not of the artefact."""
-    return HonestFigures(**{name: getattr(honest, name) for name in HonestFigures.model_fields}) if honest else None
-
-
-def kept_procedure(procedure: BlendProcedure | None) -> dict[str, Any] | None:
-    """What is kept of a procedure: all that its way reads; nothing of weights by hand, which are the blend's own."""
-    return procedure.trimmed.to_dict() if procedure and procedure.is_refitted else None

@@ -132,11 +132,6 @@ class HonestScore(Comparison):
     steps: BlendSteps
     refits: tuple[BlendSteps, ...]
 
-    @property
-    def equal(self) -> float:
-        """The score of equal weights."""
-        return self.other
-
 
 def honest_score(scorer_of: ScorerOf, fit: Fit, *, seed: int = 0, n_draws: int = N_DRAWS) -> HonestScore:
     """Refit `fit` without each fold in turn and score it there; no group is on both sides, nor torn by the bootstrap.

@@ -186,40 +186,34 @@ def class_weights(scorer: Scorer, weights: tuple[float, ...], *, prior_rows: flo
     convex problem as for one weight per run. It counts n_c / (n_c + prior_rows) against `weights`, for n_c rows of the class. Where
     rows may have several classes, that question is what the scorer's rows are, and a class is one of `n_labels`.
     """
-    if scorer.n_labels:
-        return _label_weights(scorer, np.asarray(weights, dtype=np.float64), prior_rows=prior_rows)
     common = np.asarray(weights, dtype=np.float64)
-    share = np.empty((scorer.n_runs, scorer.n_classes))
-    for label in range(scorer.n_classes):
-        is_label = scorer.y_true == label
-        n_own = int(is_label.sum())
-        own = common
-        if n_own:
-            p = np.stack([member[scorer.rows, label] for member in scorer.oof]).astype(np.float64)
-            counts = is_label | (p.max(axis=0) > NEGLIGIBLE)
-            q = np.where(is_label[counts], p[:, counts], 1 - p[:, counts])
-            # All rows that no member takes for this class stand for one, at their mean: -log(1 - w . p) is straight there.
-            rest = 1 - p[:, ~counts].mean(axis=1, keepdims=True) if not counts.all() else np.empty((scorer.n_runs, 0))
-            times = np.append(np.ones(q.shape[1]), [(~counts).sum()] * rest.shape[1])
-            q = np.clip(np.concatenate([q, rest], axis=1), np.finfo(np.float32).eps, 1)
-            own = np.asarray(optimal_of_true(q, times=times, start=common, gap_wanted=CLASS_GAP_WANTED).weights)
-        part = n_own / (n_own + prior_rows) if n_own else 0.0
-        share[:, label] = part * own + (1 - part) * common
-    share = np.maximum(share, LEAST)
-    return share / share.sum(axis=0)
-
-
-def _label_weights(scorer: Scorer, common: NDArray[np.float64], *, prior_rows: float) -> NDArray[np.float64]:
-    share = np.empty((scorer.n_runs, scorer.n_labels))
-    q = np.maximum(scorer.true, np.finfo(np.float32).eps)
-    for label in range(scorer.n_labels):
-        n_own = int(scorer.y_true[label :: scorer.n_labels].sum())
-        asked = np.ascontiguousarray(q[:, label :: scorer.n_labels])
-        own = np.asarray(optimal_of_true(asked, start=common, gap_wanted=CLASS_GAP_WANTED).weights)
+    share = np.empty((scorer.n_runs, scorer.n_labels or scorer.n_classes))
+    for label in range(share.shape[1]):
+        q, times, n_own = _asked_of_label(scorer, label) if scorer.n_labels else _asked_of_class(scorer, label)
+        own = np.asarray(optimal_of_true(q, times=times, start=common, gap_wanted=CLASS_GAP_WANTED).weights) if n_own else common
         part = n_own / (n_own + prior_rows)
         share[:, label] = part * own + (1 - part) * common
     share = np.maximum(share, LEAST)
     return share / share.sum(axis=0)
+
+
+def _asked_of_class(scorer: Scorer, label: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, int]:
+    """The probabilities (n_runs, n) of the true answer to "is it this class", how often each counts, and the rows of the class."""
+    is_label = scorer.y_true == label
+    p = np.stack([member[scorer.rows, label] for member in scorer.oof]).astype(np.float64)
+    counts = is_label | (p.max(axis=0) > NEGLIGIBLE)
+    q, times = np.where(is_label[counts], p[:, counts], 1 - p[:, counts]), np.ones(counts.sum())
+    if not counts.all():
+        # All rows that no member takes for this class stand for one, at their mean: -log(1 - w . p) is straight there.
+        q = np.concatenate([q, 1 - p[:, ~counts].mean(axis=1, keepdims=True)], axis=1)
+        times = np.append(times, (~counts).sum())
+    return np.clip(q, np.finfo(np.float32).eps, 1), times, int(is_label.sum())
+
+
+def _asked_of_label(scorer: Scorer, label: int) -> tuple[NDArray[np.float64], None, int]:
+    rows = slice(label, None, scorer.n_labels)
+    q = np.ascontiguousarray(np.maximum(scorer.true[:, rows], np.finfo(np.float32).eps))
+    return q, None, int(scorer.y_true[rows].sum())
 
 
 def fit_stack(scorer: Scorer, *, strength: float, seed: int = 0) -> Stack:

@@ -7,7 +7,7 @@ of a procedure is that of all its choices.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -166,82 +166,69 @@ def fit_of(procedure: BlendProcedure) -> Fit:
 
 def _weigh(procedure: BlendProcedure, scorer: Scorer) -> BlendSteps:
     """The steps without what comes after, over all runs; those left out have a weight of zero."""
-    if not procedure.chooses_members:
-        return _make_steps(procedure, scorer, _ways(procedure, scorer), range(scorer.n_runs))
     kept = tuple(range(scorer.n_runs))
-    steps = _make_steps(procedure, scorer, _ways(procedure, scorer), kept)
+    steps = _weigh_runs(procedure, scorer, kept)
+    if not procedure.chooses_members:
+        return steps
     score = scorer.score(steps)
     while len(kept) > 1:
         tried = []
         for run in kept:
             rest = tuple(other for other in kept if other != run)
-            part = _make_steps(procedure, scorer, _ways(procedure, scorer.of_runs(rest)), rest)
+            part = _weigh_runs(procedure, scorer, rest)
             tried.append((scorer.score(part), part, rest))
-        best = max(range(len(tried)), key=lambda i: tried[i][0] if scorer.metric.greater_is_better else -tried[i][0])
-        if not scorer.metric.is_better(tried[best][0], score):
+        best = max(tried, key=lambda each: each[0] if scorer.metric.greater_is_better else -each[0])
+        if not scorer.metric.is_better(best[0], score):
             break
-        score, steps, kept = tried[best]
+        score, steps, kept = best
     return steps
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a way found for the runs of a scorer: weights, and what stands in their place."""
-
-    weights: Weights
-    by_class: NDArray[np.float64] | None = None
-    stack: Stack | None = None
-
-
-def _ways(procedure: BlendProcedure, scorer: Scorer) -> _Found:
-    way = procedure.way
-    if way == "hand":
-        return _Found(tuple(normalise(procedure.weights, scorer.n_runs).tolist()))
-    if way == "equal":
-        return _Found(equal(scorer))
-    if way == "by_score":
-        return _Found(by_score(scorer, procedure.score_by))
-    if way == "optimal":
-        return _Found(optimal_log_loss(scorer).weights)
-    if procedure.goal != "contest" and way in ("greedy", "search"):
-        scorer = replace(scorer, metric=get_metric(procedure.goal))
-    if way == "greedy":
-        if procedure.n_bags == 0:
-            return _Found(greedy(scorer, n_rounds=procedure.n_rounds).weights)
-        return _Found(
-            bagged_greedy(scorer, n_rounds=procedure.n_rounds, n_bags=procedure.n_bags, bag_share=procedure.bag_share, seed=procedure.seed)
-        )
-    if way == "search":
-        return _Found(search(scorer, _starts(procedure, scorer)))
-    common = optimal_log_loss(scorer).weights
-    if way == "by_class":
-        return _Found(common, by_class=class_weights(scorer, common, prior_rows=procedure.prior_rows))
-    return _Found(common, stack=fit_stack(scorer, strength=procedure.stack_strength, seed=procedure.seed))
-
-
-def _starts(procedure: BlendProcedure, scorer: Scorer) -> tuple[Weights, ...]:
-    convex = (optimal_log_loss(scorer).weights,) if scorer.mean in CONVEX_MEANS else ()
-    return (equal(scorer), *convex, greedy(scorer, n_rounds=min(procedure.n_rounds, 10)).weights)
-
-
-def _make_steps(procedure: BlendProcedure, scorer: Scorer, found: _Found, runs: range | tuple[int, ...]) -> BlendSteps:
-    """Steps over all runs from what was found for `runs`; shrinkage draws only those together that take part."""
-    weights = np.zeros(scorer.n_runs)
-    share = np.asarray(found.weights) / np.sum(found.weights)
+def _weigh_runs(procedure: BlendProcedure, scorer: Scorer, runs: tuple[int, ...]) -> BlendSteps:
+    """The steps over all runs from what the way finds for some of them; shrinkage draws only those together that take part."""
     is_part = len(runs) < scorer.n_runs
-    weights[list(runs)] = (1 - procedure.shrinkage) * share + procedure.shrinkage / len(share) if is_part else share
-    by_class: tuple[tuple[float, ...], ...] = ()
-    if found.by_class is not None:
-        table = np.full((scorer.n_runs, found.by_class.shape[1]), 1e-9)
-        table[list(runs)] = (1 - procedure.shrinkage) * found.by_class + procedure.shrinkage / len(share) if is_part else found.by_class
-        by_class = tuple(map(tuple, table.tolist()))
+    found, by_class, stack = _find(procedure, scorer.of_runs(runs) if is_part else scorer)
+    drawn = procedure.shrinkage if is_part else 0.0
+    weights = np.zeros(scorer.n_runs)
+    weights[list(runs)] = (1 - drawn) * (np.asarray(found) / np.sum(found)) + drawn / len(runs)
+    table = np.full((scorer.n_runs, 0 if by_class is None else by_class.shape[1]), 1e-9)
+    if by_class is not None:
+        table[list(runs)] = (1 - drawn) * by_class + drawn / len(runs)
     return BlendSteps(
         weights=tuple(weights.tolist()),
         mean=scorer.mean,
         shrinkage=0.0 if is_part else procedure.shrinkage,
-        class_weights=by_class,
-        stack=found.stack,
+        class_weights=() if by_class is None else tuple(map(tuple, table.tolist())),
+        stack=stack,
     )
+
+
+def _find(procedure: BlendProcedure, scorer: Scorer) -> tuple[Weights, NDArray[np.float64] | None, Stack | None]:
+    """What a way finds for the runs of a scorer: weights, and what stands in their place."""
+    if procedure.goal != "contest" and procedure.way in ("greedy", "search"):
+        scorer = replace(scorer, metric=get_metric(procedure.goal))
+    match procedure.way:
+        case "hand":
+            weights = tuple(normalise(procedure.weights, scorer.n_runs).tolist())
+        case "equal":
+            weights = equal(scorer)
+        case "by_score":
+            weights = by_score(scorer, procedure.score_by)
+        case "greedy" if procedure.n_bags:
+            weights = bagged_greedy(
+                scorer, n_rounds=procedure.n_rounds, n_bags=procedure.n_bags, bag_share=procedure.bag_share, seed=procedure.seed
+            )
+        case "greedy":
+            weights = greedy(scorer, n_rounds=procedure.n_rounds).weights
+        case "search":
+            convex = (optimal_log_loss(scorer).weights,) if scorer.mean in CONVEX_MEANS else ()
+            starts = (equal(scorer), *convex, greedy(scorer, n_rounds=min(procedure.n_rounds, 10)).weights)
+            weights = search(scorer, starts)
+        case "optimal" | "by_class" | "stacking":
+            weights = optimal_log_loss(scorer).weights
+    by_class = class_weights(scorer, weights, prior_rows=procedure.prior_rows) if procedure.way == "by_class" else None
+    stack = fit_stack(scorer, strength=procedure.stack_strength, seed=procedure.seed) if procedure.way == "stacking" else None
+    return weights, by_class, stack
 
 
 def fit_after(procedure: BlendProcedure, scorer: Scorer, steps: BlendSteps) -> BlendSteps:

@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from sklearn import metrics as reference
 
 from core.base.errors import StateError
-from core.blend.calibrate import fit_offsets, fit_temperature, reliability, reliability_of_yes
+from core.blend.calibrate import fit_offsets, fit_temperature, reliability
 from core.blend.steps import afterwards
 from core.metrics.scores import get_metric
 from core.specs.blend import BlendSteps, MeanName
@@ -107,15 +107,15 @@ def test_reliability_counts_every_row_once() -> None:
     assert too_sure.error > found.error + 0.05
 
 
-def test_reliability_of_yes_counts_every_class_of_every_row() -> None:
+def test_reliability_of_sets_counts_every_class_of_every_row() -> None:
     rng = np.random.default_rng(3)
     prob = rng.random((400, 5)).astype(np.float32)
     y_true = (rng.random(prob.shape) < prob).astype(np.int8)
-    found = reliability_of_yes(prob, y_true, n_bins=10)
+    found = reliability(prob, y_true, multilabel=True, n_bins=10)
     assert found.count.sum() == prob.size
     inside = (prob >= 0.2) & (prob < 0.3)
     assert found.count[2] == inside.sum()
     assert found.confidence[2] == pytest.approx(prob[inside].mean())
     assert found.accuracy[2] == pytest.approx(y_true[inside].mean()), "the share that has the class, not the share that is right"
     assert found.error < 0.06, "what was drawn with these probabilities is as frequent as it is probable"
-    assert reliability_of_yes(np.sqrt(prob), y_true).error > 0.1
+    assert reliability(np.sqrt(prob), y_true, multilabel=True).error > 0.1

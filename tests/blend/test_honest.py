@@ -88,7 +88,7 @@ def test_rows_of_a_single_group_cannot_be_judged() -> None:
 def test_equal_weights_gain_nothing_over_themselves() -> None:
     scorer = make("macro_f1", skills=[1.0, 0.5, 0.2], seed=1)
     honest = honest_score(under_any_mean(scorer), fit_of(BlendProcedure()))
-    assert honest.score == honest.equal == honest.optimistic == scorer.score(equal(scorer))
+    assert honest.score == honest.other == honest.optimistic == scorer.score(equal(scorer))
     assert (honest.gain, honest.gain_low, honest.gain_high) == (0, 0, 0) and not honest.is_clear
 
 
