@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.errors.error_page import show_errors
+from app.errors.confusion import Confusion
+from app.errors.outcomes import Outcomes
 from app.shell import runtime
 from app.ui.cards import empty_state, guard, need_contest, page_header
-from app.ui.sources import choose_source, rank_sources
+from app.ui.sources import choose_source, matrix_of_sources, rank_sources
 from app.words.text import t
 from core.store.runs import list_runs
 
@@ -31,4 +32,8 @@ source = choose_source(contest, sources)
 with header:
     page_header(t("errors.title"), contest, source.folds)
 with guard():
-    show_errors(source)
+    body = st.container()
+    with body.skeleton(height=520):
+        oof = matrix_of_sources(source)
+    with body:
+        (Outcomes if oof.is_multilabel else Confusion)(source, oof).show()

@@ -238,11 +238,7 @@ def _draw_reliability(blend: OpenBlend, scored: Scored) -> None:
     ensemble, steps = blend.ensemble, scored.steps
     waits = blend.editor.is_held and not follows_a_drag(ensemble, steps.model_copy(update={"temperature": 2.0}))
     (before, after), is_now = blend.latest(
-        "reliability",
-        (scored.content, steps),
-        lambda: diagrams_of(ensemble, steps),
-        waits=waits,
-        spinner=t("ensemble.reliability_spinner"),
+        "reliability", (scored.content, steps), lambda: diagrams_of(ensemble, steps), waits=waits, spinner=t("ensemble.reliability_spinner")
     )
     sets = "_sets" if ensemble.oof.is_multilabel else ""
     left, right = st.columns(2, gap="small")

@@ -40,10 +40,7 @@ def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[R
             list(options),
             list(options).index(default) if default in options else 0,
             format_func=lambda folds_id: t(
-                "members.folds_option",
-                n=options[folds_id].n_folds,
-                hash=short_hash(options[folds_id].fingerprint),
-                runs=count[folds_id],
+                "members.folds_option", n=options[folds_id].n_folds, hash=short_hash(options[folds_id].fingerprint), runs=count[folds_id]
             ),
             key=key,
             on_change=changed,

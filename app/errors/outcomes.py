@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.errors.view import SCROLLED_PX, Chosen, ErrorView, class_table, clicked_cell, pair_table
+from app.errors.view import SCROLLED_PX, Chosen, ErrorView, Ways, clicked_cell
 from app.ui.controls import control_of
 from app.ui.format import plain
 from app.ui.outcome_chart import figure_px, legend, outcome_figure
@@ -36,12 +35,12 @@ class Outcomes(ErrorView):
     @cached_property
     def report(self) -> pd.DataFrame:
         """Precision, recall, F1, counts and threshold of each class."""
-        return set_report(self.evidence.y_true, self.evidence.y_pred, self.classes, self.source.thresholds)
+        return set_report(self.oof.y_true, self.oof.y_pred, self.classes, self.source.thresholds)
 
     @property
     def choice(self) -> Choice:
         """What was chosen; at first the errors of one kind that are most frequent in a class."""
-        chosen: Choice | None = st.session_state.get(self._key)
+        chosen: Choice | None = self.last_choice()
         if chosen is not None and max(chosen.label, chosen.missed or 0) < len(self.classes):
             return chosen
         wrong = self.report[["missed", "false_alarm"]].to_numpy()
@@ -53,35 +52,24 @@ class Outcomes(ErrorView):
         decided = t("misses.at_thresholds" if self.source.thresholds else "misses.at_half")
         return "misses.summary", f"{t('misses.summary_labels', **n)} {decided}"
 
-    def choosers(self) -> tuple[Mapping[str, Callable[[], None]], str]:
-        ways = {"misses.view_chart": self._chart, "errors.view_classes": self._classes, "misses.view_pairs": self._pairs}
-        return ways, "misses.view_chart"
+    def ways(self) -> tuple[Ways, str]:
+        return {
+            "misses.view_chart": self._chart,
+            "errors.view_classes": lambda: self.class_table(self.report, self.choice.label, self._choose_class),
+            "misses.view_pairs": self._pairs,
+        }, "misses.view_chart"
 
     def chosen(self) -> Chosen:
         self._heading()
-        evidence, choice = self.evidence, self.choice
-        places = outcome_rows(evidence.y_true, evidence.y_pred, evidence.y_prob, choice.label, choice.outcome)
+        oof, choice = self.oof, self.choice
+        places = outcome_rows(oof.y_true, oof.y_pred, oof.y_prob, choice.label, choice.outcome)
         if choice.missed is not None:
-            others = [choice.missed]
-            places = places[outcomes(evidence.y_true[np.ix_(places, others)], evidence.y_pred[np.ix_(places, others)])["missed"][:, 0]]
-        n = f"{len(places):,}"
-        note = t("misses.note_missed" if choice.outcome == "missed" else "misses.note", n=n)
-        prob = evidence.y_prob[:, choice.label]
-        return Chosen(
-            places,
-            lambda place: t("misses.tile", prob=f"{prob[place]:.0%}"),
-            f"{note} {self._beside(places)}",
-            f"{choice.label}-{choice.outcome}-{choice.missed}",
-        )
-
-    @property
-    def _key(self) -> str:
-        return f"set-choice-{self.source.ref}"
-
-    def _choose(self, choice: Choice | None) -> None:
-        """Take over a click; one that deselects something changes nothing."""
-        if choice is not None:
-            st.session_state[self._key] = choice
+            at = np.ix_(places, [choice.missed])
+            places = places[outcomes(oof.y_true[at], oof.y_pred[at])["missed"][:, 0]]
+        note = t("misses.note_missed" if choice.outcome == "missed" else "misses.note", n=f"{len(places):,}")
+        prob = oof.y_prob[:, choice.label]
+        key = f"{choice.label}-{choice.outcome}-{choice.missed}"
+        return Chosen(places, lambda place: t("misses.tile", prob=f"{prob[place]:.0%}"), f"{note} {self._beside(places)}", key)
 
     def _heading(self) -> None:
         """Whose rows follow, and a switch between the outcomes of a class."""
@@ -92,7 +80,7 @@ class Outcomes(ErrorView):
             return
         st.subheader(t(f"misses.heading_{choice.outcome}", name=name), anchor=False)
         key, default, changed = control_of(
-            f"set-outcome-{self.source.ref}", choice.outcome, lambda outcome: self._choose(Choice(choice.label, outcome))
+            f"set-outcome-{self.source.ref}", choice.outcome, lambda outcome: self.choose(Choice(choice.label, outcome))
         )
         counts = self.report.iloc[choice.label]
         st.segmented_control(
@@ -108,25 +96,23 @@ class Outcomes(ErrorView):
 
     def _beside(self, places: np.ndarray) -> str:
         """Which classes the rows of false alarms have, and which the missed ones were given."""
-        evidence, outcome = self.evidence, self.choice.outcome
-        if outcome == "found" or not len(places):
+        is_alarm = self.choice.outcome == "false_alarm"
+        if self.choice.outcome == "found" or not len(places):
             return ""
-        sets = (evidence.y_true if outcome == "false_alarm" else evidence.y_pred)[places]
+        sets = (self.oof.y_true if is_alarm else self.oof.y_pred)[places]
         parts = [f"{plain(self.classes[label])} ({count:,})" for label, count in classes_of(sets)]
         n_none = int((sets.sum(axis=1) == 0).sum())
         if n_none:
             parts.append(f"*{t('misses.none')}* ({n_none:,})")
-        return t("misses.true_of_them" if outcome == "false_alarm" else "misses.given_to_them", classes=", ".join(parts))
+        return t("misses.true_of_them" if is_alarm else "misses.given_to_them", classes=", ".join(parts))
 
     def _chart(self) -> None:
-        worst = self.report["f1"].fillna(2.0).sort_values(kind="stable").index[:MAX_CLASSES]
-        shown = [int(label) for label in worst]
-        choice = self.choice
-        key = f"outcomes-{self.source.ref}"
+        shown = [int(label) for label in self.report["f1"].fillna(2.0).sort_values(kind="stable").index[:MAX_CLASSES]]
+        choice, key = self.choice, f"outcomes-{self.source.ref}"
 
         def choose() -> None:
             clicked = clicked_cell(st.session_state[key])
-            self._choose(Choice(clicked[0], OUTCOMES[clicked[1]]) if clicked else None)
+            self.choose(Choice(clicked[0], OUTCOMES[clicked[1]]) if clicked else None)
 
         st.html(legend())
         with st.container(height=SCROLLED_PX if figure_px(len(shown)) > SCROLLED_PX else "content", border=False):
@@ -141,27 +127,13 @@ class Outcomes(ErrorView):
         some = t("misses.chart_some", n=len(shown), total=len(self.classes)) + " " if len(shown) < len(self.classes) else ""
         st.caption(some + t("misses.chart_hint"))
 
-    def _classes(self) -> None:
-        class_table(self, self.report, picked=self.choice.label, pick=self._choose_class)
-
     def _choose_class(self, label: int) -> None:
         """Another class: the same outcome if it has such rows, else the one that has the most."""
         row, outcome = self.report.iloc[label], self.choice.outcome
-        self._choose(Choice(label, outcome if row[outcome] else max(("missed", "false_alarm", "found"), key=lambda name: int(row[name]))))
+        self.choose(Choice(label, outcome if row[outcome] else max(("missed", "false_alarm", "found"), key=lambda name: int(row[name]))))
 
     def _pairs(self) -> None:
-        pairs = given_in_place(self.evidence.y_true, self.evidence.y_pred, most=MAX_PAIRS)
-        if not pairs:
-            st.caption(t("misses.pairs_none"))
-            return
-        choice = self.choice
-        pair_table(
-            [(pair.given, pair.missed, pair.count, pair.share) for pair in pairs],
-            self.classes,
-            key=f"set-pairs-{self.source.ref}",
-            titles=(t("misses.pair_given"), t("misses.pair_missed"), t("misses.pair_share")),
-            alt=t("misses.view_pairs"),
-            picked=(choice.label, -1 if choice.missed is None else choice.missed),
-            pick=lambda pair: self._choose(Choice(pair[0], "false_alarm", pair[1]) if pair else None),
-        )
-        st.caption(t("misses.pairs_hint"))
+        pairs = [astuple(pair) for pair in given_in_place(self.oof.y_true, self.oof.y_pred, most=MAX_PAIRS)]
+        marked = (self.choice.label, -1 if self.choice.missed is None else self.choice.missed)
+        titles = ("pair_given", "pair_missed", "pair_share")
+        self.pair_table(pairs, "misses", marked, lambda pair: self.choose(Choice(pair[0], "false_alarm", pair[1])), titles)
