@@ -10,7 +10,7 @@ from app.ensemble.lineup import choose_folds, choose_members, choose_part, count
 from app.ensemble.members import members_view
 from app.ensemble.saved import blend_compare, plan_starts, saved_blends
 from app.shell import runtime
-from app.ui.cards import empty_state, guard, need_contest, page_header
+from app.ui.cards import guard, need_contest, nothing_yet, page_header
 from app.words.text import t
 from core.store.blends import free_blend_name
 from core.store.folds import list_folds
@@ -24,14 +24,7 @@ begun = [run for run in runs if run.results]
 
 if not begun:
     page_header(t("ensemble.title"), contest)
-    is_working = any(run.state in ("queued", "running") for run in runs)
-    empty_state(
-        t("ensemble.empty_title"),
-        t("ensemble.empty_why"),
-        t("ensemble.empty_button_runs" if is_working else "ensemble.empty_button"),
-        page="runs" if is_working else "train",
-        icon="balance",
-    )
+    nothing_yet("ensemble", is_working=any(run.state in ("queued", "running") for run in runs), icon="balance")
     if folds_list:
         exchange_view(contest, folds_list[0], folds_list)
     st.stop()

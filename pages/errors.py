@@ -7,7 +7,7 @@ import streamlit as st
 from app.errors.confusion import Confusion
 from app.errors.outcomes import Outcomes
 from app.shell import runtime
-from app.ui.cards import empty_state, guard, need_contest, page_header
+from app.ui.cards import guard, need_contest, nothing_yet, page_header
 from app.ui.sources import choose_source, matrix_of_sources, rank_sources
 from app.words.text import t
 from core.store.runs import list_runs
@@ -17,14 +17,7 @@ store = runtime.workspace().store
 sources = rank_sources(contest, complete=False)
 if not sources:
     page_header(t("errors.title"), contest)
-    is_working = any(run.state in ("queued", "running") for run in list_runs(store, contest.id))
-    empty_state(
-        t("errors.empty_title"),
-        t("errors.empty_why"),
-        t("errors.empty_button_runs" if is_working else "errors.empty_button"),
-        page="runs" if is_working else "train",
-        icon="grid_on",
-    )
+    nothing_yet("errors", is_working=any(run.state in ("queued", "running") for run in list_runs(store, contest.id)), icon="grid_on")
     st.stop()
 
 header = st.container()

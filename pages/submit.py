@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.shell import runtime
 from app.submit.submit_view import checklist, class_balance, preview, submission_table, write_form
-from app.ui.cards import empty_state, guard, need_contest, page_header
+from app.ui.cards import guard, need_contest, nothing_yet, page_header
 from app.ui.sources import candidate_of, choose_source, rank_sources
 from app.words.text import t
 from core.store.runs import list_runs
@@ -16,14 +16,7 @@ store = runtime.workspace().store
 sources = rank_sources(contest, complete=True)
 if not sources:
     page_header(t("submit.title"), contest)
-    is_working = any(run.state in ("queued", "running") for run in list_runs(store, contest.id))
-    empty_state(
-        t("submit.empty_title"),
-        t("submit.empty_why"),
-        t("submit.empty_button_runs" if is_working else "submit.empty_button"),
-        page="runs" if is_working else "train",
-        icon="outbox",
-    )
+    nothing_yet("submit", is_working=any(run.state in ("queued", "running") for run in list_runs(store, contest.id)), icon="outbox")
 else:
     header = st.container()
     source = choose_source(contest, sources)
@@ -36,7 +29,7 @@ else:
         with body:
             left, middle, right = st.columns([1.2, 1, 1.1], gap="medium")
             with left:
-                preview(contest, candidate)
+                preview(candidate)
             with middle:
                 class_balance(contest, source, candidate)
             with right:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.ensemble.session import BlendState, session
-from app.shell import runtime
 from app.ui.controls import control_of
 from app.ui.format import format_score, plain, short_hash
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds
-from core.store.contests import Contest, get_truth
+from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 
@@ -92,10 +91,8 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
 
 
 def older_truth(contest: Contest, truth_id: int) -> str:
-    """What follows the name of a run or blend whose labels are not the contest's current ones: the version that they are."""
-    if truth_id == contest.truth.id:
-        return ""
-    return f" · {t('ensemble.older_truth', version=get_truth(runtime.workspace().store, truth_id).version)}"
+    """What follows the name of a run or blend whose labels are not the contest's current ones."""
+    return "" if truth_id == contest.truth.id else f" · {t('runs.older_truth')}"
 
 
 def count_others(folds: Folds, members: Sequence[Run], runs: Sequence[Run]) -> int:

@@ -25,18 +25,17 @@ from core.submission.write import Candidate, read_submission, write_submission
 
 N_PREVIEW = 8
 MAX_COLUMNS = 60
+WRITTEN = "written-submission"
+"""The session key of the submission that was written last."""
 
 
-def preview(contest: Contest, candidate: Candidate) -> None:
+def preview(candidate: Candidate) -> None:
     """The first rows of the file."""
     frame = candidate.frame
-    size = f"{len(candidate.data) / 1000:,.0f} kB"
+    size = f"{len(candidate.data) / 1000:,.1f} kB"
     st.subheader(t("submit.preview_title"), anchor=False)
-    st.caption(
-        t("submit.preview_note", rows=f"{len(frame):,}", columns=len(frame.columns), size=size)
-        + " · "
-        + t("submit.preview_first", n=min(N_PREVIEW, len(frame)))
-    )
+    note = t("submit.preview_note", rows=f"{len(frame):,}", columns=len(frame.columns), size=size)
+    st.caption(f"{note} · {t('submit.preview_first', n=min(N_PREVIEW, len(frame)))}")
     st.dataframe(frame.iloc[:N_PREVIEW, :MAX_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
 
 
@@ -57,27 +56,17 @@ def class_balance(contest: Contest, source: Source, candidate: Candidate) -> Non
 
 def label_counts(truth: NDArray[np.integer], predicted: NDArray[np.integer], thresholds: Sequence[float]) -> str:
     """How many labels a row has, and how many rows have none, beside training; and the thresholds that made them so. 0 or 1 (n, n_classes)."""
-    (test_count, test_empty), (train_count, train_empty) = _counts_of(predicted), _counts_of(truth)
+    count = {part: labels.sum(axis=1, dtype=np.int64) for part, labels in (("test", predicted), ("train", truth))}
+    mean = {part: f"{n_labels.mean():.2f}" for part, n_labels in count.items()}
+    empty = {part: f"{100 * (n_labels == 0).mean():.1f}" for part, n_labels in count.items()}
     cut = t("submit.at_half") if not thresholds else t("submit.at_own", low=f"{min(thresholds):.2f}", high=f"{max(thresholds):.2f}")
-    return " · ".join(
-        [
-            t("submit.labels_per_row", test=f"{test_count:.2f}", train=f"{train_count:.2f}"),
-            t("submit.rows_without", test=f"{test_empty:.1f}", train=f"{train_empty:.1f}"),
-            cut,
-        ]
-    )
-
-
-def _counts_of(labels: NDArray[np.integer]) -> tuple[float, float]:
-    """Labels in a row, as a mean, and the percentage of rows without any."""
-    n_labels = labels.sum(axis=1, dtype=np.int64)
-    return float(n_labels.mean()), 100 * float((n_labels == 0).mean())
+    return " · ".join([t("submit.labels_per_row", **mean), t("submit.rows_without", **empty), cut])
 
 
 def checklist(contest: Contest, candidate: Candidate) -> None:
     """The checks of the file, each with its result."""
     st.subheader(t("submit.checks_title"), anchor=False)
-    failed = [check for check in candidate.checks if not check.is_ok]
+    n_failed = sum(not check.is_ok for check in candidate.checks)
     if contest.spec.sample_submission:
         st.caption(t("submit.checks_sample"))
     else:
@@ -87,8 +76,8 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
         for check in candidate.checks:
             icon = ":green[:material/check_circle:]" if check.is_ok else ":red[:material/cancel:]"
             st.markdown(f"{icon} **{t(f'submit.check_{check.key}')}**  :gray[{plain(say(check.detail))}]")
-    if failed:
-        st.error(t("submit.checks_failed", n=len(failed)), icon=":material/block:")
+    if n_failed:
+        st.error(t("submit.checks_failed", n=n_failed), icon=":material/block:")
     else:
         st.success(t("submit.checks_ok", n=len(candidate.checks)), icon=":material/check:")
 
@@ -103,7 +92,7 @@ def write_form(contest: Contest, source: Source, candidate: Candidate) -> None:
         st.caption(t("submit.again", ref=twin.ref))
     if writes:
         submission = write_submission(source, name=name.strip())
-        st.session_state[written_key(contest)] = submission.id
+        st.session_state[WRITTEN] = submission.id
         st.toast(t("submit.written", filename=plain(submission.filename), ref=submission.ref), icon=":material/check:")
         st.rerun()
 
@@ -119,24 +108,29 @@ def submission_table(contest: Contest) -> None:
     scores = {source.ref: source.score(metric) for source in list_sources(runtime.workspace(), contest)}  # those that are still there
     table = pd.DataFrame(
         {
-            "ref": [item.ref for item in submissions],
-            "name": [item.name for item in submissions],
-            "source": [f"{item.lineage.name} ({item.source})" for item in submissions],
-            "cv": pd.array([scores.get(item.source) for item in submissions], dtype="Float64"),
-            "public": pd.array([_hidden(item, "public") for item in submissions], dtype="Float64"),
-            "private": pd.array([_hidden(item, "private") for item in submissions], dtype="Float64"),
-            "rows": [item.n_rows for item in submissions],
-            "sha": [item.sha256[:12] for item in submissions],
-            "file": [item.filename for item in submissions],
-            "written": [format_clock(item.created_at) for item in submissions],
+            "ref": item.ref,
+            "name": item.name,
+            "source": f"{item.lineage.name} ({item.source})",
+            "cv": scores.get(item.source),
+            "public": item.hidden_scores and item.hidden_scores.public,
+            "private": item.hidden_scores and item.hidden_scores.private,
+            "rows": item.n_rows,
+            "sha": item.sha256[:12],
+            "file": item.filename,
+            "written": format_clock(item.created_at),
         }
+        for item in submissions
     )
+    table = table.astype(dict.fromkeys(("cv", "public", "private"), "Float64"))
     if not any(item.hidden_scores for item in submissions):
         table = table.drop(columns=["public", "private"])
-    newest = st.session_state.get(written_key(contest))
+    newest = st.session_state.get(WRITTEN)
     chosen = next((place for place, item in enumerate(submissions) if item.id == newest), 0)
-    number = st.column_config.NumberColumn
-    help_hidden = t("submit.column_hidden_help")
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    score = {
+        name: number(t(f"submit.column_{name}", arrow=arrow), format="%.4f", help=help_text, width="small")
+        for name, help_text in (("cv", None), ("public", t("submit.column_hidden_help")), ("private", t("submit.column_hidden_help")))
+    }
     event = st.dataframe(
         table,
         hide_index=True,
@@ -147,16 +141,14 @@ def submission_table(contest: Contest) -> None:
         placeholder="–",
         alt=t("submit.ledger_alt"),
         column_config={
-            "ref": st.column_config.TextColumn(t("submit.column_ref"), width="small", pinned=True),
+            "ref": text(t("submit.column_ref"), width="small", pinned=True),
             "name": t("submit.column_name"),
             "source": t("submit.column_source"),
-            "cv": number(t("submit.column_cv", arrow=arrow), format="%.4f", width="small"),
-            "public": number(t("submit.column_public", arrow=arrow), format="%.4f", help=help_hidden, width="small"),
-            "private": number(t("submit.column_private", arrow=arrow), format="%.4f", help=help_hidden, width="small"),
+            **score,
             "rows": number(t("submit.column_rows"), width="small"),
-            "sha": st.column_config.TextColumn(t("submit.column_sha"), width="small"),
+            "sha": text(t("submit.column_sha"), width="small"),
             "file": t("submit.column_file"),
-            "written": st.column_config.TextColumn(t("submit.column_written"), width="small"),
+            "written": text(t("submit.column_written"), width="small"),
         },
     )
     st.caption(t("submit.ledger_hint"))
@@ -213,12 +205,3 @@ def lineage(submission: Submission) -> None:
                 "folds": st.column_config.ListColumn(t("submit.lineage_fold_hashes"), width="large"),
             },
         )
-
-
-def written_key(contest: Contest) -> str:
-    """The session key of the submission that was written last."""
-    return f"written-{contest.id}"
-
-
-def _hidden(submission: Submission, part: str) -> float | None:
-    return getattr(submission.hidden_scores, part) if submission.hidden_scores else None

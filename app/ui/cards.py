@@ -64,6 +64,12 @@ def empty_state(
     return pressed
 
 
+def nothing_yet(words: str, *, is_working: bool, icon: str) -> None:
+    """The empty state of a page that needs predictions, by its texts in `words`: on to the queue where a run is at work, else to training."""
+    button = t(f"{words}.empty_button_runs" if is_working else f"{words}.empty_button")
+    empty_state(t(f"{words}.empty_title"), t(f"{words}.empty_why"), button, page="runs" if is_working else "train", icon=icon)
+
+
 def need_contest(title: str) -> Contest:
     """The selected contest; without one the page `title` ends here with a way to get one."""
     contest = state.selected_contest()
