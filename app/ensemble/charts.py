@@ -14,7 +14,7 @@ from app.ensemble.session import Content, OpenBlend
 from app.ensemble.set_charts import draw_outcomes, draw_thresholds
 from app.ui import charts
 from app.ui.charts import BARE_AXIS, CONFIG, EVERY_LABEL, Chart, Spec, chart_title, draw, metric_axis
-from app.ui.colors import ACCENT, BAD, QUIET, blend_color, ink, run_color
+from app.ui.colors import ACCENT, BAD, QUIET, ink, run_color
 from app.ui.controls import control_of
 from app.words.text import t
 from core.analysis.errors import confused_pairs, confusion_matrix
@@ -88,7 +88,7 @@ def by_fold(ensemble: Ensemble, scored: Scored, fixed: Fixed) -> Chart:
     now, equal = t("charts.blend_now"), t("charts.equal")
     series = {now: scored.score.fold_scores, equal: fixed.equal.fold_scores}
     series |= {run.name: score.fold_scores for run, score in zip(ensemble.runs, fixed.own, strict=True)}
-    colors = {now: blend_color(), equal: QUIET} | {run.name: run_color(run.id) for run in ensemble.runs}
+    colors = {now: ACCENT, equal: QUIET} | {run.name: run_color(run.id) for run in ensemble.runs}
     table = pd.DataFrame(
         [(name, fold, score) for name, scores in series.items() for fold, score in zip(ensemble.oof.folds, scores, strict=True)],
         columns=["name", "fold", "score"],

@@ -11,7 +11,6 @@ from app.words.text import LANGUAGE_KEY
 from core.base.errors import NotFoundError
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, list_folds
-from core.store.runs import Run, get_run
 
 PAGES_DIR = Path(__file__).resolve().parents[2] / "pages"
 CONTEST_KEY = "contest"  # of the picker, and of ?contest=
@@ -58,22 +57,8 @@ def select_contest(name: str) -> None:
     st.session_state[_NEXT] = name
 
 
-def selected_run() -> Run | None:
-    """The run in the address (`?run=r12`), else the last one of this session, if it belongs to the selected contest."""
-    ref = st.query_params.get(RUN_KEY) or st.session_state.get("selected_run")
-    contest = selected_contest()
-    if not ref or contest is None:
-        return None
-    try:
-        run = get_run(runtime.workspace().store, ref)
-    except NotFoundError:
-        return None
-    return run if run.contest_id == contest.id else None
-
-
 def select_run(ref: str | None) -> None:
-    """Put a run (or none) into the address and the session."""
-    st.session_state["selected_run"] = ref
+    """Put a run (or none) into the address."""
     if ref is None:
         st.query_params.pop(RUN_KEY, None)
     elif st.query_params.get(RUN_KEY) != ref:

@@ -24,11 +24,6 @@ def run_color(run_id: int) -> str:
     return oklch(lightness, 0.15, hue)
 
 
-def blend_color() -> str:
-    """The colour of a blend that is being made: the accent, which no run has."""
-    return ACCENT
-
-
 def ink(*, is_dark: bool) -> str:
     """The theme's text colour, for text that is drawn onto coloured cells."""
     return "#e2e8ec" if is_dark else "#1a242c"
@@ -42,17 +37,12 @@ def translucent(color: str, alpha: float) -> str:
 
 def oklch(lightness: float, chroma: float, hue_deg: float) -> str:
     """A colour of OKLCH (Ottosson 2020) as `#rrggbb`; the chroma is lowered until it fits into sRGB."""
-    while True:
-        rgb = _linear_srgb(lightness, chroma, math.radians(hue_deg))
-        if all(-1e-4 <= value <= 1 + 1e-4 for value in rgb):
-            return "#" + "".join(f"{round(255 * _gamma(min(max(value, 0.0), 1.0))):02x}" for value in rgb)
-        chroma -= 0.005
-
-
-def contrast(a: str, b: str) -> float:
-    """The contrast of two colours by WCAG 2, from 1 to 21."""
-    bright, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
+    rgb = _linear_srgb(lightness, chroma, math.radians(hue_deg))
+    if not all(-1e-4 <= value <= 1 + 1e-4 for value in rgb):
+        return oklch(lightness, chroma - 0.005, hue_deg)
+    clipped = [min(max(value, 0.0), 1.0) for value in rgb]
+    gamma = [12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055 for value in clipped]
+    return "#" + "".join(f"{round(255 * value):02x}" for value in gamma)
 
 
 def _linear_srgb(lightness: float, chroma: float, hue: float) -> tuple[float, float, float]:
@@ -65,13 +55,3 @@ def _linear_srgb(lightness: float, chroma: float, hue: float) -> tuple[float, fl
         -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
         -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
     )
-
-
-def _gamma(value: float) -> float:
-    return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
-
-
-def _luminance(color: str) -> float:
-    channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
 
-import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
@@ -51,11 +50,6 @@ class Bounds:
     open_high: bool = False
 
 
-@dataclass
-class _Drawn:
-    values: dict[str, Any] = field(default_factory=dict)
-
-
 def settings_form(
     value: Settings,
     key: str,
@@ -74,15 +68,23 @@ def settings_form(
     """
     leaves = [leaf for leaf in leaves_of(value) if not leaf.has("hidden") and leaf.path not in skip]
     basic = [leaf for leaf in leaves if leaf.has("basic") or not fold]
-    drawn = _Drawn()
+
+    def grid(chosen: Sequence[Leaf]) -> dict[str, Any]:
+        drawn: dict[str, Any] = {}
+        for start in range(0, len(chosen), columns):
+            for place, leaf in zip(st.columns(columns, vertical_alignment="bottom"), chosen[start : start + columns], strict=False):
+                with place:
+                    drawn[leaf.path] = _widget(leaf, f"{key}.{leaf.path}", texts, (options or {}).get(leaf.path))
+        return drawn
+
     with st.container(key=f"form-{key}"):
-        _grid(basic, key, texts, options or {}, columns, drawn)
+        values = grid(basic)
         for section in dict.fromkeys(leaf.section for leaf in leaves):
             rest = [leaf for leaf in leaves if leaf.section == section and leaf not in basic]
             if rest:
                 with st.expander(t(f"{texts}.section.{section}") if section else t(f"{texts}.section")):
-                    _grid(rest, key, texts, options or {}, columns, drawn)
-    return merge(value.to_dict(), drawn.values)
+                    values |= grid(rest)
+    return merge(value.to_dict(), values)
 
 
 def leaves_of(value: Settings) -> list[Leaf]:
@@ -103,24 +105,10 @@ def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def bounds(info: FieldInfo) -> Bounds:
     """The range of a number, read from the field's own constraints."""
-    low: float | None = None
-    high: float | None = None
-    open_low = open_high = False
-    for rule in info.metadata:
-        if isinstance(rule, annotated_types.Ge):
-            low = float(typing.cast(float, rule.ge))
-        elif isinstance(rule, annotated_types.Gt):
-            low, open_low = float(typing.cast(float, rule.gt)), True
-        elif isinstance(rule, annotated_types.Le):
-            high = float(typing.cast(float, rule.le))
-        elif isinstance(rule, annotated_types.Lt):
-            high, open_high = float(typing.cast(float, rule.lt)), True
-    return Bounds(low, high, open_low, open_high)
-
-
-def label_of(texts: str, path: str) -> str:
-    """The field's label in the language of the screen."""
-    return t(f"{texts}.{path}")
+    limits: dict[str, Any] = {
+        name: getattr(rule, name) for rule in info.metadata for name in ("ge", "gt", "le", "lt") if hasattr(rule, name)
+    }
+    return Bounds(limits.get("gt", limits.get("ge")), limits.get("lt", limits.get("le")), "gt" in limits, "lt" in limits)
 
 
 def help_of(texts: str, leaf: Leaf) -> str:
@@ -146,15 +134,8 @@ def option_label(texts: str, path: str, option: str) -> str:
     return entry[language()] if entry else option
 
 
-def _grid(leaves: Sequence[Leaf], key: str, texts: str, options: Mapping[str, Sequence[str]], columns: int, drawn: _Drawn) -> None:
-    for start in range(0, len(leaves), columns):
-        for place, leaf in zip(st.columns(columns, vertical_alignment="bottom"), leaves[start : start + columns], strict=False):
-            with place:
-                drawn.values[leaf.path] = _widget(leaf, f"{key}.{leaf.path}", texts, options.get(leaf.path))
-
-
 def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> Any:
-    label, about, kind = label_of(texts, leaf.path), help_of(texts, leaf), _kind(leaf.info)
+    label, about, kind = t(f"{texts}.{leaf.path}"), help_of(texts, leaf), _kind(leaf.info)
     keep: dict[str, Any] = {"key": key, "help": about, "persist_state": "session"}
     if kind is bool:
         return st.toggle(label, value=leaf.value, **keep)
@@ -194,21 +175,13 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
 
 def _number(leaf: Leaf, label: str, kind: type, keep: dict[str, Any]) -> int | float:
     span = bounds(leaf.info)
+    low, high, step, shown = span.low, span.high, _step(leaf.value, span), "%.6g"
     if kind is int:
-        low = None if span.low is None else int(span.low) + span.open_low
-        high = None if span.high is None else int(span.high) - span.open_high
-        return int(st.number_input(label, min_value=low, max_value=high, value=int(leaf.value), step=1, **keep))
-    return float(
-        st.number_input(
-            label,
-            min_value=span.low,
-            max_value=span.high,
-            value=float(leaf.value),
-            step=_step(float(leaf.value), span),
-            format="%.6g",
-            **keep,
-        )
-    )
+        low = None if low is None else low + span.open_low
+        high = None if high is None else high - span.open_high
+        step, shown = 1, None
+    limits = {name: None if limit is None else kind(limit) for name, limit in (("min_value", low), ("max_value", high))}
+    return kind(st.number_input(label, value=kind(leaf.value), step=step, format=shown, **limits, **keep))
 
 
 def _step(value: float, span: Bounds) -> float:

@@ -55,8 +55,6 @@ PLANS = (
     Plan("digits", {"digits-lite0": 0.5, "digits-small": 0.5}),
     Plan("news", {"news-minilm": 0.7, "news-tiny": 0.3}),
 )
-EXPECTED_FOLD_S = {"digits-lite0": 30.0, "digits-small": 21.0, "news-minilm": 24.0, "news-tiny": 9.0}
-"""Seconds a fold took on two cores; only for the expected end before the first fold is done, scaled by what is seen then."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def run_demo(workspace: Workspace, *, serve: bool, plans: Sequence[Plan] = PLANS
         note(
             f"training {sum(len(run.fold_numbers) - len(run.results) for run in runs)} folds of {len(runs)} runs; Ctrl-C pauses, the same command continues",
         )
-        runs = work(Engine(workspace, what="python -m core demo"), workspace, [run.id for run in runs], expected_fold_s=EXPECTED_FOLD_S)
+        runs = work(Engine(workspace, what="python -m core demo"), [run.id for run in runs])
         for run in runs:
             raise_failure(run)
     outcomes: list[Outcome] = []

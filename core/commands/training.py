@@ -30,7 +30,7 @@ from core.commands.console import (
     standard_error,
 )
 from core.commands.demo import DEMO_ROOT, run_demo
-from core.commands.follow import Board, follow, is_settled, metric_reader, raise_failure, work
+from core.commands.follow import follow, is_settled, raise_failure, work
 from core.commands.records import choose_folds, direction, duration_text, run_record, score_text
 from core.jobs.devices import read_devices
 from core.jobs.disk import free_bytes, size_text
@@ -127,7 +127,7 @@ def train(
         n_folds = len(run.fold_numbers)
         note(f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}")
     if not queue:
-        work(Engine(workspace, what="python -m core train"), workspace, [run.id for run in runs], quiet=as_json)
+        work(Engine(workspace, what="python -m core train"), [run.id for run in runs], quiet=as_json)
     runs = [get_run(workspace.store, run.id) for run in runs]
     if as_json:
         records = [run_record(workspace, run) for run in runs]
@@ -159,7 +159,7 @@ def run_engine(
         return [run for run in reversed(list_runs(workspace.store)) if run.id not in seen]
 
     try:
-        follow(engine, active, Board(standard_error(), metric_of=metric_reader(workspace)), is_over=lambda runs: drain and is_settled(runs))
+        follow(engine, active, standard_error(), is_over=lambda runs: drain and is_settled(runs))
     except KeyboardInterrupt:
         note("stopping: running jobs go back to the queue")
     finally:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from core.__main__ import main
-from core.commands.follow import Board, follow
+from core.commands.follow import follow
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
@@ -120,8 +120,8 @@ def test_who_watches_is_told_why_nothing_happens(workspace: Workspace) -> None:
         next(looks)(workspace.store)
         return []
 
-    board = Board(Console(file=said, width=200), metric_of=lambda run: "accuracy")
-    follow(Engine(workspace, ("cpu",)), read, board, is_over=lambda runs: said.getvalue().count("\n") == 2)
+    console = Console(file=said, width=200)
+    follow(Engine(workspace, ("cpu",)), read, console, is_over=lambda runs: said.getvalue().count("\n") == 2)
     assert said.getvalue().splitlines() == ["the queue is paused; `python -m core queue resume` lets it go on", "the queue goes on"]
 
 
