@@ -41,13 +41,13 @@ class ContestOverview:
 
 def contest_overviews(store: Store) -> tuple[ContestOverview, ...]:
     """Every contest, newest first."""
-    return tuple(
-        _overview(contest, list_runs(store, contest.id), {folds.id: folds.n_folds for folds in list_folds(store, contest.id)})
-        for contest in reversed(list_contests(store))
-    )
+    return tuple(overview_of(store, contest) for contest in reversed(list_contests(store)))
 
 
-def _overview(contest: Contest, runs: tuple[Run, ...], n_folds: dict[int, int]) -> ContestOverview:
+def overview_of(store: Store, contest: Contest) -> ContestOverview:
+    """Where one contest stands."""
+    runs = list_runs(store, contest.id)
+    n_folds = {folds.id: folds.n_folds for folds in list_folds(store, contest.id)}
     states = Counter(job.state for run in runs for job in run.jobs)
     metric = get_metric(contest.spec.metric)
     best: tuple[Run, float] | None = None

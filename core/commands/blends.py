@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from core.analysis.compare import Duel, Standing, compare_sources, standing_of
 from core.base.errors import InputError
+from core.base.files import written_aside
 from core.base.settings import apply_sets, parse_settings
 from core.blend import ensemble
 from core.blend.ensemble import open_ensemble
@@ -26,6 +26,7 @@ from core.commands.console import (
     commands,
     opened,
     print_json,
+    print_records,
     print_table,
     say,
 )
@@ -123,22 +124,17 @@ def list_blends(contest: ContestArgument, root: WorkspaceOption = None, as_json:
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
     records = [blend_record(workspace, blend) for blend in blends.list_blends(workspace.store, found.id)]
-    if as_json:
-        print_json(records)
-        return
-    print_table(
-        ["ref", "blend", ">out of fold", ">CV mean ± sd", ">honest", "runs"],
-        [
-            (
-                record["ref"],
-                record["blend"],
-                score_text(record["oof_score"]),
-                score_text(record["cv_score"], record["cv_sd"]),
-                score_text(record["honest"]["score"] if record["honest"] else None),
-                ", ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True)),
-            )
-            for record in records
-        ],
+    print_records(
+        records,
+        {
+            "ref": lambda record: record["ref"],
+            "blend": lambda record: record["blend"],
+            ">out of fold": lambda record: score_text(record["oof_score"]),
+            ">CV mean ± sd": lambda record: score_text(record["cv_score"], record["cv_sd"]),
+            ">honest": lambda record: score_text(record["honest"]["score"] if record["honest"] else None),
+            "runs": lambda record: ", ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True)),
+        },
+        as_json=as_json,
         title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
         empty=f"no blend yet: python -m core blend {found.name} RUN...",
     )
@@ -244,12 +240,10 @@ def source_named(workspace: Workspace, ref: str, contest: str | None = None) -> 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write aside and rename, so that a file that is there is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        with written_aside(path) as aside:
+            aside.write_bytes(data)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
         raise InputError(
             "the file cannot be written", where=str(path), why=str(problem), fix="name a file in a folder you may write to"
         ) from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,6 +96,16 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     for row in rows:
         table.add_row(*map(escape, row))
     standard_output().print(table)
+
+
+def print_records(
+    records: Sequence[Any], columns: Mapping[str, Callable[[Any], str]], *, as_json: bool, title: str = "", empty: str = "nothing yet"
+) -> None:
+    """Records as one JSON document, or as a table with a text of each in every column; `columns` are named as those of `print_table`."""
+    if as_json:
+        print_json(records)
+    else:
+        print_table(list(columns), [[cell(record) for cell in columns.values()] for record in records], title=title, empty=empty)
 
 
 def print_error(error: PitwallError, *, as_json: bool) -> None:

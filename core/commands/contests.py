@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +19,7 @@ from core.commands.console import (
     commands,
     opened,
     print_json,
+    print_records,
     print_table,
     say,
     standard_error,
@@ -31,14 +32,22 @@ from core.folds.save import save_folds
 from core.specs.folds import FoldsSpec
 from core.store import contests
 from core.store import folds as splits
-from core.store.contests import Contest, get_contest
-from core.store.folds import Folds
+from core.store.contests import get_contest
 
 app = commands()
 contest_app = commands("Register a contest of your own; list the contests.")
 folds_app = commands("Decide who validates whom.")
 app.add_typer(contest_app, name="contest")
 app.add_typer(folds_app, name="folds")
+
+FOLDS_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    ">id": lambda record: str(record["folds"]),
+    "kind": lambda record: record["kind"],
+    ">folds": lambda record: str(record["n_folds"]),
+    ">seed": lambda record: str(record["seed"]),
+    "group": lambda record: record["group_column"],
+    "fingerprint": lambda record: f"#{record['fingerprint'][:8]}",
+}
 
 
 @contest_app.command("add", short_help="Register a contest from a folder, CSV or zip.")
@@ -79,25 +88,20 @@ def list_contests(root: WorkspaceOption = None, as_json: JsonOption = False) -> 
     """List the contests with their rows, classes, metric, runs and best CV score."""
     workspace = opened(root)
     records = [contest_record(workspace, contest) for contest in contests.list_contests(workspace.store)]
-    if as_json:
-        print_json(records)
-        return
-    print_table(
-        ["contest", "modality", ">train", ">test", ">classes", "metric", ">runs", ">best CV", "best run"],
-        [
-            (
-                record["contest"],
-                record["modality"],
-                f"{record['n_train']:,}",
-                f"{record['n_test']:,}",
-                f"{record['n_classes']}{', several' if record['labels'] == 'several' else ''}",
-                f"{record['metric']} {direction(record['metric'])}",
-                str(record["n_runs"]),
-                score_text(record["cv_score"]),
-                record["run"] or "",
-            )
-            for record in records
-        ],
+    print_records(
+        records,
+        {
+            "contest": lambda record: record["contest"],
+            "modality": lambda record: record["modality"],
+            ">train": lambda record: f"{record['n_train']:,}",
+            ">test": lambda record: f"{record['n_test']:,}",
+            ">classes": lambda record: f"{record['n_classes']}{', several' if record['labels'] == 'several' else ''}",
+            "metric": lambda record: f"{record['metric']} {direction(record['metric'])}",
+            ">runs": lambda record: str(record["n_runs"]),
+            ">best CV": lambda record: score_text(record["cv_score"]),
+            "best run": lambda record: record["run"] or "",
+        },
+        as_json=as_json,
         empty="no contest yet: python -m core sample digits, or python -m core contest add PATH",
     )
 
@@ -144,11 +148,11 @@ def make_folds(
     values |= {"repeats": repeats, "holdout": holdout, "keep_rare": keep_rare}
     spec = parse_settings(FoldsSpec, values, where="folds make")
     found = get_contest(workspace.store, contest)
-    folds = save_folds(workspace, found, spec)
+    record = folds_record(found, save_folds(workspace, found, spec))
     if as_json:
-        print_json(folds_record(found, folds))
+        print_json(record)
     else:
-        _show_folds(found, [folds])
+        print_records([record], FOLDS_COLUMNS, as_json=False)
 
 
 @folds_app.command("list", short_help="List a contest's folds, newest first.")
@@ -156,11 +160,8 @@ def list_folds(contest: ContestArgument, root: WorkspaceOption = None, as_json: 
     """List a contest's folds, newest first. `train` uses the newest."""
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
-    folds = splits.list_folds(workspace.store, found.id)
-    if as_json:
-        print_json([folds_record(found, each) for each in folds])
-    else:
-        _show_folds(found, folds)
+    records = [folds_record(found, each) for each in splits.list_folds(workspace.store, found.id)]
+    print_records(records, FOLDS_COLUMNS, as_json=as_json, empty=f"no folds yet: python -m core folds make {found.name}")
 
 
 @contextmanager
@@ -171,11 +172,3 @@ def checking_rows() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
-
-
-def _show_folds(contest: Contest, folds: Sequence[Folds]) -> None:
-    print_table(
-        [">id", "kind", ">folds", ">seed", "group", "fingerprint"],
-        [(str(each.id), each.kind, str(each.n_folds), str(each.seed), each.group_column, f"#{each.fingerprint[:8]}") for each in folds],
-        empty=f"no folds yet: python -m core folds make {contest.name}",
-    )

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from core.analysis.kept import Kept
+from core.analysis.overview import overview_of
 from core.base.errors import NotFoundError, StateError
 from core.jobs.fold import places, share_of
 from core.metrics.scores import get_metric
@@ -15,20 +16,18 @@ from core.specs.progress import Progress
 from core.store.blends import Blend
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, get_folds, list_folds
-from core.store.runs import Run, get_run, list_epochs, list_runs
+from core.store.runs import Run, get_run, list_epochs
 from core.store.submissions import Submission
 from core.workspace import Workspace
 
 
 def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
     """A contest; `run`, `fold_scores` and `cv_score` are those of its best run that has finished all folds."""
-    metric = contest.spec.metric
-    runs = list_runs(workspace.store, contest.id)
-    best = best_run(workspace, contest, runs)
-    states = {run.state for run in runs}
+    found = overview_of(workspace.store, contest)
+    best, metric = found.best, contest.spec.metric
     return {
         "contest": contest.name,
-        "state": next((name for name in ("running", "queued") if name in states), "idle" if runs else "new"),
+        "state": "running" if found.n_running else "queued" if found.n_queued else "idle" if found.n_runs else "new",
         "modality": contest.spec.modality,
         "n_train": contest.n_train,
         "n_test": contest.n_test,
@@ -38,23 +37,11 @@ def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
         "metric": metric,
         "submission": contest.spec.submission,
         "fingerprint": contest.fingerprint,
-        "n_runs": len(runs),
+        "n_runs": found.n_runs,
         "run": best.name if best else None,
         "fold_scores": fold_scores(best, metric, get_folds(workspace.store, best.folds_id).n_folds) if best else [],
-        "cv_score": best.cv_score(metric) if best else None,
+        "cv_score": found.best_score,
     }
-
-
-def best_run(workspace: Workspace, contest: Contest, runs: tuple[Run, ...]) -> Run | None:
-    """The run with the best CV score among those that have a result for every fold."""
-    metric = get_metric(contest.spec.metric)
-    scored: list[tuple[float, Run]] = []
-    for run in runs:
-        score = run.cv_score(metric.name)
-        if score is not None and len(run.results) == get_folds(workspace.store, run.folds_id).n_folds:
-            scored.append((score, run))
-    best = metric.best([score for score, _ in scored]) if scored else None
-    return next((run for score, run in scored if score == best), None)
 
 
 def folds_record(contest: Contest, folds: Folds) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from core.commands.console import (
     note,
     opened,
     print_json,
+    print_records,
     print_table,
     say,
 )
@@ -38,23 +39,18 @@ def list_runs(contest: ContestArgument, root: WorkspaceOption = None, as_json: J
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
     records = [run_record(workspace, run) for run in runs.list_runs(workspace.store, found.id)]
-    if as_json:
-        print_json(records)
-        return
-    print_table(
-        ["ref", "run", "backbone", ">folds done", ">CV mean ± sd", ">trained", "state"],
-        [
-            (
-                record["ref"],
-                record["run"],
-                record["backbone"] or "imported",
-                f"{sum(score is not None for score in record['fold_scores'])} of {record['n_folds']}",
-                score_text(record["cv_score"], record["cv_sd"]),
-                duration_text(record["elapsed_s"]),
-                _state_text(record),
-            )
-            for record in records
-        ],
+    print_records(
+        records,
+        {
+            "ref": lambda record: record["ref"],
+            "run": lambda record: record["run"],
+            "backbone": lambda record: record["backbone"] or "imported",
+            ">folds done": lambda record: f"{sum(score is not None for score in record['fold_scores'])} of {record['n_folds']}",
+            ">CV mean ± sd": lambda record: score_text(record["cv_score"], record["cv_sd"]),
+            ">trained": lambda record: duration_text(record["elapsed_s"]),
+            "state": _state_text,
+        },
+        as_json=as_json,
         title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
         empty=f"no run yet: python -m core train {found.name} --recipe NAME",
     )
@@ -75,10 +71,6 @@ def _place_text(place: Mapping[str, Any]) -> str:
     return f"epoch {place['epoch']} of {place['n_epochs']}{step}"
 
 
-def _job_text(state: str, place: Mapping[str, Any] | None) -> str:
-    return state if place is None else f"{state}, goes on at {_place_text(place)}"
-
-
 @app.command("show")
 def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Show one run: its recipe, the state and score of each fold, and why a fold failed."""
@@ -87,6 +79,7 @@ def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOpt
     if as_json:
         print_json(record)
         return
+    goes_on = {int(fold): f", goes on at {_place_text(place)}" for fold, place in record["goes_on"].items()}
     score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
     say(f"{record['run']} ({record['ref']}) of {record['contest']}: {record['state']}, {score}")
     print_table(
@@ -94,7 +87,7 @@ def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOpt
         [
             (
                 str(job["fold"]),
-                _job_text(job["state"], record["goes_on"].get(str(job["fold"]))),
+                job["state"] + goes_on.get(job["fold"], ""),
                 score_text(job["scores"][record["metric"]] if job["scores"] else None),
                 str(job["best_epoch"] or "-"),
                 duration_text(job["elapsed_s"]),
@@ -115,29 +108,24 @@ def show_checkpoints(run: RunArgument, root: WorkspaceOption = None, as_json: Js
     workspace = opened(root)
     found = get_run(workspace.store, run)
     metric = get_contest(workspace.store, found.contest_id).spec.metric
-    kept = list_kept(workspace, found)
-    if as_json:
-        print_json([kept_record(item) for item in kept])
-        return
-    print_table(
-        [">fold", "what", ">epoch", ">step", ">best epoch", f">{metric}", ">size", "made", "attempt", "state"],
-        [
-            (
-                str(item.fold),
-                item.kind,
-                str(item.epoch),
-                "" if item.step is None else str(item.step),
-                str(item.best_epoch or ""),
-                score_text(item.scores.get(metric)),
-                size_text(item.n_bytes),
-                f"{datetime.fromtimestamp(item.created_at):%m-%d %H:%M:%S}" if item.created_at else "",
-                str(item.attempt),
-                item.standing if item.standing == "verified" else f"{item.standing}: {item.why}",
-            )
-            for item in kept
-        ],
-        empty=f"{found.name} keeps nothing yet: a fold writes its first checkpoint after {found.recipe.checkpoints.every_s:g} s"
-        if not found.is_imported
+    every = "" if found.is_imported else f"{found.recipe.checkpoints.every_s:g} s"
+    print_records(
+        [kept_record(item) for item in list_kept(workspace, found)],
+        {
+            ">fold": lambda item: str(item["fold"]),
+            "what": lambda item: item["kind"],
+            ">epoch": lambda item: str(item["epoch"]),
+            ">step": lambda item: "" if item["step"] is None else str(item["step"]),
+            ">best epoch": lambda item: str(item["best_epoch"] or ""),
+            f">{metric}": lambda item: score_text(item["scores"].get(metric)),
+            ">size": lambda item: size_text(item["n_bytes"]),
+            "made": lambda item: f"{datetime.fromtimestamp(item['created_at']):%m-%d %H:%M:%S}" if item["created_at"] else "",
+            "attempt": lambda item: str(item["attempt"]),
+            "state": lambda item: item["standing"] + (f": {item['why']}" if item["standing"] != "verified" else ""),
+        },
+        as_json=as_json,
+        empty=f"{found.name} keeps nothing yet: a fold writes its first checkpoint after {every}"
+        if every
         else f"{found.name} was imported: it was not trained here",
     )
 
