@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,15 @@ IMAGES = (
 PX = {"crossvit_tiny_240.in1k": 240}
 """The side of images of networks that do not take 64 px."""
 TEXTS = ("tiny_transformer", "sentence-transformers/all-MiniLM-L6-v2")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that spin at their barriers make small networks slow on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def built(name: str, tmp_path: Path, pooling: str = "mean") -> Classifier:
