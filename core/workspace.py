@@ -23,35 +23,13 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-
-    @property
-    def db_path(self) -> Path:
-        return self.root / "pitwall.db"
-
-    @property
-    def engine_lock_path(self) -> Path:
-        return self.root / "engine.lock"
-
-    @property
-    def weights_dir(self) -> Path:
-        return self.root / "weights"
-
-    @property
-    def uploads_dir(self) -> Path:
-        return self.root / "uploads"
-
-    @property
-    def samples_dir(self) -> Path:
-        return self.root / "samples"
-
-    @property
-    def logs_dir(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def events_dir(self) -> Path:
-        """What TensorBoard is pointed at."""
-        return self.logs_dir / "tensorboard"
+        self.db_path = root / "pitwall.db"
+        self.engine_lock_path = root / "engine.lock"
+        self.weights_dir = root / "weights"
+        self.uploads_dir = root / "uploads"
+        self.samples_dir = root / "samples"
+        self.logs_dir = root / "logs"
+        self.events_dir = self.logs_dir / "tensorboard"
 
     def run_events_dir(self, contest: str, run: str, run_id: int) -> Path:
         """The event files of a run, a folder per fold; both the name and the number, since a name may be given again."""

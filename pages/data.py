@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.contest.contest_view import distribution, kept_labels, samples, understood
-from app.contest.intake import NEXT_VIEW, classes_per_row, intake
+from app.contest.contest_view import distribution, samples, understood
+from app.contest.intake import NEXT_VIEW, intake
 from app.shell import state
 from app.shell.tables import table_of
 from app.ui.cards import page_header, section
 from app.words.text import t
-from core.contest.table import rows_by_size
 
 contest = state.selected_contest()
 page_header(t("data.title"), contest)
@@ -36,9 +35,6 @@ if view == "contest" and contest is not None:
     with left:
         section(t("data.understood"))
         understood(contest)
-        if contest.spec.is_multilabel:
-            classes_per_row(rows_by_size(kept_labels(contest)).tolist())
-        section(t("data.distribution"))
         distribution(contest)
     with right:
         samples(contest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 
 from app.shell import runtime, state
@@ -54,13 +57,21 @@ def sample_card(sample: Sample, is_open: bool) -> None:
 
 def make_and_open(sample: Sample) -> None:
     """Write and register a sample's files at first use, then open it on the Data page."""
-    bar = st.progress(0.0, text=t("home.sample_making", name=sample.name))
-
-    def report(done: int, total: int) -> None:
-        bar.progress(done / max(1, total), text=t("home.sample_making", name=sample.name))
-
-    with guard():
+    with guard(), progress_bar(lambda done, total: t("home.sample_making", name=sample.name)) as report:
         contest = open_sample(runtime.workspace(), sample.name, progress=report)
         state.select_contest(contest.name)
         go_to("data")
-    bar.empty()
+
+
+@contextmanager
+def progress_bar(text: Callable[[int, int], str], total: int = 0) -> Iterator[Callable[[int, int], None]]:
+    """A bar while a contest is made; what is given is called with how many images are done, of how many."""
+    bar = st.progress(0.0, text=text(0, total))
+
+    def report(done: int, total: int) -> None:
+        bar.progress(done / max(1, total), text=text(done, total))
+
+    try:
+        yield report
+    finally:
+        bar.empty()

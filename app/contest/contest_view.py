@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from app.contest.intake import class_table
 from app.shell.tables import table_of, truth_of
 from app.shell.thumbnails import picture
 from app.ui.cards import guard, section
-from app.ui.class_charts import MAX_BARS, class_bars
+from app.ui.class_charts import MAX_BARS, class_bars, size_bars
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
@@ -77,23 +78,38 @@ def where_labels_are(contest: Contest) -> str:
 
 
 def distribution(contest: Contest) -> None:
-    """Rows per class: bars while they can be read at a glance, a searchable table beyond."""
-    labels = kept_labels(contest)
-    counts = count_classes(labels, len(contest.spec.classes), multilabel=contest.spec.is_multilabel)
+    """How many classes the kept rows have, where they may have several, and how many rows each class has."""
+    labels, classes, several = kept_labels(contest), contest.spec.classes, contest.spec.is_multilabel
+    if several:
+        classes_per_row(rows_by_size(labels).tolist())
+    counts = count_classes(labels, len(classes), multilabel=several).tolist()
+    rows_per_class(dict(zip(classes, counts, strict=True)), len(labels))
+
+
+def classes_per_row(rows: Sequence[int]) -> None:
+    """How many rows have 0, 1, 2 … classes, with the mean."""
+    section(t("data.sizes"), t("data.sizes_note", mean=np.average(range(len(rows)), weights=rows)))
+    st.altair_chart(size_bars(rows), alt=t("data.sizes"))
+
+
+def rows_per_class(counts: Mapping[str, int], n_rows: int) -> None:
+    """Rows of each class: bars while they can be read at a glance, beyond that a searchable table, most first."""
+    section(t("data.distribution"))
     if len(counts) <= MAX_BARS:
-        st.altair_chart(class_bars(contest.spec.classes, counts, len(labels)), alt=t("data.distribution"))
+        st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), n_rows), alt=t("data.distribution"))
         return
-    class_table(pd.DataFrame({"class": contest.spec.classes, "rows": counts}))
+    most = max(counts.values())
+    config = {
+        "class": st.column_config.TextColumn(t("data.chart_class"), width="medium"),
+        "rows": st.column_config.ProgressColumn(t("data.chart_rows"), format="%d", min_value=0, max_value=most),
+    }
+    frame = pd.DataFrame({"class": list(counts), "rows": list(counts.values())}).sort_values("rows", ascending=False, kind="stable")
+    st.dataframe(frame, hide_index=True, height=420, alt=t("data.distribution"), column_config=config)
 
 
 @st.fragment
+@guard()
 def samples(contest: Contest) -> None:
-    """The samples, in a fragment with a guard of its own."""
-    with guard():
-        show_samples(contest)
-
-
-def show_samples(contest: Contest) -> None:
     """Images or texts of one part and class, page by page; the picked one is named below."""
     table, spec, labels = table_of(contest), contest.spec, truth_of(contest).labels
     with section(t("data.samples")):

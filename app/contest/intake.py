@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 from streamlit.typing import UploadedFile
 
+from app.contest.contest_list import progress_bar
+from app.contest.contest_view import classes_per_row, rows_per_class
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.shell.thumbnails import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
-from app.ui.class_charts import MAX_BARS, class_bars, size_bars
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import plain
 from app.ui.forms import option_label, settings_form
@@ -60,7 +57,10 @@ def intake() -> None:
     left, right = st.columns([7, 5], gap="large")
     with left:
         with section(t("data.add_understood"), t("data.add_understood_note")):
-            accepted = _accept_button(current.inspection)
+            n_problems = len(current.inspection.problems)
+            about = t("data.accept_refused", n=n_problems) if n_problems else t("data.accept_note")
+            label = t("data.accept", name=current.inspection.draft.name)
+            accepted = st.button(label, type="primary", icon=":material/check:", disabled=n_problems > 0, help=about, key="intake-accept")
         if accepted:
             _register(current.inspection)
         _checks(current.inspection.checks)
@@ -70,8 +70,7 @@ def intake() -> None:
         _preview(current.inspection)
         if current.inspection.rows_by_size:
             classes_per_row(current.inspection.rows_by_size)
-        section(t("data.distribution"))
-        _distribution(current.inspection)
+        rows_per_class(current.inspection.class_counts, current.inspection.n_train)
 
 
 def _source() -> None:
@@ -118,36 +117,34 @@ def _open_upload(upload: UploadedFile) -> None:
 
 
 def _checks(checks: tuple[Check, ...]) -> None:
-    rows = [
-        (
-            ICONS[check.level],
-            t(f"contest.{check.key}"),
-            f"**{plain(say(option_label('contest', check.key, check.value)))}**" if check.value else "–",
-            plain(say(check.detail)),
-        )
-        for check in checks
-    ]
-    frame = pd.DataFrame(rows, columns=[" ", t("data.check_what"), t("data.check_value"), t("data.check_why")])
-    st.table(frame, border="horizontal", hide_index=True, alt=t("data.add_understood"))
+    values = [plain(say(option_label("contest", check.key, check.value))) for check in checks]
+    table = {
+        " ": [ICONS[check.level] for check in checks],
+        t("data.check_what"): [t(f"contest.{check.key}") for check in checks],
+        t("data.check_value"): [f"**{value}**" if value else "–" for value in values],
+        t("data.check_why"): [plain(say(check.detail)) for check in checks],
+    }
+    st.table(table, border="horizontal", hide_index=True, alt=t("data.add_understood"))
 
 
 def _corrections(current: Intake) -> None:
     """The form over the draft; an answer that differs is a correction, and the folder is inspected again with all of them."""
-    inspection = current.inspection
-    draft = inspection.draft.to_dict()
+    draft, columns, tables = current.inspection.draft, current.inspection.columns, current.inspection.tables
+    choices = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
+    choices |= dict.fromkeys(("train", "test", "sample_submission"), tables) | {"label_separator": SEPARATORS}
     with section(t("data.add_correct"), t("data.add_correct_note")):
         if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
             _inspect_again(replace(current, answers={}))
     with st.container(border=True):
         given = settings_form(
-            inspection.draft,
+            draft,
             f"intake-{current.revision}",
             texts="contest",
-            skip=() if inspection.draft.is_multilabel and inspection.draft.label_column else ("label_separator",),
-            options=_choices(inspection),
+            skip=() if draft.is_multilabel and draft.label_column else ("label_separator",),
+            options=choices,
             columns=3,
         )
-    changed = {name: value for name, value in given.items() if list_or_same(value) != list_or_same(draft[name])}
+    changed = {name: value for name, value in given.items() if value != draft.to_dict()[name]}
     if changed:
         # How many classes a row has decides whether anything stands between them: what was said of that is asked anew.
         kept = {name: value for name, value in current.answers.items() if not ("labels" in changed and name == "label_separator")}
@@ -155,11 +152,9 @@ def _corrections(current: Intake) -> None:
 
 
 def _inspect_again(current: Intake) -> None:
-    answers = dict(current.answers)
-    name = answers.pop("name", None)
     with st.spinner(t("data.inspecting", path=plain(current.folder.name))):
         try:
-            inspection = inspect_path(current.folder, name=name, sets=[as_assignment(key, value) for key, value in answers.items()])
+            inspection = inspect_path(current.folder, answers=current.answers)
         except PitwallError as refusal:
             # The last good draft stays, and what was wrong with the answer is said.
             st.session_state[INTAKE_KEY] = replace(st.session_state[INTAKE_KEY], refusal=refusal, revision=_next_revision())
@@ -170,94 +165,29 @@ def _inspect_again(current: Intake) -> None:
 
 def _next_revision() -> int:
     """A number that no form of this session has had, so that each draft gets fresh widgets."""
-    number = st.session_state.get("intake-revision", 0) + 1
-    st.session_state["intake-revision"] = number
-    return number
-
-
-def as_assignment(name: str, value: Any) -> str:
-    """An answer as a `--set` assignment of the command line; blanks at its ends are kept by quotes."""
-    if isinstance(value, str):
-        return f"{name}={value if value == value.strip() else repr(value)}"
-    return f"{name}={json.dumps(list(value), ensure_ascii=False)}"
-
-
-def list_or_same(value: Any) -> Any:
-    """A tuple as a list, so that equal answers compare equal."""
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _choices(inspection: Inspection) -> dict[str, tuple[str, ...]]:
-    choices: dict[str, tuple[str, ...]] = {}
-    choices |= dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), inspection.columns)
-    choices |= dict.fromkeys(("train", "test", "sample_submission"), inspection.tables)
-    choices["label_separator"] = SEPARATORS
-    return choices
+    st.session_state["intake-revision"] = st.session_state.get("intake-revision", 0) + 1
+    return st.session_state["intake-revision"]
 
 
 def _preview(inspection: Inspection) -> None:
-    root = Path(inspection.draft.root)
-    is_image = inspection.draft.modality == "image"
-    tiles: list[Tile] = []
+    draft, tiles = inspection.draft, list[Tile]()
     for row, (name, label) in enumerate(zip(inspection.preview["input"], inspection.preview["label"], strict=True)):
-        if is_image and not name:  # it is among the problems
-            continue
-        caption = label or (t("data.no_class_caption") if inspection.draft.is_multilabel else "")
-        if is_image:
-            with guard():
-                tiles.append(Tile(row, caption, src=data_address(draw_file(resolve_inside(root, name)))))
-        else:
+        caption = label or (t("data.no_class_caption") if draft.is_multilabel else "")
+        if draft.modality == "text":
             tiles.append(Tile(row, caption, text=name))
+        elif name:  # else it is among the problems
+            with guard():
+                tiles.append(Tile(row, caption, src=data_address(draw_file(resolve_inside(Path(draft.root), name)))))
     gallery(tiles, selected=None, label=t("data.preview"), key="intake-preview", tile_px=72)
-
-
-def _distribution(inspection: Inspection) -> None:
-    counts = inspection.class_counts
-    if len(counts) <= MAX_BARS:
-        st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), inspection.n_train), alt=t("data.distribution"))
-    else:
-        class_table(pd.DataFrame({"class": list(counts), "rows": list(counts.values())}))
-
-
-def classes_per_row(rows: Sequence[int]) -> None:
-    """How many rows have 0, 1, 2 … classes, with the mean."""
-    section(t("data.sizes"), t("data.sizes_note", mean=np.average(range(len(rows)), weights=rows)))
-    st.altair_chart(size_bars(rows), alt=t("data.sizes"))
-
-
-def class_table(frame: pd.DataFrame) -> None:
-    """Classes with their rows, most first, searchable; for more classes than bars can show. Columns: class, rows."""
-    st.dataframe(
-        frame.sort_values("rows", ascending=False, kind="stable"),
-        hide_index=True,
-        height=420,
-        alt=t("data.distribution"),
-        column_config={
-            "class": st.column_config.TextColumn(t("data.chart_class"), width="medium"),
-            "rows": st.column_config.ProgressColumn(t("data.chart_rows"), format="%d", min_value=0, max_value=int(frame["rows"].max())),
-        },
-    )
-
-
-def _accept_button(inspection: Inspection) -> bool:
-    n_problems = len(inspection.problems)
-    about = t("data.accept_refused", n=n_problems) if n_problems else t("data.accept_note")
-    label = t("data.accept", name=inspection.draft.name)
-    return st.button(label, type="primary", icon=":material/check:", disabled=n_problems > 0, help=about, key="intake-accept")
 
 
 def _register(inspection: Inspection) -> None:
     """Verify every row and register; a refusal is shown, and the intake stays as it is."""
-    bar = st.progress(0.0, text=t("data.registering", done=0, total=inspection.n_train + inspection.n_test))
-
-    def report(done: int, total: int) -> None:
-        bar.progress(done / max(1, total), text=t("data.registering", done=done, total=total))
-
-    with guard():
+    bar = progress_bar(lambda done, total: t("data.registering", done=done, total=total), inspection.n_train + inspection.n_test)
+    with guard(), bar as report:
         contest = add_contest(runtime.workspace(), inspection.draft, progress=report)
         del st.session_state[INTAKE_KEY]
         st.session_state[NEXT_VIEW] = "contest"
         state.select_contest(contest.name)
         st.toast(t("data.registered", name=contest.name), icon=":material/check:")
         go_to("data")
-    bar.empty()

@@ -32,7 +32,7 @@ from core.contest.inspect.columns import (
     settle_inputs,
 )
 from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
-from core.contest.inspect.sources import TRAIN, Answers, Check, Guess, Understanding, guess_sources, parse_answers
+from core.contest.inspect.sources import SPACE, TRAIN, Answers, Check, Guess, Understanding, guess_sources, parse_answers
 from core.contest.labels import SeenLabels, order_classes
 from core.contest.rows import Rows, class_folders, folder_key, is_folder, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
@@ -63,13 +63,15 @@ class Inspection:
     tables: tuple[str, ...]
 
 
-def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = ()) -> Inspection:
-    """Inspect a folder, or a training CSV in its folder; `sets` are corrections such as "label_column=ans".
+def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (), answers: Answers | None = None) -> Inspection:
+    """Inspect a folder, or a training CSV in its folder; `sets` are corrections such as "label_column=ans", or `answers` by setting.
 
     What depends on a correction follows it. Raises InputError when there is nothing that can be a contest (saying what was
     looked for), when a table cannot be read, or when a correction names something that is not there.
     """
-    answers = parse_answers(sets)
+    answers = {name: nfc(value) if isinstance(value, str) else value for name, value in (answers or parse_answers(sets)).items()}
+    if answers.get("label_separator") == SPACE:
+        answers["label_separator"] = " "
     root = path.expanduser()
     if root.is_file():
         if suffix_of(root.name) not in TABLE_SUFFIXES:

@@ -82,8 +82,6 @@ def parse_answers(sets: Iterable[str]) -> dict[str, Any]:
                 what, where="--set", why="settings: {names}", fix="write for example --set label_column=ans", names=", ".join(known)
             )
         answers[name] = _list(text, name) if name in LISTS else _text(text)
-        if name == "label_separator" and answers[name] == SPACE:
-            answers[name] = " "
     return answers
 
 

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.contest.intake import as_assignment
 from app.ui.class_charts import class_bars, size_bars
-from core.contest.inspect.sources import parse_answers
 from core.contest.table import load_truth
 from core.folds.save import save_folds
 from core.specs.folds import FoldsSpec
@@ -128,11 +126,6 @@ def test_folds_count_rows_once_and_classes_wherever_they_are(
     at = open_page("folds", lang=lang)
     assert not at.exception and not at.error
     assert same in words(at)
-
-
-@pytest.mark.parametrize("separator", [" ", ",", "|", "'", " |", "=", ""])
-def test_an_answer_reaches_inspection_as_it_was_given(separator: str) -> None:
-    assert parse_answers([as_assignment("label_separator", separator)]) == {"label_separator": separator}
 
 
 def test_a_share_is_of_rows_where_they_have_several() -> None:
