@@ -18,7 +18,6 @@ from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of, w
 from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
 
 N_LOOKED_AT = 300
-MakeGuess = Callable[[], Guess]
 ID_NAME = re.compile(r"(.*[_ \-.])?(id|idx|index|no|번호|아이디)|unnamed: 0|\w*id|(image|img|file|file_?name|image_?name)", re.IGNORECASE)
 LABEL_NAME = re.compile(
     r"(.*[_ \-.])?(label|labels|class|classes|target|category|answer|ans|y|gt|sentiment|emotion|라벨|레이블|정답|분류|클래스|감정|감성)",
@@ -60,16 +59,10 @@ def find_image_base(files: ContestFiles, frame: pd.DataFrame, column: str, role:
     """Look for the folder below which a column's values are images; among equals one of the table's own role, then the shallowest."""
     values = _some(frame, column)
     bases: Counter[str] = Counter()
-    for value in values:
-        path = clean(value)
-        here: set[str] = set()
-        for key in files.by_name.get(PurePosixPath(path).name, []) if path else []:
-            for form in (key, without_suffix(key)):
-                if form == path:
-                    here.add("")
-                elif form.endswith("/" + path):
-                    here.add(form[: -len(path) - 1])
-        bases.update(here)
+    for path in filter(None, map(clean, values)):
+        keys = files.by_name.get(PurePosixPath(path).name, [])
+        forms = [form for key in keys for form in (key, without_suffix(key)) if f"/{form}".endswith(f"/{path}")]
+        bases.update({form[: -len(path)].removesuffix("/") for form in forms})
     if not bases:
         return ImageColumn(column, "", 0.0, ())
     most = max(bases.values())
@@ -131,9 +124,8 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     chosen = few[-1] if few else pool[-1]
     others = sorted((name for name in pool if name != chosen), key=lambda name: n_distinct[name])
     why = joined("; ", [msg("{n:,} different values", n=n_distinct[chosen]), "no column is named like a label"])
-    return Guess(
-        chosen, joined("; ", [_with_others(why, others[:6]), msg("correct with {setting}=NAME", setting="label_column")]), "warning"
-    )
+    why = joined("; ", [_with_others(why, others[:6]), msg("correct with {setting}=NAME", setting="label_column")])
+    return Guess(chosen, why, "warning")
 
 
 def _with_others(why: str, others: list[str]) -> str:
@@ -146,9 +138,7 @@ def asked_label(train: pd.DataFrame, sample: pd.DataFrame | None, columns: list[
     answers = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
     if len(answers) == 1 and answers[0] in columns:
         return Guess(answers[0], "the column that the sample submission asks for")
-    matching = (
-        [name for name in columns if {nfc(value) for value in set(column_of(train, name))} == set(answers)] if len(answers) > 1 else []
-    )
+    matching = [name for name in columns if len(answers) > 1 and set(map(nfc, column_of(train, name).unique())) == set(answers)]
     return Guess(matching[0], "its values are the columns of the sample submission") if matching else None
 
 
@@ -171,9 +161,8 @@ def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) 
     others = [name for name in texts if name != chosen and (name in named or length[name] >= 20)]
     reason = msg("named like a text, {n:.0f} characters on average" if named else "{n:.0f} characters on average", n=length[chosen])
     if others:
-        return Guess(
-            chosen, joined("; ", [reason, msg("to join others: input_columns=[{first}, {second}]", first=chosen, second=others[0])]), "note"
-        )
+        more = msg("to join others: input_columns=[{first}, {second}]", first=chosen, second=others[0])
+        return Guess(chosen, joined("; ", [reason, more]), "note")
     return Guess(chosen, reason, "ok" if named or len(texts) == 1 else "note")
 
 
@@ -183,20 +172,15 @@ def _mostly_numbers(values: list[str]) -> bool:
 
 def names_like_data(frame: pd.DataFrame) -> str:
     """A column name that looks like a cell (a number above numbers, a whole sentence); "" when names look like names."""
-    for name in map(str, frame.columns):
-        if len(name) > 60 or (_mostly_numbers([name]) and _mostly_numbers(_some(frame, name)) and len(frame.columns) < 10):
-            return name[:80]
-    return ""
+    names = [str(name) for name in frame.columns]
+    numbers = [name for name in names if _mostly_numbers([name]) and _mostly_numbers(_some(frame, name))] if len(names) < 10 else []
+    return next((name[:80] for name in names if len(name) > 60 or name in numbers), "")
 
 
 def group_candidates(train: pd.DataFrame, taken: set[str]) -> list[str]:
     """Columns that are named and repeat as a person, source or session does; for a note, nothing more."""
-    found: list[str] = []
-    for name in train.columns:
-        n_distinct = len(set(column_of(train, name)))
-        if name not in taken and GROUP_NAME.fullmatch(name) and 2 <= n_distinct <= len(train) / 1.5:
-            found.append(msg("{column} ({n:,} values)", column=name, n=n_distinct))
-    return found
+    named = {name: column_of(train, name).nunique() for name in train.columns if name not in taken and GROUP_NAME.fullmatch(name)}
+    return [msg("{column} ({n:,} values)", column=name, n=n) for name, n in named.items() if 2 <= n <= len(train) / 1.5]
 
 
 def group_parts(paths: list[str], n_skipped: int) -> list[str]:
@@ -221,7 +205,7 @@ def asked_inputs(answers: Answers, frame: pd.DataFrame) -> list[str]:
     return [name for name in answers["input_columns"] if name in frame.columns] if "input_columns" in answers else []
 
 
-def settle_inputs(so_far: Understanding, make: MakeGuess) -> None:
+def settle_inputs(so_far: Understanding, make: Callable[[], Guess]) -> None:
     """Input columns are several names: a guess is one of them."""
     if "input_columns" in so_far.answers:
         so_far.values["input_columns"] = tuple(so_far.answers["input_columns"])

@@ -81,7 +81,7 @@ def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (
         path = root = root.parent
     files = ContestFiles(_unwrapped(root))
     understood = understand(files, answers)
-    given = name or (answers.get("name", "")) or _name_of(path)
+    given = name or answers.get("name") or re.sub(r"[^\w\-]+", "-", nfc(path.expanduser().resolve().name)).strip("-")[:60] or "contest"
     values = {**understood.values, "name": given, "root": str(files.root)}
     spec = parse_settings(ContestSpec, values, where=str(path), error=InputError)
     rows = read_rows(files, spec)
@@ -91,12 +91,12 @@ def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (
 def understand(files: ContestFiles, answers: Answers) -> Understanding:
     """Every setting of the contest but its name and root; raises InputError where nothing can be proposed."""
     so_far = Understanding(answers)
-    sources = guess_sources(files, answers)
-    layout = so_far.settle("layout", lambda: sources.layout)
-    train_name = so_far.settle("train", lambda: sources.train, _seen(files, answers.get("train", sources.train.value)))
-    test_name = so_far.settle("test", lambda: sources.test, _seen(files, answers.get("test", sources.test.value)))
-    asked = answers.get("sample_submission", sources.sample.value)
-    sample_name = so_far.settle("sample_submission", lambda: sources.sample, _seen(files, asked))
+    layout_guess, *guesses = guess_sources(files, answers)
+    layout = so_far.settle("layout", lambda: layout_guess)
+    train_name, test_name, sample_name = (
+        so_far.settle(role, lambda guess=guess: guess, _seen(files, answers.get(role, guess.value)))
+        for role, guess in zip(("train", "test", "sample_submission"), guesses, strict=True)
+    )
     test = None if not test_name or is_folder(files, test_name) else files.table(test_name).frame
     sample = files.table(sample_name).frame if sample_name else None
     if layout == "folders":
@@ -198,25 +198,10 @@ def _columns_of_table(
 def _unwrapped(path: Path) -> Path:
     """The folder itself, or the only folder inside it when an archive wrapped everything in one."""
     for _ in range(5):
-        inner = _only_folder(path)
-        if inner is None:
-            break
-        path = inner
+        visible = [entry for entry in path.iterdir() if not is_junk(entry.name)] if path.is_dir() else []
+        if len(visible) == 1 and visible[0].is_dir() and not visible[0].is_symlink() and nfc(visible[0].name).lower() not in TRAIN:
+            path = visible[0]
     return path
-
-
-def _only_folder(path: Path) -> Path | None:
-    if not path.is_dir():
-        return None
-    visible = [entry for entry in path.iterdir() if not is_junk(entry.name)]
-    if len(visible) == 1 and visible[0].is_dir() and not visible[0].is_symlink() and nfc(visible[0].name).lower() not in TRAIN:
-        return visible[0]
-    return None
-
-
-def _name_of(path: Path) -> str:
-    name = re.sub(r"[^\w\-]+", "-", nfc(path.expanduser().resolve().name)).strip("-")[:60]
-    return name or "contest"
 
 
 def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: list[Check]) -> Inspection:

@@ -117,18 +117,11 @@ PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 LABELS = ("label", "labels", "data", "info", "meta", "metadata")
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The files of a contest, by role, as guessed; a role that a person answered is left open."""
+def guess_sources(files: ContestFiles, answers: Answers) -> tuple[Guess, Guess, Guess, Guess]:
+    """The layout, and the files of training, test and sample submission; a role that a person answered is left open.
 
-    layout: Guess
-    train: Guess
-    test: Guess
-    sample: Guess
-
-
-def guess_sources(files: ContestFiles, answers: Answers) -> Sources:
-    """Find the files by their names, then by what they hold. Raises InputError saying what was looked for when nothing fits."""
+    They are found by their names, then by what they hold. Raises InputError saying what was looked for when nothing fits.
+    """
     roles: dict[str, list[str]] = {"train": [], "test": [], "sample": [], "valid": [], "": []}
     for key in files.tables():
         if is_tabular(files, key):
@@ -136,7 +129,7 @@ def guess_sources(files: ContestFiles, answers: Answers) -> Sources:
     sample = Guess("", "") if "sample_submission" in answers else _first_table(roles["sample"], "sample", "sample_submission")
     layout, train = _train(files, roles, answers)
     test = Guess("", "") if "test" in answers else _test(files, roles, layout.value, train.value)
-    return Sources(layout, train, test, sample)
+    return layout, train, test, sample
 
 
 def role_of(key: str) -> str:
@@ -240,19 +233,16 @@ def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
 
 def _class_root(files: ContestFiles) -> str | None:
     """The folder whose folders are the classes: one named train before others, shallow before deep; None when there is none."""
-    with_images: set[str] = set()
-    for key in files.images:
-        for parent in PurePosixPath(key).parents:
-            with_images.add("" if str(parent) == "." else str(parent))
-    candidates: list[tuple[bool, int, str]] = []
-    for folder in sorted(with_images):
-        children = [key for key in files.children(folder) if key in with_images]
-        meant = [key for key in children if not role_of(PurePosixPath(key).name)]
-        if len(meant) >= 2:
-            depth = 0 if not folder else folder.count("/") + 1
-            candidates.append((role_of(folder) != "train", depth, folder))
-    usable = [candidate for candidate in candidates if role_of(candidate[2]) not in ("test", "valid")]
-    return min(usable)[2] if usable else None
+    with_images = {str(parent).removeprefix(".") for key in files.images for parent in PurePosixPath(key).parents}
+
+    def is_root(folder: str) -> bool:
+        meant = [key for key in files.children(folder) if key in with_images and not role_of(PurePosixPath(key).name)]
+        return len(meant) >= 2 and role_of(folder) not in ("test", "valid")
+
+    def rank(folder: str) -> tuple[bool, int, str]:
+        return role_of(folder) != "train", folder.count("/") + bool(folder), folder
+
+    return min(filter(is_root, with_images), key=rank, default=None)
 
 
 def _test(files: ContestFiles, roles: dict[str, list[str]], layout: str, train: str) -> Guess:
