@@ -39,7 +39,7 @@ class UnderWay:
 def dry_run_button(contest: Contest, folds: Folds, recipe: Recipe | None) -> None:
     """The button that starts one; while one of the same recipe is under way it cannot be pressed again."""
     under_way = _collected()
-    again = recipe is not None and under_way is not None and under_way.key == _key(contest, folds, recipe, _device())
+    again = recipe is not None and under_way is not None and under_way.key == _key(contest, folds, recipe)
     st.button(
         t("dry_run.button"),
         icon=":material/speed:",
@@ -73,7 +73,7 @@ def dry_run_card(contest: Contest, folds: Folds, recipe: Recipe | None, fold_num
         st.fragment(_working, run_every=LOOK_S)()
     if recipe is None or not fold_numbers:
         return
-    answer = _answers().get(_key(contest, folds, recipe, _device()))
+    answer = _answers().get(_key(contest, folds, recipe))
     if isinstance(answer, PitwallError):
         error_card(answer)
     elif answer is not None:
@@ -83,7 +83,7 @@ def dry_run_card(contest: Contest, folds: Folds, recipe: Recipe | None, fold_num
 def known_forecast(contest: Contest, folds: Folds, recipe: Recipe) -> Forecast | None:
     """What this session's dry run of the recipe has found."""
     _collected()
-    answer = _answers().get(_key(contest, folds, recipe, _device()))
+    answer = _answers().get(_key(contest, folds, recipe))
     return answer if isinstance(answer, Forecast) else None
 
 
@@ -96,21 +96,18 @@ def stop_dry_run() -> None:
 
 def _start(contest: Contest, folds: Folds, recipe: Recipe, when: When | None = None) -> None:
     stop_dry_run()
-    device = _device()
-    key = _key(contest, folds, recipe, device)
+    key = _key(contest, folds, recipe)
     _answers().pop(key, None)
-    dry_run = runtime.start_dry_run(contest, folds, recipe, device, when)
+    dry_run = runtime.start_dry_run(contest, folds, recipe, key[-1], when)
     st.session_state[UNDER_WAY_KEY] = UnderWay(key, (contest, folds, recipe), dry_run)
 
 
 def _collected() -> UnderWay | None:
     """The one that is under way; the answer of one that is over is put with the others first."""
     under_way: UnderWay | None = st.session_state.get(UNDER_WAY_KEY)
-    if under_way is None:
-        return None
-    status = under_way.dry_run.status()
-    answer = status.forecast or status.error
-    if answer is None:
+    status = under_way.dry_run.status() if under_way is not None else None
+    answer = (status.forecast or status.error) if status is not None else None
+    if under_way is None or answer is None:
         return under_way
     _answers()[under_way.key] = answer
     del st.session_state[UNDER_WAY_KEY]
@@ -166,21 +163,17 @@ def _lines(outlook: Outlook) -> dict[str, str]:
     memory_key = "memory_free" if outlook.memory_limit_bytes == costs.free_bytes else "memory_all"
     memory = t(f"dry_run.{memory_key}", needed=size(outlook.memory_bytes), limit=size(outlook.memory_limit_bytes))
     run, n = format_duration(outlook.run_s), len(outlook.fold_s)
+    paused = "dry_run.end_unknown" if any(device.hold is None for device in runtime.status().devices) else "dry_run.end_paused"
+    end = t(paused) if outlook.end_s is None else t("dry_run.end", clock=format_clock(time.time() + outlook.end_s))
     disk = t("dry_run.disk", needed=size(outlook.disk_bytes), free=size(outlook.disk_free_bytes))
     return {
-        "memory": _red(memory) if OutOfMemory in kinds else memory,
+        "memory": f":red[**{memory}**]" if OutOfMemory in kinds else memory,
         "epoch": t("dry_run.epoch", time=_fine_duration(forecast.epoch_s), step=_fine_duration(costs.step_s)),
         "fold": t("dry_run.fold" if n > 1 else "dry_run.fold_one", time=format_duration(max(outlook.fold_s)), run=run, n=n),
-        "end": _end(outlook),
-        "disk": _red(disk) if DiskFull in kinds else disk,
+        "end": end,
+        "disk": f":red[**{disk}**]" if DiskFull in kinds else disk,
         "computed": t("dry_run.computed", rows=costs.micro_batch, precision=costs.precision),
     }
-
-
-def _end(outlook: Outlook) -> str:
-    if outlook.end_s is not None:
-        return t("dry_run.end", clock=format_clock(time.time() + outlook.end_s))
-    return t("dry_run.end_unknown" if any(device.hold is None for device in runtime.status().devices) else "dry_run.end_paused")
 
 
 def _notes(recipe: Recipe, outlook: Outlook) -> None:
@@ -189,39 +182,30 @@ def _notes(recipe: Recipe, outlook: Outlook) -> None:
     if outlook.n_at_once > 1:
         each = runtime.size_text(outlook.memory_bytes / outlook.n_at_once)
         st.caption(t("dry_run.at_once", n=outlook.n_at_once, each=each))
+    warnings: list[str] = []
     if costs.halvings:
         accumulate = recipe.train.accumulate * 2**costs.halvings
-        st.caption(_orange(t("dry_run.halved", rows=costs.micro_batch, batch=costs.batch_size, accumulate=accumulate)))
+        warnings.append(t("dry_run.halved", rows=costs.micro_batch, batch=costs.batch_size, accumulate=accumulate))
     if forecast.busy_with:
-        st.caption(_orange(t("dry_run.busy", device=plain(forecast.device), jobs=_jobs(forecast.busy_with))))
+        warnings.append(t("dry_run.busy", device=plain(forecast.device), jobs=_jobs(forecast.busy_with)))
     elif forecast.is_disturbed and costs.others is not None:
-        st.caption(_orange(t("dry_run.others", share=costs.others)))
+        warnings.append(t("dry_run.others", share=costs.others))
+    for warning in warnings:
+        st.caption(f":orange[{warning}]")
 
 
 def _jobs(jobs: Sequence[Neighbour]) -> str:
     return ", ".join(t("dry_run.job", owner=plain(job.owner), title=plain(say(job.title))) for job in jobs)
 
 
-def _device() -> str:
-    chosen = st.session_state.get(DEVICE_KEY)
-    devices = runtime.tried_devices()
-    return chosen if chosen in devices else devices[0]
-
-
-def _key(contest: Contest, folds: Folds, recipe: Recipe, device: str) -> Key:
-    return contest.version, folds.fingerprint, recipe.fingerprint, device
+def _key(contest: Contest, folds: Folds, recipe: Recipe) -> Key:
+    """What an answer depends on; its last part is the device that is chosen."""
+    chosen, devices = st.session_state.get(DEVICE_KEY), runtime.tried_devices()
+    return contest.version, folds.fingerprint, recipe.fingerprint, chosen if chosen in devices else devices[0]
 
 
 def _answers() -> dict[Key, Forecast | PitwallError]:
     return st.session_state.setdefault(ANSWERS_KEY, {})
-
-
-def _red(text: str) -> str:
-    return f":red[**{text}**]"
-
-
-def _orange(text: str) -> str:
-    return f":orange[{text}]"
 
 
 def _fine_duration(seconds: float) -> str:

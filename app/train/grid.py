@@ -43,48 +43,27 @@ class LoadedPlan:
         return tuple(f"plan {self.number}.{place}" for place in range(len(self.read.recipes)))
 
 
-def plan_key(contest: Contest) -> str:
-    return f"plan-{contest.id}"
-
-
 def loaded_plan(contest: Contest) -> LoadedPlan | None:
     """The plan that was loaded last for this contest."""
-    return st.session_state.get(plan_key(contest))
+    return st.session_state.get(f"plan-{contest.id}")
 
 
 def starts(contest: Contest) -> dict[str, Start]:
     """By a name that no language changes: presets of this sample, then those for any contest, then the others; then the contest's runs, and the loaded plan."""
-
-    def rank(name: str) -> int:
-        of = next((sample for sample in SAMPLES if name.startswith(sample)), "")
-        return 1 if not of else 0 if of == contest.sample else 2
-
-    names = sorted(list_presets(contest.spec.modality), key=lambda name: (rank(name), name))
+    of = {name: next((sample for sample in SAMPLES if name.startswith(sample)), None) for name in list_presets(contest.spec.modality)}
+    names = sorted(of, key=lambda name: (of[name] != contest.sample, of[name] is not None, name))
     presets = {f"preset {name}": Start(load_preset(name), t("train.start_preset", name=name)) for name in names}
     trained = [run for run in list_runs(runtime.workspace().store, contest.id) if not run.is_imported]
     runs = {f"run {run.ref}": Start(run.recipe, t("train.start_run", name=run.name, ref=run.ref)) for run in trained}
-    return presets | runs | _planned(loaded_plan(contest))
-
-
-def _planned(loaded: LoadedPlan | None) -> dict[str, Start]:
-    if loaded is None:
-        return {}
-    entries = zip(loaded.names, loaded.read.recipes, loaded.read.plan.recipes, strict=True)
-    return {
-        name: Start(recipe, t("train.start_plan", plan=loaded.read.plan.name, name=recipe.name), entry.weight)
-        for name, recipe, entry in entries
+    loaded = loaded_plan(contest)
+    planned = zip(loaded.names, loaded.read.recipes, loaded.read.plan.recipes, strict=True) if loaded else ()
+    return (presets | runs) | {
+        name: Start(recipe, t("train.start_plan", plan=loaded.read.plan.name if loaded else "", name=recipe.name), entry.weight)
+        for name, recipe, entry in planned
     }
 
 
 MOST_NAMED = 4
-
-
-def seeds_key(contest: Contest) -> str:
-    return f"grid-seeds-{contest.id}"
-
-
-def recipes_key(contest: Contest) -> str:
-    return f"grid-recipes-{contest.id}"
 
 
 def choose_grid(contest: Contest, first: Start, others: Mapping[str, Start]) -> ReadPlan:
@@ -93,12 +72,14 @@ def choose_grid(contest: Contest, first: Start, others: Mapping[str, Start]) -> 
     Its weights are those that a loaded plan gave, where it gave one to every recipe. Raises InputError for what is no seed, RecipeError
     for a grid that is too large or holds one training twice.
     """
-    seeds_at, recipes_at = seeds_key(contest), recipes_key(contest)
+    seeds_at, recipes_at = f"grid-seeds-{contest.id}", f"grid-recipes-{contest.id}"
     before = st.session_state.get(recipes_at, [])
     if not set(before) <= set(others):  # a run was deleted since it was chosen, or is in the form now
         st.session_state[recipes_at] = [name for name in before if name in others]
-    title = _title(st.session_state.get(seeds_at, ""), len(st.session_state.get(recipes_at, ())))
-    with st.expander(title, icon=":material/grid_view:", key=f"grid-{contest.id}"):
+    seeds, n_others = st.session_state.get(seeds_at, "").strip(), len(st.session_state.get(recipes_at, ()))
+    inside = [t("train.grid_title_seeds", seeds=plain(seeds))] if seeds else []  # in the title, so that nothing is queued unseen
+    inside += [t("train.grid_title_recipes", n=n_others)] if n_others else []
+    with st.expander(" · ".join(inside) or t("train.grid"), icon=":material/grid_view:", key=f"grid-{contest.id}"):
         text = st.text_input(
             t("train.grid_seeds"),
             key=seeds_at,
@@ -132,14 +113,6 @@ def names_line(names: Sequence[str]) -> str:
     """The names of a grid's runs in a line, the first ones where they are many."""
     line = ", ".join(plain(name) for name in names[:MOST_NAMED])
     return line if len(names) <= MOST_NAMED else t("train.grid_names", n=len(names), names=line)
-
-
-def _title(seeds: str, n_others: int) -> str:
-    """What is in the closed box, so that nothing is queued unseen."""
-    parts = [t("train.grid_title_seeds", seeds=plain(seeds.strip()))] if seeds.strip() else []
-    if n_others:
-        parts.append(t("train.grid_title_recipes", n=n_others))
-    return " · ".join(parts) or t("train.grid")
 
 
 def plan_box(contest: Contest, folds: Folds, shown: ReadPlan | None, numbers: Sequence[int], start_key: str) -> None:
@@ -187,10 +160,9 @@ def _load(contest: Contest, folds: Folds, upload_key: str, refused_key: str, sta
         st.session_state[refused_key] = refusal
         return
     before = loaded_plan(contest)
-    plan = st.session_state[plan_key(contest)] = LoadedPlan(read, before.number + 1 if before else 1)
-    st.session_state[start_key], *others = plan.names
-    st.session_state[recipes_key(contest)] = others
-    st.session_state[seeds_key(contest)] = ", ".join(map(str, read.plan.seeds))
+    plan = st.session_state[f"plan-{contest.id}"] = LoadedPlan(read, before.number + 1 if before else 1)
+    st.session_state[start_key], *st.session_state[f"grid-recipes-{contest.id}"] = plan.names
+    st.session_state[f"grid-seeds-{contest.id}"] = ", ".join(map(str, read.plan.seeds))
     if made is not None:
         show_folds(contest, made)
     chosen = made or folds

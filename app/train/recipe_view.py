@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from app.shell import runtime, state
 from app.shell.state import PAGES_DIR
 from app.shell.tables import pairs_of, truth_of
-from app.train.backbone_picker import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid import Start, choose_grid, names_line, plan_box, starts
 from app.ui.cards import error_card, guard, section
@@ -20,11 +20,12 @@ from app.ui.class_charts import lr_curve
 from app.ui.controls import fold_numbers_key, pick_folds
 from app.ui.format import format_duration, plain
 from app.ui.forms import settings_form
+from app.words.core_text import say
 from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
-from core.recipes.backbones import Backbone, Listed
+from core.recipes.backbones import Backbone, Listed, filter_backbones, list_backbones
 from core.recipes.plan import ReadPlan
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -33,6 +34,9 @@ from core.store.runs import list_runs, unique_run_name
 from core.tracking.tracker import check_trackers
 from core.training.schedule import plan_fold
 from core.training.task import backbone_of
+
+MOST_SHOWN = 300
+PARAMS_M = (5, 10, 25, 50, 100, 200, 500, 1000)
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,12 @@ def recipe_form(contest: Contest) -> RecipeForm:
 
 
 def choose_backbone(contest: Contest, form: RecipeForm) -> Listed | None:
-    """The catalogue beside the form; a name of the run that nobody typed follows the backbone."""
+    """The catalogue beside the form; a name of the run that nobody typed follows the backbone, without hub account and pretraining tag."""
 
     def take(backbone: Backbone) -> None:
         suggested = st.session_state.get(f"{form.key}-suggested", form.values["name"])
         if st.session_state.get(f"{form.key}.name") in (suggested, form.options[form.start].recipe.name):
-            suggested = run_name_for(backbone)
+            suggested = re.sub(r"[^\w.\-가-힣]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
             st.session_state[f"{form.key}-suggested"] = st.session_state[f"{form.key}.name"] = suggested
         st.session_state[f"{form.key}-backbone"] = backbone.name
 
@@ -123,11 +127,6 @@ def checked(values: Mapping[str, Any]) -> Recipe | None:
     return recipe
 
 
-def run_name_for(backbone: Backbone) -> str:
-    """A backbone's name as a run may be called: without its hub account and its pretraining tag."""
-    return re.sub(r"[^\w.\-가-힣]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
-
-
 def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
     pairs = pairs_of(folds).keeping(truth_of(contest).kept)
@@ -168,14 +167,7 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
     """Which folds to train, counted from 0; all at first."""
     everything = list(range(folds.n_folds))
     with st.container(gap="xxsmall"):
-        chosen = st.pills(
-            t("train.fold_picker"),
-            everything,
-            selection_mode="multi",
-            default=everything,
-            format_func=str,
-            key=fold_numbers_key(folds),
-        )
+        chosen = st.pills(t("train.fold_picker"), everything, selection_mode="multi", default=everything, key=fold_numbers_key(folds))
         if len(chosen) < folds.n_folds:
             st.caption(t("train.fold_picker_note"))
     return sorted(chosen)
@@ -201,3 +193,108 @@ def queued_here(contest: Contest) -> None:
         for run in runs[:6]:
             link = t("train.see_run", name=plain(run.name), n=len(run.fold_numbers))
             st.page_link(PAGES_DIR / "runs.py", label=link, icon=":material/monitoring:", query_params=state.link_params(run=run.ref))
+
+
+def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None], key: str) -> Listed | None:
+    """Draw the picker and return the chosen backbone as it stands in the catalogue (None for a name that is not there).
+
+    `on_pick` is called with the new backbone when a row is clicked, before the page is drawn again.
+    """
+    catalogue = _catalogue(modality, str(runtime.workspace().root))
+    current = next((one for one in catalogue if one.backbone.name.partition(".")[0] == chosen or one.backbone.name == chosen), None)
+    with section(t("train.backbone")):
+        filters = _filters(catalogue, modality, key)
+    if current is not None:
+        _card(current)
+    text = st.text_input(
+        t("train.search"),
+        placeholder=t(f"train.search_{modality}", n=len(catalogue)),
+        type="search",
+        live="250ms",
+        key=f"{key}-text",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    found = filter_backbones(catalogue, text or "", **filters)
+    shown = found[:MOST_SHOWN]
+    if not shown:
+        st.caption(t("train.found_none"))
+        return current
+
+    def picked() -> None:
+        cells = st.session_state[f"{key}-table"].selection.cells
+        if cells:
+            on_pick(shown[cells[0][0]].backbone)
+
+    frame, columns = _table(shown, modality)
+    st.dataframe(
+        frame,
+        key=f"{key}-table",
+        on_select=picked,
+        selection_mode="single-cell",
+        hide_index=True,
+        height=min(392, 30 + 28 * (len(shown) + 1)),
+        row_height=28,
+        alt=t("train.backbone"),
+        column_config=columns,
+    )
+    cut = len(found) > len(shown)
+    st.caption(t("train.found_cut" if cut else "train.found", shown=len(shown), found=len(found), total=len(catalogue)))
+    return current
+
+
+@st.cache_data(ttl=20, max_entries=4, show_spinner=False)
+def _catalogue(modality: str, _root: str) -> tuple[Listed, ...]:
+    """All backbones of a modality and where their weights are, looked up again every twenty seconds."""
+    return list_backbones(runtime.workspace(), modality)
+
+
+def place_label(one: Listed) -> str:
+    """Where the weights of a backbone are, in a word."""
+    return t(f"train.place_{one.place or 'hub'}" if one.backbone.has_pretrained else "train.place_none")
+
+
+def _filters(catalogue: Sequence[Listed], modality: str, key: str) -> dict[str, Any]:
+    def choose(name: str, options: Sequence[Any]) -> Any:
+        label, any_of = t(f"train.filter_{name}"), t("train.filter_any")
+        return st.selectbox(label, options, index=None, placeholder=any_of, key=f"{key}-{name}", persist_state="session")
+
+    backbones = [one.backbone for one in catalogue]
+    only_here = st.toggle(t("train.filter_here"), key=f"{key}-here", persist_state="session")
+    with st.popover(t("train.filters"), icon=":material/filter_list:"):
+        family = choose("family", sorted({backbone.family for backbone in backbones}))
+        params = choose("params", PARAMS_M)
+        px = choose("px", sorted({backbone.input_px for backbone in backbones})) if modality == "image" else None
+    return {"family": family, "max_params_m": params, "input_px": px, "only_here": only_here}
+
+
+def _card(one: Listed) -> None:
+    backbone = one.backbone
+    with st.container(border=True, gap="xxsmall", key="backbone-card"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+            st.markdown(f"**{plain(backbone.name)}**", width="content")
+            st.badge(place_label(one), color="green" if one.place else "gray")
+        key = f"train.chosen_size_{backbone.modality}" if backbone.has_pretrained else "train.chosen_from_nothing"
+        sizes = {"params": backbone.params_m, "px": backbone.input_px, "tokens": backbone.max_tokens}
+        st.caption(t(key, **sizes, licence=plain(backbone.licence)))
+        if backbone.note:
+            st.caption(plain(say(backbone.note)))
+
+
+def _table(shown: Sequence[Listed], modality: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of the catalogue, and how its columns are shown."""
+    is_image, config = modality == "image", st.column_config
+    columns = {
+        "name": [one.backbone.name for one in shown],
+        "params": [one.backbone.params_m for one in shown],
+        "size": [one.backbone.input_px if is_image else one.backbone.max_tokens for one in shown],
+        "here": [place_label(one) if one.place or not one.backbone.has_pretrained else "" for one in shown],
+        "family": [one.backbone.family for one in shown],
+    }
+    return pd.DataFrame(columns), {
+        "name": config.TextColumn(t("train.col_name"), width=252),
+        "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=52),
+        "size": config.NumberColumn(t("train.col_px" if is_image else "train.col_tokens"), format="%d", width=52),
+        "here": config.TextColumn(t("train.col_here"), width=64),
+        "family": config.TextColumn(t("train.col_family"), width=70),
+    }
