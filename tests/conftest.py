@@ -13,6 +13,7 @@ from core.workspace import ENV_VARIABLE, Workspace, open_workspace
 
 # Before torch is loaded anywhere, workers included: the tests share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep; beside other tests spinning ones took many times as long
 
 SUBJECTS = {"politik": ("minister", "parliament", "vote", "election"), "스포츠": ("goal", "match", "striker", "league")}
 VERBS = ("wins", "loses", "delays", "praises", "opens", "leaves")

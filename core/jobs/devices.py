@@ -28,10 +28,8 @@ def detect_devices(environment: Mapping[str, str] = os.environ) -> tuple[str, ..
     Apple silicon, else the processor. Raises InputError for a name that is none."""
     if named := environment.get(ENV_VARIABLE, "").strip():
         return read_devices(named)
-    if _has_nvidia_node():
-        n_devices = _count_cuda()
-        if n_devices:
-            return tuple(f"cuda:{number}" for number in range(n_devices))
+    if (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()) and (n_devices := _count_cuda()):
+        return tuple(f"cuda:{number}" for number in range(n_devices))
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return ("mps",)
     return ("cpu",)
@@ -72,10 +70,6 @@ def worker_environment(limits: Mapping[str, str]) -> dict[str, str]:
     take thirty times as long and cost six times the processor time.
     """
     return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **limits, "PYTHONUNBUFFERED": "1"}
-
-
-def _has_nvidia_node() -> bool:
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 
 def _count_cuda() -> int:

@@ -52,7 +52,7 @@ def fold_bytes(recipe: Recipe, *, n_rows: int, n_test: int, n_classes: int) -> i
     except RecipeError:
         n_parameters = 0  # its worker will refuse it, and say why better than an estimate could
     n_checkpoints = recipe.checkpoints.keep + 1  # one more while the newest is written
-    copies = n_checkpoints * copies_in_checkpoint(recipe) + 1  # and the published weights
+    copies = n_checkpoints * (5 if recipe.average.ema else 4) + 1  # weights, two moments, best weights, average; and the published weights
     return round(FLOAT_BYTES * copies * n_parameters) + _predictions_bytes(n_rows, n_test, n_classes) + RESERVE_BYTES
 
 
@@ -76,11 +76,6 @@ def run_bytes(
 def _predictions_bytes(n_valid: int, n_test: int, n_classes: int) -> int:
     """Probabilities in float32, and the numbers of the validated rows."""
     return FLOAT_BYTES * n_classes * (n_valid + n_test) + 8 * n_valid
-
-
-def copies_in_checkpoint(recipe: Recipe) -> int:
-    """How many numbers a checkpoint holds per parameter: the weights, two moments, the best weights, and their average if there is one."""
-    return 5 if recipe.average.ema else 4
 
 
 def disk_full(root: Path, *, needed: int, free: int) -> DiskFull:

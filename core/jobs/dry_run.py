@@ -147,7 +147,14 @@ class DryRun:
                 if recipe_can_halve(self._recipe, halvings):
                     halvings += 1
                     continue
-                raise _killed(self.device, self._recipe.train.micro_batch(halvings))
+                n = self._recipe.train.micro_batch(halvings)
+                raise OutOfMemory(
+                    "the machine ran out of memory",
+                    where=self.device,
+                    why="the system ended the dry run at {n} rows at once" if n > 1 else "the system ended the dry run at {n} row at once",
+                    fix="choose a smaller backbone or input, or fewer loader workers",
+                    n=n,
+                )
             return _read(said, output, exit_code, self.device)
 
     def _one_process(self, scratch: Path, halvings: int) -> tuple[int, str, str]:
@@ -213,16 +220,6 @@ def _read(said: str, output: str, exit_code: int, device: str) -> Forecast:
         why=last,
         fix="try again; a training would end in the same way",
         signal=how,
-    )
-
-
-def _killed(device: str, micro_batch: int) -> OutOfMemory:
-    return OutOfMemory(
-        "the machine ran out of memory",
-        where=device,
-        why="the system ended the dry run at {n} rows at once" if micro_batch > 1 else "the system ended the dry run at {n} row at once",
-        fix="choose a smaller backbone or input, or fewer loader workers",
-        n=micro_batch,
     )
 
 

@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from core.base.errors import DiskFull, PitwallError, StateError
+from core.base.errors import DiskFull, PitwallError, StateError, bug
 from core.base.messages import msg
 from core.jobs.devices import detect_devices, thread_limit
 from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, remove_leftovers, spend_reserve
@@ -232,17 +231,12 @@ class Engine:
                 self._repair()
                 keep_reserve(self.workspace)
             job = self._take(BESIDE) or self._take(self.devices[0])
-            if job is None:
-                return False
-            supervisor = self._supervisor(job)
-            with self._guard:
-                self._supervisors[job.id] = (supervisor, threading.current_thread())
-            try:
-                supervisor.run()
-            finally:
+            if job is not None:
+                supervisor = self._supervisor(job)
                 with self._guard:
-                    self._supervisors.pop(job.id, None)
-            return True
+                    self._supervisors[job.id] = (supervisor, threading.current_thread())
+                supervisor.run()
+            return job is not None
         finally:
             if not had_lock:
                 self._lock.release()
@@ -252,17 +246,18 @@ class Engine:
         live = read_live(self.workspace.store)
         by_device = {job.device: job for job in live.running}
         names = [*self.devices, *sorted(name for name in by_device if name not in self.devices and (name == BESIDE or not self.is_mine))]
-        devices: list[DeviceStatus] = []
-        for name in names:
-            job = by_device.get(name)
+
+        def status_of(name: str, job: Job | None) -> DeviceStatus:
             hold = next((hold for hold in live.holds if hold.covers(name) and name != BESIDE), None)
-            devices.append(DeviceStatus(name=name, job=job, run_name="" if job is None else live.owners[job.id], hold=hold))
+            return DeviceStatus(name, job, "" if job is None else live.owners[job.id], hold)
+
+        devices = tuple(status_of(name, by_device.get(name)) for name in names)
         takeable = [job for job in live.queued if job.run_id not in live.paused and job.kind != PREDICT_NOW]
         n_slots = sum(device.hold is None or device.job is not None for device in devices if device.name in self.devices)
         return EngineStatus(
             is_mine=self.is_mine,
             holder=holder_of(self._lock.path),
-            devices=tuple(devices),
+            devices=devices,
             n_queued=len(live.queued),
             n_paused=len(live.queued) - len(takeable),
             is_paused=any(hold.device == EVERY_DEVICE for hold in live.holds),
@@ -305,13 +300,7 @@ class Engine:
                 log.warning("the engine waits: %s", problem)
             except Exception as problem:
                 # A scheduler that ended would leave a queue that stands still and looks as if it worked.
-                self._problem = {
-                    "type": "Bug",
-                    "what": msg("{place}: {lacks}", place=type(problem).__name__, lacks=problem),
-                    "where": "engine",
-                    "why": "",
-                    "fix": "read the log",
-                }
+                self._problem = bug(problem, where="engine", fix="read the log")
                 log.exception("the engine met a bug, and goes on")
             self._wake.wait(POLL_S)
             self._wake.clear()
@@ -322,8 +311,7 @@ class Engine:
         for device in (*self.devices, BESIDE) if self.devices else ():
             if device in busy or self._stopping.is_set():
                 continue
-            job = self._take(device)
-            if job is not None:
+            if (job := self._take(device)) is not None:
                 self._supervise(job)
 
     def _take(self, device: str) -> Job | None:
@@ -345,26 +333,24 @@ class Engine:
             hold_device_for_disk(store, device, error=error.to_dict(), needed_bytes=needed, now=self._clock())
             log.warning("%s is paused: %s", device, error.what)
             return None
-        return attempts.claim(store, owner=self._owner(), device=device, now=self._clock())
+        owner = {"engine": self._identity.to_dict(), "host": socket.gethostname(), "worker": None}
+        return attempts.claim(store, owner=owner, device=device, now=self._clock())
 
     def _supervise(self, job: Job) -> None:
-        def ended() -> None:
-            with self._guard:
-                self._supervisors.pop(job.id, None)
-            self._wake.set()
-
-        supervisor = self._supervisor(job, on_end=ended)
+        supervisor = self._supervisor(job)
         thread = threading.Thread(target=supervisor.run, name=f"pitwall-job-{job.id}", daemon=True)
         with self._guard:
             self._supervisors[job.id] = (supervisor, thread)
             thread.start()
 
-    def _supervisor(self, job: Job, on_end: Callable[[], None] = lambda: None) -> Supervisor:
-        limits = thread_limit(job.device, self.devices)
-        return Supervisor(self.workspace, job, clock=self._clock, on_end=on_end, environment=limits, launch=self._launch)
+    def _supervisor(self, job: Job) -> Supervisor:
+        def ended() -> None:
+            with self._guard:
+                self._supervisors.pop(job.id, None)
+            self._wake.set()
 
-    def _owner(self) -> dict[str, Any]:
-        return {"engine": self._identity.to_dict(), "host": socket.gethostname(), "worker": None}
+        limits = thread_limit(job.device, self.devices)
+        return Supervisor(self.workspace, job, clock=self._clock, on_end=ended, environment=limits, launch=self._launch)
 
     def _repair(self) -> None:
         with self._guard:
@@ -385,10 +371,8 @@ class Engine:
         local = owner.get("host") == socket.gethostname() or (engine is not None and engine["boot_id"] == self._identity.boot_id)
         if not local:
             return job.lease_until is None or job.lease_until < self._clock()
-        if owner.get("worker") is None:
-            return True
-        worker = ProcessIdentity.from_dict(owner["worker"])
-        if not is_alive(worker):
+        worker = ProcessIdentity.from_dict(owner["worker"]) if owner.get("worker") else None
+        if worker is None or not is_alive(worker):
             return True
         # It saw the end of its standard input and should be gone within a step.
         if time.monotonic() - self._orphans.setdefault(job.id, time.monotonic()) > GRACE_S:

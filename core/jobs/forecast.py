@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from core.base.errors import DiskFull, OutOfMemory, PitwallError
 from core.base.messages import joined, msg
 from core.jobs.devices import torch_name
@@ -68,11 +70,7 @@ class Forecast:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Forecast:
         """From the JSON of `python -m core.jobs.dry_run`."""
-        rows = tuple((int(n_train), int(n_valid)) for n_train, n_valid in values["rows"])
-        known = {key: value for key, value in values.items() if key not in ("costs", "rows", "busy_with")}
-        return cls(
-            **known, costs=Costs.from_dict(values["costs"]), rows=rows, busy_with=tuple(Neighbour(**job) for job in values["busy_with"])
-        )
+        return TypeAdapter(cls).validate_python(values)
 
 
 @dataclass(frozen=True)

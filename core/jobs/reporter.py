@@ -106,15 +106,5 @@ class Reporter:
     def _row(self, said: EpochReport) -> EpochRow:
         if self._job.run_id is None:
             raise TypeError("only the jobs of a run have epochs")
-        return EpochRow(
-            run_id=self._job.run_id,
-            fold=said.fold,
-            token=self._job.token,
-            epoch=said.epoch,
-            train_loss=said.train_loss,
-            valid_loss=said.valid_loss,
-            scores=said.scores,
-            lr=said.lr,
-            elapsed_s=said.elapsed_s,
-            train_log_loss=said.train_log_loss,
-        )
+        values = {name: value for name, value in vars(said).items() if name != "n_epochs"}
+        return EpochRow(run_id=self._job.run_id, token=self._job.token, **values)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 EVALUATION_COST = 0.4  # a row that is only predicted costs about this share of a row that is trained on
 WINDOW = 40
@@ -91,15 +89,6 @@ class Costs:
     others: float | None
     checkpoint_bytes: int
     weights_bytes: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Costs:
-        """The inverse of `to_dict`; a key that is not a field is an error (TypeError)."""
-        return cls(**values)
 
     def epoch_s(self, n_train: int, n_valid: int) -> float:
         """Seconds of an epoch over so many rows, with its validation."""
