@@ -13,7 +13,7 @@ from app.ensemble.score import Fixed, Scored, follows_a_drag
 from app.ensemble.session import Content, OpenBlend
 from app.ensemble.set_charts import draw_outcomes, draw_thresholds
 from app.ui import charts
-from app.ui.charts import BARE_AXIS, CONFIG, EVERY_LABEL, Chart, Spec, chart_title, draw, metric_axis
+from app.ui.charts import BARE_AXIS, CONFIG, EVERY_LABEL, Chart, Spec, chart_title, draw, metric_axis, nominal, quantity
 from app.ui.colors import ACCENT, BAD, QUIET, ink, run_color
 from app.ui.controls import control_of
 from app.words.text import t
@@ -100,16 +100,16 @@ def confusion(ensemble: Ensemble, scored: Scored, classes: Sequence[str], *, is_
     """Which classes the blend takes for which: the whole matrix of few classes, the most frequent errors of many."""
     matrix = confusion_matrix(ensemble.oof.y_true, scored.outcome.y_pred, len(classes))
     top: Spec = {"height": HEIGHT, "title": chart_title(t("ensemble.confusion_title")), "config": CONFIG}
-    count: Spec = {"field": "count", "type": "quantitative", "title": t("ensemble.rows"), "format": ","}
+    count: Spec = quantity("count", title=t("ensemble.rows"), format=",")
     if len(classes) > MOST_CELLS:
         pairs = confused_pairs(matrix, most=MOST_PAIRS)
         table = pd.DataFrame(
             {"pair": [f"{classes[pair.true]} → {classes[pair.pred]}" for pair in pairs], "count": [pair.count for pair in pairs]}
         )
         encoding: Spec = {
-            "y": {"field": "pair", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 260, **EVERY_LABEL}},
-            "x": {"field": "count", "type": "quantitative", "title": t("ensemble.rows"), "axis": {"tickMinStep": 1, "format": "d"}},
-            "tooltip": [{"field": "pair", "type": "nominal", "title": t("ensemble.pair")}, count],
+            "y": nominal("pair", sort=None, axis={"labelLimit": 260, **EVERY_LABEL}),
+            "x": quantity("count", title=t("ensemble.rows"), axis={"tickMinStep": 1, "format": "d"}),
+            "tooltip": [nominal("pair", title=t("ensemble.pair")), count],
         }
         bar: Spec = {"mark": {"type": "bar", "color": ACCENT, "opacity": 0.8, "height": {"band": 0.7}}}
         return Chart({**top, "encoding": encoding, "layer": [bar]}, table)
@@ -120,9 +120,9 @@ def confusion(ensemble: Ensemble, scored: Scored, classes: Sequence[str], *, is_
         {"true": names[true], "pred": names[pred], "count": matrix.ravel(), "share": share.ravel(), "is_right": true == pred}
     )
     axis: Spec = {"labelLimit": 120, **BARE_AXIS}
-    x: Spec = {"field": "pred", "type": "nominal", "title": t("ensemble.predicted")}
-    y: Spec = {"field": "true", "type": "nominal", "title": t("ensemble.true")}
-    of_true: Spec = {"field": "share", "type": "quantitative", "title": t("ensemble.of_true"), "format": ".1%"}
+    x: Spec = nominal("pred", title=t("ensemble.predicted"))
+    y: Spec = nominal("true", title=t("ensemble.true"))
+    of_true: Spec = quantity("share", title=t("ensemble.of_true"), format=".1%")
     encoding = {
         "x": {**x, "sort": list(classes), "axis": {**axis, "labelAngle": 0 if len(classes) < 7 else -40}},
         "y": {**y, "sort": list(classes), "axis": axis},
@@ -130,14 +130,14 @@ def confusion(ensemble: Ensemble, scored: Scored, classes: Sequence[str], *, is_
     }
     # Errors are drawn stronger than hits: on one scale a good blend's would all be white.
     scale: Spec = {"type": "sqrt", "domain": [0, 0.3], "range": [0.03, 0.9], "clamp": True}
-    strength: Spec = {"field": "share", "type": "quantitative", "legend": None, "scale": scale}
+    strength: Spec = quantity("share", legend=None, scale=scale)
     cells: list[Spec] = [
         {"transform": [{"filter": "datum.is_right"}], "mark": {"type": "rect", "color": QUIET, "opacity": 0.25}},
         {"transform": [{"filter": "!datum.is_right"}], "mark": {"type": "rect", "color": BAD}, "encoding": {"opacity": strength}},
         {
             "transform": [{"filter": "datum.count > 0"}],
             "mark": {"type": "text", "fontSize": 11, "color": ink(is_dark=is_dark)},
-            "encoding": {"text": {"field": "count", "type": "quantitative", "format": ","}},
+            "encoding": {"text": quantity("count", format=",")},
         },
     ]
     return Chart({**top, "encoding": encoding, "layer": cells}, table)
@@ -152,20 +152,16 @@ def class_shares_chart(steps: BlendSteps, runs: Sequence[Run], classes: Sequence
         [(classes[label], run.name, place, float(share[place, label])) for label in shown.tolist() for place, run in enumerate(runs)],
         columns=["class", "run", "place", "share"],
     )
-    value: Spec = {"field": "share", "type": "quantitative", "title": t("ensemble.share_axis")}
+    value: Spec = quantity("share", title=t("ensemble.share_axis"))
     spec = {
         "height": HEIGHT,
         "title": chart_title(t("ensemble.classes_title")),
         "encoding": {
-            "y": {"field": "class", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150, **EVERY_LABEL}},
+            "y": nominal("class", sort=None, axis={"labelLimit": 150, **EVERY_LABEL}),
             "x": {**value, "stack": "zero", "scale": {"domain": [0, 1], "nice": False}},
             "color": _run_colors(runs),
-            "order": {"field": "place", "type": "quantitative"},
-            "tooltip": [
-                {"field": "class", "type": "nominal", "title": t("charts.class")},
-                {"field": "run", "type": "nominal", "title": t("charts.run")},
-                {**value, "format": ".3f"},
-            ],
+            "order": quantity("place"),
+            "tooltip": [nominal("class", title=t("charts.class")), nominal("run", title=t("charts.run")), {**value, "format": ".3f"}],
         },
         "layer": [{"mark": {"type": "bar", "height": {"band": 0.75}, "opacity": 0.85}}],
         "config": CONFIG,
@@ -189,9 +185,9 @@ def path_chart(path: Path, runs: Sequence[Run], metric: Metric) -> Chart:
             "is_end": [number == best for number in range(len(path.scores))],
         }
     )
-    number: Spec = {"field": "round", "type": "quantitative", "title": t("ensemble.round")}
-    score: Spec = {"field": "score", "type": "quantitative", "title": metric_axis(metric)}
-    tooltip = [{**number, "format": "d"}, {"field": "run", "type": "nominal", "title": t("charts.run")}, {**score, "format": ".5f"}]
+    number: Spec = quantity("round", title=t("ensemble.round"))
+    score: Spec = quantity("score", title=metric_axis(metric))
+    tooltip = [{**number, "format": "d"}, nominal("run", title=t("charts.run")), {**score, "format": ".5f"}]
     taken = [run for place, run in enumerate(runs) if place in path.members]
     spec = {
         "height": HEIGHT,
@@ -230,7 +226,7 @@ def _run_colors(runs: Sequence[Run]) -> Spec:
     names = [run.name for run in runs]
     scale = {"domain": names, "range": [run_color(run.id) for run in runs]}
     legend = {"orient": "right", "labelLimit": 180}
-    return {"field": "run", "type": "nominal", "sort": names, "title": None, "scale": scale, "legend": legend}
+    return nominal("run", sort=names, scale=scale, legend=legend)
 
 
 def _draw_reliability(blend: OpenBlend, scored: Scored) -> None:
@@ -283,20 +279,17 @@ def diagram(found: Reliability, title: str, color: str, *, of_sets: bool = False
     )
     unit: Spec = {"domain": [0, 1], "nice": False}
     tooltip = [
-        {"field": "span", "type": "nominal", "title": sure},
-        {"field": "rows", "type": "quantitative", "title": t("ensemble.answers" if of_sets else "ensemble.rows"), "format": ","},
-        {"field": "confidence", "type": "quantitative", "title": t("ensemble.mean_confidence"), "format": ".3f"},
-        {"field": "accuracy", "type": "quantitative", "title": right, "format": ".3f"},
+        nominal("span", title=sure),
+        quantity("rows", title=t("ensemble.answers" if of_sets else "ensemble.rows"), format=","),
+        quantity("confidence", title=t("ensemble.mean_confidence"), format=".3f"),
+        quantity("accuracy", title=right, format=".3f"),
     ]
     subtitle = t("ensemble.calibration_error", value=f"{found.error:.4f}")
-    size: Spec = {"field": "rows", "type": "quantitative", "legend": None, "scale": {"range": [20, 260]}}
+    size: Spec = quantity("rows", legend=None, scale={"range": [20, 260]})
     spec = {
         "height": SMALL,
         "title": {**chart_title(title), "subtitle": subtitle, "subtitleColor": QUIET, "offset": 8},
-        "encoding": {
-            "x": {"field": "confidence", "type": "quantitative", "title": sure, "scale": unit},
-            "y": {"field": "accuracy", "type": "quantitative", "title": right, "scale": unit},
-        },
+        "encoding": {"x": quantity("confidence", title=sure, scale=unit), "y": quantity("accuracy", title=right, scale=unit)},
         "layer": [
             {
                 "data": {"values": [{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]},

@@ -130,10 +130,10 @@ def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]
 
 def choose_part() -> str:
     """What is shown under the editor."""
-    st.session_state.setdefault("ensemble-part", PARTS[0])
     chosen = st.segmented_control(
         t("members.parts"),
         PARTS,
+        default=PARTS[0],
         format_func=lambda part: t(f"members.part_{part}"),
         required=True,
         key="ensemble-part",

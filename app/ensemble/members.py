@@ -16,10 +16,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.ensemble.draft import Draft
-from app.ensemble.session import Content, OpenBlend, keep_newest, open_blend, session
+from app.ensemble.session import Content, OpenBlend, found, keep_newest, open_blend, session
 from app.ensemble.ways import describe, fit_took_s
 from app.ui.cards import guard, section
-from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw
+from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw, nominal, quantity
 from app.ui.colors import ACCENT, BAD, ink
 from app.ui.format import format_duration, format_score, metric_label, plain
 from app.words.text import t
@@ -43,7 +43,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 
-MOST_KEPT, MOST_NAMED = 24, 5
+MOST_NAMED = 5
 MOST_ROWS, TABLE_PX = 12, 420
 """A longer table of classes is scrolled, at this height."""
 MOST_BESIDE = 12
@@ -118,7 +118,7 @@ def _worth(blend: OpenBlend, pairs: Pairwise) -> Measured | None:
     """The button that measures, and the table of members; returns what is known of the blend in the editor, or of the one before."""
     draft, latest = blend.draft, blend.kept.latest
     key = (*blend.content, draft.steps.model_dump_json(), draft.procedure.trimmed.model_dump_json())
-    kept = _kept()
+    kept: dict[Content, Measured] = found()
     measured = kept.get(key) or Measured.of(draft)
     with section(t("members.worth_title"), t("members.worth_note")):
         # It is there also when all is measured: a drag does not redraw this part, and a click finds what moved.
@@ -133,7 +133,7 @@ def _worth(blend: OpenBlend, pairs: Pairwise) -> Measured | None:
     is_asked = clicked and not measured.is_whole
     if is_asked:
         kept[key] = measured
-        keep_newest(kept, MOST_KEPT)
+        keep_newest(kept)
     if is_asked or measured.is_whole:
         latest["measured"] = key, measured
     at, known = latest.get("measured", ((), None))
@@ -169,12 +169,6 @@ def measure(measured: Measured, ensemble: Ensemble, draft: Draft) -> None:
     bar.progress((n + 1) / (n + 2), text=t("members.measuring_classes"))
     measured.carried = carried_classes(ensemble.scorer, measured.refits or draft.steps)
     bar.empty()
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _kept() -> dict[Content, Measured]:
-    """What was measured, by content, for all sessions."""
-    return {}
 
 
 def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
@@ -333,18 +327,18 @@ def pair_chart(values: NDArray[np.float64], names: Sequence[str], kind: Pairs, *
     color, form = (BAD, ".2f") if kind == "correlation" else (ACCENT, ".1%")
     cell_px = 46 if n <= 6 else 34 if n <= MOST_BESIDE else 26
     axis: Spec = {"labelLimit": 130, **BARE_AXIS}
-    value: Spec = {"field": "value", "type": "quantitative"}
+    value: Spec = quantity("value")
     scale: Spec = {"domain": [0, top], "range": [EMPTY, color], "interpolate": "rgb", "clamp": True}
     empty: Spec = {"test": "!isValid(datum.value)", "value": EMPTY}
     spec: Spec = {
         "height": cell_px * n,
         "padding": {"left": 0, "top": 0, "bottom": 5, "right": 45},  # room for the slanted name of the last column
         "encoding": {
-            "x": {"field": "other", "type": "nominal", "sort": None, "title": None, "axis": {**axis, "orient": "top", "labelAngle": -35}},
-            "y": {"field": "one", "type": "nominal", "sort": None, "title": None, "axis": axis},
+            "x": nominal("other", sort=None, axis={**axis, "orient": "top", "labelAngle": -35}),
+            "y": nominal("one", sort=None, axis=axis),
             "tooltip": [
-                {"field": "one", "type": "nominal", "title": t("charts.run")},
-                {"field": "other", "type": "nominal", "title": t("members.other")},
+                nominal("one", title=t("charts.run")),
+                nominal("other", title=t("members.other")),
                 {**value, "title": t(f"members.{kind}"), "format": form},
             ],
         },

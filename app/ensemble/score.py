@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.ensemble.draft import equal_draft
-from app.ensemble.session import Content, OpenBlend, keep_newest
+from app.ensemble.session import Content, OpenBlend, found, keep_newest
 from app.ensemble.ways import describe, fit_took_s, mean_label
 from app.ui.cards import error_card
 from app.ui.format import format_duration, format_score, metric_label
@@ -23,7 +23,6 @@ from app.words.text import t
 from core.base.errors import PitwallError
 from core.blend.ensemble import Ensemble
 from core.blend.honest import HonestScore
-from core.blend.procedure import BlendProcedure
 from core.blend.scorer import BlendScore, Outcome
 from core.metrics.scores import get_metric
 from core.specs.blend import BlendSteps
@@ -103,15 +102,15 @@ def fixed_scores(content: Content, _ensemble: Ensemble) -> Fixed:
 
 
 def standing_of(blend: OpenBlend) -> tuple[Standing, CrossFit | None]:
-    """Whether the blend has a cross-fitted score and why not, with what was found for it in this session."""
+    """Whether the blend has a cross-fitted score and why not, with what was found for it."""
     draft, editor = blend.draft, blend.editor
     if draft.is_untuned:
         return ("chosen" if blend.n_others else "untuned"), None
     if not draft.settings.is_refitted:
         return "hand", None
-    found: CrossFit | None = blend.kept.found.get(_name(blend))
-    if found is not None:
-        return ("scored" if isinstance(found, HonestScore) else "refused"), found
+    known: CrossFit | None = found().get(_name(blend))
+    if known is not None:
+        return ("scored" if isinstance(known, HonestScore) else "refused"), known
     if len(blend.ensemble.oof.folds) < 2:
         return "one_fold", None
     return ("held" if editor.is_held or not editor.is_settled else "later"), None
@@ -129,25 +128,25 @@ def cross_fit_s(blend: OpenBlend) -> float:
 
 
 def cross_fit(blend: OpenBlend) -> None:
-    """Compute the cross-fitted score of the draft's procedure; kept for the session and, while there is room, for all of them."""
-    name, procedure = _name(blend), blend.draft.settings.trimmed
+    """Compute the cross-fitted score of the draft's procedure."""
     try:
-        found: CrossFit = _cross_fitted(blend.content, str(name[-1]), blend.ensemble, procedure)
+        # Steps of a regression in every fold would fill the memory, and nobody asks.
+        made: CrossFit = replace(blend.ensemble.honest(blend.draft.settings.trimmed), refits=())
     except PitwallError as refusal:
-        found = refusal
-    blend.kept.found[name] = found
-    keep_newest(blend.kept.found)
+        made = refusal
+    found()[_name(blend)] = made
+    keep_newest(found())
 
 
-def cross_fitted_figure(place: DeltaGenerator, blend: OpenBlend, standing: Standing, found: CrossFit | None) -> None:
+def cross_fitted_figure(place: DeltaGenerator, blend: OpenBlend, standing: Standing, known: CrossFit | None) -> None:
     """The cross-fitted score with its interval; without one a dash and why there is none."""
-    if isinstance(found, HonestScore):
-        below = t("ensemble.interval", low=format_score(found.low), high=format_score(found.high))
+    if isinstance(known, HonestScore):
+        below = t("ensemble.interval", low=format_score(known.low), high=format_score(known.high))
     else:
         below = t(f"ensemble.standing_{standing if standing in ('chosen', 'untuned', 'hand') else 'later'}")
     place.metric(
         f"{t('ensemble.cross_fitted')} · {metric_label(blend.ensemble.metric.name)}",
-        format_score(found.score if isinstance(found, HonestScore) else None),
+        format_score(known.score if isinstance(known, HonestScore) else None),
         below,
         "off",
         delta_arrow="off",
@@ -157,15 +156,15 @@ def cross_fitted_figure(place: DeltaGenerator, blend: OpenBlend, standing: Stand
     )
 
 
-def verdict(blend: OpenBlend, standing: Standing, found: CrossFit | None) -> None:
+def verdict(blend: OpenBlend, standing: Standing, known: CrossFit | None) -> None:
     """In words what the blend is worth; where the gain may be luck, a button for equal weights.
 
     Nothing here is refitted over the choice of runs.
     """
-    if isinstance(found, HonestScore):
-        _verdict_of_way(blend, found)
-    elif found is not None:
-        error_card(found)
+    if isinstance(known, HonestScore):
+        _verdict_of_way(blend, known)
+    elif known is not None:
+        error_card(known)
     else:
         n, chooses = len(blend.runs), t("ensemble.chooses_members")
         way = describe(blend.draft.settings)
@@ -182,20 +181,20 @@ def verdict(blend: OpenBlend, standing: Standing, found: CrossFit | None) -> Non
         )
 
 
-def _verdict_of_way(blend: OpenBlend, found: HonestScore) -> None:
+def _verdict_of_way(blend: OpenBlend, known: HonestScore) -> None:
     said = t(
-        "ensemble.verdict_gain" if found.gain >= 0 else "ensemble.verdict_loss",
+        "ensemble.verdict_gain" if known.gain >= 0 else "ensemble.verdict_loss",
         way=describe(blend.draft.settings),
-        gain=f"{found.gain:+.4f}",
-        loss=f"{-found.gain:.4f}",
-        low=f"{found.gain_low:+.4f}",
-        high=f"{found.gain_high:+.4f}",
+        gain=f"{known.gain:+.4f}",
+        loss=f"{-known.gain:.4f}",
+        low=f"{known.gain_low:+.4f}",
+        high=f"{known.gain_high:+.4f}",
     )
     given = " ".join(_given(blend))
-    if found.is_clear:
+    if known.is_clear:
         st.success(f"{said} {t('ensemble.verdict_clear')} {given}", icon=":material/check_circle:")
         return
-    luck = t("ensemble.verdict_worse" if found.gain_high < 0 else "ensemble.verdict_luck")
+    luck = t("ensemble.verdict_worse" if known.gain_high < 0 else "ensemble.verdict_luck")
     st.warning(f"{said} {luck} {given}", icon=":material/info:")
     editor = blend.editor
     st.button(
@@ -219,8 +218,3 @@ def _given(blend: OpenBlend) -> list[str]:
 
 def _name(blend: OpenBlend) -> Content:
     return (*blend.content, blend.draft.settings.trimmed.model_dump_json())
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _cross_fitted(content: Content, settings: str, _ensemble: Ensemble, _procedure: BlendProcedure) -> HonestScore:
-    return replace(_ensemble.honest(_procedure), refits=())  # steps of a regression in every fold would fill the memory, and nobody asks

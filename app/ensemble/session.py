@@ -23,17 +23,16 @@ from core.store.folds import Folds
 from core.store.runs import Run
 
 KEY = "ensemble"
-MOST_SET_ASIDE, MOST_FOUND = 20, 50
+MOST_SET_ASIDE, MOST_FOUND = 20, 100
 Content = tuple[object, ...]
 _T = TypeVar("_T")
 
 
 @dataclass
 class BlendState:
-    """The blend on one set of folds: who takes part, the editor, what a control has asked for, and what was found.
+    """The blend on one set of folds: who takes part, the editor, what a control has asked for.
 
-    `found` holds results by name and content (cross-fitted scores, worths of members); `latest` the last one of each name that is drawn
-    live, with what it is of.
+    `latest` is the last result of each name that is drawn live, with what it is of.
     """
 
     folds_id: int
@@ -44,7 +43,6 @@ class BlendState:
     asked: Mapping[str, Any] | None = None
     is_cross_fit_asked: bool = False
     chart: str = "folds"
-    found: dict[Content, Any] = field(default_factory=dict)
     latest: dict[str, tuple[object, Any]] = field(default_factory=dict)
 
     def editor_of(self, ids: Sequence[int]) -> BlendEditor:
@@ -143,7 +141,13 @@ def _open(content: Content, _contest: Contest, _members: Sequence[Run]) -> Ensem
     return open_ensemble(runtime.workspace(), _contest, _members, shared_folds(_members), read=oof_of)
 
 
-def keep_newest(found: dict[Any, Any], most: int = MOST_FOUND) -> None:
+@st.cache_resource(max_entries=1, show_spinner=False)
+def found() -> dict[Content, Any]:
+    """What was computed of blends, by content, for all sessions: cross-fitted scores and worths of members."""
+    return {}
+
+
+def keep_newest(kept: dict[Any, Any], most: int = MOST_FOUND) -> None:
     """Forget all but the newest entries."""
-    for old in list(found)[: max(0, len(found) - most)]:
-        del found[old]
+    for old in list(kept)[: max(0, len(kept) - most)]:
+        del kept[old]

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.ensemble.score import Scored
 from app.ensemble.session import Content, OpenBlend
-from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw
+from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw, nominal, quantity
 from app.ui.colors import ink
 from app.ui.format import metric_label
 from app.ui.outcome_chart import COLORS, legend
@@ -61,7 +61,7 @@ def outcome_bars(report: pd.DataFrame, equal: pd.DataFrame, *, is_dark: bool) ->
             "f1_equal": np.repeat(["–" if np.isnan(value) else f"{value:.3f}" for value in equal["f1"]], n_each),
         }
     )
-    share: Spec = {"field": "share", "type": "quantitative"}
+    share: Spec = quantity("share")
     first = [{"filter": "datum.place == 0"}]
     scale = {"domain": list(names.values()), "range": [COLORS[outcome] for outcome in OUTCOMES]}
     layer: list[Spec] = [
@@ -69,33 +69,33 @@ def outcome_bars(report: pd.DataFrame, equal: pd.DataFrame, *, is_dark: bool) ->
             "mark": {"type": "bar", "height": {"band": 0.8}},
             "encoding": {
                 "x": {**share, "stack": "zero", "axis": None, "scale": {"domain": [0, 1], "nice": False}},
-                "color": {"field": "outcome", "type": "nominal", "legend": None, "scale": scale},
-                "order": {"field": "place", "type": "quantitative"},
+                "color": nominal("outcome", legend=None, scale=scale),
+                "order": quantity("place"),
                 "tooltip": [
-                    {"field": "class", "type": "nominal", "title": t("charts.class")},
-                    {"field": "outcome", "type": "nominal", "title": t("ensemble.outcome")},
-                    {"field": "count", "type": "quantitative", "title": t("ensemble.rows"), "format": ","},
+                    nominal("class", title=t("charts.class")),
+                    nominal("outcome", title=t("ensemble.outcome")),
+                    quantity("count", title=t("ensemble.rows"), format=","),
                     {**share, "title": t("ensemble.of_bar"), "format": ".1%"},
-                    {"field": "f1", "type": "nominal", "title": "F1"},
-                    {"field": "f1_equal", "type": "nominal", "title": t("ensemble.f1_equal")},
+                    nominal("f1", title="F1"),
+                    nominal("f1_equal", title=t("ensemble.f1_equal")),
                 ],
             },
         },
         {
             "transform": first,
             "mark": {"type": "tick", "thickness": 2, "color": ink(is_dark=is_dark), "opacity": 0.8, "bandSize": 10 if n > FEW else 16},
-            "encoding": {"x": {"field": "equal", "type": "quantitative"}},
+            "encoding": {"x": quantity("equal")},
         },
         {
             "transform": first,
             "mark": {"type": "text", "align": "left", "dx": 6, "fontSize": 11, "color": ink(is_dark=is_dark)},
-            "encoding": {"x": {"datum": 1}, "text": {"field": "f1", "type": "nominal"}},
+            "encoding": {"x": {"datum": 1}, "text": nominal("f1")},
         },
     ]
     spec: Spec = {
         "height": (ROW_PX if n <= FEW else SMALL_ROW_PX) * n,
         "padding": {"left": 0, "top": 2, "bottom": 2, "right": 44},  # room for F1 after the bars
-        "encoding": {"y": {"field": "class", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 130, **BARE_AXIS}}},
+        "encoding": {"y": nominal("class", sort=None, axis={"labelLimit": 130, **BARE_AXIS})},
         "layer": layer,
         "config": {**CONFIG, "view": {"stroke": None}},
     }

@@ -6,7 +6,7 @@ A control only says what is asked for; `fit_asked` fits it when the page is draw
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, get_args
 
 import streamlit as st
@@ -38,22 +38,14 @@ ICONS: dict[Way, str] = {
 CHOICES: dict[str, tuple[str, ...]] = {"goal": ("contest", *OUTCOME_METRICS), "score_by": LABEL_METRICS}
 
 
-@dataclass(frozen=True)
-class Range:
-    """The limits and the step of a number; of a whole one all are integers."""
-
-    low: float
-    high: float
-    step: float
-
-
-NUMBERS = {
-    "n_rounds": Range(1, 500, 5),
-    "n_bags": Range(0, 100, 5),
-    "bag_share": Range(0.01, 1.0, 0.1),
-    "prior_rows": Range(0.01, 1e6, 10.0),
-    "stack_strength": Range(1e-6, 1000.0, 0.01),
+NUMBERS: dict[str, tuple[float, float, float]] = {
+    "n_rounds": (1, 500, 5),
+    "n_bags": (0, 100, 5),
+    "bag_share": (0.01, 1.0, 0.1),
+    "prior_rows": (0.01, 1e6, 10.0),
+    "stack_strength": (1e-6, 1000.0, 0.01),
 }
+"""The limits and the step of each number; of a whole one all are integers."""
 
 
 def mean_label(mean: str) -> str:
@@ -246,14 +238,14 @@ def _option(blend: OpenBlend, name: str) -> None:
             help=help_text,
         )
         return
-    given = NUMBERS[name]
+    low, high, step = NUMBERS[name]
     st.number_input(
         label,
-        min_value=min(given.low, default),
-        max_value=given.high,
+        min_value=min(low, default),
+        max_value=high,
         value=default,
-        step=given.step,
-        format="%d" if isinstance(given.low, int) else "%g",
+        step=step,
+        format="%d" if isinstance(low, int) else "%g",
         key=key,
         on_change=changed,
         help=help_text,

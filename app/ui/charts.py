@@ -70,10 +70,10 @@ def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_
     table["is_best"] = (table["epoch"] == table["fold"].map(best)) & (table["series"] == names["valid_loss"])
     domain = list(names.values())
     encoding = {
-        "color": _nominal(
+        "color": nominal(
             "series", scale={"domain": domain, "range": [QUIET, color]}, legend={"orient": "top-right", "symbolType": "stroke"}
         ),
-        "strokeDash": _nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]]}),
+        "strokeDash": nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]]}),
     }
     return _by_epoch(table, encoding, t("charts.loss_title"), t("charts.loss"), color, n_epochs, height)
 
@@ -90,14 +90,14 @@ def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metri
     """Fold scores of several runs on one axis, with the mean of each. `scores` has run, fold, score."""
     order = list(colors)
     title = metric_axis(metric)
-    x = {"field": "score", "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True, "padding": 12}}
+    x = quantity("score", title=title, scale={"zero": False, "nice": True, "padding": 12})
     value = {"type": "quantitative", "title": metric_name(metric), "format": ".5f"}
     spec = {
         "height": 60 + 38 * len(order),
         "title": chart_title(t("charts.compare_title")),
         "encoding": {
-            "y": _nominal("run", sort=order, axis={"labelLimit": 220, "labelFlush": False}),
-            "color": _nominal("run", scale={"domain": order, "range": [colors[name] for name in order]}, legend=None),
+            "y": nominal("run", sort=order, axis={"labelLimit": 220, "labelFlush": False}),
+            "color": nominal("run", scale={"domain": order, "range": [colors[name] for name in order]}, legend=None),
         },
         "layer": [
             {
@@ -127,18 +127,14 @@ def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric,
         "title": chart_title(t("charts.blend_title")),
         "encoding": {
             "x": {"field": "fold", "type": "ordinal", "title": t("charts.fold"), "axis": {"labelAngle": 0}},
-            "y": {"field": "score", "type": "quantitative", "title": metric_axis(metric), "scale": {"zero": False, "nice": True}},
-            "color": _nominal(
+            "y": quantity("score", title=metric_axis(metric), scale={"zero": False, "nice": True}),
+            "color": nominal(
                 "name",
                 sort=order,
                 scale={"domain": order, "range": [colors[name] for name in order]},
                 legend={"orient": "right", "labelLimit": 180},
             ),
-            "tooltip": [
-                {"field": "name", "type": "nominal", "title": t("charts.run")},
-                _tip("fold"),
-                {"field": "score", "type": "quantitative", "title": metric_name(metric), "format": ".5f"},
-            ],
+            "tooltip": [nominal("name", title=t("charts.run")), _tip("fold"), quantity("score", title=metric_name(metric), format=".5f")],
         },
         "layer": [
             {"transform": members, "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.55}},
@@ -165,21 +161,21 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
     long = table.melt(id_vars=["class", "train", "test"], value_vars=list(kinds), var_name="kind", value_name="share")
     long["kind"] = long["kind"].map(kinds)
     train, test = kinds.values()
-    share = {"field": "share", "type": "quantitative", "title": t("charts.share_axis")}
+    share = quantity("share", title=t("charts.share_axis"))
     spec = {
         "height": 150 + 22 * len(table),
         "encoding": {
-            "y": _nominal("class", sort=list(table["class"]), axis={"labelLimit": 140, **EVERY_LABEL}),
+            "y": nominal("class", sort=list(table["class"]), axis={"labelLimit": 140, **EVERY_LABEL}),
             "x": share,
-            "color": _nominal(
+            "color": nominal(
                 "kind",
                 scale={"domain": [train, test], "range": [QUIET, ACCENT]},
                 legend={"orient": "top", "symbolType": "circle", "columns": 1},
             ),
             "tooltip": [
                 _tip("class"),
-                {"field": "train", "type": "quantitative", "title": train, "format": ","},
-                {"field": "test", "type": "quantitative", "title": test, "format": ","},
+                quantity("train", title=train, format=","),
+                quantity("test", title=test, format=","),
                 {**share, "format": ".2f"},
             ],
         },
@@ -194,22 +190,21 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
 
 def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_title: str, color: str, n_epochs: int, height: int) -> Chart:
     n_points = table.groupby(["fold", "series"])["epoch"].transform("count")
-    value = {"field": "value", "type": "quantitative", "title": y_title}
+    value = quantity("value", title=y_title)
     tooltip = [_tip("series"), _tip("fold"), _tip("epoch"), {**value, "format": ".5f"}]
     ring = {"color": {"value": color}, "strokeDash": {"value": [1, 0]}, "tooltip": tooltip}
     spec = {
         "height": height,
         "title": chart_title(title),
         "encoding": {
-            "x": {
-                "field": "epoch",
-                "type": "quantitative",
-                "title": t("charts.epoch"),
-                "scale": {"domain": [1, max(2, n_epochs)], "nice": False},
-                "axis": {"format": "d", "tickMinStep": 1, "tickCount": min(n_epochs, 12)},
-            },
+            "x": quantity(
+                "epoch",
+                title=t("charts.epoch"),
+                scale={"domain": [1, max(2, n_epochs)], "nice": False},
+                axis={"format": "d", "tickMinStep": 1, "tickCount": min(n_epochs, 12)},
+            ),
             "y": {**value, "scale": {"zero": False, "nice": True}, "axis": {} if len(set(table["value"])) > 1 else {"format": ".3~g"}},
-            "detail": [{"field": "fold", "type": "nominal"}, {"field": "series", "type": "nominal"}],
+            "detail": [nominal("fold"), nominal("series")],
             **encoding,
         },
         "layer": [
@@ -228,8 +223,14 @@ def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_ti
     return Chart(spec, table.assign(is_alone=n_points == 1))
 
 
-def _nominal(field: str, **rest: Any) -> Spec:
+def nominal(field: str, **rest: Any) -> Spec:
+    """A channel of names."""
     return {"field": field, "type": "nominal", "title": None, **rest}
+
+
+def quantity(field: str, **rest: Any) -> Spec:
+    """A channel of numbers."""
+    return {"field": field, "type": "quantitative", **rest}
 
 
 def _tip(field: str) -> Spec:

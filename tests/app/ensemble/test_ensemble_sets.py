@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble import members as members_view
 from app.ensemble.draft import BlendEditor
 from app.ensemble.editor import describe_thresholds
 from app.ensemble.saved import load_blend
@@ -209,7 +208,6 @@ def test_a_saved_blend_goes_back_into_the_editor_with_its_thresholds(
 
 
 def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Done, ensemble: Ensemble) -> None:
-    members_view._kept().clear()
     at = part(flip(press(open_page("ensemble"), "Optimal"), "Thresholds by class"), "members")
     assert "Share of answers" in words(at)
     at = at.button(key="measure-members").click().run()
