@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from app.shell import runtime
-from app.shell.runtime import EngineStatus, queue
+from app.shell.runtime import queue
 from app.ui.cards import error_card
 from app.ui.colors import run_color
 from app.ui.components.queue_order.component import Act, ActKind, OrderRow, queue_order
@@ -46,7 +46,7 @@ def queue_panel(contest: Contest) -> None:
     if not waiting and not holds and not others and not any(device.job for device in snapshot.devices):
         return
     with st.container(key="queue-panel", gap="xsmall"):
-        _head(snapshot, len(waiting), is_held=bool(holds))
+        _head(waiting, is_held=bool(holds))
         for hold in holds:
             _hold(hold, snapshot.free_bytes)
         shows_all = len(waiting) <= MAX_AT_FIRST or bool(st.session_state.get(ALL_KEY))
@@ -68,9 +68,12 @@ def queue_panel(contest: Contest) -> None:
         _other_jobs(others, can_steer=snapshot.is_mine)
 
 
-def _head(snapshot: EngineStatus, n_waiting: int, *, is_held: bool) -> None:
+def _head(waiting: Sequence[QueuedRun], *, is_held: bool) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**{t('queue.title')}** :gray[{t('queue.waiting', runs=n_waiting, folds=snapshot.n_queued)}]", width="content")
+        st.markdown(
+            f"**{t('queue.title')}** :gray[{t('queue.waiting', runs=len(waiting), folds=sum(len(queued.waiting) for queued in waiting))}]",
+            width="content",
+        )
         if is_held:
             _button(
                 "queue-resume", t("queue.resume_all"), "play_arrow", lambda: queue.resume_queue(_store()), help=t("queue.resume_all_help")
@@ -93,7 +96,7 @@ def _hold(hold: Hold, free_bytes: int) -> None:
 
 def _row(queued: QueuedRun, other_contest: str) -> OrderRow:
     facts = [t("queue.folds", folds=", ".join(map(str, queued.waiting)))] if queued.waiting else []
-    facts += queued.others
+    facts += map(say, queued.others)
     if queued.priority:
         facts.append(t("queue.priority", priority=f"{queued.priority:+d}"))
     if other_contest:

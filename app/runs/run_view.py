@@ -19,7 +19,7 @@ from app.shell.state import go_to
 from app.ui import charts
 from app.ui.cards import error_card, guard
 from app.ui.colors import run_color
-from app.ui.controls import control_of
+from app.ui.controls import segmented
 from app.ui.format import STATE_COLORS, format_duration, format_score, metric_help, metric_label, plain, short_hash, state_label
 from app.words.core_text import say
 from app.words.text import t
@@ -45,7 +45,7 @@ def run_view(contest: Contest, run: Run, folds: Folds) -> None:
 
 
 def _head(contest: Contest, run: Run) -> None:
-    workspace, store = runtime.workspace(), runtime.workspace().store
+    workspace, queue = runtime.workspace(), runtime.queue
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             if st.button(t("runs.back"), icon=":material/arrow_back:", type="tertiary"):
@@ -55,25 +55,37 @@ def _head(contest: Contest, run: Run) -> None:
             st.html(f'{name}<span style="opacity:.55;font-weight:400">{run.ref}</span></div>', width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             tracking_button(contest, run)
-            again = [job for job in run.jobs if job.state in ("failed", "canceled")]
             if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
                 go_to("errors", source=run.ref)
-            if again and st.button(t("runs.action_retry", n=len(again)), icon=":material/replay:"):
-                with guard():
-                    runtime.steer(lambda: runtime.queue.retry_run(store, run.id))
-                    st.toast(t("runs.retrying", name=plain(run.name)), icon=":material/replay:")
-                    st.rerun()
-            if again and st.button(t("runs.action_restart"), icon=":material/restart_alt:", help=t("runs.action_restart_help")):
-                ask(run, "restart", lambda: runtime.queue.restart_run(workspace, run.id), said="retrying", icon="restart_alt")
-            if run.state in ("running", "queued"):
-                if st.button(t("runs.action_cancel"), icon=":material/stop_circle:"):
-                    ask(run, "cancel", lambda: runtime.queue.cancel_run(store, run.id), said="canceling", icon="stop_circle")
-            elif st.button(t("runs.action_delete"), icon=":material/delete:"):
-                ask(run, "delete", lambda: runtime.queue.delete_run(workspace, run.id), said="deleted", icon="delete")
+            n_again = sum(job.state in ("failed", "canceled") for job in run.jobs)
+            is_live = run.state in ("running", "queued")
+            for action, is_offered, icon, said, act in (
+                ("retry", n_again > 0, "replay", "retrying", lambda: queue.retry_run(workspace.store, run.id)),
+                ("restart", n_again > 0, "restart_alt", "retrying", lambda: queue.restart_run(workspace, run.id)),
+                ("cancel", is_live, "stop_circle", "canceling", lambda: queue.cancel_run(workspace.store, run.id)),
+                ("delete", not is_live, "delete", "deleted", lambda: queue.delete_run(workspace, run.id)),
+            ):
+                about = t("runs.action_restart_help") if action == "restart" else None
+                if is_offered and st.button(t(f"runs.action_{action}", n=n_again), icon=f":material/{icon}:", help=about):
+                    done = (act, t(f"runs.{said}", name=plain(run.name)), f":material/{icon}:")
+                    if action == "retry":
+                        _do(*done)
+                    else:
+                        _ask(run, action, *done)
 
 
-def ask(run: Run, question: str, act: Callable[[], object], *, said: str, icon: str) -> None:
-    """A dialog with the texts `runs.<question>_title` and so on; on yes it calls `act` and shows a toast. A deleted run is left."""
+def _do(act: Callable[[], object], said: str, icon: str, *, leaves: bool = False) -> None:
+    """Change the queue and say so in a toast; with `leaves` the run's page is left."""
+    with guard():
+        runtime.steer(act)
+        if leaves:
+            state.select_run(None)
+        st.toast(said, icon=icon)
+        st.rerun()
+
+
+def _ask(run: Run, question: str, act: Callable[[], object], said: str, icon: str) -> None:
+    """A dialog with the texts `runs.<question>_title` and so on; on yes it does `act`."""
 
     @st.dialog(t(f"runs.{question}_title"))
     def dialog() -> None:
@@ -83,12 +95,7 @@ def ask(run: Run, question: str, act: Callable[[], object], *, said: str, icon: 
                 st.rerun()
             is_yes = st.button(t(f"runs.{question}_yes"), type="primary")
         if is_yes:
-            with guard():
-                runtime.steer(act)
-                if question == "delete":
-                    state.select_run(None)
-                st.toast(t(f"runs.{said}", name=plain(run.name)), icon=f":material/{icon}:")
-                st.rerun()
+            _do(act, said, icon, leaves=question == "delete")
 
     dialog()
 
@@ -117,19 +124,8 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         tracking_trouble(run)
         _failures(run)
         second_tries(run)
-        key, default, changed = control_of(
-            "run-tabs", st.session_state.setdefault(TAB_KEY, "curves"), lambda tab: st.session_state.update({TAB_KEY: tab})
-        )
-        tab = st.segmented_control(
-            t("runs.title"),
-            list(TABS),
-            default=default,
-            format_func=lambda name: t(f"runs.tab_{name}"),
-            key=key,
-            on_change=changed,
-            required=True,
-            label_visibility="collapsed",
-        )
+        st.session_state.setdefault(TAB_KEY, "curves")
+        tab = segmented("run-tabs", TAB_KEY, t("runs.title"), list(TABS), lambda name: t(f"runs.tab_{name}"), label_visibility="collapsed")
         TABS[tab](contest, run)
 
 
@@ -181,12 +177,10 @@ def _failures(run: Run) -> None:
     for error, jobs in met.values():
         names = ", ".join(str(job.fold) for job in jobs)
         error_card(PitwallError(t("runs.failed_fold", fold=names, what=say(error.what)), where=error.where, why=error.why, fix=error.fix))
-        st.button(t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}", on_click=_open_log, args=(jobs[0].fold,))
-
-
-def _open_log(fold: int) -> None:
-    st.session_state[TAB_KEY] = "log"
-    st.session_state[LOG_KEY] = fold
+        shown = {TAB_KEY: "log", LOG_KEY: jobs[0].fold}
+        st.button(
+            t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}", on_click=st.session_state.update, args=(shown,)
+        )
 
 
 def _curves(contest: Contest, run: Run) -> None:
@@ -254,29 +248,22 @@ def _folds(contest: Contest, run: Run) -> None:
     results = {result.fold: result for result in run.results}
     metrics = metrics_for(multilabel=contest.spec.is_multilabel)
     scored = _every_score(tuple(result.fingerprint for result in run.results), contest, run)
-    rows = []
-    if run.imported:
-        for fold, result in results.items():
-            rows.append({"fold": fold, "state": [state_label("done")], **scored[fold], "artefact": f"#{short_hash(result.fingerprint)}"})
-    for job in run.jobs:
-        result = results.get(job.fold)
-        scores = {name: scored[job.fold][name] if result else None for name in metrics}
-        rows.append(
-            {
-                "fold": job.fold,
-                "state": [state_label(job.state)],
-                **scores,
-                "best": result.best_epoch if result else None,
-                "epochs": result.n_epochs if result else None,
-                "time": round(result.elapsed_s, 1) if result else None,
-                "device": job.device or None,
-                "attempt": job.token,
-                "artefact": f"#{short_hash(result.fingerprint)}" if result else None,
-            }
-        )
+    jobs = {job.fold: job for job in run.jobs}
+
+    def row(fold: int) -> dict[str, object]:
+        job, result = jobs.get(fold), results.get(fold)
+        trained: dict[str, object] = {} if job is None else {"best": None, "epochs": None, "time": None}
+        if job is not None and result is not None:
+            trained = {"best": result.best_epoch, "epochs": result.n_epochs, "time": round(result.elapsed_s, 1)}
+        if job is not None:
+            trained |= {"device": job.device or None, "attempt": job.token}
+        scores = {name: scored[fold][name] if result else None for name in metrics}
+        artefact = f"#{short_hash(result.fingerprint)}" if result else None
+        return {"fold": fold, "state": [state_label(job.state if job else "done")], **scores, **trained, "artefact": artefact}
+
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     st.dataframe(
-        pd.DataFrame(rows),
+        pd.DataFrame([row(fold) for fold in run.fold_numbers]),
         hide_index=True,
         key="run-folds",
         placeholder="–",
@@ -340,17 +327,12 @@ def _log(_: Contest, run: Run) -> None:
     if st.session_state.get(LOG_KEY) not in by_fold:
         # One that failed, else one that runs, else the first.
         st.session_state[LOG_KEY] = min(run.jobs, key=lambda job: (job.state != "failed", job.state != "running", job.fold)).fold
-    key, default, changed = control_of(
-        f"run-log-folds-{run.id}", st.session_state[LOG_KEY], lambda number: st.session_state.update({LOG_KEY: number})
-    )
-    fold = st.segmented_control(
+    fold = segmented(
+        f"run-log-folds-{run.id}",
+        LOG_KEY,
         t("runs.log_fold"),
         list(by_fold),
-        default=default,
-        format_func=lambda number: f"{number} · {state_label(by_fold[number].state)}",
-        key=key,
-        on_change=changed,
-        required=True,
+        lambda number: f"{number} · {state_label(by_fold[number].state)}",
     )
     job = by_fold[fold]
     if not job.log_path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -34,6 +34,12 @@ def control_of(name: str, value: _T, take: Callable[[_T], None]) -> tuple[str, _
             take(st.session_state[key])
 
     return key, default, changed
+
+
+def segmented(name: str, state_key: str, label: str, options: Sequence[_T], text: Callable[[_T], str], **look: Any) -> _T:
+    """A control over options, one of which is chosen; the choice is kept in the session under `state_key`."""
+    key, default, changed = control_of(name, st.session_state[state_key], lambda chosen: st.session_state.update({state_key: chosen}))
+    return st.segmented_control(label, options, default=default, format_func=text, key=key, on_change=changed, required=True, **look)
 
 
 def pick_folds(contest: Contest) -> Folds | None:

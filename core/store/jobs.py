@@ -68,7 +68,7 @@ class Job:
     @property
     def title(self) -> str:
         """What it does, within its run or contest."""
-        return msg("prediction") if self.kind in (PREDICT, PREDICT_NOW) else self.kind
+        return title_of(self.kind)
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class FoldJob(Job):
     @property
     def title(self) -> str:
         return msg("fold {fold}", fold=self.fold)
+
+
+def title_of(kind: str) -> str:
+    """What a job of a kind does, where more is not to be said than its kind."""
+    return msg("prediction") if kind in (PREDICT, PREDICT_NOW) else kind
 
 
 RAW = raw_columns(tables.jobs)

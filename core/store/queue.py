@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, in
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import read_rows, values_of
-from core.store.jobs import FOLD, RAW, Job, job_of
+from core.store.jobs import FOLD, RAW, Job, job_of, title_of
 
 HoldKind = Literal["person", "disk"]
 
@@ -156,7 +156,7 @@ def _queued_run(jobs: Sequence[Any]) -> QueuedRun:
         is_paused=first.is_paused,
         waiting=tuple(row.fold for row in jobs if row.state == "queued" and row.kind == FOLD),
         running=tuple(row.fold for row in jobs if row.state == "running" and row.kind == FOLD),
-        others=tuple(row.kind for row in jobs if row.kind != FOLD),
+        others=tuple(title_of(row.kind) for row in jobs if row.kind != FOLD),
         is_waiting=any(row.state == "queued" for row in jobs),
     )
 
