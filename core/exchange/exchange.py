@@ -12,18 +12,18 @@ from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from core.artefacts import load_manifest, publishing
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
 from core.base.files import nfc, sha256_file
 from core.base.messages import joined, msg
-from core.contest.table import Truth, load_table, load_truth, parents_of
+from core.contest.table import load_table, load_truth, parents_of
 from core.exchange.files import Expected, read_predictions, write_predictions
 from core.folds.save import load_folds
 from core.folds.split import FoldPairs
 from core.metrics.decide import decide
 from core.metrics.scores import all_scores
+from core.predictions.matrix import load_matrix
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import Source
 from core.specs.kept import ImportOrigin
@@ -103,12 +103,12 @@ def import_predictions(
 
 
 def expected_of(workspace: Workspace, contest: Contest, folds: Folds, classes: Sequence[str] = ()) -> tuple[Expected, Expected]:
-    """What a file of out-of-fold predictions must hold (the rows that are validated), and one of test predictions."""
-    table = load_table(workspace, contest)
-    rows, fold_of = _validated(load_folds(workspace, folds))
-    names, several = contest.spec.classes, contest.spec.is_multilabel
+    """What a file of out-of-fold predictions must hold (the rows that are validated and that the truth keeps), and one of test predictions."""
+    table, kept = load_table(workspace, contest), load_truth(workspace, contest).kept
+    rows, fold_of = _validated(load_folds(workspace, folds), kept)
+    ids, names, several = table.train["id"], contest.spec.classes, contest.spec.is_multilabel
     return (
-        Expected(list(table.train["id"].iloc[rows]), names, fold_of, classes, several),
+        Expected(list(ids.iloc[rows]), names, fold_of, classes, several, dropped=frozenset(ids[~kept])),
         Expected(list(table.test["id"]), names, None, classes, several),
     )
 
@@ -179,22 +179,27 @@ def accept_delivery(
     """
     delivery.raise_if_any()
     assert delivery.oof is not None and delivery.test is not None
-    truth = load_truth(workspace, contest)
-    pairs = load_folds(workspace, folds)
-    rows, _ = _validated(pairs)
+    truth, several = load_truth(workspace, contest), contest.spec.is_multilabel
+    pairs = load_folds(workspace, folds).keeping(truth.kept)
+    validated = np.flatnonzero(pairs.validated)
     oof = np.full((pairs.n_rows, delivery.oof.shape[1]), np.nan, dtype=np.float32)
-    oof[rows] = delivery.oof
-    rows_of = pairs.keeping(truth.kept).valid_idx
-    known = truth.kept[rows]
+    oof[validated] = delivery.oof
+    parents = parents_of(contest, truth.version) | {"folds": folds.fingerprint}
     key = uuid4().hex[:12]
     home = workspace.import_dir(contest.name, key)
     moment = time.time() if now is None else now
-    suspect = suspicions(truth.labels[rows[known]], delivery.oof[known], multilabel=contest.spec.is_multilabel)
+    suspect = suspicions(truth.labels[validated], delivery.oof, multilabel=several)
+    results: list[FoldResult] = []
     try:
-        results = [
-            _publish_fold(workspace, home / f"fold-{fold}", contest, folds, fold, rows_of(fold), oof, delivery.test, truth, moment, network)
-            for fold in range(folds.n_folds)
-        ]
+        for fold in range(folds.n_folds):
+            rows, folder = pairs.valid_idx(fold), home / f"fold-{fold}"
+            with publishing(folder, kind="fold", parents=parents) as temporary:
+                if network is not None:
+                    _link(network, temporary / NETWORKS_DIR / "main")
+                write_fold_predictions(temporary, FoldPredictions(rows, oof[rows], delivery.test), multilabel=several)
+            scores = all_scores(truth.labels[rows], oof[rows], multilabel=several)
+            path, own = workspace.relative(folder), load_manifest(folder).fingerprint
+            results.append(FoldResult(0, fold, 0, path, own, scores, 0, 0, 0.0, {"imported": True}, moment))
         return add_imported_run(
             workspace.store,
             contest_id=contest.id,
@@ -235,46 +240,13 @@ def suspicions(y_true: NDArray[np.integer], prob: NDArray[np.float32], *, multil
 def mean_auc(y_true: NDArray[np.integer], y_prob: NDArray[np.floating]) -> float:
     """The area under the ROC curve, as a mean over the classes that some rows have and some lack; NaN where there is none.
 
-    `y_true` is 0 or 1, `y_prob` a probability, both (n, n_classes). From mean ranks, as Mann and Whitney's U: no threshold counts.
+    `y_true` is 0 or 1, `y_prob` a probability, both (n, n_classes).
     """
-    n_there = y_true.sum(axis=0, dtype=np.float64)
-    n_pairs = n_there * (len(y_true) - n_there)
-    ranks = np.where(y_true, rankdata(y_prob, axis=0), 0.0).sum(axis=0)
-    areas = (ranks - n_there * (n_there + 1) / 2)[n_pairs > 0] / n_pairs[n_pairs > 0]
-    return float(areas.mean()) if len(areas) else float("nan")
+    from sklearn.metrics import roc_auc_score
 
-
-def _publish_fold(
-    workspace: Workspace,
-    folder: Path,
-    contest: Contest,
-    folds: Folds,
-    fold: int,
-    rows: NDArray[np.int64],
-    oof: NDArray[np.float32],
-    test: NDArray[np.float32],
-    truth: Truth,
-    moment: float,
-    network: Path | None,
-) -> FoldResult:
-    parents = parents_of(contest, truth.version) | {"folds": folds.fingerprint}
-    with publishing(folder, kind="fold", parents=parents) as temporary:
-        if network is not None:
-            _link(network, temporary / NETWORKS_DIR / "main")
-        write_fold_predictions(temporary, FoldPredictions(rows, oof[rows], test), multilabel=contest.spec.is_multilabel)
-    return FoldResult(
-        run_id=0,
-        fold=fold,
-        token=0,
-        path=workspace.relative(folder),
-        fingerprint=load_manifest(folder).fingerprint,
-        scores=all_scores(truth.labels[rows], oof[rows], multilabel=contest.spec.is_multilabel),
-        best_epoch=0,
-        n_epochs=0,
-        elapsed_s=0.0,
-        facts={"imported": True},
-        created_at=moment,
-    )
+    n_there = y_true.sum(axis=0, dtype=np.int64)
+    both = (n_there > 0) & (n_there < len(y_true))
+    return float(roc_auc_score(y_true[:, both], y_prob[:, both], average="macro")) if both.any() else float("nan")
 
 
 def export_predictions(source: Source, *, oof: Path | None = None, test: Path | None = None) -> None:
@@ -284,10 +256,19 @@ def export_predictions(source: Source, *, oof: Path | None = None, test: Path | 
     """
     table, classes = load_table(source.workspace, source.contest), source.contest.spec.classes
     if oof is not None:
-        rows, fold_of = _validated(load_folds(source.workspace, source.folds))
-        prob = source.oof()[rows]
-        _check_whole(source, prob)
-        write_predictions(oof, list(table.train["id"].iloc[rows]), prob, classes, fold_of)
+        matrix = load_matrix([source])
+        rows, fold_of = _validated(load_folds(source.workspace, source.folds), load_truth(source.workspace, source.contest).kept)
+        if len(matrix.rows) < len(rows):
+            is_run = source.kind == "run"
+            raise StateError(
+                msg("{name} is not finished", name=source.name) if is_run else msg("{name} stands on some folds only", name=source.name),
+                where=source.ref,
+                why="{n:,} of {rows:,} rows have no out-of-fold prediction, and none is made up",
+                fix="wait for it, or retry its failed folds" if is_run else "export its runs, or blend runs that have all folds",
+                n=len(rows) - len(matrix.rows),
+                rows=len(rows),
+            )
+        write_predictions(oof, list(table.train["id"].iloc[rows]), matrix.y_prob, classes, fold_of)
     if test is not None:
         write_predictions(test, list(table.test["id"]), source.test(), classes, None)
 
@@ -301,23 +282,10 @@ def _link(network: Path, folder: Path) -> None:
         shutil.copytree(network, folder, dirs_exist_ok=True)
 
 
-def _validated(pairs: FoldPairs) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """The rows that are validated, and the fold of each where it is one."""
-    rows = np.flatnonzero(pairs.validated)
+def _validated(pairs: FoldPairs, kept: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """The rows that are validated and that a truth keeps, and the fold of each where it is one."""
+    rows = np.flatnonzero(pairs.validated & kept)
     return rows, pairs.first_fold()[rows] if pairs.times_validated.max() == 1 else None
-
-
-def _check_whole(source: Source, prob: NDArray[np.float32]) -> None:
-    n_missing, is_run = int(np.isnan(prob[:, 0]).sum()), source.kind == "run"
-    if n_missing:
-        raise StateError(
-            msg("{name} is not finished", name=source.name) if is_run else msg("{name} stands on some folds only", name=source.name),
-            where=source.ref,
-            why="{n:,} of {rows:,} rows have no out-of-fold prediction, and none is made up",
-            fix="wait for it, or retry its failed folds" if is_run else "export its runs, or blend runs that have all folds",
-            n=n_missing,
-            rows=len(prob),
-        )
 
 
 def run_name(text: str) -> str:

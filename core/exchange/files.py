@@ -42,7 +42,7 @@ Array = NDArray[np.float32]
 class Expected:
     """What a file must hold: the contest's ids (n,) and classes, for training rows the folds (n,).
 
-    `array_classes` is the order of the columns of a `.npy` array where it is not the contest's own. Multi-label: each probability
+    Rows of `dropped` ids may be in a table too, and are left out. `array_classes` is the order of the columns of a `.npy` array where it is not the contest's own. Multi-label: each probability
     stands alone, and a row need not sum to one.
     """
 
@@ -51,6 +51,7 @@ class Expected:
     fold_of: NDArray[np.integer] | None = None
     array_classes: Sequence[str] = ()
     is_multilabel: bool = False
+    dropped: frozenset[str] = frozenset()
 
     @property
     def most_bytes(self) -> int:
@@ -313,7 +314,8 @@ def _order(sheet: _Sheet, expected: Expected, path: Path) -> tuple[NDArray[np.in
     wanted = [nfc(row_id) for row_id in expected.ids]
     if sheet.ids is None or sheet.ids == wanted:
         return None, []
-    said = differences(sheet.ids, wanted)
+    dropped = set(map(nfc, expected.dropped))
+    said = differences([row_id for row_id in sheet.ids if row_id not in dropped], wanted)
     if said:
         return None, [
             AlignmentError(

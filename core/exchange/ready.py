@@ -13,7 +13,7 @@ from core.base.errors import AlignmentError, InputError
 from core.base.files import nfc, write_json
 from core.base.messages import msg, reason
 from core.base.settings import load_yaml
-from core.contest.table import load_table
+from core.contest.table import load_table, load_truth
 from core.exchange.exchange import Delivery, accept_delivery
 from core.folds.save import load_folds
 from core.predictions.again import rows_of_test, rows_of_train
@@ -49,7 +49,7 @@ def add_ready_classifier(
 
     spec = contest.spec
     table = load_table(workspace, contest)
-    rows = np.flatnonzero(load_folds(workspace, folds).validated)
+    rows = np.flatnonzero(load_folds(workspace, folds).validated & load_truth(workspace, contest).kept)
     try:
         own = ready_labels(folder)
         modality = ready_modality(folder)

@@ -15,7 +15,7 @@ from core.blend.ensemble import blend_runs, make_spec, save_blend
 from core.blend.procedure import BlendProcedure
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.contest.table import load_truth
+from core.contest.table import add_truth, load_truth
 from core.exchange.exchange import (
     CHANCE_AUC,
     DOUBTS,
@@ -32,7 +32,7 @@ from core.jobs.queue import delete_run
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
-from core.store.contests import Contest
+from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run, get_run, list_epochs, list_runs
 from core.submission.write import prepare, write_submission
@@ -69,6 +69,21 @@ def test_what_goes_out_comes_back_the_same(house: House, tmp_path: Path, suffix:
     assert list_epochs(workspace.store, back.id) == () and back.imported is not None and back.imported.oof_file == oof.name
     with pytest.raises(StateError, match="no recipe"):
         _ = back.recipe
+
+
+def test_a_row_that_the_truth_drops_does_not_leave_and_need_not_come_back(house: House, tmp_path: Path) -> None:
+    workspace, contest, folds, run = house
+    whole = [path.rename(tmp_path / f"whole-{path.name}") for path in exported(house, tmp_path, ".csv")]
+    add_truth(workspace, contest, drop=[4], reason="a broken picture")
+    now = get_contest(workspace.store, contest.id)
+    export_predictions(source_of(workspace, run, now), oof=tmp_path / "oof.csv", test=tmp_path / "test.csv")
+    for oof, test in ((tmp_path / "oof.csv", tmp_path / "test.csv"), whole):
+        back = import_predictions(workspace, now, folds, oof=oof, test=test)
+        found = load_oof(workspace, back, now)
+        assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [4]
+        np.testing.assert_array_equal(np.delete(found, 4, 0), np.delete(load_oof(workspace, run, contest), 4, 0))
+        export_predictions(source_of(workspace, back, now), oof=tmp_path / "again.csv")
+        assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "oof.csv").read_bytes()
 
 
 def test_rows_and_columns_may_stand_in_any_order(house: House, tmp_path: Path) -> None:
