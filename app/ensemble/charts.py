@@ -104,7 +104,7 @@ def confusion(ensemble: Ensemble, scored: Scored, classes: Sequence[str], *, is_
     if len(classes) > MOST_CELLS:
         pairs = confused_pairs(matrix, most=MOST_PAIRS)
         table = pd.DataFrame(
-            {"pair": [f"{classes[pair.true]} → {classes[pair.pred]}" for pair in pairs], "count": [pair.count for pair in pairs]}
+            {"pair": [f"{classes[pair.first]} → {classes[pair.second]}" for pair in pairs], "count": [pair.count for pair in pairs]}
         )
         encoding: Spec = {
             "y": nominal("pair", sort=None, axis={"labelLimit": 260, **EVERY_LABEL}),

@@ -31,7 +31,7 @@ from app.words.text import t
 from core.blend.ensemble import Ensemble, save_blend, spec_of
 from core.blend.honest import HonestScore
 from core.blend.optimum import gap_at
-from core.metrics.decide import THRESHOLD
+from core.metrics.scores import THRESHOLD
 from core.specs.blend import MeanName
 from core.store.contests import Contest
 from core.store.folds import Folds

@@ -23,7 +23,7 @@ from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw, nominal, quantit
 from app.ui.colors import ACCENT, BAD, ink
 from app.ui.format import format_duration, format_score, metric_label, plain
 from app.words.text import t
-from core.analysis.worth import (
+from core.analysis.compare import (
     Carried,
     Worth,
     carried_classes,

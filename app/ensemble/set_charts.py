@@ -16,8 +16,8 @@ from app.ui.colors import ink
 from app.ui.format import metric_label
 from app.ui.outcome_chart import COLORS, legend
 from app.words.text import t
+from core.analysis.compare import ThresholdGain, threshold_gain
 from core.analysis.errors import OUTCOMES, set_report
-from core.analysis.worth import ThresholdGain, threshold_gain
 from core.blend.ensemble import Ensemble
 from core.specs.blend import BlendSteps
 

@@ -44,7 +44,7 @@ class Confusion(ErrorView):
         if chosen is not None and max(chosen) < len(self.classes):
             return chosen
         pairs = confused_pairs(self.matrix, most=1)
-        return (pairs[0].true, pairs[0].pred) if pairs else (0, 0)
+        return (pairs[0].first, pairs[0].second) if pairs else (0, 0)
 
     def summary(self) -> tuple[str, str]:
         return "errors.summary", ""

@@ -23,7 +23,7 @@ from app.ui.format import metric_help, metric_label, plain
 from app.ui.probability_bars import probability_bars
 from app.words.text import t
 from core.analysis.errors import report_csv
-from core.metrics.decide import THRESHOLD
+from core.metrics.scores import THRESHOLD
 from core.predictions.matrix import OofMatrix
 from core.predictions.source import Source
 

@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.metrics.decide import THRESHOLD
+from core.metrics.scores import THRESHOLD
 
 
 @dataclass(frozen=True)
-class ConfusedPair:
-    """How often class `true` was predicted as class `pred`."""
+class ClassPair:
+    """Two classes, in how many rows the one stands for the other, and the share of those rows among all that could be such."""
 
-    true: int
-    pred: int
+    first: int
+    second: int
     count: int
     share: float
 
@@ -48,20 +48,16 @@ def class_report(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> pd.Data
         )
 
 
-def confused_pairs(matrix: NDArray[np.int64], *, most: int = 50) -> list[ConfusedPair]:
-    """The off-diagonal cells with the highest counts; `share` is the count over the rows of the true class."""
-    wrong = matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    support = matrix.sum(axis=1)
-    pairs = []
-    for flat in order:
-        true, pred = divmod(int(flat), len(matrix))
-        count = int(wrong[true, pred])
-        if count == 0:
-            break
-        pairs.append(ConfusedPair(true, pred, count, count / int(support[true])))
-    return pairs
+def confused_pairs(matrix: NDArray[np.int64], *, most: int = 50) -> list[ClassPair]:
+    """The (true, predicted) cells off the diagonal with the highest counts; `share` is the count over the rows of the true class."""
+    return _largest(matrix - np.diag(np.diag(matrix)), matrix.sum(axis=1), most)
+
+
+def _largest(counts: NDArray[np.number], of: NDArray[np.integer], most: int) -> list[ClassPair]:
+    """The largest cells of a table of counts, none that is zero; ties in the order of the table."""
+    order = np.argsort(-counts, axis=None, kind="stable")[:most]
+    cells = [(*divmod(int(place), len(counts)), int(counts.flat[place])) for place in order]
+    return [ClassPair(first, second, count, count / int(of[first])) for first, second, count in cells if count]
 
 
 def most_confused_classes(matrix: NDArray[np.int64], *, most: int = 40) -> NDArray[np.int64]:
@@ -82,16 +78,6 @@ Outcome = Literal["found", "missed", "false_alarm"]
 OUTCOMES: tuple[Outcome, ...] = ("found", "missed", "false_alarm")
 Sets = NDArray[np.integer]
 """0 and 1 for each class (n_rows, n_classes)."""
-
-
-@dataclass(frozen=True)
-class InPlace:
-    """In how many rows class `given` was given falsely while `missed` was missed; `share` of all false alarms of `given`."""
-
-    given: int
-    missed: int
-    count: int
-    share: float
 
 
 def outcomes(y_true: Sets, y_pred: Sets) -> dict[Outcome, NDArray[np.bool_]]:
@@ -126,20 +112,12 @@ def outcome_rows(y_true: Sets, y_pred: Sets, y_prob: NDArray[np.floating], label
     return rows[np.argsort(prob if outcome == "missed" else -prob, kind="stable")]
 
 
-def given_in_place(y_true: Sets, y_pred: Sets, *, most: int = 50) -> list[InPlace]:
-    """The pairs of classes of which one is given falsely most often in rows where the other is missed."""
+def given_in_place(y_true: Sets, y_pred: Sets, *, most: int = 50) -> list[ClassPair]:
+    """The (given, missed) pairs of which one is given falsely most often in rows where the other is missed; `share` is of all false alarms."""
     where = outcomes(y_true, y_pred)
     # In float32, which BLAS multiplies, and which counts exactly up to 16 million rows
     together = where["false_alarm"].T.astype(np.float32) @ where["missed"].astype(np.float32)
-    alarms = where["false_alarm"].sum(axis=0)
-    pairs = []
-    for flat in np.argsort(-together, axis=None, kind="stable")[:most]:
-        given, missed = divmod(int(flat), len(together))
-        count = int(together[given, missed])
-        if count == 0:
-            break
-        pairs.append(InPlace(given, missed, count, count / int(alarms[given])))
-    return pairs
+    return _largest(together, where["false_alarm"].sum(axis=0), most)
 
 
 def classes_of(sets: Sets, *, most: int = 5) -> list[tuple[int, int]]:

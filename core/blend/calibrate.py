@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from core.base.errors import StateError
 from core.blend.steps import FLOOR, afterwards
-from core.metrics.decide import THRESHOLD
-from core.metrics.scores import Metric, log_loss_of_true
+from core.metrics.scores import THRESHOLD, Metric, log_loss_of_true
 from core.specs.blend import MAX_TEMPERATURE, MIN_TEMPERATURE, BlendSteps
 
 CHUNK_VALUES = 1_000_000

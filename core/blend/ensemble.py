@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from threading import Lock
 
@@ -24,9 +24,10 @@ from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer
 from core.blend.steps import apply_steps, of_classes
 from core.contest.table import parents_of
 from core.metrics.scores import Metric
+from core.predictions.again import Rows, predict_run
 from core.predictions.matrix import OofMatrix, Read, load_matrix
 from core.predictions.oof import check_alignment, load_test_prob
-from core.predictions.source import OOF_PROB, TEST_PROB, Member, source_of
+from core.predictions.source import OOF_PROB, TEST_PROB, Member, Source, source_of
 from core.specs.blend import BlendSpec, BlendSteps, MeanName
 from core.specs.kept import BlendScores, HonestFigures
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
@@ -236,3 +237,26 @@ def make_spec(members: Sequence[int], weights: Sequence[float] | None = None, me
 def spec_of(members: Sequence[int], steps: BlendSteps) -> BlendSpec:
     """The blend of runs by id, in the order in which the steps were fitted."""
     return parse_settings(BlendSpec, {"members": members, **steps.to_dict()}, where="blend")
+
+
+def predict_source(
+    source: Source, rows: Rows, *, device: str = "", after_batch: Callable[[int], None] | None = None
+) -> NDArray[np.float32]:
+    """Probabilities (n, n_classes) of any rows, by the networks of a run, or of a blend's runs through the blend's steps.
+
+    Raises as `predict_run` does.
+    """
+    probs = [
+        predict_run(
+            source.workspace, source.contest, member.run, rows, fold_numbers=member.networks, device=device, after_batch=after_batch
+        )
+        for member in source.members()
+    ]
+    if source.saved is None:
+        return probs[0]
+    return apply_steps(source.saved.spec, probs, multilabel=source.contest.spec.is_multilabel)
+
+
+def n_networks(source: Source) -> int:
+    """How many folds' networks predict each row."""
+    return sum(len(member.fold_fingerprints) for member in source.members())

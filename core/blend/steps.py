@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from core.base.errors import AlignmentError, InputError
 from core.base.messages import joined, msg
-from core.metrics.decide import THRESHOLD
+from core.metrics.scores import THRESHOLD
 from core.specs.blend import BlendSteps, MeanName, Stack
 
 

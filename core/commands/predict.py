@@ -51,11 +51,11 @@ def predict(
     `--output`; it is not entered in the ledger. Given files are a table with the contest's columns, or images and folders of them: their
     likeliest classes are printed, and with `--output` the probabilities are written.
     """
+    from core.blend.ensemble import n_networks, predict_source
     from core.commands.blends import source_named, write_file
     from core.contest.table import load_table
     from core.exchange.files import write_predictions
     from core.predictions.again import rows_of_test
-    from core.submission.predict import n_networks, predict_source
     from core.submission.write import prepare
 
     house = opened(workspace)

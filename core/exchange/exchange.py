@@ -21,8 +21,7 @@ from core.contest.table import load_table, load_truth, parents_of
 from core.exchange.files import Expected, read_predictions, write_predictions
 from core.folds.save import load_folds
 from core.folds.split import FoldPairs
-from core.metrics.decide import decide
-from core.metrics.scores import all_scores
+from core.metrics.scores import all_scores, decide
 from core.predictions.matrix import load_matrix
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import Source

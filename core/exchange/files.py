@@ -25,7 +25,7 @@ from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc
 from core.base.messages import joined, msg, reason
 from core.contest.csv_table import decode, read_table
-from core.metrics.decide import improbable_rows
+from core.metrics.scores import improbable_rows
 
 FOLD = "fold"
 SUFFIXES = (".npy", ".csv", ".parquet")

@@ -15,7 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import NotFoundError
-from core.metrics.decide import decide
+
+THRESHOLD = 0.5
+TOLERANCE = 1e-3
+
+
+def decide(prob: NDArray[np.floating], *, multilabel: bool = False, thresholds: Sequence[float] = ()) -> NDArray[np.integer]:
+    """Labels of predictions (n, n_classes): class indices (n,), ties to the lowest; multi-label 0 or 1 for each class (n, n_classes).
+
+    A class is given where its probability is greater than its threshold: `thresholds` (n_classes,), one half when left out.
+    """
+    if not multilabel:
+        return prob.argmax(axis=1)
+    return (prob > (np.asarray(thresholds, dtype=np.float64) if len(thresholds) else THRESHOLD)).astype(np.int8)
+
+
+def improbable_rows(prob: NDArray[np.floating], *, multilabel: bool = False) -> NDArray[np.bool_]:
+    """Rows (n,) that hold something not finite or negative, or do not sum to one (within 1e-3); multi-label: or exceed one."""
+    with np.errstate(invalid="ignore"):
+        total = np.abs(prob.sum(axis=1, dtype=np.float64) - 1)
+        fits = (prob <= 1).all(axis=1) if multilabel else total <= TOLERANCE
+        return np.asarray(~(fits & np.isfinite(prob).all(axis=1) & (prob >= 0).all(axis=1)))
+
 
 Labels = NDArray[np.integer]
 Probabilities = NDArray[np.floating]
@@ -111,16 +132,6 @@ def log_loss_of_true(p_true: Probabilities) -> float:
     return float(-(np.log(products).sum() + np.log(clipped[whole:], dtype=np.float64).sum()) / len(clipped))
 
 
-def accuracy_of_labels(y_true: Labels, y_pred: Labels, _n_classes: int) -> float:
-    """Share of rows (n,) whose class is the true one."""
-    return float((y_pred == y_true).mean())
-
-
-def accuracy_of_sets(y_true: Labels, y_pred: Labels, _n_classes: int = 0) -> float:
-    """Share of rows (n, n_classes) with every class right (subset accuracy)."""
-    return float((y_true == y_pred).all(axis=1).mean())
-
-
 def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
     """Unweighted mean F1 of classes, from indices (n,); a class that occurs in neither is left out, as in scikit-learn."""
     actual = np.bincount(y_true, minlength=n_classes)
@@ -132,13 +143,8 @@ def macro_f1_of_labels(y_true: Labels, y_pred: Labels, n_classes: int) -> float:
 
 def macro_f1_of_sets(y_true: Labels, y_pred: Labels, _n_classes: int = 0) -> float:
     """Mean F1 of all classes, from 0 and 1 (n, n_classes); one that occurs in neither counts as 0, as in scikit-learn."""
-    return float(f1_of_sets(y_true, y_pred).mean())
-
-
-def f1_of_sets(y_true: Labels, y_pred: Labels) -> NDArray[np.float64]:
-    """F1 (n_classes,) of each class, from 0 and 1 (n, n_classes)."""
     total = y_true.sum(axis=0, dtype=np.int64) + y_pred.sum(axis=0, dtype=np.int64)
-    return f1_of_counts(((y_true == 1) & (y_pred == 1)).sum(axis=0), total)
+    return float(f1_of_counts(((y_true == 1) & (y_pred == 1)).sum(axis=0), total).mean())
 
 
 def f1_of_counts(hit: Counts, total: Counts) -> NDArray[np.float64]:
@@ -151,15 +157,20 @@ def _loss_of_rows(y_true: Labels, _y_pred: Labels, p_true: Probabilities) -> NDA
     return -np.log(np.clip(p_true, epsilon, 1 - epsilon).astype(np.float64)).reshape(len(y_true), -1).mean(axis=1)
 
 
-def _right_rows(y_true: Labels, y_pred: Labels, _p_true: Probabilities) -> NDArray[np.float64]:
+def _right_rows(y_true: Labels, y_pred: Labels, _p_true: object = None) -> NDArray[np.float64]:
     return (y_pred == y_true).reshape(len(y_true), -1).all(axis=1).astype(np.float64)
+
+
+def accuracy(y_true: Labels, y_pred: Labels, _n_classes: int = 0) -> float:
+    """Share of rows whose class is the true one, or of rows (n, n_classes) with every class right (subset accuracy)."""
+    return float(_right_rows(y_true, y_pred).mean())
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("log_loss", "log loss", "p_true", False, (0.0, np.inf), log_loss_of_true, log_loss_of_true, by_row=_loss_of_rows),
-        Metric("accuracy", "accuracy", "labels", True, (0.0, 1.0), accuracy_of_labels, accuracy_of_sets, by_row=_right_rows),
+        Metric("accuracy", "accuracy", "labels", True, (0.0, 1.0), accuracy, accuracy, by_row=_right_rows),
         Metric("macro_f1", "macro F1", "labels", True, (0.0, 1.0), macro_f1_of_labels, macro_f1_of_sets, by_class=f1_of_counts),
     )
 }

@@ -13,8 +13,7 @@ from core.base.errors import AlignmentError, StateError
 from core.base.messages import msg
 from core.contest.table import load_truth
 from core.folds.save import folds_groups, load_folds
-from core.metrics.decide import decide
-from core.metrics.scores import Metric, all_scores, get_metric
+from core.metrics.scores import Metric, all_scores, decide, get_metric
 from core.predictions.source import Source
 
 Read = Callable[[Source, Collection[int] | None], NDArray[np.float32]]

@@ -15,8 +15,7 @@ from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.base.messages import joined, msg
 from core.contest.table import kept_by_run, load_truth
 from core.folds.save import load_folds
-from core.metrics.decide import improbable_rows
-from core.metrics.scores import metrics_for
+from core.metrics.scores import improbable_rows, metrics_for
 from core.store.contests import Contest, TruthVersion, get_truth
 from core.store.folds import Folds, get_folds
 from core.store.runs import FoldResult, Run

@@ -22,8 +22,9 @@ from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
 from core.base.files import fingerprint, nfc, sha256_file, write_json
 from core.base.messages import joined, msg, reason
+from core.contest.csv_table import decode
 from core.contest.table import SAMPLE_SUBMISSION, load_table
-from core.metrics.decide import decide
+from core.metrics.scores import decide
 from core.predictions.source import Source
 from core.specs.kept import Lineage, LineageMember
 from core.store.contests import Contest, list_truths
@@ -114,13 +115,7 @@ def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
 
 def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     """Read the sample's encoding, line ends, delimiter, header and ids; SubmissionError when it is no sample of this contest."""
-    raw = path.read_bytes()
-    encoding = next((name for name in ("utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8", "cp949") if _decodes(raw, name)), "")
-    if not encoding:
-        raise SubmissionError(
-            "the sample submission cannot be read", where=path.name, why="it is neither UTF-8 nor CP949", fix="save it as UTF-8 CSV"
-        )
-    text = raw.decode(encoding)
+    text, encoding = decode(path.read_bytes(), path)
     header = text.splitlines()[0] if text else ""
     delimiter = max(",\t;", key=header.count)
     frame = _read(text, delimiter, path.name)
@@ -377,14 +372,6 @@ def _read(text: str, delimiter: str, where: str) -> pd.DataFrame:
         return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
         raise InputError("a submission cannot be read", where=where, why=reason(problem), fix="give a CSV with a header line") from None
-
-
-def _decodes(raw: bytes, encoding: str) -> bool:
-    try:
-        raw.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _line(columns: Sequence[str], delimiter: str) -> str:

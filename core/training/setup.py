@@ -19,7 +19,7 @@ from core.base.errors import AlignmentError, RecipeError
 from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.data.randomness import seed_network
-from core.metrics.decide import improbable_rows
+from core.metrics.scores import improbable_rows
 from core.specs.recipe import OptimSettings
 from core.training.network import build_network
 from core.training.task import FoldTask

@@ -24,7 +24,7 @@ from core.analysis.errors import (
     report_csv,
     set_report,
 )
-from core.metrics.decide import decide
+from core.metrics.scores import decide
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_pairs_are_the_largest_wrong_cells(single: tuple[np.ndarray, np.ndarray,
     pairs = confused_pairs(matrix, most=5)
     wrong = matrix - np.diag(np.diag(matrix))
     assert [pair.count for pair in pairs] == sorted(wrong.ravel().tolist(), reverse=True)[:5]
-    assert all(pair.true != pair.pred and pair.share == pair.count / matrix[pair.true].sum() for pair in pairs)
+    assert all(pair.first != pair.second and pair.share == pair.count / matrix[pair.first].sum() for pair in pairs)
     assert confused_pairs(np.diag([3, 4])) == []
 
 
@@ -139,8 +139,8 @@ def test_pairs_count_the_rows_where_one_class_stands_in_place_of_another(case: C
     assert len(pairs) > 5
     assert [pair.count for pair in pairs] == sorted((pair.count for pair in pairs), reverse=True)
     for pair in pairs:
-        alarms, missed = where["false_alarm"][:, pair.given], where["missed"][:, pair.missed]
-        assert pair.given != pair.missed
+        alarms, missed = where["false_alarm"][:, pair.first], where["missed"][:, pair.second]
+        assert pair.first != pair.second
         assert pair.count == (alarms & missed).sum()
         assert pair.share == pair.count / alarms.sum()
     assert given_in_place(case.y_true, case.y_true) == []

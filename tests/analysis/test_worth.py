@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest, false_discovery_control
 from sklearn import metrics as reference
 
-from core.analysis.worth import (
+from core.analysis.compare import (
     carried_classes,
     class_f1,
     disagreement,

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
-from core.analysis.worth import carried_classes, class_f1, member_labels
+from core.analysis.compare import carried_classes, class_f1, member_labels
 from core.base.errors import AlignmentError, StateError
 from core.base.settings import parse_settings
 from core.blend.calibrate import fit_thresholds
@@ -23,8 +23,7 @@ from core.blend.optimum import gap_at, optimal_log_loss
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
 from core.blend.steps import FLOOR, apply_steps, arranged
-from core.metrics.decide import decide
-from core.metrics.scores import METRICS, get_metric, macro_f1_of_sets
+from core.metrics.scores import METRICS, decide, get_metric, macro_f1_of_sets
 from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps, MeanName
 from tests.blend.blend_data import leave_one_out, several, under_any_mean

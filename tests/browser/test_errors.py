@@ -57,10 +57,10 @@ def test_a_click_on_a_cell_shows_its_samples_and_keys_move_through_them(served: 
     page = open_page(served.url)
     matrix = confusion_matrix(evidence.y_true, evidence.y_pred, 3)
     first, second = confused_pairs(matrix)[:2]
-    expect(page.get_by_role("heading", name=f"{classes[first.true]} predicted as {classes[first.pred]}")).to_be_visible()
-    shown = click_matrix(page, second.true, second.pred, 3, shows=f"{classes[second.true]} predicted as {classes[second.pred]}")
+    expect(page.get_by_role("heading", name=f"{classes[first.first]} predicted as {classes[first.second]}")).to_be_visible()
+    shown = click_matrix(page, second.first, second.second, 3, shows=f"{classes[second.first]} predicted as {classes[second.second]}")
     expect(shown).to_be_visible()
-    rows = evidence.rows[cell_rows(evidence.y_true, evidence.y_prob, second.true, second.pred)]
+    rows = evidence.rows[cell_rows(evidence.y_true, evidence.y_prob, second.first, second.second)]
     tiles = page.get_by_role("option")
     expect(tiles).to_have_count(len(rows))
     page.wait_for_function(

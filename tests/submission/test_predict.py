@@ -14,7 +14,7 @@ import pytest
 
 from core.__main__ import main
 from core.base.errors import InputError, StateError
-from core.blend.ensemble import make_spec, save_blend
+from core.blend.ensemble import make_spec, predict_source, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
@@ -28,7 +28,6 @@ from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run, get_run
-from core.submission.predict import predict_source
 from core.submission.write import prepare
 from core.workspace import Workspace, open_workspace
 from tests.training.small_tasks import TEXT

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from core.base.errors import AlignmentError, SubmissionError
 from core.blend.ensemble import make_spec, save_blend
-from core.metrics.decide import decide
+from core.metrics.scores import decide
 from core.predictions.source import source_of
 from core.submission.label_cells import CellStyle, read_cell, read_style, write_cell
 from core.submission.write import (

@@ -17,8 +17,8 @@ from app.ensemble.editor import describe_thresholds
 from app.ensemble.saved import load_blend
 from app.ensemble.session import KEY
 from app.ensemble.set_charts import outcome_bars
+from core.analysis.compare import threshold_gain
 from core.analysis.errors import OUTCOMES, set_report
-from core.analysis.worth import threshold_gain
 from core.blend.ensemble import Ensemble, blend_runs, open_ensemble
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps

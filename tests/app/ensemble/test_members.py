@@ -14,7 +14,7 @@ from app.ensemble import members as members_view
 from app.ensemble.draft import draft_of, equal_draft
 from app.ensemble.members import pair_chart
 from app.ensemble.session import found
-from core.analysis.worth import Carried, carried_classes
+from core.analysis.compare import Carried, carried_classes
 from core.blend.ensemble import open_ensemble, spec_of
 from core.blend.procedure import BlendProcedure
 from core.specs.blend import BlendSteps

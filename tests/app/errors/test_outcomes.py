@@ -101,7 +101,7 @@ def test_pairs_name_what_was_given_in_place_of_what(
     pairs = given_in_place(evidence.y_true, evidence.y_pred)
     table = show(open_page("errors", source=runs[2].ref), "misses.view_pairs").dataframe[0].value
     assert table["count"].tolist() == [pair.count for pair in pairs]
-    assert table["first"].tolist()[0] == contest.spec.classes[pairs[0].given]
+    assert table["first"].tolist()[0] == contest.spec.classes[pairs[0].first]
 
 
 def test_pictures_of_a_run_that_has_not_finished(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
