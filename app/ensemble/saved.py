@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from app.ensemble.session import EnsembleSession, session
 from app.ensemble.ways import after_label
 from app.shell import runtime
 from app.shell.state import go_to
-from app.ui.cards import guard, section
+from app.ui.cards import ask, guard, section
 from app.ui.format import format_clock, format_honest, format_score, metric_label, plain
 from app.ui.sources import matrix_of_sources, rank_sources, source_label
 from app.words.text import t
@@ -23,6 +24,7 @@ from core.blend.ensemble import make_spec, remove_blend
 from core.predictions.source import Source
 from core.recipes.plan import list_plan_weights
 from core.specs.blend import BlendSpec
+from core.specs.kept import BlendScores
 from core.store.blends import Blend, list_blends
 from core.store.contests import Contest
 from core.store.folds import get_folds
@@ -31,6 +33,7 @@ from core.store.runs import Run, get_run
 WEIGHTS_PX = 300
 """The widest column; wider, and on a screen of 1440 the actions at the end are out of sight."""
 MOST_AT_FIRST = 3
+Scores = BlendScores | Standing
 ICONS = {"first": ":material/check_circle:", "second": ":material/check_circle:", "unclear": ":material/info:", "same": ":material/equal:"}
 
 
@@ -41,29 +44,22 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
     if not blends:
         st.caption(t("ensemble.saved_none"))
         return
-    names = {run.id: run.name for run in finished}
-    kept = session()
+    names, kept = {run.id: run.name for run in finished}, session()
     asked, kept.to_delete = kept.to_delete, None
     for blend in blends:
         if blend.id == asked:
-            confirm_delete(blend)
+            ask("ensemble.delete", partial(_delete, blend), name=plain(blend.name), ref=blend.ref, n=len(blend.run_ids))
     load, submit, drop = t("ensemble.action_load"), t("ensemble.action_submit"), t("ensemble.action_delete")
-    table = pd.DataFrame(
-        {
-            "name": [blend.name + older_truth(contest, blend.truth_id) for blend in blends],
-            "oof": [blend.scores.oof_score for blend in blends],
-            "cv": [format_score(blend.scores.cv_score, blend.scores.cv_sd) for blend in blends],
-            "honest": [format_honest(blend.scores.honest) for blend in blends],
-            "rows": [_rows(blend.scores.n_rows or contest.n_train, contest) for blend in blends],
-            "equal": [blend.scores.equal_score for blend in blends],
-            "mean": [after_label(blend.spec) for blend in blends],
-            "members": [describe_weights(blend, names) for blend in blends],
-            "created": [format_clock(blend.created_at) for blend in blends],
-            "actions": [[load, submit, drop] for _ in blends],
+    rows = [
+        _row(contest, blend.name, blend.truth_id, blend.scores, blend.scores.spread, blend.scores.n_rows, blend.spec)
+        | {
+            "equal": blend.scores.equal_score,
+            "members": describe_weights(blend, names),
+            "created": format_clock(blend.created_at),
+            "actions": [load, submit, drop],
         }
-    )
-    if not any(table["rows"]):
-        table = table.drop(columns="rows")
+        for blend in blends
+    ]
 
     def act() -> None:
         click = st.session_state["blend-action"]
@@ -77,30 +73,49 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         else:
             load_blend(kept, blend)
 
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    columns = {
+        "equal": st.column_config.NumberColumn(t("ensemble.column_equal"), format="%.4f"),
+        "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
+        "created": t("ensemble.column_created"),
+        "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
+    }
+    _score_table(contest, rows, columns, key="saved-blends", alt=t("ensemble.saved_title"))
+
+
+def _row(
+    contest: Contest, name: str, truth_id: int, scores: Scores, spread: float | None, n_rows: int | None, spec: BlendSpec | None
+) -> dict[str, Any]:
+    """A blend or run in a table of scores; on how many rows its score stands is said where these are not all."""
+    is_whole = n_rows is None or n_rows == contest.n_train
+    return {
+        "name": name + older_truth(contest, truth_id),
+        "oof": scores.oof_score,
+        "cv": format_score(scores.cv_score, spread),
+        "honest": format_honest(scores.honest),
+        "rows": "" if is_whole else t("ensemble.some_rows", rows=f"{n_rows:,}", all=f"{contest.n_train:,}"),
+        "mean": after_label(spec) if spec else "–",
+    }
+
+
+def _score_table(contest: Contest, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, key: str, alt: str) -> None:
+    """Rows of `_row` with `columns` of their own."""
+    text = st.column_config.TextColumn
+    table = pd.DataFrame(rows)
     st.dataframe(
-        table,
+        table if any(table["rows"]) else table.drop(columns="rows"),
         hide_index=True,
-        key="saved-blends",
-        alt=t("ensemble.saved_title"),
+        key=key,
+        alt=alt,
         column_config={
-            "name": text(t("ensemble.column_name"), pinned=True),
-            "oof": number(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
+            "name": text(t("compare.name"), pinned=True),
+            "oof": st.column_config.NumberColumn(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
             "cv": t("ensemble.column_cv"),
             "honest": text(t("ensemble.cross_fitted"), help=t("ensemble.cross_fitted_help")),
             "rows": text(t("ensemble.column_rows")),
-            "equal": number(t("ensemble.column_equal"), format="%.4f"),
             "mean": t("ensemble.mean"),
-            "members": text(t("ensemble.column_members"), width=WEIGHTS_PX),
-            "created": t("ensemble.column_created"),
-            "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
+            **columns,
         },
     )
-
-
-def _rows(n: int, contest: Contest) -> str:
-    """The rows that a score stands on, where these are not all."""
-    return "" if n == contest.n_train else t("ensemble.some_rows", rows=f"{n:,}", all=f"{contest.n_train:,}")
 
 
 def describe_weights(blend: Blend, names: Mapping[int, str]) -> str:
@@ -109,23 +124,10 @@ def describe_weights(blend: Blend, names: Mapping[int, str]) -> str:
     return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
 
 
-def confirm_delete(blend: Blend) -> None:
-    """Ask before a blend and its predictions are deleted; a refusal is said in the same place."""
-
-    @st.dialog(t("ensemble.delete_title"))
-    def ask() -> None:
-        st.markdown(t("ensemble.delete_body", name=plain(blend.name), ref=blend.ref, n=len(blend.run_ids)))
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            if st.button(t("ensemble.delete_no")):
-                st.rerun()
-            says_yes = st.button(t("ensemble.delete_yes"), type="primary")
-        if says_yes:
-            with guard():
-                remove_blend(runtime.workspace(), blend.id)
-                st.toast(t("ensemble.deleted", name=plain(blend.name)), icon=":material/check:")
-                st.rerun()
-
-    ask()
+def _delete(blend: Blend) -> None:
+    remove_blend(runtime.workspace(), blend.id)
+    st.toast(t("ensemble.deleted", name=plain(blend.name)), icon=":material/check:")
+    st.rerun()
 
 
 def load_blend(kept: EnsembleSession, blend: Blend) -> None:
@@ -201,45 +203,18 @@ def blend_compare(contest: Contest, names: dict[int, str]) -> None:
         with st.spinner(t("compare.reading")):
             standings = [_standing(_content(source), source) for source in picked]
         section(t("compare.scores"))
-        _scores(contest, standings)
+        rows = [
+            _row(
+                contest, each.source.name, each.source.truth_id, each, each.cv_sd, each.n_rows, each.source.saved and each.source.saved.spec
+            )
+            | {"ref": each.source.ref, "folds": f"{len(each.folds)}/{each.source.folds.n_folds}"}
+            for each in standings
+        ]
+        columns = {name: st.column_config.TextColumn(t(f"compare.{name}"), width="small") for name in ("ref", "folds")}
+        _score_table(contest, rows, columns, key="compare-scores", alt=t("compare.scores"))
         _duel(picked, standings)
         section(t("compare.weights"))
         _weights(standings, names)
-
-
-def _scores(contest: Contest, standings: Sequence[Standing]) -> None:
-    sources = [standing.source for standing in standings]
-    table = pd.DataFrame(
-        {
-            "name": [source.name + older_truth(contest, source.truth_id) for source in sources],
-            "ref": [source.ref for source in sources],
-            "oof": [standing.oof_score for standing in standings],
-            "cv": [format_score(standing.cv_score, standing.cv_sd) for standing in standings],
-            "honest": [format_honest(standing.honest) for standing in standings],
-            "mean": [after_label(source.saved.spec) if source.saved else "–" for source in sources],
-            "folds": [f"{len(standing.folds)}/{standing.source.folds.n_folds}" for standing in standings],
-            "rows": [_rows(standing.n_rows, contest) for standing in standings],
-        }
-    )
-    if not any(table["rows"]):
-        table = table.drop(columns="rows")
-    text = st.column_config.TextColumn
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="compare-scores",
-        alt=t("compare.scores"),
-        column_config={
-            "name": text(t("compare.name"), pinned=True),
-            "ref": text(t("compare.ref"), width="small"),
-            "oof": st.column_config.NumberColumn(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
-            "cv": t("ensemble.column_cv"),
-            "honest": text(t("ensemble.cross_fitted"), help=t("ensemble.cross_fitted_help")),
-            "mean": t("ensemble.mean"),
-            "folds": text(t("compare.folds"), width="small"),
-            "rows": text(t("ensemble.column_rows")),
-        },
-    )
 
 
 def _weights(standings: Sequence[Standing], names: dict[int, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 
 import pandas as pd
@@ -17,7 +18,7 @@ from app.runs.tracking import tracking_button, tracking_trouble
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.ui import charts
-from app.ui.cards import error_card, guard
+from app.ui.cards import ask, error_card, guard
 from app.ui.colors import run_color
 from app.ui.controls import segmented
 from app.ui.format import STATE_COLORS, format_duration, format_score, metric_help, metric_label, plain, short_hash, state_label
@@ -71,7 +72,8 @@ def _head(contest: Contest, run: Run) -> None:
                     if action == "retry":
                         _do(*done)
                     else:
-                        _ask(run, action, *done)
+                        values = {"name": plain(run.name), "folds": len(run.results), "time": format_duration(run.elapsed_s)}
+                        ask(f"runs.{action}", partial(_do, *done, leaves=action == "delete"), **values)
 
 
 def _do(act: Callable[[], object], said: str, icon: str, *, leaves: bool = False) -> None:
@@ -82,22 +84,6 @@ def _do(act: Callable[[], object], said: str, icon: str, *, leaves: bool = False
             state.select_run(None)
         st.toast(said, icon=icon)
         st.rerun()
-
-
-def _ask(run: Run, question: str, act: Callable[[], object], said: str, icon: str) -> None:
-    """A dialog with the texts `runs.<question>_title` and so on; on yes it does `act`."""
-
-    @st.dialog(t(f"runs.{question}_title"))
-    def dialog() -> None:
-        st.markdown(t(f"runs.{question}_body", name=plain(run.name), folds=len(run.results), time=format_duration(run.elapsed_s)))
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            if st.button(t(f"runs.{question}_no")):
-                st.rerun()
-            is_yes = st.button(t(f"runs.{question}_yes"), type="primary")
-        if is_yes:
-            _do(act, said, icon, leaves=question == "delete")
-
-    dialog()
 
 
 def _stage(run: Run) -> tuple[JobState, int]:

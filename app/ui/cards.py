@@ -99,3 +99,20 @@ def guard() -> Iterator[None]:
         yield
     except PitwallError as error:
         error_card(error)
+
+
+def ask(words: str, act: Callable[[], object], **values: object) -> None:
+    """A dialog with the texts `<words>_title`, `_body`, `_no` and `_yes`; on yes it calls `act`, whose refusal is said in the same place."""
+
+    @st.dialog(t(f"{words}_title"))
+    def dialog() -> None:
+        st.markdown(t(f"{words}_body", **values))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(t(f"{words}_no")):
+                st.rerun()
+            is_yes = st.button(t(f"{words}_yes"), type="primary")
+        if is_yes:
+            with guard():
+                act()
+
+    dialog()
