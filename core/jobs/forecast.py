@@ -118,7 +118,8 @@ def look_out(
         run_bytes(recipe, **sizes, n_folds=n_folds, n_at_once=n_devices, n_rows=n_rows, **shape),
         fold_bytes(recipe, n_rows=n_rows, **shape),  # the engine asks for so much before it starts a fold
     )
-    problems = (*_memory_problem(forecast, recipe, memory, limit, n_at_once), *_disk_problem(recipe, disk, disk_free_bytes, n_folds))
+    problems: list[PitwallError] = [_memory_problem(forecast, recipe, memory, limit, n_at_once)] if memory > limit else []
+    problems += [_disk_problem(recipe, disk, disk_free_bytes, n_folds)] if disk > disk_free_bytes else []
     fold_s = tuple(forecast.fold_s(fold) for fold in fold_numbers)
     return Outlook(
         forecast=forecast,
@@ -130,13 +131,11 @@ def look_out(
         disk_free_bytes=disk_free_bytes,
         run_s=run_end_s([], [], {}, fold_s, n_slots=n_devices, now=0.0) or 0.0,
         end_s=end_s,
-        problems=problems,
+        problems=tuple(problems),
     )
 
 
-def _memory_problem(forecast: Forecast, recipe: Recipe, needed: int, limit: int, n_at_once: int) -> tuple[PitwallError, ...]:
-    if needed <= limit:
-        return ()
+def _memory_problem(forecast: Forecast, recipe: Recipe, needed: int, limit: int, n_at_once: int) -> PitwallError:
     train = recipe.train
     several = [msg("{n} folds train there at once", n=n_at_once)] if n_at_once > 1 else []
     taken = msg("a fold takes {size}", size=size_text(forecast.costs.peak_bytes + forecast.costs.loaders_bytes))
@@ -146,7 +145,7 @@ def _memory_problem(forecast: Forecast, recipe: Recipe, needed: int, limit: int,
         else ""
     )
     fixes = [part for part in ("use fewer slots" if n_at_once > 1 else "", halved, "choose a smaller backbone or input") if part]
-    problem = OutOfMemory(
+    return OutOfMemory(
         "{needed} of memory needed, {limit} are there",
         where=forecast.device,
         why=joined("; ", [*several, taken]),
@@ -154,14 +153,11 @@ def _memory_problem(forecast: Forecast, recipe: Recipe, needed: int, limit: int,
         needed=size_text(needed),
         limit=size_text(limit),
     )
-    return (problem,)
 
 
-def _disk_problem(recipe: Recipe, needed: int, free: int, n_folds: int) -> tuple[PitwallError, ...]:
-    if needed <= free:
-        return ()
+def _disk_problem(recipe: Recipe, needed: int, free: int, n_folds: int) -> PitwallError:
     fixes = ["make space", "set checkpoints.keep=1" if recipe.checkpoints.keep > 1 else "", "train fewer folds" if n_folds > 1 else ""]
-    problem = DiskFull(
+    return DiskFull(
         "{needed} of disk needed, {free} free",
         where="the workspace's disk",
         why="each fold keeps its weights and predictions, and checkpoints while it trains",
@@ -169,7 +165,6 @@ def _disk_problem(recipe: Recipe, needed: int, free: int, n_folds: int) -> tuple
         needed=size_text(needed),
         free=size_text(free),
     )
-    return (problem,)
 
 
 def remaining_s(job: Job, mean_s: Mapping[int, float], *, now: float) -> float | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from core.training.costs import Costs
 from core.training.failures import typed_failures
 from core.training.machine import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
 from core.training.network import copy_weights
-from core.training.predictor import EVALUATION_FACTOR, predict
+from core.training.predictor import EVALUATION_FACTOR, predict_task
 from core.training.schedule import plan_epochs
 from core.training.setup import Setup, open_device, set_lr, set_up
 from core.training.state import Snapshot, TrainState
@@ -63,8 +62,8 @@ def _try(task: FoldTask) -> Costs:
     setup = set_up(task)
     setup_s = time.monotonic() - began
     share = ProcessorShare()
-    trained = _train(task, setup)
-    valid_row_s, score_s = _evaluate(task, setup, trained.row_s)
+    timed, row_s, state, snapshot = _train(task, setup)
+    valid_row_s, score_s = _evaluate(task, setup, row_s)
     peak = memory.peak()
     return Costs(
         precision=setup.precision.name,
@@ -79,55 +78,47 @@ def _try(task: FoldTask) -> Costs:
         loaders_bytes=loaders_bytes(),
         free_bytes=memory.free,
         total_bytes=memory.total,
-        n_timed=trained.n_timed,
-        step_s=trained.step_s,
-        train_row_s=trained.row_s,
+        n_timed=len(timed),
+        step_s=sum(timed) / len(timed),
+        train_row_s=row_s,
         valid_row_s=valid_row_s,
         score_s=score_s,
         setup_s=setup_s,
         others=share.of_others(),
-        checkpoint_bytes=trained.snapshot.n_bytes,
-        weights_bytes=sum(tensor.nbytes for tensor in trained.state.best.values()),
+        checkpoint_bytes=snapshot.n_bytes,
+        weights_bytes=sum(tensor.nbytes for tensor in state.best.values()),
     )
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """Seconds per step and per row; and, so that it takes its memory to the end, what a checkpoint would hold."""
-
-    n_timed: int
-    step_s: float
-    row_s: float
-    state: TrainState
-    snapshot: Snapshot
-
-
-def _train(task: FoldTask, setup: Setup) -> _Trained:
-    """Make steps until their pace is known. After the first one the state is copied as for a checkpoint, while training goes on."""
-    recipe, plan = task.recipe, _plan(task, setup)
+def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState, Snapshot]:
+    """Make steps until their pace is known: the seconds of each, and of a row. After the first one the state is copied as for a checkpoint,
+    while training goes on; it is given too, so that it takes its memory to the end."""
+    recipe = task.recipe
+    steps, n_first = _steps(task, setup)
     epochs = plan_epochs(recipe, len(task.train_idx))
-    batches = setup.loader.load(1, [rows for micro_batches in plan.steps for rows in micro_batches])
+    batches = setup.loader.load(1, [rows for micro_batches in steps for rows in micro_batches])
+    # Loader processes have read ahead while the first steps were slow: what they then have is not their pace.
+    fewest = MIN_TIMED + math.ceil(2 * setup.loader.workers / len(steps[0]))
 
     def step(number: int) -> float:
         set_lr(setup.optimizer, epochs.lr(1, number + 1, recipe.optim))
         began = time.monotonic()
-        train_step(task, setup, plan.steps[number], batches, 1, number + 1)
+        train_step(task, setup, steps[number], batches, 1, number + 1)
         return time.monotonic() - began
 
     setup.model.train()
     step(0)
-    state = TrainState(setup.model, setup.optimizer, setup.average)
-    state.best = copy_weights(setup.eval_model)
+    state = TrainState(setup.model, setup.optimizer, setup.average, best=copy_weights(setup.eval_model))
     snapshot = state.snapshot()
-    for number in range(1, plan.n_first):
+    for number in range(1, n_first):
         step(number)
     timed: list[float] = []
-    for number in range(plan.n_first, len(plan.steps)):
+    for number in range(n_first, len(steps)):
         timed.append(step(number))
-        if _is_enough(timed, plan.fewest):
+        if (sum(timed) >= TIMED_S and len(timed) >= fewest) or sum(timed) >= LONG_S:
             break
-    n_rows = sum(len(rows) for micro_batches in plan.steps[plan.n_first : plan.n_first + len(timed)] for rows in micro_batches)
-    return _Trained(len(timed), sum(timed) / len(timed), sum(timed) / n_rows, state, snapshot)
+    n_rows = sum(len(rows) for micro_batches in steps[n_first : n_first + len(timed)] for rows in micro_batches)
+    return timed, sum(timed) / n_rows, state, snapshot
 
 
 def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, float]:
@@ -135,24 +126,11 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
     n_classes, valid_idx = len(task.classes), np.asarray(task.valid_idx, dtype=np.int64)
     at_once = task.micro_batch * EVALUATION_FACTOR
 
-    def evaluate(idx: Rows) -> NDArray[np.float32]:
-        return predict(
-            setup.eval_model,
-            setup.loader,
-            idx,
-            n_classes,
-            batch_size=task.micro_batch,
-            device=setup.device,
-            precision=setup.precision,
-            after_batch=lambda _: None,
-            multilabel=task.is_multilabel,
-        )
-
-    evaluate(_longest(setup, valid_idx, at_once))
+    predict_task(task, setup, setup.loader, _longest(setup, valid_idx, at_once))
     n_batches = min(MAX_EVALUATED, max(1, round(TIMED_S / 2 / (at_once * train_row_s))))
     some = valid_idx[: n_batches * at_once]
     began = time.monotonic()
-    prob = evaluate(some)
+    prob = predict_task(task, setup, setup.loader, some)
     row_s = (time.monotonic() - began) / len(some)
     # As many rows as a fold has, in memory together with its test rows
     valid_prob, _test_prob = (np.resize(prob, (n_rows, n_classes)) for n_rows in (len(valid_idx), len(task.test_inputs)))
@@ -161,37 +139,22 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
     return row_s, time.monotonic() - began
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """The steps that may be made, each as its micro-batches; the first `n_first` are not timed, and `fewest` of the others are needed."""
-
-    steps: Sequence[MicroBatches]
-    n_first: int
-    fewest: int
-
-
-def _plan(task: FoldTask, setup: Setup) -> _Plan:
-    """The first steps of the first epoch, in its order; after the first of them one of the longest rows, where lengths differ."""
-    settings = task.recipe.train
-    train_idx = np.asarray(task.train_idx, dtype=np.int64)
+def _steps(task: FoldTask, setup: Setup) -> tuple[list[MicroBatches], int]:
+    """The steps that may be made, each as its micro-batches, and how many of them come first, not timed: the first of the first epoch, in its
+    order, and after it one of the longest rows, where lengths differ."""
+    batch_size, train_idx = task.recipe.train.batch_size, np.asarray(task.train_idx, dtype=np.int64)
     as_they_come = cut_steps(task, order_rows(task, 1))
-    whole = [rows for rows in as_they_come if len(rows) >= settings.batch_size] or as_they_come
-    longest = _longest(setup, train_idx, settings.batch_size)
-    first = [whole[0], longest] if len({setup.loader.rows.length(int(row)) for row in train_idx}) > 1 else [whole[0]]
-    steps = [cut_micro_batches(task, rows) for rows in [*first, *(whole[number % len(whole)] for number in range(1, MAX_TIMED + 1))]]
-    # Loader processes have read ahead while the first steps were slow: what they then have is not their pace.
-    read_ahead = math.ceil(2 * setup.loader.workers / len(steps[0]))
-    return _Plan(steps, len(first), MIN_TIMED + read_ahead)
+    whole = [rows for rows in as_they_come if len(rows) >= batch_size] or as_they_come
+    has_lengths = len({setup.loader.rows.length(int(row)) for row in train_idx}) > 1
+    first = [whole[0], *([_longest(setup, train_idx, batch_size)] if has_lengths else [])]
+    timed = (whole[number % len(whole)] for number in range(1, MAX_TIMED + 1))
+    return [cut_micro_batches(task, rows) for rows in (*first, *timed)], len(first)
 
 
 def _longest(setup: Setup, idx: Rows, n_rows: int) -> Rows:
     """The longest `n_rows` rows of `idx`, the longest first."""
     lengths = np.array([setup.loader.rows.length(int(row)) for row in idx])
     return idx[np.argsort(-lengths, kind="stable")[:n_rows]]
-
-
-def _is_enough(took: Sequence[float], fewest: int) -> bool:
-    return (sum(took) >= TIMED_S and len(took) >= fewest) or sum(took) >= LONG_S
 
 
 class _Memory:
@@ -210,9 +173,8 @@ class _Memory:
         else:
             forget_peak()
             self.start = resident_bytes()
-            machine = machine_memory()
-            self.total = machine.total_bytes
-            self.free = min(machine.total_bytes, machine.free_bytes + self.start)  # what this process has already is there for it
+            self.total, free = machine_memory()
+            self.free = min(self.total, free + self.start)  # what this process has already is there for it
 
     def peak(self) -> int:
         """The most bytes so far. Of Apple's MPS what its driver holds: it gives nothing back by itself."""

@@ -22,7 +22,7 @@ from core.training.checkpoint import Checkpointing, Identity, list_quarantined
 from core.training.costs import Pace
 from core.training.failures import not_a_number, typed_failures
 from core.training.network import copy_weights, describe_network, save_network, versions_of
-from core.training.predictor import predict
+from core.training.predictor import predict_task
 from core.training.schedule import plan_epochs
 from core.training.setup import set_lr, set_up
 from core.training.state import CheckpointWriter, TrainState
@@ -49,7 +49,7 @@ def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool
 
 def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool]) -> FoldOutput:
     recipe, fold, settings = task.recipe, task.fold, task.recipe.train
-    n_classes, metric = len(task.classes), get_metric(task.metric)
+    metric = get_metric(task.metric)
     n_train, n_valid, n_test = len(task.train_idx), len(task.valid_idx), len(task.test_inputs)
     plan = plan_epochs(recipe, n_train)
     n_epochs, n_steps = plan.n_epochs, plan.n_steps
@@ -91,17 +91,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
         notify(phase, epoch, n_steps, n_steps)
         pace.start()
-        prob = predict(
-            eval_model,
-            loader,
-            idx,
-            n_classes,
-            batch_size=task.micro_batch,
-            device=device,
-            precision=precision,
-            after_batch=after_batch,
-            multilabel=task.is_multilabel,
-        )
+        prob = predict_task(task, setup, loader, idx, after_batch)
         if not np.isfinite(prob).all():
             raise not_a_number(recipe, msg("fold {fold}, epoch {epoch}, {phase}", fold=fold, epoch=epoch, phase=phase))
         return prob

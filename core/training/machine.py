@@ -11,7 +11,6 @@ import re
 import resource
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -28,21 +27,13 @@ _NO_LIMIT = 2**60
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-@dataclass(frozen=True)
-class MachineMemory:
-    """Bytes this process may use in all, and how many of them nobody uses now."""
-
-    total_bytes: int
-    free_bytes: int
-
-
-def machine_memory() -> MachineMemory:
-    """The machine's memory, or the limit of the container this process lives in where that is less."""
+def machine_memory() -> tuple[int, int]:
+    """Bytes this process may use in all, of the machine or of the container it lives in, and how many of them nobody uses now."""
     machine = psutil.virtual_memory()
     total, free = machine.total, machine.available
     for limit, used in _cgroup_limits():
         total, free = min(total, limit), max(0, min(free, limit - used))
-    return MachineMemory(total, free)
+    return total, free
 
 
 def resident_bytes() -> int:

@@ -22,7 +22,8 @@ from core.specs.network import NetworkSpec
 from core.specs.recipe import AugmentSettings
 from core.training.machine import is_memory
 from core.training.network import MakeRows, load_weights, read_network_spec, restore_network
-from core.training.setup import Precision, choose_precision, open_device
+from core.training.setup import Precision, Setup, choose_precision, open_device
+from core.training.task import FoldTask
 from models.spec import CannotBuild
 from models.weights import WeightsNotFound, WeightsUnreadable
 
@@ -50,7 +51,7 @@ def predict(
     batch_size: int,
     device: torch.device,
     precision: Precision,
-    after_batch: Callable[[int], None],
+    after_batch: Callable[[int], object],
     multilabel: bool = False,
     views: Sequence[View] = (PLAIN,),
 ) -> NDArray[np.float32]:
@@ -72,6 +73,23 @@ def predict(
             done += len(found)
             after_batch(len(found))
     return prob
+
+
+def predict_task(
+    task: FoldTask, setup: Setup, loader: RowLoader, idx: NDArray[np.int64], after_batch: Callable[[int], object] = lambda _: None
+) -> NDArray[np.float32]:
+    """Probabilities (len(idx), n_classes) of rows of a fold, by the network that is validated and kept; see `predict`."""
+    return predict(
+        setup.eval_model,
+        loader,
+        idx,
+        len(task.classes),
+        batch_size=task.micro_batch,
+        device=setup.device,
+        precision=setup.precision,
+        after_batch=after_batch,
+        multilabel=task.is_multilabel,
+    )
 
 
 def _probabilities(model: nn.Module, inputs: Batch, device: torch.device, precision: Precision, *, multilabel: bool) -> NDArray[np.float64]:

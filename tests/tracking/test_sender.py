@@ -72,7 +72,7 @@ def task_of(fold: TrackedFold, file: EventFile, tracker: str = "wandb") -> bytes
 
 
 def give(
-    fold: TrackedFold, points: Sequence[Point], tracker: str, find: Callable[[str], Opener], give_up: Callable[[], object] = int
+    fold: TrackedFold, points: Sequence[Point], tracker: str, find: Callable[[str], Opener], give_up: Callable[[], object] = lambda: None
 ) -> None:
     """An attempt whose points come while the tracker is open, and which is done."""
     file = EventFile(fold, 1, [])
