@@ -79,15 +79,10 @@ def move_settings(values: Mapping[str, Any], moved: Mapping[str, str]) -> dict[s
     current = {name: dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value for name, value in values.items()}
     for old, new in moved.items():
         (old_section, old_name), (section, name) = old.split("."), new.split(".")
-        given = current.get(old_section)
-        if not isinstance(given, dict) or old_name not in given:
-            continue
-        target = current.setdefault(section, {})
-        if not isinstance(target, dict):
-            continue
-        if name in target:
-            raise ValueError(msg("{old} is called {new} now, give one of the two", old=old, new=new))
-        target[name] = given.pop(old_name)
+        given, target = current.get(old_section), current.get(section, {})
+        if isinstance(given, dict) and isinstance(target, dict) and old_name in given:
+            refuse((name in target, msg("{old} is called {new} now, give one of the two", old=old, new=new)))
+            current[section] = {**target, name: given.pop(old_name)}
     for section in {old.partition(".")[0] for old in moved} - {new.partition(".")[0] for new in moved.values()}:
         if not current.get(section, True):
             del current[section]
@@ -161,20 +156,25 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
+        keys = [key for key, _ in node.value]
+        for number, key in enumerate(keys):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.YAMLError(msg("a key must be a word (line {line})", line=key.start_mark.line + 1))
-            if key.value in seen:
+            if key.value in [before.value for before in keys[:number]]:
                 raise yaml.YAMLError(msg("the key '{name}' appears twice (line {line})", name=key.value, line=key.start_mark.line + 1))
-            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-def load_yaml(text: str, *, where: str, error: type[PitwallError] = InputError) -> Any:
-    """Read YAML with the safe loader; duplicate keys and aliases are refused."""
+class _TextLoader(_StrictLoader):
+    """Takes every word as it is typed: no numbers, no truth values, no null."""
+
+    yaml_implicit_resolvers = {}
+
+
+def load_yaml(text: str, *, where: str, error: type[PitwallError] = InputError, as_typed: bool = False) -> Any:
+    """Read YAML with the safe loader; duplicate keys and aliases are refused. `as_typed` keeps all words as texts."""
     try:
-        return yaml.load(text, _StrictLoader)
+        return yaml.load(text, _TextLoader if as_typed else _StrictLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise error("this is not valid YAML", where=where, why=str(problem).replace("\n", " "), fix="correct the named line") from None
 
@@ -214,10 +214,7 @@ def walk_fields(model: type[Settings], value: Settings | None = None, prefix: st
 def settings_type(field: FieldInfo) -> type[Settings] | None:
     """The nested settings model of a field (also behind `| None`), or None for a leaf."""
     options = typing.get_args(field.annotation) if typing.get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
-    for option in options:
-        if isinstance(option, type) and issubclass(option, Settings):
-            return option
-    return None
+    return next((option for option in options if isinstance(option, type) and issubclass(option, Settings)), None)
 
 
 def _lines(model: type[Settings], item: ErrorDetails) -> list[str]:

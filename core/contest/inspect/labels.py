@@ -100,35 +100,6 @@ def _separation(cells: Counter[str], separator: str) -> Separation:
     )
 
 
-def find_flags(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str]) -> FlagColumns | None:
-    """The columns of 0 and 1 that the sample submission names, or that the test lacks; None when one column is the label.
-
-    A few cells may be neither 0 nor 1: they are told by line when the rows are read.
-    """
-    columns = [str(name) for name in train.columns if name not in taken]
-    if asked_label(train, sample, columns) is not None:
-        return None
-    answers = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
-    named = [name for name in answers if name in columns]
-    if len(named) > 1 and 2 * len(named) > len(answers) and all(_is_flag(train, name) for name in named):
-        return FlagColumns(order_classes(named), msg("{n} columns of 0 and 1 that the sample submission names", n=len(named)))
-    only_train = [name for name in columns if test is not None and name not in test.columns]
-    n_labels = sum(LABEL_NAME.fullmatch(name) is not None for name in only_train)
-    if len(only_train) > 1 and n_labels in (0, len(only_train)) and all(_is_flag(train, name) for name in only_train):
-        return FlagColumns(order_classes(only_train), msg("{n} columns of 0 and 1 that the test does not have", n=len(only_train)))
-    return None
-
-
-def all_flags(train: pd.DataFrame, taken: set[str]) -> FlagColumns | None:
-    """Every column of 0 and 1; None for fewer than two."""
-    found = [str(name) for name in train.columns if name not in taken and _is_flag(train, str(name))]
-    return FlagColumns(order_classes(found), msg("{n} columns of 0 and 1", n=len(found))) if len(found) > 1 else None
-
-
-def _is_flag(train: pd.DataFrame, name: str) -> bool:
-    return bool(column_of(train, name).str.strip().isin(FLAGS).mean() >= FLAG_SHARE)
-
-
 BALANCED = 3.0
 """Up to this ratio of the largest to the smallest class, accuracy is the likelier metric."""
 
@@ -162,25 +133,43 @@ def settle_labels(
 def _flags(
     so_far: Understanding, train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str]
 ) -> FlagColumns | None:
-    """The class columns, unless the labels stand in one column."""
+    """The class columns, unless the labels stand in one column.
+
+    They are those named like the person's classes, else those that the sample submission names, or that the test lacks; all columns of
+    0 and 1 where a person says that there is no label column. A few cells may be neither: they are told by line when rows are read.
+    """
     answers = so_far.answers
     if answers.get("label_column") or answers.get("label_separator") or answers.get("labels") == "one":
         return None
-    named = tuple(name for name in answers.get("classes", ()) if name in train.columns)
-    if len(named) > 1 and len(named) == len(answers["classes"]):
-        return FlagColumns(named, msg("{n} columns are named like your classes", n=len(named)))
-    found = find_flags(train, test, sample, taken)
-    if found is None and "label_column" in answers:
-        found = all_flags(train, taken)
-        if found is None:
-            raise InputError(
-                "there is no label column, and no columns of 0 and 1",
-                where=str(so_far.values["train"]),
-                why="columns: {names}",
-                fix="name the column with the labels: label_column=NAME, or the columns of the classes: classes=[a, b]",
-                names=", ".join(train.columns),
-            )
-    return found
+    given = tuple(answers.get("classes", ()))
+    if len(given) > 1 and set(given) <= set(train.columns):
+        return FlagColumns(given, msg("{n} columns are named like your classes", n=len(given)))
+
+    def are_flags(*names: str) -> bool:
+        return all(column_of(train, name).str.strip().isin(FLAGS).mean() >= FLAG_SHARE for name in names)
+
+    columns = [str(name) for name in train.columns if name not in taken]
+    if asked_label(train, sample, columns) is None:
+        asked = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
+        named = [name for name in asked if name in columns]
+        if len(named) > 1 and 2 * len(named) > len(asked) and are_flags(*named):
+            return FlagColumns(order_classes(named), msg("{n} columns of 0 and 1 that the sample submission names", n=len(named)))
+        only_train = [name for name in columns if test is not None and name not in test.columns]
+        n_labels = sum(LABEL_NAME.fullmatch(name) is not None for name in only_train)
+        if len(only_train) > 1 and n_labels in (0, len(only_train)) and are_flags(*only_train):
+            return FlagColumns(order_classes(only_train), msg("{n} columns of 0 and 1 that the test does not have", n=len(only_train)))
+    if "label_column" not in answers:
+        return None
+    found = [name for name in columns if are_flags(name)]
+    if len(found) < 2:
+        raise InputError(
+            "there is no label column, and no columns of 0 and 1",
+            where=str(so_far.values["train"]),
+            why="columns: {names}",
+            fix="name the column with the labels: label_column=NAME, or the columns of the classes: classes=[a, b]",
+            names=", ".join(train.columns),
+        )
+    return FlagColumns(order_classes(found), msg("{n} columns of 0 and 1", n=len(found)))
 
 
 def _labels_of_flags(so_far: Understanding, train: pd.DataFrame, flags: FlagColumns) -> tuple[SeenLabels, set[str]]:

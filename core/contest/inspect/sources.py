@@ -65,21 +65,22 @@ SPACE = "space"
 def parse_answers(sets: Iterable[str]) -> dict[str, Any]:
     """Read `label_column=ans` and the like; lists are YAML (`[title, body]`) or one bare name.
 
-    Values of text settings are taken as they are typed, so that `id_column=1` names the column "1"; the separator of labels may be
-    written `space`. Raises InputError for a setting that a contest does not have.
+    Values are taken as they are typed, so that `id_column=1` names the column "1". Raises InputError for a setting that a contest
+    does not have.
     """
     answers: dict[str, Any] = {}
     known = [name for name in ContestSpec.model_fields if name != "root"]
     for assignment in sets:
         name, separator, text = (part.strip() for part in assignment.partition("="))
         if not separator or name not in known:
-            what = (
-                msg("'{name}' is not a setting of a contest", name=name)
-                if separator
-                else msg("'{assignment}' is not an assignment", assignment=assignment)
-            )
             raise InputError(
-                what, where="--set", why="settings: {names}", fix="write for example --set label_column=ans", names=", ".join(known)
+                "'{name}' is not a setting of a contest" if separator else "'{assignment}' is not an assignment",
+                where="--set",
+                why="settings: {names}",
+                fix="write for example --set label_column=ans",
+                name=name,
+                assignment=assignment,
+                names=", ".join(known),
             )
         answers[name] = _list(text, name) if name in LISTS else _text(text)
     return answers
@@ -93,8 +94,8 @@ def _text(text: str) -> str:
 def _list(text: str, name: str) -> tuple[str, ...]:
     if not text.startswith("["):
         return (_text(text),) if text else ()
-    value = load_yaml(text, where=msg("--set {name}", name=name))
-    if not isinstance(value, list) or any(isinstance(item, (list, dict)) or item is None for item in value):
+    value = load_yaml(text, where=msg("--set {name}", name=name), as_typed=True)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InputError(
             "{name} is a list of names",
             where="--set {name}",
@@ -103,10 +104,7 @@ def _list(text: str, name: str) -> tuple[str, ...]:
             name=name,
             text=text,
         )
-    # YAML reads [01, yes] as a number and a truth; names are taken as typed where that changes them.
-    typed = [item.strip() for item in text[1:-1].split(",")] if text.endswith("]") else []
-    plain = len(typed) == len(value) and not any(character in text for character in "'\"")
-    return tuple(nfc(item) for item in typed) if plain else tuple(nfc(str(item)) for item in value)
+    return tuple(map(nfc, value))
 
 
 TRAIN = ("train", "training", "학습", "훈련")

@@ -23,7 +23,7 @@ from core.contest.inspect.sources import parse_answers
         ("input_columns=", {"input_columns": ()}),
         ("input_columns=[title, body]", {"input_columns": ("title", "body")}),
         ('input_columns=["a, b", "c"]', {"input_columns": ("a, b", "c")}),
-        ("classes=[01, yes, 1.50]", {"classes": ("01", "yes", "1.50")}),
+        ("classes=[01, yes, 1.50, null]", {"classes": ("01", "yes", "1.50", "null")}),
         ("label_column=\u1100\u1161", {"label_column": "가"}),
     ],
 )
@@ -31,9 +31,7 @@ def test_values_are_taken_as_typed(assignment: str, answers: dict[str, object]) 
     assert parse_answers([assignment]) == answers
 
 
-@pytest.mark.parametrize(
-    "assignment", ["label", "=x", "root=/etc", "colour=red", "classes=[a", "classes=[[a], b]", "classes=[a, null]", "classes=[&x a, *x]"]
-)
+@pytest.mark.parametrize("assignment", ["label", "=x", "root=/etc", "colour=red", "classes=[a", "classes=[[a], b]", "classes=[&x a, *x]"])
 def test_what_is_no_correction_is_refused(assignment: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_answers([assignment])
