@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import reduce
 from pathlib import PurePosixPath
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -97,9 +97,12 @@ def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     test, test_ids = _test(files, spec, sample, problems)
     if sample is not None:
         _check_sample(sample, spec, test, problems)
-    if spec.modality == "image":
-        _check_file_names(files, problems)
-    texts = [part.frame["input"] for part in (train, test)] if spec.modality == "text" else []
+    fix = "register the original zip, or rename with `convmv -f cp949 -t utf-8`"
+    for name in files.collisions if spec.modality == "image" else ():
+        problems.add(name, "two files have this name (once composed, once decomposed Unicode)", "rename or delete one of them")
+    for name in files.undecodable if spec.modality == "image" else ():
+        problems.add(name, "the file's name is not UTF-8 (it looks like cp949)", fix)
+    texts = [column_of(part.frame, "input") for part in (train, test) if spec.modality == "text"]
     return Rows(train, test, sum(int((values.str.strip() == "").sum()) for values in texts), test_ids, problems)
 
 
@@ -120,14 +123,6 @@ def class_folders(files: ContestFiles, spec_train: str, spec_test: str) -> dict[
     test = folder_key(spec_test) if spec_test else None
     keys = files.children(folder_key(spec_train))
     return {PurePosixPath(key).name: key for key in keys if test is None or not (key == test or test.startswith(key + "/"))}
-
-
-def _check_file_names(files: ContestFiles, problems: Problems) -> None:
-    for name in files.collisions:
-        problems.add(name, "two files have this name (once composed, once decomposed Unicode)", "rename or delete one of them")
-    fix = "register the original zip, or rename with `convmv -f cp949 -t utf-8`"
-    for name in files.undecodable:
-        problems.add(name, "the file's name is not UTF-8 (it looks like cp949)", fix)
 
 
 def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
@@ -234,7 +229,7 @@ def _id_and_input(files: ContestFiles, spec: ContestSpec, table: Table, file: st
     if spec.modality == "image":
         inputs = find_images(files, table, file, spec.input_columns[0], folder_key(base), problems)
     else:
-        inputs = cast(pd.DataFrame, table.frame[list(spec.input_columns)]).agg("\n".join, axis=1).astype("str")
+        inputs = reduce(lambda left, right: left + "\n" + right, (column_of(table.frame, name) for name in spec.input_columns))
     return pd.DataFrame({"id": ids, "input": inputs})
 
 

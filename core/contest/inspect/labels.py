@@ -21,6 +21,8 @@ from core.metrics.scores import metrics_for
 SEPARATORS = ("|", ";", ",", "/", "+", " ")
 """In the order in which they are tried: blanks also stand inside names, commas more often than bars."""
 NAMES_RECUR, WHOLLY_FREE, REPEATS, LISTS, FLAG_SHARE = 0.8, 0.5, 0.05, 0.9, 0.9
+"""Shares. A separator is likely from NAMES_RECUR of names that recur and WHOLLY_FREE of combinations whose names all change their place,
+and up to REPEATS of combinations that hold a name twice; LISTS of cells in brackets are lists. A column of FLAG_SHARE 0 and 1 is a class."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,11 @@ class FlagColumns:
     reason: str
 
 
-def separations(labels: pd.Series) -> list[Separation]:
-    """Every separator that some label cells hold, in the order of `SEPARATORS`."""
-    cells = Counter(cell for cell, missing in zip(labels, is_missing(labels), strict=True) if not missing)
-    return [_separation(cells, separator) for separator in SEPARATORS if any(separator in cell.strip() for cell in cells)]
-
-
-def likeliest(found: list[Separation]) -> Separation | None:
-    """The separator that a person who says that rows have several classes will mean; None when no cell holds any."""
-    ranked = sorted(found, key=lambda each: (not each.is_likely, not each.is_possible, each.separator.isspace(), -each.n_several))
-    return ranked[0] if ranked else None
+def find_separation(labels: pd.Series) -> Separation | None:
+    """By the separator that a person who says that rows have several classes will mean; None when no cell holds any."""
+    cells = Counter(labels[~is_missing(labels)])
+    found = [_separation(cells, separator) for separator in SEPARATORS if any(separator in cell.strip() for cell in cells)]
+    return max(found, key=lambda each: (each.is_likely, each.is_possible, not each.separator.isspace(), each.n_several), default=None)
 
 
 def _separation(cells: Counter[str], separator: str) -> Separation:
@@ -184,8 +181,7 @@ def _labels_of_flags(so_far: Understanding, train: pd.DataFrame, flags: FlagColu
 def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str:
     """Settle how many classes a cell names, and what stands between them; "" where it names one."""
     asked, given = so_far.answers.get("labels"), so_far.answers.get("label_separator")
-    found = separations(cells) if asked != "one" and not given else []
-    best = likeliest(found)
+    best = find_separation(cells) if asked != "one" and not given else None
     is_several = bool(given) or (best is not None and best.is_likely and given is None)
     several = so_far.settle("labels", lambda: _labels_guess(best, is_several=is_several, label=label)) == "several"
     if not several and not given:

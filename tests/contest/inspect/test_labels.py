@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.base.errors import InputError
 from core.contest.inspect.draft import Inspection, inspect_path
-from core.contest.inspect.labels import likeliest, separations
+from core.contest.inspect.labels import find_separation
 from core.contest.labels import split_cell
 from core.contest.register import add_contest
 from core.contest.table import load_truth
@@ -32,7 +32,7 @@ def details(inspection: Inspection, key: str) -> str:
 
 
 def is_several(cells: Sequence[str]) -> bool:
-    best = likeliest(separations(pd.Series(cells, dtype="str")))
+    best = find_separation(pd.Series(cells, dtype="str"))
     return best is not None and best.is_likely
 
 
@@ -53,7 +53,7 @@ def test_cells_with_several_names_are_taken_apart(classes: list[str], separator:
     sets = random_sets(classes, random.Random(seed))
     left, right = brackets or ("", "")
     cells = [left + separator.join(f"{quote}{name}{quote}" for name in names) + right for names in sets]
-    best = likeliest(separations(pd.Series(cells, dtype="str")))
+    best = find_separation(pd.Series(cells, dtype="str"))
     assert best is not None and best.is_likely
     assert best.separator == (separator.strip() or " ")
     assert [split_cell(cell, best.separator) for cell in cells] == sets
