@@ -42,7 +42,7 @@ def predict(
     contest: Annotated[
         str | None, typer.Option("--contest", metavar="CONTEST", help="Whose, when a name is used twice.", show_default=False)
     ] = None,
-    workspace: WorkspaceOption = None,
+    root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict by the networks that a run's folds have kept, or those of a blend's runs through the blend's steps.
@@ -58,15 +58,15 @@ def predict(
     from core.predictions.again import rows_of_test
     from core.submission.write import prepare
 
-    house = opened(workspace)
-    chosen = source_named(house, source, contest)
+    workspace = opened(root)
+    chosen = source_named(workspace, source, contest)
     found = chosen.contest
     is_test = not inputs and text is None
     if is_test and output is None:
         raise InputError(
             "no file was named", where="predict", why="the test set's predictions need a place", fix="give --output FILE, --input or --text"
         )
-    rows = rows_of_test(load_table(house, found)) if is_test else _rows(found, inputs or [], text)
+    rows = rows_of_test(load_table(workspace, found)) if is_test else _rows(found, inputs or [], text)
     prob = predict_source(chosen, rows, device=device, after_batch=_progress(len(rows.ids) * n_networks(chosen), quiet=as_json))
     if is_test and not raw and output is not None:
         candidate = prepare(chosen, prob)

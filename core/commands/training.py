@@ -118,7 +118,7 @@ def train(
     split = make_folds_of(workspace, found, read) or choose_folds(workspace, found, folds_id)
     if dry_run:
         n_seeds = len(read.plan.seeds)
-        tell_dry_runs(workspace, found, split, read.recipes, folds, n_seeds=n_seeds, device=device, when=when, as_json=as_json)
+        print_dry_runs(workspace, found, split, read.recipes, folds, n_seeds=n_seeds, device=device, when=when, as_json=as_json)
         return
     if device or when:
         raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
@@ -211,7 +211,7 @@ def _print_scores(workspace: Workspace, runs: Sequence[Run]) -> None:
     )
 
 
-def tell_dry_runs(
+def print_dry_runs(
     workspace: Workspace,
     contest: Contest,
     folds: Folds,

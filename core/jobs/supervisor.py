@@ -160,9 +160,11 @@ class Supervisor:
             and has_killed_since(self._kills_before)
             and kind_of(job).can_halve(self._workspace, job)
         ):
-            self._persist(lambda: attempts.release_for_memory(self._store, job.id, job.token, now=self._clock()))
+            self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock(), reason="memory"))
         elif (exit_code < 0 or killed) and (is_first or job.interruptions < attempts.MOST_INTERRUPTIONS):
-            self._persist(lambda: attempts.release_interrupted(self._store, job.id, job.token, is_first=is_first, now=self._clock()))
+            self._persist(
+                lambda: attempts.release(self._store, job.id, job.token, reason="killed" if is_first else "killed again", now=self._clock())
+            )
         else:
             error = _verdict(job, exit_code, killed, self._log_path)
             self._persist(lambda: attempts.fail(self._store, job.id, job.token, error, now=self._clock()))

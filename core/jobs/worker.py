@@ -115,7 +115,7 @@ def attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[], 
         if isinstance(error, DiskFull):
             return _hold_for_disk(workspace, job)
         if isinstance(error, OutOfMemory) and kind.can_halve(workspace, job):
-            state = _patiently(workspace, lambda: attempts.release_for_memory(workspace.store, job.id, job.token, now=time.time()))
+            state = _patiently(workspace, lambda: attempts.release(workspace.store, job.id, job.token, now=time.time(), reason="memory"))
             log.info("the micro-batch is halved, the batch stays; handed back: %s", state or "the claim was not valid any more")
             return 0
         outcome = "failed"

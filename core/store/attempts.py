@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, Update, delete, insert, select, update
 
@@ -36,6 +36,15 @@ Record = Callable[[Connection], object]
 """Writes what came of a job, inside the transaction that ends it."""
 
 _jobs = tables.jobs.c
+
+Reason = Literal["stopped", "memory", "killed", "killed again"]
+COUNTED: dict[Reason, dict[str, Any]] = {
+    "stopped": {},
+    "memory": {"halvings": _jobs.halvings + 1},
+    "killed": {"interruptions": 1},
+    "killed again": {"interruptions": _jobs.interruptions + 1},
+}
+"""What is counted on a job that is handed back, by the reason."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def renew(
 
 
 def commit(store: Store, job_id: int, result: FoldResult, *, now: float, epochs: Iterable[EpochRow] = ()) -> None:
-    """`finish` of a fold: record the winner."""
+    """`finish` of a fold: record its result."""
     finish(store, job_id, result.token, lambda connection: add_result(connection, result), now=now, epochs=epochs)
 
 
@@ -135,13 +144,14 @@ def fail(store: Store, job_id: int, token: int, error: Mapping[str, str], *, now
         )
 
 
-def release(store: Store, job_id: int, token: int, *, now: float) -> str | None:
+def release(store: Store, job_id: int, token: int, *, now: float, reason: Reason = "stopped") -> str | None:
     """Hand a job back: to the queue at its old place, or as canceled when that was asked for.
 
-    Returns the new state; None, and no change, for a stale attempt.
+    It goes on with half the micro-batch after "memory". Kills are counted, after "killed" anew, after "killed again" on. Returns the new
+    state; None, and no change, for a stale attempt.
     """
     with store.transaction() as connection:
-        return _hand_back(connection, job_id, token, now)
+        return _hand_back(connection, job_id, token, now, COUNTED[reason])
 
 
 def release_for_disk(store: Store, job_id: int, token: int, error: Mapping[str, str], *, needed_bytes: int, now: float) -> str | None:
@@ -155,23 +165,6 @@ def release_for_disk(store: Store, job_id: int, token: int, error: Mapping[str, 
         if state is not None and device is not None:
             hold_for_disk(connection, device, error=error, needed_bytes=needed_bytes, now=now)
         return state
-
-
-def release_for_memory(store: Store, job_id: int, token: int, *, now: float) -> str | None:
-    """Hand a job back whose memory ran out, to go on with half the micro-batch. Returns as `release` does."""
-    return _release_with(store, job_id, token, now, halvings=_jobs.halvings + 1)
-
-
-def release_interrupted(store: Store, job_id: int, token: int, *, is_first: bool, now: float) -> str | None:
-    """Hand a job back whose worker was killed, and count it; `is_first` begins to count anew. Returns as `release` does."""
-    return _release_with(store, job_id, token, now, interruptions=1 if is_first else _jobs.interruptions + 1)
-
-
-def _release_with(store: Store, job_id: int, token: int, now: float, **counted: Any) -> str | None:
-    with store.transaction() as connection:
-        if not _change(connection, _held(job_id, token).values(**counted)):
-            return None
-        return _hand_back(connection, job_id, token, now)
 
 
 def read_claim(store: Store, job_id: int, token: int) -> Claim | None:
@@ -229,7 +222,7 @@ def _change(connection: Connection, change: Update) -> bool:
     return connection.execute(change).rowcount == 1
 
 
-def _hand_back(connection: Connection, job_id: int, token: int, now: float) -> str | None:
+def _hand_back(connection: Connection, job_id: int, token: int, now: float, counted: Mapping[str, Any] | None = None) -> str | None:
     asked = connection.execute(
         select(_jobs.cancel_requested).where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
     ).scalar()
@@ -238,7 +231,7 @@ def _hand_back(connection: Connection, job_id: int, token: int, now: float) -> s
     state = "canceled" if asked else "queued"
     values = {"state": state, "owner": None, "lease_until": None, "cancel_requested": False, "device": ""}
     times = {"finished_at": now} if asked else {"started_at": None, "progress": None}
-    _change(connection, _held(job_id, token).values(**values, **times))
+    _change(connection, _held(job_id, token).values(**values, **times, **(counted or {})))
     return state
 
 

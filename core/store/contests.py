@@ -25,30 +25,30 @@ from core.store.digests import insert_row, read_rows
 
 
 @dataclass(frozen=True)
-class TruthVersion:
-    """Labels of all training rows and which rows are dropped: `path` is the artefact. Version 1 is what was registered."""
+class Version:
+    """What is said about a contest's rows, in a version that never changes: `path` is the artefact."""
 
     id: int
     contest_id: int
     version: int
     fingerprint: str
     path: str
-    n_dropped: int
-    reason: str
     created_at: float
 
 
 @dataclass(frozen=True)
-class GroupsVersion:
-    """Which training rows belong together, by the values of `column_name`: `path` is the artefact."""
+class TruthVersion(Version):
+    """Labels of all training rows and which rows are dropped. Version 1 is what was registered."""
 
-    id: int
-    contest_id: int
-    version: int
+    n_dropped: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class GroupsVersion(Version):
+    """Which training rows belong together, by the values of `column_name`."""
+
     column_name: str
-    fingerprint: str
-    path: str
-    created_at: float
 
 
 @dataclass(frozen=True)

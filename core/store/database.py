@@ -1,4 +1,4 @@
-"""The one door to the database: short transactions, the schema brought to its newest revision, and what differs between databases.
+"""Connections to the database: short transactions, the schema brought to its newest revision, and what differs between databases.
 
 Any thread may use one `Store`. Readers get a snapshot and never write. SQLite is the default; `Dialect` is what any other database
 does that SQLAlchemy knows: nothing special.

@@ -209,7 +209,7 @@ def add_imported_run(
 
 
 def add_result(connection: Connection, result: FoldResult) -> None:
-    """Record the winner of a fold inside the caller's transaction, the one that ends its job."""
+    """Record the result of a fold inside the caller's transaction, the one that ends its job."""
     insert_row(connection, tables.fold_results, values_of(tables.fold_results, result))
 
 

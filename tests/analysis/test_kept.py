@@ -102,7 +102,7 @@ def test_a_retry_goes_on_and_a_restart_does_not(workspace: Workspace, contest: C
     run, job = half_done
     folder = workspace.checkpoints_dir(contest.name, run.id, job.fold)
     quarantine(list_checkpoints(folder)[0], CheckpointError("damaged"))
-    attempts.release_for_memory(workspace.store, job.id, job.token, now=made.START)
+    attempts.release(workspace.store, job.id, job.token, now=made.START, reason="memory")
     cancel_run(workspace.store, run.id)
     restart_run(workspace, run.id)
     again = get_run(workspace.store, run.id)

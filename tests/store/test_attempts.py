@@ -74,12 +74,12 @@ def test_a_handed_back_job_keeps_its_place_and_its_next_attempt_has_another_toke
 def test_second_tries_are_counted_and_kept_with_the_job(store: Store, run: Run) -> None:
     for halvings in (1, 2):
         job = claim(store)
-        assert attempts.release_for_memory(store, job.id, job.token, now=2.0) == "queued"
-        assert attempts.release_for_memory(store, job.id, job.token, now=2.0) is None  # stale by now
+        assert attempts.release(store, job.id, job.token, now=2.0, reason="memory") == "queued"
+        assert attempts.release(store, job.id, job.token, now=2.0, reason="memory") is None  # stale by now
         assert (get_job(store, job.id).halvings, get_job(store, job.id).interruptions) == (halvings, 0)
     for is_first, count in ((False, 1), (False, 2), (True, 1)):
         job = claim(store)
-        assert attempts.release_interrupted(store, job.id, job.token, is_first=is_first, now=3.0) == "queued"
+        assert attempts.release(store, job.id, job.token, reason="killed" if is_first else "killed again", now=3.0) == "queued"
         assert (get_job(store, job.id).halvings, get_job(store, job.id).interruptions) == (2, count)
 
 

@@ -43,9 +43,9 @@ def test_troubles_that_were_survived_are_said(open_page: OpenPage, opened: Works
     recipe = made.make_recipe(headlines, "tough")
     run = launch_run(opened, headlines, folds, recipe)
     job = made.claim(opened)
-    attempts.release_for_memory(opened.store, job.id, job.token, now=made.START)
+    attempts.release(opened.store, job.id, job.token, now=made.START, reason="memory")
     job = made.claim(opened)
-    attempts.release_interrupted(opened.store, job.id, job.token, is_first=False, now=made.START)
+    attempts.release(opened.store, job.id, job.token, reason="killed again", now=made.START)
     job = made.claim(opened)
     assert (get_job(opened.store, job.id).halvings, get_job(opened.store, job.id).interruptions) == (1, 1)
     conditions = {"device": "cpu", "threads": 2, "precision": "bf16", "micro_batch": 16}
