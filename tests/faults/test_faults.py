@@ -80,5 +80,5 @@ def test_the_planted_bug_is_seen(name: str) -> None:
 
 @pytest.mark.slow
 def test_the_planted_bug_is_seen_in_the_rows_of_the_database_too() -> None:
-    code, outcome = outcome_of("damaged_files", 200, "--mutant", "--only", "database")
+    code, outcome = outcome_of("damaged_files", 600, "--mutant", "--only", "database")
     assert code == 1 and outcome["bad"] > 0, outcome

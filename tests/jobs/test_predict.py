@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.base.errors import InputError, RecipeError, StateError
 from core.folds.save import save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import cancel_job, launch_prediction, launch_run
+from core.jobs.worker import Stop, attempt
 from core.predictions.answers import Answer, read_answer
 from core.predictions.oof import load_test_prob, read_fold_predictions
 from core.specs.folds import FoldsSpec
@@ -23,12 +25,15 @@ from core.store.runs import Run
 from tests.finished_workspace import finish_run, make_recipe
 from tests.jobs.conftest import Bench
 
+OWNER = {"engine": None, "host": "here", "worker": None}
+
 
 def work(bench: Bench) -> None:
-    """Everything that waits, in worker processes, one after the other."""
-    engine = Engine(bench.workspace, devices=("cpu",))
-    while engine.run_next():
-        pass
+    """Everything that waits, by the worker's shell in this process."""
+    store = bench.workspace.store
+    for device in (BESIDE, "cpu"):
+        while job := attempts.claim(store, owner=OWNER, device=device, now=time.time()):
+            assert attempt(bench.workspace, job, Stop(), lambda: None) == 0
 
 
 def answer_of(bench: Bench, run: Run, job: Job) -> Answer:
@@ -94,13 +99,12 @@ def test_a_prediction_at_once_waits_for_no_device_no_pause_and_no_hold(bench: Be
     with store.transaction() as connection:
         pause(connection, run.id, True)
     pause_devices(store, now=0.0)
-    owner = {"engine": None, "host": "here", "worker": None}
-    assert attempts.claim(store, owner=owner, device="cpu", now=1.0) is None
-    claimed = attempts.claim(store, owner=owner, device=BESIDE, now=1.0)
+    assert attempts.claim(store, owner=OWNER, device="cpu", now=1.0) is None
+    claimed = attempts.claim(store, owner=OWNER, device=BESIDE, now=1.0)
     assert claimed is not None and claimed.id == at_once.id
     watched = attempts.read_claim(store, at_once.id, claimed.token)
     assert watched is not None and not watched.pause_requested
-    assert attempts.claim(store, owner=owner, device=BESIDE, now=2.0) is None
+    assert attempts.claim(store, owner=OWNER, device=BESIDE, now=2.0) is None
     assert cancel_job(store, later.id).state == "canceled"
     status = Engine(bench.workspace, devices=("cpu",)).status()
     assert [(device.name, device.hold is None) for device in status.devices] == [("cpu", False), (BESIDE, True)]
