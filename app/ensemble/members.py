@@ -25,7 +25,6 @@ from app.ui.format import format_duration, format_score, metric_label, plain
 from app.words.text import t
 from core.analysis.compare import (
     Carried,
-    Worth,
     carried_classes,
     class_f1,
     disagreement,
@@ -35,7 +34,7 @@ from core.analysis.compare import (
     worth_of,
 )
 from core.blend.ensemble import Ensemble
-from core.blend.honest import refitted
+from core.blend.honest import Comparison, refitted
 from core.blend.procedure import fit_of
 from core.blend.scorer import Outcome
 from core.specs.blend import BlendSteps
@@ -73,7 +72,7 @@ class Measured:
     is_refitted: bool
     everyone: Outcome | None = None
     refits: tuple[BlendSteps, ...] = ()
-    worths: dict[int, Worth] = field(default_factory=dict)
+    worths: dict[int, Comparison] = field(default_factory=dict)
     carried: Carried | None = None
 
     @classmethod
@@ -183,7 +182,7 @@ def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
             "own": [score.oof_score for score in own],
             "cv": [format_score(score.cv_score, score.cv_sd if len(score.fold_scores) > 1 else None) for score in own],
             "weight": blend.draft.weights if known is None else known.weights,
-            "without": [worth and worth.with_and_without.other for worth in worths],
+            "without": [worth and worth.other for worth in worths],
             "gain": [worth and _gain(worth) for worth in worths],
             "says": [worth and _says(worth) for worth in worths],
             "alike": [
@@ -221,16 +220,14 @@ def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
     )
 
 
-def _gain(worth: Worth) -> str:
-    gain = worth.with_and_without
+def _gain(gain: Comparison) -> str:
     # Adding zero takes the sign from a zero that was rounded from below.
     value, low, high = (round(figure, 4) + 0.0 for figure in (gain.gain, gain.gain_low, gain.gain_high))
     return f"{value:+.4f} ({low:+.4f} – {high:+.4f})"
 
 
-def _says(worth: Worth) -> str:
+def _says(gain: Comparison) -> str:
     """A worth in a word: the interval of the gain lies above zero, below it, or around it."""
-    gain = worth.with_and_without
     return t("members.helps" if gain.is_clear else "members.hurts" if gain.gain_high < -1e-7 else "members.luck")
 
 

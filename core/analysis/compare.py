@@ -23,56 +23,34 @@ from core.folds.save import load_folds
 from core.metrics.scores import Metric, decide, get_metric
 from core.predictions.matrix import OofMatrix, load_matrix
 from core.predictions.source import Source
-from core.specs.blend import BlendSteps, MeanName
+from core.specs.blend import BlendSteps
 from core.specs.kept import HonestFigures
 
 FALSE_DISCOVERIES = 0.05
 """Of the classes that are said to stand out, at most this share is expected to do so by chance."""
 
 
-@dataclass(frozen=True)
-class Worth:
-    """What a blend loses without one run (`run` is its place): the refitted procedure with all runs against that without it.
+def worth_of(scorer_of: ScorerOf, procedure: BlendProcedure, run: int, everyone: Outcome) -> Comparison:
+    """What a blend loses without one run of several: the refitted procedure with all runs against that without it.
 
-    `with_and_without.gain` is positive when the run helps, with its interval; `.score` is with it, `.other` without it.
-    """
-
-    run: int
-    with_and_without: Comparison
-
-
-def worth_of(scorer_of: ScorerOf, procedure: BlendProcedure, run: int, everyone: Outcome) -> Worth:
-    """The worth of one run of several; `everyone` is what the refitted procedure says with all of them.
-
-    Under weights by hand the others keep theirs, and share equally when they have none.
+    `everyone` is what it says with all of them; the gain is positive when the run helps. Under weights by hand the others keep theirs, and
+    share equally when they have none.
     """
     flat = scorer_of("arithmetic")
     rest = [other for other in range(flat.n_runs) if other != run]
-    without, _ = refitted(_of_runs(scorer_of, rest), fit_of(_procedure_of(procedure, rest)))
-    return Worth(run, compare(flat, everyone, without))
+    if procedure.way == "hand":
+        weights = tuple(procedure.weights[other] for other in rest)
+        procedure = procedure.model_copy(update={"weights": weights if sum(weights) > 0 else (1.0,) * len(rest)})
+    without, _ = refitted(lambda mean: scorer_of(mean).of_runs(rest), fit_of(procedure))
+    return compare(flat, everyone, without)
 
 
-def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome) -> Worth:
+def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome) -> Comparison:
     """The worth of one run in a blend that stays as it is: nothing is fitted again, the others keep their proportions.
 
     For steps whose way is not known. What was tuned on these rows flatters both sides.
     """
-    without = _without(scorer, steps, run)
-    return Worth(run, compare(scorer, everyone, without))
-
-
-def _of_runs(scorer_of: ScorerOf, runs: list[int]) -> ScorerOf:
-    def get(mean: MeanName) -> Scorer:
-        return scorer_of(mean).of_runs(runs)
-
-    return get
-
-
-def _procedure_of(procedure: BlendProcedure, runs: list[int]) -> BlendProcedure:
-    if procedure.way != "hand":
-        return procedure
-    weights = tuple(procedure.weights[run] for run in runs)
-    return procedure.model_copy(update={"weights": weights if sum(weights) > 0 else (1.0,) * len(runs)})
+    return compare(scorer, everyone, _without(scorer, steps, run))
 
 
 def member_labels(scorer: Scorer) -> NDArray[np.int32]:
@@ -87,11 +65,8 @@ def disagreement(labels: NDArray[np.integer]) -> NDArray[np.float64]:
 
 def error_correlation(labels: NDArray[np.integer], y_true: NDArray[np.integer]) -> NDArray[np.float64]:
     """Correlation (n_runs, n_runs) of being wrong: 1 when two runs err in the same places, 0 when by chance; NaN for a run that never errs."""
-    wrong = (labels != y_true).astype(np.float64)
-    centred = wrong - wrong.mean(axis=1, keepdims=True)
-    norm = np.sqrt((centred**2).sum(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (centred @ centred.T) / np.outer(norm, norm)
+        return np.atleast_2d(np.corrcoef(labels != y_true))
 
 
 def class_f1(labels: NDArray[np.integer], truth: Truth) -> NDArray[np.float64]:
@@ -142,7 +117,9 @@ def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps
     flat = scorer_of("arithmetic")
     n_runs = flat.n_runs
     parts = list(_parts(scorer_of, steps))
-    everyone = _joined(flat, [(rows, scorer.outcome(each)) for rows, scorer, each in parts])
+    everyone = np.empty(flat.n_rows, dtype=np.int32)
+    for rows, scorer, each in parts:
+        everyone[rows] = scorer.outcome(each).y_pred
     whole = class_f1(everyone[None], flat)[0]
     f1 = np.full((n_runs, len(whole)), np.nan)
     only_with, only_without = np.zeros((2, n_runs, len(whole)), dtype=np.int64)
@@ -150,7 +127,10 @@ def carried_classes(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps
     for run in range(n_runs):
         if any(np.delete(each.normalised(), run).sum() == 0 for _, _, each in parts):
             continue
-        said = _joined(flat, [(rows, _taken_away(scorer, each, run)) for rows, scorer, each in parts], everyone)
+        said = everyone.copy()
+        for rows, scorer, each in parts:
+            if each.stack or each.normalised()[run]:  # of a run without weight not even a tie may fall otherwise
+                said[rows] = _without(scorer, each, run).y_pred
         f1[run] = whole - class_f1(said[None], flat)[0]
         only_with[run], only_without[run] = _right_on_one_side(flat, everyone, said)
         is_clear[run] = _stand_out(only_with[run], only_without[run])
@@ -167,22 +147,6 @@ def _parts(scorer_of: ScorerOf, steps: BlendSteps | Sequence[BlendSteps]) -> Ite
     for part, each in zip(np.unique(part_of), steps, strict=True):
         rows = part_of == part
         yield rows, scorer_of(each.mean).take(rows), each
-
-
-def _joined(
-    flat: Scorer, parts: Sequence[tuple[NDArray[np.bool_] | slice, Outcome | None]], otherwise: NDArray[np.int32] | None = None
-) -> NDArray[np.int32]:
-    """The labels (n,) of all rows from those of some; a part that says nothing keeps what stands there `otherwise`."""
-    labels = np.empty(flat.n_rows, dtype=np.int32) if otherwise is None else otherwise.copy()
-    for rows, outcome in parts:
-        if outcome is not None:
-            labels[rows] = outcome.y_pred
-    return labels
-
-
-def _taken_away(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome | None:
-    """What the blend says without a run; None where it had no weight, so that not even a tie falls otherwise."""
-    return None if steps.normalised()[run] == 0 and not steps.stack else _without(scorer, steps, run)
 
 
 def _right_on_one_side(truth: Truth, one: NDArray[np.integer], other: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -226,10 +190,9 @@ def _without(scorer: Scorer, steps: BlendSteps, run: int) -> Outcome:
         return replace(scorer, oof=oof).outcome(steps)
     rest = [other for other in range(scorer.n_runs) if other != run]
     share = steps.share[rest]
-    if not share.any():
-        share = np.ones_like(share)
-    by_class = tuple(map(tuple, share.tolist())) if share.ndim == 2 else ()
-    weights = tuple((share.mean(axis=1) if share.ndim == 2 else share).tolist())
+    share = share if share.any() else np.ones_like(share)
+    by_class = tuple(map(tuple, share.tolist())) if steps.class_weights else ()
+    weights = tuple((share.mean(axis=1) if by_class else share).tolist())
     part = steps.model_copy(update={"weights": weights, "class_weights": by_class, "shrinkage": 0.0})
     return scorer.of_runs(rest).outcome(part)
 

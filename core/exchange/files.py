@@ -340,15 +340,19 @@ def _wrong_values(sheet: _Sheet, expected: Expected, path: Path) -> list[Pitwall
         rows=_rows(len(bad)),
         file=path.name,
     )
-    where = joined(", ", [path.name, named(rows)])
-    if expected.is_multilabel:
-        why, fix = "each number must be finite and from 0 to 1", "export the probabilities after the sigmoid, without gaps"
-        return [InputError(what, where=where, why=why, fix=fix)]
-    why, fix = (
-        "each row must hold finite numbers, none negative, that sum to one",
-        "export the probabilities after the softmax, without gaps",
-    )
-    return [InputError(what, where=where, why=why, fix=fix)]
+    several = expected.is_multilabel
+    return [
+        InputError(
+            what,
+            where=joined(", ", [path.name, named(rows)]),
+            why="each number must be finite and from 0 to 1"
+            if several
+            else "each row must hold finite numbers, none negative, that sum to one",
+            fix="export the probabilities after the sigmoid, without gaps"
+            if several
+            else "export the probabilities after the softmax, without gaps",
+        )
+    ]
 
 
 def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:

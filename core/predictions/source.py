@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,6 @@ from core.base.errors import InputError, NotFoundError, StateError
 from core.base.messages import msg
 from core.metrics.scores import Metric
 from core.predictions.oof import load_oof, load_test_prob
-from core.specs.blend import BlendSpec
 from core.store.blends import Blend, get_blend, list_blends
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, get_folds, list_folds
@@ -43,32 +41,52 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Source(ABC):
-    """A run or a saved blend, as it stood when it was read."""
+class Source:
+    """A run with its finished folds, or a saved blend, as it stood when it was read."""
 
-    kind: ClassVar[Literal["run", "blend"]]
     workspace: Workspace
     contest: Contest
     folds: Folds
-    ref: str
-    name: str
-    thresholds: tuple[float, ...] = ()
-    """Above which probability a row has each class, where it may have several; empty for one half."""
+    item: Run | Blend
 
     @property
-    @abstractmethod
-    def content(self) -> tuple[str, ...]:
-        """Fingerprints of what the predictions are made of: equal content is equal predictions."""
+    def kind(self) -> Literal["run", "blend"]:
+        return "blend" if self.saved else "run"
 
     @property
-    @abstractmethod
-    def scored_folds(self) -> tuple[int, ...]:
-        """The folds that the score is of."""
+    def ref(self) -> str:
+        return self.item.ref
 
     @property
-    @abstractmethod
+    def name(self) -> str:
+        return self.item.name
+
+    @property
     def truth_id(self) -> int:
         """The version of the truth that the run is trained on, or that the blend was scored on."""
+        return self.item.truth_id
+
+    @property
+    def saved(self) -> Blend | None:
+        """The row of a saved blend; None for a run."""
+        return self.item if isinstance(self.item, Blend) else None
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Above which probability a row has each class, where it may have several; empty for one half."""
+        return self.saved.spec.thresholds if self.saved else ()
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Fingerprints of what the predictions are made of: equal content is equal predictions."""
+        return (self.item.fingerprint,) if isinstance(self.item, Blend) else tuple(result.fingerprint for result in self.item.results)
+
+    @property
+    def scored_folds(self) -> tuple[int, ...]:
+        """The folds that the score is of."""
+        if isinstance(self.item, Blend):
+            return self.item.spec.folds or tuple(range(self.folds.n_folds))
+        return tuple(sorted(result.fold for result in self.item.results))
 
     @property
     def is_whole(self) -> bool:
@@ -78,73 +96,37 @@ class Source(ABC):
     @property
     def is_complete(self) -> bool:
         """Everything that was asked for is done, so that test rows can be predicted."""
-        return True
+        return isinstance(self.item, Blend) or self.item.is_complete
 
-    @property
-    def saved(self) -> Blend | None:
-        """The row of a saved blend; None for a run."""
-        return None
-
-    @abstractmethod
     def score(self, metric: Metric) -> float | None:
         """The mean over the folds, of a blend as it was saved; None before the first fold."""
+        return self.item.scores.cv_score if isinstance(self.item, Blend) else self.item.cv_score(metric.name)
 
-    @abstractmethod
     def spread(self, metric: Metric) -> float | None:
         """The standard deviation of the fold scores; None below two."""
+        return self.item.scores.spread if isinstance(self.item, Blend) else self.item.cv_sd(metric.name)
 
-    @abstractmethod
     def members(self) -> tuple[Member, ...]:
         """The runs behind it; a run is its own only member."""
+        if not isinstance(self.item, Blend):
+            return (Member(self.item, 1.0),)
+        spec = self.item.spec
+        runs = [get_run(self.workspace.store, run_id) for run_id in spec.members]
+        return tuple(map(Member, runs, spec.normalised(), spec.networks_of))
 
-    @abstractmethod
     def oof(self, fold_numbers: Collection[int] | None = None) -> Array:
         """Out-of-fold predictions (n_train, n_classes), verified; NaN in rows that no finished fold validates or that its truth drops.
 
         `fold_numbers` are the folds of a run to take where not all; those of a blend are what it was saved with.
         """
+        if isinstance(self.item, Blend):
+            return self._read(self.item, OOF_PROB)
+        return load_oof(self.workspace, self.item, self.contest, fold_numbers)
 
-    @abstractmethod
     def test(self) -> Array:
         """Test predictions (n_test, n_classes), verified. Raises StateError while a fold that was asked for is missing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSource(Source):
-    """A run with its finished folds."""
-
-    kind = "run"
-    run: Run
-
-    @property
-    def content(self) -> tuple[str, ...]:
-        return tuple(result.fingerprint for result in self.run.results)
-
-    @property
-    def scored_folds(self) -> tuple[int, ...]:
-        return tuple(sorted(result.fold for result in self.run.results))
-
-    @property
-    def truth_id(self) -> int:
-        return self.run.truth_id
-
-    @property
-    def is_complete(self) -> bool:
-        return self.run.is_complete
-
-    def score(self, metric: Metric) -> float | None:
-        return self.run.cv_score(metric.name)
-
-    def spread(self, metric: Metric) -> float | None:
-        return self.run.cv_sd(metric.name)
-
-    def members(self) -> tuple[Member, ...]:
-        return (Member(self.run, 1.0),)
-
-    def oof(self, fold_numbers: Collection[int] | None = None) -> Array:
-        return load_oof(self.workspace, self.run, self.contest, fold_numbers)
-
-    def test(self) -> Array:
+        if isinstance(self.item, Blend):
+            return self._read(self.item, TEST_PROB)
         if not self.is_complete:
             raise StateError(
                 "{name} is not finished",
@@ -152,69 +134,20 @@ class RunSource(Source):
                 why="{done} of {n} folds are done",
                 fix="wait for it, or retry its failed folds",
                 name=self.name,
-                done=len(self.run.results),
-                n=len(self.run.fold_numbers),
+                done=len(self.item.results),
+                n=len(self.item.fold_numbers),
             )
-        return load_test_prob(self.workspace, self.run)
+        return load_test_prob(self.workspace, self.item)
 
-
-@dataclass(frozen=True, kw_only=True)
-class BlendSource(Source):
-    """A saved blend."""
-
-    kind = "blend"
-    blend: Blend
-
-    @property
-    def spec(self) -> BlendSpec:
-        return self.blend.spec
-
-    @property
-    def saved(self) -> Blend:
-        return self.blend
-
-    @property
-    def content(self) -> tuple[str, ...]:
-        return (self.blend.fingerprint,)
-
-    @property
-    def truth_id(self) -> int:
-        return self.blend.truth_id
-
-    @property
-    def scored_folds(self) -> tuple[int, ...]:
-        return self.spec.folds or tuple(range(self.folds.n_folds))
-
-    def score(self, metric: Metric) -> float | None:
-        return self.blend.scores.cv_score
-
-    def spread(self, metric: Metric) -> float | None:
-        return self.blend.scores.spread
-
-    def members(self) -> tuple[Member, ...]:
-        runs = [get_run(self.workspace.store, run_id) for run_id in self.spec.members]
-        return tuple(map(Member, runs, self.spec.normalised(), self.spec.networks_of))
-
-    def oof(self, fold_numbers: Collection[int] | None = None) -> Array:
-        return self._read(OOF_PROB)
-
-    def test(self) -> Array:
-        return self._read(TEST_PROB)
-
-    def _read(self, name: str) -> Array:
-        folder = self.workspace.absolute(self.blend.path)
+    def _read(self, blend: Blend, name: str) -> Array:
+        folder = self.workspace.absolute(blend.path)
         return read_array(verify_file(folder, load_manifest(folder), name), fix="save the blend again")
 
 
-def source_of(
-    workspace: Workspace, item: Run | Blend, contest: Contest | None = None, folds: Folds | None = None
-) -> RunSource | BlendSource:
+def source_of(workspace: Workspace, item: Run | Blend, contest: Contest | None = None, folds: Folds | None = None) -> Source:
     """The source that a run or a blend is; its contest and folds are read where they are not given."""
     contest = contest or get_contest(workspace.store, item.contest_id)
-    folds = folds or get_folds(workspace.store, item.folds_id)
-    if isinstance(item, Blend):
-        return BlendSource(workspace, contest, folds, item.ref, item.name, item.spec.thresholds, blend=item)
-    return RunSource(workspace, contest, folds, item.ref, item.name, run=item)
+    return Source(workspace, contest, folds or get_folds(workspace.store, item.folds_id), item)
 
 
 def list_sources(workspace: Workspace, contest: Contest) -> list[Source]:

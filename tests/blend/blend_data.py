@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.analysis.compare import Worth, worth_of
-from core.blend.honest import refitted
+from core.analysis.compare import worth_of
+from core.blend.honest import Comparison, refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer, under_mean
 from core.metrics.scores import get_metric
@@ -48,7 +48,7 @@ def several(
     return [(1 / (1 + np.exp(-logit))).astype(np.float32) for logit in logits], y_true
 
 
-def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure) -> tuple[Worth, ...]:
+def leave_one_out(scorer_of: ScorerOf, procedure: BlendProcedure) -> tuple[Comparison, ...]:
     """The worth of each run, none of a single one: the page asks for them one after another."""
     flat = scorer_of("arithmetic")
     if flat.n_runs == 1:

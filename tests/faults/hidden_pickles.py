@@ -30,8 +30,10 @@ from core.data.images import open_image
 from core.exchange.exchange import import_predictions
 from core.folds.save import load_folds, save_folds
 from core.predictions.oof import load_oof
-from core.predictions.source import BlendSource
+from core.predictions.source import Source
+from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
+from core.specs.kept import BlendScores
 from core.specs.recipe import Recipe
 from core.store.blends import Blend
 from core.store.contests import Contest
@@ -113,9 +115,7 @@ def _artefact(rng: random.Random, house: House, folder: Path, mark: Path) -> Mad
             (
                 "blend",
                 ("oof_prob.npy", "test_prob.npy"),
-                lambda house, path: BlendSource(
-                    house.workspace, house.contest, house.folds, "b1", "strange", blend=cast(Blend, SimpleNamespace(path=path))
-                ).test(),
+                lambda house, path: Source(house.workspace, house.contest, house.folds, _strange_blend(path)).test(),
             ),
             ("contest", ("train.parquet", "test.parquet"), _read_table),
         ]
@@ -125,6 +125,14 @@ def _artefact(rng: random.Random, house: House, folder: Path, mark: Path) -> Mad
         for name in files:
             dress(temporary / name, mark)
     return f"{dress.__name__} as {kind}", lambda: read(house, house.workspace.relative(destination))
+
+
+def _strange_blend(path: str) -> Blend:
+    spec, scores = (
+        BlendSpec(weights=(1.0,), members=(1,)),
+        BlendScores(metric="", oof_score=0, fold_scores=(), cv_score=0, cv_sd=0, equal_score=0),
+    )
+    return Blend(1, 1, 1, "strange", spec, (1,), scores, "", path, 0.0, 1)
 
 
 def _read_fold(house: House, path: str) -> object:

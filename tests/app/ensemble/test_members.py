@@ -79,7 +79,7 @@ def test_the_worth_is_that_of_core_and_is_kept(
     at = measure(open_members(open_page))
     assert not at.exception
     ensemble = open_ensemble(opened, folded, runs)
-    worths = [worth.with_and_without for worth in leave_one_out(ensemble.scorer, BlendProcedure())]
+    worths = leave_one_out(ensemble.scorer, BlendProcedure())
     shown = table(at, "without")
     assert shown["without"].tolist() == pytest.approx([worth.other for worth in worths])
     assert [text.split(" ")[0] for text in shown["gain"]] == [f"{round(worth.gain, 4) + 0.0:+.4f}" for worth in worths]
@@ -168,7 +168,7 @@ def test_a_saved_blend_whose_way_is_unknown_is_measured_as_it_stands(opened: Wor
     assert not measured.is_refitted
     members_view.measure(measured, ensemble, draft)
     assert measured.is_whole and measured.everyone is not None
-    score = measured.worths[0].with_and_without.score
+    score = measured.worths[0].score
     assert score == pytest.approx(ensemble.score(steps).oof_score, abs=1e-6)
 
 

@@ -36,8 +36,8 @@ def test_the_worth_of_a_run_is_the_difference_of_two_honest_scores(way: str) -> 
     given = {"weights": (0.6, 0.4, 0.0)} if way == "hand" else {}
     procedure = BlendProcedure.model_validate({"way": way, **given})
     worths = leave_one_out(under_any_mean(scorer), procedure)
-    best = worths[0].with_and_without
-    assert best.is_clear and best.gain > worths[2].with_and_without.gain
+    best = worths[0]
+    assert best.is_clear and best.gain > worths[2].gain
     rest = BlendProcedure(way="hand", weights=(0.4, 0.0)) if way == "hand" else procedure
     without = honest_score(under_any_mean(scorer.of_runs([1, 2])), fit_of(rest))
     assert best.other == pytest.approx(without.score, abs=1e-6)
@@ -49,7 +49,7 @@ def test_a_single_run_has_no_worth_and_a_twin_is_worth_nothing() -> None:
     scorer = skilled("log_loss", [1.5, 1.0])
     twins = make_scorer(matrix_of((*scorer.oof, scorer.oof[0]), scorer.y_true, scorer.fold_of, scorer.metric))
     worth = leave_one_out(under_any_mean(twins), BlendProcedure(way="optimal"))
-    assert worth[0].with_and_without.gain == pytest.approx(0, abs=1e-5) and not worth[0].with_and_without.is_clear
+    assert worth[0].gain == pytest.approx(0, abs=1e-5) and not worth[0].is_clear
 
 
 def test_pairs_of_runs() -> None:
@@ -134,13 +134,13 @@ def test_the_worth_in_steps_that_stay_is_the_difference_of_two_scores() -> None:
     scorer = skilled("log_loss", [1.5, 1.2, 0.0], n_rows=400)
     steps = BlendSteps(weights=(6, 4, 0), temperature=1.3)
     everyone = scorer.outcome(steps)
-    worths = [worth_in(scorer, steps, run, everyone).with_and_without for run in range(3)]
+    worths = [worth_in(scorer, steps, run, everyone) for run in range(3)]
     alone = BlendSteps(weights=(4, 0), temperature=1.3)
     assert worths[0].other == pytest.approx(scorer.of_runs([1, 2]).score(alone), abs=1e-6)
     assert worths[0].score == pytest.approx(scorer.score(steps), abs=1e-6) and worths[0].gain > 0
     assert worths[2].gain == pytest.approx(0, abs=1e-7)
     only = BlendSteps(weights=(0, 0, 1))
-    left = worth_in(scorer, only, 2, scorer.outcome(only)).with_and_without
+    left = worth_in(scorer, only, 2, scorer.outcome(only))
     assert left.other == pytest.approx(scorer.of_runs([0, 1]).score((1, 1)), abs=1e-6), "the others share equally"
 
 
