@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -14,7 +15,7 @@ from app.ui.format import format_score, metric_label
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.predictions.matrix import OofMatrix, load_matrix
-from core.predictions.source import Source, list_sources
+from core.predictions.source import BlendSource, RunSource, Source, list_sources
 from core.store.contests import Contest
 from core.submission.write import Candidate, prepare
 
@@ -63,41 +64,33 @@ def _remember() -> None:
     st.query_params[SOURCE_KEY] = st.session_state[_LAST] = st.session_state[_PICKER]
 
 
+def _identity(source: Source) -> tuple[object, ...]:
+    return source.contest.version, source.content
+
+
+BY_CONTENT: dict[Any, Any] = {"show_spinner": False, "hash_funcs": dict.fromkeys((RunSource, BlendSource), _identity)}
+"""What is made of a source is kept once per process and content."""
+
+
+@st.cache_resource(max_entries=24, **BY_CONTENT)
 def oof_of(source: Source, fold_numbers: Collection[int] | None = None) -> NDArray[np.float32]:
-    """A source's out-of-fold predictions, read once per process and content. Shared by all sessions: never change them."""
-    return _oof(source.contest.version, source.content, None if fold_numbers is None else tuple(fold_numbers), source)
+    """A source's out-of-fold predictions. Shared by all sessions: never change them."""
+    return source.oof(fold_numbers)
 
 
+@st.cache_resource(max_entries=4, **BY_CONTENT)
 def matrix_of_sources(*sources: Source) -> OofMatrix:
-    """Out-of-fold predictions of sources beside the truth, made once per process and content. Never change them."""
-    return _matrix(sources[0].contest.version, tuple(source.content for source in sources), sources)
+    """Out-of-fold predictions of sources beside the truth. Never change them."""
+    return load_matrix(sources, read=oof_of)
 
 
+@st.cache_resource(max_entries=4, **BY_CONTENT)
 def candidate_of(source: Source) -> Candidate:
-    """The submission a source would make, built once per process and content."""
-    return _candidate(source.contest.version, source.content, source)
+    """The submission a source would make."""
+    return prepare(source)
 
 
+@st.cache_resource(max_entries=64, **BY_CONTENT)
 def digest_of(source: Source) -> str:
     """The sha256 of the file a source would make, as it is kept for submissions."""
-    return _digest(source.contest.version, source.content, candidate_of(source))
-
-
-@st.cache_resource(max_entries=24, show_spinner=False)
-def _oof(version: str, content: tuple[str, ...], fold_numbers: tuple[int, ...] | None, _source: Source) -> NDArray[np.float32]:
-    return _source.oof(fold_numbers)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _matrix(version: str, contents: tuple[tuple[str, ...], ...], _sources: Sequence[Source]) -> OofMatrix:
-    return load_matrix(_sources, read=oof_of)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _candidate(version: str, content: tuple[str, ...], _source: Source) -> Candidate:
-    return prepare(_source)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _digest(version: str, content: tuple[str, ...], _made: Candidate) -> str:
-    return hashlib.sha256(_made.data).hexdigest()
+    return hashlib.sha256(candidate_of(source).data).hexdigest()
