@@ -15,7 +15,7 @@ from app.ensemble.set_charts import draw_outcomes, draw_thresholds
 from app.ui import charts
 from app.ui.charts import BARE_AXIS, CONFIG, EVERY_LABEL, Chart, Spec, chart_title, draw, metric_axis, nominal, quantity
 from app.ui.colors import ACCENT, BAD, QUIET, ink, run_color
-from app.ui.controls import control_of
+from app.ui.controls import choose_one
 from app.words.text import t
 from core.analysis.errors import confused_pairs, confusion_matrix
 from core.blend.calibrate import Reliability, reliability
@@ -43,19 +43,15 @@ def choose_chart(blend: OpenBlend) -> str:
         options.append("path")
     if draft.steps.class_weights:
         options.append("classes")
-    shown = kept.chart if kept.chart in options else "folds"
-    key, default, changed = control_of(f"blend-chart-{kept.folds_id}", shown, lambda name: setattr(kept, "chart", name))
-    chosen = st.segmented_control(
+    return choose_one(
+        f"blend-chart-{kept.folds_id}",
+        kept.chart if kept.chart in options else "folds",
+        lambda name: setattr(kept, "chart", name),
         t("ensemble.chart"),
         options,
-        default=default if default in options else shown,
-        format_func=lambda name: t(f"ensemble.chart_{name}"),
-        required=True,
-        key=key,
-        on_change=changed,
+        lambda name: t(f"ensemble.chart_{name}"),
         label_visibility="collapsed",
     )
-    return chosen or "folds"
 
 
 def draw_chart(name: str, blend: OpenBlend, scored: Scored, fixed: Fixed) -> None:

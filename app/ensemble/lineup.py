@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.ensemble.session import BlendState, session
-from app.ui.controls import control_of
+from app.ensemble.session import session
+from app.ui.controls import choose_one, control_of
 from app.ui.format import format_score, plain, short_hash
 from app.words.text import t
 from core.metrics.scores import get_metric
@@ -59,7 +59,15 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
     here.sort(key=lambda run: (len(run.results) < folds.n_folds, sign * (run.cv_score(metric.name) or 0.0), run.id))
     n_whole = sum(len(run.results) == folds.n_folds for run in here)
     if n_whole < len(here):
-        _choose_unfinished(kept, len(here) - n_whole)
+        choose_one(
+            f"pick-unfinished-{kept.folds_id}",
+            kept.unfinished,
+            lambda chosen: setattr(kept, "unfinished", chosen),
+            t("members.unfinished", n=len(here) - n_whole),
+            CHOICES,
+            lambda name: t(f"members.unfinished_{name}"),
+            help=t("members.unfinished_help"),
+        )
     by_id = {run.id: run for run in here if kept.unfinished == "share" or len(run.results) == folds.n_folds}
     members = list(by_id)[: min(n_whole, MOST_AT_FIRST)] if kept.members is None else kept.members
     joining = session().joining
@@ -141,22 +149,6 @@ def choose_part() -> str:
         persist_state="session",
     )
     return chosen or PARTS[0]
-
-
-def _choose_unfinished(kept: BlendState, n_unfinished: int) -> None:
-    key, default, changed = control_of(
-        f"pick-unfinished-{kept.folds_id}", kept.unfinished, lambda choice: setattr(kept, "unfinished", choice)
-    )
-    st.segmented_control(
-        t("members.unfinished", n=n_unfinished),
-        CHOICES,
-        default=default,
-        format_func=lambda choice: t(f"members.unfinished_{choice}"),
-        required=True,
-        key=key,
-        on_change=changed,
-        help=t("members.unfinished_help"),
-    )
 
 
 def _numbers(folds: Sequence[int] | set[int]) -> str:

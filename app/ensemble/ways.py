@@ -14,7 +14,7 @@ import streamlit as st
 from app.ensemble.draft import AFTER, Draft
 from app.ensemble.session import Content, OpenBlend
 from app.ui.cards import guard
-from app.ui.controls import control_of
+from app.ui.controls import choose_one, control_of
 from app.words.text import t
 from core.blend.ensemble import Ensemble
 from core.blend.optimum import MOST_COEFFICIENTS
@@ -73,15 +73,14 @@ def describe(procedure: BlendProcedure) -> str:
 def choose_mean(blend: OpenBlend) -> None:
     """How predictions are averaged."""
     is_fixed = blend.draft.kind in ("by_class", "stacking")
-    key, default, changed = _control(blend, "mean")
-    st.segmented_control(
+    kept, value = blend.kept, blend.draft.settings.mean
+    choose_one(
+        f"blend-mean-{kept.folds_id}",
+        value,
+        lambda mean: kept.ask(mean=mean),
         t("ensemble.mean"),
         MEANS,
-        default=default,
-        format_func=mean_label,
-        required=True,
-        key=key,
-        on_change=changed,
+        mean_label,
         disabled=is_fixed,
         help=t("ensemble.mean_fixed" if is_fixed else "ensemble.mean_help"),
     )

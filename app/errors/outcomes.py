@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app.errors.view import SCROLLED_PX, Chosen, ErrorView, Ways, clicked_cell
-from app.ui.controls import control_of
+from app.ui.controls import choose_one
 from app.ui.format import plain
 from app.ui.outcome_chart import figure_px, legend, outcome_figure
 from app.words.text import t
@@ -73,24 +73,20 @@ class Outcomes(ErrorView):
 
     def _heading(self) -> None:
         """Whose rows follow, and a switch between the outcomes of a class."""
-        choice = self.choice
-        name = plain(self.classes[choice.label])
-        if choice.missed is not None:
-            st.subheader(t("misses.heading_pair", given=name, missed=plain(self.classes[choice.missed])), anchor=False)
+        current = self.choice
+        name = plain(self.classes[current.label])
+        if current.missed is not None:
+            st.subheader(t("misses.heading_pair", given=name, missed=plain(self.classes[current.missed])), anchor=False)
             return
-        st.subheader(t(f"misses.heading_{choice.outcome}", name=name), anchor=False)
-        key, default, changed = control_of(
-            f"set-outcome-{self.source.ref}", choice.outcome, lambda outcome: self.choose(Choice(choice.label, outcome))
-        )
-        counts = self.report.iloc[choice.label]
-        st.segmented_control(
+        st.subheader(t(f"misses.heading_{current.outcome}", name=name), anchor=False)
+        counts = self.report.iloc[current.label]
+        choose_one(
+            f"set-outcome-{self.source.ref}",
+            current.outcome,
+            lambda outcome: self.choose(Choice(current.label, outcome)),
             t("misses.outcome"),
             OUTCOMES,
-            default=default,
-            format_func=lambda outcome: f"{t(f'misses.{outcome}')} {int(counts[outcome]):,}",
-            key=key,
-            on_change=changed,
-            required=True,
+            lambda outcome: f"{t(f'misses.{outcome}')} {int(counts[outcome]):,}",
             label_visibility="collapsed",
         )
 

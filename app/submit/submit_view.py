@@ -100,9 +100,9 @@ def write_form(contest: Contest, source: Source, candidate: Candidate) -> None:
 def submission_table(contest: Contest) -> None:
     """The table of submissions with their scores, and the lineage of the selected one."""
     submissions = list_submissions(runtime.workspace().store, contest.id)
-    st.subheader(t("submit.ledger_title"), anchor=False)
+    st.subheader(t("submit.list_title"), anchor=False)
     if not submissions:
-        st.caption(t("submit.ledger_none"))
+        st.caption(t("submit.list_none"))
         return
     arrow, metric = direction_arrow(contest.spec.metric), get_metric(contest.spec.metric)
     scores = {source.ref: source.score(metric) for source in list_sources(runtime.workspace(), contest)}  # those that are still there
@@ -139,7 +139,7 @@ def submission_table(contest: Contest) -> None:
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [chosen]}},
         placeholder="–",
-        alt=t("submit.ledger_alt"),
+        alt=t("submit.list_alt"),
         column_config={
             "ref": text(t("submit.column_ref"), width="small", pinned=True),
             "name": t("submit.column_name"),
@@ -151,7 +151,7 @@ def submission_table(contest: Contest) -> None:
             "written": text(t("submit.column_written"), width="small"),
         },
     )
-    st.caption(t("submit.ledger_hint"))
+    st.caption(t("submit.list_hint"))
     rows = event.selection.rows
     lineage(submissions[rows[0] if rows and rows[0] < len(submissions) else chosen])
 

@@ -36,10 +36,20 @@ def control_of(name: str, value: _T, take: Callable[[_T], None]) -> tuple[str, _
     return key, default, changed
 
 
+def choose_one(
+    name: str, value: _T, take: Callable[[_T], None], label: str, options: Sequence[_T], text: Callable[[_T], str], **look: Any
+) -> _T:
+    """Options side by side, one of which is chosen: `value`, which is kept elsewhere (see `control_of`)."""
+    key, default, changed = control_of(name, value, take)
+    default = default if default in options else value
+    return st.segmented_control(label, options, default=default, format_func=text, key=key, on_change=changed, required=True, **look)
+
+
 def segmented(name: str, state_key: str, label: str, options: Sequence[_T], text: Callable[[_T], str], **look: Any) -> _T:
     """A control over options, one of which is chosen; the choice is kept in the session under `state_key`."""
-    key, default, changed = control_of(name, st.session_state[state_key], lambda chosen: st.session_state.update({state_key: chosen}))
-    return st.segmented_control(label, options, default=default, format_func=text, key=key, on_change=changed, required=True, **look)
+    return choose_one(
+        name, st.session_state[state_key], lambda chosen: st.session_state.update({state_key: chosen}), label, options, text, **look
+    )
 
 
 def pick_folds(contest: Contest) -> Folds | None:
