@@ -68,7 +68,6 @@ class EngineLock:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this object holds the lock."""
         return self._descriptor is not None
 
     def acquire(self, *, now: float) -> bool:
@@ -151,7 +150,6 @@ class Engine:
         what: str = "a Pitwall engine",
         launch: Launch = launch,
     ) -> None:
-        """`launch` starts the workers."""
         self.workspace = workspace
         self.devices = detect_devices() if devices is None else devices
         self._clock = clock
@@ -169,7 +167,6 @@ class Engine:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this engine runs the workspace's queue."""
         return self._lock.is_mine
 
     def start(self) -> bool:

@@ -112,11 +112,11 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
 def cleanup(workspace: Workspace, job: FoldJob) -> None:
     """Remove what earlier attempts published but could not commit, and the checkpoints: a finished fold has nothing to go on from."""
     contest = get_contest(workspace.store, job.contest_id)
-    winner = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
-    for other in winner.parent.glob("attempt-*"):
-        if other != winner:
+    finished = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
+    for other in finished.parent.glob("attempt-*"):
+        if other != finished:
             shutil.rmtree(other)
-    remove_checkpoints(winner.parent / "checkpoints")
+    remove_checkpoints(finished.parent / "checkpoints")
 
 
 def can_halve(workspace: Workspace, job: FoldJob) -> bool:

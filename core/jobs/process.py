@@ -36,7 +36,6 @@ class ProcessIdentity:
     start_time: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able values."""
         return asdict(self)
 
     @classmethod
@@ -46,7 +45,6 @@ class ProcessIdentity:
 
 
 def of_self() -> ProcessIdentity:
-    """The identity of this process."""
     identity = of_pid(os.getpid())
     assert identity is not None
     return identity

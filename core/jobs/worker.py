@@ -40,22 +40,17 @@ log = logging.getLogger("core.jobs.worker")
 T = TypeVar("T")
 
 
-class Stop:
+class Stop(threading.Event):
     """The wish that this worker stops, from whichever side it came."""
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.is_starting = True
-        """Nothing has been done yet that would need to be ended in order, so that a wish to stop need not wait for torch."""
+    is_starting = True
+    """Nothing has been done yet that would need to be ended in order, so that a wish to stop need not wait for torch."""
 
     def ask(self, why: str) -> None:
         """Ask for it; the first reason is logged."""
-        if not self._event.is_set():
+        if not self.is_set():
             log.info("stopping: %s", why)
-        self._event.set()
-
-    def __call__(self) -> bool:
-        return self._event.is_set()
+        self.set()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,7 +87,7 @@ def attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[], 
 
     def should_stop() -> bool:
         stop.is_starting = False
-        return stop() or reporter.lost.is_set()
+        return stop.is_set() or reporter.lost.is_set()
 
     try:
         try:

@@ -34,11 +34,9 @@ class Board:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
         return self._process.poll() is None
 
     def wait(self) -> None:
-        """Wait until it ends by itself."""
         self._process.wait()
 
     def stop(self) -> None:

@@ -80,7 +80,6 @@ class MlflowFold:
             self._last[metric.key] = metric.step
 
     def close(self, outcome: Outcome) -> None:
-        """End the run."""
         self._client.set_terminated(self._id, STATUS[outcome])
 
 

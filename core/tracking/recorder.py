@@ -192,7 +192,6 @@ def _tell(sender: subprocess.Popen[bytes], line: str) -> None:
 
 
 def tracked_fold(workspace: Workspace, contest: Contest, run: Run, fold: int, token: int, started_at: float) -> TrackedFold:
-    """One attempt in the words of the trackers."""
     return TrackedFold(
         root=str(workspace.root),
         contest=contest.name,
@@ -212,5 +211,4 @@ def tracked_fold(workspace: Workspace, contest: Contest, run: Run, fold: int, to
 
 
 def record(workspace: Workspace, contest: Contest, run: Run, job: FoldJob) -> Recorder:
-    """Begin to record an attempt at a job."""
     return Recorder(tracked_fold(workspace, contest, run, job.fold, job.token, job.started_at or time.time()))

@@ -67,7 +67,6 @@ class EventFile:
         self._stream.flush()
 
     def close(self) -> None:
-        """Close the file."""
         self._stream.close()
 
 

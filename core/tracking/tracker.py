@@ -103,9 +103,7 @@ class Tracker(Protocol):
         """What a person types to look at it, "" when the address is enough."""
         ...
 
-    def log(self, points: Sequence[Point]) -> None:
-        """Add points."""
-        ...
+    def log(self, points: Sequence[Point]) -> None: ...
 
     def close(self, outcome: Outcome) -> None:
         """End it, with all that was logged delivered."""

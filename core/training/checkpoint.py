@@ -91,7 +91,6 @@ class Checkpoint:
 
 
 def checkpoint_name(epoch: int, step: int, token: int) -> str:
-    """The folder of a checkpoint."""
     return f"epoch-{epoch}-step-{step}-attempt-{token}"
 
 

@@ -34,12 +34,10 @@ class EpochPlan:
 
     @property
     def total_steps(self) -> int:
-        """Steps of all epochs."""
         return self.n_epochs * self.n_steps
 
     @property
     def total_rows(self) -> int:
-        """Rows of all epochs."""
         return self.n_epochs * self.n_rows
 
     def steps_done(self, epoch: int, step: int) -> int:

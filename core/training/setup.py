@@ -34,7 +34,6 @@ class Precision:
     reason: str
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """The context in which a forward pass runs."""
         if self.name == "bf16":
             return torch.autocast(device.type, dtype=torch.bfloat16)
         return nullcontext()
@@ -104,7 +103,6 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Ada
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group its share of the learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
 

@@ -74,7 +74,6 @@ class TrainPosition:
         return [EpochReport(**report) for report in self.epochs]
 
     def next_epoch(self) -> None:
-        """Go to the start of the epoch after."""
         self.epoch, self.step, self.loss_sum, self.log_loss_sum, self.epoch_s = self.epoch + 1, 0, 0.0, 0.0, 0.0
 
 

@@ -44,7 +44,6 @@ def order_rows(task: FoldTask, epoch: int) -> NDArray[np.int64]:
 
 
 def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Rows in their order as the rows of steps."""
     return batches_of(rows, task.recipe.train.batch_size)
 
 

@@ -49,7 +49,7 @@ TINY_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2
 
 
 @dataclass(frozen=True)
-class House:
+class Opened:
     """A workspace with a contest of texts on folds."""
 
     workspace: Workspace
@@ -60,7 +60,7 @@ class House:
 def run(given: Given) -> Outcome:
     """Give `n` pickles, each kind in turn."""
     warnings.filterwarnings("ignore", module="torch")  # it remarks on the age of the pickles that it refuses
-    outcome, house = Outcome(), make_house(given.root)
+    outcome, opened = Outcome(), make_opened(given.root)
     if given.is_mutant:
         read_array = np.lib.format.read_array
         np.lib.format.read_array = lambda stream, **_: read_array(stream, allow_pickle=True)
@@ -68,7 +68,7 @@ def run(given: Given) -> Outcome:
         folder = given.root / "inputs" / str(number)
         folder.mkdir(parents=True)
         mark = given.root / f"mark-{number}"
-        name, give = make(given.rng, house, folder, mark)
+        name, give = make(given.rng, opened, folder, mark)
         wrong = "accepted"
         try:
             give()
@@ -84,47 +84,47 @@ def run(given: Given) -> Outcome:
     return outcome
 
 
-def make_house(root: Path) -> House:
+def make_opened(root: Path) -> Opened:
     """A registered contest with three folds."""
     workspace = open_workspace(root / "workspace")
     contest = add_contest(workspace, inspect_path(write_headlines_to(root / "headlines")).draft)
-    return House(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)))
+    return Opened(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)))
 
 
 Made = tuple[str, Callable[[], object]]
 
 
-def _predictions(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _predictions(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """Predictions of a team-mate."""
     dress = rng.choice([*PLAIN, *TORCH])
     path = folder / f"oof{rng.choice(('.npy', '.npy', '.csv', '.parquet'))}"
     dress(path, mark)
     return f"{dress.__name__} as {path.suffix}", lambda: import_predictions(
-        house.workspace, house.contest, house.folds, oof=path, test=path
+        opened.workspace, opened.contest, opened.folds, oof=path, test=path
     )
 
 
-def _artefact(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _artefact(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """Arrays in artefacts whose manifests are whole, as a workspace from a stranger may hold."""
     dress = rng.choice([as_array, *PLAIN])
-    parents = {"contest": house.contest.fingerprint, "folds": house.folds.fingerprint}
+    parents = {"contest": opened.contest.fingerprint, "folds": opened.folds.fingerprint}
     kind, files, read = rng.choice(
         [
             ("fold", ("valid_idx.npy", "valid_prob.npy", "test_prob.npy"), _read_fold),
-            ("folds", ("roles.npy",), lambda house, path: load_folds(house.workspace, cast(Folds, SimpleNamespace(path=path)))),
+            ("folds", ("roles.npy",), lambda opened, path: load_folds(opened.workspace, cast(Folds, SimpleNamespace(path=path)))),
             (
                 "blend",
                 ("oof_prob.npy", "test_prob.npy"),
-                lambda house, path: Source(house.workspace, house.contest, house.folds, _strange_blend(path)).test(),
+                lambda opened, path: Source(opened.workspace, opened.contest, opened.folds, _strange_blend(path)).test(),
             ),
             ("contest", ("train.parquet", "test.parquet"), _read_table),
         ]
     )
-    destination = house.workspace.root / "strange" / mark.name
+    destination = opened.workspace.root / "strange" / mark.name
     with publishing(destination, kind=kind, parents=parents) as temporary:
         for name in files:
             dress(temporary / name, mark)
-    return f"{dress.__name__} as {kind}", lambda: read(house, house.workspace.relative(destination))
+    return f"{dress.__name__} as {kind}", lambda: read(opened, opened.workspace.relative(destination))
 
 
 def _strange_blend(path: str) -> Blend:
@@ -135,18 +135,18 @@ def _strange_blend(path: str) -> Blend:
     return Blend(1, 1, 1, "strange", spec, (1,), scores, "", path, 0.0, 1)
 
 
-def _read_fold(house: House, path: str) -> object:
+def _read_fold(opened: Opened, path: str) -> object:
     run = SimpleNamespace(
-        results=[SimpleNamespace(path=path, fold=0)], folds_id=house.folds.id, truth_id=house.contest.truth.id, name="strange"
+        results=[SimpleNamespace(path=path, fold=0)], folds_id=opened.folds.id, truth_id=opened.contest.truth.id, name="strange"
     )
-    return load_oof(house.workspace, cast(Run, run), house.contest)
+    return load_oof(opened.workspace, cast(Run, run), opened.contest)
 
 
-def _read_table(house: House, path: str) -> object:
-    return load_table(house.workspace, cast(Contest, SimpleNamespace(path=path, spec=house.contest.spec)))
+def _read_table(opened: Opened, path: str) -> object:
+    return load_table(opened.workspace, cast(Contest, SimpleNamespace(path=path, spec=opened.contest.spec)))
 
 
-def _image_weights(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _image_weights(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """Weights of an image network: a file of the workspace, or one that a package ships as .pth."""
     from models import weights
     from models.catalog import find_backbone
@@ -171,7 +171,7 @@ def _image_weights(rng: random.Random, house: House, folder: Path, mark: Path) -
     return f"{dress.__name__} as .pth", give
 
 
-def _text_weights(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _text_weights(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """The folder of a text network: weights that are a pickle, or code of its own that it asks to be run."""
     from models.catalog import find_backbone
 
@@ -203,7 +203,7 @@ def _build(backbone: Any, weights_dir: Path) -> None:
         build_model(ModelSpec(backbone, 3, weights_dir, pretrained=True, max_tokens=16))
 
 
-def _tokenizer(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _tokenizer(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """A tokenizer that is a pickle, or that asks for code of its own."""
     from core.training.failures import typed_failures
     from models.catalog import find_backbone
@@ -231,7 +231,7 @@ def _tokenizer(rng: random.Random, house: House, folder: Path, mark: Path) -> Ma
     return "code of its own" if own else "tokenizer.json", give
 
 
-def _checkpoint(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _checkpoint(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """The state of a training that goes on."""
     import torch
 
@@ -246,22 +246,22 @@ def _checkpoint(rng: random.Random, house: House, folder: Path, mark: Path) -> M
     return f"{dress.__name__} as {name}", lambda: state.restore(folder)
 
 
-def _image(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _image(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     dress = rng.choice([*PLAIN, *TORCH])
     dress(folder / "x.png", mark)
     return dress.__name__, lambda: open_image(folder / "x.png")
 
 
-def _contest(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _contest(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """A table of a contest."""
     dress = rng.choice([*PLAIN, *TORCH])
     write_headlines_to(folder / "c")
     name = rng.choice(("train.csv", "test.csv", "sample_submission.csv"))
     dress(folder / "c" / name, mark)
-    return f"{dress.__name__} as {name}", lambda: add_contest(house.workspace, inspect_path(folder / "c").draft)
+    return f"{dress.__name__} as {name}", lambda: add_contest(opened.workspace, inspect_path(folder / "c").draft)
 
 
-def _recipe(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
+def _recipe(rng: random.Random, opened: Opened, folder: Path, mark: Path) -> Made:
     """A recipe that asks YAML to call something."""
     path = folder / "recipe.yaml"
     call = rng.choice(
@@ -280,7 +280,7 @@ def _recipe(rng: random.Random, house: House, folder: Path, mark: Path) -> Made:
     return call.split(" ")[0], lambda: load_settings(Recipe, path)
 
 
-KINDS: dict[str, Callable[[random.Random, House, Path, Path], Made]] = {
+KINDS: dict[str, Callable[[random.Random, Opened, Path, Path], Made]] = {
     "predictions": _predictions,
     "artefact": _artefact,
     "weights of an image network": _image_weights,

@@ -78,7 +78,7 @@ class Struck:
 
 
 @dataclass
-class Bench:
+class Trial:
     """What the runs have in common."""
 
     given: Given
@@ -113,43 +113,43 @@ def run(given: Given) -> Outcome:
     modalities = sorted({case.modality for case in cases})
     import_torch(*modalities)
     tinies = {modality: add_tiny(workspace, modality, given.root / modality) for modality in modalities}
-    bench = Bench(given, Engine(workspace, ("cpu",)), tinies, Outcome())
+    trial = Trial(given, Engine(workspace, ("cpu",)), tinies, Outcome())
     for number, case in enumerate(cases):
         # The loaders and processes are slow to start: their runs share a seed, so that few calm ones are needed.
         seed = 0 if case.is_process else number // len(ROUND) % 3
-        _strike(bench, case, seed, number)
-    if not bench.n_said:
-        bench.outcome.wrong("no checkpoint was ever acknowledged")
-    bench.outcome.notes.append(f"{bench.n_kills} kills, {bench.lost_s:.1f} s of training lost at most")
+        _strike(trial, case, seed, number)
+    if not trial.n_said:
+        trial.outcome.wrong("no checkpoint was ever acknowledged")
+    trial.outcome.notes.append(f"{trial.n_kills} kills, {trial.lost_s:.1f} s of training lost at most")
     workspace.store.close()
-    return bench.outcome
+    return trial.outcome
 
 
-def _strike(bench: Bench, case: Case, seed: int, number: int) -> None:
-    calm, duration_s = bench.run_calmly(case, seed)
+def _strike(trial: Trial, case: Case, seed: int, number: int) -> None:
+    calm, duration_s = trial.run_calmly(case, seed)
     name = f"run {number}, {case}"
     _, best_epoch, _ = json.loads(calm["scores"])
     while True:
-        struck = Struck(bench.launch(case, seed), bench.given.rng.randint(1, MOST_KILLS), duration_s, (best_epoch + 1, 0))
-        job = _run_and_kill(bench, case, struck, number)
-        _look_for_loss(bench, struck, job, name)
+        struck = Struck(trial.launch(case, seed), trial.given.rng.randint(1, MOST_KILLS), duration_s, (best_epoch + 1, 0))
+        job = _run_and_kill(trial, case, struck, number)
+        _look_for_loss(trial, struck, job, name)
         if any(killer.killed_at for killer, _ in struck.killers):
             break
         duration_s /= 2  # it was too quick: once more
     if job.state != "done":
-        bench.outcome.wrong(f"{name}: the job is {job.state}: {job.error}")
+        trial.outcome.wrong(f"{name}: the job is {job.state}: {job.error}")
         return
-    if changed := differences(left_by(bench.engine.workspace, struck.run), calm):
-        bench.outcome.wrong(f"{name}, {job.token} attempts: other {changed}")
+    if changed := differences(left_by(trial.engine.workspace, struck.run), calm):
+        trial.outcome.wrong(f"{name}, {job.token} attempts: other {changed}")
 
 
-def _run_and_kill(bench: Bench, case: Case, struck: Struck, number: int) -> Job:
-    rng, workspace = bench.given.rng, bench.engine.workspace
+def _run_and_kill(trial: Trial, case: Case, struck: Struck, number: int) -> Job:
+    rng, workspace = trial.given.rng, trial.engine.workspace
     every_s = rng.choice(OFTEN)
 
     def prepare(_token: int) -> None:
         keep_every(every_s)
-        if bench.given.is_mutant:
+        if trial.given.is_mutant:
             _plant(number)
 
     def started(process: Process, job: Job) -> None:
@@ -161,41 +161,41 @@ def _run_and_kill(bench: Bench, case: Case, struck: Struck, number: int) -> Job:
         def has_trained() -> bool:
             log = log_of(workspace, job.id, job.token)
             kept = newest_said(log, "checkpoint") or (0, 0)
-            return kept > struck.past_best if bench.given.is_mutant else kept > (0, 0) or newest_said(log, "resumed") is not None
+            return kept > struck.past_best if trial.given.is_mutant else kept > (0, 0) or newest_said(log, "resumed") is not None
 
         # Most instants are of training; the others may also be of what comes before it.
-        is_any = not bench.given.is_mutant and rng.random() < 0.2
-        after_s = 0.0 if bench.given.is_mutant else rng.random() * struck.duration_s / (1 + len(struck.killers) / 2)
+        is_any = not trial.given.is_mutant and rng.random() < 0.2
+        after_s = 0.0 if trial.given.is_mutant else rng.random() * struck.duration_s / (1 + len(struck.killers) / 2)
         struck.killers.append((Killer(process.pid, when=(lambda: True) if is_any else has_trained, after_s=after_s), job))
 
     with ExitStack() as stack:
         stack.enter_context(watching(started))
         if not case.is_process:
             stack.enter_context(forked_workers(workspace, prepare=prepare))
-        job = run_to_end(bench.engine, struck.run.jobs[0].id)
+        job = run_to_end(trial.engine, struck.run.jobs[0].id)
     for killer, _ in struck.killers:
         killer.end()
         if killer.killed_at and outlives(killer.pid):
-            bench.outcome.wrong(f"run {number}, {case}: a process outlives the worker that started it")
+            trial.outcome.wrong(f"run {number}, {case}: a process outlives the worker that started it")
     return job
 
 
-def _look_for_loss(bench: Bench, struck: Struck, job: Job, name: str) -> None:
+def _look_for_loss(trial: Trial, struck: Struck, job: Job, name: str) -> None:
     """Every attempt goes on from the newest checkpoint that one before it acknowledged, and that was made not long ago."""
-    workspace = bench.engine.workspace
+    workspace = trial.engine.workspace
     for found in lost_checkpoints(workspace, job):
-        bench.outcome.missing(f"{name}: {found}")
+        trial.outcome.missing(f"{name}: {found}")
     for killer, attempt in struck.killers:
         if killer.killed_at is None:
             continue
-        bench.n_kills += 1
+        trial.n_kills += 1
         kept = re.findall(r"^(\S+ \S+) (checkpoint:|resumed)", log_of(workspace, job.id, attempt.token), re.MULTILINE)
-        bench.n_said += len(kept)
+        trial.n_said += len(kept)
         if kept:
             lost_s = killer.killed_at - datetime.strptime(kept[-1][0], "%Y-%m-%d %H:%M:%S,%f").timestamp()
-            bench.lost_s = max(bench.lost_s, lost_s)
+            trial.lost_s = max(trial.lost_s, lost_s)
             if lost_s > MOST_LOST_S:
-                bench.outcome.missing(f"{name}: {lost_s:.1f} s of training")
+                trial.outcome.missing(f"{name}: {lost_s:.1f} s of training")
 
 
 def _plant(number: int) -> None:

@@ -52,7 +52,7 @@ PER_KIND = 50
 
 
 @dataclass(frozen=True)
-class House:
+class Opened:
     """A workspace with a contest of images and a finished run, and the watched folder beside it."""
 
     root: Path
@@ -69,15 +69,15 @@ class House:
 
 def run(given: Given) -> Outcome:
     """Give `n` names that lead outside, each kind in turn."""
-    outcome, house = Outcome(), make_house(given.root)
+    outcome, opened = Outcome(), make_opened(given.root)
     if given.is_mutant:
         for module in (workspace_module, table_module):
             module.__dict__["resolve_inside"] = lambda root, name: root / name
     for number, (kind, make) in enumerate(islice(cycle(KINDS.items()), given.n)):
         folder = given.root / "inputs" / str(number)
         folder.mkdir(parents=True)
-        give = make(given.rng, house, folder)
-        watch = Watch(house.outside)
+        give = make(given.rng, opened, folder)
+        watch = Watch(opened.outside)
         wrong = ""
         try:
             give()
@@ -94,7 +94,7 @@ def run(given: Given) -> Outcome:
     return outcome
 
 
-def make_house(root: Path) -> House:
+def make_opened(root: Path) -> Opened:
     """Everything that names are given to, and what they lead to: an image, tables, an array and a recipe."""
     outside = root / "outside"
     write_image(outside / "secret.png", 1)
@@ -108,7 +108,7 @@ def make_house(root: Path) -> House:
     finished = finish_run(workspace, contest, folds, make_recipe(contest, "done"))
     with publishing(outside / "artefact", kind="folds", parents={}) as folder:
         (folder / "folds.npy").write_bytes(b"secret")
-    return House(root, workspace, contest, folds, finished)
+    return Opened(root, workspace, contest, folds, finished)
 
 
 def leading_to(rng: random.Random, target: Path, start: Path) -> str:
@@ -142,46 +142,46 @@ def leading_to(rng: random.Random, target: Path, start: Path) -> str:
     )
 
 
-def _cell(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _cell(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """A cell of a table that names an image."""
     root = image_contest(folder / "c")
-    name = leading_to(rng, house.outside / "secret.png", root)
+    name = leading_to(rng, opened.outside / "secret.png", root)
     rows = [(f"{number:03d}", f"images/{number:03d}.png", "ab"[number % 2]) for number in range(6)]
     table = rng.choice(("train.csv", "test.csv"))
     header = ("id", "path", "label") if table == "train.csv" else ("id", "path")
     spoiled = [(row[0], name if number == 2 else row[1], row[2])[: len(header)] for number, row in enumerate(rows)]
     write_csv(root / table, header, spoiled)
-    return lambda: add_contest(house.workspace, inspect_path(root, name=f"c{rng.random()}"[:9].replace(".", "")).draft)
+    return lambda: add_contest(opened.workspace, inspect_path(root, name=f"c{rng.random()}"[:9].replace(".", "")).draft)
 
 
-def _correction(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _correction(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """A setting of a contest that names a file or a folder."""
     root = image_contest(folder / "c")
     setting, target = rng.choice(
         [
-            ("train", house.outside / "secret.csv"),
-            ("test", house.outside / "secret.csv"),
-            ("sample_submission", house.outside / "secret.csv"),
-            ("image_root", house.outside / "train"),
-            ("test_image_root", house.outside / "train"),
-            ("test", house.outside / "train"),
-            ("name", house.outside / "train"),
+            ("train", opened.outside / "secret.csv"),
+            ("test", opened.outside / "secret.csv"),
+            ("sample_submission", opened.outside / "secret.csv"),
+            ("image_root", opened.outside / "train"),
+            ("test_image_root", opened.outside / "train"),
+            ("test", opened.outside / "train"),
+            ("name", opened.outside / "train"),
         ]
     )
     return lambda: inspect_path(root, sets=[f"{setting}={leading_to(rng, target, root)}"])
 
 
-def _class_root(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _class_root(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     root = folder_contest(folder / "c")
-    return lambda: inspect_path(root, sets=["layout=folders", f"train={leading_to(rng, house.outside / 'train', root)}"])
+    return lambda: inspect_path(root, sets=["layout=folders", f"train={leading_to(rng, opened.outside / 'train', root)}"])
 
 
-def _link(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _link(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """A file or a folder of a contest that is a link."""
     root = rng.choice((image_contest, folder_contest))(folder / "c")
     places = [path for path in sorted(root.rglob("*")) if path.is_file() or path.name in ("train", "test", "images")]
     path = rng.choice(places)
-    target = house.outside / "train" if path.is_dir() else house.outside / ("secret.csv" if path.suffix == ".csv" else "secret.png")
+    target = opened.outside / "train" if path.is_dir() else opened.outside / ("secret.csv" if path.suffix == ".csv" else "secret.png")
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     if rng.random() < 0.3:  # a link to a link
         (folder / "step").symlink_to(target)
@@ -189,21 +189,21 @@ def _link(rng: random.Random, house: House, folder: Path) -> Callable[[], object
     path.symlink_to(
         target
         if rng.random() < 0.5
-        else Path(*[".."] * (len(path.parent.parts) - len(house.root.parts)), *target.relative_to(house.root).parts)
+        else Path(*[".."] * (len(path.parent.parts) - len(opened.root.parts)), *target.relative_to(opened.root).parts)
     )
-    return lambda: add_contest(house.workspace, inspect_path(root, name="linked").draft)
+    return lambda: add_contest(opened.workspace, inspect_path(root, name="linked").draft)
 
 
-def _later_link(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _later_link(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """An image that becomes a link after its contest was registered, as training and galleries open it."""
-    table = load_table(house.workspace, house.contest)
+    table = load_table(opened.workspace, opened.contest)
     name = rng.choice(table.train["input"].tolist())
-    path = house.root / "there" / name
+    path = opened.root / "there" / name
 
     def give() -> None:
         kept = path.read_bytes()
         path.unlink()
-        path.symlink_to(house.outside / "secret.png")
+        path.symlink_to(opened.outside / "secret.png")
         try:
             open_image(table.image_path(name))
         finally:
@@ -213,43 +213,43 @@ def _later_link(rng: random.Random, house: House, folder: Path) -> Callable[[], 
     return give
 
 
-def _archive(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _archive(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """An archive with a member that leads upwards, or is a link."""
     path, out = folder / "a.zip", folder / "out" / "here"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("first.txt", b"x")
         if rng.random() < 0.7:
-            archive.writestr(leading_to(rng, house.outside / rng.choice(("new.txt", "secret.png")), out).replace("\0", ""), b"written")
+            archive.writestr(leading_to(rng, opened.outside / rng.choice(("new.txt", "secret.png")), out).replace("\0", ""), b"written")
         else:
             info = zipfile.ZipInfo("link")
             info.create_system = 3
             info.external_attr = (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(info, str(house.outside))
+            archive.writestr(info, str(opened.outside))
             archive.writestr("link/new.txt", b"written")
     return lambda: extract_archive(path, out)
 
 
-def _name(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _name(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """Names of things, which become names of files: contests, runs, blends, presets, samples, references in an address."""
-    store = house.workspace.store
-    name = leading_to(rng, house.outside / "secret.yaml", house.workspace.root / "contests" / "there" / "runs")
+    store = opened.workspace.store
+    name = leading_to(rng, opened.outside / "secret.yaml", opened.workspace.root / "contests" / "there" / "runs")
     without_suffix = name.removesuffix(".yaml")
     return rng.choice(
         [
             lambda: load_preset(without_suffix),
-            lambda: open_sample(house.workspace, without_suffix),
+            lambda: open_sample(opened.workspace, without_suffix),
             lambda: get_contest(store, name),
             lambda: get_run(store, name),
             lambda: parse_settings(Recipe, {"name": name}, where="recipe"),
-            lambda: parse_settings(type(house.contest.spec), {**house.contest.spec.to_dict(), "name": name}, where="contest"),
-            lambda: save_blend(house.workspace, house.contest, make_spec((house.run.id, house.run.id)), name=name),
+            lambda: parse_settings(type(opened.contest.spec), {**opened.contest.spec.to_dict(), "name": name}, where="contest"),
+            lambda: save_blend(opened.workspace, opened.contest, make_spec((opened.run.id, opened.run.id)), name=name),
         ]
     )
 
 
-def _stored_path(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _stored_path(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """A path in the database that leads outside, as a workspace from a stranger may hold."""
-    store, stored = house.workspace.store, leading_to(rng, house.outside / "artefact", house.workspace.root)
+    store, stored = opened.workspace.store, leading_to(rng, opened.outside / "artefact", opened.workspace.root)
 
     def with_path(table: Any, read: Callable[[str], object]) -> Callable[[], object]:
         def give() -> None:
@@ -265,36 +265,36 @@ def _stored_path(rng: random.Random, house: House, folder: Path) -> Callable[[],
         return give
 
     def folds_there(path: str) -> object:
-        return load_folds(house.workspace, cast(Folds, SimpleNamespace(path=path)))
+        return load_folds(opened.workspace, cast(Folds, SimpleNamespace(path=path)))
 
     return rng.choice(
         [
             with_path(tables.folds, folds_there),
-            with_path(tables.contests, lambda _: load_table(house.workspace, get_contest(store, "there"))),
+            with_path(tables.contests, lambda _: load_table(opened.workspace, get_contest(store, "there"))),
             lambda: load_oof(
-                house.workspace,
+                opened.workspace,
                 cast(
                     Run,
                     SimpleNamespace(
-                        results=[SimpleNamespace(path=stored, fold=0)], folds_id=house.folds.id, truth_id=house.contest.truth.id, name="x"
+                        results=[SimpleNamespace(path=stored, fold=0)], folds_id=opened.folds.id, truth_id=opened.contest.truth.id, name="x"
                     ),
                 ),
-                house.contest,
+                opened.contest,
             ),
         ]
     )
 
 
-def _manifest(rng: random.Random, house: House, folder: Path) -> Callable[[], object]:
+def _manifest(rng: random.Random, opened: Opened, folder: Path) -> Callable[[], object]:
     """A manifest, whole in itself, that names files elsewhere."""
     artefact = folder / "artefact"
     artefact.mkdir()
-    content = {"kind": "fold", "parents": {}, "files": {leading_to(rng, house.outside / "secret.png", artefact): "0" * 64}, "facts": {}}
+    content = {"kind": "fold", "parents": {}, "files": {leading_to(rng, opened.outside / "secret.png", artefact): "0" * 64}, "facts": {}}
     write_json(artefact / "manifest.json", {**content, "sha256": fingerprint(content)})
     return lambda: verify(artefact)
 
 
-KINDS: dict[str, Callable[[random.Random, House, Path], Callable[[], object]]] = {
+KINDS: dict[str, Callable[[random.Random, Opened, Path], Callable[[], object]]] = {
     "cell of a table": _cell,
     "correction": _correction,
     "folder of classes": _class_root,

@@ -52,7 +52,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass
-class Bench:
+class Ready:
     """A workspace with the contest and three folds of it."""
 
     workspace: Workspace
@@ -93,7 +93,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(workspace: Workspace, colours: Path) -> Bench:
+def ready(workspace: Workspace, colours: Path) -> Ready:
     spec = ContestSpec(
         name="colours",
         root=str(colours),
@@ -108,7 +108,7 @@ def bench(workspace: Workspace, colours: Path) -> Bench:
         metric="accuracy",
     )
     contest = add_contest(workspace, spec)
-    return Bench(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)))
+    return Ready(workspace, contest, save_folds(workspace, contest, FoldsSpec(n_folds=3)))
 
 
 @pytest.fixture

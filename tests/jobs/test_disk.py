@@ -34,7 +34,7 @@ from core.training.checkpoint import list_checkpoints
 from core.training.machine import is_full
 from core.workspace import Workspace
 from tests import finished_workspace as made
-from tests.jobs.conftest import Bench
+from tests.jobs.conftest import Ready
 
 MB = 10**6
 OWNER = {"engine": None, "host": "here", "worker": None}
@@ -68,48 +68,48 @@ def test_sizes_read_well(n_bytes: int, text: str) -> None:
     assert disk.size_text(n_bytes) == text
 
 
-def test_without_space_a_device_waits_and_says_so_and_goes_on_by_itself(bench: Bench) -> None:
-    run, space = bench.launch_broken(), FakeDisk(1 * MB)
-    engine = Engine(bench.workspace, ("cpu",), free_bytes=space)
+def test_without_space_a_device_waits_and_says_so_and_goes_on_by_itself(ready: Ready) -> None:
+    run, space = ready.launch_broken(), FakeDisk(1 * MB)
+    engine = Engine(ready.workspace, ("cpu",), free_bytes=space)
     assert not engine.run_next()
     (device,) = engine.status().devices
-    assert device.hold and device.hold.kind == "disk" and bench.job(run).token == 0
-    needed = disk.size_text(needed_bytes(bench.workspace, bench.job(run)))
+    assert device.hold and device.hold.kind == "disk" and ready.job(run).token == 0
+    needed = disk.size_text(needed_bytes(ready.workspace, ready.job(run)))
     assert disk.hold_text(device.hold, engine.status().free_bytes) == f"paused: disk full, {needed} needed, 1.0 MB free"
     assert device.hold.error and "make space" in device.hold.error["fix"]
     assert not engine.run_next() and engine.status().queue_end_s is None
     space.free = 10**9
     job = engine._take("cpu")
-    assert job and job.token == 1 and list_holds(bench.workspace.store) == ()
+    assert job and job.token == 1 and list_holds(ready.workspace.store) == ()
 
 
-def test_after_a_full_disk_the_same_try_is_made_only_with_more_space_or_when_a_person_wants_it(bench: Bench) -> None:
-    run, space = bench.launch(), FakeDisk(10**9)
-    engine = Engine(bench.workspace, ("cpu",), free_bytes=space)
+def test_after_a_full_disk_the_same_try_is_made_only_with_more_space_or_when_a_person_wants_it(ready: Ready) -> None:
+    run, space = ready.launch(), FakeDisk(10**9)
+    engine = Engine(ready.workspace, ("cpu",), free_bytes=space)
     job = engine._take("cpu")
     assert job
-    needed = max(needed_bytes(bench.workspace, job), space.free + disk.MARGIN_BYTES)
+    needed = max(needed_bytes(ready.workspace, job), space.free + disk.MARGIN_BYTES)
     assert needed == 10**9 + disk.MARGIN_BYTES
-    attempts.release_for_disk(bench.workspace.store, job.id, job.token, {}, needed_bytes=needed, now=1.0)
+    attempts.release_for_disk(ready.workspace.store, job.id, job.token, {}, needed_bytes=needed, now=1.0)
     assert engine._take("cpu") is None
-    resume_queue(bench.workspace.store)
+    resume_queue(ready.workspace.store)
     again = engine._take("cpu")
     assert again and again.token == 2
-    attempts.release_for_disk(bench.workspace.store, again.id, again.token, {}, needed_bytes=needed, now=1.0)
+    attempts.release_for_disk(ready.workspace.store, again.id, again.token, {}, needed_bytes=needed, now=1.0)
     space.free += disk.MARGIN_BYTES
     third = engine._take("cpu")
-    assert third and third.token == 3 and bench.job(run).state == "running"
+    assert third and third.token == 3 and ready.job(run).state == "running"
 
 
-def test_the_reserve_is_really_there_and_is_given_up_once(bench: Bench) -> None:
-    path = disk.reserve_path(bench.workspace)
-    assert disk.keep_reserve(bench.workspace) and disk.keep_reserve(bench.workspace)
+def test_the_reserve_is_really_there_and_is_given_up_once(ready: Ready) -> None:
+    path = disk.reserve_path(ready.workspace)
+    assert disk.keep_reserve(ready.workspace) and disk.keep_reserve(ready.workspace)
     assert path.stat().st_size == disk.RESERVE_BYTES and path.stat().st_blocks * 512 >= disk.RESERVE_BYTES
-    assert disk.spend_reserve(bench.workspace) and not disk.spend_reserve(bench.workspace)
+    assert disk.spend_reserve(ready.workspace) and not disk.spend_reserve(ready.workspace)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (disk.RESERVE_BYTES // 2, hard))
     try:
-        assert not disk.keep_reserve(bench.workspace) and not path.exists()
+        assert not disk.keep_reserve(ready.workspace) and not path.exists()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -129,29 +129,29 @@ def test_lack_of_space_is_recognised_however_it_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_whose_disk_is_full_hands_its_job_back_and_the_queue_goes_on_after_space_is_made(
-    bench: Bench, wait_for: Callable[..., float]
+    ready: Ready, wait_for: Callable[..., float]
 ) -> None:
-    run, space = bench.launch(epochs=2), FakeDisk(disk.free_bytes(bench.workspace.root))
-    engine = Engine(bench.workspace, ("cpu",), free_bytes=space)
+    run, space = ready.launch(epochs=2), FakeDisk(disk.free_bytes(ready.workspace.root))
+    engine = Engine(ready.workspace, ("cpu",), free_bytes=space)
     engine.start()
     try:
-        wait_for(lambda: (job := bench.job(run)).owner and job.owner.get("worker"))
-        owner = bench.job(run).owner
+        wait_for(lambda: (job := ready.job(run)).owner and job.owner.get("worker"))
+        owner = ready.job(run).owner
         assert owner
-        limit = bench.workspace.db_path.stat().st_size * 4  # the weights are larger, the database is not
+        limit = ready.workspace.db_path.stat().st_size * 4  # the weights are larger, the database is not
         resource.prlimit(ProcessIdentity.from_dict(owner["worker"]).pid, resource.RLIMIT_FSIZE, (limit, limit))
-        wait_for(lambda: list_holds(bench.workspace.store))
-        job = bench.job(run)
+        wait_for(lambda: list_holds(ready.workspace.store))
+        job = ready.job(run)
         assert (job.state, job.error, job.token) == ("queued", None, 1)
-        left = [path.name for path in bench.workspace.run_dir("colours", run.id).rglob("*")]
+        left = [path.name for path in ready.workspace.run_dir("colours", run.id).rglob("*")]
         assert not [name for name in left if name.endswith(".tmp") or name.startswith("attempt")], left
-        (hold,) = list_holds(bench.workspace.store)
-        assert hold.needed_bytes >= space.free // 2 and os.path.exists(disk.reserve_path(bench.workspace))
-        wait_for(lambda: "the disk is full; handed back: queued" in bench.log(job))
+        (hold,) = list_holds(ready.workspace.store)
+        assert hold.needed_bytes >= space.free // 2 and os.path.exists(disk.reserve_path(ready.workspace))
+        wait_for(lambda: "the disk is full; handed back: queued" in ready.log(job))
         space.free = hold.needed_bytes
         engine.wake()
-        wait_for(lambda: bench.read(run).state == "done")
-        assert bench.read(run).results[0].token == 2 and list_holds(bench.workspace.store) == ()
+        wait_for(lambda: ready.read(run).state == "done")
+        assert ready.read(run).results[0].token == 2 and list_holds(ready.workspace.store) == ()
     finally:
         engine.stop()
 

@@ -27,7 +27,7 @@ from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.jobs import Job
 from core.training import machine
-from tests.jobs.conftest import BROKEN_PX, Bench
+from tests.jobs.conftest import BROKEN_PX, Ready
 from tests.jobs.test_forecast import FORECAST
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +47,8 @@ def recipe_of(**inputs: object) -> Recipe:
     )
 
 
-def try_out(bench: Bench, recipe: Recipe | None = None, **given: Any) -> DryRun:
-    return DryRun(bench.workspace, bench.contest, bench.folds, recipe or recipe_of(), **{"device": "cpu", **given})
+def try_out(ready: Ready, recipe: Recipe | None = None, **given: Any) -> DryRun:
+    return DryRun(ready.workspace, ready.contest, ready.folds, recipe or recipe_of(), **{"device": "cpu", **given})
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -58,10 +58,10 @@ def files(folder: Path) -> dict[str, int]:
     }
 
 
-def claim(bench: Bench) -> Job:
+def claim(ready: Ready) -> Job:
     """A job that another machine trains on this device's name."""
-    bench.launch(name="busy")
-    job = attempts.claim(bench.workspace.store, owner=OWNER, device="cpu", now=time.time())
+    ready.launch(name="busy")
+    job = attempts.claim(ready.workspace.store, owner=OWNER, device="cpu", now=time.time())
     assert job
     return job
 
@@ -93,42 +93,42 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_it_answers_and_leaves_nothing(bench: Bench, scratch: Path) -> None:
-    before = files(bench.workspace.root)
-    forecast = try_out(bench).run()
+def test_it_answers_and_leaves_nothing(ready: Ready, scratch: Path) -> None:
+    before = files(ready.workspace.root)
+    forecast = try_out(ready).run()
     assert forecast.rows == ((20, 10),) * 3
     assert (forecast.device, forecast.n_test, forecast.n_classes, forecast.n_epochs, forecast.busy_with) == ("cpu", 6, 3, 2, ())
     assert forecast.costs.n_timed >= 3 and forecast.start_s > 0.5 and forecast.costs.total_bytes > forecast.costs.peak_bytes
-    assert files(bench.workspace.root) == before
+    assert files(ready.workspace.root) == before
     assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_typed_failure_comes_through(bench: Bench) -> None:
+def test_a_typed_failure_comes_through(ready: Ready) -> None:
     with pytest.raises(RecipeError) as caught:
-        try_out(bench, recipe_of(size_px=BROKEN_PX)).run()
+        try_out(ready, recipe_of(size_px=BROKEN_PX)).run()
     assert caught.value.where == "model" and caught.value.fix
 
 
-def test_a_bug_in_the_process_is_an_answer_too(bench: Bench, tmp_path: Path) -> None:
+def test_a_bug_in_the_process_is_an_answer_too(ready: Ready, tmp_path: Path) -> None:
     asked = {"contest_id": 1, "folds_id": 1, "recipe": recipe_of().to_dict(), "device": "cpu", "halvings": 0, "began": "no time"}
     write_json(tmp_path / "request.json", asked)
-    command = [sys.executable, "-m", "core.jobs.dry_run", "--workspace", str(bench.workspace.root), "--scratch", str(tmp_path)]
+    command = [sys.executable, "-m", "core.jobs.dry_run", "--workspace", str(ready.workspace.root), "--scratch", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr and "Traceback" in process.stderr.read()
     assert process.returncode == 0
     assert json.loads((tmp_path / "answer.json").read_text())["error"]["type"] == "Bug"
 
 
-def test_what_a_launch_would_refuse_is_refused_at_once(bench: Bench, spawned: list[ProcessIdentity]) -> None:
+def test_what_a_launch_would_refuse_is_refused_at_once(ready: Ready, spawned: list[ProcessIdentity]) -> None:
     for settings, match in (({"modality": "text"}, "cannot train on"), ({"model": {"backbone": "resnet5000"}}, "resnet5000")):
         with pytest.raises(RecipeError, match=match):
-            try_out(bench, Recipe.model_validate(settings)).run()
+            try_out(ready, Recipe.model_validate(settings)).run()
     assert spawned == []
 
 
-def test_it_is_stopped_within_a_second(bench: Bench, spawned: list[ProcessIdentity], scratch: Path, wait_for: WaitFor) -> None:
-    tried = try_out(bench).start()
+def test_it_is_stopped_within_a_second(ready: Ready, spawned: list[ProcessIdentity], scratch: Path, wait_for: WaitFor) -> None:
+    tried = try_out(ready).start()
     wait_for(lambda: spawned)
     assert tried.status().phase == "working"
     tried.stop()
@@ -138,9 +138,9 @@ def test_it_is_stopped_within_a_second(bench: Bench, spawned: list[ProcessIdenti
     assert list(scratch.iterdir()) == []
 
 
-def test_it_is_given_up_after_a_while(bench: Bench, spawned: list[ProcessIdentity], scratch: Path) -> None:
+def test_it_is_given_up_after_a_while(ready: Ready, spawned: list[ProcessIdentity], scratch: Path) -> None:
     with pytest.raises(StateError, match="given up") as caught:
-        try_out(bench, limit_s=0.3).run()
+        try_out(ready, limit_s=0.3).run()
     assert caught.value.fix and not is_alive(spawned[0])
     assert list(scratch.iterdir()) == []
 
@@ -171,11 +171,11 @@ dry_run.DryRun(workspace, contest, list_folds(workspace.store, contest.id)[0], r
 
 
 @pytest.mark.slow
-def test_it_ends_with_its_asker(bench: Bench, scratch: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_with_its_asker(ready: Ready, scratch: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(scratch))
-    assert bench.workspace.store
+    assert ready.workspace.store
     asker = subprocess.Popen(
-        [sys.executable, "-c", ASKER, str(bench.workspace.root), recipe_of().model_dump_json()], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-c", ASKER, str(ready.workspace.root), recipe_of().model_dump_json()], cwd=ROOT, stdout=subprocess.PIPE
     )
     assert asker.stdout
     child = of_pid(int(asker.stdout.readline()))
@@ -187,10 +187,10 @@ def test_it_ends_with_its_asker(bench: Bench, scratch: Path, wait_for: WaitFor, 
     assert list(scratch.iterdir()) == []
 
 
-def test_jobs_on_the_same_device_are_named(bench: Bench) -> None:
-    store = bench.workspace.store
+def test_jobs_on_the_same_device_are_named(ready: Ready) -> None:
+    store = ready.workspace.store
     assert busy_with(store, "cpu") == ()
-    job = claim(bench)
+    job = claim(ready)
     assert busy_with(store, "cpu") == busy_with(store, "cpu:1") == (Neighbour(f"busy (r{job.run_id})", "fold 0"),)
     assert busy_with(store, "cuda:0") == ()
     assert [default_when(name) for name in ("cpu", "cpu:1", "cuda:0", "mps")] == ["now", "now", "free", "free"]
@@ -207,8 +207,8 @@ class Told(DryRun):
         return self.answers.pop(0)
 
 
-def told(bench: Bench, *answers: tuple[int, str, str], **given: Any) -> Told:
-    tried = Told(bench.workspace, bench.contest, bench.folds, recipe_of(), **{"device": "cpu", **given})
+def told(ready: Ready, *answers: tuple[int, str, str], **given: Any) -> Told:
+    tried = Told(ready.workspace, ready.contest, ready.folds, recipe_of(), **{"device": "cpu", **given})
     tried.answers, tried.asked = list(answers), []
     return tried
 
@@ -217,26 +217,26 @@ def answer_of(forecast: Forecast) -> str:
     return json.dumps({"forecast": asdict(forecast)})
 
 
-def test_beside_a_job_it_says_so(bench: Bench) -> None:
-    job = claim(bench)
-    assert told(bench, (0, answer_of(FORECAST), "")).run().busy_with == (Neighbour(f"busy (r{job.run_id})", "fold 0"),)
+def test_beside_a_job_it_says_so(ready: Ready) -> None:
+    job = claim(ready)
+    assert told(ready, (0, answer_of(FORECAST), "")).run().busy_with == (Neighbour(f"busy (r{job.run_id})", "fold 0"),)
 
 
-def test_it_waits_for_the_device_when_asked(bench: Bench, wait_for: WaitFor) -> None:
-    job = claim(bench)
-    tried = told(bench, (0, answer_of(FORECAST), ""), when="free")
+def test_it_waits_for_the_device_when_asked(ready: Ready, wait_for: WaitFor) -> None:
+    job = claim(ready)
+    tried = told(ready, (0, answer_of(FORECAST), ""), when="free")
     tried.start()
     wait_for(lambda: tried.status().phase == "waiting")
     assert tried.status().busy_with and tried.asked == []
-    attempts.fail(bench.workspace.store, job.id, job.token, PitwallError("x").to_dict(), now=time.time())
+    attempts.fail(ready.workspace.store, job.id, job.token, PitwallError("x").to_dict(), now=time.time())
     wait_for(lambda: tried.status().phase == "done")
     status = tried.status()
     assert status.forecast == FORECAST and status.forecast.busy_with == ()
 
 
-def test_waiting_can_be_stopped(bench: Bench, wait_for: WaitFor) -> None:
-    claim(bench)
-    tried = told(bench, when="free")
+def test_waiting_can_be_stopped(ready: Ready, wait_for: WaitFor) -> None:
+    claim(ready)
+    tried = told(ready, when="free")
     tried.start()
     wait_for(lambda: tried.status().phase == "waiting")
     tried.stop()
@@ -244,40 +244,40 @@ def test_waiting_can_be_stopped(bench: Bench, wait_for: WaitFor) -> None:
     assert tried.asked == []
 
 
-def test_what_the_kernel_ends_for_lack_of_memory_is_tried_with_half(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_kernel_ends_for_lack_of_memory_is_tried_with_half(ready: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
     kills = iter(range(100))
     for reader in (module, machine):
         monkeypatch.setattr(reader, "kernel_kills", lambda: next(kills))
     killed = (-signal.SIGKILL, "", "")
-    tried = told(bench, killed, killed, (0, answer_of(FORECAST), ""))
+    tried = told(ready, killed, killed, (0, answer_of(FORECAST), ""))
     assert tried.run() == FORECAST and tried.asked == [0, 1, 2]
-    tried = told(bench, *[killed] * 9)
+    tried = told(ready, *[killed] * 9)
     with pytest.raises(OutOfMemory, match="the machine ran out") as caught:
         tried.run()
     assert tried.asked == [0, 1, 2, 3, 4] and "1 row at once" in caught.value.why and caught.value.fix
 
 
-def test_a_bug_keeps_its_traceback_in_the_log(bench: Bench, caplog: pytest.LogCaptureFixture, wait_for: WaitFor) -> None:
+def test_a_bug_keeps_its_traceback_in_the_log(ready: Ready, caplog: pytest.LogCaptureFixture, wait_for: WaitFor) -> None:
     error = {"type": "Bug", "what": "KeyError: 'x'", "where": "w", "why": "y", "fix": "report it"}
     with pytest.raises(PitwallError, match="KeyError"):
-        told(bench, (0, json.dumps({"error": error}), "Traceback of the process")).run()
+        told(ready, (0, json.dumps({"error": error}), "Traceback of the process")).run()
     assert "Traceback of the process" in caplog.text
-    nothing_to_say = told(bench)
+    nothing_to_say = told(ready)
     nothing_to_say.start()
     wait_for(lambda: nothing_to_say.status().phase == "failed")
     assert "IndexError" in str(nothing_to_say.status().error) and "IndexError" in caplog.text
 
 
 @pytest.mark.parametrize(("exit_code", "how"), [(-signal.SIGSEGV, "SIGSEGV"), (3, "code 3"), (-signal.SIGKILL, "SIGKILL")])
-def test_an_end_without_an_answer_is_told_with_the_last_words(exit_code: int, how: str, bench: Bench) -> None:
+def test_an_end_without_an_answer_is_told_with_the_last_words(exit_code: int, how: str, ready: Ready) -> None:
     with pytest.raises(PitwallError, match=how) as caught:
-        told(bench, (exit_code, "", "line one\nlast words\n")).run()
+        told(ready, (exit_code, "", "line one\nlast words\n")).run()
     assert caught.value.why == "last words"
 
 
-def test_the_engine_says_when_a_run_would_end(bench: Bench) -> None:
-    engine = Engine(bench.workspace, ("cpu",))
+def test_the_engine_says_when_a_run_would_end(ready: Ready) -> None:
+    engine = Engine(ready.workspace, ("cpu",))
     assert engine.run_end_s([5.0, 6.0]) == 11.0
-    bench.launch()
+    ready.launch()
     assert engine.run_end_s([5.0]) is None  # nobody knows how long what waits will take
-    assert Engine(bench.workspace, ()).run_end_s([5.0]) is None
+    assert Engine(ready.workspace, ()).run_end_s([5.0]) is None

@@ -23,7 +23,7 @@ from core.store import attempts
 from core.store.jobs import Job
 from core.store.runs import list_epochs
 from core.workspace import Workspace, open_workspace
-from tests.jobs.conftest import ENDLESS, Bench, is_training
+from tests.jobs.conftest import ENDLESS, Ready, is_training
 
 ROOT = Path(__file__).parents[2]
 SERVE = "import sys; from core.jobs.engine import Engine; from core.workspace import open_workspace;\
@@ -73,79 +73,79 @@ def test_an_empty_queue_is_idle(engine: Engine, workspace: Workspace) -> None:
 
 @pytest.mark.slow
 def test_the_queue_is_worked_off_in_order_and_a_failure_blocks_nothing(
-    bench: Bench, engine: Engine, wait_for: Callable[..., float]
+    ready: Ready, engine: Engine, wait_for: Callable[..., float]
 ) -> None:
-    broken, good = bench.launch_broken(), bench.launch(name="good")
+    broken, good = ready.launch_broken(), ready.launch(name="good")
     engine.start()
-    wait_for(lambda: bench.read(good).state == "done")
-    failed, done = bench.job(broken), bench.job(good)
+    wait_for(lambda: ready.read(good).state == "done")
+    failed, done = ready.job(broken), ready.job(good)
     assert failed.state == "failed" and failed.error and failed.error["fix"]
     assert failed.finished_at and done.started_at and failed.finished_at <= done.started_at
-    assert bench.read(good).is_complete and "done: " in bench.log(done)
+    assert ready.read(good).is_complete and "done: " in ready.log(done)
     wait_for(lambda: engine.status().devices[0].job is None)
 
 
 @pytest.mark.slow
-def test_cancel_stops_what_runs_within_a_step_and_what_waits_at_once(bench: Bench, engine: Engine, wait_for: Callable[..., float]) -> None:
-    run = bench.launch(epochs=ENDLESS, fold_numbers=(0, 1))
+def test_cancel_stops_what_runs_within_a_step_and_what_waits_at_once(ready: Ready, engine: Engine, wait_for: Callable[..., float]) -> None:
+    run = ready.launch(epochs=ENDLESS, fold_numbers=(0, 1))
     engine.start()
-    wait_for(lambda: is_training(bench.job(run)))
+    wait_for(lambda: is_training(ready.job(run)))
     status = engine.status()
     assert (
         status.n_queued == 1
         and status.devices[0].run_name == "tiny"
         and status.devices[0].job
-        and status.devices[0].job.id == bench.job(run).id
+        and status.devices[0].job.id == ready.job(run).id
     )
-    worker = worker_of(bench.job(run))
-    cancel_run(bench.workspace.store, run.id)  # as another process would: the engine is not told
-    assert bench.job(run, 1).state == "canceled"
-    assert wait_for(lambda: bench.read(run).state == "canceled", GRACE_S) < GRACE_S
+    worker = worker_of(ready.job(run))
+    cancel_run(ready.workspace.store, run.id)  # as another process would: the engine is not told
+    assert ready.job(run, 1).state == "canceled"
+    assert wait_for(lambda: ready.read(run).state == "canceled", GRACE_S) < GRACE_S
     wait_for(lambda: not is_alive(worker), GRACE_S)
-    job = bench.job(run)
-    assert job.error is None and "handed back: canceled" in bench.log(job)  # it stopped by itself, it was not killed
-    left = [path.name for path in bench.workspace.run_dir("colours", run.id).glob("fold-0/*")]
-    assert bench.read(run).results == () and left == ["checkpoints"]  # a retry goes on from there
+    job = ready.job(run)
+    assert job.error is None and "handed back: canceled" in ready.log(job)  # it stopped by itself, it was not killed
+    left = [path.name for path in ready.workspace.run_dir("colours", run.id).glob("fold-0/*")]
+    assert ready.read(run).results == () and left == ["checkpoints"]  # a retry goes on from there
 
 
 @pytest.mark.slow
 def test_what_is_paused_stops_within_a_step_and_goes_on_from_its_place(
-    bench: Bench, engine: Engine, wait_for: Callable[..., float]
+    ready: Ready, engine: Engine, wait_for: Callable[..., float]
 ) -> None:
-    endless, short = bench.launch(epochs=ENDLESS, name="endless"), bench.launch(name="short")
+    endless, short = ready.launch(epochs=ENDLESS, name="endless"), ready.launch(name="short")
     engine.start()
-    wait_for(lambda: is_training(bench.job(endless)))
-    pause_run(bench.workspace.store, endless.id)  # as another process would: the engine is not told
-    assert wait_for(lambda: bench.job(endless).state == "queued", GRACE_S) < GRACE_S
-    assert "handed back: queued" in bench.log(bench.job(endless))  # it stopped by itself, it was not killed
-    wait_for(lambda: bench.read(short).state == "done")
+    wait_for(lambda: is_training(ready.job(endless)))
+    pause_run(ready.workspace.store, endless.id)  # as another process would: the engine is not told
+    assert wait_for(lambda: ready.job(endless).state == "queued", GRACE_S) < GRACE_S
+    assert "handed back: queued" in ready.log(ready.job(endless))  # it stopped by itself, it was not killed
+    wait_for(lambda: ready.read(short).state == "done")
     status = engine.status()
     assert (status.n_queued, status.n_paused, status.is_paused, status.queue_end_s) == (1, 1, False, 0.0)
-    assert bench.job(endless).token == 1
-    resume_run(bench.workspace.store, endless.id)
-    wait_for(lambda: bench.job(endless).token == 2 and bench.job(endless).state == "running")
-    pause_queue(bench.workspace.store)
-    wait_for(lambda: bench.job(endless).state == "queued")
+    assert ready.job(endless).token == 1
+    resume_run(ready.workspace.store, endless.id)
+    wait_for(lambda: ready.job(endless).token == 2 and ready.job(endless).state == "running")
+    pause_queue(ready.workspace.store)
+    wait_for(lambda: ready.job(endless).state == "queued")
     wait_for(lambda: engine.status().devices[0].job is None)
     paused = engine.status()
     assert paused.is_paused and paused.devices[0].hold and paused.devices[0].hold.kind == "person"
-    resume_queue(bench.workspace.store)
-    wait_for(lambda: bench.job(endless).token == 3)
+    resume_queue(ready.workspace.store)
+    wait_for(lambda: ready.job(endless).token == 3)
 
 
 @pytest.mark.slow
-def test_two_slots_work_side_by_side_one_job_each(bench: Bench, wait_for: Callable[..., float]) -> None:
-    first, second, third = (bench.launch(epochs=ENDLESS, name=name) for name in "abc")
-    engine = Engine(bench.workspace, ("cpu:0", "cpu:1"))
+def test_two_slots_work_side_by_side_one_job_each(ready: Ready, wait_for: Callable[..., float]) -> None:
+    first, second, third = (ready.launch(epochs=ENDLESS, name=name) for name in "abc")
+    engine = Engine(ready.workspace, ("cpu:0", "cpu:1"))
     engine.start()
     try:
-        wait_for(lambda: is_training(bench.job(first)) and is_training(bench.job(second)))
-        assert {bench.job(first).device, bench.job(second).device} == {"cpu:0", "cpu:1"}
-        assert bench.job(third).state == "queued"  # no device is free
-        freed = bench.job(second).device
-        cancel_run(bench.workspace.store, second.id)
-        wait_for(lambda: bench.job(third).state == "running")
-        assert bench.job(third).device == freed and bench.job(first).state == "running"
+        wait_for(lambda: is_training(ready.job(first)) and is_training(ready.job(second)))
+        assert {ready.job(first).device, ready.job(second).device} == {"cpu:0", "cpu:1"}
+        assert ready.job(third).state == "queued"  # no device is free
+        freed = ready.job(second).device
+        cancel_run(ready.workspace.store, second.id)
+        wait_for(lambda: ready.job(third).state == "running")
+        assert ready.job(third).device == freed and ready.job(first).state == "running"
         assert [device.job.run_id for device in engine.status().devices if device.job] in ([first.id, third.id], [third.id, first.id])
     finally:
         engine.stop()
@@ -154,98 +154,98 @@ def test_two_slots_work_side_by_side_one_job_each(bench: Bench, wait_for: Callab
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_supervisor_that_dies_leaves_neither_an_orphan_nor_a_job_that_seems_to_run(
-    bench: Bench, engine: Engine, wait_for: Callable[..., float]
+    ready: Ready, engine: Engine, wait_for: Callable[..., float]
 ) -> None:
-    run = bench.launch(epochs=ENDLESS)
+    run = ready.launch(epochs=ENDLESS)
     engine.start()
-    wait_for(lambda: is_training(bench.job(run)))
-    worker = worker_of(bench.job(run))
-    (thread,) = (thread for thread in threading.enumerate() if thread.name == f"pitwall-job-{bench.job(run).id}")
+    wait_for(lambda: is_training(ready.job(run)))
+    worker = worker_of(ready.job(run))
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == f"pitwall-job-{ready.job(run).id}")
     assert thread.ident
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
     wait_for(lambda: not is_alive(worker), GRACE_S)
-    wait_for(lambda: bench.job(run).token == 2 and bench.job(run).state == "running")
+    wait_for(lambda: ready.job(run).token == 2 and ready.job(run).state == "running")
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_followed_by_another_that_goes_on(bench: Bench, engine: Engine, wait_for: Callable[..., float]) -> None:
-    run = bench.launch()
+def test_a_killed_worker_is_followed_by_another_that_goes_on(ready: Ready, engine: Engine, wait_for: Callable[..., float]) -> None:
+    run = ready.launch()
     thread = threading.Thread(target=engine.run_next)
     thread.start()
-    wait_for(lambda: (job := bench.job(run)).owner and job.owner.get("worker"))
-    os.kill(worker_of(bench.job(run)).pid, signal.SIGKILL)
+    wait_for(lambda: (job := ready.job(run)).owner and job.owner.get("worker"))
+    os.kill(worker_of(ready.job(run)).pid, signal.SIGKILL)
     thread.join()
-    job = bench.job(run)
+    job = ready.job(run)
     assert (job.state, job.interruptions, job.error) == ("queued", 1, None)
     assert engine.run_next()
-    again = bench.read(run)
+    again = ready.read(run)
     assert again.state == "done" and again.results[0].token == 2 and again.jobs[0].error is None
 
 
 @pytest.mark.slow
 def test_stopping_the_engine_puts_the_job_back_and_the_next_engine_takes_it(
-    bench: Bench, engine: Engine, wait_for: Callable[..., float]
+    ready: Ready, engine: Engine, wait_for: Callable[..., float]
 ) -> None:
-    run = bench.launch(epochs=ENDLESS)
+    run = ready.launch(epochs=ENDLESS)
     engine.start()
-    wait_for(lambda: is_training(bench.job(run)))
-    worker = worker_of(bench.job(run))
+    wait_for(lambda: is_training(ready.job(run)))
+    worker = worker_of(ready.job(run))
     started = time.monotonic()
     engine.stop()
     assert time.monotonic() - started < GRACE_S and not is_alive(worker)
-    job = bench.job(run)
-    assert (job.state, job.owner, job.progress, job.error) == ("queued", None, None, None) and "handed back: queued" in bench.log(job)
-    following = Engine(bench.workspace, ("cpu",))
+    job = ready.job(run)
+    assert (job.state, job.owner, job.progress, job.error) == ("queued", None, None, None) and "handed back: queued" in ready.log(job)
+    following = Engine(ready.workspace, ("cpu",))
     assert following.start()
-    wait_for(lambda: bench.job(run).token == 2 and is_training(bench.job(run)))
-    assert "resumed from epoch" in bench.log(bench.job(run))
-    assert [row.epoch for row in list_epochs(bench.workspace.store, run.id)][:1] == [1]
+    wait_for(lambda: ready.job(run).token == 2 and is_training(ready.job(run)))
+    assert "resumed from epoch" in ready.log(ready.job(run))
+    assert [row.epoch for row in list_epochs(ready.workspace.store, run.id)][:1] == [1]
     following.stop()
-    assert bench.job(run).state == "queued"
+    assert ready.job(run).state == "queued"
 
 
 @pytest.mark.slow
 def test_when_the_engine_is_killed_its_worker_ends_and_the_queue_survives(
-    bench: Bench, engine: Engine, other: subprocess.Popen[bytes], wait_for: Callable[..., float]
+    ready: Ready, engine: Engine, other: subprocess.Popen[bytes], wait_for: Callable[..., float]
 ) -> None:
-    endless, short = bench.launch(epochs=ENDLESS, name="endless"), bench.launch(name="short")
-    wait_for(lambda: is_training(bench.job(endless)))
-    worker = worker_of(bench.job(endless))
+    endless, short = ready.launch(epochs=ENDLESS, name="endless"), ready.launch(name="short")
+    wait_for(lambda: is_training(ready.job(endless)))
+    worker = worker_of(ready.job(endless))
     other.kill()
     other.wait()
     assert wait_for(lambda: not is_alive(worker), 10.0) < 10.0  # no orphan
-    assert [bench.job(endless).state, bench.job(short).state] == ["queued", "queued"]  # and no engine was needed to say so
-    cancel_run(bench.workspace.store, endless.id)
+    assert [ready.job(endless).state, ready.job(short).state] == ["queued", "queued"]  # and no engine was needed to say so
+    cancel_run(ready.workspace.store, endless.id)
     assert engine.run_next()
-    assert bench.read(short).state == "done" and len(bench.read(short).results) == 1
+    assert ready.read(short).state == "done" and len(ready.read(short).results) == 1
 
 
 @pytest.mark.slow
 def test_a_frozen_worker_of_a_killed_engine_is_ended_by_the_next(
-    bench: Bench, engine: Engine, other: subprocess.Popen[bytes], wait_for: Callable[..., float]
+    ready: Ready, engine: Engine, other: subprocess.Popen[bytes], wait_for: Callable[..., float]
 ) -> None:
-    run = bench.launch(epochs=ENDLESS)
-    wait_for(lambda: (job := bench.job(run)).owner and job.owner.get("worker"))
-    worker, token = worker_of(bench.job(run)), bench.job(run).token
+    run = ready.launch(epochs=ENDLESS)
+    wait_for(lambda: (job := ready.job(run)).owner and job.owner.get("worker"))
+    worker, token = worker_of(ready.job(run)), ready.job(run).token
     os.kill(worker.pid, signal.SIGSTOP)
     other.kill()
     other.wait()
     assert engine.start()
     wait_for(lambda: not is_alive(worker), 2 * GRACE_S)
-    wait_for(lambda: bench.job(run).token == token + 1)
+    wait_for(lambda: ready.job(run).token == token + 1)
 
 
-def test_a_job_whose_owner_is_gone_is_repaired_at_start(bench: Bench, engine: Engine, wait_for: Callable[..., float]) -> None:
-    run = bench.launch(fold_numbers=(0, 1, 2))
+def test_a_job_whose_owner_is_gone_is_repaired_at_start(ready: Ready, engine: Engine, wait_for: Callable[..., float]) -> None:
+    run = ready.launch(fold_numbers=(0, 1, 2))
     ended = ProcessIdentity(boot_id=of_self().boot_id, pid=of_self().pid, start_time="1").to_dict()  # a stranger has its pid now
     here = {"engine": ended, "host": os.uname().nodename}
-    attempts.claim(bench.workspace.store, owner={**here, "worker": ended}, device="cpu", now=time.time())
-    attempts.claim(bench.workspace.store, owner={**here, "worker": None}, device="cpu", now=time.time())
+    attempts.claim(ready.workspace.store, owner={**here, "worker": ended}, device="cpu", now=time.time())
+    attempts.claim(ready.workspace.store, owner={**here, "worker": None}, device="cpu", now=time.time())
     elsewhere = {"engine": {**ended, "boot_id": "another machine"}, "host": "another-machine", "worker": ended}
-    attempts.claim(bench.workspace.store, owner=elsewhere, device="cpu", now=time.time())
-    cancel_run(bench.workspace.store, run.id)  # so that nothing starts to train here
+    attempts.claim(ready.workspace.store, owner=elsewhere, device="cpu", now=time.time())
+    cancel_run(ready.workspace.store, run.id)  # so that nothing starts to train here
     engine.start()
-    assert wait_for(lambda: [job.state for job in bench.read(run).jobs] == ["canceled", "canceled", "running"], 10.0) < 10.0
+    assert wait_for(lambda: [job.state for job in ready.read(run).jobs] == ["canceled", "canceled", "running"], 10.0) < 10.0
 
 
 def test_a_second_engine_only_reads_and_takes_over_when_the_first_is_gone(
@@ -264,7 +264,7 @@ def test_a_second_engine_only_reads_and_takes_over_when_the_first_is_gone(
 
 
 def test_a_bug_in_the_scheduler_is_said_and_the_queue_goes_on(
-    bench: Bench, engine: Engine, monkeypatch: pytest.MonkeyPatch, wait_for: Callable[..., float]
+    ready: Ready, engine: Engine, monkeypatch: pytest.MonkeyPatch, wait_for: Callable[..., float]
 ) -> None:
     def broken(store: object, device: str) -> None:
         raise ZeroDivisionError("planted")
@@ -275,16 +275,16 @@ def test_a_bug_in_the_scheduler_is_said_and_the_queue_goes_on(
         wait_for(lambda: engine.status().problem, 10)
         assert "planted" in (engine.status().problem or {})["what"]
     wait_for(lambda: engine.status().problem is None, 10)
-    run = bench.launch()
+    run = ready.launch()
     engine.wake()
-    wait_for(lambda: bench.job(run).state == "running", 10)
+    wait_for(lambda: ready.job(run).state == "running", 10)
 
 
-def test_an_engine_that_was_not_started_only_looks(bench: Bench) -> None:
-    run = bench.launch()
-    observer = Engine(open_workspace(bench.workspace.root), ("cpu",))
+def test_an_engine_that_was_not_started_only_looks(ready: Ready) -> None:
+    run = ready.launch()
+    observer = Engine(open_workspace(ready.workspace.root), ("cpu",))
     assert observer.status().n_queued == 1 and observer.status().queue_end_s is None
-    assert bench.job(run).state == "queued"
+    assert ready.job(run).state == "queued"
 
 
 ROOT = Path(__file__).parents[2]

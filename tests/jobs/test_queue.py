@@ -13,29 +13,29 @@ from core.store import attempts
 from core.store.blends import add_blend
 from core.store.jobs import list_jobs
 from core.store.runs import list_runs
-from tests.jobs.conftest import Bench
+from tests.jobs.conftest import Ready
 from tests.store.test_blends import SCORES
 
 OWNER = {"engine": None, "host": "here", "worker": None}
 ERROR = {"type": "Bug", "what": "w", "where": "", "why": "", "fix": ""}
 
 
-def test_a_run_is_one_job_per_fold_first_come_first_served(bench: Bench) -> None:
-    first = launch_run(bench.workspace, bench.contest, bench.folds, Recipe(name="a"), now=1.0)
-    second = bench.launch(fold_numbers=(2, 0), name="a")
+def test_a_run_is_one_job_per_fold_first_come_first_served(ready: Ready) -> None:
+    first = launch_run(ready.workspace, ready.contest, ready.folds, Recipe(name="a"), now=1.0)
+    second = ready.launch(fold_numbers=(2, 0), name="a")
     assert (first.name, first.fold_numbers, second.name, second.fold_numbers) == ("a", (0, 1, 2), "a-2", (0, 2))
-    assert [(job.run_id, job.fold) for job in list_jobs(bench.workspace.store)] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)]
+    assert [(job.run_id, job.fold) for job in list_jobs(ready.workspace.store)] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)]
 
 
-def test_a_grid_is_queued_whole_or_not_at_all(bench: Bench) -> None:
+def test_a_grid_is_queued_whole_or_not_at_all(ready: Ready) -> None:
     good = Recipe.model_validate({"name": "tiny", "model": {"backbone": "test_vit", "pretrained": False}})
     broken = Recipe.model_validate({"name": "broken", "model": {"backbone": "no_such_network"}})
     with pytest.raises(RecipeError, match="no_such_network"):
-        launch_runs(bench.workspace, bench.contest, bench.folds, make_grid([good, broken], (0, 1)))
-    assert list_runs(bench.workspace.store) == ()
-    runs = launch_runs(bench.workspace, bench.contest, bench.folds, make_grid([good], (0, 1)), fold_numbers=(0, 2), priority=3, now=1.0)
+        launch_runs(ready.workspace, ready.contest, ready.folds, make_grid([good, broken], (0, 1)))
+    assert list_runs(ready.workspace.store) == ()
+    runs = launch_runs(ready.workspace, ready.contest, ready.folds, make_grid([good], (0, 1)), fold_numbers=(0, 2), priority=3, now=1.0)
     assert [run.name for run in runs] == ["tiny-s0", "tiny-s1"]
-    assert [(job.run_id, job.fold, job.priority) for job in list_jobs(bench.workspace.store)] == [
+    assert [(job.run_id, job.fold, job.priority) for job in list_jobs(ready.workspace.store)] == [
         (1, 0, 3),
         (1, 2, 3),
         (2, 0, 3),
@@ -43,22 +43,22 @@ def test_a_grid_is_queued_whole_or_not_at_all(bench: Bench) -> None:
     ]
 
 
-def test_what_cannot_be_trained_is_refused_and_nothing_is_queued(bench: Bench) -> None:
+def test_what_cannot_be_trained_is_refused_and_nothing_is_queued(ready: Ready) -> None:
     with pytest.raises(RecipeError, match="recipe for text"):
-        launch_run(bench.workspace, bench.contest, bench.folds, Recipe(modality="text"))
+        launch_run(ready.workspace, ready.contest, ready.folds, Recipe(modality="text"))
     with pytest.raises(RecipeError, match="no_such_network"):
-        bench.launch(backbone="no_such_network")
+        ready.launch(backbone="no_such_network")
     with pytest.raises(RecipeError, match="no such fold"):
-        bench.launch(fold_numbers=(0, 3))
+        ready.launch(fold_numbers=(0, 3))
     with pytest.raises(RecipeError, match="no fold was chosen"):
-        bench.launch(fold_numbers=())
+        ready.launch(fold_numbers=())
     with pytest.raises(StateError, match="another contest"):
-        launch_run(bench.workspace, replace(bench.contest, id=99), bench.folds, Recipe())
-    assert list_runs(bench.workspace.store) == ()
+        launch_run(ready.workspace, replace(ready.contest, id=99), ready.folds, Recipe())
+    assert list_runs(ready.workspace.store) == ()
 
 
-def test_cancel_retry_cancel(bench: Bench) -> None:
-    store, run = bench.workspace.store, bench.launch(fold_numbers=(0, 1))
+def test_cancel_retry_cancel(ready: Ready) -> None:
+    store, run = ready.workspace.store, ready.launch(fold_numbers=(0, 1))
     with pytest.raises(StateError, match="nothing to retry"):
         retry_run(store, run.id)
     assert cancel_run(store, run.id, now=5.0).state == "canceled"
@@ -66,21 +66,21 @@ def test_cancel_retry_cancel(bench: Bench) -> None:
         cancel_run(store, run.id)
     assert retry_run(store, run.id, now=6.0).state == "queued"
     job = attempts.claim(store, owner=OWNER, device="cpu", now=7.0)
-    assert job and cancel_run(store, run.id).state == "running" and bench.job(run).cancel_requested
+    assert job and cancel_run(store, run.id).state == "running" and ready.job(run).cancel_requested
     for change in (cancel_run, retry_run):
         with pytest.raises(NotFoundError):
             change(store, 99)
 
 
-def test_delete_removes_rows_files_and_logs_but_not_of_a_run_in_use(bench: Bench) -> None:
-    workspace, run = bench.workspace, bench.launch()
-    other = bench.launch(name="other")
+def test_delete_removes_rows_files_and_logs_but_not_of_a_run_in_use(ready: Ready) -> None:
+    workspace, run = ready.workspace, ready.launch()
+    other = ready.launch(name="other")
     job = attempts.claim(workspace.store, owner=OWNER, device="cpu", now=1.0)
     assert job
     artefact = workspace.attempt_dir("colours", run.id, 0, job.token)
     artefact.mkdir(parents=True)
     (artefact / "weights.safetensors").write_bytes(b"w")
-    logs = [workspace.log_path(job.id, 1), workspace.log_path(bench.job(other).id, 1)]
+    logs = [workspace.log_path(job.id, 1), workspace.log_path(ready.job(other).id, 1)]
     for log in logs:
         log.write_text("said")
     with pytest.raises(StateError, match="is running"):
