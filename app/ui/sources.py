@@ -15,7 +15,7 @@ from app.ui.format import format_score, metric_label
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.predictions.matrix import OofMatrix, load_matrix
-from core.predictions.source import BlendSource, RunSource, Source, list_sources
+from core.predictions.source import Source, list_sources
 from core.store.contests import Contest
 from core.submission.write import Candidate, prepare
 
@@ -68,7 +68,7 @@ def _identity(source: Source) -> tuple[object, ...]:
     return source.contest.version, source.content
 
 
-BY_CONTENT: dict[Any, Any] = {"show_spinner": False, "hash_funcs": dict.fromkeys((RunSource, BlendSource), _identity)}
+BY_CONTENT: dict[Any, Any] = {"show_spinner": False, "hash_funcs": {Source: _identity}}
 """What is made of a source is kept once per process and content."""
 
 
