@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,7 +109,7 @@ def _run(workspace: Workspace, contest: Contest, folds: Folds, preset: str, sets
             and run.recipe.fingerprint == recipe.fingerprint
             and len(run.fold_numbers) == folds.n_folds
         ):
-            return retry_run(workspace.store, run.id, now=time.time()) if run.state in ("failed", "canceled") else run
+            return retry_run(workspace.store, run.id) if run.state in ("failed", "canceled") else run
     return launch_run(workspace, contest, folds, recipe)
 
 

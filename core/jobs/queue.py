@@ -113,7 +113,6 @@ def launch_job(
     run_id: int | None = None,
     payload: Mapping[str, Any] | None = None,
     priority: int = 0,
-    now: float | None = None,
 ) -> Job:
     """Queue one job of a kind in `KINDS`, of a contest or of one of its runs; `payload` is what the kind needs to know, as JSON.
 
@@ -121,8 +120,7 @@ def launch_job(
     """
     check_kind(kind)
     with store.transaction() as connection:
-        moment = time.time() if now is None else now
-        job_id = add_job(connection, kind=kind, contest_id=contest_id, run_id=run_id, payload=payload, priority=priority, now=moment)
+        job_id = add_job(connection, kind=kind, contest_id=contest_id, run_id=run_id, payload=payload, priority=priority, now=time.time())
     return get_job(store, job_id)
 
 
@@ -146,25 +144,25 @@ def launch_prediction(
     return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload=payload)
 
 
-def cancel_job(store: Store, job_id: int, *, now: float | None = None) -> Job:
+def cancel_job(store: Store, job_id: int) -> Job:
     """End a job that waits, or ask one that runs to stop. Raises NotFoundError, and StateError when it does neither."""
-    return _change_job(store, job_id, jobs.cancel_job, now, "there is nothing to cancel", "retry it instead")
+    return _change_job(store, job_id, jobs.cancel_job, "there is nothing to cancel", "retry it instead")
 
 
-def retry_job(store: Store, job_id: int, *, now: float | None = None) -> Job:
+def retry_job(store: Store, job_id: int) -> Job:
     """Put a job that failed or was canceled at the end of the queue. Raises NotFoundError, and StateError when it is neither."""
-    return _change_job(store, job_id, jobs.retry_job, now, "there is nothing to retry", "wait for it")
+    return _change_job(store, job_id, jobs.retry_job, "there is nothing to retry", "wait for it")
 
 
-def _change_job(store: Store, job_id: int, change: Callable[..., bool], now: float | None, what: str, fix: str) -> Job:
+def _change_job(store: Store, job_id: int, change: Callable[..., bool], what: str, fix: str) -> Job:
     job = get_job(store, job_id)
     with store.transaction() as connection:
-        if not change(connection, job_id, now=time.time() if now is None else now):
+        if not change(connection, job_id, now=time.time()):
             raise StateError(what, where=job.title, why="the job is {state}", fix=fix, state=job.state)
     return get_job(store, job_id)
 
 
-def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
+def cancel_run(store: Store, run_id: int) -> Run:
     """End a run's queued jobs at once and ask its running ones to stop; their engine does so within one step. No run stays paused.
 
     Raises NotFoundError, and StateError when no job of the run is queued or running.
@@ -172,20 +170,24 @@ def cancel_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
 
     def cancel(connection: Connection) -> bool:
         pause(connection, run_id, False)  # a retry is meant to run
-        return bool(cancel_jobs(connection, run_id, now=time.time() if now is None else now))
+        return bool(cancel_jobs(connection, run_id, now=time.time()))
 
     return _change_run(store, run_id, cancel, "there is nothing to cancel", NOTHING_LIVE, "retry or delete the run instead")
 
 
-def retry_run(store: Store, run_id: int, *, now: float | None = None) -> Run:
+def retry_run(store: Store, run_id: int) -> Run:
     """Put a run's failed and canceled jobs at the end of the queue; each goes on from its newest checkpoint.
 
     Raises NotFoundError, and StateError when no job of the run failed or was canceled.
     """
     why = "no fold of {run} failed or was canceled"
-    moment = time.time() if now is None else now
     return _change_run(
-        store, run_id, lambda it: bool(retry_jobs(it, run_id, now=moment)), "there is nothing to retry", why, "launch a new run instead"
+        store,
+        run_id,
+        lambda it: bool(retry_jobs(it, run_id, now=time.time())),
+        "there is nothing to retry",
+        why,
+        "launch a new run instead",
     )
 
 
@@ -198,7 +200,7 @@ def _change_run(store: Store, run_id: int, change: Callable[[Connection], bool],
     return get_run(store, run_id)
 
 
-def restart_run(workspace: Workspace, run_id: int, *, now: float | None = None) -> Run:
+def restart_run(workspace: Workspace, run_id: int) -> Run:
     """Retry a run's failed and canceled jobs from nothing: their checkpoints are removed first, and full micro-batches tried again.
 
     Raises as `retry_run` does.
@@ -210,7 +212,7 @@ def restart_run(workspace: Workspace, run_id: int, *, now: float | None = None) 
         remove_checkpoints(workspace.checkpoints_dir(contest.name, run.id, job.fold))
     with workspace.store.transaction() as connection:
         forget_halvings(connection, [job.id for job in ended])
-    return retry_run(workspace.store, run_id, now=now)
+    return retry_run(workspace.store, run_id)
 
 
 def delete_run(workspace: Workspace, run_id: int) -> None:
@@ -333,9 +335,9 @@ def resume_run(store: Store, run_id: int) -> Run:
     return _change_run(store, run_id, lambda it: pause(it, run_id, False), "{run} is not paused", "", fix)
 
 
-def pause_queue(store: Store, *, device: str = EVERY_DEVICE, now: float | None = None) -> None:
+def pause_queue(store: Store, *, device: str = EVERY_DEVICE) -> None:
     """Take no more jobs, on one device or on any; what runs there stops within a step and goes back. Twice is once."""
-    pause_devices(store, now=time.time() if now is None else now, device=device)
+    pause_devices(store, now=time.time(), device=device)
 
 
 def resume_queue(store: Store, *, device: str = EVERY_DEVICE) -> None:

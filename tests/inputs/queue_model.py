@@ -152,7 +152,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self.is_paused:
             queue.resume_queue(self.store)
         else:
-            queue.pause_queue(self.store, now=1.0)
+            queue.pause_queue(self.store)
         self.is_paused = not self.is_paused
 
     @rule()
