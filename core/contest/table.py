@@ -49,12 +49,21 @@ class ContestTable:
 
 
 def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
-    """Read a registered contest's rows; raises CheckpointError when the stored tables are damaged."""
+    """Read a registered contest's rows; raises CheckpointError when the stored tables are damaged, InputError when its images are gone."""
     folder = workspace.absolute(contest.path)
     manifest = load_manifest(folder)
     frames = [read_frame(verify_file(folder, manifest, name)) for name in ("train.parquet", "test.parquet")]
     frames[0] = frames[0].drop(columns=list(KNOWN), errors="ignore")
-    return ContestTable(frames[0], frames[1], image_base(workspace, contest.spec, manifest.facts.get("root_in_workspace")))
+    inside = manifest.facts.get("root_in_workspace")  # a contest in the workspace (a sample, an upload) moves with it
+    base = workspace.absolute(inside) if inside else Path(contest.spec.root)
+    if contest.spec.modality == "image" and not base.is_dir():
+        raise InputError(
+            "the contest's images are gone",
+            where=str(base),
+            why="the folder was moved or deleted",
+            fix="put the folder back, or register the contest again from its new place",
+        )
+    return ContestTable(frames[0], frames[1], base if contest.spec.modality == "image" else None)
 
 
 def read_frame(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
@@ -104,24 +113,6 @@ def rows_by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.bincount(labels.sum(axis=1, dtype=np.int64))
 
 
-def image_base(workspace: Workspace, spec: ContestSpec, inside: str | None) -> Path | None:
-    """The folder that `input` paths of images start from, None for texts.
-
-    A contest that lies in the workspace (a sample, an upload) is found there, so that a workspace can be moved.
-    """
-    if spec.modality == "text":
-        return None
-    base = workspace.absolute(inside) if inside else Path(spec.root)
-    if not base.is_dir():
-        raise InputError(
-            "the contest's images are gone",
-            where=str(base),
-            why="the folder was moved or deleted",
-            fix="put the folder back, or register the contest again from its new place",
-        )
-    return base
-
-
 LABELS, DROPPED, GROUPS = "labels.npy", "dropped.npy", "groups.parquet"
 TRAIN = "train.parquet"
 """Contests of version 0.1 have their first truth and their groups in the table of their rows."""
@@ -164,17 +155,14 @@ def load_truth(workspace: Workspace, contest: Contest, version: TruthVersion | N
     return Truth(version, labels_of(frame, len(contest.spec.classes)), kept)
 
 
-def load_kept(workspace: Workspace, contest: Contest, version: TruthVersion) -> NDArray[np.bool_]:
-    """Which training rows (n,) a truth keeps; reads nothing where it keeps all."""
+def load_kept(workspace: Workspace, contest: Contest, truth: TruthVersion | int) -> NDArray[np.bool_]:
+    """Which training rows (n,) a truth, or the one of that id, keeps; reads nothing where it keeps all."""
+    truth = contest.truth if truth == contest.truth.id else truth
+    version = get_truth(workspace.store, truth) if isinstance(truth, int) else truth
     if not version.n_dropped:
         return np.ones(contest.n_train, dtype=np.bool_)
     folder = workspace.absolute(version.path)
     return ~read_array(verify_file(folder, load_manifest(folder), DROPPED), fix=MAKE_AGAIN)
-
-
-def kept_by_run(workspace: Workspace, contest: Contest, truth_id: int) -> NDArray[np.bool_]:
-    """Which training rows (n,) the truth of a run keeps."""
-    return load_kept(workspace, contest, contest.truth if truth_id == contest.truth.id else get_truth(workspace.store, truth_id))
 
 
 def add_truth(
@@ -196,7 +184,16 @@ def add_truth(
     before = load_truth(workspace, contest, parent)
     after, kept = before.labels.copy(), before.kept.copy()
     changed = dict(labels or {})
-    _check_rows([*changed, *drop, *restore], contest)
+    unknown = sorted({row for row in (*changed, *drop, *restore) if not 0 <= row < contest.n_train})
+    if unknown:
+        raise InputError(
+            "there are no such rows",
+            where=contest.name,
+            why="{rows} of {n:,} rows, counted from 0",
+            fix="name rows of the training table",
+            rows=", ".join(map(str, unknown[:20])),
+            n=contest.n_train,
+        )
     for row, given in changed.items():
         after[row] = _label(given, row, contest.spec)
     kept[list(drop)] = False
@@ -295,19 +292,6 @@ def contest_groups(workspace: Workspace, contest: Contest) -> GroupsVersion | No
             column=contest.spec.group_column,
         )
     return known[-1] if known else None
-
-
-def _check_rows(rows: Collection[int], contest: Contest) -> None:
-    unknown = sorted({row for row in rows if not 0 <= row < contest.n_train})
-    if unknown:
-        raise InputError(
-            "there are no such rows",
-            where=contest.name,
-            why="{rows} of {n:,} rows, counted from 0",
-            fix="name rows of the training table",
-            rows=", ".join(map(str, unknown[:20])),
-            n=contest.n_train,
-        )
 
 
 def _label(given: int | Sequence[int], row: int, spec: ContestSpec) -> int | NDArray[np.int8]:

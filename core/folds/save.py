@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -63,7 +62,18 @@ def load_folds(workspace: Workspace, folds: Folds) -> FoldPairs:
     if FOLD_OF in verify(path).files:
         fold_of = read_array(path / FOLD_OF, fix="make the folds again")
         return FoldPairs.of_parts(fold_of, int(fold_of.max()) + 1)
-    return FoldPairs(_checked(read_array(path / ROLES, fix="make the folds again"), path / ROLES))
+    roles = read_array(path / ROLES, fix="make the folds again")
+    is_whole = roles.ndim == 2 and roles.size and all(((roles == role).any(axis=1)).all() for role in (TRAIN, VALID))
+    if not is_whole or not np.isin(roles, (UNUSED, TRAIN, VALID)).all():
+        raise CheckpointError(
+            "{file} does not hold folds",
+            where=str(path / ROLES),
+            why="its shape is {shape}; each fold must train on some rows and validate others",
+            fix="make the folds again",
+            file=ROLES,
+            shape=roles.shape,
+        )
+    return FoldPairs(roles)
 
 
 def group_columns(train: pd.DataFrame) -> list[str]:
@@ -91,17 +101,14 @@ def _groups(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> tuple[Gr
     train = load_table(workspace, contest).train
     known = group_columns(train)
     has = msg("columns of {file}: {names}", file=contest.spec.train, names=", ".join(known)) if known else "class folders have no columns"
-    if not column:
-        raise InputError(
-            "kind={kind} needs a group column", where="group_column", why=has, fix="name the column, or use kind=stratified", kind=spec.kind
-        )
     if column not in known:
         raise InputError(
-            "there is no column '{name}' to group by",
+            "there is no column '{name}' to group by" if column else "kind={kind} needs a group column",
             where="group_column",
             why=has,
             fix="name one of the columns, or use kind=stratified",
             name=column,
+            kind=spec.kind,
         )
     values: list[str] = train[f"col.{column}"].tolist()
     empty = [row_id for row_id, value in zip(train["id"], values, strict=True) if not value.strip()]
@@ -117,17 +124,3 @@ def _groups(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> tuple[Gr
             names=", ".join(empty[:20]),
         )
     return add_groups(workspace, contest, column, values), values
-
-
-def _checked(roles: NDArray[np.int8], path: Path) -> NDArray[np.int8]:
-    is_whole = roles.ndim == 2 and roles.size and all(((roles == role).any(axis=1)).all() for role in (TRAIN, VALID))
-    if not is_whole or not np.isin(roles, (UNUSED, TRAIN, VALID)).all():
-        raise CheckpointError(
-            "{file} does not hold folds",
-            where=str(path),
-            why="its shape is {shape}; each fold must train on some rows and validate others",
-            fix="make the folds again",
-            file=path.name,
-            shape=roles.shape,
-        )
-    return roles

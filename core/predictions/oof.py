@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.base.messages import joined, msg
-from core.contest.table import kept_by_run, load_truth
+from core.contest.table import load_kept, load_truth
 from core.folds.save import load_folds
 from core.metrics.scores import improbable_rows, metrics_for
 from core.store.contests import Contest, TruthVersion, get_truth
@@ -68,7 +68,7 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Col
     than it validates.
     """
     folds = get_folds(workspace.store, run.folds_id)
-    pairs = load_folds(workspace, folds).keeping(kept_by_run(workspace, contest, run.truth_id))
+    pairs = load_folds(workspace, folds).keeping(load_kept(workspace, contest, run.truth_id))
     expected = {"rows": contest.fingerprint, "folds": folds.fingerprint}
     n_classes = len(contest.spec.classes)
     total = np.zeros((contest.n_train, n_classes), dtype=np.float64)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard import program
 
-from core.contest.table import kept_by_run
+from core.contest.table import load_kept
 from core.folds.save import load_folds
 from core.store.contests import Contest, list_contests
 from core.store.folds import get_folds
@@ -64,7 +64,7 @@ def _rebuild(workspace: Workspace, contest: Contest, run: Run) -> int:
     wanted = {fold for fold, job in jobs.items() if job.state != "running" and not any((folder / f"fold-{fold}").glob(FILES))}
     if not wanted:
         return 0
-    pairs = load_folds(workspace, get_folds(workspace.store, run.folds_id)).keeping(kept_by_run(workspace, contest, run.truth_id))
+    pairs = load_folds(workspace, get_folds(workspace.store, run.folds_id)).keeping(load_kept(workspace, contest, run.truth_id))
     written = 0
     for fold, rows in groupby(list_epochs(workspace.store, run.id), lambda row: row.fold):
         if fold in wanted:
