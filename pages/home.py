@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.contest.contest_list import contest_row, sample_card
+from app.contest.contest_view import contest_row, sample_card
 from app.shell import runtime
 from app.shell.state import go_to
 from app.ui.cards import empty_state, page_header, section

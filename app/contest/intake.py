@@ -11,8 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from app.contest.contest_list import progress_bar
-from app.contest.contest_view import classes_per_row, rows_per_class
+from app.contest.contest_view import classes_per_row, progress_bar, rows_per_class
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.shell.thumbnails import data_address, draw_file

@@ -25,8 +25,7 @@ from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
-from core.recipes.backbones import Backbone, Listed, filter_backbones, list_backbones
-from core.recipes.plan import ReadPlan
+from core.recipes.plan import Backbone, Listed, ReadPlan, filter_backbones, list_backbones
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
