@@ -36,7 +36,7 @@ from core.blend.scorer import Scorer, make_scorer  # noqa: E402
 from core.blend.steps import mix  # noqa: E402
 from core.blend.weights import greedy  # noqa: E402
 from core.metrics.scores import get_metric  # noqa: E402
-from core.predictions.matrix import matrix_of  # noqa: E402
+from core.predictions.matrix import OofMatrix  # noqa: E402
 from core.specs.blend import MeanName  # noqa: E402
 
 SHAPES = ("7x33137x396", "20x100000x10")
@@ -72,8 +72,8 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
         del prob
         mapped = np.load(Path(folder) / "prob.npy", mmap_mode="r")
         result: dict[str, Any] = {"preparation": prepare(mapped, y_true, fold_of)[1]}
-        by_loss = make_scorer(matrix_of(mapped, y_true, fold_of, get_metric("log_loss")))
-        by_f1 = make_scorer(matrix_of(mapped, y_true, fold_of, get_metric("macro_f1")))
+        by_loss = make_scorer(matrix_of(mapped, y_true, fold_of, "log_loss"))
+        by_f1 = make_scorer(matrix_of(mapped, y_true, fold_of, "macro_f1"))
         draws = np.random.default_rng(1).dirichlet(np.ones(n_runs), N_STEPS)
 
         def naive_loss(w: NDArray[np.float64]) -> float:
@@ -94,13 +94,17 @@ def measure(shape: str, peers: str | None, peer_rounds: int) -> dict[str, Any]:
     return result
 
 
+def matrix_of(mapped: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.int64], metric: str) -> OofMatrix:
+    return OofMatrix(tuple(mapped), y_true, fold_of, get_metric(metric), np.arange(len(y_true)), len(y_true))
+
+
 def prepare(
     mapped: NDArray[np.float32], y_true: NDArray[np.int64], fold_of: NDArray[np.int64], mean: MeanName = "arithmetic"
 ) -> tuple[Scorer, dict[str, float]]:
     """The scorer of memory-mapped predictions: the time to it, and the most memory that it takes meanwhile, as a share of the arrays."""
-    _, took_ms = timed(lambda: make_scorer(matrix_of(mapped, y_true, fold_of, get_metric("macro_f1")), mean))
+    _, took_ms = timed(lambda: make_scorer(matrix_of(mapped, y_true, fold_of, "macro_f1"), mean))
     tracemalloc.start()
-    scorer = make_scorer(matrix_of(mapped, y_true, fold_of, get_metric("macro_f1")), mean)
+    scorer = make_scorer(matrix_of(mapped, y_true, fold_of, "macro_f1"), mean)
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return scorer, {

@@ -18,7 +18,7 @@ from core.contest.table import load_table, load_truth, parents_of
 from core.folds.save import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import all_scores
-from core.predictions.oof import FoldPredictions, write_fold_predictions
+from core.predictions.oof import TEST_PROB, VALID_IDX, VALID_PROB, FoldPredictions, read_fold_arrays, write_fold_predictions
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
@@ -266,3 +266,8 @@ def add_glyphs(workspace: Workspace, folder: Path, *, n_rows: int = 24) -> Conte
         submission="probabilities",
     )
     return add_contest(workspace, spec)
+
+
+def read_fold_predictions(folder: Path) -> FoldPredictions:
+    """A fold's arrays, verified."""
+    return FoldPredictions(*read_fold_arrays(folder, VALID_IDX, VALID_PROB, TEST_PROB))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -138,15 +138,22 @@ def write_predictions(path: Path, ids: Sequence[str], prob: Array, classes: Sequ
         if suffix == ".npy":
             np.save(path, prob, allow_pickle=False)
             return
-        schema, batches = _batches(ids, prob, classes, fold_of)
-        if suffix == ".csv":
-            with pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed")) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
-        else:
-            with pq.ParquetWriter(path, schema, use_dictionary=False, compression="zstd") as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
+        has_folds = fold_of is not None and FOLD not in classes
+        fields = [("id" if "id" not in classes else "row_id", pa.string()), *([(FOLD, pa.int64())] if has_folds else [])]
+        schema = pa.schema([*fields, *((name, pa.float32()) for name in classes)])
+        writer: Any = (
+            pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed"))
+            if suffix == ".csv"
+            else pq.ParquetWriter(path, schema, use_dictionary=False, compression="zstd")
+        )
+        with writer:
+            step = max(1, CHUNK_VALUES // len(classes))
+            for rows in (slice(start, start + step) for start in range(0, len(prob), step)):
+                named_rows: list[Any] = [pa.array(ids[rows], pa.string())]
+                if fold_of is not None and has_folds:
+                    named_rows.append(pa.array(fold_of[rows].astype(np.int64)))
+                values = map(pa.array, np.ascontiguousarray(prob[rows].T))
+                writer.write_batch(pa.record_batch([*named_rows, *values], schema=schema))
     except OSError as problem:
         raise InputError(
             "the file cannot be written", where=str(path), why=reason(problem), fix="name a file in a folder you may write to"
@@ -379,22 +386,3 @@ def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallE
             rows=_rows(len(wrong)),
         )
     ]
-
-
-def _batches(ids: Sequence[str], prob: Array, classes: Sequence[str], fold_of: NDArray[np.integer] | None) -> tuple[Any, Iterator[Any]]:
-    """The schema of a table, and its record batches: parts of bounded size: the id, the fold where there is one, and the classes."""
-    has_folds = fold_of is not None and FOLD not in classes
-    fields = [("id" if "id" not in classes else "row_id", pa.string())]
-    fields += [(FOLD, pa.int64())] if has_folds else []
-    schema = pa.schema([*fields, *((name, pa.float32()) for name in classes)])
-    step = max(1, CHUNK_VALUES // len(classes))
-
-    def parts() -> Iterator[Any]:
-        for start in range(0, len(prob), step):
-            rows = slice(start, start + step)
-            columns: list[Any] = [pa.array(ids[rows], pa.string())]
-            if fold_of is not None and has_folds:
-                columns.append(pa.array(fold_of[rows].astype(np.int64)))
-            yield pa.record_batch([*columns, *(pa.array(column) for column in np.ascontiguousarray(prob[rows].T))], schema=schema)
-
-    return schema, parts()

@@ -78,19 +78,6 @@ class OofMatrix:
         return all_scores(self.y_true, self.y_prob, multilabel=self.is_multilabel, thresholds=self._thresholds(0))
 
 
-def matrix_of(
-    prob: Sequence[NDArray[np.float32]] | NDArray[np.float32],
-    y_true: NDArray[np.integer],
-    fold_of: NDArray[np.integer],
-    metric: Metric,
-    *,
-    groups: NDArray[np.int64] | None = None,
-    is_multilabel: bool = False,
-) -> OofMatrix:
-    """The matrix of arrays that cover all rows."""
-    return OofMatrix(tuple(prob), y_true, fold_of, metric, np.arange(len(y_true)), len(y_true), groups, is_multilabel=is_multilabel)
-
-
 def load_matrix(sources: Sequence[Source], fold_numbers: Collection[int] | None = None, *, read: Read | None = None) -> OofMatrix:
     """Read, verify and align out-of-fold predictions of runs or blends, beside the contest's current truth.
 

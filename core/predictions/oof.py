@@ -49,13 +49,8 @@ def write_fold_predictions(folder: Path, predictions: FoldPredictions, *, multil
     np.save(folder / TEST_PROB, predictions.test_prob.astype(np.float32), allow_pickle=False)
 
 
-def read_fold_predictions(folder: Path) -> FoldPredictions:
-    """Read a fold's arrays, each checked against the manifest. The networks beside them are not read."""
-    valid_idx, valid_prob, test_prob = _read_arrays(folder, VALID_IDX, VALID_PROB, TEST_PROB)
-    return FoldPredictions(valid_idx, valid_prob, test_prob)
-
-
-def _read_arrays(folder: Path, *names: str) -> tuple[NDArray[Any], ...]:
+def read_fold_arrays(folder: Path, *names: str) -> tuple[NDArray[Any], ...]:
+    """Arrays of a fold by the names of their files, each checked against the manifest. The networks beside them are not read."""
     manifest = load_manifest(folder)
     return tuple(read_array(verify_file(folder, manifest, name), fix="retry the fold") for name in names)
 
@@ -78,7 +73,7 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Col
             continue
         folder = workspace.absolute(result.path)
         _check_parents(load_manifest(folder).parents, expected, run, result.fold)
-        valid_idx, valid_prob = _read_arrays(folder, VALID_IDX, VALID_PROB)
+        valid_idx, valid_prob = read_fold_arrays(folder, VALID_IDX, VALID_PROB)
         rows = pairs.valid_idx(result.fold)
         if valid_prob.shape != (len(rows), n_classes) or not np.array_equal(valid_idx, rows):
             raise AlignmentError(
@@ -106,7 +101,7 @@ def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int]
     total: NDArray[np.float64] | None = None
     chosen = finished_folds(run, fold_numbers)
     for result in chosen:
-        (test_prob,) = _read_arrays(workspace.absolute(result.path), TEST_PROB)
+        (test_prob,) = read_fold_arrays(workspace.absolute(result.path), TEST_PROB)
         prob = test_prob.astype(np.float64)
         total = prob if total is None else total + prob
     assert total is not None

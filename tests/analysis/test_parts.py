@@ -25,9 +25,8 @@ from core.blend.honest import honest_score, refitted
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import Truth, make_scorer
 from core.metrics.scores import get_metric
-from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
-from tests.blend.blend_data import leave_one_out, several, skilled, under_any_mean
+from tests.blend.blend_data import leave_one_out, matrix_of, several, skilled, under_any_mean
 
 
 @pytest.mark.parametrize("way", ["equal", "optimal", "hand"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,9 +11,22 @@ from core.analysis.compare import worth_of
 from core.blend.honest import Comparison, refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer, under_mean
-from core.metrics.scores import get_metric
-from core.predictions.matrix import matrix_of
+from core.metrics.scores import Metric, get_metric
+from core.predictions.matrix import OofMatrix
 from core.specs.blend import MeanName
+
+
+def matrix_of(
+    prob: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    y_true: NDArray[np.integer],
+    fold_of: NDArray[np.integer],
+    metric: Metric,
+    *,
+    groups: NDArray[np.int64] | None = None,
+    is_multilabel: bool = False,
+) -> OofMatrix:
+    """The matrix of arrays that cover all rows."""
+    return OofMatrix(tuple(prob), y_true, fold_of, metric, np.arange(len(y_true)), len(y_true), groups, is_multilabel=is_multilabel)
 
 
 def skilled(

@@ -21,7 +21,6 @@ from core.contest.register import add_contest
 from core.contest.table import load_truth
 from core.folds.save import save_folds
 from core.metrics.scores import METRICS, decide, get_metric, macro_f1_of_sets
-from core.predictions.matrix import matrix_of
 from core.predictions.oof import load_oof, load_test_prob
 from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
@@ -31,6 +30,7 @@ from core.store.contests import Contest
 from core.store.runs import Run
 from core.submission.write import prepare, write_submission
 from core.workspace import Workspace
+from tests.blend.blend_data import matrix_of
 from tests.emotions import finish_emotions
 from tests.finished_workspace import finish_run, make_recipe
 

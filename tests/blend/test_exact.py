@@ -15,8 +15,8 @@ from sklearn import metrics as reference
 from core.blend.scorer import make_scorer
 from core.blend.steps import mix
 from core.metrics.scores import get_metric
-from core.predictions.matrix import matrix_of
 from core.specs.blend import MeanName
+from tests.blend.blend_data import matrix_of
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
 N_ROWS = 60

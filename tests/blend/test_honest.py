@@ -15,9 +15,8 @@ from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Outcome, Scorer, ScorerOf, Truth, make_scorer
 from core.blend.weights import equal
 from core.metrics.scores import METRICS, Metric, get_metric
-from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
-from tests.blend.blend_data import skilled, under_any_mean
+from tests.blend.blend_data import matrix_of, skilled, under_any_mean
 
 
 def make(metric: str, *, skills: Sequence[float], seed: int, n_rows: int = 400, n_classes: int = 3) -> Scorer:

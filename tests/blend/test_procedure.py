@@ -14,9 +14,8 @@ from core.blend.procedure import AUTO_MEANS, BlendProcedure, Way, fit_procedure
 from core.blend.scorer import make_scorer
 from core.blend.steps import apply_steps, arranged, mix
 from core.metrics.scores import get_metric
-from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
-from tests.blend.blend_data import skilled, under_any_mean
+from tests.blend.blend_data import matrix_of, skilled, under_any_mean
 
 WAYS: list[Way] = ["hand", "equal", "by_score", "optimal", "greedy", "search", "by_class", "stacking"]
 

@@ -24,9 +24,8 @@ from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import make_scorer
 from core.blend.steps import FLOOR, apply_steps, arranged
 from core.metrics.scores import METRICS, decide, get_metric, macro_f1_of_sets
-from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps, MeanName
-from tests.blend.blend_data import leave_one_out, several, under_any_mean
+from tests.blend.blend_data import leave_one_out, matrix_of, several, under_any_mean
 
 MEANS: tuple[MeanName, ...] = get_args(MeanName)
 Array = NDArray[np.float64]

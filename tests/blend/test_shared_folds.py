@@ -22,7 +22,7 @@ from core.folds.split import FoldPairs
 from core.jobs import queue
 from core.metrics.scores import get_metric
 from core.predictions.matrix import load_matrix
-from core.predictions.oof import load_oof, load_test_prob, read_fold_predictions, shared_folds
+from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
@@ -31,7 +31,7 @@ from core.store.folds import Folds
 from core.store.runs import Run, get_run
 from core.submission.write import write_submission
 from core.workspace import Workspace
-from tests.finished_workspace import claim, finish_job, finish_run, make_recipe
+from tests.finished_workspace import claim, finish_job, finish_run, make_recipe, read_fold_predictions
 
 House = tuple[Workspace, Contest, Folds]
 

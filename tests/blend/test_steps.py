@@ -18,8 +18,8 @@ from core.blend.optimum import optimal_log_loss
 from core.blend.scorer import make_scorer
 from core.blend.steps import BLOCK_COLUMNS, FLOOR, mix, rank_shares
 from core.metrics.scores import get_metric
-from core.predictions.matrix import matrix_of
 from core.specs.blend import MeanName
+from tests.blend.blend_data import matrix_of
 
 MEANS: tuple[MeanName, ...] = typing.get_args(MeanName)
 

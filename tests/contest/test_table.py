@@ -18,7 +18,7 @@ from core.folds.save import load_folds, save_folds
 from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.predictions.matrix import load_matrix
-from core.predictions.oof import load_oof, read_fold_predictions, scores_by_fold
+from core.predictions.oof import load_oof, scores_by_fold
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest, get_contest, get_truth, list_truths
@@ -27,7 +27,7 @@ from core.store.runs import Run, get_run
 from core.submission.write import write_submission
 from core.workspace import Workspace
 from tests.emotions import write_emotions
-from tests.finished_workspace import add_glyphs, finish_run, make_recipe
+from tests.finished_workspace import add_glyphs, finish_run, make_recipe, read_fold_predictions
 
 Case = tuple[Workspace, Contest, Folds, tuple[Run, Run]]
 

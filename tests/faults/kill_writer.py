@@ -26,7 +26,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.folds.save import save_folds
-from core.predictions.oof import FoldPredictions, read_fold_predictions, write_fold_predictions
+from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.runs import get_run
@@ -41,7 +41,7 @@ from core.workspace import open_workspace
 from tests.conftest import write_headlines_to
 from tests.faults.fault import Given, Outcome, main
 from tests.faults.stepper import count_calls, kill_at
-from tests.finished_workspace import finish_run, make_recipe
+from tests.finished_workspace import finish_run, make_recipe, read_fold_predictions
 
 FULL_N = 10**6
 """Every call of all three; how many there are depends on the libraries, and is what is printed."""

@@ -26,7 +26,6 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from core.data.batches import batches_of, cut
 from core.jobs import supervisor
 from core.jobs.engine import Engine
-from core.predictions.oof import read_fold_predictions
 from core.store.attempts import MOST_HALVINGS
 from core.store.jobs import Job
 from core.store.runs import FoldResult, Run, get_run
@@ -39,6 +38,7 @@ from tests.faults import places
 from tests.faults.fault import Given, Outcome, main
 from tests.faults.forked import forked_workers, import_torch, lost_checkpoints, run_to_end
 from tests.faults.tiny import N_TRAIN, Tiny, add_tiny
+from tests.finished_workspace import read_fold_predictions
 
 FULL_N = 40
 ROOT = Path(__file__).parents[2]

@@ -16,13 +16,13 @@ from core.jobs.engine import Engine
 from core.jobs.queue import cancel_job, launch_prediction, launch_run
 from core.jobs.worker import Stop, attempt
 from core.predictions.answers import Answer, read_answer
-from core.predictions.oof import load_test_prob, read_fold_predictions
+from core.predictions.oof import load_test_prob
 from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.jobs import BESIDE, Job, get_job, list_jobs
 from core.store.queue import pause, pause_devices
 from core.store.runs import Run
-from tests.finished_workspace import finish_run, make_recipe
+from tests.finished_workspace import finish_run, make_recipe, read_fold_predictions
 from tests.jobs.conftest import Ready
 
 OWNER = {"engine": None, "host": "here", "worker": None}

@@ -17,7 +17,7 @@ from core.contest.table import load_table, load_truth
 from core.folds.save import load_folds, save_folds
 from core.metrics.scores import METRICS, Metric, all_scores
 from core.predictions import oof as module
-from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, read_fold_predictions, scores_by_fold, write_fold_predictions
+from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, scores_by_fold, write_fold_predictions
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
@@ -25,7 +25,7 @@ from core.store.folds import Folds
 from core.store.runs import Run
 from core.submission.write import prepare, read_submission, write_submission
 from core.workspace import Workspace
-from tests.finished_workspace import add_glyphs, finish_headlines, finish_run, make_recipe
+from tests.finished_workspace import add_glyphs, finish_headlines, finish_run, make_recipe, read_fold_predictions
 
 Case = tuple[Workspace, Contest, Folds, tuple[Run, Run]]
 

@@ -29,10 +29,9 @@ from core.blend.procedure import BlendProcedure
 from core.blend.steps import afterwards
 from core.blend.weights import greedy
 from core.metrics.scores import get_metric
-from core.predictions.matrix import matrix_of
 from core.specs.blend import BlendSteps
 from core.store.runs import Run
-from tests.blend.blend_data import skilled
+from tests.blend.blend_data import matrix_of, skilled
 
 NAMES = ("alpha", "베타", "gamma")
 
