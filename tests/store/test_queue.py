@@ -122,7 +122,7 @@ def test_a_paused_queue_gives_nothing_out_and_a_paused_device_only_itself(store:
 
 def test_a_full_disk_hands_the_job_back_and_holds_its_device_in_one_step(store: Store) -> None:
     add_runs(store, 1)
-    job = attempts.claim(store, owner=OWNER, device="cuda:0")
+    job = attempts.claim(store, owner=OWNER, device="cuda:0", now=1.0)
     assert job
     error = {"type": "DiskFull", "what": "disk full", "where": "", "why": "", "fix": ""}
     assert attempts.release_for_disk(store, job.id, job.token, error, needed_bytes=7, now=2.0) == "queued"
