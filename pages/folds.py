@@ -6,7 +6,6 @@ import streamlit as st
 
 from app.contest.folds_view import balance_view, folds_table, make_form
 from app.shell import runtime, state
-from app.shell.state import go_to
 from app.ui.cards import empty_state, need_contest, page_header, section
 from app.ui.controls import pick_folds
 from app.words.text import t
@@ -32,4 +31,4 @@ with right:
         if chosen is not None:
             balance_view(contest, chosen)
             if st.button(t("folds.next"), icon=":material/arrow_forward:", icon_position="right"):
-                go_to("train")
+                state.go_to("train")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shell import state
-from app.shell.state import go_to
 from app.train.recipe_view import choose_backbone, queue_view, recipe_form
 from app.ui.cards import empty_state, need_contest, page_header
 from app.words.text import t
@@ -15,7 +14,7 @@ folds = state.selected_folds(contest)
 page_header(t("train.title"), contest, folds)
 if folds is None:
     if empty_state(t("train.no_folds_title"), t("train.no_folds_why"), t("train.no_folds_button"), icon="stacks"):
-        go_to("folds")
+        state.go_to("folds")
     st.stop()
 
 left, middle, right = st.columns([4.7, 4.2, 3.3], gap="medium")

@@ -11,7 +11,6 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.shell import runtime, state
-from app.shell.state import go_to
 from app.shell.tables import table_of, truth_of
 from app.shell.thumbnails import picture
 from app.ui.cards import guard, section
@@ -49,7 +48,7 @@ def contest_row(overview: ContestOverview) -> None:
         jobs.metric(t("home.jobs"), f"{overview.n_running} · {overview.n_queued}")
         if action.button(t("home.open"), key=f"open-{contest.id}", help=t("home.open_help"), width="stretch"):
             state.select_contest(contest.name)
-            go_to("runs" if overview.n_runs else "data")
+            state.go_to("runs" if overview.n_runs else "data")
 
 
 def sample_card(sample: Sample, is_open: bool) -> None:
@@ -71,7 +70,7 @@ def make_and_open(sample: Sample) -> None:
     with guard(), progress_bar(lambda done, total: t("home.sample_making", name=sample.name)) as report:
         contest = open_sample(runtime.workspace(), sample.name, progress=report)
         state.select_contest(contest.name)
-        go_to("data")
+        state.go_to("data")
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from streamlit.typing import UploadedFile
 
 from app.contest.contest_view import classes_per_row, progress_bar, rows_per_class
 from app.shell import runtime, state
-from app.shell.state import go_to
 from app.shell.thumbnails import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
 from app.ui.components.gallery.component import Tile, gallery
@@ -189,4 +188,4 @@ def _register(inspection: Inspection) -> None:
         st.session_state[NEXT_VIEW] = "contest"
         state.select_contest(contest.name)
         st.toast(t("data.registered", name=contest.name), icon=":material/check:")
-        go_to("data")
+        state.go_to("data")

@@ -11,7 +11,6 @@ import pandas as pd
 import streamlit as st
 
 from app.shell import runtime, state
-from app.shell.state import PAGES_DIR
 from app.shell.tables import pairs_of, truth_of
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid import Start, choose_grid, names_line, plan_box, starts
@@ -191,7 +190,7 @@ def queued_here(contest: Contest) -> None:
     with st.container(gap="xxsmall"):
         for run in runs[:6]:
             link = t("train.see_run", name=plain(run.name), n=len(run.fold_numbers))
-            st.page_link(PAGES_DIR / "runs.py", label=link, icon=":material/monitoring:", query_params=state.link_params(run=run.ref))
+            st.page_link(state.PAGES_DIR / "runs.py", label=link, icon=":material/monitoring:", query_params=state.link_params(run=run.ref))
 
 
 def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None], key: str) -> Listed | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,14 +22,10 @@ from core.base.messages import joined, msg
 from core.contest.files import FORMATS, ContestFiles
 from core.contest.rows import Rows, read_rows
 from core.contest.table import KNOWN, SAMPLE_SUBMISSION, count_classes, labels_of, publish_groups, publish_truth
-from core.data.images import FORMATS as ACCEPTED
-from core.data.images import MAX_PIXELS  # that module also makes Pillow's warning of large images an error
+from core.data import images  # it also makes Pillow's warning of large images an error
 from core.specs.contest import ContestSpec
 from core.store import contests
 from core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from core.store.contests import Contest
 
 JPEG_END = b"\xff\xd9"
 MAX_BYTES = 512 * 2**20
@@ -61,10 +56,10 @@ def check_image(path: Path) -> Checked:
     if not raw:
         return Checked(what="the image file is empty (0 bytes)", fix="download or export the image again")
     try:
-        with Image.open(io.BytesIO(raw), formats=ACCEPTED) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with Image.open(io.BytesIO(raw), formats=images.FORMATS) as image:
+            if image.width * image.height > images.MAX_PIXELS:
                 what = "{width} x {height} pixels are too many (limit {limit:,})"
-                return Checked(what=msg(what, width=image.width, height=image.height, limit=MAX_PIXELS), fix="resize the image")
+                return Checked(what=msg(what, width=image.width, height=image.height, limit=images.MAX_PIXELS), fix="resize the image")
             if image.format == "PNG":
                 image.verify()
             elif not (image.format in ("JPEG", "MPO") and raw.rstrip(b"\0\r\n ").endswith(JPEG_END)):
@@ -73,7 +68,7 @@ def check_image(path: Path) -> Checked:
         what = msg("not an image of an accepted format ({formats})", formats=FORMATS)
         return Checked(what=what, fix="convert it to PNG or JPEG, or take the row out")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return Checked(what=msg("too many pixels (limit {limit:,})", limit=MAX_PIXELS), fix="resize the image")
+        return Checked(what=msg("too many pixels (limit {limit:,})", limit=images.MAX_PIXELS), fix="resize the image")
     except Exception as problem:  # noqa: BLE001 - Pillow's decoders raise anything on damaged bytes: that is what is told here
         said = str(problem).partition(" (")[0] or type(problem).__name__
         return Checked(what=msg("damaged image: {problem}", problem=said), fix="download or export the image again")
@@ -91,7 +86,7 @@ def check_images(paths: Sequence[Path], progress: Progress | None = None) -> lis
     return results
 
 
-def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", progress: Progress | None = None) -> Contest:
+def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", progress: Progress | None = None) -> contests.Contest:
     """Verify every row of a contest and register it; `progress(done, total)` counts images.
 
     Raises InputError with the first twenty problems (file, line, column, fix) and their number; then the workspace is as it was.
@@ -150,7 +145,7 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
         raise
 
 
-def delete_contest(workspace: Workspace, contest: Contest) -> None:
+def delete_contest(workspace: Workspace, contest: contests.Contest) -> None:
     """Delete a contest's row and what the workspace holds of it; StateError while it has runs. The person's own files stay."""
     contests.delete_contest(workspace.store, contest.id)
     folder = workspace.contest_dir(contest.name)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -27,11 +27,8 @@ from core.contest.register import add_contest
 from core.metrics.scores import get_metric
 from core.specs.contest import ContestSpec
 from core.specs.kept import HiddenScores
-from core.store import contests
+from core.store.contests import Contest, list_contests
 from core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from core.store.contests import Contest
 
 SEED = 20251102
 PUBLIC_SHARE = 0.3
@@ -94,7 +91,7 @@ def open_sample(workspace: Workspace, name: str, progress: Callable[[int, int], 
 
 def _registered(workspace: Workspace, name: str) -> Contest | None:
     """The contest of a sample; StateError when a person's own contest has its name."""
-    for contest in contests.list_contests(workspace.store):
+    for contest in list_contests(workspace.store):
         if contest.sample == name:
             return contest
         if contest.name == name and name in SAMPLES:

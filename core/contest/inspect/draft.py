@@ -32,7 +32,7 @@ from core.contest.inspect.columns import (
     settle_inputs,
 )
 from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
-from core.contest.inspect.sources import SPACE, TRAIN, Answers, Check, Guess, Understanding, guess_sources, parse_answers
+from core.contest.inspect.sources import ROLES, SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
 from core.contest.labels import SeenLabels, order_classes
 from core.contest.rows import Rows, class_folders, folder_key, is_folder, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
@@ -199,7 +199,7 @@ def _unwrapped(path: Path) -> Path:
     """The folder itself, or the only folder inside it when an archive wrapped everything in one."""
     for _ in range(5):
         visible = [entry for entry in path.iterdir() if not is_junk(entry.name)] if path.is_dir() else []
-        if len(visible) == 1 and visible[0].is_dir() and not visible[0].is_symlink() and nfc(visible[0].name).lower() not in TRAIN:
+        if len(visible) == 1 and visible[0].is_dir() and not visible[0].is_symlink() and nfc(visible[0].name).lower() not in ROLES["train"]:
             path = visible[0]
     return path
 

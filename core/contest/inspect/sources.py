@@ -107,10 +107,13 @@ def _list(text: str, name: str) -> tuple[str, ...]:
     return tuple(map(nfc, value))
 
 
-TRAIN = ("train", "training", "학습", "훈련")
-TEST = ("test", "eval", "evaluation", "unlabeled", "테스트", "평가")
-SAMPLE = ("sample", "submission", "submit", "제출")
-VALID = ("valid", "validation", "val", "dev", "검증")
+ROLES = {
+    "sample": ("sample", "submission", "submit", "제출"),
+    "test": ("test", "eval", "evaluation", "unlabeled", "테스트", "평가"),
+    "train": ("train", "training", "학습", "훈련"),
+    "valid": ("valid", "validation", "val", "dev", "검증"),
+}
+"""Words of a file's or folder's name that say its role; the first role that fits counts."""
 PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 LABELS = ("label", "labels", "data", "info", "meta", "metadata")
 
@@ -120,7 +123,7 @@ def guess_sources(files: ContestFiles, answers: Answers) -> tuple[Guess, Guess, 
 
     They are found by their names, then by what they hold. Raises InputError saying what was looked for when nothing fits.
     """
-    roles: dict[str, list[str]] = {"train": [], "test": [], "sample": [], "valid": [], "": []}
+    roles: dict[str, list[str]] = {role: [] for role in (*ROLES, "")}
     for key in files.tables():
         if is_tabular(files, key):
             roles[role_of(key)].append(key)
@@ -135,7 +138,7 @@ def role_of(key: str) -> str:
     path = PurePosixPath(key)
     for text in (path.stem, *reversed(path.parent.parts)):
         words = [word for word in re.split(r"[^a-z가-힣]+", text.lower()) if word]
-        for role, names in (("sample", SAMPLE), ("test", TEST), ("train", TRAIN), ("valid", VALID)):
+        for role, names in ROLES.items():
             if any(word in names or word.rstrip("s") in names or (role in ("train", "test") and word.startswith(role)) for word in words):
                 return role
     return ""
@@ -143,10 +146,8 @@ def role_of(key: str) -> str:
 
 def is_tabular(files: ContestFiles, key: str) -> bool:
     """True for a CSV or TSV, and for a .txt whose first line has tabs: a README is no table."""
-    if suffix_of(key) != ".txt":
-        return True
     with (files.root / files.files[key]).open("rb") as stream:
-        return b"\t" in stream.readline(65536)
+        return suffix_of(key) != ".txt" or b"\t" in stream.readline(65536)
 
 
 def _first_table(keys: list[str], role: str, setting: str) -> Guess:
@@ -213,12 +214,11 @@ def _also(others: list[str], setting: str) -> str:
 
 
 def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
-    n_tables = sum(len(keys) for keys in roles.values())
     looked = msg("looked for a CSV or TSV named like train, and for at least two folders of images ({formats})", formats=FORMATS)
     found = msg(
         "found {files:,} files, {tables} tables, {images:,} images, {folders:,} folders",
         files=len(files.files),
-        tables=n_tables,
+        tables=sum(map(len, roles.values())),
         images=len(files.images),
         folders=len(files.folders),
     )
