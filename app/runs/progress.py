@@ -101,12 +101,6 @@ def device_time_s(run: Run) -> float:
     return run.elapsed_s + sum(max(0.0, time.time() - job.started_at) for job in run.jobs if job.state == "running" and job.started_at)
 
 
-def progress_of(run: Run, places: Mapping[int, Progress]) -> float:
-    """The finished share of a run, 0 to 1, over all its folds; `places` are the resume positions of waiting folds."""
-    done = sum(runtime.share_of(job, places.get(job.fold)) for job in run.jobs)
-    return done / len(run.jobs) if run.jobs else float(run.is_complete)
-
-
 def input_label(run: Run) -> str:
     """What reaches the network: side in pixels, or length in tokens."""
     if run.is_imported:

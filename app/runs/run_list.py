@@ -18,7 +18,6 @@ from app.runs.progress import (
     device_time_s,
     input_label,
     jobs_now,
-    progress_of,
     trouble_label,
     trouble_markdown,
     trouble_of,
@@ -152,7 +151,7 @@ def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], me
             "state": [[state_label(run.state)] for run in runs],
             "truth": [[t("runs.older_truth")] if run.truth_id != contest.truth.id else [] for run in runs],
             "trouble": [[trouble_label(troubles[run.id].kind)] if run.id in troubles else [] for run in runs],
-            "progress": [round(100 * progress_of(run, places.get(run.id, {}))) for run in runs],
+            "progress": [round(100 * runtime.share_of_run(run, places.get(run.id, {}))) for run in runs],
             "time": pd.to_timedelta([round(device_time_s(run)) for run in runs], unit="s"),
             "created": [datetime.fromtimestamp(run.created_at) for run in runs],
         }

@@ -12,7 +12,7 @@ import yaml
 
 from app.runs.checkpoints import checkpoints_view, second_tries
 from app.runs.predict_panel import predict_panel
-from app.runs.progress import BUSY_S, device_time_s, dot, input_label, jobs_now, progress_of, trouble_markdown, trouble_of
+from app.runs.progress import BUSY_S, device_time_s, dot, input_label, jobs_now, trouble_markdown, trouble_of
 from app.runs.run_list import MIN_FIGURE_PX
 from app.runs.tracking import tracking_button, tracking_trouble
 from app.shell import runtime, state
@@ -100,7 +100,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         if _stage(run) != stage_before:
             st.rerun()
         places = runtime.places(contest, [run])
-        _figures(contest, run, folds, progress_of(run, places.get(run.id, {})))
+        _figures(contest, run, folds, runtime.share_of_run(run, places.get(run.id, {})))
         jobs_now([run], run.jobs, places)
         if run.truth_id != contest.truth.id:
             st.markdown(f":orange-badge[:material/history: {t('runs.older_truth')}] {older_truth_line(contest, run)}")

@@ -27,6 +27,7 @@ from core.jobs.engine import DeviceStatus as DeviceStatus
 from core.jobs.engine import Engine, EngineStatus
 from core.jobs.fold import places as _places
 from core.jobs.fold import share_of as share_of
+from core.jobs.fold import share_of_run as share_of_run
 from core.jobs.forecast import Forecast as Forecast
 from core.jobs.forecast import Neighbour as Neighbour
 from core.jobs.forecast import Outlook as Outlook

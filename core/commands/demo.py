@@ -115,17 +115,14 @@ def _run(workspace: Workspace, contest: Contest, folds: Folds, preset: str, sets
 
 def _blend(workspace: Workspace, contest: Contest, runs: tuple[Run, ...], weights: list[float]) -> Blend:
     spec = make_spec([run.id for run in runs], weights)
-    for blend in list_blends(workspace.store, contest.id):
-        if blend.spec == spec:
-            return blend
-    return save_blend(workspace, contest, spec, name=free_blend_name(workspace.store, contest.id, BLEND_NAME))
+    there = next((blend for blend in list_blends(workspace.store, contest.id) if blend.spec == spec), None)
+    return there or save_blend(workspace, contest, spec, name=free_blend_name(workspace.store, contest.id, BLEND_NAME))
 
 
 def _submit(workspace: Workspace, contest: Contest, blend: Blend) -> Submission:
-    for submission in list_submissions(workspace.store, contest.id):
-        if submission.source == blend.ref and workspace.absolute(submission.path).is_file():
-            return submission
-    return write_submission(source_of(workspace, blend, contest))
+    there = [submission for submission in list_submissions(workspace.store, contest.id) if submission.source == blend.ref]
+    whole = next((submission for submission in there if workspace.absolute(submission.path).is_file()), None)
+    return whole or write_submission(source_of(workspace, blend, contest))
 
 
 def _print_outcomes(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from core.base.errors import PitwallError, StateError
 from core.commands.console import standard_error
-from core.commands.records import done_share, duration_text
+from core.commands.records import duration_text
 from core.jobs.disk import hold_text
 from core.jobs.engine import Engine
+from core.jobs.fold import share_of_run
 from core.store.contests import get_contest
 from core.store.database import Store
 from core.store.jobs import list_jobs
@@ -108,7 +109,7 @@ def follow(
                 for run in runs:
                     if run.state == "running":
                         board.say(
-                            "  ".join(filter(None, (run.name, f"{done_share(run):.0%}", *_position(run), f"all: {_end_text(end_s)}")))
+                            "  ".join(filter(None, (run.name, f"{share_of_run(run, {}):.0%}", *_position(run), f"all: {_end_text(end_s)}")))
                         )
             if is_over(runs):
                 return runs
@@ -141,9 +142,9 @@ class Board:
         """Draw the runs as they stand; the queue ends in `end_s` seconds, None while that is unknown."""
         for run in runs:
             where, pace = _position(run)
-            self._bar(run.name, done_share(run), where, pace, "" if run.state == "running" else run.state)
+            self._bar(run.name, share_of_run(run, {}), where, pace, "" if run.state == "running" else run.state)
         if runs:
-            share = sum(done_share(run) * len(run.fold_numbers) for run in runs) / sum(len(run.fold_numbers) for run in runs)
+            share = sum(share_of_run(run, {}) * len(run.fold_numbers) for run in runs) / sum(len(run.fold_numbers) for run in runs)
             self._bar("all", share, f"{duration_text(time.monotonic() - self._started_at)} so far", "", _end_text(end_s))
         self.live.refresh()
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from core.analysis.kept import Kept
 from core.analysis.overview import overview_of
 from core.base.errors import NotFoundError, StateError
-from core.jobs.fold import places, share_of
+from core.jobs.fold import places, share_of_run
 from core.metrics.scores import get_metric
 from core.specs.progress import Progress
 from core.store.blends import Blend
@@ -96,16 +95,10 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
         "backbone": None if run.is_imported else run.recipe.model.backbone,
         "pretrained": None if run.is_imported else run.recipe.model.pretrained,
         "goes_on": {str(fold): _place(place) for fold, place in found.items()},
-        "share_done": done_share(run, found),
+        "share_done": share_of_run(run, found),
         "errors": {str(job.fold): job.error for job in run.jobs if job.error and job.state == "failed"},
         "created_at": run.created_at,
     }
-
-
-def done_share(run: Run, places: Mapping[int, Progress] | None = None) -> float:
-    """How much of a run is done, 0 to 1, over all its folds; `places` are where waiting folds will go on."""
-    done = sum(share_of(job, (places or {}).get(job.fold)) for job in run.jobs)
-    return done / len(run.jobs) if run.jobs else float(run.is_complete)
 
 
 def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:

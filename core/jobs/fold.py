@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -236,6 +236,12 @@ def share_of(job: FoldJob, place: Progress | None) -> float:
         return 1.0
     at = place if place is not None else job.progress if job.state == "running" else None
     return at.fraction if at is not None else 0.0
+
+
+def share_of_run(run: Run, places: Mapping[int, Progress]) -> float:
+    """How much of a run is done, 0 to 1, over all its folds; `places` are where those that wait will go on."""
+    done = sum(share_of(job, places.get(job.fold)) for job in run.jobs)
+    return done / len(run.jobs) if run.jobs else float(run.is_complete)
 
 
 def _is_on_its_way(job: FoldJob) -> bool:
