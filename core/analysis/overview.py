@@ -50,14 +50,12 @@ def overview_of(store: Store, contest: Contest) -> ContestOverview:
     n_folds = {folds.id: folds.n_folds for folds in list_folds(store, contest.id)}
     states = Counter(job.state for run in runs for job in run.jobs)
     metric = get_metric(contest.spec.metric)
-    best: tuple[Run, float] | None = None
-    for run in runs:
-        score = run.cv_score(metric.name)
-        # A mean over some folds only would not be comparable.
-        is_whole = len(run.results) == n_folds[run.folds_id]
-        if is_whole and score is not None and (best is None or metric.is_better(score, best[1])):
-            best = (run, score)
-    return ContestOverview(contest, len(runs), states["running"], states["queued"], best[0] if best else None)
+    # A mean over some folds only would not be comparable.
+    scores = {run.id: run.cv_score(metric.name) for run in runs if len(run.results) == n_folds[run.folds_id]}
+    known = {run_id: score for run_id, score in scores.items() if score is not None}
+    best = metric.best(list(known.values())) if known else None
+    run = next((run for run in runs if known.get(run.id) == best), None) if known else None
+    return ContestOverview(contest, len(runs), states["running"], states["queued"], run)
 
 
 def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:

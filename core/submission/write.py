@@ -101,16 +101,14 @@ def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
     spec = contest.spec
     folder = workspace.absolute(contest.path)
     manifest = load_manifest(folder)
-    if SAMPLE_SUBMISSION not in manifest.files:
-        ids = tuple(load_table(workspace, contest).test["id"])
-        by_class = spec.submission != "label"
-        label_column = spec.label_column or ("labels" if spec.is_multilabel else "label")
-        columns = (spec.id_column or "id", *(spec.classes if by_class else (label_column,)))
-        order = tuple(range(len(spec.classes))) if by_class else ()
-        cells = read_style((), spec.classes, spec.label_separator)
-        kind = (spec.is_multilabel, spec.submission == "flags", cells)
-        return SubmissionFormat("utf-8", "\n", ",", _line(columns, ","), columns, ids, spec.classes, order, *kind)
-    return parse_format(verify_file(folder, manifest, SAMPLE_SUBMISSION), contest)
+    if SAMPLE_SUBMISSION in manifest.files:
+        return parse_format(verify_file(folder, manifest, SAMPLE_SUBMISSION), contest)
+    label_column = spec.label_column or ("labels" if spec.is_multilabel else "label")
+    columns = [spec.id_column or "id", *((label_column,) if spec.submission == "label" else spec.classes)]
+    frame = pd.DataFrame({place: load_table(workspace, contest).test["id"] if place == 0 else "" for place in range(len(columns))})
+    return _format_of(
+        contest, frame.set_axis(columns, axis=1), "", encoding="utf-8", newline="\n", delimiter=",", header=_line(columns, ",")
+    )
 
 
 def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
@@ -118,7 +116,15 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     text, encoding = decode(path.read_bytes(), path)
     header = text.splitlines()[0] if text else ""
     delimiter = max(",\t;", key=header.count)
+    newline = "\r\n" if "\r\n" in text else "\n"
     frame = _read(text, delimiter, path.name)
+    return _format_of(contest, frame, path.name, encoding=encoding, newline=newline, delimiter=delimiter, header=header)
+
+
+def _format_of(
+    contest: Contest, frame: pd.DataFrame, where: str, *, encoding: str, newline: str, delimiter: str, header: str
+) -> SubmissionFormat:
+    """The format of a sample (its ids, and its labels as text), whose columns and cells say what stands where."""
     columns = tuple(str(column) for column in frame.columns)
     spec = contest.spec
     wanted = {nfc(name): index for index, name in enumerate(spec.classes)}
@@ -133,7 +139,7 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
                 where="{file}, first line",
                 why="unknown: {unknown}; missing: {missing}",
                 fix="correct the classes of the contest, or choose the submission format 'label'",
-                file=path.name,
+                file=where,
                 unknown=", ".join(unknown[:5]) or "none",
                 missing=", ".join(missing[:5]) or "none",
             )
@@ -146,12 +152,11 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
             fix="choose the submission format 'probabilities' or 'flags' if the columns are classes"
             if spec.is_multilabel
             else "choose the submission format 'probabilities' if the columns are classes",
-            file=path.name,
+            file=where,
             n=len(columns),
         )
     elif spec.is_multilabel:
         cells = read_style(frame.iloc[:, 1], spec.classes, spec.label_separator)
-    newline = "\r\n" if "\r\n" in text else "\n"
     kind = (spec.is_multilabel, spec.submission == "flags", cells)
     return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), spec.classes, order, *kind)
 
