@@ -36,7 +36,7 @@ class Workspace:
         return self.events_dir / contest / f"{run}-r{run_id}"
 
     def tracking_dir(self, run_id: int) -> Path:
-        """What a run's trackers were told, and where they are."""
+        """What was sent to a run's trackers, and where they are."""
         return self.logs_dir / "tracking" / f"r{run_id}"
 
     def contest_dir(self, contest: str) -> Path:

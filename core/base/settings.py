@@ -1,4 +1,4 @@
-"""The base of everything a person sets: frozen, unknown keys refused, all problems told at once.
+"""The base of everything a person sets: frozen, unknown keys refused, all problems in one error.
 
 A setting is written once, as a field with a range and one line of help; the form in the browser, `--set a.b=c`, the YAML
 file and the documentation page all come from it.

@@ -90,7 +90,7 @@ class Problems:
         return [problem for _, problem in sorted(turns[:N_SHOWN], key=lambda numbered: numbered[0])]
 
     def raise_if_any(self, subject: str) -> None:
-        """Raise the one error that tells them all, if any; `subject` says what cannot be done, as in "the contest cannot be registered"."""
+        """Raise one error with all of them, if any; `subject` says what cannot be done, as in "the contest cannot be registered"."""
         first = self.first()
         if self.count == 1:
             raise InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)

@@ -30,7 +30,7 @@ from core.workspace import Workspace
 JPEG_END = b"\xff\xd9"
 MAX_BYTES = 512 * 2**20
 N_THREADS = min(16, 4 + (os.cpu_count() or 1))
-TELL_EVERY = 64
+REPORT_EVERY = 64
 Progress = Callable[[int, int], None]
 
 
@@ -69,7 +69,7 @@ def check_image(path: Path) -> Checked:
         return Checked(what=what, fix="convert it to PNG or JPEG, or take the row out")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Checked(what=msg("too many pixels (limit {limit:,})", limit=images.MAX_PIXELS), fix="resize the image")
-    except Exception as problem:  # noqa: BLE001 - Pillow's decoders raise anything on damaged bytes: that is what is told here
+    except Exception as problem:  # noqa: BLE001 - Pillow's decoders raise anything on damaged bytes: that is what is reported here
         said = str(problem).partition(" (")[0] or type(problem).__name__
         return Checked(what=msg("damaged image: {problem}", problem=said), fix="download or export the image again")
     return Checked(sha256=hashlib.sha256(raw).hexdigest())
@@ -81,7 +81,7 @@ def check_images(paths: Sequence[Path], progress: Progress | None = None) -> lis
     with ThreadPoolExecutor(N_THREADS, thread_name_prefix="check-image") as pool:
         for result in pool.map(check_image, paths, chunksize=1):
             results.append(result)
-            if progress and (len(results) % TELL_EVERY == 0 or len(results) == len(paths)):
+            if progress and (len(results) % REPORT_EVERY == 0 or len(results) == len(paths)):
                 progress(len(results), len(paths))
     return results
 

@@ -176,7 +176,7 @@ def load_plan(path: Path, modality: str) -> ReadPlan:
 
 
 def parse_plan(source: Path | bytes, modality: str, *, where: str) -> ReadPlan:
-    """Read a plan file, or its bytes. One RecipeError tells every field that cannot be used, with its value and the fix."""
+    """Read a plan file, or its bytes. One RecipeError names every field that cannot be used, with its value and the fix."""
     values = yaml_settings(source, where=where, start="start from the plan in docs/cli.md")
     plan, problems = try_settings(Plan, values)
     recipes: list[Recipe] = []

@@ -192,12 +192,12 @@ def test_nothing_but_an_input_error_escapes(
     except InputError as problem:
         assert problem.what and problem.where and problem.fix
         return
-    house = open_workspace(folder / "w")
+    workspace = open_workspace(folder / "w")
     try:
-        contest, _ = registered(house, root, *sets)
+        contest, _ = registered(workspace, root, *sets)
     except InputError as problem:
         assert problem.what and problem.where and problem.fix
-        assert not list((house.root / "contests").iterdir())
+        assert not list((workspace.root / "contests").iterdir())
     else:
         assert inspection.problems == ()
         assert contest.n_train == inspection.n_train

@@ -134,8 +134,8 @@ def test_images_that_went_away_are_said(workspace: Workspace, tmp_path: Path) ->
 
 
 def test_a_contest_inside_a_workspace_moves_with_it(tmp_path: Path) -> None:
-    house = open_workspace(tmp_path / "old")
-    contest, _ = registered(house, image_contest(house.uploads_dir / "c"))
+    moved = open_workspace(tmp_path / "old")
+    contest, _ = registered(moved, image_contest(moved.uploads_dir / "c"))
     (tmp_path / "old").rename(tmp_path / "new")
     table = load_table(open_workspace(tmp_path / "new"), contest)
     assert all(table.image_path(name).is_file() for name in table.train["input"])

@@ -22,7 +22,7 @@ from tests.contest.contest_folders import registered, snapshot, text_contest
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def sampled(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace that has both samples; the tests that take it only read."""
     made = open_workspace(tmp_path_factory.mktemp("samples"))
     for name in SAMPLES:
@@ -41,35 +41,35 @@ def test_a_sample_is_made_quickly_and_the_same_twice(tmp_path: Path, name: str) 
     assert set(next(zip(*(path.split("/") for path in folders[0]), strict=False))) == {name, f"{name}.truth.csv", f"{name}.truth.sha256"}
 
 
-def test_digits_are_a_contest_like_any_other(house: Workspace) -> None:
-    contest = open_sample(house, "digits")
-    table = load_table(house, contest)
+def test_digits_are_a_contest_like_any_other(sampled: Workspace) -> None:
+    contest = open_sample(sampled, "digits")
+    table = load_table(sampled, contest)
     assert (contest.n_train, contest.n_test, contest.spec.metric, contest.sample) == (4000, 1000, "log_loss", "digits")
     assert contest.spec.classes == tuple("0123456789")
-    assert np.bincount(load_truth(house, contest).labels).tolist() == [400] * 10
+    assert np.bincount(load_truth(sampled, contest).labels).tolist() == [400] * 10
     assert table.train["id"][0].startswith("0")
     assert not set(table.train["id"]) & set(table.test["id"])
-    found = inspect_path(house.samples_dir / "digits")
+    found = inspect_path(sampled.samples_dir / "digits")
     assert found.draft == contest.spec
-    assert open_sample(house, "digits") == contest
+    assert open_sample(sampled, "digits") == contest
 
 
-def test_copies_of_a_title_are_on_one_side(house: Workspace) -> None:
-    contest = open_sample(house, "news")
-    table = load_table(house, contest)
+def test_copies_of_a_title_are_on_one_side(sampled: Workspace) -> None:
+    contest = open_sample(sampled, "news")
+    table = load_table(sampled, contest)
     assert contest.n_train + contest.n_test == 2225
     assert 480 <= contest.n_test <= 520
     assert not set(table.train["input"]) & set(table.test["input"])
     assert table.train["input"].duplicated().sum() + table.test["input"].duplicated().sum() > 90
     assert (table.train["input"].str.len() > 0).all()
-    found = inspect_path(house.samples_dir / "news")
+    found = inspect_path(sampled.samples_dir / "news")
     assert found.draft == contest.spec.model_copy(update={"metric": "accuracy"})
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_the_truth_is_hidden_and_split_in_two(house: Workspace, name: str) -> None:
-    folder = make_sample(house, name)
-    truth = pd.read_csv(truth_path(house, name), dtype="str", keep_default_na=False)
+def test_the_truth_is_hidden_and_split_in_two(sampled: Workspace, name: str) -> None:
+    folder = make_sample(sampled, name)
+    truth = pd.read_csv(truth_path(sampled, name), dtype="str", keep_default_na=False)
     test = pd.read_csv(folder / "test.csv", dtype="str")
     assert truth["id"].tolist() == test["id"].tolist()
     assert "label" not in test.columns
@@ -81,29 +81,29 @@ def test_the_truth_is_hidden_and_split_in_two(house: Workspace, name: str) -> No
 PERFECT = HiddenScores(metric="macro_f1", public=1.0, private=1.0)
 
 
-def test_hidden_scores_are_those_of_the_metric(house: Workspace) -> None:
-    contest = open_sample(house, "digits")
-    truth = pd.read_csv(truth_path(house, "digits"), dtype="str")
+def test_hidden_scores_are_those_of_the_metric(sampled: Workspace) -> None:
+    contest = open_sample(sampled, "digits")
+    truth = pd.read_csv(truth_path(sampled, "digits"), dtype="str")
     rng = np.random.default_rng(0)
     prob = rng.dirichlet(np.ones(10), len(truth))
     columns = [str(number) for number in rng.permutation(10)]
     frame = pd.DataFrame({"id": truth["id"], **{name: [repr(float(value)) for value in prob[:, int(name)]] for name in columns}})
     shuffled = frame.sample(frac=1, random_state=1)
-    scores = hidden_scores(house, contest, shuffled)
+    scores = hidden_scores(sampled, contest, shuffled)
     assert scores is not None
     for part in ("public", "private"):
         rows = (truth["part"] == part).to_numpy()
         assert getattr(scores, part) == pytest.approx(get_metric("log_loss").score(truth["label"].astype(int).to_numpy()[rows], prob[rows]))
     with pytest.raises(SubmissionError):
-        hidden_scores(house, contest, frame[1:])
+        hidden_scores(sampled, contest, frame[1:])
 
 
-def test_hidden_scores_of_labels(house: Workspace) -> None:
-    contest = open_sample(house, "news")
-    truth = pd.read_csv(truth_path(house, "news"), dtype="str")
-    perfect = hidden_scores(house, contest, truth[["id", "label"]])
+def test_hidden_scores_of_labels(sampled: Workspace) -> None:
+    contest = open_sample(sampled, "news")
+    truth = pd.read_csv(truth_path(sampled, "news"), dtype="str")
+    perfect = hidden_scores(sampled, contest, truth[["id", "label"]])
     assert perfect == PERFECT
-    constant = hidden_scores(house, contest, truth[["id"]].assign(label="tech"))
+    constant = hidden_scores(sampled, contest, truth[["id"]].assign(label="tech"))
     assert constant is not None
     assert constant.private < 0.2
 
@@ -141,15 +141,15 @@ def test_an_interrupted_sample_leaves_nothing(workspace: Workspace, monkeypatch:
     assert not list(workspace.samples_dir.iterdir())
 
 
-def test_a_truth_that_changed_scores_nothing_and_one_that_is_gone_is_made_again(house: Workspace) -> None:
-    contest = open_sample(house, "news")
-    path = truth_path(house, "news")
+def test_a_truth_that_changed_scores_nothing_and_one_that_is_gone_is_made_again(sampled: Workspace) -> None:
+    contest = open_sample(sampled, "news")
+    path = truth_path(sampled, "news")
     written = path.read_bytes()
     frame = pd.read_csv(path, dtype="str")[["id", "label"]]
     path.write_bytes(written.replace(b"public", b"privat", 1))
     with pytest.raises(CheckpointError, match="hidden truth") as caught:
-        hidden_scores(house, contest, frame)
+        hidden_scores(sampled, contest, frame)
     assert caught.value.where == str(path)
     path.unlink()
-    assert hidden_scores(house, contest, frame) == PERFECT
+    assert hidden_scores(sampled, contest, frame) == PERFECT
     assert path.read_bytes() == written

@@ -133,7 +133,7 @@ def _flags(
     """The class columns, unless the labels stand in one column.
 
     They are those named like the person's classes, else those that the sample submission names, or that the test lacks; all columns of
-    0 and 1 where a person says that there is no label column. A few cells may be neither: they are told by line when rows are read.
+    0 and 1 where a person says that there is no label column. A few cells may be neither: they become problems by line when rows are read.
     """
     answers = so_far.answers
     if answers.get("label_column") or answers.get("label_separator") or answers.get("labels") == "one":
