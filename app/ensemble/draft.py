@@ -77,11 +77,6 @@ class Draft:
         settings = self.settings
         return settings.mean == "auto" or settings.chooses_members or any(getattr(settings, name) for name in AFTER)
 
-    @property
-    def left_out(self) -> list[int]:
-        """Places of the runs that a choice among members has left out."""
-        return [place for place, weight in enumerate(self.weights) if self.settings.chooses_members and weight < 1e-6]
-
     def moved(self, weights: Sequence[float], shrinkage: float) -> Draft:
         """Weights by hand: they leave the way they came from, and what comes after the mean stays until it is fitted again."""
         after: dict[str, Any] = {name: getattr(self.steps, name) for name in AFTER}

@@ -105,7 +105,7 @@ def facts_of(blend: OpenBlend) -> list[str]:
     if settings.mean == "auto":
         lines.append(t("ensemble.auto_took", mean=mean_label(steps.mean)))
     if settings.chooses_members:
-        runs = ", ".join(plain(blend.runs[place].name) for place in draft.left_out)
+        runs = ", ".join(plain(run.name) for run, weight in zip(blend.runs, draft.weights, strict=True) if weight < 1e-6)
         lines.append(t("ensemble.members_left_out", runs=runs) if runs else t("ensemble.members_left_out_none"))
     if settings.temperature:
         lines.append(describe_temperature(steps.temperature))

@@ -21,7 +21,7 @@ from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.files import keep_upload
 from core.exchange.exchange import accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
-from core.exchange.files import SUFFIXES, Expected, check_size, check_suffix
+from core.exchange.files import SUFFIXES, check_size, check_suffix
 from core.predictions.matrix import load_matrix
 from core.predictions.source import Source, source_of
 from core.store.contests import Contest
@@ -68,7 +68,13 @@ def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None
     uploads: dict[Part, UploadedFile] = {}
     for part, column in zip(parts, st.columns(2), strict=False):
         with column:
-            upload = _uploader(part, expected[part], f"import-{part}-{suffix}")
+            upload = st.file_uploader(
+                t(f"exchange.upload_{part}"),
+                type=[form.removeprefix(".") for form in SUFFIXES],
+                key=f"import-{part}-{suffix}",
+                help=t("exchange.upload_help", rows=f"{len(expected[part].ids):,}", classes=len(expected[part].classes)),
+                max_upload_size=-(-expected[part].most_bytes // 1_000_000),
+            )
         if upload is not None:
             uploads[part] = upload
     placeholder = Path(uploads["oof"].name).stem if "oof" in uploads else t("exchange.name_placeholder")
@@ -92,16 +98,6 @@ def _import(contest: Contest, folds: Folds, folds_list: Sequence[Folds]) -> None
         kept.notice, kept.joining = _notice(contest, run), run
         kept.n_imports += 1
         st.rerun()
-
-
-def _uploader(part: Part, expected: Expected, key: str) -> UploadedFile | None:
-    return st.file_uploader(
-        t(f"exchange.upload_{part}"),
-        type=[suffix.removeprefix(".") for suffix in SUFFIXES],
-        key=key,
-        help=t("exchange.upload_help", rows=f"{len(expected.ids):,}", classes=len(expected.classes)),
-        max_upload_size=-(-expected.most_bytes // 1_000_000),
-    )
 
 
 def _class_order(contest: Contest, suffix: str) -> list[str]:

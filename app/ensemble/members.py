@@ -167,6 +167,7 @@ def measure(measured: Measured, ensemble: Ensemble, draft: Draft) -> None:
             )
     bar.progress((n + 1) / (n + 2), text=t("members.measuring_classes"))
     measured.carried = carried_classes(ensemble.scorer, measured.refits or draft.steps)
+    measured.refits = ()  # regressions in every fold would fill the memory
     bar.empty()
 
 

@@ -17,7 +17,7 @@ from app.shell import runtime
 from app.shell.state import go_to
 from app.ui.cards import ask, guard, section
 from app.ui.format import format_clock, format_honest, format_score, metric_label, plain
-from app.ui.sources import matrix_of_sources, rank_sources, source_label
+from app.ui.sources import BY_CONTENT, matrix_of_sources, rank_sources, source_label
 from app.words.text import t
 from core.analysis.compare import Duel, Standing, compare_sources, standing_of
 from core.blend.ensemble import make_spec, remove_blend
@@ -201,7 +201,7 @@ def blend_compare(contest: Contest, names: dict[int, str]) -> None:
             st.caption(t("compare.choose_two"))
             return
         with st.spinner(t("compare.reading")):
-            standings = [_standing(_content(source), source) for source in picked]
+            standings = [_standing(source.ref, source) for source in picked]
         section(t("compare.scores"))
         rows = [
             _row(
@@ -253,7 +253,7 @@ def _duel(picked: Sequence[Source], standings: Sequence[Standing]) -> None:
         return
     first, second = by_ref[one], by_ref[other]
     with st.spinner(t("compare.drawing"), show_time=True):
-        duel = _compared((_content(first), _content(second)), first, second)
+        duel = _compared(first, second)
     _say_duel(first, second, duel)
     flattered = [standing.source for standing in standings if standing.source.ref in (one, other) and standing.is_tuned]
     if flattered:
@@ -291,16 +291,12 @@ def _say_duel(first: Source, second: Source, duel: Duel) -> None:
     (st.success if kind == "better" else st.info)("  \n".join(lines), icon=ICONS[duel.verdict])
 
 
-def _content(source: Source) -> tuple[object, ...]:
-    """What a source's standing depends on."""
-    return source.contest.id, source.contest.version, source.contest.spec.metric, source.ref, *source.content
+@st.cache_resource(max_entries=256, **BY_CONTENT)
+def _standing(ref: str, source: Source) -> Standing:
+    """By reference too: blends of equal content may have been found in other ways."""
+    return standing_of(source, None if source.saved else matrix_of_sources(source))
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _standing(content: tuple[object, ...], _source: Source) -> Standing:
-    return standing_of(_source, None if _source.saved else matrix_of_sources(_source))
-
-
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _compared(content: tuple[tuple[object, ...], tuple[object, ...]], _one: Source, _other: Source) -> Duel:
-    return compare_sources(_one, _other, matrix_of_sources(_one, _other))
+@st.cache_resource(max_entries=256, **BY_CONTENT)
+def _compared(one: Source, other: Source) -> Duel:
+    return compare_sources(one, other, matrix_of_sources(one, other))

@@ -150,4 +150,4 @@ def found() -> dict[Content, Any]:
 def keep_newest(kept: dict[Any, Any], most: int = MOST_FOUND) -> None:
     """Forget all but the newest entries."""
     for old in list(kept)[: max(0, len(kept) - most)]:
-        del kept[old]
+        kept.pop(old, None)  # another session may have been quicker
