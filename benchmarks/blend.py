@@ -36,7 +36,7 @@ from core.blend.scorer import Scorer, make_scorer  # noqa: E402
 from core.blend.steps import mix  # noqa: E402
 from core.blend.weights import greedy  # noqa: E402
 from core.metrics.scores import get_metric  # noqa: E402
-from core.predictions.matrix import OofMatrix  # noqa: E402
+from core.predictions.source import OofMatrix  # noqa: E402
 from core.specs.blend import MeanName  # noqa: E402
 
 SHAPES = ("7x33137x396", "20x100000x10")

@@ -22,8 +22,7 @@ from core.base.errors import PitwallError
 from core.base.files import keep_upload
 from core.exchange.exchange import accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
 from core.exchange.files import SUFFIXES, check_size, check_suffix
-from core.predictions.matrix import load_matrix
-from core.predictions.source import Source, source_of
+from core.predictions.source import Source, load_matrix, source_of
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run

@@ -24,8 +24,7 @@ from app.ui.probability_bars import probability_bars
 from app.words.text import t
 from core.analysis.errors import report_csv
 from core.metrics.scores import THRESHOLD
-from core.predictions.matrix import OofMatrix
-from core.predictions.source import Source
+from core.predictions.source import OofMatrix, Source
 
 PER_PAGE = {"image": 48, "text": 12}
 FEW = {"image": 8, "text": 4}

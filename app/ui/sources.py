@@ -14,8 +14,7 @@ from app.shell import runtime
 from app.ui.format import format_score, metric_label
 from app.words.text import t
 from core.metrics.scores import get_metric
-from core.predictions.matrix import OofMatrix, load_matrix
-from core.predictions.source import Source, list_sources
+from core.predictions.source import OofMatrix, Source, list_sources, load_matrix
 from core.store.contests import Contest
 from core.submission.write import Candidate, prepare
 

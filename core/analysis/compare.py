@@ -21,8 +21,7 @@ from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Outcome, Scorer, ScorerOf, Truth, outcome_in, truth_of
 from core.folds.save import load_folds
 from core.metrics.scores import Metric, decide, get_metric
-from core.predictions.matrix import OofMatrix, load_matrix
-from core.predictions.source import Source
+from core.predictions.source import OofMatrix, Source, load_matrix
 from core.specs.blend import BlendSteps
 from core.specs.kept import HonestFigures
 

@@ -25,9 +25,8 @@ from core.blend.steps import apply_steps, of_classes
 from core.contest.table import parents_of
 from core.metrics.scores import Metric
 from core.predictions.again import Rows, predict_run
-from core.predictions.matrix import OofMatrix, Read, load_matrix
 from core.predictions.oof import check_alignment, load_test_prob
-from core.predictions.source import OOF_PROB, TEST_PROB, Member, Source, source_of
+from core.predictions.source import OOF_PROB, TEST_PROB, Member, OofMatrix, Read, Source, load_matrix, source_of
 from core.specs.blend import BlendSpec, BlendSteps, MeanName
 from core.specs.kept import BlendScores, HonestFigures
 from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends

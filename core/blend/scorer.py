@@ -30,7 +30,7 @@ from core.blend.steps import (
     transform,
 )
 from core.metrics.scores import OUTCOME_METRICS, Metric, get_metric, p_true_of
-from core.predictions.matrix import OofMatrix
+from core.predictions.source import OofMatrix
 from core.specs.blend import BlendSteps, MeanName
 
 

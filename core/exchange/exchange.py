@@ -22,9 +22,8 @@ from core.exchange.files import Expected, read_predictions, write_predictions
 from core.folds.save import load_folds
 from core.folds.split import FoldPairs
 from core.metrics.scores import all_scores, decide
-from core.predictions.matrix import load_matrix
 from core.predictions.oof import FoldPredictions, write_fold_predictions
-from core.predictions.source import Source
+from core.predictions.source import Source, load_matrix
 from core.specs.kept import ImportOrigin
 from core.specs.network import NETWORKS_DIR
 from core.store.contests import Contest

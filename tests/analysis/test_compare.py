@@ -18,9 +18,8 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import load_folds, save_folds
 from core.metrics.scores import get_metric
-from core.predictions.matrix import load_matrix
 from core.predictions.oof import shared_folds
-from core.predictions.source import Source, source_of
+from core.predictions.source import Source, load_matrix, source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds

@@ -12,8 +12,7 @@ from core.base.errors import StateError
 from core.blend.ensemble import open_ensemble
 from core.folds.save import save_folds
 from core.jobs import queue
-from core.predictions.matrix import load_matrix
-from core.predictions.source import source_of
+from core.predictions.source import load_matrix, source_of
 from core.specs.folds import FoldsSpec
 from core.store.blends import list_blends
 from core.store.contests import Contest

@@ -12,7 +12,7 @@ from core.blend.honest import Comparison, refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Scorer, ScorerOf, make_scorer, under_mean
 from core.metrics.scores import Metric, get_metric
-from core.predictions.matrix import OofMatrix
+from core.predictions.source import OofMatrix
 from core.specs.blend import MeanName
 
 

@@ -21,9 +21,8 @@ from core.folds.save import load_folds, save_folds
 from core.folds.split import FoldPairs
 from core.jobs import queue
 from core.metrics.scores import get_metric
-from core.predictions.matrix import load_matrix
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
-from core.predictions.source import source_of
+from core.predictions.source import load_matrix, source_of
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest

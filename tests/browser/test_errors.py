@@ -11,8 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.analysis.errors import cell_rows, confused_pairs, confusion_matrix
 from core.folds.save import save_folds
-from core.predictions.matrix import OofMatrix, load_matrix
-from core.predictions.source import source_of
+from core.predictions.source import OofMatrix, load_matrix, source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.workspace import open_workspace

@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.analysis.errors import OUTCOMES, Outcome, outcome_rows, set_report
-from core.predictions.matrix import OofMatrix, load_matrix
-from core.predictions.source import source_of
+from core.predictions.source import OofMatrix, load_matrix, source_of
 from core.store.contests import Contest
 from core.workspace import open_workspace
 from tests.browser.conftest import Open, cell, click_chart, settle

@@ -17,9 +17,8 @@ from core.contest.table import add_truth, load_truth
 from core.folds.save import load_folds, save_folds
 from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
-from core.predictions.matrix import load_matrix
 from core.predictions.oof import load_oof, scores_by_fold
-from core.predictions.source import source_of
+from core.predictions.source import load_matrix, source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest, get_contest, get_truth, list_truths
 from core.store.folds import Folds, list_folds

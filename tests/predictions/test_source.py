@@ -10,8 +10,7 @@ import pytest
 
 from core.blend.ensemble import save_blend
 from core.metrics.scores import all_scores
-from core.predictions.matrix import load_matrix
-from core.predictions.source import source_of
+from core.predictions.source import load_matrix, source_of
 from core.specs.blend import BlendSpec
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, finish_emotions
