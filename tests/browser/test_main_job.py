@@ -91,7 +91,7 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
 
     # Two runs, queued one after the other.
     go(page, "Train")
-    page.locator("[class*=st-key-train-][class*=-start] input").click()
+    page.get_by_role("combobox", name="Start from", exact=True).click()
     page.get_by_role("option", name="preset digits-small").click()
     expect(page.get_by_role("textbox", name="Name of the run", exact=True)).to_have_value("digits-small")
     fill(page, "Epochs", "2")
