@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from core.artefacts import verify
 from core.base.errors import CheckpointError
 from core.base.messages import joined
 from core.store.contests import get_contest
-from core.store.runs import FoldResult, Run
+from core.store.runs import Run
 from core.training.checkpoint import Checkpoint, list_checkpoints, list_quarantined
 from core.workspace import Workspace
 
@@ -49,61 +49,44 @@ def list_kept(workspace: Workspace, run: Run) -> tuple[Kept, ...]:
     results = {result.fold: result for result in run.results}
     found: list[Kept] = []
     for fold in run.fold_numbers:
-        if fold in results:
-            found.append(_published(workspace, results[fold]))
+        if result := results.get(fold):
+            facts = {"best_epoch": result.best_epoch, "scores": result.scores, "created_at": result.created_at}
+            found.append(_kept(workspace.absolute(result.path), "weights", fold, result.best_epoch, None, result.token, facts))
         folder = workspace.checkpoints_dir(contest.name, run.id, fold)
         found += [_checkpoint(fold, item) for item in list_checkpoints(folder)]
         found += [replace(_checkpoint(fold, item), standing="quarantined") for item in list_quarantined(folder)]
     return tuple(found)
 
 
-def _published(workspace: Workspace, result: FoldResult) -> Kept:
-    path = workspace.absolute(result.path)
-    standing, why = _standing(path)
+def _checkpoint(fold: int, found: Checkpoint) -> Kept:
+    try:
+        facts = found.facts
+    except CheckpointError:  # `_kept` names it as damaged
+        facts = {}
+    return _kept(found.path, "checkpoint", fold, found.epoch, found.step, found.token, facts)
+
+
+def _kept(path: Path, kind: Kind, fold: int, epoch: int, step: int | None, attempt: int, facts: Mapping[str, Any]) -> Kept:
+    standing: Standing = "verified"
+    why = ""
+    try:
+        verify(path)
+    except CheckpointError as problem:
+        standing, why = "damaged", joined(": ", [problem.what, problem.why])
     return Kept(
-        fold=result.fold,
-        kind="weights",
-        epoch=result.best_epoch,
-        step=None,
-        attempt=result.token,
-        best_epoch=result.best_epoch,
-        scores=result.scores,
+        fold=fold,
+        kind=kind,
+        epoch=epoch,
+        step=step,
+        attempt=attempt,
+        best_epoch=int(facts.get("best_epoch", 0)),
+        scores=facts.get("scores", {}),
         n_bytes=folder_bytes(path),
-        created_at=result.created_at,
+        created_at=float(facts.get("created_at", 0.0)),
         standing=standing,
         why=why,
         path=path,
     )
-
-
-def _checkpoint(fold: int, found: Checkpoint) -> Kept:
-    standing, why = _standing(found.path)
-    try:
-        facts = found.facts
-    except CheckpointError:  # it has just been named as damaged
-        facts = {}
-    return Kept(
-        fold=fold,
-        kind="checkpoint",
-        epoch=found.epoch,
-        step=found.step,
-        attempt=found.token,
-        best_epoch=int(facts.get("best_epoch", 0)),
-        scores=facts.get("scores", {}),
-        n_bytes=folder_bytes(found.path),
-        created_at=float(facts.get("created_at", 0.0)),
-        standing=standing,
-        why=why,
-        path=found.path,
-    )
-
-
-def _standing(path: Path) -> tuple[Standing, str]:
-    try:
-        verify(path)
-    except CheckpointError as problem:
-        return "damaged", joined(": ", [problem.what, problem.why])
-    return "verified", ""
 
 
 def folder_bytes(path: Path) -> int:

@@ -93,11 +93,7 @@ class Candidates:
         return labels
 
 
-def _themselves(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return values
-
-
-def find_candidates(members: Members, *, slack: float = 0.0, summed: Summed = _themselves) -> Candidates:
+def find_candidates(members: Members, *, slack: float = 0.0, summed: Summed = np.asarray) -> Candidates:
     """Pack the classes that can win, from non-negative values (n_rows, n_classes) per member, read in chunks.
 
     `slack` is how near two weighted sums may be for a finish to round them to one value, beyond the rounding of the sums.

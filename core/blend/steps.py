@@ -67,7 +67,9 @@ def rank_shares(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _rank(column: NDArray[np.float32], share_of_sum: NDArray[np.float32]) -> None:
     """Put its rank's share in place of every value (n_rows,)."""
-    keys = _ordered(column).astype(np.int64) << BITS_OF_ROW
+    # Whole numbers in the order of the values, equal where these are equal: minus zero becomes zero first.
+    bits = (column + np.float32(0)).view(np.int32)
+    keys = (bits ^ ((bits >> 31) & MAGNITUDE)).astype(np.int64) << BITS_OF_ROW
     keys |= np.arange(len(column))
     keys.sort()
     rows = keys & ROW
@@ -75,12 +77,6 @@ def _rank(column: NDArray[np.float32], share_of_sum: NDArray[np.float32]) -> Non
     firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
     ends = np.append(firsts[1:], len(column))
     column[rows] = np.repeat(share_of_sum[firsts + 1 + ends], ends - firsts)
-
-
-def _ordered(column: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Whole numbers in the order of the values (n_rows,), equal where these are equal: minus zero becomes zero first."""
-    bits = (column + np.float32(0)).view(np.int32)
-    return bits ^ ((bits >> 31) & MAGNITUDE)
 
 
 FLOOR = np.float32(1e-7)

@@ -53,7 +53,9 @@ def read_style(cells: Iterable[str], classes: Sequence[str], separator: str = ""
 
 def write_cell(names: Iterable[str], style: CellStyle) -> str:
     """A row's labels in one cell; none are an empty cell, or empty brackets."""
-    return style.opening + style.separator.join(_quoted(name, style.quote) for name in names) + style.closing
+    if style.quote:
+        names = (style.quote + re.sub(rf"([\\{style.quote}])", r"\\\1", name) + style.quote for name in names)
+    return style.opening + style.separator.join(names) + style.closing
 
 
 def read_cell(cell: str, style: CellStyle) -> tuple[str, ...]:
@@ -88,7 +90,3 @@ def _free_separator(style: CellStyle, classes: Sequence[str]) -> str:
     """What Python and JSON write in brackets; else the first usual sign that is part of no class."""
     usual = (", ",) if style.opening or style.quote else ()
     return next((mark for mark in (*usual, " ", ",", "|", ";") if style.quote or not any(mark in name for name in classes)), " ")
-
-
-def _quoted(name: str, quote: str) -> str:
-    return quote + name.replace("\\", "\\\\").replace(quote, f"\\{quote}") + quote if quote else name
