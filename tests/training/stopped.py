@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,12 +53,9 @@ def resumed(folder: Path, task: FoldTask, token: int) -> FoldTask:
     return replace(task, out_dir=out_dir, checkpointing=replace(task.checkpointing, token=token))
 
 
-def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> FoldTask:
-    """A fold, of texts by default, that was stopped after two steps of its second epoch: its next attempt.
-
-    Its two checkpoints are of those steps: each was on the disk before training went on.
-    """
-    task = make_task(folder, recipe or recipe_of(TEXT, **HARD), checkpointing=checkpointing_of(folder / "checkpoints"), **changes)
+@contextmanager
+def written_at_once() -> Iterator[None]:
+    """Inside, every checkpoint is on the disk before training goes on, however slow that is."""
     start = CheckpointWriter._start  # pyright: ignore[reportPrivateUsage]
 
     def start_and_wait(writer: CheckpointWriter) -> None:
@@ -65,6 +64,16 @@ def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointWriter, "_start", start_and_wait)
+        yield
+
+
+def stopped_task(folder: Path, recipe: Recipe | None = None, **changes: Any) -> FoldTask:
+    """A fold, of texts by default, that was stopped after two steps of its second epoch: its next attempt.
+
+    Its two checkpoints are of those steps: each was on the disk before training went on.
+    """
+    task = make_task(folder, recipe or recipe_of(TEXT, **HARD), checkpointing=checkpointing_of(folder / "checkpoints"), **changes)
+    with written_at_once():
         crash_at(task, "training", 2, 3)
     return resumed(folder, task, 2)
 

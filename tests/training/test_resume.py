@@ -18,7 +18,7 @@ from core.specs.recipe import Recipe
 from core.training.checkpoint import Identity, list_checkpoints, list_quarantined
 from core.training.task import FoldOutput, FoldTask
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
-from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed, rewrite_manifest, stopped_task
+from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed, rewrite_manifest, stopped_task, written_at_once
 
 pytestmark = pytest.mark.slow  # networks train here, again and again
 
@@ -114,7 +114,8 @@ def test_early_stopping_is_remembered(tmp_path: Path) -> None:
 
 def test_only_the_newest_stay(tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(TEXT), checkpointing=checkpointing_of(tmp_path / "checkpoints", keep=3))
-    output, _, _ = train(task)
+    with written_at_once():
+        output, _, _ = train(task)
     assert len(list_checkpoints(tmp_path / "checkpoints")) == 3
     assert output.facts["checkpoints"]["written"] > 3
 
