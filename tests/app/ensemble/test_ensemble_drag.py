@@ -103,17 +103,21 @@ def test_the_log_loss_of_ranks_is_made_again_in_full_when_the_slider_is_let_go(
     assert f"log loss ↓ {right.scores['log_loss']:.4f}" in words(at)
 
 
-@pytest.mark.parametrize(("mean", "waits"), [("logit", True), ("power", True), ("rank", False), ("hard", False)])
 def test_labels_follow_a_drag_under_every_mean_on_large_data(
-    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, mean: str, waits: bool
+    open_page: OpenPage, done: tuple[Run, ...], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = choose(open_page("ensemble"), "Mean", mean)
+    at = open_page("ensemble")
     monkeypatch.setattr("app.ensemble.score.MOST_LIVE_VALUES", 0)
-    editor = editor_of(at, done[0])
-    editor.follow(replace(editor.state, weights=dict(zip(editor.ids, (0.1, 0.2, 0.7), strict=True)), gesture=7, is_held=True))
-    at = at.run()
-    assert not at.exception
-    now = ensemble.score(steps_of(at, done[0]))
-    assert at.metric[0].value == f"{now.oof_score:.4f}", "the contest's metric is of labels"
-    assert f"macro F1 ↑ {now.scores['macro_f1']:.4f}" in words(at)
-    assert f"log loss ↓ {'…' if waits else format(now.scores['log_loss'], '.4f')}" in words(at)
+    for gesture, (mean, waits) in enumerate((("logit", True), ("power", True), ("rank", False), ("hard", False)), start=7):
+        at = choose(at, "Mean", mean)
+        editor = editor_of(at, done[0])
+        weights = dict(zip(editor.ids, (0.1, 0.2, 0.7 + gesture), strict=True))
+        editor.follow(replace(editor.state, weights=weights, gesture=gesture, is_held=True))
+        at = at.run()
+        assert not at.exception
+        now = ensemble.score(steps_of(at, done[0]))
+        assert at.metric[0].value == f"{now.oof_score:.4f}", "the contest's metric is of labels"
+        assert f"macro F1 ↑ {now.scores['macro_f1']:.4f}" in words(at)
+        assert f"log loss ↓ {'…' if waits else format(now.scores['log_loss'], '.4f')}" in words(at)
+        editor_of(at, done[0]).follow(replace(editor_of(at, done[0]).state, is_held=False))
+        at = at.run()
