@@ -271,16 +271,16 @@ def _metric_guess(form: str, labels: SeenLabels, classes: tuple[str, ...]) -> Gu
     ratio = max(sizes, default=1) / min(sizes, default=1)
     is_uneven = labels.is_several or ratio > BALANCED
     if form == "probabilities":
-        names = [metric.name for metric in known if metric.reads != "labels"]
         why = "a guess: probabilities are asked for; the contest's rules decide"
+    elif labels.is_several:
+        why = "a guess: labels are asked for, several of a row; the contest's rules decide"
+    elif is_uneven:
+        why = "a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide"
     else:
-        names = [metric.name for metric in known if metric.reads == "labels" and (metric.by_class is not None) == is_uneven]
         why = "a guess: labels are asked for, and classes are of similar size; the contest's rules decide"
-        if is_uneven:
-            why = "a guess: labels are asked for, and the largest class is {ratio:.0f} times the smallest; the contest's rules decide"
-        if labels.is_several:
-            why = "a guess: labels are asked for, several of a row; the contest's rules decide"
-    return Guess(names[0], msg(why, ratio=ratio), "note")
+    fits = [metric for metric in known if (metric.reads == "labels") == (form != "probabilities")]
+    best = min(fits, key=lambda metric: (metric.by_class is not None) != is_uneven) if form != "probabilities" else fits[0]
+    return Guess(best.name, msg(why, ratio=ratio), "note")
 
 
 def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, is_several: bool, is_cell: bool) -> Guess:
