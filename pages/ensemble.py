@@ -24,7 +24,7 @@ begun = [run for run in runs if run.results]
 
 if not begun:
     page_header(t("ensemble.title"), contest)
-    nothing_yet("ensemble", is_working=any(run.state in ("queued", "running") for run in runs), icon="balance")
+    nothing_yet("ensemble", runs, "balance")
     if folds_list:
         exchange_view(contest, folds_list[0], folds_list)
     st.stop()

@@ -6,27 +6,15 @@ import streamlit as st
 
 from app.errors.confusion import Confusion
 from app.errors.outcomes import Outcomes
-from app.shell import runtime
-from app.ui.cards import guard, need_contest, nothing_yet, page_header
-from app.ui.sources import choose_source, matrix_of_sources, rank_sources
+from app.ui.cards import guard, need_contest
+from app.ui.sources import matrix_of_sources, open_source
 from app.words.text import t
-from core.store.runs import list_runs
 
-contest = need_contest(t("errors.title"))
-store = runtime.workspace().store
-sources = rank_sources(contest, complete=False)
-if not sources:
-    page_header(t("errors.title"), contest)
-    nothing_yet("errors", is_working=any(run.state in ("queued", "running") for run in list_runs(store, contest.id)), icon="grid_on")
-    st.stop()
-
-header = st.container()
-source = choose_source(contest, sources)
-with header:
-    page_header(t("errors.title"), contest, source.folds)
+source = open_source(need_contest(t("errors.title")), "errors", complete=False, icon="grid_on")
 with guard():
-    body = st.container()
-    with body.skeleton(height=520):
-        oof = matrix_of_sources(source)
-    with body:
-        (Outcomes if oof.is_multilabel else Confusion)(source, oof).show()
+    if source is not None:
+        body = st.container()
+        with body.skeleton(height=520):
+            oof = matrix_of_sources(source)
+        with body:
+            (Outcomes if oof.is_multilabel else Confusion)(source, oof).show()

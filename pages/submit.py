@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.shell import runtime
 from app.submit.submit_view import checklist, class_balance, preview, submission_table, write_form
-from app.ui.cards import guard, need_contest, nothing_yet, page_header
-from app.ui.sources import candidate_of, choose_source, rank_sources
+from app.ui.cards import guard, need_contest
+from app.ui.sources import candidate_of, open_source
 from app.words.text import t
-from core.store.runs import list_runs
 
 contest = need_contest(t("submit.title"))
-store = runtime.workspace().store
-sources = rank_sources(contest, complete=True)
-if not sources:
-    page_header(t("submit.title"), contest)
-    nothing_yet("submit", is_working=any(run.state in ("queued", "running") for run in list_runs(store, contest.id)), icon="outbox")
-else:
-    header = st.container()
-    source = choose_source(contest, sources)
-    with header:
-        page_header(t("submit.title"), contest, source.folds)
-    with guard():
+source = open_source(contest, "submit", complete=True, icon="outbox")
+with guard():
+    if source is not None:
         body = st.container()
         with body.skeleton(height=420):
             candidate = candidate_of(source)

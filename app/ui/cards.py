@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import streamlit as st
@@ -16,6 +16,7 @@ from app.words.text import t
 from core.base.errors import PitwallError
 from core.store.contests import Contest
 from core.store.folds import Folds
+from core.store.runs import Run
 
 
 def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None, *, note: str = "") -> None:
@@ -64,8 +65,9 @@ def empty_state(
     return pressed
 
 
-def nothing_yet(words: str, *, is_working: bool, icon: str) -> None:
+def nothing_yet(words: str, runs: Sequence[Run], icon: str) -> None:
     """The empty state of a page that needs predictions, by its texts in `words`: on to the queue where a run is at work, else to training."""
+    is_working = any(run.state in ("queued", "running") for run in runs)
     button = t(f"{words}.empty_button_runs" if is_working else f"{words}.empty_button")
     empty_state(t(f"{words}.empty_title"), t(f"{words}.empty_why"), button, page="runs" if is_working else "train", icon=icon)
 

@@ -11,11 +11,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.shell import runtime
+from app.ui.cards import nothing_yet, page_header
 from app.ui.format import format_score, metric_label
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.predictions.source import OofMatrix, Source, list_sources, load_matrix
 from core.store.contests import Contest
+from core.store.runs import list_runs
 from core.submission.write import Candidate, prepare
 
 SOURCE_KEY = "source"
@@ -39,7 +41,18 @@ def source_label(source: Source) -> str:
     return f"{source.name} · {t(f'errors.kind_{source.kind}')} {source.ref}"
 
 
-def choose_source(contest: Contest, sources: Sequence[Source]) -> Source:
+def open_source(contest: Contest, words: str, *, complete: bool, icon: str) -> Source | None:
+    """The head of a page that shows one source, with its picker; where there is none, an empty state by the texts in `words`."""
+    sources, header = rank_sources(contest, complete=complete), st.container()
+    source = _choose(contest, sources) if sources else None
+    with header:
+        page_header(t(f"{words}.title"), contest, source and source.folds)
+    if source is None:
+        nothing_yet(words, list_runs(runtime.workspace().store, contest.id), icon)
+    return source
+
+
+def _choose(contest: Contest, sources: Sequence[Source]) -> Source:
     """The source in the address, else the best; an address that names something else is corrected."""
     metric = get_metric(contest.spec.metric)
     by_ref = {source.ref: source for source in sources}
