@@ -16,7 +16,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.ensemble.draft import Draft
-from app.ensemble.session import Content, OpenBlend, found, keep_newest, open_blend, session
+from app.ensemble.session import Content, OpenBlend, computed, keep_newest, open_blend, session
 from app.ensemble.ways import describe, fit_took_s
 from app.ui.cards import guard, section
 from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw, nominal, quantity
@@ -117,7 +117,7 @@ def _worth(blend: OpenBlend, pairs: Pairwise) -> Measured | None:
     """The button that measures, and the table of members; returns what is known of the blend in the editor, or of the one before."""
     draft, latest = blend.draft, blend.kept.latest
     key = (*blend.content, draft.steps.model_dump_json(), draft.procedure.trimmed.model_dump_json())
-    kept: dict[Content, Measured] = found()
+    kept: dict[Content, Measured] = computed()
     measured = kept.get(key) or Measured.of(draft)
     with section(t("members.worth_title"), t("members.worth_note")):
         # It is there also when all is measured: a drag does not redraw this part, and a click finds what moved.

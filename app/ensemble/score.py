@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.ensemble.draft import equal_draft
-from app.ensemble.session import Content, OpenBlend, found, keep_newest
+from app.ensemble.session import Content, OpenBlend, computed, keep_newest
 from app.ensemble.ways import describe, fit_took_s, mean_label
 from app.ui.cards import error_card
 from app.ui.format import format_duration, format_score, metric_label
@@ -108,7 +108,7 @@ def standing_of(blend: OpenBlend) -> tuple[Standing, CrossFit | None]:
         return ("chosen" if blend.n_others else "untuned"), None
     if not draft.settings.is_refitted:
         return "hand", None
-    known: CrossFit | None = found().get(_name(blend))
+    known: CrossFit | None = computed().get(_name(blend))
     if known is not None:
         return ("scored" if isinstance(known, HonestScore) else "refused"), known
     if len(blend.ensemble.oof.folds) < 2:
@@ -134,8 +134,8 @@ def cross_fit(blend: OpenBlend) -> None:
         made: CrossFit = replace(blend.ensemble.honest(blend.draft.settings.trimmed), refits=())
     except PitwallError as refusal:
         made = refusal
-    found()[_name(blend)] = made
-    keep_newest(found())
+    computed()[_name(blend)] = made
+    keep_newest(computed())
 
 
 def cross_fitted_figure(place: DeltaGenerator, blend: OpenBlend, standing: Standing, known: CrossFit | None) -> None:

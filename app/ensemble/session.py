@@ -142,7 +142,7 @@ def _open(content: Content, _contest: Contest, _members: Sequence[Run]) -> Ensem
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def found() -> dict[Content, Any]:
+def computed() -> dict[Content, Any]:
     """What was computed of blends, by content, for all sessions: cross-fitted scores and worths of members."""
     return {}
 

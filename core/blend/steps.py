@@ -55,7 +55,7 @@ def rank_shares(values: NDArray[np.float32]) -> NDArray[np.float32]:
     shares = np.empty(values.shape, dtype=np.float32)
     if not n_rows:
         return shares
-    # A tie of the first to the last of some ranks shares half their sum.
+    # Tied values on the ranks a to b all get the rank (a + b) / 2.
     share_of_sum = (np.arange(2 * n_rows + 1) / 2 / n_rows).astype(np.float32)
     for start in range(0, n_columns, BLOCK_COLUMNS):
         columns = np.array(values[:, start : start + BLOCK_COLUMNS].T, order="C")
@@ -66,7 +66,7 @@ def rank_shares(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _rank(column: NDArray[np.float32], share_of_sum: NDArray[np.float32]) -> None:
-    """Put its rank's share in place of every value (n_rows,)."""
+    """Put its rank's share in place of every value (n_rows,). A sort key holds the value in its high bits and the row in its low ones."""
     # Whole numbers in the order of the values, equal where these are equal: minus zero becomes zero first.
     bits = (column + np.float32(0)).view(np.int32)
     keys = (bits ^ ((bits >> 31) & MAGNITUDE)).astype(np.int64) << BITS_OF_ROW

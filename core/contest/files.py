@@ -263,7 +263,7 @@ def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipI
     trust = "get the archive from a place you trust, or extract it yourself and give the folder"
 
     def refuse(what: str, member: str, why: str, fix: str = trust) -> InputError:
-        place = msg("{place}: {lacks}", place=zip_path.name, lacks=member) if member else zip_path.name
+        place = msg("{name}: {detail}", name=zip_path.name, detail=member) if member else zip_path.name
         return InputError(what, where=place, why=why, fix=fix)
 
     infos = archive.infolist()

@@ -25,7 +25,7 @@ from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc
 from core.base.messages import joined, msg, reason
 from core.contest.csv_table import decode, read_table
-from core.metrics.scores import improbable_rows
+from core.metrics.scores import invalid_rows
 
 FOLD = "fold"
 SUFFIXES = (".npy", ".csv", ".parquet")
@@ -338,7 +338,7 @@ def _order(sheet: _Sheet, expected: Expected, path: Path) -> tuple[NDArray[np.in
 
 
 def _wrong_values(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:
-    bad = np.flatnonzero(improbable_rows(sheet.prob, multilabel=expected.is_multilabel))
+    bad = np.flatnonzero(invalid_rows(sheet.prob, multilabel=expected.is_multilabel))
     if not len(bad):
         return []
     rows = [sheet.ids[row] if sheet.ids else msg("row {n}", n=row) for row in bad.tolist()]

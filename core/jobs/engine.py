@@ -87,7 +87,7 @@ class EngineLock:
         return True
 
     def release(self) -> None:
-        """Let go of the lock. Twice is once."""
+        """Let go of the lock. Idempotent."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
@@ -171,7 +171,7 @@ class Engine:
 
     def start(self) -> bool:
         """Begin to run the queue. False when another engine holds the workspace: this one is then read-only, and takes over
-        by itself when that one is gone. Starting twice is starting once. Raises CheckpointError when the database is damaged."""
+        by itself when that one is gone. Idempotent. Raises CheckpointError when the database is damaged."""
         self.workspace.store.check()
         with self._guard:
             if self._stopping.is_set():

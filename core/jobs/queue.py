@@ -336,7 +336,7 @@ def resume_run(store: Store, run_id: int) -> Run:
 
 
 def pause_queue(store: Store, *, device: str = EVERY_DEVICE) -> None:
-    """Take no more jobs, on one device or on any; what runs there stops within a step and goes back. Twice is once."""
+    """Take no more jobs, on one device or on any; what runs there stops within a step and goes back. Idempotent."""
     pause_devices(store, now=time.time(), device=device)
 
 

@@ -63,7 +63,7 @@ class Supervisor:
         self._began = time.monotonic()
 
     def stop(self) -> None:
-        """Have the worker stop within a step; the job goes back to the attempts."""
+        """Have the worker stop within a step; the job goes back to the queue."""
         self._stopping.set()
         self._look.set()
 
@@ -149,7 +149,7 @@ class Supervisor:
     def _settle(self, exit_code: int, killed: str) -> None:
         """Give the verdict of an attempt that gave none itself; every function of `attempts` refuses when it did."""
         job = self.job
-        is_first = time.monotonic() - self._began >= CALM_S
+        ran_long_enough = time.monotonic() - self._began >= CALM_S
         if self._stopping.is_set() or self._told_to_pause:
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock()))
         elif exit_code == DISK_FULL_CODE:
@@ -161,9 +161,11 @@ class Supervisor:
             and kind_of(job).can_halve(self._workspace, job)
         ):
             self._persist(lambda: attempts.release(self._store, job.id, job.token, now=self._clock(), reason="memory"))
-        elif (exit_code < 0 or killed) and (is_first or job.interruptions < attempts.MOST_INTERRUPTIONS):
+        elif (exit_code < 0 or killed) and (ran_long_enough or job.interruptions < attempts.MOST_INTERRUPTIONS):
             self._persist(
-                lambda: attempts.release(self._store, job.id, job.token, reason="killed" if is_first else "killed again", now=self._clock())
+                lambda: attempts.release(
+                    self._store, job.id, job.token, reason="killed" if ran_long_enough else "killed_again", now=self._clock()
+                )
             )
         else:
             error = _verdict(job, exit_code, killed, self._log_path)

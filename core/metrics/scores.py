@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core.base.errors import NotFoundError
 
 THRESHOLD = 0.5
-TOLERANCE = 1e-3
+SUM_TOLERANCE = 1e-3
 
 
 def decide(prob: NDArray[np.floating], *, multilabel: bool = False, thresholds: Sequence[float] = ()) -> NDArray[np.integer]:
@@ -30,18 +30,18 @@ def decide(prob: NDArray[np.floating], *, multilabel: bool = False, thresholds: 
     return (prob > (np.asarray(thresholds, dtype=np.float64) if len(thresholds) else THRESHOLD)).astype(np.int8)
 
 
-def improbable_rows(prob: NDArray[np.floating], *, multilabel: bool = False) -> NDArray[np.bool_]:
+def invalid_rows(prob: NDArray[np.floating], *, multilabel: bool = False) -> NDArray[np.bool_]:
     """Rows (n,) that hold something not finite or negative, or do not sum to one (within 1e-3); multi-label: or exceed one."""
     with np.errstate(invalid="ignore"):
         total = np.abs(prob.sum(axis=1, dtype=np.float64) - 1)
-        fits = (prob <= 1).all(axis=1) if multilabel else total <= TOLERANCE
+        fits = (prob <= 1).all(axis=1) if multilabel else total <= SUM_TOLERANCE
         return np.asarray(~(fits & np.isfinite(prob).all(axis=1) & (prob >= 0).all(axis=1)))
 
 
 Labels = NDArray[np.integer]
 Probabilities = NDArray[np.floating]
 Counts = NDArray[np.integer] | NDArray[np.floating]
-PRODUCT = 16
+PRODUCT_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Metric:
     `reads` says what the functions take: "labels" (y_true, y_pred, n_classes), "p_true" the probabilities of the truth (see
     `p_true_of`), "probabilities" (y_true, y_prob). `one` is for rows of one class, `several` for rows that may have several; None
     where the metric is not defined. `bounds` are its lowest and its highest value. Its name on the screen is `metric_<name>` in
-    app/words/screen/common.yaml.
+    app/words/screen/common.yaml, and `several_<name>` where it scores rows that may have several classes. A blend cannot be scored by
+    one that reads "probabilities".
 
     What a score is a mean of, where it is one, makes a bootstrap and the fit of thresholds quick; both are None for any other metric.
     `by_row` gives a value for each row (n,) from (y_true, y_pred, p_true): of a metric of labels 1 where they are right, else 0. `by_class`
@@ -127,8 +128,8 @@ def log_loss_of_true(p_true: Probabilities) -> float:
     """
     epsilon = np.finfo(p_true.dtype).eps
     clipped = np.clip(p_true, epsilon, 1 - epsilon)
-    whole = len(clipped) // PRODUCT * PRODUCT
-    products = np.multiply.reduce(clipped[:whole].reshape(PRODUCT, -1), axis=0, dtype=np.float64)
+    whole = len(clipped) // PRODUCT_BLOCK * PRODUCT_BLOCK
+    products = np.multiply.reduce(clipped[:whole].reshape(PRODUCT_BLOCK, -1), axis=0, dtype=np.float64)
     return float(-(np.log(products).sum() + np.log(clipped[whole:], dtype=np.float64).sum()) / len(clipped))
 
 

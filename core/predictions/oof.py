@@ -15,7 +15,7 @@ from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.base.messages import joined, msg
 from core.contest.table import load_kept, load_truth
 from core.folds.save import load_folds
-from core.metrics.scores import improbable_rows, metrics_for
+from core.metrics.scores import invalid_rows, metrics_for
 from core.store.contests import Contest, TruthVersion, get_truth
 from core.store.folds import Folds, get_folds
 from core.store.runs import FoldResult, Run
@@ -222,7 +222,7 @@ def _numbers(folds: Iterable[int]) -> str:
 
 
 def check_probabilities(prob: NDArray[np.floating], *, where: str, multilabel: bool = False) -> None:
-    """Raise CheckpointError when a row is none of probabilities (see `improbable_rows`)."""
+    """Raise CheckpointError when a row is none of probabilities (see `invalid_rows`)."""
     if prob.ndim != 2:
         raise CheckpointError(
             "predictions have the wrong shape",
@@ -231,7 +231,7 @@ def check_probabilities(prob: NDArray[np.floating], *, where: str, multilabel: b
             fix="train again",
             shape=prob.shape,
         )
-    bad = improbable_rows(prob, multilabel=multilabel)
+    bad = invalid_rows(prob, multilabel=multilabel)
     if bad.any():
         raise CheckpointError(
             "{n} of {rows} predictions are not probabilities",

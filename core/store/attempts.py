@@ -37,12 +37,12 @@ Record = Callable[[Connection], object]
 
 _jobs = tables.jobs.c
 
-Reason = Literal["stopped", "memory", "killed", "killed again"]
+Reason = Literal["stopped", "memory", "killed", "killed_again"]
 COUNTED: dict[Reason, dict[str, Any]] = {
     "stopped": {},
     "memory": {"halvings": _jobs.halvings + 1},
     "killed": {"interruptions": 1},
-    "killed again": {"interruptions": _jobs.interruptions + 1},
+    "killed_again": {"interruptions": _jobs.interruptions + 1},
 }
 """What is counted on a job that is handed back, by the reason."""
 
@@ -147,7 +147,7 @@ def fail(store: Store, job_id: int, token: int, error: Mapping[str, str], *, now
 def release(store: Store, job_id: int, token: int, *, now: float, reason: Reason = "stopped") -> str | None:
     """Hand a job back: to the queue at its old place, or as canceled when that was asked for.
 
-    It goes on with half the micro-batch after "memory". Kills are counted, after "killed" anew, after "killed again" on. Returns the new
+    It goes on with half the micro-batch after "memory". "killed" sets the count of interruptions to 1, "killed_again" adds 1. Returns the new
     state; None, and no change, for a stale attempt.
     """
     with store.transaction() as connection:

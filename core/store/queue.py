@@ -50,7 +50,8 @@ class Hold:
 class LiveJobs:
     """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id.
 
-    `owners` are the names of the runs or contests that jobs belong to, by job id. `paused` holds the ids of paused runs, whose jobs wait without being taken; `holds` says which devices take none.
+    `owners` are the names of the runs or contests that jobs belong to, by job id. `paused` holds the ids of paused runs, whose jobs wait
+    without being taken; `holds` says which devices take none.
     """
 
     running: tuple[Job, ...]
@@ -206,7 +207,7 @@ def list_holds(store: Store) -> tuple[Hold, ...]:
 
 
 def pause_devices(store: Store, *, now: float, device: str = EVERY_DEVICE) -> None:
-    """Take no more jobs on `device`, or on any; what runs there stops within a step and goes back. Twice is once."""
+    """Take no more jobs on `device`, or on any; what runs there stops within a step and goes back. Idempotent."""
     with store.transaction() as connection:
         _put_hold(connection, Hold(device=device, kind="person", error=None, needed_bytes=0, since=now))
 
@@ -261,7 +262,7 @@ def is_live(connection: Connection, run_id: int) -> bool:
 
 
 def place_run(connection: Connection, run_id: int, place: int) -> bool:
-    """Put a run before the waiting run that will then be at `place` + 1 (0 is the front; beyond the last is the end).
+    """Move a run to the index `place` among the waiting runs (0 is the front; beyond the last is the end).
 
     Its priority changes where the new neighbours' demand it, and only as far. False when the run has no waiting job.
     """

@@ -86,7 +86,7 @@ class Candidate:
 
     def raise_if_refused(self, where: str) -> None:
         """Raise SubmissionError, naming each check that failed."""
-        failed = [msg("{place}: {lacks}", place=check.key, lacks=check.detail) for check in self.checks if not check.is_ok]
+        failed = [msg("{name}: {detail}", name=check.key, detail=check.detail) for check in self.checks if not check.is_ok]
         if failed:
             raise SubmissionError(
                 "the contest would refuse this file",
@@ -212,7 +212,7 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         SubmissionCheck(
             "columns",
             True,
-            msg("{place}: {lacks}, …" if len(columns) > 4 else "{place}: {lacks}", place=len(columns), lacks=", ".join(columns[:4])),
+            msg("{name}: {detail}, …" if len(columns) > 4 else "{name}: {detail}", name=len(columns), detail=", ".join(columns[:4])),
         )
     ]
     ids = tuple(frame.iloc[:, 0])

@@ -40,7 +40,7 @@ class Board:
         self._process.wait()
 
     def stop(self) -> None:
-        """End it. Twice is once."""
+        """End it. Idempotent."""
         _end(self._process)
 
 

@@ -92,7 +92,7 @@ def _deliver(
         delivered.set()
         is_ours = isinstance(problem, PitwallError)
         log.warning("%s met an error", note.title, exc_info=not is_ours)
-        fail(*((problem.what, problem.fix) if is_ours else (msg("{place}: {lacks}", place=type(problem).__name__, lacks=problem), "")))
+        fail(*((problem.what, problem.fix) if is_ours else (msg("{name}: {detail}", name=type(problem).__name__, detail=problem), "")))
 
 
 class _WithoutTokens(logging.Formatter):

@@ -98,8 +98,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
     def is_over() -> bool:
         waited = position.epoch - 1 - position.best_epoch
-        has_no_patience = bool(settings.patience and position.best_epoch and waited >= settings.patience)
-        return position.epoch > n_epochs or has_no_patience or trouble() is not None
+        is_out_of_patience = bool(settings.patience and position.best_epoch and waited >= settings.patience)
+        return position.epoch > n_epochs or is_out_of_patience or trouble() is not None
 
     def trouble() -> Trouble | None:
         return find_trouble(position.reports(), metric) if settings.stop_on_trouble else None

@@ -19,7 +19,7 @@ from core.base.errors import AlignmentError, RecipeError
 from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.data.randomness import seed_network
-from core.metrics.scores import improbable_rows
+from core.metrics.scores import invalid_rows
 from core.specs.recipe import OptimSettings
 from core.training.network import build_network
 from core.training.task import FoldTask
@@ -155,7 +155,7 @@ def make_targets(task: FoldTask) -> Targets:
     n_rows, n_classes = len(task.labels), len(task.classes)
     soft, weights = task.targets, np.ones(n_rows, dtype=np.float32) if task.row_weights is None else task.row_weights
     is_fit = weights.shape == (n_rows,) and bool((np.isfinite(weights) & (weights >= 0)).all())
-    is_fit &= soft is None or (soft.shape == (n_rows, n_classes) and not improbable_rows(soft, multilabel=task.is_multilabel).any())
+    is_fit &= soft is None or (soft.shape == (n_rows, n_classes) and not invalid_rows(soft, multilabel=task.is_multilabel).any())
     if not is_fit:
         raise AlignmentError(
             "the targets of a fold do not fit its rows",
@@ -202,7 +202,7 @@ class Setup:
     def weights(self) -> str:
         """Where its first weights came from."""
         return (
-            msg("{place}: {lacks}", place=self.model.weights_place, lacks=self.model.weights_source)
+            msg("{name}: {detail}", name=self.model.weights_place, detail=self.model.weights_source)
             if self.model.weights_place
             else "from nothing"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ensemble.session import found
+from app.ensemble.session import computed
 from app.shell import runtime
 from core.blend.ensemble import Ensemble, open_ensemble
 from core.contest.inspect.draft import inspect_path
@@ -30,7 +30,7 @@ OpenPage = Callable[..., AppTest]
 def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The runtime on the test's workspace; what is launched stays in the queue."""
     monkeypatch.setenv(ENV_VARIABLE, str(workspace.root))
-    found().clear()  # made-up predictions of another test may have the same content
+    computed().clear()  # made-up predictions of another test may have the same content
     runtime.close()
     runtime.start_engine(Engine(runtime.workspace(), devices=()))
     yield runtime.workspace()

@@ -79,7 +79,7 @@ def test_second_tries_are_counted_and_kept_with_the_job(store: Store, run: Run) 
         assert (get_job(store, job.id).halvings, get_job(store, job.id).interruptions) == (halvings, 0)
     for is_first, count in ((False, 1), (False, 2), (True, 1)):
         job = claim(store)
-        assert attempts.release(store, job.id, job.token, reason="killed" if is_first else "killed again", now=3.0) == "queued"
+        assert attempts.release(store, job.id, job.token, reason="killed" if is_first else "killed_again", now=3.0) == "queued"
         assert (get_job(store, job.id).halvings, get_job(store, job.id).interruptions) == (2, count)
 
 

@@ -234,7 +234,7 @@ def settle_classes(so_far: Understanding, labels: SeenLabels, folders: tuple[str
     shown = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
     so_far.note(
         "classes",
-        msg("{place}: {lacks}", place=len(classes), lacks=shown),
+        msg("{name}: {detail}", name=len(classes), detail=shown),
         msg("{least:,} to {most:,} rows per class", least=min(counts.values()), most=max(counts.values())),
     )
     for warning in class_warnings(counts, len(labels.names) if labels.is_several else sum(counts.values())):

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app.ensemble import members as members_view
 from app.ensemble.draft import draft_of, equal_draft
 from app.ensemble.members import pair_chart
-from app.ensemble.session import found
+from app.ensemble.session import computed
 from core.analysis.compare import Carried, carried_classes
 from core.blend.ensemble import open_ensemble, spec_of
 from core.blend.procedure import BlendProcedure
@@ -70,7 +70,7 @@ def test_nothing_is_measured_until_it_is_asked_for(open_page: OpenPage, runs: tu
     assert members["run"].tolist() == ["strong", "middle", "weak"]
     assert members["without"].isna().all() and members["gain"].isna().all()
     assert "Measured" not in words(at) and "measure the worth above" in words(at)
-    assert len(found()) == 0
+    assert len(computed()) == 0
 
 
 def test_the_worth_is_that_of_core_and_is_kept(
@@ -115,7 +115,7 @@ def test_what_may_be_chance_is_counted_and_not_announced(
     assert "no more than may be chance: 1" in words(at)
     assert table(at, "stands")["stands"].tolist() == ["carried by it", "may be luck"]
     clear_of_none = Carried(np.full((3, 2), 0.1), np.full((3, 2), 1), np.zeros((3, 2), np.int64), np.zeros((3, 2), np.bool_))
-    found().clear()
+    computed().clear()
     monkeypatch.setattr(members_view, "carried_classes", lambda *_, **__: clear_of_none)
     at = measure(open_members(open_page))
     assert "In no class does the blend lose F1 without it by more than chance." in words(at)

@@ -45,7 +45,7 @@ def test_troubles_that_were_survived_are_said(open_page: OpenPage, opened: Works
     job = made.claim(opened)
     attempts.release(opened.store, job.id, job.token, now=made.START, reason="memory")
     job = made.claim(opened)
-    attempts.release(opened.store, job.id, job.token, reason="killed again", now=made.START)
+    attempts.release(opened.store, job.id, job.token, reason="killed_again", now=made.START)
     job = made.claim(opened)
     assert (get_job(opened.store, job.id).halvings, get_job(opened.store, job.id).interruptions) == (1, 1)
     conditions = {"device": "cpu", "threads": 2, "precision": "bf16", "micro_batch": 16}
