@@ -17,7 +17,7 @@ import streamlit as st  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 
 from app.shell import runtime  # noqa: E402
-from app.shell.thumbnails import thumbnail  # noqa: E402
+from app.shell.tables import thumbnail  # noqa: E402
 
 
 @asynccontextmanager

@@ -29,12 +29,11 @@ from core.jobs.engine import Engine
 from core.predictions.oof import load_oof, load_test_prob
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
-from core.store.blends import get_blend, list_blends
+from core.store.blends import get_blend, list_blends, list_submissions
 from core.store.contests import get_contest, list_contests
 from core.store.folds import get_folds, list_folds
 from core.store.jobs import list_jobs
 from core.store.runs import get_run, list_epochs, list_runs
-from core.store.submissions import list_submissions
 from core.submission.write import prepare, read_submission, write_submission
 from core.workspace import Workspace, open_workspace
 

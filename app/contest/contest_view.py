@@ -11,8 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app.shell import runtime, state
-from app.shell.tables import table_of, truth_of
-from app.shell.thumbnails import picture
+from app.shell.tables import picture, table_of, truth_of
 from app.ui.cards import guard, section
 from app.ui.class_charts import MAX_BARS, class_bars, size_bars
 from app.ui.components.gallery.component import Tile, gallery

@@ -13,7 +13,7 @@ from streamlit.typing import UploadedFile
 
 from app.contest.contest_view import classes_per_row, progress_bar, rows_per_class
 from app.shell import runtime, state
-from app.shell.thumbnails import data_address, draw_file
+from app.shell.tables import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import plain

@@ -15,8 +15,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from app.shell.tables import pairs_of, table_of
-from app.shell.thumbnails import picture
+from app.shell.tables import pairs_of, picture, table_of
 from app.ui.cards import guard
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_help, metric_label, plain

@@ -18,11 +18,11 @@ from app.runs.progress import (
     device_time_s,
     input_label,
     jobs_now,
+    queue_panel,
     trouble_label,
     trouble_markdown,
     trouble_of,
 )
-from app.runs.queue_panel import queue_panel
 from app.shell import runtime, state
 from app.ui import charts
 from app.ui.cards import guard

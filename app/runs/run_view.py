@@ -10,11 +10,10 @@ import pandas as pd
 import streamlit as st
 import yaml
 
-from app.runs.checkpoints import checkpoints_view, second_tries
 from app.runs.predict_panel import predict_panel
 from app.runs.progress import BUSY_S, device_time_s, dot, input_label, jobs_now, trouble_markdown, trouble_of
+from app.runs.records import checkpoints_view, second_tries, tracking_button, tracking_trouble
 from app.runs.run_list import MIN_FIGURE_PX
-from app.runs.tracking import tracking_button, tracking_trouble
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.ui import charts

@@ -1,11 +1,23 @@
-"""The rows and the folds of a contest, read once per process: pages and thumbnails ask for them at every rerun."""
+"""The rows and the folds of a contest, read once per process: pages and thumbnails ask for them at every rerun.
+
+The route of the galleries, /thumb/{contest}/{train|test}/{row}, is a small picture of one row of a contest.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
 from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import Response
 
 from app.shell import runtime
+from core.base.errors import NotFoundError, PitwallError
 from core.contest.table import ContestTable, Truth, load_table, load_truth
+from core.data.images import open_image
 from core.folds.save import load_folds
 from core.folds.split import FoldPairs
 from core.store.contests import Contest, get_contest
@@ -42,3 +54,63 @@ def truth_of(contest: Contest) -> Truth:
 def _truth(_root: str, contest_id: int, _fingerprint: str) -> Truth:
     workspace = runtime.workspace()
     return load_truth(workspace, get_contest(workspace.store, contest_id))
+
+
+SIDE_PX = 192
+
+
+def thumbnail(request: Request) -> Response:
+    """Respond with a WebP of at most 192 px, 404 for a missing row, 415 for an unreadable picture.
+
+    403 for a host that is not in `server.allowedHosts`: a foreign page must not read pictures by DNS rebinding.
+    """
+    allowed: list[str] = st.get_option("server.allowedHosts")
+    if allowed and request.url.hostname not in allowed:
+        return Response("unknown host", status_code=403, media_type="text/plain")
+    name, part, row = request.path_params["contest"], request.path_params["part"], request.path_params["row"]
+    try:
+        contest = get_contest(runtime.workspace().store, name)
+        body = draw(contest, part, row)
+    except NotFoundError as error:
+        return Response(str(error), status_code=404, media_type="text/plain")
+    except PitwallError as error:
+        return Response(str(error), status_code=415, media_type="text/plain")
+    return Response(
+        body, media_type="image/webp", headers={"Cache-Control": "private, max-age=86400", "ETag": f'"{contest.fingerprint[:16]}-{row}"'}
+    )
+
+
+def thumbnail_url(contest: Contest, part: str, row: int) -> str:
+    """The address of a row's thumbnail; it carries the data's fingerprint, so that browsers may keep the picture."""
+    return f"/thumb/{contest.name}/{part}/{row}?v={contest.fingerprint[:8]}"
+
+
+def picture(contest: Contest, part: str, row: int) -> str:
+    """The `src` of a row's picture: its thumbnail address where this server has the route, else a data address."""
+    if runtime.has_thumbnails():
+        return thumbnail_url(contest, part, row)
+    return data_address(draw(contest, part, row))
+
+
+def draw(contest: Contest, part: str, row: int) -> bytes:
+    """The thumbnail of row `row` of `part` (train or test) as WebP bytes."""
+    table = table_of(contest)
+    frame = {"train": table.train, "test": table.test}.get(part)
+    if frame is None or table.image_base is None or not 0 <= row < len(frame):
+        raise NotFoundError("no such row", where=f"{contest.name}/{part}/{row}", why="it is outside the contest's table")
+    return draw_file(table.image_path(frame["input"].iloc[row]))
+
+
+@lru_cache(maxsize=2048)
+def draw_file(path: Path) -> bytes:
+    """A picture file, decoded as in training, as WebP bytes of at most 192 px. Raises InputError for a damaged picture."""
+    image = open_image(path)
+    image.thumbnail((SIDE_PX, SIDE_PX))
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=82)
+    return stream.getvalue()
+
+
+def data_address(body: bytes) -> str:
+    """A thumbnail as a data address, which needs no route and no registered contest."""
+    return f"data:image/webp;base64,{base64.b64encode(body).decode('ascii')}"

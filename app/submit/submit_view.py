@@ -19,8 +19,8 @@ from app.words.text import t
 from core.contest.table import count_classes
 from core.metrics.scores import get_metric
 from core.predictions.source import Source, list_sources
+from core.store.blends import Submission, list_submissions
 from core.store.contests import Contest
-from core.store.submissions import Submission, list_submissions
 from core.submission.write import Candidate, read_submission, write_submission
 
 N_PREVIEW = 8

@@ -25,11 +25,10 @@ from core.jobs.queue import launch_run, retry_run
 from core.predictions.source import source_of
 from core.recipes.plan import load_preset
 from core.specs.folds import FoldsSpec
-from core.store.blends import Blend, free_blend_name, list_blends
+from core.store.blends import Blend, Submission, free_blend_name, list_blends, list_submissions
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
-from core.store.submissions import Submission, list_submissions
 from core.submission.write import write_submission
 from core.workspace import ENV_VARIABLE, Workspace
 

@@ -12,11 +12,10 @@ from core.base.errors import NotFoundError, StateError
 from core.jobs.fold import places, share_of_run
 from core.metrics.scores import get_metric
 from core.specs.progress import Progress
-from core.store.blends import Blend
+from core.store.blends import Blend, Submission
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, get_folds, list_folds
 from core.store.runs import Run, get_run, list_epochs
-from core.store.submissions import Submission
 from core.workspace import Workspace
 
 

@@ -1,4 +1,7 @@
-"""Blends: saved combinations of runs. The members are rows too, so that a run in use cannot be deleted."""
+"""Blends, saved combinations of runs, and submissions, the ledger of every file that was written for a contest, and from what.
+
+The members of a blend are rows too, so that a run in use cannot be deleted. Rows of submissions are only added.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import NotFoundError, StateError
 from core.specs.blend import BlendSpec
-from core.specs.kept import BlendScores
+from core.specs.kept import BlendScores, HiddenScores, Lineage
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import insert_row, read_rows
@@ -129,3 +132,70 @@ def _read_blends(connection: Connection, contest_id: int | None, *where: ColumnE
 def _blend(values: dict[str, Any]) -> Blend:
     spec, scores = BlendSpec.model_validate(values.pop("spec")), BlendScores.model_validate(values.pop("scores"))
     return Blend(spec=spec, run_ids=spec.members, scores=scores, **values)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A written submission. `source` is the run or blend it came from ("r1", "b2"); `hidden_scores` only a sample contest has."""
+
+    id: int
+    contest_id: int
+    source: str
+    name: str
+    filename: str
+    sha256: str
+    path: str
+    n_rows: int
+    lineage: Lineage
+    hidden_scores: HiddenScores | None
+    created_at: float
+
+    @property
+    def ref(self) -> str:
+        """The short name that is unique in the workspace."""
+        return f"s{self.id}"
+
+
+def _submission(values: dict[str, Any]) -> Submission:
+    lineage, hidden = Lineage.model_validate(values.pop("lineage")), values.pop("hidden_scores")
+    return Submission(lineage=lineage, hidden_scores=hidden and HiddenScores.model_validate(hidden), **values)
+
+
+def add_submission(
+    store: Store,
+    *,
+    contest_id: int,
+    source: str,
+    name: str,
+    filename: str,
+    sha256: str,
+    path: str,
+    n_rows: int,
+    lineage: Lineage,
+    hidden_scores: HiddenScores | None = None,
+    now: float | None = None,
+) -> Submission:
+    """Add a submission to the ledger."""
+    values = {
+        "contest_id": contest_id,
+        "source": source,
+        "name": name,
+        "filename": filename,
+        "sha256": sha256,
+        "path": path,
+        "n_rows": n_rows,
+        "lineage": lineage.to_dict(),
+        "hidden_scores": hidden_scores and hidden_scores.to_dict(),
+        "created_at": time.time() if now is None else now,
+    }
+    with store.transaction() as connection:
+        added = insert_row(connection, tables.submissions, values).id
+        return _submission(read_rows(connection, tables.submissions, tables.submissions.c.id == added)[0])
+
+
+def list_submissions(store: Store, contest_id: int | None = None) -> tuple[Submission, ...]:
+    """All submissions, or those of one contest, newest first."""
+    columns = tables.submissions.c
+    where = () if contest_id is None else (columns.contest_id == contest_id,)
+    with store.read() as connection:
+        return tuple(map(_submission, read_rows(connection, tables.submissions, *where, order=[columns.id.desc()])))

@@ -27,8 +27,8 @@ from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.scores import decide
 from core.predictions.source import Source
 from core.specs.kept import Lineage, LineageMember
+from core.store.blends import Submission, add_submission
 from core.store.contests import Contest, list_truths
-from core.store.submissions import Submission, add_submission
 from core.submission.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
 from core.workspace import Workspace
 

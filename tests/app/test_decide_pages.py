@@ -14,11 +14,10 @@ from core.folds.save import save_folds
 from core.jobs import queue
 from core.predictions.source import load_matrix, source_of
 from core.specs.folds import FoldsSpec
-from core.store.blends import list_blends
+from core.store.blends import list_blends, list_submissions
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
-from core.store.submissions import list_submissions
 from core.submission.write import read_submission
 from core.workspace import Workspace
 from tests.finished_workspace import claim, fail_job, finish_run, make_recipe, run_halfway

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from core.store.blends import list_submissions
 from core.store.runs import list_runs
-from core.store.submissions import list_submissions
 from core.workspace import Workspace, open_workspace
 from tests.browser.conftest import ROOT, Open, click_chart, settle
 

@@ -14,7 +14,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds
 from core.specs.folds import FoldsSpec
-from core.store.submissions import list_submissions
+from core.store.blends import list_submissions
 from core.workspace import open_workspace
 from tests.browser.conftest import ROOT, Open
 from tests.finished_workspace import finish_run, make_recipe

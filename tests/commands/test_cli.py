@@ -379,7 +379,7 @@ def test_the_order_of_an_array_s_classes_is_read_from_a_file(finished: Terminal,
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_ledger(finished: Terminal, tmp_path: Path) -> None:
-    from core.store.submissions import list_submissions
+    from core.store.blends import list_submissions
 
     assert finished.refused("submit", "good", "-o", str(tmp_path / "no" / "x.csv"))["type"] == "InputError"
     assert finished.refused("submit", "good", "-o", str(tmp_path))["type"] == "InputError"

@@ -44,13 +44,12 @@ from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store import digests
 from core.store.attempts import claim
-from core.store.blends import list_blends
+from core.store.blends import list_blends, list_submissions
 from core.store.contests import Contest, list_contests
 from core.store.database import open_store, sqlite_url
 from core.store.folds import Folds, list_folds
 from core.store.queue import list_holds, read_live, read_queue, read_tallies
 from core.store.runs import Run, list_epochs, list_runs
-from core.store.submissions import list_submissions
 from core.store.tables import CHANGES, DIGEST, metadata
 from core.submission import write as submission_module
 from core.submission.write import read_format, read_submission, write_submission

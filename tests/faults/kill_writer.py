@@ -29,8 +29,8 @@ from core.folds.save import save_folds
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
+from core.store.blends import list_submissions
 from core.store.runs import get_run
-from core.store.submissions import list_submissions
 from core.submission import write as submission
 from core.training import state
 from core.training.checkpoint import Checkpointing, Identity, list_checkpoints, list_quarantined, newest_verified, remove_unfinished

@@ -17,7 +17,7 @@ from core.specs.blend import BlendSpec
 from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.attempts import claim, commit, renew
-from core.store.blends import add_blend, list_blends
+from core.store.blends import add_blend, add_submission, list_blends, list_submissions
 from core.store.contests import Contest, get_contest, insert_groups, list_contests
 from core.store.database import HEAD, Store, open_store, sqlite_url
 from core.store.digests import digest_of
@@ -25,7 +25,6 @@ from core.store.folds import Folds, get_folds, list_folds
 from core.store.jobs import add_job, get_job, list_jobs
 from core.store.queue import hold_device_for_disk, list_holds, pause
 from core.store.runs import EpochRow, FoldResult, Run, get_run, list_runs
-from core.store.submissions import add_submission, list_submissions
 from core.store.tables import CHANGES, DIGEST
 from tests.store.conftest import database_of_version_0_1
 from tests.store.test_blends import SCORES

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from core.specs.kept import HiddenScores, Lineage
+from core.store.blends import add_submission, list_submissions
 from core.store.contests import Contest
 from core.store.database import Store
-from core.store.submissions import add_submission, list_submissions
 
 HIDDEN = HiddenScores(metric="accuracy", public=0.5, private=0.25)
 LINEAGE = Lineage(source="r1", name="n", fingerprint="a", rows="b", truth="c", folds="d", members=())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.runs.queue_panel import REFUSED_KEY, steer
+from app.runs.progress import REFUSED_KEY, steer
 from app.shell import runtime
 from app.ui.components.queue_order.component import Act, ActKind, read_acts
 from core.base.errors import StateError

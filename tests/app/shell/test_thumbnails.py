@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from starlette.requests import Request
 
-from app.shell.thumbnails import SIDE_PX, draw_file, thumbnail
+from app.shell.tables import SIDE_PX, draw_file, thumbnail
 from core.base.errors import InputError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest

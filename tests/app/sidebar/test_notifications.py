@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.sidebar.notifications import CLOCK_SLACK_S, SHOWN_S, Watch
+from app.sidebar.devices import CLOCK_SLACK_S, SHOWN_S, Watch
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds.save import save_folds

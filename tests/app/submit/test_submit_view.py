@@ -14,9 +14,9 @@ from app.submit.submit_view import label_counts
 from core.blend.ensemble import make_spec, save_blend
 from core.exchange.exchange import export_predictions
 from core.predictions.source import source_of
+from core.store.blends import list_submissions
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
-from core.store.submissions import list_submissions
 from core.submission.write import read_submission
 from core.workspace import Workspace
 from tests.emotions import finish_emotions

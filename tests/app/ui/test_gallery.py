@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.shell import runtime
-from app.shell.thumbnails import picture
+from app.shell.tables import picture
 from app.ui.colors import ACCENT, BAD
 from app.ui.probability_bars import probability_bars
 from core.contest.samples import open_sample
