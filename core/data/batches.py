@@ -1,4 +1,4 @@
-"""In which order rows reach the network, and through how many processes; neither depends on the other."""
+"""In which order rows reach the network, and through how many processes, neither of which depends on the other; and rows of texts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from multiprocessing.context import BaseContext
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from core.base.errors import PitwallError
+from models.text import TextTokenizer
 
 Key = tuple[int, int]  # epoch (0: no augmentation) and row
 Batch = dict[str, Tensor]
@@ -119,3 +121,32 @@ def _context(rows: Rows) -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", type(rows).__module__])
     return context
+
+
+class TextRows:
+    """Token ids as rows. The epoch of a key changes nothing: texts are not augmented."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: TextTokenizer, *, max_tokens: int) -> None:
+        self.ids = tokenizer.encode(texts, max_tokens)
+        self.pad_id = tokenizer.pad_id
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, key: Key) -> tuple[int, list[int]]:
+        _, row = key
+        return row, self.ids[row]
+
+    def length(self, row: int) -> int:
+        """Its tokens."""
+        return len(self.ids[row])
+
+    def collate(self, samples: Sequence[tuple[int, list[int]]]) -> Batch:
+        """`input_ids` and `attention_mask` int64 (n, longest), and `row` (n,)."""
+        longest = max(len(ids) for _, ids in samples)
+        input_ids = torch.full((len(samples), longest), self.pad_id)
+        attention_mask = torch.zeros((len(samples), longest), dtype=torch.int64)
+        for position, (_, ids) in enumerate(samples):
+            input_ids[position, : len(ids)] = torch.tensor(ids)
+            attention_mask[position, : len(ids)] = 1
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "row": torch.tensor([row for row, _ in samples])}

@@ -19,7 +19,7 @@ from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes, run_bytes, size_text
 from core.specs.recipe import Recipe
 from core.store.jobs import FoldJob, Job
-from core.training.costs import Costs
+from core.training.schedule import Costs
 
 MUCH = 0.15
 """The share of the processor that other programs may use before times are said to be too long."""

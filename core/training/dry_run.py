@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from core.base.errors import OutOfMemory
 from core.base.messages import msg
 from core.metrics.scores import all_scores
-from core.training.costs import Costs
 from core.training.failures import typed_failures
 from core.training.machine import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
 from core.training.network import copy_weights
 from core.training.predictor import EVALUATION_FACTOR, predict_task
-from core.training.schedule import plan_epochs
+from core.training.schedule import Costs, plan_epochs
 from core.training.setup import Setup, open_device, set_lr, set_up
 from core.training.state import Snapshot, TrainState
 from core.training.step import MicroBatches, cut_micro_batches, cut_steps, order_rows, train_step

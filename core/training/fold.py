@@ -19,11 +19,10 @@ from core.data.batches import RowLoader
 from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
 from core.training.checkpoint import Checkpointing, Identity, list_quarantined
-from core.training.costs import Pace
 from core.training.failures import not_a_number, typed_failures
 from core.training.network import copy_weights, describe_network, save_network, versions_of
 from core.training.predictor import predict_task
-from core.training.schedule import plan_epochs
+from core.training.schedule import Pace, plan_epochs
 from core.training.setup import set_lr, set_up
 from core.training.state import CheckpointWriter, TrainState
 from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step

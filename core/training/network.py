@@ -21,7 +21,7 @@ from core.base.errors import CheckpointError
 from core.base.files import write_json
 from core.base.messages import reason
 from core.base.settings import parse_settings
-from core.data.batches import Rows
+from core.data.batches import Rows, TextRows
 from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.specs.recipe import AugmentSettings, Recipe
 from core.training.task import FoldTask, backbone_of
@@ -158,7 +158,6 @@ def _image_network(spec: ModelSpec, augment: AugmentSettings, seed: int, fold: i
 
 
 def _text_network(spec: ModelSpec, train_texts: list[str], keep: Path | None) -> tuple[Classifier, MakeRows]:
-    from core.data.texts import TextRows
     from models.text import build_tokenizer
 
     tokenizer = build_tokenizer(spec, train_texts)

@@ -17,7 +17,7 @@ from torch import nn
 from core.artefacts import verify
 from core.base.errors import CheckpointError, OutOfMemory
 from core.base.messages import msg, reason
-from core.data.batches import Batch, RowLoader, Rows, batches_of
+from core.data.batches import Batch, RowLoader, Rows, TextRows, batches_of
 from core.specs.network import NetworkSpec
 from core.specs.recipe import AugmentSettings
 from core.training.machine import is_memory
@@ -183,7 +183,6 @@ def _load_ready(folder: Path, spec: NetworkSpec, device: str) -> Predictor:
             )
 
         return _placed(spec, model, images, place)
-    from core.data.texts import TextRows
     from models.ready import ReadyTextClassifier
     from models.text import PretrainedTokenizer
 

@@ -15,9 +15,8 @@ import torch
 from PIL import Image
 
 from core.base.errors import InputError
-from core.data.batches import RowLoader, batches_of, cut
+from core.data.batches import RowLoader, TextRows, batches_of, cut
 from core.data.pixels import ImageRows
-from core.data.texts import TextRows
 from core.jobs.process import is_alive, of_pid
 from core.specs.recipe import AugmentSettings
 

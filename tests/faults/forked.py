@@ -29,7 +29,7 @@ from core.jobs.process import of_pid
 from core.store.jobs import Job, get_job
 from core.workspace import Workspace
 
-IMPORTED = {"image": ("core.data.pixels", "models.image"), "text": ("core.data.texts", "models.text")}
+IMPORTED = {"image": ("core.data.pixels", "models.image"), "text": ("core.data.batches", "models.text")}
 GONE_S = 20.0
 """How long what a worker started may outlive it. torch in a loader process takes seconds to see the end when the machine is busy."""
 

@@ -14,7 +14,7 @@ from core.jobs.forecast import Forecast, Neighbour, Outlook, look_out, queue_end
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store.jobs import FOLD, FoldJob
-from core.training.costs import Costs
+from core.training.schedule import Costs
 
 GB = 10**9
 RECIPE = Recipe.model_validate({"model": {"backbone": "test_vit", "pretrained": False}, "train": {"batch_size": 64, "epochs": 3}})
