@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest

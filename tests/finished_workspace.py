@@ -15,7 +15,7 @@ from core.base.files import write_json
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table, load_truth, parents_of
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import all_scores
 from core.predictions.oof import TEST_PROB, VALID_IDX, VALID_PROB, FoldPredictions, read_fold_arrays, write_fold_predictions

@@ -24,7 +24,7 @@ import pytest
 from core.blend.ensemble import blend_runs, save_blend
 from core.blend.procedure import BlendProcedure
 from core.contest.table import load_table
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.jobs.engine import Engine
 from core.predictions.oof import load_oof, load_test_prob
 from core.predictions.source import source_of

@@ -18,8 +18,7 @@ from app.words.text import t
 from core.analysis.overview import furthest_from_even
 from core.base.errors import InputError
 from core.base.settings import parse_settings
-from core.folds.save import group_columns, save_folds
-from core.folds.split import FoldPairs, class_balance
+from core.folds import FoldPairs, class_balance, group_columns, save_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds

@@ -15,7 +15,7 @@ from app.ui.probability_bars import probability_bars
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.contest.files import IMAGE_SUFFIXES, TABLE_SUFFIXES
-from core.predictions.answers import Answer, read_answer
+from core.predictions.again import Answer, read_answer
 from core.store.contests import Contest
 from core.store.jobs import PREDICT, PREDICT_NOW, Job, list_jobs
 from core.store.runs import Run

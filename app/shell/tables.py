@@ -18,8 +18,7 @@ from app.shell import runtime
 from core.base.errors import NotFoundError, PitwallError
 from core.contest.table import ContestTable, Truth, load_table, load_truth
 from core.data.images import open_image
-from core.folds.save import load_folds
-from core.folds.split import FoldPairs
+from core.folds import FoldPairs, load_folds
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
 

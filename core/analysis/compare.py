@@ -19,7 +19,7 @@ from core.blend.ensemble import Ensemble
 from core.blend.honest import RESOLUTION, Comparison, compare, parts_of, refitted
 from core.blend.procedure import BlendProcedure, fit_of
 from core.blend.scorer import Outcome, Scorer, ScorerOf, Truth, outcome_in, truth_of
-from core.folds.save import load_folds
+from core.folds import load_folds
 from core.metrics.scores import Metric, decide, get_metric
 from core.predictions.source import OofMatrix, Source, load_matrix
 from core.specs.blend import BlendSteps

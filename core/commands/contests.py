@@ -28,7 +28,7 @@ from core.commands.records import contest_record, direction, folds_record, score
 from core.contest import register, samples
 from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.store import contests
 from core.store import folds as splits

@@ -19,7 +19,7 @@ from core.commands.contests import checking_rows
 from core.commands.follow import raise_failure, work
 from core.commands.records import direction, duration_text, fold_scores, score_text
 from core.contest.samples import open_sample
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import launch_run, retry_run
 from core.predictions.source import source_of

@@ -19,8 +19,7 @@ from core.base.files import nfc, sha256_file
 from core.base.messages import joined, msg
 from core.contest.table import load_table, load_truth, parents_of
 from core.exchange.files import Expected, read_predictions, write_predictions
-from core.folds.save import load_folds
-from core.folds.split import FoldPairs
+from core.folds import FoldPairs, load_folds
 from core.metrics.scores import all_scores, decide
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import Source, load_matrix

@@ -15,7 +15,7 @@ from core.base.messages import msg, reason
 from core.base.settings import load_yaml
 from core.contest.table import load_table, load_truth
 from core.exchange.exchange import Delivery, accept_delivery
-from core.folds.save import load_folds
+from core.folds import load_folds
 from core.predictions.again import rows_of_test, rows_of_train
 from core.specs.kept import ImportOrigin
 from core.specs.network import NETWORK_FILE, NetworkSpec

@@ -26,7 +26,7 @@ from core.base.files import write_json
 from core.base.messages import msg
 from core.base.settings import parse_settings
 from core.contest.table import load_kept
-from core.folds.save import load_folds
+from core.folds import load_folds
 from core.jobs.devices import thread_limit, torch_name
 from core.jobs.fold import load_task, recipe_can_halve
 from core.jobs.forecast import Forecast, Neighbour

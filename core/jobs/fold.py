@@ -185,7 +185,7 @@ def load_task(
     Raises CheckpointError, and as `start_dir` does.
     """
     from core.contest.table import load_table, load_truth
-    from core.folds.save import load_folds
+    from core.folds import load_folds
     from core.training.task import FoldTask
 
     table = load_table(workspace, contest)

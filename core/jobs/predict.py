@@ -1,4 +1,4 @@
-"""The jobs that predict by the networks of a run; the payload says what (`core.predictions.answers.rows_asked`)."""
+"""The jobs that predict by the networks of a run; the payload says what (`core.predictions.again.rows_asked`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callabl
     reporter.report(Progress("loading"))
     # Imported here, when someone listens already: torch takes seconds to come up.
     import_module("core.training.predictor")
-    from core.predictions.answers import rows_asked, write_answer
+    from core.predictions.again import rows_asked, write_answer
 
     if should_stop():
         raise Interrupted

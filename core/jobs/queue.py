@@ -85,7 +85,7 @@ def launch_runs(
 
 def make_folds_of(workspace: Workspace, contest: Contest, read: ReadPlan) -> Folds | None:
     """The folds that a plan describes, made where they are not there yet; None where it describes none."""
-    from core.folds.save import save_folds  # it needs pandas, which the engine does without
+    from core.folds import save_folds  # it needs pandas, which the engine does without
 
     return save_folds(workspace, contest, read.plan.folds) if read.plan.folds else None
 

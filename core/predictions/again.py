@@ -1,27 +1,27 @@
-"""Rows to predict (the contest's own, or files that a person gives), and predictions made again from the weights that a run's folds have kept.
+"""Predictions made again from the weights that a run's folds have kept: of the test set, of given files, of one text.
 
-Loads torch only when a network is loaded.
+What a page asks for becomes an answer, an artefact beside the run's folds. Loads torch only when a network is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.artefacts import load_manifest, verify_file
+from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import InputError, StateError
-from core.base.files import resolve_inside
+from core.base.files import resolve_inside, sha256_file
 from core.base.messages import reason
 from core.contest.csv_table import read_table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
-from core.contest.table import ContestTable
-from core.predictions.oof import finished_folds
+from core.contest.table import ContestTable, load_table
+from core.predictions.oof import finished_folds, load_test_prob
 from core.specs.contest import ContestSpec
 from core.specs.network import NETWORKS_DIR, NetworkSpec
 from core.store.contests import Contest
@@ -225,3 +225,58 @@ def _of_table(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | 
     if spec.modality == "text":
         return ids, inputs
     return ids, [resolve_inside(path.parent, row) for row in inputs]
+
+
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Probabilities `prob` (n, n_classes) of rows by id. Of the test set, `largest_change` is that against the stored ones; of other rows,
+    `n_seen` counts those that are training rows, so that most of the networks have seen them with their truth."""
+
+    ids: tuple[str, ...]
+    prob: NDArray[np.float32]
+    largest_change: float | None = None
+    n_seen: int = 0
+
+    def to_table(self, classes: Sequence[str]) -> pd.DataFrame:
+        """Id and a column for each class."""
+        table = pd.DataFrame(self.prob, columns=pd.Index(classes))
+        table.insert(0, "id", list(self.ids), allow_duplicates=True)
+        return table
+
+
+def rows_asked(workspace: Workspace, contest: Contest, asked: Mapping[str, Any]) -> Rows:
+    """The rows of `files` (paths relative to the workspace) or `text`; with neither the test set. Raises InputError."""
+    if "text" in asked:
+        return Rows(["1"], [asked["text"]])
+    if "files" in asked:
+        return read_given([workspace.absolute(path) for path in asked["files"]], contest.spec)
+    return rows_of_test(load_table(workspace, contest))
+
+
+def write_answer(
+    workspace: Workspace, contest: Contest, run: Run, rows: Rows, folder: Path, *, device: str, after_batch: Callable[[int], None]
+) -> None:
+    """Predict `rows` by the networks of all finished folds and publish the answer as `folder`. Raises as `predict_run` does."""
+    prob = predict_run(workspace, contest, run, rows, device=device, after_batch=after_batch)
+    facts: dict[str, Any] = {"run": run.ref, "device": device}
+    if rows.is_test:
+        facts["largest_change"] = float(np.abs(prob - load_test_prob(workspace, run)).max(initial=0.0))
+    else:
+        train = load_table(workspace, contest).train
+        known = set(train["input"] if contest.spec.modality == "text" else train["sha256"])
+        facts["n_seen"] = sum((sha256_file(row) if isinstance(row, Path) else row) in known for row in rows.inputs)
+    parents = {f"fold {result.fold}": result.fingerprint for result in run.results}
+    with publishing(folder, kind="predictions", parents=parents, facts=facts) as to:
+        numbers = [str(number) for number in range(len(contest.spec.classes))]
+        Answer(tuple(rows.ids), prob).to_table(numbers).to_parquet(to / PREDICTIONS_FILE)
+
+
+def read_answer(folder: Path) -> Answer:
+    """An answer, its bytes verified. Raises CheckpointError."""
+    facts = verify(folder).facts
+    table = pd.read_parquet(folder / PREDICTIONS_FILE)
+    prob = table.drop(columns="id").to_numpy(dtype=np.float32)
+    return Answer(tuple(table["id"].astype("str")), prob, facts.get("largest_change"), facts.get("n_seen", 0))

@@ -14,7 +14,7 @@ from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.base.messages import joined, msg
 from core.contest.table import load_kept, load_truth
-from core.folds.save import load_folds
+from core.folds import load_folds
 from core.metrics.scores import invalid_rows, metrics_for
 from core.store.contests import Contest, TruthVersion, get_truth
 from core.store.folds import Folds, get_folds

@@ -16,7 +16,7 @@ from core.artefacts import load_manifest, read_array, verify_file
 from core.base.errors import AlignmentError, InputError, NotFoundError, StateError
 from core.base.messages import msg
 from core.contest.table import load_truth
-from core.folds.save import folds_groups, load_folds
+from core.folds import folds_groups, load_folds
 from core.metrics.scores import Metric, all_scores, decide, get_metric
 from core.predictions.oof import load_oof, load_test_prob
 from core.store.blends import Blend, get_blend, list_blends

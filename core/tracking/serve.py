@@ -17,7 +17,7 @@ import numpy as np
 from tensorboard import program
 
 from core.contest.table import load_kept
-from core.folds.save import load_folds
+from core.folds import load_folds
 from core.store.contests import Contest, list_contests
 from core.store.folds import get_folds
 from core.store.runs import EpochRow, Run, list_epochs, list_runs

@@ -16,7 +16,7 @@ from core.blend.ensemble import blend_runs, make_spec, save_blend
 from core.blend.procedure import BlendProcedure
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds
 from core.predictions.source import Source, load_matrix, source_of

@@ -13,7 +13,7 @@ from core.analysis.kept import list_kept, read_tail
 from core.base.errors import CheckpointError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.queue import cancel_run, launch_run, restart_run
 from core.specs.folds import FoldsSpec
 from core.store import attempts

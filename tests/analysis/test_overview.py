@@ -12,7 +12,7 @@ from core.analysis.overview import contest_overviews, expected_fold_s, furthest_
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import by_turns, count_classes
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.queue import launch_run
 from core.specs.folds import FoldsSpec
 from core.store.runs import list_runs

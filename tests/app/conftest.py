@@ -13,7 +13,7 @@ from app.shell import runtime
 from core.blend.ensemble import Ensemble, open_ensemble
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.engine import Engine
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest

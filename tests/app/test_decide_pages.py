@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.base.errors import StateError
 from core.blend.ensemble import open_ensemble
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs import queue
 from core.predictions.source import load_matrix, source_of
 from core.specs.folds import FoldsSpec

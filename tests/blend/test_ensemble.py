@@ -19,7 +19,7 @@ from core.blend.steps import apply_steps, mix, normalise
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_truth
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.metrics.scores import METRICS, decide, get_metric, macro_f1_of_sets
 from core.predictions.oof import load_oof, load_test_prob
 from core.predictions.source import source_of

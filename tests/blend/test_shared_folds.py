@@ -17,8 +17,7 @@ from core.blend.steps import mix
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_truth
-from core.folds.save import load_folds, save_folds
-from core.folds.split import FoldPairs
+from core.folds import FoldPairs, load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import get_metric
 from core.predictions.oof import load_oof, load_test_prob, shared_folds

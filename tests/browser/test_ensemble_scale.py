@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from core.blend.ensemble import Ensemble, open_ensemble
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests
 from core.store.runs import list_runs

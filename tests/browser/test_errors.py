@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.analysis.errors import cell_rows, confused_pairs, confusion_matrix
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.predictions.source import OofMatrix, load_matrix, source_of
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs import queue
 from core.jobs.engine import EngineLock
 from core.specs.folds import FoldsSpec

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.store.blends import list_submissions
 from core.workspace import open_workspace

@@ -13,7 +13,7 @@ import pytest
 from core.__main__ import main
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs import dry_run
 from core.jobs.forecast import Forecast, Neighbour
 from core.jobs.queue import pause_queue

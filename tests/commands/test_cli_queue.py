@@ -15,7 +15,7 @@ from core.__main__ import main
 from core.commands.follow import follow
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.engine import Engine
 from core.jobs.kinds import KINDS, Kind
 from core.jobs.queue import launch_job, launch_run, pause_queue, resume_queue

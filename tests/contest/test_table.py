@@ -14,7 +14,7 @@ from core.blend.procedure import BlendProcedure
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import add_truth, load_truth
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.predictions.oof import load_oof, scores_by_fold

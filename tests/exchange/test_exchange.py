@@ -27,7 +27,7 @@ from core.exchange.exchange import (
     read_delivery,
     suspicions,
 )
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.jobs.queue import delete_run
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import source_of

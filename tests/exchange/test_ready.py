@@ -21,7 +21,7 @@ from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.exchange.exchange import doubts_of
 from core.exchange.ready import add_ready_classifier, match_labels, read_labels
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.predictions.again import load_fold, network_folders, predict_run, rows_of_test
 from core.predictions.oof import load_oof, load_test_prob
 from core.specs.folds import FoldsSpec

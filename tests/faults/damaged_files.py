@@ -37,7 +37,7 @@ from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.data.images import open_image
 from core.exchange.exchange import export_predictions, import_predictions
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.predictions import oof, source
 from core.predictions.oof import load_oof, load_test_prob
 from core.predictions.source import source_of

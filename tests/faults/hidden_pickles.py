@@ -28,7 +28,7 @@ from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.data.images import open_image
 from core.exchange.exchange import import_predictions
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.predictions.oof import load_oof
 from core.predictions.source import Source
 from core.specs.blend import BlendSpec

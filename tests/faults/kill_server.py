@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.engine import Engine
 from core.jobs.process import ProcessIdentity, is_alive, terminate
 from core.jobs.queue import cancel_run, launch_run, retry_run

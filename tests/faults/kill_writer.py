@@ -25,7 +25,7 @@ from core.contest import samples  # noqa: F401  # imported by a submission when 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec

@@ -24,7 +24,7 @@ from core.base.errors import PitwallError
 from core.contest.csv_table import Problems
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.specs.folds import FoldsSpec
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import folder_contest, image_contest, snapshot, text_contest, write_csv

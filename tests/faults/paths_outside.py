@@ -33,7 +33,7 @@ from core.contest.register import add_contest
 from core.contest.samples import open_sample
 from core.contest.table import load_table
 from core.data.images import open_image
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.predictions.oof import load_oof
 from core.recipes.plan import load_preset
 from core.specs.folds import FoldsSpec

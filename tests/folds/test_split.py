@@ -13,8 +13,7 @@ from core.artefacts import publishing, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.settings import parse_settings
 from core.contest.table import load_table, load_truth
-from core.folds.save import group_columns, load_folds, save_folds
-from core.folds.split import class_balance, deal_evenly, make_folds
+from core.folds import class_balance, deal_evenly, group_columns, load_folds, make_folds, save_folds
 from core.specs.folds import FoldsSpec
 from core.store.folds import add_folds, get_folds, list_folds
 from core.workspace import Workspace

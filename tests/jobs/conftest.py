@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.queue import launch_run
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from core.artefacts import verify
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs import disk
 from core.jobs.disk import ABANDONED_S, remove_leftovers
 from core.jobs.engine import Engine

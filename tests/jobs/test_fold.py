@@ -9,7 +9,7 @@ import pytest
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.fold import places, share_of
 from core.jobs.queue import launch_run
 from core.specs.folds import FoldsSpec

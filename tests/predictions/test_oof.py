@@ -14,7 +14,7 @@ from core.base.errors import AlignmentError, CheckpointError, StateError
 from core.blend.ensemble import make_spec, open_ensemble, save_blend
 from core.blend.steps import mix
 from core.contest.table import load_table, load_truth
-from core.folds.save import load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.metrics.scores import METRICS, Metric, all_scores
 from core.predictions import oof as module
 from core.predictions.oof import FoldPredictions, load_oof, load_test_prob, scores_by_fold, write_fold_predictions

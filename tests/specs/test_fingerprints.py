@@ -14,7 +14,7 @@ from core.base.errors import AlignmentError
 from core.base.files import fingerprint
 from core.base.settings import Settings
 from core.blend.ensemble import make_spec, save_blend
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.predictions.source import find_source
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec

@@ -18,7 +18,7 @@ from core.blend.ensemble import make_spec, predict_source, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.engine import Engine
 from core.jobs.queue import launch_run
 from core.predictions.again import Rows, read_given, rows_of_test

@@ -11,7 +11,7 @@ import pytest
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.specs.progress import EpochReport, Progress
 from core.specs.recipe import Recipe

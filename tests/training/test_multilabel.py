@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.batches import Batch, RowLoader
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.specs.folds import FoldsSpec

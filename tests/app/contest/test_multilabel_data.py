@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.ui.class_charts import class_bars, size_bars
 from core.contest.table import load_truth
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests
 from core.workspace import Workspace

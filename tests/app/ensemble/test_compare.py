@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.analysis.compare import compare_sources
 from core.blend.ensemble import blend_runs, make_spec, save_blend
 from core.blend.procedure import BlendProcedure
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.predictions.oof import shared_folds
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec

@@ -23,7 +23,7 @@ from core.blend.ensemble import Ensemble, blend_runs, open_ensemble
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.predictions.oof import shared_folds
 from core.predictions.source import source_of
 from core.specs.blend import BlendSteps

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core.analysis.errors import given_in_place, set_report
 from core.blend.ensemble import save_blend
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.predictions.source import load_matrix, source_of
 from core.specs.blend import BlendSpec
 from core.specs.contest import ContestSpec

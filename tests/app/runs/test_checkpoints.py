@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.queue import launch_run
 from core.specs.folds import FoldsSpec
 from core.store import attempts

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from core.artefacts import publishing
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.queue import launch_prediction
-from core.predictions.answers import PREDICTIONS_FILE, Answer
+from core.predictions.again import PREDICTIONS_FILE, Answer
 from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest

@@ -17,7 +17,7 @@ from app.ui.components.queue_order.component import Act, ActKind, read_acts
 from core.base.errors import StateError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs import queue
 from core.jobs.engine import Engine
 from core.jobs.kinds import KINDS, Kind

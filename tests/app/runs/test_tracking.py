@@ -10,7 +10,7 @@ import pytest
 
 from app.shell import runtime
 from core.base.errors import NotFoundError
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.runs import Run

@@ -13,7 +13,7 @@ import pytest
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.workspace import ENV_VARIABLE, Workspace
 from tests.finished_workspace import finish_run, make_recipe

@@ -10,7 +10,7 @@ import pytest
 
 from app.shell import runtime
 from core.base.errors import StateError
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs.engine import Engine
 from core.recipes.plan import ReadPlan
 from core.specs.folds import FoldsSpec

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app.sidebar.devices import CLOCK_SLACK_S, SHOWN_S, Watch
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
-from core.folds.save import save_folds
+from core.folds import save_folds
 from core.jobs import queue
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest

@@ -5,6 +5,7 @@ Folds are published once and never change; runs on different folds are never com
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.base.errors import InputError
+from core.artefacts import publishing, read_array, verify
+from core.base.errors import CheckpointError, InputError
+from core.base.files import fingerprint
 from core.base.messages import msg
-from core.contest.table import count_classes
+from core.contest.table import add_groups, contest_groups, count_classes, load_groups, load_table, load_truth
 from core.specs.folds import FoldsSpec
+from core.store.contests import Contest, GroupsVersion, get_groups
+from core.store.folds import Folds, add_folds, list_folds
+from core.workspace import Workspace
 
 UNUSED, TRAIN, VALID = 0, 1, 2
 Rows = NDArray[np.integer]
@@ -229,3 +235,110 @@ def _check_classes(spec: FoldsSpec, counts: NDArray[np.int64], classes: Sequence
         names=", ".join(named),
         more=len(rare) - 20,
     )
+
+
+ROLES = "roles.npy"
+"""What each fold does with each row, as `FoldPairs.roles`. One byte holds any list of pairs, and a fold's rows are read in one sweep."""
+FOLD_OF = "folds.npy"
+"""Artefacts made before November 2026 hold the validation fold of each row instead (n_rows,)."""
+
+
+def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds:
+    """Make and publish the folds of a contest; equal pairs of equal rows are the folds that are there already.
+
+    Raises InputError as `make_folds` does, and for a group column that the contest does not have (listing those it has).
+    """
+    truth = load_truth(workspace, contest)
+    groups, names = _groups(workspace, contest, spec)
+    spec = spec.model_copy(update={"group_column": "" if groups is None else groups.column_name})
+    pairs = make_folds(spec, truth.labels, names, classes=contest.spec.classes, multilabel=contest.spec.is_multilabel)
+    roles = hashlib.sha256(pairs.roles.tobytes()).hexdigest()
+    identity = fingerprint({"kind": "folds", "rows": contest.fingerprint, "n_folds": pairs.n_folds, "roles": roles})
+    for known in list_folds(workspace.store, contest.id):
+        if known.fingerprint == identity or (known.spec == spec and np.array_equal(load_folds(workspace, known).roles, pairs.roles)):
+            return known
+    made_from = {"truth": contest.truth.fingerprint if spec.is_stratified else None, "groups": groups.fingerprint if groups else None}
+    facts = {**spec.to_dict(), **made_from, "n_rows": pairs.n_rows}
+    destination = workspace.part_dir(contest.name, "folds", identity)
+    with publishing(destination, kind="folds", parents={"rows": contest.fingerprint}, facts=facts) as folder:
+        np.save(folder / ROLES, pairs.roles, allow_pickle=False)
+    return add_folds(
+        workspace.store,
+        contest_id=contest.id,
+        spec=spec,
+        n_folds=pairs.n_folds,
+        fingerprint=identity,
+        path=workspace.relative(destination),
+        truth_id=contest.truth.id if spec.is_stratified else None,
+        groups_id=groups.id if groups else None,
+    )
+
+
+def load_folds(workspace: Workspace, folds: Folds) -> FoldPairs:
+    """The (train, valid) pairs of row numbers; raises CheckpointError when the artefact is damaged."""
+    path = workspace.absolute(folds.path)
+    if FOLD_OF in verify(path).files:
+        fold_of = read_array(path / FOLD_OF, fix="make the folds again")
+        return FoldPairs.of_parts(fold_of, int(fold_of.max()) + 1)
+    roles = read_array(path / ROLES, fix="make the folds again")
+    is_whole = roles.ndim == 2 and roles.size and all(((roles == role).any(axis=1)).all() for role in (TRAIN, VALID))
+    if not is_whole or not np.isin(roles, (UNUSED, TRAIN, VALID)).all():
+        raise CheckpointError(
+            "{file} does not hold folds",
+            where=str(path / ROLES),
+            why="its shape is {shape}; each fold must train on some rows and validate others",
+            fix="make the folds again",
+            file=ROLES,
+            shape=roles.shape,
+        )
+    return FoldPairs(roles)
+
+
+def group_columns(train: pd.DataFrame) -> list[str]:
+    """Original columns of a contest's training rows that may serve as a group."""
+    return [name.removeprefix("col.") for name in train.columns if name.startswith("col.")]
+
+
+def folds_groups(workspace: Workspace, contest: Contest, folds: Folds) -> NDArray[np.int64] | None:
+    """The number of each training row's group (n,): of those that the folds keep together, else of the contest's own; None for none."""
+    groups = contest_groups(workspace, contest) if folds.groups_id is None else get_groups(workspace.store, folds.groups_id)
+    if groups is None:
+        return None
+    return np.unique(np.array(load_groups(workspace, contest, groups), dtype=str), return_inverse=True)[1]
+
+
+def _groups(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> tuple[GroupsVersion | None, list[str] | None]:
+    """The groups that are kept together, and their name for each row; None for none."""
+    if not spec.needs_groups:
+        return None, None
+    column = spec.group_column or contest.spec.group_column
+    if column and column == contest.spec.group_column:
+        groups = contest_groups(workspace, contest)
+        assert groups is not None  # it raises where they are gone
+        return groups, load_groups(workspace, contest, groups)
+    train = load_table(workspace, contest).train
+    known = group_columns(train)
+    has = msg("columns of {file}: {names}", file=contest.spec.train, names=", ".join(known)) if known else "class folders have no columns"
+    if column not in known:
+        raise InputError(
+            "there is no column '{name}' to group by" if column else "kind={kind} needs a group column",
+            where="group_column",
+            why=has,
+            fix="name one of the columns, or use kind=stratified",
+            name=column,
+            kind=spec.kind,
+        )
+    values: list[str] = train[f"col.{column}"].tolist()
+    empty = [row_id for row_id, value in zip(train["id"], values, strict=True) if not value.strip()]
+    if len(empty):
+        raise InputError(
+            "{n:,} rows have no group",
+            where="{file}, column '{column}'",
+            why="ids: {names}",
+            fix="fill the column in, or use another one",
+            n=len(empty),
+            file=contest.spec.train,
+            column=column,
+            names=", ".join(empty[:20]),
+        )
+    return add_groups(workspace, contest, column, values), values
