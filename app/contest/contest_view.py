@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.shell import runtime, state
 from app.shell.tables import picture, table_of, truth_of
 from app.ui.cards import guard, section
-from app.ui.class_charts import MAX_BARS, class_bars, size_bars
+from app.ui.charts import MAX_BARS, class_bars, draw, size_bars
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import direction_arrow, format_score, metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
@@ -154,14 +154,14 @@ def distribution(contest: Contest) -> None:
 def classes_per_row(rows: Sequence[int]) -> None:
     """How many rows have 0, 1, 2 … classes, with the mean."""
     section(t("data.sizes"), t("data.sizes_note", mean=np.average(range(len(rows)), weights=rows)))
-    st.altair_chart(size_bars(rows), alt=t("data.sizes"))
+    draw(size_bars(rows), key="size-bars", alt=t("data.sizes"))
 
 
 def rows_per_class(counts: Mapping[str, int], n_rows: int) -> None:
     """Rows of each class: bars while they can be read at a glance, beyond that a searchable table, most first."""
     section(t("data.distribution"))
     if len(counts) <= MAX_BARS:
-        st.altair_chart(class_bars(list(counts), np.array(list(counts.values())), n_rows), alt=t("data.distribution"))
+        draw(class_bars(list(counts), np.array(list(counts.values())), n_rows), key="class-bars", alt=t("data.distribution"))
         return
     most = max(counts.values())
     config = {

@@ -11,7 +11,7 @@ import streamlit as st
 from app.shell import runtime, state
 from app.shell.tables import pairs_of, table_of, truth_of
 from app.ui.cards import guard
-from app.ui.class_charts import fold_balance
+from app.ui.charts import draw, fold_balance
 from app.ui.format import plain, short_hash
 from app.ui.forms import settings_form
 from app.words.text import t
@@ -86,7 +86,7 @@ def balance_view(contest: Contest, folds: Folds) -> None:
         n_empty = [int((~labels[pairs.valid_idx(fold)].any(axis=1)).sum()) for fold in range(pairs.n_folds)]
         balance = np.column_stack([balance, n_empty])
     with st.container(height=SCROLL_PX if len(classes) > 30 else "content", border=False):
-        st.altair_chart(fold_balance(classes, balance, is_dark=st.context.theme.type == "dark"), alt=t("folds.balance"))
+        draw(fold_balance(classes, balance, is_dark=st.context.theme.type == "dark"), key="fold-balance", alt=t("folds.balance"))
 
 
 def _say_repeats(pairs: FoldPairs) -> None:

@@ -48,12 +48,24 @@ def jobs_now(runs: Sequence[Run], jobs: Sequence[Job], places: Places) -> None:
         return
     lines = [job_line(by_id[job.run_id], job, places.get(job.run_id, {}).get(job.fold)) for job in running]
     if waiting:
-        names = ", ".join(_next_job(by_id[job.run_id], job, places.get(job.run_id, {}).get(job.fold)) for job in waiting[:MAX_NEXT])
+        names = ", ".join(
+            t("runs.next_job", run=by_id[job.run_id].name, fold=job.fold) + (f" ({goes_on(place)})" if place else "")
+            for job in waiting[:MAX_NEXT]
+            for place in [places.get(job.run_id, {}).get(job.fold)]
+        )
         more = f" {t('runs.next_more', n=len(waiting) - MAX_NEXT)}" if len(waiting) > MAX_NEXT else ""
         lines.append(
             f'<div style="opacity:.7;font-size:.8rem;padding-top:4px">{escape(t("runs.next_jobs", jobs=names))}{escape(more)}</div>'
         )
     st.html(f'<div style="display:flex;flex-direction:column;gap:8px;padding:2px 0 6px">{"".join(lines)}</div>')
+
+
+def figures(*rows: tuple[str, str, str], about: str | None) -> None:
+    """Figures side by side, each a label, a value and a note; `about` is the help of the first."""
+    with st.grid(len(rows), gap="small", min_column_width=160):
+        for number, (label, value, note) in enumerate(rows):
+            look = {"border": True, "height": "stretch", "delta_arrow": "off", "help": None if number else about}
+            st.metric(label, value, note, "off", **look)
 
 
 def goes_on(place: Progress) -> str:
@@ -62,11 +74,6 @@ def goes_on(place: Progress) -> str:
         return t("runs.goes_on_predicting")
     epoch = t("runs.job_epoch", epoch=place.epoch, n=place.n_epochs)
     return t("runs.goes_on", place=f"{epoch} · {t('runs.job_step', step=place.step, n=place.n_steps)}" if place.n_steps else epoch)
-
-
-def _next_job(run: Run, job: FoldJob, place: Progress | None) -> str:
-    name = t("runs.next_job", run=run.name, fold=job.fold)
-    return name if place is None else f"{name} ({goes_on(place)})"
 
 
 def job_line(run: Run, job: FoldJob, place: Progress | None) -> str:
@@ -140,18 +147,14 @@ def trouble_label(kind: TroubleKind) -> str:
     return t(f"queue.trouble_{kind}")
 
 
-def trouble_sentence(trouble: Trouble) -> str:
-    """The warning in a sentence, with its fold and epoch."""
+def trouble_markdown(trouble: Trouble) -> str:
+    """A badge, and the warning in a sentence with its fold and epoch, as one line of markdown."""
     values = trouble.values
     said = {name: f"{value:.3g}" for name, value in values.items() if name in ("loss", "best", "valid_loss")}
     said |= {name: format_score(value) for name, value in values.items() if name in ("score", "siblings", "spread")}
     said |= {"best_epoch": f"{values['best_epoch']:.0f}"} if "best_epoch" in values else {}
-    return t(f"queue.trouble_{trouble.kind}_said", fold=trouble.fold, epoch=trouble.epoch, **said)
-
-
-def trouble_markdown(trouble: Trouble) -> str:
-    """Badge and sentence as one line of markdown."""
-    return f":orange-badge[:material/flag: {trouble_label(trouble.kind)}] {trouble_sentence(trouble)}"
+    sentence = t(f"queue.trouble_{trouble.kind}_said", fold=trouble.fold, epoch=trouble.epoch, **said)
+    return f":orange-badge[:material/flag: {trouble_label(trouble.kind)}] {sentence}"
 
 
 MAX_AT_FIRST = 8
@@ -170,7 +173,7 @@ def queue_panel(contest: Contest) -> None:
         error_card(refused)
     snapshot, store = runtime.status(), _store()
     holds = list_holds(store)
-    waiting = [queued for queued in read_queue(store) if queued.is_waiting]
+    waiting = [queued for queued in read_queue(store) if queued.waiting]  # jobs of other kinds stand below, each with its own button
     others = list_other_jobs(store)
     if not waiting and not holds and not others and not any(device.job for device in snapshot.devices):
         return
@@ -203,12 +206,8 @@ def _head(waiting: Sequence[QueuedRun], *, is_held: bool) -> None:
             f"**{t('queue.title')}** :gray[{t('queue.waiting', runs=len(waiting), folds=sum(len(queued.waiting) for queued in waiting))}]",
             width="content",
         )
-        if is_held:
-            _button(
-                "queue-resume", t("queue.resume_all"), "play_arrow", lambda: queue.resume_queue(_store()), help=t("queue.resume_all_help")
-            )
-        else:
-            _button("queue-pause", t("queue.pause_all"), "pause", lambda: queue.pause_queue(_store()), help=t("queue.pause_all_help"))
+        verb, icon, act = ("resume", "play_arrow", queue.resume_queue) if is_held else ("pause", "pause", queue.pause_queue)
+        _button(f"queue-{verb}", t(f"queue.{verb}_all"), icon, lambda: act(_store()), help=t(f"queue.{verb}_all_help"))
 
 
 def _hold(hold: Hold, free_bytes: int) -> None:
@@ -224,37 +223,32 @@ def _hold(hold: Hold, free_bytes: int) -> None:
 
 
 def _row(queued: QueuedRun, other_contest: str) -> OrderRow:
-    facts = [t("queue.folds", folds=", ".join(map(str, queued.waiting)))] if queued.waiting else []
-    facts += map(say, queued.others)
-    if queued.priority:
-        facts.append(t("queue.priority", priority=f"{queued.priority:+d}"))
-    if other_contest:
-        facts.append(other_contest)
-    if queued.is_paused:
-        facts.append(t("queue.run_paused"))
-    return OrderRow(queued.run_id, queued.run_name, run_color(queued.run_id), " · ".join(facts), queued.is_paused)
+    facts = (
+        t("queue.folds", folds=", ".join(map(str, queued.waiting))),
+        t("queue.priority", priority=f"{queued.priority:+d}") if queued.priority else "",
+        other_contest,
+        t("queue.run_paused") if queued.is_paused else "",
+    )
+    return OrderRow(queued.run_id, queued.run_name, run_color(queued.run_id), " · ".join(filter(None, facts)), queued.is_paused)
 
 
 def _other_jobs(jobs: Sequence[tuple[Job, str]], *, can_steer: bool) -> None:
     """Jobs that train no fold: each is canceled or retried by itself. Those that ended stand folded."""
     live = [each for each in jobs if each[0].state in ("queued", "running")]
-    ended = [each for each in jobs if each not in live]
     for job, owner in live:
-        _other_job(
-            job, owner, "cancel", "stop_circle", lambda job=job: queue.cancel_job(_store(), job.id), can_steer and not job.cancel_requested
-        )
-    if ended:
-        with st.expander(t("queue.jobs_ended", n=len(ended)), icon=":material/replay:"):
-            for job, owner in ended:
-                _other_job(job, owner, "retry", "replay", lambda job=job: queue.retry_job(_store(), job.id), can_steer)
+        _other_job(job, owner, "cancel", "stop_circle", queue.cancel_job, can_steer and not job.cancel_requested)
+    if len(live) < len(jobs):
+        with st.expander(t("queue.jobs_ended", n=len(jobs) - len(live)), icon=":material/replay:"):
+            for job, owner in (each for each in jobs if each not in live):
+                _other_job(job, owner, "retry", "replay", queue.retry_job, can_steer)
 
 
-def _other_job(job: Job, owner: str, verb: str, icon: str, act: Callable[[], object], is_possible: bool) -> None:
+def _other_job(job: Job, owner: str, verb: str, icon: str, act: Callable[[Store, int], Job], is_possible: bool) -> None:
     problem = f" · {plain(say(PitwallError.from_dict(job.error).what))}" if job.error and job.state == "failed" else ""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key=f"queue-job-{job.id}"):
         badge = f":{STATE_COLORS[job.state]}-badge[{state_label(job.state)}]"
         st.markdown(f"{plain(say(job.title))} · {plain(owner)} :gray[{job.ref}] {badge}{problem}", width="content")
-        _button(f"queue-{verb}-{job.id}", t(f"queue.{verb}_job"), icon, act, disabled=not is_possible)
+        _button(f"queue-{verb}-{job.id}", t(f"queue.{verb}_job"), icon, lambda: act(_store(), job.id), disabled=not is_possible)
 
 
 def steer(act: Act) -> None:

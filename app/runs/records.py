@@ -124,15 +124,10 @@ def _checked(signature: Signature, _run: Run) -> tuple[Kept, ...]:
 
 
 def _signature(contest: Contest, run: Run) -> Signature:
-    workspace = runtime.workspace()
-    folders = [workspace.run_dir(contest.name, run.id) / f"fold-{fold}" for fold in run.fold_numbers]
-    found: list[tuple[str, int, int]] = []
-    for folder in folders:
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-            if path.is_file() and not any(part.endswith(".tmp") for part in path.parts):
-                info = path.stat()
-                found.append((str(path), info.st_size, info.st_mtime_ns))
-    return tuple(found)
+    folder = runtime.workspace().run_dir(contest.name, run.id)
+    paths = [path for fold in run.fold_numbers for path in sorted((folder / f"fold-{fold}").rglob("*")) if path.is_file()]
+    kept = {path: path.stat() for path in paths if not any(part.endswith(".tmp") for part in path.parts)}
+    return tuple((str(path), info.st_size, info.st_mtime_ns) for path, info in kept.items())
 
 
 def tracking_button(contest: Contest, run: Run) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
@@ -16,6 +16,7 @@ from app.runs.progress import (
     KINDS,
     Places,
     device_time_s,
+    figures,
     input_label,
     jobs_now,
     queue_panel,
@@ -47,7 +48,7 @@ from core.store.folds import Folds, list_folds
 from core.store.jobs import list_jobs
 from core.store.runs import Run, list_runs
 
-MIN_FIGURE_PX = 160
+DOT = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 20 20'><circle cx='10' cy='10' r='6' fill='{}'/></svg>"
 
 
 def run_list(contest: Contest) -> None:
@@ -80,55 +81,38 @@ def _is_busy(runs: Sequence[Run]) -> bool:
 
 
 def _figures(contest: Contest, runs: Sequence[Run], metric: Metric) -> None:
-    snapshot = runtime.status()
     jobs = [job for run in runs for job in run.jobs]
     running = [job for job in jobs if job.state == "running"]
     n_queued = sum(job.state == "queued" for job in jobs)
-    scored = [(score, run) for run in runs if (score := run.cv_score(metric.name)) is not None and run.is_complete] or [
-        (score, run) for run in runs if (score := run.cv_score(metric.name)) is not None
-    ]
+    best, end = _best(runs, metric), runtime.status().queue_end_s
     left = min((job.progress.eta_s for job in running if job.progress and job.progress.eta_s is not None), default=None)
-    quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
-    with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
-        label = t("runs.best_cv", metric=metric_label(metric.name))
-        about = metric_help(contest.spec, metric.name)
-        if scored:
-            best = metric.best([score for score, _ in scored])
-            run = next(run for score, run in scored if score == best)
-            st.metric(label, format_score(best, run.cv_sd(metric.name)), plain(run.name), "off", help=about, **quiet)
-        else:
-            st.metric(label, "–", t("runs.best_none"), "off", help=about, **quiet)
-        note = (
-            t("runs.running_none")
-            if not running
-            else t("runs.running_left", left=format_duration(left))
-            if left is not None
-            else t("common.phase_starting")
-        )
-        st.metric(t("runs.running"), len(running), note, "off", **quiet)
-        end = snapshot.queue_end_s
-        note = (
-            t("runs.queued_none")
-            if not n_queued
-            else t("runs.queued_end", clock=format_clock(time.time() + end))
-            if end is not None
-            else t("runs.queued_unknown")
-        )
-        st.metric(t("runs.queued"), n_queued, note, "off", **quiet)
-        n_done = sum(len(run.results) for run in runs)
-        st.metric(
+    running_note = t("runs.running_none") if not running else t("common.phase_starting")
+    if left is not None:
+        running_note = t("runs.running_left", left=format_duration(left))
+    queued_note = t("runs.queued_unknown" if n_queued else "runs.queued_none")
+    if n_queued and end is not None:
+        queued_note = t("runs.queued_end", clock=format_clock(time.time() + end))
+    score = format_score(best.cv_score(metric.name), best.cv_sd(metric.name)) if best else "–"
+    n_done = sum(len(run.results) for run in runs)
+    figures(
+        (t("runs.best_cv", metric=metric_label(metric.name)), score, plain(best.name) if best else t("runs.best_none")),
+        (t("runs.running"), str(len(running)), running_note),
+        (t("runs.queued"), str(n_queued), queued_note),
+        (
             t("runs.device_time"),
             format_duration(sum(map(device_time_s, runs))),
             t("runs.device_time_what", folds=n_done, runs=len(runs)),
-            "off",
-            **quiet,
-        )
+        ),
+        about=metric_help(contest.spec, metric.name),
+    )
 
 
-def dot_image(color: str) -> str:
-    """The same mark as a picture for a table."""
-    picture = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 20 20'><circle cx='10' cy='10' r='6' fill='{color}'/></svg>"
-    return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}"
+def _best(runs: Sequence[Run], metric: Metric) -> Run | None:
+    """The run with the best score; of those with all their folds, where there are any."""
+    scored = [(score, run) for run in runs if (score := run.cv_score(metric.name)) is not None]
+    scored = [(score, run) for score, run in scored if run.is_complete] or scored
+    best = metric.best([score for score, _ in scored]) if scored else None
+    return next((run for score, run in scored if score == best), None)
 
 
 def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, places: Places) -> list[Run]:
@@ -139,7 +123,7 @@ def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], me
     troubles = {run.id: trouble for run in runs if (trouble := trouble_of(run, metric.name))}
     table = pd.DataFrame(
         {
-            "dot": [dot_image(run_color(run.id)) for run in runs],
+            "dot": ["data:image/svg+xml," + quote(DOT.format(run_color(run.id))) for run in runs],
             "run": [run.name for run in runs],
             "backbone": [t("runs.imported") if run.is_imported else run.recipe.model.backbone for run in runs],
             "input": [input_label(run) for run in runs],
@@ -163,10 +147,10 @@ def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], me
         "progress": all(run.state == "done" for run in runs),
     }
     table = table.drop(columns=[name for name, is_so in says_nothing.items() if is_so])
-    complete = [score for run in runs if run.is_complete and (score := run.cv_score(metric.name)) is not None]
-    best = metric.best(complete) if complete else None
-    bold = ["font-weight: 700" if run.is_complete and best is not None and run.cv_score(metric.name) == best else "" for run in runs]
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    best = _best(runs, metric)
+    top = best.cv_score(metric.name) if best else None
+    bold = ["font-weight: 700" if run.is_complete and top is not None and run.cv_score(metric.name) == top else "" for run in runs]
+    number, text, marks = st.column_config.NumberColumn, st.column_config.TextColumn, st.column_config.MultiselectColumn
 
     def open_run() -> None:
         state.select_run(runs[st.session_state["runs-open"].row].ref)
@@ -198,20 +182,20 @@ def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], me
             "folds": st.column_config.BarChartColumn(t("runs.column_folds"), y_min=low - 0.25 * (high - low), y_max=high, width="small"),
             "done": text(t("runs.column_done"), width="small"),
             "on": text(t("runs.column_on"), width="small"),
-            "state": st.column_config.MultiselectColumn(
+            "state": marks(
                 t("runs.column_state"),
                 options=[state_label(name) for name in STATE_COLORS],
                 color=list(STATE_COLORS.values()),
                 width="small",
             ),
-            "truth": st.column_config.MultiselectColumn(
+            "truth": marks(
                 t("runs.column_truth"),
                 options=[t("runs.older_truth")],
                 color="orange",
                 help=t("runs.column_truth_help", current=contest.truth.version),
                 width="small",
             ),
-            "trouble": st.column_config.MultiselectColumn(
+            "trouble": marks(
                 t("queue.column_trouble"),
                 options=[trouble_label(kind) for kind in KINDS],
                 color="orange",

@@ -11,9 +11,8 @@ import streamlit as st
 import yaml
 
 from app.runs.predict_panel import predict_panel
-from app.runs.progress import BUSY_S, device_time_s, dot, input_label, jobs_now, trouble_markdown, trouble_of
+from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, trouble_markdown, trouble_of
 from app.runs.records import checkpoints_view, second_tries, tracking_button, tracking_trouble
-from app.runs.run_list import MIN_FIGURE_PX
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.ui import charts
@@ -102,7 +101,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         _figures(contest, run, folds, runtime.share_of_run(run, places.get(run.id, {})))
         jobs_now([run], run.jobs, places)
         if run.truth_id != contest.truth.id:
-            st.markdown(f":orange-badge[:material/history: {t('runs.older_truth')}] {older_truth_line(contest, run)}")
+            _older_truth(contest, run)
         trouble = trouble_of(run, contest.spec.metric)
         if trouble is not None:
             st.markdown(trouble_markdown(trouble))
@@ -114,42 +113,32 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         TABS[tab](contest, run)
 
 
-def older_truth_line(contest: Contest, run: Run) -> str:
+def _older_truth(contest: Contest, run: Run) -> None:
     """Which version of the labels a run was trained and scored on, which is the current one, and what changed since."""
     since = [truth for truth in list_truths(runtime.workspace().store, contest.id) if truth.id > run.truth_id]
     reasons = "; ".join(plain(truth.reason) for truth in since if truth.reason)
     trained = contest.truth.version - len(since)
-    return t("runs.older_truth_said", trained=trained, current=contest.truth.version) + (f" ({reasons})" if reasons else "")
+    said = t("runs.older_truth_said", trained=trained, current=contest.truth.version) + (f" ({reasons})" if reasons else "")
+    st.markdown(f":orange-badge[:material/history: {t('runs.older_truth')}] {said}")
 
 
 def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
     metric = contest.spec.metric
-    quiet = {"border": True, "height": "stretch", "delta_arrow": "off"}
-    with st.grid(4, gap="small", min_column_width=MIN_FIGURE_PX):
-        part = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds)
-        st.metric(
-            t("runs.figure_cv", metric=metric_label(metric)),
-            format_score(run.cv_score(metric), run.cv_sd(metric)),
-            part,
-            "off",
-            help=metric_help(contest.spec, metric),
-            **quiet,
-        )
-        st.metric(t("runs.figure_state"), state_label(run.state), f"{share:.0%}", "off", **quiet)
-        if run.imported:
-            st.metric(
-                t("runs.figure_backbone"),
-                t("runs.imported"),
-                plain(run.imported.classifier or run.imported.oof_file),
-                "off",
-                **quiet,
-            )
-        else:
-            model = run.recipe.model
-            origin = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
-            st.metric(t("runs.figure_backbone"), plain(model.backbone), f"{origin} · {input_label(run)}", "off", **quiet)
-        per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / len(run.results))) if run.results else "–"
-        st.metric(t("runs.figure_time"), format_duration(device_time_s(run)), per_fold, "off", **quiet)
+    if run.imported:
+        network, origin = t("runs.imported"), plain(run.imported.classifier or run.imported.oof_file)
+    else:
+        model = run.recipe.model
+        kind = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
+        network, origin = plain(model.backbone), f"{kind} · {input_label(run)}"
+    per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / len(run.results))) if run.results else "–"
+    part = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds)
+    figures(
+        (t("runs.figure_cv", metric=metric_label(metric)), format_score(run.cv_score(metric), run.cv_sd(metric)), part),
+        (t("runs.figure_state"), state_label(run.state), f"{share:.0%}"),
+        (t("runs.figure_backbone"), network, origin),
+        (t("runs.figure_time"), format_duration(device_time_s(run)), per_fold),
+        about=metric_help(contest.spec, metric),
+    )
 
 
 def _failures(run: Run) -> None:
@@ -175,19 +164,15 @@ def _curves(contest: Contest, run: Run) -> None:
         return
     numbers = sorted({row.fold for row in epochs})
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
-        shown = numbers
-        if len(numbers) > 1:
-            shown = (
-                st.pills(
-                    t("runs.curves_folds"),
-                    numbers,
-                    default=numbers,
-                    format_func=lambda fold: str(fold),
-                    selection_mode="multi",
-                    key=f"curve-folds-{run.id}-{len(numbers)}",
-                )
-                or numbers
-            )
+        chosen = len(numbers) > 1 and st.pills(
+            t("runs.curves_folds"),
+            numbers,
+            default=numbers,
+            format_func=str,
+            selection_mode="multi",
+            key=f"curve-folds-{run.id}-{len(numbers)}",
+        )
+        shown = chosen or numbers
         known = [name for name in metrics_for(multilabel=contest.spec.is_multilabel) if all(name in row.scores for row in epochs)]
         # Beside the losses a score of labels says more than a loss again.
         usual = contest.spec.metric if get_metric(contest.spec.metric).reads == "labels" else LABEL_METRICS[0]
@@ -207,18 +192,14 @@ def _curves(contest: Contest, run: Run) -> None:
     )
     color = run_color(run.id)
     n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
+    metric = get_metric(name)
+    losses = charts.loss_curves(table.drop(columns="value"), best, color, n_epochs=n_epochs)
+    scores = charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric, n_epochs=n_epochs)
     left, right = st.columns(2, gap="medium")
     with left:
-        charts.draw(
-            charts.loss_curves(table.drop(columns="value"), best, color, n_epochs=n_epochs), key="loss-curves", alt=t("charts.loss_title")
-        )
+        charts.draw(losses, key="loss-curves", alt=t("charts.loss_title"))
     with right:
-        metric = get_metric(name)
-        charts.draw(
-            charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric, n_epochs=n_epochs),
-            key="metric-curves",
-            alt=t("charts.metric_title", metric=charts.metric_name(metric)),
-        )
+        charts.draw(scores, key="metric-curves", alt=t("charts.metric_title", metric=charts.metric_name(metric)))
     about = metric_help(contest.spec, name)
     st.caption(t("runs.curves_ring") + (f"  \n{metric_label(name)}: {about}" if about else ""))
 
@@ -237,11 +218,10 @@ def _folds(contest: Contest, run: Run) -> None:
 
     def row(fold: int) -> dict[str, object]:
         job, result = jobs.get(fold), results.get(fold)
-        trained: dict[str, object] = {} if job is None else {"best": None, "epochs": None, "time": None}
-        if job is not None and result is not None:
-            trained = {"best": result.best_epoch, "epochs": result.n_epochs, "time": round(result.elapsed_s, 1)}
+        trained: dict[str, object] = {}
         if job is not None:
-            trained |= {"device": job.device or None, "attempt": job.token}
+            ended = (result.best_epoch, result.n_epochs, round(result.elapsed_s, 1)) if result else (None, None, None)
+            trained = {**dict(zip(("best", "epochs", "time"), ended, strict=True)), "device": job.device or None, "attempt": job.token}
         scores = {name: scored[fold][name] if result else None for name in metrics}
         artefact = f"#{short_hash(result.fingerprint)}" if result else None
         return {"fold": fold, "state": [state_label(job.state if job else "done")], **scores, **trained, "artefact": artefact}

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from starlette.requests import Request
@@ -21,22 +23,17 @@ from core.data.images import open_image
 from core.folds import FoldPairs, load_folds
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
+from core.workspace import Workspace
 
 
 def table_of(contest: Contest) -> ContestTable:
     """The contest's rows, from memory after the first time. Shared by all sessions: never change them."""
-    return _table(str(runtime.workspace().root), contest.id, contest.fingerprint)
+    return _load(load_table, str(runtime.workspace().root), contest.id, contest.fingerprint)
 
 
 def pairs_of(folds: Folds) -> FoldPairs:
     """The (train, valid) pairs of folds, from memory after the first time. Shared by all sessions: never change them."""
     return _pairs(str(runtime.workspace().root), folds)
-
-
-@lru_cache(maxsize=4)
-def _table(_root: str, contest_id: int, _fingerprint: str) -> ContestTable:
-    workspace = runtime.workspace()
-    return load_table(workspace, get_contest(workspace.store, contest_id))
 
 
 @lru_cache(maxsize=16)
@@ -46,13 +43,13 @@ def _pairs(_root: str, folds: Folds) -> FoldPairs:
 
 def truth_of(contest: Contest) -> Truth:
     """The contest's current truth, from memory after the first time. Shared by all sessions: never change it."""
-    return _truth(str(runtime.workspace().root), contest.id, contest.truth.fingerprint)
+    return _load(load_truth, str(runtime.workspace().root), contest.id, contest.truth.fingerprint)
 
 
-@lru_cache(maxsize=4)
-def _truth(_root: str, contest_id: int, _fingerprint: str) -> Truth:
+@lru_cache(maxsize=8)
+def _load(load: Callable[[Workspace, Contest], Any], _root: str, contest_id: int, _fingerprint: str) -> Any:
     workspace = runtime.workspace()
-    return load_truth(workspace, get_contest(workspace.store, contest_id))
+    return load(workspace, get_contest(workspace.store, contest_id))
 
 
 SIDE_PX = 192
@@ -79,15 +76,13 @@ def thumbnail(request: Request) -> Response:
     )
 
 
-def thumbnail_url(contest: Contest, part: str, row: int) -> str:
-    """The address of a row's thumbnail; it carries the data's fingerprint, so that browsers may keep the picture."""
-    return f"/thumb/{contest.name}/{part}/{row}?v={contest.fingerprint[:8]}"
-
-
 def picture(contest: Contest, part: str, row: int) -> str:
-    """The `src` of a row's picture: its thumbnail address where this server has the route, else a data address."""
+    """The `src` of a row's picture: its thumbnail address where this server has the route, else a data address.
+
+    The address carries the data's fingerprint, so that browsers may keep the picture.
+    """
     if runtime.has_thumbnails():
-        return thumbnail_url(contest, part, row)
+        return f"/thumb/{contest.name}/{part}/{row}?v={contest.fingerprint[:8]}"
     return data_address(draw(contest, part, row))
 
 

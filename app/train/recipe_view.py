@@ -15,7 +15,7 @@ from app.shell.tables import pairs_of, truth_of
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid import Start, choose_grid, names_line, plan_box, starts
 from app.ui.cards import error_card, guard, section
-from app.ui.class_charts import lr_curve
+from app.ui.charts import draw, lr_curve
 from app.ui.controls import fold_numbers_key, pick_folds
 from app.ui.format import format_duration, plain
 from app.ui.forms import settings_form
@@ -137,7 +137,7 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         "time": time_line(contest, folds, recipe),
     }
     st.table({f":gray[{t(f'train.plan_{name}')}]": value for name, value in facts.items()}, border="horizontal", alt=t("train.plan"))
-    st.altair_chart(lr_curve(plan.curve_epochs, plan.curve_lr), alt=t("train.chart_title"))
+    draw(lr_curve(plan.curve_epochs, plan.curve_lr), key="lr-curve", alt=t("train.chart_title"))
 
 
 def time_line(contest: Contest, folds: Folds, recipe: Recipe) -> str:

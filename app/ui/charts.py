@@ -1,4 +1,4 @@
-"""Charts that are redrawn while training or dragging goes on: pure functions from a table to a Vega-Lite specification.
+"""Charts of classes, folds and training: pure functions from a table to a Vega-Lite specification.
 
 Vega-Lite keeps its node in the page when only the data changes, so nothing blinks; it is written as plain dictionaries because
 building and checking an Altair chart costs 50 ms, more than all else that a dragged weight causes. A title states the
@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
-from app.ui.colors import ACCENT, QUIET
+from app.ui.colors import ACCENT, BAD, QUIET, ink
 from app.words.text import t
 from core.metrics.scores import Metric
 
@@ -22,7 +24,8 @@ FONT = (
     "'Source Sans', 'Pretendard', 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans KR', 'Noto Sans CJK KR', "
     "'NanumBarunGothic', 'NanumGothic', sans-serif"
 )
-MAX_CLASSES = 14
+MAX_CLASSES, MAX_BARS = 14, 40
+ROW_PX, CELL_PX, SIZES_PX = 20, 25, 170
 CONFIG = {
     "font": FONT,
     "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
@@ -186,6 +189,94 @@ def class_shares(classes: Sequence[str], in_train: Sequence[int], in_test: Seque
         "config": CONFIG,
     }
     return Chart(spec, long)
+
+
+def class_bars(classes: Sequence[str], counts: NDArray[np.integer], n_rows: int) -> Chart:
+    """Rows of each class, of `n_rows`, as bars with their number, in the order of the classes; for at most `MAX_BARS` classes."""
+    table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, n_rows)})
+    encoding = {
+        "y": nominal("class", sort=None, axis={"labelLimit": 180, **BARE_AXIS}),
+        "x": quantity("rows", title=t("data.chart_rows"), axis={"format": "~s", "tickCount": 5, "grid": True, "gridOpacity": 0.25}),
+        "tooltip": _row_tips("class", t("data.chart_class"), t("data.chart_share")),
+    }
+    bars = {"mark": {"type": "bar", "color": ACCENT, "opacity": 0.8, "height": {"band": 0.72}}}
+    return _bare(table, ROW_PX * len(table) + 52, encoding, bars, _numbers(QUIET, align="left", dx=4))
+
+
+def size_bars(rows: Sequence[int]) -> Chart:
+    """How many rows have 0, 1, 2 … classes, as upright bars with their number."""
+    table = pd.DataFrame({"size": range(len(rows)), "rows": list(rows), "share": np.asarray(rows) / max(1, sum(rows))})
+    encoding = {
+        "x": {"field": "size", "type": "ordinal", "title": t("data.chart_size"), "axis": {"labelAngle": 0, **BARE_AXIS}},
+        "y": quantity("rows", title=t("data.chart_rows"), axis={"format": "~s", "tickCount": 4, "gridOpacity": 0.25}),
+        "tooltip": _row_tips("size", t("data.chart_size"), t("data.chart_share_rows")),
+    }
+    bars = {"mark": {"type": "bar", "color": ACCENT, "opacity": 0.8, "width": {"band": 0.72}}}
+    return _bare(table, SIZES_PX, encoding, bars, _numbers(QUIET, baseline="bottom", dy=-3))
+
+
+def fold_balance(classes: Sequence[str], balance: NDArray[np.integer], *, is_dark: bool) -> Chart:
+    """How far each class is from an even share in each fold, in percent of the even share; `balance` is (n_folds, n_classes).
+
+    Blue cells hold more rows than their share, red ones fewer; the cell shows its number of rows. Folds count from 0, as in files,
+    in errors and on the command line.
+    """
+    n_folds, n_classes = balance.shape
+    even = balance.sum(axis=0, keepdims=True) / n_folds
+    table = pd.DataFrame(
+        {
+            "class": np.tile(np.array(classes, dtype=object), n_folds),
+            "fold": np.repeat(np.arange(n_folds), n_classes),
+            "rows": balance.ravel(),
+            "off": (100 * (balance - even) / np.maximum(even, 1e-9)).ravel(),
+        }
+    )
+    most = max(10.0, float(table["off"].abs().max()))
+    fold = {"field": "fold", "type": "ordinal", "title": t("folds.chart_fold")}
+    encoding = {
+        "x": {**fold, "axis": {"orient": "top", "labelAngle": 0, **BARE_AXIS}},
+        "y": nominal("class", sort=None, axis={"labelLimit": 180, **BARE_AXIS}),
+        "tooltip": [
+            nominal("class", title=t("folds.chart_class")),
+            fold,
+            quantity("rows", title=t("folds.chart_rows"), format=","),
+            quantity("off", title=t("folds.chart_off"), format="+.1f"),
+        ],
+    }
+    scale = {"domain": [-most, 0, most], "range": [BAD, "rgba(138,143,152,0.14)", ACCENT], "interpolate": "rgb"}
+    cells = {
+        "mark": {"type": "rect", "cornerRadius": 2, "stroke": "transparent"},
+        "encoding": {"color": quantity("off", scale=scale, legend=None)},
+    }
+    return _bare(table, CELL_PX * n_classes + 56, encoding, cells, _numbers(ink(is_dark=is_dark)))
+
+
+def lr_curve(steps: Sequence[float], rates: Sequence[float]) -> Chart:
+    """The learning rate over a run, `steps` in epochs."""
+    epoch, rate = quantity("epoch", title=t("train.chart_epoch")), quantity("lr", title=t("train.chart_lr"))
+    encoding = {
+        "x": {**epoch, "scale": {"nice": False}, "axis": {"grid": False, "tickMinStep": 1}},
+        "y": {**rate, "axis": {"format": ".1e", "tickCount": 3, "gridOpacity": 0.25}},
+        "tooltip": [{**epoch, "format": ".2f"}, {**rate, "format": ".2e"}],
+    }
+    area = {"mark": {"type": "area", "color": ACCENT, "opacity": 0.12}}
+    line = {"mark": {"type": "line", "color": ACCENT, "strokeWidth": 2}}
+    return _bare(pd.DataFrame({"epoch": list(steps), "lr": list(rates)}), 190, encoding, area, line)
+
+
+def _bare(table: pd.DataFrame, height: int, encoding: Spec, *layers: Spec) -> Chart:
+    """A chart without a title or a frame."""
+    return Chart({"height": height, "encoding": encoding, "layer": list(layers), "config": {**CONFIG, "view": {"stroke": None}}}, table)
+
+
+def _numbers(color: str, **look: Any) -> Spec:
+    """A layer with the number of rows of each mark."""
+    return {"mark": {"type": "text", "fontSize": 11, "color": color, **look}, "encoding": {"text": quantity("rows", format=",")}}
+
+
+def _row_tips(field: str, title: str, share: str) -> list[Spec]:
+    rows = quantity("rows", title=t("data.chart_rows"), format=",")
+    return [nominal(field, title=title), rows, quantity("share", title=share, format=".1%")]
 
 
 def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_title: str, color: str, n_epochs: int, height: int) -> Chart:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ui.class_charts import class_bars, size_bars
+from app.ui.charts import class_bars, size_bars
 from core.contest.table import load_truth
 from core.folds import save_folds
 from core.specs.folds import FoldsSpec
@@ -130,9 +130,9 @@ def test_folds_count_rows_once_and_classes_wherever_they_are(
 
 def test_a_share_is_of_rows_where_they_have_several() -> None:
     counts = TRUTH.sum(axis=0)
-    shares = [row["share"] for row in class_bars(EMOTIONS, counts, 240).to_dict()["datasets"].popitem()[1]]
+    shares = class_bars(EMOTIONS, counts, 240).data["share"].tolist()
     assert np.allclose(shares, counts / 240)
     sizes = np.bincount(TRUTH.sum(axis=1))
-    rows = size_bars(sizes.tolist()).to_dict()["datasets"].popitem()[1]
+    rows = size_bars(sizes.tolist()).data.to_dict("records")
     assert [row["rows"] for row in rows] == sizes.tolist()
     assert sum(row["share"] for row in rows) == pytest.approx(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -96,3 +97,12 @@ def test_of_several_labels_a_share_is_of_the_rows() -> None:
         ("개", "test predictions"): 50,
         ("고양이", "test predictions"): 0,
     }
+
+
+def test_charts_of_the_pages_before_training_are_valid() -> None:
+    counts = np.array([[30, 10], [28, 12]])
+    assert check(charts.class_bars(("개", "고양이"), counts[0], 40)) and check(charts.size_bars([1, 5, 2]))
+    assert check(charts.lr_curve([0.0, 0.5, 1.0], [0.0, 0.1, 0.05]))
+    balance = charts.fold_balance(("개", "고양이"), counts, is_dark=True)
+    assert {"fold"} <= {title.lower() for title in titles_in(check(balance))}
+    assert [round(row["off"], 1) for row in rows_of(balance)] == [3.4, -9.1, -3.4, 9.1]
