@@ -1,4 +1,4 @@
-"""One doorway to every network: a spec goes in, a module with one forward() comes out, for image and text alike."""
+"""The way to every network: a spec goes in, a module with one forward() comes out, for image and text alike."""
 
 from __future__ import annotations
 

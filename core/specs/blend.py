@@ -50,7 +50,8 @@ class BlendSteps(Settings):
         description="The blend's logarithms are divided by this: above 1 it becomes less sure.",
     )
     offsets: tuple[float, ...] = Field(
-        default=(), description="Added to the blend's logarithms, one number per class, before the winner is taken; empty for none."
+        default=(),
+        description="Added to the blend's logarithms, one number per class, before the likeliest class is taken; empty for none.",
     )
     thresholds: tuple[float, ...] = Field(
         default=(),

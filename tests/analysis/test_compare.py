@@ -27,11 +27,11 @@ from core.store.runs import Run
 from core.workspace import Workspace
 from tests.finished_workspace import finish_run, make_recipe
 
-House = tuple[Workspace, Contest, Folds, Run, Run]
+Prepared = tuple[Workspace, Contest, Folds, Run, Run]
 
 
 @pytest.fixture(params=["log_loss", "accuracy", "macro_f1"])
-def house(request: pytest.FixtureRequest, workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> House:
+def prepared(request: pytest.FixtureRequest, workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> Prepared:
     draft = inspect_path(write_headlines(tmp_path / "headlines"), sets=[f"metric={request.param}"]).draft
     contest = add_contest(workspace, draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
@@ -40,8 +40,8 @@ def house(request: pytest.FixtureRequest, workspace: Workspace, tmp_path: Path, 
     return workspace, contest, folds, good, poor
 
 
-def test_the_better_blend_is_named_from_either_side(house: House) -> None:
-    workspace, contest, _, good, poor = house
+def test_the_better_blend_is_named_from_either_side(prepared: Prepared) -> None:
+    workspace, contest, _, good, poor = prepared
     ids = [good.id, poor.id]
     one, other = (save_blend(workspace, contest, make_spec(ids, weights), name=name) for weights, name in (([9, 1], "a"), ([1, 9], "b")))
     duel = compare_sources(source_of(workspace, one), source_of(workspace, other))
@@ -53,16 +53,16 @@ def test_the_better_blend_is_named_from_either_side(house: House) -> None:
     assert compare_sources(source_of(workspace, one), source_of(workspace, one)).verdict == "same"
 
 
-def test_noise_against_noise_is_no_difference(house: House) -> None:
-    workspace, contest, folds, _, poor = house
+def test_noise_against_noise_is_no_difference(prepared: Prepared) -> None:
+    workspace, contest, folds, _, poor = prepared
     other = finish_run(workspace, contest, folds, make_recipe(contest, "other"), strength=0, seed=7)
     duel = compare_sources(source_of(workspace, poor), source_of(workspace, other))
     assert duel.verdict == "unclear" and duel.comparison.gain_low < 0 < duel.comparison.gain_high
     assert duel.to_dict()["verdict"] == "unclear" and duel.to_dict()["folds"] == [0, 1, 2]
 
 
-def test_rows_that_only_one_has_are_left_out(house: House) -> None:
-    workspace, contest, folds, good, poor = house
+def test_rows_that_only_one_has_are_left_out(prepared: Prepared) -> None:
+    workspace, contest, folds, good, poor = prepared
     part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), strength=2, n_done=2)
     blend = blend_runs(workspace, contest, [poor, part], BlendProcedure(), fold_numbers=shared_folds([poor, part]))
     rows = np.flatnonzero(load_folds(workspace, folds).first_fold() != 2)
@@ -74,8 +74,8 @@ def test_rows_that_only_one_has_are_left_out(house: House) -> None:
     assert compare_sources(source_of(workspace, good), source_of(workspace, part)).comparison.score == pytest.approx(expected, abs=1e-6)
 
 
-def test_what_stands_on_other_folds_or_rows_is_refused(house: House) -> None:
-    workspace, contest, folds, good, _ = house
+def test_what_stands_on_other_folds_or_rows_is_refused(prepared: Prepared) -> None:
+    workspace, contest, folds, good, _ = prepared
     others = save_folds(workspace, contest, FoldsSpec(n_folds=4))
     stranger = finish_run(workspace, contest, others, make_recipe(contest, "x"))
     with pytest.raises(AlignmentError, match="cannot be compared"):
@@ -115,8 +115,8 @@ def test_groups_are_drawn_whole(workspace: Workspace, tmp_path: Path) -> None:
     assert widths[1] > 1.5 * widths[0]
 
 
-def test_a_standing_says_scores_folds_weights_and_whether_it_was_tuned(house: House) -> None:
-    workspace, contest, _, good, poor = house
+def test_a_standing_says_scores_folds_weights_and_whether_it_was_tuned(prepared: Prepared) -> None:
+    workspace, contest, _, good, poor = prepared
     run = standing_of(source_of(workspace, good))
     assert (run.weights, run.is_tuned, run.honest, run.folds, run.n_rows) == ({good.id: 1.0}, False, None, (0, 1, 2), contest.n_train)
     assert (run.cv_score, run.cv_sd) == (good.cv_score(contest.spec.metric), good.cv_sd(contest.spec.metric))

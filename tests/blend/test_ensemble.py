@@ -99,11 +99,11 @@ def test_a_spec_without_weights_is_equal() -> None:
     assert make_spec([4, 7]).normalised() == (0.5, 0.5)
 
 
-House = tuple[Workspace, Contest, list[Run]]
+Prepared = tuple[Workspace, Contest, list[Run]]
 
 
 @pytest.fixture
-def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> House:
+def prepared(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> Prepared:
     contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     runs = [finish_run(workspace, contest, folds, make_recipe(contest, name), seed=seed, strength=1) for seed, name in enumerate("abc")]
@@ -120,8 +120,8 @@ def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path]
     ],
     ids=lambda procedure: procedure.way,
 )
-def test_every_step_reaches_the_test_rows(house: House, procedure: BlendProcedure) -> None:
-    workspace, contest, runs = house
+def test_every_step_reaches_the_test_rows(prepared: Prepared, procedure: BlendProcedure) -> None:
+    workspace, contest, runs = prepared
     saved = get_blend(workspace.store, blend_runs(workspace, contest, runs, procedure).id)
     steps = open_ensemble(workspace, contest, runs).fit(procedure)
     assert BlendProcedure.model_validate(saved.scores.procedure) == procedure
@@ -170,16 +170,16 @@ def test_a_blend_stored_before_there_were_steps_is_read_as_it_was() -> None:
     assert BlendSpec.model_validate(old).is_plain
 
 
-def test_weights_by_hand_and_equal_ones_have_no_honest_score(house: House) -> None:
-    workspace, contest, runs = house
+def test_weights_by_hand_and_equal_ones_have_no_honest_score(prepared: Prepared) -> None:
+    workspace, contest, runs = prepared
     assert blend_runs(workspace, contest, runs, BlendProcedure()).scores.honest is None
     by_hand = blend_runs(workspace, contest, runs, BlendProcedure(way="hand", weights=(1, 2, 3)))
     assert by_hand.scores.procedure is None
     assert by_hand.scores.honest is None and by_hand.spec.normalised() == pytest.approx((1 / 6, 1 / 3, 1 / 2))
 
 
-def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(house: House) -> None:
-    workspace, contest, runs = house
+def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(prepared: Prepared) -> None:
+    workspace, contest, runs = prepared
     spec = make_spec([run.id for run in runs])
     one, other = save_blend(workspace, contest, spec, name="one"), save_blend(workspace, contest, spec, name="other")
     assert one.path == other.path
@@ -192,8 +192,8 @@ def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(house: House) 
         remove_blend(workspace, other.id)
 
 
-def test_a_blend_that_was_submitted_stays(house: House) -> None:
-    workspace, contest, runs = house
+def test_a_blend_that_was_submitted_stays(prepared: Prepared) -> None:
+    workspace, contest, runs = prepared
     blend = save_blend(workspace, contest, make_spec([run.id for run in runs]))
     submission = write_submission(source_of(workspace, blend))
     with pytest.raises(StateError, match="submission") as caught:

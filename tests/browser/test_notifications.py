@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True)
-class House:
+class Prepared:
     workspace: Workspace
     contest: Contest
     folds: Folds
@@ -49,7 +49,7 @@ class House:
 @pytest.fixture(scope="module")
 def served(
     tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]
-) -> Iterator[House]:
+) -> Iterator[Prepared]:
     """A server that only reads, since these tests hold the workspace: no engine takes the jobs that they make up."""
     root = tmp_path_factory.mktemp("notifications")
     workspace = open_workspace(root / "workspace")
@@ -57,12 +57,12 @@ def served(
     assert lock.acquire(now=0.0)
     contest = add_contest(workspace, inspect_path(write_headlines(root / "headlines")).draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
-    yield House(workspace, contest, folds, serve(workspace.root))
+    yield Prepared(workspace, contest, folds, serve(workspace.root))
     lock.release()
 
 
 @pytest.fixture
-def house(served: House) -> House:
+def prepared(served: Prepared) -> Prepared:
     """The same server with nothing that trains or waits."""
     for run_id in {job.run_id for job in list_jobs(served.workspace.store, ("running", "queued"))}:
         queue.cancel_run(served.workspace.store, run_id)
@@ -73,15 +73,15 @@ def toasts(page: Page) -> Locator:
     return page.get_by_test_id("stToast")
 
 
-def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_looks(house: House, open_page: Open) -> None:
-    run, job = house.train("digits")
-    pages = [open_page(house.url("data")), open_page(house.url("ensemble", lang="ko"))]
+def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_looks(prepared: Prepared, open_page: Open) -> None:
+    run, job = prepared.train("digits")
+    pages = [open_page(prepared.url("data")), open_page(prepared.url("ensemble", lang="ko"))]
     for page in pages:
         expect(page).to_have_title("2/3 digits · Pitwall")
         page.evaluate("document.activeElement.blur()")
     field = pages[0].get_by_role("combobox").first
     field.focus()
-    house.end(run, job)
+    prepared.end(run, job)
     expect(pages[0]).to_have_title("✓ digits done · Pitwall")
     expect(pages[1]).to_have_title("✓ digits 완료 · Pitwall")
     for page, said in zip(pages, ("done: accuracy", "완료: 정확도"), strict=True):
@@ -97,11 +97,11 @@ def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_lo
     expect(pages[1]).to_have_title("Pitwall")
 
 
-def test_a_toast_that_was_closed_does_not_come_back_nor_after_a_reload(house: House, open_page: Open) -> None:
-    run, job = house.train("second")
-    page = open_page(house.url("data"))
+def test_a_toast_that_was_closed_does_not_come_back_nor_after_a_reload(prepared: Prepared, open_page: Open) -> None:
+    run, job = prepared.train("second")
+    page = open_page(prepared.url("data"))
     expect(page).to_have_title("2/3 second · Pitwall")
-    house.end(run, job)
+    prepared.end(run, job)
     expect(page).to_have_title("✓ second done · Pitwall")
     toasts(page).get_by_role("button", name="Close").click()
     expect(toasts(page)).to_have_count(0)
@@ -114,12 +114,12 @@ def test_a_toast_that_was_closed_does_not_come_back_nor_after_a_reload(house: Ho
     expect(toasts(page)).to_have_count(0)
 
 
-def test_a_failure_stays_until_it_is_closed_or_replaced(house: House, open_page: Open) -> None:
-    good, job = house.train("good")
-    _, other = house.train("bad")
-    page = open_page(house.url("submit"))
+def test_a_failure_stays_until_it_is_closed_or_replaced(prepared: Prepared, open_page: Open) -> None:
+    good, job = prepared.train("good")
+    _, other = prepared.train("bad")
+    page = open_page(prepared.url("submit"))
     expect(page).to_have_title("4/6 good +1 · Pitwall")
-    fail_job(house.workspace, other)
+    fail_job(prepared.workspace, other)
     failed = toasts(page).filter(has_text="ended: 1 of 3 folds failed")
     expect(failed).to_be_visible()
     expect(page).to_have_title("✗ bad failed · Pitwall")
@@ -127,17 +127,17 @@ def test_a_failure_stays_until_it_is_closed_or_replaced(house: House, open_page:
     expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
     expect(page).to_have_title("2/3 good · Pitwall")
     expect(failed).to_be_visible()
-    house.end(good, job)
+    prepared.end(good, job)
     expect(page).to_have_title("✓ good done · Pitwall")
     expect(toasts(page)).to_contain_text("good")
 
 
-def test_the_sidebar_may_be_closed(house: House, open_page: Open) -> None:
-    run, job = house.train("unseen")
-    page = open_page(house.url("data"))
+def test_the_sidebar_may_be_closed(prepared: Prepared, open_page: Open) -> None:
+    run, job = prepared.train("unseen")
+    page = open_page(prepared.url("data"))
     page.get_by_test_id("stSidebar").hover()
     page.locator("[data-testid=stSidebarCollapseButton] button").click()
     expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
-    house.end(run, job)
+    prepared.end(run, job)
     expect(page).to_have_title(re.compile("✓ unseen done"))
     expect(toasts(page)).to_have_count(1)

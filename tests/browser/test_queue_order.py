@@ -49,7 +49,7 @@ def apply(act):
     runs.insert(at, row)
 
 @st.fragment(run_every=0.25)
-def bench():
+def page():
     state = st.session_state
     runs = state.setdefault("runs", [(1, "lite0", False), (2, "자동차", False), (3, "vit", True), (4, "fixed", False)])
     state.setdefault("acts", [])
@@ -61,7 +61,7 @@ def bench():
     st.text(f"ticks {{state.ticks}}")
     st.button("elsewhere", on_click=lambda: runs.insert(0, runs.pop()))
 
-bench()
+page()
 """
 
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True)
-class House:
+class Prepared:
     """A served workspace: two finished runs, one to delete, one that failed, one that another machine is training."""
 
     workspace: Workspace
@@ -45,7 +45,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> House:
+def prepared(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str], write_headlines: Callable[[Path], Path]) -> Prepared:
     root = tmp_path_factory.mktemp("runs")
     workspace = open_workspace(root / "workspace")
     contest = add_contest(workspace, inspect_path(write_headlines(root / "headlines")).draft)
@@ -60,7 +60,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], str]
     live = queue.launch_run(workspace, contest, folds, recipe)
     for _ in range(3):
         run_halfway(workspace, claim(workspace), recipe)
-    return House(workspace, contest, folds, live, serve(workspace.root))
+    return Prepared(workspace, contest, folds, live, serve(workspace.root))
 
 
 def click_cell(page: Page, row: int, x: int) -> None:
@@ -73,24 +73,24 @@ def click_cell(page: Page, row: int, x: int) -> None:
     page.mouse.click(box["x"] + x, box["y"] + height * (row + 1.5))
 
 
-def test_progress_moves_by_itself_and_nothing_is_drawn_anew(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
+def test_progress_moves_by_itself_and_nothing_is_drawn_anew(prepared: Prepared, open_page: Open) -> None:
+    page = open_page(prepared.url())
     expect(page.get_by_text("step 41/104").first).to_be_visible()
     expect(page.get_by_text("812 rows/s").first).to_be_visible()
     table = page.get_by_test_id("stDataFrame").first
     table.evaluate("node => { node.dataset.seen = 'yes' }")
-    job = house.job(1)
+    job = prepared.job(1)
     assert job.progress is not None
-    attempts.renew(house.workspace.store, job.id, job.token, now=0, progress=replace(job.progress, step=77), lease_s=LEASE_S)
+    attempts.renew(prepared.workspace.store, job.id, job.token, now=0, progress=replace(job.progress, step=77), lease_s=LEASE_S)
     expect(page.get_by_text("step 77/104")).to_be_visible()
     assert table.get_attribute("data-seen") == "yes"
 
 
-def test_a_second_window_and_a_reload_show_the_same(house: House, open_page: Open) -> None:
-    first, second = open_page(house.url(run=house.live.ref)), open_page(house.url(run=house.live.ref))
-    job = house.job(2)
+def test_a_second_window_and_a_reload_show_the_same(prepared: Prepared, open_page: Open) -> None:
+    first, second = open_page(prepared.url(run=prepared.live.ref)), open_page(prepared.url(run=prepared.live.ref))
+    job = prepared.job(2)
     assert job.progress is not None
-    attempts.renew(house.workspace.store, job.id, job.token, now=0, progress=replace(job.progress, step=99), lease_s=LEASE_S)
+    attempts.renew(prepared.workspace.store, job.id, job.token, now=0, progress=replace(job.progress, step=99), lease_s=LEASE_S)
     for page in (first, second):
         expect(page.get_by_text("step 99/104")).to_be_visible()
     first.reload()
@@ -98,17 +98,17 @@ def test_a_second_window_and_a_reload_show_the_same(house: House, open_page: Ope
     expect(first.get_by_text("live", exact=True).first).to_be_visible()
 
 
-def test_a_fold_that_ends_shows_its_score(house: House, open_page: Open) -> None:
-    page = open_page(house.url(run=house.live.ref))
+def test_a_fold_that_ends_shows_its_score(prepared: Prepared, open_page: Open) -> None:
+    page = open_page(prepared.url(run=prepared.live.ref))
     expect(page.get_by_text("0 of 3 folds")).to_be_visible()
-    finish_job(house.workspace, house.contest, house.folds, house.job(0), house.live.recipe, strength=2.0, seed=9)
+    finish_job(prepared.workspace, prepared.contest, prepared.folds, prepared.job(0), prepared.live.recipe, strength=2.0, seed=9)
     expect(page.get_by_text("1 of 3 folds")).to_be_visible()
     expect(page.get_by_role("button", name="Look at errors")).to_be_visible()
 
 
-def test_a_click_on_a_name_opens_the_run_and_back_leads_to_the_list(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
-    names = [run.name for run in list_runs(house.workspace.store, house.contest.id)]
+def test_a_click_on_a_name_opens_the_run_and_back_leads_to_the_list(prepared: Prepared, open_page: Open) -> None:
+    page = open_page(prepared.url())
+    names = [run.name for run in list_runs(prepared.workspace.store, prepared.contest.id)]
     click_cell(page, names.index("strong"), 100)
     page.wait_for_url(re.compile(r"run=r1\b"))
     expect(chart(page, "Does it still learn?")).to_be_visible()
@@ -117,9 +117,9 @@ def test_a_click_on_a_name_opens_the_run_and_back_leads_to_the_list(house: House
     assert "run=" not in page.url
 
 
-def test_two_ticked_rows_are_compared(house: House, open_page: Open) -> None:
-    page = open_page(house.url())
-    names = [run.name for run in list_runs(house.workspace.store, house.contest.id)]
+def test_two_ticked_rows_are_compared(prepared: Prepared, open_page: Open) -> None:
+    page = open_page(prepared.url())
+    names = [run.name for run in list_runs(prepared.workspace.store, prepared.contest.id)]
     for name in ("strong", "weak"):
         click_cell(page, names.index(name), 16)
         settle(page)
@@ -128,34 +128,34 @@ def test_two_ticked_rows_are_compared(house: House, open_page: Open) -> None:
     expect(cell(page, "optim.lr")).to_have_count(1)
 
 
-def test_a_failure_shows_its_fix_and_its_log(house: House, open_page: Open) -> None:
-    run = get_run(house.workspace.store, "huge")
-    page = open_page(house.url(run=run.ref))
+def test_a_failure_shows_its_fix_and_its_log(prepared: Prepared, open_page: Open) -> None:
+    run = get_run(prepared.workspace.store, "huge")
+    page = open_page(prepared.url(run=run.ref))
     expect(page.get_by_text("halve train.batch_size", exact=False).first).to_be_visible()
     page.get_by_role("button", name="Show the log").first.click()
     expect(page.get_by_test_id("stCode")).to_contain_text("the device ran out of memory")
 
 
-def test_deleting_is_confirmed(house: House, open_page: Open) -> None:
-    run = get_run(house.workspace.store, "unwanted")
-    page = open_page(house.url(run=run.ref))
+def test_deleting_is_confirmed(prepared: Prepared, open_page: Open) -> None:
+    run = get_run(prepared.workspace.store, "unwanted")
+    page = open_page(prepared.url(run=run.ref))
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("button", name="Keep it").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("button", name="Delete the run").click()
     expect(page.get_by_text("Deleted unwanted.")).to_be_visible()
-    assert "unwanted" not in {each.name for each in list_runs(house.workspace.store)}
-    assert not house.workspace.run_dir(house.contest.name, run.id).exists()
+    assert "unwanted" not in {each.name for each in list_runs(prepared.workspace.store)}
+    assert not prepared.workspace.run_dir(prepared.contest.name, run.id).exists()
 
 
-def test_canceling_asks_the_running_folds_to_stop(house: House, open_page: Open) -> None:
-    page = open_page(house.url(run=house.live.ref))
+def test_canceling_asks_the_running_folds_to_stop(prepared: Prepared, open_page: Open) -> None:
+    page = open_page(prepared.url(run=prepared.live.ref))
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("button", name="Cancel the run").click()
     expect(page.get_by_text("stopping").first).to_be_visible()
-    waiting = list_jobs(house.workspace.store, ("running",), house.live.id)
+    waiting = list_jobs(prepared.workspace.store, ("running",), prepared.live.id)
     assert waiting and all(job.cancel_requested for job in waiting)
     for job in waiting:
-        attempts.release(house.workspace.store, job.id, job.token, now=0)
+        attempts.release(prepared.workspace.store, job.id, job.token, now=0)
     expect(page.get_by_role("button", name=re.compile(r"Retry \d folds"))).to_be_visible()

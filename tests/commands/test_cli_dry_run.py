@@ -28,7 +28,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def prepared(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("PITWALL_DEVICES", "cpu")
     contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
     save_folds(workspace, contest, FoldsSpec(n_folds=2))
@@ -36,9 +36,9 @@ def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path]
 
 
 @pytest.fixture
-def command(house: Workspace, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(prepared: Workspace, capsys: pytest.CaptureFixture[str]) -> Command:
     def command(*arguments: str) -> tuple[int, str, str]:
-        code = main(["--workspace", str(house.root), *arguments])
+        code = main(["--workspace", str(prepared.root), *arguments])
         said = capsys.readouterr()
         return code, said.out, said.err
 
@@ -57,7 +57,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Forecast], None]:
 
 
 @pytest.mark.slow
-def test_a_real_one_tells_memory_time_and_disk_and_queues_nothing(command: Command, house: Workspace) -> None:
+def test_a_real_one_tells_memory_time_and_disk_and_queues_nothing(command: Command, prepared: Workspace) -> None:
     started = time.time()
     code, out, err = command(*TRAIN, "--set", "input.max_tokens=16", "--set", "train.batch_size=8", "--json")
     assert code == 0, err
@@ -68,7 +68,7 @@ def test_a_real_one_tells_memory_time_and_disk_and_queues_nothing(command: Comma
     assert record["time"]["run_s"] == pytest.approx(sum(record["time"]["fold_s"]))
     assert record["time"]["ends_at"] > started + record["time"]["run_s"]
     assert record["disk"]["needed_bytes"] > 3 * record["disk"]["checkpoint_bytes"]
-    assert list_runs(house.store) == ()
+    assert list_runs(prepared.store) == ()
 
 
 def test_the_table_has_a_column_for_each_recipe(command: Command, answers: Callable[[Forecast], None]) -> None:
@@ -108,14 +108,14 @@ def test_what_does_not_fit_is_told_and_is_a_failure(command: Command, answers: C
     assert code == 2 and out and err.startswith("OutOfMemory: ")
 
 
-def test_what_one_must_know_to_read_it_is_said(command: Command, answers: Callable[[Forecast], None], house: Workspace) -> None:
+def test_what_one_must_know_to_read_it_is_said(command: Command, answers: Callable[[Forecast], None], prepared: Workspace) -> None:
     answers(replace(ANSWER, costs=replace(COSTS, halvings=2, micro_batch=16), busy_with=(Neighbour("big (r1)", "fold 0"),)))
     _, out, err = command(*TRAIN)
     assert "64 in a step, 16 at once" in out and "16.0 GB in all" in out
     assert "--set train.accumulate=4" in err and "busy with big (r1), fold 0" in err
     answers(replace(ANSWER, costs=replace(COSTS, others=0.5)))
     assert "other programs used 50%" in command(*TRAIN)[2]
-    pause_queue(house.store)
+    pause_queue(prepared.store)
     assert "not known: the queue is paused" in command(*TRAIN)[1]
 
 

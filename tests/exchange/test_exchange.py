@@ -40,27 +40,27 @@ from core.workspace import Workspace
 from tests.emotions import EMOTIONS, finish_emotions
 from tests.finished_workspace import finish_run, make_recipe
 
-House = tuple[Workspace, Contest, Folds, Run]
+Prepared = tuple[Workspace, Contest, Folds, Run]
 
 
 @pytest.fixture
-def house(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> House:
+def prepared(workspace: Workspace, tmp_path: Path, write_headlines: Callable[[Path], Path]) -> Prepared:
     contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     return workspace, contest, folds, finish_run(workspace, contest, folds, make_recipe(contest, "own"), strength=2)
 
 
-def exported(house: House, tmp_path: Path, suffix: str) -> tuple[Path, Path]:
-    workspace, _, _, run = house
+def exported(prepared: Prepared, tmp_path: Path, suffix: str) -> tuple[Path, Path]:
+    workspace, _, _, run = prepared
     oof, test = tmp_path / f"oof{suffix}", tmp_path / f"test{suffix}"
     export_predictions(source_of(workspace, run), oof=oof, test=test)
     return oof, test
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
-def test_what_goes_out_comes_back_the_same(house: House, tmp_path: Path, suffix: str) -> None:
-    workspace, contest, folds, run = house
-    oof, test = exported(house, tmp_path, suffix)
+def test_what_goes_out_comes_back_the_same(prepared: Prepared, tmp_path: Path, suffix: str) -> None:
+    workspace, contest, folds, run = prepared
+    oof, test = exported(prepared, tmp_path, suffix)
     back = import_predictions(workspace, contest, folds, oof=oof, test=test, name="민수 v1")
     np.testing.assert_array_equal(load_oof(workspace, back, contest), load_oof(workspace, run, contest))
     np.testing.assert_array_equal(load_test_prob(workspace, back), load_test_prob(workspace, run))
@@ -71,9 +71,9 @@ def test_what_goes_out_comes_back_the_same(house: House, tmp_path: Path, suffix:
         _ = back.recipe
 
 
-def test_a_row_that_the_truth_drops_does_not_leave_and_need_not_come_back(house: House, tmp_path: Path) -> None:
-    workspace, contest, folds, run = house
-    whole = [path.rename(tmp_path / f"whole-{path.name}") for path in exported(house, tmp_path, ".csv")]
+def test_a_row_that_the_truth_drops_does_not_leave_and_need_not_come_back(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, folds, run = prepared
+    whole = [path.rename(tmp_path / f"whole-{path.name}") for path in exported(prepared, tmp_path, ".csv")]
     add_truth(workspace, contest, drop=[4], reason="a broken picture")
     now = get_contest(workspace.store, contest.id)
     export_predictions(source_of(workspace, run, now), oof=tmp_path / "oof.csv", test=tmp_path / "test.csv")
@@ -86,18 +86,18 @@ def test_a_row_that_the_truth_drops_does_not_leave_and_need_not_come_back(house:
         assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "oof.csv").read_bytes()
 
 
-def test_rows_and_columns_may_stand_in_any_order(house: House, tmp_path: Path) -> None:
-    workspace, contest, folds, run = house
-    oof, test = exported(house, tmp_path, ".csv")
+def test_rows_and_columns_may_stand_in_any_order(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, folds, run = prepared
+    oof, test = exported(prepared, tmp_path, ".csv")
     frame = pd.read_csv(oof).sample(frac=1, random_state=3)
     frame[[frame.columns[0], *frame.columns[:0:-1]]].to_csv(oof, index=False)
     back = import_predictions(workspace, contest, folds, oof=oof, test=test)
     np.testing.assert_array_equal(load_oof(workspace, back, contest), load_oof(workspace, run, contest))
 
 
-def test_an_imported_run_is_blended_submitted_and_deleted_like_any(house: House, tmp_path: Path) -> None:
-    workspace, contest, folds, run = house
-    oof, test = exported(house, tmp_path, ".parquet")
+def test_an_imported_run_is_blended_submitted_and_deleted_like_any(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, folds, run = prepared
+    oof, test = exported(prepared, tmp_path, ".parquet")
     back = import_predictions(workspace, contest, folds, oof=oof, test=test)
     blend = save_blend(workspace, contest, make_spec([run.id, back.id]))
     np.testing.assert_allclose(source_of(workspace, blend).test(), load_test_prob(workspace, run), atol=1e-7)
@@ -162,10 +162,10 @@ def _word(frame: pd.DataFrame) -> pd.DataFrame:
     ids=lambda value: value.__name__ if callable(value) else None,
 )
 def test_every_mismatch_is_named(
-    house: House, tmp_path: Path, spoil: Callable[[pd.DataFrame], pd.DataFrame], error: type[PitwallError], said: str
+    prepared: Prepared, tmp_path: Path, spoil: Callable[[pd.DataFrame], pd.DataFrame], error: type[PitwallError], said: str
 ) -> None:
-    workspace, contest, folds, _ = house
-    oof, test = exported(house, tmp_path, ".csv")
+    workspace, contest, folds, _ = prepared
+    oof, test = exported(prepared, tmp_path, ".csv")
     spoil(pd.read_csv(oof)).to_csv(oof, index=False)
     with pytest.raises(error) as caught:
         import_predictions(workspace, contest, folds, oof=oof, test=test)
@@ -174,17 +174,17 @@ def test_every_mismatch_is_named(
 
 
 @pytest.mark.parametrize("array", [np.ones((47, 2)) / 2, np.ones((48, 3)) / 3, np.ones(48), np.full((48, 2), "a")])
-def test_an_array_of_another_shape_is_refused(house: House, tmp_path: Path, array: np.ndarray) -> None:
-    workspace, contest, folds, _ = house
-    _, test = exported(house, tmp_path, ".npy")
+def test_an_array_of_another_shape_is_refused(prepared: Prepared, tmp_path: Path, array: np.ndarray) -> None:
+    workspace, contest, folds, _ = prepared
+    _, test = exported(prepared, tmp_path, ".npy")
     np.save(tmp_path / "bad.npy", array)
     with pytest.raises((AlignmentError, InputError)):
         import_predictions(workspace, contest, folds, oof=tmp_path / "bad.npy", test=test)
 
 
-def test_test_predictions_other_folds_and_unknown_forms_are_asked_for(house: House, tmp_path: Path) -> None:
-    workspace, contest, folds, _ = house
-    oof, test = exported(house, tmp_path, ".csv")
+def test_test_predictions_other_folds_and_unknown_forms_are_asked_for(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, folds, _ = prepared
+    oof, test = exported(prepared, tmp_path, ".csv")
     with pytest.raises(InputError, match="test predictions are missing"):
         import_predictions(workspace, contest, folds, oof=oof)
     others = save_folds(workspace, contest, FoldsSpec(n_folds=3, seed=1))
@@ -196,8 +196,8 @@ def test_test_predictions_other_folds_and_unknown_forms_are_asked_for(house: Hou
             import_predictions(workspace, contest, folds, oof=bad, test=test)
 
 
-def test_rows_without_a_prediction_do_not_leave(house: House, tmp_path: Path) -> None:
-    workspace, contest, folds, run = house
+def test_rows_without_a_prediction_do_not_leave(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, folds, run = prepared
     part = finish_run(workspace, contest, folds, make_recipe(contest, "part"), n_done=2)
     with pytest.raises(StateError, match="not finished"):
         export_predictions(source_of(workspace, part), oof=tmp_path / "oof.csv")
@@ -209,9 +209,9 @@ def test_rows_without_a_prediction_do_not_leave(house: House, tmp_path: Path) ->
     assert [path.name for path in tmp_path.glob("*.csv")] == ["test.csv"]
 
 
-def test_problems_of_both_files_are_told_together(house: House, tmp_path: Path) -> None:
-    workspace, contest, folds, _ = house
-    oof, test = exported(house, tmp_path, ".csv")
+def test_problems_of_both_files_are_told_together(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, folds, _ = prepared
+    oof, test = exported(prepared, tmp_path, ".csv")
     _drop(pd.read_csv(oof)).to_csv(oof, index=False)
     _class(pd.read_csv(test)).to_csv(test, index=False)
     delivery = read_delivery(workspace, contest, folds, oof=oof, test=test)
@@ -222,22 +222,22 @@ def test_problems_of_both_files_are_told_together(house: House, tmp_path: Path) 
     assert "h0, h1, h2" in str(caught.value) and "politics" in str(caught.value)
 
 
-def test_an_order_of_classes_is_for_arrays_only(house: House, tmp_path: Path) -> None:
-    workspace, contest, folds, run = house
-    oof, test = exported(house, tmp_path, ".npy")
+def test_an_order_of_classes_is_for_arrays_only(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, folds, run = prepared
+    oof, test = exported(prepared, tmp_path, ".npy")
     order = contest.spec.classes[::-1]
     for path in (oof, test):
         np.save(path, np.load(path)[:, ::-1])
     back = import_predictions(workspace, contest, folds, oof=oof, test=test, classes=order)
     np.testing.assert_array_equal(load_oof(workspace, back, contest), load_oof(workspace, run, contest))
-    tables = exported(house, tmp_path, ".csv")
+    tables = exported(prepared, tmp_path, ".csv")
     with pytest.raises(InputError, match="nothing needs"):
         import_predictions(workspace, contest, folds, oof=tables[0], test=tables[1], classes=order)
 
 
-def test_nothing_stays_when_the_run_cannot_be_added(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace, contest, folds, _ = house
-    oof, test = exported(house, tmp_path, ".npy")
+def test_nothing_stays_when_the_run_cannot_be_added(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, contest, folds, _ = prepared
+    oof, test = exported(prepared, tmp_path, ".npy")
 
     def full(*_: object, **__: object) -> Run:
         raise OSError(28, "No space left on device")

@@ -40,7 +40,7 @@ Refusal = dict[str, str]
 
 
 @dataclass(frozen=True)
-class House:
+class Prepared:
     """A workspace with a contest that predictions can be imported into, and a folder to put inputs into."""
 
     workspace: Workspace
@@ -68,16 +68,16 @@ class Case:
 
 def run(given: Given) -> Outcome:
     """Give `n` malformed inputs, each kind in turn."""
-    outcome, house = Outcome(), make_house(given.root)
+    outcome, prepared = Outcome(), make_prepared(given.root)
     if given.is_mutant:
         Problems.raise_if_any = lambda self, subject: None
     for number, (kind, make) in enumerate(islice(cycle(KINDS.items()), given.n)):
-        folder = house.inputs / str(number)
+        folder = prepared.inputs / str(number)
         folder.mkdir(parents=True)
-        before = snapshot(house.workspace.root)
-        case = make(given.rng, house, folder)
+        before = snapshot(prepared.workspace.root)
+        case = make(given.rng, prepared, folder)
         wrong = judge(case)
-        if snapshot(house.workspace.root) != before:
+        if snapshot(prepared.workspace.root) != before:
             wrong = wrong or "the workspace was changed"
         if wrong:
             outcome.wrong(f"{kind}, {case.name}: {wrong}")
@@ -98,44 +98,44 @@ def judge(case: Case) -> str:
     return f"the error does not say {missing}: {error}" if missing else ""
 
 
-def make_house(root: Path) -> House:
+def make_prepared(root: Path) -> Prepared:
     """A workspace with a contest of thirty texts, split in three."""
     workspace = open_workspace(root / "workspace")
     rows = [(name, f"문장 {number}", CLASSES[number % 3]) for number, name in enumerate(IDS)]
     write_csv(root / "there" / "train.csv", ("id", "text", "label"), rows)
     contest = add_contest(workspace, inspect_path(root / "there", name="there").draft)
     save_folds(workspace, contest, FoldsSpec(n_folds=3))
-    return House(workspace, root / "inputs")
+    return Prepared(workspace, root / "inputs")
 
 
-def _contest(kind: str) -> Callable[[random.Random, House, Path], Case]:
+def _contest(kind: str) -> Callable[[random.Random, Prepared, Path], Case]:
     faults = [fault for fault in FAULTS if fault.kind == kind]
 
-    def make(rng: random.Random, house: House, folder: Path) -> Case:
+    def make(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
         fault = rng.choice(faults)
         row = rng.choice(fault.rows())
         root = image_contest(folder / "c")
         fault.spoil(root, row)
-        return Case(f"{fault.name} in row {row}", lambda: house.call("contest", "add", str(root)), fault.words(row))
+        return Case(f"{fault.name} in row {row}", lambda: prepared.call("contest", "add", str(root)), fault.words(row))
 
     return make
 
 
-def _class_folders(rng: random.Random, house: House, folder: Path) -> Case:
+def _class_folders(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
     name, spoil, said = rng.choice(FOLDER_FAULTS)
     root = folder_contest(folder / "c")
     spoil(root)
-    return Case(name, lambda: house.call("contest", "add", str(root)), list(said))
+    return Case(name, lambda: prepared.call("contest", "add", str(root)), list(said))
 
 
-def _encoding(rng: random.Random, house: House, folder: Path) -> Case:
+def _encoding(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
     name = rng.choice(sorted(WRONG_ENCODINGS))
     root = text_contest(folder / "c")
     (root / "train.csv").write_bytes(WRONG_ENCODINGS[name](rng))
-    return Case(name, lambda: house.call("contest", "add", str(root), "--set", "test="), ["train.csv"])
+    return Case(name, lambda: prepared.call("contest", "add", str(root), "--set", "test="), ["train.csv"])
 
 
-def _text(rng: random.Random, house: House, folder: Path) -> Case:
+def _text(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
     """A contest of texts whose table is broken in a row; those of some have several classes."""
     if rng.random() < 0.3:
         name, layout, spoil_rows, said = rng.choice(SEVERAL_FAULTS)
@@ -143,7 +143,7 @@ def _text(rng: random.Random, house: House, folder: Path) -> Case:
         spoil_several(folder / "c", row, layout, spoil_rows)
         asked = ["--set", "classes=['0', '1', '2', '3', '4', '5']"] if name == "no class" else []
         words = [each.format(line=row + 2) for each in said]
-        return Case(name, lambda: house.call("contest", "add", str(folder / "c"), *asked), words)
+        return Case(name, lambda: prepared.call("contest", "add", str(folder / "c"), *asked), words)
     row = rng.randrange(12)
     rows = [[f"t{number}", f"리뷰 {number}", str(number % 4)] for number in range(12)]
     spoil, words = rng.choice(TEXT_FAULTS)
@@ -151,7 +151,7 @@ def _text(rng: random.Random, house: House, folder: Path) -> Case:
     root = text_contest(folder / "c")
     lines = ["id,review,label", *(",".join(cells) for cells in rows)]
     (root / "train.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Case(words, lambda: house.call("contest", "add", str(root)), [f"train.csv line {row + 2}", words])
+    return Case(words, lambda: prepared.call("contest", "add", str(root)), [f"train.csv line {row + 2}", words])
 
 
 TEXT_FAULTS: list[tuple[Callable[[list[str]], object], str]] = [
@@ -165,15 +165,15 @@ TEXT_FAULTS: list[tuple[Callable[[list[str]], object], str]] = [
 ]
 
 
-def _recipe(rng: random.Random, house: House, folder: Path) -> Case:
+def _recipe(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
     name = rng.choice(sorted(RECIPES))
     make, words = RECIPES[name]
     path = folder / "recipe.yaml"
     path.write_bytes(make(rng))
-    return Case(name, lambda: house.call("train", "there", "--recipe", str(path), "--queue"), ["recipe.yaml", words])
+    return Case(name, lambda: prepared.call("train", "there", "--recipe", str(path), "--queue"), ["recipe.yaml", words])
 
 
-def _archive(rng: random.Random, house: House, folder: Path) -> Case:
+def _archive(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
     path = folder / f"a{rng.randrange(10)}.zip"
     fill, said = rng.choice([each for each in HOSTILE if each[1] != "zip bomb" or rng.random() < 0.1])
     makes: dict[str, tuple[Callable[[], object], str]] = {
@@ -187,10 +187,10 @@ def _archive(rng: random.Random, house: House, folder: Path) -> Case:
     name = said if rng.random() < 0.6 else rng.choice(sorted(makes))
     make, words = makes[name]
     make()
-    return Case(name, lambda: house.call("contest", "add", str(path)), [path.name, words])
+    return Case(name, lambda: prepared.call("contest", "add", str(path)), [path.name, words])
 
 
-def _weights(rng: random.Random, house: House, folder: Path) -> Case:
+def _weights(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
     """Pretrained weights that a person put into the workspace's folder for them, as a worker reads them."""
     import timm
     from safetensors.torch import save
@@ -217,34 +217,34 @@ def _weights(rng: random.Random, house: House, folder: Path) -> Case:
     return Case(name, give, [path.name])
 
 
-def _predictions(rng: random.Random, house: House, folder: Path) -> Case:
+def _predictions(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
     """Out-of-fold predictions of a team-mate: an array or a table with something wrong in a row."""
     if rng.random() < 0.4:
         make = rng.choice(ARRAYS)
         path = folder / "a.npy"
         make(path)
-        return Case(make.__name__, lambda: house.call("predictions", "import", "there", str(path)), ["a.npy"])
+        return Case(make.__name__, lambda: prepared.call("predictions", "import", "there", str(path)), ["a.npy"])
     name, row = rng.choice(sorted(TABLES)), rng.randrange(len(IDS))
     spoil, words = TABLES[name]
     path = folder / f"b{rng.choice(('.csv', '.parquet'))}"
-    table = spoil(frame().assign(fold=_folds(house)), row)
+    table = spoil(frame().assign(fold=_folds(prepared)), row)
     if path.suffix == ".csv":
         table.to_csv(path, index=False)
     else:
         mixed = [column for column in table.columns if table[column].dtype == object]
         table.astype(dict.fromkeys(mixed, str)).to_parquet(path, index=False)
-    return Case(name, lambda: house.call("predictions", "import", "there", str(path)), [path.name, words.format(row=row)])
+    return Case(name, lambda: prepared.call("predictions", "import", "there", str(path)), [path.name, words.format(row=row)])
 
 
-def _folds(house: House) -> np.ndarray[Any, Any]:
+def _folds(prepared: Prepared) -> np.ndarray[Any, Any]:
     from core.store.contests import get_contest
     from core.store.folds import list_folds
 
-    store = house.workspace.store
-    return load_folds(house.workspace, list_folds(store, get_contest(store, "there").id)[0])
+    store = prepared.workspace.store
+    return load_folds(prepared.workspace, list_folds(store, get_contest(store, "there").id)[0])
 
 
-KINDS: dict[str, Callable[[random.Random, House, Path], Case]] = {
+KINDS: dict[str, Callable[[random.Random, Prepared, Path], Case]] = {
     "train CSV": _contest("train CSV"),
     "test CSV": _contest("test CSV"),
     "sample submission": _contest("sample submission"),

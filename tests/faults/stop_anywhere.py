@@ -134,7 +134,7 @@ def _leave(engine: Engine, tiny: Tiny, place: Place, calm: dict[str, Any], given
     elif published != [result.fingerprint] * (place.how == "published"):
         outcome.wrong(f"{name}: before the row there was {published}, then {result.fingerprint}")
     elif place.how != "committed" and [path.name for path in tiny.fold_dir(run).iterdir()] != [f"attempt-{result.token}"]:
-        outcome.wrong(f"{name}: there is more left than the winner")
+        outcome.wrong(f"{name}: there is more left than the committed attempt")
 
 
 def _arm(how: str, at: Step) -> None:
