@@ -12,9 +12,9 @@ import streamlit as st
 from app.ensemble.score import Scored
 from app.ensemble.session import Content, OpenBlend
 from app.ui.charts import BARE_AXIS, CONFIG, Chart, Spec, draw, nominal, quantity
+from app.ui.class_bars import COLORS, legend
 from app.ui.colors import ink
 from app.ui.format import metric_label
-from app.ui.outcome_chart import COLORS, legend
 from app.words.text import t
 from core.analysis.compare import ThresholdGain, threshold_gain
 from core.analysis.errors import OUTCOMES, set_report

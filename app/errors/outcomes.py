@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from app.errors.view import SCROLLED_PX, Chosen, ErrorView, Ways, clicked_cell
+from app.ui.class_bars import figure_px, legend, outcome_figure
 from app.ui.controls import choose_one
 from app.ui.format import plain
-from app.ui.outcome_chart import figure_px, legend, outcome_figure
 from app.words.text import t
 from core.analysis.errors import OUTCOMES, Outcome, classes_of, given_in_place, outcome_rows, outcomes, set_report
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from app.shell.tables import pairs_of, picture, table_of
 from app.ui.cards import guard
+from app.ui.class_bars import probability_bars
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_help, metric_label, plain
-from app.ui.probability_bars import probability_bars
 from app.words.text import t
 from core.analysis.errors import report_csv
 from core.metrics.scores import THRESHOLD

@@ -10,8 +10,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from app.runs.progress import BUSY_S
 from app.shell import runtime
 from app.ui.cards import error_card, guard
+from app.ui.class_bars import probability_bars
 from app.ui.format import format_duration, plain, state_label
-from app.ui.probability_bars import probability_bars
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.contest.files import IMAGE_SUFFIXES, TABLE_SUFFIXES
@@ -61,7 +61,7 @@ def _form(contest: Contest, run: Run) -> None:
     else:
         st.caption(t("predict.test_note", n=f"{contest.n_test:,}"))
         at_once = st.toggle(t("predict.at_once"), key=f"predict-at-once-{run.id}", help=t("predict.at_once_help"))
-    is_empty = (kind == "text" and not text.strip()) or (kind == "files" and not files)
+    is_empty = kind != "test" and not (text.strip() or files)
     if st.button(t("predict.button"), type="primary", icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
         with guard():
             given = {file.name: file for file in files}
@@ -104,10 +104,10 @@ def _title(job: Job) -> str:
 
 def _waiting(job: Job) -> None:
     done = job.progress
-    share = done.step / done.n_steps if done and done.n_steps else 0.0
-    left = t("runs.job_left", left=format_duration(done.eta_s)) if done and done.eta_s is not None else ""
-    phase = t(f"common.phase_{done.phase if done else 'starting'}") if job.state == "running" else t("predict.waits")
-    st.progress(share, " · ".join(part for part in (phase, left) if part))
+    said = t(f"common.phase_{done.phase if done else 'starting'}") if job.state == "running" else t("predict.waits")
+    if done and done.eta_s is not None:
+        said += f" · {t('runs.job_left', left=format_duration(done.eta_s))}"
+    st.progress(done.step / done.n_steps if done and done.n_steps else 0.0, said)
     if st.button(t("predict.cancel"), icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancel_requested):
         with guard():
             runtime.steer(lambda: runtime.queue.cancel_job(runtime.workspace().store, job.id))
@@ -140,11 +140,9 @@ def _answer(contest: Contest, run: Run, job: Job) -> None:
         picture, bars = st.columns([1, 4], vertical_alignment="center") if contest.spec.modality == "image" else (None, st.container())
         if picture is not None and len(given) == len(answer.ids):
             picture.image(workspace.absolute(given[number]), caption=plain(name))
-        prob = answer.prob[number, order[number]]
-        chosen = prob >= 0.5 if contest.spec.is_multilabel else np.arange(len(prob)) == 0
-        names = [classes[place] for place in order[number]]
-        likely = {name for name, is_given in zip(names, chosen, strict=True) if is_given}
-        bars.html(probability_bars(names, prob.tolist(), true=likely, predicted=(), marks={"true": ""}))
+        prob = {classes[place]: float(answer.prob[number, place]) for place in order[number]}
+        likely = [name for name in prob if prob[name] >= 0.5] if contest.spec.is_multilabel else [*prob][:1]
+        bars.html(probability_bars([*prob], [*prob.values()], true=likely, predicted=(), marks={"true": ""}))
     st.download_button(
         t("predict.download"),
         lambda: answer.to_table(classes).to_csv(index=False).encode("utf-8-sig"),

@@ -86,15 +86,14 @@ def job_line(run: Run, job: FoldJob, place: Progress | None) -> str:
     elif place is not None or progress is None:
         parts += [t(f"common.phase_{progress.phase if progress else 'starting'}"), *([goes_on(place)] if place else [])]
     else:
-        parts.append(t(f"common.phase_{progress.phase}"))
-        if progress.epoch:
-            parts.append(t("runs.job_epoch", epoch=progress.epoch, n=progress.n_epochs))
-        if progress.n_steps:
-            parts.append(t("runs.job_step", step=progress.step, n=progress.n_steps))
-        if progress.pace_per_s is not None:
-            parts.append(t("runs.job_pace", pace=f"{progress.pace_per_s:,.0f}"))
-        if progress.train_loss is not None:
-            parts.append(t("runs.job_loss", loss=f"{progress.train_loss:.3f}"))
+        known = (
+            t(f"common.phase_{progress.phase}"),
+            t("runs.job_epoch", epoch=progress.epoch, n=progress.n_epochs) if progress.epoch else "",
+            t("runs.job_step", step=progress.step, n=progress.n_steps) if progress.n_steps else "",
+            "" if progress.pace_per_s is None else t("runs.job_pace", pace=f"{progress.pace_per_s:,.0f}"),
+            "" if progress.train_loss is None else t("runs.job_loss", loss=f"{progress.train_loss:.3f}"),
+        )
+        parts += filter(None, known)
     ends = ""
     if progress is not None and progress.eta_s is not None:
         ends = f"{t('runs.job_left', left=format_duration(progress.eta_s))} · {t('runs.job_end', clock=format_clock(time.time() + progress.eta_s))}"

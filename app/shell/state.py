@@ -34,11 +34,7 @@ def settle(names: list[str]) -> None:
 
 def remember_contest() -> None:
     """Put the picker's contest into the address (also the picker's callback)."""
-    current = st.session_state.get(CONTEST_KEY)
-    if current is None:
-        st.query_params.pop(CONTEST_KEY, None)
-    elif st.query_params.get(CONTEST_KEY) != current:
-        st.query_params[CONTEST_KEY] = current
+    _address(CONTEST_KEY, st.session_state.get(CONTEST_KEY))
 
 
 def selected_contest() -> Contest | None:
@@ -59,10 +55,14 @@ def select_contest(name: str) -> None:
 
 def select_run(ref: str | None) -> None:
     """Put a run (or none) into the address."""
-    if ref is None:
-        st.query_params.pop(RUN_KEY, None)
-    elif st.query_params.get(RUN_KEY) != ref:
-        st.query_params[RUN_KEY] = ref
+    _address(RUN_KEY, ref)
+
+
+def _address(key: str, value: str | None) -> None:
+    if value is None:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != value:
+        st.query_params[key] = value
 
 
 def selected_folds(contest: Contest) -> Folds | None:

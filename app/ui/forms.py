@@ -113,19 +113,13 @@ def bounds(info: FieldInfo) -> Bounds:
 
 def help_of(texts: str, leaf: Leaf) -> str:
     """The field's help: its description in English, app/words/screen in Korean; with its range and its path."""
-    line = leaf.info.description or ""
-    if language() != "en":
-        line = load_texts(texts)[f"{leaf.path}.help"][language()]
+    line = leaf.info.description or "" if language() == "en" else load_texts(texts)[f"{leaf.path}.help"][language()]
     span = bounds(leaf.info)
     if span.high is not None and span.high >= UNBOUNDED:
-        line += f"  \n`{leaf.path}` · {t('common.whole_number')}"
-    elif span.low is not None or span.high is not None:
-        low = "" if span.low is None else f"{span.low:g} {'<' if span.open_low else '≤'} "
-        high = "" if span.high is None else f" {'<' if span.open_high else '≤'} {span.high:g}"
-        line += f"  \n`{low}{leaf.path}{high}`"
-    else:
-        line += f"  \n`{leaf.path}`"
-    return line
+        return f"{line}  \n`{leaf.path}` · {t('common.whole_number')}"
+    low = "" if span.low is None else f"{span.low:g} {'<' if span.open_low else '≤'} "
+    high = "" if span.high is None else f" {'<' if span.open_high else '≤'} {span.high:g}"
+    return f"{line}  \n`{low}{leaf.path}{high}`"
 
 
 def option_label(texts: str, path: str, option: str) -> str:

@@ -172,6 +172,18 @@ def test_a_job_of_any_kind_is_canceled_and_retried_in_the_panel(
     assert get_job(opened.store, job.id).state == "queued"
 
 
+def test_a_prediction_that_waits_stands_once_with_its_cancel(
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, done: tuple[Run, ...]
+) -> None:
+    waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "waiting"))
+    job = queue.launch_prediction(opened, done[0], text="a", at_once=False)
+    at = open_page("runs")
+    assert [row["name"] for row in listed(at)["rows"]] == [waiting.name]
+    assert shown(at).count(f":gray[{job.ref}]") == 1
+    at.button(key=f"queue-cancel-{job.id}").click().run()
+    assert get_job(opened.store, job.id).state == "canceled"
+
+
 def test_a_queue_of_another_contest_is_named_by_it(
     open_page: OpenPage, opened: Workspace, folded: Contest, waiting: list[Run], write_headlines: Callable[[Path], Path], tmp_path: Path
 ) -> None:

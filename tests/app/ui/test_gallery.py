@@ -8,8 +8,8 @@ import pytest
 
 from app.shell import runtime
 from app.shell.tables import picture
+from app.ui.class_bars import probability_bars
 from app.ui.colors import ACCENT, BAD
-from app.ui.probability_bars import probability_bars
 from core.contest.samples import open_sample
 from core.workspace import Workspace
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from app.errors.view import clicked_cell
-from app.ui.outcome_chart import figure_px, legend, outcome_figure
+from app.ui.class_bars import figure_px, legend, outcome_figure
 from core.analysis.errors import OUTCOMES, set_report
 
 TRUE = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0]])

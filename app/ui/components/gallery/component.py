@@ -34,17 +34,13 @@ def gallery(tiles: Sequence[Tile], *, selected: int | None, label: str, key: str
             "label": label,
             "tile_px": tile_px,
         },
-        on_picked_change=_nothing,
+        on_picked_change=lambda: None,  # a state exists only where its callback is named
     )
     picked = result.picked
     rows = {tile.row for tile in tiles}
     if isinstance(picked, int) and picked in rows:
         return picked
     return selected if selected in rows else None
-
-
-def _nothing() -> None:
-    """A state key exists only where its callback is named."""
 
 
 _COMPONENT = component_from_files(__file__, "pitwall_gallery")
