@@ -32,7 +32,7 @@ COMMANDS = {
     "blend": ("blends", "Mix runs, score the mix and save it."),
     "blends": ("blends", "The blends that were kept, and which is better."),
     "submit": ("blends", "Write a submission file."),
-    "predict": ("predict", "Predict the test set, files or a text from stored weights."),
+    "predict": ("predictions", "Predict the test set, files or a text from stored weights."),
     "engine": ("training", "Work through the queue without a browser."),
     "tensorboard": ("runs", "Losses and metrics of every run in TensorBoard."),
     "demo": ("training", "Both samples from data to submission, then the app."),

@@ -1,14 +1,16 @@
-"""`predictions import|export`: a team-mate's out-of-fold and test predictions become a run, and any run's leave in the same form."""
+"""`predictions import|classify|export`, `predict`: predictions made elsewhere become a run, any run's leave, and new rows are predicted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from core.base.errors import InputError
-from core.commands.blends import source_named
+from core.blend.ensemble import n_networks, predict_source
+from core.commands.blends import source_named, write_file
 from core.commands.console import (
     ContestArgument,
     ContestOption,
@@ -19,19 +21,25 @@ from core.commands.console import (
     note,
     opened,
     print_json,
+    print_records,
     say,
 )
 from core.commands.records import choose_folds, direction, run_record, score_text
 from core.contest.csv_table import decode
-from core.exchange.exchange import doubts_of, export_predictions, import_predictions
-from core.exchange.ready import add_ready_classifier, read_labels
+from core.contest.table import load_table
+from core.exchange.exchange import add_ready_classifier, doubts_of, export_predictions, import_predictions, read_labels
+from core.exchange.files import write_predictions
+from core.predictions.again import Rows, read_given, rows_of_test
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run
+from core.submission.write import prepare
 from core.workspace import Workspace
 
 app = commands()
 predictions_app = commands("Bring a team-mate's predictions in as a run; take any run's out.")
 app.add_typer(predictions_app, name="predictions")
+
+N_SHOWN = 20
 
 
 @predictions_app.command("import", short_help="Make a run of predictions that were made elsewhere.")
@@ -149,3 +157,96 @@ def _names_in(path: Path) -> list[str]:
             f"cannot read {path.name}", where=str(path), why=str(problem), fix="give a text file, one class per line"
         ) from None
     return [line.strip() for line in decode(raw, path)[0].splitlines() if line.strip()]
+
+
+@app.command("predict")
+def predict(
+    source: SourceArgument,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.", show_default=False)] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Write probabilities with ids (.csv, .parquet, .npy), not a submission.")] = False,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input", "-i", metavar="FILE|FOLDER", help="Predict these in place of the test set; may be repeated.", show_default=False
+        ),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="Predict one text in place of the test set.", show_default=False)
+    ] = None,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many classes to print of each row.")] = 3,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="cpu, cuda:0 or mps; else the kind each network was trained on.")
+    ] = "",
+    contest: ContestOption = None,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict by the networks that a run's folds have kept, or those of a blend's runs through the blend's steps.
+
+    Without `--input` and `--text` the test set is predicted again, and its submission, checked against the sample, is written to
+    `--output`; it is not entered in the ledger. Given files are a table with the contest's columns, or images and folders of them: their
+    likeliest classes are printed, and with `--output` the probabilities are written.
+    """
+    workspace = opened(root)
+    chosen = source_named(workspace, source, contest)
+    found = chosen.contest
+    is_test = not inputs and text is None
+    if is_test and output is None:
+        raise InputError(
+            "no file was named", where="predict", why="the test set's predictions need a place", fix="give --output FILE, --input or --text"
+        )
+    rows = rows_of_test(load_table(workspace, found)) if is_test else _rows(found, inputs or [], text)
+    prob = predict_source(chosen, rows, device=device, after_batch=_progress(len(rows.ids) * n_networks(chosen), quiet=as_json))
+    if is_test and not raw and output is not None:
+        candidate = prepare(chosen, prob)
+        candidate.raise_if_refused(chosen.name)
+        write_file(output, candidate.data)
+    elif output is not None:
+        write_predictions(output, rows.ids, prob, found.spec.classes, None)
+    order = (-prob).argsort(axis=1, kind="stable")[:, :top]
+    names = found.spec.classes
+    likely: list[dict[str, Any]] = [
+        {"id": name, "classes": [{"class": names[place], "probability": float(prob[row, place])} for place in order[row]]}
+        for row, name in enumerate(rows.ids if not is_test else ())
+    ]
+    if as_json:
+        print_json({"source": chosen.ref, "name": chosen.name, "n_rows": len(prob), "file": str(output or ""), "rows": likely})
+        return
+    if likely:
+        columns: dict[str, Callable[[Any], str]] = {
+            "id": lambda row: str(row["id"]),
+            "classes": lambda row: ", ".join(f"{each['class']} {each['probability']:.4f}" for each in row["classes"]),
+        }
+        print_records(likely[:N_SHOWN], columns, as_json=False)
+    more = f", the first {N_SHOWN} are shown" if len(likely) > N_SHOWN else ""
+    place = f"{output}: " if output else ""
+    say(f"{place}{len(prob):,} rows by {chosen.name} ({chosen.ref}){more}")
+
+
+def _rows(contest: Contest, inputs: list[Path], text: str | None) -> Rows:
+    """The rows that were given."""
+    if text is None:
+        return read_given(inputs, contest.spec)
+    if contest.spec.modality != "text" or inputs:
+        raise InputError(
+            "a text cannot be predicted here",
+            where="--text",
+            why="files were given too" if inputs else "the rows of {contest} are images",
+            fix="give --input, or --text alone for a contest of texts",
+            contest=contest.name,
+        )
+    return Rows(["text"], [text])
+
+
+def _progress(n_rows: int, *, quiet: bool) -> Callable[[int], None]:
+    """Says on standard error, at every tenth, how many predictions of all networks are made."""
+    done = said = 0
+
+    def after_batch(n: int) -> None:
+        nonlocal done, said
+        done += n
+        if not quiet and done * 10 // n_rows > said:
+            said = done * 10 // n_rows
+            note(f"{done:,} of {n_rows:,} predictions")
+
+    return after_batch

@@ -1,21 +1,36 @@
-"""TensorBoard beside the workbench: one child process, which ends with the process that started it, however that ends."""
+"""TensorBoard beside the workbench: one child process, which ends with the process that started it, however that ends.
+
+The child is `python -m core.tracking.board DIR [PORT]`, on loopback; it ends with its standard input. Runs that have no event files
+(trained before Pitwall wrote them, or copied without their logs) get them first, from the store's epochs.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 import select
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from shlex import quote
+
+import numpy as np
 
 from core.base.errors import NotFoundError, StateError
 from core.base.files import shown_path
 from core.base.messages import msg
-from core.tracking.tracker import install_command, is_installed
-from core.workspace import Workspace
+from core.contest.table import load_kept
+from core.folds import load_folds
+from core.store.contests import Contest, list_contests
+from core.store.folds import get_folds
+from core.store.runs import EpochRow, Run, list_epochs, list_runs
+from core.tracking.recorder import ROOT, epoch_values, tracked_fold
+from core.tracking.tracker import Point, install_command, is_installed
+from core.training.schedule import plan_epochs
+from core.workspace import Workspace, open_workspace
 
-ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
 STOP_S = 5.0
 
@@ -59,10 +74,10 @@ def start_board(workspace: Workspace, port: int | None = None) -> Board:
             folder=quote(shown_path(workspace.events_dir)),
         )
     log_path = workspace.logs_dir / "tensorboard.log"
-    command = [sys.executable, "-m", "core.tracking.serve", "--workspace", str(workspace.root)]
+    command = [sys.executable, "-m", "core.tracking.board", str(workspace.root)]
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [*command, *(["--port", str(port)] if port is not None else [])],
+            [*command, *([str(port)] if port is not None else [])],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -101,3 +116,58 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
     if process.stdout is not None:
         process.stdout.close()
+
+
+def serve(workspace: Workspace, port: int | None = None) -> None:
+    """Serve until standard input ends; the first line on standard output is the address."""
+    from tensorboard import program
+
+    workspace.events_dir.mkdir(parents=True, exist_ok=True)
+    rebuild_events(workspace)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    board = program.TensorBoard()
+    board.configure(logdir=str(workspace.events_dir), host="127.0.0.1", port=port, window_title="Pitwall", reload_interval=5.0)
+    sys.stdout.write(f"{board.launch()}\n")
+    sys.stdout.flush()
+    while os.read(0, 4096):
+        pass
+
+
+def rebuild_events(workspace: Workspace) -> int:
+    """Write the event file of each fold that has epochs and no event file, and is not at work; returns how many."""
+    return sum(
+        _rebuild(workspace, contest, run) for contest in list_contests(workspace.store) for run in list_runs(workspace.store, contest.id)
+    )
+
+
+def _rebuild(workspace: Workspace, contest: Contest, run: Run) -> int:
+    from core.tracking.tensorboard import FILES, EventFile
+
+    jobs = {job.fold: job for job in run.jobs}
+    folder = workspace.run_events_dir(contest.name, run.name, run.id)
+    wanted = {fold for fold, job in jobs.items() if job.state != "running" and not any((folder / f"fold-{fold}").glob(FILES))}
+    if not wanted:
+        return 0
+    pairs = load_folds(workspace, get_folds(workspace.store, run.folds_id)).keeping(load_kept(workspace, contest, run.truth_id))
+    written = 0
+    for fold, rows in groupby(list_epochs(workspace.store, run.id), lambda row: row.fold):
+        if fold in wanted:
+            job = jobs[fold]
+            started_at = job.started_at or run.created_at
+            n_steps = plan_epochs(run.recipe, len(pairs.train_idx(fold))).n_steps
+            EventFile(
+                tracked_fold(workspace, contest, run, fold, job.token, started_at), 1, _points(list(rows), n_steps, started_at)
+            ).close()
+            written += 1
+    return written
+
+
+def _points(rows: list[EpochRow], n_steps: int, started_at: float) -> list[Point]:
+    at = started_at + np.cumsum([row.elapsed_s for row in rows])
+    return [Point(row.epoch * n_steps, float(when), epoch_values(row)) for row, when in zip(rows, at, strict=True)]
+
+
+if __name__ == "__main__":
+    serve(open_workspace(Path(sys.argv[1])), *map(int, sys.argv[2:]))
+    sys.stderr.flush()
+    os._exit(0)

@@ -32,7 +32,7 @@ def send(fold: TrackedFold, begin: int, points: Sequence[Point], *, end: str, kn
     task = {"tracker": tracker, "fold": fold.model_dump(), "file": str(file.path), "record": f"{fold.key[:16]}-{file.began}"}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     done = subprocess.run(
-        [sys.executable, "-m", "core.tracking.sender"],
+        [sys.executable, "-m", "core.tracking.recorder"],
         cwd=ROOT,
         input=f"{json.dumps(task)}\n{end}\n".encode(),
         env={**clean, **environment},

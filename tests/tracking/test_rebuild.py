@@ -6,7 +6,7 @@ import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.store.runs import list_epochs
-from core.tracking.serve import rebuild_events
+from core.tracking.board import rebuild_events
 from tests.finished_workspace import claim, finish_run, make_recipe, run_halfway
 from tests.tracking.conftest import Headlines
 

@@ -34,7 +34,7 @@ def children() -> set[int]:
 
 def has_begun(pid: int) -> bool:
     """Whether a child runs its own program; before that, whoever started it still waits for it."""
-    return b"core.tracking.sender" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"core.tracking.recorder" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @pytest.fixture

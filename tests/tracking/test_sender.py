@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from core.base.errors import NotFoundError
-from core.tracking import sender
-from core.tracking.sender import deliver
+from core.tracking import recorder, tensorboard
+from core.tracking.recorder import deliver
 from core.tracking.tensorboard import EventFile
 from core.tracking.tracker import Note, Opener, Outcome, Point, TrackedFold, read_notes
 from tests.tracking.conftest import MakeFold, step_point
@@ -112,7 +112,7 @@ def test_of_one_that_fails_no_secret_is_kept(
     make_fold: MakeFold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", "0123456789abcdef")
-    monkeypatch.setattr(sender, "EventReader", _Late)
+    monkeypatch.setattr(tensorboard, "EventReader", _Late)
     tracker, fold = Refusing(), make_fold(trackers=("mlflow", "wandb"))
     give(fold, STEPS, "wandb", lambda _: tracker)
     note = note_of(fold, "wandb")
@@ -120,7 +120,7 @@ def test_of_one_that_fails_no_secret_is_kept(
     assert tracker.outcome is None and "Weights & Biases records no more of fold 0" in caplog.text
 
 
-class _Late(sender.EventReader):
+class _Late(tensorboard.EventReader):
     """Gives its points only after the trackers have been opened."""
 
     def points(self) -> list[Point]:
@@ -131,8 +131,8 @@ class _Late(sender.EventReader):
 
 
 def test_one_that_hangs_is_given_up(make_fold: MakeFold, released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "EventReader", _Late)
-    monkeypatch.setattr(sender, "FINISH_S", 0.5)
+    monkeypatch.setattr(tensorboard, "EventReader", _Late)
+    monkeypatch.setattr(recorder, "FINISH_S", 0.5)
     fold, found = make_fold(trackers=("mlflow",)), list[Note]()
 
     def give_up() -> None:

@@ -33,8 +33,7 @@ from core.contest.inspect.columns import (
 )
 from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
 from core.contest.inspect.sources import ROLES, SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
-from core.contest.labels import SeenLabels, order_classes
-from core.contest.rows import Rows, class_folders, folder_key, is_folder, read_rows
+from core.contest.rows import Rows, SeenLabels, class_folders, folder_key, is_folder, order_classes, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.specs.contest import ContestSpec
 

@@ -15,7 +15,7 @@ from core.base.messages import joined, msg
 from core.contest.csv_table import column_of, is_missing
 from core.contest.inspect.columns import LABEL_NAME, asked_label, guess_label
 from core.contest.inspect.sources import SPACE, Guess, Understanding
-from core.contest.labels import FLAGS, NUMBERS, SeenLabels, class_warnings, flagged, is_bracketed, names_of_cells, order_classes, split_cell
+from core.contest.rows import FLAGS, NUMBERS, SeenLabels, class_warnings, flagged, is_bracketed, names_of_cells, order_classes, split_cell
 from core.metrics.scores import metrics_for
 
 SEPARATORS = ("|", ";", ",", "/", "+", " ")
