@@ -1,7 +1,5 @@
 """`python -m app`: open the workbench on a workspace, from whatever folder it is called."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import socket

@@ -1,7 +1,5 @@
 """The entry point of every page: draws the sidebar (contest picker, links to the pages, device status), then the selected page."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

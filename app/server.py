@@ -1,7 +1,5 @@
 """The ASGI app: the engine starts and stops with the server, and thumbnails are served by row number, never by path."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

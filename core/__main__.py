@@ -3,8 +3,6 @@
 Loads neither arrays nor tables until a command needs them, and never torch: that is for the worker processes.
 """
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Sequence

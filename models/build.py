@@ -1,7 +1,5 @@
 """The way to every network: a spec goes in, a module with one forward() comes out, for image and text alike."""
 
-from __future__ import annotations
-
 from models.spec import CannotBuild, Classifier, ModelSpec
 
 

@@ -3,8 +3,6 @@
 The rows come from timm's registry and a list of text encoders: `python -m models.make_catalog` writes the file.
 """
 
-from __future__ import annotations
-
 import csv
 import difflib
 from dataclasses import dataclass, fields

@@ -3,8 +3,6 @@
 So the mean and deviation that belong to the weights can never be forgotten, in training, prediction or an export.
 """
 
-from __future__ import annotations
-
 from inspect import signature
 from pathlib import Path
 from typing import Any

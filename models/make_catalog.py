@@ -4,8 +4,6 @@ Parameters are counted on the meta device, so nothing is allocated or fetched. R
 `python -m models.make_catalog`.
 """
 
-from __future__ import annotations
-
 import csv
 import sys
 from dataclasses import asdict

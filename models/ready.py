@@ -1,7 +1,5 @@
 """Ready classifiers: networks with their own head and labels, whose labels stand for the classes of a contest. Nothing is trained."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a network is to be, and what every network here is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

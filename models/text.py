@@ -3,8 +3,6 @@
 A tokenizer is built first, since the network from nothing needs to know its vocabulary.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Imports no torch. A search that ends nowhere says what each place lacked. The hu
 fetched, so that a machine without a network hears so within seconds; HF_HUB_OFFLINE is respected.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Data: what was understood of a contest, its samples and classes; and the way to add another."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.contest.contest_view import distribution, samples, understood

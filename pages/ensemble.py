@@ -1,7 +1,5 @@
 """Weigh finished runs against each other: the score moves while the pointer moves, and a blend is saved with its predictions."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.ensemble.editor import blend_editor

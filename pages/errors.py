@@ -1,7 +1,5 @@
 """Where a run or a blend is wrong: which classes are confused or missed, down to the sample and its probabilities."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.errors.confusion import Confusion

@@ -1,7 +1,5 @@
 """Folds: which rows validate which model, and whether every class is in every fold."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.contest.folds_view import balance_view, folds_table, make_form

@@ -1,7 +1,5 @@
 """Home: the contests of the workspace and where each one stands."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.contest.contest_view import contest_row, sample_card

@@ -1,7 +1,5 @@
 """All runs of a contest with the queue and live progress; `?run=r12` opens one of them."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.runs.run_list import run_list

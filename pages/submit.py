@@ -1,7 +1,5 @@
 """From a finished run or a saved blend to the file the contest accepts: checked, written, downloaded, remembered."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.submit.submit_view import checklist, class_balance, preview, submission_table, write_form

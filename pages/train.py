@@ -1,7 +1,5 @@
 """Train: pick a backbone, fill in the recipe, see what it will do, queue it."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from app.shell import state

@@ -1,7 +1,5 @@
 """The parts of the pages Home and Data for registered contests and samples: where each stands, what was understood, its classes and rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """The parts of the page Folds: the form that makes folds, the list of them, and the balance of classes over one."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

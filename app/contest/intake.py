@@ -1,7 +1,5 @@
 """Adding a contest: its files, the draft that the inspection made of them, corrections, and the registration."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace

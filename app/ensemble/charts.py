@@ -1,7 +1,5 @@
 """One chart at a time beside the editor: by fold, what is confused, reliability, and what belongs to the way that was chosen."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 Plain arithmetic apart from the page, so that it can be tested without one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
@@ -77,14 +75,14 @@ class Draft:
         settings = self.settings
         return settings.mean == "auto" or settings.chooses_members or any(getattr(settings, name) for name in AFTER)
 
-    def moved(self, weights: Sequence[float], shrinkage: float) -> Draft:
+    def moved(self, weights: Sequence[float], shrinkage: float) -> "Draft":
         """Weights by hand: they leave the way they came from, and what comes after the mean stays until it is fitted again."""
         after: dict[str, Any] = {name: getattr(self.steps, name) for name in AFTER}
         steps = BlendSteps(weights=tuple(weights), mean=self.steps.mean, shrinkage=shrinkage, **after)
         by_hand = {"way": "hand", "shrinkage": shrinkage, "chooses_members": False}
         return Draft(steps, self.settings.model_copy(update=by_hand))
 
-    def shrunk(self, shrinkage: float) -> Draft:
+    def shrunk(self, shrinkage: float) -> "Draft":
         """The same under another shrinkage; chosen members are shrunk by their fit, a regression not at all."""
         is_in_steps = self.kind not in ("chosen", "stacking")
         steps = self.steps.model_copy(update={"shrinkage": shrinkage}) if is_in_steps else self.steps

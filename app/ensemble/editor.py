@@ -1,7 +1,5 @@
 """The blend editor of the page Ensemble: the weights, what they score while they move, what the blend consists of, and keeping it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import streamlit as st

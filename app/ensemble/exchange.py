@@ -1,7 +1,5 @@
 """Predictions of a team-mate come in through the browser and are a member at once; those of any run or blend leave as a file."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

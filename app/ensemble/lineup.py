@@ -1,7 +1,5 @@
 """Who takes part on the page Ensemble: the folds, the runs on them, and what becomes of runs that miss folds: a person's choice."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import streamlit as st

@@ -4,11 +4,9 @@ Pairs are read when this part is opened; worth is measured by a click, member by
 interrupted. A drag of a weight computes nothing here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -76,7 +74,7 @@ class Measured:
     carried: Carried | None = None
 
     @classmethod
-    def of(cls, draft: Draft) -> Measured:
+    def of(cls, draft: Draft) -> Self:
         """Nothing yet. A saved blend's steps by class or by regression whose way is not known cannot be refitted."""
         is_refitted = not (draft.is_by_hand and draft.kind in ("by_class", "stacking"))
         return cls(describe(draft.settings), draft.weights, is_refitted)

@@ -1,7 +1,5 @@
 """Blends that were kept, and weights of plan files: back into the editor, submitted, deleted, and compared with each other and with runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any

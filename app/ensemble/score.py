@@ -5,8 +5,6 @@ small data, and on large data it is scored when the drag ends, so that the serve
 computed at once where that is quick, and else by a click; a drag computes nothing of it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Literal
 

@@ -5,8 +5,6 @@ that is open under the editor, and the pickers of the parts Compare, Members and
 held here (`control_of`) get a key for each value they show.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Charts beside the editor where rows may have several classes: what becomes of each class, and what its threshold does to its F1."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 

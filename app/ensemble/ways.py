@@ -3,8 +3,6 @@
 A control only says what is asked for; `fit_asked` fits it when the page is drawn. While a pointer holds a slider nothing is fitted.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from typing import Any, get_args

@@ -3,8 +3,6 @@
 A heat map returns no clicks in Streamlit; a transparent marker over every cell that is not empty does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import astuple
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Errors where a row may have several classes: one outcome of a class is chosen (found, missed, false alarm), from bars or tables."""
 
-from __future__ import annotations
-
 from dataclasses import astuple, dataclass
 from functools import cached_property
 

@@ -3,8 +3,6 @@
 How rows are chosen differs between contests: `Confusion` where a row has one class, `Outcomes` where it may have several.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Predict on a run's page: a text, files, or the test set, by the networks that its folds have kept."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

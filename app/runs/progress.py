@@ -5,8 +5,6 @@ The queue is that of the whole workspace, so runs of other contests are named to
 fragment that polls every second.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from html import escape

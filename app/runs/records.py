@@ -1,8 +1,6 @@
 """What a run's page says beside its scores: the checkpoints, the problems it recovered from, and its trackers (a button for TensorBoard,
 links to the others, and the ones that stopped)."""
 
-from __future__ import annotations
-
 from urllib.parse import quote
 
 import pandas as pd

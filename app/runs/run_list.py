@@ -1,7 +1,5 @@
 """The list on the page Runs: four figures, the running jobs, the queue, the table of all runs, and a comparison of the ticked ones."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime

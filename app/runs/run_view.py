@@ -1,7 +1,5 @@
 """The page of one run: figures, failures, curves, folds, recipe and log, refreshed while it trains."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from html import escape

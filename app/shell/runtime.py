@@ -4,8 +4,6 @@ Both are kept in `sys.__dict__`: a module global is lost on hot reload, and `cac
 who opens the menu. A file lock on the workspace keeps a second process read-only.
 """
 
-from __future__ import annotations
-
 import atexit
 import sys
 import threading
@@ -19,19 +17,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.base.errors import StateError
 from core.jobs import queue as queue
 from core.jobs.devices import torch_name
-from core.jobs.disk import free_bytes
-from core.jobs.disk import size_text as size_text
-from core.jobs.dry_run import DryRun as DryRun
-from core.jobs.dry_run import When as When
-from core.jobs.engine import DeviceStatus as DeviceStatus
-from core.jobs.engine import Engine, EngineStatus
-from core.jobs.fold import places as _places
-from core.jobs.fold import share_of as share_of
-from core.jobs.fold import share_of_run as share_of_run
-from core.jobs.forecast import Forecast as Forecast
-from core.jobs.forecast import Neighbour as Neighbour
-from core.jobs.forecast import Outlook as Outlook
-from core.jobs.forecast import look_out
+from core.jobs.disk import free_bytes, size_text as size_text
+from core.jobs.dry_run import DryRun as DryRun, When as When
+from core.jobs.engine import DeviceStatus as DeviceStatus, Engine, EngineStatus
+from core.jobs.fold import places as _places, share_of as share_of, share_of_run as share_of_run
+from core.jobs.forecast import Forecast as Forecast, Neighbour as Neighbour, Outlook as Outlook, look_out
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store.contests import Contest

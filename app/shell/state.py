@@ -1,7 +1,5 @@
 """The selected contest, folds and run, and links between pages. The address comes first, the session second, so a reload and a shared link keep them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st

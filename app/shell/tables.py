@@ -3,8 +3,6 @@
 The route of the galleries, /thumb/{contest}/{train|test}/{row}, is a small picture of one row of a contest.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Callable

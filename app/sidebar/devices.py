@@ -5,8 +5,6 @@ failed: a toast, once in each tab, and a mark on the tab's title until somebody 
 reload repeats nothing.
 """
 
-from __future__ import annotations
-
 import time
 import uuid
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The parts of the page Submit: a preview of the file, its checks, the form that writes it, and the list of submissions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 The work is done by a process that goes on while the person is on another page; a fragment asks how far it is.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

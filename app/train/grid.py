@@ -1,7 +1,5 @@
 """What a recipe may start from on the page Train, what is queued beside it (further seeds and recipes), and the plan file of it all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

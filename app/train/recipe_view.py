@@ -1,7 +1,5 @@
 """The parts of the page Train: the recipe in its form, the backbone, what the run will do, and the button that queues it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The frame of every page: its header and sections, cards for empty and failing states, and the guard that shows an error as a card."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 

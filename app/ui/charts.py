@@ -5,8 +5,6 @@ building and checking an Altair chart costs 50 ms, more than all else that a dra
 question, axes name units, and the page's theme brings background and text colour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

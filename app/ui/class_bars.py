@@ -1,8 +1,6 @@
 """Bars of classes: the probabilities of a row as HTML, and the outcomes of each class as a chart that can be clicked (found, missed and
 false alarms, each as its share of the three)."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 

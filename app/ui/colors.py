@@ -3,8 +3,6 @@
 All colours sit at middle lightness, where they keep a contrast of 3:1 (WCAG 1.4.11) on white and on the dark background alike.
 """
 
-from __future__ import annotations
-
 import math
 
 BAD = "#d9534f"

@@ -1,7 +1,5 @@
 """Controls that several pages share: a control that shows a value held elsewhere, and the picker of folds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """Text for scores, times, states and names, the same on every page."""
 
-from __future__ import annotations
-
 import re
 import time
 from typing import Literal

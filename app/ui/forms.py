@@ -4,8 +4,6 @@ Fields marked `basic` come first, the rest is folded by section. Labels and Kore
 English help is the field's own description. The browser's limits are a courtesy: `parse_settings` checks again.
 """
 
-from __future__ import annotations
-
 import math
 import typing
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The run or saved blend that Errors and Submit show; it is kept in the address as `?source=b2`."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any

@@ -3,8 +3,6 @@
 app/words/core holds the Korean for each template. In the Korean, `{name:said}` marks a value that is itself looked up.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 `t("runs.empty_title", n=3)` reads the key `empty_title` of screen/runs.yaml in the language that is switched on.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

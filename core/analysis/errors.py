@@ -2,8 +2,6 @@
 falsely; and such tables as CSV.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """What a run leaves on the disk: the checkpoints that a fold would go on from, the weights of its finished folds, and the end of a log."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

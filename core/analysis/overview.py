@@ -1,7 +1,5 @@
 """Where each contest stands, in one pass over the store: what the first page and `contest list` show."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass

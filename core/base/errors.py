@@ -15,10 +15,8 @@ PitwallError                 what happened, where, why, and what to do about it
 Anything else that is raised is a bug, and keeps its traceback.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from core.base.messages import Joined, Message, from_json, msg, to_json
 
@@ -51,7 +49,7 @@ class PitwallError(Exception):
         return {"type": self.kind} | {name: str(part) for name, part in self.parts.items()} | ({"texts": texts} if texts else {})
 
     @staticmethod
-    def from_dict(stored: Mapping[str, Any]) -> PitwallError:
+    def from_dict(stored: Mapping[str, Any]) -> "PitwallError":
         """The inverse of `to_dict`; a type that is none of ours, such as "Bug", gives a PitwallError."""
         texts = stored.get("texts", {})
         parts = {name: from_json(texts[name]) if name in texts else stored[name] for name in ("what", "where", "why", "fix")}
@@ -73,7 +71,7 @@ class NotFoundError(PitwallError):
     """A name does not exist; `known` says which do."""
 
     @classmethod
-    def among(cls, thing: str, name: str, known: Iterable[str], *, fix: str = "") -> NotFoundError:
+    def among(cls, thing: str, name: str, known: Iterable[str], *, fix: str = "") -> Self:
         """Build the error for `name`, listing what exists in the reason."""
         names = sorted(known)
         return cls(

@@ -1,7 +1,5 @@
 """Files below everything else: hashes, a synced write, the gate for paths that a person or an archive names."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 """`{name}`, or `{name:,}` with a format for a number."""
@@ -19,7 +19,7 @@ class Message(str):
     template: str
     values: Mapping[str, Any]
 
-    def __new__(cls, template: str, values: Mapping[str, Any]) -> Message:
+    def __new__(cls, template: str, values: Mapping[str, Any]) -> Self:
         made = super().__new__(cls, fill(template, values))
         made.template, made.values = template, {name: _plain(value) for name, value in values.items()}
         return made
@@ -34,7 +34,7 @@ class Joined(str):
     separator: str
     parts: tuple[str, ...]
 
-    def __new__(cls, separator: str, parts: Iterable[str]) -> Joined:
+    def __new__(cls, separator: str, parts: Iterable[str]) -> Self:
         kept = tuple(parts)
         made = super().__new__(cls, separator.join(kept))
         made.separator, made.parts = separator, kept

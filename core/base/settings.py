@@ -7,8 +7,6 @@ A new field's default means "as before", and no default ever changes: a fingerpr
 new setting changes none of the fingerprints that are stored. A better choice goes into models/presets.
 """
 
-from __future__ import annotations
-
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce

@@ -1,7 +1,5 @@
 """What is tuned after the mean: a temperature for log loss, offsets or thresholds by class for labels; and how sure is how right."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

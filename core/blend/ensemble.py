@@ -3,8 +3,6 @@
 All scores here are on out-of-fold predictions; weights that were tuned by looking at them are scored optimistically.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable, Sequence

@@ -5,8 +5,6 @@ by a blend that its own truth had a part in, and the gain over equal weights com
 again and again for both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ log loss: a weight per run and class, and a regression on all members.
 Log loss under the arithmetic and the logit mean is convex in the weights, so a local optimum is the global one.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass

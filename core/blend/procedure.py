@@ -4,12 +4,10 @@ Everything it chooses, it chooses inside `fit_procedure`: weights, the mean, the
 of a procedure is that of all its choices.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +94,7 @@ class BlendProcedure(Settings):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Draws the bags.")
 
     @model_validator(mode="after")
-    def _fits_together(self) -> BlendProcedure:
+    def _fits_together(self) -> Self:
         if bool(self.weights) != (self.way == "hand"):
             raise ValueError("the way `hand` needs weights, and no other way takes them")
         if self.way == "optimal" and self.mean not in (*CONVEX_MEANS, "auto"):
@@ -112,7 +110,7 @@ class BlendProcedure(Settings):
         return self
 
     @property
-    def trimmed(self) -> BlendProcedure:
+    def trimmed(self) -> Self:
         """The same procedure with every setting that its way does not read at its default: equal ones come to equal steps."""
         unread = set(_READ_BY) - {name for name, ways in _READ_BY.items() if self.way in ways}
         return self.model_copy(update={name: type(self).model_fields[name].default for name in unread})

@@ -5,8 +5,6 @@ Steps that can make any class win (offsets, weights by class, a regression) or c
 computed in full.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
@@ -156,7 +154,7 @@ class Scorer(Truth):
             rows=self.rows[rows],
         )
 
-    def of_runs(self, runs: Sequence[int]) -> Scorer:
+    def of_runs(self, runs: Sequence[int]) -> Self:
         """The same for some runs only, by their places, in that order; the classes that could win with all may win with fewer."""
         return replace(
             self,

@@ -5,8 +5,6 @@ A row that may have several classes is one binary row for each (one-vs-rest), wi
 of many labels is one of two classes, and every mean, every way to weights and every exact shortcut serves both kinds of contest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

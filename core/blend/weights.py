@@ -2,8 +2,6 @@
 `core.blend.honest` says what that is worth.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

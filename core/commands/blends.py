@@ -1,7 +1,5 @@
 """`blend`, `blends list|compare`, `submit`: what is mixed from runs, which mix is better, and the file that goes to the contest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

@@ -3,8 +3,6 @@
 Whatever a command does, it ends with 0, or with 2 and exactly one typed error.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence

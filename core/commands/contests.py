@@ -1,7 +1,5 @@
 """`contest add`, `contest list`, `sample`, `folds make`, `folds list`: what the contest is, and who validates whom."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +28,7 @@ from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
 from core.folds import save_folds
 from core.specs.folds import FoldsSpec
-from core.store import contests
-from core.store import folds as splits
+from core.store import contests, folds as splits
 from core.store.contests import get_contest
 
 app = commands()

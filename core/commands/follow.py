@@ -3,8 +3,6 @@
 It reads only what the workers wrote, so it shows the same whether the engine is in this process or in another.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """`predictions import|classify|export`, `predict`: predictions made elsewhere become a run, any run's leave, and new rows are predicted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any

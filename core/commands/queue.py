@@ -1,7 +1,5 @@
 """`queue`: what waits and runs, in which order, and what a person changes about it. The engine may be in another process."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs, blends and submissions as the command line shows them: plain values for JSON, short texts for tables."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict
 from typing import Any

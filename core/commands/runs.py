@@ -1,7 +1,5 @@
 """`runs`, `show`, `checkpoints`, `tensorboard`: what was trained, what a run keeps, and its losses."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`settings`: every field a person can set, with its range and help, read from the models themselves."""
 
-from __future__ import annotations
-
 import json
 import typing
 from typing import Annotated, Any

@@ -3,8 +3,6 @@
 With `--dry-run` nothing is queued: it is said what recipes would take, one column each, from a few real steps of each.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 The lines of the file are kept, so that an error can name the line a person sees in an editor; problems of many rows are one error.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -4,8 +4,6 @@ Only what the index lists is ever opened, so no path in a CSV can lead outside: 
 files, archives of macOS and thumbnails of Windows are not seen.
 """
 
-from __future__ import annotations
-
 import errno
 import lzma
 import os

@@ -1,7 +1,5 @@
 """Registration: every row and image is verified, then the tables are published and the contest's row is written, or nothing is."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -3,8 +3,6 @@
 No image is opened here; registration does that. Inspection uses the same rows, so both say the same.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

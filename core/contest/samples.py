@@ -3,8 +3,6 @@
 A sample is written like any contest from outside and goes through the same registration.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections import Counter

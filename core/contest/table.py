@@ -4,8 +4,6 @@ Rows, truth and groups are three things, the last two in versions. Folds and pre
 label is corrected. The classes belong to the truth; every version of a contest's truth has the same classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

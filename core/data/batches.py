@@ -1,7 +1,5 @@
 """In which order rows reach the network, and through how many processes, neither of which depends on the other; and rows of texts."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading

@@ -3,8 +3,6 @@
 Imports no torch, so that inspection, thumbnails and training see the same pixels.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import warnings

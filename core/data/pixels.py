@@ -3,8 +3,6 @@
 The whole image is squeezed into the square; nothing is cut off but by a training crop that the recipe asks for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

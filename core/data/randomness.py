@@ -4,8 +4,6 @@ So a fold can resume at any step, and the number of loader workers changes nothi
 draws the same.
 """
 
-from __future__ import annotations
-
 import hashlib
 import random
 

@@ -1,7 +1,5 @@
 """Predictions of a team-mate, a notebook or a ready classifier become a run, checked row by row; those of any run or blend leave in the same form."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

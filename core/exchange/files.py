@@ -4,8 +4,6 @@ A table (CSV or Parquet) has an id, one column per class by name, and perhaps `f
 contest's order, which nobody can check but the one who wrote it.
 """
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 from collections.abc import Sequence

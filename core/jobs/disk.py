@@ -1,8 +1,6 @@
 """How much disk a fold needs, how much there is, a reserve file that makes room for the words "the disk is full", and what killed
 processes left."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

@@ -4,8 +4,6 @@ The process reads what to try from `request.json` in its scratch folder and writ
 at once when its standard input does. The workspace is only read: a dry run needs no engine, and one that is killed leaves nothing to repair.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging
@@ -19,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from core.base.errors import KINDS, OutOfMemory, PitwallError, StateError, bug
 from core.base.files import write_json
@@ -91,7 +89,7 @@ class DryRun:
         self._began = time.monotonic()
         self._status = DryRunStatus("working", 0.0)
 
-    def start(self) -> DryRun:
+    def start(self) -> Self:
         """Begin in a thread of its own."""
         threading.Thread(target=self._work, name="dry-run", daemon=True).start()
         return self

@@ -4,8 +4,6 @@ One engine per workspace, held by a file lock; another one opened meanwhile is r
 gone. What it knows is in the store, so that engines, pages and commands in several processes see the same truth.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import logging

@@ -3,13 +3,11 @@
 What a run would take, from a dry run of one of its folds: memory, seconds, disk; and what of it does not fit, with the fix.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 from pydantic import TypeAdapter
 
@@ -68,7 +66,7 @@ class Forecast:
         return self.start_s + self.costs.fold_s(*self.rows[fold], self.n_test, self.n_epochs)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Forecast:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """From the JSON of `python -m core.jobs.dry_run`."""
         return TypeAdapter(cls).validate_python(values)
 

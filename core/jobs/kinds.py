@@ -3,8 +3,6 @@
 A new kind is one more file beside `fold.py` and one more entry in `KINDS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

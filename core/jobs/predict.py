@@ -1,7 +1,5 @@
 """The jobs that predict by the networks of a run; the payload says what (`core.predictions.again.rows_asked`)."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from importlib import import_module

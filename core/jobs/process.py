@@ -3,8 +3,6 @@
 A fork in a test, or another machine, is one more function of the type `Launch`.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -14,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import psutil
 
@@ -39,7 +37,7 @@ class ProcessIdentity:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ProcessIdentity:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; more keys may be there."""
         return cls(boot_id=str(values["boot_id"]), pid=int(values["pid"]), start_time=str(values["start_time"]))
 

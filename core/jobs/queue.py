@@ -3,8 +3,6 @@
 What workers do to it is in `core.store.attempts`.
 """
 
-from __future__ import annotations
-
 import shutil
 import time
 import uuid

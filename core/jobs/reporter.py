@@ -1,7 +1,5 @@
 """What a worker says while it trains, written by a thread of its own: training never waits for the database, nor dies of it."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

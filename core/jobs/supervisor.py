@@ -4,8 +4,6 @@ The worker gives its own verdict (done, failed, handed back) through the store. 
 killed or never came up, is the verdict given here.
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 import threading

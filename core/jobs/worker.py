@@ -4,8 +4,6 @@ It ends with a verdict in the store, whatever happens: done, failed with a typed
 training step when it reads "stop" on standard input, when that ends (the engine died), on SIGTERM, or when its claim is lost.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

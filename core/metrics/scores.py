@@ -5,8 +5,6 @@ A metric is one entry of METRICS; everything else looks it up. Where a row has o
 `y_true` holds 0 or 1 for each (n, n_classes), and `y_prob` a probability for each by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal

@@ -1,7 +1,5 @@
 """Out-of-fold and test predictions: written once per fold, verified when read, never filled where they are missing."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -2,8 +2,6 @@
 beside the truth: the one shape that blending, errors, comparison and export read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What a person queues: the catalogue of backbones, presets, grids of recipes and seeds, and plan files, read with every problem at once."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict
@@ -9,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import yaml
 
@@ -23,8 +21,7 @@ from core.store.contests import Contest
 from core.store.runs import Run
 from core.training.task import backbone_of
 from core.workspace import Workspace
-from models.catalog import Backbone as Backbone
-from models.catalog import load_catalog
+from models.catalog import Backbone as Backbone, load_catalog
 from models.weights import Place, where_are_weights
 
 PRESETS_DIR = Path(__file__).parents[2] / "models" / "presets"
@@ -140,7 +137,7 @@ class ReadPlan:
     recipes: tuple[Recipe, ...]
 
     @classmethod
-    def of(cls, recipes: Sequence[Recipe], seeds: Sequence[int] = (), *, name: str = "plan", weights: Sequence[float] = ()) -> ReadPlan:
+    def of(cls, recipes: Sequence[Recipe], seeds: Sequence[int] = (), *, name: str = "plan", weights: Sequence[float] = ()) -> Self:
         """A plan of these recipes, which become a grid; without weights none has one. Errors as of `make_grid`."""
         entries = tuple(
             PlanRecipe(recipe=recipe, weight=weight) for recipe, weight in zip(recipes, weights or [None] * len(recipes), strict=True)

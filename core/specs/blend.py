@@ -1,8 +1,6 @@
 """What a blend is: which runs, under which weights, by which mean, and what is done to the result. Enough to make it again."""
 
-from __future__ import annotations
-
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +62,7 @@ class BlendSteps(Settings):
     )
 
     @model_validator(mode="after")
-    def _weights_mean_something(self) -> BlendSteps:
+    def _weights_mean_something(self) -> Self:
         rows = self.class_weights
         refuse(
             (any(not 0 <= weight < float("inf") for weight in self.weights), "weights must be finite and not negative"),
@@ -117,7 +115,7 @@ class BlendSpec(BlendSteps):
     )
 
     @model_validator(mode="after")
-    def _weights_fit_members(self) -> BlendSpec:
+    def _weights_fit_members(self) -> Self:
         n_runs, n_weights = len(self.members), len(self.weights)
         refuse(
             (n_weights != n_runs, msg("{runs} runs but {weights} weights; give one weight per run", runs=n_runs, weights=n_weights)),

@@ -1,8 +1,6 @@
 """What a contest is: the answers that inspection proposes and a person may correct before it is accepted."""
 
-from __future__ import annotations
-
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -74,7 +72,7 @@ class ContestSpec(Settings):
         return self.labels == "several"
 
     @model_validator(mode="after")
-    def _fits_together(self) -> ContestSpec:
+    def _fits_together(self) -> Self:
         several, known = self.is_multilabel, metrics_for(multilabel=self.is_multilabel)
         refuse(
             (len(set(self.classes)) != len(self.classes), "classes must be distinct"),

@@ -1,8 +1,6 @@
 """How the training rows of a contest are split into folds."""
 
-from __future__ import annotations
-
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -42,7 +40,7 @@ class FoldsSpec(Settings):
     )
 
     @model_validator(mode="after")
-    def _fits_together(self) -> FoldsSpec:
+    def _fits_together(self) -> Self:
         if self.holdout and self.repeats > 1:
             raise ValueError("a hold-out is one fold; use repeats=1, or leave holdout off")
         return self

@@ -3,8 +3,6 @@
 A field that a later version added has a default, and one that this version does not know is left alone, so that every stored row stays readable.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict

@@ -1,7 +1,5 @@
 """What a trained network is: all that has to be known to load it from its folder and predict with it, and nothing of this machine."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

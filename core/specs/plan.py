@@ -1,8 +1,6 @@
 """Several runs in one document: recipes, seeds, folds, and the weights that their blend starts from."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -25,7 +23,7 @@ class PlanRecipe(Settings):
     )
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> PlanRecipe:
+    def _one_of_two(self) -> Self:
         if bool(self.preset) == (self.recipe is not None):
             raise ValueError("give one of preset and recipe")
         return self
@@ -49,7 +47,7 @@ class Plan(Settings):
     fold_numbers: tuple[int, ...] = Field(default=(), description="The folds that are trained, from 0; empty for all.")
 
     @model_validator(mode="after")
-    def _weights_and_seeds_make_sense(self) -> Plan:
+    def _weights_and_seeds_make_sense(self) -> Self:
         weights = [entry.weight for entry in self.recipes if entry.weight is not None]
         is_partial = weights and (len(weights) < len(self.recipes) or not sum(weights))
         refuse(

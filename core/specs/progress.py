@@ -3,11 +3,9 @@
 Imports nothing heavy: the store, the engine and the pages read these without torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Phase = Literal["starting", "loading", "training", "validating", "predicting", "saving"]
 
@@ -35,7 +33,7 @@ class Progress:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Progress:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; a key that is not a field is an error (TypeError)."""
         return cls(**values)
 

@@ -4,11 +4,9 @@ Sections are concepts. A field for one modality says so; a recipe for the other 
 Fields marked `basic` are shown first in the form; the rest is folded by section.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
@@ -199,7 +197,7 @@ class Recipe(Settings):
     )
 
     @model_validator(mode="after")
-    def _only_its_modality(self) -> Recipe:
+    def _only_its_modality(self) -> Self:
         """A setting for the other modality stays at its default."""
         wrong = [path for path, field, value in super().leaves() if not self._applies(field) and value != field.default]
         if wrong:

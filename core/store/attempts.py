@@ -8,8 +8,6 @@ older one (an attempt that was given up) is told so and changes nothing. No cloc
 A job that is not to be taken (its run is paused, or its device is held) is queued like any other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

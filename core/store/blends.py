@@ -3,8 +3,6 @@
 The members of a blend are rows too, so that a run in use cannot be deleted. Rows of submissions are only added.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from typing import Any

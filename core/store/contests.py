@@ -4,8 +4,6 @@ A contest has rows, which never change, and versions of two things: the truth (l
 current one, and groups of rows that belong together. A run and a blend name the truth they were made with.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

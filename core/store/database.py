@@ -4,8 +4,6 @@ Any thread may use one `Store`. Readers get a snapshot and never write. SQLite i
 does that SQLAlchemy knows: nothing special.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager

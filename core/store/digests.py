@@ -5,8 +5,6 @@ Databases do not notice a value that was changed on the disk. Columns that chang
 not compared; see docs/reliability.md.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache

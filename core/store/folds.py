@@ -1,7 +1,5 @@
 """Folds: who validates whom. Equal folds are one row, so that what was trained on them can be compared."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Jobs: pieces of work in the queue, of a run or of a contest. What a person does to them is here; what a worker does is in `attempts.py`, their order in `queue.py`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -4,8 +4,6 @@ It is the jobs that wait or run, by priority and then position; the higher prior
 job that is handed back waits where it was. A run's jobs move together, and nothing else changes its place among the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -3,8 +3,6 @@
 An imported run is one that was trained elsewhere: it has results and no recipe, jobs or epochs.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import statistics

@@ -4,8 +4,6 @@ A new workspace is made from these tables, an older one by `migrations/versions`
 compares the two. A revision that changes what rows with a digest say ends with `digests.write_digests`.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """All labels of a row in one cell of a submission, in the style of the contest's sample: `0,3`, `joy|relief`, `["joy", "relief"]`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

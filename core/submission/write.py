@@ -3,8 +3,6 @@
 The file is built, then read back and checked as the contest would check it, and only then published.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

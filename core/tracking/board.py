@@ -4,8 +4,6 @@ The child is `python -m core.tracking.board DIR [PORT]`, on loopback; it ends wi
 (trained before Pitwall wrote them, or copied without their logs) get them first, from the store's epochs.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import select

@@ -1,7 +1,5 @@
 """MLflow: one run per fold; in a database of the workspace unless MLFLOW_TRACKING_URI names a server."""
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import os

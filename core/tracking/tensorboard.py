@@ -4,8 +4,6 @@ An attempt that goes on writes a new file: what the older one holds from before 
 then emptied by putting another in its place. A worker that was frozen and comes back writes to a file that nobody finds any more.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

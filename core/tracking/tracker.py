@@ -1,7 +1,5 @@
 """Trackers: what there are, what each is told of a fold, and what became of it. Imports none of their libraries."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

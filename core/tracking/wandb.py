@@ -1,7 +1,5 @@
 """Weights & Biases: one run per fold, grouped by the run's name; into a folder of the workspace where there is no key or no network."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -3,8 +3,6 @@
 It is set up, stepped and evaluated by the functions that train; what it adds is where to look and when to stop.
 """
 
-from __future__ import annotations
-
 import gc
 import math
 import time

@@ -1,7 +1,5 @@
 """What the libraries raise while training, turned into the typed errors that a person can act on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

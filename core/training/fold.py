@@ -4,8 +4,6 @@ Its pieces, each one function in one place, are those of every loop: order, step
 of an epoch (schedule.py), averaging and parameter groups (setup.py), prediction by views (predictor.py).
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,8 +1,6 @@
 """From a task to its network and its rows, and back to a network from what was saved of it: weights as safetensors, the rest as JSON, and
 a manifest of both. Imports only the libraries of the modality."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,6 @@
 """From a network and rows to class probabilities; and trained networks that predict again, each from its folder alone: no database, no
 contest, no pretrained weights, no hub."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

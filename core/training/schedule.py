@@ -1,8 +1,6 @@
 """The learning rate as a function of the step; what a fold will do before it does it; how long it takes as it goes (Pace), and what it needs
 as a dry run measured it (Costs). Imports no torch: pages show it."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

@@ -3,8 +3,6 @@
 A dry run is set up by the same function.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal

@@ -3,8 +3,6 @@
 A fold does this thousands of times, a dry run a few times; both call these functions.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One fold of one run as training sees it: what goes in, whether its backbone can be trained, and what comes out. Imports no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ In the order in which they are looked for, the first that is found speaks: NaN, 
 from its siblings.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections import defaultdict

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from core.analysis.compare import compare_sources
 from core.base.errors import InputError, NotFoundError, RecipeError, StateError

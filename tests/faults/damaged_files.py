@@ -30,8 +30,7 @@ from core.artefacts import Manifest, publishing
 from core.base.errors import CheckpointError
 from core.base.files import write_json
 from core.blend.ensemble import make_spec, save_blend
-from core.contest import samples
-from core.contest import table as table_module
+from core.contest import samples, table as table_module
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table

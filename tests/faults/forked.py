@@ -21,8 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Protocol
 
-from core.jobs import fold as fold_kind
-from core.jobs import supervisor, worker
+from core.jobs import fold as fold_kind, supervisor, worker
 from core.jobs.devices import worker_environment
 from core.jobs.engine import Engine
 from core.jobs.process import of_pid

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.jobs import fold as fold_kind
-from core.jobs import worker
+from core.jobs import fold as fold_kind, worker
 from core.predictions import oof as predictions
 from core.specs.progress import EpochReport, Progress
 from core.store import attempts

@@ -12,8 +12,7 @@ import sys
 import time
 from dataclasses import replace
 
-from core.jobs import engine as engine_module
-from core.jobs import process
+from core.jobs import engine as engine_module, process
 from core.jobs.engine import Engine
 from core.jobs.process import ProcessIdentity, of_pid, of_self, terminate
 from core.store import attempts

@@ -17,8 +17,7 @@ import pytest
 
 from core.base.errors import OutOfMemory, PitwallError, RecipeError, StateError
 from core.base.files import write_json
-from core.jobs import dry_run as module
-from core.jobs import process as process_module
+from core.jobs import dry_run as module, process as process_module
 from core.jobs.dry_run import DryRun, busy_with, default_when
 from core.jobs.engine import Engine
 from core.jobs.forecast import Forecast, Neighbour

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from core.base.errors import AlignmentError, SubmissionError
 from core.blend.ensemble import make_spec, save_blend
@@ -29,8 +28,7 @@ from core.submission.write import (
     write_submission,
 )
 from core.workspace import Workspace
-from tests.emotions import EMOTIONS as SIX
-from tests.emotions import finish_emotions
+from tests.emotions import EMOTIONS as SIX, finish_emotions
 
 CLASSES = ("개", "cat", "a,b")
 

@@ -1,7 +1,5 @@
 """Which column of a table is what: the image path or the text, the id, the label; each guess with its reason."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What a folder is believed to hold: a draft of the contest, each point with its evidence, every point open to correction."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From the labels of a table to the classes, the form of the submission and the metric, of rows with one class or with several."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import cast

@@ -1,7 +1,5 @@
 """How inspection speaks, what a person answers, and which file of a folder is what: training table or class folders, test, sample submission."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What Alembic runs: the missing revisions, on the connection and in the transaction that `database.py` opened."""
 
-from __future__ import annotations
-
 from alembic import context
 
 from core.store.tables import metadata

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.ensemble.draft import BlendEditor, Draft, adapt, draft_of, equal_draft, make_editor
 from app.ui.components.weight_sliders.component import SliderState, check_sent

@@ -3,8 +3,6 @@
 The browser fetches a picture only when it scrolls into view.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 

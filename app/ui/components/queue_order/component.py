@@ -3,8 +3,6 @@
 The browser shows a change at once and resends it until the server confirms it; then it shows the order of the store.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args

@@ -1,7 +1,5 @@
 """A mark before the title of the browser's tab: a notification until somebody looks, else the progress of training."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 

@@ -4,8 +4,6 @@ Locking and sharing out happen in the browser: moving one weight shares the rest
 the browser is told nothing that it could score with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

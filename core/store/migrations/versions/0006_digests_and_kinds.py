@@ -1,7 +1,5 @@
 """A digest in rows that are written once takes the place of seals and triggers; a job has a kind, a contest and a payload."""
 
-from __future__ import annotations
-
 import json
 from hashlib import blake2b
 

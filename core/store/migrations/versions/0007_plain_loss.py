@@ -1,7 +1,5 @@
 """The plain cross-entropy of an epoch's training rows beside the objective; NULL in epochs of before, when both were the same."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -4,8 +4,6 @@ No file is written. The first truth and the groups of a contest of version 0.1 s
 fingerprint, which folds and predictions name, goes on naming its rows.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 
