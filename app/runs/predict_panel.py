@@ -62,7 +62,7 @@ def _form(contest: Contest, run: Run) -> None:
     is_empty = kind != "test" and not (text.strip() or files)
     if st.button(t("predict.button"), type="primary", icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
         with guard():
-            given = {file.name: file for file in files}
+            given = [(file.name, file) for file in files]
             runtime.steer(lambda: runtime.queue.launch_prediction(runtime.workspace(), run, text=text, files=given, at_once=at_once))
             st.rerun()
     st.caption(t("predict.by", n=len(run.results)))

@@ -29,14 +29,14 @@ class Kind(Generic[J]):
 
     needed_bytes: Callable[[Workspace, J], int]
     run: Callable[[Workspace, J, Reporter, Callable[[], bool]], Record]
-    cleanup: Callable[[Workspace, J], None]
+    cleanup: Callable[[Workspace, J], None] = lambda _workspace, _job: None
     can_halve: Callable[[Workspace, J], bool] = lambda _workspace, _job: False
 
 
 KINDS: dict[str, Kind[Any]] = {
     FOLD: Kind(needed_bytes=fold.needed_bytes, run=fold.run, cleanup=fold.cleanup, can_halve=fold.can_halve),
-    PREDICT: Kind(needed_bytes=predict.needed_bytes, run=predict.run, cleanup=predict.cleanup),
-    PREDICT_NOW: Kind(needed_bytes=predict.needed_bytes, run=predict.run, cleanup=predict.cleanup),
+    PREDICT: Kind(needed_bytes=predict.needed_bytes, run=predict.run),
+    PREDICT_NOW: Kind(needed_bytes=predict.needed_bytes, run=predict.run),
 }
 
 

@@ -45,7 +45,3 @@ def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callabl
     folder = workspace.answer_dir(contest.name, mine.id, job.id, job.token)
     write_answer(workspace, contest, mine, rows, folder, device=torch_name(job.device), after_batch=after_batch)
     return lambda _connection: None
-
-
-def cleanup(workspace: Workspace, job: Job) -> None:
-    """Nothing: an answer stays until its run is deleted."""

@@ -123,7 +123,7 @@ def launch_job(
 
 
 def launch_prediction(
-    workspace: Workspace, run: Run, *, text: str = "", files: Mapping[str, BinaryIO] | None = None, at_once: bool = True
+    workspace: Workspace, run: Run, *, text: str = "", files: Sequence[tuple[str, BinaryIO]] = (), at_once: bool = True
 ) -> Job:
     """Queue the prediction of a text, or of files by name, which are copied, or else of the test set, by the networks of a run.
 
@@ -137,7 +137,7 @@ def launch_prediction(
     payload: dict[str, Any] = {"text": text} if text else {}
     if files:
         folder = workspace.run_dir(get_contest(workspace.store, run.contest_id).name, run.id) / "given" / uuid.uuid4().hex[:12]
-        payload = {"files": [workspace.relative(keep_upload(folder, name, stream)) for name, stream in files.items()]}
+        payload = {"files": [workspace.relative(keep_upload(folder, name, stream)) for name, stream in files]}
     kind = jobs.PREDICT_NOW if at_once else jobs.PREDICT
     return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload=payload)
 

@@ -53,9 +53,9 @@ def test_a_runs_networks_predict_and_are_trained_on(ready: Ready) -> None:
     run = ready.read(run)
     image = Path(ready.contest.spec.root) / "images" / "0.png"
     with image.open("rb") as stream:
-        given = launch_prediction(ready.workspace, run, files={f"C:\\x\\{image.name}": stream})
+        given = launch_prediction(ready.workspace, run, files=[(f"C:\\x\\{image.name}", stream)])
     again = launch_prediction(ready.workspace, run, at_once=False)
-    no_image = launch_prediction(ready.workspace, run, files={"a.png": io.BytesIO(b"none")})
+    no_image = launch_prediction(ready.workspace, run, files=[("a.png", io.BytesIO(b"none"))])
     other = run.recipe.model_copy(update={"name": "further", "model": run.recipe.model.model_copy(update={"start_from": run.ref})})
     still = other.model_copy(update={"optim": other.optim.model_copy(update={"lr": 1e-12, "weight_decay": 0.0})})
     further = launch_run(ready.workspace, ready.contest, ready.folds, still, fold_numbers=(1,))
@@ -110,8 +110,8 @@ def test_a_prediction_at_once_waits_for_no_device_no_pause_and_no_hold(ready: Re
     assert [(device.name, device.hold is None) for device in status.devices] == [("cpu", False), (BESIDE, True)]
 
 
-@pytest.mark.parametrize("names", [("a.png", "x/a.png"), ("a" * 300 + ".png",)])
+@pytest.mark.parametrize("names", [("a.png", "a.png"), ("a.png", "x/a.png"), ("a" * 300 + ".png",)])
 def test_files_that_cannot_be_kept_are_refused_by_name(ready: Ready, names: tuple[str, ...]) -> None:
     run = finished(ready)
     with pytest.raises(InputError, match="cannot be kept"):
-        launch_prediction(ready.workspace, run, files={name: io.BytesIO(b"") for name in names})
+        launch_prediction(ready.workspace, run, files=[(name, io.BytesIO(b"")) for name in names])

@@ -68,7 +68,7 @@ def test_an_image_is_shown_beside_its_classes_and_one_that_was_trained_on_is_sai
     folds = save_folds(opened, contest, FoldsSpec(n_folds=2))
     run = finish_run(opened, contest, folds, make_recipe(contest, "made"))
     with next((tmp_path / "glyphs").rglob("*.png")).open("rb") as stream:
-        launch_prediction(opened, run, files={"n0.png": stream})
+        launch_prediction(opened, run, files=[("n0.png", stream)])
     n_classes = len(contest.spec.classes)
     finish(opened, contest, run, BESIDE, [[1 / n_classes] * n_classes], n_seen=1)
     at = open_page("runs", contest=contest.name, run=run.ref)
