@@ -61,10 +61,11 @@ def blend_runs(
     """Blend runs with equal folds, score the blend and save it.
 
     `--set way=optimal` (or greedy, search, by_score, by_class, stacking) finds the weights, `--set mean=logit` averages otherwise,
-    `--set temperature=true` and `--set offsets=true` (or thresholds, where a row may have several classes) tune what comes after; `python -m core settings` lists them all. What was
-    tuned is scored honestly too: refitted without each fold, on the fold it did not see. Beside the weights of `way=optimal` stands
-    how far from the least log loss they can be at most (with `--json` in `optimality_gap`). A run that has not finished all folds is
-    refused, or with `--shared-folds` the blend stands on fewer rows: missing predictions are never filled.
+    `--set temperature=true` and `--set offsets=true` (or thresholds, where a row may have several classes) tune what comes after;
+    `python -m core settings` lists them all. What was tuned has a cross-fitted score too: refitted without each fold, on the fold it did
+    not see. Beside the weights of `way=optimal` stands how far from the least log loss they can be at most (with `--json` in
+    `optimality_gap`). A run that has not finished all folds is refused, or with `--shared-folds` the blend stands on fewer rows: missing
+    predictions are never filled.
     """
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
@@ -111,7 +112,7 @@ def blend_runs(
     if honest:
         verdict = "clear" if honest["is_clear"] else "not clear: equal weights are the safer choice"
         say(
-            f"honest score {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
+            f"cross-fitted score {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
             f"gain over equal weights {honest['gain']:+.4f} ({honest['gain_low']:+.4f} to {honest['gain_high']:+.4f}), {verdict}"
         )
 
@@ -129,7 +130,7 @@ def list_blends(contest: ContestArgument, root: WorkspaceOption = None, as_json:
             "blend": lambda record: record["blend"],
             ">out of fold": lambda record: score_text(record["oof_score"]),
             ">CV mean ± sd": lambda record: score_text(record["cv_score"], record["cv_sd"]),
-            ">honest": lambda record: score_text(record["honest"]["score"] if record["honest"] else None),
+            ">cross-fitted": lambda record: score_text(record["honest"]["score"] if record["honest"] else None),
             "runs": lambda record: ", ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True)),
         },
         as_json=as_json,
@@ -149,7 +150,7 @@ def compare(
 ) -> None:
     """Put blends or runs side by side: scores, weights, and a paired bootstrap of the first against each other one.
 
-    Rows that only one of two has are left out. A score that a blend was tuned on flatters it: see its honest score.
+    Rows that only one of two has are left out. A score that a blend was tuned on flatters it: see its cross-fitted score.
     """
     if len(sources) < 2:
         raise InputError(
@@ -182,7 +183,7 @@ def compare(
         )
         return
     print_table(
-        ["ref", "name", ">out of fold", ">CV mean ± sd", ">honest", "folds", "weights"],
+        ["ref", "name", ">out of fold", ">CV mean ± sd", ">cross-fitted", "folds", "weights"],
         [
             (
                 standing.source.ref,

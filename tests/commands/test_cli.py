@@ -274,7 +274,7 @@ def test_a_blend_is_tuned_by_name_and_scored_honestly(finished: Terminal) -> Non
     blend = finished.read("blend", "headlines", "good", "poor", "--set", "way=optimal", "--set", "mean=auto", "--set", "temperature=true")
     assert blend["honest"]["low"] <= blend["honest"]["score"] <= blend["honest"]["high"]
     assert finished.read("blend", "headlines", "good", "poor")["honest"] is None
-    assert "honest score" in finished.run("blend", "headlines", "good", "poor", "--set", "way=greedy")[1]
+    assert "cross-fitted score" in finished.run("blend", "headlines", "good", "poor", "--set", "way=greedy")[1]
     assert "way" in finished.refused("blend", "headlines", "good", "poor", "--set", "way=luck")["why"]
 
 
