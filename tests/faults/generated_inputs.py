@@ -34,13 +34,13 @@ from core.specs.contest import ContestSpec
 from core.specs.recipe import Recipe
 from core.store import attempts, tables
 from core.store.contests import Contest, TruthVersion, get_contest
-from core.store.database import Store, open_store, sqlite_url
+from core.store.database import Store, sqlite_url
 from core.store.runs import get_run
 from core.submission.write import parse_format
 from tests.contest.contest_folders import image_contest
 from tests.faults.fault import Given, Outcome, made_up_store, main
 from tests.inputs.hard_images import hard_images
-from tests.inputs.queue_model import QueueMachine
+from tests.inputs.queue_model import QueueMachine, on_empty_databases
 from tests.inputs.spoiled_predictions import EXPECTED, frame
 from tests.inputs.spoiled_recipes import GOOD
 
@@ -257,21 +257,9 @@ def _look(outcome: Outcome, name: str, holds: Callable[[], object]) -> None:
 
 
 def _histories(given_: Given, n: int, checked: dict[str, Any]) -> None:
-    open_store(sqlite_url(given_.root / "empty.db")).close()
-    empty = (given_.root / "empty.db").read_bytes()
-
-    class Machine(QueueMachine):
-        n_made = 0
-
-        @staticmethod
-        def fresh_store() -> Store:
-            Machine.n_made += 1
-            path = given_.root / f"{Machine.n_made}.db"
-            path.write_bytes(empty)
-            return Store(sqlite_url(path))
-
-    Machine.TestCase.settings = settings(max_examples=n, stateful_step_count=N_STEPS, **checked)
-    run_state_machine_as_test(seed(given_.rng.randrange(2**32))(Machine), settings=Machine.TestCase.settings)
+    machine = on_empty_databases(QueueMachine, given_.root)
+    machine.TestCase.settings = settings(max_examples=n, stateful_step_count=N_STEPS, **checked)
+    run_state_machine_as_test(seed(given_.rng.randrange(2**32))(machine), settings=machine.TestCase.settings)
 
 
 def _first_paused_or_not(device: str) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+from pathlib import Path
+
 import pytest
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from core.base.errors import StateError
 from core.jobs import queue
@@ -14,7 +17,7 @@ from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import add_contest
-from core.store.database import Store
+from core.store.database import Store, open_store, sqlite_url
 from core.store.folds import add_folds
 from core.store.jobs import add_jobs, get_job, list_jobs
 from core.store.queue import read_queue
@@ -53,6 +56,28 @@ def add_runs(store: Store, n_runs: int = N_RUNS) -> list[int]:
             )
             add_jobs(connection, ids[-1], range(N_FOLDS), now=0.0)
     return ids
+
+
+def on_empty_databases(machine: type[RuleBasedStateMachine], folder: Path) -> type[RuleBasedStateMachine]:
+    """The state machine with an empty database of its own for each history (`fresh_store`), a file in the folder."""
+    open_store(sqlite_url(folder / "empty.db")).close()
+    empty, made = (folder / "empty.db").read_bytes(), count(1)
+
+    def fresh_store() -> Store:
+        path = folder / f"{next(made)}.db"
+        path.write_bytes(empty)
+        return Store(sqlite_url(path))
+
+    return type("Machine", (machine,), {"fresh_store": staticmethod(fresh_store)})
+
+
+def run_histories(machine: type[RuleBasedStateMachine], folder: Path, *, n: int) -> int:
+    """Run `n` random histories of a state machine, each on a database of its own; returns how many there were."""
+    checked = settings(
+        max_examples=n, stateful_step_count=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(on_empty_databases(machine, folder), settings=checked)
+    return len(list(folder.glob("[0-9]*.db")))
 
 
 class QueueMachine(RuleBasedStateMachine):

@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.jobs import queue
 from core.jobs.queue import cancel_run, retry_run
 from core.store import attempts
-from core.store.database import Store, open_store, sqlite_url
+from core.store.database import Store
 from core.store.jobs import list_jobs
 from core.store.queue import list_holds, read_queue
 from core.store.runs import get_run
-from tests.inputs.queue_model import OWNER, QueueMachine, add_runs
+from tests.inputs.queue_model import OWNER, QueueMachine, add_runs, run_histories
 
 
 def names(store: Store) -> str:
@@ -135,20 +133,4 @@ def test_a_full_disk_hands_the_job_back_and_holds_its_device_in_one_step(store: 
 
 @pytest.mark.slow
 def test_random_histories_keep_the_order(tmp_path: Path) -> None:
-    open_store(sqlite_url(tmp_path / "empty.db")).close()
-    empty = (tmp_path / "empty.db").read_bytes()
-
-    class Machine(QueueMachine):
-        n_made = 0
-
-        @staticmethod
-        def fresh_store() -> Store:
-            Machine.n_made += 1
-            path = tmp_path / f"{Machine.n_made}.db"
-            path.write_bytes(empty)
-            return Store(sqlite_url(path))
-
-    checked = settings(
-        max_examples=25, stateful_step_count=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
-    run_state_machine_as_test(Machine, settings=checked)
+    assert run_histories(QueueMachine, tmp_path, n=25) >= 25
