@@ -1,10 +1,12 @@
 """What a trained network is: all that has to be known to load it from its folder and predict with it, and nothing of this machine."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.base.settings import Settings
+from core.specs.recipe import ViewName
 
 NETWORK_FILE = "network.json"
 NETWORKS_DIR = "networks"
@@ -26,7 +28,7 @@ class NetworkSpec(Settings):
     fold: int = Field(description="The fold whose rows it was not trained on; -1 when it was trained on no row of the contest.")
     seed: int = Field(default=0, description="The seed that its training derived all randomness from.")
     level: int = Field(default=1, ge=1, description="1 reads the contest's rows, 2 reads the predictions of level 1.")
-    view: str = Field(default="", description="Which view of a row it reads; empty is the row as it is.")
+    views: tuple[ViewName, ...] = Field(default=("plain",), description="The views of a row whose mean it predicts.")
 
     backbone: str = Field(description="Name of the network in its library.")
     library: Literal["timm", "transformers", "builtin"] = Field(description="The library that builds it.")
@@ -47,3 +49,9 @@ class NetworkSpec(Settings):
     threads: int = Field(default=0, description="Threads of the processor that it predicted with; 0 when unknown.")
     micro_batch: int = Field(default=32, ge=1, description="Rows that were trained on at once; predictions are computed for twice as many.")
     versions: dict[str, str] = Field(default={}, description="The libraries it was trained with.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_without_views(cls, values: Any) -> Any:
+        """The first files of format 1 had an empty `view` in their place."""
+        return {key: value for key, value in values.items() if (key, value) != ("view", "")} if isinstance(values, Mapping) else values

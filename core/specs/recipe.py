@@ -6,9 +6,9 @@ Fields marked `basic` are shown first in the form; the rest is folded by section
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from core.base.files import fingerprint
@@ -141,6 +141,26 @@ class TrainSettings(Settings):
         return math.ceil(self.batch_size / (self.accumulate * 2**halvings))
 
 
+ViewName = Literal["plain", "mirror", "flip", "rotate90", "rotate180"]
+
+
+class PredictSettings(Settings):
+    """How a trained network predicts a row: while it is validated, the test rows, and later from its stored weights."""
+
+    views: tuple[ViewName, ...] = Field(
+        default=("plain",),
+        min_length=1,
+        description="Test-time augmentation: each row is predicted in all of these views, and their mean is its prediction.",
+        json_schema_extra=FOR_IMAGES,
+    )
+
+    @field_validator("views")
+    @classmethod
+    def _as_a_set(cls, views: tuple[ViewName, ...]) -> tuple[ViewName, ...]:
+        """One order, each once: a mean does not depend on it, so a fingerprint does not."""
+        return tuple(view for view in get_args(ViewName) if view in views)
+
+
 class CheckpointSettings(Settings):
     """How the state of a fold is kept while it trains, to go on from after a stop. Changes nothing that is trained."""
 
@@ -176,6 +196,7 @@ class Recipe(Settings):
     optim: OptimSettings = OptimSettings()
     average: AverageSettings = AverageSettings()
     train: TrainSettings = TrainSettings()
+    predict: PredictSettings = PredictSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     tracking: TrackingSettings = TrackingSettings()
 

@@ -77,6 +77,7 @@ def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16
         classes=task.classes,
         fold=task.fold,
         seed=recipe.train.seed,
+        views=recipe.predict.views,
         backbone=backbone.name,
         library=backbone.library,
         dropout=recipe.model.dropout,

@@ -17,7 +17,7 @@ from core.base.errors import CheckpointError, OutOfMemory
 from core.base.messages import msg, reason
 from core.data.batches import Batch, RowLoader, Rows, TextRows, batches_of
 from core.specs.network import NetworkSpec
-from core.specs.recipe import AugmentSettings
+from core.specs.recipe import AugmentSettings, ViewName
 from core.training.machine import is_memory
 from core.training.network import MakeRows, load_weights, read_network_spec, restore_network
 from core.training.setup import Precision, Setup, choose_precision, open_device
@@ -28,16 +28,14 @@ from models.weights import WeightsNotFound, WeightsUnreadable
 EVALUATION_FACTOR = 2  # without gradients twice the rows fit
 
 
-@dataclass(frozen=True)
-class View:
-    """One way to look at a row: what is done to the inputs of a batch, on the device, before the network reads them."""
-
-    name: str
-    of: Callable[[Batch], Batch]
-
-
-PLAIN = View("plain", lambda inputs: inputs)
-"""The row as it is."""
+VIEWS: dict[ViewName, Callable[[Batch], Batch]] = {
+    "plain": lambda inputs: inputs,
+    "mirror": lambda inputs: {**inputs, "image": inputs["image"].flip(-1)},
+    "flip": lambda inputs: {**inputs, "image": inputs["image"].flip(-2)},
+    "rotate90": lambda inputs: {**inputs, "image": inputs["image"].rot90(1, (-2, -1))},
+    "rotate180": lambda inputs: {**inputs, "image": inputs["image"].rot90(2, (-2, -1))},
+}
+"""Ways to look at a row: what is done to the inputs of a batch, on the device, before the network reads them."""
 
 
 def predict(
@@ -51,7 +49,7 @@ def predict(
     precision: Precision,
     after_batch: Callable[[int], object],
     multilabel: bool = False,
-    views: Sequence[View] = (PLAIN,),
+    views: Sequence[ViewName] = ("plain",),
 ) -> NDArray[np.float32]:
     """Probabilities (len(idx), n_classes) of the rows `idx`, not augmented: by softmax, so that every row sums to one in float32, or
     multi-label by a sigmoid for each class. Of several views the mean.
@@ -66,7 +64,7 @@ def predict(
     with torch.inference_mode():
         for batch in loader.load(0, batches_of(idx, batch_size * EVALUATION_FACTOR)):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-            found = np.mean([_probabilities(model, view.of(inputs), device, precision, multilabel=multilabel) for view in views], axis=0)
+            found = np.mean([_probabilities(model, VIEWS[view](inputs), device, precision, multilabel=multilabel) for view in views], axis=0)
             prob[done : done + len(found)] = found
             done += len(found)
             after_batch(len(found))
@@ -87,6 +85,7 @@ def predict_task(
         precision=setup.precision,
         after_batch=after_batch,
         multilabel=task.is_multilabel,
+        views=task.recipe.predict.views,
     )
 
 
@@ -138,6 +137,7 @@ class TorchPredictor:
                 precision=self.precision,
                 after_batch=after_batch or (lambda n: None),
                 multilabel=self.spec.labels == "several",
+                views=self.spec.views,
             )
 
 
@@ -204,15 +204,14 @@ def load_network(folder: Path, *, device: str = "") -> Predictor:
     """
     verify(folder)
     spec = read_network_spec(folder)
-    if spec.family not in FAMILIES or spec.level > 1 or spec.view:
+    if spec.family not in FAMILIES or spec.level > 1:
         raise CheckpointError(
             "nothing here loads this network",
             where=str(folder),
-            why="it is of family {family}, level {level}, view '{view}'; here are {families} of level 1",
+            why="it is of family {family}, level {level}; here are {families} of level 1",
             fix="load it with the version of Pitwall that made it",
             family=spec.family,
             level=spec.level,
-            view=spec.view,
             families=", ".join(FAMILIES),
         )
     return FAMILIES[spec.family](folder, spec, device)

@@ -75,6 +75,12 @@ def test_a_plan_says_which_runs_with_which_weights() -> None:
     assert read("recipes: [{preset: news-tiny}]").run_weights == ()
 
 
+def test_a_plan_says_in_which_views_each_recipe_predicts() -> None:
+    plan = read("recipes: [{preset: digits-small, set: {predict.views: [mirror, plain]}}, {preset: digits-small}]", "image")
+    assert [recipe.predict.views for recipe in plan.grid] == [("plain", "mirror"), ("plain",)]
+    assert read(plan_text(plan.plan), "image").grid == plan.grid
+
+
 def test_every_problem_is_told_at_once_with_field_and_value() -> None:
     with pytest.raises(RecipeError) as caught:
         read(WRONG)

@@ -137,3 +137,13 @@ def _checkpoint_of(folder: Path, recipe: Recipe) -> Path:
     checkpoint.mkdir(parents=True)
     write_manifest(checkpoint, kind=KIND, parents={"recipe": recipe.fingerprint})
     return checkpoint
+
+
+def test_views_are_a_set_with_one_fingerprint_and_texts_have_none() -> None:
+    two = [Recipe.model_validate({"predict": {"views": views}}) for views in (["mirror", "plain"], ["plain", "mirror", "plain"])]
+    assert two[0] == two[1] and two[0].predict.views == ("plain", "mirror") and two[0].fingerprint != Recipe().fingerprint
+    for values in ({"views": []}, {"views": ["sideways"]}):
+        with pytest.raises(ValueError, match="views"):
+            Recipe.model_validate({"predict": values})
+    with pytest.raises(ValueError, match="predict.views, remove it"):
+        Recipe.model_validate({"modality": "text", "predict": {"views": ["mirror"]}})
