@@ -64,7 +64,9 @@ def predict(
     with torch.inference_mode():
         for batch in loader.load(0, batches_of(idx, batch_size * EVALUATION_FACTOR)):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-            found = np.mean([_probabilities(model, VIEWS[view](inputs), device, precision, multilabel=multilabel) for view in views], axis=0)
+            found = np.mean(
+                [_probabilities(model, VIEWS[view](inputs), device, precision, multilabel=multilabel) for view in views], axis=0
+            )
             prob[done : done + len(found)] = found
             done += len(found)
             after_batch(len(found))

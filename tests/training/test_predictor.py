@@ -56,7 +56,9 @@ def test_a_network_predicts_again_from_its_folder_alone(name: str, tmp_path: Pat
 def test_of_several_views_the_mean_is_predicted(tmp_path: Path) -> None:
     """The views are pixels turned by hand here, each predicted alone by the same network; the files have its size."""
     turned = {"plain": np.asarray, "mirror": np.fliplr, "flip": np.flipud, "rotate90": np.rot90, "rotate180": lambda a: np.rot90(a, 2)}
-    task = make_task(tmp_path, recipe_of(IMAGE, input={"size_px": 28}, train=SHORT, predict={"views": ["rotate180", "mirror", "flip", "rotate90"]}))
+    task = make_task(
+        tmp_path, recipe_of(IMAGE, input={"size_px": 28}, train=SHORT, predict={"views": ["rotate180", "mirror", "flip", "rotate90"]})
+    )
     output, _, _ = train(task)
     network = load_network(task.network_dir)
     assert isinstance(network, TorchPredictor) and network.spec.views == ("mirror", "flip", "rotate90", "rotate180")
