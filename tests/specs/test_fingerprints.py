@@ -145,5 +145,5 @@ def test_views_are_a_set_with_one_fingerprint_and_texts_have_none() -> None:
     for values in ({"views": []}, {"views": ["sideways"]}):
         with pytest.raises(ValueError, match="views"):
             Recipe.model_validate({"predict": values})
-    with pytest.raises(ValueError, match="predict.views, remove it"):
+    with pytest.raises(ValueError, match=r"predict\.views, remove it"):
         Recipe.model_validate({"modality": "text", "predict": {"views": ["mirror"]}})
