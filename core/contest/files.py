@@ -28,6 +28,8 @@ REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".svg", ".jp2", ".ico",
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+"""What files of these formats begin with; WebP says it from the eighth byte on."""
 
 
 def is_junk(name: str) -> bool:
@@ -58,7 +60,7 @@ class ContestFiles:
         key = nfc(relative)
         if any("\ud800" <= character <= "\udfff" for character in relative):
             self.undecodable.append(os.fsencode(relative).decode("cp949", errors="replace"))
-        elif os.path.islink(path) and not Path(path).resolve().is_relative_to(self.root):
+        elif os.path.islink(path) and not (os.path.exists(path) and Path(path).resolve().is_relative_to(self.root)):
             self.links.add(key)
         elif not os.path.isfile(path):
             return  # a pipe, a socket, a device: opening one could wait for ever
@@ -69,8 +71,18 @@ class ContestFiles:
 
     @cached_property
     def images(self) -> list[str]:
-        """Keys of the files that are images by their suffix, sorted."""
-        return sorted(key for key in self.files if suffix_of(key) in IMAGE_SUFFIXES)
+        """Keys of the files that are images by their suffix, or, where they have none, by their first bytes; sorted."""
+        return sorted(
+            key for key in self.files if suffix_of(key) in IMAGE_SUFFIXES or (not suffix_of(key) and self._begins_like_an_image(key))
+        )
+
+    def _begins_like_an_image(self, key: str) -> bool:
+        try:
+            with (self.root / self.files[key]).open("rb") as stream:
+                head = stream.read(16)
+        except OSError:
+            return False
+        return head.startswith(MAGIC) or head[8:12] == b"WEBP"
 
     @cached_property
     def by_stem(self) -> dict[str, list[str]]:
@@ -78,15 +90,12 @@ class ContestFiles:
         return _grouped((without_suffix(key), key) for key in self.images)
 
     @cached_property
-    def by_name(self) -> dict[str, list[str]]:
-        """Keys of images by their bare file name and by their bare stem, to look for the folder that a table means."""
-        paths = map(PurePosixPath, self.images)
-        return _grouped((name, str(path)) for path in paths for name in {path.name, path.stem})
+    def _by_spelling(self) -> dict[str, list[str]]:
+        return _grouped((spell_number(bare(key)), key) for key in self.images)
 
-    @cached_property
-    def by_lower(self) -> dict[str, str]:
-        """Keys by their lower-case form, to say what a person may have meant."""
-        return {key.lower(): key for key in self.files}
+    def spelled_like(self, value: str) -> list[str]:
+        """Keys of the images whose bare name is that of a table's cell, whatever its folder, suffix, case and leading zeros."""
+        return self._by_spelling.get(spell_number(bare(clean(value))), [])
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
@@ -103,9 +112,13 @@ class ContestFiles:
         # "0" follows "/" in code order, so the keys of a folder stand between the two.
         return self.images[bisect_left(self.images, folder + "/") : bisect_left(self.images, folder + "0")]
 
+    @cached_property
+    def _link_names(self) -> set[str]:
+        return {spell_case(bare(link)) for link in self.links}
+
     def is_behind_link(self, key: str) -> bool:
-        """True when a key is a symbolic link or lies below one."""
-        return any(key == link or key.startswith(link + "/") for link in self.links)
+        """True when a key is, by its name without case and suffix, a symbolic link, or lies below one."""
+        return spell_case(bare(key)) in self._link_names or any(key.startswith(link + "/") for link in self.links)
 
     def find_image(self, value: str, base: str) -> str | list[str]:
         """The key of the image that a table's cell means below `base`, with or without suffix; else the keys it could mean ([] for none)."""
@@ -114,6 +127,27 @@ class ContestFiles:
             return wanted
         candidates = self.by_stem.get(wanted, [])
         return candidates[0] if len(candidates) == 1 else candidates
+
+    def find_near(self, value: str, base: str) -> tuple[list[str], str]:
+        """The keys that a cell could mean which names no file as it stands, and how it was read then: one of SPELLINGS, or "place".
+
+        The path below `base` is compared without case and suffix, then with numbers as numbers (7 and 7.0 are 00007). What still names no
+        file is looked for by the longest end of its path that does, anywhere in the folder. ([], "") for none.
+        """
+        near = self.spelled_like(value)
+        if not near:
+            return [], ""
+        for reading, spell in SPELLINGS.items():
+            wanted = spell(join(base, value))
+            if keys := [key for key in near if spell(key) == wanted]:
+                return keys, reading
+        parts = clean(value).split("/")
+        for dropped in range(len(parts)):
+            for spell in SPELLINGS.values():
+                end = spell("/" + "/".join(parts[dropped:]))
+                if keys := [key for key in near if spell("/" + key).endswith(end)]:
+                    return keys, "place"
+        return [], ""
 
     def table(self, name: str) -> Table:
         """Read a CSV of this folder by its relative name; raises InputError when it is not there or cannot be read."""
@@ -186,6 +220,26 @@ def clean(value: str) -> str:
 def join(base: str, value: str) -> str:
     """A path cell below a base folder, as a key."""
     return f"{base}/{clean(value)}" if base else clean(value)
+
+
+def bare(key: str) -> str:
+    """A key without its folders."""
+    return key.rpartition("/")[2]
+
+
+def spell_case(key: str) -> str:
+    """A key in lower case without the suffix of an image."""
+    lower = key.casefold()
+    return without_suffix(lower) if suffix_of(lower) in IMAGE_SUFFIXES else lower
+
+
+def spell_number(key: str) -> str:
+    """The same without leading zeros, and without the .0 of a number that a table made a decimal one."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", re.sub(r"(?<=[0-9])\.0+$", "", spell_case(key)))
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {"case": spell_case, "number": spell_number}
+"""How a cell may be compared with the names of files where it names none of them, strictest first."""
 
 
 MAX_FILES = 1_000_000

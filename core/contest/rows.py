@@ -5,8 +5,8 @@ No image is opened here; registration does that. Inspection uses the same rows, 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache, reduce
 from pathlib import PurePosixPath
@@ -17,8 +17,20 @@ from numpy.typing import NDArray
 
 from core.base.files import nfc
 from core.base.messages import joined, msg
-from core.contest.csv_table import MISSING_CELLS, Problems, Table, column_of, is_missing
-from core.contest.files import FORMATS, IMAGE_SUFFIXES, REFUSED_SUFFIXES, ContestFiles, clean, join, suffix_of, without_suffix
+from core.contest.csv_table import MISSING_CELLS, N_SHOWN, Problems, Table, column_of, is_missing
+from core.contest.files import (
+    FORMATS,
+    IMAGE_SUFFIXES,
+    REFUSED_SUFFIXES,
+    ContestFiles,
+    bare,
+    clean,
+    join,
+    spell_case,
+    spell_number,
+    suffix_of,
+    without_suffix,
+)
 from core.specs.contest import ContestSpec
 
 
@@ -170,44 +182,80 @@ def check_ids(table: Table, file: str, column: str, problems: Problems) -> pd.Se
     return ids
 
 
-def find_images(files: ContestFiles, table: Table, file: str, column: str, base: str, problems: Problems) -> pd.Series:
-    """The path on disk, relative to the contest's root, of the image that each cell names; "" and a problem where there is none."""
+LINK_FIX = "copy the files themselves here, for example with cp -rL"
+
+
+def find_images(
+    files: ContestFiles, table: Table, file: str, column: str, base: str, problems: Problems
+) -> tuple[pd.Series, dict[int, tuple[str, str]]]:
+    """The path on disk, relative to the contest's root, of the image that each cell names; "" and a problem where there is none.
+
+    Also, by row, how a cell was read that names no file as it stands but is like exactly one (`ContestFiles.find_near`), and the cell.
+    """
+    cells = [value if value.strip() else "" for value in column_of(table.frame, column)]
+    match_of: dict[str, str | list[str]] = {}
+    reading_of: dict[str, str] = {}
+    for value in dict.fromkeys(cells):
+        match: str | list[str] = files.find_image(value, base) if value else []
+        if not match and value:
+            near, reading = files.find_near(value, base)
+            match = near[0] if len(near) == 1 else near
+            reading_of |= {value: reading} if len(near) == 1 else {}
+        match_of[value] = match
+    cells_of: dict[str, set[str]] = {}
+    for value, match in match_of.items():
+        cells_of.setdefault(match if isinstance(match, str) else "", set()).add(clean(value))
     paths: list[str] = []
-    for row, value in enumerate(column_of(table.frame, column)):
-        match = files.find_image(value, base) if value.strip() else []
-        found = isinstance(match, str) and (suffix_of(match) in IMAGE_SUFFIXES or not suffix_of(match))
+    near_rows: dict[int, tuple[str, str]] = {}
+    for row, value in enumerate(cells):
+        match = match_of[value]
+        twins = cells_of[match] if isinstance(match, str) and value in reading_of else set[str]()
+        found = isinstance(match, str) and len(twins) < 2 and (suffix_of(match) in IMAGE_SUFFIXES or not suffix_of(match))
         paths.append(files.files[str(match)] if found else "")
         if not found:
-            what, fix = _why_no_image(files, value, match, base)
+            what, fix = _why_no_image(files, value, sorted(twins) or match, base, look=problems.count < N_SHOWN)
             problems.add(file, what, fix, row=int(table.lines[row]), column=column)
-    return pd.Series(paths, dtype="str")
+        elif value in reading_of:
+            near_rows[row] = (reading_of[value], value)
+    return pd.Series(paths, dtype="str"), near_rows
 
 
-def _why_no_image(files: ContestFiles, value: str, match: str | list[str], base: str) -> tuple[str, str]:
+def _why_no_image(files: ContestFiles, value: str, match: str | list[str], base: str, *, look: bool) -> tuple[str, str]:
+    """What is wrong with a cell, and the fix; `look` for a file of a similar name."""
     key = join(base, value)
     if value.strip() in MISSING_CELLS:
         return "the image path is empty", "fill the path in, or take the row out"
     if isinstance(match, str):
         what = msg("{path}: {suffix} files are not accepted", path=value, suffix=suffix_of(match))
         return what, msg("convert it to one of {formats}", formats=FORMATS)
+    if clean(value) in match:
+        return msg("one file would be the image of several: {names}", names=", ".join(match[:5])), "write the paths as the files are named"
     if match:
-        return msg("{path} could be {names}", path=value, names=" or ".join(match)), "write the path with its suffix"
+        return msg(
+            "{path} could be {names}", path=value, names=" or ".join(match[:5])
+        ), "write the path as the file is named, with its suffix"
     if files.is_behind_link(key):
-        return msg("{path} is behind a symbolic link, which is not followed", path=value), "put the files themselves here"
-    near = files.by_lower.get(key.lower())
+        return msg("{path} is behind a symbolic link, which is not followed", path=value), LINK_FIX
     what = msg("there is no image {path} in {folder}", path=value, folder=base or "the contest folder")
-    what = joined("; ", [what, msg("the folder has {path}", path=near)]) if near else what
+    near = get_close_matches(key, files.images_under(base), 1, 0.8) if look else []
+    what = joined("; ", [what, msg("the folder has {path}", path=near[0])]) if near else what
     return what, "add the image or take the row out; set image_root (or test_image_root) when all paths start elsewhere"
 
 
 @dataclass(frozen=True)
 class Part:
-    """The training or the test rows: `frame` with id, input, (label or labels), (group), col.*; where each row came from."""
+    """The training or the test rows: `frame` with id, input, (label or labels), (group), col.*; where each row came from.
+
+    `near` says, by row, how a cell was read that does not name its image as it stands, and the cell. `renamed` are ids that were taken
+    from the sample submission in its spelling, each with that of the test.
+    """
 
     frame: pd.DataFrame
     file: str
     input_column: str
     lines: NDArray[np.int64] | None
+    near: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def line(self, row: int) -> int | None:
         """The line of the file behind a row, None for rows that come from a folder."""
@@ -232,6 +280,7 @@ def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     train = _train_of_folders(files, spec, problems) if spec.layout == "folders" else _train_of_table(files, spec, problems)
     sample = files.table(spec.sample_submission) if spec.sample_submission else None
     test, test_ids = _test(files, spec, sample, problems)
+    _check_apart(train, test, problems)
     if sample is not None:
         _check_sample(sample, spec, test, problems)
     fix = "register the original zip, or rename with `convmv -f cp949 -t utf-8`"
@@ -241,6 +290,18 @@ def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
         problems.add(name, "the file's name is not UTF-8 (it looks like cp949)", fix)
     texts = [column_of(part.frame, "input") for part in (train, test) if spec.modality == "text"]
     return Rows(train, test, sum(int((values.str.strip() == "").sum()) for values in texts), test_ids, problems)
+
+
+def _check_apart(train: Part, test: Part, problems: Problems) -> None:
+    """No image may stand in training and test because a path that names no file was taken for one of the other part."""
+    for part, other in ((train, test), (test, train)):
+        inputs = part.frame["input"].tolist()
+        theirs = set(other.frame["input"]) if part.near else set[str]()
+        for row in [row for row in part.near if inputs[row] and inputs[row] in theirs]:
+            what = msg(
+                "there is no image {path}, and {file} is an image of {other}", path=part.near[row][1], file=inputs[row], other=other.file
+            )
+            problems.add(part.file, what, "add the image, or take the row out", row=part.line(row), column=part.input_column)
 
 
 def is_folder(files: ContestFiles, name: str) -> bool:
@@ -331,8 +392,7 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
             fix = msg("convert it to one of {formats}, or take it out", formats=FORMATS)
             problems.add(key, msg("{suffix} files are not accepted", suffix=suffix_of(key)), fix)
     for link in sorted(link for link in files.links if link.startswith(inside)):
-        fix = "put the files themselves here, or register the folder it points to"
-        problems.add(link, "is a symbolic link, which is not followed", fix)
+        problems.add(link, "is a symbolic link, which is not followed", LINK_FIX)
     frame = pd.DataFrame({"id": [key[len(inside) :] for key in keys], "input": [files.files[key] for key in keys]}, dtype="str")
     frame["label"] = np.array(labels, dtype=np.int64)
     return Part(frame, spec.train, "", None)
@@ -340,7 +400,7 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
 
 def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) -> Part:
     table = files.table(spec.train)
-    frame = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
+    frame, near = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
     if spec.is_multilabel:
         frame["labels"] = sets_of_cells(table, spec, problems) if spec.label_column else sets_of_columns(table, spec, problems)
     else:
@@ -349,25 +409,27 @@ def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) 
         frame["group"] = column_of(table.frame, spec.group_column)
         fix, column = "fill the group in, or use no group column", spec.group_column
         problems.add_rows(spec.train, table.lines, is_missing(column_of(frame, "group")), "the group is empty", fix, column=column)
-    return _with_columns(frame, table, spec.train, spec)
+    return Part(_with_columns(frame, table), spec.train, spec.input_columns[0], table.lines, near)
 
 
-def _with_columns(frame: pd.DataFrame, table: Table, file: str, spec: ContestSpec) -> Part:
-    columns = table.frame.rename(columns=lambda name: f"col.{name}")
-    return Part(pd.concat([frame, columns], axis=1), file, spec.input_columns[0], table.lines)
+def _with_columns(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    return pd.concat([frame, table.frame.rename(columns=lambda name: f"col.{name}")], axis=1)
 
 
-def _id_and_input(files: ContestFiles, spec: ContestSpec, table: Table, file: str, base: str, problems: Problems) -> pd.DataFrame:
-    """The columns `id` and `input` of a table; an image that is not there becomes "" and a problem."""
+def _id_and_input(
+    files: ContestFiles, spec: ContestSpec, table: Table, file: str, base: str, problems: Problems
+) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
+    """The columns `id` and `input` of a table, and `Part.near`; an image that is not there becomes "" and a problem."""
     if spec.id_column in table.frame.columns:
         ids = check_ids(table, file, spec.id_column, problems)
     else:
         ids = pd.Series(np.arange(len(table.frame)).astype(str), dtype="str")
+    near: dict[int, tuple[str, str]] = {}
     if spec.modality == "image":
-        inputs = find_images(files, table, file, spec.input_columns[0], folder_key(base), problems)
+        inputs, near = find_images(files, table, file, spec.input_columns[0], folder_key(base), problems)
     else:
         inputs = reduce(lambda left, right: left + "\n" + right, (column_of(table.frame, name) for name in spec.input_columns))
-    return pd.DataFrame({"id": ids, "input": inputs})
+    return pd.DataFrame({"id": ids, "input": inputs}), near
 
 
 def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems) -> tuple[Part, str]:
@@ -377,16 +439,18 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
         return _test_of_folder(files, spec, sample, problems)
     if spec.test:
         table = files.table(spec.test)
-        frame = _id_and_input(files, spec, table, spec.test, base, problems)
+        frame, near = _id_and_input(files, spec, table, spec.test, base, problems)
+        frame["id"], renamed = ids_of_sample(frame["id"].tolist(), sample, SPELLINGS_OF_IDS[:2])
         known = "column '{column}' of {file}" if spec.id_column in table.frame.columns else "row numbers of {file}, from 0"
-        return _with_columns(frame, table, spec.test, spec), msg(known, column=spec.id_column, file=spec.test)
+        part = Part(_with_columns(frame, table), spec.test, spec.input_columns[0], table.lines, near, renamed)
+        return part, msg(known, column=spec.id_column, file=spec.test)
     if sample is None or spec.modality == "text":
         empty = pd.DataFrame({"id": pd.Series(dtype="str"), "input": pd.Series(dtype="str")})
         return Part(empty, "", "", None), "there are no test rows"
     file, column = spec.sample_submission, str(sample.frame.columns[0])
-    inputs = find_images(files, sample, file, column, folder_key(base), problems)
+    inputs, near = find_images(files, sample, file, column, folder_key(base), problems)
     frame = pd.DataFrame({"id": column_of(sample.frame, column), "input": inputs})
-    return Part(frame, file, column, sample.lines), msg("column '{column}' of {file}", column=column, file=file)
+    return Part(frame, file, column, sample.lines, near), msg("column '{column}' of {file}", column=column, file=file)
 
 
 def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems) -> tuple[Part, str]:
@@ -408,9 +472,36 @@ def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None
     spelling = {} if sample is None else {clean(value): value for value in sample.frame.iloc[:, 0]}
     unique = {said: ids for said, ids in forms.items() if len(set(ids)) == len(ids)}
     said, ids = max(unique.items(), key=lambda form: len(spelling.keys() & set(form[1])))
-    ids = [spelling.get(value, value) for value in ids]
+    ids, renamed = ids_of_sample([spelling.get(value, value) for value in ids], sample, SPELLINGS_OF_IDS)
     frame = pd.DataFrame({"id": ids, "input": [files.files[key] for key in keys]}, dtype="str")
-    return Part(frame, spec.test, "", None), msg("{names} in {folder}", names=said, folder=spec.test)
+    return Part(frame, spec.test, "", None, renamed=renamed), msg("{names} in {folder}", names=said, folder=spec.test)
+
+
+SPELLINGS_OF_IDS: tuple[Callable[[str], str], ...] = (
+    clean,
+    lambda value: spell_case(bare(clean(value))),
+    lambda value: spell_number(bare(clean(value))),
+)
+"""How ids are compared that differ between the test and the sample submission. Leading zeros count where both are tables: a spreadsheet
+has saved one of them, and which one is not known."""
+
+
+def ids_of_sample(
+    ids: list[str], sample: Table | None, spellings: Sequence[Callable[[str], str]]
+) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """The test's ids as the sample submission writes them, where every id of the sample is that of exactly one row in one of these spellings.
+
+    Also the ids that differ, each as the sample and as the test has it. A submission must repeat the sample's to the byte.
+    """
+    theirs: list[str] = [] if sample is None else sample.frame.iloc[:, 0].tolist()
+    if set(theirs) <= set(ids):
+        return ids, ()
+    for spell in spellings:
+        ours, wanted = {spell(value): value for value in ids}, {spell(value): value for value in theirs}
+        if len(ours) == len(ids) and len(wanted) == len(theirs) and wanted.keys() <= ours.keys():
+            renamed = {ours[key]: value for key, value in wanted.items() if ours[key] != value}
+            return [renamed.get(value, value) for value in ids], tuple((value, before) for before, value in renamed.items())
+    return ids, ()
 
 
 def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Problems) -> None:

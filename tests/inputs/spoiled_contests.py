@@ -268,10 +268,12 @@ IMAGE_FAULTS = [
 NAME_FAULTS = [
     Fault("file names", "leads outside", _named("../../etc/passwd"), ("train.csv line {line}", "there is no image")),
     Fault("file names", "absolute", _named("/etc/passwd"), ("train.csv line {line}", "there is no image")),
-    Fault("file names", "of Windows, absolute", _named("C:\\images\\001.png"), ("train.csv line {line}", "there is no image")),
-    Fault("file names", "back and forth", _named("images/../../c/images/001.png"), ("train.csv line {line}", "there is no image")),
+    Fault("file names", "of Windows, absolute", _named("C:\\images\\001.png"), ("train.csv line {line}", "one file would be the image of")),
+    Fault(
+        "file names", "back and forth", _named("images/../../c/images/001.png"), ("train.csv line {line}", "one file would be the image of")
+    ),
     Fault("file names", "too long", _named("x" * 300 + ".png"), ("train.csv line {line}", "there is no image")),
-    Fault("file names", "another case", _named("IMAGES/001.PNG"), ("train.csv line {line}", "there is no image")),
+    Fault("file names", "another case", _named("IMAGES/001.PNG"), ("train.csv line {line}", "one file would be the image of")),
     Fault(
         "file names",
         "a format off the list",
@@ -285,7 +287,7 @@ NAME_FAULTS = [
         "file names",
         "a broken link",
         _replaced(lambda path: path.symlink_to("nothing.png")),
-        ("train.csv line {line}", "there is no image"),
+        ("train.csv line {line}", "symbolic link"),
     ),
     Fault(
         "file names",

@@ -12,7 +12,7 @@ from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import joined, msg
 from core.contest.csv_table import column_of
-from core.contest.files import IMAGE_SUFFIXES, ContestFiles, clean, suffix_of, without_suffix
+from core.contest.files import IMAGE_SUFFIXES, SPELLINGS, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
 
 N_LOOKED_AT = 300
@@ -35,12 +35,13 @@ GROUP_NAME = re.compile(
 
 @dataclass(frozen=True)
 class ImageColumn:
-    """A column whose values name images: the folder they start from, and the share of looked-at values found there."""
+    """A column whose values name images: the folder they start from, the share of looked-at values found, and of those found as they stand."""
 
     column: str
     base: str
     share: float
     also: tuple[str, ...]
+    exact: float = 0.0
 
 
 def find_image_column(files: ContestFiles, frame: pd.DataFrame, role: str, columns: list[str]) -> ImageColumn | None:
@@ -48,8 +49,13 @@ def find_image_column(files: ContestFiles, frame: pd.DataFrame, role: str, colum
     found = [find_image_base(files, frame, column, role) for column in columns]
     usable = [item for item in found if item.share >= 0.5]
     if usable:
-        return max(usable, key=lambda item: (_looks_like_paths(frame, item.column) >= 0.5, item.share))
-    named = [column for column in columns if _looks_like_paths(frame, column) >= 0.5]
+        return max(usable, key=lambda item: (_looks_like_paths(frame, item.column) >= 0.5, item.exact, item.share))
+    linked = {column: [files.is_behind_link(clean(value)) for value in _some(frame, column)] for column in columns if files.links}
+    named = [
+        column
+        for column in columns
+        if _looks_like_paths(frame, column) >= 0.5 or sum(linked.get(column, ())) * 2 > len(linked.get(column, ()))
+    ]
     return ImageColumn(named[0], "", 0.0, ()) if named else None
 
 
@@ -57,15 +63,25 @@ def find_image_base(files: ContestFiles, frame: pd.DataFrame, column: str, role:
     """Look for the folder below which a column's values are images; among equals one of the table's own role, then the shallowest."""
     values = _some(frame, column)
     bases: Counter[str] = Counter()
-    for path in filter(None, map(clean, values)):
-        keys = files.by_name.get(PurePosixPath(path).name, [])
-        forms = [form for key in keys for form in (key, without_suffix(key)) if f"/{form}".endswith(f"/{path}")]
-        bases.update({form[: -len(path)].removesuffix("/") for form in forms})
-    if not bases:
-        return ImageColumn(column, "", 0.0, ())
-    most = max(bases.values())
+    for spell in (str, *SPELLINGS.values()):
+        for path in filter(None, map(clean, values)):
+            keys = files.spelled_like(path)
+            forms = [(key, form) for key in keys for form in (key, without_suffix(key)) if spell(f"/{form}").endswith(spell(f"/{path}"))]
+            bases.update({"/".join(key.split("/")[: -len(path.split("/"))]) for key, _ in forms})
+        if bases and max(bases.values()) > len(values) / 2:
+            break
+    most = max(bases.values(), default=0)
     best = sorted((base for base, count in bases.items() if count == most), key=lambda base: (role_of(base) != role, base.count("/"), base))
-    return ImageColumn(column, best[0], most / max(len(values), 1), tuple(best[1:4]))
+    base = best[0] if best else ""
+    exact = sum(isinstance(files.find_image(value, base), str) for value in values)
+    found = exact if exact == len(values) else sum(_is_found(files, value, base) for value in values)
+    n = max(len(values), 1)
+    return ImageColumn(column, base, found / n, tuple(best[1:4]), exact / n)
+
+
+def _is_found(files: ContestFiles, value: str, base: str) -> bool:
+    match = files.find_image(value, base)
+    return isinstance(match, str) or (not match and len(files.find_near(value, base)[0]) == 1)
 
 
 def _looks_like_paths(frame: pd.DataFrame, column: str) -> float:

@@ -31,7 +31,7 @@ from core.contest.inspect.columns import (
 )
 from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
 from core.contest.inspect.sources import ROLES, SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
-from core.contest.rows import Rows, SeenLabels, class_folders, folder_key, is_folder, order_classes, read_rows
+from core.contest.rows import LINK_FIX, Part, Rows, SeenLabels, class_folders, folder_key, is_folder, order_classes, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.specs.contest import ContestSpec
 
@@ -223,6 +223,29 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
     )
 
 
+READINGS = {
+    "case": "case and suffix aside, {cell} is {path}",
+    "number": "as a number, {cell} is {path}",
+    "place": "by the end of its path, {cell} is {path}",
+}
+
+
+def _checks_of_names(part: Part) -> list[Check]:
+    """What is said of images and ids that are not named as the files, or the sample submission, have them."""
+    checks: list[Check] = []
+    for reading, said in READINGS.items():
+        rows = [row for row, (how, _) in part.near.items() if how == reading]
+        if rows:
+            what = msg("{n:,} images of {file} are named otherwise", n=len(rows), file=part.file)
+            example = msg(said, cell=part.near[rows[0]][1], path=str(part.frame["input"].iloc[rows[0]]))
+            checks.append(Check("input_columns", what, example, "note" if reading == "case" else "warning"))
+    if part.renamed:
+        what = msg("{n:,} ids of {file} are spelled as in the sample submission", n=len(part.renamed), file=part.file)
+        example = msg("{cell} is {path}; it is written so", cell=part.renamed[0][0], path=part.renamed[0][1])
+        checks.append(Check("id_column", what, example, "note"))
+    return checks
+
+
 def _label_texts(train: pd.DataFrame, spec: ContestSpec) -> list[str]:
     """What every row's label reads like."""
     if spec.is_multilabel:
@@ -240,6 +263,12 @@ def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[
         checks.append(Check("test", spec.test, why, "warning"))
     if rows.n_empty_texts:
         checks.append(Check("input_columns", msg("{n:,} empty texts", n=rows.n_empty_texts), "they are kept as empty texts", "warning"))
+    for part in (rows.train, rows.test):
+        checks += _checks_of_names(part)
+    if files.links:
+        links = ", ".join(sorted(files.links)[:3])
+        what = msg("{n:,} symbolic links are not followed: {names}", n=len(files.links), names=links)
+        checks.append(Check("files", what, LINK_FIX, "warning"))
     known = {*files.images, *files.tables()}
     ignored = [key for key in files.files if key not in known] if spec.layout == "folders" else []
     if ignored:
