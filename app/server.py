@@ -30,4 +30,4 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         await anyio.to_thread.run_sync(runtime.close)
 
 
-app = st.App(MAIN, lifespan=lifespan, routes=[Route("/thumb/{contest}/{part}/{row:int}", thumbnail)])
+app = st.App(MAIN, lifespan=lifespan, routes=[Route("/thumb/{contest:int}/{part}/{row:int}", thumbnail)])

@@ -259,7 +259,7 @@ def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds
             return known
     made_from = {"truth": contest.truth.fingerprint if spec.is_stratified else None, "groups": groups.fingerprint if groups else None}
     facts = {**spec.to_dict(), **made_from, "n_rows": pairs.n_rows}
-    destination = workspace.part_dir(contest.name, "folds", identity)
+    destination = workspace.part_dir(contest.folder, "folds", identity)
     with publishing(destination, kind="folds", parents={"rows": contest.fingerprint}, facts=facts) as folder:
         np.save(folder / ROLES, pairs.roles, allow_pickle=False)
     return add_folds(

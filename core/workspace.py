@@ -1,4 +1,7 @@
-"""Every path on disk. A workspace holds the database and the artefacts of all contests."""
+"""Every path on disk. A workspace holds the database and the artefacts of all contests.
+
+The folder of a contest is made of its first name (`Contest.folder`) and stays when the contest is renamed.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from core.base.errors import InputError
 from core.base.files import resolve_inside
 from core.base.messages import reason
+from core.base.names import file_name
 
 if TYPE_CHECKING:
     from core.store.database import Store
@@ -32,43 +36,47 @@ class Workspace:
         self.events_dir = self.logs_dir / "tensorboard"
 
     def run_events_dir(self, contest: str, run: str, run_id: int) -> Path:
-        """The event files of a run, a folder per fold; both the name and the number, since a name may be given again."""
-        return self.events_dir / contest / f"{run}-r{run_id}"
+        """The event files of a run, a folder per fold; both the name and the number, since a name may be given again.
+
+        A run that was renamed keeps the folder that it has, so that TensorBoard shows one line.
+        """
+        known = sorted((self.events_dir / contest).glob(f"*-r{run_id}"))
+        return known[0] if known else self.events_dir / contest / file_name(run, suffix=f"-r{run_id}")
 
     def tracking_dir(self, run_id: int) -> Path:
         """What was sent to a run's trackers, and where they are."""
         return self.logs_dir / "tracking" / f"r{run_id}"
 
-    def contest_dir(self, contest: str) -> Path:
-        return self.root / "contests" / contest
+    def contest_dir(self, folder: str) -> Path:
+        return self.root / "contests" / folder
 
-    def part_dir(self, contest: str, part: Literal["data", "truth", "groups", "folds"], fingerprint_: str) -> Path:
-        return self.contest_dir(contest) / f"{part}-{fingerprint_[:12]}"
+    def part_dir(self, folder: str, part: Literal["data", "truth", "groups", "folds"], fingerprint_: str) -> Path:
+        return self.contest_dir(folder) / f"{part}-{fingerprint_[:12]}"
 
-    def run_dir(self, contest: str, run_id: int) -> Path:
-        return self.contest_dir(contest) / "runs" / f"r{run_id}"
+    def run_dir(self, folder: str, run_id: int) -> Path:
+        return self.contest_dir(folder) / "runs" / f"r{run_id}"
 
-    def attempt_dir(self, contest: str, run_id: int, fold: int, token: int) -> Path:
+    def attempt_dir(self, folder: str, run_id: int, fold: int, token: int) -> Path:
         """Where one attempt at a fold writes; `token` is the job's fencing token."""
-        return self.run_dir(contest, run_id) / f"fold-{fold}" / f"attempt-{token}"
+        return self.run_dir(folder, run_id) / f"fold-{fold}" / f"attempt-{token}"
 
-    def checkpoints_dir(self, contest: str, run_id: int, fold: int) -> Path:
+    def checkpoints_dir(self, folder: str, run_id: int, fold: int) -> Path:
         """Where all attempts at a fold keep their checkpoints."""
-        return self.run_dir(contest, run_id) / f"fold-{fold}" / "checkpoints"
+        return self.run_dir(folder, run_id) / f"fold-{fold}" / "checkpoints"
 
-    def answer_dir(self, contest: str, run_id: int, job_id: int, token: int) -> Path:
+    def answer_dir(self, folder: str, run_id: int, job_id: int, token: int) -> Path:
         """Where one attempt at a job of predicting writes."""
-        return self.run_dir(contest, run_id) / "answers" / f"job-{job_id}-{token}"
+        return self.run_dir(folder, run_id) / "answers" / f"job-{job_id}-{token}"
 
-    def import_dir(self, contest: str, key: str) -> Path:
+    def import_dir(self, folder: str, key: str) -> Path:
         """Where the predictions of one import lie; a run trained here has its own folder by number."""
-        return self.contest_dir(contest) / "imports" / key
+        return self.contest_dir(folder) / "imports" / key
 
-    def blend_dir(self, contest: str, fingerprint_: str) -> Path:
-        return self.contest_dir(contest) / "blends" / fingerprint_[:12]
+    def blend_dir(self, folder: str, fingerprint_: str) -> Path:
+        return self.contest_dir(folder) / "blends" / fingerprint_[:12]
 
-    def submission_dir(self, contest: str, fingerprint_: str) -> Path:
-        return self.contest_dir(contest) / "submissions" / fingerprint_[:12]
+    def submission_dir(self, folder: str, fingerprint_: str) -> Path:
+        return self.contest_dir(folder) / "submissions" / fingerprint_[:12]
 
     def log_path(self, job_id: int, token: int) -> Path:
         return self.logs_dir / f"job-{job_id}-{token}.log"

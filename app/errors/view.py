@@ -20,6 +20,7 @@ from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import metric_help, metric_label, plain
 from app.words.text import t
 from core.analysis.errors import report_csv
+from core.base.names import file_name
 from core.metrics.scores import THRESHOLD
 from core.predictions.source import OofMatrix, Source
 
@@ -169,7 +170,7 @@ class ErrorView(ABC):
             st.download_button(
                 t("errors.classes_download"),
                 lambda: report_csv(report),
-                f"{self.source.contest.name}-{self.source.name}-classes.csv",
+                file_name(self.source.contest.name, self.source.name, "classes", suffix=".csv"),
                 "text/csv",
                 on_click="ignore",
                 icon=":material/download:",

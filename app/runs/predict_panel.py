@@ -12,6 +12,7 @@ from app.ui.class_bars import probability_bars
 from app.ui.format import format_duration, plain, state_label
 from app.words.text import t
 from core.base.errors import PitwallError
+from core.base.names import file_name
 from core.contest.files import IMAGE_SUFFIXES, TABLE_SUFFIXES
 from core.predictions.again import Answer, read_answer
 from core.store.contests import Contest
@@ -119,7 +120,7 @@ def _read(folder: str, _workspace: object) -> Answer:
 
 def _answer(contest: Contest, run: Run, job: Job) -> None:
     workspace, classes = runtime.workspace(), contest.spec.classes
-    folder = workspace.relative(workspace.answer_dir(contest.name, run.id, job.id, job.token))
+    folder = workspace.relative(workspace.answer_dir(contest.folder, run.id, job.id, job.token))
     answer = _read(folder, workspace)
     if answer.largest_change is not None:
         key = "predict.equal" if answer.largest_change == 0 else "predict.differs"
@@ -144,7 +145,7 @@ def _answer(contest: Contest, run: Run, job: Job) -> None:
     st.download_button(
         t("predict.download"),
         lambda: answer.to_table(classes).to_csv(index=False).encode("utf-8-sig"),
-        f"{run.name}-{job.id}.csv",
+        file_name(run.name, str(job.id), suffix=".csv"),
         "text/csv",
         on_click="ignore",
         icon=":material/download:",

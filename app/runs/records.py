@@ -122,7 +122,7 @@ def _checked(signature: Signature, _run: Run) -> tuple[Kept, ...]:
 
 
 def _signature(contest: Contest, run: Run) -> Signature:
-    folder = runtime.workspace().run_dir(contest.name, run.id)
+    folder = runtime.workspace().run_dir(contest.folder, run.id)
     paths = [path for fold in run.fold_numbers for path in sorted((folder / f"fold-{fold}").rglob("*")) if path.is_file()]
     kept = {path: path.stat() for path in paths if not any(part.endswith(".tmp") for part in path.parts)}
     return tuple((str(path), info.st_size, info.st_mtime_ns) for path, info in kept.items())

@@ -22,6 +22,7 @@ from app.words.core_text import say
 from app.words.text import t
 from core.analysis.kept import read_tail
 from core.base.errors import NotFoundError, PitwallError
+from core.base.names import file_name
 from core.metrics.scores import LABEL_METRICS, get_metric, metrics_for
 from core.predictions.oof import scores_by_fold
 from core.specs.recipe import Recipe, flatten_settings
@@ -270,7 +271,12 @@ def _recipe(_: Contest, run: Run) -> None:
         st.caption(t("runs.recipe_hash", hash=short_hash(run.recipe.fingerprint)), width="content")
         text = yaml.safe_dump(run.recipe.to_dict(), sort_keys=False, allow_unicode=True)
         st.download_button(
-            t("runs.recipe_download"), text, f"{run.name}.yaml", "application/yaml", on_click="ignore", icon=":material/download:"
+            t("runs.recipe_download"),
+            text,
+            file_name(run.name, suffix=".yaml"),
+            "application/yaml",
+            on_click="ignore",
+            icon=":material/download:",
         )
     st.dataframe(
         table.style.apply(lambda _: weights, subset=["value"]),

@@ -123,7 +123,7 @@ def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> 
 
 def places(contest: Contest, runs: Sequence[Run]) -> dict[int, dict[int, Progress]]:
     """By run id and fold, the position from which a job that went back to the queue will resume."""
-    return {run.id: _places(workspace(), contest.name, run) for run in runs if not run.is_imported}
+    return {run.id: _places(workspace(), contest.folder, run) for run in runs if not run.is_imported}
 
 
 def steer(change: Callable[[], T]) -> T:

@@ -1,6 +1,6 @@
 """The rows and the folds of a contest, read once per process: pages and thumbnails ask for them at every rerun.
 
-The route of the galleries, /thumb/{contest}/{train|test}/{row}, is a small picture of one row of a contest.
+The route of the galleries, /thumb/{contest id}/{train|test}/{row}, is a small picture of one row of a contest.
 """
 
 import base64
@@ -61,9 +61,9 @@ def thumbnail(request: Request) -> Response:
     allowed: list[str] = st.get_option("server.allowedHosts")
     if allowed and request.url.hostname not in allowed:
         return Response("unknown host", status_code=403, media_type="text/plain")
-    name, part, row = request.path_params["contest"], request.path_params["part"], request.path_params["row"]
+    contest_id, part, row = request.path_params["contest"], request.path_params["part"], request.path_params["row"]
     try:
-        contest = get_contest(runtime.workspace().store, name)
+        contest = get_contest(runtime.workspace().store, contest_id)
         body = draw(contest, part, row)
     except NotFoundError as error:
         return Response(str(error), status_code=404, media_type="text/plain")
@@ -80,7 +80,7 @@ def picture(contest: Contest, part: str, row: int) -> str:
     The address carries the data's fingerprint, so that browsers may keep the picture.
     """
     if runtime.has_thumbnails():
-        return f"/thumb/{contest.name}/{part}/{row}?v={contest.fingerprint[:8]}"
+        return f"/thumb/{contest.id}/{part}/{row}?v={contest.fingerprint[:8]}"
     return data_address(draw(contest, part, row))
 
 

@@ -11,6 +11,7 @@ from app.ui.controls import fold_numbers_key, show_folds
 from app.ui.format import plain
 from app.words.text import t
 from core.base.errors import PitwallError
+from core.base.names import file_name
 from core.contest.samples import SAMPLES
 from core.recipes.plan import ReadPlan, list_presets, load_preset, parse_plan, parse_seeds, plan_text
 from core.specs.recipe import Recipe
@@ -135,7 +136,7 @@ def plan_box(contest: Contest, folds: Folds, shown: ReadPlan | None, numbers: Se
         st.download_button(
             t("train.plan_save"),
             text,
-            f"{name}.yaml",
+            file_name(name, suffix=".yaml"),
             "application/yaml",
             help=t("train.plan_save_help"),
             on_click="ignore",

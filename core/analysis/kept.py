@@ -50,7 +50,7 @@ def list_kept(workspace: Workspace, run: Run) -> tuple[Kept, ...]:
         if result := results.get(fold):
             facts = {"best_epoch": result.best_epoch, "scores": result.scores, "created_at": result.created_at}
             found.append(_kept(workspace.absolute(result.path), "weights", fold, result.best_epoch, None, result.token, facts))
-        folder = workspace.checkpoints_dir(contest.name, run.id, fold)
+        folder = workspace.checkpoints_dir(contest.folder, run.id, fold)
         found += [_checkpoint(fold, item) for item in list_checkpoints(folder)]
         found += [replace(_checkpoint(fold, item), standing="quarantined") for item in list_quarantined(folder)]
     return tuple(found)

@@ -3,7 +3,6 @@
 All scores here are on out-of-fold predictions; weights that were tuned by looking at them are scored optimistically.
 """
 
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from core.artefacts import load_manifest, publishing
 from core.base.errors import InputError
 from core.base.files import fingerprint, write_json
+from core.base.names import check_name
 from core.base.settings import parse_settings
 from core.blend.honest import HonestScore, honest_score
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
@@ -115,9 +115,6 @@ def open_ensemble(
     return Ensemble(load_matrix([source_of(workspace, run, contest, folds) for run in runs], fold_numbers, read=read), runs)
 
 
-NAME = re.compile(r"[\w.\-]{1,60}")
-
-
 def save_blend(
     workspace: Workspace,
     contest: Contest,
@@ -133,16 +130,9 @@ def save_blend(
     `procedure` and `honest` are kept with the scores, the first where it can be fitted again; `ensemble` is that of the same runs in
     the same order where it is open already. From one on some folds comes a blend that says so: its other training rows stay NaN, and its test
     rows are predicted by every network that its runs have. Raises AlignmentError when a run does not fit the others, InputError
-    for a name that could not be part of a file's name.
+    for what cannot be a name.
     """
-    if name and not NAME.fullmatch(name):
-        raise InputError(
-            "a blend cannot have this name",
-            where="name '{name}'",
-            why="only letters, digits, '.', '-' and '_' are allowed, at most 60: submissions are named after it",
-            fix="write for example blend-2",
-            name=name,
-        )
+    name = name and check_name(name)
     runs = [get_run(workspace.store, run_id) for run_id in spec.members]
     if (
         ensemble is None
@@ -170,7 +160,7 @@ def save_blend(
     parents = {f"{member.run.ref} fold {fold}": own for member in members for fold, own in member.fold_fingerprints.items()}
     folds = get_folds(workspace.store, runs[0].folds_id)
     parents |= parents_of(contest, contest.truth) | {"folds": folds.fingerprint}
-    folder = workspace.blend_dir(contest.name, fingerprint({"spec": spec.identity(), "parents": parents}))
+    folder = workspace.blend_dir(contest.folder, fingerprint({"spec": spec.identity(), "parents": parents}))
     with publishing(folder, kind="blend", parents=parents) as temporary:
         np.save(temporary / OOF_PROB, oof, allow_pickle=False)
         np.save(temporary / TEST_PROB, test, allow_pickle=False)

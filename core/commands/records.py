@@ -73,7 +73,7 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
     """A run; `fold_scores` has one place per fold of the split, None where there is no result yet."""
     contest, folds = get_contest(workspace.store, run.contest_id), get_folds(workspace.store, run.folds_id)
     metric = contest.spec.metric
-    found = {} if run.is_imported else places(workspace, contest.name, run)
+    found = {} if run.is_imported else places(workspace, contest.folder, run)
     return {
         "contest": contest.name,
         "run": run.name,

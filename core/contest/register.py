@@ -17,6 +17,7 @@ from core.artefacts import publishing
 from core.base.errors import InputError, StateError
 from core.base.files import fingerprint, write_json
 from core.base.messages import joined, msg
+from core.base.names import unused_file_name
 from core.contest.files import FORMATS, ContestFiles
 from core.contest.rows import Rows, read_rows
 from core.contest.table import KNOWN, SAMPLE_SUBMISSION, count_classes, labels_of, publish_groups, publish_truth
@@ -105,7 +106,8 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
 
     identity = rows_fingerprint(spec.modality, train, test)
     labels = labels_of(train, len(spec.classes))
-    destination = workspace.part_dir(spec.name, "data", fingerprint({"contest": identity, "spec": spec.to_dict()}))
+    home_folder = unused_file_name(spec.name, contests.contest_folders(workspace.store))
+    destination = workspace.part_dir(home_folder, "data", fingerprint({"contest": identity, "spec": spec.to_dict()}))
     home = workspace.root.resolve()
     inside = files.root.relative_to(home).as_posix() if files.root.is_relative_to(home) else None
     facts = {"n_train": len(train), "n_test": len(test), "root_in_workspace": inside}
@@ -118,9 +120,9 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
             if spec.sample_submission:
                 shutil.copyfile(files.root / files.files[spec.sample_submission], folder / SAMPLE_SUBMISSION)
         made.append(destination)
-        kept = publish_truth(workspace, spec, identity, labels, np.zeros(len(train), dtype=np.bool_))
+        kept = publish_truth(workspace, home_folder, spec, identity, labels, np.zeros(len(train), dtype=np.bool_))
         made.append(kept[1])
-        groups = publish_groups(workspace, spec.name, identity, spec.group_column, train["group"].tolist()) if "group" in train else None
+        groups = publish_groups(workspace, home_folder, identity, spec.group_column, train["group"].tolist()) if "group" in train else None
         made += [groups[1]] if groups else []
         return contests.add_contest(
             workspace.store,
@@ -146,7 +148,7 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
 def delete_contest(workspace: Workspace, contest: contests.Contest) -> None:
     """Delete a contest's row and what the workspace holds of it; StateError while it has runs. The person's own files stay."""
     contests.delete_contest(workspace.store, contest.id)
-    folder = workspace.contest_dir(contest.name)
+    folder = workspace.contest_dir(contest.folder)
     if folder.exists():
         shutil.rmtree(folder)
 

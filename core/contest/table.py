@@ -212,7 +212,7 @@ def add_truth(
     if not kept.any():
         raise InputError("every row would be dropped", where=contest.name, why="there would be nothing to learn from", fix="keep some rows")
     identity, folder = publish_truth(
-        workspace, contest.spec, contest.fingerprint, after, ~kept, parent=before.version.fingerprint, reason=reason.strip()
+        workspace, contest.folder, contest.spec, contest.fingerprint, after, ~kept, parent=before.version.fingerprint, reason=reason.strip()
     )
     with workspace.store.transaction() as connection:
         return insert_truth(
@@ -227,6 +227,7 @@ def add_truth(
 
 def publish_truth(
     workspace: Workspace,
+    contest_folder: str,
     spec: ContestSpec,
     rows: str,
     labels: NDArray[np.integer],
@@ -235,11 +236,11 @@ def publish_truth(
     parent: str = "",
     reason: str = "",
 ) -> tuple[str, Path]:
-    """Write a truth of the rows with fingerprint `rows`, made from the truth `parent`; returns its fingerprint and its folder."""
+    """Write a truth of the rows with fingerprint `rows`, made from the truth `parent`, into a contest's folder; returns its fingerprint and its path."""
     parents = {"rows": rows, **({"truth": parent} if parent else {})}
     content = {"classes": list(spec.classes), "labels": labels.tolist(), "dropped": np.flatnonzero(dropped).tolist()}
     identity = fingerprint({"kind": "truth", "parents": parents, **content})
-    folder = workspace.part_dir(spec.name, "truth", identity)
+    folder = workspace.part_dir(contest_folder, "truth", identity)
     facts = {"classes": list(spec.classes), "n_dropped": int(dropped.sum()), "reason": reason}
     with publishing(folder, kind="truth", parents=parents, facts=facts) as temporary:
         np.save(temporary / LABELS, labels, allow_pickle=False)
@@ -252,17 +253,17 @@ def add_groups(workspace: Workspace, contest: Contest, column: str, values: Sequ
     known = [groups for groups in list_groups(workspace.store, contest.id) if groups.column_name == column]
     if known:
         return known[-1]
-    identity, folder = publish_groups(workspace, contest.name, contest.fingerprint, column, values)
+    identity, folder = publish_groups(workspace, contest.folder, contest.fingerprint, column, values)
     with workspace.store.transaction() as connection:
         path = workspace.relative(folder)
         return insert_groups(connection, contest_id=contest.id, column_name=column, fingerprint=identity, path=path)
 
 
-def publish_groups(workspace: Workspace, contest: str, rows: str, column: str, values: Sequence[str]) -> tuple[str, Path]:
-    """Write the groups of the rows with fingerprint `rows`; returns their fingerprint and their folder."""
+def publish_groups(workspace: Workspace, contest_folder: str, rows: str, column: str, values: Sequence[str]) -> tuple[str, Path]:
+    """Write the groups of the rows with fingerprint `rows` into a contest's folder; returns their fingerprint and their path."""
     parents = {"rows": rows}
     identity = fingerprint({"kind": "groups", "parents": parents, "column": column, "groups": list(values)})
-    folder = workspace.part_dir(contest, "groups", identity)
+    folder = workspace.part_dir(contest_folder, "groups", identity)
     with publishing(folder, kind="groups", parents=parents, facts={"column": column}) as temporary:
         pd.DataFrame({"group": pd.Series(list(values), dtype="str")}).to_parquet(temporary / GROUPS, index=False)
     return identity, folder

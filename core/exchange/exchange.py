@@ -16,6 +16,7 @@ from core.artefacts import load_manifest, publishing, write_manifest
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
 from core.base.files import nfc, sha256_file, write_json
 from core.base.messages import joined, msg, reason
+from core.base.names import name_from
 from core.base.settings import load_yaml
 from core.contest.table import load_table, load_truth, parents_of
 from core.exchange.files import Expected, read_predictions, write_predictions
@@ -184,7 +185,7 @@ def accept_delivery(
     oof[validated] = delivery.oof
     parents = parents_of(contest, truth.version) | {"folds": folds.fingerprint}
     key = uuid4().hex[:12]
-    home = workspace.import_dir(contest.name, key)
+    home = workspace.import_dir(contest.folder, key)
     moment = time.time() if now is None else now
     suspect = suspicions(truth.labels[validated], delivery.oof, multilabel=several)
     results: list[FoldResult] = []
@@ -203,7 +204,7 @@ def accept_delivery(
             contest_id=contest.id,
             folds_id=folds.id,
             truth_id=truth.version.id,
-            name=run_name(name),
+            name=name_from(name, "imported"),
             origin=delivery.origin.model_copy(update={"key": key, "doubts": (*delivery.unchecked, *suspect)}),
             results=results,
             now=moment,
@@ -284,12 +285,6 @@ def _validated(pairs: FoldPairs, kept: NDArray[np.bool_]) -> tuple[NDArray[np.in
     """The rows that are validated and that a truth keeps, and the fold of each where it is one."""
     rows = np.flatnonzero(pairs.validated & kept)
     return rows, pairs.first_fold()[rows] if pairs.times_validated.max() == 1 else None
-
-
-def run_name(text: str) -> str:
-    """A run's name of what a person or a file's name says: other signs become a dash."""
-    name = "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in nfc(text)).strip("-")
-    return name[:60] or "imported"
 
 
 def add_ready_classifier(

@@ -161,7 +161,7 @@ def remove_leftovers(workspace: Workspace) -> int:
     for contest in list_contests(workspace.store):
         for run in list_runs(workspace.store, contest.id):
             for result in run.results:
-                checkpoints = workspace.checkpoints_dir(contest.name, run.id, result.fold)
+                checkpoints = workspace.checkpoints_dir(contest.folder, run.id, result.fold)
                 if list_checkpoints(checkpoints):
                     remove_checkpoints(checkpoints)
                     n_removed += 1

@@ -58,14 +58,14 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     if should_stop():
         raise Interrupted
     reporter.report(Progress("loading", job.fold))
-    destination = workspace.attempt_dir(contest.name, run.id, job.fold, job.token)
+    destination = workspace.attempt_dir(contest.folder, run.id, job.fold, job.token)
     _remove_unfinished(destination.parent)
     truth = get_truth(workspace.store, run.truth_id)
     parents = {**parents_of(contest, truth), "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
     if (start := start_dir(workspace, contest, folds, run.recipe, job.fold)) is not None:
         parents["start"] = load_manifest(start).fingerprint
     checkpointing = Checkpointing(
-        folder=workspace.checkpoints_dir(contest.name, run.id, job.fold),
+        folder=workspace.checkpoints_dir(contest.folder, run.id, job.fold),
         identity=Identity({**parents, "fold": str(job.fold)}),
         token=job.token,
         every_s=run.recipe.checkpoints.every_s,
@@ -112,7 +112,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
 def cleanup(workspace: Workspace, job: FoldJob) -> None:
     """Remove what earlier attempts published but could not commit, and the checkpoints: a finished fold has nothing to go on from."""
     contest = get_contest(workspace.store, job.contest_id)
-    finished = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
+    finished = workspace.attempt_dir(contest.folder, job.run_id, job.fold, job.token)
     for other in finished.parent.glob("attempt-*"):
         if other != finished:
             shutil.rmtree(other)

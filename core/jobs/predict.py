@@ -42,6 +42,6 @@ def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callabl
         left_s = (time.monotonic() - started) / done * (n_steps - done)
         reporter.report(Progress("predicting", step=done, n_steps=n_steps, eta_s=left_s))
 
-    folder = workspace.answer_dir(contest.name, mine.id, job.id, job.token)
+    folder = workspace.answer_dir(contest.folder, mine.id, job.id, job.token)
     write_answer(workspace, contest, mine, rows, folder, device=torch_name(job.device), after_batch=after_batch)
     return lambda _connection: None

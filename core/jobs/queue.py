@@ -136,7 +136,7 @@ def launch_prediction(
         )
     payload: dict[str, Any] = {"text": text} if text else {}
     if files:
-        folder = workspace.run_dir(get_contest(workspace.store, run.contest_id).name, run.id) / "given" / uuid.uuid4().hex[:12]
+        folder = workspace.run_dir(get_contest(workspace.store, run.contest_id).folder, run.id) / "given" / uuid.uuid4().hex[:12]
         payload = {"files": [workspace.relative(keep_upload(folder, name, stream)) for name, stream in files]}
     kind = jobs.PREDICT_NOW if at_once else jobs.PREDICT
     return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload=payload)
@@ -207,7 +207,7 @@ def restart_run(workspace: Workspace, run_id: int) -> Run:
     contest = get_contest(workspace.store, run.contest_id)
     ended = [job for job in run.jobs if job.state in ("failed", "canceled")]
     for job in ended:
-        remove_checkpoints(workspace.checkpoints_dir(contest.name, run.id, job.fold))
+        remove_checkpoints(workspace.checkpoints_dir(contest.folder, run.id, job.fold))
     with workspace.store.transaction() as connection:
         forget_halvings(connection, [job.id for job in ended])
     return retry_run(workspace.store, run_id)
@@ -222,8 +222,8 @@ def delete_run(workspace: Workspace, run_id: int) -> None:
     contest = get_contest(workspace.store, run.contest_id)
     with workspace.store.transaction() as connection:
         remove_run(connection, run)
-    folder = workspace.import_dir(contest.name, run.imported.key) if run.imported else workspace.run_dir(contest.name, run_id)
-    for gone in (folder, workspace.run_events_dir(contest.name, run.name, run_id), workspace.tracking_dir(run_id)):
+    folder = workspace.import_dir(contest.folder, run.imported.key) if run.imported else workspace.run_dir(contest.folder, run_id)
+    for gone in (folder, workspace.run_events_dir(contest.folder, run.name, run_id), workspace.tracking_dir(run_id)):
         if gone.exists():
             shutil.rmtree(gone)
     for job in run.jobs:

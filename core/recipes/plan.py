@@ -5,7 +5,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,6 +13,7 @@ import yaml
 from core.base.errors import InputError, NotFoundError, PitwallError, RecipeError
 from core.base.files import write_json
 from core.base.messages import joined, msg, reason
+from core.base.names import NAME_LENGTH, unused_file_name, unused_name
 from core.base.settings import apply_sets, load_settings, settings_error, try_changes, try_settings, yaml_settings
 from core.specs.plan import Plan, PlanRecipe
 from core.specs.recipe import Recipe
@@ -43,7 +43,6 @@ def load_preset(name: str) -> Recipe:
 
 MAX_RUNS = 200
 MAX_SEED = 2**31 - 1
-NAME_LENGTH = 60
 
 
 def parse_seeds(text: str, *, where: str = "seeds") -> tuple[int, ...]:
@@ -205,10 +204,9 @@ def keep_plan_weights(workspace: Workspace, contest: Contest, read: ReadPlan, ru
         folder = _weights_folder(workspace, contest)
         folder.mkdir(exist_ok=True)
         taken = {path.stem for path in folder.glob("*.json")}
-        names = (read.plan.name if number == 1 else f"{read.plan.name}-{number}" for number in count(1))
-        name = next(name for name in names if name not in taken)
         weights = {str(run.id): weight for run, weight in zip(runs, read.run_weights, strict=True)}
-        write_json(folder / f"{name}.json", {"folds": runs[0].folds_id, "weights": weights})
+        content = {"name": unused_name(read.plan.name, {plan.name for plan in list_plan_weights(workspace, contest)})}
+        write_json(folder / f"{unused_file_name(read.plan.name, taken)}.json", content | {"folds": runs[0].folds_id, "weights": weights})
 
 
 def list_plan_weights(workspace: Workspace, contest: Contest) -> tuple[PlanWeights, ...]:
@@ -218,14 +216,14 @@ def list_plan_weights(workspace: Workspace, contest: Contest) -> tuple[PlanWeigh
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             weights = {int(run): float(weight) for run, weight in raw["weights"].items()}
-            found.append(PlanWeights(path.stem, int(raw["folds"]), weights))
+            found.append(PlanWeights(raw.get("name", path.stem), int(raw["folds"]), weights))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
             raise InputError("the weights of a plan cannot be read", where=str(path), why=reason(problem), fix="delete that file") from None
     return tuple(sorted(found, key=lambda one: max(one.weights), reverse=True))
 
 
 def _weights_folder(workspace: Workspace, contest: Contest) -> Path:
-    return workspace.contest_dir(contest.name) / "plans"
+    return workspace.contest_dir(contest.folder) / "plans"
 
 
 def _recipe_of(entry: Any, modality: str) -> tuple[Recipe | None, list[str]]:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from core.base.messages import msg
+from core.base.names import Name
 from core.base.settings import BASIC, Settings, refuse
 from core.metrics.scores import MetricName, metrics_for
 
@@ -12,13 +13,7 @@ from core.metrics.scores import MetricName, metrics_for
 class ContestSpec(Settings):
     """One contest. Files are relative to `root`; an empty string means there is none."""
 
-    name: str = Field(
-        min_length=1,
-        max_length=60,
-        pattern=r"^[\w\-가-힣]+$",
-        description="Name of the contest: letters, digits, - and _.",
-        json_schema_extra=BASIC,
-    )
+    name: Name = Field(description="Name of the contest.", json_schema_extra=BASIC)
     root: str = Field(
         min_length=1, description="The folder with the contest's files, as an absolute path.", json_schema_extra={"hidden": True}
     )

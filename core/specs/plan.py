@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from core.base.names import Name
 from core.base.settings import Settings, refuse
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
@@ -32,13 +33,7 @@ class PlanRecipe(Settings):
 class Plan(Settings):
     """What `train --plan` queues: every recipe with every seed, over the same folds."""
 
-    name: str = Field(
-        default="plan",
-        min_length=1,
-        max_length=60,
-        pattern=r"^[\w.\-가-힣]+$",
-        description="What its weights are called on the page Ensemble.",
-    )
+    name: Name = Field(default="plan", description="What its weights are called on the page Ensemble.")
     recipes: tuple[PlanRecipe, ...] = Field(min_length=1, description="The recipes.")
     seeds: tuple[int, ...] = Field(
         default=(), description="One run of each recipe with each of these seeds; empty keeps each recipe's own."

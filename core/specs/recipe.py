@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from core.base.files import fingerprint
 from core.base.messages import joined, msg
+from core.base.names import Name
 from core.base.settings import BASIC, Settings, walk_fields
 
 FOR_IMAGES: dict[str, Any] = {"modality": "image"}
@@ -186,9 +187,7 @@ class TrackingSettings(Settings):
 class Recipe(Settings):
     """A recipe over all folds is a run."""
 
-    name: str = Field(
-        default="run", min_length=1, max_length=60, pattern=r"^[\w.\-가-힣]+$", description="Name of the run.", json_schema_extra=BASIC
-    )
+    name: Name = Field(default="run", description="Name of the run.", json_schema_extra=BASIC)
     modality: Literal["image", "text"] = Field(default="image", description="What the rows are.", json_schema_extra={"hidden": True})
     input: InputSettings = InputSettings()
     augment: AugmentSettings = AugmentSettings()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
@@ -66,6 +67,11 @@ class Contest:
     sample: str
     created_at: float
     truth: TruthVersion
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in the workspace: made of the name it was registered under, and kept when it is renamed."""
+        return _folder_of(self.path)
 
     @property
     def version(self) -> str:
@@ -162,6 +168,16 @@ def delete_contest(store: Store, contest_id: int) -> None:
             )
         if not connection.execute(delete(tables.contests).where(tables.contests.c.id == contest_id)).rowcount:
             raise _no_contest(connection, contest_id)
+
+
+def contest_folders(store: Store) -> set[str]:
+    """The folders in the workspace that are some contest's."""
+    with store.read() as connection:
+        return {_folder_of(path) for path in connection.execute(select(tables.contests.c.path)).scalars()}
+
+
+def _folder_of(path: str) -> str:
+    return PurePosixPath(path).parts[1]
 
 
 @lru_cache(maxsize=64)

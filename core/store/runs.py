@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import count
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, func, select
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.base.messages import joined
+from core.base.names import unused_name
 from core.specs.kept import ImportOrigin
 from core.specs.recipe import Recipe
 from core.store import tables
@@ -240,8 +240,7 @@ def remove_run(connection: Connection, run: Run) -> None:
 
 def free_name(connection: Connection, table: Table, contest_id: int, name: str) -> str:
     """`name`, or name-2, name-3 and so on when the contest has that run or blend already."""
-    taken = set(connection.execute(select(table.c.name).where(table.c.contest_id == contest_id)).scalars())
-    return name if name not in taken else next(other for number in count(2) if (other := f"{name}-{number}") not in taken)
+    return unused_name(name, connection.execute(select(table.c.name).where(table.c.contest_id == contest_id)).scalars())
 
 
 def named(table: Table, ref: str | int) -> ColumnElement[bool]:

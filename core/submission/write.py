@@ -20,6 +20,7 @@ from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
 from core.base.files import fingerprint, nfc, sha256_file, write_json
 from core.base.messages import joined, msg, reason
+from core.base.names import file_name
 from core.contest.csv_table import decode
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.scores import decide
@@ -279,8 +280,8 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
     candidate = prepare(source)
     candidate.raise_if_refused(source.name)
     lineage = make_lineage(source)
-    filename = f"{contest.name}-{source.name}.csv"
-    folder = workspace.submission_dir(contest.name, fingerprint({"lineage": lineage.to_dict(), "file": filename}))
+    filename = file_name(contest.name, source.name, suffix=".csv")
+    folder = workspace.submission_dir(contest.folder, fingerprint({"lineage": lineage.to_dict(), "file": filename}))
     with publishing(folder, kind="submission", parents={"rows": contest.fingerprint, source.ref: lineage.fingerprint}) as temporary:
         (temporary / filename).write_bytes(candidate.data)
         write_json(temporary / "lineage.json", lineage.to_dict())

@@ -142,7 +142,7 @@ def _rebuild(workspace: Workspace, contest: Contest, run: Run) -> int:
     from core.tracking.tensorboard import FILES, EventFile
 
     jobs = {job.fold: job for job in run.jobs}
-    folder = workspace.run_events_dir(contest.name, run.name, run.id)
+    folder = workspace.run_events_dir(contest.folder, run.name, run.id)
     wanted = {fold for fold, job in jobs.items() if job.state != "running" and not any((folder / f"fold-{fold}").glob(FILES))}
     if not wanted:
         return 0

@@ -219,7 +219,7 @@ def tracked_fold(workspace: Workspace, contest: Contest, run: Run, fold: int, to
         token=token,
         started_at=started_at,
         key=fingerprint([contest.fingerprint, contest.created_at, run.id, run.created_at, fold]),
-        events_dir=str(workspace.run_events_dir(contest.name, run.name, run.id) / f"fold-{fold}"),
+        events_dir=str(workspace.run_events_dir(contest.folder, run.name, run.id) / f"fold-{fold}"),
         tracking_dir=str(workspace.tracking_dir(run.id)),
         trackers=run.recipe.tracking.trackers,
         project=run.recipe.tracking.project,

@@ -65,7 +65,7 @@ def test_what_goes_out_comes_back_the_same(prepared: Prepared, tmp_path: Path, s
     np.testing.assert_array_equal(load_oof(workspace, back, contest), load_oof(workspace, run, contest))
     np.testing.assert_array_equal(load_test_prob(workspace, back), load_test_prob(workspace, run))
     assert back.fold_scores("log_loss") == pytest.approx(run.fold_scores("log_loss"))
-    assert (back.name, back.state, back.is_complete, back.is_imported, back.jobs) == ("민수-v1", "done", True, True, ())
+    assert (back.name, back.state, back.is_complete, back.is_imported, back.jobs) == ("민수 v1", "done", True, True, ())
     assert list_epochs(workspace.store, back.id) == () and back.imported is not None and back.imported.oof_file == oof.name
     with pytest.raises(StateError, match="no recipe"):
         _ = back.recipe

@@ -47,7 +47,7 @@ folds: {n_folds: 3}
 fold_numbers: [2]
 """
 WRONG = """
-name: a b
+name: "a\\u200bb"
 speed: 3
 recipes:
   - preset: news-tinny
@@ -85,7 +85,7 @@ def test_every_problem_is_told_at_once_with_field_and_value() -> None:
     with pytest.raises(RecipeError) as caught:
         read(WRONG)
     for part in (
-        "name = 'a b'",
+        "name = 'a\\u200bb'",
         "speed: unknown setting, known here: name, recipes, seeds",
         "recipes.0.preset: no preset named 'news-tinny'; known: ",
         "recipes.1.set.optim.lr = -1: Input should be greater than 0",

@@ -1,6 +1,5 @@
 """What a folder is believed to hold: a draft of the contest, each point with its evidence, every point open to correction."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import msg
+from core.base.names import name_from
 from core.base.settings import parse_settings
 from core.contest.csv_table import column_of
 from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
@@ -78,7 +78,7 @@ def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (
         path = root = root.parent
     files = ContestFiles(_unwrapped(root))
     understood = understand(files, answers)
-    given = name or answers.get("name") or re.sub(r"[^\w\-]+", "-", nfc(path.expanduser().resolve().name)).strip("-")[:60] or "contest"
+    given = name or answers.get("name") or name_from(path.expanduser().resolve().name, "contest")
     values = {**understood.values, "name": given, "root": str(files.root)}
     spec = parse_settings(ContestSpec, values, where=str(path), error=InputError)
     rows = read_rows(files, spec)

@@ -18,7 +18,7 @@ from core.store.contests import Contest
 from core.workspace import Workspace
 
 
-def ask(contest: str, part: str, row: int, *, host: str = "127.0.0.1:8501") -> tuple[int, bytes]:
+def ask(contest: int, part: str, row: int, *, host: str = "127.0.0.1:8501") -> tuple[int, bytes]:
     place = {"contest": contest, "part": part, "row": row}
     scope = {
         "type": "http",
@@ -45,7 +45,7 @@ def pictures(opened: Workspace, tmp_path: Path) -> Contest:
 
 
 def test_a_row_is_drawn_small(pictures: Contest) -> None:
-    status, body = ask(pictures.name, "train", 5)
+    status, body = ask(pictures.id, "train", 5)
     assert status == 200
     with Image.open(io.BytesIO(body)) as image:
         assert image.size == (SIDE_PX, 128)
@@ -53,28 +53,28 @@ def test_a_row_is_drawn_small(pictures: Contest) -> None:
 
 @pytest.mark.parametrize(("part", "row"), [("train", 8), ("train", -1), ("test", 0), ("../train", 0)])
 def test_a_row_that_is_not_there_is_not_found(pictures: Contest, part: str, row: int) -> None:
-    assert ask(pictures.name, part, row)[0] == 404
+    assert ask(pictures.id, part, row)[0] == 404
 
 
 def test_a_foreign_host_name_is_refused(pictures: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamlit.get_option", {"server.allowedHosts": ["localhost", "127.0.0.1"]}.__getitem__)  # as config.toml does
-    assert ask(pictures.name, "train", 0, host="localhost:8501")[0] == 200
-    assert ask(pictures.name, "train", 0, host="rebound.example")[0] == 403
+    assert ask(pictures.id, "train", 0, host="localhost:8501")[0] == 200
+    assert ask(pictures.id, "train", 0, host="rebound.example")[0] == 403
 
 
 def test_an_unknown_contest_is_not_found(opened: Workspace) -> None:
-    assert ask("nobody", "train", 0)[0] == 404
+    assert ask(99, "train", 0)[0] == 404
 
 
 def test_a_text_has_no_picture(headlines: Contest) -> None:
-    assert ask(headlines.name, "train", 0)[0] == 404
+    assert ask(headlines.id, "train", 0)[0] == 404
 
 
 def test_a_picture_that_is_gone_is_said(pictures: Contest) -> None:
     root = Path(pictures.spec.root)
     for path in root.rglob("*.png"):
         path.unlink()
-    assert ask(pictures.name, "train", 0)[0] == 415
+    assert ask(pictures.id, "train", 0)[0] == 415
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
