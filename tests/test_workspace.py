@@ -9,7 +9,7 @@ import pytest
 
 from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import CheckpointError, InputError
-from core.base.files import fingerprint, nfc, resolve_inside, shown_path
+from core.base.files import fingerprint, nfc, resolve_inside, shell_path, shown_path
 from core.workspace import open_workspace
 
 
@@ -129,3 +129,4 @@ def test_a_path_is_shown_as_one_would_type_it(tmp_path: Path, monkeypatch: pytes
     assert shown_path(home / "contests") == "~/contests"
     assert shown_path(Path("/srv/data")) == "/srv/data"
     assert shown_path(here) == "~/project"
+    assert shell_path(home / "my contests?") == "~/'my contests?'" and shell_path(here / "a") == "a", "a quoted ~ is a folder called ~"

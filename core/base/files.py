@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import IO, Any
 
 from core.base.errors import InputError
@@ -20,6 +21,12 @@ def shown_path(path: Path) -> str:
         if path != base and path.is_relative_to(base):
             return prefix + path.relative_to(base).as_posix()
     return str(path)
+
+
+def shell_path(path: Path) -> str:
+    """`shown_path` as a word of a command that a person can paste into a shell, which expands no ~ that is quoted."""
+    shown = shown_path(path)
+    return "~/" + quote(shown[2:]) if shown.startswith("~/") else quote(shown)
 
 
 def sha256_file(path: Path) -> str:

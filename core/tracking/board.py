@@ -12,12 +12,11 @@ import sys
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from shlex import quote
 
 import numpy as np
 
 from core.base.errors import NotFoundError, StateError
-from core.base.files import shown_path
+from core.base.files import shell_path, shown_path
 from core.base.messages import msg
 from core.contest.table import load_kept
 from core.folds import load_folds
@@ -35,7 +34,7 @@ STOP_S = 5.0
 
 def board_command(workspace: Workspace) -> str:
     """What a person types to start TensorBoard on this workspace without Pitwall."""
-    return f"{quote(shown_path(Path(sys.executable)))} -m tensorboard.main --logdir {quote(shown_path(workspace.events_dir))}"
+    return f"{shell_path(Path(sys.executable))} -m tensorboard.main --logdir {shell_path(workspace.events_dir)}"
 
 
 class Board:
@@ -69,7 +68,7 @@ def start_board(workspace: Workspace, port: int | None = None) -> Board:
             why="the event files are there, but nothing that shows them",
             fix="{command}, or elsewhere: tensorboard --logdir {folder}",
             command=install_command("tensorboard"),
-            folder=quote(shown_path(workspace.events_dir)),
+            folder=shell_path(workspace.events_dir),
         )
     log_path = workspace.logs_dir / "tensorboard.log"
     command = [sys.executable, "-m", "core.tracking.board", str(workspace.root)]

@@ -1,4 +1,7 @@
-"""MLflow: one run per fold; in a database of the workspace unless MLFLOW_TRACKING_URI names a server."""
+"""MLflow: one run per fold; in a database of the workspace unless MLFLOW_TRACKING_URI names a server.
+
+The database is named by its file alone, from its own folder: in an address a `?`, `%` or `#` of the path would lead elsewhere.
+"""
 
 import fcntl
 import logging
@@ -16,12 +19,13 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from core.base.files import shown_path
+from core.base.files import shell_path
 from core.tracking.tracker import Outcome, Point, TrackedFold
 
 STATUS: dict[Outcome, str] = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 TAG = "pitwall."
 DATABASE = "mlflow.db"
+LOCAL_URI = f"sqlite:///{DATABASE}"
 MAX_METRICS = 900
 """A server takes 1000 in one call."""
 MAX_VALUE = 500
@@ -36,10 +40,11 @@ class MlflowFold:
     def __init__(self, fold: TrackedFold, history: Sequence[Point], record: str) -> None:
         folder = fold.logs_dir / "mlflow"
         elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
-        uri = elsewhere or f"sqlite:///{folder / DATABASE}"
+        uri = elsewhere or LOCAL_URI
         with _alone(folder):
             if not elsewhere:
-                make_database(folder)
+                os.chdir(folder)  # this process is here for MLflow alone
+                make_database()
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(fold.project)
             artifacts = None if elsewhere else (folder / "artifacts").as_uri()
@@ -57,8 +62,10 @@ class MlflowFold:
             tags=[RunTag(TAG + key, value) for key, value in tags.items()],
         )
         is_server = uri.startswith(("http:", "https:"))
-        self.place = without_secrets(uri.rstrip("/")) + (f"/#/experiments/{experiment_id}/runs/{self._id}" if is_server else "")
-        self.command = "" if is_server else f"mlflow ui --backend-store-uri {quote(_shown(uri, folder))}"
+        address = without_secrets(uri.rstrip("/"))
+        self.place = f"{address}/#/experiments/{experiment_id}/runs/{self._id}" if is_server else address if elsewhere else str(folder)
+        there = "" if elsewhere else f"cd {shell_path(folder)} && "
+        self.command = "" if is_server else f"{there}mlflow ui --backend-store-uri {quote(address)}"
         # What it has already is not said again: it keeps a value that comes twice twice.
         names = {name for point in history for name in point.values} if found else set[str]()
         self._last = {name: max((old.step for old in self._client.get_metric_history(self._id, name)), default=0) for name in names}
@@ -81,9 +88,10 @@ class MlflowFold:
         self._client.set_terminated(self._id, STATUS[outcome])
 
 
-def make_database(folder: Path) -> None:
-    """Make the database where there is none: aside, then put into its place. One whose making was killed cannot be opened again."""
-    aside, path = folder / f".{DATABASE}.new", folder / DATABASE
+def make_database() -> None:
+    """Make the database in this folder, where there is none: aside, then put into its place. One whose making was killed cannot be
+    opened again."""
+    aside, path = Path(f".{DATABASE}.new"), Path(DATABASE)
     if not path.exists():
         aside.unlink(missing_ok=True)
         MlflowClient(tracking_uri=f"sqlite:///{aside}").search_experiments(max_results=1)
@@ -94,12 +102,6 @@ def without_secrets(uri: str) -> str:
     """An address without the user and password that it may hold."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
-
-
-def _shown(uri: str, folder: Path) -> str:
-    if uri.startswith(f"sqlite:///{folder}"):
-        return f"sqlite:///{shown_path(folder)}/{DATABASE}"
-    return without_secrets(uri)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from core.base.errors import NotFoundError, RecipeError
-from core.base.files import shown_path
+from core.base.files import shell_path
 from core.base.messages import from_json, to_json
 from core.workspace import Workspace
 
@@ -122,7 +122,7 @@ def is_installed(tracker: str) -> bool:
 
 def install_command(tracker: str) -> str:
     """What brings the library into the environment that this process runs in."""
-    return f"{shown_path(Path(sys.executable))} -m pip install {PACKAGES[tracker]}"
+    return f"{shell_path(Path(sys.executable))} -m pip install {PACKAGES[tracker]}"
 
 
 def check_trackers(trackers: Sequence[str], is_installed: IsInstalled = is_installed) -> None:

@@ -7,14 +7,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # before it is imported: nothing about crashes leaves the machine
 
 import wandb
 
-from core.base.files import shown_path
+from core.base.files import shell_path
 from core.tracking.tracker import Outcome, Point, TrackedFold
 
 PATIENCE_S = 5.0
@@ -57,7 +56,7 @@ class WandbFold:
         )
         folder = Path(self._run.dir).parent
         self.place = (self._run.url if mode == "online" else "") or str(folder)
-        self.command = f"{quote(shown_path(Path(sys.executable)))} -m wandb sync {quote(shown_path(folder))}" if mode == "offline" else ""
+        self.command = f"{shell_path(Path(sys.executable))} -m wandb sync {shell_path(folder)}" if mode == "offline" else ""
         # Where it was taken up, the server has all up to this step, and refuses to hear it again.
         self._last = int(self._run.starting_step) if self._run.resumed else 0
         self.log([point for point in history if point.step > self._last])

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
 from core.tracking.tensorboard import EventFile
 from core.tracking.tracker import Note, Point, TrackedFold, is_installed, read_notes
-from core.workspace import Workspace
+from core.workspace import Workspace, open_workspace
 from tests.tracking.conftest import MakeFold, epoch_point, step_point
 from tests.tracking.wandb_file import read_records
 
@@ -52,6 +53,12 @@ def is_missing(note: Note) -> bool:
         return False
     assert note.state == "failed" and "not installed" in note.problem and "pip install" in note.fix
     return True
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace below a folder whose name would say something in an address."""
+    return open_workspace(tmp_path / "what?mode=memory#1" / "50%20done" / "workspace")
 
 
 @pytest.fixture
@@ -97,15 +104,20 @@ def test_weights_and_biases_offline_holds_each_step_once(make_fold: MakeFold, wo
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own queries
 @pytest.mark.slow
-def test_mlflow_keeps_one_run_in_the_workspace_with_each_value_once(make_fold: MakeFold, workspace: Workspace) -> None:
+def test_mlflow_keeps_one_run_in_the_workspace_with_each_value_once(
+    make_fold: MakeFold, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before, note = twice(make_fold, "mlflow", MLFLOW_TRACKING_PASSWORD=SECRET)
     if is_missing(note):
         return
-    database = workspace.logs_dir / "mlflow" / "mlflow.db"
-    assert (before.state, note.state) == ("closed", "closed") and note.place == f"sqlite:///{database}"
+    folder = workspace.logs_dir / "mlflow"
+    assert (before.state, note.state) == ("closed", "closed") and note.place == str(folder)
+    assert note.command == f"cd {quote(str(folder))} && mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    assert [path.name for path in tmp_path.iterdir()] == ["what?mode=memory#1"], "nothing lies outside"
     from mlflow import MlflowClient
 
-    client = MlflowClient(note.place)
+    monkeypatch.chdir(folder)
+    client = MlflowClient("sqlite:///mlflow.db")
     experiment = client.get_experiment_by_name("my contests")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
