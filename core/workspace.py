@@ -56,6 +56,10 @@ class Workspace:
     def run_dir(self, folder: str, run_id: int) -> Path:
         return self.contest_dir(folder) / "runs" / f"r{run_id}"
 
+    def has_run(self, run_id: int) -> bool:
+        """Whether files are there under a run's number, of whatever contest."""
+        return self.tracking_dir(run_id).exists() or any(self.root.glob(f"contests/*/runs/r{run_id}"))
+
     def attempt_dir(self, folder: str, run_id: int, fold: int, token: int) -> Path:
         """Where one attempt at a fold writes; `token` is the job's fencing token."""
         return self.run_dir(folder, run_id) / f"fold-{fold}" / f"attempt-{token}"
@@ -80,6 +84,11 @@ class Workspace:
 
     def log_path(self, job_id: int, token: int) -> Path:
         return self.logs_dir / f"job-{job_id}-{token}.log"
+
+    def has_attempt(self, job_id: int, token: int, *, run_id: int | None, fold: int | None) -> bool:
+        """Whether an attempt left a log, or what it published."""
+        left = (f"fold-{fold}/attempt-{token}", f"answers/job-{job_id}-{token}")
+        return self.log_path(job_id, token).exists() or any(any(self.root.glob(f"contests/*/runs/r{run_id}/{name}")) for name in left)
 
     def relative(self, path: Path) -> str:
         """A path as it is stored in the database, so that a workspace can be moved."""

@@ -329,7 +329,13 @@ class Engine:
             log.warning("%s is paused: %s", device, error.what)
             return None
         owner = {"engine": self._identity.to_dict(), "host": socket.gethostname(), "worker": None}
-        return attempts.claim(store, owner=owner, device=device, now=self._clock())
+        return attempts.claim(
+            store,
+            owner=owner,
+            device=device,
+            now=self._clock(),
+            is_taken=lambda job: self.workspace.has_attempt(job.id, job.token, run_id=job.run_id, fold=job.fold),
+        )
 
     def _supervise(self, job: Job) -> None:
         supervisor = self._supervisor(job)

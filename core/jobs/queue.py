@@ -74,8 +74,19 @@ def launch_runs(
     ids: list[int] = []
     with workspace.store.transaction() as connection:
         for recipe in recipes:
-            of = {"contest_id": contest.id, "folds_id": folds.id}
-            run_id = add_run(connection, **of, name=recipe.name, recipe=recipe, fold_numbers=chosen, now=moment)
+            run_id = add_run(
+                connection,
+                contest_id=contest.id,
+                folds_id=folds.id,
+                name=recipe.name,
+                recipe=recipe,
+                fold_numbers=chosen,
+                now=moment,
+                is_taken=workspace.has_run,
+            )
+            workspace.run_dir(contest.folder, run_id).mkdir(
+                parents=True
+            )  # from now on the number is taken, whatever becomes of the database
             add_jobs(connection, run_id, chosen, now=moment, priority=priority)
             ids.append(run_id)
     return tuple(get_run(workspace.store, run_id) for run_id in ids)

@@ -54,8 +54,19 @@ class Claim:
     pause_requested: bool = False
 
 
-def claim(store: Store, *, owner: Mapping[str, Any], device: str, now: float, lease_s: float = LEASE_S) -> Job | None:
-    """Take the first job for `device` under a new token; None when none waits that may be taken."""
+def claim(
+    store: Store,
+    *,
+    owner: Mapping[str, Any],
+    device: str,
+    now: float,
+    lease_s: float = LEASE_S,
+    is_taken: Callable[[Job], bool] = lambda _: False,
+) -> Job | None:
+    """Take the first job for `device` under a new token; None when none waits that may be taken.
+
+    A token that `is_taken` is passed over: files may be there of an attempt that a database which was put back does not know.
+    """
     change = (
         update(tables.jobs)
         .where(_jobs.id == _first(device).scalar_subquery())
@@ -75,7 +86,12 @@ def claim(store: Store, *, owner: Mapping[str, Any], device: str, now: float, le
     )
     with store.transaction() as connection:
         job_id = connection.execute(change).scalar()
-        return None if job_id is None else job_of(connection.execute(select(*RAW).where(_jobs.id == job_id)).one())
+        if job_id is None:
+            return None
+        this = _jobs.id == job_id
+        while is_taken(job := job_of(connection.execute(select(*RAW).where(this)).one())):
+            connection.execute(update(tables.jobs).where(this).values(token=_jobs.token + 1))
+        return job
 
 
 def attach_worker(store: Store, job: Job, *, worker: Mapping[str, Any] | None, log_path: str, now: float, lease_s: float = LEASE_S) -> bool:

@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, TypeVar
@@ -158,11 +158,20 @@ def _result(values: tuple[Any, ...]) -> FoldResult:
 
 
 def add_run(
-    connection: Connection, *, contest_id: int, folds_id: int, name: str, recipe: Recipe, fold_numbers: Iterable[int], now: float
+    connection: Connection,
+    *,
+    contest_id: int,
+    folds_id: int,
+    name: str,
+    recipe: Recipe,
+    fold_numbers: Iterable[int],
+    now: float,
+    is_taken: Callable[[int], bool] = lambda _: False,
 ) -> int:
     """Insert a run on the contest's current truth inside the caller's transaction (the queue adds its jobs there) and return its id.
 
-    A name that is taken gets a number.
+    A name that is taken gets a number. An id that `is_taken` is passed over: files may have the number of a run that a database which was
+    put back does not know.
     """
     values = {
         "contest_id": contest_id,
@@ -173,7 +182,9 @@ def add_run(
         "created_at": now,
         "truth_id": current_truths(connection, [contest_id])[contest_id].id,
     }
-    return insert_row(connection, tables.runs, values).id
+    while is_taken(run_id := insert_row(connection, tables.runs, values).id):
+        connection.execute(delete(tables.runs).where(tables.runs.c.id == run_id))
+    return run_id
 
 
 def add_imported_run(
