@@ -58,10 +58,12 @@ def test_an_attempt_does_not_take_the_place_of_one_that_is_forgotten(ready: Read
     run = ready.launch()
     queued = save_copy(ready.workspace, tmp_path / "queued.db")
     assert work(ready) == ["job-1-1.log"]
-    assert work(again := put_back(ready, queued)) == ["job-1-2.log"], "the job of the run that the copy knows"
+    again = put_back(ready, queued)
+    assert work(again) == ["job-1-2.log"], "the job of the run that the copy knows"
     shutil.rmtree(again.workspace.logs_dir)
     again.workspace.attempt_dir(ready.contest.folder, run.id, 0, 1).mkdir(parents=True)
-    assert work(again := put_back(again, queued)) == ["job-1-2.log"], "without its log, by what it published"
+    again = put_back(again, queued)
+    assert work(again) == ["job-1-2.log"], "without its log, by what it published"
 
 
 @pytest.mark.slow
