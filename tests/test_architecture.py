@@ -74,7 +74,17 @@ def test_a_layer_imports_only_what_lies_below_it(folder: str) -> None:
 
 LINE = (
     *("core.base", "core.artefacts", "core.metrics", "core.specs", "models", "core.data", "core.training"),
-    *("core.store", "core.workspace", "core.contest", "core.recipes", "core.folds", "core.predictions", "core.blend", "core.analysis"),
+    *(
+        "core.store",
+        "core.workspace",
+        "core.contest",
+        "core.recipes",
+        "core.splitting",
+        "core.folds",
+        "core.predictions",
+        "core.blend",
+        "core.analysis",
+    ),
     *("core.submission", "core.exchange", "core.tracking", "core.jobs", "core.commands", "core.__main__"),
     *("app.words", "app.shell", "app.ui", "app.contest", "app.train", "app.runs", "app.sidebar", "app.ensemble", "app.errors"),
     *("app.submit", "app.main", "app.server", "app.__main__", "pages"),

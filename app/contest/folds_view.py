@@ -6,18 +6,21 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from app.contest.contest_view import kept_labels
 from app.shell import runtime, state
-from app.shell.tables import pairs_of, table_of, truth_of
+from app.shell.tables import groups_of, pairs_of, table_of, truth_of
 from app.ui.cards import guard
 from app.ui.charts import draw, fold_balance
 from app.ui.format import plain, short_hash
 from app.ui.forms import settings_form
+from app.words.core_text import say
 from app.words.text import t
 from core.analysis.overview import furthest_from_even
 from core.base.errors import InputError
 from core.base.settings import parse_settings
-from core.folds import FoldPairs, class_balance, group_columns, save_folds
+from core.folds import first_spec, group_columns, save_folds
 from core.specs.folds import FoldsSpec
+from core.splitting import FoldPairs, class_balance, rare_classes, read_parts, remarks, say_rare
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import list_runs
@@ -25,23 +28,39 @@ from core.store.runs import list_runs
 SCROLL_PX = 620
 
 
+UNUSED = {
+    **dict.fromkeys(("stratified", "kfold"), ("group_column", "fold_column")),
+    **dict.fromkeys(("group", "stratified_group"), ("fold_column",)),
+    "column": ("n_folds", "seed", "group_column", "repeats"),
+}
+"""The settings that a kind of folds has no use for."""
+
+
 def make_form(contest: Contest) -> None:
-    """The form over FoldsSpec; the group column is asked for only by the kinds that need one."""
-    key = f"folds-{contest.id}"
-    group = contest.spec.group_column
-    start = FoldsSpec(kind="stratified_group" if group else "stratified", group_column=group)
+    """The form over FoldsSpec; a column is asked for only by the kinds that need one, and rare classes are named before folds are made."""
+    key, start, spec = f"folds-{contest.id}", first_spec(contest), contest.spec
     kind = st.session_state.get(f"{key}.kind", start.kind)
-    skip = ("group_column",) if kind in ("stratified", "kfold") else ()
+    columns = group_columns(table_of(contest).train)
     with st.container(border=True):
-        values = settings_form(start, key, texts="split", skip=skip, options={"group_column": group_columns(table_of(contest).train)})
-        if skip:
+        values = settings_form(
+            start,
+            key,
+            texts="split",
+            skip=(*UNUSED[kind], "keep_rare"),
+            options={"group_column": columns, "fold_column": columns},
+        )
+        if "group_column" in UNUSED[kind]:
             values["group_column"] = ""
+        labels = kept_labels(contest)
+        if kind != "column" and len(rare_classes(labels, len(spec.classes), values["n_folds"], multilabel=spec.is_multilabel)):
+            values["keep_rare"] = st.toggle(t("split.keep_rare"), key=f"{key}.keep_rare", persist_state="session")
+            rare = say_rare(labels, spec.classes, values["n_folds"], keep_rare=values["keep_rare"], multilabel=spec.is_multilabel)
+            st.caption(f":orange[{plain(say(rare))}]")
         st.caption(t("folds.make_note"))
         pressed = st.button(t("folds.make"), type="primary", icon=":material/stacks:")
     if pressed:
         with guard(), st.spinner(t("folds.making")):
-            spec = parse_settings(FoldsSpec, values, where=t("folds.title"), error=InputError)
-            folds = save_folds(runtime.workspace(), contest, spec)
+            folds = save_folds(runtime.workspace(), contest, parse_settings(FoldsSpec, values, where=t("folds.title"), error=InputError))
             state.select_folds(folds)
             st.toast(t("folds.made", hash=short_hash(folds.fingerprint)), icon=":material/check:")
             st.rerun()
@@ -56,7 +75,7 @@ def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
             "kind": [t(f"split.kind={folds.kind}") for folds in known],
             "n": [folds.n_folds for folds in known],
             "seed": [folds.seed for folds in known],
-            "group": [folds.group_column or "–" for folds in known],
+            "group": [folds.group_column or folds.spec.fold_column or "–" for folds in known],
             "runs": [n_runs[folds.id] for folds in known],
             "made": pd.to_datetime([folds.created_at for folds in known], unit="s", utc=True),
         }
@@ -78,6 +97,12 @@ def balance_view(contest: Contest, folds: Folds) -> None:
     least, most = min(per_fold), max(per_fold)
     rows = t("folds.rows_same", least=least) if least == most else t("folds.rows_range", least=least, most=most)
     st.caption(t("folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even", rows=rows, name=name, fold=fold, off=off))
+    if folds.kind == "column":
+        names = read_parts(table_of(contest).train[f"col.{folds.spec.fold_column}"].tolist())[1][: folds.n_folds]
+        said = " · ".join(t("folds.part", fold=number, name=plain(value)) for number, value in enumerate(names))
+        st.caption(t("folds.parts", column=plain(folds.spec.fold_column), parts=said))
+    for remark in remarks(pairs, folds.spec, labels, contest.spec.classes, groups_of(contest), multilabel=contest.spec.is_multilabel):
+        st.caption(f":orange[{plain(say(remark))}]")
     _say_repeats(pairs)
     if contest.spec.is_multilabel and not labels.any(axis=1).all():
         classes.append(t("folds.no_class"))

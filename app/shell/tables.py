@@ -10,7 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +20,8 @@ from app.shell import runtime
 from core.base.errors import NotFoundError, PitwallError
 from core.contest.table import ContestTable, Truth, load_table, load_truth
 from core.data.images import open_image
-from core.folds import FoldPairs, load_folds
+from core.folds import load_folds, own_groups
+from core.splitting import FoldPairs
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
 from core.workspace import Workspace
@@ -42,6 +45,11 @@ def _pairs(_root: str, folds: Folds) -> FoldPairs:
 def truth_of(contest: Contest) -> Truth:
     """The contest's current truth, from memory after the first time. Shared by all sessions: never change it."""
     return _load(load_truth, str(runtime.workspace().root), contest.id, contest.truth.fingerprint)
+
+
+def groups_of(contest: Contest) -> NDArray[np.int64] | None:
+    """The code of each training row's group in the contest's own group column, from memory after the first time; None where it has none."""
+    return _load(own_groups, str(runtime.workspace().root), contest.id, f"{contest.fingerprint} {contest.spec.group_column}")
 
 
 @lru_cache(maxsize=8)

@@ -37,10 +37,11 @@ def direction_arrow(metric: str) -> str:
 
 
 def folds_label(folds: Folds) -> str:
-    """Folds in one line: short hash, number, kind, group column, seed."""
-    key = "folds.option_group" if folds.group_column else "folds.option"
+    """Folds in one line: short hash, number, kind, column, seed."""
+    column = folds.group_column or folds.spec.fold_column
+    key = "folds.option_column" if folds.kind == "column" else "folds.option_group" if folds.group_column else "folds.option"
     kind = t(f"split.kind={folds.kind}")
-    return t(key, hash=short_hash(folds.fingerprint), n=folds.n_folds, kind=kind, group=folds.group_column, seed=folds.seed)
+    return t(key, hash=short_hash(folds.fingerprint), n=folds.n_folds, kind=kind, group=column, column=column, seed=folds.seed)
 
 
 def format_score(value: float | None, sd: float | None = None) -> str:

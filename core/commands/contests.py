@@ -15,6 +15,7 @@ from core.commands.console import (
     SetOption,
     WorkspaceOption,
     commands,
+    note,
     opened,
     print_json,
     print_records,
@@ -26,8 +27,10 @@ from core.commands.records import contest_record, direction, folds_record, score
 from core.contest import register, samples
 from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
-from core.folds import save_folds
+from core.contest.table import load_truth
+from core.folds import first_spec, load_folds, own_groups, save_folds
 from core.specs.folds import FoldsSpec
+from core.splitting import remarks
 from core.store import contests, folds as splits
 from core.store.contests import get_contest
 
@@ -42,7 +45,7 @@ FOLDS_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "kind": lambda record: record["kind"],
     ">folds": lambda record: str(record["n_folds"]),
     ">seed": lambda record: str(record["seed"]),
-    "group": lambda record: record["group_column"],
+    "column": lambda record: record["group_column"] or record["fold_column"],
     "fingerprint": lambda record: f"#{record['fingerprint'][:8]}",
 }
 
@@ -125,10 +128,24 @@ def open_sample(
 @folds_app.command("make", short_help="Split the training rows into folds.")
 def make_folds(
     contest: ContestArgument,
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="stratified, group, stratified_group or kfold.")] = "stratified",
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="stratified, group, stratified_group, kfold or column; else stratified, by groups where the contest has some.",
+            show_default=False,
+        ),
+    ] = None,
     n_folds: Annotated[int, typer.Option("--n", metavar="N", help="How many parts the rows are dealt into, 2 to 20.")] = 5,
     group: Annotated[
         str, typer.Option("--group", metavar="COLUMN", help="Rows with the same value here stay together.", show_default=False)
+    ] = "",
+    column: Annotated[
+        str,
+        typer.Option(
+            "--column", metavar="COLUMN", help="Take the folds from here; nothing, -1 and train: trained on by all.", show_default=False
+        ),
     ] = "",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split.")] = 0,
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", help="Deal the rows so many times, 1 to 10.")] = 1,
@@ -141,15 +158,22 @@ def make_folds(
 ) -> None:
     """Split a contest's training rows into folds. Equal settings give the same folds, not new ones."""
     workspace = opened(root)
-    values = {"kind": kind, "n_folds": n_folds, "group_column": group, "seed": seed}
+    found = get_contest(workspace.store, contest)
+    usual = "column" if column else "stratified_group" if group else first_spec(found).kind
+    values = {"kind": kind or usual, "n_folds": n_folds, "group_column": group, "fold_column": column, "seed": seed}
     values |= {"repeats": repeats, "holdout": holdout, "keep_rare": keep_rare}
     spec = parse_settings(FoldsSpec, values, where="folds make")
-    found = get_contest(workspace.store, contest)
-    record = folds_record(found, save_folds(workspace, found, spec))
+    folds = save_folds(workspace, found, spec)
+    truth, several = load_truth(workspace, found), found.spec.is_multilabel
+    own = own_groups(workspace, found)
+    said = remarks(load_folds(workspace, folds), folds.spec, truth.labels, found.spec.classes, own, multilabel=several)
+    record = folds_record(found, folds) | {"remarks": list(said)}
     if as_json:
         print_json(record)
-    else:
-        print_records([record], FOLDS_COLUMNS, as_json=False)
+        return
+    print_records([record], FOLDS_COLUMNS, as_json=False)
+    for line in said:
+        note(line)
 
 
 @folds_app.command("list", short_help="List a contest's folds, newest first.")

@@ -49,6 +49,7 @@ def folds_record(contest: Contest, folds: Folds) -> dict[str, Any]:
         "n_folds": folds.n_folds,
         "seed": folds.seed,
         "group_column": folds.group_column,
+        "fold_column": folds.spec.fold_column,
         "fingerprint": folds.fingerprint,
     }
 

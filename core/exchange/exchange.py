@@ -20,13 +20,14 @@ from core.base.names import name_from
 from core.base.settings import load_yaml
 from core.contest.table import load_table, load_truth, parents_of
 from core.exchange.files import Expected, read_predictions, write_predictions
-from core.folds import FoldPairs, load_folds
+from core.folds import load_folds
 from core.metrics.scores import all_scores, decide
 from core.predictions.again import rows_of_test, rows_of_train
 from core.predictions.oof import FoldPredictions, write_fold_predictions
 from core.predictions.source import Source, load_matrix
 from core.specs.kept import ImportOrigin
 from core.specs.network import NETWORK_FILE, NETWORKS_DIR, NetworkSpec
+from core.splitting import FoldPairs
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import FoldResult, Run, add_imported_run

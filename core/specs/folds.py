@@ -4,15 +4,15 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from core.base.settings import BASIC, Settings
+from core.base.settings import BASIC, Settings, refuse
 
 
 class FoldsSpec(Settings):
     """How to cut the training rows."""
 
-    kind: Literal["stratified", "group", "stratified_group", "kfold"] = Field(
+    kind: Literal["stratified", "group", "stratified_group", "kfold", "column"] = Field(
         default="stratified",
-        description="Stratified keeps the share of each class; group keeps rows of one group together; stratified_group does both as well as it can; kfold looks at neither.",
+        description="Stratified keeps the share of each class; group keeps rows of one group together; stratified_group does both as well as it can; kfold looks at neither; column follows a column that names the fold of each row.",
         json_schema_extra=BASIC,
     )
     n_folds: int = Field(
@@ -28,7 +28,11 @@ class FoldsSpec(Settings):
     group_column: str = Field(
         default="", description="Column that names the group; empty is the contest's own group column.", json_schema_extra=BASIC
     )
-
+    fold_column: str = Field(
+        default="",
+        description="For kind=column: the column that names the fold which validates a row. Rows with nothing, -1 or train there are trained on by every fold.",
+        json_schema_extra=BASIC,
+    )
     repeats: int = Field(
         default=1, ge=1, le=10, description="The rows are dealt so many times, with the next seed each time, and every deal adds its folds."
     )
@@ -41,8 +45,14 @@ class FoldsSpec(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.holdout and self.repeats > 1:
-            raise ValueError("a hold-out is one fold; use repeats=1, or leave holdout off")
+        refuse(
+            (self.holdout and self.repeats > 1, "a hold-out is one fold; use repeats=1, or leave holdout off"),
+            (self.fold_column and self.kind != "column", "a fold_column is followed by kind=column alone"),
+            (
+                self.kind == "column" and (self.repeats > 1 or self.keep_rare),
+                "a column says itself which rows are validated; use repeats=1, and leave keep_rare off",
+            ),
+        )
         return self
 
     @property

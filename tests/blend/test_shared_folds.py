@@ -17,13 +17,14 @@ from core.blend.steps import mix
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_truth
-from core.folds import FoldPairs, load_folds, save_folds
+from core.folds import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import get_metric
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import load_matrix, source_of
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
+from core.splitting import FoldPairs
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run
