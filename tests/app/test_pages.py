@@ -11,12 +11,16 @@ from streamlit.testing.v1 import AppTest
 
 from app.shell import runtime
 from core.base.errors import DiskFull
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
+from core.contest.table import add_truth
 from core.store.contests import Contest, list_contests
 from core.store.folds import list_folds
 from core.store.jobs import list_jobs
 from core.store.runs import list_runs
 from core.workspace import Workspace
-from tests.app.hands import press, write
+from tests.app.hands import flip, press, write
+from tests.contest.contest_folders import write_csv
 
 PAGES = ("home", "data", "folds", "train", "runs", "ensemble", "errors", "submit")
 OpenPage = Callable[..., AppTest]
@@ -166,6 +170,35 @@ def test_folds_that_cannot_be_made_are_a_card(open_page: OpenPage, opened: Works
     assert not at.exception
     assert "group_column" in refusal(at)
     assert not list_folds(opened.store, headlines.id)
+
+
+def test_a_rare_class_is_named_before_folds_are_made_and_can_be_kept_in_training(
+    open_page: OpenPage, opened: Workspace, headlines: Contest
+) -> None:
+    at = open_page("folds")
+    at = at.number_input(key=f"folds-{headlines.id}.n_folds").set_value(4).run()
+    assert "fewer rows" not in words(at)
+    add_truth(opened, headlines, labels=dict.fromkeys(range(2, 48, 2), 1), reason="one row of class 0 is left")
+    at = open_page("folds")
+    assert "fewer rows than folds" in words(at)
+    at = press(flip(at, "Keep rare classes in training"), "Make folds")
+    assert not at.exception
+    (folds,) = list_folds(opened.store, headlines.id)
+    assert folds.spec.keep_rare and "none validates them" in words(at)
+
+
+def test_folds_are_followed_from_a_column(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
+    rows = [(row, f"words {row}", "ab"[row % 2], 1 + row % 3) for row in range(30)]
+    write_csv(tmp_path / "titles" / "train.csv", ("id", "text", "label", "part"), rows)
+    contest = add_contest(opened, inspect_path(tmp_path / "titles").draft)
+    at = open_page("folds", contest=contest.name)
+    at = at.selectbox(key=f"folds-{contest.id}.kind").select("column").run()
+    assert "Seed" not in [box.label for box in at.number_input]
+    at = at.selectbox(key=f"folds-{contest.id}.fold_column").select("part").run()
+    at = press(at, "Make folds")
+    assert not at.exception and not at.error
+    assert list_folds(opened.store, contest.id)[0].n_folds == 3
+    assert "By the column part: fold 0: 1 · fold 1: 2 · fold 2: 3" in words(at)
 
 
 def test_several_runs_are_queued_one_after_another(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
