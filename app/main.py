@@ -11,7 +11,7 @@ import streamlit as st  # noqa: E402  (the line above makes our packages importa
 
 from app.shell import runtime, state  # noqa: E402
 from app.sidebar.devices import device_status  # noqa: E402
-from app.ui.cards import error_card, guard  # noqa: E402
+from app.ui.cards import error_card, guard, list_keys  # noqa: E402
 from app.ui.format import plain  # noqa: E402
 from app.words.core_text import say  # noqa: E402
 from app.words.text import LANGUAGE_KEY, LANGUAGES, language, remember_language, t  # noqa: E402
@@ -28,7 +28,8 @@ FLOW = {
 st.set_page_config(page_title="Pitwall", page_icon=str(ASSETS / "mark.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), size="medium")
 st.html(ASSETS / "style.css")
-st.container(key="keys").html(f"<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
+keys = f"document.documentElement.lang = '{language()}'\n{(ASSETS / 'keys.js').read_text(encoding='utf-8')}"
+st.container(key="keys").html(f"<script>{keys}</script>", unsafe_allow_javascript=True)
 
 top, middle, foot = (
     st.sidebar.container(key="side-top"),
@@ -49,6 +50,8 @@ with foot:
         on_change=remember_language,
         label_visibility="collapsed",
     )
+    if st.button(t("common.keys"), type="tertiary", key="keys-list", icon=":material/keyboard:"):
+        list_keys()
 
 pages = {
     section: [

@@ -146,7 +146,7 @@ def _groups(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> tuple[Gr
     empty = [row_id for row_id, value in zip(load_table(workspace, contest).train["id"], values, strict=True) if not value.strip()]
     if len(empty):
         raise InputError(
-            "{n:,} rows have no group",
+            "{n:,} {n:row has|rows have} no group",
             where="{file}, column '{column}'",
             why="ids: {names}",
             fix="fill the column in, or use another one",

@@ -27,7 +27,7 @@ if ref:
 
 if run is not None:
     folds = get_folds(store, run.folds_id)
-    page_header(t("runs.title"), contest, folds)
+    page_header(t("runs.title"), contest, folds, part=run.name)
     run_view(contest, run, folds)
 elif runs := list_runs(store, contest.id):
     on = {item.folds_id for item in runs}

@@ -1,16 +1,36 @@
-// "/" goes to the search field of the page, unless something is being typed.
+// What the keyboard does on every page, beside what the page's own buttons say. The list of it is `common.keys_*` of app/words.
 if (!window.pitwallKeys) {
   window.pitwallKeys = true
+  const inside = event => event.composedPath()[0]
+  const isTyping = node => node.isContentEditable || /^(input|textarea|select)$/i.test(node.tagName)
+  const press = selector => { const found = document.querySelector(selector); found?.click(); return found }
+  let going = 0  // when "g" was pressed: the digit after it names a page of the sidebar
   document.addEventListener('keydown', event => {
-    const at = document.activeElement
-    if (event.key !== '/' || event.ctrlKey || event.metaKey || at.isContentEditable || /^(input|textarea|select)$/i.test(at.tagName)) return
-    const field = document.querySelector('[data-testid="stMain"] input[type="search"]')
-    if (field) { event.preventDefault(); field.focus() }
+    const at = inside(event)
+    if (event.altKey && event.code === 'KeyH') {  // the help of the field that has the focus
+      const help = at.closest('[data-testid="stElementContainer"]')?.querySelector('[data-testid="stTooltipIcon"] button')
+      if (help) { event.preventDefault(); help.focus() }
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(at)) return
+    if (event.key === '/') {
+      const field = document.querySelector('[data-testid="stMain"] input[type="search"]')
+      if (field) { event.preventDefault(); field.focus() }
+    }
+    if (event.key === '?') press('.st-key-keys-list button')
+    if (event.key === 'g') going = event.timeStamp
+    else if (/^[1-8]$/.test(event.key) && event.timeStamp - going < 2000) {
+      going = 0
+      document.querySelectorAll('.st-key-side-flow a')[Number(event.key) - 1]?.click()
+    }
   })
   // Ctrl+Z in a text field undoes what was typed there, and nothing on the page.
   window.addEventListener('keydown', event => {
-    const at = event.composedPath()[0]
-    const isTyping = at instanceof HTMLTextAreaElement || (at instanceof HTMLInputElement && at.type === 'text')
-    if (isTyping && event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey)) event.stopImmediatePropagation()
+    const at = inside(event)
+    const isText = at instanceof HTMLTextAreaElement || (at instanceof HTMLInputElement && at.type === 'text')
+    if (isText && event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey)) event.stopImmediatePropagation()
   }, true)
+  // A "?" beside each field is no stop of the Tab key: a form has a dozen. Alt+H opens the help of the field one is in.
+  const skip = () => { for (const help of document.querySelectorAll('[data-testid="stTooltipIcon"] button:not([tabindex])')) help.tabIndex = -1 }
+  new MutationObserver(skip).observe(document.body, { childList: true, subtree: true })
+  skip()
 }

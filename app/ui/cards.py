@@ -17,11 +17,12 @@ from core.store.folds import Folds
 from core.store.runs import Run
 
 
-def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None, *, note: str = "") -> None:
+def page_header(title: str, contest: Contest | None = None, folds: Folds | None = None, *, note: str = "", part: str = "") -> None:
     """The first line of a page: its title, and on the right the contest, its metric (with direction) and the folds.
 
-    `note` is markdown in that place for a page without a contest.
+    The browser's tab says the same; `part` is what it says first, such as a run's name. `note` is markdown in place of a contest.
     """
+    st.set_page_config(page_title=" · ".join(filter(None, (part, title, contest.name if contest else "", "Pitwall"))))
     facts = [note] if note else []
     if contest is not None:
         facts = [f"**{plain(contest.name)}**", metric_label(contest.spec.metric)]
@@ -114,5 +115,19 @@ def ask(words: str, act: Callable[[], object], **values: object) -> None:
         if is_yes:
             with guard():
                 act()
+
+    dialog()
+
+
+KEYS = ("go", "search", "help", "queue", "dry_run", "undo", "tiles", "table", "lift", "list")
+"""What the list of shortcuts says, in this order; the keys stand in the words, since some are words."""
+
+
+def list_keys() -> None:
+    """A dialog with every shortcut."""
+
+    @st.dialog(t("common.keys"))
+    def dialog() -> None:
+        st.table({f"**{t(f'common.key_{name}')}**": t(f"common.key_{name}_does") for name in KEYS}, border="horizontal")
 
     dialog()

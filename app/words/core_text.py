@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from app.words.text import language
-from core.base.messages import PLACEHOLDER, Joined, Message
+from core.base.messages import PLACEHOLDER, Joined, Message, formatted
 
 CORE_DIR = Path(__file__).with_name("core")
 SEPARATORS = {", or ": "; 또는 ", " and ": ", ", " or ": " 또는 "}
@@ -33,7 +33,7 @@ def korean(said: str) -> str:
         found: Any = said.values[name]
         if isinstance(found, Message | Joined) or how == "said":
             return korean(str(found) if not isinstance(found, str) else found)
-        return format(found, how)
+        return formatted(found, how)
 
     return PLACEHOLDER.sub(lambda hole: value(hole[1], hole[2] or "") if hole[1] in said.values else hole[0], template)
 

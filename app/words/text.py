@@ -5,9 +5,13 @@
 
 from functools import cache
 from pathlib import Path
+from string import Formatter
+from typing import Any
 
 import streamlit as st
 import yaml
+
+from core.base.messages import formatted
 
 LANGUAGES = {"en": "English", "ko": "한국어"}
 TEXTS_DIR = Path(__file__).with_name("screen")
@@ -29,7 +33,17 @@ def remember_language() -> None:
 
 def t(key: str, /, **values: object) -> str:
     """The text of `file.key`, with `{name}` replaced by the values; an unknown key is a bug and raises KeyError."""
-    return text_of(key, language()).format(**values)
+    return _WORDS.vformat(text_of(key, language()), (), values)
+
+
+class _Words(Formatter):
+    """`{n:row|rows}` is a word for one and a word for any other number, as in the sentences of core."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return formatted(value, format_spec)
+
+
+_WORDS = _Words()
 
 
 def text_of(key: str, lang: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
-"""`{name}`, or `{name:,}` with a format for a number."""
+"""`{name}`, `{name:,}` with a format for a number, or `{name:row|rows}`: the first word where the number is 1, else the second."""
 
 
 class Message(str):
@@ -46,7 +46,13 @@ class Joined(str):
 
 def fill(template: str, values: Mapping[str, Any]) -> str:
     """A template with its values; braces that name no value stay, and the values are not read again."""
-    return PLACEHOLDER.sub(lambda found: format(values[found[1]], found[2] or "") if found[1] in values else found[0], template)
+    return PLACEHOLDER.sub(lambda found: formatted(values[found[1]], found[2] or "") if found[1] in values else found[0], template)
+
+
+def formatted(value: Any, how: str) -> str:
+    """A value as a placeholder writes it; `how` is a format, or a word for one and a word for any other number."""
+    one, bar, several = how.partition("|")
+    return format(value, how) if not bar else one if str(value) == "1" else several
 
 
 def msg(template: str, /, **values: Any) -> Message:

@@ -106,7 +106,7 @@ def parse_settings(model: type[S], values: Mapping[str, Any], *, where: str, err
 def settings_error(problems: Sequence[str], *, where: str, error: type[PitwallError] = RecipeError) -> PitwallError:
     """The one error of settings that cannot be used."""
     return error(
-        msg("{n} settings cannot be used" if len(problems) > 1 else "{n} setting cannot be used", n=len(problems)),
+        msg("{n} {n:setting|settings} cannot be used", n=len(problems)),
         where=where,
         why=joined("; ", problems),
         fix="correct the named fields; `python -m core settings` lists every field with its range",

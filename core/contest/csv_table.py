@@ -95,7 +95,7 @@ class Problems:
         if first:
             more = [msg("… and {n:,} more", n=self.count - len(first))] if self.count > len(first) else []
             raise InputError(
-                "{subject}: {n:,} problems",
+                "{subject}: {n:,} {n:problem|problems}",
                 where=", ".join(list(dict.fromkeys(problem.file for problem in first))[:5]),
                 why=joined("\n", [*map(Problem.__str__, first), *more]),
                 fix=joined("; ", dict.fromkeys(problem.fix for problem in first)),
@@ -126,7 +126,7 @@ class Table:
     def said(self) -> str:
         """How the file was read, for a person."""
         return msg(
-            "{rows:,} rows, {encoding}, separated by {delimiter}",
+            "{rows:,} {rows:row|rows}, {encoding}, separated by {delimiter}",
             rows=len(self.frame),
             encoding=self.encoding,
             delimiter=DELIMITERS[self.delimiter],

@@ -70,7 +70,7 @@ def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
     classes = list(counts)
     single = [name for name in classes if counts[name] == 1]
     if single:
-        what = "{n} classes occur in one row only: {names}" if len(single) > 1 else "{n} class occurs in one row only: {names}"
+        what = "{n} {n:class occurs|classes occur} in one row only: {names}"
         said.append(msg(what, n=len(single), names=", ".join(single[:5])))
     alike: dict[str, list[str]] = {}
     for name in classes:
@@ -79,7 +79,7 @@ def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
     if same:
         said.append(msg("differ only in case or blanks: {names}", names=joined("; ", same[:5])))
     if len(classes) > 20 and len(classes) > n_rows / 2:
-        said.append(msg("{n:,} classes in {rows:,} rows: is this the label?", n=len(classes), rows=n_rows))
+        said.append(msg("{n:,} classes in {rows:,} {rows:row|rows}: is this the label?", n=len(classes), rows=n_rows))
     if len(classes) > 20 and all(re.fullmatch(r"-?\d*\.\d+", name) for name in classes):
         said.append("the labels are decimal numbers: predicting a number is not classification")
     return said
@@ -360,7 +360,7 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
             if name and not is_folder(files, name):
                 problems.add(name, "there is no such folder", msg("set {setting} to a folder of the contest", setting=setting))
         if len(spec.input_columns) > 1:
-            what = msg("{n} columns are named for the image path", n=len(spec.input_columns))
+            what = msg("{n} {n:column is|columns are} named for the image path", n=len(spec.input_columns))
             problems.add(spec.train, what, "name one column in input_columns")
     elif spec.layout == "folders":
         problems.add(spec.train, "class folders hold images, not texts", "set modality=image, or layout=csv")
@@ -518,7 +518,7 @@ def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Proble
             problems.add(file, msg("there is no column for the class '{name}'", name=name), fix, row=1, column=name)
     elif len(others) != 1:
         fix = "set submission=probabilities, or give a sample submission with one label column"
-        problems.add(file, msg("{n} columns beside the ids where one label is expected", n=len(others)), fix, row=1)
+        problems.add(file, msg("{n} {n:column|columns} beside the ids where one label is expected", n=len(others)), fix, row=1)
     if not test.file:
         return
     known = column_of(test.frame, "id")

@@ -137,7 +137,7 @@ def hidden_scores(workspace: Workspace, contest: Contest, frame: pd.DataFrame) -
         raise SubmissionError(
             "the submission's ids are not the test's",
             where=contest.name,
-            why="{n:,} rows for {test:,} test rows",
+            why="{n:,} {n:row|rows} for {test:,} test {test:row|rows}",
             fix="write one row for every id of the test",
             n=len(frame),
             test=len(truth),

@@ -165,7 +165,7 @@ def named(names: Sequence[str]) -> str:
 
 
 def _rows(n: int) -> str:
-    return msg("{n:,} row", n=n) if n == 1 else msg("{n:,} rows", n=n)
+    return msg("{n:,} {n:row|rows}", n=n)
 
 
 def differences(given: Sequence[str], wanted: Sequence[str]) -> str:

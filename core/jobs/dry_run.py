@@ -149,7 +149,7 @@ class DryRun:
                 raise OutOfMemory(
                     "the machine ran out of memory",
                     where=self.device,
-                    why="the system ended the dry run at {n} rows at once" if n > 1 else "the system ended the dry run at {n} row at once",
+                    why="the system ended the dry run at {n} {n:row|rows} at once",
                     fix="choose a smaller backbone or input, or fewer loader workers",
                     n=n,
                 )

@@ -118,7 +118,12 @@ class BlendSpec(BlendSteps):
     def _weights_fit_members(self) -> Self:
         n_runs, n_weights = len(self.members), len(self.weights)
         refuse(
-            (n_weights != n_runs, msg("{runs} runs but {weights} weights; give one weight per run", runs=n_runs, weights=n_weights)),
+            (
+                n_weights != n_runs,
+                msg(
+                    "{runs} {runs:run|runs} but {weights} {weights:weight|weights}; give one weight per run", runs=n_runs, weights=n_weights
+                ),
+            ),
             (len(set(self.members)) != n_runs, "a run appears twice; name each run once"),
             (
                 bool(self.folds) != bool(self.networks) or (self.networks and len(self.networks) != n_runs),

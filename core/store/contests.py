@@ -160,7 +160,7 @@ def delete_contest(store: Store, contest_id: int) -> None:
                 "the contest still has runs",
                 where="contest {n}",
                 why=msg(
-                    "{n} runs would lose what they were trained on" if n_runs > 1 else "{n} run would lose what they were trained on",
+                    "{n} {n:run|runs} would lose what they were trained on",
                     n=n_runs,
                 ),
                 fix="delete its runs first",

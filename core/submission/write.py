@@ -171,7 +171,7 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
         raise AlignmentError(
             "the predictions do not cover the submission's rows",
             where="submission",
-            why="{n} ids have no prediction, first {ids}; predictions are {shape}",
+            why="{n} {n:id has|ids have} no prediction, first {ids}; predictions are {shape}",
             fix="train on this version of the contest",
             n=len(missing),
             ids=missing[:3],
@@ -220,19 +220,25 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         SubmissionCheck(
             "ids",
             not (absent or foreign or twice),
-            msg("{n} rows; {missing} missing, {unknown} unknown, {twice} twice", n=len(ids), missing=absent, unknown=foreign, twice=twice),
+            msg(
+                "{n} {n:row|rows}; {missing} missing, {unknown} unknown, {twice} twice",
+                n=len(ids),
+                missing=absent,
+                unknown=foreign,
+                twice=twice,
+            ),
         )
     )
     checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
     if form.is_flags:
         flags = frame.iloc[:, 1:].to_numpy(dtype=str)
         n_bad = int((~np.isin(flags, ("0", "1"))).any(axis=1).sum())
-        checks.append(SubmissionCheck("flags", n_bad == 0, msg("{n} rows with a value that is neither 0 nor 1", n=n_bad)))
+        checks.append(SubmissionCheck("flags", n_bad == 0, msg("{n} {n:row|rows} with a value that is neither 0 nor 1", n=n_bad)))
         checks.append(_empty_rows(int((flags != "1").all(axis=1).sum()), len(flags)))
     elif form.has_probabilities:
         values = frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
         n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
-        checks.append(SubmissionCheck("numbers", n_bad == 0, msg("{n} rows with a value that is no probability", n=n_bad)))
+        checks.append(SubmissionCheck("numbers", n_bad == 0, msg("{n} {n:row|rows} with a value that is no probability", n=n_bad)))
         if not form.is_multilabel:
             worst = float(np.nanmax(np.abs(values.sum(axis=1) - 1), initial=0.0))
             checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, msg("rows sum to 1 within {error:.1e}", error=worst)))

@@ -44,7 +44,7 @@ def dry_run(task: FoldTask, *, max_halvings: int) -> Costs:
     """
     while True:
         try:
-            with typed_failures(task.recipe, msg("a dry run of fold {fold}, {n} rows at once", fold=task.fold, n=task.micro_batch)):
+            with typed_failures(task.recipe, msg("a dry run of fold {fold}, {n} {n:row|rows} at once", fold=task.fold, n=task.micro_batch)):
                 return _try(task)
         except OutOfMemory:
             if task.halvings >= max_halvings or task.micro_batch <= 1:

@@ -137,7 +137,7 @@ def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataF
     few = [name for name in pool if 2 <= n_distinct[name] <= max(20, len(train) // 10)]
     chosen = few[-1] if few else pool[-1]
     others = sorted((name for name in pool if name != chosen), key=lambda name: n_distinct[name])
-    why = joined("; ", [msg("{n:,} different values", n=n_distinct[chosen]), "no column is named like a label"])
+    why = joined("; ", [msg("{n:,} different {n:value|values}", n=n_distinct[chosen]), "no column is named like a label"])
     why = joined("; ", [_with_others(why, others[:6]), msg("correct with {setting}=NAME", setting="label_column")])
     return Guess(chosen, why, "warning")
 

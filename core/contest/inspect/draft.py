@@ -262,7 +262,9 @@ def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[
         why = "nothing to predict: runs can be trained and compared, a submission needs test rows"
         checks.append(Check("test", spec.test, why, "warning"))
     if rows.n_empty_texts:
-        checks.append(Check("input_columns", msg("{n:,} empty texts", n=rows.n_empty_texts), "they are kept as empty texts", "warning"))
+        checks.append(
+            Check("input_columns", msg("{n:,} empty {n:text|texts}", n=rows.n_empty_texts), "they are kept as empty texts", "warning")
+        )
     for part in (rows.train, rows.test):
         checks += _checks_of_names(part)
     if files.links:

@@ -138,7 +138,7 @@ def _flags(
         return None
     given = tuple(answers.get("classes", ()))
     if len(given) > 1 and set(given) <= set(train.columns):
-        return FlagColumns(given, msg("{n} columns are named like your classes", n=len(given)))
+        return FlagColumns(given, msg("{n} {n:column is|columns are} named like your classes", n=len(given)))
 
     def are_flags(*names: str) -> bool:
         return all(column_of(train, name).str.strip().isin(FLAGS).mean() >= FLAG_SHARE for name in names)
@@ -148,11 +148,15 @@ def _flags(
         asked = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
         named = [name for name in asked if name in columns]
         if len(named) > 1 and 2 * len(named) > len(asked) and are_flags(*named):
-            return FlagColumns(order_classes(named), msg("{n} columns of 0 and 1 that the sample submission names", n=len(named)))
+            return FlagColumns(
+                order_classes(named), msg("{n} {n:column|columns} of 0 and 1 that the sample submission names", n=len(named))
+            )
         only_train = [name for name in columns if test is not None and name not in test.columns]
         n_labels = sum(LABEL_NAME.fullmatch(name) is not None for name in only_train)
         if len(only_train) > 1 and n_labels in (0, len(only_train)) and are_flags(*only_train):
-            return FlagColumns(order_classes(only_train), msg("{n} columns of 0 and 1 that the test does not have", n=len(only_train)))
+            return FlagColumns(
+                order_classes(only_train), msg("{n} {n:column|columns} of 0 and 1 that the test does not have", n=len(only_train))
+            )
     if "label_column" not in answers:
         return None
     found = [name for name in columns if are_flags(name)]
@@ -164,7 +168,7 @@ def _flags(
             fix="name the column with the labels: label_column=NAME, or the columns of the classes: classes=[a, b]",
             names=", ".join(train.columns),
         )
-    return FlagColumns(order_classes(found), msg("{n} columns of 0 and 1", n=len(found)))
+    return FlagColumns(order_classes(found), msg("{n} {n:column|columns} of 0 and 1", n=len(found)))
 
 
 def _labels_of_flags(so_far: Understanding, train: pd.DataFrame, flags: FlagColumns) -> tuple[SeenLabels, set[str]]:
@@ -219,7 +223,7 @@ def settle_classes(so_far: Understanding, labels: SeenLabels, folders: tuple[str
     classes = cast("tuple[str, ...]", so_far.answers["classes"]) if "classes" in so_far.answers else folders or labels.classes()
     if len(classes) < 2:
         raise InputError(
-            "{n} class: too few to classify" if len(classes) == 1 else "{n} classes: too few to classify",
+            "{n} {n:class|classes}: too few to classify",
             where=str(so_far.values["train"]),
             why="found in {column}: {classes}",
             fix="name the column with the classes: label_column=NAME, or the folder with the class folders: train=NAME",
@@ -233,7 +237,11 @@ def settle_classes(so_far: Understanding, labels: SeenLabels, folders: tuple[str
     so_far.note(
         "classes",
         msg("{name}: {detail}", name=len(classes), detail=shown),
-        msg("{least:,} to {most:,} rows per class", least=min(counts.values()), most=max(counts.values())),
+        msg(
+            "{most:,} {most:row|rows} per class" if len({*counts.values()}) == 1 else "{least:,} to {most:,} rows per class",
+            least=min(counts.values()),
+            most=max(counts.values()),
+        ),
     )
     for warning in class_warnings(counts, len(labels.names) if labels.is_several else sum(counts.values())):
         so_far.note("classes", "", warning, "warning")

@@ -214,7 +214,7 @@ def _also(others: list[str], setting: str) -> str:
 def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
     looked = msg("looked for a CSV or TSV named like train, and for at least two folders of images ({formats})", formats=FORMATS)
     found = msg(
-        "found {files:,} files, {tables} tables, {images:,} images, {folders:,} folders",
+        "found {files:,} {files:file|files}, {tables} {tables:table|tables}, {images:,} {images:image|images}, {folders:,} {folders:folder|folders}",
         files=len(files.files),
         tables=sum(map(len, roles.values())),
         images=len(files.images),
@@ -253,5 +253,5 @@ def _test(files: ContestFiles, roles: dict[str, list[str]], layout: str, train: 
     ]
     if folders:
         first = min(folders, key=lambda key: (key.count("/"), key))
-        return Guess(first, msg("a folder of {n:,} images", n=len(files.images_under(first))))
+        return Guess(first, msg("a folder of {n:,} {n:image|images}", n=len(files.images_under(first))))
     return Guess("", "no test table or folder is named like test", "note")

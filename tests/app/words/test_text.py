@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.words.text import LANGUAGES, TEXTS_DIR, load_texts
+from app.words.text import LANGUAGES, TEXTS_DIR, load_texts, t
+from core.base.messages import msg
 from core.base.settings import Settings, walk_fields
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
@@ -37,6 +38,24 @@ def test_both_languages_take_the_same_values(file: str) -> None:
     for key, texts in load_texts(file).items():
         if not is_help(file, key):
             assert set(PLACEHOLDER.findall(texts["en"])) == set(PLACEHOLDER.findall(texts["ko"])), f"{file}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(1, "1 row, 1 column"), ("1", "1 row, 1 column"), (0, "0 rows, 0 columns"), ("1,000", "1,000 rows, 1,000 columns")]
+)
+def test_a_count_takes_the_word_for_one_or_for_several(n: object, said: str) -> None:
+    assert t("submit.preview_note", rows=n, columns=n, size="").startswith(said)
+    assert msg("{n} {n:row|rows}, {n} {n:column|columns}", n=n) == said
+
+
+def test_no_count_stands_before_a_plural_alone() -> None:
+    """Of `{n} rows` one is "1 rows"; `{n} of {all} rows` needs no rule."""
+    plural = re.compile(
+        r"(?<!of )(?<!to )\{(?:n|rows|runs|folds|columns)(?::,)?\} (?:finished |test |waiting )?(rows|runs|folds|columns|classes|problems|checks)\b"
+    )
+    for file in FILES:
+        for key, texts in load_texts(file).items():
+            assert not plural.search(texts.get("en", "")), f"{file}.{key}: {texts['en']}"
 
 
 def test_every_text_that_is_asked_for_exists() -> None:
