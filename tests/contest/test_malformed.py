@@ -112,7 +112,7 @@ def test_a_file_name_in_cp949_is_named(workspace: Workspace, tmp_path: Path) -> 
     ("fill", "said"),
     [
         (lambda root: None, "found 0 files"),
-        (lambda root: (root / "notes.md").write_text("x"), "found 1 files, 0 tables"),
+        (lambda root: (root / "notes.md").write_text("x"), "found 1 file, 0 tables"),
         (lambda root: (root / "data.zip").write_bytes(b"PK"), "data.zip is packed"),
         (lambda root: [write_image(root / "only" / f"{n}.png", n) for n in range(3)] and (root / "b.md").write_text(""), "3 images"),
     ],

@@ -214,7 +214,7 @@ def test_empty_texts_are_kept_and_said(tmp_path: Path) -> None:
     )
     found = inspect_path(tmp_path, name="x")
     assert found.problems == ()
-    assert "1 empty texts" in detail_of(found, "input_columns")
+    assert "1 empty text" in detail_of(found, "input_columns")
 
 
 def test_unbalanced_labels_suggest_macro_f1(tmp_path: Path) -> None:
