@@ -65,6 +65,7 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
     """The checks of the file, each with its result."""
     st.subheader(t("submit.checks_title"), anchor=False)
     n_failed = sum(not check.is_ok for check in candidate.checks)
+    n_doubtful = sum(check.is_doubtful for check in candidate.checks)
     if contest.spec.sample_submission:
         st.caption(t("submit.checks_sample"))
     else:
@@ -72,17 +73,21 @@ def checklist(contest: Contest, candidate: Candidate) -> None:
         st.caption(t("submit.checks_no_sample", format=t(f"submit.format_{form}")))
     with st.container(border=True, gap="small"):
         for check in candidate.checks:
-            icon = ":green[:material/check_circle:]" if check.is_ok else ":red[:material/cancel:]"
+            passed = ":orange[:material/warning:]" if check.is_doubtful else ":green[:material/check_circle:]"
+            icon = passed if check.is_ok else ":red[:material/cancel:]"
             st.markdown(f"{icon} **{t(f'submit.check_{check.key}')}**  :gray[{plain(say(check.detail))}]")
     if n_failed:
         st.error(t("submit.checks_failed", n=n_failed), icon=":material/block:")
+    elif n_doubtful:
+        st.warning(t("submit.checks_doubtful", n=n_doubtful, total=len(candidate.checks)), icon=":material/warning:")
     else:
         st.success(t("submit.checks_ok", n=len(candidate.checks)), icon=":material/check:")
 
 
 def write_form(contest: Contest, source: Source, candidate: Candidate) -> None:
     """The form that writes the file; a submission with equal bytes is named."""
-    twin = next((item for item in list_submissions(runtime.workspace().store, contest.id) if item.sha256 == digest_of(source)), None)
+    known = list_submissions(runtime.workspace().store, contest.id)
+    twin = next((item for item in known if item.sha256 == digest_of(source)), None)
     with st.form(f"write-{source.ref}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(t("submit.name"), source.name, max_chars=60)
         writes = st.form_submit_button(t("submit.write"), type="primary", icon=":material/outbox:", disabled=not candidate.is_valid)
@@ -91,7 +96,8 @@ def write_form(contest: Contest, source: Source, candidate: Candidate) -> None:
     if writes:
         submission = write_submission(source, name=name.strip())
         st.session_state[WRITTEN] = submission.id
-        st.toast(t("submit.written", filename=plain(submission.filename), ref=submission.ref), icon=":material/check:")
+        told = "submit.written" if submission.id not in [item.id for item in known] else "submit.written_before"
+        st.toast(t(told, filename=plain(submission.filename), ref=submission.ref), icon=":material/check:")
         st.rerun()
 
 

@@ -210,7 +210,7 @@ def submit(
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the submission of a blend or a run: checked against the sample, entered in the ledger, the same bytes every time."""
+    """Write the submission of a blend or a run: checked against the sample and added to the submissions, the same bytes every time."""
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise InputError(
             "the file cannot be written",

@@ -182,7 +182,7 @@ def predict(
     """Predict by the networks that a run's folds have kept, or those of a blend's runs through the blend's steps.
 
     Without `--input` and `--text` the test set is predicted again, and its submission, checked against the sample, is written to
-    `--output`; it is not entered in the ledger. Given files are a table with the contest's columns, or images and folders of them: their
+    `--output`; it is not added to the submissions. Given files are a table with the contest's columns, or images and folders of them: their
     likeliest classes are printed, and with `--output` the probabilities are written.
     """
     workspace = opened(root)

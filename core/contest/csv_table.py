@@ -244,7 +244,7 @@ def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[
     problems = Problems()
     records = _records(text, delimiter, path, quoting, problems)
     _, header = next(records, (1, []))
-    names = [nfc(name) or f"Unnamed: {number}" for number, name in enumerate(header)]
+    names = [nfc(name).strip() or f"Unnamed: {number}" for number, name in enumerate(header)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(

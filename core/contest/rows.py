@@ -6,7 +6,7 @@ No image is opened here; registration does that. Inspection uses the same rows, 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, reduce
 from pathlib import PurePosixPath
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.base.files import nfc
+from core.base.files import can_encode, nfc
 from core.base.messages import joined, msg
 from core.contest.csv_table import MISSING_CELLS, N_SHOWN, Problems, Table, column_of, is_missing
 from core.contest.files import (
@@ -31,6 +31,7 @@ from core.contest.files import (
     suffix_of,
     without_suffix,
 )
+from core.contest.names import class_finder
 from core.specs.contest import ContestSpec
 
 
@@ -122,37 +123,57 @@ def _parts(separator: str) -> re.Pattern[str]:
     return re.compile(rf"""'([^']*)'{end}|"([^"]*)"{end}|((?:(?!{between})\S)(?:(?!{between}).)*)""", re.DOTALL)
 
 
-def names_of_cells(cells: pd.Series, separator: str = "") -> list[list[str]]:
-    """The class names in each cell, none in an empty one: a single name, or those that `separator` stands between."""
+MISSING_LABELS = (*MISSING_CELLS, "NA", "N/A", "n/a", "#N/A", "NULL", "null", "\\N")
+"""Labels that programs write where there is none; one of them may be the name of a class all the same."""
+
+
+def is_unlabelled(cells: pd.Series, *, words_are_classes: bool = False) -> pd.Series:
+    """True where a cell holds no label: it is empty, or unless `words_are_classes` one of MISSING_LABELS."""
+    return cells.str.strip().isin(("",) if words_are_classes else MISSING_LABELS)
+
+
+def names_of_cells(cells: pd.Series, separator: str = "", *, words_are_classes: bool = False) -> list[list[str]]:
+    """The class names in each cell, none in one without a label: a single name, or those that `separator` stands between."""
     return [
         [] if empty else split_cell(cell, separator) if separator else [nfc(cell)]
-        for cell, empty in zip(cells, is_missing(cells), strict=True)
+        for cell, empty in zip(cells, is_unlabelled(cells, words_are_classes=words_are_classes), strict=True)
     ]
 
 
 def codes_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> NDArray[np.int64]:
     """The class index of every row (n,) that has one class; -1 and a problem where the cell of the label column names none."""
-    labels = column_of(table.frame, spec.label_column).map(nfc)
-    codes = pd.Index(spec.classes, dtype="str").get_indexer(pd.Index(labels)).astype(np.int64)
-    missing, file, column = is_missing(labels), spec.train, spec.label_column
-    fix = "fill the label in, or take the row out"
-    problems.add_rows(file, table.lines, missing & (codes < 0), "the label is empty", fix, column=column)
+    labels, find = column_of(table.frame, spec.label_column), class_finder(spec.classes)
+    codes = labels.map({label: find(label) for label in labels.unique()}).to_numpy(dtype=np.int64)
+    is_empty, file, column = is_unlabelled(labels) & (codes < 0), spec.train, spec.label_column
+    fix = "fill the label in, or leave such rows out: missing_labels=drop"
+    problems.add_rows(file, table.lines, is_empty & (labels.str.strip() == ""), "the label is empty", fix, column=column)
+    what = "the label '{label}' is a word for a missing one"
+    fix = "leave such rows out: missing_labels=drop, or take the word for a class: missing_labels=class"
+    problems.add_rows(file, table.lines, is_empty & (labels.str.strip() != ""), what, fix, column=column, label=labels)
     what, fix = "'{label}' is not one of the {n} classes", "correct the label, or leave `classes` out"
-    problems.add_rows(file, table.lines, ~missing & (codes < 0), what, fix, column=column, label=labels, n=len(spec.classes))
+    problems.add_rows(file, table.lines, ~is_empty & (codes < 0), what, fix, column=column, label=labels, n=len(spec.classes))
     return codes
 
 
 def sets_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
     """The class indices of every row (lists, ascending) from the cells of the label column; an empty cell is a row without a class."""
-    index = {name: number for number, name in enumerate(spec.classes)}
+    find, cells = class_finder(spec.classes), column_of(table.frame, spec.label_column)
     found: list[list[int]] = []
-    for row, names in enumerate(names_of_cells(column_of(table.frame, spec.label_column), spec.label_separator)):
-        for name in dict.fromkeys(name for name in names if name not in index):
+    for row, names in enumerate(names_of_cells(cells, spec.label_separator, words_are_classes=spec.missing_labels == "class")):
+        for name in dict.fromkeys(name for name in names if find(name) < 0):
             what = msg("'{label}' is not one of the {n} classes", label=name, n=len(spec.classes))
             fix = "correct the labels or label_separator, or leave `classes` out"
             problems.add(spec.train, what, fix, row=int(table.lines[row]), column=spec.label_column)
-        found.append(sorted({index[name] for name in names if name in index}))
+        found.append(sorted({find(name) for name in names} - {-1}))
     return pd.Series(found, index=table.frame.index, dtype=object)
+
+
+def labelled(table: Table, spec: ContestSpec) -> Table:
+    """The training table without the rows that have no label, where the contest leaves those out."""
+    if spec.missing_labels != "drop" or spec.is_multilabel:
+        return table
+    kept = ~is_unlabelled(column_of(table.frame, spec.label_column)).to_numpy(dtype=np.bool_)
+    return replace(table, frame=table.frame[kept].reset_index(drop=True), lines=table.lines[kept])
 
 
 def sets_of_columns(table: Table, spec: ContestSpec, problems: Problems) -> pd.Series:
@@ -170,11 +191,23 @@ def flagged(frame: pd.DataFrame, classes: Sequence[str]) -> list[list[int]]:
     return [np.flatnonzero(row).tolist() for row in truth]
 
 
-def check_ids(table: Table, file: str, column: str, problems: Problems) -> pd.Series:
-    """The ids in a column; notes those that are empty or appear twice."""
+def tell_apart(ids: Sequence[str]) -> list[str]:
+    """Ids of which none appears twice: the second row of "x" is "x (2)"."""
+    seen: Counter[str] = Counter()
+    told: list[str] = []
+    for name in ids:
+        seen[name] += 1
+        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return told
+
+
+def check_ids(table: Table, file: str, column: str, problems: Problems, *, may_repeat: bool = False) -> pd.Series:
+    """The ids in a column; notes those that are empty, and those that appear twice unless they may."""
     ids = column_of(table.frame, column)
     missing, lines = is_missing(ids), table.lines
     problems.add_rows(file, lines, missing, "the id is empty", "give every row an id", column=column)
+    if may_repeat:
+        return ids
     twice = ids.duplicated() & ~missing
     first = pd.Series(lines).groupby(ids.to_numpy()).transform("first")
     what, fix = "the id '{id}' is already on line {line}", "give every row an id of its own, or set id_column to another column"
@@ -264,32 +297,36 @@ class Part:
 
 @dataclass(frozen=True)
 class Rows:
-    """Everything a spec leads to; `problems` is empty when the contest can be registered as far as its tables go."""
+    """Everything a spec leads to; `problems` is empty when the contest can be registered as far as its tables go.
+
+    `doubts` are a setting and a sentence each, of what is taken as it is and may be meant otherwise.
+    """
 
     train: Part
     test: Part
     n_empty_texts: int
     test_ids: str
     problems: Problems
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     """Build the rows of a contest. Raises InputError for a file that cannot be read or a column that is not there."""
-    problems = Problems()
+    problems, doubts = Problems(), list[tuple[str, str]]()
     _check_names(files, spec)
-    train = _train_of_folders(files, spec, problems) if spec.layout == "folders" else _train_of_table(files, spec, problems)
+    train = _train_of_folders(files, spec, problems) if spec.layout == "folders" else _train_of_table(files, spec, problems, doubts)
     sample = files.table(spec.sample_submission) if spec.sample_submission else None
-    test, test_ids = _test(files, spec, sample, problems)
+    test, test_ids = _test(files, spec, sample, problems, doubts)
     _check_apart(train, test, problems)
     if sample is not None:
-        _check_sample(sample, spec, test, problems)
+        _check_sample(sample, spec, test, problems, doubts)
     fix = "register the original zip, or rename with `convmv -f cp949 -t utf-8`"
     for name in files.collisions if spec.modality == "image" else ():
         problems.add(name, "two files have this name (once composed, once decomposed Unicode)", "rename or delete one of them")
     for name in files.undecodable if spec.modality == "image" else ():
         problems.add(name, "the file's name is not UTF-8 (it looks like cp949)", fix)
     texts = [column_of(part.frame, "input") for part in (train, test) if spec.modality == "text"]
-    return Rows(train, test, sum(int((values.str.strip() == "").sum()) for values in texts), test_ids, problems)
+    return Rows(train, test, sum(int((values.str.strip() == "").sum()) for values in texts), test_ids, problems, tuple(doubts))
 
 
 def _check_apart(train: Part, test: Part, problems: Problems) -> None:
@@ -398,9 +435,18 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
     return Part(frame, spec.train, "", None)
 
 
-def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) -> Part:
-    table = files.table(spec.train)
+Doubts = list[tuple[str, str]]
+
+
+def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems, doubts: Doubts) -> Part:
+    table = labelled(files.table(spec.train), spec)
     frame, near = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
+    repeated = column_of(frame, "id").duplicated()
+    if repeated.any():
+        what = "{n:,} training rows have the id of an earlier row: a second '{id}' is '{told}'; if they belong together, group by {column}"
+        first = str(frame["id"][repeated.idxmax()])
+        doubts.append(("id_column", msg(what, n=int(repeated.sum()), id=first, told=f"{first} (2)", column=spec.id_column)))
+        frame["id"] = pd.Series(tell_apart(frame["id"].tolist()), index=frame.index, dtype="str")
     if spec.is_multilabel:
         frame["labels"] = sets_of_cells(table, spec, problems) if spec.label_column else sets_of_columns(table, spec, problems)
     else:
@@ -421,7 +467,7 @@ def _id_and_input(
 ) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
     """The columns `id` and `input` of a table, and `Part.near`; an image that is not there becomes "" and a problem."""
     if spec.id_column in table.frame.columns:
-        ids = check_ids(table, file, spec.id_column, problems)
+        ids = check_ids(table, file, spec.id_column, problems, may_repeat=file == spec.train)
     else:
         ids = pd.Series(np.arange(len(table.frame)).astype(str), dtype="str")
     near: dict[int, tuple[str, str]] = {}
@@ -432,7 +478,7 @@ def _id_and_input(
     return pd.DataFrame({"id": ids, "input": inputs}), near
 
 
-def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems) -> tuple[Part, str]:
+def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems, doubts: Doubts) -> tuple[Part, str]:
     """The test rows and, in words, where their ids come from."""
     base = spec.test_image_root or spec.image_root
     if spec.test and is_folder(files, spec.test):
@@ -441,7 +487,11 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
         table = files.table(spec.test)
         frame, near = _id_and_input(files, spec, table, spec.test, base, problems)
         frame["id"], renamed = ids_of_sample(frame["id"].tolist(), sample, SPELLINGS_OF_IDS[:2])
-        known = "column '{column}' of {file}" if spec.id_column in table.frame.columns else "row numbers of {file}, from 0"
+        known = "column '{column}' of {file}"
+        if spec.id_column not in table.frame.columns:
+            frame["id"], known = _number_rows(len(frame), [] if sample is None else sample.frame.iloc[:, 0].tolist())
+            if known == BY_ORDER:
+                doubts.append(("test", msg(BY_ORDER, file=spec.test)))
         part = Part(_with_columns(frame, table), spec.test, spec.input_columns[0], table.lines, near, renamed)
         return part, msg(known, column=spec.id_column, file=spec.test)
     if sample is None or spec.modality == "text":
@@ -451,6 +501,25 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
     inputs, near = find_images(files, sample, file, column, folder_key(base), problems)
     frame = pd.DataFrame({"id": column_of(sample.frame, column), "input": inputs})
     return Part(frame, file, column, sample.lines, near), msg("column '{column}' of {file}", column=column, file=file)
+
+
+BY_ORDER = "{file} names no rows: they are taken in the order of the sample submission"
+
+
+def _number_rows(n_rows: int, of_sample: Sequence[str]) -> tuple[list[str], str]:
+    """Ids for test rows without any, and where they come from: numbers as the sample submission counts rows, whatever its own order.
+
+    Where it does not count them and has as many rows, its ids in their order; else the numbers from 0.
+    """
+    numbers = {int(name): name for name in of_sample if name.strip().isascii() and name.strip().isdigit()}
+    first = min(numbers, default=0)
+    if numbers and sorted(numbers) == list(range(first, first + len(of_sample))) and (first == 1 or len(numbers) == n_rows):
+        return [
+            numbers.get(first + row, str(first + row)) for row in range(n_rows)
+        ], "row numbers of {file}, as the sample submission counts them"
+    if of_sample and len(of_sample) == n_rows:
+        return list(of_sample), BY_ORDER
+    return [str(row) for row in range(n_rows)], "row numbers of {file}, from 0"
 
 
 def _test_of_folder(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems: Problems) -> tuple[Part, str]:
@@ -504,21 +573,34 @@ def ids_of_sample(
     return ids, ()
 
 
-def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Problems) -> None:
-    """The sample submission's columns against the classes, its ids against the test's, in any order."""
+def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Problems, doubts: Doubts) -> None:
+    """The sample submission's columns and values against the classes, its ids against the test's, in any order."""
     file = spec.sample_submission
     column, *others = [str(name) for name in sample.frame.columns]
     ids = check_ids(sample, file, column, problems)
+    names = spec.submission_names or spec.classes
     if spec.submission in ("probabilities", "flags"):
-        fix = "correct the column, the label column or submission"
-        for name in sorted(set(others) - set(spec.classes)):
-            what = msg("the column '{name}' is not one of the {n} classes", name=name, n=len(spec.classes))
+        fix = "correct the column, the label column or submission; columns of other names: submission_names, without training rows: untrained_classes"
+        find, untrained = class_finder(names), class_finder(spec.untrained_classes)
+        for name in [name for name in others if find(name) < 0 and untrained(name) < 0]:
+            what = msg("the column '{name}' is not one of the {n} classes", name=name, n=len(names))
             problems.add(file, what, fix, row=1, column=name)
-        for name in [name for name in spec.classes if name not in others]:
+        there = {find(name) for name in others}
+        for name in [name for place, name in enumerate(names) if place not in there]:
             problems.add(file, msg("there is no column for the class '{name}'", name=name), fix, row=1, column=name)
     elif len(others) != 1:
         fix = "set submission=probabilities, or give a sample submission with one label column"
         problems.add(file, msg("{n} {n:column|columns} beside the ids where one label is expected", n=len(others)), fix, row=1)
+    elif not spec.submission_names:
+        strange = strange_values(column_of(sample.frame, others[0]), spec)
+        if len(strange) > 1:
+            what = msg("none of its values is a class, such as {names}", names=", ".join(map(repr, strange[:3])))
+            fix = "name what the submission calls each class, in the order of the classes: submission_names=[…], or correct label_column"
+            problems.add(file, what, fix, column=others[0])
+    unwritable = [name for name in names if not can_encode(name, sample.encoding)] if spec.submission == "label" else []
+    if unwritable:
+        what = "{file} is in {encoding}, which has no signs for the class '{name}': submissions are written in UTF-8"
+        doubts.append(("sample_submission", msg(what, file=file, encoding=sample.encoding, name=unwritable[0])))
     if not test.file:
         return
     known = column_of(test.frame, "id")
@@ -526,5 +608,19 @@ def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Proble
     if {value.lstrip("0") for value in known} != {value.lstrip("0") for value in ids}:
         hint = ""
     what, fix = "the id '{id}' is not in {other}", "use the test data and the sample submission of the same contest, or correct id_column"
-    problems.add_rows(file, sample.lines, ~ids.isin(known), what, fix, column=column, hint=hint, id=ids, other=test.file)
-    problems.add_rows(test.file, test.lines, ~known.isin(ids), what, fix, hint=hint, id=known, other=file)
+    is_known, is_asked = ids.isin(known), known.isin(ids)
+    problems.add_rows(file, sample.lines, ~is_known, what, fix, column=column, hint=hint, id=ids, other=test.file)
+    if is_known.all() and not is_asked.all():
+        what = "{file} names {n:,} of the {total:,} test rows: a submission holds only those; for all rows, name no sample_submission"
+        doubts.append(("sample_submission", msg(what, file=file, n=int(is_asked.sum()), total=len(known))))
+    else:
+        problems.add_rows(test.file, test.lines, ~is_asked, what, fix, hint=hint, id=known, other=file)
+
+
+def strange_values(cells: pd.Series, spec: ContestSpec) -> list[str]:
+    """The values of a sample submission's label column where they name no class at all; none where some do, or the cells are empty."""
+    values = list(dict.fromkeys(nfc(cell) for cell in cells.unique() if cell.strip()))
+    find = class_finder(spec.submission_names or spec.classes)
+    marks = (spec.label_separator or "|", ",", " ") if spec.is_multilabel else ()
+    is_known = any(find(name) >= 0 for value in values for name in (value, *(part for mark in marks for part in split_cell(value, mark))))
+    return [] if is_known else values

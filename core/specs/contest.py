@@ -44,6 +44,11 @@ class ContestSpec(Settings):
         description="What stands between the classes in a cell of the label column, where a row has several.",
         json_schema_extra=BASIC,
     )
+    missing_labels: Literal["refuse", "drop", "class"] = Field(
+        default="refuse",
+        description="Rows whose label is empty or a word for a missing one (NA, nan, NULL): refuse the table, leave them out, or take such a word for a class.",
+        json_schema_extra=BASIC,
+    )
     group_column: str = Field(
         default="",
         description="Rows with the same value here never stand on both sides of a fold (person, source).",
@@ -61,6 +66,16 @@ class ContestSpec(Settings):
         json_schema_extra=BASIC,
     )
 
+    submission_names: tuple[str, ...] = Field(
+        default=(),
+        description="What the submission calls the classes, in their order; empty where it calls them as the training table does.",
+        json_schema_extra=BASIC,
+    )
+    untrained_classes: tuple[str, ...] = Field(
+        default=(),
+        description="Columns of the submission for classes that no training row has; they get the smallest probability that is written.",
+    )
+
     @property
     def is_multilabel(self) -> bool:
         """A row may have several classes, or none; each class has a probability of its own."""
@@ -71,6 +86,14 @@ class ContestSpec(Settings):
         several, known = self.is_multilabel, metrics_for(multilabel=self.is_multilabel)
         refuse(
             (len(set(self.classes)) != len(self.classes), "classes must be distinct"),
+            (
+                self.submission_names and len(set(self.submission_names)) != len(self.classes),
+                "submission_names must be a name of its own for each class; leave it empty, or give as many names as there are classes",
+            ),
+            (
+                set(self.untrained_classes) & {*self.classes, *self.submission_names},
+                "untrained_classes must be others than the classes that training rows have",
+            ),
             (
                 several and self.layout == "folders",
                 "an image stands in one class folder, so its row has one class; use layout=csv for several",

@@ -1,4 +1,4 @@
-"""Blends, saved combinations of runs, and submissions, the ledger of every file that was written for a contest, and from what.
+"""Blends, saved combinations of runs, and submissions: every file that was written for a contest, and from what.
 
 The members of a blend are rows too, so that a run in use cannot be deleted. Rows of submissions are only added.
 """
@@ -173,7 +173,7 @@ def add_submission(
     hidden_scores: HiddenScores | None = None,
     now: float | None = None,
 ) -> Submission:
-    """Add a submission to the ledger."""
+    """Add a submission."""
     values = {
         "contest_id": contest_id,
         "source": source,

@@ -4,6 +4,7 @@ The file is built, then read back and checked as the contest would check it, and
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,27 +19,36 @@ from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
-from core.base.files import fingerprint, nfc, sha256_file, write_json
+from core.base.files import can_encode, fingerprint, nfc, write_json
 from core.base.messages import joined, msg, reason
 from core.base.names import file_name
-from core.contest.csv_table import decode
+from core.contest.csv_table import Table, decode, read_table
+from core.contest.names import class_finder, naming_of_values
+from core.contest.rows import strange_values
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.scores import decide
 from core.predictions.source import Source
 from core.specs.kept import Lineage, LineageMember
-from core.store.blends import Submission, add_submission
+from core.store.blends import Submission, add_submission, list_submissions
 from core.store.contests import Contest, list_truths
 from core.submission.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
 from core.workspace import Workspace
 
 SUM_TOLERANCE = 1e-4
+FLOOR = 1e-4
+"""The probability of a class that no training row has: next to nothing is lost where it never comes, and not everything where it does."""
+UNTRAINED = -1
+FEW_ROWS = 10
+"""In fewer rows than these one class for all is no sign of anything."""
 
 
 @dataclass(frozen=True)
 class SubmissionFormat:
-    """How the contest wants its file. `class_of_column` maps each column of a class to its class; empty for labels.
+    """How the contest wants its file. `classes` are named as the file names them.
 
-    Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`).
+    `class_of_column` maps each column of a class to its class, UNTRAINED for one that no training row has; it is empty for labels.
+    Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`). `unlike` says
+    how the sample's labels contradict the classes; `sample_encoding` is that of the sample, where it has no signs for some class.
     """
 
     encoding: str
@@ -52,6 +62,8 @@ class SubmissionFormat:
     is_multilabel: bool = False
     is_flags: bool = False
     cells: CellStyle = PLAIN
+    unlike: str = ""
+    sample_encoding: str = ""
 
     @property
     def has_probabilities(self) -> bool:
@@ -60,11 +72,12 @@ class SubmissionFormat:
 
 @dataclass(frozen=True)
 class SubmissionCheck:
-    """One thing a contest checks: `key` names it, `detail` says what was seen."""
+    """One thing a contest checks: `key` names it, `detail` says what was seen. What `is_doubtful` would be accepted, and is hardly meant."""
 
     key: str
     is_ok: bool
     detail: str
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,27 +125,40 @@ def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
 
 def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     """Read the sample's encoding, line ends, delimiter, header and ids; SubmissionError when it is no sample of this contest."""
-    text, encoding = decode(path.read_bytes(), path)
-    header = text.splitlines()[0] if text else ""
-    delimiter = max(",\t;", key=header.count)
+    table = read_table(path)
+    text, _ = decode(path.read_bytes(), path)
     newline = "\r\n" if "\r\n" in text else "\n"
-    frame = _read(text, delimiter, path.name)
-    return _format_of(contest, frame, path.name, encoding=encoding, newline=newline, delimiter=delimiter, header=header)
+    header = _header_of(text, table)
+    return _format_of(contest, table.frame, path.name, encoding=table.encoding, newline=newline, delimiter=table.delimiter, header=header)
+
+
+def _header_of(text: str, table: Table) -> str:
+    """The line, or lines, with the names of a table's columns, to the letter."""
+    lines = text.splitlines(keepends=True)
+    reader = csv.reader(iter(lines), delimiter=table.delimiter)
+    start = 0
+    for record in reader:
+        if [nfc(name).strip() for name in record] == list(table.frame.columns):
+            return "".join(lines[start : reader.line_num]).rstrip("\r\n").replace("\r\n", "\n")
+        start = reader.line_num
+    return _line(list(table.frame.columns), table.delimiter)
 
 
 def _format_of(
     contest: Contest, frame: pd.DataFrame, where: str, *, encoding: str, newline: str, delimiter: str, header: str
 ) -> SubmissionFormat:
     """The format of a sample (its ids, and its labels as text), whose columns and cells say what stands where."""
-    columns = tuple(str(column) for column in frame.columns)
+    columns = tuple(nfc(str(column)).strip() for column in frame.columns)
     spec = contest.spec
-    wanted = {nfc(name): index for index, name in enumerate(spec.classes)}
+    names = tuple(spec.submission_names or spec.classes)
     order: tuple[int, ...] = ()
-    cells = PLAIN
+    cells, unlike, sample_encoding = PLAIN, "", ""
     if spec.submission != "label":
-        unknown = [name for name in columns[1:] if nfc(name) not in wanted]
-        missing = sorted(set(wanted) - {nfc(name) for name in columns[1:]})
-        if unknown or missing or len(columns) != len(wanted) + 1:
+        find, is_untrained = class_finder(names), class_finder(spec.untrained_classes)
+        order = tuple(find(name) for name in columns[1:])
+        unknown = [name for name, place in zip(columns[1:], order, strict=True) if place < 0 and is_untrained(name) < 0]
+        missing = [name for place, name in enumerate(names) if place not in order]
+        if unknown or missing or len(set(columns)) != len(names) + len(spec.untrained_classes) + 1:
             raise SubmissionError(
                 "the sample submission's columns are not the classes",
                 where="{file}, first line",
@@ -142,7 +168,6 @@ def _format_of(
                 unknown=", ".join(unknown[:5]) or "none",
                 missing=", ".join(missing[:5]) or "none",
             )
-        order = tuple(wanted[nfc(name)] for name in columns[1:])
     elif len(columns) != 2:
         raise SubmissionError(
             "the sample submission is not one id and one label",
@@ -154,10 +179,23 @@ def _format_of(
             file=where,
             n=len(columns),
         )
-    elif spec.is_multilabel:
-        cells = read_style(frame.iloc[:, 1], spec.classes, spec.label_separator)
-    kind = (spec.is_multilabel, spec.submission == "flags", cells)
-    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), spec.classes, order, *kind)
+    else:
+        cells = read_style(frame.iloc[:, 1], names, spec.label_separator) if spec.is_multilabel else PLAIN
+        unlike = "" if spec.submission_names else _unlike(strange_values(frame.iloc[:, 1], spec), names)
+        if not all(can_encode(name, encoding) for name in names):
+            encoding, sample_encoding = "utf-8", encoding
+    kind = (spec.is_multilabel, spec.submission == "flags", cells, unlike, sample_encoding)
+    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), names, order, *kind)
+
+
+def _unlike(values: Sequence[str], names: Sequence[str]) -> str:
+    """How a sample's labels contradict the classes; "" where one value stands in for all of them, or there is none."""
+    naming = naming_of_values(values, names, {}) if values else None
+    if not values or (naming is None and len(values) == 1):
+        return ""
+    shown = (", ".join(map(repr, each[:3])) for each in (values, names))
+    what = "the sample has {values} where the classes are {names}: say in submission_names what the contest calls each class"
+    return msg(what, **dict(zip(("values", "names"), shown, strict=True)))
 
 
 def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np.floating], thresholds: Sequence[float] = ()) -> bytes:
@@ -183,8 +221,12 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
         return _bytes(form, _cell_lines(form, labels))
     columns: dict[str, Any] = {"0": pa.array(form.ids, pa.string())}
     if form.class_of_column:
+        n_untrained = form.class_of_column.count(UNTRAINED)
+        left = 1.0 if form.is_multilabel else 1 - FLOOR * n_untrained
+        values = labels if form.is_flags else (prob * left if n_untrained else prob).astype(np.float32)
+        floor = np.full(len(prob), 0 if form.is_flags else FLOOR, dtype=values.dtype)
         for position, index in enumerate(form.class_of_column, start=1):
-            columns[str(position)] = pa.array(labels[:, index] if form.is_flags else prob[:, index].astype(np.float32))
+            columns[str(position)] = pa.array(floor if index == UNTRAINED else np.ascontiguousarray(values[:, index]))
     else:
         columns["1"] = pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string())
     special = (form.delimiter, '"', "\n", "\r")
@@ -200,7 +242,7 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         frame = _read(data.decode(form.encoding), form.delimiter, "submission")
     except (UnicodeDecodeError, InputError) as problem:
         return (SubmissionCheck("readable", False, str(problem)),)
-    columns = tuple(str(column) for column in frame.columns)
+    columns = tuple(nfc(str(column)).strip() for column in frame.columns)
     if columns != form.columns:
         return (
             SubmissionCheck(
@@ -230,6 +272,10 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         )
     )
     checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
+    if form.sample_encoding:
+        told = msg("UTF-8: the sample's {encoding} has no signs for some classes", encoding=form.sample_encoding)
+        checks.append(SubmissionCheck("encoding", True, told, is_doubtful=True))
+    chosen: list[Any] = [] if form.is_multilabel else frame.iloc[:, 1].tolist()
     if form.is_flags:
         flags = frame.iloc[:, 1:].to_numpy(dtype=str)
         n_bad = int((~np.isin(flags, ("0", "1"))).any(axis=1).sum())
@@ -240,6 +286,7 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
         checks.append(SubmissionCheck("numbers", n_bad == 0, msg("{n} {n:row|rows} with a value that is no probability", n=n_bad)))
         if not form.is_multilabel:
+            chosen = values.argmax(axis=1).tolist()
             worst = float(np.nanmax(np.abs(values.sum(axis=1) - 1), initial=0.0))
             checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, msg("rows sum to 1 within {error:.1e}", error=worst)))
     elif form.is_multilabel:
@@ -253,6 +300,10 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
                 msg("unknown: {names}", names=", ".join(strange[:5])) if strange else msg("all among the {n} classes", n=len(form.classes)),
             )
         )
+    if form.unlike:
+        checks.append(SubmissionCheck("sample", False, form.unlike))
+    if len(frame) >= FEW_ROWS and len(set(chosen)) == 1:
+        checks.append(SubmissionCheck("variety", True, msg("all {n:,} rows have the same class", n=len(frame)), is_doubtful=True))
     return tuple(checks)
 
 
@@ -279,15 +330,22 @@ def prepare(source: Source, prob: NDArray[np.float32] | None = None) -> Candidat
 
 
 def write_submission(source: Source, *, name: str = "") -> Submission:
-    """Publish the submission of a run or a blend with its lineage; SubmissionError when a check fails. Made again, it is the same bytes."""
+    """Publish the submission of a run or a blend with its lineage; SubmissionError when a check fails.
+
+    The same bytes under the same name are the submission that was written before, which is returned.
+    """
     from core.contest.samples import hidden_scores
 
     workspace, contest = source.workspace, source.contest
     candidate = prepare(source)
     candidate.raise_if_refused(source.name)
+    name, digest = name or source.name, hashlib.sha256(candidate.data).hexdigest()
+    for known in list_submissions(workspace.store, contest.id):
+        if (known.source, known.name, known.sha256) == (source.ref, name, digest):
+            return known
     lineage = make_lineage(source)
-    filename = file_name(contest.name, source.name, suffix=".csv")
-    folder = workspace.submission_dir(contest.folder, fingerprint({"lineage": lineage.to_dict(), "file": filename}))
+    filename = file_name(contest.name, name, suffix=".csv")
+    folder = workspace.submission_dir(contest.folder, fingerprint({"lineage": lineage.to_dict(), "file": filename, "sha256": digest}))
     with publishing(folder, kind="submission", parents={"rows": contest.fingerprint, source.ref: lineage.fingerprint}) as temporary:
         (temporary / filename).write_bytes(candidate.data)
         write_json(temporary / "lineage.json", lineage.to_dict())
@@ -295,9 +353,9 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
         workspace.store,
         contest_id=contest.id,
         source=source.ref,
-        name=name or source.name,
+        name=name,
         filename=filename,
-        sha256=sha256_file(folder / filename),
+        sha256=digest,
         path=workspace.relative(folder / filename),
         n_rows=len(candidate.frame),
         lineage=lineage,

@@ -17,6 +17,7 @@ from core.base.errors import AlignmentError, SubmissionError
 from core.blend.ensemble import make_spec, save_blend
 from core.metrics.scores import decide
 from core.predictions.source import source_of
+from core.specs.contest import ContestSpec
 from core.submission.label_cells import CellStyle, read_cell, read_style, write_cell
 from core.submission.write import (
     SubmissionFormat,
@@ -33,8 +34,18 @@ from tests.emotions import EMOTIONS as SIX, finish_emotions
 CLASSES = ("개", "cat", "a,b")
 
 
-def contest(kind: str, classes: tuple[str, ...] = CLASSES, *, several: bool = False, separator: str = "") -> Any:
-    return SimpleNamespace(spec=SimpleNamespace(classes=classes, submission=kind, is_multilabel=several, label_separator=separator))
+def contest(kind: str, classes: tuple[str, ...] = CLASSES, *, several: bool = False, separator: str = "", **more: Any) -> Any:
+    values = {
+        "name": "c",
+        "root": "/c",
+        "modality": "text",
+        "layout": "csv",
+        "train": "train.csv",
+        "metric": "accuracy" if kind == "label" else "log_loss",
+    }
+    column = {"labels": "several", "label_column": "labels" if separator else "", "label_separator": separator}
+    values |= {"classes": classes, "submission": kind, **(column if several else {"label_column": "label"}), **more}
+    return SimpleNamespace(spec=ContestSpec.model_validate(values))
 
 
 def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:

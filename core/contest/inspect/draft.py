@@ -101,7 +101,7 @@ def understand(files: ContestFiles, answers: Answers) -> Understanding:
     else:
         labels = _columns_of_table(so_far, files, files.table(train_name).frame, test_name, test, sample)
     classes = settle_classes(so_far, labels, order_classes(class_folders(files, train_name, test_name)) if layout == "folders" else ())
-    settle_submission_and_metric(so_far, sample, classes, labels)
+    settle_submission_and_metric(so_far, None if layout == "folders" else files.table(train_name).frame, sample, classes, labels)
     so_far.values.update({key: value for key, value in answers.items() if key not in so_far.values})
     return so_far
 
@@ -261,6 +261,7 @@ def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[
     if not n_test:
         why = "nothing to predict: runs can be trained and compared, a submission needs test rows"
         checks.append(Check("test", spec.test, why, "warning"))
+    checks += [Check(key, "", sentence, "warning") for key, sentence in rows.doubts]
     if rows.n_empty_texts:
         checks.append(
             Check("input_columns", msg("{n:,} empty {n:text|texts}", n=rows.n_empty_texts), "they are kept as empty texts", "warning")

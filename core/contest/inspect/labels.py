@@ -1,6 +1,7 @@
 """From the labels of a table to the classes, the form of the submission and the metric, of rows with one class or with several."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -10,13 +11,25 @@ import pandas as pd
 from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import joined, msg
-from core.contest.csv_table import column_of, is_missing
+from core.contest.csv_table import column_of
 from core.contest.inspect.columns import LABEL_NAME, asked_label, guess_label
 from core.contest.inspect.sources import SPACE, Guess, Understanding
-from core.contest.rows import FLAGS, NUMBERS, SeenLabels, class_warnings, flagged, is_bracketed, names_of_cells, order_classes, split_cell
+from core.contest.names import Naming, class_finder, class_key, code_columns, naming_of_columns, naming_of_values, one_name
+from core.contest.rows import (
+    FLAGS,
+    NUMBERS,
+    SeenLabels,
+    class_warnings,
+    flagged,
+    is_bracketed,
+    is_unlabelled,
+    names_of_cells,
+    order_classes,
+    split_cell,
+)
 from core.metrics.scores import metrics_for
 
-SEPARATORS = ("|", ";", ",", "/", "+", " ")
+SEPARATORS = ("|", ";", ",", "/", "+", "#", " ")
 """In the order in which they are tried: blanks also stand inside names, commas more often than bars."""
 NAMES_RECUR, WHOLLY_FREE, REPEATS, LISTS, FLAG_SHARE = 0.8, 0.5, 0.05, 0.9, 0.9
 """Shares. A separator is likely from NAMES_RECUR of names that recur and WHOLLY_FREE of combinations whose names all change their place,
@@ -50,7 +63,7 @@ class FlagColumns:
 
 def find_separation(labels: pd.Series) -> Separation | None:
     """By the separator that a person who says that rows have several classes will mean; None when no cell holds any."""
-    cells = Counter(labels[~is_missing(labels)])
+    cells = Counter(labels[~is_unlabelled(labels)])
     found = [_separation(cells, separator) for separator in SEPARATORS if any(separator in cell.strip() for cell in cells)]
     return max(found, key=lambda each: (each.is_likely, each.is_possible, not each.separator.isspace(), each.n_several), default=None)
 
@@ -73,7 +86,11 @@ def _separation(cells: Counter[str], separator: str) -> Separation:
     known = alone | places.keys()
     recurring = {name for name in known if name in alone or n_combinations[name] > 1}
     free = {name for name in recurring if name in alone or len(places[name]) > 1}
+    n_rows: Counter[str] = Counter()
+    for cell, rows in cells.items():
+        n_rows.update(dict.fromkeys(parts[cell], rows))
     share = len(recurring) / max(1, len(known))
+    share_of_rows = sum(n_rows[name] for name in recurring) / max(1, n_rows.total())
     n_repeats = sum(len(set(names)) < len(names) for names in combinations)
     n_free = sum(free.issuperset(names) for names in combinations)
     is_list = sum(map(is_bracketed, cells)) >= LISTS * max(1, len(cells))
@@ -82,7 +99,7 @@ def _separation(cells: Counter[str], separator: str) -> Separation:
     sizes = {len(names) for names in parts.values()}
     least = 3 if separator.isspace() else 2
     moves = len(combinations) >= least and len(sizes) > 1 and n_free >= WHOLLY_FREE * len(combinations)
-    recurs = share >= NAMES_RECUR
+    recurs = max(share, share_of_rows) >= NAMES_RECUR
     return Separation(
         separator,
         n_several=sum(rows for cell, rows in cells.items() if len(parts[cell]) > 1),
@@ -91,7 +108,7 @@ def _separation(cells: Counter[str], separator: str) -> Separation:
         recurring=share,
         example=next((cell for cell in cells if len(parts[cell]) > 1), ""),
         is_likely=is_set and not ends_like_another and ((recurs and moves) or (is_list and len(sizes) > 1 and share >= 0.5)),
-        is_possible=is_set and recurs and not separator.isspace(),
+        is_possible=recurs and not separator.isspace(),
     )
 
 
@@ -121,8 +138,57 @@ def settle_labels(
         )
     cells = column_of(train, label)
     separator = _separator(so_far, cells, label)
-    names = names_of_cells(cells, separator)
+    words = _settle_missing(so_far, cells, sample) == "class"
+    names = _spelled_alike(so_far, names_of_cells(cells, separator, words_are_classes=words))
     return (_several(so_far, names, source=label) if separator else SeenLabels(names, is_several=False, source=label)), {label}
+
+
+def _settle_missing(so_far: Understanding, cells: pd.Series, sample: pd.DataFrame | None) -> str:
+    """Settle what a label that reads like a missing one is: a class where the sample submission has it too, else for the person to say."""
+    found = Counter(cell.strip() for cell in cells[is_unlabelled(cells)])
+    if not found and "missing_labels" not in so_far.answers:
+        return "refuse"
+    words = [word for word in found if word]
+    counts = joined(", ", [msg("{n:,} x {label}", n=n, label=repr(word)) for word, n in found.items()])
+    is_shown = bool(words) and set(words) <= set(_shown(sample))
+    if so_far.values["labels"] == "several" and not is_shown:
+        return "refuse"
+    if is_shown:
+        guess = Guess("class", msg("{counts}: a word for a missing label, but the sample submission has it", counts=counts), "warning")
+    else:
+        ways = "left out with missing_labels=drop, classes with missing_labels=class" if words else "left out with missing_labels=drop"
+        guess = Guess("refuse", joined("; ", [msg("labels that are missing, or read like it: {counts}", counts=counts), ways]), "warning")
+    return so_far.settle("missing_labels", lambda: guess)
+
+
+def _shown(sample: pd.DataFrame | None) -> list[str]:
+    """What stands for classes in a sample submission: the values of its one column beside the ids, or the names of several columns."""
+    columns = [] if sample is None else [str(name) for name in sample.columns[1:]]
+    if sample is None or len(columns) != 1:
+        return columns
+    return [nfc(value) for value in column_of(sample, columns[0]).unique() if value.strip()]
+
+
+def _spelled_alike(so_far: Understanding, names: list[list[str]]) -> list[list[str]]:
+    """The labels of rows with one name for each class, however its cells are spelled; what was taken for one is said."""
+    spellings = Counter(name for each in names for name in each)
+    if "classes" in so_far.answers:
+        given = tuple(so_far.answers["classes"])
+        find = class_finder(given)
+        name_of = {spelling: given[place] if (place := find(spelling)) >= 0 else spelling for spelling in spellings}
+    else:
+        name_of = one_name(spellings)
+        of_name: dict[str, list[str]] = {}
+        for spelling, name in name_of.items():
+            of_name.setdefault(name, []).append(repr(spelling))
+        several = [" / ".join(each) for each in of_name.values() if len(each) > 1]
+        odd = [each[0] for name, each in of_name.items() if each != [repr(name)]]
+        if several:
+            why = "spelled in several ways, each taken for one class: {names}; to keep spellings apart, name each in classes"
+            so_far.note("classes", "", msg(why, names=", ".join(several[:5])), "warning")
+        elif odd:
+            so_far.note("classes", "", msg("blanks around names are left out, such as in {name}", name=odd[0]), "note")
+    return [[name_of[name] for name in each] for each in names]
 
 
 def _flags(
@@ -263,11 +329,79 @@ def _several(so_far: Understanding, names: list[list[str]], *, source: str, colu
     return SeenLabels(names, is_several=True, source=source, columns=columns)
 
 
-def settle_submission_and_metric(so_far: Understanding, sample: pd.DataFrame | None, classes: tuple[str, ...], labels: SeenLabels) -> None:
-    """Settle what is handed in, by the sample submission, and what it is judged by."""
-    is_cell = bool(so_far.values.get("label_column"))
-    form = so_far.settle("submission", lambda: _submission_guess(sample, classes, is_several=labels.is_several, is_cell=is_cell))
+def settle_submission_and_metric(
+    so_far: Understanding, train: pd.DataFrame | None, sample: pd.DataFrame | None, classes: tuple[str, ...], labels: SeenLabels
+) -> None:
+    """Settle what is handed in, what it calls the classes, and what it is judged by. `train` is None for class folders."""
+    column = str(so_far.values.get("label_column", ""))
+    codes = code_columns(train, column, classes) if train is not None and not labels.is_several else {}
+    header = [] if sample is None else [str(name) for name in sample.columns[1:]]
+    given = tuple(so_far.answers.get("submission_names", ()))
+    naming = Naming(given, "your answer") if given else naming_of_columns(header, classes, codes) if len(header) > 1 else None
+    form = so_far.settle(
+        "submission", lambda: _submission_guess(sample, classes, naming, is_several=labels.is_several, is_cell=bool(column))
+    )
+    if sample is not None and form == "label" and len(header) == 1 and not given:
+        marks = (str(so_far.values.get("label_separator") or "|"), *SEPARATORS) if labels.is_several and column else ("",)
+        naming = _naming_of_cells(so_far, column_of(sample, header[0]), marks, classes, codes)
+    if naming is not None:
+        _settle_names(so_far, naming, classes)
+    if sample is not None and form != "label" and naming is not None and not labels.columns:
+        _settle_untrained(so_far, sample, [name for name in header if class_finder(naming.names)(name) < 0])
     so_far.settle("metric", lambda: _metric_guess(form, labels, classes))
+
+
+def _naming_of_cells(
+    so_far: Understanding, cells: pd.Series, marks: tuple[str, ...], classes: tuple[str, ...], codes: Mapping[str, tuple[str, ...]]
+) -> Naming | None:
+    """What the cells of a sample submission, taken apart at one of `marks`, call the classes; None where they do not say, which is said."""
+    shown = [cell for cell in cells.unique() if cell.strip()]
+    seen = [list(dict.fromkeys(name for cell in shown for name in (split_cell(cell, mark) if mark else [nfc(cell)]))) for mark in marks]
+    found = [naming for values in seen if values and (naming := naming_of_values(values, classes, codes)) is not None]
+    if found or not shown:
+        return min(found, key=lambda naming: naming.is_guess, default=None)
+    find, values = class_finder(classes), min(seen, key=len)
+    strange = ", ".join(repr(value) for value in values if find(value) < 0)[:80]
+    if len(values) == 1:
+        why = "the sample submission has {names} in each row, which is no class: classes are written as the training table has them"
+    elif any(find(value) >= 0 for value in values):
+        why = "the sample submission has {names}, which no training row has: never predicted"
+    else:
+        why = "the sample submission has {names}, none of which is a class: is another column the label?"
+    so_far.note(
+        "submission_names",
+        "",
+        joined("; ", [msg(why, names=strange), "correct with submission_names=[…], in the order of the classes"]),
+        "warning",
+    )
+    return None
+
+
+def _settle_names(so_far: Understanding, naming: Naming, classes: tuple[str, ...]) -> None:
+    """Keep what the submission calls the classes, where it is not what the training table calls them."""
+    is_given = bool(so_far.answers.get("submission_names"))
+    if not is_given and all(class_key(name) == class_key(own) for name, own in zip(naming.names, classes, strict=True)):
+        exact = naming.names if any(name != own for name, own in zip(naming.names, classes, strict=True)) else ()
+        so_far.values["submission_names"] = exact if so_far.values["submission"] == "label" else ()
+    else:
+        so_far.values["submission_names"] = naming.names
+    if so_far.values["submission_names"]:
+        shown = ", ".join(f"{own} = {name}" for own, name in zip(classes[:8], naming.names, strict=False))
+        why = (
+            joined("; ", [naming.reason, "a guess: correct with submission_names=[…], in the order of the classes"])
+            if naming.is_guess
+            else naming.reason
+        )
+        so_far.note("submission_names", shown, why, "ok" if is_given else "warning" if naming.is_guess else "note")
+
+
+def _settle_untrained(so_far: Understanding, sample: pd.DataFrame, strange: list[str]) -> None:
+    """Columns of numbers beside those of the classes are classes without training rows; other columns are for registration to refuse."""
+    are_numbers = all(cast(pd.Series, pd.to_numeric(column_of(sample, name), errors="coerce")).notna().all() for name in strange)
+    if strange and are_numbers and len(strange) <= len(so_far.values["classes"]) and "untrained_classes" not in so_far.answers:
+        so_far.values["untrained_classes"] = tuple(strange)
+        why = "no training row has these classes of the sample submission: each row gets the smallest probability for them"
+        so_far.note("untrained_classes", ", ".join(strange), why, "warning")
 
 
 def _metric_guess(form: str, labels: SeenLabels, classes: tuple[str, ...]) -> Guess:
@@ -289,7 +423,9 @@ def _metric_guess(form: str, labels: SeenLabels, classes: tuple[str, ...]) -> Gu
     return Guess(best.name, msg(why, ratio=ratio), "note")
 
 
-def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, is_several: bool, is_cell: bool) -> Guess:
+def _submission_guess(
+    sample: pd.DataFrame | None, classes: tuple[str, ...], naming: Naming | None, *, is_several: bool, is_cell: bool
+) -> Guess:
     """The form of what is handed in: as the columns of the sample submission, else as the labels of the training table."""
     if sample is None:
         if is_several and not is_cell:
@@ -305,11 +441,16 @@ def _submission_guess(sample: pd.DataFrame | None, classes: tuple[str, ...], *, 
             why = msg("'{column}' looks like a probability of one class, which cannot be written: a label is", column=column)
             return Guess("label", why, "warning")
         return Guess("label", msg("one column beside the ids: '{column}'", column=column))
-    known = [name for name in others if name in classes]
+    find = class_finder(naming.names if naming is not None else classes)
+    known = [name for name in others if find(name) >= 0]
     is_flags = is_several and bool(known) and all(column_of(sample, name).str.strip().isin(NUMBERS).all() for name in known)
     form = "flags" if is_flags else "probabilities"
-    if set(others) == set(classes):
-        order = "one column per class, in our order" if tuple(others) == classes else "one column per class, in an order of its own"
+    if len(known) == len(others) == len(classes):
+        order = (
+            "one column per class, in our order"
+            if [find(name) for name in others] == list(range(len(classes)))
+            else "one column per class, in an order of its own"
+        )
         found = Guess(form, order, "note" if is_flags else "ok")
     elif known and len(known) * 2 >= len(others):
         why = msg(

@@ -55,7 +55,7 @@ class Understanding:
 
 
 Answers = Mapping[str, Any]
-LISTS = ("input_columns", "classes")
+LISTS = ("input_columns", "classes", "submission_names", "untrained_classes")
 SPACE = "space"
 """How a person may write the separator that is one."""
 

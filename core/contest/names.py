@@ -1,0 +1,106 @@
+"""A class and its spellings: blanks around it, `1.0` for `1`, and what the sample submission calls it."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from core.base.files import nfc
+from core.base.messages import msg
+from core.contest.csv_table import column_of
+
+WHOLE = re.compile(r"(-?[0-9]+)\.0*")
+
+
+def class_key(text: str) -> str:
+    """What all spellings of a class have in common: NFC, single blanks inside and none around, a whole number without `.0`."""
+    key = " ".join(nfc(text).split())
+    whole = WHOLE.fullmatch(key)
+    return whole[1] if whole else key
+
+
+def class_finder(names: Sequence[str]) -> Callable[[str], int]:
+    """Gives the place of the class that a text names, -1 for none: to the letter, else by `class_key` where only one name has that key."""
+    exact = {nfc(name): place for place, name in enumerate(names)}
+    n_of_key = Counter(map(class_key, names))
+    by_key = {class_key(name): place for place, name in enumerate(names) if n_of_key[class_key(name)] == 1}
+    return lambda text: exact.get(nfc(text), by_key.get(class_key(text), -1))
+
+
+def one_name(spellings: Counter[str]) -> dict[str, str]:
+    """For each spelling (with its rows) the name of its class: without blanks around it, and where a class has several, the plainest or usual one."""
+    of_key: dict[str, Counter[str]] = {}
+    for spelling, rows in spellings.items():
+        of_key.setdefault(class_key(spelling), Counter())[nfc(spelling).strip()] += rows
+    is_mixed = any(len(names) > 1 and key in names for key, names in of_key.items())
+    chosen = {key: key if is_mixed else max(names, key=lambda name, names=names: (names[name], name)) for key, names in of_key.items()}
+    return {spelling: chosen[class_key(spelling)] for spelling in spellings}
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a submission calls the classes: a name for each, in their order, and why; a guess where only their places speak for it."""
+
+    names: tuple[str, ...]
+    reason: str
+    is_guess: bool = False
+
+
+def namings(classes: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Iterator[Naming]:
+    """What the classes may be called, the likeliest first. `columns` are names for each class that columns of the training table have."""
+    yield Naming(tuple(classes), "as the training table has them")
+    for column, names in columns.items():
+        yield Naming(tuple(names), msg("as the column '{column}' of the training table has them", column=column))
+    if all(WHOLE.fullmatch(name) or name.isdigit() for name in classes):
+        yield Naming(tuple(map(class_key, classes)), "as whole numbers")
+        yield Naming(tuple(f"{class_key(name)}.0" for name in classes), "as decimal numbers")
+    for change in (str.lower, str.upper, str.title, str.capitalize):
+        yield Naming(tuple(map(change, classes)), "in other letters, upper or lower case")
+    for start in (0, 1):
+        names = tuple(str(start + place) for place in range(len(classes)))
+        yield Naming(names, msg("by their place in this order, from {start}", start=start), is_guess=True)
+
+
+def naming_of_values(values: Sequence[str], classes: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Naming | None:
+    """The first of `namings` that has every value (distinct, NFC) that a sample submission shows; None where none has."""
+    known = [naming for naming in namings(classes, columns) if len(set(naming.names)) == len(classes)]
+    if len(values) < 2 and all(WHOLE.fullmatch(name) or name.isdigit() for name in classes):
+        known = [naming for naming in known if not naming.is_guess]  # one number beside other numbers is a stand-in rather than a place
+    exact = (naming for naming in known if set(naming.names).issuperset(values))
+    alike = (naming for naming in known if set(map(class_key, naming.names)).issuperset(map(class_key, values)))
+    return next(exact, None) or next(alike, None)
+
+
+def naming_of_columns(header: Sequence[str], classes: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Naming | None:
+    """The columns of a sample submission that are named like the classes, whatever their case, or with equal text before or after each."""
+    of_key = {class_key(name).casefold(): name for name in header}
+    if len(of_key) < len(header):
+        of_key = {class_key(name): name for name in header}
+    for naming in namings(classes, columns):
+        keys = [class_key(name).casefold() if class_key(name) not in of_key else class_key(name) for name in naming.names]
+        first = keys[0]
+        for column in (first, *of_key):
+            before, found, after = column.partition(first)
+            around = [f"{before}{key}{after}" for key in keys]
+            if found and len(set(around)) == len(keys) and all(name in of_key for name in around):
+                reason = naming.reason if column == first else msg("as in '{column}'", column=of_key[column])
+                return Naming(tuple(of_key[name] for name in around), reason, naming.is_guess)
+    return None
+
+
+def code_columns(train: pd.DataFrame, label: str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Other columns of a training table that have one value for each class and another one for each: codes beside names."""
+    if label not in train.columns:
+        return {}
+    find = class_finder(classes)
+    places = column_of(train, label).map(find)
+    found: dict[str, tuple[str, ...]] = {}
+    for name in train.columns:
+        if name == label or column_of(train, name).nunique() != len(classes):
+            continue
+        pairs = {(place, nfc(value).strip()) for place, value in zip(places, column_of(train, name), strict=True) if place >= 0}
+        if len(pairs) == len(classes) == len({place for place, _ in pairs}):
+            found[str(name)] = tuple(value for _, value in sorted(pairs))
+    return found
