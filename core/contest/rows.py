@@ -275,6 +275,10 @@ def _why_no_image(files: ContestFiles, value: str, match: str | list[str], base:
     return what, "add the image or take the row out; set image_root (or test_image_root) when all paths start elsewhere"
 
 
+Doubts = list[tuple[str, str]]
+"""A setting and a sentence each."""
+
+
 @dataclass(frozen=True)
 class Part:
     """The training or the test rows: `frame` with id, input, (label or labels), (group), col.*; where each row came from.
@@ -312,7 +316,7 @@ class Rows:
 
 def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     """Build the rows of a contest. Raises InputError for a file that cannot be read or a column that is not there."""
-    problems, doubts = Problems(), list[tuple[str, str]]()
+    problems, doubts = Problems(), Doubts()
     _check_names(files, spec)
     train = _train_of_folders(files, spec, problems) if spec.layout == "folders" else _train_of_table(files, spec, problems, doubts)
     sample = files.table(spec.sample_submission) if spec.sample_submission else None
@@ -435,15 +439,12 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
     return Part(frame, spec.train, "", None)
 
 
-Doubts = list[tuple[str, str]]
-
-
 def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems, doubts: Doubts) -> Part:
     table = labelled(files.table(spec.train), spec)
     frame, near = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
     repeated = column_of(frame, "id").duplicated()
     if repeated.any():
-        what = "{n:,} training rows have the id of an earlier row: a second '{id}' is '{told}'; if they belong together, group by {column}"
+        what = "{n:,} training {n:row has|rows have} the id of an earlier row: a second '{id}' is '{told}'; if they belong together, group by {column}"
         first = str(frame["id"][repeated.idxmax()])
         doubts.append(("id_column", msg(what, n=int(repeated.sum()), id=first, told=f"{first} (2)", column=spec.id_column)))
         frame["id"] = pd.Series(tell_apart(frame["id"].tolist()), index=frame.index, dtype="str")
@@ -486,12 +487,14 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
     if spec.test:
         table = files.table(spec.test)
         frame, near = _id_and_input(files, spec, table, spec.test, base, problems)
-        frame["id"], renamed = ids_of_sample(frame["id"].tolist(), sample, SPELLINGS_OF_IDS[:2])
-        known = "column '{column}' of {file}"
-        if spec.id_column not in table.frame.columns:
+        renamed: tuple[tuple[str, str], ...] = ()
+        if spec.id_column in table.frame.columns:
+            known = "column '{column}' of {file}"
+            frame["id"], renamed = ids_of_sample(frame["id"].tolist(), sample, SPELLINGS_OF_IDS[:2])
+        else:
             frame["id"], known = _number_rows(len(frame), [] if sample is None else sample.frame.iloc[:, 0].tolist())
-            if known == BY_ORDER:
-                doubts.append(("test", msg(BY_ORDER, file=spec.test)))
+        if known == BY_ORDER:
+            doubts.append(("test", msg(BY_ORDER, file=spec.test)))
         part = Part(_with_columns(frame, table), spec.test, spec.input_columns[0], table.lines, near, renamed)
         return part, msg(known, column=spec.id_column, file=spec.test)
     if sample is None or spec.modality == "text":

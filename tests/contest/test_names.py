@@ -222,6 +222,7 @@ def test_a_class_that_the_samples_encoding_cannot_write_is_said_and_the_file_is_
         (["1", "2", "3", "4"], [], None, ""),
         (["0004", "0003", "0002", "0001"], [], None, ""),
         (["d", "a", "b", "c"], [], None, "in the order of the sample submission"),
+        (["1", "2"], [], None, "names 2 of the 4 test rows"),
     ],
 )
 def test_ids_of_the_sample_are_those_of_the_test_in_any_spelling(
@@ -233,6 +234,8 @@ def test_ids_of_the_sample_are_those_of_the_test_in_any_spelling(
     doubts = [said for key in ("sample_submission", "test") for level, said in made.said(key) if level == "warning"]
     assert [doubt in said for said in doubts] == ([True] if doubt else [])
     assert all(check.is_ok for check in made.checks)
+    if sample_ids[0] == "1":
+        assert made.lines[1] == "1,bad"
     if sample_ids[0] == "0004":  # counted from 1: the sample's first row is the fourth of the test, which has the second class
         assert made.lines[1] == "0004,good"
 

@@ -217,7 +217,7 @@ def test_flags_are_columns_of_0_and_1_in_the_samples_order(tmp_path: Path) -> No
     assert data.decode() == "ID,분노,기쁨,슬픔\nb,0,0,0\na,1,1,0\nc,0,0,1\n"
     assert [(check.key, check.is_ok) for check in check_submission(form, data)][-2:] == [("flags", True), ("empty", True)]
     wrong = {check.key: check for check in check_submission(form, data.replace(b",1,1,0", b",1,0.9,0"))}
-    assert not wrong["flags"].is_ok and wrong["flags"].detail.startswith("1 rows")
+    assert not wrong["flags"].is_ok and wrong["flags"].detail.startswith("1 row ")
 
 
 def test_probabilities_of_several_labels_need_not_sum_to_one(tmp_path: Path) -> None:
