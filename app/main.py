@@ -94,7 +94,7 @@ with guard():
         device_status()
     status = runtime.status()
     if not status.is_mine:
-        st.warning(t("common.read_only", holder=plain(say(str(status.holder)))), icon=":material/lock:")
+        st.warning(t("common.read_only", holder=plain(say(status.held_by))), icon=":material/lock:")
     if status.problem is not None:
         error_card(PitwallError.from_dict(status.problem))
     page.run()

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from core.base.errors import InputError, PitwallError
+from core.base.files import full_disk_told
 from core.commands.console import WorkspaceOption, name_workspace, print_error
 
 COMMANDS = {
@@ -78,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(args=given, prog_name="python -m core", standalone_mode=False)
+        with full_disk_told():
+            code = app(args=given, prog_name="python -m core", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except PitwallError as error:
         print_error(error, as_json="--json" in given)

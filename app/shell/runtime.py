@@ -132,8 +132,9 @@ def steer(change: Callable[[], T]) -> T:
         raise StateError(
             "this window is read-only",
             where=str(workspace().root),
-            why=f"the workspace is held by {engine().status().holder}",
+            why="it is held by {holder}",
             fix="use that window, or stop the other process; this one takes over within seconds",
+            holder=engine().status().held_by,
         )
     made = change()
     engine().wake()

@@ -12,6 +12,7 @@ from app.ui.format import metric_label, plain, short_hash
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
+from core.base.files import full_disk_told
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
@@ -95,9 +96,10 @@ def _by_line(text: str) -> str:
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Show a PitwallError as a card; anything else is a bug and keeps its traceback."""
+    """Show a PitwallError, or a full disk, as a card; anything else is a bug and keeps its traceback."""
     try:
-        yield
+        with full_disk_told():
+            yield
     except PitwallError as error:
         error_card(error)
 

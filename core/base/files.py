@@ -1,8 +1,10 @@
 """Files below everything else: hashes, a synced write, the gate for paths that a person or an archive names."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import IO, Any
 
-from core.base.errors import InputError
+from core.base.errors import DiskFull, InputError
 from core.base.messages import reason
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def shown_path(path: Path) -> str:
@@ -47,18 +51,39 @@ def write_json(path: Path, value: Any) -> None:
     sync(path)
 
 
+def is_full(problem: BaseException) -> bool:
+    """Whether an exception says that a file could not be written for lack of space; safetensors says it in words only."""
+    if isinstance(problem, OSError):
+        return problem.errno in FULL
+    said = re.search(r"\(os error (\d+)\)", str(problem))
+    return said is not None and int(said[1]) in FULL
+
+
+@contextmanager
+def full_disk_told(where: Path | None = None) -> Iterator[None]:
+    """What is raised inside for lack of space on the disk is a DiskFull; without `where` it names the file, where that is known."""
+    try:
+        yield
+    except Exception as problem:
+        if not is_full(problem):
+            raise
+        place = str(where or getattr(problem, "filename", None) or "")
+        raise DiskFull("the disk is full", where=place, why=reason(problem), fix="make space and try again") from problem
+
+
 @contextmanager
 def written_aside(destination: Path) -> Iterator[Path]:
     """Give a path to write a file or a folder to; when the block ends well it becomes `destination`, whole or not at all.
 
-    A file that is there is replaced. A folder that is there by then is kept: somebody made the same one in the meantime.
+    A file that is there is replaced. A folder that is there by then is kept: somebody made the same one in the meantime. Raises DiskFull.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
     aside = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
-        yield aside
-        if not destination.is_dir():
-            os.replace(aside, destination)
+        with full_disk_told(destination):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            if not destination.is_dir():
+                os.replace(aside, destination)
     finally:
         if aside.is_dir():
             shutil.rmtree(aside)
@@ -86,10 +111,11 @@ def resolve_inside(root: Path, name: str) -> Path:
 def keep_upload(folder: Path, name: str, stream: IO[bytes]) -> Path:
     """Write what a person uploaded into a folder, made where it is missing, under the last part of its name; InputError where it cannot be."""
     name = nfc(PurePosixPath(name.replace("\\", "/")).name)
-    folder.mkdir(parents=True, exist_ok=True)
+    with full_disk_told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     path = resolve_inside(folder, name)
     try:
-        with path.open("xb") as target:
+        with full_disk_told(path), path.open("xb") as target:
             shutil.copyfileobj(stream, target)
     except OSError as problem:
         raise InputError(

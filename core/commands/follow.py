@@ -39,7 +39,7 @@ def work(engine: Engine, run_ids: Sequence[int], *, quiet: bool = False) -> list
         console.print(Text(f"{others} job{'s' if others > 1 else ''} of other runs in the queue, trained in its order"))
     is_mine = engine.start()
     if not is_mine:
-        console.print(Text(f"the engine of this workspace is in another process ({engine.status().holder}): watching it"))
+        console.print(Text(f"the engine of this workspace is in another process ({engine.status().held_by}): watching it"))
 
     def read() -> list[Run]:
         return [get_run(store, run_id) for run_id in run_ids]

@@ -145,10 +145,14 @@ def run_engine(
     workspace = opened(root)
     engine = Engine(workspace, what="python -m core engine")
     if not engine.start():
-        holder = engine.status().holder
+        holder = engine.status().held_by
         engine.stop()
         raise StateError(
-            "another process works through this queue", where=str(workspace.root), why=f"it is {holder}", fix="stop that one first"
+            "another process works through this queue",
+            where=str(workspace.root),
+            why="it is {holder}",
+            fix="stop that one first",
+            holder=holder,
         )
     note(f"the engine works in {workspace.root}; Ctrl-C stops it")
     seen = {run.id for run in list_runs(workspace.store) if run.state not in ("running", "queued")}

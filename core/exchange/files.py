@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError, InputError, PitwallError
-from core.base.files import nfc
+from core.base.files import nfc, written_aside
 from core.base.messages import joined, msg, reason
 from core.contest.csv_table import decode, read_table
 from core.metrics.scores import invalid_rows
@@ -129,33 +129,42 @@ def check_suffix(name: str) -> str:
 def write_predictions(path: Path, ids: Sequence[str], prob: Array, classes: Sequence[str], fold_of: NDArray[np.integer] | None) -> None:
     """Write predictions in the form that the file's name says, a part at a time; a `.npy` array has neither ids nor folds.
 
-    Raises InputError for an unknown form, and when the file cannot be written.
+    Raises InputError for an unknown form, and when the file cannot be written; DiskFull. A file that is there is replaced by a whole one.
     """
     suffix = check_suffix(path.name)
     try:
-        if suffix == ".npy":
-            np.save(path, prob, allow_pickle=False)
-            return
-        has_folds = fold_of is not None and FOLD not in classes
-        fields = [("id" if "id" not in classes else "row_id", pa.string()), *([(FOLD, pa.int64())] if has_folds else [])]
-        schema = pa.schema([*fields, *((name, pa.float32()) for name in classes)])
-        writer: Any = (
-            pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed"))
-            if suffix == ".csv"
-            else pq.ParquetWriter(path, schema, use_dictionary=False, compression="zstd")
-        )
-        with writer:
-            step = max(1, CHUNK_VALUES // len(classes))
-            for rows in (slice(start, start + step) for start in range(0, len(prob), step)):
-                named_rows: list[Any] = [pa.array(ids[rows], pa.string())]
-                if fold_of is not None and has_folds:
-                    named_rows.append(pa.array(fold_of[rows].astype(np.int64)))
-                values = map(pa.array, np.ascontiguousarray(prob[rows].T))
-                writer.write_batch(pa.record_batch([*named_rows, *values], schema=schema))
+        path.parent.stat()  # a folder that a person mistyped is not made
+        with written_aside(path) as aside:
+            _write_predictions(aside, suffix, ids, prob, classes, fold_of)
     except OSError as problem:
         raise InputError(
             "the file cannot be written", where=str(path), why=reason(problem), fix="name a file in a folder you may write to"
         ) from None
+
+
+def _write_predictions(
+    path: Path, suffix: str, ids: Sequence[str], prob: Array, classes: Sequence[str], fold_of: NDArray[np.integer] | None
+) -> None:
+    if suffix == ".npy":
+        with path.open("wb") as stream:
+            np.save(stream, prob, allow_pickle=False)
+        return
+    has_folds = fold_of is not None and FOLD not in classes
+    fields = [("id" if "id" not in classes else "row_id", pa.string()), *([(FOLD, pa.int64())] if has_folds else [])]
+    schema = pa.schema([*fields, *((name, pa.float32()) for name in classes)])
+    writer: Any = (
+        pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed"))
+        if suffix == ".csv"
+        else pq.ParquetWriter(path, schema, use_dictionary=False, compression="zstd")
+    )
+    with writer:
+        step = max(1, CHUNK_VALUES // len(classes))
+        for rows in (slice(start, start + step) for start in range(0, len(prob), step)):
+            named_rows: list[Any] = [pa.array(ids[rows], pa.string())]
+            if fold_of is not None and has_folds:
+                named_rows.append(pa.array(fold_of[rows].astype(np.int64)))
+            values = map(pa.array, np.ascontiguousarray(prob[rows].T))
+            writer.write_batch(pa.record_batch([*named_rows, *values], schema=schema))
 
 
 def named(names: Sequence[str]) -> str:

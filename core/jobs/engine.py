@@ -12,10 +12,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.base.errors import DiskFull, PitwallError, StateError, bug
+from core.base.files import full_disk_told
 from core.base.messages import msg
 from core.jobs.devices import detect_devices, thread_limit
 from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, remove_leftovers, spend_reserve
@@ -30,6 +32,8 @@ from core.workspace import Workspace
 
 POLL_S = 0.3
 REPAIR_S = 1.0
+HOLDER_BYTES = 1024
+"""The length of the file that says who holds a workspace, filled up with blanks."""
 
 log = logging.getLogger(__name__)
 
@@ -69,25 +73,33 @@ class EngineLock:
         return self._descriptor is not None
 
     def acquire(self, *, now: float) -> bool:
-        """Take the lock and write down who holds it; False when somebody else has it. Holding it already is True."""
+        """Take the lock and write down who holds it; False when somebody else has it. Holding it already is True.
+
+        On a full disk it is held all the same, and only who holds it is not known to others. Raises DiskFull where there is no such file yet.
+        """
         if self._descriptor is not None:
             return True
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        with full_disk_told(self.path):
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
         holder = {"what": self.what, "host": socket.gethostname(), "since": now, **of_self().to_dict()}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder, ensure_ascii=False).encode(), 0)
         self._descriptor = descriptor
+        try:
+            os.pwrite(descriptor, json.dumps(holder, ensure_ascii=False).encode().ljust(HOLDER_BYTES), 0)
+        except OSError as problem:
+            log.warning("who holds the workspace could not be written down: %s", problem)
         return True
 
     def release(self) -> None:
         """Let go of the lock. Idempotent."""
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
+            # Not cut: in a file of the same length the next holder is written down on a full disk too.
+            with suppress(OSError):
+                os.pwrite(self._descriptor, b" " * HOLDER_BYTES, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -133,6 +145,11 @@ class EngineStatus:
     queue_end_s: float | None
     free_bytes: int
     problem: dict[str, str] | None
+
+    @property
+    def held_by(self) -> str:
+        """Who holds the workspace, in words."""
+        return "another process" if self.holder is None else str(self.holder)
 
 
 class Engine:

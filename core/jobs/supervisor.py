@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.base.errors import DiskFull
+from core.base.files import is_full
 from core.base.messages import msg, reason
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, spend_reserve
 from core.jobs.kinds import kind_of
@@ -19,7 +20,7 @@ from core.jobs.process import Handle, Launch, launch
 from core.store import attempts
 from core.store.database import DatabaseBusy
 from core.store.jobs import Job
-from core.training.machine import has_killed_since, is_full, kernel_kills
+from core.training.machine import has_killed_since, kernel_kills
 from core.workspace import Workspace
 
 WATCH_S = 0.2

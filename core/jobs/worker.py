@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.base.errors import DiskFull, OutOfMemory, PitwallError, bug
+from core.base.files import is_full
 from core.base.messages import msg, reason
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, spend_reserve
 from core.jobs.kinds import kind_of
@@ -25,7 +26,7 @@ from core.store import attempts
 from core.store.database import DatabaseBusy
 from core.store.jobs import Job, get_job
 from core.tracking.tracker import Outcome
-from core.training.machine import is_full, is_memory
+from core.training.machine import is_memory
 from core.workspace import Workspace, open_workspace
 
 NICENESS = 10

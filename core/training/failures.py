@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from safetensors import SafetensorError
 
 from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
+from core.base.files import is_full
 from core.base.messages import joined, msg, reason
 from core.specs.recipe import Recipe
-from core.training.machine import is_full, is_memory
+from core.training.machine import is_memory
 from models.spec import CannotBuild
 from models.weights import Miss, WeightsNotFound, WeightsUnreadable
 

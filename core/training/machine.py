@@ -3,9 +3,7 @@
 Imports no torch.
 """
 
-import errno
 import multiprocessing
-import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -19,7 +17,6 @@ STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 VMSTAT = Path("/proc/vmstat")
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space, no quota, or a file over the allowed size."""
 _NO_LIMIT = 2**60
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -107,14 +104,6 @@ def is_memory(problem: BaseException) -> bool:
     # torch's own class is named, not imported: this is asked also when torch could not be imported.
     is_known = isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError"
     return is_known or any(sign in str(problem).lower() for sign in MEMORY_SIGNS)
-
-
-def is_full(problem: BaseException) -> bool:
-    """Whether an exception says that a file could not be written for lack of space; safetensors says it in words only."""
-    if isinstance(problem, OSError):
-        return problem.errno in FULL
-    said = re.search(r"\(os error (\d+)\)", str(problem))
-    return said is not None and int(said[1]) in FULL
 
 
 def _loaders() -> Iterator[psutil.Process]:

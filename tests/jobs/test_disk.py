@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from core.artefacts import verify
+from core.base.files import is_full
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
@@ -31,7 +32,6 @@ from core.store import attempts
 from core.store.queue import list_holds
 from core.store.runs import get_run
 from core.training.checkpoint import list_checkpoints
-from core.training.machine import is_full
 from core.workspace import Workspace
 from tests import finished_workspace as made
 from tests.jobs.conftest import Ready
