@@ -26,11 +26,12 @@ from app.ui.colors import run_color
 from app.ui.components.weight_sliders.component import SliderRow, read_sliders, weight_sliders
 from app.ui.format import format_score, metric_help, metric_label, plain
 from app.words.text import t
-from core.blend.ensemble import Ensemble, save_blend, spec_of
+from core.blend.carry_over import Networks
+from core.blend.ensemble import Ensemble, load_networks, save_blend, spec_of, temperature_of_test
 from core.blend.honest import HonestScore
 from core.blend.optimum import gap_at
 from core.metrics.scores import THRESHOLD
-from core.specs.blend import MeanName
+from core.specs.blend import BlendSteps, MeanName
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
@@ -107,6 +108,9 @@ def facts_of(blend: OpenBlend) -> list[str]:
         lines.append(t("ensemble.members_left_out", runs=runs) if runs else t("ensemble.members_left_out_none"))
     if settings.temperature:
         lines.append(describe_temperature(steps.temperature))
+        if steps.temperature != 1 and not blend.editor.is_held and blend.contest.n_test:
+            on_test = _on_test(blend.content, steps.model_dump_json(), blend.ensemble, steps)
+            lines.append(describe_on_test(steps.temperature, on_test))
     if settings.offsets and steps.offsets:
         lines.append(describe_offsets(steps.offsets, classes))
     if settings.thresholds and steps.thresholds:
@@ -118,6 +122,12 @@ def describe_temperature(temperature: float) -> str:
     """The temperature, and which way it goes."""
     way = "as_is" if abs(temperature - 1) < 0.005 else "less" if temperature > 1 else "more"
     return t(f"ensemble.temperature_{way}", value=f"{temperature:.3f}")
+
+
+def describe_on_test(temperature: float, on_test: float) -> str:
+    """What of a temperature carries over to test rows."""
+    way = "carried" if on_test == temperature else "none" if on_test == 1 else "other"
+    return t(f"ensemble.on_test_{way}", value=f"{on_test:.3f}")
 
 
 def describe_offsets(offsets: Sequence[float], classes: Sequence[str]) -> str:
@@ -139,6 +149,16 @@ def describe_thresholds(thresholds: Sequence[float], classes: Sequence[str]) -> 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _gap(content: Content, mean: MeanName, weights: tuple[float, ...], _ensemble: Ensemble) -> float:
     return gap_at(_ensemble.scorer(mean), weights)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _networks(content: Content, _ensemble: Ensemble) -> Networks:
+    return load_networks(_ensemble)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _on_test(content: Content, steps: str, _ensemble: Ensemble, _steps: BlendSteps) -> float:
+    return temperature_of_test(_ensemble, _steps, _networks(content, _ensemble))
 
 
 def _figures(blend: OpenBlend, scored: Scored, fixed: Fixed) -> DeltaGenerator:

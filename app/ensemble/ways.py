@@ -18,7 +18,7 @@ from core.blend.ensemble import Ensemble
 from core.blend.optimum import MOST_COEFFICIENTS
 from core.blend.procedure import CONVEX_MEANS, BlendProcedure, Way, fit_after
 from core.metrics.scores import LABEL_METRICS, OUTCOME_METRICS, get_metric
-from core.specs.blend import BlendSteps, MeanName
+from core.specs.blend import BlendSpec, BlendSteps, MeanName
 
 QUICK: tuple[Way, ...] = ("equal", "by_score", "optimal", "greedy")
 MORE: dict[Way, str] = {"search": "goal", "by_class": "prior_rows", "stacking": "stack_strength"}
@@ -51,10 +51,14 @@ def mean_label(mean: str) -> str:
     return t(f"ensemble.mean_{mean}")
 
 
-def after_label(steps: BlendSteps) -> str:
-    """The mean of a blend that is kept, and the thresholds where it has any."""
-    label = mean_label(steps.mean)
-    return f"{label} · {t('ensemble.short_thresholds')}" if steps.thresholds else label
+def after_label(spec: BlendSpec) -> str:
+    """The mean of a blend that is kept, its temperature with that of test rows, and the thresholds where it has any."""
+    parts = [mean_label(spec.mean)]
+    if spec.temperature != 1:
+        parts.append(t("ensemble.short_temperature", value=f"{spec.temperature:.2f}", on_test=f"{spec.test_steps.temperature:.2f}"))
+    if spec.thresholds:
+        parts.append(t("ensemble.short_thresholds"))
+    return " · ".join(parts)
 
 
 def describe(procedure: BlendProcedure) -> str:

@@ -16,6 +16,7 @@ from core.base.errors import InputError
 from core.base.files import fingerprint, write_json
 from core.base.names import check_name
 from core.base.settings import parse_settings
+from core.blend.carry_over import Networks, step_of, temperature_on_test
 from core.blend.honest import HonestScore, honest_score
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer, under_mean
@@ -23,7 +24,7 @@ from core.blend.steps import apply_steps, of_classes
 from core.contest.table import parents_of
 from core.metrics.scores import Metric
 from core.predictions.again import Rows, predict_run
-from core.predictions.oof import check_alignment, load_test_prob
+from core.predictions.oof import check_alignment, load_test_networks, load_test_prob
 from core.predictions.source import OOF_PROB, TEST_PROB, Member, OofMatrix, Read, Source, load_matrix, source_of
 from core.specs.blend import BlendSpec, BlendSteps, MeanName
 from core.specs.kept import BlendScores, HonestFigures
@@ -115,6 +116,24 @@ def open_ensemble(
     return Ensemble(load_matrix([source_of(workspace, run, contest, folds) for run in runs], fold_numbers, read=read), runs)
 
 
+def load_networks(ensemble: Ensemble, networks_of: Sequence[tuple[int, ...] | None] = ()) -> Networks:
+    """What the networks of each run say of test rows, as `temperature_on_test` reads it; of the folds `networks_of` where not all."""
+    folds, contest = ensemble.oof.sources[0].folds, ensemble.oof.sources[0].contest
+    step = step_of(contest.n_test, ensemble.oof.n_classes)
+    chosen = networks_of or (None,) * len(ensemble.runs)
+    return [
+        load_test_networks(source.workspace, run, folds.spec.repeats, numbers, step=step)
+        for source, run, numbers in zip(ensemble.oof.sources, ensemble.runs, chosen, strict=True)
+    ]
+
+
+def temperature_of_test(ensemble: Ensemble, steps: BlendSteps, networks: Networks) -> float:
+    """The temperature of test rows, from that of the steps, which out-of-fold rows were fitted with."""
+    step = step_of(len(ensemble.oof.rows), ensemble.oof.n_classes)
+    oof = [prob[::step] for prob in ensemble.oof.prob]
+    return temperature_on_test(steps, oof, ensemble.oof.y_true[::step], networks, multilabel=ensemble.oof.is_multilabel)
+
+
 def save_blend(
     workspace: Workspace,
     contest: Contest,
@@ -152,13 +171,16 @@ def save_blend(
         equal_score=ensemble.score(ensemble.equal_weights).oof_score,
         best_single_score=ensemble.metric.best([member.oof_score for member in ensemble.member_scores()]),
     )
+    folds = get_folds(workspace.store, runs[0].folds_id)
     oof = np.full((ensemble.oof.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
     oof[ensemble.oof.rows] = apply_steps(spec, ensemble.oof.prob, multilabel=ensemble.oof.is_multilabel)
+    if spec.temperature != 1:
+        on_test = temperature_of_test(ensemble, spec.steps, load_networks(ensemble, spec.networks_of))
+        spec = spec.model_copy(update={"test_temperature": None if on_test == spec.temperature else on_test})
     members = [Member(*each) for each in zip(runs, spec.normalised(), spec.networks_of, strict=True)]
     tests = [load_test_prob(workspace, member.run, member.networks) for member in members]
-    test = apply_steps(spec, tests, multilabel=ensemble.oof.is_multilabel)
+    test = apply_steps(spec.test_steps, tests, multilabel=ensemble.oof.is_multilabel)
     parents = {f"{member.run.ref} fold {fold}": own for member in members for fold, own in member.fold_fingerprints.items()}
-    folds = get_folds(workspace.store, runs[0].folds_id)
     parents |= parents_of(contest, contest.truth) | {"folds": folds.fingerprint}
     folder = workspace.blend_dir(contest.folder, fingerprint({"spec": spec.identity(), "parents": parents}))
     with publishing(folder, kind="blend", parents=parents) as temporary:
@@ -241,7 +263,7 @@ def predict_source(
     ]
     if source.saved is None:
         return probs[0]
-    return apply_steps(source.saved.spec, probs, multilabel=source.contest.spec.is_multilabel)
+    return apply_steps(source.saved.spec.test_steps, probs, multilabel=source.contest.spec.is_multilabel)
 
 
 def n_networks(source: Source) -> int:

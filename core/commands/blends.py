@@ -31,6 +31,7 @@ from core.commands.console import (
 from core.commands.records import blend_record, direction, score_text, submission_record
 from core.predictions.oof import shared_folds
 from core.predictions.source import Source, find_source
+from core.specs.blend import BlendSpec
 from core.store import blends
 from core.store.blends import Blend, free_blend_name
 from core.store.contests import Contest, get_contest
@@ -108,6 +109,8 @@ def blend_runs(
             f"weighed and scored on folds {', '.join(map(str, blend.spec.folds))} only: {record['n_rows']:,} of {found.n_train:,} rows; "
             f"test rows are the mean over the folds each run has ({networks})"
         )
+    if blend.spec.temperature != 1:
+        say(_carried(blend.spec))
     honest = record["honest"]
     if honest:
         verdict = "clear" if honest["is_clear"] else "not clear: equal weights are the safer choice"
@@ -246,6 +249,18 @@ def write_file(path: Path, data: bytes) -> None:
         raise InputError(
             "the file cannot be written", where=str(path), why=str(problem), fix="name a file in a folder you may write to"
         ) from None
+
+
+def _carried(spec: BlendSpec) -> str:
+    """What of the temperature carries over to test rows."""
+    on_test = spec.test_steps.temperature
+    if on_test == spec.temperature:
+        return f"temperature {spec.temperature:.3f}, on test rows too: they are predicted by as many networks as out-of-fold rows"
+    found = "none" if on_test == 1 else f"{on_test:.3f}"
+    return (
+        f"temperature {spec.temperature:.3f} on out-of-fold rows, each predicted by one network; on test rows, the mean of several, {found}: "
+        "estimated without their truth, assuming that they are like training rows"
+    )
 
 
 def _gap(workspace: Workspace, contest: Contest, runs: Sequence[Run], procedure: BlendProcedure, blend: Blend) -> float | None:

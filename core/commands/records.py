@@ -143,6 +143,7 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
         "weights": list(blend.spec.normalised()),
         "mean": blend.spec.mean,
         "temperature": blend.spec.temperature,
+        "test_temperature": blend.spec.test_steps.temperature,
         "offsets": list(blend.spec.offsets),
         "thresholds": list(blend.spec.thresholds),
         "metric": blend.scores.metric,

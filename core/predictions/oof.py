@@ -106,6 +106,17 @@ def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int]
     return (total / len(chosen)).astype(np.float32)
 
 
+def load_test_networks(
+    workspace: Workspace, run: Run, repeats: int, fold_numbers: Collection[int] | None = None, *, step: int = 1
+) -> list[Array]:
+    """The run's test predictions by as many networks as predict an out-of-fold row: by each of its finished folds alone, or where folds
+    are repeated by as many together. Every `step`th row only; arguments and errors are else those of `load_test_prob`."""
+    chosen = finished_folds(run, fold_numbers)
+    alone = [read_fold_arrays(workspace.absolute(result.path), TEST_PROB)[0][::step] for result in chosen]
+    n_parts = max(1, len(alone) // repeats)
+    return [np.asarray(np.mean(alone[part::n_parts], axis=0, dtype=np.float64), dtype=np.float32) for part in range(n_parts)]
+
+
 def finished_folds(run: Run, fold_numbers: Collection[int] | None = None) -> tuple[FoldResult, ...]:
     """The results of a run in the order of its folds, or of some of its folds. AlignmentError when one of those is gone, StateError
     when there is none at all."""

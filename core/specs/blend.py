@@ -27,7 +27,8 @@ class Stack(Settings):
 
 
 class BlendSteps(Settings):
-    """How predictions of runs become those of their blend: the same steps for out-of-fold and test rows.
+    """How predictions of runs become those of their blend: the same steps for out-of-fold and test rows, but for the temperature
+    (see `BlendSpec.test_temperature`).
 
     Weights are kept as given; they count divided by their sum.
     """
@@ -114,6 +115,13 @@ class BlendSpec(BlendSteps):
         description="The folds of each run whose networks predict the test rows, where not all: every fold it had finished; empty for all.",
     )
 
+    test_temperature: float | None = Field(
+        default=None,
+        ge=MIN_TEMPERATURE,
+        le=MAX_TEMPERATURE,
+        description="The temperature of test rows, which the mean of several networks predicts, where it is another one.",
+    )
+
     @model_validator(mode="after")
     def _weights_fit_members(self) -> Self:
         n_runs, n_weights = len(self.members), len(self.weights)
@@ -148,5 +156,10 @@ class BlendSpec(BlendSteps):
 
     @property
     def steps(self) -> BlendSteps:
-        """The steps alone."""
+        """The steps alone, as out-of-fold rows go through them."""
         return BlendSteps.model_validate({name: getattr(self, name) for name in BlendSteps.model_fields})
+
+    @property
+    def test_steps(self) -> BlendSteps:
+        """The steps of test rows, and of any row that is predicted by the mean of several networks."""
+        return self.steps if self.test_temperature is None else self.steps.model_copy(update={"temperature": self.test_temperature})
