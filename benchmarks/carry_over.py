@@ -85,7 +85,7 @@ def digits() -> tuple[Tensor, Labels]:
     from sklearn.datasets import load_digits
 
     values, labels = load_digits(return_X_y=True)
-    return torch.tensor(values / 16, dtype=torch.float32), labels
+    return torch.tensor(values / 16, dtype=torch.float32), np.asarray(labels)
 
 
 def handwriting() -> tuple[Tensor, Labels]:

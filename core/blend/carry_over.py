@@ -43,30 +43,25 @@ def temperature_on_test(
         prob = apply_steps(plain, members, multilabel=multilabel)
         return np.log(np.maximum(one_vs_rest(prob) if multilabel else prob, FLOOR)).astype(np.float64)
 
-    totals = [np.sum(own, axis=0, dtype=np.float64) for own in networks]
-    single: list[NDArray[np.float64]] = []
-    others: list[NDArray[np.float64]] = []
-    for place in range(min(map(len, networks))):
-        alone: list[Array] = [own[place] for own in networks]
-        rest: list[Array] = [
-            ((total - prob) / (len(own) - 1)).astype(np.float32) if len(own) > 1 else prob
-            for total, prob, own in zip(totals, alone, networks, strict=True)
-        ]
-        single.append(np.log(_tempered(logs(alone), steps.temperature)))
-        others.append(logs(rest))
-    together: list[Array] = [(total / len(own)).astype(np.float32) for total, own in zip(totals, networks, strict=True)]
-    whole = logs(together)
+    places = range(min(map(len, networks)))
+    single = [np.log(_tempered(logs([own[place] for own in networks]), steps.temperature)) for place in places]
+    others = [logs([_mean([*own[:place], *own[place + 1 :]] or own) for own in networks]) for place in places]
+    whole = logs([_mean(own) for own in networks])
     calibrated = _tempered(logs(oof), steps.temperature)
     entropy, loss = _entropy(calibrated), -float(np.log(calibrated[np.arange(len(calibrated)), y_true.ravel()]).mean())
     as_sure = _solve(lambda temperature: _entropy(_tempered(whole, temperature)) - entropy)
     as_right = _solve(
         lambda temperature: (
-            float(np.mean([-(_tempered(rest, temperature) * own).sum(axis=1).mean() for rest, own in zip(others, single, strict=True)]))
+            -float(np.mean([(_tempered(rest, temperature) * own).sum(axis=1).mean() for rest, own in zip(others, single, strict=True)]))
             - loss
         )
     )
     low, high = sorted((as_sure, as_right))
     return min(max(1.0, low), high)
+
+
+def _mean(networks: Sequence[Array]) -> Array:
+    return np.asarray(np.mean(networks, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def _tempered(logs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

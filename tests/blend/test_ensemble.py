@@ -12,7 +12,17 @@ from hypothesis import given, settings, strategies as st
 
 from core.analysis.compare import compare_sources
 from core.base.errors import InputError, NotFoundError, RecipeError, StateError
-from core.blend.ensemble import Ensemble, blend_runs, make_spec, open_ensemble, remove_blend, save_blend
+from core.blend.ensemble import (
+    Ensemble,
+    blend_runs,
+    load_networks,
+    make_spec,
+    open_ensemble,
+    remove_blend,
+    save_blend,
+    spec_of,
+    temperature_of_test,
+)
 from core.blend.procedure import BlendProcedure
 from core.blend.steps import apply_steps, mix, normalise
 from core.contest.inspect.draft import inspect_path
@@ -20,7 +30,7 @@ from core.contest.register import add_contest
 from core.contest.table import load_truth
 from core.folds import save_folds
 from core.metrics.scores import METRICS, decide, get_metric, macro_f1_of_sets
-from core.predictions.oof import load_oof, load_test_prob
+from core.predictions.oof import load_oof, load_test_networks, load_test_prob
 from core.predictions.source import source_of
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
@@ -128,7 +138,8 @@ def test_every_step_reaches_the_test_rows(prepared: Prepared, procedure: BlendPr
     np.testing.assert_array_equal(
         source_of(workspace, saved).oof(), apply_steps(steps, [load_oof(workspace, run, contest) for run in runs])
     )
-    test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs])
+    test = apply_steps(saved.spec.test_steps, [load_test_prob(workspace, run) for run in runs])
+    assert saved.spec.test_steps.model_copy(update={"temperature": steps.temperature}) == steps
     np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
     np.testing.assert_array_equal(prepare(source_of(workspace, saved)).predicted, test.argmax(axis=1))
     again = save_blend(workspace, contest, saved.spec, name="again")
@@ -154,13 +165,42 @@ def test_rows_with_several_classes_keep_their_thresholds(workspace: Workspace, t
     np.testing.assert_array_equal(source_of(workspace, saved).oof(), oof)
     given = decide(oof, multilabel=True, thresholds=steps.thresholds)
     assert saved.scores.oof_score == pytest.approx(macro_f1_of_sets(load_truth(workspace, contest).labels, given))
-    test = apply_steps(steps, [load_test_prob(workspace, run) for run in runs], multilabel=True)
+    test = apply_steps(saved.spec.test_steps, [load_test_prob(workspace, run) for run in runs], multilabel=True)
     np.testing.assert_array_equal(source_of(workspace, saved).test(), test)
     np.testing.assert_array_equal(
         prepare(source_of(workspace, saved)).predicted, decide(test, multilabel=True, thresholds=steps.thresholds)
     )
     duel = compare_sources(source_of(workspace, saved), source_of(workspace, runs[2]))
     assert duel.comparison.score == pytest.approx(saved.scores.oof_score) and duel.verdict == "first"
+
+
+def test_a_temperature_is_another_one_on_test_rows(prepared: Prepared) -> None:
+    workspace, contest, runs = prepared
+    ensemble = open_ensemble(workspace, contest, runs)
+    steps = ensemble.fit(BlendProcedure(temperature=True))
+    saved = save_blend(workspace, contest, spec_of([run.id for run in runs], steps))
+    on_test = temperature_of_test(ensemble, steps, load_networks(ensemble))
+    assert saved.spec.temperature == steps.temperature != on_test == saved.spec.test_steps.temperature
+    np.testing.assert_array_equal(
+        source_of(workspace, saved).test(),
+        apply_steps(steps.model_copy(update={"temperature": on_test}), [load_test_prob(workspace, run) for run in runs]),
+    )
+
+
+def test_a_blend_of_before_keeps_its_temperature_on_test_rows() -> None:
+    old = BlendSpec.model_validate({"members": [1, 2], "weights": [3.0, 1.0], "temperature": 1.5})
+    assert old.test_steps == old.steps and "test_temperature" not in old.identity()
+
+
+def test_repeated_folds_predict_a_test_row_as_they_predict_an_out_of_fold_row(prepared: Prepared) -> None:
+    workspace, contest, _ = prepared
+    folds = save_folds(workspace, contest, FoldsSpec(n_folds=3, repeats=2))
+    run = finish_run(workspace, contest, folds, make_recipe(contest, "twice"))
+    alone = load_test_networks(workspace, run, 1)
+    together = load_test_networks(workspace, run, 2, step=2)
+    assert (len(alone), len(together)) == (6, 3)
+    for place, prob in enumerate(together):
+        np.testing.assert_allclose(prob, (alone[place] + alone[place + 3])[::2] / 2, rtol=1e-6)
 
 
 def test_a_blend_stored_before_there_were_steps_is_read_as_it_was() -> None:
