@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.contest.contest_view import distribution, samples, understood
+from app.contest.contest_view import distribution, next_step, samples, understood
 from app.contest.intake import NEXT_VIEW, intake
 from app.shell import state
 from app.shell.tables import table_of
@@ -34,6 +34,7 @@ if view == "contest" and contest is not None:
         section(t("data.understood"))
         understood(contest)
         distribution(contest)
+        next_step(contest)
     with right:
         samples(contest)
 else:

@@ -7,6 +7,7 @@ from app.ensemble.exchange import exchange_view
 from app.ensemble.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_restriction
 from app.ensemble.members import members_view
 from app.ensemble.saved import blend_compare, plan_starts, saved_blends
+from app.ensemble.session import take_joining
 from app.shell import runtime
 from app.ui.cards import guard, need_contest, nothing_yet, page_header
 from app.words.text import t
@@ -27,6 +28,7 @@ if not begun:
         exchange_view(contest, folds_list[0], folds_list)
     st.stop()
 
+take_joining(begun)
 header = st.container()
 folds = choose_folds(contest, folds_list, begun)
 with header:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.errors.confusion import Confusion
 from app.errors.outcomes import Outcomes
-from app.ui.cards import guard, need_contest
+from app.ui.cards import guard, need_contest, onward
 from app.ui.sources import matrix_of_sources, open_source
 from app.words.text import t
 
@@ -16,3 +16,5 @@ with guard():
             oof = matrix_of_sources(source)
         with body:
             (Outcomes if oof.is_multilabel else Confusion)(source, oof).show()
+            if source.is_complete and source.contest.n_test:
+                onward(t("errors.next", name=source.name), "submit", source=source.ref)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.contest.folds_view import balance_view, folds_table, make_form
 from app.shell import runtime, state
-from app.ui.cards import empty_state, need_contest, page_header, section
+from app.ui.cards import empty_state, need_contest, onward, page_header, section
 from app.ui.controls import pick_folds
 from app.words.text import t
 from core.store.folds import list_folds
@@ -28,5 +28,4 @@ with right:
             chosen = pick_folds(contest)
         if chosen is not None:
             balance_view(contest, chosen)
-            if st.button(t("folds.next"), icon=":material/arrow_forward:", icon_position="right"):
-                state.go_to("train")
+            onward(t("folds.next"), "train")

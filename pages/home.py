@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.contest.contest_view import contest_row, sample_card
+from app.contest.contest_view import contest_row, sample_card, search
 from app.shell import runtime
 from app.shell.state import go_to
 from app.ui.cards import empty_state, page_header, section
@@ -20,9 +20,13 @@ if overviews:
     with section(t("home.contests")):
         if st.button(t("home.add"), icon=":material/add:", type="primary"):
             go_to("data", view="add")
+    asked = search(len(overviews))
+    shown = [one for one in overviews if asked in f"{one.contest.name} {t(f'common.modality_{one.contest.spec.modality}')}".casefold()]
     with st.container(gap="small"):
-        for overview in overviews:
+        for overview in sorted(shown, key=lambda one: -one.active_at):
             contest_row(overview)
+        if not shown:
+            st.caption(t("home.found_none"))
 elif empty_state(t("home.empty_title"), t("home.empty_why"), t("home.add"), icon="flag"):
     go_to("data", view="add")
 

@@ -10,42 +10,63 @@ from numpy.typing import NDArray
 
 from app.shell import runtime, state
 from app.shell.tables import picture, table_of, truth_of
-from app.ui.cards import guard, section
+from app.ui.cards import guard, onward, section
 from app.ui.charts import MAX_BARS, class_bars, draw, size_bars
 from app.ui.components.gallery.component import Tile, gallery
-from app.ui.format import direction_arrow, format_score, metric_label, plain, short_hash, submission_label
+from app.ui.controls import choose_page
+from app.ui.format import direction_arrow, format_clock, format_score, metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
 from app.words.text import t
 from core.analysis.overview import ContestOverview
 from core.contest.samples import Sample, open_sample
-from core.contest.table import by_turns, count_classes, rows_by_size, rows_of_class
+from core.contest.table import ContestTable, by_turns, count_classes, rows_by_size, rows_of_class
+from core.data.images import open_image
+from core.folds import first_spec, save_folds
+from core.jobs.disk import size_text
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest
+from core.store.folds import list_folds
 
 
 def contest_row(overview: ContestOverview) -> None:
     """One contest: what it is, its best score, how many runs, and the button that makes it the selected one."""
     contest, spec = overview.contest, overview.contest.spec
     with st.container(border=True, key=f"contest-{contest.id}"):
-        about, best, runs, jobs, action = st.columns([3.9, 2.3, 0.9, 1.7, 1.2], vertical_alignment="center", gap="medium")
+        about, figures = st.columns([1, 1.25], vertical_alignment="center", gap="medium")
         with about.container(gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown(f"**{plain(contest.name)}**", width="content")
+                if st.button(f"**{plain(contest.name)}**", type="tertiary", key=f"open-{contest.id}", help=t("home.open_help")):
+                    state.select_contest(contest.name)
+                    state.go_to("runs" if overview.n_runs else "data")
                 st.badge(t(f"common.modality_{spec.modality}"), color="gray")
             rows = t("home.rows", train=contest.n_train, test=contest.n_test)
             facts = (rows, t("home.classes", n=len(spec.classes)), metric_label(spec.metric), submission_label(spec))
             st.caption("  ·  ".join(facts))
+            st.caption(t("home.active", clock=format_clock(overview.active_at)))
         name = overview.best.name if overview.best else ""
-        best.metric(
-            t("home.best_cv", arrow=direction_arrow(spec.metric)),
-            format_score(overview.best_score, overview.best_sd),
-            help=t("home.best_by", name=plain(name)) if name else t("home.best_none"),
-        )
-        runs.metric(t("home.runs"), overview.n_runs)
-        jobs.metric(t("home.jobs"), f"{overview.n_running} · {overview.n_queued}")
-        if action.button(t("home.open"), key=f"open-{contest.id}", help=t("home.open_help"), width="stretch"):
-            state.select_contest(contest.name)
-            state.go_to("runs" if overview.n_runs else "data")
+        with figures, st.container(horizontal=True, gap="medium"):
+            st.metric(
+                t("home.best_cv", arrow=direction_arrow(spec.metric)),
+                format_score(overview.best_score, overview.best_sd),
+                help=t("home.best_by", name=plain(name)) if name else t("home.best_none"),
+                width="content",
+            )
+            st.metric(t("home.jobs"), f"{overview.n_running} · {overview.n_queued}", width="content")
+            for label, n in (("runs", overview.n_runs), ("blends", overview.n_blends), ("submissions", overview.n_submissions)):
+                st.metric(t(f"home.{label}"), n, width="content")
+
+
+FEW = 5
+"""So many contests are seen at a glance and need no search."""
+
+
+def search(n_contests: int) -> str:
+    """The field that finds one of many contests; what was typed, in lower case."""
+    if n_contests <= FEW:
+        return ""
+    label = t("home.search", n=n_contests)
+    typed = st.text_input(label, placeholder=label, type="search", live="250ms", key="home-search", label_visibility="collapsed")
+    return (typed or "").strip().casefold()
 
 
 def sample_card(sample: Sample, is_open: bool) -> None:
@@ -84,7 +105,7 @@ def progress_bar(text: Callable[[int, int], str], total: int = 0) -> Iterator[Ca
         bar.empty()
 
 
-PER_PAGE = 48
+PER_PAGE, GALLERY_PX = 48, 560
 NO_CLASS = -1
 """What the filter by class holds for rows that have none."""
 
@@ -207,10 +228,10 @@ def samples(contest: Contest) -> None:
         st.caption(t("data.no_test" if part == "test" else "data.no_class_rows"))
         return
     n_pages = -(-len(rows) // PER_PAGE)
-    slot = st.container(height=620, border=False)
+    viewer, slot = st.container(), st.container(height=GALLERY_PX, border=False)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         note = st.container(width="content")
-        page = st.pagination(n_pages, key=f"data-page-{contest.id}-{part}-{chosen}") if n_pages > 1 else 1
+        page = choose_page(n_pages, f"data-page-{contest.id}-{part}-{chosen}")
     shown = rows[(page - 1) * PER_PAGE : page * PER_PAGE]
     tiles = [
         Tile(
@@ -224,7 +245,45 @@ def samples(contest: Contest) -> None:
     label = t("data.gallery_label", first=(page - 1) * PER_PAGE + 1, last=(page - 1) * PER_PAGE + len(shown), total=len(rows))
     with slot:
         picked = gallery(tiles, selected=None, label=label, key=f"data-gallery-{contest.id}", tile_px=76)
-    note.caption(label if picked is None else t("data.sample_row", row=picked, id=plain(frame.at[picked, "id"])))
+    note.caption(label)
+    if picked is not None:
+        with viewer, guard():
+            _sample(table, frame, picked, class_names(spec, labels[picked]) if part == "train" else "")
+
+
+def _sample(table: ContestTable, frame: pd.DataFrame, row: int, classes: str) -> None:
+    """One row as it is: the picture in full with its size and path, or the whole text; its classes, and its id to copy."""
+    given = str(frame.at[row, "input"])
+    with st.container(border=True, key="data-sample"):
+        left, right = st.columns([1.2, 1] if table.image_base is not None else [2, 1], gap="medium")
+        with right:
+            if classes:
+                st.markdown(f"**{plain(classes)}**")
+            st.code(str(frame.at[row, "id"]), language=None, wrap_lines=True)
+            st.caption(t("data.sample_row", row=row))
+        if table.image_base is None:
+            left.text(given)
+            return
+        path = table.image_path(given)
+        left.image(str(path), width="stretch", alt=classes or given)
+        with right:
+            image = open_image(path)
+            st.caption(t("data.sample_size", width=image.width, height=image.height, size=size_text(path.stat().st_size)))
+            st.code(str(path), language=None, wrap_lines=True)
+
+
+def next_step(contest: Contest) -> None:
+    """The way on: to Train where there are folds, else by folds as this contest suggests them."""
+    if list_folds(runtime.workspace().store, contest.id):
+        onward(t("data.next"), "train")
+        return
+    spec = first_spec(contest)
+    about = t("folds.option_kind", n=spec.n_folds, kind=t(f"split.kind={spec.kind}"))
+    label = t("data.next_folds", folds=about)
+    if st.button(label, type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=runtime.is_read_only()):
+        with guard(), st.spinner(t("folds.making")):
+            state.select_folds(save_folds(runtime.workspace(), contest, spec))
+            state.go_to("train")
 
 
 def class_names(spec: ContestSpec, label: NDArray[np.integer]) -> str:

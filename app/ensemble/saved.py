@@ -75,7 +75,7 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         "equal": st.column_config.NumberColumn(t("ensemble.column_equal"), format="%.4f"),
         "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
         "created": t("ensemble.column_created"),
-        "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act),
+        "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act, width=230),
     }
     _score_table(contest, rows, columns, key="saved-blends", alt=t("ensemble.saved_title"))
 
@@ -104,6 +104,7 @@ def _score_table(contest: Contest, rows: Sequence[Mapping[str, Any]], columns: M
         hide_index=True,
         key=key,
         alt=alt,
+        column_order=[*dict.fromkeys(("name", "actions", "oof", "cv", "honest", "rows", "mean", *columns))],
         column_config={
             "name": text(t("compare.name"), pinned=True),
             "oof": st.column_config.NumberColumn(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),

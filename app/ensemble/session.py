@@ -90,6 +90,12 @@ def session() -> EnsembleSession:
     return st.session_state.setdefault(KEY, EnsembleSession())
 
 
+def take_joining(runs: Sequence[Run]) -> None:
+    """Let the run join that the address names (`?join=r12`); the address forgets it."""
+    ref = st.query_params.pop("join", None)
+    session().joining = next((run for run in runs if run.ref == ref), session().joining)
+
+
 @dataclass(frozen=True)
 class OpenBlend:
     """What a run of the page works on: the runs' aligned predictions, named by `content`, and what the session keeps of their blend.

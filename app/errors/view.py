@@ -17,6 +17,7 @@ from app.shell.tables import pairs_of, picture, table_of
 from app.ui.cards import guard
 from app.ui.class_bars import probability_bars
 from app.ui.components.gallery.component import Tile, gallery
+from app.ui.controls import choose_page
 from app.ui.format import metric_help, metric_label, plain
 from app.words.text import t
 from core.analysis.errors import report_csv
@@ -227,7 +228,7 @@ def _browse(view: ErrorView, chosen: Chosen) -> int:
     rows, per_page = view.oof.rows[chosen.places], PER_PAGE[modality]
     n_pages = -(-len(rows) // per_page)
     slot = st.container(height=GALLERY_PX if len(rows) > FEW[modality] else "content")
-    page = st.pagination(n_pages, key=f"errors-page-{view.source.ref}-{chosen.key}") if n_pages > 1 else 1
+    page = choose_page(n_pages, f"errors-page-{view.source.ref}-{chosen.key}")
     first, last = (page - 1) * per_page, min(page * per_page, len(rows))
     texts = table_of(contest).train["input"]
     tiles = [

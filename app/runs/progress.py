@@ -53,7 +53,7 @@ def jobs_now(runs: Sequence[Run], jobs: Sequence[Job], places: Places) -> None:
         )
         more = f" {t('runs.next_more', n=len(waiting) - MAX_NEXT)}" if len(waiting) > MAX_NEXT else ""
         lines.append(
-            f'<div style="opacity:.7;font-size:.8rem;padding-top:4px">{escape(t("runs.next_jobs", jobs=names))}{escape(more)}</div>'
+            f'<div style="opacity:.8;font-size:.8rem;padding-top:4px">{escape(t("runs.next_jobs", jobs=names))}{escape(more)}</div>'
         )
     st.html(f'<div style="display:flex;flex-direction:column;gap:8px;padding:2px 0 6px">{"".join(lines)}</div>')
 
@@ -98,8 +98,8 @@ def job_line(run: Run, job: FoldJob, place: Progress | None) -> str:
     color = run_color(run.id)
     return (
         f'<div role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{100 * share:.0f}" aria-label="{escape(run.name)}">'
-        f'<div style="display:flex;gap:10px;align-items:baseline;font-size:.86rem">{dot(color)}<b style="font-weight:600">{escape(run.name)}</b>'
-        f'<span style="opacity:.75;flex:1">{escape(" · ".join(parts))}</span><span style="opacity:.75">{escape(ends)}</span>'
+        f'<div style="display:flex;flex-wrap:wrap;gap:2px 10px;align-items:baseline;font-size:.86rem">{dot(color)}<b style="font-weight:600">{escape(run.name)}</b>'
+        f'<span style="opacity:.8;flex:1 1 12em">{escape(" · ".join(parts))}</span><span style="opacity:.8">{escape(ends)}</span>'
         f'<span style="font-weight:600;min-width:3.2em;text-align:right">{100 * share:.0f} %</span></div>'
         f'<div style="height:6px;border-radius:3px;margin-top:4px;background:{translucent(color, 0.18)}">'
         f'<div style="height:6px;border-radius:3px;width:{100 * share:.2f}%;background:{color};transition:width .8s linear"></div></div></div>'

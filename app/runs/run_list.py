@@ -24,7 +24,7 @@ from app.runs.progress import (
 )
 from app.shell import runtime, state
 from app.ui import charts
-from app.ui.cards import guard
+from app.ui.cards import guard, onward
 from app.ui.colors import run_color
 from app.ui.format import (
     STATE_COLORS,
@@ -67,11 +67,56 @@ def _live(contest: Contest, was_busy: bool) -> None:
         places = runtime.places(contest, runs)
         jobs_now(runs, list_jobs(store, ("running",)), places)
         queue_panel(contest)
-        chosen = _table(contest, runs, folds, metric, places)
+        columns = _controls(contest, runs)
+        chosen = _table(contest, runs, folds, metric, places, columns)
         if len(chosen) > 1:
             compare_runs(chosen, folds, metric)
         else:
             st.caption(t("runs.select_hint"))
+        if (best := _best(runs, metric)) is not None and best.is_complete:
+            onward(t("runs.next"), "ensemble")
+
+
+COLUMNS = ("cv", "sd", "folds", "done", "time", "backbone", "input", "seed", "created")
+"""What the table shows of a run beside its name and state, in this order; a person chooses among them."""
+
+
+def _controls(contest: Contest, runs: Sequence[Run]) -> Sequence[str]:
+    """A field that finds and opens a run, also by keyboard, and the columns that are shown, which are returned."""
+    key = f"runs-pick-{contest.id}"
+    names = {run.id: f"{run.name} · {state_label(run.state)} · {run.ref}" for run in runs}
+
+    def open_picked() -> None:
+        picked = st.session_state[key]
+        if picked is not None:
+            state.select_run(f"r{picked}")
+
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        opened = st.selectbox(
+            t("runs.open"),
+            list(names),
+            index=None,
+            format_func=names.__getitem__,
+            placeholder=t("runs.open"),
+            key=key,
+            on_change=open_picked,
+            label_visibility="collapsed",
+            width=320,
+        )
+        with st.popover(t("runs.columns"), icon=":material/view_column:"):
+            shown = st.pills(
+                t("runs.columns"),
+                COLUMNS,
+                selection_mode="multi",
+                default=[name for name in COLUMNS if name != "seed"],
+                format_func=lambda name: t(f"runs.column_{name}", arrow=direction_arrow(contest.spec.metric)),
+                key="runs-columns",
+                persist_state="session",
+                label_visibility="collapsed",
+            )
+    if opened is not None:
+        st.rerun()
+    return shown
 
 
 def _is_busy(runs: Sequence[Run]) -> bool:
@@ -87,7 +132,8 @@ def _figures(contest: Contest, runs: Sequence[Run], metric: Metric) -> None:
     running_note = t("runs.running_none") if not running else t("common.phase_starting")
     if left is not None:
         running_note = t("runs.running_left", left=format_duration(left))
-    queued_note = t("runs.queued_unknown" if n_queued else "runs.queued_none")
+    n_others = runtime.status().n_queued - n_queued  # the queue is that of the whole workspace
+    queued_note = t("runs.queued_unknown" if n_queued else "runs.queued_others" if n_others > 0 else "runs.queued_none", n=n_others)
     if n_queued and end is not None:
         queued_note = t("runs.queued_end", clock=format_clock(time.time() + end))
     score = format_score(best.cv_score(metric.name), best.cv_sd(metric.name)) if best else "–"
@@ -113,8 +159,10 @@ def _best(runs: Sequence[Run], metric: Metric) -> Run | None:
     return next((run for score, run in scored if score == best), None)
 
 
-def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, places: Places) -> list[Run]:
-    """All runs, newest first; returns those that are ticked. A click on a name opens the run."""
+def _table(
+    contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric, places: Places, columns: Sequence[str]
+) -> list[Run]:
+    """All runs, newest first, with these columns; returns those that are ticked. A click on a name opens the run."""
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
     flat = [score for run_scores in scores for score in run_scores]
     low, high = (min(flat), max(flat)) if flat else (0.0, 1.0)
@@ -125,6 +173,7 @@ def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], me
             "run": [run.name for run in runs],
             "backbone": [t("runs.imported") if run.is_imported else run.recipe.model.backbone for run in runs],
             "input": [input_label(run) for run in runs],
+            "seed": pd.array([None if run.is_imported else run.recipe.train.seed for run in runs], dtype="Int64"),
             "cv": pd.array([run.cv_score(metric.name) for run in runs], dtype="Float64"),
             "sd": pd.array([run.cv_sd(metric.name) for run in runs], dtype="Float64"),
             "folds": scores,
@@ -158,6 +207,7 @@ def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], me
         table.style.apply(lambda _: bold, subset=["cv"]),
         hide_index=True,
         key="runs-" + "-".join(str(run.id) for run in runs),
+        column_order=["dot", "run", "state", "progress", "trouble", "truth", *(name for name in COLUMNS if name in columns), "on"],
         on_select="rerun",
         selection_mode="multi-row",
         height="content",
@@ -166,10 +216,11 @@ def _table(contest: Contest, runs: Sequence[Run], folds: Mapping[int, Folds], me
         column_config={
             "dot": st.column_config.ImageColumn("", width=34, pinned=True),
             "run": st.column_config.ButtonColumn(
-                t("runs.column_run"), key="runs-open", on_click=open_run, type="tertiary", alignment="left", pinned=True
+                t("runs.column_run"), key="runs-open", on_click=open_run, type="tertiary", alignment="left", pinned=True, width=132
             ),
             "backbone": text(t("runs.column_backbone")),
             "input": text(t("runs.column_input"), width="small"),
+            "seed": number(t("runs.column_seed"), width="small"),
             "cv": number(
                 t("runs.column_cv", arrow=direction_arrow(metric.name)),
                 format="%.4f",

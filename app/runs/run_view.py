@@ -55,6 +55,10 @@ def _head(contest: Contest, run: Run) -> None:
             tracking_button(contest, run)
             if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
                 go_to("errors", source=run.ref)
+            if run.is_complete and st.button(t("runs.action_blend"), icon=":material/balance:"):
+                go_to("ensemble", join=run.ref)
+            if run.is_complete and contest.n_test and st.button(t("runs.action_submit"), icon=":material/outbox:"):
+                go_to("submit", source=run.ref)
             n_again = sum(job.state in ("failed", "canceled") for job in run.jobs)
             is_live = run.state in ("running", "queued")
             for action, is_offered, icon, said, act in (

@@ -65,6 +65,12 @@ def empty_state(
     return pressed
 
 
+def onward(label: str, page: str, **params: str) -> None:
+    """The button at the end of a page that leads to the next step of the line."""
+    if st.button(label, icon=":material/arrow_forward:", icon_position="right", key=f"onward-{page}"):
+        go_to(page, **params)
+
+
 def nothing_yet(words: str, runs: Sequence[Run], icon: str) -> None:
     """The empty state of a page that needs predictions, by its texts in `words`: on to the queue where a run is at work, else to training."""
     is_working = any(run.state in ("queued", "running") for run in runs)

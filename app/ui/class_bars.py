@@ -32,18 +32,16 @@ def probability_bars(
     cells = []
     for place, (name, prob) in enumerate(zip(names, probs, strict=True)):
         tags = [marks[kind] for kind, which in (("true", true), ("predicted", predicted)) if name in which]
-        tag = f'<small style="opacity:.65;padding-left:6px">{escape(" · ".join(tags))}</small>' if tags else ""
+        tag = f"<small>{escape(' · '.join(tags))}</small>" if tags else ""
         fill = f"display:block;height:10px;border-radius:5px;width:{100 * prob:.2f}%;min-width:{2 if prob > 0.0005 else 0}px"
         color = ACCENT if name in true else BAD if thresholds and name in predicted else QUIET
         mark = _THRESHOLD.format(left=100 * thresholds[place]) if thresholds else ""
         cells.append(
-            f'<span style="overflow:hidden;text-overflow:ellipsis;white-space:nowrap" title="{escape(name)}">{escape(name)}{tag}</span>'
-            f'<span style="position:relative;height:10px;border-radius:5px;background:{translucent(QUIET, 0.22)}">'
-            f'<span style="{fill};background:{color}"></span>{mark}</span>'
-            f'<span style="text-align:right">{100 * prob:.2f} %</span>'
+            f'<div class="name" title="{escape(name)}"><span>{escape(name)}</span>{tag}</div>'
+            f'<div class="bar" style="background:{translucent(QUIET, 0.22)}"><span style="{fill};background:{color}"></span>{mark}</div>'
+            f'<div class="value">{100 * prob:.2f} %</div>'
         )
-    grid = "display:grid;grid-template-columns:fit-content(55%) minmax(60px,1fr) auto;gap:7px 12px;align-items:center;font-size:0.875rem"
-    return f'<div style="{grid}">{"".join(cells)}</div>'
+    return f'<div class="class-bars"><div>{"".join(cells)}</div></div>'
 
 
 COLORS: Mapping[Outcome, str] = {

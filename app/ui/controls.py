@@ -69,6 +69,11 @@ def pick_folds(contest: Contest) -> Folds | None:
     )
 
 
+def choose_page(n_pages: int, key: str) -> int:
+    """The page of a gallery, from 1; its numbers have the room they need."""
+    return st.pagination(n_pages, key=key, width=40 * (min(n_pages, 7) + 2)) if n_pages > 1 else 1
+
+
 def show_folds(contest: Contest, folds: Folds) -> None:
     """Select folds that were found elsewhere, in the picker too. To be called before the page is drawn."""
     state.select_folds(folds)

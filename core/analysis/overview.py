@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.metrics.scores import get_metric
 from core.specs.recipe import Recipe
+from core.store.blends import list_blends, list_submissions
 from core.store.contests import Contest, list_contests
 from core.store.database import Store
 from core.store.folds import list_folds
@@ -18,12 +19,16 @@ from core.store.runs import Run, list_runs
 
 @dataclass(frozen=True)
 class ContestOverview:
-    """A contest with the number of its runs, of its running and waiting jobs, and the best of the runs that have all folds."""
+    """A contest with the number of its runs, of its running and waiting jobs, its blends and submissions, the best of the runs that have
+    all folds, and when something was last made or finished (`active_at`, seconds since the epoch)."""
 
     contest: Contest
     n_runs: int
     n_running: int
     n_queued: int
+    n_blends: int
+    n_submissions: int
+    active_at: float
     best: Run | None
 
     @property
@@ -53,7 +58,10 @@ def overview_of(store: Store, contest: Contest) -> ContestOverview:
     known = {run_id: score for run_id, score in scores.items() if score is not None}
     best = metric.best(list(known.values())) if known else None
     run = next((run for run in runs if known.get(run.id) == best), None) if known else None
-    return ContestOverview(contest, len(runs), states["running"], states["queued"], run)
+    blends, submissions = list_blends(store, contest.id), list_submissions(store, contest.id)
+    moments = [contest.created_at, *(made.created_at for made in (*runs, *blends, *submissions))]
+    moments += [job.finished_at for each in runs for job in each.jobs if job.finished_at]
+    return ContestOverview(contest, len(runs), states["running"], states["queued"], len(blends), len(submissions), max(moments), run)
 
 
 def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:

@@ -188,7 +188,7 @@ def _existing_folder(path: Path) -> Path:
         root, is_folder, why = path, False, str(problem)
     if not is_folder:
         raise InputError(
-            "a contest is a folder", where=str(path), why=why, fix="give the folder (or the zip) that holds the contest's files"
+            "no folder at this path", where=str(path), why=why, fix="give the folder (or the zip) that holds the contest's files"
         )
     return root
 

@@ -63,8 +63,8 @@ def test_a_page_with_a_contest_draws(open_page: OpenPage, folded: Contest, name:
 def test_home_shows_where_each_contest_stands(open_page: OpenPage, folded: Contest) -> None:
     at = open_page("home")
     assert "48 train · 12 test" in words(at)
-    assert [metric.value for metric in at.metric] == ["–", "0", "0 · 0"]
-    at = press(at, "Open")
+    assert [metric.value for metric in at.metric] == ["–", "0 · 0", "0", "0", "0"]
+    at = press(at, f"**{folded.name}**")
     assert shows(at, "Data")
 
 
