@@ -22,7 +22,6 @@ from core.contest.samples import Sample, open_sample
 from core.contest.table import ContestTable, by_turns, count_classes, rows_by_size, rows_of_class
 from core.data.images import open_image
 from core.folds import first_spec, save_folds
-from core.jobs.disk import size_text
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest
 from core.store.folds import list_folds
@@ -268,7 +267,7 @@ def _sample(table: ContestTable, frame: pd.DataFrame, row: int, classes: str) ->
         left.image(str(path), width="stretch", alt=classes or given)
         with right:
             image = open_image(path)
-            st.caption(t("data.sample_size", width=image.width, height=image.height, size=size_text(path.stat().st_size)))
+            st.caption(t("data.sample_size", width=image.width, height=image.height, size=runtime.size_text(path.stat().st_size)))
             st.code(str(path), language=None, wrap_lines=True)
 
 
