@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from app.words.text import language
-from core.base.messages import PLACEHOLDER, Joined, Message, formatted
+from app.words.text import language, load_texts, text_of
+from core.base.messages import PLACEHOLDER, SETTING, Joined, Message, formatted
 
 CORE_DIR = Path(__file__).with_name("core")
 SEPARATORS = {", or ": "; 또는 ", " and ": ", ", " or ": " 또는 "}
@@ -18,24 +18,40 @@ SEPARATORS = {", or ": "; 또는 ", " and ": ", ", " or ": " 또는 "}
 
 def say(said: str) -> str:
     """A text of core in the language of the screen; one that has no translation stays as it is."""
-    return said if language() == "en" else korean(said)
+    return _said(said, language())
 
 
 def korean(said: str) -> str:
     """A text of core in Korean."""
+    return _said(said, "ko")
+
+
+def _said(said: str, lang: str) -> str:
+    known = catalogue() if lang == "ko" else {}
     if isinstance(said, Joined):
-        return SEPARATORS.get(said.separator, said.separator).join(map(korean, said.parts))
+        return (SEPARATORS.get(said.separator, said.separator) if known else said.separator).join(_said(part, lang) for part in said.parts)
     if not isinstance(said, Message):
-        return catalogue().get(said, said)
-    template = catalogue().get(said.template, said.template)
+        return known.get(said, said)
+    if said.template == SETTING:
+        return _field(said.values["of"], said.values["name"], said.values["value"], lang)
+    template = known.get(said.template, said.template)
 
     def value(name: str, how: str) -> str:
         found: Any = said.values[name]
         if isinstance(found, Message | Joined) or how == "said":
-            return korean(str(found) if not isinstance(found, str) else found)
+            return _said(str(found) if not isinstance(found, str) else found, lang)
         return formatted(found, how)
 
     return PLACEHOLDER.sub(lambda hole: value(hole[1], hole[2] or "") if hole[1] in said.values else hole[0], template)
+
+
+def _field(texts: str, name: str, value: str, lang: str) -> str:
+    """A correction as a page has it: the field of a form, and the choice in it unless a person is to name one."""
+    label = text_of(f"{texts}.{name}", lang)
+    if not value or value.isupper() or value.startswith("["):
+        return text_of("common.field_empty" if not value else "common.field", lang).format(label=label)
+    entry = load_texts(texts).get(f"{name}={value}")
+    return text_of("common.field_value", lang).format(label=label, value=entry[lang] if entry else value)
 
 
 @cache

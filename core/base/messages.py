@@ -6,6 +6,7 @@ The template is the key of its translation (app/words/core). A text without valu
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -58,6 +59,18 @@ def formatted(value: Any, how: str) -> str:
 def msg(template: str, /, **values: Any) -> Message:
     """A sentence: `msg("{n} of {total:,} rows", n=3, total=5000)`, placeholders as in PLACEHOLDER."""
     return Message(template, values)
+
+
+SETTING = "--set {assignment}"
+"""A correction as it is typed on the command line; a page names the field instead (app/words/core_text.py)."""
+
+
+def setting(name: str, value: str, *, of: str = "contest") -> Message:
+    """A correction that a fix advises: a setting and its value, in capitals where a person fills it in.
+
+    `of` is what has the setting, by the name of its form's texts in app/words/screen.
+    """
+    return Message(SETTING, {"assignment": shlex.quote(f"{name}={value}"), "name": name, "value": value, "of": of})
 
 
 def joined(separator: str, parts: Iterable[str]) -> Joined:

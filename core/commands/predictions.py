@@ -23,7 +23,7 @@ from core.commands.console import (
     say,
 )
 from core.commands.records import choose_folds, direction, run_record, score_text
-from core.contest.csv_table import decode
+from core.contest.encoding import decode
 from core.contest.table import load_table
 from core.exchange.exchange import add_ready_classifier, doubts_of, export_predictions, import_predictions, read_labels
 from core.exchange.files import write_predictions

@@ -1,4 +1,4 @@
-"""CSV in, as people have it: utf-8 with or without BOM, cp949, euc-kr; comma, tab or semicolon. Every cell stays a string.
+"""CSV in, as people have it: utf-8 with or without BOM, utf-16, cp949, euc-kr; comma, tab, semicolon or bar. Every cell stays a string.
 
 The lines of the file are kept, so that an error can name the line a person sees in an editor; problems of many rows are one error.
 """
@@ -7,20 +7,22 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import count, islice, takewhile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
+import psutil
 from numpy.typing import NDArray
 
 from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import joined, msg, reason
+from core.contest.encoding import decode
 
 N_SHOWN = 20
 
@@ -106,21 +108,32 @@ class Problems:
 
 MISSING_CELLS = ("", "nan", "NaN", "NAN", "<NA>")
 MAX_CELL = 10_000_000
+MEMORY_PER_BYTE = 4
+"""Bytes of memory that reading takes for each byte of a file, at most: its bytes, its text, and the cells."""
 N_CHUNK = 4096
-N_JUDGED = 1_000_000
-HANGUL, HANJA = re.compile("[\uac00-\ud7a3]"), re.compile("[\u4e00-\u9fff\uf900-\ufaff]")
-GLUED = re.compile("[A-Za-z](?=[\uac00-\ud7a3])|[\uac00-\ud7a3](?=[A-Za-z])")
-DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
+N_JUDGED = 200
+"""Records by which the delimiter is found."""
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
+SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?', re.IGNORECASE)
+"""What Excel writes above the header to say which delimiter it used."""
+USAGES = ("public", "private", "ignored", "both", "none")
+LINE_END = re.compile("\r\n|\r|\n")
+UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+|(\.\d+)*)")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file as read: `frame` of strings, `lines[i]` the 1-based line of the file where row i starts."""
+    """A CSV file as read: `frame` of strings, `lines[i]` the 1-based line of the file where row i starts.
+
+    `header` is the line of names as it stands in the file; `passed_over` says what was read past.
+    """
 
     frame: pd.DataFrame
     lines: NDArray[np.int64]
     encoding: str
     delimiter: str
+    header: str = ""
+    passed_over: tuple[str, ...] = ()
 
     @property
     def said(self) -> str:
@@ -132,24 +145,25 @@ class Table:
             delimiter=DELIMITERS[self.delimiter],
         )
 
+    def without(self, columns: Mapping[str, str]) -> Self:
+        """The table without some columns; the reason of each is said."""
+        said = [msg("column '{column}' passed over: {why}", column=name, why=why) for name, why in columns.items()]
+        return replace(self, frame=self.frame.drop(columns=list(columns)), passed_over=(*self.passed_over, *said)) if columns else self
 
-def read_table(path: Path) -> Table:
+
+def read_table(path: Path, encoding: str = "") -> Table:
     """Read a CSV file as strings: empty cells are "", nothing is taken for a number, column names are NFC.
 
-    Raises InputError for a file that is missing, empty, in an unknown encoding (with the offset), without rows, or with
-    lines that cannot be parsed (with their numbers, several at once).
+    `encoding` is a person's answer for a file that is not UTF-8. Raises InputError for a file that is missing, empty, too large for the
+    memory, in an encoding that is not sure (with the likely one), without rows, or with lines that cannot be parsed (with their
+    numbers, several at once).
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise InputError(
-            "cannot read {file}", where=str(path), why=reason(problem), fix="give the path of a CSV file", file=path.name
-        ) from None
+    raw = _read_bytes(path)
     if not raw.strip(b"\xef\xbb\xbf \t\r\n"):
         raise InputError(
             "{file} is empty", where=str(path), why="it has no text at all", fix="export or download the file again", file=path.name
         )
-    text, encoding = decode(raw, path)
+    text, encoding = decode(raw, path, encoding)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(
@@ -160,101 +174,123 @@ def read_table(path: Path) -> Table:
             file=path.name,
             line=line,
         )
-    delimiter = _detect_delimiter(text, path)
-    lines, frame = _parse(text, delimiter, path)
-    return Table(frame, lines, encoding, delimiter)
+    return read_text(text, path, encoding)
 
 
-def decode(raw: bytes, path: Path) -> tuple[str, str]:
-    """Decode a file's bytes; returns the text (without BOM) and the name of the encoding.
+def read_text(text: str, path: Path, encoding: str = "utf-8") -> Table:
+    """Read the text of a CSV file, named `path` in errors, as `read_table` does."""
+    start, n_before, sep_line = _first_line(text)
+    delimiter = sep_line or _detect_delimiter(text[start:], path)
+    end = _last_line(text, delimiter)
+    parsed = _parse(text[start:end], delimiter, path, n_before)
+    said = ["a first line that names the delimiter is passed over"] if sep_line else []
+    n_empty = sum(delimiter in line for line in text[end:].splitlines())
+    said += [msg("{n:,} {n:row|rows} without any value at the end {n:is|are} passed over", n=n_empty)] if n_empty else []
+    return Table(parsed.frame, parsed.lines, encoding, delimiter, parsed.header, tuple(said))
 
-    Text is taken for cp949 only when it is not UTF-8 with some damaged bytes; otherwise the damage is named by its offset.
-    """
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        size, free = path.stat().st_size, psutil.virtual_memory().available
+        if size * MEMORY_PER_BYTE > free:
+            raise InputError(
+                "{file} is too large for the memory of this machine",
+                where=str(path),
+                why="reading {size:.1f} GB takes about {needed:.0f} GB of memory, {free:.1f} GB are free",
+                fix="cut the table into the columns and rows that are needed, or use a machine with more memory",
+                file=path.name,
+                size=size / 2**30,
+                needed=size * MEMORY_PER_BYTE / 2**30,
+                free=free / 2**30,
+            )
+        return path.read_bytes()
+    except OSError as problem:
         raise InputError(
-            "{file} is UTF-16",
-            where=str(path),
-            why="the file begins with a UTF-16 byte-order mark",
-            fix="save it as CSV UTF-8",
-            file=path.name,
-        )
-    try:
-        return raw.decode("utf-8-sig"), "utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8"
-    except UnicodeDecodeError as problem:
-        broken = problem
-    try:
-        text = raw.decode("cp949")
-        if _is_korean(text[:N_JUDGED]) or _is_far_from_utf8(raw[:N_JUDGED]):
-            return text, "cp949"
-    except UnicodeDecodeError as problem:
-        if _is_far_from_utf8(raw[:N_JUDGED]):
-            broken = min(broken, problem, key=lambda error: -error.start)
-    line = raw.count(b"\n", 0, broken.start) + 1
-    raise InputError(
-        "{file} is in an unknown encoding",
-        where="{file} line {line}",
-        why="byte 0x{byte:02x} at offset {offset:,} is not {encoding}; tried utf-8, utf-8-sig, cp949 (euc-kr)",
-        fix="save the file as CSV UTF-8",
-        file=path.name,
-        line=line,
-        byte=raw[broken.start],
-        offset=broken.start,
-        encoding=broken.encoding,
-    )
+            "cannot read {file}", where=str(path), why=reason(problem), fix="give the path of a CSV file", file=path.name
+        ) from None
 
 
-def _is_korean(text: str) -> bool:
-    """Whether text that was read as cp949 is Korean. UTF-8 read so is full of hanja, or of Hangul between Latin letters (caf챕)."""
-    return len(HANGUL.findall(text)) > 2 * (len(HANJA.findall(text)) + len(GLUED.findall(text)))
+def _first_line(text: str) -> tuple[int, int, str]:
+    """Where the header starts, how many lines stand before it that hold nothing, and the delimiter that one of them names ("" for none)."""
+    sep_line, start, n_before = "", 0, 0
+    for line in io.StringIO(text, newline=""):
+        found = SEP_LINE.fullmatch(line.strip("\r\n")) if not sep_line else None
+        if found and found[1] in DELIMITERS:
+            sep_line = found[1]
+        elif line.strip("\r\n \ufeff" + "".join(DELIMITERS)):
+            break
+        start, n_before = start + len(line), n_before + 1
+    return start, n_before, sep_line
 
 
-def _is_far_from_utf8(raw: bytes) -> bool:
-    """Whether bytes that are not UTF-8 are not even damaged UTF-8: far more of them make no character than make a usual one."""
-    replaced = raw.decode("utf-8", errors="replace")
-    n_bad = replaced.count("\ufffd")
-    n_good = sum("\u00c0" <= character <= "\u017f" or character >= "\u0800" for character in replaced) - n_bad
-    return n_bad > 3 * n_good
+def _last_line(text: str, delimiter: str) -> int:
+    """Where the last line ends that holds more than delimiters and blanks: Excel leaves such lines below a table."""
+    found = LINE_END.search(text, len(text.rstrip(f"{delimiter}\r\n ")))
+    return found.end() if found else len(text)
 
 
 def _detect_delimiter(text: str, path: Path) -> str:
-    """The delimiter that cuts the first line into most fields; a .tsv file is always cut at tabs."""
+    """The delimiter at which most of the first records have as many fields as the header, more than one; of equals that with most fields.
+
+    A .tsv file is always cut at tabs.
+    """
     if path.suffix.lower() == ".tsv":
         return "\t"
-    header = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
-    n_fields = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
-    return max(DELIMITERS, key=lambda delimiter: n_fields[delimiter])
+
+    def fit(delimiter: str) -> tuple[bool, float, int]:
+        sizes: list[int] = []
+        with suppress(csv.Error):
+            for record in islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), N_JUDGED):
+                sizes += [len(record)] if record else []
+        wanted = sizes[0] if sizes else 1
+        return wanted > 1, round(sum(size == wanted for size in sizes) / max(len(sizes), 1), 2), wanted
+
+    csv.field_size_limit(MAX_CELL)
+    return max(DELIMITERS, key=fit)
 
 
-def _parse(text: str, delimiter: str, path: Path) -> tuple[NDArray[np.int64], pd.DataFrame]:
+@dataclass(frozen=True)
+class _Parsed:
+    """The line where each row starts, the rows, and the header as it stands."""
+
+    lines: NDArray[np.int64]
+    frame: pd.DataFrame
+    header: str
+
+
+def _parse(text: str, delimiter: str, path: Path, n_before: int) -> _Parsed:
     """Parse with CSV quoting; tab-separated text whose quotes are plain characters (as in review corpora) is read as it stands."""
     try:
-        lines, frame = _parse_quoted(text, delimiter, path, csv.QUOTE_MINIMAL)
+        parsed = _parse_quoted(text, delimiter, path, n_before, csv.QUOTE_MINIMAL)
     except InputError:
         if delimiter != "\t":
             raise
-        return _parse_quoted(text, delimiter, path, csv.QUOTE_NONE)
-    if delimiter == "\t" and (np.diff(lines) > 1).any():
+        return _parse_quoted(text, delimiter, path, n_before, csv.QUOTE_NONE)
+    if delimiter == "\t" and (np.diff(parsed.lines) > 1).any():
         with suppress(InputError):
-            return _parse_quoted(text, delimiter, path, csv.QUOTE_NONE)
-    return lines, frame
+            return _parse_quoted(text, delimiter, path, n_before, csv.QUOTE_NONE)
+    return parsed
 
 
-def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """The line where each row starts, and the rows."""
+def _parse_quoted(text: str, delimiter: str, path: Path, n_before: int, quoting: int) -> _Parsed:
     problems = Problems()
-    records = _records(text, delimiter, path, quoting, problems)
-    _, header = next(records, (1, []))
-    names = [nfc(name).strip() or f"Unnamed: {number}" for number, name in enumerate(header)]
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    records = _records(text, delimiter, path, n_before, quoting, problems)
+    last, names = next(records, (1, []))
+    names = [nfc(name).strip() for name in names]
+    twice = [name for name, n in Counter(filter(None, names)).items() if n > 1]
     if twice:
         raise InputError(
             "a column name appears twice",
-            where="{file} line 1",
+            where="{file} line {line}",
             why="twice: {names}",
             fix="give every column a name of its own",
             file=path.name,
+            line=n_before + 1,
             names=", ".join(twice[:20]),
         )
+    for number, name in enumerate(names):
+        free = (f"Unnamed: {number}" + (f".{again}" if again else "") for again in count())
+        names[number] = name or next(each for each in free if each not in names)
     lines: list[int] = []
     frames: list[pd.DataFrame] = []
     while chunk := list(islice(records, N_CHUNK)):  # strings of pandas take a fraction of the memory of Python's
@@ -270,27 +306,64 @@ def _parse_quoted(text: str, delimiter: str, path: Path, quoting: int) -> tuple[
             file=path.name,
             names=", ".join(names[:20]),
         )
-    return np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True)
+    header = "".join(islice(io.StringIO(text, newline=""), last - n_before)).rstrip("\r\n").replace("\r\n", "\n")
+    return _Parsed(np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True), header)
 
 
-def _records(text: str, delimiter: str, path: Path, quoting: int, problems: Problems) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, fields) of every record that is not a blank line and has as many fields as the first."""
+def _records(text: str, delimiter: str, path: Path, n_before: int, quoting: int, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, fields) of every record that is not a blank line; of the header the line where it ends, of others where they start.
+
+    Each has as many fields as the header: empty ones at the end are cut off or, where the header has no names, added.
+    """
     # The limit belongs to the csv module, not to a reader; its default (131,072) is shorter than some articles.
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)  # pyright: ignore[reportArgumentType]
-    line, wanted = 1, 0
+    line, wanted, named = n_before + 1, 0, 0
     try:
         for record in reader:
-            wanted = wanted or len(record)
-            if len(record) == wanted > 0:
-                yield line, record
+            if not wanted:
+                wanted, named = len(record), max((place for place, name in enumerate(record, 1) if name), default=0)
+                yield n_before + reader.line_num, record
+            elif named <= len(record) and not any(record[wanted:]):
+                yield line, [*record[:wanted], *[""] * (wanted - len(record))]
             elif record:
                 what, fix = "{n} fields where the header has {wanted}", "quote cells that hold a delimiter or a line break"
                 problems.add(path.name, msg(what, n=len(record), wanted=wanted), fix, row=line)
-            line = reader.line_num + 1
+            line = n_before + reader.line_num + 1
     except csv.Error as problem:
         fix = "a cell that begins with a quote must end with one, and quotes inside it are doubled"
         problems.add(path.name, msg("unparsable: {problem}", problem=problem), fix, row=line)
+
+
+def is_unnamed(name: str) -> bool:
+    """True for the name of a column that has none in the file, or had none when pandas wrote it."""
+    return UNNAMED.fullmatch(name) is not None
+
+
+def empty_columns(frame: pd.DataFrame) -> dict[str, str]:
+    """Columns without a name and without a value, as a delimiter at the end of each line leaves them, each with the reason."""
+    return {name: "it has no name and no value" for name in frame.columns if is_unnamed(name) and not column_of(frame, name).any()}
+
+
+def index_columns(frame: pd.DataFrame) -> dict[str, str]:
+    """The first columns, without a name, that number the rows as the index of pandas does, each with the reason."""
+    found: dict[str, str] = {}
+    for name in takewhile(is_unnamed, map(str, frame.columns)):
+        cells = column_of(frame, name)
+        if cells.is_unique and cells.str.fullmatch(r"[0-9]{1,18}").all():
+            found[name] = "it numbers the rows, as pandas writes its index"
+    return found
+
+
+def beside_answers(frame: pd.DataFrame) -> dict[str, str]:
+    """Columns of a sample submission that are neither its ids nor an answer, each with the reason; a submission repeats them."""
+    found = empty_columns(frame)
+    if len(frame.columns) - len(found) > 2:
+        found |= index_columns(frame)
+    for name in frame.columns[1:] if len(frame.columns) - len(found) > 2 else ():
+        if name.strip().lower() == "usage" and column_of(frame, name).str.strip().str.lower().isin(USAGES).all():
+            found[name] = "it says which rows count for which leaderboard"
+    return found
 
 
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series:

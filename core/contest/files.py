@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from core.base.errors import DiskFull, InputError
 from core.base.files import nfc, sha256_file, written_aside
 from core.base.messages import msg, reason
-from core.contest.csv_table import Table, read_table
+from core.contest.csv_table import Table, beside_answers, empty_columns, read_table
 from core.workspace import Workspace
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -40,8 +40,8 @@ def is_junk(name: str) -> bool:
 class ContestFiles:
     """The files under one root. Keys are NFC paths relative to it, with forward slashes; values the paths as they are on disk."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = _existing_folder(root)
+    def __init__(self, root: Path, encoding: str = "") -> None:
+        self.root, self.encoding = _existing_folder(root), encoding
         self.files: dict[str, str] = {}
         self.folders: set[str] = set()
         self.links: set[str] = set()
@@ -150,7 +150,10 @@ class ContestFiles:
         return [], ""
 
     def table(self, name: str) -> Table:
-        """Read a CSV of this folder by its relative name; raises InputError when it is not there or cannot be read."""
+        """Read a CSV of this folder by its relative name, without columns that hold nothing.
+
+        Raises InputError when it is not there or cannot be read.
+        """
         key = clean(name)
         if key not in self._tables:
             if key not in self.files:
@@ -163,8 +166,14 @@ class ContestFiles:
                     name=name,
                     names=known,
                 )
-            self._tables[key] = read_table(self.root / self.files[key])
+            table = read_table(self.root / self.files[key], self.encoding)
+            self._tables[key] = table.without(empty_columns(table.frame))
         return self._tables[key]
+
+    def sample(self, name: str) -> Table:
+        """Read a sample submission: its ids, and what is asked for of each; see `beside_answers`."""
+        table = self.table(name)
+        return table.without(beside_answers(table.frame))
 
     def tables(self) -> list[str]:
         """Keys of the files that may be tables, at most two folders deep; shallow ones first."""

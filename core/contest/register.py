@@ -98,7 +98,7 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
             fix="choose another name, or delete that contest",
             name=spec.name,
         )
-    files = ContestFiles(Path(spec.root))
+    files = ContestFiles(Path(spec.root), spec.encoding)
     rows = read_rows(files, spec)
     train, test = _with_sha256(files, spec, rows, progress)
     _check_classes(train, spec, rows)

@@ -319,7 +319,7 @@ def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     problems, doubts = Problems(), Doubts()
     _check_names(files, spec)
     train = _train_of_folders(files, spec, problems) if spec.layout == "folders" else _train_of_table(files, spec, problems, doubts)
-    sample = files.table(spec.sample_submission) if spec.sample_submission else None
+    sample = files.sample(spec.sample_submission) if spec.sample_submission else None
     test, test_ids = _test(files, spec, sample, problems, doubts)
     _check_apart(train, test, problems)
     if sample is not None:

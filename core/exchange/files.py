@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc, written_aside
 from core.base.messages import joined, msg, reason
-from core.contest.csv_table import decode, read_table
+from core.contest.csv_table import read_table
+from core.contest.encoding import decode
 from core.metrics.scores import invalid_rows
 
 FOLD = "fold"

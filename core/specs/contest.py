@@ -26,6 +26,10 @@ class ContestSpec(Settings):
         json_schema_extra=BASIC,
     )
     sample_submission: str = Field(default="", description="The sample submission CSV.", json_schema_extra=BASIC)
+    encoding: str = Field(
+        default="",
+        description="The encoding of tables that are neither UTF-8 nor Korean cp949, such as gb18030; empty when none is.",
+    )
     id_column: str = Field(default="", description="Column that names each row; empty numbers the rows.", json_schema_extra=BASIC)
     input_columns: tuple[str, ...] = Field(
         default=(), description="Column with the image path, or the text columns (joined by a line break).", json_schema_extra=BASIC

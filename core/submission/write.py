@@ -6,8 +6,9 @@ The file is built, then read back and checked as the contest would check it, and
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from core.base.errors import AlignmentError, InputError, StateError, SubmissionE
 from core.base.files import can_encode, fingerprint, nfc, write_json
 from core.base.messages import joined, msg, reason
 from core.base.names import file_name
-from core.contest.csv_table import Table, decode, read_table
+from core.contest.csv_table import beside_answers, read_text
+from core.contest.encoding import decode
 from core.contest.names import class_finder, naming_of_values
 from core.contest.rows import strange_values
 from core.contest.table import SAMPLE_SUBMISSION, load_table
@@ -49,6 +51,7 @@ class SubmissionFormat:
     `class_of_column` maps each column of a class to its class, UNTRAINED for one that no training row has; it is empty for labels.
     Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`). `unlike` says
     how the sample's labels contradict the classes; `sample_encoding` is that of the sample, where it has no signs for some class.
+    `columns` are the id and what is asked for; other columns of the sample are `repeated` as they stand, by their place.
     """
 
     encoding: str
@@ -64,6 +67,7 @@ class SubmissionFormat:
     cells: CellStyle = PLAIN
     unlike: str = ""
     sample_encoding: str = ""
+    repeated: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
 
     @property
     def has_probabilities(self) -> bool:
@@ -125,23 +129,21 @@ def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
 
 def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     """Read the sample's encoding, line ends, delimiter, header and ids; SubmissionError when it is no sample of this contest."""
-    table = read_table(path)
-    text, _ = decode(path.read_bytes(), path)
+    text, encoding = decode(path.read_bytes(), path, contest.spec.encoding)
+    table = read_text(text, path, encoding)
     newline = "\r\n" if "\r\n" in text else "\n"
-    header = _header_of(text, table)
-    return _format_of(contest, table.frame, path.name, encoding=table.encoding, newline=newline, delimiter=table.delimiter, header=header)
-
-
-def _header_of(text: str, table: Table) -> str:
-    """The line, or lines, with the names of a table's columns, to the letter."""
-    lines = text.splitlines(keepends=True)
-    reader = csv.reader(iter(lines), delimiter=table.delimiter)
-    start = 0
-    for record in reader:
-        if [nfc(name).strip() for name in record] == list(table.frame.columns):
-            return "".join(lines[start : reader.line_num]).rstrip("\r\n").replace("\r\n", "\n")
-        start = reader.line_num
-    return _line(list(table.frame.columns), table.delimiter)
+    beside = beside_answers(table.frame)
+    repeated = {place: tuple(table.frame[name]) for place, name in enumerate(table.frame.columns) if name in beside}
+    form = _format_of(
+        contest,
+        table.without(beside).frame,
+        path.name,
+        encoding=encoding,
+        newline=newline,
+        delimiter=table.delimiter,
+        header=table.header,
+    )
+    return replace(form, repeated=repeated)
 
 
 def _format_of(
@@ -219,27 +221,33 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
     labels = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
     if form.is_multilabel and not form.class_of_column:
         return _bytes(form, _cell_lines(form, labels))
-    columns: dict[str, Any] = {"0": pa.array(form.ids, pa.string())}
+    columns: list[Any] = [pa.array(form.ids, pa.string())]
     if form.class_of_column:
         n_untrained = form.class_of_column.count(UNTRAINED)
         left = 1.0 if form.is_multilabel else 1 - FLOOR * n_untrained
         values = labels if form.is_flags else (prob * left if n_untrained else prob).astype(np.float32)
         floor = np.full(len(prob), 0 if form.is_flags else FLOOR, dtype=values.dtype)
-        for position, index in enumerate(form.class_of_column, start=1):
-            columns[str(position)] = pa.array(floor if index == UNTRAINED else np.ascontiguousarray(values[:, index]))
+        columns += [pa.array(floor if index == UNTRAINED else np.ascontiguousarray(values[:, index])) for index in form.class_of_column]
     else:
-        columns["1"] = pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string())
+        columns.append(pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string()))
+    for place, cells in sorted(form.repeated.items()):
+        columns.insert(place, pa.array([cell or None for cell in cells], pa.string()))
     special = (form.delimiter, '"', "\n", "\r")
-    quoting = "needed" if any(mark in text for text in (*form.ids, *form.classes) for mark in special) else "none"
+    texts = chain(form.ids, form.classes, *form.repeated.values())
+    quoting = "needed" if any(mark in text for text in texts for mark in special) else "none"
     body = io.BytesIO()
-    pa_csv.write_csv(pa.table(columns), body, pa_csv.WriteOptions(include_header=False, delimiter=form.delimiter, quoting_style=quoting))
+    pa_csv.write_csv(
+        pa.table(columns, list(map(str, range(len(columns))))),
+        body,
+        pa_csv.WriteOptions(include_header=False, delimiter=form.delimiter, quoting_style=quoting),
+    )
     return _bytes(form, body.getvalue().decode("utf-8"))
 
 
 def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionCheck, ...]:
     """Read a file's bytes as the contest would, and report on columns, ids, order, and values."""
     try:
-        frame = _read(data.decode(form.encoding), form.delimiter, "submission")
+        frame = _sheet(form, data)
     except (UnicodeDecodeError, InputError) as problem:
         return (SubmissionCheck("readable", False, str(problem)),)
     columns = tuple(nfc(str(column)).strip() for column in frame.columns)
@@ -324,7 +332,7 @@ def prepare(source: Source, prob: NDArray[np.float32] | None = None) -> Candidat
     form = read_format(workspace, contest)
     prob = source.test() if prob is None else prob
     data = make_submission(form, list(table.test["id"]), prob, source.thresholds)
-    frame = _read(data.decode(form.encoding), form.delimiter, "submission")
+    frame = _sheet(form, data)
     predicted = decide(prob, multilabel=form.is_multilabel, thresholds=source.thresholds)
     return Candidate(data, frame, check_submission(form, data), predicted)
 
@@ -405,8 +413,11 @@ def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer]) -> str:
     """The lines of a file with all labels of a row in one cell, in the order of the classes; quoted only where it must be."""
     lines = io.StringIO()
     writer = csv.writer(lines, delimiter=form.delimiter, lineterminator="\n")
-    for row_id, row in zip(form.ids, labels, strict=True):
-        writer.writerow((row_id, write_cell((form.classes[index] for index in np.flatnonzero(row)), form.cells)))
+    for number, (row_id, row) in enumerate(zip(form.ids, labels, strict=True)):
+        cells = [row_id, write_cell((form.classes[index] for index in np.flatnonzero(row)), form.cells)]
+        for place, repeated in sorted(form.repeated.items()):
+            cells.insert(place, repeated[number])
+        writer.writerow(cells)
     return lines.getvalue()
 
 
@@ -433,6 +444,12 @@ def _empty_rows(n_empty: int, n_rows: int) -> SubmissionCheck:
 
 def _bytes(form: SubmissionFormat, lines: str) -> bytes:
     return (form.header + "\n" + lines).replace("\n", form.newline).encode(form.encoding)
+
+
+def _sheet(form: SubmissionFormat, data: bytes) -> pd.DataFrame:
+    """The ids and answers in a file's bytes, as the contest would read it: without the columns that it only repeats."""
+    frame = _read(data.decode(form.encoding), form.delimiter, "submission").rename(columns=lambda name: nfc(name).strip())
+    return frame.drop(columns=[name for place, name in enumerate(frame.columns) if place in form.repeated])
 
 
 def _read(text: str, delimiter: str, where: str) -> pd.DataFrame:

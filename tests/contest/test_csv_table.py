@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from core.base.errors import InputError
-from core.contest.csv_table import Problems, read_table
+from core.contest.csv_table import Problems, beside_answers, empty_columns, index_columns, read_table
 
 
 def write(folder: Path, raw: bytes, name: str = "train.csv") -> Path:
@@ -19,19 +19,89 @@ def write(folder: Path, raw: bytes, name: str = "train.csv") -> Path:
     return path
 
 
-@pytest.mark.parametrize(("encoding", "said"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8-sig"), ("cp949", "cp949"), ("euc-kr", "cp949")])
-def test_korean_text_is_read_in_every_usual_encoding(tmp_path: Path, encoding: str, said: str) -> None:
-    path = write(tmp_path, "번호,문장\n001,가나다 라마바\n".encode(encoding))
-    table = read_table(path)
-    assert table.frame.to_dict("list") == {"번호": ["001"], "문장": ["가나다 라마바"]}
-    assert table.encoding == said
+@pytest.mark.parametrize(
+    ("raw", "delimiter"),
+    [
+        *((f"id{mark}text\n1{mark}a b\n", mark) for mark in (",", "\t", ";", "|")),
+        ("id;text, as it was written, in full\n1;a\n2;b, c\n", ";"),
+        ("id,text,a|b\n1,x|y|z,2\n2,x,3\n", ","),
+        ("sep=;\nid;text\n1;a,b\n", ";"),
+        ('"sep=|"\r\nid|text;more\r\n1|a;b\r\n', "|"),
+    ],
+)
+def test_delimiter_is_found(tmp_path: Path, raw: str, delimiter: str) -> None:
+    table = read_table(write(tmp_path, raw.encode()))
+    assert table.delimiter == delimiter
+    assert table.frame.columns[0] == "id"
+    assert ("names the delimiter" in " ".join(table.passed_over)) == ("sep=" in raw)
 
 
-@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
-def test_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
-    path = write(tmp_path, f"id{delimiter}text\n1{delimiter}a b\n".encode())
-    assert read_table(path).delimiter == delimiter
-    assert list(read_table(path).frame.columns) == ["id", "text"]
+@pytest.mark.parametrize(
+    ("raw", "header", "first_line"),
+    [
+        ("\n  \nid,text\n1,a\n2,b\n", "id,text", 4),
+        (",,\nid,text\n1,a\n2,b\n", "id,text", 3),
+        ("id,text\n1,a\n2,b\n,\n,\n", "id,text", 2),
+        ("id,text,,\n1,a,,\n2,b,,\n,,,\n", "id,text,,", 2),
+        ("id,text\n1,a,\n2,b,,\n", "id,text", 2),
+        ("id,text,\n1,a\n2,b\n", "id,text,", 2),
+        ('"id","text"\r\n1,a\r\n2,b\r\n', '"id","text"', 2),
+    ],
+)
+def test_what_holds_nothing_is_read_past(tmp_path: Path, raw: str, header: str, first_line: int) -> None:
+    table = read_table(write(tmp_path, raw.encode()))
+    assert table.without(empty_columns(table.frame)).frame.to_dict("list") == {"id": ["1", "2"], "text": ["a", "b"]}
+    assert table.header == header
+    assert table.lines[0] == first_line
+    assert any("without any value at the end" in said for said in table.passed_over) == raw.endswith(",\n,\n") or ",,,\n" in raw
+
+
+def test_a_row_without_any_value_between_others_is_kept(tmp_path: Path) -> None:
+    """Rows that have no id are counted, so one in between has its number."""
+    assert read_table(write(tmp_path, b"text,more\na,1\n,\nb,2\n")).frame["text"].tolist() == ["a", "", "b"]
+
+
+def test_a_line_break_in_the_header_is_part_of_a_name(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, b'id,"text\n(in full)"\n1,a\n2,b\n'))
+    assert list(table.frame.columns) == ["id", "text\n(in full)"]
+    assert table.header == 'id,"text\n(in full)"'
+    assert table.lines.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("raw", "index"),
+    [
+        (",id,text\n0,a,x\n1,b,y\n", ["Unnamed: 0"]),
+        (",Unnamed: 0,id\n5,0,a\n2,1,b\n", ["Unnamed: 0.1", "Unnamed: 0"]),
+        (",id\na,1\nb,2\n", []),
+        (",id\n1,1\n1,2\n", []),
+        ("id,\n1,0\n2,1\n", []),
+    ],
+)
+def test_the_index_of_pandas_is_known(tmp_path: Path, raw: str, index: list[str]) -> None:
+    assert list(index_columns(read_table(write(tmp_path, raw.encode())).frame)) == index
+
+
+@pytest.mark.parametrize(
+    ("raw", "left"),
+    [
+        (",id,label\n0,a,x\n1,b,y\n", ["id", "label"]),
+        (",label\n0,x\n1,y\n", ["Unnamed: 0", "label"]),
+        ("id,label,\na,x,\nb,y,\n", ["id", "label"]),
+        ("id,label,Usage\na,x,Public\nb,y,Private\n", ["id", "label"]),
+        ("id,label,usage\na,0.5,0.5\nb,0.5,0.5\n", ["id", "label", "usage"]),
+        ("id,Usage\na,Public\nb,Private\n", ["id", "Usage"]),
+    ],
+)
+def test_what_a_sample_holds_beside_ids_and_answers_is_known(tmp_path: Path, raw: str, left: list[str]) -> None:
+    table = read_table(write(tmp_path, raw.encode()))
+    assert list(table.without(beside_answers(table.frame)).frame.columns) == left
+
+
+def test_a_table_that_does_not_fit_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.contest.csv_table.MEMORY_PER_BYTE", 2**60)
+    with pytest.raises(InputError, match="too large for the memory"):
+        read_table(write(tmp_path, b"id,text\n1,a\n"))
 
 
 def test_cells_stay_as_they_stand(tmp_path: Path) -> None:
@@ -74,36 +144,6 @@ def test_an_unclosed_quote_names_the_line_where_it_opens(tmp_path: Path) -> None
     assert caught.value.where == "train.csv line 3"
 
 
-def test_an_unknown_encoding_names_line_and_offset(tmp_path: Path) -> None:
-    raw = b"id,text\n1,caf" + b"\xe9,\xff\xff\n"
-    with pytest.raises(InputError) as caught:
-        read_table(write(tmp_path, raw))
-    assert caught.value.where == "train.csv line 2"
-    assert "0xff at offset" in caught.value.why or "0xe9 at offset" in caught.value.why
-
-
-def test_damaged_utf8_is_not_taken_for_cp949(tmp_path: Path) -> None:
-    raw = bytearray("id,text\n1,가나다라마바사아자차카타파하\n".encode())
-    raw[14] = 0x41
-    with pytest.raises(InputError, match="unknown encoding"):
-        read_table(write(tmp_path, bytes(raw)))
-
-
-def test_a_small_table_in_cp949_is_read_although_some_of_its_bytes_make_characters_in_utf8(tmp_path: Path) -> None:
-    table = "번호,분류\n1,쨈훗\n2,쨈훗\n3,쨈훗\n"
-    assert read_table(write(tmp_path, table.encode("cp949"))).frame.to_dict("list") == {"번호": ["1", "2", "3"], "분류": ["쨈훗"] * 3}
-    hanja = "番號,分類\n1,東京\n2,京都\n"
-    assert list(read_table(write(tmp_path, hanja.encode("cp949"))).frame.columns) == ["番號", "分類"]
-
-
-@pytest.mark.parametrize("text", ["id,texte\n1,café noir\n2,été\n3,où\n", "id,text\n1,größer\n2,Straße\n"])
-def test_damaged_utf8_of_another_language_is_not_taken_for_korean(tmp_path: Path, text: str) -> None:
-    raw = bytearray(text.encode())
-    raw[-2] = 0xC3
-    with pytest.raises(InputError, match="unknown encoding"):
-        read_table(write(tmp_path, bytes(raw)))
-
-
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
@@ -111,7 +151,6 @@ def test_damaged_utf8_of_another_language_is_not_taken_for_korean(tmp_path: Path
         (b"\xef\xbb\xbf\n\n", "is empty"),
         (b"id,text\n", "has no rows"),
         (b"id,text\n1,a\0b\n", "not a text file"),
-        ("id,text\n1,a\n".encode("utf-16"), "is UTF-16"),
         (b"id,text,id\n1,a,2\n", "appears twice"),
     ],
 )

@@ -75,6 +75,27 @@ def test_probabilities_follow_the_samples_columns_rows_and_bytes(tmp_path: Path,
     assert all(check.is_ok for check in check_submission(form, data))
 
 
+@pytest.mark.parametrize(
+    ("sample", "written"),
+    [
+        ("\nid,ans\nb,x\na,x\n", "id,ans\nb,x\na,y\n"),
+        ("id,ans,\nb,x,\na,x,\n", "id,ans,\nb,x,\na,y,\n"),
+        (",id,ans\n0,b,x\n1,a,x\n", ",id,ans\n0,b,x\n1,a,y\n"),
+        ("id,ans,Usage\nb,x,Public\na,x,Private\n", "id,ans,Usage\nb,x,Public\na,y,Private\n"),
+        ("id|ans\nb|x\na|x\n\n", "id|ans\nb|x\na|y\n"),
+        ('id,"ans\n(one)"\nb,x\na,x\n,\n', 'id,"ans\n(one)"\nb,x\na,y\n'),
+    ],
+)
+@pytest.mark.parametrize("several", [False, True])
+def test_columns_beside_ids_and_answers_are_repeated_and_lines_that_hold_nothing_are_not(
+    tmp_path: Path, sample: str, written: str, several: bool
+) -> None:
+    form = parse_format(write(tmp_path, sample), contest("label", ("x", "y"), several=several, separator="/" if several else ""))
+    data = make_submission(form, ["a", "b"], np.array([[0.1, 0.9], [0.9, 0.1]], np.float32))
+    assert data.decode() == written
+    assert all(check.is_ok for check in check_submission(form, data))
+
+
 def test_labels_are_class_names_in_the_samples_order(tmp_path: Path) -> None:
     form = parse_format(write(tmp_path, "ImageID,ans\nb,cat\na,cat\n"), contest("label"))
     data = make_submission(form, ["a", "b"], np.array([[0.1, 0.2, 0.7], [0.9, 0.05, 0.05]], np.float32))

@@ -11,7 +11,7 @@ import pandas as pd
 from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import joined, msg
-from core.contest.csv_table import column_of
+from core.contest.csv_table import column_of, index_columns
 from core.contest.files import IMAGE_SUFFIXES, SPELLINGS, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
 
@@ -96,11 +96,21 @@ def _some(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def guess_id(home: pd.DataFrame, tables: list[pd.DataFrame], sample: pd.DataFrame | None, image_column: str) -> Guess:
-    """The column that names rows: the sample submission's first column where a table has it, else one of `home` named like an id."""
+    """The column that names rows: the one that holds the sample submission's ids or is called like its first, else one named like an id."""
     first = str(sample.columns[0]) if sample is not None else ""
-    if first and any(first in frame.columns for frame in tables):
-        return Guess(first, "the first column of the sample submission")
-    named = [str(name) for name in home.columns if ID_NAME.fullmatch(name) and name != image_column]
+    ids = set(column_of(sample, first)) if sample is not None else set[str]()
+    same = [str(name) for name in home.columns if ids and ids == set(column_of(home, name))]
+    called = [name for frame in tables for name in map(str, frame.columns) if first and name.lower() == first.lower()]
+    if called and (not same or called[0] in same):
+        why = (
+            "the first column of the sample submission" if called[0] == first else "the first column of the sample submission, but for case"
+        )
+        return Guess(called[0], why)
+    if same:
+        return Guess(same[0], "it holds the ids of the sample submission")
+    index = index_columns(home)
+    named = [name for name in map(str, home.columns) if ID_NAME.fullmatch(name) and name != image_column and name not in index]
+    named = named or [name for name in index if image_column not in home.columns]
     unique = [name for name in named if column_of(home, name).is_unique]
     if unique:
         return Guess(unique[0], _with_others("named like an id, and no value appears twice", unique[1:4]), "note" if unique[1:] else "ok")
@@ -111,8 +121,19 @@ def guess_id(home: pd.DataFrame, tables: list[pd.DataFrame], sample: pd.DataFram
     return Guess("", "no column is named like an id: rows are numbered from 0", "note")
 
 
-def guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str]) -> Guess:
-    """The column with the class; `taken` are columns that are something else. Raises InputError when no column is left."""
+def guess_label(
+    train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str], group_column: str = ""
+) -> Guess:
+    """The column with the class; `taken` are columns that are something else. Raises InputError when no column is left.
+
+    Where it is no more than a guess, it is not the person's `group_column`.
+    """
+    found = _guess_label(train, test, sample, taken)
+    is_weak = found.level == "warning" and found.value == group_column
+    return _guess_label(train, test, sample, taken | {group_column}) if is_weak else found
+
+
+def _guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, taken: set[str]) -> Guess:
     columns = [name for name in train.columns if name not in taken]
     if not columns:
         raise InputError(
@@ -150,8 +171,10 @@ def _with_others(why: str, others: list[str]) -> str:
 def asked_label(train: pd.DataFrame, sample: pd.DataFrame | None, columns: list[str]) -> Guess | None:
     """The one of `columns` that the sample submission asks for, by its name or by its values; None when it says nothing."""
     answers = [nfc(name) for name in sample.columns[1:]] if sample is not None else []
-    if len(answers) == 1 and answers[0] in columns:
-        return Guess(answers[0], "the column that the sample submission asks for")
+    called = [name for name in columns if len(answers) == 1 and name.lower() == answers[0].lower()]
+    if called:
+        name = answers[0] if answers[0] in called else called[0]
+        return Guess(name, "the column that the sample submission asks for")
     matching = [name for name in columns if len(answers) > 1 and set(map(nfc, column_of(train, name).unique())) == set(answers)]
     return Guess(matching[0], "its values are the columns of the sample submission") if matching else None
 

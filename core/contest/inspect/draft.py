@@ -8,10 +8,10 @@ import pandas as pd
 
 from core.base.errors import InputError
 from core.base.files import nfc
-from core.base.messages import msg
+from core.base.messages import joined, msg, setting
 from core.base.names import name_from
 from core.base.settings import parse_settings
-from core.contest.csv_table import column_of
+from core.contest.csv_table import column_of, index_columns
 from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
 from core.contest.inspect.columns import (
     ImageColumn,
@@ -76,7 +76,7 @@ def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (
             raise InputError("a contest is a folder", where=str(path), why=why, fix="give the folder, or the training CSV in it")
         answers.setdefault("train", nfc(root.name))
         path = root = root.parent
-    files = ContestFiles(_unwrapped(root))
+    files = ContestFiles(_unwrapped(root), answers.get("encoding", ""))
     understood = understand(files, answers)
     given = name or answers.get("name") or name_from(path.expanduser().resolve().name, "contest")
     values = {**understood.values, "name": given, "root": str(files.root)}
@@ -94,8 +94,13 @@ def understand(files: ContestFiles, answers: Answers) -> Understanding:
         so_far.settle(role, lambda guess=guess: guess, _seen(files, answers.get(role, guess.value)))
         for role, guess in zip(("train", "test", "sample_submission"), guesses, strict=True)
     )
+    for role, name in (("train", train_name), ("test", test_name), ("sample_submission", sample_name)):
+        for said in (
+            () if not name or is_folder(files, name) else (files.sample if role == "sample_submission" else files.table)(name).passed_over
+        ):
+            so_far.note(role, name, said, "note")
     test = None if not test_name or is_folder(files, test_name) else files.table(test_name).frame
-    sample = files.table(sample_name).frame if sample_name else None
+    sample = files.sample(sample_name).frame if sample_name else None
     if layout == "folders":
         labels = _columns_of_folders(so_far, files, train_name, test_name, test, sample)
     else:
@@ -172,8 +177,26 @@ def _columns_of_table(
     home = test if test is not None else train
     tables = [frame for frame in (train, test) if frame is not None]
     id_column = so_far.settle("id_column", lambda: guess_id(home, tables, sample, image_column))
-    taken = {id_column, image_column, *inputs, answers.get("group_column", "")} - {""}
+    index = {name: why for frame in reversed(tables) for name, why in index_columns(frame).items() if name not in (id_column, label_asked)}
+    for name, why in index.items():
+        so_far.note("train", name, msg("column '{column}' passed over: {why}", column=name, why=why), "note")
+    taken = {id_column, image_column, *inputs, *index} - {""}
     labels, label_columns = settle_labels(so_far, train, test, sample, taken)
+    group_asked = answers.get("group_column", "")
+    if group_asked in label_columns:
+        raise InputError(
+            "the group column is the label",
+            where=msg("column '{column}'", column=group_asked),
+            why="all rows of a class would stand in one fold, and no network would know a class that it is asked for",
+            fix=joined(
+                "; ",
+                [
+                    "choose a column of persons or sources as the group",
+                    msg("or name another label: {field}", field=setting("label_column", "NAME")),
+                ],
+            ),
+        )
+    taken |= {group_asked} - {""}
     if image is not None:
         settle_inputs(so_far, lambda: image_guess(image))
         settle_bases(so_far, files, image, test_name, test, sample)

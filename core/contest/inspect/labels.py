@@ -126,7 +126,7 @@ def settle_labels(
     flags = _flags(so_far, train, test, sample, taken)
     if flags is not None:
         return _labels_of_flags(so_far, train, flags)
-    label = so_far.settle("label_column", lambda: guess_label(train, test, sample, taken))
+    label = so_far.settle("label_column", lambda: guess_label(train, test, sample, taken, so_far.answers.get("group_column", "")))
     if label not in train.columns:
         raise InputError(
             "there is no column '{name}'",

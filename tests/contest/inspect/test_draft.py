@@ -10,7 +10,9 @@ import pytest
 
 from core.base.errors import InputError
 from core.contest.inspect.draft import Inspection, inspect_path
-from tests.contest.contest_folders import CARS, folder_contest, image_contest, text_contest, write_csv, write_image
+from core.submission.write import read_format
+from core.workspace import Workspace
+from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, text_contest, write_csv, write_image
 
 
 def level_of(inspection: Inspection, key: str) -> set[str]:
@@ -228,3 +230,55 @@ def test_the_name_of_a_folder_becomes_a_name(tmp_path: Path) -> None:
     assert inspect_path(root, name="cars").draft.name == "cars"
     with pytest.raises(InputError, match="cannot be used"):
         inspect_path(root, name="an\x1binvisible sign")
+
+
+def small_contest(root: Path, train: str, test: str, sample: str = "") -> Path:
+    """Tables of texts as they are typed here; `{n}` numbers the rows of each, six to train on and three to predict."""
+    for name, text, n_rows in (("train", train, 6), ("test", test, 3), ("sample_submission", sample, 3)):
+        header, _, row = text.partition("\n")
+        root.mkdir(exist_ok=True)
+        if text:
+            lines = [row.format(n=number, label="good" if number % 2 else "bad", kind="uvw"[number % 3]) for number in range(n_rows)]
+            (root / f"{name}.csv").write_text("\n".join([header, *lines]) + "\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("tables", "id_column", "label_column"),
+    [
+        ((",id,text,label\n{n},t{n},text {n},{label}", ",id,text\n{n},s{n},text {n}", ",id,label\n{n},s{n},bad"), "id", "label"),
+        ((",id,text,label\n{n},t{n},text {n},{label}", ",id,text\n{n},s{n},text {n}"), "id", "label"),
+        ((",text,label\n{n},text {n},{label}", ",text\n{n},text {n}", ",label\n{n},bad"), "Unnamed: 0", "label"),
+        (("id,text,kind,Target\nt{n},text {n},{kind},{label}", "id,text\ns{n},text {n}", "id,target\ns{n},bad"), "id", "Target"),
+        (("id,text,label\nt{n},text {n},{label}", "id,text\ns{n},text {n}", "ID,Target\ns{n},bad"), "id", "label"),
+        (("Id,text,label\nt{n},text {n},{label}", "Id,row,text\n{n},s{n},text {n}", "name,label\ns{n},bad"), "row", "label"),
+    ],
+)
+def test_ids_and_labels_are_known_by_the_sample_and_the_index_of_pandas_is_neither(
+    workspace: Workspace, tmp_path: Path, tables: tuple[str, ...], id_column: str, label_column: str
+) -> None:
+    _, inspection = registered(workspace, small_contest(tmp_path / "c", *tables))
+    assert (inspection.draft.id_column, inspection.draft.label_column) == (id_column, label_column)
+    assert inspection.draft.classes == ("bad", "good")
+    assert ("numbers the rows" in detail_of(inspection, "train")) == (tables[0].startswith(",id"))
+
+
+def test_the_label_does_not_make_way_for_a_group(tmp_path: Path) -> None:
+    root = small_contest(tmp_path / "c", "id,text,kind,label\nt{n},text {n},{kind},{label}", "id,text\ns{n},text {n}", "id,label\ns{n},bad")
+    for sets in (["group_column=label"], ["group_column=kind", "label_column=kind"]):
+        with pytest.raises(InputError, match="the group column is the label") as caught:
+            inspect_path(root, sets=sets)
+        assert "--set label_column=NAME" in caught.value.fix
+    assert inspect_path(root, sets=["group_column=label", "label_column=kind"]).draft.group_column == "label"
+    assert inspect_path(root, sets=["group_column=kind"]).draft.label_column == "label"
+
+
+def test_a_table_in_another_encoding_is_read_when_a_person_says_which(workspace: Workspace, tmp_path: Path) -> None:
+    root = small_contest(tmp_path / "c", "id,text,label\nt{n},很好看 {n},{label}", "id,text\ns{n},很好看 {n}", "id,label\ns{n},bad")
+    for path in root.glob("*.csv"):
+        path.write_bytes(path.read_text().encode("gb18030"))
+    with pytest.raises(InputError, match="its encoding is not sure"):
+        inspect_path(root)
+    contest, inspection = registered(workspace, root, "encoding=gb18030")
+    assert inspection.preview["input"].str.startswith("很好看").all()
+    assert read_format(workspace, contest).ids == ("s0", "s1", "s2")
