@@ -153,7 +153,7 @@ def refitted(scorer_of: ScorerOf, fit: Fit) -> tuple[Outcome, tuple[BlendSteps, 
     parts = np.unique(part_of)
     if len(parts) < 2:
         raise StateError(
-            "an honest score needs two folds",
+            "a cross-fitted score needs two folds",
             where="fold {fold}",
             why="all rows are of one fold, so nothing is left to fit on when it is left out",
             fix="finish another fold in every run, or take equal weights, which need no judge",

@@ -52,7 +52,9 @@ class EpochReport:
     """What one epoch ended with. `scores` holds every metric by name, on the fold's validation rows.
 
     `train_loss` is the mean of what was minimised, `train_log_loss` the plain cross-entropy of the same rows against their truth,
-    which compares with `valid_loss`; None in epochs of before it was recorded, when both were the same.
+    which compares with `valid_loss`; None in epochs of before it was recorded, when both were the same. `train_accuracy` is the share of
+    them that was right when they were learned from, augmented and under dropout, so it may lie below that of validation rows; where
+    a row has shares of several classes, the largest is its truth. None where a part of the epoch was trained before it was recorded.
     """
 
     fold: int
@@ -64,6 +66,7 @@ class EpochReport:
     lr: float
     elapsed_s: float
     train_log_loss: float | None = None
+    train_accuracy: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able values."""

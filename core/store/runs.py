@@ -56,7 +56,7 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One epoch of one attempt at a fold; a loss that was not finite is NaN. `train_log_loss` is None where it was not recorded."""
+    """One epoch of one attempt at a fold; a loss that was not finite is NaN. `train_log_loss` and `train_accuracy` are None where they were not recorded."""
 
     run_id: int
     fold: int
@@ -68,6 +68,7 @@ class EpochRow:
     lr: float
     elapsed_s: float
     train_log_loss: float | None = None
+    train_accuracy: float | None = None
 
 
 @dataclass(frozen=True)

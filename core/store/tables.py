@@ -225,6 +225,7 @@ epochs = Table(
     Column("lr", Float, nullable=False),
     Column("elapsed_s", Float, nullable=False),
     Column("train_log_loss", Float),
+    Column("train_accuracy", Float),
 )
 
 blends = Table(

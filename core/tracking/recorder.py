@@ -106,7 +106,9 @@ class Points:
 def epoch_values(report: EpochReport | EpochRow) -> Mapping[str, float]:
     """The values of one epoch by the names under which they are drawn."""
     scores = {f"score/{name}": score for name, score in report.scores.items()}
-    return {"loss/train": report.train_loss, "loss/valid": report.valid_loss, **scores, "train/lr": report.lr, EPOCH: float(report.epoch)}
+    training = {} if report.train_accuracy is None else {"train/accuracy": report.train_accuracy}
+    losses = {"loss/train": report.train_loss, "loss/valid": report.valid_loss}
+    return {**losses, **scores, **training, "train/lr": report.lr, EPOCH: float(report.epoch)}
 
 
 class Recorder:

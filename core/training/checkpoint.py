@@ -22,8 +22,9 @@ from core.base.messages import joined, msg
 
 KIND = "checkpoint"
 QUARANTINE = "quarantine"
-LAYOUT = 2
-"""The layout of a checkpoint. Layout 1 (until 0.1) has no number, other fingerprints, and no sum of the plain cross-entropy."""
+LAYOUT = 3
+"""The layout of a checkpoint. Layout 1 (until 0.1) has no number, other fingerprints, and no sum of the plain cross-entropy;
+layout 2 does not count the training rows that were right."""
 NAME = re.compile(r"epoch-(\d+)-step-(\d+)-attempt-(\d+)")
 
 log = logging.getLogger(__name__)

@@ -115,10 +115,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
                 n_rows = sum(map(len, micro_batches))
                 pace.did(n_rows, training=True)
                 position.step = step
-                position.loss_sum, position.log_loss_sum = (
-                    position.loss_sum + loss.objective * n_rows,
-                    position.log_loss_sum + loss.log_loss * n_rows,
-                )
+                position.add(loss.objective * n_rows, loss.log_loss * n_rows, loss.n_right)
                 position.epoch_s, position.elapsed_s = time.monotonic() - epoch_started, elapsed_before + time.monotonic() - started
                 notify("training", epoch, step, n_steps, loss.objective)
                 writer.after_step()
@@ -135,6 +132,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
                 lr=plan.lr(epoch, n_steps, recipe.optim),
                 elapsed_s=time.monotonic() - epoch_started,
                 train_log_loss=position.log_loss_sum / plan.n_rows,
+                train_accuracy=None if position.n_right is None else position.n_right / plan.n_rows,
             )
             report(epoch_report)
             position.epochs.append(epoch_report.to_dict())

@@ -54,14 +54,15 @@ class TrainPosition:
     """How far a fold is, and what it has come to so far.
 
     `step` steps of `epoch` are done; `loss_sum` is the objective summed over their rows, `log_loss_sum` their plain cross-entropy,
-    `epoch_s` their seconds. `epochs` are the reports of the epochs before. `resumed` has one entry for each time the fold went on
-    from a checkpoint.
+    `n_right` how many of them were right (None where a checkpoint of before did not count them), `epoch_s` their seconds. `epochs` are
+    the reports of the epochs before. `resumed` has one entry for each time the fold went on from a checkpoint.
     """
 
     epoch: int = 1
     step: int = 0
     loss_sum: float = 0.0
     log_loss_sum: float = 0.0
+    n_right: int | None = 0
     epoch_s: float = 0.0
     elapsed_s: float = 0.0
     best_epoch: int = 0
@@ -73,8 +74,13 @@ class TrainPosition:
         """The finished epochs as they were reported."""
         return [EpochReport(**report) for report in self.epochs]
 
+    def add(self, loss: float, log_loss: float, n_right: int) -> None:
+        """Add the sums of a step's rows."""
+        self.loss_sum, self.log_loss_sum = self.loss_sum + loss, self.log_loss_sum + log_loss
+        self.n_right = None if self.n_right is None else self.n_right + n_right
+
     def next_epoch(self) -> None:
-        self.epoch, self.step, self.loss_sum, self.log_loss_sum, self.epoch_s = self.epoch + 1, 0, 0.0, 0.0, 0.0
+        self.epoch, self.step, self.loss_sum, self.log_loss_sum, self.n_right, self.epoch_s = self.epoch + 1, 0, 0.0, 0.0, 0, 0.0
 
 
 @dataclass
@@ -144,6 +150,8 @@ def _read_position(folder: Path) -> tuple[TrainPosition, dict[str, list[str]]]:
         raise CheckpointError("a checkpoint cannot be read", where=str(folder / STATE_FILE), why=reason(problem), fix=_FIX) from None
     if "layout" not in raw and "place" in raw:
         raw = _of_first_layout(raw)
+    if raw.get("layout") == 2:
+        raw = _of_second_layout(raw)
     for key in ("layout", "position", "tensors"):
         if key not in raw:
             raise _missing(folder, key)
@@ -161,13 +169,23 @@ def _read_position(folder: Path) -> tuple[TrainPosition, dict[str, list[str]]]:
 
 
 def _of_first_layout(raw: dict[str, Any]) -> dict[str, Any]:
-    """A state of layout 1 as one of now: the objective was the plain cross-entropy then."""
+    """A state of layout 1 as one of layout 2: the objective was the plain cross-entropy then."""
     position = dict(raw["place"])
     if "loss_sum" in position:
         position["log_loss_sum"] = position["loss_sum"]
     if "epochs" in position:
         position["epochs"] = [{"train_log_loss": report.get("train_loss"), **report} for report in position["epochs"]]
-    return {"layout": LAYOUT, "position": position, **{key: raw[key] for key in raw if key != "place"}}
+    return {"layout": 2, "position": position, **{key: raw[key] for key in raw if key != "place"}}
+
+
+def _of_second_layout(raw: dict[str, Any]) -> dict[str, Any]:
+    """A state of layout 2 as one of now: of its epochs nobody knows how many training rows were right."""
+    position = dict(raw.get("position", {}))
+    if "step" in position:
+        position["n_right"] = None if position["step"] else 0
+    if "epochs" in position:
+        position["epochs"] = [{**report, "train_accuracy": None} for report in position["epochs"]]
+    return {**raw, "layout": LAYOUT} | ({"position": position} if "position" in raw else {})
 
 
 def _read_tensors(folder: Path, name: str, names: list[str]) -> Tensors:
@@ -283,7 +301,7 @@ class CheckpointWriter:
             found = newest_verified(folder, identity)
         except AlignmentError as refusal:
             newest = load_manifest(list_checkpoints(folder)[0].path)
-            if newest.facts.get("layout") == LAYOUT:
+            if newest.facts.get("layout", 1) >= 2:  # what a fingerprint is made of is the same since then
                 raise
             self.restarted_for = ", ".join(identity.changed(newest))
             log.warning("its checkpoints are of an older version, so this fold starts anew: %s", refusal.why)

@@ -66,10 +66,12 @@ def row_losses(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
 
 @dataclass(frozen=True)
 class StepLoss:
-    """Means over the rows of a step: `objective` is what was minimised, `log_loss` the plain cross-entropy against the truth."""
+    """Means over the rows of a step: `objective` is what was minimised, `log_loss` the plain cross-entropy against the truth. `n_right` rows
+    were right."""
 
     objective: float
     log_loss: float
+    n_right: int
 
 
 def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batches: Iterator[Batch], epoch: int, step: int) -> StepLoss:
@@ -80,7 +82,7 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
     """
     recipe, model, device = task.recipe, setup.model, setup.device
     setup.optimizer.zero_grad(set_to_none=True)
-    n_rows, objective, log_loss = sum(map(len, micro_batches)), 0.0, 0.0
+    n_rows, objective, log_loss, n_right = sum(map(len, micro_batches)), 0.0, 0.0, 0
     for number, part in enumerate(put_together(list(islice(batches, len(micro_batches))), setup.targets)):
         seed_step(recipe.train.seed, task.fold, epoch, step, number)
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in part.inputs.items()}
@@ -89,9 +91,11 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
         losses = row_losses(logits.float(), part.targets.to(device), multilabel=task.is_multilabel)
         loss = (losses * part.weights.to(device)).sum() / n_rows
         loss.backward()
-        plain = row_losses(logits.detach().float(), part.truth.to(device), multilabel=task.is_multilabel).sum() / n_rows
-        of_part = torch.stack([loss.detach(), plain]).tolist()  # one wait for the device
-        objective, log_loss = objective + of_part[0], log_loss + of_part[1]
+        said, truth = logits.detach().float(), part.truth.to(device)
+        plain = row_losses(said, truth, multilabel=task.is_multilabel).sum() / n_rows
+        is_right = ((said > 0) == (truth > 0.5)).all(dim=1) if task.is_multilabel else said.argmax(dim=1) == truth.argmax(dim=1)
+        of_part = torch.stack([loss.detach(), plain, is_right.sum()]).tolist()  # one wait for the device
+        objective, log_loss, n_right = objective + of_part[0], log_loss + of_part[1], n_right + int(of_part[2])
     if not math.isfinite(objective):
         raise not_a_number(recipe, msg("fold {fold}, epoch {epoch}, step {step}", fold=task.fold, epoch=epoch, step=step))
     if recipe.optim.clip_norm:
@@ -99,4 +103,4 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
     setup.optimizer.step()
     if setup.average is not None:
         setup.average.update_parameters(model)
-    return StepLoss(objective, log_loss)
+    return StepLoss(objective, log_loss, n_right)

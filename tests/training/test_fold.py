@@ -88,6 +88,17 @@ def test_it_stops_on_a_sign_of_trouble_only_when_the_recipe_says_so(stops: bool,
     assert len(epochs) == output.n_epochs and said[-1].eta_s == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("is_multilabel", [False, True])
+def test_the_accuracy_of_training_rows_is_that_of_what_was_said_of_them(is_multilabel: bool, tmp_path: Path) -> None:
+    # A network that hardly learns and drops nothing says the same of rows while it learns from them and when it is asked.
+    still = recipe_of(TEXT, model={"dropout": 0.0}, optim={"lr": 1e-30, "weight_decay": 0})
+    rows = np.arange(30)
+    labels = (np.arange(N_ROWS)[:, None] % 2 == [0, 1, 1]).astype(np.int8) if is_multilabel else np.arange(N_ROWS) % 3
+    task = make_task(tmp_path, still, labels=labels, is_multilabel=is_multilabel, train_idx=rows, valid_idx=rows)
+    _, _, epochs = train(task)
+    assert [report.train_accuracy for report in epochs] == [report.scores["accuracy"] for report in epochs]
+
+
 def test_a_contest_without_test_rows_has_empty_test_predictions(tmp_path: Path) -> None:
     output, _, _ = train(make_task(tmp_path, recipe_of(TEXT), test_inputs=[]))
     assert output.test_prob.shape == (0, 3)

@@ -154,9 +154,9 @@ def as_of_first_layout(task: FoldTask) -> None:
     for checkpoint in list_checkpoints(task.checkpointing.folder):
         state = json.loads((checkpoint.path / "state.json").read_text())
         position = state["position"]
-        del position["log_loss_sum"]
+        del position["log_loss_sum"], position["n_right"]
         for report in position["epochs"]:
-            del report["train_log_loss"]
+            del report["train_log_loss"], report["train_accuracy"]
         (checkpoint.path / "state.json").write_text(json.dumps({"place": position, "tensors": state["tensors"]}))
         rewrite_manifest(checkpoint.path, without_facts=("layout",))
 
@@ -169,7 +169,35 @@ def test_a_checkpoint_of_the_first_layout_is_gone_on_from(tmp_path: Path) -> Non
     again, _, epochs = train(task)
     assert [(entry["epoch"], entry["step"]) for entry in again.facts["resumed"]] == [(2, 2)]
     assert digest_of(task, again) == digest_of(calm, output)
-    assert epochs == [replace(report, elapsed_s=epochs[number].elapsed_s) for number, report in enumerate(calm_epochs)]
+    # What no old checkpoint counted is not known of its epochs, nor of the one that it was in the middle of.
+    known = [None, None, *(report.train_accuracy for report in calm_epochs[2:])]
+    assert epochs == [
+        replace(report, elapsed_s=again.elapsed_s, train_accuracy=accuracy)
+        for report, again, accuracy in zip(calm_epochs, epochs, known, strict=True)
+    ]
+
+
+def as_of_second_layout(task: FoldTask) -> None:
+    """Rewrite a task's checkpoints as versions left them that did not count the training rows that were right."""
+    assert task.checkpointing is not None
+    for checkpoint in list_checkpoints(task.checkpointing.folder):
+        state = json.loads((checkpoint.path / "state.json").read_text())
+        del state["position"]["n_right"]
+        for report in state["position"]["epochs"]:
+            del report["train_accuracy"]
+        (checkpoint.path / "state.json").write_text(json.dumps(state | {"layout": 2}))
+        rewrite_manifest(checkpoint.path)
+
+
+def test_a_checkpoint_of_the_second_layout_is_gone_on_from(tmp_path: Path) -> None:
+    calm = make_task(tmp_path, recipe_of(TEXT, **HARD))
+    output, _, calm_epochs = train(calm)
+    task = stopped_task(tmp_path)
+    as_of_second_layout(task)
+    again, _, epochs = train(task)
+    assert [(entry["epoch"], entry["step"]) for entry in again.facts["resumed"]] == [(2, 2)]
+    assert digest_of(task, again) == digest_of(calm, output)
+    assert [report.train_accuracy for report in epochs] == [None, None, *(report.train_accuracy for report in calm_epochs[2:])]
 
 
 def test_a_checkpoint_of_the_first_layout_and_other_fingerprints_starts_the_fold_anew(tmp_path: Path) -> None:
