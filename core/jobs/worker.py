@@ -18,6 +18,7 @@ from typing import TypeVar
 from core.base.errors import DiskFull, OutOfMemory, PitwallError, bug
 from core.base.files import is_full
 from core.base.messages import msg, reason
+from core.base.secrets import mask_output
 from core.jobs.disk import DISK_FULL_CODE, free_bytes, hand_back_for_disk, spend_reserve
 from core.jobs.kinds import kind_of
 from core.jobs.reporter import Reporter
@@ -196,7 +197,9 @@ def typed_error(problem: Exception, job: Job) -> PitwallError | None:
 
 
 if __name__ == "__main__":
+    mask_output()
     code = main()
     logging.shutdown()
+    sys.stderr.close()
     # The verdict is in the store. torch takes seconds to take itself down, in which the device would stand idle.
     os._exit(code)

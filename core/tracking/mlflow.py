@@ -6,10 +6,10 @@ The database is named by its file alone, from its own folder: in an address a `?
 import fcntl
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 from urllib.parse import urlsplit, urlunsplit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before it is imported: nothing about its use leaves the machine
@@ -65,7 +65,7 @@ class MlflowFold:
         address = without_secrets(uri.rstrip("/"))
         self.place = f"{address}/#/experiments/{experiment_id}/runs/{self._id}" if is_server else address if elsewhere else str(folder)
         there = "" if elsewhere else f"cd {shell_path(folder)} && "
-        self.command = "" if is_server else there + "mlflow ui --backend-store-uri " + quote(address)
+        self.command = "" if is_server else there + shlex.join(["mlflow", "ui", "--backend-store-uri", address])
         # What it has already is not said again: it keeps a value that comes twice twice.
         names = {name for point in history for name in point.values} if found else set[str]()
         self._last = {name: max((old.step for old in self._client.get_metric_history(self._id, name)), default=0) for name in names}

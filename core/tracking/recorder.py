@@ -27,6 +27,7 @@ import yaml
 from core.base.errors import PitwallError
 from core.base.files import fingerprint
 from core.base.messages import msg
+from core.base.secrets import mask_output, without_tokens
 from core.specs.progress import EpochReport, Progress
 from core.specs.recipe import flatten_settings
 from core.store.contests import Contest
@@ -42,7 +43,6 @@ from core.tracking.tracker import (
     TrackedFold,
     notes_path,
     opener,
-    without_tokens,
     write_notes,
 )
 from core.workspace import Workspace
@@ -300,19 +300,11 @@ def _deliver(
         fail(*((problem.what, problem.fix) if is_ours else (msg("{name}: {detail}", name=type(problem).__name__, detail=problem), "")))
 
 
-class _WithoutTokens(logging.Formatter):
-    """Log lines as they may be kept, those of the trackers' own libraries included."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return without_tokens(super().format(record))
-
-
 if __name__ == "__main__":
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_WithoutTokens("%(asctime)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    mask_output(silence_others=True)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")
     deliver(sys.stdin.buffer)
     logging.shutdown()
-    sys.stderr.flush()
+    sys.stderr.close()
     # A tracker may have threads that never end.
     os._exit(0)

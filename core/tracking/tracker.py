@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +22,6 @@ TITLES = {"tensorboard": "TensorBoard", "wandb": "Weights & Biases", "mlflow": "
 """Each as its makers write it; it is in the file of its name here, which imports the library of that name."""
 OPENERS = {"wandb": "WandbFold", "mlflow": "MlflowFold"}
 PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}
-SECRET = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)$")
 EPOCH = "train/epoch"
 """The value that marks a point as one of a whole epoch."""
 
@@ -146,14 +144,6 @@ def opener(tracker: str) -> Opener:
             "{names} is not installed", where="tracking", why="it is needed to record the run", fix=install_command(tracker), names=tracker
         )
     return getattr(import_module(f"core.tracking.{tracker}"), OPENERS[tracker])
-
-
-def without_tokens(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """A message without the value of any variable that holds a secret, and without the user and password of an address."""
-    for name, value in environment.items():
-        if SECRET.search(name) and len(value) > 3:
-            text = text.replace(value, "***")
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
 
 
 @dataclass(frozen=True)

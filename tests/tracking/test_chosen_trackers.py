@@ -153,6 +153,27 @@ def test_a_server_that_does_not_answer_is_said_without_its_password(make_fold: M
     _no_secret_in(workspace)
 
 
+LOUD = """
+import os, subprocess, threading, warnings
+key = os.environ["WANDB_API_KEY"]
+def fail(): raise RuntimeError(key)
+def init(**settings):
+    print("the key is", key); warnings.warn(key); threading.Thread(target=fail).start()
+    subprocess.run(["/bin/sh", "-c", "echo $WANDB_API_KEY; echo $WANDB_API_KEY >&2"]); os.write(2, key.encode())
+    raise ValueError(f"not with {key}")
+Settings = dict
+"""
+
+
+def test_what_a_library_prints_or_starts_leaves_no_key_in_the_log(make_fold: MakeFold, workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "wandb.py").write_text(LOUD, encoding="utf-8")
+    fold = make_fold(trackers=("wandb",))
+    note = send(fold, 1, [step_point(1)], end="done", WANDB_API_KEY=SECRET, PYTHONPATH=str(tmp_path / "library"))
+    assert note.state == "failed" and note.problem == "ValueError: not with ***"
+    _no_secret_in(workspace)
+
+
 def _no_secret_in(workspace: Workspace) -> None:
     files = [path for path in workspace.root.rglob("*") if path.is_file()]
     assert files and [path for path in files if SECRET.encode() in path.read_bytes()] == []

@@ -20,7 +20,6 @@ from core.tracking.tracker import (
     is_installed,
     opener,
     read_notes,
-    without_tokens,
     write_notes,
 )
 from tests.tracking.conftest import Headlines
@@ -49,12 +48,6 @@ def test_a_folder_of_that_name_is_not_the_library(tmp_path: Path, monkeypatch: p
     (tmp_path / "no_such_tracker").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     assert not is_installed("no_such_tracker") and is_installed("tensorboard")
-
-
-def test_a_message_keeps_no_secret() -> None:
-    environment = {"WANDB_API_KEY": "abcdef123456", "MLFLOW_TRACKING_PASSWORD": "swordfish", "HOME": "/home/me", "EMPTY_TOKEN": ""}
-    said = without_tokens("abcdef123456 at http://me:pass@host:5000/x with swordfish in /home/me", environment)
-    assert said == "*** at http://***@host:5000/x with *** in /home/me"
 
 
 def test_a_sentence_in_a_note_keeps_its_template(tmp_path: Path) -> None:
