@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from app.contest.contest_view import distribution, next_step, samples, understood
+from app.contest.contest_view import distribution, found, next_step, samples, understood
 from app.contest.intake import NEXT_VIEW, intake
 from app.shell import state
 from app.shell.tables import table_of
-from app.ui.cards import page_header, section
+from app.ui.cards import guard, page_header, section
 from app.words.text import t
 
 contest = state.selected_contest()
@@ -33,6 +33,8 @@ if view == "contest" and contest is not None:
     with left:
         section(t("data.understood"))
         understood(contest)
+        with guard():
+            found(contest)
         distribution(contest)
         next_step(contest)
     with right:

@@ -16,8 +16,11 @@ from app.ui.components.gallery.component import Tile, gallery
 from app.ui.controls import choose_page
 from app.ui.format import direction_arrow, format_clock, format_score, metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
+from app.words.core_text import say
 from app.words.text import t
 from core.analysis.overview import ContestOverview
+from core.contest.contents import found_at_registration
+from core.contest.inspect.sources import Check
 from core.contest.samples import Sample, open_sample
 from core.contest.table import ContestTable, by_turns, count_classes, rows_by_size, rows_of_class
 from core.data.images import open_image
@@ -104,6 +107,7 @@ def progress_bar(text: Callable[[int, int], str], total: int = 0) -> Iterator[Ca
         bar.empty()
 
 
+ICONS = {"ok": ":green[:material/check_circle:]", "note": ":gray[:material/info:]", "warning": ":orange[:material/warning:]"}
 PER_PAGE, GALLERY_PX = 48, 560
 NO_CLASS = -1
 """What the filter by class holds for rows that have none."""
@@ -140,6 +144,26 @@ def understood(contest: Contest) -> None:
         "data": f"`{short_hash(contest.fingerprint)}`",
     }
     st.table({f":gray[{t(f'data.fact_{key}')}]": value for key, value in facts.items()}, border="horizontal", alt=t("data.understood"))
+
+
+def checks_table(checks: Sequence[Check], *, alt: str) -> None:
+    """Points of an inspection or of a registration: how sure or how grave, what it is about, and why."""
+    values = [plain(say(option_label("contest", check.key, check.value))) for check in checks]
+    table = {
+        " ": [ICONS[check.level] for check in checks],
+        t("data.check_what"): [t(f"contest.{check.key}") for check in checks],
+        t("data.check_value"): [f"**{value}**" if value else "–" for value in values],
+        t("data.check_why"): [plain(say(check.detail)) for check in checks],
+    }
+    st.table(table, border="horizontal", hide_index=True, alt=alt)
+
+
+def found(contest: Contest) -> None:
+    """What registration found in the rows: damaged images, deep ones, copies. Nothing where it found nothing."""
+    checks = found_at_registration(runtime.workspace(), contest)
+    if checks:
+        section(t("data.found"))
+        checks_table(checks, alt=t("data.found"))
 
 
 def how_many(labels: NDArray[np.integer]) -> str:

@@ -9,25 +9,23 @@ from typing import Any
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from app.contest.contest_view import classes_per_row, progress_bar, rows_per_class
+from app.contest.contest_view import checks_table, classes_per_row, progress_bar, rows_per_class
 from app.shell import runtime, state
 from app.shell.tables import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import plain
-from app.ui.forms import option_label, settings_form
-from app.words.core_text import say
+from app.ui.forms import settings_form
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.files import resolve_inside
 from core.contest.files import open_source
-from core.contest.inspect.draft import Check, Inspection, inspect_path
+from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.inspect.labels import SEPARATORS
 from core.contest.register import add_contest
 
 INTAKE_KEY = "intake"
 NEXT_VIEW = "data-next-view"
-ICONS = {"ok": ":green[:material/check_circle:]", "note": ":gray[:material/info:]", "warning": ":orange[:material/warning:]"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def intake() -> None:
             accepted = st.button(label, type="primary", icon=":material/check:", disabled=n_problems > 0, help=about, key="intake-accept")
         if accepted:
             _register(current.inspection)
-        _checks(current.inspection.checks)
+        checks_table(current.inspection.checks, alt=t("data.add_understood"))
         _corrections(current)
     with right:
         section(t("data.preview"))
@@ -110,17 +108,6 @@ def _open_upload(upload: UploadedFile) -> None:
         shutil.copyfileobj(upload, stream)
         stream.flush()
         _open(Path(stream.name), name=Path(upload.name).stem)
-
-
-def _checks(checks: tuple[Check, ...]) -> None:
-    values = [plain(say(option_label("contest", check.key, check.value))) for check in checks]
-    table = {
-        " ": [ICONS[check.level] for check in checks],
-        t("data.check_what"): [t(f"contest.{check.key}") for check in checks],
-        t("data.check_value"): [f"**{value}**" if value else "–" for value in values],
-        t("data.check_why"): [plain(say(check.detail)) for check in checks],
-    }
-    st.table(table, border="horizontal", hide_index=True, alt=t("data.add_understood"))
 
 
 def _corrections(current: Intake) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from app.shell.tables import pairs_of, picture, table_of
+from app.shell.tables import draw_file, pairs_of, picture, table_of
 from app.ui.cards import guard
 from app.ui.class_bars import probability_bars
 from app.ui.components.gallery.component import Tile, gallery
@@ -27,7 +27,7 @@ from core.predictions.source import OofMatrix, Source
 
 PER_PAGE = {"image": 48, "text": 12}
 FEW = {"image": 8, "text": 4}
-SCROLLED_PX, GALLERY_PX = 540, 330
+SCROLLED_PX, GALLERY_PX, PICTURE_PX = 540, 330, 1024
 FEW_CLASSES = 14
 TEXT_SHARE = 0.42
 N_BARS, MAX_BARS = 5, 12
@@ -254,7 +254,9 @@ def _inspect(view: ErrorView, row: int) -> None:
         left, right = st.columns([1, 2] if is_image else [TEXT_SHARE, 1 - TEXT_SHARE], gap="medium")
         with left:
             if is_image:
-                st.image(str(table.image_path(text)), width="stretch", alt=names[0])
+                with guard():
+                    sha256 = str(table.train["sha256"].iloc[row])
+                    st.image(draw_file(table.image_path(text), sha256, table.white_level, PICTURE_PX), width="stretch", alt=names[0])
             else:
                 st.text(text)
         with right:

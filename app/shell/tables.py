@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.shell import runtime
-from core.base.errors import NotFoundError, PitwallError
+from core.base.errors import InputError, NotFoundError, PitwallError
 from core.contest.table import ContestTable, Truth, load_table, load_truth
 from core.data.images import open_image
 from core.folds import load_folds, own_groups
@@ -85,11 +85,14 @@ def thumbnail(request: Request) -> Response:
 def picture(contest: Contest, part: str, row: int) -> str:
     """The `src` of a row's picture: its thumbnail address where this server has the route, else a data address.
 
-    The address carries the data's fingerprint, so that browsers may keep the picture.
+    The address carries the data's fingerprint, so that browsers may keep the picture. "" for a picture that cannot be drawn here.
     """
     if runtime.has_thumbnails():
         return f"/thumb/{contest.id}/{part}/{row}?v={contest.fingerprint[:8]}"
-    return data_address(draw(contest, part, row))
+    try:
+        return data_address(draw(contest, part, row))
+    except InputError:
+        return ""  # it is named where the row is opened
 
 
 def draw(contest: Contest, part: str, row: int) -> bytes:
@@ -98,14 +101,17 @@ def draw(contest: Contest, part: str, row: int) -> bytes:
     frame = {"train": table.train, "test": table.test}.get(part)
     if frame is None or table.image_base is None or not 0 <= row < len(frame):
         raise NotFoundError("no such row", where=f"{contest.name}/{part}/{row}", why="it is outside the contest's table")
-    return draw_file(table.image_path(frame["input"].iloc[row]))
+    return draw_file(table.image_path(frame["input"].iloc[row]), frame["sha256"].iloc[row], table.white_level)
 
 
 @lru_cache(maxsize=2048)
-def draw_file(path: Path) -> bytes:
-    """A picture file, decoded as in training, as WebP bytes of at most 192 px. Raises InputError for a damaged picture."""
-    image = open_image(path)
-    image.thumbnail((SIDE_PX, SIDE_PX))
+def draw_file(path: Path, sha256: str = "", white_level: float = 0.0, side_px: int = SIDE_PX) -> bytes:
+    """A picture file, decoded as in training, as WebP bytes of at most `side_px`.
+
+    Raises InputError for a damaged picture, and for one that is not that with `sha256`.
+    """
+    image = open_image(path, sha256=sha256, white_level=white_level)
+    image.thumbnail((side_px, side_px))
     stream = io.BytesIO()
     image.save(stream, "WEBP", quality=82)
     return stream.getvalue()

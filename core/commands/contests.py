@@ -25,6 +25,7 @@ from core.commands.console import (
 )
 from core.commands.records import contest_record, direction, folds_record, score_text
 from core.contest import register, samples
+from core.contest.contents import found_at_registration
 from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
 from core.contest.table import load_truth
@@ -67,8 +68,8 @@ def add_contest(
     """
     workspace = opened(root)
     inspection = inspect_path(open_source(workspace, path), name=name, sets=sets or [])
+    marks = {"ok": "ok", "note": "note", "warning": "!"}
     if not as_json:
-        marks = {"ok": "ok", "note": "note", "warning": "!"}
         checks = [(marks[check.level], check.key, check.value, check.detail) for check in inspection.checks]
         print_table(["", "what", "understood as", "detail"], checks)
     if dry_run:
@@ -80,6 +81,9 @@ def add_contest(
     if as_json:
         print_json(contest_record(workspace, contest))
     else:
+        found = [(marks[check.level], check.key, check.value, check.detail) for check in found_at_registration(workspace, contest)]
+        if found:
+            print_table(["", "what", "found", "detail"], found)
         say(f"registered as {contest.name}; next: python -m core folds make {contest.name}")
 
 

@@ -5,8 +5,9 @@ label is corrected. The classes belong to the truth; every version of a contest'
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,17 @@ from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, publishing, read_array, verify_file
 from core.base.errors import CheckpointError, InputError
-from core.base.files import fingerprint, resolve_inside
+from core.base.files import fingerprint, resolve_inside, sha256_file
 from core.base.messages import reason
+from core.data.images import open_image
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest, GroupsVersion, TruthVersion, get_truth, insert_groups, insert_truth, list_groups
 from core.workspace import Workspace
 
 KNOWN = ("label", "labels", "group")
 """What registration finds out about training rows; it is kept apart from them."""
+STAND_INS = "stand-ins"
+"""The folder of the contest's artefact with the images that take the place of damaged ones."""
 SAMPLE_SUBMISSION = "sample_submission.csv"
 """The byte copy of the contest's sample submission, in the contest's artefact."""
 
@@ -32,15 +36,20 @@ class ContestTable:
 
     Columns of both: id (str), input (str: the text, or the image's path below `image_base`), sha256 (of the image file or the text),
     col.<name> for every original column. `test` may be empty. `image_base` is None for texts. What is known about the training rows,
-    labels and groups, is loaded by `core.contest.table`.
+    labels and groups, is loaded by `core.contest.table`. `white_level` is that of the contest's settings.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     image_base: Path | None
+    stand_ins: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    white_level: float = 0.0
 
     def image_path(self, name: str) -> Path:
-        """The file behind an image row's `input`; refuses a path that has come to lead outside the contest's folder."""
+        """The file behind an image row's `input`, or what stands in for a damaged one; refuses a path that has come to lead outside the
+        contest's folder."""
+        if name in self.stand_ins:
+            return self.stand_ins[name]
         if self.image_base is None:
             raise InputError("this contest has no images", where=name, why="its rows are texts", fix="read the column `input` instead")
         return resolve_inside(self.image_base, name)
@@ -61,7 +70,32 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
             why="the folder was moved or deleted",
             fix="put the folder back, or register the contest again from its new place",
         )
-    return ContestTable(frames[0], frames[1], base if contest.spec.modality == "image" else None)
+    if contest.spec.modality != "image":
+        return ContestTable(frames[0], frames[1], None)
+    stand_ins: dict[str, Path] = {}
+    for facts in manifest.facts.get("damaged", ()):
+        repaired = _repaired(base, facts) if facts["part"] == "test" else None
+        if repaired:
+            frames[1].loc[facts["row"], "sha256"] = repaired
+        elif "stand_in" in facts:
+            stand_ins[facts["file"]] = folder / facts["stand_in"]
+    return ContestTable(frames[0], frames[1], base, stand_ins, contest.spec.white_level)
+
+
+def _repaired(base: Path, facts: Mapping[str, Any]) -> str | None:
+    """The sha256 of a test image that was damaged when it was registered and has been replaced by a whole one since; None otherwise.
+
+    It is read from now on, and no run is lost: none was trained on it, and its predictions are of what stood in for it.
+    """
+    try:
+        path = resolve_inside(base, facts["file"])
+        found = sha256_file(path)
+        if found == facts["sha256"]:
+            return None
+        open_image(path)
+    except (InputError, OSError):
+        return None
+    return found
 
 
 def read_frame(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

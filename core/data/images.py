@@ -7,9 +7,11 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from core.base.errors import InputError
 from core.base.messages import reason
@@ -25,16 +27,19 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def open_image(path: Path, *, sha256: str = "") -> Image.Image:
+def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0) -> Image.Image:
     """Read a file as upright RGB pixels; with `sha256` only if it still is the file that had it.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid on white; grey, palette,
-    CMYK and 16-bit images are converted. Raises InputError that names the file: missing, not an image, a format off the
-    list, damaged, changed, or above MAX_PIXELS.
+    CMYK and 16-bit images are converted. `white_level` is the value that becomes white where values are deeper than eight bits
+    (0: 65535 of 16 bits). Raises InputError that names the file: missing, not an image, a format off the list, damaged, changed, or above
+    MAX_PIXELS.
     """
     try:
-        with Image.open(_unchanged(path, sha256) if sha256 else path, formats=FORMATS) as image:
-            return to_rgb(ImageOps.exif_transpose(image))
+        source = _unchanged(path, sha256) if sha256 else path
+        with Image.open(source, formats=FORMATS) as image:
+            scaled = _scaled_colours(image, source, white_level) if white_level and _has_deep_colours(image) else image
+            return to_rgb(ImageOps.exif_transpose(scaled), white_level)
     except FileNotFoundError:
         raise InputError(
             "an image is missing", where=str(path), why="there is no such file", fix="put the file there, or correct the path"
@@ -74,12 +79,12 @@ def _unchanged(path: Path, sha256: str) -> io.BytesIO:
     return io.BytesIO(raw)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, white_level: float = 0.0) -> Image.Image:
     """Convert any mode of Pillow to RGB without losing what is seen."""
     if image.mode == "RGB":
         return image.copy() if image.readonly else image
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return Image.fromarray(_to_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if _is_deep_grey(image):
+        return Image.fromarray(_to_eight_bits(np.asarray(image), image.mode, white_level)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, (*BACKGROUND, 255))
@@ -87,10 +92,56 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Scale deep greys to 0..255: 16-bit by its full range, wider types by the range they use."""
-    if mode.startswith("I;16"):
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits of the values that cameras, scanners and detectors give."""
+
+
+def level_of(most: float) -> float:
+    """The white level of images whose largest value is `most`: the largest of the fewest bits that hold it; 1 for values up to 1."""
+    return 1.0 if most <= 1 else float(2 ** next((bits for bits in DEPTHS if most < 2**bits), 16) - 1)
+
+
+def largest_value(image: Image.Image) -> float:
+    """Load an image; its largest value where values are deeper than eight bits, else 0.0.
+
+    Of colours only the upper eight of their 16 bits are looked at, which is enough for `level_of`.
+    """
+    has_deep_colours = _has_deep_colours(image)
+    image.load()
+    if _is_deep_grey(image):
+        return float(max(0, np.nan_to_num(np.asarray(image)).max(initial=0)))
+    return float(np.asarray(image)[..., :3].max(initial=0)) * 256 + 255 if has_deep_colours else 0.0
+
+
+def _is_deep_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode in ("I", "F")
+
+
+def _has_deep_colours(image: Image.Image) -> TypeGuard[PngImageFile]:
+    """A PNG of 16 bits a colour that is not loaded yet: Pillow keeps the upper eight of them."""
+    return isinstance(image, PngImageFile) and bool(image.tile) and image.tile[0].args in ("RGB;16B", "RGBA;16B")
+
+
+def _scaled_colours(image: PngImageFile, source: Path | io.BytesIO, white_level: float) -> Image.Image:
+    """An image of 16 bits a colour in eight. Read in the other order of bytes, the upper eight bits are the lower ones."""
+    tile = image.tile[0]
+    upper = np.asarray(image).astype(np.float64)
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    with PngImageFile(source) as again:
+        again.tile = [tile._replace(args=str(tile.args).replace("16B", "16L"))]
+        deep = upper * 256 + np.asarray(again)
+    values = np.clip(np.rint(deep * (255.0 / white_level)), 0, 255)
+    values[..., 3:] = upper[..., 3:]  # transparency has all 16 bits
+    scaled = Image.fromarray(values.astype(np.uint8))
+    scaled.info = dict(image.info)
+    return scaled
+
+
+def _to_eight_bits(values: np.ndarray, mode: str, white_level: float) -> np.ndarray:
+    """Scale deep greys to 0..255: by the white level where it is known, else 16-bit by its full range, wider types by the range they use."""
+    if mode.startswith("I;16") and not white_level:
         return (values.astype(np.uint32) >> 8).astype(np.uint8)
     deep = np.nan_to_num(values.astype(np.float64))
     top = 1.0 if mode == "F" and deep.max(initial=0) <= 1 else 255.0 if deep.max(initial=0) <= 255 else 65535.0
-    return np.clip(np.rint(deep * (255.0 / top)), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(deep * (255.0 / (white_level or top))), 0, 255).astype(np.uint8)

@@ -55,11 +55,13 @@ class ImageRows:
         seed: int,
         fold: int,
         sha256: Sequence[str] = (),
+        white_level: float = 0.0,
     ) -> None:
         if interpolation not in ("nearest", "bilinear", "bicubic"):
             interpolation = "bicubic"
         self.paths = list(paths)
         self.unchecked = dict(enumerate(sha256))
+        self.white_level = white_level
         self.seed = seed
         self.fold = fold
         self.plain = transforms.Resize((size_px, size_px), InterpolationMode(interpolation))
@@ -71,7 +73,7 @@ class ImageRows:
     def __getitem__(self, key: Key) -> tuple[int, Image.Image] | PitwallError:
         epoch, row = key
         try:
-            image = open_image(self.paths[row], sha256=self.unchecked.get(row, ""))
+            image = open_image(self.paths[row], sha256=self.unchecked.get(row, ""), white_level=self.white_level)
         except PitwallError as problem:
             return problem
         self.unchecked.pop(row, None)

@@ -340,6 +340,7 @@ def add_ready_classifier(
         library="timm" if modality == "image" else "transformers",
         input_px=size_px,
         interpolation=pixels.interpolation if pixels else "",
+        white_level=spec.white_level,
         max_tokens=0 if pixels else max_tokens,
         label_groups=groups,
         device=torch.device(device).type,

@@ -202,6 +202,7 @@ def load_task(
         inputs=inputs(table.train["input"].tolist()),
         labels=known.labels,
         is_multilabel=contest.spec.is_multilabel,
+        white_level=contest.spec.white_level,
         train_idx=pairs.train_idx(fold),
         valid_idx=pairs.valid_idx(fold),
         test_inputs=inputs(table.test["input"].tolist()),

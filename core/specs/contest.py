@@ -60,6 +60,24 @@ class ContestSpec(Settings):
     )
     image_root: str = Field(default="", description="Folder that image paths start from; empty is the contest's folder.")
     test_image_root: str = Field(default="", description="Folder that test image paths start from; empty is the same as for training.")
+    white_level: float = Field(
+        default=0.0,
+        ge=0,
+        le=65535,
+        description="The value that is white in images of more than eight bits, such as 4095 of 12 bits; 0: from the bits that all of them use.",
+    )
+    damaged_train: Literal["refuse", "leave_out", "repair"] = Field(
+        default="refuse",
+        description="Training images that cannot be read: refuse the contest, leave their rows out, or take what can be read of them.",
+    )
+    damaged_test: Literal["refuse", "blank", "repair"] = Field(
+        default="refuse",
+        description="Test images that cannot be read: refuse the contest, predict from a grey image, or take what can be read of them.",
+    )
+    copies: Literal["keep", "leave_out"] = Field(
+        default="keep",
+        description="Training rows that are copies of each other and have different labels: keep them, or leave them out.",
+    )
     classes: tuple[str, ...] = Field(
         min_length=2, description="The classes, in the order of every array.", json_schema_extra={"hidden": True}
     )

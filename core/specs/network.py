@@ -37,6 +37,7 @@ class NetworkSpec(Settings):
     input_px: int = Field(default=0, description="Side of the square input, in pixels.")
     interpolation: str = Field(default="", description="How images are resized.")
     mean: tuple[float, ...] = Field(default=(), description="Mean of each channel that pixels are normalised by.")
+    white_level: float = Field(default=0.0, description="The value that is white in images of more than eight bits; 0: 65535 of 16 bits.")
     std: tuple[float, ...] = Field(default=(), description="Deviation of each channel that pixels are normalised by.")
     pooling: Literal["", "cls", "mean"] = Field(default="", description="What the classifier of a text network reads.")
     max_tokens: int = Field(default=0, description="Longer texts are cut here.")

@@ -81,10 +81,15 @@ class Contest:
 
 @dataclass(frozen=True)
 class Published:
-    """An artefact that was published for a contest that is to be added; `path` is relative to the workspace."""
+    """An artefact that was published for a contest that is to be added; `path` is relative to the workspace.
+
+    `n_dropped` and `reason` are those of a truth.
+    """
 
     fingerprint: str
     path: str
+    n_dropped: int = 0
+    reason: str = ""
 
 
 def add_contest(
@@ -119,7 +124,7 @@ def add_contest(
         with store.transaction() as connection:
             added = insert_row(connection, tables.contests, values).id
             first = truth or Published(fingerprint, path)
-            insert_truth(connection, contest_id=added, fingerprint=first.fingerprint, path=first.path, now=now)
+            insert_truth(connection, contest_id=added, now=now, **vars(first))
             if groups is not None:
                 column, group = spec.group_column, groups
                 insert_groups(connection, contest_id=added, column_name=column, fingerprint=group.fingerprint, path=group.path, now=now)

@@ -56,7 +56,7 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
     task.network_dir.mkdir(parents=True, exist_ok=True)
     if recipe.modality == "image":
         spec = replace(spec, input_px=recipe.input.size_px)
-        model, rows = _image_network(spec, recipe.augment, recipe.train.seed, task.fold)
+        model, rows = _image_network(spec, recipe.augment, recipe.train.seed, task.fold, task.white_level)
     else:
         spec = replace(spec, pooling=recipe.model.pooling, max_tokens=recipe.input.max_tokens)
         model, rows = _text_network(spec, [str(task.inputs[row]) for row in task.train_idx], task.network_dir)
@@ -86,6 +86,7 @@ def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16
         interpolation=pixels.interpolation if pixels else "",
         mean=pixels.mean if pixels else (),
         std=pixels.std if pixels else (),
+        white_level=task.white_level,
         pooling=recipe.model.pooling if recipe.modality == "text" else "",
         max_tokens=recipe.input.max_tokens if recipe.modality == "text" else 0,
         device=torch.device(task.device).type,
@@ -121,7 +122,7 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
         pixels=pixels,
     )
     if spec.modality == "image":
-        return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold)
+        return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold, spec.white_level)
     return _text_network(model_spec, [], None)
 
 
@@ -141,7 +142,7 @@ def versions_of(recipe: Recipe) -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES[recipe.modality]}
 
 
-def _image_network(spec: ModelSpec, augment: AugmentSettings, seed: int, fold: int) -> tuple[Classifier, MakeRows]:
+def _image_network(spec: ModelSpec, augment: AugmentSettings, seed: int, fold: int, white_level: float) -> tuple[Classifier, MakeRows]:
     from core.data.pixels import ImageRows
     from models.image import ImageClassifier
 
@@ -151,7 +152,16 @@ def _image_network(spec: ModelSpec, augment: AugmentSettings, seed: int, fold: i
 
     def rows(inputs: Sequence[str] | Sequence[Path], sha256: Sequence[str]) -> ImageRows:
         paths = [Path(path) for path in inputs]
-        return ImageRows(paths, augment, size_px=spec.input_px, interpolation=interpolation, seed=seed, fold=fold, sha256=sha256)
+        return ImageRows(
+            paths,
+            augment,
+            size_px=spec.input_px,
+            interpolation=interpolation,
+            seed=seed,
+            fold=fold,
+            sha256=sha256,
+            white_level=white_level,
+        )
 
     return model, rows
 

@@ -179,7 +179,14 @@ def _load_ready(folder: Path, spec: NetworkSpec, device: str) -> Predictor:
         def images(inputs: Sequence[str] | Sequence[Path], sha256: Sequence[str]) -> Rows:
             paths = [Path(path) for path in inputs]
             return ImageRows(
-                paths, AugmentSettings(), size_px=spec.input_px, interpolation=spec.interpolation, seed=0, fold=0, sha256=sha256
+                paths,
+                AugmentSettings(),
+                size_px=spec.input_px,
+                interpolation=spec.interpolation,
+                seed=0,
+                fold=0,
+                sha256=sha256,
+                white_level=spec.white_level,
             )
 
         return _placed(spec, model, images, place)

@@ -25,7 +25,7 @@ class FoldTask:
     float32 are what is learned where that is not the truth (soft labels), and `row_weights` (n,) how much each row counts.
 
     `train_idx` and `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty.
-    Images whose `sha256` and `test_sha256` are given are refused when they have changed.
+    Images whose `sha256` and `test_sha256` are given are refused when they have changed; `white_level` is that of `open_image`.
 
     `start_dir` holds a trained network of the same backbone whose weights, head included, are the first ones.
 
@@ -51,6 +51,7 @@ class FoldTask:
     sha256: Sequence[str] = ()
     test_sha256: Sequence[str] = ()
     is_multilabel: bool = False
+    white_level: float = 0.0
     targets: NDArray[np.float32] | None = None
     row_weights: NDArray[np.float32] | None = None
 

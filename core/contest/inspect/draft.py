@@ -1,5 +1,6 @@
 """What a folder is believed to hold: a draft of the contest, each point with its evidence, every point open to correction."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from core.base.files import nfc
 from core.base.messages import joined, msg, setting
 from core.base.names import name_from
 from core.base.settings import parse_settings
+from core.contest.contents import find_copies, white_check
 from core.contest.csv_table import column_of, index_columns
 from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
+from core.contest.image_pass import check_images
 from core.contest.inspect.columns import (
     ImageColumn,
     asked_inputs,
@@ -33,9 +36,12 @@ from core.contest.inspect.labels import settle_classes, settle_labels, settle_su
 from core.contest.inspect.sources import ROLES, SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
 from core.contest.rows import LINK_FIX, Part, Rows, SeenLabels, class_folders, folder_key, is_folder, order_classes, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
+from core.data.images import level_of
 from core.specs.contest import ContestSpec
 
 N_PREVIEW = 24
+N_OPENED = 12
+"""Images of training and of test, each, that inspection decodes."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +252,14 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
     )
 
 
+def _checks_of_depth(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[Check]:
+    """What is said of images of more than eight bits, from some of them; registration looks at all."""
+    names = [name for part in (rows.train, rows.test) for name in part.frame["input"].iloc[:: max(1, len(part.frame) // N_OPENED)] if name]
+    checked = check_images([files.root / name for name in names])
+    levels = Counter(level_of(image.most) for image in checked if image.most)
+    return [white_check(spec.white_level or max(levels), levels)] if levels else []
+
+
 READINGS = {
     "case": "case and suffix aside, {cell} is {path}",
     "number": "as a number, {cell} is {path}",
@@ -291,6 +305,10 @@ def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[
         )
     for part in (rows.train, rows.test):
         checks += _checks_of_names(part)
+    if spec.modality == "text":
+        checks += find_copies(rows.train.frame, rows.test.frame, labels_of(rows.train.frame, len(spec.classes)), spec, by="input")[0]
+    else:
+        checks += _checks_of_depth(spec, files, rows)
     if files.links:
         links = ", ".join(sorted(files.links)[:3])
         what = msg("{n:,} symbolic links are not followed: {names}", n=len(files.links), names=links)

@@ -70,11 +70,17 @@ def test_a_text_has_no_picture(headlines: Contest) -> None:
     assert ask(headlines.id, "train", 0)[0] == 404
 
 
-def test_a_picture_that_is_gone_is_said(pictures: Contest) -> None:
-    root = Path(pictures.spec.root)
-    for path in root.rglob("*.png"):
+@pytest.mark.parametrize("by", ["nothing", "text", "another picture"])
+def test_a_picture_that_is_not_the_registered_one_is_said_and_not_shown(pictures: Contest, by: str) -> None:
+    for path in Path(pictures.spec.root).rglob("*.png"):
         path.unlink()
-    assert ask(pictures.id, "train", 0)[0] == 415
+        if by == "text":
+            path.write_text("no picture")
+        elif by == "another picture":
+            Image.new("RGB", (30, 20)).save(path)
+    status, body = ask(pictures.id, "train", 0)
+    assert status == 415
+    assert {"nothing": "missing", "text": "not the one", "another picture": "not the one"}[by] in body.decode()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
