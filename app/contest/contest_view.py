@@ -290,7 +290,7 @@ def _sample(table: ContestTable, frame: pd.DataFrame, row: int, classes: str) ->
         path = table.image_path(given)
         left.image(str(path), width="stretch", alt=classes or given)
         with right:
-            image = open_image(path)
+            image = open_image(path, white_level=table.white_level)
             st.caption(t("data.sample_size", width=image.width, height=image.height, size=runtime.size_text(path.stat().st_size)))
             st.code(str(path), language=None, wrap_lines=True)
 
