@@ -288,9 +288,9 @@ def _sample(table: ContestTable, frame: pd.DataFrame, row: int, classes: str) ->
             left.text(given)
             return
         path = table.image_path(given)
-        left.image(str(path), width="stretch", alt=classes or given)
+        image = open_image(path, sha256=str(frame.at[row, "sha256"]), white_level=table.white_level)
+        left.image(image, width="stretch", alt=classes or given)
         with right:
-            image = open_image(path, white_level=table.white_level)
             st.caption(t("data.sample_size", width=image.width, height=image.height, size=runtime.size_text(path.stat().st_size)))
             st.code(str(path), language=None, wrap_lines=True)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.artefacts import load_manifest
-from core.base.messages import from_json, joined, msg, to_json
+from core.base.messages import from_json, joined, msg, setting, to_json
 from core.contest.csv_table import column_of
 from core.contest.files import ContestFiles
 from core.contest.image_pass import Checked, Progress, blank, check_images, what_can_be_read
@@ -162,12 +162,14 @@ def _stand_in(spec: ContestSpec, name: str, path: Path, result: Checked) -> tupl
 def _fix_of(spec: ContestSpec, name: str, result: Checked) -> str:
     if not result.sha256:
         return result.fix
-    other = {"train": "or leave its row out: damaged_train=leave_out", "test": "or predict it from a grey image: damaged_test=blank"}[name]
-    repair = (
-        "or take what can be read of it: damaged_train=repair" if name == "train" else "or take what can be read of it: damaged_test=repair"
-    )
-    is_repair = "repair" in (spec.damaged_train if name == "train" else spec.damaged_test)
-    return joined("; ", [result.fix, other, *([] if is_repair else [repair])])
+    name = f"damaged_{name}"
+    if name == "damaged_train":
+        fixes = [result.fix, msg("or leave its row out: {field}", field=setting(name, "leave_out"))]
+    else:
+        fixes = [result.fix, msg("or predict it from a grey image: {field}", field=setting(name, "blank"))]
+    if getattr(spec, name) != "repair":
+        fixes.append(msg("or take what can be read of it: {field}", field=setting(name, "repair")))
+    return joined("; ", fixes)
 
 
 def _find_white_level(contents: Contents, checked: dict[str, Checked]) -> None:
@@ -222,7 +224,11 @@ def find_copies(
 
     checks: list[Check] = []
     if len(differing):
-        left = "they are left out" if spec.copies == "leave_out" else "they are kept; copies=leave_out leaves them out"
+        left = (
+            "they are left out"
+            if spec.copies == "leave_out"
+            else msg("they are kept; to leave them out: {field}", field=setting("copies", "leave_out"))
+        )
         what = msg("training rows that are copies with different labels: {n:,}", n=int(contradicting.sum()))
         checks.append(Check("copies", what, joined("; ", [left, *examples(differing)]), "warning"))
     if len(alike):
