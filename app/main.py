@@ -71,7 +71,8 @@ page = st.navigation(pages, position="hidden")
 
 with guard():
     contests = list_contests(runtime.workspace().store)
-    newest_first = [contest.name for contest in sorted(contests, key=lambda contest: contest.created_at, reverse=True)]
+    in_order = sorted(contests, key=lambda contest: (contest.archived_at is None, contest.created_at), reverse=True)
+    newest_first = [contest.name for contest in in_order]
     state.settle(newest_first)
     with top:
         st.selectbox(

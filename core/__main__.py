@@ -20,7 +20,7 @@ from core.commands.console import WorkspaceOption, name_workspace, print_error
 
 COMMANDS = {
     "sample": ("contests", "Open a built-in sample contest: digits or news."),
-    "contest": ("contests", "Register a contest of your own; list the contests."),
+    "contest": ("contests", "Register, rename, correct, archive and delete contests."),
     "folds": ("contests", "Decide who validates whom."),
     "train": ("training", "Train a recipe over the folds of a contest."),
     "queue": ("queue", "See the queue and steer it."),
@@ -33,6 +33,9 @@ COMMANDS = {
     "submit": ("blends", "Write a submission file."),
     "predict": ("predictions", "Predict the test set, files or a text from stored weights."),
     "engine": ("training", "Work through the queue without a browser."),
+    "run": ("trash", "Rename, note and delete runs."),
+    "submission": ("trash", "The files that were written; delete them."),
+    "trash": ("trash", "What was deleted, and the way back."),
     "tensorboard": ("runs", "Losses and metrics of every run in TensorBoard."),
     "demo": ("training", "Both samples from data to submission, then the app."),
     "settings": ("settings", "Every setting with its range and meaning."),

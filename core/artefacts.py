@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 OWN_HASH = "sha256"
 
 _MAKE_AGAIN = {
-    "contest": "delete the contest and register it again",
+    "contest": "delete the contest, on the page Home or with `python -m core contest delete`, and register it again",
     "truth": "put a copy of the workspace's folder contests back",
     "groups": "put a copy of the workspace's folder contests back",
     "folds": "make the folds again",

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.contest.contest_view import contest_row, sample_card, search
+from app.contest.trash_view import archive, trash
 from app.shell import runtime
 from app.shell.state import go_to
 from app.ui.cards import empty_state, page_header, section
@@ -14,7 +15,8 @@ from core.contest.samples import SAMPLES
 
 workspace = runtime.workspace()
 page_header(t("home.title"), note=t("home.workspace", path=plain(shown_path(workspace.root))))
-overviews = contest_overviews(workspace.store)
+every = contest_overviews(workspace.store)
+overviews = [overview for overview in every if overview.contest.archived_at is None]
 
 if overviews:
     with section(t("home.contests")):
@@ -31,7 +33,10 @@ elif empty_state(t("home.empty_title"), t("home.empty_why"), t("home.add"), icon
     go_to("data", view="add")
 
 section(t("home.samples"), t("home.samples_why"))
-opened = {overview.contest.sample for overview in overviews}
+opened = {overview.contest.sample for overview in every}
 for place, sample in zip(st.columns(len(SAMPLES)), SAMPLES.values(), strict=True):
     with place:
         sample_card(sample, sample.name in opened)
+
+archive([overview for overview in every if overview.contest.archived_at is not None])
+trash()

@@ -25,9 +25,11 @@ from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import Contest, get_truth
+from core.store.database import Store
 from core.store.folds import Folds
 from core.store.jobs import Job
 from core.store.runs import EpochRow, FoldResult, Run, get_run
+from core.store.trash import Kind, TrashEntry, plan_removal, put_in_trash
 from core.training.checkpoint import KIND, checkpoint_name
 from core.workspace import Workspace
 
@@ -119,7 +121,7 @@ def finish_job(
         0, 2 if multilabel else n_classes, (len(table.test), n_classes) if multilabel else len(table.test)
     )
     test_prob = make_prob(drawn, n_classes, strength, rng)
-    folder = workspace.attempt_dir(contest.name, job.run_id, job.fold, job.token)
+    folder = workspace.attempt_dir(contest.folder, job.run_id, job.fold, job.token)
     with publishing(folder, kind="fold", parents=parents_of(contest, truth.version) | {"folds": folds.fingerprint}) as temporary:
         write_fold_predictions(temporary, FoldPredictions(valid_idx, valid_prob, test_prob), multilabel=multilabel)
         if weights_bytes:
@@ -219,7 +221,7 @@ def keep_checkpoint(
     workspace: Workspace, contest: Contest, job: Job, epoch: int, step: int, *, scores: dict[str, float] | None = None, n_steps: int = 104
 ) -> Path:
     """A checkpoint of a job's attempt, with made-up bytes in place of a network; returns its folder."""
-    destination = workspace.checkpoints_dir(contest.name, job.run_id, job.fold) / checkpoint_name(epoch, step, job.token)
+    destination = workspace.checkpoints_dir(contest.folder, job.run_id, job.fold) / checkpoint_name(epoch, step, job.token)
     place = {"epoch": epoch, "step": step, "n_steps": n_steps}
     facts = {**place, "best_epoch": epoch - 1, "scores": scores or {}, "created_at": START}
     with publishing(destination, kind=KIND, parents={"contest": contest.fingerprint}, facts=facts) as folder:
@@ -266,6 +268,11 @@ def add_glyphs(workspace: Workspace, folder: Path, *, n_rows: int = 24) -> Conte
         submission="probabilities",
     )
     return add_contest(workspace, spec)
+
+
+def put_away(store: Store, kind: Kind, *ids: int) -> TrashEntry:
+    """Things of a kind into the trash, with what depends on them."""
+    return put_in_trash(store, plan_removal(store, {kind: ids}))
 
 
 def read_fold_predictions(folder: Path) -> FoldPredictions:

@@ -77,6 +77,7 @@ LINE = (
     *(
         "core.store",
         "core.workspace",
+        "core.trash",
         "core.contest",
         "core.recipes",
         "core.splitting",

@@ -151,7 +151,7 @@ def test_a_half_trained_fold_goes_on_to_the_scores_it_would_have_had_or_begins_a
     before = OLD["half_trained"]
     run = get_run(old.store, before["run"])
     contest = get_contest(old.store, run.contest_id)
-    (checkpoint,) = old.checkpoints_dir(contest.name, run.id, before["fold"]).glob("epoch-*")
+    (checkpoint,) = old.checkpoints_dir(contest.folder, run.id, before["fold"]).glob("epoch-*")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     engine = Engine(old, ("cpu",))
     while engine.run_next():

@@ -1,7 +1,9 @@
 """The parts of the pages Home and Data for registered contests and samples: where each stands, what was understood, its classes and rows."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from app.ui.components.gallery.component import Tile, gallery
 from app.ui.controls import choose_page
 from app.ui.format import direction_arrow, format_clock, format_score, metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
+from app.ui.ways_back import ask_name, ask_removal
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.overview import ContestOverview
@@ -26,7 +29,7 @@ from core.contest.table import ContestTable, by_turns, count_classes, rows_by_si
 from core.data.images import open_image
 from core.folds import first_spec, save_folds
 from core.specs.contest import ContestSpec
-from core.store.contests import Contest
+from core.store.contests import Contest, archive_contest, rename_contest
 from core.store.folds import list_folds
 
 
@@ -56,6 +59,7 @@ def contest_row(overview: ContestOverview) -> None:
             st.metric(t("home.jobs"), f"{overview.n_running} · {overview.n_queued}", width="content")
             for label, n in (("runs", overview.n_runs), ("blends", overview.n_blends), ("submissions", overview.n_submissions)):
                 st.metric(t(f"home.{label}"), n, width="content")
+            contest_menu(contest)
 
 
 FEW = 5
@@ -69,6 +73,36 @@ def search(n_contests: int) -> str:
     label = t("home.search", n=n_contests)
     typed = st.text_input(label, placeholder=label, type="search", live="250ms", key="home-search", label_visibility="collapsed")
     return (typed or "").strip().casefold()
+
+
+def contest_menu(contest: Contest) -> None:
+    """Rename, archive and delete a contest."""
+    store = runtime.workspace().store
+    actions = ("rename", "archive" if contest.archived_at is None else "unarchive", "delete")
+    chosen = st.menu_button(
+        "⋮",
+        actions,
+        format_func=lambda action: t(f"trash.{action}"),
+        key=f"contest-menu-{contest.id}",
+        type="tertiary",
+        help=t("trash.more_actions"),
+    )
+    if chosen == "rename":
+        ask_name(contest.name, partial(_rename, contest))
+    elif chosen == "delete":
+        ask_removal({"contest": [contest.id]})
+    elif chosen is not None:
+        archive_contest(store, contest.id, now=time.time() if chosen == "archive" else None)
+        if chosen == "archive":
+            st.toast(t("trash.archived_toast", name=plain(contest.name)), icon=":material/archive:")
+        st.rerun()
+
+
+def _rename(contest: Contest, name: str) -> None:
+    renamed = rename_contest(runtime.workspace().store, contest.id, name)
+    if st.session_state.get(state.CONTEST_KEY) == contest.name:
+        state.select_contest(renamed.name)
+    st.toast(t("trash.renamed_to", old=plain(contest.name), new=plain(renamed.name)), icon=":material/edit:")
 
 
 def sample_card(sample: Sample, is_open: bool) -> None:

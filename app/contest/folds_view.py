@@ -13,6 +13,7 @@ from app.ui.cards import guard
 from app.ui.charts import draw, fold_balance
 from app.ui.format import plain, short_hash
 from app.ui.forms import settings_form
+from app.ui.ways_back import ask_removal
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.overview import furthest_from_even
@@ -82,7 +83,18 @@ def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
     )
     config = {name: t(f"folds.col_{name}") for name in ("hash", "kind", "n", "seed", "group", "runs")}
     made = st.column_config.DatetimeColumn(t("folds.col_made"), format="MM-DD HH:mm")
-    st.dataframe(frame, hide_index=True, alt=t("folds.list"), column_config={**config, "made": made})
+    event = st.dataframe(
+        frame,
+        hide_index=True,
+        key="folds-" + "-".join(str(folds.id) for folds in known),
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt=t("folds.list"),
+        column_config={**config, "made": made},
+    )
+    ticked = [known[row].id for row in event.selection.rows if row < len(known)]
+    if ticked and st.button(t("trash.delete_some", n=len(ticked)), icon=":material/delete:", key="delete-folds"):
+        ask_removal({"folds": ticked})
 
 
 def balance_view(contest: Contest, folds: Folds) -> None:

@@ -1,7 +1,6 @@
 """Blends that were kept, and weights of plan files: back into the editor, submitted, deleted, and compared with each other and with runs."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,12 +12,13 @@ from app.ensemble.session import EnsembleSession, session
 from app.ensemble.ways import after_label
 from app.shell import runtime
 from app.shell.state import go_to
-from app.ui.cards import ask, guard, section
+from app.ui.cards import guard, section
 from app.ui.format import format_clock, format_honest, format_score, metric_label, plain
 from app.ui.sources import BY_CONTENT, matrix_of_sources, rank_sources, source_label
+from app.ui.ways_back import ask_removal
 from app.words.text import t
 from core.analysis.compare import Duel, Standing, compare_sources, standing_of
-from core.blend.ensemble import make_spec, remove_blend
+from core.blend.ensemble import make_spec
 from core.predictions.source import Source
 from core.recipes.plan import list_plan_weights
 from core.specs.blend import BlendSpec
@@ -46,7 +46,7 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
     asked, kept.to_delete = kept.to_delete, None
     for blend in blends:
         if blend.id == asked:
-            ask("ensemble.delete", partial(_delete, blend), name=plain(blend.name), ref=blend.ref, n=len(blend.run_ids))
+            ask_removal({"blend": [blend.id]})
     load, submit, drop = t("ensemble.action_load"), t("ensemble.action_submit"), t("ensemble.action_delete")
     rows = [
         _row(contest, blend.name, blend.truth_id, blend.scores, blend.scores.spread, blend.scores.n_rows, blend.spec)
@@ -121,12 +121,6 @@ def describe_weights(blend: Blend, names: Mapping[int, str]) -> str:
     """A blend's weights in words, the largest first."""
     pairs = sorted(zip(blend.spec.members, blend.spec.normalised(), strict=True), key=lambda pair: -pair[1])
     return " · ".join(f"{names.get(run_id, f'r{run_id}')} {weight:.3f}" for run_id, weight in pairs)
-
-
-def _delete(blend: Blend) -> None:
-    remove_blend(runtime.workspace(), blend.id)
-    st.toast(t("ensemble.deleted", name=plain(blend.name)), icon=":material/check:")
-    st.rerun()
 
 
 def load_blend(kept: EnsembleSession, blend: Blend) -> None:

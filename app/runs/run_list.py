@@ -38,6 +38,7 @@ from app.ui.format import (
     short_hash,
     state_label,
 )
+from app.ui.ways_back import ask_removal
 from app.words.text import t
 from core.metrics.scores import Metric, get_metric
 from core.specs.recipe import differing_settings
@@ -69,6 +70,7 @@ def _live(contest: Contest, was_busy: bool) -> None:
         queue_panel(contest)
         columns = _controls(contest, runs)
         chosen = _table(contest, runs, folds, metric, places, columns)
+        _actions(chosen)
         if len(chosen) > 1:
             compare_runs(chosen, folds, metric)
         else:
@@ -185,12 +187,14 @@ def _table(
             "progress": [round(100 * runtime.share_of_run(run, places.get(run.id, {}))) for run in runs],
             "time": pd.to_timedelta([round(device_time_s(run)) for run in runs], unit="s"),
             "created": [datetime.fromtimestamp(run.created_at) for run in runs],
+            "note": [run.note or "" for run in runs],
         }
     )
     says_nothing = {
         "on": len({run.folds_id for run in runs}) < 2,
         "truth": all(run.truth_id == contest.truth.id for run in runs),
         "trouble": not troubles,
+        "note": not any(run.note for run in runs),
         "progress": all(run.state == "done" for run in runs),
     }
     table = table.drop(columns=[name for name, is_so in says_nothing.items() if is_so])
@@ -256,12 +260,28 @@ def _table(
             ),
             "time": number(t("runs.column_time"), format="compact", width="small"),
             "created": st.column_config.DatetimeColumn(t("runs.column_created"), format="MM-DD HH:mm"),
+            "note": text(t("trash.note_action")),
         },
     )
     for run in runs:
         if run.state == "running" and run.id in troubles:  # of the others the run's own page says it
             st.markdown(f"**{plain(run.name)}** {trouble_markdown(troubles[run.id])}")
     return [runs[row] for row in event.selection.rows if row < len(runs)]
+
+
+def _actions(runs: Sequence[Run]) -> None:
+    """Cancel and delete the ticked runs."""
+    if not runs:
+        return
+    live = [run for run in runs if run.state in ("running", "queued")]
+    with st.container(horizontal=True, gap="small"):
+        if live and st.button(t("trash.cancel_some", n=len(live)), icon=":material/stop_circle:", key="cancel-ticked"):
+            with guard():
+                for run in live:
+                    runtime.steer(lambda run_id=run.id: runtime.queue.cancel_run(runtime.workspace().store, run_id))
+                st.rerun()
+        if st.button(t("trash.delete_some", n=len(runs)), icon=":material/delete:", key="delete-ticked"):
+            ask_removal({"run": [run.id for run in runs]})
 
 
 def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> None:

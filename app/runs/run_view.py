@@ -18,6 +18,7 @@ from app.ui.cards import ask, error_card, guard
 from app.ui.colors import run_color
 from app.ui.controls import segmented
 from app.ui.format import STATE_COLORS, format_duration, format_score, metric_help, metric_label, plain, short_hash, state_label
+from app.ui.ways_back import ask_name, ask_note, ask_removal
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.kept import read_tail
@@ -29,7 +30,7 @@ from core.specs.recipe import Recipe, flatten_settings
 from core.store.contests import Contest, list_truths
 from core.store.folds import Folds
 from core.store.jobs import FoldJob, JobState
-from core.store.runs import Run, get_run, list_epochs
+from core.store.runs import Run, get_run, list_epochs, note_run, rename_run
 
 TAB_KEY = "run-tab"
 LOG_KEY = "run-log-fold"
@@ -51,6 +52,8 @@ def _head(contest: Contest, run: Run) -> None:
                 st.rerun()
             name = f'<div style="display:flex;gap:10px;font-size:1.15rem;font-weight:600">{dot(run_color(run.id))}{escape(run.name)}'
             st.html(f'{name}<span style="opacity:.55;font-weight:400">{run.ref}</span></div>', width="content")
+            if run.note:
+                st.caption(plain(run.note), width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             tracking_button(contest, run)
             if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
@@ -65,7 +68,6 @@ def _head(contest: Contest, run: Run) -> None:
                 ("retry", n_again > 0, "replay", "retrying", lambda: queue.retry_run(workspace.store, run.id)),
                 ("restart", n_again > 0, "restart_alt", "retrying", lambda: queue.restart_run(workspace, run.id)),
                 ("cancel", is_live, "stop_circle", "canceling", lambda: queue.cancel_run(workspace.store, run.id)),
-                ("delete", not is_live, "delete", "deleted", lambda: queue.delete_run(workspace, run.id)),
             ):
                 about = t("runs.action_restart_help") if action == "restart" else None
                 if is_offered and st.button(t(f"runs.action_{action}", n=n_again), icon=f":material/{icon}:", help=about):
@@ -74,15 +76,33 @@ def _head(contest: Contest, run: Run) -> None:
                         _do(*done)
                     else:
                         values = {"name": plain(run.name), "folds": len(run.results), "time": format_duration(run.elapsed_s)}
-                        ask(f"runs.{action}", partial(_do, *done, leaves=action == "delete"), **values)
+                        ask(f"runs.{action}", partial(_do, *done), **values)
+            _menu(run)
 
 
-def _do(act: Callable[[], object], said: str, icon: str, *, leaves: bool = False) -> None:
-    """Change the queue and say so in a toast; with `leaves` the run's page is left."""
+def _menu(run: Run) -> None:
+    """Rename, note and delete a run; a deleted one is left for the list."""
+    store = runtime.workspace().store
+    chosen = st.menu_button(
+        "⋮",
+        ("rename", "note_action", "delete"),
+        format_func=lambda action: t(f"trash.{action}"),
+        key=f"run-menu-{run.id}",
+        type="tertiary",
+        help=t("trash.more_actions"),
+    )
+    if chosen == "rename":
+        ask_name(run.name, partial(rename_run, store, run.id))
+    elif chosen == "note_action":
+        ask_note(run.name, run.note or "", partial(note_run, store, run.id))
+    elif chosen == "delete":
+        ask_removal({"run": [run.id]}, lambda: state.select_run(None))
+
+
+def _do(act: Callable[[], object], said: str, icon: str) -> None:
+    """Change the queue and say so in a toast."""
     with guard():
         runtime.steer(act)
-        if leaves:
-            state.select_run(None)
         st.toast(said, icon=icon)
         st.rerun()
 

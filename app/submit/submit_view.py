@@ -12,6 +12,7 @@ from app.shell.tables import truth_of
 from app.ui import charts
 from app.ui.format import direction_arrow, format_clock, plain
 from app.ui.sources import digest_of
+from app.ui.ways_back import ask_removal
 from app.words.core_text import say
 from app.words.text import t
 from core.contest.table import count_classes
@@ -140,7 +141,7 @@ def submission_table(contest: Contest) -> None:
         hide_index=True,
         key="submissions-" + "-".join(item.ref for item in submissions),
         on_select="rerun",
-        selection_mode="single-row-required",
+        selection_mode="multi-row",
         selection_default={"selection": {"rows": [chosen]}},
         placeholder="–",
         alt=t("submit.list_alt"),
@@ -156,8 +157,10 @@ def submission_table(contest: Contest) -> None:
         },
     )
     st.caption(t("submit.list_hint"))
-    rows = event.selection.rows
-    lineage(submissions[rows[0] if rows and rows[0] < len(submissions) else chosen])
+    ticked = [submissions[row] for row in event.selection.rows if row < len(submissions)]
+    if ticked and st.button(t("trash.delete_some", n=len(ticked)), icon=":material/delete:", key="delete-submissions"):
+        ask_removal({"submission": [item.id for item in ticked]})
+    lineage(ticked[0] if ticked else submissions[chosen])
 
 
 def lineage(submission: Submission) -> None:

@@ -3,7 +3,6 @@
 All scores here are on out-of-fold predictions; weights that were tuned by looking at them are scored optimistically.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from threading import Lock
@@ -28,7 +27,7 @@ from core.predictions.oof import check_alignment, load_test_networks, load_test_
 from core.predictions.source import OOF_PROB, TEST_PROB, Member, OofMatrix, Read, Source, load_matrix, source_of
 from core.specs.blend import BlendSpec, BlendSteps, MeanName
 from core.specs.kept import BlendScores, HonestFigures
-from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
+from core.store.blends import Blend, add_blend, free_blend_name
 from core.store.contests import Contest
 from core.store.folds import get_folds
 from core.store.runs import Run, get_run
@@ -223,18 +222,6 @@ def blend_runs(
     honest = ensemble.honest(procedure) if procedure.is_fitted and procedure.is_refitted else None
     spec = spec_of([run.id for run in runs], honest.steps if honest else ensemble.fit(procedure))
     return save_blend(workspace, contest, spec, name=name, honest=honest, ensemble=ensemble, procedure=procedure)
-
-
-def remove_blend(workspace: Workspace, blend_id: int) -> None:
-    """Delete a saved blend, its row first and then its folder, unless another blend of the same content stands on it. Its runs stay.
-
-    Raises NotFoundError, and StateError when a submission was written from it.
-    """
-    blend = get_blend(workspace.store, blend_id)
-    delete_blend(workspace.store, blend_id)
-    folder = workspace.absolute(blend.path)
-    if folder.exists() and all(other.path != blend.path for other in list_blends(workspace.store, blend.contest_id)):
-        shutil.rmtree(folder)
 
 
 def make_spec(members: Sequence[int], weights: Sequence[float] | None = None, mean: str = "arithmetic") -> BlendSpec:

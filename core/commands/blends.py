@@ -1,4 +1,4 @@
-"""`blend`, `blends list|compare`, `submit`: what is mixed from runs, which mix is better, and the file that goes to the contest."""
+"""`blend`, `blends`, `submit`: what is mixed from runs, which mix is better, and the file that goes to the contest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +29,7 @@ from core.commands.console import (
     say,
 )
 from core.commands.records import blend_record, direction, score_text, submission_record
+from core.commands.trash import NameArgument, YesOption, delete
 from core.predictions.oof import shared_folds
 from core.predictions.source import Source, find_source
 from core.specs.blend import BlendSpec
@@ -39,8 +40,10 @@ from core.store.runs import Run, get_run
 from core.submission.write import read_submission, write_submission
 from core.workspace import Workspace
 
+BlendArgument = Annotated[str, typer.Argument(metavar="BLEND", help="A reference such as b3, or a name.", show_default=False)]
+
 app = commands()
-blends_app = commands("The blends that were kept, and which is better.")
+blends_app = commands("The blends that were kept, which is better; rename and delete them.")
 app.add_typer(blends_app, name="blends")
 
 
@@ -142,6 +145,30 @@ def list_blends(contest: ContestArgument, root: WorkspaceOption = None, as_json:
     )
 
 
+@blends_app.command("rename")
+def rename_blend(
+    blend: BlendArgument, name: NameArgument, contest: ContestOption = None, root: WorkspaceOption = None, as_json: JsonOption = False
+) -> None:
+    """Give a blend another name."""
+    workspace = opened(root)
+    renamed = blends.rename_blend(workspace.store, blends.get_blend(workspace.store, blend, _contest_id(workspace, contest)).id, name)
+    print_json(blend_record(workspace, renamed)) if as_json else say(f"{renamed.ref} is {renamed.name}")
+
+
+@blends_app.command("delete")
+def delete_blends(
+    refs: Annotated[list[str], typer.Argument(metavar="BLEND...", help="References such as b3, or names.", show_default=False)],
+    contest: ContestOption = None,
+    yes: YesOption = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete blends, with the submissions that were written from them. Their runs stay. They are kept in the trash for thirty days."""
+    workspace = opened(root)
+    of = _contest_id(workspace, contest)
+    delete(workspace, {"blend": [blends.get_blend(workspace.store, ref, of).id for ref in refs]}, yes=yes, as_json=as_json)
+
+
 @blends_app.command("compare", short_help="Compare blends or runs row by row.")
 def compare(
     sources: Annotated[
@@ -237,7 +264,11 @@ def submit(
 
 def source_named(workspace: Workspace, ref: str, contest: str | None = None) -> Source:
     """The run or blend of that reference or name, of one contest where it is named."""
-    return find_source(workspace, ref, None if contest is None else get_contest(workspace.store, contest).id)
+    return find_source(workspace, ref, _contest_id(workspace, contest))
+
+
+def _contest_id(workspace: Workspace, contest: str | None) -> int | None:
+    return None if contest is None else get_contest(workspace.store, contest).id
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -1,5 +1,6 @@
-"""`contest add`, `contest list`, `sample`, `folds make`, `folds list`: what the contest is, and who validates whom."""
+"""`contest`, `sample`, `folds`: what the contest is, and who validates whom."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from core.commands.console import (
     standard_error,
 )
 from core.commands.records import contest_record, direction, folds_record, score_text
+from core.commands.trash import NameArgument, YesOption, delete
 from core.contest import register, samples
 from core.contest.contents import found_at_registration
 from core.contest.files import open_source
@@ -36,7 +38,7 @@ from core.store import contests, folds as splits
 from core.store.contests import get_contest
 
 app = commands()
-contest_app = commands("Register a contest of your own; list the contests.")
+contest_app = commands("Register a contest of your own; rename, archive or delete it.")
 folds_app = commands("Decide who validates whom.")
 app.add_typer(contest_app, name="contest")
 app.add_typer(folds_app, name="folds")
@@ -95,7 +97,7 @@ def list_contests(root: WorkspaceOption = None, as_json: JsonOption = False) -> 
     print_records(
         records,
         {
-            "contest": lambda record: record["contest"],
+            "contest": lambda record: record["contest"] + (" (archived)" if record["archived"] else ""),
             "modality": lambda record: record["modality"],
             ">train": lambda record: f"{record['n_train']:,}",
             ">test": lambda record: f"{record['n_test']:,}",
@@ -108,6 +110,44 @@ def list_contests(root: WorkspaceOption = None, as_json: JsonOption = False) -> 
         as_json=as_json,
         empty="no contest yet: python -m core sample digits, or python -m core contest add PATH",
     )
+
+
+@contest_app.command("rename")
+def rename_contest(contest: ContestArgument, name: NameArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Give a contest another name. What is made of it stays as it is."""
+    workspace = opened(root)
+    renamed = contests.rename_contest(workspace.store, get_contest(workspace.store, contest).id, name)
+    print_json(contest_record(workspace, renamed)) if as_json else say(f"{contest} is called {renamed.name} now")
+
+
+@contest_app.command("archive")
+def archive_contest(
+    contest: ContestArgument,
+    undo: Annotated[bool, typer.Option("--undo", help="Take it up again.")] = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lay a contest aside: it moves to the foot of Home and the end of the picker, and stays as it is."""
+    workspace = opened(root)
+    found = contests.archive_contest(workspace.store, get_contest(workspace.store, contest).id, now=None if undo else time.time())
+    done = (
+        f"{found.name} is taken up again"
+        if undo
+        else f"{found.name} is archived; back with: python -m core contest archive {contest!r} --undo"
+    )
+    print_json(contest_record(workspace, found)) if as_json else say(done)
+
+
+@contest_app.command("delete")
+def delete_contests(
+    names: Annotated[list[str], typer.Argument(metavar="CONTEST...", help="Names of contests.", show_default=False)],
+    yes: YesOption = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete contests with everything that was made of them. They are kept in the trash for thirty days; your own files stay."""
+    workspace = opened(root)
+    delete(workspace, {"contest": [get_contest(workspace.store, name).id for name in names]}, yes=yes, as_json=as_json)
 
 
 @app.command("sample")
@@ -187,6 +227,18 @@ def list_folds(contest: ContestArgument, root: WorkspaceOption = None, as_json: 
     found = get_contest(workspace.store, contest)
     records = [folds_record(found, each) for each in splits.list_folds(workspace.store, found.id)]
     print_records(records, FOLDS_COLUMNS, as_json=as_json, empty=f"no folds yet: python -m core folds make {found.name}")
+
+
+@folds_app.command("delete")
+def delete_folds(
+    numbers: Annotated[list[int], typer.Argument(metavar="ID...", help="Numbers of `folds list`.", show_default=False)],
+    yes: YesOption = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete folds, with the runs that stand on them. They are kept in the trash for thirty days."""
+    workspace = opened(root)
+    delete(workspace, {"folds": [splits.get_folds(workspace.store, number).id for number in numbers]}, yes=yes, as_json=as_json)
 
 
 @contextmanager

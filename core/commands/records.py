@@ -23,7 +23,16 @@ def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
     best, metric = found.best, contest.spec.metric
     return {
         "contest": contest.name,
-        "state": "running" if found.n_running else "queued" if found.n_queued else "idle" if found.n_runs else "new",
+        "archived": contest.archived_at is not None,
+        "state": "archived"
+        if contest.archived_at is not None
+        else "running"
+        if found.n_running
+        else "queued"
+        if found.n_queued
+        else "idle"
+        if found.n_runs
+        else "new",
         "modality": contest.spec.modality,
         "n_train": contest.n_train,
         "n_test": contest.n_test,
@@ -95,6 +104,7 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
         "goes_on": {str(fold): _place(place) for fold, place in found.items()},
         "share_done": share_of_run(run, found),
         "errors": {str(job.fold): job.error for job in run.jobs if job.error and job.state == "failed"},
+        "note": run.note,
         "created_at": run.created_at,
     }
 

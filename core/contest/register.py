@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.artefacts import publishing
-from core.base.errors import InputError, StateError
+from core.base.errors import InputError
 from core.base.files import fingerprint, write_json
 from core.base.messages import msg
 from core.base.names import unused_file_name
@@ -30,13 +30,7 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
     Raises InputError with the first twenty problems (file, line, column, fix) and their number; then the workspace is as it was.
     """
     if spec.name in [contest.name for contest in contests.list_contests(workspace.store)]:
-        raise StateError(
-            "there is a contest named '{name}' already",
-            where=spec.name,
-            why="names are unique in a workspace",
-            fix="choose another name, or delete that contest",
-            name=spec.name,
-        )
+        raise contests.name_taken(spec.name)
     files = ContestFiles(Path(spec.root), spec.encoding)
     rows = read_rows(files, spec)
     contents = read_contents(files, spec, rows, progress)
@@ -46,7 +40,7 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
     rows.problems.raise_if_any("the contest cannot be registered")
 
     identity = rows_fingerprint(spec.modality, train, test)
-    home_folder = unused_file_name(spec.name, contests.contest_folders(workspace.store))
+    home_folder = unused_file_name(spec.name, (known.folder for known in contests.list_contests(workspace.store, with_trash=True)))
     destination = workspace.part_dir(home_folder, "data", fingerprint({"contest": identity, "spec": spec.to_dict()}))
     home = workspace.root.resolve()
     inside = files.root.relative_to(home).as_posix() if files.root.is_relative_to(home) else None
@@ -88,14 +82,6 @@ def add_contest(workspace: Workspace, spec: ContestSpec, *, sample: str = "", pr
             if destination.parent.is_dir() and not any(destination.parent.iterdir()):
                 destination.parent.rmdir()
         raise
-
-
-def delete_contest(workspace: Workspace, contest: contests.Contest) -> None:
-    """Delete a contest's row and what the workspace holds of it; StateError while it has runs. The person's own files stay."""
-    contests.delete_contest(workspace.store, contest.id)
-    folder = workspace.contest_dir(contest.folder)
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _check_classes(labels: NDArray[np.integer], spec: ContestSpec, rows: Rows) -> None:

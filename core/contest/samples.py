@@ -97,7 +97,7 @@ def _registered(workspace: Workspace, name: str) -> Contest | None:
                 "a contest of your own is named '{name}'",
                 where=name,
                 why="the sample needs that name",
-                fix="delete that contest, or register it under another name",
+                fix="rename that contest, on the page Home or with `python -m core contest rename {name} NAME`",
                 name=name,
             )
     return None

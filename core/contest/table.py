@@ -103,7 +103,7 @@ def read_frame(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     try:
         return pd.read_parquet(path, columns=columns)
     except (OSError, ValueError, KeyError) as problem:
-        fix = "delete the contest and register it again"
+        fix = "delete the contest, on the page Home or with `python -m core contest delete`, and register it again"
         raise CheckpointError("{file} cannot be read", where=str(path), why=reason(problem), fix=fix, file=path.name) from None
 
 

@@ -28,6 +28,7 @@ from core.jobs.supervisor import GRACE_S, Supervisor
 from core.store import attempts
 from core.store.jobs import BESIDE, PREDICT_NOW, Job
 from core.store.queue import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds, read_live
+from core.trash import empty_old, make_space
 from core.workspace import Workspace
 
 POLL_S = 0.3
@@ -298,6 +299,7 @@ class Engine:
                         self._repair()
                         if not is_clean:
                             remove_leftovers(self.workspace)
+                            empty_old(self.workspace, now=self._clock())
                             is_clean = True
                         if self._free_bytes(self.workspace.root) > MARGIN_BYTES:
                             keep_reserve(self.workspace)
@@ -331,7 +333,7 @@ class Engine:
         store, root = self.workspace.store, self.workspace.root
         full = next((hold for hold in list_holds(store) if hold.kind == "disk" and hold.device == device), None)
         if full is not None:
-            if self._free_bytes(root) < full.needed_bytes:
+            if not make_space(self.workspace, full.needed_bytes, self._free_bytes):
                 return None
             lift_disk_hold(store, device)
             keep_reserve(self.workspace)
@@ -339,8 +341,9 @@ class Engine:
         waiting = attempts.next_job(store, device)
         if waiting is None:
             return None
-        needed, free = kind_of(waiting).needed_bytes(self.workspace, waiting), self._free_bytes(root)
-        if free < needed:
+        needed = kind_of(waiting).needed_bytes(self.workspace, waiting)
+        if not make_space(self.workspace, needed, self._free_bytes):
+            free = self._free_bytes(root)
             error = disk_full(root, needed=needed, free=free)
             hold_device_for_disk(store, device, error=error.to_dict(), needed_bytes=needed, now=self._clock())
             log.warning("%s is paused: %s", device, error.what)

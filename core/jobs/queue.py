@@ -1,9 +1,8 @@
-"""The queue as a person steers it: launch, cancel, retry, delete; which run comes next, and what is paused. Each change is one transaction.
+"""The queue as a person steers it: launch, cancel, retry; which run comes next, and what is paused. Each change is one transaction.
 
 What workers do to it is in `core.store.attempts`.
 """
 
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from core.store.database import Connection, Store
 from core.store.folds import Folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
 from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
-from core.store.runs import Run, add_run, get_run, remove_run
+from core.store.runs import Run, add_run, get_run
 from core.tracking.tracker import check_trackers
 from core.training.checkpoint import remove_checkpoints
 from core.training.task import backbone_of
@@ -222,24 +221,6 @@ def restart_run(workspace: Workspace, run_id: int) -> Run:
     with workspace.store.transaction() as connection:
         forget_halvings(connection, [job.id for job in ended])
     return retry_run(workspace.store, run_id)
-
-
-def delete_run(workspace: Workspace, run_id: int) -> None:
-    """Delete a run: its rows in one transaction, then its files and logs.
-
-    Raises NotFoundError, and StateError while one of its jobs runs or a blend uses it.
-    """
-    run = get_run(workspace.store, run_id)
-    contest = get_contest(workspace.store, run.contest_id)
-    with workspace.store.transaction() as connection:
-        remove_run(connection, run)
-    folder = workspace.import_dir(contest.folder, run.imported.key) if run.imported else workspace.run_dir(contest.folder, run_id)
-    for gone in (folder, workspace.run_events_dir(contest.folder, run.name, run_id), workspace.tracking_dir(run_id)):
-        if gone.exists():
-            shutil.rmtree(gone)
-    for job in run.jobs:
-        for path in workspace.logs_dir.glob(f"job-{job.id}-*.log"):
-            path.unlink(missing_ok=True)
 
 
 def check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[int, ...]) -> None:

@@ -1,22 +1,21 @@
 """Blends, saved combinations of runs, and submissions: every file that was written for a contest, and from what.
 
-The members of a blend are rows too, so that a run in use cannot be deleted. Rows of submissions are only added.
+The members of a blend are rows too, so that a run is not deleted without the blends that are made of it.
 """
 
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection
 
 from core.base.errors import NotFoundError, StateError
 from core.specs.blend import BlendSpec
 from core.specs.kept import BlendScores, HiddenScores, Lineage
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_rows
-from core.store.runs import free_name, named, only
+from core.store.digests import check_live, insert_row, read_rows
+from core.store.runs import free_name, named, only, rename
 
 
 @dataclass(frozen=True)
@@ -72,22 +71,20 @@ def add_blend(
         "path": path,
         "created_at": time.time() if now is None else now,
     }
-    try:
-        with store.transaction() as connection:
-            if _read_blends(connection, contest_id, tables.blends.c.name == name):
-                raise StateError(
-                    "there is already a blend named '{name}'",
-                    where="name",
-                    why="a blend's name is unique in its contest",
-                    fix="choose another name",
-                    name=name,
-                )
-            blend_id = insert_row(connection, tables.blends, values).id
-            for run_id in spec.members:
-                insert_row(connection, tables.blend_members, {"blend_id": blend_id, "run_id": run_id})
-            return _read_blends(connection, contest_id, tables.blends.c.id == blend_id)[0]
-    except IntegrityError:
-        raise StateError("a run of the blend is gone", where=name, why="it was deleted meanwhile", fix="choose the runs again") from None
+    with store.transaction() as connection:
+        if _read_blends(connection, contest_id, tables.blends.c.name == name):
+            raise StateError(
+                "there is already a blend named '{name}'",
+                where="name",
+                why="a blend's name is unique in its contest",
+                fix="choose another name",
+                name=name,
+            )
+        check_live(connection, tables.runs, spec.members)
+        blend_id = insert_row(connection, tables.blends, values).id
+        for run_id in spec.members:
+            insert_row(connection, tables.blend_members, {"blend_id": blend_id, "run_id": run_id})
+        return _read_blends(connection, contest_id, tables.blends.c.id == blend_id)[0]
 
 
 def get_blend(store: Store, ref: str | int, contest_id: int | None = None) -> Blend:
@@ -102,23 +99,11 @@ def list_blends(store: Store, contest_id: int | None = None) -> tuple[Blend, ...
         return _read_blends(connection, contest_id)
 
 
-def delete_blend(store: Store, blend_id: int) -> None:
-    """Delete a blend's row; its folder is the caller's. Raises NotFoundError, and StateError when a submission was written from it."""
-    ref, submissions = f"b{blend_id}", tables.submissions.c
+def rename_blend(store: Store, blend_id: int, name: str) -> Blend:
+    """Give a blend another name. Raises InputError for what cannot be a name, StateError when another blend of the contest has it."""
     with store.transaction() as connection:
-        written = select(submissions.id).where(submissions.source == ref).order_by(submissions.id)
-        files = [f"s{number}" for number in connection.execute(written).scalars()]
-        if files:
-            raise StateError(
-                "a submission was written from this blend",
-                where=ref,
-                why="the lineage of {names} leads to its weights and predictions",
-                fix="keep it: what was submitted must stay explainable",
-                names=", ".join(files),
-            )
-        if not connection.execute(delete(tables.blends).where(tables.blends.c.id == blend_id)).rowcount:
-            known = _read_blends(connection, None)
-            raise NotFoundError.among("blend", ref, (blend.ref for blend in known))
+        rename(connection, tables.blends, blend_id, name)
+    return get_blend(store, blend_id)
 
 
 def _read_blends(connection: Connection, contest_id: int | None, *where: ColumnElement[bool]) -> tuple[Blend, ...]:
@@ -187,8 +172,18 @@ def add_submission(
         "created_at": time.time() if now is None else now,
     }
     with store.transaction() as connection:
+        check_live(connection, tables.contests, [contest_id])
         added = insert_row(connection, tables.submissions, values).id
         return _submission(read_rows(connection, tables.submissions, tables.submissions.c.id == added)[0])
+
+
+def get_submission(store: Store, ref: str) -> Submission:
+    """The submission of that reference ("s4"). Raises NotFoundError."""
+    known = list_submissions(store)
+    found = next((submission for submission in known if submission.ref == ref), None)
+    if found is None:
+        raise NotFoundError.among("submission", ref, (submission.ref for submission in known))
+    return found
 
 
 def list_submissions(store: Store, contest_id: int | None = None) -> tuple[Submission, ...]:

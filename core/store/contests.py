@@ -5,6 +5,7 @@ current one, and groups of rows that belong together. A run and a blend name the
 """
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +13,15 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import NotFoundError, StateError
-from core.base.messages import msg
+from core.base.names import check_name
 from core.specs.contest import ContestSpec
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_rows
+from core.store.digests import insert_row, is_live, read_rows, update_row
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class GroupsVersion(Version):
 class Contest:
     """A registered contest. `fingerprint` is that of its rows, `truth` the current version of what is known about them.
 
-    `path` is the artefact with the rows, relative to the workspace; `sample` the built-in sample it is, or "".
+    `path` is the artefact with the rows, relative to the workspace; `sample` the built-in sample it is, or "". `archived_at` is None for
+    a contest that is worked on.
     """
 
     id: int
@@ -66,12 +68,13 @@ class Contest:
     n_test: int
     sample: str
     created_at: float
+    archived_at: float | None
     truth: TruthVersion
 
     @property
     def folder(self) -> str:
         """The name of its folder in the workspace: made of the name it was registered under, and kept when it is renamed."""
-        return _folder_of(self.path)
+        return PurePosixPath(self.path).parts[1]
 
     @property
     def version(self) -> str:
@@ -130,13 +133,7 @@ def add_contest(
                 insert_groups(connection, contest_id=added, column_name=column, fingerprint=group.fingerprint, path=group.path, now=now)
             return _read_contests(connection, tables.contests.c.id == added)[0]
     except IntegrityError:
-        raise StateError(
-            "there is already a contest named '{name}'",
-            where="name",
-            why="a contest's name is unique in a workspace",
-            fix="choose another name",
-            name=spec.name,
-        ) from None
+        raise name_taken(spec.name) from None
 
 
 def get_contest(store: Store, name_or_id: str | int) -> Contest:
@@ -149,40 +146,57 @@ def get_contest(store: Store, name_or_id: str | int) -> Contest:
         return found[0]
 
 
-def list_contests(store: Store) -> tuple[Contest, ...]:
-    """All contests, in the order they were added."""
+def list_contests(store: Store, *, with_trash: bool = False) -> tuple[Contest, ...]:
+    """All contests, in the order they were added; those in the trash too where they are asked for."""
     with store.read() as connection:
-        return _read_contests(connection)
+        return _read_contests(connection, with_trash=with_trash)
 
 
-def delete_contest(store: Store, contest_id: int) -> None:
-    """Delete a contest's row, its folds and submissions. Raises StateError while it has runs; the files are the caller's."""
+def rename_contest(store: Store, contest_id: int, name: str) -> Contest:
+    """Give a contest another name; its folder stays. Raises InputError for what cannot be a name, StateError when it is taken."""
     with store.transaction() as connection:
-        runs = select(func.count()).select_from(tables.runs).where(tables.runs.c.contest_id == contest_id)
-        n_runs = connection.execute(runs).scalar_one()
-        if n_runs:
-            raise StateError(
-                "the contest still has runs",
-                where="contest {n}",
-                why=msg(
-                    "{n} {n:run|runs} would lose what they were trained on",
-                    n=n_runs,
-                ),
-                fix="delete its runs first",
-                n=contest_id,
-            )
-        if not connection.execute(delete(tables.contests).where(tables.contests.c.id == contest_id)).rowcount:
-            raise _no_contest(connection, contest_id)
+        before = _known(connection, contest_id)
+        _change(connection, before, before.spec.model_copy(update={"name": check_name(name)}))
+        return _known(connection, contest_id)
 
 
-def contest_folders(store: Store) -> set[str]:
-    """The folders in the workspace that are some contest's."""
-    with store.read() as connection:
-        return {_folder_of(path) for path in connection.execute(select(tables.contests.c.path)).scalars()}
+def archive_contest(store: Store, contest_id: int, *, now: float | None) -> Contest:
+    """Lay a contest aside, or (`now` None) take it up again. Everything of it stays as it is."""
+    with store.transaction() as connection:
+        connection.execute(update(tables.contests).where(tables.contests.c.id == contest_id).values(archived_at=now))
+        return _known(connection, contest_id)
 
 
-def _folder_of(path: str) -> str:
-    return PurePosixPath(path).parts[1]
+def _known(connection: Connection, contest_id: int) -> Contest:
+    found = _read_contests(connection, tables.contests.c.id == contest_id)
+    if not found:
+        raise _no_contest(connection, contest_id)
+    return found[0]
+
+
+def renamed_spec(spec: str, name: str) -> str:
+    """A stored spec under another name."""
+    return _spec(spec).model_copy(update={"name": name}).model_dump_json()
+
+
+def _change(connection: Connection, contest: Contest, spec: ContestSpec, **values: Any) -> None:
+    taken = select(tables.contests.c.id).where(tables.contests.c.name == spec.name, tables.contests.c.id != contest.id)
+    if connection.execute(taken).first():
+        raise name_taken(spec.name)
+    update_row(connection, tables.contests, contest.id, {"name": spec.name, "spec": spec.model_dump_json(), **values})
+
+
+def name_taken(name: str) -> StateError:
+    """The error of a name that another contest has."""
+    return StateError(
+        "there is already a contest named '{name}'",
+        where="name",
+        why="a contest's name is unique in a workspace",
+        fix="choose another name; or rename or delete that contest, on the page Home or with `python -m core contest rename {quoted} NAME` or "
+        "`python -m core contest delete {quoted}`",
+        name=name,
+        quoted=shlex.quote(name),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -190,14 +204,16 @@ def _spec(text: str) -> ContestSpec:
     return ContestSpec.model_validate(json.loads(text))
 
 
-def _read_contests(connection: Connection, *where: ColumnElement[bool]) -> tuple[Contest, ...]:
-    rows = read_rows(connection, tables.contests, *where)
+def _read_contests(connection: Connection, *where: ColumnElement[bool], with_trash: bool = False) -> tuple[Contest, ...]:
+    rows = read_rows(connection, tables.contests, *where, with_trash=with_trash)
     truths = current_truths(connection, [row["id"] for row in rows])
     return tuple(Contest(spec=_spec(row.pop("spec")), truth=truths[row["id"]], **row) for row in rows)
 
 
 def _no_contest(connection: Connection, name_or_id: str | int) -> NotFoundError:
-    return NotFoundError.among("contest", str(name_or_id), connection.execute(select(tables.contests.c.name)).scalars().all())
+    return NotFoundError.among(
+        "contest", str(name_or_id), connection.execute(select(tables.contests.c.name).where(*is_live(tables.contests))).scalars().all()
+    )
 
 
 def insert_truth(

@@ -11,9 +11,10 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, MetaData, Row, Table, Text, insert, select, type_coerce, update
+from sqlalchemy import ColumnElement, Connection, MetaData, Row, Table, Text, func, insert, select, type_coerce, update
 
-from core.store.tables import CHANGES, DIGEST, JsonText, metadata
+from core.base.errors import StateError
+from core.store.tables import CHANGES, DIGEST, TRASH, JsonText, metadata
 
 
 class ChangedRow(Exception):
@@ -42,7 +43,7 @@ def raw_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
 
 def values_of(table: Table, thing: object) -> dict[str, Any]:
     """What to insert for a thing whose attributes are named as the table's columns."""
-    return {column.name: getattr(thing, column.name) for column in table.columns if column.name != DIGEST}
+    return {column.name: getattr(thing, column.name) for column in table.columns if column.name not in (DIGEST, TRASH)}
 
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> Row[Any]:
@@ -54,21 +55,56 @@ def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) 
     return key
 
 
+def update_row(connection: Connection, table: Table, number: int, values: Mapping[str, Any]) -> None:
+    """Change values of the row of that id, as a person may, and give it the digest of what it says then. What it says now is compared first."""
+    this = table.c.id == number
+    _compare(table, connection.execute(select(*raw_columns(table)).where(this)).one())
+    connection.execute(update(table).where(this).values(dict(values)))
+    stored = connection.execute(select(*raw_columns(table)).where(this)).one()
+    connection.execute(update(table).where(this).values({DIGEST: digest_of(table.name, _covered(table, stored))}))
+
+
 def read_rows(
-    connection: Connection, table: Table, *where: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = ()
+    connection: Connection,
+    table: Table,
+    *where: ColumnElement[bool],
+    order: Sequence[ColumnElement[Any]] = (),
+    with_trash: bool = False,
 ) -> list[dict[str, Any]]:
-    """The rows that fit as `read_row` reads them; the first inserted comes first unless `order` says otherwise."""
-    query = select(*raw_columns(table)).where(*where).order_by(*(order or table.primary_key))
+    """The rows that fit as `read_row` reads them, none that is in the trash unless `with_trash`.
+
+    The first inserted comes first unless `order` says otherwise.
+    """
+    live = () if with_trash else is_live(table)
+    query = select(*raw_columns(table)).where(*where, *live).order_by(*(order or table.primary_key))
     return [read_row(table, row) for row in connection.execute(query)]
 
 
+def is_live(table: Table) -> tuple[ColumnElement[bool], ...]:
+    """The condition that a row is not in the trash; nothing for tables whose rows never are."""
+    return (table.c[TRASH].is_(None),) if TRASH in table.c else ()
+
+
+def check_live(connection: Connection, table: Table, ids: Iterable[int]) -> None:
+    """Raise StateError when one of these rows is not there, or in the trash: it was deleted since somebody looked."""
+    wanted = set(ids)
+    there = connection.execute(select(func.count()).select_from(table).where(table.c.id.in_(wanted), *is_live(table))).scalar_one()
+    if there < len(wanted):
+        raise StateError(
+            "what this is made of is gone",
+            where=table.name,
+            why="it was deleted meanwhile",
+            fix="take it back from the trash (`python -m core trash list`), or choose another",
+        )
+
+
 def read_row(table: Table, row: Sequence[Any]) -> dict[str, Any]:
-    """The values of a row of `raw_columns(table)` by column, JSON decoded, without the digest. Raises ChangedRow when that does not fit."""
+    """The values of a row of `raw_columns(table)` by column, JSON decoded, without digest and trash. Raises ChangedRow when that does not fit."""
     _compare(table, row)
     return {
         column.name: json.loads(value) if isinstance(column.type, JsonText) and value is not None else value
         for column, value in zip(table.columns, row, strict=True)
-        if column.name != DIGEST
+        if column.name not in (DIGEST, TRASH)
     }
 
 

@@ -10,7 +10,7 @@ from core.base.errors import NotFoundError
 from core.specs.folds import FoldsSpec
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, read_rows
+from core.store.digests import check_live, insert_row, is_live, read_rows, update_row
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def add_folds(
     groups_id: int | None = None,
     now: float | None = None,
 ) -> Folds:
-    """Add folds, or return the row that is there when the contest has folds with this fingerprint already."""
+    """Add folds, or return the row that is there when the contest has folds with this fingerprint already, out of the trash where they are."""
     values = {
         "contest_id": contest_id,
         "kind": spec.kind,
@@ -68,7 +68,11 @@ def add_folds(
     }
     same = (tables.folds.c.contest_id == contest_id, tables.folds.c.fingerprint == fingerprint)
     with store.transaction() as connection:
-        if not read_rows(connection, tables.folds, *same):
+        check_live(connection, tables.contests, [contest_id])
+        there = read_rows(connection, tables.folds, *same, with_trash=True)
+        if there:
+            update_row(connection, tables.folds, there[0]["id"], {tables.TRASH: None})
+        else:
             insert_row(connection, tables.folds, values)
         return _folds(read_rows(connection, tables.folds, *same)[0])
 
@@ -78,7 +82,7 @@ def get_folds(store: Store, folds_id: int) -> Folds:
     with store.read() as connection:
         rows = read_rows(connection, tables.folds, tables.folds.c.id == folds_id)
         if not rows:
-            known = connection.execute(select(tables.folds.c.id)).scalars()
+            known = connection.execute(select(tables.folds.c.id).where(*is_live(tables.folds))).scalars()
             raise NotFoundError.among("folds", str(folds_id), map(str, known))
         return _folds(rows[0])
 

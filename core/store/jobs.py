@@ -164,15 +164,16 @@ def add_job(
 
 def cancel_jobs(connection: Connection, run_id: int, *, now: float) -> int:
     """End a run's queued jobs and ask its running ones to stop, inside the caller's transaction; returns how many jobs that were."""
-    return _cancel(connection, tables.jobs.c.run_id == run_id, now)
+    return cancel_jobs_where(connection, tables.jobs.c.run_id == run_id, now=now)
 
 
 def cancel_job(connection: Connection, job_id: int, *, now: float) -> bool:
     """`cancel_jobs` of one job; False when it neither waits nor runs."""
-    return _cancel(connection, tables.jobs.c.id == job_id, now) > 0
+    return cancel_jobs_where(connection, tables.jobs.c.id == job_id, now=now) > 0
 
 
-def _cancel(connection: Connection, mine: ColumnElement[bool], now: float) -> int:
+def cancel_jobs_where(connection: Connection, mine: ColumnElement[bool], *, now: float) -> int:
+    """`cancel_jobs` of all jobs that fit a condition."""
     queued = update(tables.jobs).where(mine, tables.jobs.c.state == "queued").values(state="canceled", finished_at=now, progress=None)
     running = update(tables.jobs).where(mine, tables.jobs.c.state == "running").values(cancel_requested=True)
     return connection.execute(queued).rowcount + connection.execute(running).rowcount

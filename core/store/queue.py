@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, in
 
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import read_rows, values_of
+from core.store.digests import is_live as is_kept, read_rows, values_of
 from core.store.jobs import FOLD, RAW, Job, job_of, title_of
 
 HoldKind = Literal["person", "disk"]
@@ -165,7 +165,11 @@ def list_other_jobs(store: Store) -> tuple[tuple[Job, str], ...]:
     name = func.coalesce(_runs.name, tables.contests.c.name)
     owned = tables.jobs.join(tables.contests, tables.contests.c.id == _jobs.contest_id).outerjoin(tables.runs, _runs.id == _jobs.run_id)
     found = select(*RAW, name).select_from(owned)
-    mine = found.where(_jobs.kind != FOLD, _jobs.state != "done").order_by(_jobs.id.desc()).limit(MOST_OTHERS)
+    mine = (
+        found.where(_jobs.kind != FOLD, _jobs.state != "done", *is_kept(tables.runs), *is_kept(tables.contests))
+        .order_by(_jobs.id.desc())
+        .limit(MOST_OTHERS)
+    )
     with store.read() as connection:
         return tuple((job_of(row[:-1]), row[-1]) for row in connection.execute(mine))
 
@@ -190,7 +194,7 @@ def read_tallies(store: Store, *, since: float) -> tuple[RunTally, ...]:
             func.coalesce(func.max(_jobs.finished_at), 0.0),
         )
         .join(tables.runs, _runs.id == _jobs.run_id)
-        .where(_jobs.run_id.in_(chosen), _jobs.kind == FOLD)
+        .where(_jobs.run_id.in_(chosen), _jobs.kind == FOLD, *is_kept(tables.runs))
         .group_by(_jobs.run_id)
         .order_by(_jobs.run_id)
     )

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, func, select, update
 
 from core.base.errors import InputError, NotFoundError, StateError
-from core.base.messages import joined
-from core.base.names import unused_name
+from core.base.names import check_name, unused_name
 from core.specs.kept import ImportOrigin
 from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.contests import current_truths
 from core.store.database import Store
-from core.store.digests import insert_row, raw_columns, read_row, read_rows, values_of
+from core.store.digests import check_live, insert_row, is_live, raw_columns, read_row, read_rows, update_row, values_of
 from core.store.jobs import FOLD, RAW, FoldJob, JobState, job_of
 
 MOST_ID = 2**63 - 1
@@ -76,6 +75,7 @@ class Run:
     """A recipe over the folds `fold_numbers`, as it stood when it was read; `jobs` are those that train it. Nothing takes the waiting jobs of a paused one.
 
     `truth_id` is the version of the truth that it is trained on, and that the scores of its results are of.
+    `chosen_by` is the metric that its best epochs are chosen by, where that is not the contest's any more; `note` what a person wrote.
     `imported` says where a run's predictions came from when it was trained elsewhere; else it is None.
     """
 
@@ -91,6 +91,8 @@ class Run:
     is_paused: bool
     truth_id: int
     imported: ImportOrigin | None = None
+    note: str | None = None
+    chosen_by: str | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -173,7 +175,9 @@ def add_run(
 
     A name that is taken gets a number. An id that `is_taken` is passed over: files may have the number of a run that a database which was
     put back does not know.
+    Raises StateError when the folds were deleted meanwhile.
     """
+    check_live(connection, tables.folds, [folds_id])
     values = {
         "contest_id": contest_id,
         "folds_id": folds_id,
@@ -202,6 +206,7 @@ def add_imported_run(
     """Add a run that was trained elsewhere with its results, all in one transaction; the results' `run_id` is set here."""
     parts = tuple(results)
     with store.transaction() as connection:
+        check_live(connection, tables.folds, [folds_id])
         values = {
             "contest_id": contest_id,
             "folds_id": folds_id,
@@ -223,31 +228,35 @@ def add_result(connection: Connection, result: FoldResult) -> None:
     insert_row(connection, tables.fold_results, values_of(tables.fold_results, result))
 
 
-def remove_run(connection: Connection, run: Run) -> None:
-    """Delete a run's rows inside the caller's transaction. Raises StateError while one of its jobs runs, or a blend uses it."""
-    jobs, blends, members = tables.jobs.c, tables.blends.c, tables.blend_members.c
-    running = [job_of(row) for row in connection.execute(select(*RAW).where(jobs.run_id == run.id, jobs.state == "running"))]
-    if running:
+def rename_run(store: Store, run_id: int, name: str) -> Run:
+    """Give a run another name. Raises InputError for what cannot be a name, StateError when another run of the contest has it."""
+    with store.transaction() as connection:
+        rename(connection, tables.runs, run_id, name)
+    return get_run(store, run_id)
+
+
+def note_run(store: Store, run_id: int, note: str) -> Run:
+    """Keep a person's note on a run; empty for none."""
+    with store.transaction() as connection:
+        connection.execute(update(tables.runs).where(tables.runs.c.id == run_id).values(note=note.strip() or None))
+    return get_run(store, run_id)
+
+
+def rename(connection: Connection, table: Table, number: int, name: str) -> None:
+    """Give a run or a blend another name, unique in its contest, inside the caller's transaction."""
+    name, thing = check_name(name), table.name.removesuffix("s")
+    contest_id = connection.execute(select(table.c.contest_id).where(table.c.id == number)).scalar()
+    taken = connection.execute(select(table.c.id).where(table.c.contest_id == contest_id, table.c.name == name)).scalar()
+    if taken not in (None, number):
         raise StateError(
-            "{run} is running",
-            where=run.ref,
-            why="its jobs on a device now: {jobs}",
-            fix="cancel the run first",
-            run=run.name,
-            jobs=joined(", ", (job.title for job in running)),
+            {"run": "there is already a run named '{name}'", "blend": "there is already a blend named '{name}'"}[thing],
+            where="name",
+            why="it is {ref}, and a name is unique in a contest",
+            fix="choose another name",
+            name=name,
+            ref=f"{thing[0]}{taken}",
         )
-    used = select(blends.name).join(tables.blend_members, members.blend_id == blends.id).where(members.run_id == run.id)
-    names = connection.execute(used.order_by(blends.id)).scalars().all()
-    if names:
-        raise StateError(
-            "{run} is in use",
-            where=run.ref,
-            why="these blends are made of it: {names}",
-            fix="delete those blends first",
-            run=run.name,
-            names=", ".join(names),
-        )
-    connection.execute(delete(tables.runs).where(tables.runs.c.id == run.id))
+    update_row(connection, table, number, {"name": name})
 
 
 def free_name(connection: Connection, table: Table, contest_id: int, name: str) -> str:
@@ -282,7 +291,7 @@ def only(connection: Connection, table: Table, found: Sequence[Named], ref: str 
         )
     if not found:
         of_contest = () if contest_id is None else (table.c.contest_id == contest_id,)
-        known = connection.execute(select(table.c.id, table.c.name).where(*of_contest).order_by(table.c.id.desc()))
+        known = connection.execute(select(table.c.id, table.c.name).where(*of_contest, *is_live(table)).order_by(table.c.id.desc()))
         raise NotFoundError.among(thing, str(ref), (f"{thing[0]}{row.id} ({row.name})" for row in known))
     return (exactly or found)[0]
 

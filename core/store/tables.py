@@ -29,6 +29,8 @@ from sqlalchemy.types import TypeDecorator
 DIGEST = "digest"
 CHANGES = "changes"
 """What the `info` of a column has when its value may change after the row was written."""
+TRASH = "trash_id"
+"""The entry of the trash that a row is in; NULL for a row that is not. `digests.read_rows` leaves the others out."""
 
 
 class JsonText(TypeDecorator[Any]):
@@ -69,6 +71,10 @@ def _changing(name: str, type_: Any, **options: Any) -> Column[Any]:
     return Column(name, type_, info={CHANGES: True}, **options)
 
 
+def _trash() -> Column[int]:
+    return _changing(TRASH, Integer)
+
+
 def _parent(name: str, target: str, *, ondelete: str | None = None, **options: Any) -> Column[int]:
     return Column(name, Integer, ForeignKey(target, ondelete=ondelete), nullable=False, **options)
 
@@ -85,6 +91,8 @@ contests = Table(
     Column("n_test", Integer, nullable=False),
     Column("sample", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    _changing("archived_at", Float),
+    _trash(),
     _digest(),
     sqlite_autoincrement=True,
 )
@@ -129,6 +137,7 @@ folds = Table(
     Column("spec", JsonText),
     Column("truth_id", Integer),
     Column("groups_id", Integer),
+    _trash(),
     _digest(),
     UniqueConstraint("contest_id", "fingerprint"),
     sqlite_autoincrement=True,
@@ -147,6 +156,9 @@ runs = Table(
     _changing("is_paused", Boolean, nullable=False, server_default=text("0")),
     Column("imported", JsonText),
     Column("truth_id", Integer),
+    _changing("note", Text),
+    _changing("chosen_by", Text),
+    _trash(),
     _digest(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
@@ -241,6 +253,7 @@ blends = Table(
     Column("path", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("truth_id", Integer),
+    _trash(),
     _digest(),
     UniqueConstraint("contest_id", "name"),
     sqlite_autoincrement=True,
@@ -268,9 +281,23 @@ submissions = Table(
     Column("lineage", JsonText, nullable=False),
     Column("hidden_scores", JsonText),
     Column("created_at", Float, nullable=False),
+    _trash(),
     _digest(),
     sqlite_autoincrement=True,
 )
+
+trash = Table(
+    "trash",
+    metadata,
+    _id(),
+    Column("holds", JsonText, nullable=False),
+    Column("trashed_at", Float, nullable=False),
+    Column("emptied_at", Float),
+    Column("emptied_for", Text),
+    Column("is_gone", Boolean, nullable=False, server_default=text("0")),
+    sqlite_autoincrement=True,
+)
+"""What was deleted together. An entry that was emptied stays for as long as one that was not, to say so; `is_gone`: its files are removed."""
 
 alembic_version = Table(
     "alembic_version", metadata, Column("version_num", String(32)), PrimaryKeyConstraint("version_num", name="alembic_version_pkc")

@@ -22,7 +22,7 @@ from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
 from core.base.files import can_encode, fingerprint, nfc, write_json
 from core.base.messages import joined, msg, reason
-from core.base.names import file_name
+from core.base.names import check_name, file_name
 from core.contest.csv_table import beside_answers, read_text
 from core.contest.encoding import decode
 from core.contest.names import class_finder, naming_of_values
@@ -347,7 +347,7 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
     workspace, contest = source.workspace, source.contest
     candidate = prepare(source)
     candidate.raise_if_refused(source.name)
-    name, digest = name or source.name, hashlib.sha256(candidate.data).hexdigest()
+    name, digest = check_name(name or source.name), hashlib.sha256(candidate.data).hexdigest()
     for known in list_submissions(workspace.store, contest.id):
         if (known.source, known.name, known.sha256) == (source.ref, name, digest):
             return known

@@ -50,7 +50,7 @@ def damage(folder: Path) -> None:
 
 def test_each_entry_says_where_it_stands(workspace: Workspace, contest: Contest, half_done: tuple[Run, Job]) -> None:
     run, job = half_done
-    folder = workspace.checkpoints_dir(contest.name, run.id, job.fold)
+    folder = workspace.checkpoints_dir(contest.folder, run.id, job.fold)
     newest, before = list_checkpoints(folder)
     damage(newest.path)
     rows = [(kept.fold, kept.kind, kept.epoch, kept.step, kept.standing) for kept in list_kept(workspace, run)]
@@ -67,7 +67,7 @@ def test_each_entry_says_where_it_stands(workspace: Workspace, contest: Contest,
 
 def test_a_checkpoint_without_a_manifest_is_damaged_not_a_crash(workspace: Workspace, contest: Contest, half_done: tuple[Run, Job]) -> None:
     run, job = half_done
-    newest, _ = list_checkpoints(workspace.checkpoints_dir(contest.name, run.id, job.fold))
+    newest, _ = list_checkpoints(workspace.checkpoints_dir(contest.folder, run.id, job.fold))
     (newest.path / "manifest.json").unlink()
     kept = list_kept(workspace, run)[1]
     assert (kept.standing, kept.scores, kept.created_at) == ("damaged", {}, 0.0)
@@ -100,7 +100,7 @@ def test_a_run_that_has_none_says_when_there_will_be_one(
 
 def test_a_retry_goes_on_and_a_restart_does_not(workspace: Workspace, contest: Contest, half_done: tuple[Run, Job]) -> None:
     run, job = half_done
-    folder = workspace.checkpoints_dir(contest.name, run.id, job.fold)
+    folder = workspace.checkpoints_dir(contest.folder, run.id, job.fold)
     quarantine(list_checkpoints(folder)[0], CheckpointError("damaged"))
     attempts.release(workspace.store, job.id, job.token, now=made.START, reason="memory")
     cancel_run(workspace.store, run.id)

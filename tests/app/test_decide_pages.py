@@ -103,16 +103,11 @@ def test_a_failed_run_says_why_and_its_log_is_one_click_away(open_page: OpenPage
     assert "the device ran out of memory" in at.code[-1].value
 
 
-def test_canceling_and_deleting_are_asked_for_first(
-    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, done: tuple[Run, Run]
-) -> None:
+def test_canceling_is_asked_for_first(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
     waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "waiting"))
     at = press(open_page("runs", run=waiting.ref), "Cancel")
     assert "will stop within one step" in words(at)
     assert get_run(opened.store, waiting.id).state == "queued"
-    at = press(open_page("runs", run=done[1].ref), "Delete")
-    assert "cannot be undone" in words(at)
-    assert len(list_runs(opened.store)) == 3
 
 
 def test_a_canceled_run_is_queued_again(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
@@ -139,14 +134,12 @@ def test_the_editor_scores_equal_weights_and_saves_them(
     assert blend.name in at.dataframe[0].value["name"].tolist()
 
 
-def test_a_blend_cannot_be_saved_under_a_name_that_leads_out_of_a_folder(
-    open_page: OpenPage, opened: Workspace, done: tuple[Run, Run]
-) -> None:
+def test_a_blend_cannot_be_saved_under_what_cannot_be_seen(open_page: OpenPage, opened: Workspace, done: tuple[Run, Run]) -> None:
     at = open_page("ensemble")
     (name,) = [box for box in at.text_input if box.label == "Name"]
-    name.set_value("../up")
+    name.set_value("a\u200bb")
     at = press(at, "Save blend")
-    assert "cannot have this name" in words(at) + "".join(str(error.proto) for error in at.error)
+    assert "cannot be a name" in words(at) + "".join(str(error.proto) for error in at.error)
     assert not list_blends(opened.store)
 
 

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from core.analysis.compare import compare_sources
-from core.base.errors import InputError, NotFoundError, RecipeError, StateError
+from core.base.errors import InputError, RecipeError
 from core.blend.ensemble import (
     Ensemble,
     blend_runs,
     load_networks,
     make_spec,
     open_ensemble,
-    remove_blend,
     save_blend,
     spec_of,
     temperature_of_test,
@@ -37,11 +36,12 @@ from core.specs.folds import FoldsSpec
 from core.store.blends import get_blend, list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
-from core.submission.write import prepare, write_submission
+from core.submission.write import prepare
+from core.trash import empty_trash
 from core.workspace import Workspace
 from tests.blend.blend_data import matrix_of
 from tests.emotions import finish_emotions
-from tests.finished_workspace import finish_run, make_recipe
+from tests.finished_workspace import finish_run, make_recipe, put_away
 
 
 def make_ensemble(metric: str, *, n_runs: int = 3, n_rows: int = 90, n_classes: int = 4, seed: int = 0) -> Ensemble:
@@ -222,21 +222,10 @@ def test_a_blend_goes_with_its_folder_unless_another_stands_on_it(prepared: Prep
     spec = make_spec([run.id for run in runs])
     one, other = save_blend(workspace, contest, spec, name="one"), save_blend(workspace, contest, spec, name="other")
     assert one.path == other.path
-    remove_blend(workspace, one.id)
+    put_away(workspace.store, "blend", one.id)
+    empty_trash(workspace)
     assert source_of(workspace, other).oof().shape == (contest.n_train, len(contest.spec.classes))
-    remove_blend(workspace, other.id)
+    put_away(workspace.store, "blend", other.id)
+    empty_trash(workspace)
     assert not workspace.absolute(other.path).exists()
     assert list_blends(workspace.store) == ()
-    with pytest.raises(NotFoundError):
-        remove_blend(workspace, other.id)
-
-
-def test_a_blend_that_was_submitted_stays(prepared: Prepared) -> None:
-    workspace, contest, runs = prepared
-    blend = save_blend(workspace, contest, make_spec([run.id for run in runs]))
-    submission = write_submission(source_of(workspace, blend))
-    with pytest.raises(StateError, match="submission") as caught:
-        remove_blend(workspace, blend.id)
-    assert submission.ref in caught.value.why
-    assert get_blend(workspace.store, blend.id) == blend
-    assert source_of(workspace, blend).test().shape[0] == contest.n_test

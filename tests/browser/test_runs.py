@@ -146,7 +146,7 @@ def test_deleting_is_confirmed(prepared: Prepared, open_page: Open) -> None:
     page.get_by_role("button", name="Delete the run").click()
     expect(page.get_by_text("Deleted unwanted.")).to_be_visible()
     assert "unwanted" not in {each.name for each in list_runs(prepared.workspace.store)}
-    assert not prepared.workspace.run_dir(prepared.contest.name, run.id).exists()
+    assert not prepared.workspace.run_dir(prepared.contest.folder, run.id).exists()
 
 
 def test_canceling_asks_the_running_folds_to_stop(prepared: Prepared, open_page: Open) -> None:

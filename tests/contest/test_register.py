@@ -13,11 +13,13 @@ from core.artefacts import verify
 from core.base.errors import CheckpointError, InputError, StateError
 from core.contest.image_pass import check_image, check_images
 from core.contest.inspect.draft import inspect_path
-from core.contest.register import add_contest, delete_contest
+from core.contest.register import add_contest
 from core.contest.table import SAMPLE_SUBMISSION, contest_groups, load_groups, load_table, load_truth
 from core.store.contests import list_contests
+from core.trash import empty_trash
 from core.workspace import Workspace, open_workspace
 from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, snapshot, text_contest, write_csv, write_image
+from tests.finished_workspace import put_away
 from tests.inputs.hard_images import PIXELS, encoded, hard_images, huge_png
 
 
@@ -108,8 +110,11 @@ def test_a_name_is_taken_once(workspace: Workspace, tmp_path: Path) -> None:
 def test_a_deleted_contest_leaves_nothing_and_can_come_back(workspace: Workspace, tmp_path: Path) -> None:
     root = text_contest(tmp_path / "c")
     contest, _ = registered(workspace, root)
-    delete_contest(workspace, contest)
-    assert not (workspace.root / "contests" / "c").exists()
+    put_away(workspace.store, "contest", contest.id)
+    assert registered(workspace, root, name="c")[0].folder == "c-2", "while the trash holds the first, its files stay"
+    put_away(workspace.store, "contest", 2)
+    empty_trash(workspace)
+    assert list((workspace.root / "contests").iterdir()) == []
     again, _ = registered(workspace, root)
     assert again.fingerprint == contest.fingerprint
     assert (root / "train.csv").exists()

@@ -28,7 +28,6 @@ from core.exchange.exchange import (
     suspicions,
 )
 from core.folds import load_folds, save_folds
-from core.jobs.queue import delete_run
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
@@ -36,9 +35,10 @@ from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, get_folds
 from core.store.runs import Run, get_run, list_epochs, list_runs
 from core.submission.write import prepare, write_submission
+from core.trash import empty_trash
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, finish_emotions
-from tests.finished_workspace import finish_run, make_recipe
+from tests.finished_workspace import finish_run, make_recipe, put_away
 
 Prepared = tuple[Workspace, Contest, Folds, Run]
 
@@ -105,12 +105,11 @@ def test_an_imported_run_is_blended_submitted_and_deleted_like_any(prepared: Pre
     assert [member.recipe for member in lineage.members] == [run.recipe.fingerprint, None]
     assert lineage.members[1].imported == back.imported
     assert prepare(source_of(workspace, back)).data == prepare(source_of(workspace, run)).data
-    with pytest.raises(StateError, match="in use"):
-        delete_run(workspace, back.id)
     other = import_predictions(workspace, contest, folds, oof=oof, test=test)
     folder = workspace.absolute(other.results[0].path).parent
     assert other.name == "oof-2" and folder.is_dir()
-    delete_run(workspace, other.id)
+    put_away(workspace.store, "run", other.id)
+    empty_trash(workspace)
     assert not folder.exists() and workspace.absolute(back.results[0].path).is_dir()
     assert get_run(workspace.store, back.id) == back
 
@@ -170,7 +169,7 @@ def test_every_mismatch_is_named(
     with pytest.raises(error) as caught:
         import_predictions(workspace, contest, folds, oof=oof, test=test)
     assert said in str(caught.value)
-    assert len(list_runs(workspace.store, contest.id)) == 1 and not workspace.import_dir(contest.name, "x").parent.exists()
+    assert len(list_runs(workspace.store, contest.id)) == 1 and not workspace.import_dir(contest.folder, "x").parent.exists()
 
 
 @pytest.mark.parametrize("array", [np.ones((47, 2)) / 2, np.ones((48, 3)) / 3, np.ones(48), np.full((48, 2), "a")])
@@ -245,7 +244,7 @@ def test_nothing_stays_when_the_run_cannot_be_added(prepared: Prepared, tmp_path
     monkeypatch.setattr("core.exchange.exchange.add_imported_run", full)
     with pytest.raises(OSError, match="No space"):
         import_predictions(workspace, contest, folds, oof=oof, test=test)
-    assert list(workspace.import_dir(contest.name, "x").parent.iterdir()) == []
+    assert list(workspace.import_dir(contest.folder, "x").parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])

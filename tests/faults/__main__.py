@@ -12,6 +12,7 @@ FAULTS = {
     "a2": "kill_writer",
     "a3": "stop_anywhere",
     "a4": "missing_pieces",
+    "a5": "kill_trash",
     "b1": "lost_workers",
     "b3": "frozen_worker",
     "b5": "reused_pid",

@@ -113,7 +113,7 @@ def _leave(engine: Engine, tiny: Tiny, place: Place, calm: dict[str, Any], given
             _arm(place.how, place.at[token - 1])
 
     def started(_process: Process, job: Job) -> None:
-        left: Path = workspace.attempt_dir(tiny.contest.name, run.id, 0, job.token - 1)
+        left: Path = workspace.attempt_dir(tiny.contest.folder, run.id, 0, job.token - 1)
         if left.exists():
             published.append(verify(left).fingerprint)
 

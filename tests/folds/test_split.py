@@ -326,7 +326,7 @@ def test_folds_of_an_earlier_version_are_read_and_made_again_as_the_same(workspa
     contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
     spec = FoldsSpec(n_folds=2)
     pairs = make_folds(spec, load_truth(workspace, contest).labels)
-    folder = workspace.part_dir(contest.name, "folds", "0" * 64)
+    folder = workspace.part_dir(contest.folder, "folds", "0" * 64)
     with publishing(folder, kind="folds", parents={"contest": contest.fingerprint}) as temporary:
         np.save(temporary / "folds.npy", pairs.first_fold().astype(np.int8))
     old = add_folds(

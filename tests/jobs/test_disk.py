@@ -168,7 +168,7 @@ def test_only_what_nobody_will_use_again_goes(workspace: Workspace, write_headli
 
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    blends = workspace.contest_dir(contest.name) / "blends"
+    blends = workspace.contest_dir(contest.folder) / "blends"
     old, young, mine = (blends / f".abc.{pid}.{key}.tmp" for pid, key in ((gone.pid, "aa"), (gone.pid, "bb"), (os.getpid(), "cc")))
     long_ago = time.time() - ABANDONED_S - 60
     for folder in (old, young, mine):
@@ -180,6 +180,6 @@ def test_only_what_nobody_will_use_again_goes(workspace: Workspace, write_headli
 
     assert remove_leftovers(workspace) == 2
     assert not old.exists() and young.exists() and mine.exists()
-    assert list_checkpoints(workspace.checkpoints_dir(contest.name, run.id, 0)) == ()
+    assert list_checkpoints(workspace.checkpoints_dir(contest.folder, run.id, 0)) == ()
     assert verify(half) and verify(workspace.absolute(get_run(workspace.store, run.id).results[0].path))
     assert remove_leftovers(workspace) == 0

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from core.base.errors import OutOfMemory, RecipeError, StateError
 from core.jobs.engine import Engine
 from core.jobs.kinds import KINDS, Kind
-from core.jobs.queue import cancel_job, cancel_run, delete_run, launch_job, retry_job
+from core.jobs.queue import cancel_job, cancel_run, launch_job, retry_job
 from core.jobs.reporter import Reporter
 from core.jobs.worker import Stop, attempt
 from core.specs.progress import Interrupted, Progress
@@ -21,6 +21,7 @@ from core.store.attempts import Record
 from core.store.jobs import Job, get_job, list_jobs
 from core.store.queue import list_holds, read_live, read_queue, read_tallies
 from core.workspace import Workspace
+from tests.finished_workspace import put_away
 from tests.jobs.conftest import Ready
 
 OWNER = {"engine": None, "host": "here", "worker": None}
@@ -124,8 +125,8 @@ def test_a_job_of_another_kind_is_no_fold_of_its_run(ready: Ready, counting: Cou
     running = claim(ready)
     assert running.id == other.id and ready.read(run).state == "queued" and read_tallies(store, since=0.0) == ()
     with pytest.raises(StateError) as caught:
-        delete_run(ready.workspace, run.id)
-    assert caught.value.why == "its jobs on a device now: count"
+        put_away(store, "run", run.id)
+    assert caught.value.what == "r1 is running"
     cancel_run(store, run.id)
     assert {job.state for job in list_jobs(store, run_id=run.id)} == {"canceled", "running"} and get_job(store, other.id).cancel_requested
 

@@ -39,7 +39,7 @@ def work(ready: Ready) -> None:
 def answer_of(ready: Ready, run: Run, job: Job) -> Answer:
     done = get_job(ready.workspace.store, job.id)
     assert done.state == "done", done.error
-    return read_answer(ready.workspace.answer_dir(ready.contest.name, run.id, done.id, done.token))
+    return read_answer(ready.workspace.answer_dir(ready.contest.folder, run.id, done.id, done.token))
 
 
 def finished(ready: Ready) -> Run:

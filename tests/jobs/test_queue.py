@@ -5,16 +5,15 @@ from dataclasses import replace
 import pytest
 
 from core.base.errors import NotFoundError, RecipeError, StateError
-from core.jobs.queue import cancel_run, delete_run, launch_run, launch_runs, retry_run
+from core.jobs.queue import cancel_run, launch_run, launch_runs, retry_run
 from core.recipes.plan import make_grid
-from core.specs.blend import BlendSpec
 from core.specs.recipe import Recipe
 from core.store import attempts
-from core.store.blends import add_blend
 from core.store.jobs import list_jobs
 from core.store.runs import list_runs
+from core.trash import empty_trash
+from tests.finished_workspace import put_away
 from tests.jobs.conftest import Ready
-from tests.store.test_blends import SCORES
 
 OWNER = {"engine": None, "host": "here", "worker": None}
 ERROR = {"type": "Bug", "what": "w", "where": "", "why": "", "fix": ""}
@@ -72,7 +71,7 @@ def test_cancel_retry_cancel(ready: Ready) -> None:
             change(store, 99)
 
 
-def test_delete_removes_rows_files_and_logs_but_not_of_a_run_in_use(ready: Ready) -> None:
+def test_a_run_goes_with_its_files_and_logs_once_the_trash_is_emptied(ready: Ready) -> None:
     workspace, run = ready.workspace, ready.launch()
     other = ready.launch(name="other")
     job = attempts.claim(workspace.store, owner=OWNER, device="cpu", now=1.0)
@@ -83,27 +82,10 @@ def test_delete_removes_rows_files_and_logs_but_not_of_a_run_in_use(ready: Ready
     logs = [workspace.log_path(job.id, 1), workspace.log_path(ready.job(other).id, 1)]
     for log in logs:
         log.write_text("said")
-    with pytest.raises(StateError, match="is running"):
-        delete_run(workspace, run.id)
+    with pytest.raises(StateError, match="r1 is running"):
+        put_away(workspace.store, "run", run.id)
     attempts.fail(workspace.store, job.id, job.token, ERROR, now=2.0)
-    add_blend(
-        workspace.store,
-        contest_id=run.contest_id,
-        folds_id=run.folds_id,
-        truth_id=run.truth_id,
-        name="mix",
-        spec=BlendSpec(members=(run.id, other.id), weights=(1, 1)),
-        scores=SCORES,
-        fingerprint="",
-        path="",
-    )
-    with pytest.raises(StateError, match="mix"):
-        delete_run(workspace, run.id)
-    assert artefact.exists() and len(list_runs(workspace.store)) == 2
-    with workspace.store.transaction() as connection:
-        connection.exec_driver_sql("DELETE FROM blends")
-    delete_run(workspace, run.id)
-    assert [left.id for left in list_runs(workspace.store)] == [other.id]
+    put_away(workspace.store, "run", run.id)
+    assert [left.id for left in list_runs(workspace.store)] == [other.id] and artefact.exists() and logs[0].exists()
+    empty_trash(workspace)
     assert not workspace.run_dir("colours", run.id).exists() and [log.exists() for log in logs] == [False, True]
-    with pytest.raises(NotFoundError):
-        delete_run(workspace, run.id)

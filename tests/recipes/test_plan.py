@@ -157,7 +157,7 @@ def test_a_plan_is_queued_with_its_folds_and_keeps_its_weights(
     kept = list_plan_weights(workspace, contest)
     assert [(one.name, one.folds_id) for one in kept] == [("first-night-2", folds.id), ("first-night", folds.id)]
     assert kept[1].weights == pytest.approx(dict(zip([run.id for run in runs], plan.run_weights, strict=True)))
-    next(workspace.contest_dir(contest.name).glob("plans/*.json")).write_text("[]")
+    next(workspace.contest_dir(contest.folder).glob("plans/*.json")).write_text("[]")
     with pytest.raises(InputError, match="cannot be read"):
         list_plan_weights(workspace, contest)
 

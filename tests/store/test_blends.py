@@ -5,9 +5,10 @@ import pytest
 from core.base.errors import NotFoundError, StateError
 from core.specs.blend import BlendSpec
 from core.specs.kept import BlendScores
-from core.store.blends import Blend, add_blend, delete_blend, free_blend_name, get_blend, list_blends
+from core.store.blends import Blend, add_blend, free_blend_name, get_blend, list_blends
 from core.store.database import Store
-from core.store.runs import Run, list_runs, remove_run
+from core.store.runs import Run
+from tests.finished_workspace import put_away
 
 SCORES = BlendScores(metric="accuracy", oof_score=0.5, fold_scores=(0.4, 0.6), cv_score=0.5, cv_sd=0.1, equal_score=0.5)
 
@@ -43,20 +44,8 @@ def test_a_name_is_taken_once_in_a_contest(store: Store, run: Run) -> None:
         blend_of(store, run)
 
 
-def test_a_run_in_use_stays_and_the_blends_are_named(store: Store, run: Run) -> None:
-    blend = blend_of(store, run)
-    with pytest.raises(StateError, match="mix") as caught, store.transaction() as connection:
-        remove_run(connection, run)
-    assert "in use" in caught.value.what and list_runs(store) == (run,)
-    delete_blend(store, blend.id)
-    with store.transaction() as connection:
-        remove_run(connection, run)
-    assert list_runs(store) == () and list_blends(store) == ()
-
-
 def test_a_blend_of_a_run_that_is_gone_is_refused(store: Store, run: Run) -> None:
-    with store.transaction() as connection:
-        remove_run(connection, run)
+    put_away(store, "run", run.id)
     with pytest.raises(StateError, match="gone"):
         blend_of(store, run)
     assert list_blends(store) == ()

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from core.base.errors import InputError, NotFoundError, StateError
+from core.base.errors import InputError, NotFoundError
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
@@ -13,7 +13,9 @@ from core.store import attempts
 from core.store.contests import Contest, add_contest
 from core.store.database import Store
 from core.store.folds import add_folds
-from core.store.runs import EpochRow, FoldResult, Run, add_run, get_run, list_epochs, list_runs, remove_run, unique_run_name
+from core.store.runs import EpochRow, FoldResult, Run, add_run, get_run, list_epochs, list_runs, unique_run_name
+from core.store.trash import end_emptying
+from tests.finished_workspace import put_away
 
 OWNER = {"engine": None, "host": "here", "worker": None}
 
@@ -130,14 +132,11 @@ def test_epochs_are_those_of_the_latest_attempt_and_of_the_winner(store: Store, 
     assert [(row.token, row.epoch) for row in list_epochs(store, run.id)] == [(2, 1)]
 
 
-def test_remove_takes_jobs_results_and_epochs_along(store: Store, run: Run) -> None:
+def test_emptying_takes_jobs_results_and_epochs_along(store: Store, run: Run) -> None:
     job = attempts.claim(store, owner=OWNER, device="cpu", now=4.0)
     assert job
-    with pytest.raises(StateError, match="is running"), store.transaction() as connection:
-        remove_run(connection, run)
     attempts.commit(store, job.id, result_of(run.id, 0, 1, 0.5), now=7.0, epochs=[epoch_of(run.id, 0, 1, 1)])
-    with store.transaction() as connection:
-        remove_run(connection, run)
+    end_emptying(store, put_away(store, "run", run.id))
     assert list_runs(store) == () and list_epochs(store, run.id) == ()
     with store.read() as connection:
         counts = [connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() for table in ("jobs", "fold_results", "epochs")]

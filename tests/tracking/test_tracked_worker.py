@@ -11,11 +11,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.jobs.engine import Engine
-from core.jobs.queue import delete_run, launch_run
+from core.jobs.queue import launch_run
 from core.store.jobs import list_jobs
 from core.store.runs import get_run, list_epochs
 from core.tracking.tracker import is_installed, notes_of_run
+from core.trash import empty_trash
 from core.workspace import Workspace
+from tests.finished_workspace import put_away
 from tests.tracking.conftest import Headlines
 
 TRACKERS = tuple(name for name in ("wandb", "mlflow") if is_installed(name))
@@ -51,14 +53,15 @@ def test_a_tracked_fold_is_the_same_fold(headlines: Headlines, monkeypatch: pyte
     wait_until(lambda: has_delivered(headlines.workspace, tracked.id), 90)
     assert [notes.notes[0].tracker for notes in notes_of_run(headlines.workspace, tracked.id, (0,))] == list(TRACKERS)
     for run in runs:
-        folder = headlines.workspace.run_events_dir(headlines.contest.name, run.name, run.id)
+        folder = headlines.workspace.run_events_dir(headlines.contest.folder, run.name, run.id)
         events = read(folder / "fold-0")
         rows = list_epochs(headlines.workspace.store, run.id)
         assert [event.value for event in events.Scalars("score/accuracy")] == pytest.approx([row.scores["accuracy"] for row in rows])
         assert [event.value for event in events.Scalars("train/lr")] == pytest.approx([row.lr for row in rows])
         assert [event.step for event in events.Scalars("loss/valid")] == [4, 8, 12]
         assert [event.step for event in events.Scalars("loss/train_step")] == list(range(1, 13))
-        delete_run(headlines.workspace, run.id)
+        put_away(headlines.workspace.store, "run", run.id)
+        empty_trash(headlines.workspace)
         assert not folder.exists() and not headlines.workspace.tracking_dir(run.id).exists()
 
 
@@ -84,6 +87,6 @@ def test_a_fold_whose_worker_is_killed_draws_one_line(headlines: Headlines, wait
     finally:
         engine.stop()
     assert job().token > 1
-    events = read(headlines.workspace.run_events_dir(headlines.contest.name, run.name, run.id) / "fold-0")
+    events = read(headlines.workspace.run_events_dir(headlines.contest.folder, run.name, run.id) / "fold-0")
     assert [event.step for event in events.Scalars("loss/train_step")] == list(range(1, 241))
     assert [event.step for event in events.Scalars("loss/valid")] == list(range(4, 241, 4))

@@ -38,22 +38,17 @@ def ask(open_page: OpenPage, blend: Blend) -> AppTest:
     return at.run()
 
 
-def test_a_blend_is_deleted_after_the_question(open_page: OpenPage, opened: Workspace, blend: Blend) -> None:
-    at = ask(open_page, blend)
-    assert "Its runs (1) stay" in "\n".join(part.value for part in at.markdown)
-    assert list_blends(opened.store) == (blend,), "asking deletes nothing"
-    at.session_state[KEY].to_delete = blend.id  # a dialog is redrawn with the page only when it is asked for
-    at = press(at, "Delete the blend")
-    assert not at.exception
-    assert list_blends(opened.store) == ()
-    assert not opened.absolute(blend.path).exists()
-
-
-def test_a_submitted_blend_is_kept_and_the_reason_said(open_page: OpenPage, opened: Workspace, folded: Contest, blend: Blend) -> None:
+def test_a_blend_is_deleted_after_the_question_with_what_was_written_from_it(
+    open_page: OpenPage, opened: Workspace, folded: Contest, blend: Blend
+) -> None:
     submission = write_submission(source_of(opened, blend))
     at = ask(open_page, blend)
-    at.session_state[KEY].to_delete = blend.id
-    at = press(at, "Delete the blend")
+    said = "\n".join(part.value for part in (*at.markdown, *at.caption))
+    assert "blend **kept** (b1) goes into the trash" in said and f"({submission.ref})" in said and "1 submission" in said
+    assert list_blends(opened.store) == (blend,), "asking deletes nothing"
+    at.session_state[KEY].to_delete = blend.id  # a dialog is redrawn with the page only when it is asked for
+    at = press(at, "Delete")
     assert not at.exception
-    assert submission.ref in "".join(error.value for error in at.error)
-    assert list_blends(opened.store) == (blend,)
+    assert list_blends(opened.store) == () and opened.absolute(blend.path).exists()
+    at = press(open_page("home"), "Restore")
+    assert not at.exception and list_blends(opened.store) == (blend,)

@@ -24,7 +24,7 @@ def finish(opened: Workspace, contest: Contest, run: Run, device: str, prob: lis
     """What a worker would leave of the job that waits for `device`."""
     job = attempts.claim(opened.store, owner=ELSEWHERE, device=device, now=START, lease_s=1e10)
     assert job is not None
-    with publishing(opened.answer_dir(contest.name, run.id, job.id, job.token), kind="predictions", parents={}, facts=facts) as folder:
+    with publishing(opened.answer_dir(contest.folder, run.id, job.id, job.token), kind="predictions", parents={}, facts=facts) as folder:
         answer = Answer(tuple(f"n{number}" for number in range(len(prob))), np.array(prob, dtype=np.float32))
         answer.to_table(list("0123456789")[: len(prob[0])]).to_parquet(folder / PREDICTIONS_FILE)
     attempts.finish(opened.store, job.id, job.token, lambda _: None, now=START)

@@ -21,7 +21,7 @@ from core.store.folds import Folds
 from core.store.queue import RunTally
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe
+from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe, put_away
 
 OpenPage = Callable[..., AppTest]
 T0 = 1e9
@@ -157,5 +157,5 @@ def test_many_events_at_once_are_one_sentence(open_page: OpenPage, opened: Works
 def test_a_run_that_was_deleted_meanwhile_is_not_mentioned(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
     at = open_page("home")
     run = finish_run(opened, folded, folds, make_recipe(folded, "brief"))
-    queue.delete_run(opened, run.id)
+    put_away(opened.store, "run", run.id)
     assert said(at.run()) == []

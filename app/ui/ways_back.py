@@ -1,0 +1,106 @@
+"""Dialogs that several pages open: what deleting takes along, before it is asked, and another name for a thing."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+
+import streamlit as st
+
+from app.shell import runtime
+from app.ui.cards import guard
+from app.ui.format import format_clock, plain
+from app.words.text import t
+from core.base.names import NAME_LENGTH
+from core.store.trash import Item, Kind, Removal, plan_removal, put_in_trash
+
+MOST_NAMED = 30
+MOST_NOTED = 2000
+STOP_S = 30.0
+"""How long a run that is canceled has to stop before it is deleted."""
+
+
+def ask_removal(chosen: Mapping[Kind, Collection[int]], after: Callable[[], object] = lambda: None) -> None:
+    """Say what is deleted and what goes along, then ask; what trains is canceled first. `after` is called when it is in the trash."""
+
+    @st.dialog(t("trash.delete_title"), width="medium")
+    def dialog() -> None:
+        removal = plan_removal(runtime.workspace().store, chosen)
+        if not removal.items:
+            st.rerun()
+        st.markdown(t("trash.delete_asked", names=named(removal.asked)))
+        if removal.follows:
+            st.markdown(t("trash.delete_follows", counts=counted(removal.follows)))
+            st.caption(named(removal.follows))
+        if removal.n_waiting or removal.running:
+            running = ", ".join(removal.running) or "–"
+            st.warning(t("trash.delete_stops", running=running, n=removal.n_waiting), icon=":material/stop_circle:")
+        st.caption(t("trash.delete_kept"))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(t("trash.delete_no")):
+                st.rerun()
+            is_yes = st.button(t("trash.delete_yes"), type="primary", icon=":material/delete:")
+        if is_yes:
+            with guard(), st.spinner(t("trash.deleting")):
+                _stop(removal, chosen)
+                entry = put_in_trash(runtime.workspace().store, removal)
+                after()
+                st.toast(t("trash.deleted", names=named(entry.asked, 3), until=format_clock(entry.kept_until)), icon=":material/delete:")
+                st.rerun()
+
+    dialog()
+
+
+def _stop(removal: Removal, chosen: Mapping[Kind, Collection[int]]) -> None:
+    """Cancel the runs that train and wait until they have stopped; what takes longer is refused by `put_in_trash`."""
+    store = runtime.workspace().store
+    for item in removal.items:
+        if item.kind == "run" and item.ref in removal.running:
+            runtime.steer(lambda run_id=item.id: runtime.queue.cancel_run(store, run_id))
+    deadline = time.monotonic() + STOP_S
+    while removal.running and plan_removal(store, chosen).running and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def ask_name(name: str, rename: Callable[[str], object]) -> None:
+    """Ask for another name of what is called `name`; a refusal of `rename` is said in the dialog."""
+
+    @st.dialog(t("trash.rename_title", name=name))
+    def dialog() -> None:
+        with st.form("rename", border=False):
+            new = st.text_input(t("trash.rename_label"), name, max_chars=NAME_LENGTH, help=t("trash.rename_help"))
+            is_yes = st.form_submit_button(t("trash.rename_yes"), type="primary")
+        if is_yes:
+            with guard():
+                rename(new or "")
+                st.rerun()
+
+    dialog()
+
+
+def ask_note(name: str, note: str, keep: Callable[[str], object]) -> None:
+    """Ask for a note on what is called `name`."""
+
+    @st.dialog(t("trash.note_title", name=name))
+    def dialog() -> None:
+        with st.form("note", border=False):
+            new = st.text_area(t("trash.note_label"), note, max_chars=MOST_NOTED)
+            is_yes = st.form_submit_button(t("trash.note_yes"), type="primary")
+        if is_yes:
+            keep(new or "")
+            st.rerun()
+
+    dialog()
+
+
+def named(items: Collection[Item], most: int = MOST_NAMED) -> str:
+    """Things by kind and name, as markdown."""
+    names = [
+        f"{t(f'trash.kind_{item.kind}')} **{plain(item.name)}**" + (f" ({item.ref})" if item.kind != "contest" else "") for item in items
+    ]
+    more = [t("trash.more", n=len(names) - most)] if len(names) > most else []
+    return ", ".join([*names[:most], *more])
+
+
+def counted(items: Collection[Item]) -> str:
+    """How many of each kind."""
+    kinds = [item.kind for item in items]
+    return ", ".join(t(f"trash.count_{kind}", n=kinds.count(kind)) for kind in dict.fromkeys(kinds))
