@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.artefacts import load_manifest
+from core.base.files import fingerprint
 from core.base.messages import from_json, joined, msg, setting, to_json
 from core.contest.csv_table import column_of
 from core.contest.files import ContestFiles
@@ -81,18 +82,20 @@ def read_contents(files: ContestFiles, spec: ContestSpec, rows: Rows, progress: 
 def rows_fingerprint(modality: str, train: pd.DataFrame, test: pd.DataFrame) -> str:
     """The identity of a contest's rows: ids and contents in their order. Labels, classes, groups, metric, names and places are none of it.
 
-    It is `fingerprint` of {"kind": "rows", "modality", "train": {"id", "sha256"}, "test": …}, computed piece by piece.
+    Of each part the `fingerprint` of its ids and hashes goes into that of the whole.
     """
-    digest = hashlib.sha256(f'{{"kind":"rows","modality":"{modality}"'.encode())
-    for part, frame in (("test", test), ("train", train)):
-        digest.update(f',"{part}":{{"id":['.encode())
-        for column in ("id", "sha256"):
-            digest.update(b'],"sha256":[' if column == "sha256" else b"")
-            for start in range(0, len(frame), N_CHUNK):
-                cells = column_of(frame, column).iloc[start : start + N_CHUNK].tolist()
-                digest.update((b"," if start else b"") + json.dumps(cells, ensure_ascii=False, separators=(",", ":"))[1:-1].encode())
-        digest.update(b"]}")
-    digest.update(b"}")
+    return fingerprint({"kind": "rows", "modality": modality, "train": _part_fingerprint(train), "test": _part_fingerprint(test)})
+
+
+def _part_fingerprint(frame: pd.DataFrame) -> str:
+    """`fingerprint` of {"id": [...], "sha256": [...]}, computed piece by piece: the whole document would be larger than the rows."""
+    digest = hashlib.sha256()
+    for before, column in (('{"id":[', "id"), ('],"sha256":[', "sha256")):
+        digest.update(before.encode())
+        for start in range(0, len(frame), N_CHUNK):
+            cells = column_of(frame, column).iloc[start : start + N_CHUNK].tolist()
+            digest.update((b"," if start else b"") + json.dumps(cells, ensure_ascii=False, separators=(",", ":"))[1:-1].encode())
+    digest.update(b"]}")
     return digest.hexdigest()
 
 
