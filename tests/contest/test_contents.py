@@ -169,5 +169,8 @@ def test_copies_of_texts_are_said_before_registration(tmp_path: Path) -> None:
 def test_the_fingerprint_of_rows_is_that_of_both_parts(n: int) -> None:
     train = pd.DataFrame({"id": [f'ü"{row}' for row in range(n)], "sha256": [f"{row:064x}" for row in range(n)]}, dtype="str")
     test = train.iloc[: n // 2]
-    parts = {name: fingerprint({column: frame[column].tolist() for column in ("id", "sha256")}) for name, frame in (("train", train), ("test", test))}
+    parts = {
+        name: fingerprint({column: frame[column].tolist() for column in ("id", "sha256")})
+        for name, frame in (("train", train), ("test", test))
+    }
     assert rows_fingerprint("text", train, test) == fingerprint({"kind": "rows", "modality": "text", **parts})
