@@ -8,7 +8,7 @@ if (!window.pitwallKeys) {
   document.addEventListener('keydown', event => {
     const at = inside(event)
     if (event.altKey && event.code === 'KeyH') {  // the help of the field that has the focus
-      const help = at.closest('[data-testid="stElementContainer"]')?.querySelector('[data-testid="stTooltipIcon"] button')
+      const help = at.closest('[data-testid="stElementContainer"]')?.querySelector('[data-testid="stTooltipIcon"] button:not([data-testid])')
       if (help) { event.preventDefault(); help.focus() }
     }
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(at)) return
@@ -30,7 +30,7 @@ if (!window.pitwallKeys) {
     if (isText && event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey)) event.stopImmediatePropagation()
   }, true)
   // A "?" beside each field is no stop of the Tab key: a form has a dozen. Alt+H opens the help of the field one is in.
-  const skip = () => { for (const help of document.querySelectorAll('[data-testid="stTooltipIcon"] button:not([tabindex])')) help.tabIndex = -1 }
+  const skip = () => { for (const help of document.querySelectorAll('[data-testid="stTooltipIcon"] button:not([data-testid], [tabindex])')) help.tabIndex = -1 }
   new MutationObserver(skip).observe(document.body, { childList: true, subtree: true })
   skip()
 }

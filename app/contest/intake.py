@@ -46,8 +46,6 @@ def intake() -> None:
     if current is None:
         empty_state(t("data.add_empty_title"), t("data.add_empty_why"), icon="fact_check")
         return
-    if current.refusal is not None:
-        error_card(current.refusal)
     left, right = st.columns([7, 5], gap="large")
     with left:
         with section(t("data.add_understood"), t("data.add_understood_note")):
@@ -118,6 +116,8 @@ def _corrections(current: Intake) -> None:
     with section(t("data.add_correct"), t("data.add_correct_note")):
         if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
             _inspect_again(replace(current, answers={}))
+    if current.refusal is not None:  # beside the field that was answered, and not above all that was understood
+        error_card(current.refusal)
     with st.container(border=True):
         given = settings_form(
             draft,

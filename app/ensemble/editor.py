@@ -25,6 +25,7 @@ from app.ui.cards import guard
 from app.ui.colors import run_color
 from app.ui.components.weight_sliders.component import SliderRow, read_sliders, weight_sliders
 from app.ui.format import format_score, metric_help, metric_label, plain
+from app.ui.sources import remember_source
 from app.words.text import t
 from core.blend.carry_over import Networks
 from core.blend.ensemble import Ensemble, load_networks, save_blend, spec_of, temperature_of_test
@@ -239,5 +240,6 @@ def _save_form(blend: OpenBlend, found: CrossFit | None, free_name: str) -> None
             ensemble=blend.ensemble,
             procedure=blend.draft.procedure,
         )
+        remember_source(saved.ref)
         st.toast(t("ensemble.saved", name=plain(saved.name), ref=saved.ref), icon=":material/check:")
         st.rerun()

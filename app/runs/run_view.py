@@ -51,7 +51,7 @@ def _head(contest: Contest, run: Run) -> None:
                 state.select_run(None)
                 st.rerun()
             name = f'<div style="display:flex;gap:10px;font-size:1.15rem;font-weight:600">{dot(run_color(run.id))}{escape(run.name)}'
-            st.html(f'{name}<span style="opacity:.55;font-weight:400">{run.ref}</span></div>', width="content")
+            st.html(f'{name}<span style="opacity:.75;font-weight:400">{run.ref}</span></div>', width="content")
             if run.note:
                 st.caption(plain(run.note), width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):

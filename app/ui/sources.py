@@ -70,8 +70,14 @@ def _choose(contest: Contest, sources: Sequence[Source]) -> Source:
 
 
 def _remember() -> None:
-    """Put the choice into the address, which comes first, and into the session, for links that do not name a source."""
-    st.query_params[SOURCE_KEY] = st.session_state[_LAST] = st.session_state[_PICKER]
+    """Put the choice into the address, which comes first."""
+    remember_source(st.session_state[_PICKER])
+    st.query_params[SOURCE_KEY] = st.session_state[_PICKER]
+
+
+def remember_source(ref: str) -> None:
+    """Errors and Submit open with this source where their link names none."""
+    st.session_state[_LAST] = ref
 
 
 def _identity(source: Source) -> tuple[object, ...]:
