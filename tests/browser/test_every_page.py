@@ -169,7 +169,9 @@ def test_the_keyboard_goes_to_pages_opens_a_run_and_shows_its_list(address: str,
     expect(page.get_by_role("dialog")).to_contain_text("Alt+H")
     page.goto(f"{address}/train")
     settle(page)
-    assert page.evaluate("() => [...document.querySelectorAll('[data-testid=stTooltipIcon] button:not([data-testid])')].every(help => help.tabIndex < 0)")
+    assert page.evaluate(
+        "() => [...document.querySelectorAll('[data-testid=stTooltipIcon] button:not([data-testid])')].every(help => help.tabIndex < 0)"
+    )
     page.get_by_role("spinbutton", name="Epochs", exact=True).focus()
     page.keyboard.press("Alt+h")
     expect(page.get_by_role("tooltip")).to_be_visible()
