@@ -41,6 +41,9 @@ DOUBTS = {
     "rows": "the file of out-of-fold predictions names no rows: that they stand in the contest's order could not be checked",
     "folds": "the file names no folds: that its rows were predicted on these folds could not be checked",
     "test_rows": "the file of test predictions names no rows: that they stand in the contest's order could not be checked",
+    "repeated": "ids appear several times: that rows of one id stand in the contest's order could not be checked",
+    "scaled": "some rows of out-of-fold predictions sum to one only nearly, as rounded numbers do: they were scaled",
+    "test_scaled": "some rows of test predictions sum to one only nearly, as rounded numbers do: they were scaled",
     "seen": "the classifier was trained elsewhere: that it has seen none of the contest's rows could not be checked",
     "frequent": "the predictions are right less often than the most frequent class alone: are the rows or the classes in another order?",
     "shuffled": "the predictions are right no more often than with their rows shuffled: are the rows or the classes in another order?",
@@ -48,8 +51,8 @@ DOUBTS = {
 }
 """What may be wrong with predictions that fit in form, and what nobody could check; a run keeps the names of its own."""
 UNCHECKED_OF_FILES = ("rows", "folds", "test_rows")
-UNCHECKED = (*UNCHECKED_OF_FILES, "seen")
-"""Those that nobody could check: of a file, and of a classifier that was trained elsewhere."""
+UNCHECKED = (*UNCHECKED_OF_FILES, "repeated", "scaled", "test_scaled", "seen")
+"""Those that nobody could check, of a file and of a classifier that was trained elsewhere, and what was done to a file: no sign of a fault."""
 
 
 @dataclass(frozen=True)

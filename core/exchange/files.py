@@ -7,7 +7,7 @@ contest's order, which nobody can check but the one who wrote it.
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -24,15 +24,21 @@ from core.base.files import nfc, written_aside
 from core.base.messages import joined, msg, reason
 from core.contest.csv_table import read_table
 from core.contest.encoding import decode
+from core.contest.names import naming_of_columns
+from core.contest.rows import tell_apart
 from core.metrics.scores import invalid_rows
 
 FOLD = "fold"
 SUFFIXES = (".npy", ".csv", ".parquet")
-N_NAMED = 5
+N_NAMED, N_SIGNS = 5, 60
 HEAD_BYTES = 1_000_000
 CHUNK_VALUES = 4_000_000
 MOST_ROWS = 3
 """A table with more than this many times the contest's rows is not read at all."""
+LONGEST_WORD = 1_000
+"""Signs of an id, or of a number that is written as text."""
+NEAR_ZERO, NEAR_ONE = 1e-6, 0.02
+"""What rounding makes of probabilities: so far below 0 (or above 1, where each stands alone) is 0 (or 1), and rows whose sum is so near to one are scaled."""
 
 Array = NDArray[np.float32]
 
@@ -62,7 +68,8 @@ class Expected:
 class Reading:
     """A file as read: probabilities (n_rows, n_classes) in the contest's order, or every reason why there are none.
 
-    `unchecked` is what the file does not say and is taken on trust: which "rows" it has, and on which "folds" they were predicted.
+    `unchecked` is what is to be said of it: what is taken on trust, as which "rows" it has, on which "folds" they were predicted, and that
+    rows of "repeated" ids stand in the contest's order; and that rows were "scaled" to sum to one.
     """
 
     prob: Array | None
@@ -86,11 +93,16 @@ def read_predictions(path: Path, expected: Expected) -> Reading:
         sheet = _read(path, expected)
     except PitwallError as problem:
         return Reading(None, (problem,))
+    is_repeated = sheet.ids is not None and len(set(sheet.ids)) < len(sheet.ids)
+    if sheet.ids is not None and is_repeated and set(told := tell_apart(sheet.ids)) == set(map(nfc, expected.ids)):
+        sheet = replace(sheet, ids=told)
     order, problems = _order(sheet, expected, path)
+    sheet, is_scaled = _without_rounding(sheet, expected)
     problems += _wrong_values(sheet, expected, path) + _wrong_folds(sheet, expected, path)
     if problems:
         return Reading(None, tuple(problems))
     unchecked = {"rows": sheet.ids is None, "folds": sheet.folds is None and expected.fold_of is not None}
+    unchecked |= {"repeated": is_repeated, "scaled": is_scaled}
     return Reading(
         sheet.prob if order is None else sheet.prob[order], unchecked=tuple(what for what, is_open in unchecked.items() if is_open)
     )
@@ -170,8 +182,13 @@ def _write_predictions(
 
 def named(names: Sequence[str]) -> str:
     """The first few of many names, and how many more there are."""
-    first = ", ".join(names[:N_NAMED])
+    first = ", ".join(map(short, names[:N_NAMED]))
     return msg("{names} and {n:,} more", names=first, n=len(names) - N_NAMED) if len(names) > N_NAMED else first
+
+
+def short(name: str) -> str:
+    """A name as an error shows it: a file may hold a book in place of an id."""
+    return name if len(name) <= N_SIGNS else f"{name[:N_SIGNS]}…"
 
 
 def _rows(n: int) -> str:
@@ -195,9 +212,12 @@ def _read(path: Path, expected: Expected) -> _Sheet:
         if suffix == ".npy":
             return _read_array(path, expected)
         if suffix == ".csv":
-            return _sheet(_csv_table(path), expected, path)
+            table = _csv_table(path)
+            return _sheet(table.rename_columns(_spelled_as_classes(table.column_names, expected)), expected, path)
         with pq.ParquetFile(path) as file:
-            columns = [nfc(name) for name in file.schema_arrow.names]
+            words = _check_types(file.schema_arrow, path)
+        with pq.ParquetFile(path, read_dictionary=words) as file:  # a text that is repeated is held once
+            columns = _spelled_as_classes(file.schema_arrow.names, expected)
             _check_columns(columns, expected, path)
             n_rows = file.metadata.num_rows
             if n_rows > MOST_ROWS * len(expected.ids):
@@ -210,13 +230,48 @@ def _read(path: Path, expected: Expected) -> _Sheet:
                     n=n_rows,
                     wanted=len(expected.ids),
                 )
-            return _sheet(file.read().rename_columns(columns), expected, path)
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+            unpacked = sum(group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns))
+            check_size(path.name, unpacked, expected)
+            table = file.read().rename_columns(columns)
+            texts = [table.column(file.schema_arrow.names.index(name)) for name in words]
+            held = (word for text in texts for chunk in text.chunks for word in chunk.dictionary.to_pylist())
+            longest = max(map(len, held), default=0)
+            if longest > LONGEST_WORD:
+                raise InputError(
+                    "{file} has cells that are too long",
+                    where=path.name,
+                    why="one has {n:,} signs, an id has at most {most:,}",
+                    fix="give a file with an id and one column per class, and nothing else",
+                    file=path.name,
+                    n=longest,
+                    most=LONGEST_WORD,
+                )
+            return _sheet(table, expected, path)
     except PitwallError:
         raise
     except (OSError, ValueError, TokenError, pa.ArrowException) as problem:  # TokenError: of the header of a damaged .npy
         raise InputError(
             "cannot read {file}", where=path.name, why=reason(problem), fix="export the predictions again", file=path.name
         ) from None
+
+
+def _check_types(schema: Any, path: Path) -> list[str]:
+    """The names of the columns that hold text. Raises InputError for one that holds neither text nor numbers: it may unpack to any size."""
+    of_text = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    flat = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null, pa.types.is_dictionary)
+    strange = [field for field in schema if field.name not in of_text and not any(fits(field.type) for fits in flat)]
+    if strange:
+        raise InputError(
+            "a column of {file} holds neither text nor numbers",
+            where=path.name,
+            why="the column '{name}' holds {type}",
+            fix="give a file with an id and one column per class, and nothing else",
+            file=path.name,
+            name=short(strange[0].name),
+            type=short(str(strange[0].type)),
+        )
+    return of_text
 
 
 def _read_array(path: Path, expected: Expected) -> _Sheet:
@@ -281,7 +336,16 @@ def _csv_table(path: Path) -> Any:
         )
     except (PitwallError, OSError, ValueError, pa.ArrowException, csv.Error):
         table = pa.Table.from_pandas(read_table(path).frame, preserve_index=False)
-    return table.rename_columns([nfc(name) for name in table.column_names])
+    return table
+
+
+def _spelled_as_classes(columns: Sequence[str], expected: Expected) -> list[str]:
+    """The names of a table's columns, those of the classes as the contest spells them."""
+    names = [nfc(name).strip() for name in columns]
+    naming = naming_of_columns([name for name in names[1:] if name != FOLD], expected.classes, {})
+    if naming is None or naming.is_guess or set(expected.classes) <= set(names):
+        return names
+    return [dict(zip(naming.names, expected.classes, strict=True)).get(name, name) for name in names]
 
 
 def _check_columns(columns: Sequence[str], expected: Expected, path: Path) -> str:
@@ -317,7 +381,8 @@ def _numbers(column: Any) -> NDArray[np.float64]:
     """A column as numbers (n,); NaN where there is none."""
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         return np.asarray(column.to_numpy(), dtype=np.float64)
-    return np.asarray(pd.to_numeric(column.to_pandas(), errors="coerce"), dtype=np.float64)
+    cells = column.to_pandas().astype("str").str.replace(",", ".", regex=False)  # a comma is the decimal sign where a table says so
+    return np.asarray(pd.to_numeric(cells, errors="coerce"), dtype=np.float64)
 
 
 def _words(column: Any) -> list[str]:
@@ -345,6 +410,26 @@ def _order(sheet: _Sheet, expected: Expected, path: Path) -> tuple[NDArray[np.in
     return np.array([place[row_id] for row_id in wanted], dtype=np.int64), []
 
 
+def _without_rounding(sheet: _Sheet, expected: Expected) -> tuple[_Sheet, bool]:
+    """The predictions without what rounding left in them, and whether rows were scaled."""
+    rows = np.flatnonzero(invalid_rows(sheet.prob, multilabel=expected.is_multilabel))
+    if not len(rows):
+        return sheet, False
+    prob = sheet.prob[rows].astype(np.float64)
+    prob[(prob < 0) & (prob >= -NEAR_ZERO)] = 0
+    is_scaled = False
+    if expected.is_multilabel:
+        prob[(prob > 1) & (prob <= 1 + NEAR_ZERO)] = 1
+    else:
+        total = prob.sum(axis=1)
+        near = invalid_rows(prob) & (np.abs(total - 1) <= NEAR_ONE)
+        prob[near] /= total[near, None]
+        is_scaled = bool(near.any())
+    mended = sheet.prob.copy()
+    mended[rows] = prob
+    return replace(sheet, prob=mended), is_scaled
+
+
 def _wrong_values(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:
     bad = np.flatnonzero(invalid_rows(sheet.prob, multilabel=expected.is_multilabel))
     if not len(bad):
@@ -355,28 +440,42 @@ def _wrong_values(sheet: _Sheet, expected: Expected, path: Path) -> list[Pitwall
         rows=_rows(len(bad)),
         file=path.name,
     )
-    several = expected.is_multilabel
+    several, first = expected.is_multilabel, sheet.prob[bad[0]].astype(np.float64)
+    if several:
+        why = "each number must be finite and from 0 to 1"
+    elif not np.isfinite(first).all():
+        why = "each row must hold finite numbers, and {row} does not"
+    elif (first < 0).any():
+        why = "no number may be negative, and {row} has {least:.3g}"
+    else:
+        why = "each row must sum to one, within {most:g}, and {row} sums to {total:.4g}"
     return [
         InputError(
             what,
             where=joined(", ", [path.name, named(rows)]),
-            why="each number must be finite and from 0 to 1"
-            if several
-            else "each row must hold finite numbers, none negative, that sum to one",
+            why=why,
             fix="export the probabilities after the sigmoid, without gaps"
             if several
             else "export the probabilities after the softmax, without gaps",
+            row=short(rows[0]),
+            least=float(first.min()),
+            most=NEAR_ONE,
+            total=float(first.sum()),
         )
     ]
 
 
 def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallError]:
-    """Rows whose fold is another one; rows that the contest does not know are told elsewhere."""
+    """Rows whose fold is another one, whatever the file calls its folds; rows that the contest does not know are told elsewhere."""
     if sheet.folds is None or sheet.ids is None or expected.fold_of is None:
         return []
     fold_of = dict(zip(map(nfc, expected.ids), expected.fold_of.tolist(), strict=True))
-    given = np.asarray(pd.to_numeric(pd.Series(sheet.folds), errors="coerce"), dtype=np.float64)
-    wrong = [row for row, row_id in enumerate(sheet.ids) if row_id in fold_of and given[row] != fold_of[row_id]]
+    known = [row for row, row_id in enumerate(sheet.ids) if row_id in fold_of]
+    pairs = Counter((sheet.folds[row], fold_of[sheet.ids[row]]) for row in known)
+    meant = dict(pair for pair, _ in reversed(pairs.most_common()))  # the fold of most rows, for each name that the file has for one
+    if len(set(meant.values())) < len(meant):
+        meant = {name: number for name in meant if (number := _whole(name)) is not None}
+    wrong = [row for row in known if meant.get(sheet.folds[row], -1) != fold_of[sheet.ids[row]]]
     if not wrong:
         return []
     return [
@@ -386,7 +485,12 @@ def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallE
             why=joined(
                 "; ",
                 (
-                    msg("{id} in fold {fold} instead of {wanted}", id=sheet.ids[row], fold=sheet.folds[row], wanted=fold_of[sheet.ids[row]])
+                    msg(
+                        "{id} in fold {fold} instead of {wanted}",
+                        id=short(sheet.ids[row]),
+                        fold=short(sheet.folds[row]),
+                        wanted=fold_of[sheet.ids[row]],
+                    )
                     for row in wrong[:N_NAMED]
                 ),
             ),
@@ -394,3 +498,12 @@ def _wrong_folds(sheet: _Sheet, expected: Expected, path: Path) -> list[PitwallE
             rows=_rows(len(wrong)),
         )
     ]
+
+
+def _whole(text: str) -> int | None:
+    """The whole number that a text is, None where it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from core.base.errors import InputError
+from core.contest.rows import tell_apart
 from core.exchange.files import Expected, Reading, read_predictions, write_predictions
 from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, OF_SETS, PROB, TABLES_OF_SETS, frame
 
@@ -183,3 +184,101 @@ def test_what_is_no_prediction_of_several_classes_is_named(tmp_path: Path, name:
     spoil, words = TABLES_OF_SETS[name]
     spoil(frame(), 4).to_csv(tmp_path / "a.csv", index=False)
     assert words.format(row=4) in said(read_predictions(tmp_path / "a.csv", OF_SETS))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+@pytest.mark.parametrize(("decimals", "is_scaled"), [(2, True), (3, True), (6, False)])
+def test_rounded_rows_are_scaled_and_that_is_said(tmp_path: Path, suffix: str, decimals: int, is_scaled: bool) -> None:
+    rounded, path = np.round(PROB.astype(np.float64), decimals), tmp_path / f"a{suffix}"
+    table = frame()
+    table[list(CLASSES)] = rounded
+    np.save(path, rounded) if suffix == ".npy" else table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    reading = read_predictions(path, EXPECTED)
+    assert reading.prob is not None
+    np.testing.assert_allclose(reading.prob.sum(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(reading.prob, PROB, atol=10.0**-decimals)
+    assert ("scaled" in reading.unchecked) == is_scaled
+
+
+def test_a_trace_below_zero_is_zero(tmp_path: Path) -> None:
+    table = frame()
+    table.loc[3, list(CLASSES)] = [-1e-9, 0.25, 0.75]
+    table.to_csv(tmp_path / "a.csv", index=False)
+    assert read_whole(tmp_path / "a.csv")[3].tolist() == [0, 0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ([0.5, 0.5, 0.43], "within 0.02, and 차량_03 sums to 1.43"),
+        ([-0.1, 0.5, 0.6], "차량_03 has -0.1"),
+        ([3.1, -2.0, 0.2], "차량_03 has -2"),
+        ([float("nan"), 0.5, 0.5], "차량_03 does not"),
+    ],
+)
+def test_what_is_no_rounding_names_the_number_and_the_tolerance(tmp_path: Path, row: list[float], words: str) -> None:
+    table = frame()
+    table.loc[3, list(CLASSES)] = row
+    table.to_csv(tmp_path / "a.csv", index=False)
+    assert words in said(read_predictions(tmp_path / "a.csv", EXPECTED))
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_decimal_commas_are_read(tmp_path: Path, delimiter: str) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False, sep=delimiter, decimal=",", float_format="%.7f")
+    np.testing.assert_allclose(read_whole(tmp_path / "a.csv"), PROB, atol=1e-6)
+
+
+@pytest.mark.parametrize("name_of", [lambda fold: fold + 1, lambda fold: f"part {fold}", lambda fold: f"{fold}.0", lambda fold: 9 - fold])
+def test_folds_are_the_same_whatever_they_are_called(tmp_path: Path, name_of: Callable[[int], object]) -> None:
+    table = frame()
+    table["fold"] = [name_of(fold) for fold in FOLD_OF.tolist()]
+    table.to_csv(tmp_path / "a.csv", index=False)
+    np.testing.assert_allclose(read_whole(tmp_path / "a.csv"), PROB, rtol=1e-6)
+    other = next(row for row in range(len(IDS)) if FOLD_OF[row] != FOLD_OF[0])
+    table.loc[0, "fold"] = table.loc[other, "fold"]
+    table.to_csv(tmp_path / "b.csv", index=False)
+    assert "1 row was predicted on other folds" in said(read_predictions(tmp_path / "b.csv", EXPECTED))
+    table["fold"] = name_of(0)
+    table.to_csv(tmp_path / "c.csv", index=False)
+    assert "predicted on other folds" in said(read_predictions(tmp_path / "c.csv", EXPECTED))
+
+
+@pytest.mark.parametrize("spell", [lambda name: f" {name} ", lambda name: f"prob_{name}", lambda name: name.upper()])
+def test_columns_of_classes_are_known_in_other_spellings(tmp_path: Path, spell: Callable[[str], str]) -> None:
+    expected = Expected(IDS, ("bad", "good", "odd"), FOLD_OF)
+    names = dict(zip(CLASSES, expected.classes, strict=True))
+    table = frame().rename(columns={own: spell(name) for own, name in names.items()})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_parquet(tmp_path / "a.parquet", index=False)
+    for name in ("a.csv", "a.parquet"):
+        np.testing.assert_allclose(read_whole(tmp_path / name, expected), PROB, rtol=1e-6)
+
+
+def test_rows_of_one_id_stand_in_their_order(tmp_path: Path) -> None:
+    expected = Expected(tell_apart([f"p{row // 2}" for row in range(len(IDS))]), CLASSES, FOLD_OF)
+    frame().assign(id=[f"p{row // 2}" for row in range(len(IDS))]).to_csv(tmp_path / "a.csv", index=False)
+    reading = read_predictions(tmp_path / "a.csv", expected)
+    assert reading.prob is not None and reading.unchecked == ("repeated",)
+    np.testing.assert_allclose(reading.prob, PROB, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda table: table.assign(id=[f"{row}{'a' * 500_000}" for row in range(len(table))]), "too large"),
+        (lambda table: table.assign(id="a" * 900_000), "too long"),
+        (lambda table: table.assign(fold=[[0.5] * 100_000] * len(table)), "neither text nor numbers"),
+    ],
+)
+def test_what_a_parquet_file_unpacks_to_is_bounded(tmp_path: Path, spoil: Callable[[pd.DataFrame], pd.DataFrame], words: str) -> None:
+    path = tmp_path / "a.parquet"
+    spoil(frame()).to_parquet(path, compression="zstd")
+    assert path.stat().st_size < EXPECTED.most_bytes
+    text = said(read_predictions(path, EXPECTED))
+    assert words in text and len(text) < 1000
+
+
+def test_long_ids_are_cut_in_errors(tmp_path: Path) -> None:
+    frame().assign(id=["a" * 20_000 + str(row) for row in range(len(IDS))]).to_csv(tmp_path / "a.csv", index=False)
+    assert len(said(read_predictions(tmp_path / "a.csv", EXPECTED))) < 2000
