@@ -126,7 +126,7 @@ def _checked_part(contents: Contents, root: Path, rows: Rows, name: str, checked
         choice, stand_in = _stand_in(contents.spec, name, root / file, result)
         if choice == "refuse":
             line = part.line(row)
-            where, what = (file, result.what) if line is None else (part.file, joined(": ", [file, result.what]))
+            where, what = (file, result.what) if line is None else (part.file_of(row), joined(": ", [file, result.what]))
             rows.problems.add(where, what, _fix_of(contents.spec, name, result), row=line, column=part.input_column)
             continue
         if name == "train" and choice == "leave_out":

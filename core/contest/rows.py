@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.base.errors import InputError
 from core.base.files import can_encode, nfc
 from core.base.messages import joined, msg
 from core.contest.csv_table import MISSING_CELLS, N_SHOWN, Problems, Table, column_of, is_missing
@@ -284,7 +285,7 @@ class Part:
     """The training or the test rows: `frame` with id, input, (label or labels), (group), col.*; where each row came from.
 
     `near` says, by row, how a cell was read that does not name its image as it stands, and the cell. `renamed` are ids that were taken
-    from the sample submission in its spelling, each with that of the test.
+    from the sample submission in its spelling, each with that of the test. Rows from `n_own` on came from the file or folder `beside`.
     """
 
     frame: pd.DataFrame
@@ -293,10 +294,16 @@ class Part:
     lines: NDArray[np.int64] | None
     near: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
     renamed: tuple[tuple[str, str], ...] = ()
+    beside: str = ""
+    n_own: int = 0
 
     def line(self, row: int) -> int | None:
         """The line of the file behind a row, None for rows that come from a folder."""
         return None if self.lines is None else int(self.lines[row])
+
+    def file_of(self, row: int) -> str:
+        """The file or folder that a row came from."""
+        return self.beside if self.beside and row >= self.n_own else self.file
 
 
 @dataclass(frozen=True)
@@ -318,7 +325,7 @@ def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     """Build the rows of a contest. Raises InputError for a file that cannot be read or a column that is not there."""
     problems, doubts = Problems(), Doubts()
     _check_names(files, spec)
-    train = _train_of_folders(files, spec, problems) if spec.layout == "folders" else _train_of_table(files, spec, problems, doubts)
+    train = _train(files, spec, problems, doubts)
     sample = files.sample(spec.sample_submission) if spec.sample_submission else None
     test, test_ids = _test(files, spec, sample, problems, doubts)
     _check_apart(train, test, problems)
@@ -342,7 +349,7 @@ def _check_apart(train: Part, test: Part, problems: Problems) -> None:
             what = msg(
                 "there is no image {path}, and {file} is an image of {other}", path=part.near[row][1], file=inputs[row], other=other.file
             )
-            problems.add(part.file, what, "add the image, or take the row out", row=part.line(row), column=part.input_column)
+            problems.add(part.file_of(row), what, "add the image, or take the row out", row=part.line(row), column=part.input_column)
 
 
 def is_folder(files: ContestFiles, name: str) -> bool:
@@ -357,11 +364,47 @@ def folder_key(name: str) -> str:
     return "" if key == "." else key
 
 
-def class_folders(files: ContestFiles, spec_train: str, spec_test: str) -> dict[str, str]:
-    """Class name to key of its folder: every folder directly inside the training folder, but the one that holds the test."""
-    test = folder_key(spec_test) if spec_test else None
-    keys = files.children(folder_key(spec_train))
-    return {PurePosixPath(key).name: key for key in keys if test is None or not (key == test or test.startswith(key + "/"))}
+def class_folders(files: ContestFiles, train: str, *others: str) -> dict[str, str]:
+    """Class name to key of its folder: every folder directly inside the training folder, but those that hold the test or another part."""
+    parts = [folder_key(name) for name in others if name]
+    keys = files.children(folder_key(train))
+    return {PurePosixPath(key).name: key for key in keys if not any(part == key or part.startswith(key + "/") for part in parts)}
+
+
+CAME_FROM = "came_from"
+"""The column that says which file or folder a training row came from, where there are two."""
+
+
+def join_column(inputs: pd.DataFrame, labels: pd.DataFrame) -> str:
+    """The column by which the labels of another table belong to training rows: it names each row once there, and has all of them."""
+    for name in inputs.columns:
+        if name in labels.columns and column_of(labels, name).is_unique and column_of(inputs, name).isin(column_of(labels, name)).all():
+            return str(name)
+    return ""
+
+
+def joined_table(files: ContestFiles, train: str, train_labels: str) -> tuple[Table, NDArray[np.int64]]:
+    """The training table with the other columns of the table of its labels, and the line there of each row, by `join_column`.
+
+    Raises InputError where no column joins the two.
+    """
+    table = files.table(train)
+    if not train_labels:
+        return table, table.lines
+    labels = files.table(train_labels)
+    key = join_column(table.frame, labels.frame)
+    if not key:
+        raise InputError(
+            "the labels cannot be joined to the training rows",
+            where="{train}, {labels}",
+            why="no column of both names every training row, each row of the labels once",
+            fix="give both tables a column of ids with one name",
+            train=train,
+            labels=train_labels,
+        )
+    order = pd.Index(column_of(labels.frame, key)).get_indexer(pd.Index(column_of(table.frame, key)))
+    more = labels.frame[[name for name in labels.frame.columns if name not in table.frame.columns]].iloc[order].reset_index(drop=True)
+    return replace(table, frame=pd.concat([table.frame, more], axis=1)), labels.lines[order]
 
 
 def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
@@ -377,7 +420,10 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
             problems.add(file, what, msg("set {setting} to one of: {names}", setting=setting, names=", ".join(columns[:40])), column=name)
 
     if spec.layout == "csv":
-        train = list(files.table(spec.train).frame.columns)
+        train = list(joined_table(files, spec.train, spec.train_labels)[0].frame.columns)
+        if spec.valid:
+            for name in (*spec.input_columns, *((spec.label_column,) if spec.label_column else spec.classes)):
+                need(spec.valid, list(files.table(spec.valid).frame.columns), "valid", name)
         if spec.is_multilabel and not spec.label_column:
             fix = "name columns of 0 and 1 in classes, or the column with the labels in label_column"
             for name in [name for name in spec.classes if name not in train]:
@@ -408,8 +454,39 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
     problems.raise_if_any("the contest's files and its settings do not fit")
 
 
-def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems) -> Part:
-    folders = class_folders(files, spec.train, spec.test)
+def _train(files: ContestFiles, spec: ContestSpec, problems: Problems, doubts: Doubts) -> Part:
+    """The training rows, and behind them the labelled rows of `spec.valid`, with a column that tells them apart."""
+    if spec.layout == "folders":
+        own = _train_of_folders(files, spec, problems)
+        more = _train_of_folders(files, _of_valid(spec), problems, is_beside=True) if spec.valid else None
+    else:
+        own = _train_of_table(files, spec, problems)
+        more = _train_of_table(files, _of_valid(spec), problems) if spec.valid else None
+    if more is not None:
+        n_own, lines = len(own.frame), None if own.lines is None or more.lines is None else np.concatenate([own.lines, more.lines])
+        frame = pd.concat([own.frame, more.frame], ignore_index=True)
+        texts = [name for name in frame.columns if name.startswith("col.")]
+        frame[texts] = frame[texts].fillna("")  # a column that one of the two does not have
+        frame[f"col.{CAME_FROM}"] = pd.Series([spec.train] * n_own + [spec.valid] * len(more.frame), dtype="str")
+        near = own.near | {n_own + row: reading for row, reading in more.near.items()}
+        own = replace(own, frame=frame, lines=lines, near=near, beside=spec.valid, n_own=n_own)
+    repeated = column_of(own.frame, "id").duplicated()
+    if repeated.any():
+        if spec.id_column:
+            what = "{n:,} training {n:row has|rows have} the id of an earlier row: a second '{id}' is '{told}'; if they belong together, group by {column}"
+            first = str(own.frame["id"][repeated.idxmax()])
+            doubts.append(("id_column", msg(what, n=int(repeated.sum()), id=first, told=f"{first} (2)", column=spec.id_column)))
+        own.frame["id"] = pd.Series(tell_apart(own.frame["id"].tolist()), index=own.frame.index, dtype="str")
+    return own
+
+
+def _of_valid(spec: ContestSpec) -> ContestSpec:
+    return spec.model_copy(update={"train": spec.valid, "train_labels": "", "valid": ""})
+
+
+def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems, *, is_beside: bool = False) -> Part:
+    """The images of the class folders; those beside the training folder have its name in their ids, and need not have every class."""
+    folders = class_folders(files, spec.train, spec.test, spec.valid)
     keys: list[str] = []
     labels: list[int] = []
     for name, folder in folders.items():
@@ -424,7 +501,7 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
             keys += images
             labels += [spec.classes.index(name)] * len(images)
     for name in spec.classes:
-        if name not in folders:
+        if name not in folders and not is_beside:
             problems.add(spec.train, msg("there is no folder for the class '{name}'", name=name), "add the folder, or leave `classes` out")
     base = folder_key(spec.train)
     inside = f"{base}/" if base else ""
@@ -434,24 +511,21 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
             problems.add(key, msg("{suffix} files are not accepted", suffix=suffix_of(key)), fix)
     for link in sorted(link for link in files.links if link.startswith(inside)):
         problems.add(link, "is a symbolic link, which is not followed", LINK_FIX)
-    frame = pd.DataFrame({"id": [key[len(inside) :] for key in keys], "input": [files.files[key] for key in keys]}, dtype="str")
+    start = 0 if is_beside else len(inside)
+    frame = pd.DataFrame({"id": [key[start:] for key in keys], "input": [files.files[key] for key in keys]}, dtype="str")
     frame["label"] = np.array(labels, dtype=np.int64)
     return Part(frame, spec.train, "", None)
 
 
-def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems, doubts: Doubts) -> Part:
-    table = labelled(files.table(spec.train), spec)
+def _train_of_table(files: ContestFiles, spec: ContestSpec, problems: Problems) -> Part:
+    whole, lines = joined_table(files, spec.train, spec.train_labels)
+    table, labels = labelled(whole, spec), labelled(replace(whole, lines=lines), spec)
     frame, near = _id_and_input(files, spec, table, spec.train, spec.image_root, problems)
-    repeated = column_of(frame, "id").duplicated()
-    if repeated.any():
-        what = "{n:,} training {n:row has|rows have} the id of an earlier row: a second '{id}' is '{told}'; if they belong together, group by {column}"
-        first = str(frame["id"][repeated.idxmax()])
-        doubts.append(("id_column", msg(what, n=int(repeated.sum()), id=first, told=f"{first} (2)", column=spec.id_column)))
-        frame["id"] = pd.Series(tell_apart(frame["id"].tolist()), index=frame.index, dtype="str")
+    told = spec.model_copy(update={"train": spec.train_labels or spec.train})
     if spec.is_multilabel:
-        frame["labels"] = sets_of_cells(table, spec, problems) if spec.label_column else sets_of_columns(table, spec, problems)
+        frame["labels"] = sets_of_cells(labels, told, problems) if spec.label_column else sets_of_columns(labels, told, problems)
     else:
-        frame["label"] = codes_of_cells(table, spec, problems)
+        frame["label"] = codes_of_cells(labels, told, problems)
     if spec.group_column:
         frame["group"] = column_of(table.frame, spec.group_column)
         fix, column = "fill the group in, or use no group column", spec.group_column

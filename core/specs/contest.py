@@ -20,6 +20,14 @@ class ContestSpec(Settings):
     modality: Literal["image", "text"] = Field(description="What the rows are.", json_schema_extra=BASIC)
     layout: Literal["csv", "folders"] = Field(description="Labels in a CSV, or one folder of images per class.", json_schema_extra=BASIC)
     train: str = Field(description="The training CSV, or the folder that holds the class folders.", json_schema_extra=BASIC)
+    train_labels: str = Field(
+        default="",
+        description="The CSV with the labels, where they stand in a table of their own; joined to the training CSV by their column of ids.",
+    )
+    valid: str = Field(
+        default="",
+        description="Labelled rows beside the training rows, as a CSV or a folder of class folders; they are trained on too.",
+    )
     test: str = Field(
         default="",
         description="The test CSV, or a folder of test images; empty when the sample submission lists the rows.",

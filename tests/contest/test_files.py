@@ -114,6 +114,15 @@ def test_no_cell_leads_outside(tmp_path_factory: pytest.TempPathFactory, value: 
         ("제출.csv", "sample"),
         ("labels.csv", ""),
         ("animals.csv", ""),
+        ("testudo/1.csv", ""),
+        ("attestation.csv", ""),
+        ("trainer.csv", ""),
+        ("평가데이터.csv", "test"),
+        ("제출양식.csv", "sample"),
+        ("testset1.csv", "test"),
+        ("trainImages.csv", "train"),
+        ("example.csv", "sample"),
+        ("train_sample.csv", "train"),
     ],
 )
 def test_names_say_roles(key: str, role: str) -> None:

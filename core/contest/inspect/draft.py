@@ -33,8 +33,9 @@ from core.contest.inspect.columns import (
     settle_inputs,
 )
 from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
+from core.contest.inspect.parts import guess_train_labels, guess_valid
 from core.contest.inspect.sources import ROLES, SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
-from core.contest.rows import LINK_FIX, Part, Rows, SeenLabels, class_folders, folder_key, is_folder, order_classes, read_rows
+from core.contest.rows import LINK_FIX, Part, Rows, SeenLabels, class_folders, folder_key, is_folder, joined_table, order_classes, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.data.images import level_of
 from core.specs.contest import ContestSpec
@@ -107,14 +108,31 @@ def understand(files: ContestFiles, answers: Answers) -> Understanding:
             so_far.note(role, name, said, "note")
     test = None if not test_name or is_folder(files, test_name) else files.table(test_name).frame
     sample = files.sample(sample_name).frame if sample_name else None
+    train: pd.DataFrame | None = None
+    folders: dict[str, str] = {}
     if layout == "folders":
-        labels = _columns_of_folders(so_far, files, train_name, test_name, test, sample)
+        _settle_valid(so_far, files)
+        folders = class_folders(files, train_name, test_name, so_far.values.get("valid", ""))
+        labels = _columns_of_folders(so_far, files, folders, test_name, test, sample)
     else:
-        labels = _columns_of_table(so_far, files, files.table(train_name).frame, test_name, test, sample)
-    classes = settle_classes(so_far, labels, order_classes(class_folders(files, train_name, test_name)) if layout == "folders" else ())
-    settle_submission_and_metric(so_far, None if layout == "folders" else files.table(train_name).frame, sample, classes, labels)
+        apart = guess_train_labels(files, train_name, test)
+        labels_name = so_far.settle("train_labels", lambda: apart or Guess("", "")) if apart or "train_labels" in answers else ""
+        train = joined_table(files, train_name, labels_name)[0].frame
+        labels = _columns_of_table(so_far, files, train, test_name, test, sample)
+        _settle_valid(so_far, files)
+    classes = settle_classes(so_far, labels, order_classes(folders))
+    settle_submission_and_metric(so_far, train, sample, classes, labels)
     so_far.values.update({key: value for key, value in answers.items() if key not in so_far.values})
     return so_far
+
+
+def _settle_valid(so_far: Understanding, files: ContestFiles) -> None:
+    """Settle which labelled rows beside the training rows are trained on too, where there are any."""
+    values = so_far.values
+    needed = [*values.get("input_columns", ()), *filter(None, [values.get("label_column", "")])]
+    found = guess_valid(files, values["layout"], values["train"], needed)
+    if found is not None or "valid" in so_far.answers:
+        so_far.settle("valid", lambda: found or Guess("", ""))
 
 
 def _seen(files: ContestFiles, name: str) -> str:
@@ -123,7 +141,12 @@ def _seen(files: ContestFiles, name: str) -> str:
 
 
 def _columns_of_folders(
-    so_far: Understanding, files: ContestFiles, train: str, test_name: str, test: pd.DataFrame | None, sample: pd.DataFrame | None
+    so_far: Understanding,
+    files: ContestFiles,
+    folders: dict[str, str],
+    test_name: str,
+    test: pd.DataFrame | None,
+    sample: pd.DataFrame | None,
 ) -> SeenLabels:
     """Settle what class folders leave open: the columns of a test table. Returns the label of every image."""
     so_far.settle("modality", lambda: Guess("image", "class folders hold images"))
@@ -142,7 +165,7 @@ def _columns_of_folders(
         so_far.settle("id_column", lambda: guess_id(test, [test], sample, image.column))
         settle_inputs(so_far, lambda: image_guess(image))
         so_far.settle("test_image_root", lambda: base_guess(image, "test_image_root"))
-    folders = class_folders(files, train, test_name)
+    train = str(so_far.values["train"])
     keys = {name: files.images_under(folder) for name, folder in folders.items()}
     depth = len(folder_key(train).split("/")) + 1 if folder_key(train) else 1
     note_groups(so_far, group_parts([key for images in keys.values() for key in images], depth))
@@ -247,7 +270,7 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
         rows_by_size=tuple(rows_by_size(labels).tolist()) if spec.is_multilabel else (),
         test_ids=rows.test_ids,
         problems=tuple(msg("{what}. Fix: {fix}", what=problem, fix=problem.fix) for problem in first),
-        columns=tuple(files.table(spec.train).frame.columns) if spec.layout == "csv" else (),
+        columns=tuple(joined_table(files, spec.train, spec.train_labels)[0].frame.columns) if spec.layout == "csv" else (),
         tables=tuple(files.tables()),
     )
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from core.base.errors import InputError
 from core.base.files import nfc
-from core.base.messages import joined, msg
+from core.base.messages import joined, msg, setting
 from core.base.settings import load_yaml
 from core.contest.files import FORMATS, ContestFiles, suffix_of
 from core.contest.rows import folder_key, is_folder
@@ -106,14 +106,66 @@ def _list(text: str, name: str) -> tuple[str, ...]:
 
 
 ROLES = {
-    "sample": ("sample", "submission", "submit", "제출"),
-    "test": ("test", "eval", "evaluation", "unlabeled", "테스트", "평가"),
-    "train": ("train", "training", "학습", "훈련"),
+    "sample": ("submission", "submit", "제출"),
+    "test": ("test", "testing", "eval", "evaluation", "unlabeled", "테스트", "평가", "시험"),
+    "train": ("train", "training", "trainval", "학습", "훈련"),
     "valid": ("valid", "validation", "val", "dev", "검증"),
 }
 """Words of a file's or folder's name that say its role; the first role that fits counts."""
+EXAMPLES = ("sample", "example", "샘플", "예시", "예제")
+"""Words that say the role of a sample submission where no other word says any."""
+THINGS = (
+    *(
+        "data",
+        "dataset",
+        "set",
+        "image",
+        "img",
+        "pic",
+        "photo",
+        "text",
+        "label",
+        "feature",
+        "value",
+        "file",
+        "format",
+        "form",
+        "table",
+        "csv",
+        "df",
+    ),
+    *(
+        "데이터",
+        "데이터셋",
+        "자료",
+        "셋",
+        "세트",
+        "용",
+        "이미지",
+        "사진",
+        "텍스트",
+        "문서",
+        "라벨",
+        "레이블",
+        "정답",
+        "파일",
+        "양식",
+        "형식",
+        "폼",
+        "본",
+        "표",
+        "목록",
+    ),
+)
+"""What a word of a role may be grown together with: testset, trainImages, 학습데이터, samplesubmission."""
+_BESIDE = f"(?:(?:{'|'.join((*EXAMPLES, *THINGS))})s?)*"
+_WORDS = {role: re.compile(f"{_BESIDE}(?:{'|'.join(names)})s?{_BESIDE}") for role, names in ROLES.items()}
 PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 LABELS = ("label", "labels", "data", "info", "meta", "metadata")
+
+
+LABELS_APART = re.compile(r"label|target|answer|정답|라벨|레이블|(^|[_ \-.])y([_ \-.]|$)")
+"""In the name of a table that holds no more than labels, where others have the same role."""
 
 
 def guess_sources(files: ContestFiles, answers: Answers) -> tuple[Guess, Guess, Guess, Guess]:
@@ -132,13 +184,15 @@ def guess_sources(files: ContestFiles, answers: Answers) -> tuple[Guess, Guess, 
 
 
 def role_of(key: str) -> str:
-    """The role that a path's words say: train, test, sample, valid, or "" when they say nothing."""
+    """The role that a path's words say: train, test, sample, valid, or "" when they say nothing. A class "testudo" says nothing."""
     path = PurePosixPath(key)
     for text in (path.stem, *reversed(path.parent.parts)):
-        words = [word for word in re.split(r"[^a-z가-힣]+", text.lower()) if word]
-        for role, names in ROLES.items():
-            if any(word in names or word.rstrip("s") in names or (role in ("train", "test") and word.startswith(role)) for word in words):
+        words = [word for word in re.split(r"[^a-z가-힣]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower()) if word]
+        for role, pattern in _WORDS.items():
+            if any(pattern.fullmatch(word) for word in words):
                 return role
+        if any(word in EXAMPLES for word in words):
+            return "sample"
     return ""
 
 
@@ -148,16 +202,19 @@ def is_tabular(files: ContestFiles, key: str) -> bool:
         return suffix_of(key) != ".txt" or b"\t" in stream.readline(65536)
 
 
-def _first_table(keys: list[str], role: str, setting: str) -> Guess:
+def _first_table(keys: list[str], role: str, name: str) -> Guess:
     """The table whose name is nearest to its role; others of the role are said."""
     if not keys:
-        return Guess("", msg("no table is named like {setting}", setting=setting), "note")
-    ranked = sorted(
-        keys, key=lambda key: (PurePosixPath(key).stem.lower() not in (role, setting), role not in key.lower(), key.count("/"), key)
-    )
+        return Guess("", msg("no table is named like {name}", name=name), "note")
+
+    def rank(key: str) -> tuple[bool, bool, bool, int, str]:
+        stem = PurePosixPath(key).stem.lower()
+        return stem not in (role, name), LABELS_APART.search(stem) is not None, role not in key.lower(), key.count("/"), key
+
+    ranked = sorted(keys, key=rank)
     if len(keys) == 1:
         return Guess(ranked[0], "named so")
-    return Guess(ranked[0], _also(ranked[1:6], setting), "warning")
+    return Guess(ranked[0], _also(ranked[1:6], name), "warning")
 
 
 def _train(files: ContestFiles, roles: dict[str, list[str]], answers: Answers) -> tuple[Guess, Guess]:
@@ -206,9 +263,9 @@ def _unnamed_table(files: ContestFiles, keys: list[str]) -> Guess:
     return Guess(ranked[0], joined("; ", ["no table is named train", _also(ranked[1:6], "train")]), "warning")
 
 
-def _also(others: list[str], setting: str) -> str:
+def _also(others: list[str], name: str) -> str:
     """Which other files would do, and how to choose one."""
-    return joined("; ", [msg("also possible: {names}", names=", ".join(others)), msg("correct with {setting}=NAME", setting=setting)])
+    return joined("; ", [msg("also possible: {names}", names=", ".join(others)), msg("correct with {field}", field=setting(name, "NAME"))])
 
 
 def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
@@ -228,12 +285,18 @@ def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
 
 
 def _class_root(files: ContestFiles) -> str | None:
-    """The folder whose folders are the classes: one named train before others, shallow before deep; None when there is none."""
+    """The folder whose folders are the classes: one named train before others, shallow before deep; None when there is none.
+
+    In a folder named train every folder is a class, whatever its name. Elsewhere one named test is the test, and train, valid and
+    sample are parts where a train stands beside them, else classes.
+    """
     with_images = {str(parent).removeprefix(".") for key in files.images for parent in PurePosixPath(key).parents}
 
     def is_root(folder: str) -> bool:
-        meant = [key for key in files.children(folder) if key in with_images and not role_of(PurePosixPath(key).name)]
-        return len(meant) >= 2 and role_of(folder) not in ("test", "valid")
+        inside = [key for key in files.children(folder) if key in with_images]
+        roles = [role_of(PurePosixPath(key).name) for key in inside]
+        parts = () if role_of(folder) == "train" else ("test", "train", "valid", "sample") if "train" in roles else ("test",)
+        return sum(role not in parts for role in roles) >= 2 and role_of(folder) not in ("test", "valid")
 
     def rank(folder: str) -> tuple[bool, int, str]:
         return role_of(folder) != "train", folder.count("/") + bool(folder), folder
@@ -245,13 +308,18 @@ def _test(files: ContestFiles, roles: dict[str, list[str]], layout: str, train: 
     tables = [key for key in roles["test"] if key != train]
     if tables:
         return _first_table(tables, "test", "test")
-    inside = folder_key(train) + "/" if layout == "folders" and folder_key(train) else None
+    base = folder_key(train) if layout == "folders" else None
+    inside = base + "/" if base else None
     folders = [
         key
         for key in files.folders
-        if role_of(Path(key).name) == "test" and files.images_under(key) and not (inside and key.startswith(inside))
+        if role_of(PurePosixPath(key).name) == "test" and files.images_under(key) and not (inside and key.startswith(inside))
     ]
     if folders:
         first = min(folders, key=lambda key: (key.count("/"), key))
-        return Guess(first, msg("a folder of {n:,} {n:image|images}", n=len(files.images_under(first))))
+        why = msg("a folder of {n:,} {n:image|images}", n=len(files.images_under(first)))
+        if base is not None and first.rpartition("/")[0] == base:
+            doubt = msg("it stands among the class folders; if it is a class too: {field}", field=setting("test", ""))
+            return Guess(first, joined("; ", [why, doubt]), "warning")
+        return Guess(first, why)
     return Guess("", "no test table or folder is named like test", "note")
