@@ -269,7 +269,7 @@ def say_rare(labels: Rows, classes: Sequence[str], n_folds: int, *, keep_rare: b
     if keep_rare:
         said = "fewer rows than folds: {names}; every fold trains on them, none validates them"
     else:
-        said = "fewer rows than folds: {names}; some folds validate none of them, and a class of one row is scored by a network that never saw it; keep_rare trains on them in every fold instead"
+        said = "fewer rows than folds: {names}; some folds validate none of them, and a class of one row is scored by a network that never saw it"
     return msg(said, names=_listed([f"{classes[number]} ({counts[number]:,})" for number in rare]))
 
 

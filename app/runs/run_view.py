@@ -13,6 +13,7 @@ from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, 
 from app.runs.records import checkpoints_view, second_tries, tracking_button, tracking_trouble
 from app.shell import runtime, state
 from app.shell.state import go_to
+from app.train.recipe_view import start_again_from
 from app.ui import charts
 from app.ui.cards import ask, error_card, guard
 from app.ui.colors import run_color
@@ -56,6 +57,9 @@ def _head(contest: Contest, run: Run) -> None:
                 st.caption(plain(run.note), width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             tracking_button(contest, run)
+            if not run.imported and st.button(t("runs.action_again"), icon=":material/tune:", help=t("runs.action_again_help")):
+                start_again_from(contest, run)
+                go_to("train")
             if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
                 go_to("errors", source=run.ref)
             if run.is_complete and st.button(t("runs.action_blend"), icon=":material/balance:"):

@@ -105,6 +105,11 @@ def devices() -> tuple[str, ...]:
     return engine().devices or ("cpu",)
 
 
+def has_gpu() -> bool:
+    """Whether any of them is not the processor."""
+    return any(torch_name(device) != "cpu" for device in devices())
+
+
 def tried_devices() -> tuple[str, ...]:
     """The devices a dry run can choose between: of several slots on the CPU the first."""
     return tuple({torch_name(device): device for device in reversed(devices())}.values())[::-1]

@@ -21,6 +21,7 @@ from core.base.errors import InputError, NotFoundError, PitwallError
 from core.contest.table import ContestTable, Truth, load_table, load_truth
 from core.data.images import open_image
 from core.folds import load_folds, own_groups
+from core.recipes.advice import RowFacts, row_facts
 from core.splitting import FoldPairs
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
@@ -50,6 +51,15 @@ def truth_of(contest: Contest) -> Truth:
 def groups_of(contest: Contest) -> NDArray[np.int64] | None:
     """The code of each training row's group in the contest's own group column, from memory after the first time; None where it has none."""
     return _load(own_groups, str(runtime.workspace().root), contest.id, f"{contest.fingerprint} {contest.spec.group_column}")
+
+
+def facts_of(contest: Contest) -> RowFacts:
+    """What of the contest's rows decides how they are trained on, from memory after the first time."""
+    return _load(_facts, str(runtime.workspace().root), contest.id, contest.fingerprint)
+
+
+def _facts(_: Workspace, contest: Contest) -> RowFacts:
+    return row_facts(table_of(contest))
 
 
 @lru_cache(maxsize=8)

@@ -11,11 +11,13 @@ import streamlit as st
 
 from app.shell import runtime
 from app.shell.runtime import DryRun, Forecast, Neighbour, Outlook, When
+from app.shell.tables import facts_of
 from app.ui.cards import error_card
 from app.ui.format import format_clock, format_duration, plain
 from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import DiskFull, OutOfMemory, PitwallError
+from core.recipes.advice import doubts
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -134,12 +136,15 @@ def _found(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequenc
     with st.container(key="dry-run-found", border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**{t('dry_run.title', device=plain(forecast.device))}**", width="content")
-            fits = not outlook.problems
-            st.badge(t("dry_run.fits") if fits else t("dry_run.fits_not"), color="green" if fits else "red")
+            doubted = doubts(recipe, forecast.rows[fold_numbers[0]][0], facts_of(contest), has_gpu=forecast.device != "cpu")
+            word, color = ("fits_not", "red") if outlook.problems else ("fits_doubted", "orange") if doubted else ("fits", "green")
+            st.badge(t(f"dry_run.{word}"), color=color)
         lines = _lines(outlook)
         st.table({f":gray[{t(f'dry_run.row_{name}')}]": value for name, value in lines.items()}, border="horizontal", alt=t("dry_run.alt"))
         if n_runs > 1:
             st.caption(t("dry_run.of_one", n=n_runs))
+        for doubt in doubted:
+            st.caption(f":orange[{plain(say(doubt))}]")
         _notes(recipe, outlook)
         if forecast.busy_with:
             st.button(

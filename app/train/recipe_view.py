@@ -1,17 +1,18 @@
 """The parts of the page Train: the recipe in its form, the backbone, what the run will do, and the button that queues it."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app.shell import runtime, state
-from app.shell.tables import pairs_of, truth_of
+from app.shell.tables import facts_of, pairs_of, truth_of
+from app.train.backbones import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
-from app.train.grid import Start, choose_grid, names_line, plan_box, starts
+from app.train.grid import Start, choose_grid, grid_keys, names_line, plan_box, start_key, starts
 from app.ui.cards import error_card, guard, section
 from app.ui.charts import draw, lr_curve
 from app.ui.controls import fold_numbers_key, pick_folds
@@ -22,17 +23,18 @@ from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
-from core.recipes.plan import Backbone, Listed, ReadPlan, filter_backbones, list_backbones
+from core.recipes.advice import brought_by, doubts
+from core.recipes.draft import Draft, drop_draft, save_draft
+from core.recipes.plan import Backbone, Listed, ReadPlan
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.runs import list_runs, unique_run_name
+from core.store.runs import Run, list_runs, unique_run_name
 from core.tracking.tracker import check_trackers
 from core.training.schedule import plan_fold
 from core.training.task import backbone_of
 
-MOST_SHOWN = 300
-PARAMS_M = (5, 10, 25, 50, 100, 200, 500, 1000)
+JUST_QUEUED = "just-queued-runs"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class RecipeForm:
 
 def recipe_form(contest: Contest) -> RecipeForm:
     """The starting point and the form over it."""
-    options, key = starts(contest), f"train-{contest.id}-start"
+    options, key = starts(contest), start_key(contest)
     with section(t("train.recipe")):
         start = st.selectbox(
             t("train.start_from"),
@@ -59,24 +61,45 @@ def recipe_form(contest: Contest) -> RecipeForm:
             width=230,
             required=True,
         )
-    key = f"train-{contest.id}-{start}"
+    key = f"train-{contest.id}-{start}-{st.session_state.get(_turn_key(contest), 0)}"
     with st.container(border=True):
         values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",))
     values["model"]["backbone"] = st.session_state.get(f"{key}-backbone", values["model"]["backbone"])
     return RecipeForm(start, options, values, key)
 
 
+def start_again_from(contest: Contest, run: Run) -> None:
+    """Let the page Train begin anew with a run's recipe; to be called on another page, before that one is opened."""
+    st.session_state[start_key(contest)] = f"run {run.ref}"
+    st.session_state[_turn_key(contest)] = st.session_state.get(_turn_key(contest), 0) + 1
+
+
+def _turn_key(contest: Contest) -> str:
+    return f"train-{contest.id}-turn"
+
+
 def choose_backbone(contest: Contest, form: RecipeForm) -> Listed | None:
-    """The catalogue beside the form; a name of the run that nobody typed follows the backbone, without hub account and pretraining tag."""
+    """The catalogue beside the form; what belongs to a backbone follows it, as far as no person has set it (`bring`)."""
+    said = st.session_state.get(f"{form.key}-brought-said", "")
+    on_pick = partial(bring, form)
+    return pick_backbone(contest.spec.modality, form.values["model"]["backbone"], on_pick, f"train-{contest.id}", said)
 
-    def take(backbone: Backbone) -> None:
-        suggested = st.session_state.get(f"{form.key}-suggested", form.values["name"])
-        if st.session_state.get(f"{form.key}.name") in (suggested, form.options[form.start].recipe.name):
-            suggested = re.sub(r"[^\w.\-가-힣]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
-            st.session_state[f"{form.key}-suggested"] = st.session_state[f"{form.key}.name"] = suggested
-        st.session_state[f"{form.key}-backbone"] = backbone.name
 
-    return pick_backbone(contest.spec.modality, form.values["model"]["backbone"], take, f"train-{contest.id}")
+def bring(form: RecipeForm, backbone: Backbone) -> None:
+    """Make a backbone that of the form, with its size, its learning rate, whether it is pretrained, and its name without hub account and tag,
+    where these are still as the start or the backbone before gave them."""
+    start, state_ = form.options[form.start].recipe, st.session_state
+    name = re.sub(r"[^\w.\-]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
+    given: dict[str, Any] = state_.setdefault(f"{form.key}-brought", {})
+    usual = {path: value for path, _, value in start.leaves()} | given
+    now = {path: state_.get(f"{form.key}.{path}", value) for path, value in usual.items()}
+    new = {path: value for path, value in {**brought_by(backbone, start), "name": name}.items() if now[path] == usual[path]}
+    for path, value in new.items():
+        given[path] = state_[f"{form.key}.{path}"] = value
+    state_[f"{form.key}-backbone"] = backbone.name
+    shown = (f"{t(f'recipe.{path}')} {value:g}" for path, value in new.items() if path in ("input.size_px", "optim.lr", "input.max_tokens"))
+    line = ", ".join(shown)
+    state_[f"{form.key}-brought-said"] = t("train.brought", values=line) if line else ""
 
 
 def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: Listed | None) -> None:
@@ -96,15 +119,19 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
             names = [run.name for run in grid.grid]
         with plan:
             plan_view(contest, folds, recipe, listed, names)
-    plan_box(contest, folds, grid, numbers, f"train-{contest.id}-start")
+        keep_form(contest, folds, recipe)
+    plan_box(contest, folds, grid, numbers)
     with st.container(horizontal=True, gap="small"):
         n_jobs = max(1, len(names)) * len(numbers)
         label = t("train.queue_one") if n_jobs == 1 else t("train.queue_many", n=n_jobs)
         is_blocked = grid is None or not numbers or runtime.is_read_only()
-        pressed = st.button(label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Q")
+        pressed = st.button(
+            label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Ctrl+Enter"
+        )
         dry_run_button(contest, folds, recipe)
     if pressed and grid is not None:
         launch(contest, folds, grid, numbers)
+    just_queued(contest)
     if runtime.is_read_only():
         st.caption(t("train.read_only"))
     dry_run_card(contest, folds, recipe, numbers, n_runs=max(1, len(names)))
@@ -135,7 +162,19 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         "time": time_line(contest, folds, recipe),
     }
     st.table({f":gray[{t(f'train.plan_{name}')}]": value for name, value in facts.items()}, border="horizontal", alt=t("train.plan"))
+    for doubt in doubts(recipe, plan.epochs.n_rows, facts_of(contest), has_gpu=runtime.has_gpu()):
+        st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
     draw(lr_curve(plan.curve_epochs, plan.curve_lr), key="lr-curve", alt=t("train.chart_title"))
+
+
+def keep_form(contest: Contest, folds: Folds, recipe: Recipe) -> None:
+    """Keep what the page holds beside the contest once it differs from what it began with, so that a reload finds it."""
+    keys = (*grid_keys(contest), fold_numbers_key(folds))
+    controls = {key: st.session_state[key] for key in keys if key in st.session_state}
+    now, kept_key = Draft(recipe, controls), f"train-kept-{contest.id}"
+    if st.session_state.setdefault(kept_key, now) != now and not runtime.is_read_only():
+        st.session_state[kept_key] = now
+        save_draft(runtime.workspace(), contest, now)
 
 
 def time_line(contest: Contest, folds: Folds, recipe: Recipe) -> str:
@@ -170,13 +209,33 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
 
 
 def launch(contest: Contest, folds: Folds, grid: ReadPlan, fold_numbers: list[int]) -> None:
-    """Queue the runs and remember them for the list of what was queued from here."""
+    """Queue the runs and remember them for the list of what was queued from here; the form's draft has become their recipe."""
     stop_dry_run()
     with guard():
         runs = runtime.steer(lambda: runtime.queue.launch_plan(runtime.workspace(), contest, folds, grid, fold_numbers=fold_numbers))
+        drop_draft(runtime.workspace(), contest)
         st.session_state["queued_here"] = [run.id for run in reversed(runs)] + st.session_state.get("queued_here", [])
+        st.session_state[JUST_QUEUED] = [run.id for run in runs]
+
+
+def just_queued(contest: Contest) -> None:
+    """What the last press queued, with the button that takes it back, as long as any of it waits or runs."""
+    known = {run.id: run for run in list_runs(runtime.workspace().store, contest.id)}
+    runs = [known[run_id] for run_id in st.session_state.get(JUST_QUEUED, []) if run_id in known]
+    if not any(run.state in ("queued", "running") for run in runs):
+        return
+    with st.container(key="just-queued", border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         names = names_line([run.name for run in runs])
-        st.toast(t("train.queued", name=names, n=len(runs) * len(fold_numbers)), icon=":material/check:")
+        st.markdown(t("train.queued", name=names, n=sum(len(run.fold_numbers) for run in runs)), width="content")
+        st.button(t("train.undo"), icon=":material/undo:", key="undo-queued", on_click=take_back, args=(runs,))
+
+
+def take_back(runs: Sequence[Run]) -> None:
+    """Undo a launch: runs of which no fold has begun go away, the others are canceled."""
+    with guard():
+        stay = runtime.steer(lambda: runtime.queue.take_back(runtime.workspace(), [run.id for run in runs]))
+        del st.session_state[JUST_QUEUED]
+        st.toast(t("train.undone_partly", names=names_line([run.name for run in stay])) if stay else t("train.undone"))
 
 
 def queued_here(contest: Contest) -> None:
@@ -189,108 +248,3 @@ def queued_here(contest: Contest) -> None:
         for run in runs[:6]:
             link = t("train.see_run", name=plain(run.name), n=len(run.fold_numbers))
             st.page_link(state.PAGES_DIR / "runs.py", label=link, icon=":material/monitoring:", query_params=state.link_params(run=run.ref))
-
-
-def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None], key: str) -> Listed | None:
-    """Draw the picker and return the chosen backbone as it stands in the catalogue (None for a name that is not there).
-
-    `on_pick` is called with the new backbone when a row is clicked, before the page is drawn again.
-    """
-    catalogue = _catalogue(modality, str(runtime.workspace().root))
-    current = next((one for one in catalogue if one.backbone.name.partition(".")[0] == chosen or one.backbone.name == chosen), None)
-    with section(t("train.backbone")):
-        filters = _filters(catalogue, modality, key)
-    if current is not None:
-        _card(current)
-    text = st.text_input(
-        t("train.search"),
-        placeholder=t(f"train.search_{modality}", n=len(catalogue)),
-        type="search",
-        live="250ms",
-        key=f"{key}-text",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    found = filter_backbones(catalogue, text or "", **filters)
-    shown = found[:MOST_SHOWN]
-    if not shown:
-        st.caption(t("train.found_none"))
-        return current
-
-    def picked() -> None:
-        cells = st.session_state[f"{key}-table"].selection.cells
-        if cells:
-            on_pick(shown[cells[0][0]].backbone)
-
-    frame, columns = _table(shown, modality)
-    st.dataframe(
-        frame,
-        key=f"{key}-table",
-        on_select=picked,
-        selection_mode="single-cell",
-        hide_index=True,
-        height=min(392, 30 + 28 * (len(shown) + 1)),
-        row_height=28,
-        alt=t("train.backbone"),
-        column_config=columns,
-    )
-    cut = len(found) > len(shown)
-    st.caption(t("train.found_cut" if cut else "train.found", shown=len(shown), found=len(found), total=len(catalogue)))
-    return current
-
-
-@st.cache_data(ttl=20, max_entries=4, show_spinner=False)
-def _catalogue(modality: str, _root: str) -> tuple[Listed, ...]:
-    """All backbones of a modality and where their weights are, looked up again every twenty seconds."""
-    return list_backbones(runtime.workspace(), modality)
-
-
-def place_label(one: Listed) -> str:
-    """Where the weights of a backbone are, in a word."""
-    return t(f"train.place_{one.place or 'hub'}" if one.backbone.has_pretrained else "train.place_none")
-
-
-def _filters(catalogue: Sequence[Listed], modality: str, key: str) -> dict[str, Any]:
-    def choose(name: str, options: Sequence[Any]) -> Any:
-        label, any_of = t(f"train.filter_{name}"), t("train.filter_any")
-        return st.selectbox(label, options, index=None, placeholder=any_of, key=f"{key}-{name}", persist_state="session")
-
-    backbones = [one.backbone for one in catalogue]
-    only_here = st.toggle(t("train.filter_here"), key=f"{key}-here", persist_state="session")
-    with st.popover(t("train.filters"), icon=":material/filter_list:"):
-        family = choose("family", sorted({backbone.family for backbone in backbones}))
-        params = choose("params", PARAMS_M)
-        px = choose("px", sorted({backbone.input_px for backbone in backbones})) if modality == "image" else None
-    return {"family": family, "max_params_m": params, "input_px": px, "only_here": only_here}
-
-
-def _card(one: Listed) -> None:
-    backbone = one.backbone
-    with st.container(border=True, gap="xxsmall", key="backbone-card"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-            st.markdown(f"**{plain(backbone.name)}**", width="content")
-            st.badge(place_label(one), color="green" if one.place else "gray")
-        key = f"train.chosen_size_{backbone.modality}" if backbone.has_pretrained else "train.chosen_from_nothing"
-        sizes = {"params": backbone.params_m, "px": backbone.input_px, "tokens": backbone.max_tokens}
-        st.caption(t(key, **sizes, licence=plain(backbone.licence)))
-        if backbone.note:
-            st.caption(plain(say(backbone.note)))
-
-
-def _table(shown: Sequence[Listed], modality: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows of the catalogue, and how its columns are shown."""
-    is_image, config = modality == "image", st.column_config
-    columns = {
-        "name": [one.backbone.name for one in shown],
-        "params": [one.backbone.params_m for one in shown],
-        "size": [one.backbone.input_px if is_image else one.backbone.max_tokens for one in shown],
-        "here": [place_label(one) if one.place or not one.backbone.has_pretrained else "" for one in shown],
-        "family": [one.backbone.family for one in shown],
-    }
-    return pd.DataFrame(columns), {
-        "name": config.TextColumn(t("train.col_name"), width=252),
-        "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=52),
-        "size": config.NumberColumn(t("train.col_px" if is_image else "train.col_tokens"), format="%d", width=52),
-        "here": config.TextColumn(t("train.col_here"), width=64),
-        "family": config.TextColumn(t("train.col_family"), width=70),
-    }

@@ -33,7 +33,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.table import load_truth
 from core.folds import first_spec, load_folds, own_groups, save_folds
 from core.specs.folds import FoldsSpec
-from core.splitting import remarks
+from core.splitting import remarks, say_rare
 from core.store import contests, folds as splits
 from core.store.contests import get_contest
 
@@ -218,6 +218,12 @@ def make_folds(
     print_records([record], FOLDS_COLUMNS, as_json=False)
     for line in said:
         note(line)
+    if (
+        folds.kind != "column"
+        and not keep_rare
+        and say_rare(truth.labels, found.spec.classes, n_folds, keep_rare=False, multilabel=several)
+    ):
+        note("to train on rare classes in every fold and validate them in none, add --keep-rare")
 
 
 @folds_app.command("list", short_help="List a contest's folds, newest first.")

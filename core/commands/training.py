@@ -30,12 +30,15 @@ from core.commands.console import (
 from core.commands.demo import DEMO_ROOT, run_demo
 from core.commands.follow import follow, is_settled, raise_failure, work
 from core.commands.records import choose_folds, direction, duration_text, run_record, score_text
-from core.jobs.devices import read_devices
+from core.contest.table import load_kept, load_table
+from core.folds import load_folds
+from core.jobs.devices import detect_devices, read_devices, torch_name
 from core.jobs.disk import free_bytes, size_text
 from core.jobs.dry_run import DryRun, When
 from core.jobs.engine import Engine, EngineStatus
 from core.jobs.forecast import Outlook, look_out
 from core.jobs.queue import check_launch, launch_plan, make_folds_of
+from core.recipes.advice import doubts, row_facts
 from core.recipes.plan import ReadPlan, load_plan, load_preset, parse_seeds
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, get_contest
@@ -120,6 +123,9 @@ def train(
         return
     if device or when:
         raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
+    for recipe, found_doubts in zip(read.recipes, doubts_of(workspace, found, split, read.recipes, folds), strict=True):
+        for doubt in found_doubts:
+            note(f"{recipe.name}: {doubt}")
     runs: Sequence[Run] = launch_plan(workspace, found, split, read, fold_numbers=folds)
     for run in runs:
         n_folds = len(run.fold_numbers)
@@ -213,6 +219,16 @@ def _print_scores(workspace: Workspace, runs: Sequence[Run]) -> None:
     )
 
 
+def doubts_of(
+    workspace: Workspace, contest: Contest, folds: Folds, recipes: Sequence[Recipe], fold_numbers: Sequence[int] | None
+) -> list[tuple[str, ...]]:
+    """What in each recipe makes no sense for the first of these folds (all for None)."""
+    pairs = load_folds(workspace, folds).keeping(load_kept(workspace, contest, contest.truth))
+    n_train, facts = len(pairs.train_idx(min(fold_numbers or [0]))), row_facts(load_table(workspace, contest))
+    has_gpu = any(torch_name(device) != "cpu" for device in detect_devices())
+    return [doubts(recipe, n_train, facts, has_gpu=has_gpu) for recipe in recipes]
+
+
 def print_dry_runs(
     workspace: Workspace,
     contest: Contest,
@@ -255,12 +271,18 @@ def print_dry_runs(
             end_s=engine.run_end_s(before),
         )
         outlooks.append(outlook)
-    now = time.time()
+    now, doubted = time.time(), doubts_of(workspace, contest, folds, recipes, numbers)
     if as_json:
-        records = [outlook_record(recipe, outlook, now=now) for recipe, outlook in zip(recipes, outlooks, strict=True)]
+        records = [
+            outlook_record(recipe, outlook, now=now) | {"doubts": list(said)}
+            for recipe, outlook, said in zip(recipes, outlooks, doubted, strict=True)
+        ]
         print_json(records[0] if len(records) == 1 else records)
     else:
         _print(recipes, outlooks, engine.status(), now=now)
+        for recipe, said in zip(recipes, doubted, strict=True):
+            for doubt in said:
+                note(f"{recipe.name}: {doubt}")
     for outlook in outlooks:
         for problem in outlook.problems:
             raise problem
@@ -325,7 +347,7 @@ def _column(outlook: Outlook, unknown: str, *, now: float) -> dict[str, str]:
     forecast, costs = outlook.forecast, outlook.forecast.costs
     at_once = f"{outlook.n_at_once} folds at once: " if outlook.n_at_once > 1 else ""
     there = "free" if outlook.memory_limit_bytes == costs.free_bytes else "in all"
-    weights = "from nothing" if costs.weights == "from nothing" else f"pretrained, {costs.weights}"
+    weights = "from scratch" if costs.weights == "from nothing" else f"pretrained, {costs.weights}"
     return {
         "device": f"{forecast.device}, {costs.precision} ({costs.precision_reason})",
         "parameters": f"{costs.n_params / 1e6:.2f} M, {weights}",
@@ -350,10 +372,10 @@ def _notes(recipe: Recipe, outlook: Outlook) -> list[str]:
         )
     if forecast.busy_with:
         notes.append(
-            f"{forecast.device} was busy with {', '.join(map(str, forecast.busy_with))}: the times are too long (--when free waits)"
+            f"{forecast.device} was busy with {', '.join(map(str, forecast.busy_with))}: so these times are upper bounds (--when free waits)"
         )
     elif forecast.is_disturbed and costs.others is not None:
-        notes.append(f"other programs used {costs.others:.0%} of the processor meanwhile: the times are too long")
+        notes.append(f"other programs used {costs.others:.0%} of the processor meanwhile, so these times are upper bounds")
     return notes
 
 

@@ -25,6 +25,7 @@ from core.store.folds import Folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
 from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
 from core.store.runs import Run, add_run, get_run
+from core.store.trash import plan_removal, put_in_trash
 from core.tracking.tracker import check_trackers
 from core.training.checkpoint import remove_checkpoints
 from core.training.task import backbone_of
@@ -181,6 +182,22 @@ def cancel_run(store: Store, run_id: int) -> Run:
         return bool(cancel_jobs(connection, run_id, now=time.time()))
 
     return _change_run(store, run_id, cancel, "there is nothing to cancel", NOTHING_LIVE, "retry or delete the run instead")
+
+
+def take_back(workspace: Workspace, run_ids: Sequence[int]) -> tuple[Run, ...]:
+    """Undo a launch: runs of which nothing has begun go into the trash, the others are canceled and returned.
+
+    Raises NotFoundError, and StateError where one begins this very moment.
+    """
+    runs = [get_run(workspace.store, run_id) for run_id in run_ids]
+    begun = [run for run in runs if any(job.token for job in run.jobs)]
+    for run in begun:
+        if run.state in ("queued", "running"):
+            cancel_run(workspace.store, run.id)
+    fresh = [run.id for run in runs if run not in begun]
+    if fresh:
+        put_in_trash(workspace.store, plan_removal(workspace.store, {"run": fresh}))
+    return tuple(get_run(workspace.store, run.id) for run in begun)
 
 
 def retry_run(store: Store, run_id: int) -> Run:

@@ -265,8 +265,9 @@ class Listed:
 
 
 def list_backbones(workspace: Workspace, modality: str) -> tuple[Listed, ...]:
-    """All backbones for "image" or "text", those whose weights are here first, otherwise in the order of the catalogue."""
-    listed = (Listed(one, where_are_weights(one, workspace.weights_dir)) for one in load_catalog() if one.modality == modality)
+    """All backbones for "image" or "text" but timm's toys for its own tests; those whose weights are here first, otherwise as in the catalogue."""
+    offered = (one for one in load_catalog() if one.modality == modality and not one.name.startswith("test_"))
+    listed = (Listed(one, where_are_weights(one, workspace.weights_dir)) for one in offered)
     return tuple(sorted(listed, key=lambda one: one.place is None))
 
 

@@ -28,13 +28,17 @@ class InputSettings(Settings):
     """How a row reaches the network."""
 
     size_px: int = Field(
-        default=224, ge=16, le=1024, description="Side of the square input, in pixels.", json_schema_extra=BASIC | FOR_IMAGES
+        default=224,
+        ge=16,
+        le=1024,
+        description="Side of the square input, in pixels; usual is the size that the backbone was pretrained at, 224 or 384.",
+        json_schema_extra=BASIC | FOR_IMAGES,
     )
     max_tokens: int = Field(
         default=128,
         ge=8,
         le=4096,
-        description="Longer texts are cut here; batches are padded to their longest.",
+        description="Longer texts are cut here, batches are padded to their longest; 64 to 256 is usual.",
         json_schema_extra=BASIC | FOR_TEXTS,
     )
 
@@ -46,7 +50,7 @@ class AugmentSettings(Settings):
         default=0.7,
         gt=0,
         le=1,
-        description="Smallest share of the area that a random training crop keeps; 1 is no crop.",
+        description="Smallest share of the area that a random training crop keeps; 0.5 to 0.8 is usual, 1 is no crop.",
         json_schema_extra=FOR_IMAGES,
     )
     hflip: bool = Field(
@@ -55,10 +59,18 @@ class AugmentSettings(Settings):
         json_schema_extra=FOR_IMAGES,
     )
     rotation_deg: float = Field(
-        default=0.0, ge=0, le=180, description="Rotate training images by up to this angle.", json_schema_extra=FOR_IMAGES
+        default=0.0,
+        ge=0,
+        le=180,
+        description="Rotate training images by up to this angle; 5 to 20 is usual where they may be tilted.",
+        json_schema_extra=FOR_IMAGES,
     )
     jitter: float = Field(
-        default=0.1, ge=0, le=1, description="Strength of random brightness and contrast in training.", json_schema_extra=FOR_IMAGES
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Strength of random brightness and contrast in training; 0.1 to 0.4 is usual.",
+        json_schema_extra=FOR_IMAGES,
     )
 
 
@@ -79,9 +91,13 @@ class ModelSettings(Settings):
         pattern=r"^(r\d+)?$",
         description="A run on the same folds (r12) whose weights are trained on: each fold starts from that fold's network.",
     )
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout before the classifier.")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout before the classifier; 0 to 0.3 is usual.")
     drop_path: float = Field(
-        default=0.0, ge=0, lt=1, description="Stochastic depth of the backbone, where it has it.", json_schema_extra=FOR_IMAGES
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Stochastic depth of the backbone, where it has it; 0.1 to 0.3 is usual for large networks.",
+        json_schema_extra=FOR_IMAGES,
     )
     pooling: Literal["cls", "mean"] = Field(
         default="mean", description="What the classifier reads: the first token, or the mean of all.", json_schema_extra=FOR_TEXTS
@@ -91,11 +107,21 @@ class ModelSettings(Settings):
 class OptimSettings(Settings):
     """AdamW, and a cosine schedule with warm-up."""
 
-    lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate.", json_schema_extra=BASIC)
-    weight_decay: float = Field(default=0.05, ge=0, le=1, description="Decoupled weight decay; norms and biases are left out.")
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of all steps over which the learning rate rises.")
-    min_lr_ratio: float = Field(default=0.01, ge=0, le=1, description="The cosine ends at this share of the peak.")
-    clip_norm: float = Field(default=1.0, ge=0, description="Gradients are clipped to this norm; 0 does not clip.")
+    lr: float = Field(
+        default=1e-3,
+        gt=0,
+        le=1,
+        description="Peak learning rate of AdamW. Usual: 1e-3 for small pretrained networks, 1e-4 near 100 M parameters, 3e-5 for text encoders, 3e-3 from scratch.",
+        json_schema_extra=BASIC,
+    )
+    weight_decay: float = Field(
+        default=0.05, ge=0, le=1, description="Decoupled weight decay; 0.01 to 0.1 is usual. Norms and biases are left out."
+    )
+    warmup: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of all steps over which the learning rate rises; 0.05 to 0.2 is usual."
+    )
+    min_lr_ratio: float = Field(default=0.01, ge=0, le=1, description="The cosine ends at this share of the peak; 0 to 0.1 is usual.")
+    clip_norm: float = Field(default=1.0, ge=0, description="Gradients are clipped to this norm; 1 is usual, 0 does not clip.")
 
 
 class AverageSettings(Settings):
@@ -112,8 +138,20 @@ class AverageSettings(Settings):
 class TrainSettings(Settings):
     """How long, how large, how exact."""
 
-    epochs: int = Field(default=5, ge=1, le=1000, description="Passes over the training rows.", json_schema_extra=BASIC)
-    batch_size: int = Field(default=32, ge=1, le=4096, description="Rows in one step.", json_schema_extra=BASIC)
+    epochs: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="Passes over the training rows; 3 to 20 is usual with pretrained weights, more from scratch.",
+        json_schema_extra=BASIC,
+    )
+    batch_size: int = Field(
+        default=32,
+        ge=1,
+        le=4096,
+        description="Rows in one step; 16 to 64 is usual, 4 to 8 for a few hundred rows.",
+        json_schema_extra=BASIC,
+    )
     accumulate: int = Field(
         default=1,
         ge=1,
@@ -124,7 +162,7 @@ class TrainSettings(Settings):
         default=0,
         ge=0,
         le=100,
-        description="Stop after this many epochs without a better validation score; 0 never stops early.",
+        description="Stop after this many epochs without a better validation score; 2 to 5 is usual, 0 never stops early.",
         json_schema_extra=BASIC,
     )
     stop_on_trouble: bool = Field(
@@ -135,7 +173,12 @@ class TrainSettings(Settings):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="Auto takes bf16 where the device computes in it, else fp32."
     )
-    loader_workers: int = Field(default=0, ge=0, le=32, description="Processes that read and augment; the result does not depend on it.")
+    loader_workers: int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="Processes that read and augment; 0 on a processor, 2 to 8 beside a GPU. The result does not depend on it.",
+    )
 
     def micro_batch(self, halvings: int = 0) -> int:
         """The most rows that are computed at once, after memory ran out so many times."""

@@ -76,7 +76,7 @@ def test_a_class_with_fewer_rows_than_folds_is_spread_as_far_as_it_goes(kind: st
     if "stratified" in kind:
         assert class_balance(pairs, truth, 3, multilabel=multilabel).max(axis=0).tolist()[1:] == [1, 1]
     said = say_rare(truth, ("cat", "dog", "owl"), 5, keep_rare=False, multilabel=multilabel)
-    assert "dog (3), owl (1)" in said and "cat" not in said and "keep_rare" in said
+    assert "dog (3), owl (1)" in said and "cat" not in said and "never saw it" in said
 
 
 def test_where_every_class_is_rare_the_folds_are_even() -> None:
@@ -192,7 +192,7 @@ def test_the_contests_own_group_column_is_the_default(workspace: Workspace, tmp_
 
 def test_a_wrong_group_column_lists_the_columns(workspace: Workspace, tmp_path: Path) -> None:
     contest, _ = registered(workspace, grouped_contest(tmp_path / "c"))
-    for column, said in (("", "needs a column"), ("person", "no column 'person'"), ("site", "1 rows have no group")):
+    for column, said in (("", "needs a column"), ("person", "no column 'person'"), ("site", "1 row has no group")):
         with pytest.raises(InputError, match=said) as caught:
             save_folds(workspace, contest, FoldsSpec(kind="group", group_column=column))
         assert column == "site" or "id, text, label, writer, site" in caught.value.why

@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.shell import runtime
+from app.train.grid import start_key
 from core.base.errors import WeightsError
 from core.jobs.dry_run import DryRunStatus
 from core.jobs.forecast import Forecast, Neighbour
@@ -223,7 +224,7 @@ def test_the_plan_takes_the_time_of_a_calm_one(open_page: OpenPage, folded: Cont
 @pytest.mark.slow
 def test_a_real_one(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = start(open_page("train"))
-    (start_from,) = [box for box in at.selectbox if str(box.value).startswith("preset")]
+    start_from = at.selectbox(key=start_key(folded))
     at = start_from.select(next(name for name in start_from.options if "news-tiny" in name)).run()
     at = start(at)
     deadline = time.monotonic() + 120

@@ -1,0 +1,126 @@
+"""The catalogue of backbones on the page Train: search, filters, and a button in each row that makes it the recipe's backbone."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.shell import runtime
+from app.ui.cards import section
+from app.ui.format import plain
+from app.words.core_text import say
+from app.words.text import t
+from core.recipes.plan import Backbone, Listed, filter_backbones, list_backbones
+
+FEW = 4
+PARAMS_M = (5, 10, 25, 50, 100, 200, 500, 1000)
+
+
+def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None], key: str, note: str = "") -> Listed | None:
+    """Draw the picker and return the chosen backbone as it stands in the catalogue (None for a name that is not there).
+
+    `on_pick` is called with the new backbone when the button of its row is pressed, before the page is drawn again; nothing else in the table
+    chooses. `note` stands under the chosen one.
+    """
+    listed = catalogue(modality)
+    current = next((one for one in listed if one.backbone.name.partition(".")[0] == chosen or one.backbone.name == chosen), None)
+    with section(t("train.backbone")):
+        filters = _filters(listed, modality, key)
+    if current is not None:
+        _card(current, note)
+    text = st.text_input(
+        t("train.search"),
+        placeholder=t(f"train.search_{modality}", n=len(listed)),
+        type="search",
+        live="250ms",
+        key=f"{key}-text",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    found = filter_backbones(listed, text or "", **filters)
+    if not found:
+        st.caption(t("train.found_none"))
+        return current
+
+    def use() -> None:
+        on_pick(found[st.session_state[f"{key}-use"].row].backbone)
+
+    if text and len(found) <= FEW:  # a cell of a table cannot be pressed by keyboard
+        with st.container(horizontal=True, gap="small"):
+            for one in found:
+                st.button(plain(one.backbone.name), key=f"{key}-use-{one.backbone.name}", on_click=on_pick, args=(one.backbone,))
+    frame, columns = _table(found, modality)
+    st.dataframe(
+        frame,
+        key=f"{key}-table",
+        hide_index=True,
+        height=min(392, 30 + 28 * (len(found) + 1)),
+        row_height=28,
+        alt=t("train.backbone"),
+        column_config={"use": st.column_config.ButtonColumn(t("train.col_use"), key=f"{key}-use", on_click=use, width=56), **columns},
+    )
+    st.caption(t("train.found", shown=len(found), total=len(listed)))
+    return current
+
+
+def catalogue(modality: str) -> tuple[Listed, ...]:
+    """All backbones of a modality and where their weights are, looked up again every twenty seconds."""
+    return _catalogue(modality, str(runtime.workspace().root))
+
+
+@st.cache_data(ttl=20, max_entries=4, show_spinner=False)
+def _catalogue(modality: str, _root: str) -> tuple[Listed, ...]:
+    return list_backbones(runtime.workspace(), modality)
+
+
+def place_label(one: Listed) -> str:
+    """Where the weights of a backbone are, in a word."""
+    return t(f"train.place_{one.place or 'hub'}" if one.backbone.has_pretrained else "train.place_none")
+
+
+def _filters(listed: Sequence[Listed], modality: str, key: str) -> dict[str, Any]:
+    def choose(name: str, options: Sequence[Any]) -> Any:
+        label, any_of = t(f"train.filter_{name}"), t("train.filter_any")
+        return st.selectbox(label, options, index=None, placeholder=any_of, key=f"{key}-{name}", persist_state="session")
+
+    backbones = [one.backbone for one in listed]
+    only_here = st.toggle(t("train.filter_here"), key=f"{key}-here", persist_state="session")
+    with st.popover(t("train.filters"), icon=":material/filter_list:"):
+        family = choose("family", sorted({backbone.family for backbone in backbones}))
+        params = choose("params", PARAMS_M)
+        px = choose("px", sorted({backbone.input_px for backbone in backbones})) if modality == "image" else None
+    return {"family": family, "max_params_m": params, "input_px": px, "only_here": only_here}
+
+
+def _card(one: Listed, note: str) -> None:
+    backbone = one.backbone
+    with st.container(border=True, gap="xxsmall", key="backbone-card"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+            st.markdown(f"**{plain(backbone.name)}**", width="content")
+            st.badge(place_label(one), color="green" if one.place else "gray")
+        key = f"train.chosen_size_{backbone.modality}" if backbone.has_pretrained else "train.chosen_from_nothing"
+        sizes = {"params": backbone.params_m, "px": backbone.input_px, "tokens": backbone.max_tokens}
+        st.caption(t(key, **sizes, licence=plain(backbone.licence)))
+        for line in filter(None, (plain(say(backbone.note)) if backbone.note else "", note)):
+            st.caption(line)
+
+
+def _table(shown: Sequence[Listed], modality: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of the catalogue, and how its columns are shown."""
+    is_image, config = modality == "image", st.column_config
+    columns = {
+        "use": [t("train.use")] * len(shown),
+        "name": [one.backbone.name for one in shown],
+        "params": [one.backbone.params_m for one in shown],
+        "size": [one.backbone.input_px if is_image else one.backbone.max_tokens for one in shown],
+        "here": [place_label(one) if one.place or not one.backbone.has_pretrained else "" for one in shown],
+        "family": [one.backbone.family for one in shown],
+    }
+    return pd.DataFrame(columns), {
+        "name": config.TextColumn(t("train.col_name"), width=170),
+        "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=56),
+        "size": config.NumberColumn(t("train.col_px" if is_image else "train.col_tokens"), format="%d", width=48),
+        "here": config.TextColumn(t("train.col_here"), width=76),
+        "family": config.TextColumn(t("train.col_family"), width=70),
+    }

@@ -1,0 +1,163 @@
+"""What fits a backbone, a machine and some rows: the recipe to start from, what a new backbone brings, and which settings make no sense."""
+
+import math
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from core.base.messages import msg
+from core.contest.table import ContestTable
+from core.recipes.plan import Listed
+from core.specs.recipe import Recipe
+from core.training.schedule import plan_epochs
+from core.training.task import backbone_of
+from models.catalog import Backbone, find_backbone
+
+FINE_TUNED = {"image": ((10, 1e-3), (40, 3e-4), (150, 1e-4), (math.inf, 5e-5)), "text": ((30, 1e-4), (150, 3e-5), (math.inf, 1e-5))}
+FROM_SCRATCH = {"image": 3e-3, "text": 2e-3}
+"""Peak learning rates of AdamW at batches of about 32: by millions of parameters up to the bound, and without pretrained weights."""
+SCRATCH = {"image": "resnet10t.c3_in1k", "text": "tiny_transformer"}
+MOST_PARAMS_M = {"gpu": 120, "cpu": 30}
+USUAL = {
+    "model.dropout": (0, 0.6),
+    "model.drop_path": (0, 0.5),
+    "optim.weight_decay": (0, 0.3),
+    "optim.warmup": (0, 0.5),
+    "augment.min_crop": (0.05, 1),
+    "input.max_tokens": (16, 4096),
+}
+HANGUL = re.compile("[가-힣]")
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """What of a contest's rows decides how they are trained on: how many, the usual side of its images in pixels, how many words and pieces of
+    words all but the longest twentieth of its texts have, and whether these are Korean."""
+
+    n_train: int
+    side_px: int = 0
+    n_tokens: int = 0
+    has_hangul: bool = False
+
+
+def row_facts(table: ContestTable) -> RowFacts:
+    """Of at most 16 images, whose headers are read, or of at most 2,000 texts."""
+    rows, n = table.train["input"], len(table.train)
+    if table.image_base is not None:
+        sides: list[int] = []
+        for name in rows.iloc[np.linspace(0, n - 1, num=min(n, 16)).astype(int)]:
+            with suppress(OSError), Image.open(table.image_path(name)) as image:  # one that cannot be read is said where it is trained on
+                sides.append(max(image.size))
+        return RowFacts(n, side_px=int(median(sides or [0])))
+    texts = rows.iloc[np.linspace(0, n - 1, num=min(n, 2000)).astype(int)].tolist()
+    has_hangul = sum(bool(HANGUL.search(text)) for text in texts) * 2 > len(texts)
+    pieces = np.quantile([len(text) / 2 if has_hangul else 1.4 * len(text.split()) for text in texts], 0.95)
+    return RowFacts(n, n_tokens=int(pieces) + 2, has_hangul=has_hangul)
+
+
+def usual_lr(backbone: Backbone, *, pretrained: bool) -> float:
+    """The peak learning rate that a backbone is usually trained with."""
+    if not pretrained:
+        return FROM_SCRATCH[backbone.modality]
+    return next(lr for most_m, lr in FINE_TUNED[backbone.modality] if backbone.params_m <= most_m)
+
+
+def brought_by(backbone: Backbone, recipe: Recipe) -> dict[str, Any]:
+    """The settings of a recipe that belong to its backbone, by path, as this backbone would have them."""
+    pretrained = backbone.has_pretrained
+    own = {"model.pretrained": pretrained, "optim.lr": usual_lr(backbone, pretrained=pretrained)}
+    if recipe.modality == "image":
+        return {**own, "input.size_px": backbone.input_px}
+    return {**own, "input.max_tokens": min(recipe.input.max_tokens, backbone.max_tokens)}
+
+
+def suggest_recipe(modality: str, listed: Sequence[Listed], facts: RowFacts, *, has_gpu: bool) -> Recipe:
+    """A recipe that can be trained now: the largest network with weights here that a GPU trains well, on a processor the smallest; without any
+    weights a small network from scratch. Size, batch and epochs follow the rows."""
+    most = MOST_PARAMS_M["gpu" if has_gpu else "cpu"]
+    able = [one.backbone for one in listed if one.place and one.backbone.params_m <= most and _reads(one.backbone, facts)]
+    pick = max if has_gpu else min
+    backbone = pick(able, key=lambda one: one.params_m) if able else find_backbone(SCRATCH[modality])
+    pretrained = bool(able)
+    n_fold = max(1, facts.n_train * 4 // 5)
+    batch = min(32, max(4, 2 ** int(math.log2(max(1, n_fold / 8)))))
+    least = {"image": 10, "text": 4}[modality] if has_gpu or facts.n_train <= 3_000 else 3
+    epochs = min(30, max(least if pretrained else 2 * least, math.ceil(200 * batch / n_fold)))
+    values: dict[str, Any] = {
+        "name": re.sub(r"[^\w.\-]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60],
+        "modality": modality,
+        "model": {"backbone": backbone.name, "pretrained": pretrained},
+        "optim": {"lr": usual_lr(backbone, pretrained=pretrained)},
+        "train": {"epochs": epochs, "batch_size": batch, "patience": 3},
+    }
+    if modality == "image":
+        own = backbone.input_px if pretrained else min(128, backbone.input_px)
+        affordable = own if has_gpu or facts.n_train <= 1_000 else 160 if facts.n_train <= 3_000 else 128
+        of_rows = 32 * max(1, math.ceil(1.5 * facts.side_px / 32)) if facts.side_px else own
+        values |= {"input": {"size_px": min(own, affordable, of_rows)}}
+    else:
+        wanted = next((size for size in (32, 64, 128, 256) if size >= facts.n_tokens), 256)
+        values |= {"input": {"max_tokens": min(wanted if has_gpu else min(wanted, 128), backbone.max_tokens)}}
+    return Recipe.model_validate(values)
+
+
+def doubts(recipe: Recipe, n_train: int, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
+    """What in a recipe makes no sense for its backbone, the device and folds of `n_train` training rows, though it can be trained."""
+    backbone, plan = backbone_of(recipe), plan_epochs(recipe, n_train)
+    lr, usual = recipe.optim.lr, usual_lr(backbone, pretrained=recipe.model.pretrained)
+    px, patch = recipe.input.size_px, _patch_px(backbone)
+    named = {"backbone": backbone.name, "lr": lr, "usual": usual, "px": px, "own": backbone.input_px, "patch": patch}
+    named |= {"batch": recipe.train.batch_size, "n": n_train, "steps": plan.total_steps, "params": backbone.params_m}
+    is_image = recipe.modality == "image"
+    rules = (
+        (lr >= 30 * usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone}: training will most likely diverge"),
+        (lr * 300 <= usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone}: it will hardly learn"),
+        (recipe.train.batch_size > n_train, "a batch of {batch:,} for {n:,} training rows: every epoch is a single step"),
+        (
+            recipe.train.batch_size <= n_train and plan.total_steps < 20,
+            "{steps} steps in all, too few to learn from: choose a smaller batch or more epochs",
+        ),
+        (
+            is_image and patch and px < 4 * patch,
+            "{px} px for patches of {patch} px: the network sees next to nothing; it was made for {own} px",
+        ),
+        (is_image and not patch and px < 24, "{px} px: the network sees next to nothing; it was made for {own} px"),
+        (
+            is_image and patch and px >= 4 * patch and px % patch,
+            "{px} px are no whole number of patches of {patch} px: the rest is cut off",
+        ),
+        (is_image and recipe.train.micro_batch() == 1, "one image is computed at a time: batch normalisation learns nothing from it"),
+        (
+            not recipe.model.pretrained and not recipe.model.start_from and backbone.params_m > 20 and n_train < 20_000,
+            "{params:g} M parameters from scratch on {n:,} rows: it will hardly learn; use pretrained weights or a small network",
+        ),
+        (not has_gpu and backbone.params_m > 60, "{params:g} M parameters on a processor: expect hours for an epoch; a dry run tells"),
+        (
+            facts is not None and recipe.model.pretrained and not _reads(backbone, facts),
+            "{backbone} reads English, and most of these texts are Korean: choose a Korean or multilingual backbone",
+        ),
+    )
+    values = {path: value for path, _, value in recipe.leaves()}
+    unusual = (
+        msg("{path} = {value:g}, where {low:g} to {high:g} is usual", path=path, value=values[path], low=low, high=high)
+        for path, (low, high) in USUAL.items()
+        if path in values and not low <= values[path] <= high
+    )
+    return (*(msg(said, **named) for is_met, said in rules if is_met), *unusual)
+
+
+def _reads(backbone: Backbone, facts: RowFacts) -> bool:
+    """Whether a network knows the language of the rows."""
+    return not (facts.has_hangul and backbone.note == "English")
+
+
+def _patch_px(backbone: Backbone) -> int:
+    """The side of the patches that a network cuts images into, by its name; 0 where it says none."""
+    found = re.search(r"patch(\d+)", backbone.name)
+    return int(found[1]) if found else 0

@@ -1,0 +1,119 @@
+"""The form of the page Train: what it starts from, what survives a reload, what a backbone brings, and the way back from a press."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from app.train import grid, recipe_view
+from core.recipes.plan import list_backbones
+from core.store.contests import Contest
+from core.store.runs import Run, list_runs
+from core.workspace import Workspace
+from models.catalog import Backbone, find_backbone
+from tests.app.hands import press, set_option, write
+
+OpenPage = Callable[..., AppTest]
+
+
+def value(at: AppTest, label: str) -> object:
+    (found,) = [box for box in (*at.number_input, *at.text_input, *at.toggle) if box.label == label]
+    return found.value
+
+
+def start(at: AppTest, contest: Contest) -> str:
+    return str(at.selectbox(key=grid.start_key(contest)).value)
+
+
+def captions(at: AppTest) -> str:
+    return "\n".join(str(part.value) for part in (*at.caption, *at.markdown)).replace("\\", "")
+
+
+def test_a_new_contest_starts_from_what_this_machine_can_train(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    at = open_page("train")
+    assert start(at, folded) == "suggested"
+    press(at, "Queue 3 folds")
+    (run,) = list_runs(opened.store, folded.id)
+    places = {one.backbone.name: one.place for one in list_backbones(opened, "text")}
+    assert not run.recipe.model.pretrained or places[run.recipe.model.backbone]
+    assert run.recipe.train.batch_size < 32, "48 rows"
+
+
+def test_a_known_contest_starts_from_its_last_recipe(open_page: OpenPage, folded: Contest, done: tuple[Run, ...]) -> None:
+    at = open_page("train")
+    assert start(at, folded) == f"run {done[-1].ref}"
+    assert value(at, "Name of the run") == done[-1].recipe.name
+
+
+def test_the_form_survives_a_reload_until_it_is_queued(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    at = set_option(open_page("train"), "Epochs", 7)
+    at = write(at, "Seeds", "3, 4")
+    (pills,) = [item for item in at.get("pills") if item.label == "Folds to train"]
+    pills.set_value([1]).run()
+    again = open_page("train")
+    assert (start(again, folded), value(again, "Epochs"), value(again, "Seeds")) == ("left", 7, "3, 4")
+    press(again, "Queue 2 folds")
+    assert [run.fold_numbers for run in list_runs(opened.store, folded.id)] == [(1,), (1,)]
+    assert start(open_page("train"), folded).startswith("run ")
+
+
+def test_a_form_that_was_left_damaged_is_a_card_and_the_page_works(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    (opened.contest_dir(folded.folder) / "train-form.json").write_text("[]")
+    at = open_page("train")
+    assert "train" in str(at.error[0].value) and "delete that file" in str(at.error[0].value)
+    assert start(at, folded) == "suggested"
+
+
+def test_a_new_backbone_brings_its_settings_unless_a_person_set_them(
+    open_page: OpenPage, folded: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def buttons(_: str, chosen: str, on_pick: Callable[[Backbone], None], __: str, note: str = "") -> None:
+        st.caption(f"{chosen} {note}")
+        for name in ("klue/roberta-base", "beomi/kcbert-base", "tiny_transformer"):
+            st.button(name, on_click=on_pick, args=(find_backbone(name),))
+
+    monkeypatch.setattr(recipe_view, "pick_backbone", buttons)
+    at = open_page("train")
+    at = at.selectbox(key=grid.start_key(folded)).select("preset news-tiny").run()
+    assert (value(at, "Peak learning rate"), value(at, "Pretrained weights")) == (0.002, False)
+    at = press(at, "klue/roberta-base")
+    assert (value(at, "Peak learning rate"), value(at, "Pretrained weights"), value(at, "Name of the run")) == (3e-5, True, "roberta-base")
+    assert "klue/roberta-base Came with it: Peak learning rate 3e-05" in captions(at)
+    at = write(set_option(at, "Peak learning rate", 2e-5), "Name of the run", "mine")
+    at = press(at, "tiny_transformer")
+    assert (value(at, "Peak learning rate"), value(at, "Pretrained weights"), value(at, "Name of the run")) == (2e-5, False, "mine")
+    assert "tiny_transformer" in captions(at)
+
+
+def test_a_backbone_that_was_searched_for_has_a_button(open_page: OpenPage, folded: Contest) -> None:
+    at = open_page("train")
+    at = press(write(at, "Search the catalogue", "kcbert base"), "beomi/kcbert\\-base")
+    assert not at.exception and "beomi/kcbert-base" in captions(at)
+    assert value(at, "Name of the run") == "kcbert-base"
+
+
+def test_what_makes_no_sense_is_said_before_it_is_queued(open_page: OpenPage, folded: Contest) -> None:
+    at = open_page("train")
+    assert "most likely diverge" not in captions(at)
+    at = set_option(at, "Peak learning rate", 1.0)
+    at = set_option(at, "Batch size", 4096)
+    assert "most likely diverge" in captions(at) and "a batch of 4,096 for 32 training rows" in captions(at)
+
+
+def test_what_a_press_queued_is_taken_back_in_the_same_place(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    at = write(open_page("train"), "Seeds", "0-2")
+    at = press(at, "Queue 9 folds")
+    assert len(list_runs(opened.store, folded.id)) == 3
+    at = press(at, "Undo")
+    assert not at.exception and list_runs(opened.store, folded.id) == ()
+    assert "Undo" not in [button.label for button in at.button]
+
+
+def test_a_run_is_trained_again_with_changes(open_page: OpenPage, folded: Contest, done: tuple[Run, ...]) -> None:
+    at = press(open_page("runs", run=done[0].ref), "Train again with changes")
+    assert not at.exception
+    assert start(at, folded) == f"run {done[0].ref}"
+    assert value(at, "Name of the run") == done[0].recipe.name
