@@ -123,10 +123,10 @@ def train(
         return
     if device or when:
         raise InputError("only a dry run chooses its device", where="--device, --when", fix="add --dry-run, or see PITWALL_DEVICES")
+    runs: Sequence[Run] = launch_plan(workspace, found, split, read, fold_numbers=folds)
     for recipe, found_doubts in zip(read.recipes, doubts_of(workspace, found, split, read.recipes, folds), strict=True):
         for doubt in found_doubts:
             note(f"{recipe.name}: {doubt}")
-    runs: Sequence[Run] = launch_plan(workspace, found, split, read, fold_numbers=folds)
     for run in runs:
         n_folds = len(run.fold_numbers)
         note(f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}")

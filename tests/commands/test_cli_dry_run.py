@@ -71,9 +71,12 @@ def test_a_real_one_tells_memory_time_and_disk_and_queues_nothing(command: Comma
     assert list_runs(prepared.store) == ()
 
 
+DOUBT = "a batch of 32 for 24 training rows: every epoch is a single step"
+
+
 def test_the_table_has_a_column_for_each_recipe(command: Command, answers: Callable[[Forecast], None]) -> None:
     code, out, err = command(*TRAIN, "--recipe", "news-minilm")
-    assert (code, err) == (0, "")
+    assert code == 0 and err.splitlines() == [f"{name}: {DOUBT}" for name in ("news-tiny", "news-minilm")]
     assert out.splitlines()[0].split() == ["news-tiny", "news-minilm"]
     names = [line.split()[0] for line in out.splitlines()[1:]]
     assert names == ["device", "parameters", "rows", "memory", "step", "epoch", "fold", "run", "ends", "disk"]
@@ -101,11 +104,11 @@ def test_what_does_not_fit_is_told_and_is_a_failure(command: Command, answers: C
     answers(replace(ANSWER, costs=replace(COSTS, peak_bytes=12 * GB)))
     code, out, err = command(*TRAIN, "--json")
     assert code == 2
-    assert json.loads(out)["fits"] is False
+    assert json.loads(out)["fits"] is False and json.loads(out)["doubts"] == [DOUBT]
     error = json.loads(err)["error"]
     assert (error["type"], error["what"]) == ("OutOfMemory", "12.0 GB of memory needed, 10.0 GB are there")
     code, out, err = command(*TRAIN)
-    assert code == 2 and out and err.startswith("OutOfMemory: ")
+    assert code == 2 and out and "\nOutOfMemory: " in err
 
 
 def test_what_one_must_know_to_read_it_is_said(command: Command, answers: Callable[[Forecast], None], prepared: Workspace) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.base.errors import NotFoundError, RecipeError, StateError
-from core.jobs.queue import cancel_run, launch_run, launch_runs, retry_run
+from core.jobs.queue import cancel_run, launch_run, launch_runs, retry_run, take_back
 from core.recipes.plan import make_grid
 from core.specs.recipe import Recipe
 from core.store import attempts
@@ -54,6 +54,15 @@ def test_what_cannot_be_trained_is_refused_and_nothing_is_queued(ready: Ready) -
     with pytest.raises(StateError, match="another contest"):
         launch_run(ready.workspace, replace(ready.contest, id=99), ready.folds, Recipe())
     assert list_runs(ready.workspace.store) == ()
+
+
+def test_a_launch_is_taken_back_and_what_has_begun_is_canceled(ready: Ready) -> None:
+    recipes = make_grid([Recipe.model_validate({"name": "tiny", "model": {"backbone": "test_vit", "pretrained": False}})], [0, 1])
+    first, second = launch_runs(ready.workspace, ready.contest, ready.folds, recipes, fold_numbers=(0, 1))
+    assert attempts.claim(ready.workspace.store, owner=OWNER, device="cpu", now=7.0)
+    (stays,) = take_back(ready.workspace, [first.id, second.id])
+    assert (stays.id, [job.state for job in stays.jobs]) == (first.id, ["running", "canceled"])
+    assert [run.id for run in list_runs(ready.workspace.store)] == [first.id]
 
 
 def test_cancel_retry_cancel(ready: Ready) -> None:
