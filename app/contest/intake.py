@@ -9,12 +9,12 @@ from typing import Any
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from app.contest.contest_view import checks_table, classes_per_row, progress_bar, rows_per_class
+from app.contest.contest_view import checks_table, classes_per_row, rows_per_class
 from app.shell import runtime, state
 from app.shell.tables import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
 from app.ui.components.gallery.component import Tile, gallery
-from app.ui.format import plain
+from app.ui.format import format_duration, plain
 from app.ui.forms import settings_form
 from app.words.text import t
 from core.base.errors import PitwallError
@@ -22,9 +22,12 @@ from core.base.files import resolve_inside
 from core.contest.files import open_source
 from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.inspect.labels import SEPARATORS
-from core.contest.register import add_contest
+from core.specs.contest import ContestSpec
+from core.store.jobs import REGISTER, Job, list_jobs
 
-INTAKE_KEY = "intake"
+INTAKE_KEY, JOB_KEY = "intake", "intake-job"
+LIVE = ("queued", "running")
+BUSY_S = 1.0
 NEXT_VIEW = "data-next-view"
 
 
@@ -41,6 +44,8 @@ class Intake:
 
 def intake() -> None:
     """The view that adds a contest, from a path or an upload to its registration."""
+    _follow()
+    _registrations()
     _source()
     current: Intake | None = st.session_state.get(INTAKE_KEY)
     if current is None:
@@ -165,12 +170,88 @@ def _preview(inspection: Inspection) -> None:
 
 
 def _register(inspection: Inspection) -> None:
-    """Verify every row and register; a refusal is shown, and the intake stays as it is."""
-    bar = progress_bar(lambda done, total: t("data.registering", done=done, total=total), inspection.n_train + inspection.n_test)
-    with guard(), bar as report:
-        contest = add_contest(runtime.workspace(), inspection.draft, progress=report)
-        del st.session_state[INTAKE_KEY]
+    """Queue the registration, which verifies every row and image in a process of its own."""
+    with guard():
+        job = runtime.steer(lambda: runtime.queue.launch_registration(runtime.workspace(), inspection.draft))
+        st.session_state[JOB_KEY] = job.id
+        st.rerun()
+
+
+def _follow() -> None:
+    """Where the registration that this session began is done: on to the contest."""
+    number: int | None = st.session_state.get(JOB_KEY)
+    if number is None:
+        return
+    job = next((job for job in list_jobs(runtime.workspace().store) if job.id == number), None)
+    if job is None or job.state in ("failed", "canceled"):
+        del st.session_state[JOB_KEY]
+    elif job.state == "done":
+        del st.session_state[JOB_KEY]
+        st.session_state.pop(INTAKE_KEY, None)
         st.session_state[NEXT_VIEW] = "contest"
-        state.select_contest(contest.name)
-        st.toast(t("data.registered", name=contest.name), icon=":material/check:")
+        name = _spec_of(job).name
+        state.select_contest(name)
+        st.toast(t("data.registered", name=name), icon=":material/check:")
         state.go_to("data")
+
+
+def _registrations() -> None:
+    """Contests that are being registered, whoever began that, and registrations that failed."""
+    jobs = _shown_jobs()
+    if jobs:
+        is_busy = any(job.state in LIVE for job in jobs)
+        st.fragment(_draw_registrations, run_every=BUSY_S if is_busy else None)({job.id: job.state in LIVE for job in jobs})
+
+
+def _spec_of(job: Job) -> ContestSpec:
+    return ContestSpec.model_validate(job.payload["spec"])
+
+
+def _shown_jobs() -> list[Job]:
+    return [job for job in list_jobs(runtime.workspace().store, (*LIVE, "failed")) if job.kind == REGISTER]
+
+
+def _draw_registrations(before: dict[int, bool]) -> None:
+    jobs = _shown_jobs()
+    if {job.id: job.state in LIVE for job in jobs} != before:
+        st.rerun()  # the page around it goes on, or stops polling
+    for job in jobs:
+        with st.container(border=True, key=f"registration-{job.id}"):
+            if job.state in LIVE:
+                _progress(job)
+            else:
+                _failure(job)
+
+
+def _progress(job: Job) -> None:
+    done = job.progress
+    said = t(f"common.phase_{done.phase if done else 'starting'}") if job.state == "running" else t("predict.waits")
+    if done and done.n_steps:
+        said = t("data.registering", done=done.step, total=done.n_steps)
+    if done and done.eta_s is not None and done.step:
+        said += f" · {t('runs.job_left', left=format_duration(done.eta_s))}"
+    st.progress(done.fraction if done else 0.0, f"**{plain(_spec_of(job).name)}** · {said}")
+    label = t("predict.cancel")
+    if st.button(label, icon=":material/stop_circle:", key=f"registration-cancel-{job.id}", disabled=job.cancel_requested):
+        with guard():
+            runtime.steer(lambda: runtime.queue.cancel_job(runtime.workspace().store, job.id))
+            st.rerun(scope="fragment")
+
+
+def _failure(job: Job) -> None:
+    """Why a registration failed, its settings to correct, and the way to be done with it."""
+    spec = _spec_of(job)
+    st.markdown(t("data.not_registered", name=plain(spec.name)))
+    if job.error:
+        error_card(PitwallError.from_dict(job.error))
+    with st.container(horizontal=True):
+        if st.button(t("data.correct_again"), icon=":material/edit:", key=f"registration-again-{job.id}"):
+            answers = {name: value for name, value in spec.to_dict().items() if name != "root"}
+            with guard():
+                inspection = inspect_path(Path(spec.root), answers=answers)
+                st.session_state[INTAKE_KEY] = Intake(Path(spec.root), inspection, _next_revision(), answers)
+                st.rerun()
+        if st.button(t("data.dismiss"), icon=":material/close:", key=f"registration-dismiss-{job.id}"):
+            with guard():
+                runtime.steer(lambda: runtime.queue.forget_job(runtime.workspace().store, job.id))
+                st.rerun()

@@ -64,7 +64,12 @@ def read_contents(files: ContestFiles, spec: ContestSpec, rows: Rows, progress: 
     n_train = len(rows.train.frame)
     contents = Contents(spec, rows.train.frame, rows.test.frame, np.zeros(n_train, dtype=np.bool_))
     if spec.modality == "text":
+        n_rows = n_train + len(rows.test.frame)
+        if progress:
+            progress(0, n_rows)
         contents.train, contents.test = (_with_sha256(part.frame, map(_hash_of, part.frame["input"])) for part in (rows.train, rows.test))
+        if progress:
+            progress(n_rows, n_rows)
     else:
         names = [name for name in dict.fromkeys([*rows.train.frame["input"], *rows.test.frame["input"]]) if name]
         checked = dict(zip(names, check_images([files.root / name for name in names], progress), strict=True))

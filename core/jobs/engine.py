@@ -26,7 +26,7 @@ from core.jobs.kinds import kind_of
 from core.jobs.process import Launch, ProcessIdentity, is_alive, launch, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
 from core.store import attempts
-from core.store.jobs import BESIDE, PREDICT_NOW, Job
+from core.store.jobs import SLOTS, Job
 from core.store.queue import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds, read_live
 from core.trash import empty_old, make_space
 from core.workspace import Workspace
@@ -243,7 +243,7 @@ class Engine:
             if not had_lock:
                 self._repair()
                 keep_reserve(self.workspace)
-            job = self._take(BESIDE) or self._take(self.devices[0])
+            job = next((job for device in (*SLOTS.values(), *self.devices[:1]) if (job := self._take(device)) is not None), None)
             if job is not None:
                 supervisor = self._supervisor(job)
                 with self._guard:
@@ -258,14 +258,17 @@ class Engine:
         """What every device does and how long the queue is, from the store: the same for the engine that holds it and for others."""
         live = read_live(self.workspace.store)
         by_device = {job.device: job for job in live.running}
-        names = [*self.devices, *sorted(name for name in by_device if name not in self.devices and (name == BESIDE or not self.is_mine))]
+        names = [
+            *self.devices,
+            *sorted(name for name in by_device if name not in self.devices and (name in SLOTS.values() or not self.is_mine)),
+        ]
 
         def status_of(name: str, job: Job | None) -> DeviceStatus:
-            hold = next((hold for hold in live.holds if hold.covers(name) and name != BESIDE), None)
+            hold = next((hold for hold in live.holds if hold.covers(name) and name not in SLOTS.values()), None)
             return DeviceStatus(name, job, "" if job is None else live.owners[job.id], hold)
 
         devices = tuple(status_of(name, by_device.get(name)) for name in names)
-        takeable = [job for job in live.queued if job.run_id not in live.paused and job.kind != PREDICT_NOW]
+        takeable = [job for job in live.queued if job.run_id not in live.paused and job.kind not in SLOTS]
         n_slots = sum(device.hold is None or device.job is not None for device in devices if device.name in self.devices)
         return EngineStatus(
             is_mine=self.is_mine,
@@ -282,7 +285,7 @@ class Engine:
     def run_end_s(self, fold_s: Sequence[float]) -> float | None:
         """Seconds until a run would end that is queued now, its folds taking `fold_s`; None while that is unknown, or devices are held."""
         live = read_live(self.workspace.store)
-        takeable = [job for job in live.queued if job.run_id not in live.paused and job.kind != PREDICT_NOW]
+        takeable = [job for job in live.queued if job.run_id not in live.paused and job.kind not in SLOTS]
         n_slots = sum(not any(hold.covers(name) for hold in live.holds) for name in self.devices)
         if not n_slots:
             return None
@@ -322,7 +325,7 @@ class Engine:
     def _give_out(self) -> None:
         with self._guard:
             busy = {supervisor.job.device for supervisor, _ in self._supervisors.values()}
-        for device in (*self.devices, BESIDE) if self.devices else ():
+        for device in (*self.devices, *SLOTS.values()) if self.devices else ():
             if device in busy or self._stopping.is_set():
                 continue
             if (job := self._take(device)) is not None:
@@ -403,4 +406,4 @@ class Engine:
 
 def _on_devices(running: Sequence[Job]) -> list[Job]:
     """The running jobs without those that run beside the devices."""
-    return [job for job in running if job.device != BESIDE]
+    return [job for job in running if job.device not in SLOTS.values()]

@@ -17,13 +17,13 @@ from core.workspace import Workspace
 
 def needed_bytes(workspace: Workspace, job: Job) -> int:
     """Bytes that the predictions of the test set take, and some to spare."""
-    contest = get_contest(workspace.store, job.contest_id)
+    contest = get_contest(workspace.store, job.contest_id or 0)
     return RESERVE_BYTES + 8 * contest.n_test * len(contest.spec.classes)
 
 
 def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callable[[], bool]) -> Record:
     """Predict the rows by all finished folds of the job's run, and publish the answer. What the store has to know is that it is done."""
-    contest, mine = get_contest(workspace.store, job.contest_id), get_run(workspace.store, job.run_id or 0)
+    contest, mine = get_contest(workspace.store, job.contest_id or 0), get_run(workspace.store, job.run_id or 0)
     reporter.report(Progress("loading"))
     # Imported here, when someone listens already: torch takes seconds to come up.
     import_module("core.training.predictor")

@@ -16,10 +16,11 @@ from core.base.settings import parse_settings
 from core.jobs.fold import start_dir
 from core.jobs.kinds import check_kind
 from core.recipes.plan import ReadPlan, keep_plan_weights
+from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import jobs
-from core.store.contests import Contest, get_contest
+from core.store.contests import Contest, get_contest, list_contests
 from core.store.database import Connection, Store
 from core.store.folds import Folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
@@ -118,12 +119,12 @@ def launch_job(
     store: Store,
     *,
     kind: str,
-    contest_id: int,
+    contest_id: int | None,
     run_id: int | None = None,
     payload: Mapping[str, Any] | None = None,
     priority: int = 0,
 ) -> Job:
-    """Queue one job of a kind in `KINDS`, of a contest or of one of its runs; `payload` is what the kind needs to know, as JSON.
+    """Queue one job of a kind in `KINDS`, of a contest, of one of its runs, or of none yet; `payload` is what the kind needs to know, as JSON.
 
     Raises StateError for a kind that is not there.
     """
@@ -131,6 +132,30 @@ def launch_job(
     with store.transaction() as connection:
         job_id = add_job(connection, kind=kind, contest_id=contest_id, run_id=run_id, payload=payload, priority=priority, now=time.time())
     return get_job(store, job_id)
+
+
+def launch_registration(workspace: Workspace, spec: ContestSpec) -> Job:
+    """Queue the registration of a contest. Raises StateError where a contest has that name, or one of it is being registered."""
+    live = jobs.list_jobs(workspace.store, ("queued", "running"))
+    is_on_its_way = any(job.kind == jobs.REGISTER and job.payload["spec"]["name"] == spec.name for job in live)
+    if is_on_its_way or spec.name in [contest.name for contest in list_contests(workspace.store)]:
+        raise StateError(
+            "there is a contest named '{name}' already",
+            where=spec.name,
+            why="it is being registered" if is_on_its_way else "names are unique in a workspace",
+            fix="wait for it, or cancel it" if is_on_its_way else "choose another name, or delete that contest",
+            name=spec.name,
+        )
+    return launch_job(workspace.store, kind=jobs.REGISTER, contest_id=None, payload={"spec": spec.to_dict()})
+
+
+def forget_job(store: Store, job_id: int) -> None:
+    """Delete a job that has ended and belongs to no run. Raises NotFoundError, and StateError for one that waits or runs, or is of a run."""
+    job = get_job(store, job_id)
+    if job.run_id is not None or job.state in ("queued", "running"):
+        raise StateError("this job stays", where=job.title, why="the job is {state}", fix="cancel it first", state=job.state)
+    with store.transaction() as connection:
+        jobs.delete_job(connection, job_id)
 
 
 def launch_prediction(

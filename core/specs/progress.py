@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-Phase = Literal["starting", "loading", "training", "validating", "predicting", "saving"]
+Phase = Literal["starting", "loading", "checking", "training", "validating", "predicting", "saving"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Progress:
         """Share of this fold's training that is done, 0 to 1, counted in steps over all epochs."""
         if self.phase in ("predicting", "saving"):
             return 1.0
+        if self.phase == "checking":
+            return self.step / max(1, self.n_steps)
         if not self.n_epochs or not self.n_steps or not self.epoch:
             return 0.0
         return min(1.0, ((self.epoch - 1) * self.n_steps + self.step) / (self.n_epochs * self.n_steps))

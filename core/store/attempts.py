@@ -19,7 +19,7 @@ from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import values_of
-from core.store.jobs import BESIDE, PREDICT_NOW, RAW, Job, job_of
+from core.store.jobs import RAW, SLOTS, Job, job_of
 from core.store.queue import hold_for_disk, is_held
 from core.store.runs import EpochRow, FoldResult, add_result
 
@@ -188,7 +188,7 @@ def read_claim(store: Store, job_id: int, token: int) -> Claim | None:
         select(
             _jobs.cancel_requested,
             _jobs.lease_until,
-            ((_jobs.kind != PREDICT_NOW) & (runs.is_paused.is_(True) | is_held(_jobs.device, kind="person"))).label("pause_requested"),
+            (_jobs.kind.not_in(SLOTS) & (runs.is_paused.is_(True) | is_held(_jobs.device, kind="person"))).label("pause_requested"),
         )
         .outerjoin(tables.runs, runs.id == _jobs.run_id)
         .where(_jobs.id == job_id, _jobs.token == token, _jobs.state == "running")
@@ -220,10 +220,10 @@ def _first(device: str) -> Select[tuple[int]]:
     """The id of the first waiting job for a device whose run is not paused; none while the device is held."""
     runs = tables.runs.c
     waiting = select(_jobs.id).outerjoin(tables.runs, runs.id == _jobs.run_id).where(_jobs.state == "queued")
-    if device == BESIDE:
-        free = waiting.where(_jobs.kind == PREDICT_NOW)
+    if device in SLOTS.values():
+        free = waiting.where(_jobs.kind.in_([kind for kind, slot in SLOTS.items() if slot == device]))
     else:
-        free = waiting.where(_jobs.kind != PREDICT_NOW, runs.is_paused.is_not(True), ~is_held(device))
+        free = waiting.where(_jobs.kind.not_in(SLOTS), runs.is_paused.is_not(True), ~is_held(device))
     return free.order_by(_jobs.priority.desc(), _jobs.position).limit(1)
 
 

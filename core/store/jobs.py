@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
 from core.base.errors import NotFoundError
 from core.base.messages import msg
@@ -21,15 +21,18 @@ PREDICT = "predict"
 """The kind of job that predicts by a run's networks, on a device in the order of the queue."""
 PREDICT_NOW = "predict_now"
 """The same at once: its jobs wait for no device, but run on the processor beside what trains, one at a time."""
-BESIDE = "cpu:beside"
-"""The device of these jobs. No hold covers it, and a paused run does not keep them."""
+REGISTER = "register"
+"""The kind of job that registers a contest, which has none until then."""
+BESIDE, REGISTERING = "cpu:beside", "cpu:register"
+SLOTS = {PREDICT_NOW: BESIDE, REGISTER: REGISTERING}
+"""Kinds whose jobs wait for no device: each has a place of its own, for one job at a time. No hold covers it, and a paused run does not keep them."""
 
 
 @dataclass(frozen=True)
 class Job:
     """A piece of work of one `kind`. `token` counts the attempts and fences off stale ones; `owner` says which processes hold it.
 
-    It belongs to a run, or (`run_id` None) to a contest; `payload` is what its kind needs to know. `lease_until` and the times are epoch
+    It belongs to a run, or (`run_id` None) to a contest, or to none yet; `payload` is what its kind needs to know. `lease_until` and the times are epoch
     seconds. `error` is a `PitwallError.to_dict()`, or the same shape with type "Bug" or "Interrupted". `log_path` is relative to the
     workspace, "" before the first attempt. `halvings`: how often its micro-batch was halved because memory ran out; `interruptions`: how
     often in a row its worker was killed.
@@ -37,7 +40,7 @@ class Job:
 
     id: int
     kind: str
-    contest_id: int
+    contest_id: int | None
     run_id: int | None
     fold: int | None
     payload: dict[str, Any]
@@ -73,6 +76,7 @@ class Job:
 class FoldJob(Job):
     """The training of one fold of a run."""
 
+    contest_id: int
     run_id: int
     fold: int
 
@@ -83,7 +87,7 @@ class FoldJob(Job):
 
 def title_of(kind: str) -> str:
     """What a job of a kind does, where more is not to be said than its kind."""
-    return msg("prediction") if kind in (PREDICT, PREDICT_NOW) else kind
+    return msg("registration") if kind == REGISTER else msg("prediction") if kind in (PREDICT, PREDICT_NOW) else kind
 
 
 RAW = raw_columns(tables.jobs)
@@ -136,7 +140,7 @@ def add_job(
     connection: Connection,
     *,
     kind: str,
-    contest_id: int,
+    contest_id: int | None,
     run_id: int | None = None,
     fold: int | None = None,
     payload: Mapping[str, Any] | None = None,
@@ -199,6 +203,11 @@ def _retry(connection: Connection, mine: ColumnElement[bool], now: float) -> int
         again["interruptions"] = 0
         connection.execute(update(tables.jobs).where(jobs.id == job_id).values(created_at=now, started_at=None, finished_at=None, **again))
     return len(ids)
+
+
+def delete_job(connection: Connection, job_id: int) -> None:
+    """Delete a job's row, inside the caller's transaction."""
+    connection.execute(delete(tables.jobs).where(tables.jobs.c.id == job_id))
 
 
 def forget_halvings(connection: Connection, job_ids: Iterable[int]) -> None:

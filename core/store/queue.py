@@ -116,14 +116,16 @@ def read_live(store: Store) -> LiveJobs:
         runs = connection.execute(select(_runs.id, _runs.name, _runs.is_paused).where(_runs.id.in_(ids))).all()
         mean = select(results.run_id, func.avg(results.elapsed_s)).where(results.run_id.in_(ids)).group_by(results.run_id)
         means = {run_id: float(mean_s) for run_id, mean_s in connection.execute(mean)}
-        others = select(contests.id, contests.name).where(contests.id.in_({job.contest_id for job in found if job.run_id is None}))
+        others = select(contests.id, contests.name).where(contests.id.in_({job.contest_id for job in found if job.run_id is None} - {None}))
         contest_names = {row.id: row.name for row in connection.execute(others)}
         holds = _read_holds(connection)
     run_names = {row.id: row.name for row in runs}
     return LiveJobs(
         running=tuple(job for job in found if job.state == "running"),
         queued=tuple(job for job in found if job.state == "queued"),
-        owners={job.id: contest_names[job.contest_id] if job.run_id is None else run_names[job.run_id] for job in found},
+        owners={
+            job.id: _owner(job, contest_names.get(job.contest_id or 0) if job.run_id is None else run_names[job.run_id]) for job in found
+        },
         mean_s=means,
         paused=frozenset(row.id for row in runs if row.is_paused),
         holds=holds,
@@ -163,7 +165,9 @@ def _queued_run(jobs: Sequence[Any]) -> QueuedRun:
 def list_other_jobs(store: Store) -> tuple[tuple[Job, str], ...]:
     """Jobs that train no fold and are not done, each with the name of its run or contest, the newest first; at most MOST_OTHERS."""
     name = func.coalesce(_runs.name, tables.contests.c.name)
-    owned = tables.jobs.join(tables.contests, tables.contests.c.id == _jobs.contest_id).outerjoin(tables.runs, _runs.id == _jobs.run_id)
+    owned = tables.jobs.outerjoin(tables.contests, tables.contests.c.id == _jobs.contest_id).outerjoin(
+        tables.runs, _runs.id == _jobs.run_id
+    )
     found = select(*RAW, name).select_from(owned)
     mine = (
         found.where(_jobs.kind != FOLD, _jobs.state != "done", *is_kept(tables.runs), *is_kept(tables.contests))
@@ -171,7 +175,13 @@ def list_other_jobs(store: Store) -> tuple[tuple[Job, str], ...]:
         .limit(MOST_OTHERS)
     )
     with store.read() as connection:
-        return tuple((job_of(row[:-1]), row[-1]) for row in connection.execute(mine))
+        found_jobs = ((job_of(row[:-1]), row[-1]) for row in connection.execute(mine))
+        return tuple((job, _owner(job, known)) for job, known in found_jobs)
+
+
+def _owner(job: Job, known: str | None) -> str:
+    """The name of the run or contest that a job belongs to; of a contest that is being registered, the one it will have."""
+    return str(job.payload["spec"]["name"]) if known is None else known
 
 
 def last_end(store: Store) -> float:

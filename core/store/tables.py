@@ -169,7 +169,7 @@ jobs = Table(
     metadata,
     _id(),
     Column("kind", Text, nullable=False),
-    _parent("contest_id", "contests.id", ondelete="CASCADE"),
+    Column("contest_id", Integer, ForeignKey("contests.id", ondelete="CASCADE")),
     Column("run_id", Integer, ForeignKey("runs.id", ondelete="CASCADE")),
     Column("fold", Integer),
     Column("payload", JsonText, nullable=False),

@@ -94,6 +94,11 @@ def test_a_folder_is_inspected_corrected_and_accepted(
     assert not at.exception
     at = press(at, "Register 표제")
     assert not at.exception
+    assert not list_contests(opened.store)
+    fresh = open_page("data", view="add")
+    assert [button.label for button in fresh.button if button.key.startswith("registration-cancel")] == ["Cancel"], "it survives F5"
+    assert runtime.engine().run_next()
+    at = at.run()
     (contest,) = list_contests(opened.store)
     assert (contest.name, contest.spec.metric, contest.n_train) == ("표제", "macro_f1", 48)
     assert at.selectbox(key="contest").value == "표제"

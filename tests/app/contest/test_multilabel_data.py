@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.shell import runtime
 from app.ui.charts import class_bars, size_bars
 from core.contest.table import load_truth
 from core.folds import save_folds
@@ -102,6 +103,8 @@ def test_a_folder_of_cells_is_inspected_corrected_and_registered(open_page: Open
     at = box(at, "Between classes").select(",").run()
     at = next(button for button in at.button if button.label == "Register kote").click().run()
     assert not at.exception
+    assert runtime.engine().run_next()
+    at = at.run()
     (contest,) = list_contests(opened.store)
     assert (contest.spec.labels, contest.spec.label_separator, contest.spec.metric) == ("several", ",", "macro_f1")
     assert (load_truth(opened, contest).labels == TRUTH).all()
