@@ -20,7 +20,7 @@ from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import jobs
-from core.store.contests import Contest, get_contest, list_contests
+from core.store.contests import Contest, get_contest, list_contests, name_taken
 from core.store.database import Connection, Store
 from core.store.folds import Folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
@@ -137,15 +137,10 @@ def launch_job(
 def launch_registration(workspace: Workspace, spec: ContestSpec) -> Job:
     """Queue the registration of a contest. Raises StateError where a contest has that name, or one of it is being registered."""
     live = jobs.list_jobs(workspace.store, ("queued", "running"))
-    is_on_its_way = any(job.kind == jobs.REGISTER and job.payload["spec"]["name"] == spec.name for job in live)
-    if is_on_its_way or spec.name in [contest.name for contest in list_contests(workspace.store)]:
-        raise StateError(
-            "there is a contest named '{name}' already",
-            where=spec.name,
-            why="it is being registered" if is_on_its_way else "names are unique in a workspace",
-            fix="wait for it, or cancel it" if is_on_its_way else "choose another name, or delete that contest",
-            name=spec.name,
-        )
+    if any(job.kind == jobs.REGISTER and job.payload["spec"]["name"] == spec.name for job in live):
+        raise StateError("'{name}' is being registered", where=spec.name, fix="wait for it, or cancel it", name=spec.name)
+    if spec.name in [contest.name for contest in list_contests(workspace.store)]:
+        raise name_taken(spec.name)
     return launch_job(workspace.store, kind=jobs.REGISTER, contest_id=None, payload={"spec": spec.to_dict()})
 
 

@@ -59,7 +59,7 @@ def test_a_job_registers_what_the_command_line_does(workspace: Workspace, tmp_pa
 
 def test_it_waits_for_no_prediction_and_is_queued_once(workspace: Workspace, draft: ContestSpec) -> None:
     job = launch_registration(workspace, draft)
-    with pytest.raises(StateError, match="already"):
+    with pytest.raises(StateError, match="is being registered"):
         launch_registration(workspace, draft)
     assert attempts.next_job(workspace.store, BESIDE) is None and attempts.next_job(workspace.store, "cpu") is None
     assert cancel_job(workspace.store, job.id).state == "canceled"
