@@ -147,13 +147,15 @@ def finish(total: NDArray[np.float64], mean: MeanName, *, by_class: bool = False
 
 
 def normalise(weights: Sequence[float], n_runs: int) -> NDArray[np.float64]:
-    """Weights (n_runs,) divided by their sum; InputError when one is negative or none is positive."""
+    """Weights (n_runs,) divided by their sum; InputError when one is negative, none is positive, or the sum is no number."""
     array = np.asarray(weights, dtype=np.float64)
-    if array.shape != (n_runs,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() <= 0:
+    with np.errstate(over="ignore"):
+        total = array.sum()
+    if array.shape != (n_runs,) or (array < 0).any() or not 0 < total < np.inf:
         raise InputError(
             "the weights cannot be used",
             where="weights {numbers}",
-            why="expected {n} finite numbers, none negative, not all zero",
+            why="expected {n} finite numbers with a finite sum, none negative, not all zero",
             fix="give one weight per run, for example 0.6,0.4",
             numbers=list(map(float, np.ravel(array))),
             n=n_runs,

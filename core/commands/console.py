@@ -5,14 +5,15 @@ Whatever a command does, it ends with 0, or with 2 and exactly one typed error.
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 
 from core.base.errors import PitwallError
@@ -32,6 +33,14 @@ ContestOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A reference such as r12, or a name.", show_default=False)]
 SourceArgument = Annotated[str, typer.Argument(metavar="BLEND|RUN", help="A reference such as b3 or r12, or a name.", show_default=False)]
+
+HIDDEN = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"},
+    **{code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+"""Signs that a terminal obeys in place of showing them: control codes, and those that turn the direction of a line."""
+UNESCAPED = {code: f"\\u{code:04x}" for code in HIDDEN if code > 31}
+"""Those of them that JSON leaves as they are."""
 
 _named_before_the_command: ContextVar[Path | None] = ContextVar("workspace", default=None)
 
@@ -58,14 +67,28 @@ def opened(root: Path | None) -> Workspace:
     return open_workspace(root or _named_before_the_command.get())
 
 
+def visible(text: str) -> str:
+    """A text whose control codes are written out: names of classes and files are other people's, and a terminal would obey them."""
+    return text.translate(HIDDEN)
+
+
+class VisibleConsole(Console):
+    """A console that shows the control codes of what it prints."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of what is printed; rich's own, which move the cursor, stay as they are."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
 def standard_output() -> Console:
     """Where results go. Not wrapped or cut when it is no terminal, so that they can be searched and piped."""
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    return VisibleConsole() if sys.stdout.isatty() else VisibleConsole(width=200)
 
 
 def standard_error(*, quiet: bool = False) -> Console:
     """Where progress and messages go."""
-    return Console(stderr=True, quiet=quiet, width=None if sys.stderr.isatty() else 200)
+    return VisibleConsole(stderr=True, quiet=quiet, width=None if sys.stderr.isatty() else 200)
 
 
 def say(text: str) -> None:
@@ -80,7 +103,7 @@ def note(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output, and nothing else."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False).translate(UNESCAPED) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", empty: str = "nothing yet") -> None:
@@ -109,7 +132,7 @@ def print_records(
 def print_error(error: PitwallError, *, as_json: bool) -> None:
     """The one typed error of a command that failed, on standard error."""
     if as_json:
-        sys.stderr.write(json.dumps({"error": error.to_dict()}, ensure_ascii=False) + "\n")
+        sys.stderr.write(json.dumps({"error": error.to_dict()}, ensure_ascii=False).translate(UNESCAPED) + "\n")
         return
     details = "".join(f"\n  {label}: {text}" for label, text in (("where", error.where), ("why", error.why), ("fix", error.fix)) if text)
-    sys.stderr.write(f"{error.kind}: {error.what}{details}\n")
+    sys.stderr.write(visible(f"{error.kind}: {error.what}{details}\n"))

@@ -69,6 +69,10 @@ class BlendSteps(Settings):
             (any(not 0 <= weight < float("inf") for weight in self.weights), "weights must be finite and not negative"),
             (sum(self.weights) <= 0, "all weights are zero; give at least one run a weight"),
             (
+                sum(self.weights) == float("inf"),
+                "the sum of the weights is too large for a number; only their shares count: give smaller ones",
+            ),
+            (
                 rows and (len(rows) != len(self.weights) or len({len(row) for row in rows}) != 1),
                 "class_weights needs one row per run, all of one length",
             ),

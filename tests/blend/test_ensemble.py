@@ -92,13 +92,16 @@ def test_the_mean_of_equal_members_is_the_member() -> None:
     np.testing.assert_allclose(mix(np.stack([member] * 4), [1, 2, 3, 4]), member, atol=1e-7)
 
 
-@pytest.mark.parametrize("weights", [[0, 0, 0], [1, -1, 1], [1, float("nan"), 1], [1, 2], [float("inf"), 1, 1]])
+@pytest.mark.parametrize("weights", [[0, 0, 0], [1, -1, 1], [1, float("nan"), 1], [1, 2], [float("inf"), 1, 1], [1e308, 1e308, 1]])
 def test_weights_that_mean_nothing_are_refused(weights: list[float]) -> None:
     with pytest.raises(InputError, match="weights cannot be used"):
         normalise(weights, 3)
 
 
-@pytest.mark.parametrize(("members", "weights"), [([], None), ([1, 1], None), ([1, 2], [1.0]), ([1, 2], [0.0, 0.0]), ([1, 2], [1.0, -2.0])])
+@pytest.mark.parametrize(
+    ("members", "weights"),
+    [([], None), ([1, 1], None), ([1, 2], [1.0]), ([1, 2], [0.0, 0.0]), ([1, 2], [1.0, -2.0]), ([1, 2], [1e308, 1e308])],
+)
 def test_a_spec_that_cannot_be_blended_is_refused(members: list[int], weights: list[float] | None) -> None:
     with pytest.raises(RecipeError):
         make_spec(members, weights)
