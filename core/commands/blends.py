@@ -22,6 +22,7 @@ from core.commands.console import (
     SourceArgument,
     WorkspaceOption,
     commands,
+    note,
     opened,
     print_json,
     print_records,
@@ -37,7 +38,7 @@ from core.store import blends
 from core.store.blends import Blend, free_blend_name
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run, get_run
-from core.submission.write import read_submission, write_submission
+from core.submission.write import check_submission, read_format, read_submission, write_submission
 from core.workspace import Workspace
 
 BlendArgument = Annotated[str, typer.Argument(metavar="BLEND", help="A reference such as b3, or a name.", show_default=False)]
@@ -236,11 +237,18 @@ def compare(
 def submit(
     source: SourceArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the CSV.", show_default=False)],
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="Name of this submission; else that of its source.", show_default=False)
+    ] = "",
     contest: ContestOption = None,
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the submission of a blend or a run: checked against the sample and added to the submissions, the same bytes every time."""
+    """Write the submission of a blend or a run: checked against the sample and added to the submissions, the same bytes every time.
+
+    What the contest would accept and is hardly meant, such as one class for every row, is said on standard error; with `--json` in
+    `warnings`.
+    """
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise InputError(
             "the file cannot be written",
@@ -250,11 +258,15 @@ def submit(
         )
     workspace = opened(root)
     chosen = source_named(workspace, source, contest)
-    submission = write_submission(chosen)
-    write_file(output, read_submission(workspace, submission))
+    submission = write_submission(chosen, name=name)
+    data = read_submission(workspace, submission)
+    write_file(output, data)
+    doubts = [check.detail for check in check_submission(read_format(workspace, chosen.contest), data) if check.is_doubtful]
     if as_json:
-        print_json(submission_record(workspace, submission) | {"file": str(output)})
+        print_json(submission_record(workspace, submission) | {"file": str(output), "warnings": doubts})
         return
+    for doubt in doubts:
+        note(f"warning: {doubt}")
     lines = [f"{output}: {submission.n_rows:,} rows from {chosen.name} ({chosen.ref}), sha256 {submission.sha256[:12]}"]
     if submission.hidden_scores:
         scores = submission.hidden_scores

@@ -199,6 +199,9 @@ def predict(
         candidate = prepare(chosen, prob)
         candidate.raise_if_refused(chosen.name)
         write_file(output, candidate.data)
+        for check in candidate.checks:
+            if check.is_doubtful:
+                note(f"warning: {check.detail}")
     elif output is not None:
         write_predictions(output, rows.ids, prob, found.spec.classes, None)
     order = (-prob).argsort(axis=1, kind="stable")[:, :top]

@@ -160,7 +160,7 @@ TEXT_FAULTS: list[tuple[Callable[[list[str]], object], str]] = [
     (lambda cells: cells.__setitem__(1, "one, two"), "fields where the header has"),
     (lambda cells: cells.pop(), "fields where the header has"),
     (lambda cells: cells.__setitem__(2, " "), "the label is empty"),
-    (lambda cells: cells.__setitem__(2, "nan"), "the label is empty"),
+    (lambda cells: cells.__setitem__(2, "nan"), "is a word for a missing one"),
     (lambda cells: cells.__setitem__(0, ""), "the id is empty"),
 ]
 

@@ -342,3 +342,37 @@ def test_a_blend_with_thresholds_is_submitted_as_it_decides(
     assert (submissions[0].sha256 == submissions[2].sha256) == (made.spec.submission == "probabilities")
     assert submissions[0].lineage.fingerprint != submissions[2].lineage.fingerprint
     assert submissions[0].hidden_scores is None
+
+
+@pytest.mark.parametrize(
+    ("values", "n_rows", "is_doubtful"),
+    [("label", 10, True), ("probabilities", 10, True), ("label", 9, False), ("several", 10, False)],
+)
+def test_one_class_for_many_rows_is_doubted(tmp_path: Path, values: str, n_rows: int, is_doubtful: bool) -> None:
+    ids = [str(row) for row in range(n_rows)]
+    header, cell = ("id,x,y", "0.5,0.5") if values == "probabilities" else ("id,label", "x")
+    sample = "\n".join([header, *(f"{name},{cell}" for name in ids)]) + "\n"
+    kind = "probabilities" if values == "probabilities" else "label"
+    form = parse_format(
+        write(tmp_path, sample), contest(kind, ("x", "y"), several=values == "several", separator="|" * (values == "several"))
+    )
+    prob = np.tile(np.array([0.75, 0.25], dtype=np.float32), (n_rows, 1))
+    same = make_submission(form, ids, prob)
+    prob[-1] = [0.25, 0.75]
+    other = make_submission(form, ids, prob)
+    assert [[check.key for check in check_submission(form, data) if check.is_doubtful] for data in (same, other)] == [
+        ["variety"] * is_doubtful,
+        [],
+    ]
+
+
+@pytest.mark.parametrize(("shown", "is_ok"), [("0", False), ("BAD", False), ("?", True), ("", True), ("good", True)])
+def test_labels_that_the_sample_contradicts_fail_a_check(tmp_path: Path, shown: str, is_ok: bool) -> None:
+    """A contest of an older version, which nobody asked what its submission calls the classes."""
+    form = parse_format(write(tmp_path, f"id,label\n1,{shown}\n2,{shown}\n"), contest("label", ("bad", "good")))
+    checks = {check.key: check for check in check_submission(form, make_submission(form, ["1", "2"], np.eye(2, dtype=np.float32)))}
+    assert ("sample" not in checks) == is_ok
+    if not is_ok:
+        assert not checks["sample"].is_ok and "submission_names" in checks["sample"].detail
+        named = parse_format(tmp_path / "sample_submission.csv", contest("label", ("bad", "good"), submission_names=("bad", "good")))
+        assert "sample" not in {check.key for check in check_submission(named, make_submission(named, ["1", "2"], np.eye(2)))}

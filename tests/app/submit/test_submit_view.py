@@ -12,8 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 from app.submit.submit_view import label_counts
 from core.blend.ensemble import make_spec, save_blend
-from core.exchange.exchange import export_predictions
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
+from core.exchange.exchange import Delivery, accept_delivery, export_predictions
+from core.folds import save_folds
 from core.predictions.source import source_of
+from core.specs.folds import FoldsSpec
 from core.store.blends import list_submissions
 from core.store.contests import Contest
 from core.store.runs import Run, list_runs
@@ -65,6 +69,46 @@ def test_a_blend_with_thresholds_is_previewed_checked_and_written(
         == pd.read_csv(opened.absolute(submission.path), dtype=str, keep_default_na=False)["labels"].tolist()[:8]
     )
     assert lines[0] == "ID,labels" and any('"' in line for line in lines)
+
+
+def press(at: AppTest, name: str) -> AppTest:
+    """Write the submission under a name, as Enter in its field and the button both do."""
+    (field,) = [field for field in at.text_input if field.label == "Name of this submission"]
+    field.set_value(name)
+    (button,) = [button for button in at.button if button.label == "Write submission"]
+    at = button.click().run()
+    assert not at.exception
+    return at
+
+
+def test_equal_files_of_one_name_are_written_once_and_the_file_is_called_so(
+    open_page: OpenPage, opened: Workspace, emotions: tuple[Contest, tuple[Run, ...]]
+) -> None:
+    contest, runs = emotions
+    at = press(open_page("submit", contest=contest.name, source=runs[0].ref), "마지막 제출")
+    (first,) = list_submissions(opened.store, contest.id)
+    assert first.name == "마지막 제출" and "마지막-제출" in first.filename
+    at = press(at, "마지막 제출")
+    assert list_submissions(opened.store, contest.id) == (first,)
+    assert any("Written before" in toast.value for toast in at.toast)
+    press(at, "another")
+    assert [each.name for each in list_submissions(opened.store, contest.id)] == ["another", "마지막 제출"]
+
+
+def test_one_class_for_all_rows_is_no_green_light(open_page: OpenPage, opened: Workspace, tmp_path: Path) -> None:
+    for name, header in (("train", "id,text,label"), ("test", "id,text"), ("sample_submission", "id,label")):
+        rows = [f"{name}{row},some words {row},{('bad', 'good')[row % 2]}".split(",") for row in range(12)]
+        kept = {"train": rows, "test": [row[:2] for row in rows], "sample_submission": [[f"test{row}", "bad"] for row in range(12)]}[name]
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *map(",".join, kept)]) + "\n", encoding="utf-8")
+    contest = add_contest(opened, inspect_path(tmp_path, name="one").draft)
+    folds = save_folds(opened, contest, FoldsSpec(n_folds=2))
+    same = np.tile(np.array([0.9, 0.1], dtype=np.float32), (12, 1))
+    run = accept_delivery(opened, contest, folds, Delivery(same, same), name="always")
+    at = open_page("submit", contest=contest.name, source=run.ref)
+    assert not at.success and "All 5 checks passed, but 1 looks unintended" in words(at)
+    assert "all 12 rows have the same class" in words(at)
+    at = open_page("submit", contest=contest.name, source=run.ref, lang="ko")
+    assert "12개 행이 모두 같은 클래스입니다" in words(at)
 
 
 def test_who_takes_out_a_blend_with_thresholds_is_told_that_they_stay(
