@@ -86,6 +86,11 @@ def load_folds(workspace: Workspace, folds: Folds) -> FoldPairs:
     return FoldPairs(roles)
 
 
+def fold_parts(workspace: Workspace, contest: Contest, folds: Folds) -> tuple[str, ...]:
+    """What the column that folds were taken from says of the rows that each fold validates; none for folds of another kind."""
+    return read_parts(_column(workspace, contest, folds.spec, "fold_column"))[1][: folds.n_folds] if folds.kind == "column" else ()
+
+
 def group_columns(train: pd.DataFrame) -> list[str]:
     """Original columns of a contest's training rows that may serve as a group."""
     return [name.removeprefix("col.") for name in train.columns if name.startswith("col.")]

@@ -19,9 +19,9 @@ from app.words.text import t
 from core.analysis.overview import furthest_from_even
 from core.base.errors import InputError
 from core.base.settings import parse_settings
-from core.folds import first_spec, group_columns, save_folds
+from core.folds import first_spec, fold_parts, group_columns, save_folds
 from core.specs.folds import FoldsSpec
-from core.splitting import FoldPairs, class_balance, rare_classes, read_parts, remarks, say_rare
+from core.splitting import FoldPairs, class_balance, rare_classes, remarks, say_rare
 from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import list_runs
@@ -110,8 +110,8 @@ def balance_view(contest: Contest, folds: Folds) -> None:
     rows = t("folds.rows_same", least=least) if least == most else t("folds.rows_range", least=least, most=most)
     st.caption(t("folds.balance_note" if abs(off) >= 0.05 else "folds.balance_even", rows=rows, name=name, fold=fold, off=off))
     if folds.kind == "column":
-        names = read_parts(table_of(contest).train[f"col.{folds.spec.fold_column}"].tolist())[1][: folds.n_folds]
-        said = " · ".join(t("folds.part", fold=number, name=plain(value)) for number, value in enumerate(names))
+        parts = fold_parts(runtime.workspace(), contest, folds)
+        said = " · ".join(t("folds.part", fold=number, name=plain(value)) for number, value in enumerate(parts))
         st.caption(t("folds.parts", column=plain(folds.spec.fold_column), parts=said))
     for remark in remarks(pairs, folds.spec, labels, contest.spec.classes, groups_of(contest), multilabel=contest.spec.is_multilabel):
         st.caption(f":orange[{plain(say(remark))}]")

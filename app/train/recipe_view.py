@@ -74,6 +74,10 @@ def start_again_from(contest: Contest, run: Run) -> None:
     st.session_state[_turn_key(contest)] = st.session_state.get(_turn_key(contest), 0) + 1
 
 
+def _kept_key(contest: Contest) -> str:
+    return f"train-kept-{contest.id}"
+
+
 def _turn_key(contest: Contest) -> str:
     return f"train-{contest.id}-turn"
 
@@ -171,7 +175,7 @@ def keep_form(contest: Contest, folds: Folds, recipe: Recipe) -> None:
     """Keep what the page holds beside the contest once it differs from what it began with, so that a reload finds it."""
     keys = (*grid_keys(contest), fold_numbers_key(folds))
     controls = {key: st.session_state[key] for key in keys if key in st.session_state}
-    now, kept_key = Draft(recipe, controls), f"train-kept-{contest.id}"
+    now, kept_key = Draft(recipe, controls), _kept_key(contest)
     if st.session_state.setdefault(kept_key, now) != now and not runtime.is_read_only():
         st.session_state[kept_key] = now
         save_draft(runtime.workspace(), contest, now)
@@ -227,14 +231,15 @@ def just_queued(contest: Contest) -> None:
     with st.container(key="just-queued", border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         names = names_line([run.name for run in runs])
         st.markdown(t("train.queued", name=names, n=sum(len(run.fold_numbers) for run in runs)), width="content")
-        st.button(t("train.undo"), icon=":material/undo:", key="undo-queued", on_click=take_back, args=(runs,))
+        st.button(t("train.undo"), icon=":material/undo:", key="undo-queued", on_click=take_back, args=(contest, runs))
 
 
-def take_back(runs: Sequence[Run]) -> None:
-    """Undo a launch: runs of which no fold has begun go away, the others are canceled."""
+def take_back(contest: Contest, runs: Sequence[Run]) -> None:
+    """Undo a launch: runs of which no fold has begun go away, the others are canceled; the form is kept again."""
     with guard():
         stay = runtime.steer(lambda: runtime.queue.take_back(runtime.workspace(), [run.id for run in runs]))
         del st.session_state[JUST_QUEUED]
+        st.session_state[_kept_key(contest)] = None
         st.toast(t("train.undone_partly", names=names_line([run.name for run in stay])) if stay else t("train.undone"))
 
 

@@ -31,7 +31,7 @@ from core.contest.contents import found_at_registration
 from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
 from core.contest.table import load_truth
-from core.folds import first_spec, load_folds, own_groups, save_folds
+from core.folds import first_spec, fold_parts, load_folds, own_groups, save_folds
 from core.specs.folds import FoldsSpec
 from core.splitting import remarks, say_rare
 from core.store import contests, folds as splits
@@ -211,7 +211,8 @@ def make_folds(
     truth, several = load_truth(workspace, found), found.spec.is_multilabel
     own = own_groups(workspace, found)
     said = remarks(load_folds(workspace, folds), folds.spec, truth.labels, found.spec.classes, own, multilabel=several)
-    record = folds_record(found, folds) | {"remarks": list(said)}
+    parts = fold_parts(workspace, found, folds)
+    record = folds_record(found, folds) | {"parts": list(parts), "remarks": list(said)}
     if as_json:
         print_json(record)
         return

@@ -13,7 +13,7 @@ from core.artefacts import publishing, verify
 from core.base.errors import CheckpointError, InputError
 from core.base.settings import parse_settings
 from core.contest.table import load_table, load_truth
-from core.folds import first_spec, group_columns, load_folds, save_folds
+from core.folds import first_spec, fold_parts, group_columns, load_folds, save_folds
 from core.specs.folds import FoldsSpec
 from core.splitting import class_balance, deal_classes, deal_evenly, make_folds, read_parts, remarks, say_rare, split_groups
 from core.store.folds import add_folds, get_folds, list_folds
@@ -310,7 +310,7 @@ def test_folds_follow_a_column_and_say_what_must_be_known(workspace: Workspace, 
     write_csv(tmp_path / "c" / "train.csv", ("id", "text", "label", "origin"), rows)
     contest, _ = registered(workspace, tmp_path / "c")
     folds = save_folds(workspace, contest, FoldsSpec(kind="column", fold_column="origin"))
-    assert (folds.n_folds, folds.spec.fold_column) == (1, "origin")
+    assert (folds.n_folds, folds.spec.fold_column, fold_parts(workspace, contest, folds)) == (1, "origin", ("val",))
     pairs, truth = load_folds(workspace, folds), load_truth(workspace, contest)
     assert (pairs.valid_idx(0).tolist(), len(pairs.train_idx(0))) == (list(range(10)), 30)
     said = remarks(pairs, folds.spec, truth.labels, contest.spec.classes, np.arange(40) % 4, multilabel=False)

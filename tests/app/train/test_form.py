@@ -110,6 +110,7 @@ def test_what_a_press_queued_is_taken_back_in_the_same_place(open_page: OpenPage
     at = press(at, "Undo")
     assert not at.exception and list_runs(opened.store, folded.id) == ()
     assert "Undo" not in [button.label for button in at.button]
+    assert value(open_page("train"), "Seeds") == "0-2", "what stood in the form is not lost"
 
 
 def test_a_run_is_trained_again_with_changes(open_page: OpenPage, folded: Contest, done: tuple[Run, ...]) -> None:
