@@ -88,4 +88,5 @@ def mask_output(*, silence_others: bool = False) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for standard in (1, 2):
             os.dup2(nowhere, standard)
-    sys.stdout = sys.stderr = io.TextIOWrapper(_Masked(descriptor), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    masked: Any = _Masked(descriptor)
+    sys.stdout = sys.stderr = io.TextIOWrapper(masked, encoding="utf-8", errors="backslashreplace", line_buffering=True)
