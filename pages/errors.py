@@ -5,6 +5,7 @@ import streamlit as st
 from app.errors.confusion import Confusion
 from app.errors.outcomes import Outcomes
 from app.ui.cards import guard, need_contest, onward
+from app.ui.format import plain
 from app.ui.sources import matrix_of_sources, open_source
 from app.words.text import t
 
@@ -17,4 +18,4 @@ with guard():
         with body:
             (Outcomes if oof.is_multilabel else Confusion)(source, oof).show()
             if source.is_complete and source.contest.n_test:
-                onward(t("errors.next", name=source.name), "submit", source=source.ref)
+                onward(t("errors.next", name=plain(source.name)), "submit", source=source.ref)

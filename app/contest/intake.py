@@ -56,7 +56,7 @@ def intake() -> None:
         with section(t("data.add_understood"), t("data.add_understood_note")):
             n_problems = len(current.inspection.problems)
             about = t("data.accept_refused", n=n_problems) if n_problems else t("data.accept_note")
-            label = t("data.accept", name=current.inspection.draft.name)
+            label = t("data.accept", name=plain(current.inspection.draft.name))
             accepted = st.button(label, type="primary", icon=":material/check:", disabled=n_problems > 0, help=about, key="intake-accept")
         if accepted:
             _register(current.inspection)
@@ -191,7 +191,7 @@ def _follow() -> None:
         st.session_state[NEXT_VIEW] = "contest"
         name = _spec_of(job).name
         state.select_contest(name)
-        st.toast(t("data.registered", name=name), icon=":material/check:")
+        st.toast(t("data.registered", name=plain(name)), icon=":material/check:")
         state.go_to("data")
 
 

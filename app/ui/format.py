@@ -12,7 +12,11 @@ from core.store.folds import Folds
 
 StateColor = Literal["red", "orange", "blue", "green", "gray"]
 STATE_COLORS: dict[str, StateColor] = {"queued": "gray", "running": "blue", "done": "green", "failed": "red", "canceled": "orange"}
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=&/])")
+_REPLACED = re.compile(r"(?<=[-<~>])(?=[-=>])|(?<=:)(?=[\w+-]+:|//)|(?<=[\w.+-])(?=@)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where the browser would make an arrow, an icon, an emoji or a link of plain text, which no backslash prevents: it looks at what is left
+when the escapes are read. An empty element at these places keeps the halves apart."""
+_APART, _NOTHING = "\0", ":small[]"
 
 
 def metric_label(metric: str) -> str:
@@ -86,5 +90,6 @@ def short_hash(fingerprint: str) -> str:
 
 
 def plain(text: object) -> str:
-    """User text, escaped so that markdown shows it unchanged."""
-    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", " ")
+    """User text, escaped so that markdown shows it unchanged, wherever Streamlit reads markdown: bodies, headings, labels, toasts, tooltips."""
+    line = re.sub(r"\s", " ", str(text).replace(_APART, "\ufffd")).lstrip()
+    return _MARKDOWN.sub(r"\\\1", _REPLACED.sub(_APART, line)).replace(_APART, _NOTHING)
