@@ -1,6 +1,8 @@
 """The ASGI app: the engine starts and stops with the server, and thumbnails are served by row number, never by path."""
 
+import importlib
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +18,23 @@ from starlette.routing import Route  # noqa: E402
 
 from app.shell import runtime  # noqa: E402
 from app.shell.tables import thumbnail  # noqa: E402
+from app.words.text import TEXTS_DIR, load_texts  # noqa: E402
+
+
+def _import_pages() -> None:
+    """Import what the pages need beside the first opening of one, which else takes seconds of it (SciPy and Plotly most)."""
+    for room in (
+        "train.recipe_view",
+        "runs.run_view",
+        "ensemble.editor",
+        "ensemble.saved",
+        "ensemble.members",
+        "errors.outcomes",
+        "submit.submit_view",
+    ):
+        importlib.import_module(f"app.{room}")
+    for words in TEXTS_DIR.glob("*.yaml"):
+        load_texts(words.stem)
 
 
 @asynccontextmanager
@@ -23,6 +42,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Start the engine before the first page, and stop it when the server ends; its jobs go back to the queue."""
     await anyio.to_thread.run_sync(runtime.engine)
     runtime.serve_thumbnails(True)
+    threading.Thread(target=_import_pages, daemon=True).start()
     try:
         yield {}
     finally:

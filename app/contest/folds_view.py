@@ -27,6 +27,8 @@ from core.store.folds import Folds
 from core.store.runs import list_runs
 
 SCROLL_PX = 620
+MAX_CLASSES = 100
+"""A browser takes seconds to draw the cells of thousands of classes."""
 
 
 UNUSED = {
@@ -120,6 +122,11 @@ def balance_view(contest: Contest, folds: Folds) -> None:
         classes.append(t("folds.no_class"))
         n_empty = [int((~labels[pairs.valid_idx(fold)].any(axis=1)).sum()) for fold in range(pairs.n_folds)]
         balance = np.column_stack([balance, n_empty])
+    if len(classes) > MAX_CLASSES:
+        st.caption(t("folds.balance_some", n=MAX_CLASSES, total=len(classes)))
+        even = balance.mean(axis=0)
+        shown = np.sort(np.argsort(-np.abs(balance / np.maximum(even, 1e-9) - 1).max(axis=0), kind="stable")[:MAX_CLASSES])
+        classes, balance = [classes[place] for place in shown], balance[:, shown]
     with st.container(height=SCROLL_PX if len(classes) > 30 else "content", border=False):
         draw(fold_balance(classes, balance, is_dark=st.context.theme.type == "dark"), key="fold-balance", alt=t("folds.balance"))
 

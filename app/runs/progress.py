@@ -26,7 +26,7 @@ from core.store.contests import Contest, list_contests
 from core.store.database import Store
 from core.store.jobs import FoldJob, Job
 from core.store.queue import EVERY_DEVICE, Hold, QueuedRun, list_holds, list_other_jobs, read_queue
-from core.store.runs import Run, get_run, list_epochs
+from core.store.runs import Run, get_run, list_epochs_of
 from core.training.trouble import Trouble, TroubleKind, find_trouble
 
 BUSY_S, IDLE_S = 1.0, 3.0
@@ -126,17 +126,23 @@ def input_label(run: Run) -> str:
     return t("runs.input_px", n=wanted.size_px) if run.recipe.modality == "image" else t("runs.input_tokens", n=wanted.max_tokens)
 
 
-def trouble_of(run: Run, metric: str) -> Trouble | None:
-    """The first warning of a run. Epochs of an ended run are read once per process, those of a live one each time."""
-    if run.state in ("running", "queued"):
-        return find_trouble(list_epochs(runtime.workspace().store, run.id), get_metric(metric), run.fold_scores(metric))
-    ended = tuple((job.id, job.token, job.state) for job in run.jobs)
-    return _trouble_of_ended(str(runtime.workspace().root), run.id, run.created_at, ended, metric, run)
+def troubles_of(runs: Sequence[Run], metric: str) -> dict[int, Trouble]:
+    """The first warning of each run that has one, by run id. Epochs are read in one query: of ended runs once per process, of live ones
+    each time, of those that never began not at all."""
+    known, store = _ended_troubles(str(runtime.workspace().root)), runtime.workspace().store
+    keys = {run.id: (run.id, run.created_at, metric, *((job.id, job.token, job.state) for job in run.jobs)) for run in runs}
+    asked = [run for run in runs if keys[run.id] not in known and (not run.jobs or any(job.token for job in run.jobs))]
+    epochs = list_epochs_of(store, [run.id for run in asked]) if asked else {}
+    found = {run.id: find_trouble(epochs[run.id], get_metric(metric), run.fold_scores(metric)) for run in asked}
+    known.update({keys[run.id]: found[run.id] for run in asked if run.state not in ("running", "queued")})
+    said = {run.id: found.get(run.id, known.get(keys[run.id])) for run in runs}
+    return {run_id: trouble for run_id, trouble in said.items() if trouble}
 
 
-@st.cache_data(max_entries=1000, show_spinner=False)
-def _trouble_of_ended(root: str, run_id: int, created_at: float, ended: tuple[object, ...], metric: str, _run: Run) -> Trouble | None:
-    return find_trouble(list_epochs(runtime.workspace().store, run_id), get_metric(metric), _run.fold_scores(metric))
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _ended_troubles(root: str) -> dict[tuple[object, ...], Trouble | None]:
+    """What was found in the epochs of ended runs of the workspace `root`, for all sessions."""
+    return {}
 
 
 def trouble_label(kind: TroubleKind) -> str:

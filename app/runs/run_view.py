@@ -9,7 +9,7 @@ import streamlit as st
 import yaml
 
 from app.runs.predict_panel import predict_panel
-from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, trouble_markdown, trouble_of
+from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, trouble_markdown, troubles_of
 from app.runs.records import checkpoints_view, second_tries, tracking_button, tracking_trouble
 from app.shell import runtime, state
 from app.shell.state import go_to
@@ -129,7 +129,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         jobs_now([run], run.jobs, places)
         if run.truth_id != contest.truth.id:
             _older_truth(contest, run)
-        trouble = trouble_of(run, contest.spec.metric)
+        trouble = troubles_of([run], contest.spec.metric).get(run.id)
         if trouble is not None:
             st.markdown(trouble_markdown(trouble))
         tracking_trouble(run)

@@ -7,9 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from app.words.text import language, load_texts, text_of
+from app.words.text import language, load_texts, load_yaml, text_of
 from core.base.messages import PLACEHOLDER, SETTING, Joined, Message, formatted
 
 CORE_DIR = Path(__file__).with_name("core")
@@ -59,5 +57,5 @@ def catalogue() -> dict[str, str]:
     """The Korean of every template, from all files of app/words/core."""
     found: dict[str, str] = {}
     for path in sorted(CORE_DIR.glob("*.yaml")):
-        found |= yaml.safe_load(path.read_text(encoding="utf-8"))
+        found |= load_yaml(path)
     return found

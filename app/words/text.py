@@ -58,4 +58,9 @@ def text_of(key: str, lang: str) -> str:
 @cache
 def load_texts(file: str) -> dict[str, dict[str, str]]:
     """All texts of one file: key -> language -> text."""
-    return yaml.safe_load((TEXTS_DIR / f"{file}.yaml").read_text(encoding="utf-8"))
+    return load_yaml(TEXTS_DIR / f"{file}.yaml")
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A file of words, by libyaml where PyYAML has it: ten times as fast."""
+    return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -142,9 +142,11 @@ def read_queue(store: Store) -> tuple[QueuedRun, ...]:
     )
     with store.read() as connection:
         rows = connection.execute(live).all()
-    waits = list(dict.fromkeys(row.run_id for row in rows if row.state == "queued"))
-    order = [*dict.fromkeys(row.run_id for row in rows if row.run_id not in waits), *waits]
-    return tuple(_queued_run([row for row in rows if row.run_id == run_id]) for run_id in order)
+    waits = dict.fromkeys(row.run_id for row in rows if row.state == "queued")
+    by_run: dict[int, list[Any]] = {run_id: [] for run_id in (*(row.run_id for row in rows if row.run_id not in waits), *waits)}
+    for row in rows:
+        by_run[row.run_id].append(row)
+    return tuple(map(_queued_run, by_run.values()))
 
 
 def _queued_run(jobs: Sequence[Any]) -> QueuedRun:

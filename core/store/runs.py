@@ -319,19 +319,27 @@ def list_runs(store: Store, contest_id: int | None = None) -> tuple[Run, ...]:
 
 def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
     """The epochs of a run by fold and epoch: for each fold those of the attempt that won, else of the latest."""
+    return list_epochs_of(store, [run_id])[run_id]
+
+
+def list_epochs_of(store: Store, run_ids: Sequence[int]) -> dict[int, tuple[EpochRow, ...]]:
+    """The same of several runs in one query, by run id."""
     epochs, results, jobs = tables.epochs.c, tables.fold_results.c, tables.jobs.c
     query = (
         select(*raw_columns(tables.epochs))
         .join(tables.jobs, and_(jobs.run_id == epochs.run_id, jobs.fold == epochs.fold))
         .outerjoin(tables.fold_results, and_(results.run_id == epochs.run_id, results.fold == epochs.fold))
-        .where(epochs.run_id == run_id, epochs.token == func.coalesce(results.token, jobs.token))
+        .where(epochs.run_id.in_(run_ids), epochs.token == func.coalesce(results.token, jobs.token))
         .order_by(epochs.fold, epochs.epoch)
     )
     with store.read() as connection:
         rows = [read_row(tables.epochs, row) for row in connection.execute(query)]
     for row in rows:  # SQLite keeps NaN as NULL.
         row |= {loss: math.nan for loss in ("train_loss", "valid_loss") if row[loss] is None}
-    return tuple(EpochRow(**row) for row in rows)
+    found: dict[int, list[EpochRow]] = {run_id: [] for run_id in run_ids}
+    for row in rows:
+        found[row["run_id"]].append(EpochRow(**row))
+    return {run_id: tuple(mine) for run_id, mine in found.items()}
 
 
 def _read_runs(connection: Connection, contest_id: int | None, *where: ColumnElement[bool]) -> tuple[Run, ...]:
