@@ -77,7 +77,7 @@ def test_what_fits_is_a_member_at_once(
     assert not at.exception
     assert cards(at) == []
     run = list_runs(opened.store, folded.id)[0]
-    assert (run.name, run.is_imported) == ("민수-모델", True)
+    assert (run.name, run.is_imported) == ("민수 모델", True)
     np.testing.assert_allclose(load_oof(opened, run, folded), load_oof(opened, own, folded), atol=1e-6)
     assert run.id in (state_of(at, folds.id).members or [])
     assert "is a member now" in "\n".join(part.value for part in at.success)
