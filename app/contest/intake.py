@@ -15,7 +15,7 @@ from app.shell.tables import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import format_duration, plain
-from app.ui.forms import settings_form
+from app.ui.forms import help_of, leaves_of, settings_form
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.files import resolve_inside
@@ -128,15 +128,31 @@ def _corrections(current: Intake) -> None:
             draft,
             f"intake-{current.revision}",
             texts="contest",
-            skip=() if draft.is_multilabel and draft.label_column else ("label_separator",),
+            skip=("submission_names", *(() if draft.is_multilabel and draft.label_column else ("label_separator",))),
             options=choices,
             columns=3,
         )
+        if draft.sample_submission:
+            given["submission_names"] = _names_of_classes(draft, f"intake-{current.revision}-names")
     changed = {name: value for name, value in given.items() if value != draft.to_dict()[name]}
     if changed:
-        # How many classes a row has decides whether anything stands between them: what was said of that is asked anew.
-        kept = {name: value for name, value in current.answers.items() if not ("labels" in changed and name == "label_separator")}
+        # How many classes a row has, and in which column, decides what stands between them and what they are called: that is asked anew.
+        stale = {"label_separator"} if "labels" in changed else set[str]()
+        stale |= {"submission_names", "untrained_classes"} if {"labels", "label_column", "missing_labels"} & changed.keys() else set[str]()
+        kept = {name: value for name, value in current.answers.items() if name not in stale}
         _inspect_again(replace(current, answers=kept | changed))
+
+
+def _names_of_classes(draft: ContestSpec, key: str) -> list[str]:
+    """What the submission calls the classes, a line each in their order: names come in all at once, as one alone would not fit."""
+    text = st.text_area(
+        t("contest.submission_names"),
+        "\n".join(draft.submission_names),
+        placeholder="\n".join(draft.classes),
+        help=help_of("contest", next(leaf for leaf in leaves_of(draft) if leaf.path == "submission_names")),
+        key=key,
+    )
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _inspect_again(current: Intake) -> None:
