@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.contest.contest_view import distribution, found, next_step, samples, understood
+from app.contest.correct_view import correction
 from app.contest.intake import NEXT_VIEW, intake
 from app.shell import state
 from app.shell.tables import table_of
@@ -33,6 +34,7 @@ if view == "contest" and contest is not None:
     with left:
         section(t("data.understood"))
         understood(contest)
+        correction(contest)
         with guard():
             found(contest)
         distribution(contest)

@@ -86,7 +86,7 @@ LINE = (
         "core.blend",
         "core.analysis",
     ),
-    *("core.submission", "core.exchange", "core.tracking", "core.jobs", "core.commands", "core.__main__"),
+    *("core.submission", "core.correction", "core.exchange", "core.tracking", "core.jobs", "core.commands", "core.__main__"),
     *("app.words", "app.shell", "app.ui", "app.contest", "app.train", "app.runs", "app.sidebar", "app.ensemble", "app.errors"),
     *("app.submit", "app.main", "app.server", "app.__main__", "pages"),
 )

@@ -129,6 +129,8 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         jobs_now([run], run.jobs, places)
         if run.truth_id != contest.truth.id:
             _older_truth(contest, run)
+        if run.chosen_by:
+            st.markdown(f":orange-badge[:material/history: {t('runs.chosen_by', metric=metric_label(run.chosen_by))}]")
         trouble = troubles_of([run], contest.spec.metric).get(run.id)
         if trouble is not None:
             st.markdown(trouble_markdown(trouble))

@@ -162,14 +162,7 @@ def save_blend(
     if ensemble.oof.restricted_to and not spec.is_restricted:
         networks = [sorted(result.fold for result in run.results) for run in runs]
         spec = parse_settings(BlendSpec, spec.to_dict() | {"folds": ensemble.oof.restricted_to, "networks": networks}, where="blend")
-    scores = BlendScores(
-        metric=ensemble.metric.name,
-        folds=ensemble.oof.folds,
-        n_rows=len(ensemble.oof.rows),
-        **asdict(ensemble.score(spec.steps)),
-        equal_score=ensemble.score(ensemble.equal_weights).oof_score,
-        best_single_score=ensemble.metric.best([member.oof_score for member in ensemble.member_scores()]),
-    )
+    scores = score_blend(ensemble, spec)
     folds = get_folds(workspace.store, runs[0].folds_id)
     oof = np.full((ensemble.oof.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
     oof[ensemble.oof.rows] = apply_steps(spec, ensemble.oof.prob, multilabel=ensemble.oof.is_multilabel)
@@ -201,6 +194,18 @@ def save_blend(
         scores=scores.model_copy(update=found),
         fingerprint=load_manifest(folder).fingerprint,
         path=workspace.relative(folder),
+    )
+
+
+def score_blend(ensemble: Ensemble, spec: BlendSpec) -> BlendScores:
+    """What a blend of the ensemble's runs scores on its rows, beside equal weights and the best single run."""
+    return BlendScores(
+        metric=ensemble.metric.name,
+        folds=ensemble.oof.folds,
+        n_rows=len(ensemble.oof.rows),
+        **asdict(ensemble.score(spec.steps)),
+        equal_score=ensemble.score(ensemble.equal_weights).oof_score,
+        best_single_score=ensemble.metric.best([member.oof_score for member in ensemble.member_scores()]),
     )
 
 

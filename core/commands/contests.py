@@ -25,12 +25,13 @@ from core.commands.console import (
     standard_error,
 )
 from core.commands.records import contest_record, direction, folds_record, score_text
-from core.commands.trash import NameArgument, YesOption, delete
+from core.commands.trash import NameArgument, YesOption, confirm, delete
 from core.contest import register, samples
 from core.contest.contents import found_at_registration
 from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
 from core.contest.table import load_truth
+from core.correction import correct, plan_correction
 from core.folds import first_spec, fold_parts, load_folds, own_groups, save_folds
 from core.specs.folds import FoldsSpec
 from core.splitting import remarks, say_rare
@@ -38,7 +39,7 @@ from core.store import contests, folds as splits
 from core.store.contests import get_contest
 
 app = commands()
-contest_app = commands("Register a contest of your own; rename, archive or delete it.")
+contest_app = commands("Register a contest of your own; rename, correct, archive or delete it.")
 folds_app = commands("Decide who validates whom.")
 app.add_typer(contest_app, name="contest")
 app.add_typer(folds_app, name="folds")
@@ -118,6 +119,45 @@ def rename_contest(contest: ContestArgument, name: NameArgument, root: Workspace
     workspace = opened(root)
     renamed = contests.rename_contest(workspace.store, get_contest(workspace.store, contest).id, name)
     print_json(contest_record(workspace, renamed)) if as_json else say(f"{contest} is called {renamed.name} now")
+
+
+@contest_app.command("correct", short_help="Correct what was understood of a registered contest.")
+def correct_contest(
+    contest: ContestArgument,
+    sets: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what depends on it, and change nothing.")] = False,
+    yes: YesOption = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Correct a contest's settings, for example --set metric=macro_f1 or --set group_column=person.
+
+    What depends on the change is said first. On the same rows and classes all that was trained stays. Other rows or classes make a contest
+    of their own in its place; the one before is archived whole.
+    """
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
+    with checking_rows() as progress:
+        plan = plan_correction(workspace, found, sets or [], progress=progress)
+    changes = [(name, _short(old), _short(new)) for name, (old, new) in plan.changes.items()]
+    said = "; ".join([*(f"{name}: {old} -> {new}" for name, old, new in changes), *plan.effects])
+    if not dry_run:
+        confirm(said, "correct it?", yes=yes)
+        found = correct(workspace, plan)
+    if as_json:
+        shown = {
+            "changes": {name: list(each) for name, each in plan.changes.items()},
+            "effects": list(plan.effects),
+            "in_place": plan.in_place,
+        }
+        print_json(contest_record(workspace, found) | shown)
+    else:
+        say(said if dry_run else f"{found.name} is corrected")
+
+
+def _short(value: object) -> str:
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 @contest_app.command("archive")

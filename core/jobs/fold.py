@@ -84,6 +84,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
             truth=truth,
             checkpointing=checkpointing,
             halvings=halvings,
+            metric=run.chosen_by or "",
         )
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
@@ -179,8 +180,11 @@ def load_task(
     truth: TruthVersion | None = None,
     checkpointing: Checkpointing | None = None,
     halvings: int = 0,
+    metric: str = "",
 ) -> FoldTask:
     """The task of a fold, with its rows read and verified, on the contest's current truth or another; `device` is a slot of the engine.
+
+    Its best epoch is chosen by `metric`, or by the contest's.
 
     Raises CheckpointError, and as `start_dir` does.
     """
@@ -197,7 +201,7 @@ def load_task(
 
     return FoldTask(
         recipe=recipe,
-        metric=contest.spec.metric,
+        metric=metric or contest.spec.metric,
         classes=contest.spec.classes,
         inputs=inputs(table.train["input"].tolist()),
         labels=known.labels,

@@ -7,7 +7,7 @@ current one, and groups of rows that belong together. A run and a blend name the
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -17,8 +17,9 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import NotFoundError, StateError
-from core.base.names import check_name
+from core.base.names import NAME_LENGTH, check_name, unused_name
 from core.specs.contest import ContestSpec
+from core.specs.kept import BlendScores
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import insert_row, is_live, read_rows, update_row
@@ -106,9 +107,12 @@ def add_contest(
     truth: Published | None = None,
     groups: Published | None = None,
     sample: str = "",
+    in_place_of: Contest | None = None,
     now: float | None = None,
 ) -> Contest:
     """Add a contest under its spec's name, with the first version of its truth and of the groups of its group column.
+
+    `in_place_of`, a contest of that name, is archived under another name in the same transaction.
 
     A contest without a `truth` of its own has it in the artefact of its rows, as those of version 0.1 have. Raises StateError when the
     name is taken.
@@ -125,6 +129,11 @@ def add_contest(
     }
     try:
         with store.transaction() as connection:
+            if in_place_of is not None:
+                before = _known(connection, in_place_of.id)
+                taken = connection.execute(select(tables.contests.c.name)).scalars()
+                spared = unused_name(f"{before.name[: NAME_LENGTH - 9]} (before)", taken)
+                _change(connection, before, before.spec.model_copy(update={"name": spared}), archived_at=values["created_at"])
             added = insert_row(connection, tables.contests, values).id
             first = truth or Published(fingerprint, path)
             insert_truth(connection, contest_id=added, now=now, **vars(first))
@@ -158,6 +167,49 @@ def rename_contest(store: Store, contest_id: int, name: str) -> Contest:
         before = _known(connection, contest_id)
         _change(connection, before, before.spec.model_copy(update={"name": check_name(name)}))
         return _known(connection, contest_id)
+
+
+def correct_contest(
+    store: Store,
+    contest: Contest,
+    *,
+    spec: ContestSpec,
+    path: str,
+    truth: Published | None = None,
+    groups: Published | None = None,
+    rescored: Mapping[int, BlendScores] | None = None,
+) -> Contest:
+    """Give a contest other settings on the same rows and classes, all or nothing: `path` is the artefact that has them.
+
+    `truth` is the next version of its truth, `groups` are those of a group column, where these change. Under another metric its blends have
+    the scores in `rescored`, by id, of the current truth; its runs go on choosing their epochs by the metric they were begun with. Raises
+    StateError when the contest was changed meanwhile.
+    """
+    runs, blends = tables.runs.c, tables.blends.c
+    with store.transaction() as connection:
+        before = _known(connection, contest.id)
+        if before != contest:
+            raise StateError(
+                "something has changed since you looked",
+                where=contest.name,
+                why="the contest was corrected meanwhile",
+                fix="look again at what the correction changes",
+            )
+        _change(connection, before, spec, path=path)
+        if truth is not None:
+            insert_truth(connection, contest_id=contest.id, **vars(truth))
+        if groups is not None:
+            column, group = spec.group_column, groups
+            insert_groups(connection, contest_id=contest.id, column_name=column, fingerprint=group.fingerprint, path=group.path)
+        if spec.metric != before.spec.metric:
+            mine = update(tables.runs).where(runs.contest_id == contest.id)
+            connection.execute(mine.where(runs.chosen_by.is_(None)).values(chosen_by=before.spec.metric))
+            connection.execute(mine.where(runs.chosen_by == spec.metric).values(chosen_by=None))
+        after = _known(connection, contest.id)
+        for blend_id, scores in (rescored or {}).items():
+            if connection.execute(select(blends.id).where(blends.id == blend_id)).first():
+                update_row(connection, tables.blends, blend_id, {"scores": scores.to_dict(), "truth_id": after.truth.id})
+        return after
 
 
 def archive_contest(store: Store, contest_id: int, *, now: float | None) -> Contest:

@@ -81,3 +81,11 @@ def test_a_submission_is_listed_and_deleted(prepared: Workspace, call: Call, tmp
     assert call(f"submit a -o {shlex.quote(str(tmp_path / 'out.csv'))}")[0] == 0
     assert "s1" in call("submission list 'my clips'")[1]
     assert call("submission delete s1 --yes")[0] == 0 and "no submission yet" in call("submission list 'my clips'")[1]
+
+
+def test_a_contest_is_corrected_after_what_depends_was_said(prepared: Workspace, call: Call) -> None:
+    code, out, _ = call("contest correct 'my clips' --set metric=macro_f1 --dry-run")
+    assert code == 0 and "metric: log_loss -> macro_f1" in out and "2 runs have the new score" in out
+    assert call("contest correct 'my clips' --set metric=macro_f1")[0] == 2 and list_contests(prepared.store)[0].spec.metric == "log_loss"
+    code, out, _ = call("contest correct 'my clips' --set metric=macro_f1 --yes --json")
+    assert code == 0 and json.loads(out)["metric"] == "macro_f1" and json.loads(out)["in_place"]

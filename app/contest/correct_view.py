@@ -1,0 +1,75 @@
+"""Correcting a registered contest on the page Data: a form over its settings, what depends on a change, and the button that makes it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.contest.contest_view import progress_bar
+from app.shell import runtime, state
+from app.shell.tables import table_of
+from app.ui.cards import guard
+from app.ui.format import plain
+from app.ui.forms import settings_form
+from app.words.core_text import say
+from app.words.text import t
+from core.contest.files import ContestFiles
+from core.contest.inspect.labels import SEPARATORS
+from core.correction import Correction, correct, plan_correction
+from core.folds import group_columns
+from core.store.contests import Contest
+
+PLAN_KEY = "correction"
+MOST_SHOWN = 80
+
+
+def correction(contest: Contest) -> None:
+    """The form, where it is asked for; a plan that was made stands under it until it is accepted or another setting is chosen."""
+    if not st.toggle(t("data.correct"), key=f"correcting-{contest.id}"):
+        return
+    with st.container(border=True), guard():
+        st.caption(t("data.correct_note"))
+        given = settings_form(
+            contest.spec,
+            f"correct-{contest.id}-{contest.version}",
+            texts="contest",
+            skip=("name",),
+            options=_choices(contest),
+        )
+        changed = {name: value for name, value in given.items() if value != contest.spec.to_dict()[name]}
+        if st.button(t("data.correct_plan"), icon=":material/rule:", disabled=not changed, key="correct-plan"):
+            st.session_state[PLAN_KEY] = (contest, changed, _plan(contest, changed))
+        planned: tuple[Contest, dict[str, Any], Correction] | None = st.session_state.get(PLAN_KEY)
+        if planned is not None and planned[:2] == (contest, changed):
+            _accept(planned[2])
+
+
+def _choices(contest: Contest) -> Mapping[str, Sequence[str]]:
+    columns = group_columns(table_of(contest).train)
+    choices: dict[str, Sequence[str]] = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
+    root = Path(contest.spec.root)
+    tables = ContestFiles(root).tables() if root.is_dir() else []
+    return choices | dict.fromkeys(("train", "test", "sample_submission"), tables) | {"label_separator": SEPARATORS}
+
+
+def _plan(contest: Contest, changed: dict[str, Any]) -> Correction:
+    total = contest.n_train + contest.n_test
+    with progress_bar(lambda done, total: t("data.registering", done=done, total=total), total) as report:
+        return plan_correction(runtime.workspace(), contest, answers=changed, progress=report)
+
+
+def _accept(plan: Correction) -> None:
+    lines = [f"- {t(f'contest.{name}')}: **{_short(old)}** → **{_short(new)}**" for name, (old, new) in plan.changes.items()]
+    st.markdown("\n".join([*lines, *(f"- {plain(say(effect))}" for effect in plan.effects)]))
+    if st.button(t("data.correct_yes"), type="primary", icon=":material/check:", key="correct-accept"):
+        after = correct(runtime.workspace(), plan)
+        del st.session_state[PLAN_KEY]
+        state.select_contest(after.name)
+        st.toast(t("data.corrected", name=plain(after.name)), icon=":material/check:")
+        st.rerun()
+
+
+def _short(value: object) -> str:
+    text = ", ".join(value) if isinstance(value, tuple | list) else str(value)
+    return plain(text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…") or "–"
