@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.ensemble.editor import blend_editor
 from app.ensemble.exchange import exchange_view
-from app.ensemble.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_restriction
+from app.ensemble.lineup import choose_folds, choose_members, choose_part, count_others, left_out_runs, say_epoch_choice, say_restriction
 from app.ensemble.members import members_view
 from app.ensemble.saved import blend_compare, plan_starts, saved_blends
 from app.ensemble.session import take_joining
@@ -38,6 +38,7 @@ left_out_runs(folds, folds_list, runs)
 with guard():
     if members:
         say_restriction(folds, members)
+        say_epoch_choice(contest, folds, members)
         blend_editor(contest, folds, members, count_others(folds, members, begun), free_blend_name(store, contest.id, "blend"))
 part = choose_part()
 with guard():

@@ -31,6 +31,7 @@ from core.blend.carry_over import Networks
 from core.blend.ensemble import Ensemble, load_networks, save_blend, spec_of, temperature_of_test
 from core.blend.honest import HonestScore
 from core.blend.optimum import gap_at
+from core.blend.scorer import BlendScore
 from core.metrics.scores import THRESHOLD
 from core.specs.blend import BlendSteps, MeanName
 from core.store.contests import Contest
@@ -61,7 +62,7 @@ def blend_editor(contest: Contest, folds: Folds, members: Sequence[Run], n_other
             with top:
                 choose_mean(blend)
             rows = [
-                SliderRow(run.id, run.name, run_color(run.id), format_score(score.oof_score))
+                SliderRow(run.id, run.name, run_color(run.id), format_score(score.cv_score))
                 for run, score in zip(members, fixed.own, strict=True)
             ]
             weight_sliders(rows, editor.state, revision=editor.revision, key=key, kind=editor.draft.kind)
@@ -165,8 +166,8 @@ def _on_test(content: Content, steps: str, _ensemble: Ensemble, _steps: BlendSte
 def _figures(blend: OpenBlend, scored: Scored, fixed: Fixed) -> DeltaGenerator:
     """The four figures and the line under them; returns the place of the cross-fitted one."""
     oof, metric, now, equal = blend.ensemble.oof, blend.ensemble.metric, scored.score, fixed.equal
-    best = metric.best([score.oof_score for score in fixed.own])
-    best_at = next(index for index, score in enumerate(fixed.own) if score.oof_score == best)
+    best = metric.best([score.cv_score for score in fixed.own])
+    best_at = next(index for index, score in enumerate(fixed.own) if score.cv_score == best)
     color = "normal" if metric.greater_is_better else "inverse"
     won = sum(metric.is_better(a, b) for a, b in zip(now.fold_scores, fixed.own[best_at].fold_scores, strict=True))
     rows = {"rows": f"{len(oof.rows):,}", "all": f"{oof.n_train:,}"}
@@ -178,11 +179,14 @@ def _figures(blend: OpenBlend, scored: Scored, fixed: Fixed) -> DeltaGenerator:
     def figure(value: float, sd: float | None = None, name: str = metric.name) -> str:
         return t("ensemble.waits") if name in scored.waiting else format_score(value, sd)
 
+    def spread(score: BlendScore) -> float | None:
+        return score.cv_sd if len(score.fold_scores) > 1 else None
+
     with st.grid(2, gap="small", min_column_width=130):
         st.metric(
-            f"{t('ensemble.blend_now')} · {metric_label(metric.name)}",
-            figure(now.oof_score),
-            _delta(now.oof_score, best) if is_now else t("ensemble.waits_why"),
+            f"{t('ensemble.blend_now')} · CV {metric_label(metric.name)}",
+            figure(now.cv_score, spread(now)),
+            _delta(now.cv_score, best) if is_now else t("ensemble.waits_why"),
             color if is_now else "off",
             delta_arrow="auto" if is_now else "off",
             delta_description=t("ensemble.than_best") if is_now else None,
@@ -192,9 +196,9 @@ def _figures(blend: OpenBlend, scored: Scored, fixed: Fixed) -> DeltaGenerator:
         )
         cross_fitted_place = st.empty()
         st.metric(
-            t("ensemble.equal"),
-            format_score(equal.oof_score),
-            _delta(equal.oof_score, best),
+            f"{t('ensemble.equal')} · CV",
+            format_score(equal.cv_score, spread(equal)),
+            _delta(equal.cv_score, best),
             color,
             delta_description=t("ensemble.than_best"),
             help=t("ensemble.equal_help"),
@@ -202,8 +206,8 @@ def _figures(blend: OpenBlend, scored: Scored, fixed: Fixed) -> DeltaGenerator:
             height="stretch",
         )
         st.metric(
-            t("ensemble.best_single"),
-            format_score(best),
+            f"{t('ensemble.best_single')} · CV",
+            format_score(best, spread(fixed.own[best_at])),
             plain(blend.runs[best_at].name),
             "off",
             delta_arrow="off",
@@ -215,8 +219,8 @@ def _figures(blend: OpenBlend, scored: Scored, fixed: Fixed) -> DeltaGenerator:
         parts.append(t("ensemble.some_rows", **rows))
     folds_won = t("ensemble.folds_won", won=won if is_now else t("ensemble.waits"), n=len(now.fold_scores))
     st.caption(
-        " · ".join([f"{t('ensemble.by_fold', score=figure(now.cv_score, now.cv_sd))}, {folds_won}", *parts]),
-        help=t("ensemble.by_fold_help") if is_now else t("ensemble.follows"),
+        " · ".join([f"**OOF** {metric_label(metric.name)} {figure(now.oof_score)}", *parts, folds_won]),
+        help=f"{t('common.oof_help')}\n\n{t('ensemble.by_fold_help')}" if is_now else t("ensemble.follows"),
     )
     return cross_fitted_place
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.ensemble.session import session
+from app.shell import runtime
 from app.ui.controls import choose_one, control_of
 from app.ui.format import format_score, plain, short_hash
 from app.words.text import t
+from core.analysis.epoch_choice import epoch_choice, flattery
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds
 from core.store.contests import Contest
@@ -117,6 +119,14 @@ def say_restriction(folds: Folds, members: Sequence[Run]) -> None:
         if len(together) == 1:
             lines.append(t("members.one_fold"))
         st.warning(" ".join([*lines, t("members.restricted_test")]), icon=":material/filter_alt:")
+
+
+def say_epoch_choice(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
+    """That all figures stand on best epochs, which were chosen on the rows that are scored, and how much that flatters the members."""
+    metric, store = get_metric(contest.spec.metric), runtime.workspace().store
+    found = flattery([epoch_choice(store, contest, folds, run) for run in members], metric)
+    if found:
+        st.caption(t("ensemble.epoch_choice", low=f"{found[0]:.4f}", high=f"{found[1]:.4f}"), help=t("runs.figure_cv_epochs_help"))
 
 
 def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]) -> None:

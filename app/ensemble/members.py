@@ -178,8 +178,8 @@ def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
     frame = pd.DataFrame(
         {
             "run": [run.name for run in members],
-            "own": [score.oof_score for score in own],
             "cv": [format_score(score.cv_score, score.cv_sd if len(score.fold_scores) > 1 else None) for score in own],
+            "own": [score.oof_score for score in own],
             "weight": blend.draft.weights if known is None else known.weights,
             "without": [worth and worth.other for worth in worths],
             "gain": [worth and _gain(worth) for worth in worths],
@@ -207,8 +207,8 @@ def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
         alt=t("members.worth_title"),
         column_config={
             "run": text(t("members.run"), pinned=True),
-            "own": number(t("members.own"), format="%.4f", help=metric_label(blend.contest.spec.metric)),
-            "cv": t("ensemble.column_cv"),
+            "cv": text(f"CV {metric_label(blend.contest.spec.metric)}", help=t("common.cv_help")),
+            "own": number(t("common.oof"), format="%.4f", help=t("common.oof_help")),
             "weight": st.column_config.ProgressColumn(t("members.weight"), format="%.3f", min_value=0.0, max_value=1.0),
             "without": number(t("members.without"), format="%.4f", help=t("members.without_help")),
             "gain": text(t("members.gain"), help=t("members.gain_help"), width="medium"),

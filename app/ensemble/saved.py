@@ -72,7 +72,7 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             load_blend(kept, blend)
 
     columns = {
-        "equal": st.column_config.NumberColumn(t("ensemble.column_equal"), format="%.4f"),
+        "equal": st.column_config.NumberColumn(t("ensemble.column_equal"), format="%.4f", help=t("common.oof_help")),
         "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
         "created": t("ensemble.column_created"),
         "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act, width=230),
@@ -87,8 +87,8 @@ def _row(
     is_whole = n_rows is None or n_rows == contest.n_train
     return {
         "name": name + older_truth(contest, truth_id),
-        "oof": scores.oof_score,
         "cv": format_score(scores.cv_score, spread),
+        "oof": scores.oof_score,
         "honest": format_honest(scores.honest),
         "rows": "" if is_whole else t("ensemble.some_rows", rows=f"{n_rows:,}", all=f"{contest.n_train:,}"),
         "mean": after_label(spec) if spec else "–",
@@ -107,8 +107,8 @@ def _score_table(contest: Contest, rows: Sequence[Mapping[str, Any]], columns: M
         column_order=[*dict.fromkeys(("name", "actions", "oof", "cv", "honest", "rows", "mean", *columns))],
         column_config={
             "name": text(t("compare.name"), pinned=True),
-            "oof": st.column_config.NumberColumn(f"{t('ensemble.column_oof')} ({metric_label(contest.spec.metric)})", format="%.4f"),
-            "cv": t("ensemble.column_cv"),
+            "cv": text(f"CV {metric_label(contest.spec.metric)}", help=t("common.cv_help")),
+            "oof": st.column_config.NumberColumn(t("common.oof"), format="%.4f", help=t("common.oof_help")),
             "honest": text(t("ensemble.cross_fitted"), help=t("ensemble.cross_fitted_help")),
             "rows": text(t("ensemble.column_rows")),
             "mean": t("ensemble.mean"),

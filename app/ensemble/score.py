@@ -16,7 +16,7 @@ from app.ensemble.draft import equal_draft
 from app.ensemble.session import Content, OpenBlend, computed, keep_newest
 from app.ensemble.ways import describe, fit_took_s, mean_label
 from app.ui.cards import error_card
-from app.ui.format import format_duration, format_score, metric_label
+from app.ui.format import format_duration, format_score
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.blend.ensemble import Ensemble
@@ -139,12 +139,12 @@ def cross_fit(blend: OpenBlend) -> None:
 def cross_fitted_figure(place: DeltaGenerator, blend: OpenBlend, standing: Standing, known: CrossFit | None) -> None:
     """The cross-fitted score with its interval; without one a dash and why there is none."""
     if isinstance(known, HonestScore):
-        below = t("ensemble.interval", low=format_score(known.low), high=format_score(known.high))
+        below = t("ensemble.interval", score=format_score(known.score), low=format_score(known.low), high=format_score(known.high))
     else:
         below = t(f"ensemble.standing_{standing if standing in ('chosen', 'untuned', 'hand') else 'later'}")
     place.metric(
-        f"{t('ensemble.cross_fitted')} · {metric_label(blend.ensemble.metric.name)}",
-        format_score(known.score if isinstance(known, HonestScore) else None),
+        f"{t('ensemble.cross_fitted')} · CV",
+        format_score(known.cv_score, known.cv_sd) if isinstance(known, HonestScore) else format_score(None),
         below,
         "off",
         delta_arrow="off",

@@ -18,11 +18,11 @@ from app.ui.cards import guard
 from app.ui.class_bars import probability_bars
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.controls import choose_page
-from app.ui.format import metric_help, metric_label, plain
+from app.ui.format import format_score, metric_help, metric_label, plain
 from app.words.text import t
 from core.analysis.errors import report_csv
 from core.base.names import file_name
-from core.metrics.scores import THRESHOLD
+from core.metrics.scores import THRESHOLD, get_metric
 from core.predictions.source import OofMatrix, Source
 
 PER_PAGE = {"image": 48, "text": 12}
@@ -195,7 +195,10 @@ def _summarise(view: ErrorView) -> None:
     n_wrong = int((wrong.any(axis=1) if oof.is_multilabel else wrong).sum())
     key, more = view.summary()
     helps = [f"**{metric_label(name)}**: {text}" for name in oof.scores if (text := metric_help(source.contest.spec, name))]
-    scores = " · ".join(f"{metric_label(name)} {score:.4f}" for name, score in oof.scores.items())
+    metric = source.contest.spec.metric
+    cv = f"**CV** {metric_label(metric)} {format_score(source.score(get_metric(metric)), source.spread(get_metric(metric)))}"
+    scores = " · ".join([cv, "**OOF** " + ", ".join(f"{metric_label(name)} {score:.4f}" for name, score in oof.scores.items())])
+    helps += [t("common.cv_help"), t("common.oof_help")]
     said = t(key, wrong=f"{n_wrong:,}", rows=f"{n:,}", share=f"{n_wrong / n:.2%}", scores=scores)
     st.markdown(said, help="\n\n".join(helps) or None)
     if more:

@@ -40,6 +40,7 @@ from app.ui.format import (
 )
 from app.ui.ways_back import ask_removal
 from app.words.text import t
+from core.analysis.overview import best_run
 from core.metrics.scores import Metric, get_metric
 from core.specs.recipe import differing_settings
 from core.store.contests import Contest
@@ -66,18 +67,19 @@ def _live(contest: Contest, was_busy: bool) -> None:
             st.rerun()
         metric = get_metric(contest.spec.metric)
         folds = {item.id: item for item in list_folds(store, contest.id)}
-        _figures(contest, runs, metric)
+        best = best_run(runs, folds.values(), metric)
+        _figures(contest, runs, metric, best)
         places = runtime.places(contest, runs)
         jobs_now(runs, list_jobs(store, ("running",)), places)
         queue_panel(contest)
         columns = _controls(contest, runs)
-        chosen = _table(contest, runs, folds, metric, places, columns)
+        chosen = _table(contest, runs, folds, metric, places, columns, best)
         _actions(chosen)
         if len(chosen) > 1:
             compare_runs(chosen, folds, metric)
         else:
             st.caption(t("runs.select_hint"))
-        if (best := _best(runs, metric)) is not None and best.is_complete:
+        if best is not None:
             onward(t("runs.next"), "ensemble")
 
 
@@ -127,11 +129,11 @@ def _is_busy(runs: Sequence[Run]) -> bool:
     return any(run.state in ("running", "queued") for run in runs)
 
 
-def _figures(contest: Contest, runs: Sequence[Run], metric: Metric) -> None:
+def _figures(contest: Contest, runs: Sequence[Run], metric: Metric, best: Run | None) -> None:
     jobs = [job for run in runs for job in run.jobs]
     running = [job for job in jobs if job.state == "running"]
     n_queued = sum(job.state == "queued" for job in jobs)
-    best, end = _best(runs, metric), runtime.status().queue_end_s
+    end = runtime.status().queue_end_s
     left = min((job.progress.eta_s for job in running if job.progress and job.progress.eta_s is not None), default=None)
     running_note = t("runs.running_none") if not running else t("common.phase_starting")
     if left is not None:
@@ -151,16 +153,8 @@ def _figures(contest: Contest, runs: Sequence[Run], metric: Metric) -> None:
             format_duration(sum(map(device_time_s, runs))),
             t("runs.device_time_what", folds=n_done, runs=len(runs)),
         ),
-        about=metric_help(contest.spec, metric.name),
+        about="\n\n".join(filter(None, (metric_help(contest.spec, metric.name), t("common.cv_help"), t("runs.best_help")))),
     )
-
-
-def _best(runs: Sequence[Run], metric: Metric) -> Run | None:
-    """The run with the best score; of those with all their folds, where there are any."""
-    scored = [(score, run) for run in runs if (score := run.cv_score(metric.name)) is not None]
-    scored = [(score, run) for score, run in scored if run.is_complete] or scored
-    best = metric.best([score for score, _ in scored]) if scored else None
-    return next((run for score, run in scored if score == best), None)
 
 
 def _table(
@@ -168,9 +162,7 @@ def _table(
 ) -> list[Run]:
     """All runs, newest first, with these columns; returns those that are ticked. A click on a name opens the run."""
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
-    best = _best(runs, metric)
-    flat = [score for run_scores in scores for score in run_scores]
-    low, high = (min(flat), max(flat)) if flat else (0.0, 1.0)
+    highest = max((score for run_scores in scores for score in run_scores), default=0.0) or 1.0
     troubles = troubles_of(runs, metric.name)
     table = pd.DataFrame(
         {
@@ -232,7 +224,7 @@ def _table(
                 width="small",
             ),
             "sd": number(t("runs.column_sd"), format="%.4f", width="small"),
-            "folds": st.column_config.BarChartColumn(t("runs.column_folds"), y_min=low - 0.25 * (high - low), y_max=high, width="small"),
+            "folds": st.column_config.BarChartColumn(t("runs.column_folds"), y_min=0.0, y_max=highest, width="small"),
             "done": text(t("runs.column_done"), width="small"),
             "on": text(t("runs.column_on"), width="small"),
             "state": marks(

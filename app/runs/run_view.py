@@ -22,6 +22,7 @@ from app.ui.format import STATE_COLORS, format_duration, format_score, metric_he
 from app.ui.ways_back import ask_name, ask_note, ask_removal
 from app.words.core_text import say
 from app.words.text import t
+from core.analysis.epoch_choice import epoch_choice
 from core.analysis.kept import read_tail
 from core.base.errors import NotFoundError, PitwallError
 from core.base.names import file_name
@@ -160,13 +161,17 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
         kind = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
         network, origin = plain(model.backbone), f"{kind} · {input_label(run)}"
     per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / len(run.results))) if run.results else "–"
-    part = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds)
+    part, about = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds), [metric_help(contest.spec, metric), t("common.cv_help")]
+    choice = epoch_choice(runtime.workspace().store, contest, folds, run)
+    if choice:
+        part += " · " + t("runs.figure_cv_epochs", score=format_score(choice.cross_fitted, choice.cross_fitted_sd))
+        about.append(t("runs.figure_cv_epochs_help"))
     figures(
         (t("runs.figure_cv", metric=metric_label(metric)), format_score(run.cv_score(metric), run.cv_sd(metric)), part),
         (t("runs.figure_state"), state_label(run.state), f"{share:.0%}"),
         (t("runs.figure_backbone"), network, origin),
         (t("runs.figure_time"), format_duration(device_time_s(run)), per_fold),
-        about=metric_help(contest.spec, metric),
+        about="\n\n".join(filter(None, about)),
     )
 
 
@@ -216,21 +221,27 @@ def _curves(contest: Contest, run: Run) -> None:
         )
     best = {result.fold: result.best_epoch for result in run.results}
     table = pd.DataFrame(
-        [(row.fold, row.epoch, row.train_loss, row.valid_loss, row.scores[name]) for row in epochs if row.fold in shown],
-        columns=["fold", "epoch", "train_loss", "valid_loss", "value"],
+        [
+            (row.fold, row.epoch, row.train_loss, row.valid_loss, row.train_accuracy, row.scores[name])
+            for row in epochs
+            if row.fold in shown
+        ],
+        columns=["fold", "epoch", "train_loss", "valid_loss", "train", "valid"],
     )
+    scored = table[["fold", "epoch", *(["train"] if name == "accuracy" and table["train"].notna().any() else []), "valid"]]
     color = run_color(run.id)
     n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
     metric = get_metric(name)
-    losses = charts.loss_curves(table.drop(columns="value"), best, color, n_epochs=n_epochs)
-    scores = charts.metric_curves(table[["fold", "epoch", "value"]], best, color, metric, n_epochs=n_epochs)
+    losses = charts.loss_curves(table, best, color, n_epochs=n_epochs)
+    scores = charts.metric_curves(scored, best, color, metric, n_epochs=n_epochs)
     left, right = st.columns(2, gap="medium")
     with left:
         charts.draw(losses, key="loss-curves", alt=t("charts.loss_title"))
     with right:
         charts.draw(scores, key="metric-curves", alt=t("charts.metric_title", metric=charts.metric_name(metric)))
     about = metric_help(contest.spec, name)
-    st.caption(t("runs.curves_ring") + (f"  \n{metric_label(name)}: {about}" if about else ""))
+    said = [t("runs.curves_ring"), *([t("runs.curves_train")] if "train" in scored else [])]
+    st.caption(" ".join(said) + (f"  \n{metric_label(name)}: {about}" if about else ""))
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -65,10 +65,32 @@ def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_
     `epochs` has fold, epoch, train_loss, valid_loss; `best` maps a finished fold to its best epoch. The axis
     spans all `n_epochs` of the recipe, so that nothing moves while lines grow.
     """
-    names = {"train_loss": t("charts.train"), "valid_loss": t("charts.valid")}
-    table = epochs.melt(id_vars=["fold", "epoch"], value_vars=list(names), var_name="series", value_name="value").dropna()
+    return _curves(epochs, ("train_loss", "valid_loss"), best, color, t("charts.loss_title"), t("charts.loss"), n_epochs, height)
+
+
+def metric_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, metric: Metric, *, n_epochs: int, height: int = 340) -> Chart:
+    """A metric by epoch, one line per fold, the best epoch as a ring. `epochs` has fold, epoch, valid, and train where that is recorded."""
+    return _curves(
+        epochs, ("train", "valid"), best, color, t("charts.metric_title", metric=metric_name(metric)), metric_axis(metric), n_epochs, height
+    )
+
+
+def _curves(
+    epochs: pd.DataFrame,
+    columns: tuple[str, str],
+    best: Mapping[int, int],
+    color: str,
+    title: str,
+    y_title: str,
+    n_epochs: int,
+    height: int,
+) -> Chart:
+    """Two `columns` of values by epoch, of training and of validation rows."""
+    names = dict(zip(columns, (t("charts.train"), t("charts.valid")), strict=True))
+    there = [name for name in columns if name in epochs]
+    table = epochs.melt(id_vars=["fold", "epoch"], value_vars=there, var_name="series", value_name="value").dropna(subset=["value"])
     table["series"] = table["series"].map(names)
-    table["is_best"] = (table["epoch"] == table["fold"].map(best)) & (table["series"] == names["valid_loss"])
+    table["is_best"] = (table["epoch"] == table["fold"].map(best)) & (table["series"] == t("charts.valid"))
     domain = list(names.values())
     encoding = {
         "color": nominal(
@@ -76,15 +98,7 @@ def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_
         ),
         "strokeDash": nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]]}),
     }
-    return _by_epoch(table, encoding, t("charts.loss_title"), t("charts.loss"), color, n_epochs, height)
-
-
-def metric_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, metric: Metric, *, n_epochs: int, height: int = 340) -> Chart:
-    """A metric by epoch, one line per fold, the best epoch as a ring. `epochs` has fold, epoch, value."""
-    table = epochs.dropna(subset=["value"]).assign(series=metric_name(metric))
-    table["is_best"] = table["epoch"] == table["fold"].map(best)
-    title = t("charts.metric_title", metric=metric_name(metric))
-    return _by_epoch(table, {"color": {"value": color}}, title, metric_axis(metric), color, n_epochs, height)
+    return _by_epoch(table, encoding, title, y_title, color, n_epochs, height)
 
 
 def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric) -> Chart:
@@ -289,8 +303,9 @@ def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_ti
             "x": quantity(
                 "epoch",
                 title=t("charts.epoch"),
-                scale={"domain": [1, max(2, n_epochs)], "nice": False},
-                axis={"format": "d", "tickMinStep": 1, "tickCount": min(n_epochs, 12)},
+                # A single epoch stands in the middle, not on the frame.
+                scale={"domain": [1, n_epochs] if n_epochs > 1 else [0.5, 1.5], "nice": False},
+                axis={"format": "d", **({"tickMinStep": 1, "tickCount": min(n_epochs, 12)} if n_epochs > 1 else {"values": [1]})},
             ),
             "y": {**value, "scale": {"zero": False, "nice": True}, "axis": {} if len(set(table["value"])) > 1 else {"format": ".3~g"}},
             "detail": [nominal("fold"), nominal("series")],

@@ -61,8 +61,11 @@ def state_label(name: str) -> str:
 
 
 def format_honest(honest: HonestFigures | None) -> str:
-    """An honest (cross-fitted) score with its interval; a dash where nothing was fitted."""
-    return f"{honest.score:.4f} ({honest.low:.4f} – {honest.high:.4f})" if honest else "–"
+    """A cross-fitted score, CV where it is known and OOF with its interval; a dash where nothing was fitted."""
+    if honest is None:
+        return "–"
+    cv = "" if honest.cv_score is None else f"CV {format_score(honest.cv_score, honest.cv_sd)} · "
+    return f"{cv}OOF {honest.score:.4f} ({honest.low:.4f} – {honest.high:.4f})"
 
 
 def format_duration(seconds: float | None) -> str:

@@ -8,12 +8,12 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from core.metrics.scores import get_metric
+from core.metrics.scores import Metric, get_metric
 from core.specs.recipe import Recipe
 from core.store.blends import list_blends, list_submissions
 from core.store.contests import Contest, list_contests
 from core.store.database import Store
-from core.store.folds import list_folds
+from core.store.folds import Folds, list_folds
 from core.store.runs import Run, list_runs
 
 
@@ -50,18 +50,21 @@ def contest_overviews(store: Store) -> tuple[ContestOverview, ...]:
 def overview_of(store: Store, contest: Contest) -> ContestOverview:
     """Where one contest stands."""
     runs = list_runs(store, contest.id)
-    n_folds = {folds.id: folds.n_folds for folds in list_folds(store, contest.id)}
     states = Counter(job.state for run in runs for job in run.jobs)
-    metric = get_metric(contest.spec.metric)
-    # A mean over some folds only would not be comparable.
-    scores = {run.id: run.cv_score(metric.name) for run in runs if len(run.results) == n_folds[run.folds_id]}
-    known = {run_id: score for run_id, score in scores.items() if score is not None}
-    best = metric.best(list(known.values())) if known else None
-    run = next((run for run in runs if known.get(run.id) == best), None) if known else None
+    best = best_run(runs, list_folds(store, contest.id), get_metric(contest.spec.metric))
     blends, submissions = list_blends(store, contest.id), list_submissions(store, contest.id)
     moments = [contest.created_at, *(made.created_at for made in (*runs, *blends, *submissions))]
     moments += [job.finished_at for each in runs for job in each.jobs if job.finished_at]
-    return ContestOverview(contest, len(runs), states["running"], states["queued"], len(blends), len(submissions), max(moments), run)
+    return ContestOverview(contest, len(runs), states["running"], states["queued"], len(blends), len(submissions), max(moments), best)
+
+
+def best_run(runs: Iterable[Run], folds: Iterable[Folds], metric: Metric) -> Run | None:
+    """The best of the runs that have finished all folds of their split: a mean over some folds would not be comparable. None of none."""
+    n_folds = {each.id: each.n_folds for each in folds}
+    whole = [run for run in runs if len(run.results) == n_folds[run.folds_id]]
+    known = [(score, run) for run in whole if (score := run.cv_score(metric.name)) is not None]
+    best = metric.best([score for score, _ in known]) if known else None
+    return next((run for score, run in known if score == best), None)
 
 
 def furthest_from_even(balance: NDArray[np.integer]) -> tuple[int, int, float]:

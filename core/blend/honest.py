@@ -123,12 +123,24 @@ def _score_of(truth: Truth, outcome: Outcome) -> Callable[[NDArray[np.float64]],
 class HonestScore(Comparison):
     """`score` of the refitted procedure, against equal weights (`other`) under the arithmetic mean and nothing after it.
 
-    `optimistic` is the score of `steps`, fitted on all rows, on those very rows; `refits` are the steps without each part.
+    `score`, its interval and the gain are OOF: of all rows together; `fold_scores` are those of each fold. `optimistic` is the OOF score of
+    `steps`, fitted on all rows, on those very rows; `refits` are the steps without each part.
     """
 
+    fold_scores: tuple[float, ...]
     optimistic: float
     steps: BlendSteps
     refits: tuple[BlendSteps, ...]
+
+    @property
+    def cv_score(self) -> float:
+        """The mean of the folds' scores."""
+        return float(np.mean(self.fold_scores))
+
+    @property
+    def cv_sd(self) -> float:
+        """Their sample standard deviation."""
+        return float(np.std(self.fold_scores, ddof=1))
 
 
 def honest_score(scorer_of: ScorerOf, fit: Fit, *, seed: int = 0, n_draws: int = N_DRAWS) -> HonestScore:
@@ -140,7 +152,10 @@ def honest_score(scorer_of: ScorerOf, fit: Fit, *, seed: int = 0, n_draws: int =
     outcome, refits = refitted(scorer_of, fit)
     steps = fit(scorer_of)
     compared = compare(flat, outcome, flat.outcome(equal(flat)), seed=seed, n_draws=n_draws)
-    return HonestScore(**compared.__dict__, optimistic=scorer_of(steps.mean).score(steps), steps=steps, refits=refits)
+    fold_scores = flat.by_fold(outcome)
+    return HonestScore(
+        **compared.__dict__, fold_scores=fold_scores, optimistic=scorer_of(steps.mean).score(steps), steps=steps, refits=refits
+    )
 
 
 def refitted(scorer_of: ScorerOf, fit: Fit) -> tuple[Outcome, tuple[BlendSteps, ...]]:

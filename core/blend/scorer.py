@@ -81,6 +81,10 @@ class Truth:
             return metric.of_labels(y_true, y_pred, self.n_classes, multilabel=several)
         raise NotFoundError.among("metric", metric.name, OUTCOME_METRICS)
 
+    def by_fold(self, outcome: Outcome) -> tuple[float, ...]:
+        """The contest's metric of an outcome in each part, in their order."""
+        return tuple(self.of(outcome, rows=self.fold_of == fold) for fold in np.unique(self.fold_of))
+
 
 def truth_of(oof: OofMatrix) -> Truth:
     """The truth of a matrix."""
@@ -238,7 +242,7 @@ class Scorer(Truth):
 
     def report(self, outcome: Outcome) -> BlendScore:
         """Every score of an outcome."""
-        by_fold = tuple(self.of(outcome, rows=self.fold_of == fold) for fold in np.unique(self.fold_of))
+        by_fold = self.by_fold(outcome)
         names = [name for name in OUTCOME_METRICS if get_metric(name).holds_for(multilabel=bool(self.n_labels))]
         scores = {name: self.of(outcome, name) for name in names}
         return BlendScore(

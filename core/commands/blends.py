@@ -92,12 +92,12 @@ def blend_runs(
     mix = " + ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True))
     say(f"{blend.name} ({blend.ref}) = {mix}")
     print_table(
-        ["metric", ">out of fold", ">CV mean ± sd", ">equal weights, out of fold"],
+        ["metric", ">CV mean ± sd", ">OOF", ">equal weights, OOF"],
         [
             (
                 f"{record['metric']} {direction(record['metric'])}",
-                score_text(record["oof_score"]),
                 score_text(record["cv_score"], record["cv_sd"]),
+                score_text(record["oof_score"]),
                 score_text(record["equal_score"]),
             )
         ],
@@ -113,13 +113,19 @@ def blend_runs(
             f"weighed and scored on folds {', '.join(map(str, blend.spec.folds))} only: {record['n_rows']:,} of {found.n_train:,} rows; "
             f"test rows are the mean over the folds each run has ({networks})"
         )
+    if record["flattered_by_epochs"]:
+        low, high = record["flattered_by_epochs"]
+        say(
+            "all scores stand on the best epoch of each fold, which was chosen on the rows that score it: the CV of these runs is "
+            f"{low:.4f} to {high:.4f} better than with cross-fitted epochs"
+        )
     if blend.spec.temperature != 1:
         say(_carried(blend.spec))
     honest = record["honest"]
     if honest:
         verdict = "clear" if honest["is_clear"] else "not clear: equal weights are the safer choice"
         say(
-            f"cross-fitted score {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
+            f"cross-fitted score: CV {score_text(honest['cv_score'], honest['cv_sd'])}, OOF {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
             f"gain over equal weights {honest['gain']:+.4f} ({honest['gain_low']:+.4f} to {honest['gain_high']:+.4f}), {verdict}"
         )
 
@@ -135,9 +141,9 @@ def list_blends(contest: ContestArgument, root: WorkspaceOption = None, as_json:
         {
             "ref": lambda record: record["ref"],
             "blend": lambda record: record["blend"],
-            ">out of fold": lambda record: score_text(record["oof_score"]),
             ">CV mean ± sd": lambda record: score_text(record["cv_score"], record["cv_sd"]),
-            ">cross-fitted": lambda record: score_text(record["honest"]["score"] if record["honest"] else None),
+            ">OOF": lambda record: score_text(record["oof_score"]),
+            ">cross-fitted, OOF": lambda record: score_text(record["honest"]["score"] if record["honest"] else None),
             "runs": lambda record: ", ".join(f"{weight:.3f} {run}" for weight, run in zip(record["weights"], record["run"], strict=True)),
         },
         as_json=as_json,
@@ -214,13 +220,13 @@ def compare(
         )
         return
     print_table(
-        ["ref", "name", ">out of fold", ">CV mean ± sd", ">cross-fitted", "folds", "weights"],
+        ["ref", "name", ">CV mean ± sd", ">OOF", ">cross-fitted, OOF", "folds", "weights"],
         [
             (
                 standing.source.ref,
                 standing.source.name,
-                score_text(standing.oof_score),
                 score_text(standing.cv_score, standing.cv_sd),
+                score_text(standing.oof_score),
                 score_text(standing.honest.score if standing.honest else None),
                 ", ".join(map(str, standing.folds)),
                 ", ".join(f"{weight:.3f} {names[run_id]}" for run_id, weight in standing.weights.items()),

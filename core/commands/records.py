@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from core.analysis.epoch_choice import epoch_choice, flattery
 from core.analysis.kept import Kept
 from core.analysis.overview import overview_of
 from core.base.errors import NotFoundError, StateError
@@ -110,10 +111,18 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
 
 
 def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
-    """A run with its recipe, the state of each fold, and its epochs."""
+    """A run with its recipe, the state of each fold, and its epochs; `cross_fitted_epochs` is its score without the choice of epochs."""
     results = {result.fold: result for result in run.results}
     ended = ("scores", "best_epoch", "elapsed_s", "facts")
+    contest, folds = get_contest(workspace.store, run.contest_id), get_folds(workspace.store, run.folds_id)
+    choice = epoch_choice(workspace.store, contest, folds, run)
     return run_record(workspace, run) | {
+        "cross_fitted_epochs": choice
+        and {
+            "cv_score": choice.cross_fitted,
+            "cv_sd": choice.cross_fitted_sd,
+            "epochs": {str(fold): epoch for fold, epoch in choice.epochs.items()},
+        },
         "recipe": None if run.is_imported else run.recipe.to_dict(),
         "recipe_fingerprint": None if run.is_imported else run.recipe.fingerprint,
         "jobs": [
@@ -140,10 +149,13 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
 def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
     """A blend with its members and their weights, divided by their sum; `folds` are those it stands on where not all.
 
-    `n_rows` is None for a blend that was saved before it was counted.
+    `n_rows` is None for a blend that was saved before it was counted. All its scores stand on best epochs; `flattered_by_epochs` says from how
+    much to how much that flatters its runs, None where nobody can say.
     """
     contest = get_contest(workspace.store, blend.contest_id)
     members = [get_run(workspace.store, run_id) for run_id in blend.spec.members]
+    folds = get_folds(workspace.store, blend.folds_id)
+    choices = [epoch_choice(workspace.store, contest, folds, run) for run in members]
     return {
         "contest": contest.name,
         "blend": blend.name,
@@ -160,6 +172,7 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
         "folds": list(blend.spec.folds) or None,
         "n_rows": blend.scores.n_rows,
         **blend.scores.model_dump(mode="json", include={"fold_scores", "cv_score", "cv_sd", "oof_score", "equal_score"}),
+        "flattered_by_epochs": flattery(choices, get_metric(contest.spec.metric)),
         "honest": blend.scores.honest.to_dict() if blend.scores.honest else None,
         "fingerprint": blend.fingerprint,
         "created_at": blend.created_at,

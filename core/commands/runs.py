@@ -79,7 +79,13 @@ def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOpt
         return
     goes_on = {int(fold): f", goes on at {_place_text(place)}" for fold, place in record["goes_on"].items()}
     score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
-    say(f"{record['run']} ({record['ref']}) of {record['contest']}: {record['state']}, {score}")
+    say(f"{record['run']} ({record['ref']}) of {record['contest']}: {record['state']}, CV {score}")
+    choice = record["cross_fitted_epochs"]
+    if choice:
+        say(
+            f"CV {score_text(choice['cv_score'], choice['cv_sd'])} with cross-fitted epochs: the best epoch of a fold is chosen on the rows that score it; "
+            "here each fold is scored at the epoch that was best on the mean of the others"
+        )
     print_table(
         [">fold", "state", f">{record['metric']}", ">best epoch", ">trained", "problem"],
         [

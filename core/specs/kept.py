@@ -19,7 +19,8 @@ class Kept(BaseModel):
 
 
 class HonestFigures(Kept):
-    """A cross-fitted score: `score` with its 95 % interval, and the `gain` over equal weights with its own."""
+    """A cross-fitted score: OOF `score` with its 95 % interval, and the `gain` over equal weights with its own; CV mean and deviation, None
+    in what was saved before they were kept."""
 
     score: float
     low: float
@@ -28,6 +29,8 @@ class HonestFigures(Kept):
     gain_low: float
     gain_high: float
     is_clear: bool
+    cv_score: float | None = None
+    cv_sd: float | None = None
 
 
 class BlendScores(Kept):
