@@ -198,11 +198,14 @@ def perceptron(n_inputs: int, dropout: float) -> Callable[[int], nn.Module]:
 
 
 def small_networks(n_seeds: int) -> Iterator[Split]:
-    """Each data set in two sizes, trained in five ways alone, and in three of them as the runs of one blend."""
+    """Each data set in two sizes and with rare classes, trained in five ways alone, and in three of them as the runs of one blend."""
     for name, (inputs, labels), sizes in (
         ("digits", digits(), (300, 900)),
+        ("digits, rare classes", uneven(*digits()), (300,)),
         ("handwriting", handwriting(), (600, 1500)),
+        ("handwriting, rare classes", uneven(*handwriting()), (600,)),
         ("news", news(), (500, 1200)),
+        ("news, rare classes", uneven(*news()), (500,)),
     ):
         for n in sizes:
             for seed in range(n_seeds):

@@ -228,7 +228,8 @@ def _curves(contest: Contest, run: Run) -> None:
         ],
         columns=["fold", "epoch", "train_loss", "valid_loss", "train", "valid"],
     )
-    scored = table[["fold", "epoch", *(["train"] if name == "accuracy" and table["train"].notna().any() else []), "valid"]]
+    has_train = name == "accuracy" and any(row.train_accuracy is not None for row in epochs)
+    scored = table if has_train else table.drop(columns="train")
     color = run_color(run.id)
     n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
     metric = get_metric(name)
@@ -240,7 +241,7 @@ def _curves(contest: Contest, run: Run) -> None:
     with right:
         charts.draw(scores, key="metric-curves", alt=t("charts.metric_title", metric=charts.metric_name(metric)))
     about = metric_help(contest.spec, name)
-    said = [t("runs.curves_ring"), *([t("runs.curves_train")] if "train" in scored else [])]
+    said = [t("runs.curves_ring"), *([t("runs.curves_train")] if has_train else [])]
     st.caption(" ".join(said) + (f"  \n{metric_label(name)}: {about}" if about else ""))
 
 

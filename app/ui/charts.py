@@ -91,12 +91,14 @@ def _curves(
     table = epochs.melt(id_vars=["fold", "epoch"], value_vars=there, var_name="series", value_name="value").dropna(subset=["value"])
     table["series"] = table["series"].map(names)
     table["is_best"] = (table["epoch"] == table["fold"].map(best)) & (table["series"] == t("charts.valid"))
-    domain = list(names.values())
+    domain = [names[name] for name in there]
     encoding = {
         "color": nominal(
-            "series", scale={"domain": domain, "range": [QUIET, color]}, legend={"orient": "top-right", "symbolType": "stroke"}
+            "series",
+            scale={"domain": domain, "range": [QUIET, color][-len(domain) :]},
+            legend={"orient": "top-right", "symbolType": "stroke"},
         ),
-        "strokeDash": nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]]}),
+        "strokeDash": nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]][-len(domain) :]}),
     }
     return _by_epoch(table, encoding, title, y_title, color, n_epochs, height)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamlit.testing.v1 import AppTest
 
 from app.ensemble.draft import BlendEditor
 from app.ensemble.session import KEY, BlendState
+from app.ui.format import format_score
 from core.specs.blend import BlendSteps
 from core.store.runs import Run
 
 NO_SCORE = "–"
+
+
+def cv_text(score: Any) -> str:
+    """A score as the page leads with it: the mean of the folds and, of more than one, its spread. Kept ones have no folds of their own."""
+    return format_score(score.cv_score, score.cv_sd if len(getattr(score, "fold_scores", (0, 0))) > 1 else None)
 
 
 def words(at: AppTest) -> str:

@@ -20,6 +20,7 @@ from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
 from core.submission.write import read_submission
 from core.workspace import Workspace
+from tests.app.eyes import cv_text
 from tests.finished_workspace import claim, fail_job, finish_run, make_recipe, run_halfway
 
 OpenPage = Callable[..., AppTest]
@@ -124,8 +125,8 @@ def test_the_editor_scores_equal_weights_and_saves_them(
     at = open_page("ensemble")
     assert not at.exception
     ensemble = open_ensemble(opened, folded, done)
-    assert at.metric[0].value == f"{ensemble.score([1, 1]).oof_score:.4f}"
-    assert at.metric[3].value == f"{max(score.oof_score for score in ensemble.member_scores()):.4f}"
+    assert at.metric[0].value == cv_text(ensemble.score([1, 1]))
+    assert at.metric[3].value == cv_text(max(ensemble.member_scores(), key=lambda score: score.cv_score))
     assert "needs no cross-fitting" in words(at)
     at = press(at, "Save blend")
     assert not at.exception

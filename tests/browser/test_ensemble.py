@@ -16,6 +16,7 @@ from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace, open_workspace
+from tests.app.eyes import cv_text
 from tests.browser.conftest import Open, cell, settle
 from tests.finished_workspace import finish_headlines
 
@@ -54,7 +55,7 @@ def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(serv
     slider = page.get_by_role("slider", name="alpha")
     expect(slider).to_be_visible()
     ensemble = open_ensemble(served.workspace, served.contest, served.runs)
-    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(cv_text(ensemble.score([1, 1, 1])))
     box = slider.bounding_box()
     assert box is not None
     track, y = box["width"] - 16, box["y"] + box["height"] / 2
@@ -62,12 +63,12 @@ def test_the_score_moves_while_the_pointer_is_down_and_is_the_score_of_core(serv
     page.mouse.down()
     page.mouse.move(box["x"] + 8 + 0.8 * track, y, steps=15)
     expect(slider).to_have_value("0.8")
-    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([0.8, 0.1, 0.1]).oof_score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(cv_text(ensemble.score([0.8, 0.1, 0.1])))
     page.mouse.up()
-    expect(figure(page, "Equal weights")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
+    expect(figure(page, "Equal weights")).to_have_text(cv_text(ensemble.score([1, 1, 1])))
     expect(page.get_by_text("This score is optimistic.", exact=False)).to_be_visible()
     page.get_by_role("button", name="Undo").click()
-    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score([1, 1, 1]).oof_score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(cv_text(ensemble.score([1, 1, 1])))
 
 
 def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_keyboard(served: Served, open_page: Open) -> None:
@@ -87,7 +88,7 @@ def test_a_way_is_shrunk_under_the_pointer_fitted_at_its_end_and_undone_by_the_k
     page.mouse.down()
     page.mouse.move(box["x"] + 8 + 0.5 * track, y, steps=10)
     held = warm.steps.model_copy(update={"shrinkage": 0.5})
-    expect(figure(page, "Blend now")).to_have_text(f"{ensemble.score(held).oof_score:.4f}")
+    expect(figure(page, "Blend now")).to_have_text(cv_text(ensemble.score(held)))
     expect(page.get_by_text("is cross-fitted when you let go", exact=False)).to_be_visible()
     page.mouse.up()
     shrunk = ensemble.honest(BlendProcedure(way="optimal", temperature=True, shrinkage=0.5))

@@ -19,6 +19,7 @@ from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests
 from core.store.runs import list_runs
 from core.workspace import Workspace, open_workspace
+from tests.app.eyes import cv_text
 from tests.browser.conftest import Open, settle
 from tests.finished_workspace import finish_run, make_recipe
 
@@ -107,7 +108,7 @@ def test_the_score_follows_the_pointer_and_then_the_server_rests(
     weights = [(1 - moved) / (N_RUNS - 1)] * N_RUNS
     weights[1] = moved
     assert shown == pytest.approx(weights, abs=1e-3)
-    expect(page.get_by_test_id("stMetricValue").first).to_have_text(f"{open_all_runs(workspace).score(weights).oof_score:.4f}")
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text(cv_text(open_all_runs(workspace).score(weights)))
     n_frames = len(frames)
     page.evaluate("ms => new Promise(done => setTimeout(done, ms))", REST_MS)
     assert n_frames > MOST_FRAMES_AT_REST >= len(frames) - n_frames

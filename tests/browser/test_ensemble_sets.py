@@ -15,6 +15,7 @@ from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace, open_workspace
+from tests.app.eyes import cv_text
 from tests.browser.conftest import Open, cell, chart, settle
 from tests.emotions import finish_emotions
 
@@ -65,7 +66,7 @@ def test_the_bars_and_the_score_follow_the_pointer(served: Served, open_page: Op
     page.mouse.down()
     page.mouse.move(box["x"] + 8 + 0.8 * track, y, steps=15)
     expect(slider).to_have_value("0.8")
-    held = f"{ensemble.score([0.8, 0.1, 0.1]).oof_score:.4f}"
+    held = cv_text(ensemble.score([0.8, 0.1, 0.1]))
     expect(page.get_by_test_id("stMetric").first.get_by_test_id("stMetricValue")).to_have_text(held)
     assert page.evaluate("window.bars.isConnected"), "the chart is the same one: nothing blinks"
     page.mouse.up()

@@ -15,7 +15,7 @@ from core.store.blends import get_blend
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.app.eyes import editor_of, steps_of
+from tests.app.eyes import cv_text, editor_of, steps_of
 from tests.app.hands import flip, press
 
 OpenPage = Callable[..., AppTest]
@@ -70,10 +70,10 @@ def test_a_saved_blend_goes_back_into_the_editor_whole(
     at = at.run()
     assert not at.exception
     assert editor_of(at, done[0]).ids == tuple(run.id for run in done)
-    assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"
+    assert at.metric[0].value == cv_text(blend.scores)
     assert editor_of(at, done[0]).draft.procedure.trimmed.way == procedure.way
     if procedure.is_refitted:
-        assert at.metric[1].value == f"{blend.scores.honest.score:.4f}"
+        assert at.metric[1].value == cv_text(blend.scores.honest)
     else:
         at = flip(flip(at, "Temperature"), "Temperature")
         assert steps_of(at, done[0]).temperature == pytest.approx(blend.spec.temperature, rel=1e-4)
@@ -89,4 +89,4 @@ def test_a_blend_of_two_runs_in_the_editor_is_not_taken_back_by_what_the_browser
     at = at.run()
     at._run(late)  # pyright: ignore[reportPrivateUsage]
     assert editor_of(at, done[0]).ids == tuple(run.id for run in done[:2])
-    assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"
+    assert at.metric[0].value == cv_text(blend.scores)

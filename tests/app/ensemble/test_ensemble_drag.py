@@ -19,7 +19,7 @@ from core.store.database import Store
 from core.store.folds import get_folds
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.app.eyes import NO_SCORE, editor_of, steps_of, words
+from tests.app.eyes import NO_SCORE, cv_text, editor_of, steps_of, words
 from tests.app.hands import choose, flip, press
 
 OpenPage = Callable[..., AppTest]
@@ -35,7 +35,7 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     editor.follow(replace(editor.state, weights=weights, gesture=7, is_held=True))
     at = at.run()
     assert steps_of(at, done[0]) == BlendSteps(weights=(0.2, 0.3, 0.5), temperature=before)
-    assert at.metric[0].value == f"{ensemble.score(steps_of(at, done[0])).oof_score:.4f}", "small data follow the drag exactly"
+    assert at.metric[0].value == cv_text(ensemble.score(steps_of(at, done[0]))), "small data follow the drag exactly"
     assert at.metric[1].value == NO_SCORE
     monkeypatch.setattr("app.ensemble.score.MOST_LIVE_VALUES", 0)
     editor = editor_of(at, done[0])
@@ -49,7 +49,7 @@ def test_while_a_pointer_holds_nothing_is_fitted_and_after_it_everything_is(
     at = at.run()
     expected = ensemble.fit(BlendProcedure(way="hand", weights=(0.1, 0.3, 0.6), temperature=True))
     assert steps_of(at, done[0]) == expected
-    assert at.metric[0].value == f"{ensemble.score(expected).oof_score:.4f}"
+    assert at.metric[0].value == cv_text(ensemble.score(expected))
 
 
 def draw_editor() -> None:
@@ -116,7 +116,7 @@ def test_labels_follow_a_drag_under_every_mean_on_large_data(
         at = at.run()
         assert not at.exception
         now = ensemble.score(steps_of(at, done[0]))
-        assert at.metric[0].value == f"{now.oof_score:.4f}", "the contest's metric is of labels"
+        assert at.metric[0].value == cv_text(now), "the contest's metric is of labels"
         assert f"macro F1 ↑ {now.scores['macro_f1']:.4f}" in words(at)
         assert f"log loss ↓ {'…' if waits else format(now.scores['log_loss'], '.4f')}" in words(at)
         editor_of(at, done[0]).follow(replace(editor_of(at, done[0]).state, is_held=False))

@@ -34,6 +34,7 @@ from core.store.folds import list_folds
 from core.store.runs import Run
 from core.workspace import Workspace
 from tests.app import eyes
+from tests.app.eyes import cv_text
 from tests.app.hands import choose, flip, press
 from tests.emotions import EMOTIONS, emotions_spec, finish_emotions, write_emotions
 from tests.finished_workspace import finish_run, make_recipe
@@ -87,7 +88,7 @@ def test_thresholds_are_found_cross_fitted_saved_and_undone(open_page: OpenPage,
     honest = ensemble.honest(BlendProcedure(way="greedy", thresholds=True))
     steps = editor_of(at, done).draft.steps
     assert steps == honest.steps and len(steps.thresholds) == len(EMOTIONS)
-    assert [at.metric[0].value, at.metric[1].value] == [f"{honest.optimistic:.4f}", f"{honest.score:.4f}"]
+    assert [at.metric[0].value, at.metric[1].value] == [cv_text(ensemble.score(honest.steps)), cv_text(honest)]
     said = words(at)
     assert "**Hill climbing, thresholds by class** gains" in said and "**Thresholds:**" in said
     at = press(at, "Save blend")
@@ -128,8 +129,8 @@ def test_every_mean_works_with_thresholds(open_page: OpenPage, done: Done, ensem
     for mean in ("logit", "power", "rank", "hard", "auto"):
         at = choose(at, "Mean", mean)
         assert not at.exception and not at.error, mean
-        expected = ensemble.score(ensemble.fit(BlendProcedure.model_validate({"mean": mean, "thresholds": True}))).oof_score
-        assert at.metric[0].value == f"{expected:.4f}", mean
+        expected = ensemble.score(ensemble.fit(BlendProcedure.model_validate({"mean": mean, "thresholds": True})))
+        assert at.metric[0].value == cv_text(expected), mean
 
 
 def test_every_chart_can_be_looked_at_and_goes_with_its_way(open_page: OpenPage, done: Done) -> None:
@@ -162,7 +163,7 @@ def test_the_table_of_thresholds_is_that_of_core_and_waits_while_a_pointer_holds
     at = at.run()
     held = BlendSteps(weights=(0.2, 0.3, 0.5), thresholds=steps.thresholds)
     assert editor_of(at, done).draft.steps == held
-    assert at.metric[0].value == f"{ensemble.score(held).oof_score:.4f}", "the score follows"
+    assert at.metric[0].value == cv_text(ensemble.score(held)), "the score follows"
     assert "this table follows when you let go" in words(at)
     pd.testing.assert_frame_equal(table(at, "f1_honest"), shown)
     editor = editor_of(at, done)
@@ -183,7 +184,7 @@ def test_the_score_follows_a_drag(open_page: OpenPage, opened: Workspace, tmp_pa
         editor.follow(replace(editor.state, weights=dict(zip(editor.ids, weights, strict=True)), gesture=gesture, is_held=True))
         at = at.run()
         assert not at.exception
-        assert at.metric[0].value == f"{ensemble.score(weights).oof_score:.4f}"
+        assert at.metric[0].value == cv_text(ensemble.score(weights))
 
 
 @pytest.mark.parametrize("way", ["greedy", "by_class", "stacking", "hand"])
@@ -198,12 +199,12 @@ def test_a_saved_blend_goes_back_into_the_editor_with_its_thresholds(
     load_blend(at.session_state[KEY], blend)
     at = at.run()
     assert not at.exception
-    assert at.metric[0].value == f"{blend.scores.oof_score:.4f}"
+    assert at.metric[0].value == cv_text(blend.scores)
     draft = editor_of(at, done).draft
     assert draft.steps.thresholds == blend.spec.thresholds and draft.procedure.thresholds
     assert [toggle.value for toggle in at.toggle if toggle.label == "Thresholds by class"] == [True]
     if way != "hand":
-        assert at.metric[1].value == f"{blend.scores.honest.score:.4f}"
+        assert at.metric[1].value == cv_text(blend.scores.honest)
 
 
 def test_members_are_measured_and_speak_of_answers(open_page: OpenPage, done: Done, ensemble: Ensemble) -> None:
@@ -280,7 +281,7 @@ def test_a_blend_on_some_folds_keeps_its_thresholds(
     at = open_page("ensemble").segmented_control(key=f"pick-unfinished-{folds.id}-0").set_value("share").run()
     load_blend(at.session_state[KEY], get_blend(opened.store, blend.id))
     at = choose(at.run(), "Chart", "thresholds")
-    assert not at.exception and at.metric[0].value == f"{blend.scores.oof_score:.4f}"
+    assert not at.exception and at.metric[0].value == cv_text(blend.scores)
     draft = editor_of(at, done).draft
     assert draft.is_by_hand and draft.procedure.thresholds and draft.steps.thresholds == blend.spec.thresholds
     assert len(blend.spec.folds) == 2 and table(at, "f1_honest")["f1_honest"].notna().all()

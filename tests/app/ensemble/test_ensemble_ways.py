@@ -20,7 +20,7 @@ from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace
-from tests.app.eyes import NO_SCORE, editor_of, steps_of, words
+from tests.app.eyes import NO_SCORE, cv_text, editor_of, steps_of, words
 from tests.app.hands import choose, flip, press, set_option
 
 OpenPage = Callable[..., AppTest]
@@ -52,8 +52,8 @@ def test_a_way_is_one_click_and_one_undo_and_is_cross_fitted(
     assert not at.exception
     honest = ensemble.honest(procedure)
     assert steps_of(at, done[0]) == honest.steps
-    assert at.metric[0].value == f"{honest.optimistic:.4f}"
-    assert at.metric[1].value == f"{honest.score:.4f}"
+    assert at.metric[0].value == cv_text(ensemble.score(honest.steps))
+    assert at.metric[1].value == cv_text(honest)
     said = f"gains {honest.gain:+.4f}" if honest.gain >= 0 else f"is {-honest.gain:.4f} worse"
     assert f"**{label}** {said}" in words(at)
     at = press(at, "Save blend")
@@ -67,7 +67,7 @@ def test_a_way_is_one_click_and_one_undo_and_is_cross_fitted(
     assert "nothing was tuned" in str(at.metric[1].delta)
     at = press(at, "Redo")
     assert steps_of(at, done[0]) == honest.steps
-    assert at.metric[1].value == f"{honest.score:.4f}", "what was computed is remembered"
+    assert at.metric[1].value == cv_text(honest), "what was computed is remembered"
 
 
 def test_everything_that_is_chosen_is_refitted_in_the_cross_fitted_score(
@@ -83,7 +83,7 @@ def test_everything_that_is_chosen_is_refitted_in_the_cross_fitted_score(
     procedure = BlendProcedure(way="greedy", n_bags=3, mean="auto", temperature=True, offsets=True, chooses_members=True)
     honest = ensemble.honest(procedure)
     assert steps_of(at, done[0]) == honest.steps
-    assert at.metric[1].value == f"{honest.score:.4f}"
+    assert at.metric[1].value == cv_text(honest)
     said = words(at)
     assert "**Hill climbing, Auto mean, temperature, class offsets, selected runs** gains" in said
     for fact in ("**Auto** took the mean", "**Left out:**", f"**Temperature {honest.steps.temperature:.3f}:**"):
@@ -127,7 +127,7 @@ def test_under_another_mean_the_way_finds_its_weights_again(open_page: OpenPage,
     at = press(at, "Optimal")
     honest = ensemble.honest(BlendProcedure(way="optimal", mean="logit"))
     assert steps_of(at, done[0]) == honest.steps
-    assert at.metric[1].value == f"{honest.score:.4f}"
+    assert at.metric[1].value == cv_text(honest)
     at = choose(at, "Mean", "hard")
     assert [button.disabled for button in at.button if button.label == "Optimal"] == [True]
     assert steps_of(at, done[0]).normalised() == pytest.approx(honest.steps.normalised())
@@ -173,8 +173,8 @@ def test_a_shrinkage_is_part_of_the_way_and_is_said_not_to_be_refitted(
     editor.put(replace(editor.draft).shrunk(0.5))
     at = at.run()
     honest = ensemble.honest(BlendProcedure(way="optimal", shrinkage=0.5))
-    assert at.metric[0].value == f"{honest.optimistic:.4f}"
-    assert at.metric[1].value == f"{honest.score:.4f}"
+    assert at.metric[0].value == cv_text(ensemble.score(honest.steps))
+    assert at.metric[1].value == cv_text(honest)
     assert "**Optimal, shrunk 0.50** gains" in words(at)
     assert "The shrinkage was set by hand" in words(at)
 
@@ -205,7 +205,7 @@ def test_a_long_cross_fit_waits_for_a_click(
     assert "started by a click" in words(at)
     (button,) = [button for button in at.button if button.label.startswith("Cross-fit it")]
     at = button.click().run()
-    assert at.metric[1].value == f"{ensemble.honest(BlendProcedure(way='optimal')).score:.4f}"
+    assert at.metric[1].value == cv_text(ensemble.honest(BlendProcedure(way="optimal")))
 
 
 def test_a_refit_that_is_refused_says_why_and_is_not_tried_again(

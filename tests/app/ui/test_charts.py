@@ -19,7 +19,8 @@ EPOCHS = pd.DataFrame(
         "epoch": [1, 2, 1, 2],
         "train_loss": [0.9, 0.5, 0.8, 0.4],
         "valid_loss": [0.8, 0.6, 0.7, float("nan")],
-        "value": [0.6, 0.7, 0.65, 0.72],
+        "train": [0.5, 0.6, 0.55, 0.62],
+        "valid": [0.6, 0.7, 0.65, 0.72],
     }
 )
 
@@ -44,7 +45,7 @@ def titles_in(value: Any) -> set[str]:
 
 
 def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> None:
-    chart = charts.loss_curves(EPOCHS.drop(columns="value"), {0: 2}, run_color(1), n_epochs=4)
+    chart = charts.loss_curves(EPOCHS, {0: 2}, run_color(1), n_epochs=4)
     assert check(chart)["title"]["text"] == "Does it still learn? Loss by epoch"
     assert {"epoch", "loss (cross-entropy, nats)"} <= titles_in(check(chart))
     rows = rows_of(chart)
@@ -54,8 +55,15 @@ def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> 
 
 def test_curves_of_a_single_epoch_can_be_drawn() -> None:
     one = pd.DataFrame(EPOCHS[EPOCHS["epoch"] == 1])
-    assert check(charts.loss_curves(one.drop(columns="value"), {}, run_color(1), n_epochs=1))
-    assert check(charts.metric_curves(pd.DataFrame(one[["fold", "epoch", "value"]]), {}, run_color(1), get_metric("accuracy"), n_epochs=1))
+    known = charts.metric_curves(one, {}, run_color(1), get_metric("accuracy"), n_epochs=1)
+    before = charts.metric_curves(one.drop(columns="train"), {}, run_color(1), get_metric("accuracy"), n_epochs=1)
+    for chart, series in (
+        (charts.loss_curves(one, {}, run_color(1), n_epochs=1), {"train", "validation"}),
+        (known, {"train", "validation"}),
+        (before, {"validation"}),
+    ):
+        assert check(chart)["encoding"]["x"]["scale"]["domain"] == [0.5, 1.5], "one epoch stands in the middle"
+        assert {row["series"] for row in rows_of(chart)} == series and all(row["is_alone"] for row in rows_of(chart))
 
 
 @pytest.mark.parametrize(("name", "direction"), [("log_loss", "lower is better ↓"), ("macro_f1", "higher is better ↑")])
