@@ -80,7 +80,7 @@ def test_folds_that_keep_groups_together_are_the_parts() -> None:
 
 def test_rows_of_a_single_group_cannot_be_judged() -> None:
     scorer = make("log_loss", skills=[1.0, 0.8], seed=0)
-    with pytest.raises(StateError, match="honest score"):
+    with pytest.raises(StateError, match="cross-fitted score"):
         honest_score(under_any_mean(replace(scorer, groups=np.zeros(scorer.n_rows, dtype=np.int64))), fit_of(BlendProcedure(way="optimal")))
 
 
