@@ -166,7 +166,7 @@ def _table(
     columns: Sequence[str],
     best: Run | None,
 ) -> list[Run]:
-    """All runs, newest first, with these columns, the `best` in bold; returns those that are ticked. A click on a name opens the run."""
+    """All runs, newest first, with these columns, a ring at the `best`; returns those that are ticked. A click on a name opens the run."""
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
     highest = max((score for run_scores in scores for score in run_scores), default=0.0) or 1.0
     troubles = troubles_of(runs, metric.name)
