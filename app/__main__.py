@@ -11,7 +11,7 @@ DEFAULT_PORT = 8501
 
 
 def main() -> None:
-    """Parse the arguments, change to the project's root (Streamlit reads .streamlit there), print the address, serve."""
+    """Parse the arguments, change to the project's root, print the address, serve."""
     parser = argparse.ArgumentParser(prog="python -m app", description="Open the Pitwall workbench in a browser.")
     parser.add_argument(
         "--workspace", type=Path, help="folder that holds contests, runs and submissions (default: PITWALL_WORKSPACE, else ./workspace)"

@@ -14,9 +14,11 @@ if str(MAIN.parents[1]) not in sys.path:  # `streamlit run app/server.py` puts o
 
 import anyio.to_thread  # noqa: E402
 import streamlit as st  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 
 from app.shell import runtime  # noqa: E402
+from app.shell.own_pages import OwnPagesOnly  # noqa: E402
 from app.shell.tables import thumbnail  # noqa: E402
 from app.words.text import TEXTS_DIR, load_texts  # noqa: E402
 
@@ -50,4 +52,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         await anyio.to_thread.run_sync(runtime.close)
 
 
-app = st.App(MAIN, lifespan=lifespan, routes=[Route("/thumb/{contest:int}/{part}/{row:int}", thumbnail)])
+app = st.App(
+    MAIN,
+    lifespan=lifespan,
+    routes=[Route("/thumb/{contest:int}/{part}/{row:int}", thumbnail)],
+    middleware=[Middleware(OwnPagesOnly)],
+)

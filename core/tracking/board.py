@@ -9,14 +9,17 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.base.errors import NotFoundError, StateError
 from core.base.files import shell_path, shown_path
+from core.base.local import OWN_FRAMES_ONLY, is_known_host, is_own_origin
 from core.base.messages import msg
 from core.contest.table import load_kept
 from core.folds import load_folds
@@ -27,6 +30,9 @@ from core.tracking.recorder import ROOT, epoch_values, tracked_fold
 from core.tracking.tracker import Point, install_command, is_installed
 from core.training.schedule import plan_epochs
 from core.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication
 
 START_S = 60.0
 STOP_S = 5.0
@@ -122,12 +128,25 @@ def serve(workspace: Workspace, port: int | None = None) -> None:
     workspace.events_dir.mkdir(parents=True, exist_ok=True)
     rebuild_events(workspace)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    board = program.TensorBoard()
+    board = program.TensorBoard(server_class=lambda app, flags: program.create_port_scanning_werkzeug_server(_own_pages_only(app), flags))
     board.configure(logdir=str(workspace.events_dir), host="127.0.0.1", port=port, window_title="Pitwall", reload_interval=5.0)
     sys.stdout.write(f"{board.launch()}\n")
     sys.stdout.flush()
     while os.read(0, 4096):
         pass
+
+
+def _own_pages_only(app: "WSGIApplication") -> "WSGIApplication":
+    """TensorBoard itself answers whatever host it is asked by, and in any frame."""
+
+    def asked(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "")
+        if not is_known_host(host) or not is_own_origin(environ.get("HTTP_ORIGIN"), host):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"ask for this address by its own name\n"]
+        return app(environ, lambda status, headers, *rest: start_response(status, [*headers, *OWN_FRAMES_ONLY.items()], *rest))
+
+    return asked
 
 
 def rebuild_events(workspace: Workspace) -> int:

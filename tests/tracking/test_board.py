@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,13 @@ def test_it_shows_the_folds_on_loopback_until_it_is_stopped(
         wait_until(lambda: read(f"{started.url}data/runs") == ["digits/base-r7/fold-0"])
         scalars = f"{started.url}data/plugin/scalars/scalars?run=digits/base-r7/fold-0&tag=loss/train_step"
         wait_until(lambda: [event[1] for event in read(scalars)] == [1, 2, 3])  # type: ignore[union-attr]
+        with urllib.request.urlopen(started.url, timeout=10) as answer:
+            assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+        for strange in ({"Host": "evil.example:6006"}, {"Origin": "http://localhost:3000"}):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(urllib.request.Request(started.url, headers=strange), timeout=10)
+            assert refused.value.code == 403
+            refused.value.close()
     finally:
         started.stop()
         started.stop()
