@@ -57,7 +57,7 @@ def on_page(block: Block) -> Iterator[tuple[str, str]]:
 
 def check_page(at: AppTest) -> None:
     assert not at.exception
-    raw = [(field, text) for field, text in on_page(at._tree) if TYPED in text and field not in PLAIN]
+    raw = [(field, text) for field, text in on_page(at._tree) if TYPED in text and field not in PLAIN]  # pyright: ignore[reportPrivateUsage]
     assert not raw, "\n".join(f"{field}: {text[:300]!r}" for field, text in raw)
 
 
@@ -94,7 +94,7 @@ def test_what_was_typed_is_escaped_wherever_markdown_is_read(open_page: Callable
     name, _, params = page.partition("?")
     at = open_page(name, **dict(part.split("=") for part in params.split("&") if part))
     check_page(at)
-    assert any(plain(TYPED) in text for _, text in on_page(at._tree)), "it is there"
+    assert any(plain(TYPED) in text for _, text in on_page(at._tree)), "it is there"  # pyright: ignore[reportPrivateUsage]
 
 
 def test_what_an_inspection_found_is_escaped(open_page: Callable[..., AppTest], opened: Workspace, tmp_path: Path) -> None:
