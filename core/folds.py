@@ -12,7 +12,7 @@ from core.base.files import fingerprint
 from core.base.messages import msg
 from core.contest.table import add_groups, contest_groups, load_groups, load_table, load_truth
 from core.specs.folds import FoldsSpec
-from core.splitting import TRAIN, UNUSED, VALID, FoldPairs, make_folds, read_parts, split_groups
+from core.splitting import OTHER_COLUMN, TRAIN, UNUSED, VALID, FoldPairs, make_folds, read_parts, split_groups
 from core.store.contests import Contest, GroupsVersion, get_groups
 from core.store.folds import Folds, add_folds, list_folds
 from core.workspace import Workspace
@@ -177,5 +177,13 @@ def _column(workspace: Workspace, contest: Contest, spec: FoldsSpec, setting: st
             fix="name one of the columns, or use kind=stratified",
             name=column,
             kind=spec.kind,
+        )
+    if column == contest.spec.label_column:
+        raise InputError(
+            "each class would be in one fold",
+            where=setting,
+            why="'{name}' is the column of the label",
+            fix=OTHER_COLUMN,
+            name=column,
         )
     return train[f"col.{column}"].tolist()

@@ -110,6 +110,7 @@ def deal_evenly(truth: NDArray[np.integer], n_folds: int, seed: int) -> NDArray[
     return fold_of
 
 
+OTHER_COLUMN = "choose a column that says where a row comes from, such as a person or a source, or kind=stratified without one"
 TRAINED_ON = ("", "nan", "-1", "train", "training")
 """What a fold column says of rows that every fold trains on and none validates, in any case."""
 
@@ -346,5 +347,5 @@ def _check_spread(labels: Rows, codes: Rows, *, multilabel: bool) -> None:
             "each class would be in one fold",
             where="group_column, fold_column",
             why="the column says what the label says: no class has rows of two values, so no network would have seen the class it is scored on",
-            fix="choose a column that says where a row comes from, such as a person or a source, or kind=stratified without one",
+            fix=OTHER_COLUMN,
         )

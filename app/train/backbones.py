@@ -69,7 +69,7 @@ def catalogue(modality: str) -> tuple[Listed, ...]:
     return _catalogue(modality, str(runtime.workspace().root))
 
 
-@st.cache_data(ttl=20, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=20, max_entries=4, show_spinner=False)  # frozen rows, so nothing needs a copy
 def _catalogue(modality: str, _root: str) -> tuple[Listed, ...]:
     return list_backbones(runtime.workspace(), modality)
 

@@ -257,13 +257,10 @@ def make_folds(
         print_json(record)
         return
     print_records([record], FOLDS_COLUMNS, as_json=False)
-    for line in said:
+    for line in (*(f"fold {fold} validates the rows with '{part}' in {column}" for fold, part in enumerate(parts)), *said):
         note(line)
-    if (
-        folds.kind != "column"
-        and not keep_rare
-        and say_rare(truth.labels, found.spec.classes, n_folds, keep_rare=False, multilabel=several)
-    ):
+    is_rare = folds.kind != "column" and say_rare(truth.labels, found.spec.classes, n_folds, keep_rare=False, multilabel=several)
+    if is_rare and not keep_rare:
         note("to train on rare classes in every fold and validate them in none, add --keep-rare")
 
 

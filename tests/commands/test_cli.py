@@ -28,6 +28,7 @@ from core.store.contests import get_contest
 from core.store.folds import list_folds
 from core.store.runs import get_run
 from core.workspace import Workspace
+from tests.contest.contest_folders import write_csv
 from tests.emotions import finish_emotions, write_emotions
 from tests.finished_workspace import claim, finish_run, keep_checkpoint, make_recipe
 
@@ -148,6 +149,23 @@ def test_rows_with_several_classes_are_understood_and_can_be_corrected(terminal:
     assert (record["labels"], record["n_classes"], record["metric"]) == ("several", 6, "macro_f1")
     _, out, _ = terminal.run("contest", "list")
     assert "6, several" in out
+
+
+def test_folds_make_follows_what_the_contest_says(terminal: Terminal, tmp_path: Path) -> None:
+    rows = [(row, f"words {row}", "c" if row == 1 else "ab"[row % 2], f"u{row % 8}", 1 + row % 4) for row in range(40)]
+    write_csv(tmp_path / "reviews" / "train.csv", ("id", "text", "label", "user", "part"), rows)
+    terminal.read("contest", "add", str(tmp_path / "reviews"), "--set", "label_column=label")
+    found = terminal.read("folds", "make", "reviews", "--n", "4")
+    assert found["kind"] == "stratified" and "fewer rows than folds: c (1)" in found["remarks"][0]
+    assert terminal.read("folds", "make", "reviews", "--n", "4", "--group", "user")["kind"] == "stratified_group"
+    assert terminal.read("folds", "make", "reviews", "--column", "part")["parts"] == ["1", "2", "3", "4"]
+    assert "ignored" in terminal.refused("folds", "make", "reviews", "--kind", "kfold", "--group", "user")["why"]
+    terminal.read(
+        "contest", "add", str(tmp_path / "reviews"), "--name", "grouped", "--set", "label_column=label", "--set", "group_column=user"
+    )
+    own = terminal.read("folds", "make", "grouped", "--n", "4")
+    assert (own["kind"], own["group_column"]) == ("stratified_group", "user")
+    assert "8 of 8 groups" in terminal.refused("folds", "make", "grouped", "--n", "4", "--kind", "stratified")["why"]
 
 
 def test_equal_folds_are_made_once(headlines: Terminal) -> None:

@@ -305,6 +305,16 @@ def test_a_contest_with_groups_is_never_split_through_them(workspace: Workspace,
     assert list_folds(workspace.store, contest.id) == ()
 
 
+@pytest.mark.parametrize("settings", [{"kind": "stratified_group", "group_column": "labels"}, {"kind": "column", "fold_column": "labels"}])
+def test_the_labels_own_column_is_no_group_and_no_fold(workspace: Workspace, tmp_path: Path, settings: dict[str, str]) -> None:
+    rows = [(row, f"words {row}", ("a", "b", "a|b", "b|c")[row % 4]) for row in range(40)]
+    write_csv(tmp_path / "c" / "train.csv", ("id", "text", "labels"), rows)
+    contest, _ = registered(workspace, tmp_path / "c", "labels=several", "label_column=labels", "label_separator='|'")
+    with pytest.raises(InputError, match="each class would be in one fold") as caught:
+        save_folds(workspace, contest, FoldsSpec.model_validate({**settings, "n_folds": 2}))
+    assert "the column of the label" in caught.value.why
+
+
 def test_folds_follow_a_column_and_say_what_must_be_known(workspace: Workspace, tmp_path: Path) -> None:
     rows = [(row, f"words {row}", "c" if row == 0 else "ab"[row % 2], ("val", "train")[row > 9]) for row in range(40)]
     write_csv(tmp_path / "c" / "train.csv", ("id", "text", "label", "origin"), rows)
