@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 BY_CHOICE = {"wandb", "mlflow"}
@@ -166,6 +168,29 @@ def test_every_library_that_is_imported_is_asked_for() -> None:
     libraries = imported - set(sys.stdlib_module_names) - {"models", "core", "app", "pages"} - BY_CHOICE
     names = {_normal(name) for name in asked}
     assert [name for name in sorted(libraries) if not names & {_normal(each) for each in provided_by.get(name, [name])}] == []
+
+
+@pytest.mark.parametrize(
+    ("library", "whole_since"),
+    {
+        "pillow": "12.2",  # CVE-2026-25990, CVE-2026-40192 and others of 2026
+        "pyarrow": "23.0.1",  # CVE-2026-25087
+        "starlette": "1.3.1",  # CVE-2025-62727, CVE-2026-48710, CVE-2026-54283
+        "python-multipart": "0.0.27",
+        "safetensors": "0.6",
+        "torch": "2.14",
+        "PyYAML": "6.0.2",
+        "urllib3": "2.6.3",
+        "Werkzeug": "3.1.6",
+    }.items(),
+)
+def test_what_reads_files_and_answers_of_strangers_is_asked_for_without_known_holes(library: str, whole_since: str) -> None:
+    lines = [
+        Requirement(line) for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if line[:1] not in ("", "#")
+    ]
+    (asked,) = [line for line in lines if _normal(line.name) == _normal(library)]
+    (floor,) = [Version(each.version) for each in asked.specifier if each.operator == ">="]
+    assert floor >= Version(whole_since) and asked.specifier.contains(version(library)), "and what is here fits"
 
 
 def test_a_tracker_is_imported_only_by_its_own_file() -> None:
