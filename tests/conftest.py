@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from core.workspace import ENV_VARIABLE, Workspace, open_workspace
 # Before torch is loaded anywhere, workers included: the tests share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep; beside other tests spinning ones took many times as long
+
+# Where the suite is started with interrupts ignored (nohup, some CI runners), every child would inherit that and never hear one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SUBJECTS = {"politik": ("minister", "parliament", "vote", "election"), "스포츠": ("goal", "match", "striker", "league")}
 VERBS = ("wins", "loses", "delays", "praises", "opens", "leaves")
