@@ -29,6 +29,7 @@ from core.contest.table import ContestTable, by_turns, count_classes, rows_by_si
 from core.data.images import open_image
 from core.folds import first_spec, save_folds
 from core.specs.contest import ContestSpec
+from core.splitting import say_rare
 from core.store.contests import Contest, archive_contest, rename_contest
 from core.store.folds import list_folds
 
@@ -337,6 +338,9 @@ def next_step(contest: Contest) -> None:
     spec = first_spec(contest)
     about = t("folds.option_kind", n=spec.n_folds, kind=t(f"split.kind={spec.kind}"))
     label = t("data.next_folds", folds=about)
+    several = contest.spec.is_multilabel
+    if rare := say_rare(kept_labels(contest), contest.spec.classes, spec.n_folds, keep_rare=spec.keep_rare, multilabel=several):
+        st.caption(f":orange[{plain(say(rare))}]")
     if st.button(label, type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=runtime.is_read_only()):
         with guard(), st.spinner(t("folds.making")):
             state.select_folds(save_folds(runtime.workspace(), contest, spec))

@@ -184,6 +184,7 @@ def test_a_rare_class_is_named_before_folds_are_made_and_can_be_kept_in_training
     at = at.number_input(key=f"folds-{headlines.id}.n_folds").set_value(4).run()
     assert "fewer rows" not in words(at)
     add_truth(opened, headlines, labels=dict.fromkeys(range(2, 48, 2), 1), reason="one row of class 0 is left")
+    assert "fewer rows than folds" in words(open_page("data")), "there folds are made by one press too"
     at = open_page("folds")
     assert "fewer rows than folds" in words(at)
     at = press(flip(at, "Keep rare classes in training"), "Make folds")
