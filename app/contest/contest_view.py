@@ -77,19 +77,23 @@ def search(n_contests: int) -> str:
 
 
 def contest_menu(contest: Contest) -> None:
-    """Rename, archive and delete a contest."""
+    """Rename, correct, archive and delete a contest."""
     store = runtime.workspace().store
-    actions = ("rename", "archive" if contest.archived_at is None else "unarchive", "delete")
+    actions = ("rename", "correct", "archive" if contest.archived_at is None else "unarchive", "delete")
     chosen = st.menu_button(
         "⋮",
         actions,
         format_func=lambda action: t(f"trash.{action}"),
         key=f"contest-menu-{contest.id}",
         type="tertiary",
-        help=t("trash.more_actions"),
+        help=f"{t('trash.more_actions')}: {plain(contest.name)}",
     )
     if chosen == "rename":
         ask_name(contest.name, partial(_rename, contest))
+    elif chosen == "correct":
+        st.session_state[f"correcting-{contest.id}"] = True
+        state.select_contest(contest.name)
+        state.go_to("data")
     elif chosen == "delete":
         ask_removal({"contest": [contest.id]})
     elif chosen is not None:
