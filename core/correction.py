@@ -70,9 +70,11 @@ def plan_correction(
     sets: Iterable[str] = (),
     *,
     answers: dict[str, Any] | None = None,
+    root: Path | None = None,
     progress: Progress | None = None,
 ) -> Correction:
     """Read what a correction needs, and say what depends on it; `sets` are texts such as "metric=macro_f1", `answers` values by setting.
+    `root` is the folder that the contest's files are in now, where they were moved.
 
     Only metric, submission and group column are corrected without reading the contest's files again. Raises InputError for what cannot be
     registered, and where nothing would change.
@@ -80,7 +82,8 @@ def plan_correction(
     given = parse_answers(sets) if answers is None else answers
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     asked = {name: value for name, value in given.items() if value != getattr(contest.spec, name)}
-    if not asked:
+    moved = None if root is None or root.expanduser().resolve() == Path(contest.spec.root) else root.expanduser().resolve()
+    if not asked and moved is None:
         raise InputError("nothing would change", where=contest.name, why="these settings are those it has", fix="give another value")
     if "name" in asked:
         raise InputError(
@@ -90,11 +93,11 @@ def plan_correction(
             fix="rename it, on the page Home or with `python -m core contest rename`",
         )
     verified = None
-    if set(asked) <= set(SETTINGS):
+    if set(asked) <= set(SETTINGS) and moved is None:
         after = parse_settings(ContestSpec, contest.spec.to_dict() | asked, where=contest.name, error=InputError)
         _group_values(workspace, contest, after.group_column)
     else:
-        verified = verify_contest(_inspected(contest, asked), progress)
+        verified = verify_contest(_inspected(contest, asked, moved), progress)
         after = verified.spec
     changes = {
         name: (getattr(contest.spec, name), getattr(after, name))
@@ -144,7 +147,7 @@ def correct(workspace: Workspace, correction: Correction) -> Contest:
     )
 
 
-def _inspected(contest: Contest, asked: dict[str, Any]) -> ContestSpec:
+def _inspected(contest: Contest, asked: dict[str, Any], moved: Path | None) -> ContestSpec:
     """The settings that the contest's files have with these answers; everything else is answered as it was registered."""
     answers = {name: getattr(contest.spec, name) for name in ContestSpec.model_fields if name not in ("root", "name")} | asked
     for name, depends_on in (("classes", LABELS), ("label_separator", ("labels", "label_column")), ("untrained_classes", LABELS)):
@@ -152,7 +155,7 @@ def _inspected(contest: Contest, asked: dict[str, Any]) -> ContestSpec:
             del answers[name]
     if "modality" in asked or "layout" in asked:
         answers = {name: value for name, value in answers.items() if name in asked or name in ("metric", "submission")}
-    inspection = inspect_path(Path(contest.spec.root), name=contest.name, answers=answers)
+    inspection = inspect_path(moved or Path(contest.spec.root), name=contest.name, answers=answers)
     if inspection.problems:
         raise InputError(
             "the contest cannot be corrected so",

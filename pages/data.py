@@ -7,8 +7,9 @@ from app.contest.correct_view import correction
 from app.contest.intake import NEXT_VIEW, intake
 from app.shell import state
 from app.shell.tables import table_of
-from app.ui.cards import guard, page_header, section
+from app.ui.cards import error_card, guard, page_header, section
 from app.words.text import t
+from core.base.errors import PitwallError
 
 contest = state.selected_contest()
 page_header(t("data.title"), contest)
@@ -28,8 +29,13 @@ if contest is not None:
     )
 if view == "contest" and contest is not None:
     body = st.container()
-    with body.skeleton(height=620):
-        table_of(contest)
+    try:
+        with body.skeleton(height=620):
+            table_of(contest)
+    except PitwallError as error:  # the images may have been moved, and where they are now is said in the correction
+        error_card(error)
+        correction(contest)
+        st.stop()
     left, right = body.columns([5, 7], gap="large")
     with left:
         section(t("data.understood"))

@@ -131,5 +131,10 @@ def test_the_rows_files_are_not_needed_for_another_metric(prepared: tuple[Worksp
     workspace, contest = prepared
     (tmp_path / "headlines").rename(tmp_path / "elsewhere")
     assert correct(workspace, plan_correction(workspace, contest, ["metric=accuracy"])).spec.metric == "accuracy"
+    moved = get_contest(workspace.store, contest.id)
     with pytest.raises(InputError):
-        plan_correction(workspace, contest, ["label_column=second"])
+        plan_correction(workspace, moved, ["label_column=second"])
+    plan = plan_correction(workspace, moved, root=tmp_path / "elsewhere")
+    assert plan.in_place and list(plan.changes) == ["root"]
+    after = correct(workspace, plan)
+    assert after.spec.root == str(tmp_path / "elsewhere") and after.truth == moved.truth and after.fingerprint == contest.fingerprint

@@ -1,6 +1,7 @@
 """Correcting a registered contest on the page Data: a form over its settings, what depends on a change, and the button that makes it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.ui.format import plain
 from app.ui.forms import settings_form
 from app.words.core_text import say
 from app.words.text import t
+from core.base.errors import PitwallError
 from core.contest.files import ContestFiles
 from core.contest.inspect.labels import SEPARATORS
 from core.correction import Correction, correct, plan_correction
@@ -38,6 +40,9 @@ def correction(contest: Contest) -> None:
             options=_choices(contest),
         )
         changed = {name: value for name, value in given.items() if value != contest.spec.to_dict()[name]}
+        root = st.text_input(t("data.correct_root"), contest.spec.root, key=f"correct-root-{contest.id}-{contest.version}")
+        if root and root != contest.spec.root:
+            changed["root"] = root
         if st.button(t("data.correct_plan"), icon=":material/rule:", disabled=not changed, key="correct-plan"):
             st.session_state[PLAN_KEY] = (contest, changed, _plan(contest, changed))
         planned: tuple[Contest, dict[str, Any], Correction] | None = st.session_state.get(PLAN_KEY)
@@ -46,7 +51,9 @@ def correction(contest: Contest) -> None:
 
 
 def _choices(contest: Contest) -> Mapping[str, Sequence[str]]:
-    columns = group_columns(table_of(contest).train)
+    columns: list[str] = []
+    with suppress(PitwallError):  # the page says what is wrong with the rows; where the images are is corrected here
+        columns = group_columns(table_of(contest).train)
     choices: dict[str, Sequence[str]] = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
     root = Path(contest.spec.root)
     tables = ContestFiles(root).tables() if root.is_dir() else []
@@ -56,11 +63,14 @@ def _choices(contest: Contest) -> Mapping[str, Sequence[str]]:
 def _plan(contest: Contest, changed: dict[str, Any]) -> Correction:
     total = contest.n_train + contest.n_test
     with progress_bar(lambda done, total: t("data.registering", done=done, total=total), total) as report:
-        return plan_correction(runtime.workspace(), contest, answers=changed, progress=report)
+        answers = {name: value for name, value in changed.items() if name != "root"}
+        root = Path(changed["root"]) if "root" in changed else None
+        return plan_correction(runtime.workspace(), contest, answers=answers, root=root, progress=report)
 
 
 def _accept(plan: Correction) -> None:
-    lines = [f"- {t(f'contest.{name}')}: **{_short(old)}** → **{_short(new)}**" for name, (old, new) in plan.changes.items()]
+    labels = {name: t("data.correct_root") if name == "root" else t(f"contest.{name}") for name in plan.changes}
+    lines = [f"- {labels[name]}: **{_short(old)}** → **{_short(new)}**" for name, (old, new) in plan.changes.items()]
     st.markdown("\n".join([*lines, *(f"- {plain(say(effect))}" for effect in plan.effects)]))
     if st.button(t("data.correct_yes"), type="primary", icon=":material/check:", key="correct-accept"):
         after = correct(runtime.workspace(), plan)

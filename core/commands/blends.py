@@ -1,5 +1,6 @@
 """`blend`, `blends`, `submit`: what is mixed from runs, which mix is better, and the file that goes to the contest."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -148,7 +149,7 @@ def list_blends(contest: ContestArgument, root: WorkspaceOption = None, as_json:
         },
         as_json=as_json,
         title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
-        empty=f"no blend yet: python -m core blend {found.name} RUN...",
+        empty=f"no blend yet: python -m core blend {shlex.quote(found.name)} RUN...",
     )
 
 

@@ -1,5 +1,6 @@
 """`contest`, `sample`, `folds`: what the contest is, and who validates whom."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ def add_contest(
         found = [(marks[check.level], check.key, check.value, check.detail) for check in found_at_registration(workspace, contest)]
         if found:
             print_table(["", "what", "found", "detail"], found)
-        say(f"registered as {contest.name}; next: python -m core folds make {contest.name}")
+        say(f"registered as {contest.name}; next: python -m core folds make {shlex.quote(contest.name)}")
 
 
 @contest_app.command("list", short_help="List the contests with their best score.")
@@ -125,6 +126,9 @@ def rename_contest(contest: ContestArgument, name: NameArgument, root: Workspace
 def correct_contest(
     contest: ContestArgument,
     sets: SetOption = None,
+    folder: Annotated[
+        Path | None, typer.Option("--root", metavar="DIR", help="Where the contest's files are now.", show_default=False)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what depends on it, and change nothing.")] = False,
     yes: YesOption = False,
     root: WorkspaceOption = None,
@@ -138,7 +142,7 @@ def correct_contest(
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
     with checking_rows() as progress:
-        plan = plan_correction(workspace, found, sets or [], progress=progress)
+        plan = plan_correction(workspace, found, sets or [], root=folder, progress=progress)
     changes = [(name, _short(old), _short(new)) for name, (old, new) in plan.changes.items()]
     said = "; ".join([*(f"{name}: {old} -> {new}" for name, old, new in changes), *plan.effects])
     if not dry_run:
@@ -173,7 +177,7 @@ def archive_contest(
     done = (
         f"{found.name} is taken up again"
         if undo
-        else f"{found.name} is archived; back with: python -m core contest archive {contest!r} --undo"
+        else f"{found.name} is archived; back with: python -m core contest archive {shlex.quote(contest)} --undo"
     )
     print_json(contest_record(workspace, found)) if as_json else say(done)
 
@@ -205,7 +209,7 @@ def open_sample(
     else:
         say(
             f"{contest.name}: {contest.n_train:,} training rows, {contest.n_test:,} test rows, {len(contest.spec.classes)} classes, "
-            f"{contest.spec.metric}; next: python -m core folds make {contest.name}"
+            f"{contest.spec.metric}; next: python -m core folds make {shlex.quote(contest.name)}"
         )
 
 
@@ -270,7 +274,7 @@ def list_folds(contest: ContestArgument, root: WorkspaceOption = None, as_json: 
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
     records = [folds_record(found, each) for each in splits.list_folds(workspace.store, found.id)]
-    print_records(records, FOLDS_COLUMNS, as_json=as_json, empty=f"no folds yet: python -m core folds make {found.name}")
+    print_records(records, FOLDS_COLUMNS, as_json=as_json, empty=f"no folds yet: python -m core folds make {shlex.quote(found.name)}")
 
 
 @folds_app.command("delete")

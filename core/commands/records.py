@@ -1,6 +1,7 @@
 """Runs, blends and submissions as the command line shows them: plain values for JSON, short texts for tables."""
 
 import math
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -72,7 +73,7 @@ def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -
             "this contest has no folds yet",
             where=contest.name,
             why="a run needs to know who validates whom",
-            fix=f"python -m core folds make {contest.name}",
+            fix=f"python -m core folds make {shlex.quote(contest.name)}",
         )
     for folds in known:
         if folds_id in (None, folds.id):

@@ -1,5 +1,6 @@
 """`runs`, `show`, `checkpoints`, `tensorboard`: what was trained, what a run keeps, and its losses."""
 
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -50,7 +51,7 @@ def list_runs(contest: ContestArgument, root: WorkspaceOption = None, as_json: J
         },
         as_json=as_json,
         title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
-        empty=f"no run yet: python -m core train {found.name} --recipe NAME",
+        empty=f"no run yet: python -m core train {shlex.quote(found.name)} --recipe NAME",
     )
 
 

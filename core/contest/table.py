@@ -4,6 +4,7 @@ Rows, truth and groups are three things, the last two in versions. Folds and pre
 label is corrected. The classes belong to the truth; every version of a contest's truth has the same classes.
 """
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,8 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
             "the contest's images are gone",
             where=str(base),
             why="the folder was moved or deleted",
-            fix="put the folder back, or register the contest again from its new place",
+            fix="put the folder back, or say where it is now, on the page Data or with `python -m core contest correct {name} --root DIR`",
+            name=shlex.quote(contest.name),
         )
     if contest.spec.modality != "image":
         return ContestTable(frames[0], frames[1], None)

@@ -20,6 +20,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.jobs import Job, list_jobs
 from core.store.runs import Run, get_run, list_runs
+from core.store.trash import restore
 from core.workspace import Workspace, open_workspace
 from tests.browser.conftest import Open, cell, chart, settle
 from tests.finished_workspace import LEASE_S, claim, fail_job, finish_job, finish_run, make_recipe, run_halfway
@@ -139,14 +140,18 @@ def test_a_failure_shows_its_fix_and_its_log(prepared: Prepared, open_page: Open
 def test_deleting_is_confirmed(prepared: Prepared, open_page: Open) -> None:
     run = get_run(prepared.workspace.store, "unwanted")
     page = open_page(prepared.url(run=run.ref))
-    page.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    page.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_role("button", name="Delete the run").click()
-    expect(page.get_by_text("Deleted unwanted.")).to_be_visible()
+    for button in ("Keep it", "Delete"):
+        menu = page.locator(f".st-key-run-menu-{run.id} button")
+        expect(menu).to_have_count(1)  # while the page is drawn anew, the old one is there too
+        menu.click()
+        page.get_by_text("Delete", exact=True).first.click()
+        expect(page.get_by_role("dialog")).to_contain_text("Into the trash goes run unwanted")
+        page.get_by_role("dialog").get_by_role("button", name=button).click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_text("Deleted run unwanted", exact=False)).to_be_visible()
     assert "unwanted" not in {each.name for each in list_runs(prepared.workspace.store)}
-    assert not prepared.workspace.run_dir(prepared.contest.folder, run.id).exists()
+    restore(prepared.workspace.store, "t1")
+    assert "unwanted" in {each.name for each in list_runs(prepared.workspace.store)}
 
 
 def test_canceling_asks_the_running_folds_to_stop(prepared: Prepared, open_page: Open) -> None:
