@@ -110,8 +110,9 @@ def facts_of(blend: OpenBlend) -> list[str]:
         lines.append(t("ensemble.members_left_out", runs=runs) if runs else t("ensemble.members_left_out_none"))
     if settings.temperature:
         lines.append(describe_temperature(steps.temperature))
-        if steps.temperature != 1 and not blend.editor.is_held and blend.contest.n_test:
-            on_test = _on_test(blend.content, steps.model_dump_json(), blend.ensemble, steps)
+    if (steps.temperature != 1 or steps.stack) and not blend.editor.is_held and blend.contest.n_test:
+        on_test = _on_test(blend.content, steps.model_dump_json(), blend.ensemble, steps)
+        if on_test != 1 or settings.temperature:
             lines.append(describe_on_test(steps.temperature, on_test))
     if settings.offsets and steps.offsets:
         lines.append(describe_offsets(steps.offsets, classes))

@@ -189,10 +189,11 @@ def _verdict_of_way(blend: OpenBlend, known: HonestScore) -> None:
         high=f"{known.gain_high:+.4f}",
     )
     given = " ".join(_given(blend))
-    if known.is_clear:
+    does_not_hold = blend.draft.settings.way == "stacking"
+    if known.is_clear and not does_not_hold:
         st.success(f"{said} {t('ensemble.verdict_clear')} {given}", icon=":material/check_circle:")
         return
-    luck = t("ensemble.verdict_worse" if known.gain_high < 0 else "ensemble.verdict_luck")
+    luck = t("ensemble.verdict_worse" if known.gain_high < 0 else "ensemble.verdict_stacking" if does_not_hold else "ensemble.verdict_luck")
     st.warning(f"{said} {luck} {given}", icon=":material/info:")
     editor = blend.editor
     st.button(

@@ -54,7 +54,7 @@ def mean_label(mean: str) -> str:
 def after_label(spec: BlendSpec) -> str:
     """The mean of a blend that is kept, its temperature with that of test rows, and the thresholds where it has any."""
     parts = [mean_label(spec.mean)]
-    if spec.temperature != 1:
+    if spec.temperature != 1 or spec.test_temperature is not None:
         parts.append(t("ensemble.short_temperature", value=f"{spec.temperature:.2f}", on_test=f"{spec.test_steps.temperature:.2f}"))
     if spec.thresholds:
         parts.append(t("ensemble.short_thresholds"))

@@ -166,7 +166,7 @@ def save_blend(
     folds = get_folds(workspace.store, runs[0].folds_id)
     oof = np.full((ensemble.oof.n_train, len(contest.spec.classes)), np.nan, dtype=np.float32)
     oof[ensemble.oof.rows] = apply_steps(spec, ensemble.oof.prob, multilabel=ensemble.oof.is_multilabel)
-    if spec.temperature != 1:
+    if spec.temperature != 1 or spec.stack:  # a regression sharpens or softens too
         on_test = temperature_of_test(ensemble, spec.steps, load_networks(ensemble, spec.networks_of))
         spec = spec.model_copy(update={"test_temperature": None if on_test == spec.temperature else on_test})
     members = [Member(*each) for each in zip(runs, spec.normalised(), spec.networks_of, strict=True)]

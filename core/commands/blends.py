@@ -120,11 +120,16 @@ def blend_runs(
             "all scores stand on the best epoch of each fold, which was chosen on the rows that score it: the CV of these runs is "
             f"{low:.4f} to {high:.4f} better than with cross-fitted epochs"
         )
-    if blend.spec.temperature != 1:
+    if blend.spec.temperature != 1 or blend.spec.test_temperature is not None:
         say(_carried(blend.spec))
     honest = record["honest"]
     if honest:
         verdict = "clear" if honest["is_clear"] else "not clear: equal weights are the safer choice"
+        if blend.spec.stack and honest["is_clear"]:
+            verdict = (
+                "clear on out-of-fold rows, which single networks predict; on test rows, the mean of several, a regression did not hold where their "
+                "truth was known: equal or optimal weights are the safer choice"
+            )
         say(
             f"cross-fitted score: CV {score_text(honest['cv_score'], honest['cv_sd'])}, OOF {honest['score']:.4f} (95 % interval {honest['low']:.4f} to {honest['high']:.4f}); "
             f"gain over equal weights {honest['gain']:+.4f} ({honest['gain_low']:+.4f} to {honest['gain_high']:+.4f}), {verdict}"

@@ -7,7 +7,7 @@ from core.blend.calibrate import fit_temperature
 from core.blend.carry_over import temperature_on_test
 from core.blend.steps import afterwards, apply_steps, one_vs_rest
 from core.metrics.scores import log_loss_of_true
-from core.specs.blend import BlendSteps
+from core.specs.blend import BlendSteps, Stack
 
 N_TEST = 3000
 
@@ -67,6 +67,20 @@ def test_it_never_harms_test_rows_as_the_fitted_one_does(seed: int, sharpness: f
         assert carried > plain + 0.01  # what was seen on a real contest: the fitted one makes it worse
     if own < 1 and sharpness != 1:
         assert found < plain - 5e-3  # where networks hardly differ there is nothing but their sharpness to correct
+
+
+def test_a_regression_softens_too_and_what_does_not_hold_of_it_is_taken_back() -> None:
+    truth, oof, hidden, test = networks(0, sharpness=1.4, own=1.5)
+    equal, n_classes = BlendSteps(weights=(1.0, 1.0)), 5
+    # On single networks this is what a regression comes to: half of each run's logarithms, divided by what they are too sure.
+    best = fit_temperature(apply_steps(equal.model_copy(update={"mean": "logit"}), oof), truth)
+    half = np.eye(n_classes) / 2 / best
+    stack = Stack(coefficients=tuple(map(tuple, np.hstack([half, half]).tolist())), intercepts=(0.0,) * n_classes)
+    steps = equal.model_copy(update={"stack": stack})
+    on_test = temperature_on_test(steps, oof, truth, test)
+    said = apply_steps(steps, [np.mean(run, axis=0) for run in test])
+    assert on_test < 1
+    assert loss(said, hidden, on_test) < loss(said, hidden, 1.0) - 0.01
 
 
 def test_one_network_predicts_test_rows_as_it_does_out_of_fold_rows() -> None:
