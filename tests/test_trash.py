@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from core.blend.ensemble import make_spec, save_blend
-from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
+from core.contest.uploads import open_source
 from core.predictions.source import source_of
 from core.store.contests import Contest, list_contests
 from core.store.runs import Run, list_runs

@@ -1,6 +1,5 @@
 """Adding a contest: its files, the draft that the inspection made of them, corrections, and the registration."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +17,11 @@ from app.ui.format import format_duration, plain
 from app.ui.forms import help_of, leaves_of, settings_form
 from app.words.text import t
 from core.base.errors import PitwallError
-from core.base.files import resolve_inside
-from core.contest.files import open_source
-from core.contest.inspect.draft import Inspection, inspect_path
+from core.base.files import keep_upload, resolve_inside
+from core.contest.encoding import LIKELY
+from core.contest.inspect.draft import Inspection, Unfinished, try_inspection
 from core.contest.inspect.labels import SEPARATORS
+from core.contest.uploads import TEMPORARY, open_source, release_source
 from core.specs.contest import ContestSpec
 from core.store.jobs import REGISTER, Job, list_jobs
 
@@ -33,10 +33,10 @@ NEXT_VIEW = "data-next-view"
 
 @dataclass(frozen=True)
 class Intake:
-    """A contest that is being added: its folder, the changed answers, the inspection, and the last refusal."""
+    """A contest that is being added: its folder, the changed answers, how far its inspection came, and the last refusal."""
 
     folder: Path
-    inspection: Inspection
+    inspection: Inspection | Unfinished
     revision: int
     answers: dict[str, Any] = field(default_factory=dict)
     refusal: PitwallError | None = None
@@ -50,6 +50,11 @@ def intake() -> None:
     current: Intake | None = st.session_state.get(INTAKE_KEY)
     if current is None:
         empty_state(t("data.add_empty_title"), t("data.add_empty_why"), icon="fact_check")
+        return
+    if isinstance(current.inspection, Unfinished):
+        section(t("data.add_unfinished"), t("data.add_unfinished_note"))
+        _corrections(current)
+        checks_table(current.inspection.checks, alt=t("data.add_understood"))
         return
     left, right = st.columns([7, 5], gap="large")
     with left:
@@ -87,37 +92,44 @@ def _source() -> None:
                 )
                 asked = st.form_submit_button(t("data.inspect"), type="primary", icon=":material/search:")
             if asked and path.strip():
-                _open(Path(path.strip()))
+                _open(path)
         else:
             upload = st.file_uploader(t("data.upload_label"), type=["zip"], help=t("data.upload_help"), key="intake-upload")
             if upload is not None and st.button(t("data.inspect"), type="primary", icon=":material/search:"):
                 _open_upload(upload)
 
 
-def _open(path: Path, name: str | None = None) -> None:
-    """Take a folder, or a zip that is extracted first, and inspect it; a refusal leaves no intake behind."""
-    st.session_state.pop(INTAKE_KEY, None)
-    with guard(), st.spinner(t("data.inspecting", path=plain(path.name))):
-        folder = open_source(runtime.workspace(), path, name=name)
-        st.session_state[INTAKE_KEY] = Intake(folder, inspect_path(folder), _next_revision())
+def _open(path: str) -> None:
+    """Take a folder, or a zip that is extracted first, and inspect it; without a folder that can be read there is no intake."""
+    before: Intake | None = st.session_state.pop(INTAKE_KEY, None)
+    if before is not None and not any(Path(_spec_of(job).root).is_relative_to(before.folder) for job in _shown_jobs()):
+        release_source(runtime.workspace(), before.folder)
+    with guard(), st.spinner(t("data.inspecting", path=plain(Path(path).name))):
+        folder = open_source(runtime.workspace(), Path(path))
+        try:
+            found = try_inspection(folder, answers={})
+        except PitwallError:
+            release_source(runtime.workspace(), folder)
+            raise
+        refusal = found.error if isinstance(found, Unfinished) else None
+        st.session_state[INTAKE_KEY] = Intake(folder, found, _next_revision(), refusal=refusal)
         return
     st.stop()
 
 
 def _open_upload(upload: UploadedFile) -> None:
-    folder = runtime.workspace().uploads_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".zip") as stream:
-        shutil.copyfileobj(upload, stream)
-        stream.flush()
-        _open(Path(stream.name), name=Path(upload.name).stem)
+    home = runtime.workspace().uploads_dir
+    home.mkdir(parents=True, exist_ok=True)
+    with guard(), tempfile.TemporaryDirectory(dir=home, prefix=TEMPORARY[0]) as folder:
+        _open(str(keep_upload(Path(folder), upload.name, upload)))
 
 
 def _corrections(current: Intake) -> None:
     """The form over the draft; an answer that differs is a correction, and the folder is inspected again with all of them."""
     draft, columns, tables = current.inspection.draft, current.inspection.columns, current.inspection.tables
     choices = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
-    choices |= dict.fromkeys(("train", "test", "sample_submission"), tables) | {"label_separator": SEPARATORS}
+    choices |= dict.fromkeys(("train", "train_labels", "valid", "test", "sample_submission"), tables) | {"encoding": LIKELY}
+    choices |= {"label_separator": SEPARATORS}
     with section(t("data.add_correct"), t("data.add_correct_note")):
         if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
             _inspect_again(replace(current, answers={}))
@@ -156,14 +168,18 @@ def _names_of_classes(draft: ContestSpec, key: str) -> list[str]:
 
 
 def _inspect_again(current: Intake) -> None:
+    before: Intake = st.session_state[INTAKE_KEY]
     with st.spinner(t("data.inspecting", path=plain(current.folder.name))):
         try:
-            inspection = inspect_path(current.folder, answers=current.answers)
+            found = try_inspection(current.folder, answers=current.answers)
         except PitwallError as refusal:
-            # The last good draft stays, and what was wrong with the answer is said.
-            st.session_state[INTAKE_KEY] = replace(st.session_state[INTAKE_KEY], refusal=refusal, revision=_next_revision())
+            after = replace(before, refusal=refusal)
         else:
-            st.session_state[INTAKE_KEY] = replace(current, inspection=inspection, refusal=None, revision=_next_revision())
+            refusal = found.error if isinstance(found, Unfinished) else None
+            # The last good draft stays, and what was wrong with the answer is said.
+            is_worse = refusal is not None and isinstance(before.inspection, Inspection)
+            after = replace(before, refusal=refusal) if is_worse else replace(current, inspection=found, refusal=refusal)
+    st.session_state[INTAKE_KEY] = replace(after, revision=_next_revision())
     st.rerun()
 
 
@@ -264,10 +280,12 @@ def _failure(job: Job) -> None:
         if st.button(t("data.correct_again"), icon=":material/edit:", key=f"registration-again-{job.id}"):
             answers = {name: value for name, value in spec.to_dict().items() if name != "root"}
             with guard():
-                inspection = inspect_path(Path(spec.root), answers=answers)
-                st.session_state[INTAKE_KEY] = Intake(Path(spec.root), inspection, _next_revision(), answers)
+                found = try_inspection(Path(spec.root), answers=answers)
+                refusal = found.error if isinstance(found, Unfinished) else None
+                st.session_state[INTAKE_KEY] = Intake(Path(spec.root), found, _next_revision(), answers, refusal)
                 st.rerun()
         if st.button(t("data.dismiss"), icon=":material/close:", key=f"registration-dismiss-{job.id}"):
             with guard():
                 runtime.steer(lambda: runtime.queue.forget_job(runtime.workspace().store, job.id))
+                release_source(runtime.workspace(), Path(spec.root))
                 st.rerun()

@@ -16,18 +16,21 @@ SEPARATORS = {", or ": "; 또는 ", " and ": ", ", " or ": " 또는 "}
 
 def say(said: str) -> str:
     """A text of core in the language of the screen; one that has no translation stays as it is."""
-    return _said(said, language())
+    return said_in(said, language())
 
 
 def korean(said: str) -> str:
     """A text of core in Korean."""
-    return _said(said, "ko")
+    return said_in(said, "ko")
 
 
-def _said(said: str, lang: str) -> str:
+def said_in(said: str, lang: str) -> str:
+    """A text of core in a language, with corrections as fields of a page."""
     known = catalogue() if lang == "ko" else {}
     if isinstance(said, Joined):
-        return (SEPARATORS.get(said.separator, said.separator) if known else said.separator).join(_said(part, lang) for part in said.parts)
+        return (SEPARATORS.get(said.separator, said.separator) if known else said.separator).join(
+            said_in(part, lang) for part in said.parts
+        )
     if not isinstance(said, Message):
         return known.get(said, said)
     if said.template == SETTING:
@@ -37,7 +40,7 @@ def _said(said: str, lang: str) -> str:
     def value(name: str, how: str) -> str:
         found: Any = said.values[name]
         if isinstance(found, Message | Joined) or how == "said":
-            return _said(str(found) if not isinstance(found, str) else found, lang)
+            return said_in(str(found) if not isinstance(found, str) else found, lang)
         return formatted(found, how)
 
     return PLACEHOLDER.sub(lambda hole: value(hole[1], hole[2] or "") if hole[1] in said.values else hole[0], template)

@@ -18,7 +18,7 @@ Anything else that is raised is a bug, and keeps its traceback.
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from core.base.messages import Joined, Message, from_json, msg, to_json
+from core.base.messages import Joined, Message, cut, from_json, msg, to_json
 
 
 class PitwallError(Exception):
@@ -29,7 +29,9 @@ class PitwallError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "", **values: Any) -> None:
-        filled = [part if not values or isinstance(part, Message | Joined) else msg(part, **values) for part in (what, where, why, fix)]
+        filled = [
+            cut(part) if not values or isinstance(part, Message | Joined) else msg(part, **values) for part in (what, where, why, fix)
+        ]
         self.what, self.where, self.why, self.fix = filled
         super().__init__(self.what)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import IO, Any
+from urllib.parse import unquote
 
 from core.base.errors import DiskFull, InputError
 from core.base.messages import reason
@@ -31,6 +32,28 @@ def shell_path(path: Path) -> str:
     """`shown_path` as a word of a command that a person can paste into a shell, which expands no ~ that is quoted."""
     shown = shown_path(path)
     return "~/" + quote(shown[2:]) if shown.startswith("~/") else quote(shown)
+
+
+def typed_path(text: str) -> Path:
+    """The path that a person typed or pasted: without quotes around it, as Excel and Explorer copy it, and without file://; ~ is the home folder.
+
+    Whether something is there is for the caller to see. Raises InputError where that cannot even be asked.
+    """
+    text = text.strip()
+    if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”"):
+        text = text[1:-1].strip()
+    found = re.match(r"file:/+(?:localhost/+)?(?=.)", text, re.IGNORECASE)
+    if found:
+        text = unquote(text[found.end() :])
+        text = text if re.match(r"[A-Za-z]:", text) else "/" + text
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise InputError(
+            "this path cannot be used", where=text, why=reason(problem), fix="give a path that exists and that you may read"
+        ) from None
+    return path
 
 
 def sha256_file(path: Path) -> str:

@@ -21,8 +21,9 @@ class Message(str):
     values: Mapping[str, Any]
 
     def __new__(cls, template: str, values: Mapping[str, Any]) -> Self:
-        made = super().__new__(cls, fill(template, values))
-        made.template, made.values = template, {name: _plain(value) for name, value in values.items()}
+        kept = {name: _plain(value) for name, value in values.items()}
+        made = super().__new__(cls, fill(template, kept))
+        made.template, made.values = template, kept
         return made
 
     def __reduce__(self) -> tuple[type[Message], tuple[str, Mapping[str, Any]]]:
@@ -73,6 +74,14 @@ def setting(name: str, value: str, *, of: str = "contest") -> Message:
     return Message(SETTING, {"assignment": shlex.quote(f"{name}={value}"), "name": name, "value": value, "of": of})
 
 
+def corrections(said: str) -> list[Message]:
+    """Every correction that a text advises, in its order."""
+    if isinstance(said, Message) and said.template == SETTING:
+        return [said]
+    parts: Iterable[Any] = said.parts if isinstance(said, Joined) else said.values.values() if isinstance(said, Message) else ()
+    return [found for part in parts if isinstance(part, str) for found in corrections(part)]
+
+
 def joined(separator: str, parts: Iterable[str]) -> Joined:
     """Texts with a separator between them, which is translated too where it has words ("; ", ", or ")."""
     return Joined(separator, parts)
@@ -105,7 +114,16 @@ def from_json(stored: Any) -> str:
     )
 
 
+MAX_VALUE = 1000
+"""Characters of a text of somebody else's (a cell, a name, a list of them) that a sentence repeats."""
+
+
+def cut(text: str) -> str:
+    """A text of somebody else's as sentences repeat it: a long one keeps its beginning and its end."""
+    return text if len(text) <= MAX_VALUE or isinstance(text, Message | Joined) else f"{text[: MAX_VALUE - 100]} … {text[-100:]}"
+
+
 def _plain(value: Any) -> Any:
-    """A value that JSON keeps: NumPy's numbers as Python's, anything else than a number or a text as its text."""
+    """A value that JSON keeps: NumPy's numbers as Python's, anything else than a number or a text as its text, cut."""
     value = value.item() if hasattr(value, "item") else value
-    return value if isinstance(value, str | int | float) else str(value)
+    return value if isinstance(value, int | float) else cut(value if isinstance(value, str) else str(value))

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from core.base.errors import InputError
+from core.base.messages import corrections, joined, msg
 from core.base.settings import parse_settings
 from core.commands.console import (
     ContestArgument,
@@ -29,9 +31,9 @@ from core.commands.records import contest_record, direction, folds_record, score
 from core.commands.trash import NameArgument, YesOption, confirm, delete
 from core.contest import register, samples
 from core.contest.contents import found_at_registration
-from core.contest.files import open_source
 from core.contest.inspect.draft import inspect_path
 from core.contest.table import load_truth
+from core.contest.uploads import open_source, release_source
 from core.correction import correct, plan_correction
 from core.folds import first_spec, fold_parts, load_folds, own_groups, save_folds
 from core.specs.folds import FoldsSpec
@@ -71,17 +73,34 @@ def add_contest(
     Says what it understood. Correct a point with --set, for example --set metric=macro_f1 --set group_column=person.
     """
     workspace = opened(root)
-    inspection = inspect_path(open_source(workspace, path), name=name, sets=sets or [])
+    source = open_source(workspace, path)
     marks = {"ok": "ok", "note": "note", "warning": "!"}
-    if not as_json:
-        checks = [(marks[check.level], check.key, check.value, check.detail) for check in inspection.checks]
-        print_table(["", "what", "understood as", "detail"], checks)
-    if dry_run:
-        if as_json:
-            print_json(inspection.draft.to_dict())
-        return
-    with checking_rows() as progress:
-        contest = register.add_contest(workspace, inspection.draft, progress=progress)
+    try:
+        inspection = inspect_path(source, name=name, sets=sets or [])
+        if not as_json:
+            checks = [(marks[check.level], check.key, check.value, check.detail) for check in inspection.checks]
+            print_table(["", "what", "understood as", "detail"], checks)
+        if dry_run:
+            findings = [
+                {"level": check.level, "what": check.key, "value": check.value, "detail": check.detail} for check in inspection.checks
+            ]
+            if as_json:
+                print_json({"spec": inspection.draft.to_dict(), "findings": findings})
+            if inspection.refusal is not None:
+                raise inspection.refusal
+            return
+        with checking_rows() as progress:
+            contest = register.add_contest(workspace, inspection.draft, progress=progress)
+    except InputError as refusal:
+        found = corrections(refusal.fix)
+        if not found:
+            raise
+        given = ["python", "-m", "core", "contest", "add", str(path), *(["--name", name] if name else [])]
+        again = " ".join([shlex.join([*given, *(part for text in sets or [] for part in ("--set", text))]), found[0]])
+        fix = joined("; ", [refusal.fix, msg("as a command: {command}", command=again)])
+        raise InputError(refusal.what, where=refusal.where, why=refusal.why, fix=fix) from None
+    finally:
+        release_source(workspace, source)
     if as_json:
         print_json(contest_record(workspace, contest))
     else:

@@ -91,19 +91,26 @@ class Problems:
 
     def raise_if_any(self, subject: str) -> None:
         """Raise one error with all of them, if any; `subject` says what cannot be done, as in "the contest cannot be registered"."""
+        error = self.error(subject)
+        if error is not None:
+            raise error
+
+    def error(self, subject: str) -> InputError | None:
+        """One error with all of them, None where there is none."""
         first = self.first()
+        if not first:
+            return None
         if self.count == 1:
-            raise InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)
-        if first:
-            more = [msg("… and {n:,} more", n=self.count - len(first))] if self.count > len(first) else []
-            raise InputError(
-                "{subject}: {n:,} {n:problem|problems}",
-                where=", ".join(list(dict.fromkeys(problem.file for problem in first))[:5]),
-                why=joined("\n", [*map(Problem.__str__, first), *more]),
-                fix=joined("; ", dict.fromkeys(problem.fix for problem in first)),
-                subject=subject,
-                n=self.count,
-            )
+            return InputError(first[0].what, where=first[0].where, why=subject, fix=first[0].fix)
+        more = [msg("… and {n:,} more", n=self.count - len(first))] if self.count > len(first) else []
+        return InputError(
+            "{subject}: {n:,} {n:problem|problems}",
+            where=", ".join(list(dict.fromkeys(problem.file for problem in first))[:5]),
+            why=joined("\n", [*map(Problem.__str__, first), *more]),
+            fix=joined("; ", dict.fromkeys(problem.fix for problem in first)),
+            subject=subject,
+            n=self.count,
+        )
 
 
 MISSING_CELLS = ("", "nan", "NaN", "NAN", "<NA>")

@@ -4,29 +4,25 @@ Only what the index lists is ever opened, so no path in a CSV can lead outside: 
 files, archives of macOS and thumbnails of Windows are not seen.
 """
 
-import errno
-import lzma
 import os
 import re
-import shutil
-import stat
-import zipfile
-import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import NoReturn
 
-from core.base.errors import DiskFull, InputError
-from core.base.files import nfc, sha256_file, written_aside
-from core.base.messages import msg, reason
+from core.base.errors import InputError
+from core.base.files import nfc
+from core.base.messages import reason
 from core.contest.csv_table import Table, beside_answers, empty_columns, read_table
-from core.workspace import Workspace
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".svg", ".jp2", ".ico", ".psd", ".raw", ".dng", ".eps", ".pdf"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
+MAX_FILES = 1_000_000
+TRAIN_NAMES = ("train", "training", "학습", "훈련")
 FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 """What files of these formats begin with; WebP says it from the eighth byte on."""
@@ -55,12 +51,20 @@ class ContestFiles:
                 (self.links if os.path.islink(os.path.join(folder, name)) else self.folders).add(nfc(prefix + name))
             for name in sorted(name for name in files if not is_junk(name)):
                 self._note(prefix + name, os.path.join(folder, name))
+            if len(self.files) + len(self.folders) > MAX_FILES:
+                raise InputError(
+                    "the folder holds too many files",
+                    where=str(self.root),
+                    why="there are more than {n:,} in it",
+                    fix="give the folder of the contest, not one that holds others",
+                    n=MAX_FILES,
+                )
 
     def _note(self, relative: str, path: str) -> None:
         key = nfc(relative)
         if any("\ud800" <= character <= "\udfff" for character in relative):
             self.undecodable.append(os.fsencode(relative).decode("cp949", errors="replace"))
-        elif os.path.islink(path) and not (os.path.exists(path) and Path(path).resolve().is_relative_to(self.root)):
+        elif os.path.islink(path) and not _leads_inside(path, self.root):
             self.links.add(key)
         elif not os.path.isfile(path):
             return  # a pipe, a socket, a device: opening one could wait for ever
@@ -189,6 +193,14 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return groups
 
 
+def _leads_inside(link: str, root: Path) -> bool:
+    """Whether a symbolic link leads to something inside `root`; one that leads to itself or behind a closed door does not."""
+    try:
+        return os.path.exists(link) and Path(link).resolve().is_relative_to(root)
+    except (OSError, RuntimeError):
+        return False
+
+
 def _existing_folder(path: Path) -> Path:
     try:
         root = path.resolve()
@@ -202,7 +214,19 @@ def _existing_folder(path: Path) -> Path:
     return root
 
 
-def _unreadable(problem: OSError) -> None:
+def unwrapped(path: Path) -> Path:
+    """The folder itself, or the only folder inside it where an archive wrapped everything in one, but for one that is named train."""
+    for _ in range(5):
+        try:
+            visible = [entry for entry in path.iterdir() if not is_junk(entry.name)] if path.is_dir() else []
+        except OSError as problem:
+            _unreadable(problem)
+        if len(visible) == 1 and visible[0].is_dir() and not visible[0].is_symlink() and nfc(visible[0].name).lower() not in TRAIN_NAMES:
+            path = visible[0]
+    return path
+
+
+def _unreadable(problem: OSError) -> NoReturn:
     raise InputError(
         "a folder cannot be read",
         where=str(problem.filename),
@@ -249,140 +273,3 @@ def spell_number(key: str) -> str:
 
 SPELLINGS: dict[str, Callable[[str], str]] = {"case": spell_case, "number": spell_number}
 """How a cell may be compared with the names of files where it names none of them, strictest first."""
-
-
-MAX_FILES = 1_000_000
-MAX_BYTES = 500 * 2**30
-MAX_RATIO = 200
-RATIO_FROM_BYTES = 64 * 2**20
-"""Below this size a high ratio is harmless: a blank table compresses well."""
-UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
-"""What `zipfile` raises for an archive that is damaged, encrypted (RuntimeError) or of an unknown compression (a RuntimeError too)."""
-
-
-def open_source(workspace: Workspace, path: Path, *, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
-    """What `inspect_path` takes, from what a person named: a zip is extracted into the workspace's uploads, all else is itself.
-
-    The same archive is extracted once. Raises InputError for an archive that is damaged or not to be trusted.
-    """
-    path = path.expanduser()
-    if not path.is_file() or not (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
-        return path
-    stem = re.sub(r"[^\w\-]+", "-", nfc(name or path.stem)).strip("-")[:60] or "upload"
-    destination = workspace.uploads_dir / f"{stem}-{sha256_file(path)[:8]}" / stem
-    return destination if destination.is_dir() else extract_archive(path, destination, progress=progress)
-
-
-def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Extract a zip into `destination`, which must not exist, and return it; `progress(done, total)` counts files.
-
-    Names are decoded (UTF-8, else cp949) and made NFC; hidden and system files are left out. Raises InputError before
-    anything is written: not a zip, encrypted, names that lead outside, symbolic links, too many or too large files, a zip
-    bomb, two files of one name. Raises DiskFull when it does not fit.
-    """
-    if destination.exists():
-        raise InputError(
-            "the folder is there already",
-            where=str(destination),
-            why="an archive is extracted into a new folder",
-            fix="choose another name",
-        )
-    try:
-        with zipfile.ZipFile(zip_path) as archive:
-            members = _checked(archive, zip_path)
-            made = [folder for folder in (destination.parent, *destination.parent.parents) if not folder.exists()]
-            _check_space(made[-1].parent if made else destination.parent, sum(info.file_size for info in members.values()))
-            try:
-                with written_aside(destination) as aside:
-                    for done, (name, info) in enumerate(members.items(), start=1):
-                        (aside / name).parent.mkdir(parents=True, exist_ok=True)
-                        with archive.open(info) as source, (aside / name).open("xb") as target:
-                            shutil.copyfileobj(source, target)
-                        if progress and (done % 64 == 0 or done == len(members)):
-                            progress(done, len(members))
-            finally:
-                for folder in made:
-                    if not any(folder.iterdir()):
-                        folder.rmdir()
-    except UNREADABLE as problem:
-        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
-            fix = "make space, or extract the archive elsewhere and give the folder"
-            raise DiskFull("the disk is full", where=str(destination), why="the archive was being extracted", fix=fix) from None
-        raise InputError(
-            "{file} cannot be extracted",
-            where=str(zip_path),
-            why=reason(problem),
-            fix="download the archive again, or extract it yourself and give the folder",
-            file=zip_path.name,
-        ) from None
-    return destination
-
-
-def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipInfo]:
-    """Members to extract by their decoded names."""
-
-    trust = "get the archive from a place you trust, or extract it yourself and give the folder"
-
-    def refuse(what: str, member: str, why: str, fix: str = trust) -> InputError:
-        place = msg("{name}: {detail}", name=zip_path.name, detail=member) if member else zip_path.name
-        return InputError(what, where=place, why=why, fix=fix)
-
-    infos = archive.infolist()
-    if len(infos) > MAX_FILES:
-        raise refuse("the archive holds too many files", "", msg("{n:,} files, the limit is {limit:,}", n=len(infos), limit=MAX_FILES))
-    total = sum(info.file_size for info in infos)
-    packed = sum(info.compress_size for info in infos)
-    if total > MAX_BYTES:
-        why = msg("{n:.0f} GB extracted, the limit is {limit:.0f} GB", n=total / 2**30, limit=MAX_BYTES / 2**30)
-        raise refuse("the archive is too large", "", why)
-    if packed > zip_path.stat().st_size or (total > RATIO_FROM_BYTES and total > MAX_RATIO * max(packed, 1)):
-        why = msg("{n:,} bytes would become {total:,}", n=zip_path.stat().st_size, total=total)
-        raise refuse("the archive looks like a zip bomb", "", why)
-    members: dict[str, zipfile.ZipInfo] = {}
-    for info in infos:
-        raw = decode_name(info)
-        name = raw.replace("\\", "/")
-        parts = PurePosixPath(name).parts
-        if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
-            raise refuse("a file of the archive leads outside its folder", raw, "absolute names and .. are refused")
-        mode = info.external_attr >> 16
-        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise refuse("the archive holds a symbolic link or a special file", raw, "only files and folders are extracted")
-        if name.endswith("/") or not parts or any(is_junk(part) for part in parts):
-            continue
-        if info.flag_bits & 1:
-            raise refuse("the archive is encrypted", raw, "it needs a password", "extract it yourself and give the folder")
-        key = "/".join(parts)
-        if key in members:
-            raise refuse("two files of the archive have one name", key, "the second would overwrite the first")
-        members[key] = info
-    folders = {str(parent) for key in members for parent in PurePosixPath(key).parents}
-    clash = next((key for key in members if key in folders), None)
-    if clash:
-        raise refuse("a name of the archive is a file and a folder", clash, "both cannot be written")
-    if not members:
-        raise refuse("the archive is empty", "", "it holds no file", "give the archive of the contest")
-    return members
-
-
-def decode_name(info: zipfile.ZipInfo) -> str:
-    """A member's name in NFC: UTF-8 where it says so or is so, else cp949 (Windows in Korea), else as zipfile read it."""
-    for encoding in () if info.flag_bits & 0x800 else ("utf-8", "cp949"):
-        try:
-            return nfc(info.filename.encode("cp437").decode(encoding))
-        except UnicodeError:
-            continue
-    return nfc(info.filename)
-
-
-def _check_space(place: Path, n_bytes: int) -> None:
-    free = shutil.disk_usage(place).free
-    if n_bytes > free:
-        raise DiskFull(
-            "the archive does not fit on the disk",
-            where=str(place),
-            why="{needed:.1f} GB needed, {free:.1f} GB free",
-            fix="make space, or extract it elsewhere and give the folder",
-            needed=n_bytes / 2**30,
-            free=free / 2**30,
-        )

@@ -19,6 +19,7 @@ from core.contest.files import ContestFiles
 from core.contest.image_pass import Progress
 from core.contest.rows import Rows, read_rows
 from core.contest.table import KNOWN, SAMPLE_SUBMISSION, count_classes, labels_of, publish_groups, publish_truth
+from core.contest.uploads import keep_source
 from core.specs.contest import ContestSpec
 from core.store import contests
 from core.workspace import Workspace
@@ -118,6 +119,7 @@ def published(workspace: Workspace, verified: Verified, contest_folder: str) -> 
             if home.is_dir() and not any(home.iterdir()):
                 home.rmdir()
         raise
+    keep_source(workspace, verified.files.root)
 
 
 def publish_rows(workspace: Workspace, verified: Verified, contest_folder: str) -> Path:

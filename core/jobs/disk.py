@@ -10,11 +10,12 @@ from pathlib import Path
 
 from core.base.errors import DiskFull, RecipeError
 from core.base.messages import msg
+from core.contest.uploads import remove_abandoned
 from core.jobs.process import of_pid
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import list_contests
-from core.store.jobs import Job
+from core.store.jobs import REGISTER, Job, list_jobs
 from core.store.queue import Hold
 from core.store.runs import list_runs
 from core.training.checkpoint import list_checkpoints, remove_checkpoints
@@ -152,12 +153,14 @@ def spend_reserve(workspace: Workspace) -> bool:
 
 def remove_leftovers(workspace: Workspace) -> int:
     """When an engine takes a workspace over: remove half-written artefacts that nobody writes any more, and checkpoints of finished folds,
-    which a process leaves that is killed between the commit and its clean-up. Returns how many folders."""
+    which a process leaves that is killed between the commit and its clean-up, and uploads that became no contest. Returns how many folders."""
     n_removed = 0
     for folder in (workspace.root / "contests").rglob(".*.tmp"):
         if folder.is_dir() and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
             n_removed += 1
+    registrations = [job for job in list_jobs(workspace.store, ("queued", "running", "failed")) if job.kind == REGISTER]
+    n_removed += remove_abandoned(workspace, time.time(), [Path(job.payload["spec"]["root"]) for job in registrations])
     for contest in list_contests(workspace.store):
         for run in list_runs(workspace.store, contest.id):
             for result in run.results:

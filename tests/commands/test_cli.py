@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -142,9 +143,10 @@ def test_rows_with_several_classes_are_understood_and_can_be_corrected(terminal:
     folder = write_emotions(tmp_path / "kote")
     code, out, _ = terminal.run("contest", "add", str(folder), "--dry-run")
     assert code == 0 and "several" in out and "1.20 labels per row" in " ".join(out.split())
-    draft = terminal.read("contest", "add", str(folder), "--dry-run", "--set", "label_separator=space")
+    draft = terminal.read("contest", "add", str(folder), "--dry-run", "--set", "label_separator=space")["spec"]
     assert (draft["labels"], draft["label_separator"]) == ("several", " ")
-    assert terminal.read("contest", "add", str(folder), "--dry-run", "--set", "labels=one")["labels"] == "one"
+    code, out, _ = terminal.run("contest", "add", str(folder), "--dry-run", "--json", "--set", "labels=one")
+    assert code == 2 and json.loads(out)["spec"]["labels"] == "one"  # rows without a label
     record = terminal.read("contest", "add", str(folder))
     assert (record["labels"], record["n_classes"], record["metric"]) == ("several", 6, "macro_f1")
     _, out, _ = terminal.run("contest", "list")
@@ -166,6 +168,31 @@ def test_folds_make_follows_what_the_contest_says(terminal: Terminal, tmp_path: 
     own = terminal.read("folds", "make", "grouped", "--n", "4")
     assert (own["kind"], own["group_column"]) == ("stratified_group", "user")
     assert "8 of 8 groups" in terminal.refused("folds", "make", "grouped", "--n", "4", "--kind", "stratified")["why"]
+
+
+def test_a_dry_run_says_what_was_found_and_ends_as_registration_would(
+    terminal: Terminal, tmp_path: Path, write_headlines: Callable[[Path], Path]
+) -> None:
+    folder = write_headlines(tmp_path / "headlines")
+    answer = terminal.read("contest", "add", f"file://{folder}", "--dry-run")
+    assert answer["spec"]["name"] == "headlines"
+    assert {"level": "note", "what": "metric"} in [{key: found[key] for key in ("level", "what")} for found in answer["findings"]]
+    assert all(found.keys() == {"level", "what", "value", "detail"} for found in answer["findings"])
+    train = folder / "train.csv"
+    train.write_text(train.read_text().replace("politik", "", 1))
+    code, out, err = terminal.run("contest", "add", str(folder), "--dry-run", "--json")
+    assert code == 2 and json.loads(out)["spec"]["name"] == "headlines"
+    assert "the label is empty" in json.loads(err)["error"]["what"]
+
+
+def test_an_advised_correction_is_a_command_that_can_be_pasted(terminal: Terminal, tmp_path: Path) -> None:
+    folder = tmp_path / "my contest"
+    folder.mkdir()
+    (folder / "train.csv").write_bytes("id,text,label\n1,这部电影非常好看,a\n2,服务态度太差了,b\n".encode("gb18030"))
+    fix = terminal.refused("contest", "add", str(folder), "--dry-run")["fix"]
+    command = shlex.split(fix.partition("as a command: ")[2])
+    assert command[:3] == ["python", "-m", "core"]
+    assert terminal.read(*command[3:])["n_train"] == 2
 
 
 def test_equal_folds_are_made_once(headlines: Terminal) -> None:

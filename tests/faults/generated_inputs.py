@@ -24,10 +24,10 @@ from core.base.errors import PitwallError
 from core.base.files import resolve_inside
 from core.base.settings import apply_sets, load_settings
 from core.contest.csv_table import read_table
-from core.contest.files import extract_archive
 from core.contest.image_pass import check_image
 from core.contest.inspect.draft import inspect_path
 from core.contest.inspect.sources import parse_answers
+from core.contest.uploads import extract_archive
 from core.data.images import open_image
 from core.exchange.files import read_predictions
 from core.specs.contest import ContestSpec

@@ -27,11 +27,11 @@ from core.base.files import fingerprint, write_json
 from core.base.settings import parse_settings
 from core.blend.ensemble import make_spec, save_blend
 from core.contest import table as table_module
-from core.contest.files import extract_archive
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.samples import open_sample
 from core.contest.table import load_table
+from core.contest.uploads import extract_archive
 from core.data.images import open_image
 from core.folds import load_folds, save_folds
 from core.predictions.oof import load_oof

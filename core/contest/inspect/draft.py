@@ -4,17 +4,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from core.base.errors import InputError
-from core.base.files import nfc
+from core.base.files import nfc, typed_path
 from core.base.messages import joined, msg, setting
 from core.base.names import name_from
 from core.base.settings import parse_settings
 from core.contest.contents import find_copies, white_check
 from core.contest.csv_table import column_of, index_columns
-from core.contest.files import TABLE_SUFFIXES, ContestFiles, is_junk, suffix_of
+from core.contest.files import TABLE_SUFFIXES, ContestFiles, suffix_of, unwrapped
 from core.contest.image_pass import check_images
 from core.contest.inspect.columns import (
     ImageColumn,
@@ -34,7 +35,7 @@ from core.contest.inspect.columns import (
 )
 from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
 from core.contest.inspect.parts import guess_train_labels, guess_valid
-from core.contest.inspect.sources import ROLES, SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
+from core.contest.inspect.sources import SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
 from core.contest.rows import LINK_FIX, Part, Rows, SeenLabels, class_folders, folder_key, is_folder, joined_table, order_classes, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.data.images import level_of
@@ -65,6 +66,18 @@ class Inspection:
     problems: tuple[str, ...]
     columns: tuple[str, ...]
     tables: tuple[str, ...]
+    refusal: InputError | None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """How far an inspection came before `error`: the points that were settled, and a draft that is not valid, for a person to correct."""
+
+    error: InputError
+    draft: ContestSpec
+    checks: tuple[Check, ...]
+    columns: tuple[str, ...]
+    tables: tuple[str, ...]
 
 
 def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (), answers: Answers | None = None) -> Inspection:
@@ -73,28 +86,48 @@ def inspect_path(path: Path, *, name: str | None = None, sets: Iterable[str] = (
     What depends on a correction follows it. Raises InputError when there is nothing that can be a contest (saying what was
     looked for), when a table cannot be read, or when a correction names something that is not there.
     """
-    answers = {name: nfc(value) if isinstance(value, str) else value for name, value in (answers or parse_answers(sets)).items()}
+    found = try_inspection(path, name=name, answers=answers or parse_answers(sets))
+    if isinstance(found, Unfinished):
+        raise found.error
+    return found
+
+
+def try_inspection(path: Path, *, name: str | None = None, answers: Answers) -> Inspection | Unfinished:
+    """As `inspect_path`, but what a correction may mend does not raise. Raises InputError where there is no folder that can be read."""
+    answers = {name: nfc(value) if isinstance(value, str) else value for name, value in answers.items()}
     if answers.get("label_separator") == SPACE:
         answers["label_separator"] = " "
-    root = path.expanduser()
+    path = root = typed_path(str(path))
     if root.is_file():
         if suffix_of(root.name) not in TABLE_SUFFIXES:
             why = "it is a file" if suffix_of(root.name) != ".zip" else "it is an archive, which is extracted first"
             raise InputError("a contest is a folder", where=str(path), why=why, fix="give the folder, or the training CSV in it")
         answers.setdefault("train", nfc(root.name))
         path = root = root.parent
-    files = ContestFiles(_unwrapped(root), answers.get("encoding", ""))
-    understood = understand(files, answers)
-    given = name or answers.get("name") or name_from(path.expanduser().resolve().name, "contest")
-    values = {**understood.values, "name": given, "root": str(files.root)}
-    spec = parse_settings(ContestSpec, values, where=str(path), error=InputError)
-    rows = read_rows(files, spec)
-    return _inspection(spec, files, rows, understood.checks)
-
-
-def understand(files: ContestFiles, answers: Answers) -> Understanding:
-    """Every setting of the contest but its name and root; raises InputError where nothing can be proposed."""
+    files = ContestFiles(unwrapped(root), answers.get("encoding", ""))
+    named = {"name": name or answers.get("name") or name_from(path.resolve().name, "contest"), "root": str(files.root)}
     so_far = Understanding(answers)
+    try:
+        understand(files, so_far)
+        spec = parse_settings(ContestSpec, {**so_far.values, **named}, where=str(path), error=InputError)
+        return _inspection(spec, files, read_rows(files, spec), so_far.checks)
+    except InputError as error:
+        values: dict[str, Any] = {"modality": "text", "layout": "csv", "train": "", "classes": (), **so_far.values, **answers, **named}
+        draft = ContestSpec.model_construct(**values)
+        return Unfinished(error, draft, tuple(so_far.checks), _columns(files, draft), tuple(files.tables()))
+
+
+def _columns(files: ContestFiles, draft: ContestSpec) -> tuple[str, ...]:
+    """The columns of the training rows of a draft, none where they cannot be read."""
+    try:
+        return tuple(joined_table(files, draft.train, draft.train_labels)[0].frame.columns) if draft.layout == "csv" else ()
+    except InputError:
+        return ()
+
+
+def understand(files: ContestFiles, so_far: Understanding) -> None:
+    """Settle every setting of the contest but its name and root; raises InputError where nothing can be proposed."""
+    answers = so_far.answers
     layout_guess, *guesses = guess_sources(files, answers)
     layout = so_far.settle("layout", lambda: layout_guess)
     train_name, test_name, sample_name = (
@@ -123,7 +156,6 @@ def understand(files: ContestFiles, answers: Answers) -> Understanding:
     classes = settle_classes(so_far, labels, order_classes(folders))
     settle_submission_and_metric(so_far, train, sample, classes, labels)
     so_far.values.update({key: value for key, value in answers.items() if key not in so_far.values})
-    return so_far
 
 
 def _settle_valid(so_far: Understanding, files: ContestFiles) -> None:
@@ -244,15 +276,6 @@ def _columns_of_table(
     return labels
 
 
-def _unwrapped(path: Path) -> Path:
-    """The folder itself, or the only folder inside it when an archive wrapped everything in one."""
-    for _ in range(5):
-        visible = [entry for entry in path.iterdir() if not is_junk(entry.name)] if path.is_dir() else []
-        if len(visible) == 1 and visible[0].is_dir() and not visible[0].is_symlink() and nfc(visible[0].name).lower() not in ROLES["train"]:
-            path = visible[0]
-    return path
-
-
 def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: list[Check]) -> Inspection:
     train = rows.train.frame
     first = rows.problems.first()
@@ -270,8 +293,9 @@ def _inspection(spec: ContestSpec, files: ContestFiles, rows: Rows, understood: 
         rows_by_size=tuple(rows_by_size(labels).tolist()) if spec.is_multilabel else (),
         test_ids=rows.test_ids,
         problems=tuple(msg("{what}. Fix: {fix}", what=problem, fix=problem.fix) for problem in first),
-        columns=tuple(joined_table(files, spec.train, spec.train_labels)[0].frame.columns) if spec.layout == "csv" else (),
+        columns=_columns(files, spec),
         tables=tuple(files.tables()),
+        refusal=rows.problems.error("the contest cannot be registered"),
     )
 
 

@@ -17,9 +17,9 @@ from app.words.core_text import korean
 from core.base.errors import PitwallError
 from core.base.messages import reason
 from core.base.settings import Settings, load_settings, parse_settings
-from core.contest.files import extract_archive
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
+from core.contest.uploads import extract_archive
 from core.exchange.files import Expected, read_predictions
 from core.specs.recipe import Recipe
 from core.workspace import Workspace
