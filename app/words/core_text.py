@@ -3,14 +3,27 @@
 app/words/core holds the Korean for each template. In the Korean, `{name:said}` marks a value that is itself looked up.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from app.words.text import language, load_texts, load_yaml, text_of
-from core.base.messages import PLACEHOLDER, SETTING, Joined, Message, formatted
+from core.base.messages import ASSIGNED, PLACEHOLDER, SETTING, Joined, Message, formatted
+from core.base.settings import walk_fields
+from core.specs.contest import ContestSpec
+from core.specs.folds import FoldsSpec
+from core.specs.recipe import Recipe
 
 CORE_DIR = Path(__file__).with_name("core")
+FORMS = {
+    path: texts
+    for texts, model in (("split", FoldsSpec), ("recipe", Recipe), ("contest", ContestSpec))
+    for path, info, _ in walk_fields(model)
+    if not isinstance(info.json_schema_extra, dict) or not info.json_schema_extra.get("hidden")
+}
+"""Which form has the field of a setting."""
+NAMED = re.compile(r"(?<![\w{.=/`-])[a-z]+(?:_[a-z]+)+(?![\w}:=.])", re.ASCII)
 SEPARATORS = {", or ": "; 또는 ", " and ": ", ", " or ": " 또는 "}
 
 
@@ -32,10 +45,10 @@ def said_in(said: str, lang: str) -> str:
             said_in(part, lang) for part in said.parts
         )
     if not isinstance(said, Message):
-        return known.get(said, said)
+        return _with_fields(known.get(said, said), lang) if said in catalogue() else said
     if said.template == SETTING:
         return _field(said.values["of"], said.values["name"], said.values["value"], lang)
-    template = known.get(said.template, said.template)
+    template = _with_fields(known.get(said.template, said.template), lang)
 
     def value(name: str, how: str) -> str:
         found: Any = said.values[name]
@@ -49,10 +62,26 @@ def said_in(said: str, lang: str) -> str:
 def _field(texts: str, name: str, value: str, lang: str) -> str:
     """A correction as a page has it: the field of a form, and the choice in it unless a person is to name one."""
     label = text_of(f"{texts}.{name}", lang)
-    if not value or value.isupper() or value.startswith("["):
+    if not value or value.isupper() or value.startswith("[") or value in ("이름", "폴더"):
         return text_of("common.field_empty" if not value else "common.field", lang).format(label=label)
     entry = load_texts(texts).get(f"{name}={value}")
     return text_of("common.field_value", lang).format(label=label, value=entry[lang] if entry else value)
+
+
+def _with_fields(template: str, lang: str) -> str:
+    """A template whose settings, as the command line names them (`label_column=NAME`, image_root), are the fields of a form."""
+
+    def field(found: re.Match[str]) -> str:
+        return _field(FORMS[found[1]], found[1], found[2], lang) if found[1] in FORMS else found[0]
+
+    def named(found: re.Match[str]) -> str:
+        return (
+            text_of("common.field_name", lang).format(label=text_of(f"{FORMS[found[0]]}.{found[0]}", lang))
+            if found[0] in FORMS
+            else found[0]
+        )
+
+    return NAMED.sub(named, ASSIGNED.sub(field, template))
 
 
 @cache

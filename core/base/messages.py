@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Self
 
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
@@ -64,6 +64,8 @@ def msg(template: str, /, **values: Any) -> Message:
 
 SETTING = "--set {assignment}"
 """A correction as it is typed on the command line; a page names the field instead (app/words/core_text.py)."""
+ASSIGNED = re.compile(r"\b([a-z]+(?:[_.][a-z]+)*)=(\[[^\]]*\]|\{\w+(?::[^{}]*)?\}|[\w.\-]+|이름|폴더)", re.ASCII)
+"""The same within a template: `label_column=NAME`."""
 
 
 def setting(name: str, value: str, *, of: str = "contest") -> Message:
@@ -74,12 +76,16 @@ def setting(name: str, value: str, *, of: str = "contest") -> Message:
     return Message(SETTING, {"assignment": shlex.quote(f"{name}={value}"), "name": name, "value": value, "of": of})
 
 
-def corrections(said: str) -> list[Message]:
-    """Every correction that a text advises, in its order."""
+def corrections(said: str, known: Container[str]) -> list[str]:
+    """Every correction of a `known` setting that a text advises, as it is typed on the command line."""
     if isinstance(said, Message) and said.template == SETTING:
-        return [said]
-    parts: Iterable[Any] = said.parts if isinstance(said, Joined) else said.values.values() if isinstance(said, Message) else ()
-    return [found for part in parts if isinstance(part, str) for found in corrections(part)]
+        return [str(said)]
+    if isinstance(said, Joined):
+        return list(dict.fromkeys(found for part in said.parts for found in corrections(part, known)))
+    own, values = (fill(said.template, said.values), said.values.values()) if isinstance(said, Message) else (said, ())
+    texts = [value for value in values if isinstance(value, Message | Joined)]
+    assigned = [str(setting(name, value)) for name, value in ASSIGNED.findall(own) if name in known]
+    return list(dict.fromkeys([found for text in texts for found in corrections(text, known)] + assigned))
 
 
 def joined(separator: str, parts: Iterable[str]) -> Joined:

@@ -36,6 +36,7 @@ from core.contest.table import load_truth
 from core.contest.uploads import open_source, release_source
 from core.correction import correct, plan_correction
 from core.folds import first_spec, fold_parts, load_folds, own_groups, save_folds
+from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.splitting import remarks, say_rare
 from core.store import contests, folds as splits
@@ -92,7 +93,7 @@ def add_contest(
         with checking_rows() as progress:
             contest = register.add_contest(workspace, inspection.draft, progress=progress)
     except InputError as refusal:
-        found = corrections(refusal.fix)
+        found = corrections(refusal.fix, ContestSpec.model_fields)
         if not found:
             raise
         given = ["python", "-m", "core", "contest", "add", str(path), *(["--name", name] if name else [])]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from core.base.errors import InputError
 from core.base.files import can_encode, nfc
-from core.base.messages import joined, msg
+from core.base.messages import joined, msg, setting
 from core.contest.csv_table import MISSING_CELLS, N_SHOWN, Problems, Table, column_of, is_missing
 from core.contest.files import (
     FORMATS,
@@ -412,12 +412,17 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
     problems = Problems()
     test = list(files.table(spec.test).frame.columns) if spec.test and not is_folder(files, spec.test) else None
 
-    def need(file: str, columns: list[str], setting: str, name: str) -> None:
+    def need(file: str, columns: list[str], name_of: str, name: str) -> None:
         if name not in columns:
             near = get_close_matches(name, columns, 1)
-            what = msg("there is no column '{name}'" if name else "no {setting} is named", name=name, setting=setting)
+            what = msg("there is no column '{name}'", name=name) if name else "no column is named for this"
             what = joined("; ", [what, *(msg("did you mean '{name}'?", name=one) for one in near)])
-            problems.add(file, what, msg("set {setting} to one of: {names}", setting=setting, names=", ".join(columns[:40])), column=name)
+            problems.add(
+                file,
+                what,
+                msg("choose one of: {names}, with {field}", field=setting(name_of, "NAME"), names=", ".join(columns[:40])),
+                column=name,
+            )
 
     if spec.layout == "csv":
         train = list(joined_table(files, spec.train, spec.train_labels)[0].frame.columns)
@@ -443,9 +448,11 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
     for name in (spec.input_columns or ("",)) if test is not None else ():
         need(spec.test, test or [], "input_columns", name)
     if spec.modality == "image":
-        for setting, name in (("image_root", spec.image_root), ("test_image_root", spec.test_image_root)):
+        for name_of, name in (("image_root", spec.image_root), ("test_image_root", spec.test_image_root)):
             if name and not is_folder(files, name):
-                problems.add(name, "there is no such folder", msg("set {setting} to a folder of the contest", setting=setting))
+                problems.add(
+                    name, "there is no such folder", msg("choose a folder of the contest with {field}", field=setting(name_of, "FOLDER"))
+                )
         if len(spec.input_columns) > 1:
             what = msg("{n} {n:column is|columns are} named for the image path", n=len(spec.input_columns))
             problems.add(spec.train, what, "name one column in input_columns")

@@ -51,6 +51,28 @@ def test_a_correction_is_a_command_or_a_field(name: str, value: str, command: st
     advised = msg("correct with {field}", field=setting(name, value))
     assert str(advised) == f"correct with {command}"
     assert english in said_in(advised, "en") and hangul in korean(advised)
+    spelled = joined("; ", ["or", "name it with label_column=NAME"])
+    assert corrections(spelled, ("label_column",)) == ["--set label_column=NAME"]
     again = PitwallError.from_dict(InputError("x", fix=joined("; ", ["or", advised])).to_dict())
-    assert [str(found) for found in corrections(again.fix)] == [command]
+    assert [str(found) for found in corrections(again.fix, ())] == [command]
     assert from_json(to_json(advised)) == advised
+
+
+@pytest.mark.parametrize(
+    ("text", "english", "hangul"),
+    [
+        ("name it with label_column=NAME", "name it with the field “Label column”", "‘레이블 열’ 칸"),
+        ("set modality=text", "set the field “Rows are”, set to “texts”", "‘행의 종류’=‘텍스트’"),
+        ("use fewer folds, or kind=group", "or the field “Kind”, set to “", "‘"),
+        ("set model.pretrained=false", "set the field “", "‘"),
+    ],
+)
+def test_settings_in_a_sentence_are_fields_on_a_page(text: str, english: str, hangul: str) -> None:
+    assert english in said_in(text, "en") and hangul in korean(text)
+    assert "--set" not in said_in(text, "en") and "=NAME" not in said_in(text, "en")
+
+
+def test_a_persons_own_text_is_not_rewritten() -> None:
+    cell = msg("the column '{name}' is not one of the {n} classes", name="train=NAME image_root", n=2)
+    assert "'train=NAME image_root'" in said_in(cell, "en")
+    assert said_in("train=NAME", "en") == "train=NAME"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.base.errors import InputError
 from core.base.files import nfc
-from core.base.messages import joined, msg
+from core.base.messages import joined, msg, setting
 from core.contest.csv_table import column_of, index_columns
 from core.contest.files import IMAGE_SUFFIXES, SPELLINGS, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
@@ -159,7 +159,7 @@ def _guess_label(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.Data
     chosen = few[-1] if few else pool[-1]
     others = sorted((name for name in pool if name != chosen), key=lambda name: n_distinct[name])
     why = joined("; ", [msg("{n:,} different {n:value|values}", n=n_distinct[chosen]), "no column is named like a label"])
-    why = joined("; ", [_with_others(why, others[:6]), msg("correct with {setting}=NAME", setting="label_column")])
+    why = joined("; ", [_with_others(why, others[:6]), "correct with label_column=NAME"])
     return Guess(chosen, why, "warning")
 
 
@@ -285,12 +285,12 @@ def image_guess(image: ImageColumn) -> Guess:
     )
 
 
-def base_guess(image: ImageColumn, setting: str) -> Guess:
+def base_guess(image: ImageColumn, name: str) -> Guess:
     where = msg("paths start from {folder}", folder=image.base or "the contest folder")
     if image.also:
         others = ", ".join(base or "the contest folder" for base in image.also)
         possible = msg("equally possible: {names}", names=others)
-        return Guess(image.base, joined("; ", [where, possible, msg("correct with {setting}=FOLDER", setting=setting)]), "warning")
+        return Guess(image.base, joined("; ", [where, possible, msg("correct with {field}", field=setting(name, "FOLDER"))]), "warning")
     return Guess(image.base, where)
 
 
