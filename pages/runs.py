@@ -32,7 +32,7 @@ if run is not None:
 elif runs := list_runs(store, contest.id):
     on = {item.folds_id for item in runs}
     page_header(t("runs.title"), contest, get_folds(store, on.pop()) if len(on) == 1 else None)
-    run_list(contest)
+    run_list(contest, runs)
 else:
     page_header(t("runs.title"), contest)
     empty_state(t("runs.empty_title"), t("runs.empty_why"), t("runs.empty_button"), page="train", icon="monitoring")

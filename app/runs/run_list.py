@@ -53,9 +53,9 @@ BEST = DOT.replace("</svg>", "<circle cx='10' cy='10' r='8.5' fill='none' stroke
 """The run with the best score has a ring: a Styler, which would make its figure bold, costs half a second at a thousand runs."""
 
 
-def run_list(contest: Contest) -> None:
+def run_list(contest: Contest, runs: Sequence[Run]) -> None:
     """Show the list and refresh it: every second while something waits or runs, every three otherwise."""
-    is_busy = _is_busy(list_runs(runtime.workspace().store, contest.id))
+    is_busy = _is_busy(runs)
     st.fragment(_live, run_every=BUSY_S if is_busy else IDLE_S)(contest, is_busy)
 
 
@@ -90,7 +90,8 @@ COLUMNS = ("cv", "sd", "folds", "done", "time", "backbone", "input", "seed", "cr
 def _controls(contest: Contest, runs: Sequence[Run]) -> Sequence[str]:
     """A field that finds and opens a run, also by keyboard, and the columns that are shown, which are returned."""
     key = f"runs-pick-{contest.id}"
-    names = {run.id: f"{run.name} · {state_label(run.state)} · {run.ref}" for run in runs}
+    states = {name: state_label(name) for name in STATE_COLORS}
+    names = {run.id: f"{run.name} · {states[run.state]} · {run.ref}" for run in runs}
 
     def open_picked() -> None:
         picked = st.session_state[key]
@@ -169,7 +170,7 @@ def _table(
     """All runs, newest first, with these columns, a ring at the `best`; returns those that are ticked. A click on a name opens the run."""
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
     highest = max((score for run_scores in scores for score in run_scores), default=0.0) or 1.0
-    troubles = troubles_of(runs, metric.name)
+    troubles, states = troubles_of(runs, metric.name), {name: state_label(name) for name in STATE_COLORS}
     table = pd.DataFrame(
         {
             "dot": ["data:image/svg+xml," + quote((BEST if run is best else DOT).format(run_color(run.id))) for run in runs],
@@ -182,7 +183,7 @@ def _table(
             "folds": scores,
             "done": [f"{len(run.results)}/{len(run.fold_numbers)}" for run in runs],
             "on": [f"{folds[run.folds_id].n_folds} #{short_hash(folds[run.folds_id].fingerprint)}" for run in runs],
-            "state": [[state_label(run.state)] for run in runs],
+            "state": [[states[run.state]] for run in runs],
             "truth": [[t("runs.older_truth")] if run.truth_id != contest.truth.id else [] for run in runs],
             "trouble": [[trouble_label(troubles[run.id].kind)] if run.id in troubles else [] for run in runs],
             "progress": [round(100 * runtime.share_of_run(run, places.get(run.id, {}))) for run in runs],
@@ -235,7 +236,7 @@ def _table(
             "on": text(t("runs.column_on"), width="small"),
             "state": marks(
                 t("runs.column_state"),
-                options=[state_label(name) for name in STATE_COLORS],
+                options=list(states.values()),
                 color=list(STATE_COLORS.values()),
                 width="small",
             ),

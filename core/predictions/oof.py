@@ -65,7 +65,7 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Col
     expected = {"rows": contest.fingerprint, "folds": folds.fingerprint}
     n_classes = len(contest.spec.classes)
     repeats = bool((pairs.times_validated > 1).any())  # else each row is written once, and nothing is summed in float64
-    total = np.full((contest.n_train, n_classes), 0 if repeats else np.nan, dtype=np.float64 if repeats else np.float32)
+    total = (np.zeros if repeats else np.empty)((contest.n_train, n_classes), dtype=np.float64 if repeats else np.float32)
     times = np.zeros(contest.n_train, dtype=np.int64)
     for result in run.results:
         if fold_numbers is not None and result.fold not in fold_numbers:
@@ -88,10 +88,11 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Col
             )
         if repeats:
             total[rows] += valid_prob
-            times[rows] += 1
         else:
             total[rows] = valid_prob
+        times[rows] += 1
     if not repeats:
+        total[times == 0] = np.nan
         return total.astype(np.float32, copy=False)
     with np.errstate(invalid="ignore"):
         return (total / times[:, None]).astype(np.float32)
