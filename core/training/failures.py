@@ -58,6 +58,18 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
             n=recipe.train.batch_size,
             size=_size_advice(recipe),
         ) from problem
+    except ValueError as problem:
+        if "Expected more than 1 value per channel" not in str(problem):  # as batch normalisation says it
+            raise
+        raise RecipeError(
+            "this network cannot learn from one row at a time",
+            where="train.batch_size",
+            why="batch normalisation compares the rows computed at once, here one (train.batch_size {n}, train.accumulate {parts}, halved without memory)",
+            fix="set train.batch_size={enough} or more, with train.accumulate at most half of it, or choose a backbone with layer normalisation",
+            n=recipe.train.batch_size,
+            parts=recipe.train.accumulate,
+            enough=max(2, recipe.train.batch_size),
+        ) from problem
     except (OSError, SafetensorError) as problem:
         if not is_full(problem):
             raise

@@ -163,3 +163,24 @@ def test_a_fold_without_rows_to_validate_is_refused(tmp_path: Path) -> None:
 def test_a_device_that_is_not_here_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cuda:7"):
         train(make_task(tmp_path, recipe_of(TEXT), device="cuda:7"))
+
+
+@pytest.mark.parametrize("settings", [{"batch_size": 1}, {"batch_size": 8, "accumulate": 8}], ids=["batch", "parts"])
+def test_one_row_at_a_time_under_batch_normalisation_is_refused_with_what_to_set(settings: dict[str, int], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="one row at a time") as caught:
+        train(make_task(tmp_path, recipe_of(IMAGE, train={"epochs": 1, **settings})))
+    assert caught.value.where == "train.batch_size" and f"train.batch_size={max(2, settings['batch_size'])}" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        recipe_of(IMAGE, train={"epochs": 1, "batch_size": 31}),
+        recipe_of(IMAGE, train={"epochs": 1, "batch_size": 9, "accumulate": 2}),
+        recipe_of(TEXT, train={"epochs": 1, "batch_size": 1}),
+    ],
+    ids=["one row left over", "one row left over in parts", "no batch normalisation"],
+)
+def test_a_row_that_is_left_over_is_no_batch_of_its_own(recipe: Recipe, tmp_path: Path) -> None:
+    output, _, _ = train(make_task(tmp_path, recipe))
+    assert np.isfinite(output.valid_prob).all()
