@@ -66,14 +66,20 @@ class SeenLabels:
         return {name: counts[name] for name in classes}
 
 
+LIKE_MISSING = ("none", "nil", "n.a.", "?", "-", ".", "없음", "미상")
+
+
 def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
-    """What is odd about classes, from their rows: single rows, names that differ only in case or blanks, numbers."""
+    """What is odd about classes, from their rows: single rows, names that say nothing or differ only in case or blanks, numbers."""
     said: list[str] = []
     classes = list(counts)
     single = [name for name in classes if counts[name] == 1]
     if single:
         what = "{n} {n:class occurs|classes occur} in one row only: {names}"
         said.append(msg(what, n=len(single), names=", ".join(single[:5])))
+    unsure = [name for name in classes if name.casefold() in LIKE_MISSING]
+    if unsure:
+        said.append(msg("{names} may mean that there is no label: taken for a class", names=", ".join(map(repr, unsure))))
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(" ".join(name.lower().split()), []).append(name)

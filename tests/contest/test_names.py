@@ -185,6 +185,7 @@ def test_a_column_of_words_is_no_class(tmp_path: Path) -> None:
         (("nan", "roti"), "nan", [], ("nan", "roti"), 12),
         (("bad", "good", "NA"), "bad", ["classes=[NA, bad, good]"], ("NA", "bad", "good"), 12),
         (("none", "some"), "none", [], ("none", "some"), 12),
+        (("N/A", "some"), "some", [], ("N/A", "some"), 12),
     ],
 )
 def test_a_word_for_a_missing_label_is_said_and_can_be_kept_or_left_out(

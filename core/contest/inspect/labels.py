@@ -108,7 +108,7 @@ def _separation(cells: Counter[str], separator: str) -> Separation:
         recurring=share,
         example=next((cell for cell in cells if len(parts[cell]) > 1), ""),
         is_likely=is_set and not ends_like_another and ((recurs and moves) or (is_list and len(sizes) > 1 and share >= 0.5)),
-        is_possible=recurs and not separator.isspace(),
+        is_possible=bool(combinations) and recurs and not separator.isspace(),
     )
 
 
@@ -153,7 +153,9 @@ def _settle_missing(so_far: Understanding, cells: pd.Series, sample: pd.DataFram
     is_shown = bool(words) and set(words) <= set(_shown(sample))
     if so_far.values["labels"] == "several" and not is_shown:
         return "refuse"
-    if is_shown:
+    if words and len(set(cells[~is_unlabelled(cells)])) < 2:
+        guess = Guess("class", msg("{counts}: a word for a missing label, but without it there is one class", counts=counts), "warning")
+    elif is_shown:
         guess = Guess("class", msg("{counts}: a word for a missing label, but the sample submission has it", counts=counts), "warning")
     else:
         ways = "left out with missing_labels=drop, classes with missing_labels=class" if words else "left out with missing_labels=drop"

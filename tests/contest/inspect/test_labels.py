@@ -43,7 +43,7 @@ def random_sets(classes: Sequence[str], rng: random.Random, n: int = 80) -> list
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(NAMES, min_size=4, max_size=12, unique=True),
-    st.sampled_from([",", ", ", "|", " | ", ";", "/", "+", " "]),
+    st.sampled_from([",", ", ", "|", " | ", ";", "/", "+", "#", " "]),
     st.sampled_from(BRACKETS),
     st.sampled_from(QUOTES),
     st.integers(0, 2**32),
@@ -272,3 +272,23 @@ def test_any_cells_are_understood_or_refused(tmp_path: Path, cells: list[str], s
 
 def test_ordinary_reviews_say_that_a_cell_is_one_class(tmp_path: Path) -> None:
     assert details(inspect_path(text_contest(tmp_path / "reviews")), "labels") == "ok one: each cell of 'label' names one class"
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels", "level"),
+    [
+        (["a", "b", "a#b", "c", "a#c", "b", "a#b#c"] * 4, "several", "ok"),
+        ([*(["joy", "fear", "joy|calm", "fear|calm"] * 6), "fear|rare|calm"], "several", "ok"),
+        (["1|2", "9|9", "3", "1|3", "2", "9|3"] * 5, "one", "warning"),
+        (["C#", "F#", "Java"] * 8, "one", "ok"),
+        (["C/C++", "Java", "Go"] * 8, "one", "ok"),
+        (["#1", "#2", "#3"] * 8, "one", "ok"),
+    ],
+)
+def test_labels_that_a_sign_joins_are_several_or_the_doubt_is_said(tmp_path: Path, cells: list[str], labels: str, level: str) -> None:
+    write_csv(tmp_path / "train.csv", ("id", "text", "label"), [(f"t{row}", f"some words {row}", cell) for row, cell in enumerate(cells)])
+    found = inspect_path(tmp_path)
+    assert found.draft.labels == labels
+    assert details(found, "labels").split()[0] == level
+    asked = inspect_path(tmp_path, sets=["labels=several"])
+    assert asked.draft.labels == "several"
