@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ from core.workspace import Workspace
 
 N_EXAMPLES = 3
 N_CHUNK = 10_000
+
+
+def keys_of_texts(rows: Rows) -> Iterator[int]:
+    """What `find_copies` compares texts by."""
+    for part in (rows.train, rows.test):
+        for text in part.frame["input"]:
+            yield int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest())
 
 
 @dataclass
@@ -77,7 +85,9 @@ def read_contents(files: ContestFiles, spec: ContestSpec, rows: Rows, progress: 
         contents.test = _checked_part(contents, files.root, rows, "test", checked)
         _find_white_level(contents, checked)
     labels = labels_of(contents.train, len(spec.classes))
-    checks, contradicting = find_copies(contents.train, contents.test, labels, spec, by="sha256", but=contents.dropped)
+    # A file that cannot be read has no hash and is no copy of another one: it is refused.
+    keys = (int(sha256[:16] or "0", 16) for frame in (contents.train, contents.test) for sha256 in frame["sha256"])
+    checks, contradicting = find_copies(contents.train, contents.test, labels, spec, keys=keys, but=contents.dropped)
     contents.found += checks
     if spec.copies == "leave_out":
         contents.dropped |= contradicting
@@ -108,10 +118,13 @@ def _hash_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _with_sha256(frame: pd.DataFrame, hashes: Iterable[str]) -> pd.DataFrame:
+def _with_sha256(frame: pd.DataFrame, hashes: Iterator[str]) -> pd.DataFrame:
     """A frame with the hashes before the columns of the file."""
     position = sum(not column.startswith("col.") for column in frame.columns)
-    column = pd.Series(pd.array(pa.array(hashes, type=pa.large_string()), dtype="str"), index=frame.index)
+    chunks: list[pa.Array] = []
+    while some := list(islice(hashes, N_CHUNK)):
+        chunks.append(pa.array(some, type=pa.large_string()))
+    column = pd.Series(pd.array(pa.chunked_array(chunks, type=pa.large_string()), dtype="str"), index=frame.index)
     frame = frame.copy(deep=False)
     frame.insert(position, "sha256", column)
     return frame
@@ -148,7 +161,7 @@ def _checked_part(contents: Contents, root: Path, rows: Rows, name: str, checked
         setting = f"damaged_{name}"
         what = msg(CHOSEN[choice], n=n)
         contents.found.append(Check(setting, what, joined("; ", examples[:N_EXAMPLES]), "warning"))
-    return _with_sha256(part.frame, hashes)
+    return _with_sha256(part.frame, iter(hashes))
 
 
 CHOSEN = {
@@ -203,15 +216,15 @@ def find_copies(
     labels: NDArray[np.integer],
     spec: ContestSpec,
     *,
-    by: str,
+    keys: Iterable[int],
     but: NDArray[np.bool_] | None = None,
 ) -> tuple[list[Check], NDArray[np.bool_]]:
-    """What is said of rows whose column `by` is equal, and which training rows (n,) are copies of others with another label.
+    """What is said of rows whose content is equal, and which training rows (n,) are copies of others with another label.
 
-    Rows in `but` (n,) are not looked at.
+    `keys` are 64 bits of a hash of every content, of training and then of test. Rows in `but` (n,) are not looked at.
     """
     n = len(train)
-    codes, _ = pd.factorize(pd.concat([column_of(train, by), column_of(test, by)], ignore_index=True))
+    codes = np.unique(np.fromiter(keys, dtype=np.uint64, count=n + len(test)), return_inverse=True)[1]
     label_of = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1) if labels.ndim > 1 else labels
     looked_at = np.ones(n, dtype=np.bool_) if but is None else ~but
     mine = codes[:n][looked_at]

@@ -4,7 +4,6 @@ The lines of the file are kept, so that an error can name the line a person sees
 """
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any, Self, cast
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.base.errors import InputError
@@ -113,11 +113,16 @@ class Problems:
         )
 
 
+# Arrow's own allocator keeps what was freed for later, which is half as much again after a large table was read piece by piece.
+pa.set_memory_pool(pa.system_memory_pool())
+
 MISSING_CELLS = ("", "nan", "NaN", "NAN", "<NA>")
 MAX_CELL = 10_000_000
 MEMORY_PER_BYTE = 4
 """Bytes of memory that reading takes for each byte of a file, at most: its bytes, its text, and the cells."""
 N_CHUNK = 4096
+N_EMPTY = 1000
+BLANKS = b"\xef\xbb\xbf \t\r\n"
 N_JUDGED = 200
 """Records by which the delimiter is found."""
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
@@ -166,11 +171,12 @@ def read_table(path: Path, encoding: str = "") -> Table:
     numbers, several at once).
     """
     raw = _read_bytes(path)
-    if not raw.strip(b"\xef\xbb\xbf \t\r\n"):
+    if not raw[:N_EMPTY].strip(BLANKS) and not raw.strip(BLANKS):
         raise InputError(
             "{file} is empty", where=str(path), why="it has no text at all", fix="export or download the file again", file=path.name
         )
     text, encoding = decode(raw, path, encoding)
+    del raw  # a table is large: its bytes, its text and its cells do not stand in memory together
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(
@@ -187,9 +193,9 @@ def read_table(path: Path, encoding: str = "") -> Table:
 def read_text(text: str, path: Path, encoding: str = "utf-8") -> Table:
     """Read the text of a CSV file, named `path` in errors, as `read_table` does."""
     start, n_before, sep_line = _first_line(text)
-    delimiter = sep_line or _detect_delimiter(text[start:], path)
+    delimiter = sep_line or _detect_delimiter(text, start, path)
     end = _last_line(text, delimiter)
-    parsed = _parse(text[start:end], delimiter, path, n_before)
+    parsed = _parse(text, (start, end), delimiter, path, n_before)
     said = ["a first line that names the delimiter is passed over"] if sep_line else []
     n_empty = sum(delimiter in line for line in text[end:].splitlines())
     said += [msg("{n:,} {n:row|rows} without any value at the end {n:is|are} passed over", n=n_empty)] if n_empty else []
@@ -220,7 +226,7 @@ def _read_bytes(path: Path) -> bytes:
 def _first_line(text: str) -> tuple[int, int, str]:
     """Where the header starts, how many lines stand before it that hold nothing, and the delimiter that one of them names ("" for none)."""
     sep_line, start, n_before = "", 0, 0
-    for line in io.StringIO(text, newline=""):
+    for line in _lines(text):
         found = SEP_LINE.fullmatch(line.strip("\r\n")) if not sep_line else None
         if found and found[1] in DELIMITERS:
             sep_line = found[1]
@@ -232,11 +238,24 @@ def _first_line(text: str) -> tuple[int, int, str]:
 
 def _last_line(text: str, delimiter: str) -> int:
     """Where the last line ends that holds more than delimiters and blanks: Excel leaves such lines below a table."""
-    found = LINE_END.search(text, len(text.rstrip(f"{delimiter}\r\n ")))
+    last = len(text)
+    while last and text[last - 1] in f"{delimiter}\r\n ":
+        last -= 1
+    found = LINE_END.search(text, last)
     return found.end() if found else len(text)
 
 
-def _detect_delimiter(text: str, path: Path) -> str:
+def _lines(text: str, start: int = 0, end: int | None = None) -> Iterator[str]:
+    """The lines of a part of a text with their ends, one at a time: io.StringIO would copy it whole, in four bytes a character."""
+    end = len(text) if end is None else end
+    while start < end:
+        found = LINE_END.search(text, start, end)
+        stop = found.end() if found else end
+        yield text[start:stop]
+        start = stop
+
+
+def _detect_delimiter(text: str, start: int, path: Path) -> str:
     """The delimiter at which most of the first records have as many fields as the header, more than one; of equals that with most fields.
 
     A .tsv file is always cut at tabs.
@@ -247,7 +266,7 @@ def _detect_delimiter(text: str, path: Path) -> str:
     def fit(delimiter: str) -> tuple[bool, float, int]:
         sizes: list[int] = []
         with suppress(csv.Error):
-            for record in islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), N_JUDGED):
+            for record in islice(csv.reader(_lines(text, start), delimiter=delimiter), N_JUDGED):
                 sizes += [len(record)] if record else []
         wanted = sizes[0] if sizes else 1
         return wanted > 1, round(sum(size == wanted for size in sizes) / max(len(sizes), 1), 2), wanted
@@ -265,23 +284,23 @@ class _Parsed:
     header: str
 
 
-def _parse(text: str, delimiter: str, path: Path, n_before: int) -> _Parsed:
+def _parse(text: str, part: tuple[int, int], delimiter: str, path: Path, n_before: int) -> _Parsed:
     """Parse with CSV quoting; tab-separated text whose quotes are plain characters (as in review corpora) is read as it stands."""
     try:
-        parsed = _parse_quoted(text, delimiter, path, n_before, csv.QUOTE_MINIMAL)
+        parsed = _parse_quoted(text, part, delimiter, path, n_before, csv.QUOTE_MINIMAL)
     except InputError:
         if delimiter != "\t":
             raise
-        return _parse_quoted(text, delimiter, path, n_before, csv.QUOTE_NONE)
+        return _parse_quoted(text, part, delimiter, path, n_before, csv.QUOTE_NONE)
     if delimiter == "\t" and (np.diff(parsed.lines) > 1).any():
         with suppress(InputError):
-            return _parse_quoted(text, delimiter, path, n_before, csv.QUOTE_NONE)
+            return _parse_quoted(text, part, delimiter, path, n_before, csv.QUOTE_NONE)
     return parsed
 
 
-def _parse_quoted(text: str, delimiter: str, path: Path, n_before: int, quoting: int) -> _Parsed:
+def _parse_quoted(text: str, part: tuple[int, int], delimiter: str, path: Path, n_before: int, quoting: int) -> _Parsed:
     problems = Problems()
-    records = _records(text, delimiter, path, n_before, quoting, problems)
+    records = _records(text, part, delimiter, path, n_before, quoting, problems)
     last, names = next(records, (1, []))
     names = [nfc(name).strip() for name in names]
     twice = [name for name, n in Counter(filter(None, names)).items() if n > 1]
@@ -313,18 +332,20 @@ def _parse_quoted(text: str, delimiter: str, path: Path, n_before: int, quoting:
             file=path.name,
             names=", ".join(names[:20]),
         )
-    header = "".join(islice(io.StringIO(text, newline=""), last - n_before)).rstrip("\r\n").replace("\r\n", "\n")
+    header = "".join(islice(_lines(text, *part), last - n_before)).rstrip("\r\n").replace("\r\n", "\n")
     return _Parsed(np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True), header)
 
 
-def _records(text: str, delimiter: str, path: Path, n_before: int, quoting: int, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+def _records(
+    text: str, part: tuple[int, int], delimiter: str, path: Path, n_before: int, quoting: int, problems: Problems
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, fields) of every record that is not a blank line; of the header the line where it ends, of others where they start.
 
     Each has as many fields as the header: empty ones at the end are cut off or, where the header has no names, added.
     """
     # The limit belongs to the csv module, not to a reader; its default (131,072) is shorter than some articles.
     csv.field_size_limit(MAX_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)  # pyright: ignore[reportArgumentType]
+    reader = csv.reader(_lines(text, *part), delimiter=delimiter, quoting=quoting, strict=True)  # pyright: ignore[reportArgumentType]
     line, wanted, named = n_before + 1, 0, 0
     try:
         for record in reader:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,12 @@ from core.data import images  # it also makes Pillow's warning of large images a
 MAX_BYTES = 512 * 2**20
 N_THREADS = min(16, 4 + (os.cpu_count() or 1))
 LARGE_PX = 16_000_000
-"""Images with more pixels are decoded one at a time, so that memory is that of one."""
+"""Images with more pixels are decoded by one thread: each thread keeps the memory of the largest that it has decoded."""
 REPORT_EVERY_S = 0.1
 BLANK_GREY = 128
 BLANK_PX = 64
 Progress = Callable[[int, int], None]
 
-_large = threading.Lock()
 _tolerant = threading.Lock()
 
 
@@ -72,10 +71,10 @@ def _decoded(stream: io.BufferedReader, sha256: str) -> Checked:
                 what = "{width} x {height} pixels are too many (limit {limit:,})"
                 said = msg(what, width=image.width, height=image.height, limit=images.MAX_PIXELS)
                 return Checked(sha256, said, "resize the image")
-            with _large if image.width * image.height > LARGE_PX else nullcontext():
-                # The whole stream of a JPEG is read all the same, but only an eighth of its lines and columns is computed.
-                image.draft("RGB", (1, 1))
-                most = images.largest_value(image)
+            # The whole stream of a JPEG is read all the same, but only an eighth of its lines and columns is computed.
+            image.draft("RGB", (1, 1))
+            most = images.largest_value(image)
+            image.close()  # its pixels go now: some formats keep them in a circle, until the collector comes
         if image.format == "PNG":
             stream.seek(0)
             with Image.open(stream, formats=("PNG",)) as again:
@@ -91,14 +90,22 @@ def _decoded(stream: io.BufferedReader, sha256: str) -> Checked:
     return Checked(sha256, most=most)
 
 
+def _check_small(path: Path) -> Checked | None:
+    """`check_image`, but None for a large one."""
+    with suppress(Exception), Image.open(path, formats=images.FORMATS) as image:
+        if image.width * image.height > LARGE_PX:
+            return None
+    return check_image(path)
+
+
 def check_images(paths: Sequence[Path], progress: Progress | None = None) -> list[Checked]:
     """Check many files on a few threads, in order; `progress(done, total)` is called from the calling thread, and may raise to stop."""
     results: list[Checked] = []
     said_at = 0.0
     with ThreadPoolExecutor(N_THREADS, thread_name_prefix="check-image") as pool:
         try:
-            for result in pool.map(check_image, paths):
-                results.append(result)
+            for path, result in zip(paths, pool.map(_check_small, paths), strict=True):
+                results.append(result or check_image(path))
                 if progress and (len(results) == len(paths) or time.monotonic() - said_at >= REPORT_EVERY_S):
                     said_at = time.monotonic()
                     progress(len(results), len(paths))

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -90,6 +90,16 @@ def naming_of_columns(header: Sequence[str], classes: Sequence[str], columns: Ma
     return None
 
 
+def count_values(values: Iterable[str], most: int) -> int:
+    """How many different values there are, counted up to `most`: of texts a set of all would be as large as the table."""
+    seen: set[str] = set()
+    for value in values:
+        seen.add(value)
+        if len(seen) == most:
+            break
+    return len(seen)
+
+
 def code_columns(train: pd.DataFrame, label: str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Other columns of a training table that have one value for each class and another one for each: codes beside names."""
     if label not in train.columns:
@@ -98,7 +108,7 @@ def code_columns(train: pd.DataFrame, label: str, classes: Sequence[str]) -> dic
     places = column_of(train, label).map(find)
     found: dict[str, tuple[str, ...]] = {}
     for name in train.columns:
-        if name == label or column_of(train, name).nunique() != len(classes):
+        if name == label or count_values(column_of(train, name), len(classes) + 1) != len(classes):
             continue
         pairs = {(place, nfc(value).strip()) for place, value in zip(places, column_of(train, name), strict=True) if place >= 0}
         if len(pairs) == len(classes) == len({place for place, _ in pairs}):

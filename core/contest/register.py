@@ -25,7 +25,7 @@ from core.store import contests
 from core.workspace import Workspace
 
 SPEC = "spec.json"
-ROW_GROUP = 20_000
+ROW_GROUP = 5_000
 """Rows that are written at once."""
 
 

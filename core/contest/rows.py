@@ -140,11 +140,17 @@ def is_unlabelled(cells: pd.Series, *, words_are_classes: bool = False) -> pd.Se
 
 
 def names_of_cells(cells: pd.Series, separator: str = "", *, words_are_classes: bool = False) -> list[list[str]]:
-    """The class names in each cell, none in one without a label: a single name, or those that `separator` stands between."""
-    return [
-        [] if empty else split_cell(cell, separator) if separator else [nfc(cell)]
-        for cell, empty in zip(cells, is_unlabelled(cells, words_are_classes=words_are_classes), strict=True)
-    ]
+    """The class names in each cell, none in one without a label: a single name, or those that `separator` stands between.
+
+    Equal cells share one list.
+    """
+    names_of: dict[str, list[str]] = {}
+    names: list[list[str]] = []
+    for cell, empty in zip(cells, is_unlabelled(cells, words_are_classes=words_are_classes), strict=True):
+        if cell not in names_of:
+            names_of[cell] = [] if empty else split_cell(cell, separator) if separator else [nfc(cell)]
+        names.append(names_of[cell])
+    return names
 
 
 def codes_of_cells(table: Table, spec: ContestSpec, problems: Problems) -> NDArray[np.int64]:
@@ -343,13 +349,13 @@ def read_rows(files: ContestFiles, spec: ContestSpec) -> Rows:
     for name in files.undecodable if spec.modality == "image" else ():
         problems.add(name, "the file's name is not UTF-8 (it looks like cp949)", fix)
     texts = [column_of(part.frame, "input") for part in (train, test) if spec.modality == "text"]
-    return Rows(train, test, sum(int((values.str.strip() == "").sum()) for values in texts), test_ids, problems, tuple(doubts))
+    return Rows(train, test, sum(not text.strip() for values in texts for text in values), test_ids, problems, tuple(doubts))
 
 
 def _check_apart(train: Part, test: Part, problems: Problems) -> None:
     """No image may stand in training and test because a path that names no file was taken for one of the other part."""
     for part, other in ((train, test), (test, train)):
-        inputs = part.frame["input"].tolist()
+        inputs = part.frame["input"].tolist() if part.near else []
         theirs = set(other.frame["input"]) if part.near else set[str]()
         for row in [row for row in part.near if inputs[row] and inputs[row] in theirs]:
             what = msg(

@@ -13,7 +13,7 @@ from core.base.files import nfc, typed_path
 from core.base.messages import joined, msg, setting
 from core.base.names import name_from
 from core.base.settings import parse_settings
-from core.contest.contents import find_copies, white_check
+from core.contest.contents import find_copies, keys_of_texts, white_check
 from core.contest.csv_table import column_of, index_columns
 from core.contest.files import TABLE_SUFFIXES, ContestFiles, suffix_of, unwrapped
 from core.contest.image_pass import check_images
@@ -353,7 +353,9 @@ def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[
     for part in (rows.train, rows.test):
         checks += _checks_of_names(part)
     if spec.modality == "text":
-        checks += find_copies(rows.train.frame, rows.test.frame, labels_of(rows.train.frame, len(spec.classes)), spec, by="input")[0]
+        checks += find_copies(
+            rows.train.frame, rows.test.frame, labels_of(rows.train.frame, len(spec.classes)), spec, keys=keys_of_texts(rows)
+        )[0]
     else:
         checks += _checks_of_depth(spec, files, rows)
     if files.links:
