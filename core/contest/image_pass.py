@@ -66,19 +66,19 @@ def check_image(path: Path) -> Checked:
 def _decoded(stream: io.BufferedReader, sha256: str) -> Checked:
     try:
         stream.seek(0)
-        with Image.open(stream, formats=images.FORMATS) as image:
-            if image.width * image.height > images.MAX_PIXELS:
+        with Image.open(stream, formats=images.FORMATS) as header:
+            if header.width * header.height > images.MAX_PIXELS:
                 what = "{width} x {height} pixels are too many (limit {limit:,})"
-                said = msg(what, width=image.width, height=image.height, limit=images.MAX_PIXELS)
+                said = msg(what, width=header.width, height=header.height, limit=images.MAX_PIXELS)
                 return Checked(sha256, said, "resize the image")
+            if header.format == "PNG":
+                header.verify()  # the checksums, which decoding does not look at
+        stream.seek(0)
+        with Image.open(stream, formats=images.FORMATS) as image:
             # The whole stream of a JPEG is read all the same, but only an eighth of its lines and columns is computed.
             image.draft("RGB", (1, 1))
             most = images.largest_value(image)
-            image.close()  # its pixels go now: some formats keep them in a circle, until the collector comes
-        if image.format == "PNG":
-            stream.seek(0)
-            with Image.open(stream, formats=("PNG",)) as again:
-                again.verify()  # the checksums, which decoding does not look at
+            image.close()  # its pixels go now: a TIFF keeps them in a circle, until the collector comes
     except UnidentifiedImageError:
         what = msg("not an image of an accepted format ({formats})", formats=FORMATS)
         return Checked(sha256, what, "convert it to PNG or JPEG, or take the row out")

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.contest.contest_folders import write_csv
 
 ROOT = Path(__file__).parents[2]
-SPARE = 24 * 2**20
+SPARE = 48 * 2**20
 """What libraries load when they are first used."""
 CHILD = """
 import json, resource, sys
