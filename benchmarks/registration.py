@@ -18,7 +18,30 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-WORDS = "the film was made with great care and little money by people who know what they want of actors light and sound".split()
+WORDS = [
+    "the",
+    "film",
+    "was",
+    "made",
+    "with",
+    "great",
+    "care",
+    "and",
+    "little",
+    "money",
+    "by",
+    "people",
+    "who",
+    "know",
+    "what",
+    "they",
+    "want",
+    "of",
+    "actors",
+    "light",
+    "and",
+    "sound",
+]
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
