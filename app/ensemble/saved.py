@@ -1,6 +1,7 @@
 """Blends that were kept, and weights of plan files: back into the editor, submitted, deleted, and compared with each other and with runs."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ from app.shell.state import go_to
 from app.ui.cards import guard, section
 from app.ui.format import format_clock, format_honest, format_score, metric_label, plain
 from app.ui.sources import BY_CONTENT, matrix_of_sources, rank_sources, source_label
-from app.ui.ways_back import ask_removal
+from app.ui.ways_back import ask_name, ask_removal
 from app.words.text import t
 from core.analysis.compare import Duel, Standing, compare_sources, standing_of
 from core.blend.ensemble import make_spec
@@ -23,7 +24,7 @@ from core.predictions.source import Source
 from core.recipes.plan import list_plan_weights
 from core.specs.blend import BlendSpec
 from core.specs.kept import BlendScores
-from core.store.blends import Blend, list_blends
+from core.store.blends import Blend, list_blends, rename_blend
 from core.store.contests import Contest
 from core.store.folds import get_folds
 from core.store.runs import Run, get_run
@@ -44,17 +45,20 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         return
     names, kept = {run.id: run.name for run in finished}, session()
     asked, kept.to_delete = kept.to_delete, None
+    renamed, kept.to_rename = kept.to_rename, None
     for blend in blends:
         if blend.id == asked:
             ask_removal({"blend": [blend.id]})
-    load, submit, drop = t("ensemble.action_load"), t("ensemble.action_submit"), t("ensemble.action_delete")
+        if blend.id == renamed:
+            ask_name(blend.name, partial(rename_blend, runtime.workspace().store, blend.id))
+    load, submit, drop, rename = (t(f"ensemble.action_{name}") for name in ("load", "submit", "delete", "rename"))
     rows = [
         _row(contest, blend.name, blend.truth_id, blend.scores, blend.scores.spread, blend.scores.n_rows, blend.spec)
         | {
             "equal": blend.scores.equal_score,
             "members": describe_weights(blend, names),
             "created": format_clock(blend.created_at),
-            "actions": [load, submit, drop],
+            "actions": [load, submit, rename, drop],
         }
         for blend in blends
     ]
@@ -66,6 +70,8 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
             go_to("submit", source=blend.ref)
         if click.label == drop:
             kept.to_delete = blend.id
+        elif click.label == rename:
+            kept.to_rename = blend.id
         elif not names.keys() >= set(blend.spec.members):
             st.toast(t("ensemble.load_refused", name=plain(blend.name)), icon=":material/block:")
         else:
@@ -75,9 +81,16 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         "equal": st.column_config.NumberColumn(t("ensemble.column_equal"), format="%.4f", help=t("common.oof_help")),
         "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
         "created": t("ensemble.column_created"),
-        "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act, width=230),
+        "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act, width=300),
     }
-    _score_table(contest, rows, columns, key="saved-blends", alt=t("ensemble.saved_title"))
+    # Columns keep the width of their first rows: a table of other blends is another table.
+    _score_table(
+        contest,
+        rows,
+        columns,
+        key="saved-blends-" + "-".join(f"{blend.id}.{len(blend.name)}" for blend in blends),
+        alt=t("ensemble.saved_title"),
+    )
 
 
 def _row(

@@ -71,12 +71,13 @@ class Notice:
 @dataclass
 class EnsembleSession:
     """Everything the page keeps; `folds_ids` are the folds that were chosen, by contest, `joining` is a run
-    that just came in, `to_delete` the saved blend whose deletion is to be confirmed."""
+    that just came in, `to_delete` the saved blend whose deletion is to be confirmed, `to_rename` the one that is to have another name."""
 
     folds_ids: dict[int, int] = field(default_factory=dict)
     blends: dict[int, BlendState] = field(default_factory=dict)
     joining: Run | None = None
     to_delete: int | None = None
+    to_rename: int | None = None
     notice: Notice | None = None
     n_imports: int = 0
 
@@ -133,7 +134,7 @@ class OpenBlend:
 
 def open_blend(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int = 0) -> OpenBlend:
     """The runs that were chosen, opened. Raises AlignmentError when they do not fit each other."""
-    results = [(run.id, *(result.fingerprint for result in run.results)) for run in members]
+    results = [(run.id, run.name, *(result.fingerprint for result in run.results)) for run in members]
     content = (contest.id, contest.version, contest.spec.metric, folds.fingerprint, *results)
     kept = session().on(folds.id)
     return OpenBlend(contest, _open(content, contest, members), content, kept, kept.editor_of([run.id for run in members]), n_others)

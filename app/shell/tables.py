@@ -30,7 +30,7 @@ from core.workspace import Workspace
 
 def table_of(contest: Contest) -> ContestTable:
     """The contest's rows, from memory after the first time. Shared by all sessions: never change them."""
-    return _load(load_table, str(runtime.workspace().root), contest.id, contest.fingerprint)
+    return _load(load_table, str(runtime.workspace().root), contest.id, contest.version)
 
 
 def pairs_of(folds: Folds) -> FoldPairs:

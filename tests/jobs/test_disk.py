@@ -31,9 +31,11 @@ from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.queue import list_holds
 from core.store.runs import get_run
+from core.store.trash import list_trash
 from core.training.checkpoint import list_checkpoints
 from core.workspace import Workspace
 from tests import finished_workspace as made
+from tests.finished_workspace import put_away
 from tests.jobs.conftest import Ready
 
 MB = 10**6
@@ -81,6 +83,16 @@ def test_without_space_a_device_waits_and_says_so_and_goes_on_by_itself(ready: R
     space.free = 10**9
     job = engine._take("cpu")
     assert job and job.token == 1 and list_holds(ready.workspace.store) == ()
+
+
+def test_the_trash_is_emptied_before_a_device_waits_for_space(ready: Ready) -> None:
+    old, run = ready.launch(name="old"), ready.launch()
+    put_away(ready.workspace.store, "run", old.id)
+    artefact = ready.workspace.run_dir(ready.contest.folder, old.id)
+    artefact.mkdir(parents=True, exist_ok=True)
+    job = Engine(ready.workspace, ("cpu",), free_bytes=lambda _: 10**9 if not artefact.exists() else 1)._take("cpu")
+    assert job and job.run_id == run.id and list_holds(ready.workspace.store) == ()
+    assert [(entry.emptied_for, entry.is_gone) for entry in list_trash(ready.workspace.store)] == [("space", True)]
 
 
 def test_after_a_full_disk_the_same_try_is_made_only_with_more_space_or_when_a_person_wants_it(ready: Ready) -> None:
