@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -247,7 +248,7 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
 def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionCheck, ...]:
     """Read a file's bytes as the contest would, and report on columns, ids, order, and values."""
     try:
-        frame = _sheet(form, data)
+        frame = _sheet(form, data, as_numbers=form.has_probabilities)
     except (UnicodeDecodeError, InputError) as problem:
         return (SubmissionCheck("readable", False, str(problem)),)
     columns = tuple(nfc(str(column)).strip() for column in frame.columns)
@@ -446,13 +447,23 @@ def _bytes(form: SubmissionFormat, lines: str) -> bytes:
     return (form.header + "\n" + lines).replace("\n", form.newline).encode(form.encoding)
 
 
-def _sheet(form: SubmissionFormat, data: bytes) -> pd.DataFrame:
-    """The ids and answers in a file's bytes, as the contest would read it: without the columns that it only repeats."""
-    frame = _read(data.decode(form.encoding), form.delimiter, "submission").rename(columns=lambda name: nfc(name).strip())
+def _sheet(form: SubmissionFormat, data: bytes, *, as_numbers: bool = False) -> pd.DataFrame:
+    """The ids and answers in a file's bytes, as the contest would read it: without the columns that it only repeats.
+
+    Answers are texts; `as_numbers` they are numbers where all of them are (reading millions of texts takes seconds).
+    """
+    frame = _read(data.decode(form.encoding), form.delimiter, "submission", as_numbers=as_numbers and not form.repeated).rename(
+        columns=lambda name: nfc(name).strip()
+    )
     return frame.drop(columns=[name for place, name in enumerate(frame.columns) if place in form.repeated])
 
 
-def _read(text: str, delimiter: str, where: str) -> pd.DataFrame:
+def _read(text: str, delimiter: str, where: str, *, as_numbers: bool = False) -> pd.DataFrame:
+    if as_numbers:
+        with suppress(ValueError, OverflowError):  # a cell that is no number: read as texts, and told below
+            names = pd.read_csv(io.StringIO(text), sep=delimiter, nrows=0).columns
+            types = dict.fromkeys(names, np.float64) | {names[0]: str}
+            return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=types, keep_default_na=False)
     try:
         return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
