@@ -33,15 +33,12 @@ def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds
     """Make and publish the folds of a contest; equal pairs of equal rows are the folds that are there already.
 
     Raises InputError as `make_folds` does, for a column that the contest does not have (listing those it has) or that the kind ignores,
-    and where the contest's own groups would stand on both sides of a fold.
+    and where new folds would put the contest's own groups on both sides; those of an earlier version stay.
     """
     truth = load_truth(workspace, contest)
-    own = own_groups(workspace, contest)
     groups, names = _groups(workspace, contest, spec)
     parts = _column(workspace, contest, spec, "fold_column") if spec.kind == "column" else None
     pairs = make_folds(spec, truth.labels, names, parts=parts, multilabel=contest.spec.is_multilabel)
-    if own is not None:
-        _check_own_groups(contest, pairs, own)
     known_parts = {} if parts is None else {"n_folds": max(2, len(read_parts(parts)[1]))}
     spec = spec.model_copy(update={"group_column": "" if groups is None else groups.column_name, **known_parts})
     roles = hashlib.sha256(pairs.roles.tobytes()).hexdigest()
@@ -49,6 +46,9 @@ def save_folds(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> Folds
     for known in list_folds(workspace.store, contest.id):
         if known.fingerprint == identity or (known.spec == spec and np.array_equal(load_folds(workspace, known).roles, pairs.roles)):
             return known
+    own = own_groups(workspace, contest)
+    if own is not None:
+        _check_own_groups(contest, pairs, own)
     made_from = {"truth": contest.truth.fingerprint if spec.is_stratified else None, "groups": groups.fingerprint if groups else None}
     facts = {**spec.to_dict(), **made_from, "n_rows": pairs.n_rows}
     destination = workspace.part_dir(contest.folder, "folds", identity)

@@ -340,8 +340,9 @@ def _check_spread(labels: Rows, codes: Rows, *, multilabel: bool) -> None:
         units = _classes_of_units(labels, pd.factorize(codes)[0])
         n_rows, n_units = labels.sum(axis=0), units.sum(axis=0, dtype=np.int64)
     else:
-        pairs = np.unique(np.stack([labels, codes]), axis=1)
-        n_rows, n_units = np.bincount(labels), np.bincount(pairs[0], minlength=int(labels.max()) + 1)
+        span = int(codes.max()) + 2  # a code may be -1
+        pairs = np.unique(labels * span + codes + 1)
+        n_rows, n_units = np.bincount(labels), np.bincount(pairs // span, minlength=int(labels.max()) + 1)
     if (n_rows > 1).any() and (n_units[n_rows > 1] == 1).all():
         raise InputError(
             "each class would be in one fold",

@@ -118,3 +118,9 @@ def test_a_run_is_trained_again_with_changes(open_page: OpenPage, folded: Contes
     assert not at.exception
     assert start(at, folded) == f"run {done[0].ref}"
     assert value(at, "Name of the run") == done[0].recipe.name
+
+
+def test_a_contest_whose_tables_are_damaged_is_a_card(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    (opened.absolute(folded.path) / "train.parquet").write_bytes(b"no table")
+    at = open_page("train")
+    assert not at.exception and "train.parquet" in str(at.error[0].value).replace("\\", "")
