@@ -191,13 +191,14 @@ def _next_revision() -> int:
 
 def _preview(inspection: Inspection) -> None:
     draft, tiles = inspection.draft, list[Tile]()
+    level = next((float(check.value) for check in inspection.checks if check.key == "white_level"), 0.0)
     for row, (name, label) in enumerate(zip(inspection.preview["input"], inspection.preview["label"], strict=True)):
         caption = label or (t("data.no_class_caption") if draft.is_multilabel else "")
         if draft.modality == "text":
             tiles.append(Tile(row, caption, text=name))
         elif name:  # else it is among the problems
             with guard():
-                tiles.append(Tile(row, caption, src=data_address(draw_file(resolve_inside(Path(draft.root), name)))))
+                tiles.append(Tile(row, caption, src=data_address(draw_file(resolve_inside(Path(draft.root), name), white_level=level))))
     gallery(tiles, selected=None, label=t("data.preview"), key="intake-preview", tile_px=72)
 
 

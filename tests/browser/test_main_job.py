@@ -80,8 +80,8 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
     page.get_by_role("button", name="Inspect").click()
     expect(page.get_by_text("one column per class").first).to_be_visible()
     page.get_by_role("button", name="Register 동물").click()
+    expect(page.locator(".st-key-contest input")).to_have_value("동물", timeout=TRAINED_MS)
     expect(page.get_by_role("heading", name="Rows per class")).to_be_visible()
-    expect(page.locator(".st-key-contest input")).to_have_value("동물")
 
     # Two folds.
     go(page, "Folds")
