@@ -73,7 +73,8 @@ with guard():
     contests = list_contests(runtime.workspace().store)
     in_order = sorted(contests, key=lambda contest: (contest.archived_at is None, contest.created_at), reverse=True)
     newest_first = [contest.name for contest in in_order]
-    state.settle(newest_first)
+    if unknown := state.settle(newest_first):
+        st.toast(t("common.contest_gone", name=plain(unknown)), icon=":material/search_off:", duration="long")
     with top:
         st.selectbox(
             t("common.contest_picker"),
@@ -81,7 +82,7 @@ with guard():
             index=None,
             required=True,
             key=state.CONTEST_KEY,
-            on_change=state.remember_contest,
+            on_change=state.contest_picked,
             placeholder=t("common.contest_none"),
             disabled=not newest_first,
             label_visibility="collapsed",
@@ -90,7 +91,9 @@ with guard():
         for section, entries in pages.items():
             st.caption(t(f"common.section_{section}"))
             for entry in entries:
-                st.page_link(entry, width="stretch", help="", query_params=state.link_params())
+                source = state.remembered_source() if entry.url_path in ("errors", "submit") else ""
+                of = {state.SOURCE_KEY: source} if source else {}
+                st.page_link(entry, width="stretch", help="", query_params=state.link_params(**of))
     with devices:
         device_status()
     status = runtime.status()

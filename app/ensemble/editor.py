@@ -21,11 +21,11 @@ from app.ensemble.score import (
 from app.ensemble.session import Content, OpenBlend, open_blend
 from app.ensemble.ways import after_row, choose_mean, fit_asked, mean_label, way_row
 from app.shell import runtime
+from app.shell.state import remember_source
 from app.ui.cards import guard
 from app.ui.colors import run_color
 from app.ui.components.weight_sliders.component import SliderRow, read_sliders, weight_sliders
 from app.ui.format import format_score, metric_help, metric_label, plain
-from app.ui.sources import remember_source
 from app.words.text import t
 from core.blend.carry_over import Networks
 from core.blend.ensemble import Ensemble, load_networks, save_blend, spec_of, temperature_of_test

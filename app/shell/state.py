@@ -14,25 +14,46 @@ PAGES_DIR = Path(__file__).resolve().parents[2] / "pages"
 CONTEST_KEY = "contest"  # of the picker, and of ?contest=
 RUN_KEY = "run"
 FOLDS_KEY = "folds"
+SOURCE_KEY = "source"
 _NEXT = "next_contest"
+_SOURCE = "selected_source"
 
 
-def settle(names: list[str]) -> None:
+def settle(names: list[str]) -> str:
     """Set the picker before it is drawn: to what a page selected, else the address, else the session, else the newest contest.
 
-    `names` are the contests that exist, newest first; a selection that no longer exists is dropped. The address follows.
+    `names` are the contests that exist, newest first; a selection that no longer exists is dropped. An address that names a contest follows;
+    one that names none is left as it is, since each change is a step of the browser's Back. Returns a name in the address that no contest has.
     """
-    asked = st.session_state.pop(_NEXT, None)
-    candidates = (asked, st.query_params.get(CONTEST_KEY), st.session_state.get(CONTEST_KEY))
-    current = next((name for name in candidates if name in names), names[0] if names else None)
+    asked, addressed = st.session_state.pop(_NEXT, None), st.query_params.get(CONTEST_KEY, "")
+    current = next((name for name in (asked, addressed, st.session_state.get(CONTEST_KEY)) if name in names), names[0] if names else None)
     if st.session_state.get(CONTEST_KEY) != current:
         st.session_state[CONTEST_KEY] = current
-    remember_contest()
+    if asked or addressed:
+        remember_contest()
+    return addressed if addressed not in names else ""
 
 
 def remember_contest() -> None:
-    """Put the picker's contest into the address (also the picker's callback)."""
+    """Put the picker's contest into the address."""
     _address(CONTEST_KEY, st.session_state.get(CONTEST_KEY))
+
+
+def contest_picked() -> None:
+    """The picker's callback: another contest has other sources."""
+    st.session_state.pop(_SOURCE, None)
+    st.query_params.pop(SOURCE_KEY, None)
+    remember_contest()
+
+
+def remember_source(ref: str) -> None:
+    """Errors and Submit open with this source where their link names none."""
+    st.session_state[_SOURCE] = ref
+
+
+def remembered_source() -> str:
+    """The source that was last chosen or made; "" for none."""
+    return st.session_state.get(_SOURCE, "")
 
 
 def selected_contest() -> Contest | None:

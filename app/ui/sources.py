@@ -8,9 +8,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from app.shell import runtime
+from app.shell import runtime, state
+from app.shell.state import SOURCE_KEY
 from app.ui.cards import nothing_yet, page_header
-from app.ui.format import format_score, metric_label
+from app.ui.format import format_score, metric_label, plain
 from app.words.text import t
 from core.metrics.scores import get_metric
 from core.predictions.source import OofMatrix, Source, list_sources, load_matrix
@@ -18,9 +19,7 @@ from core.store.contests import Contest
 from core.store.runs import list_runs
 from core.submission.write import Candidate, prepare
 
-SOURCE_KEY = "source"
 _PICKER = "source-picker"
-_LAST = "selected_source"
 
 
 def rank_sources(contest: Contest, *, complete: bool) -> list[Source]:
@@ -51,10 +50,14 @@ def open_source(contest: Contest, words: str, *, complete: bool, icon: str) -> S
 
 
 def _choose(contest: Contest, sources: Sequence[Source]) -> Source:
-    """The source in the address, else the best; an address that names something else is corrected."""
+    """The source in the address, else the last, else the best; an address that names something else is corrected, which is said.
+
+    One that names none is left as it is: each change is a step of the browser's Back.
+    """
     metric = get_metric(contest.spec.metric)
     by_ref = {source.ref: source for source in sources}
-    asked = (st.query_params.get(SOURCE_KEY), st.session_state.get(_LAST))
+    addressed = st.query_params.get(SOURCE_KEY)
+    asked = (addressed, state.remembered_source())
     st.session_state[_PICKER] = next((ref for ref in asked if ref in by_ref), next(iter(by_ref)))
 
     def label(ref: str) -> str:
@@ -64,20 +67,16 @@ def _choose(contest: Contest, sources: Sequence[Source]) -> Source:
         return f"{source_label(source)} · {metric_label(metric.name)} {score}{part}"
 
     ref = st.selectbox(t("errors.source"), list(by_ref), format_func=label, key=_PICKER, on_change=_remember, width=460)
-    if st.query_params.get(SOURCE_KEY) != ref:
+    if addressed and addressed != ref:
+        st.toast(t("errors.source_gone", ref=plain(addressed)), icon=":material/search_off:", duration="long")
         st.query_params[SOURCE_KEY] = ref
     return by_ref[ref]
 
 
 def _remember() -> None:
     """Put the choice into the address, which comes first."""
-    remember_source(st.session_state[_PICKER])
+    state.remember_source(st.session_state[_PICKER])
     st.query_params[SOURCE_KEY] = st.session_state[_PICKER]
-
-
-def remember_source(ref: str) -> None:
-    """Errors and Submit open with this source where their link names none."""
-    st.session_state[_LAST] = ref
 
 
 def _identity(source: Source) -> tuple[object, ...]:

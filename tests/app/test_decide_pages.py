@@ -203,5 +203,5 @@ def test_a_submission_is_checked_written_and_remembered(
 def test_a_source_in_the_address_that_is_gone_becomes_the_best(open_page: OpenPage, done: tuple[Run, Run]) -> None:
     for name in ("errors", "submit"):
         at = open_page(name, source="b77")
-        assert not at.exception
+        assert not at.exception and ["b77" in toast.value for toast in at.toast] == [True]
         assert at.selectbox(key="source-picker").value == done[0].ref

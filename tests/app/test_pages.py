@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.shell import runtime
+from app.ui.format import plain
 from core.base.errors import DiskFull
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
@@ -17,7 +18,7 @@ from core.contest.table import add_truth
 from core.store.contests import Contest, list_contests
 from core.store.folds import list_folds
 from core.store.jobs import list_jobs
-from core.store.runs import list_runs
+from core.store.runs import Run, list_runs
 from core.workspace import Workspace
 from tests.app.hands import flip, press, write
 from tests.contest.contest_folders import write_csv
@@ -262,8 +263,15 @@ def test_a_recipe_that_cannot_be_trained_is_not_queued(open_page: OpenPage, fold
 def test_the_address_decides_which_contest_is_open(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     press(open_page("home"), "Open news")
     assert open_page("folds", contest=folded.name).selectbox(key="contest").value == folded.name
-    assert open_page("folds", contest="gone").selectbox(key="contest").value == "news"
-    assert open_page("folds").query_params["contest"] in ("news", ["news"])
+    gone = open_page("home", contest="gone -> away")
+    assert gone.selectbox(key="contest").value == "news" and [plain("gone -> away") in toast.value for toast in gone.toast] == [True]
+
+
+def test_an_address_that_names_nothing_is_left_as_it_is(open_page: OpenPage, done: tuple[Run, ...]) -> None:
+    """Each change of it is a step of the browser's Back, which would then come back to the same page."""
+    for name in PAGES:
+        at = open_page(name)
+        assert not at.exception and not at.toast and not {"contest", "source"} & set(at.query_params), name
 
 
 def test_a_workspace_that_is_held_is_read_only(open_page: OpenPage, folded: Contest) -> None:
