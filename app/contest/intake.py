@@ -52,7 +52,6 @@ def intake() -> None:
         empty_state(t("data.add_empty_title"), t("data.add_empty_why"), icon="fact_check")
         return
     if isinstance(current.inspection, Unfinished):
-        section(t("data.add_unfinished"), t("data.add_unfinished_note"))
         _corrections(current)
         checks_table(current.inspection.checks, alt=t("data.add_understood"))
         return
@@ -130,7 +129,9 @@ def _corrections(current: Intake) -> None:
     choices = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
     choices |= dict.fromkeys(("train", "train_labels", "valid", "test", "sample_submission"), tables) | {"encoding": LIKELY}
     choices |= {"label_separator": SEPARATORS}
-    with section(t("data.add_correct"), t("data.add_correct_note")):
+    is_unfinished = isinstance(current.inspection, Unfinished)
+    words = "data.add_unfinished" if is_unfinished else "data.add_correct"
+    with section(t(words), t(f"{words}_note")):
         if current.answers and st.button(t("data.add_reset"), icon=":material/undo:"):
             _inspect_again(replace(current, answers={}))
     if current.refusal is not None:  # beside the field that was answered, and not above all that was understood
@@ -143,8 +144,9 @@ def _corrections(current: Intake) -> None:
             skip=("submission_names", *(() if draft.is_multilabel and draft.label_column else ("label_separator",))),
             options=choices,
             columns=3,
+            fold=not is_unfinished,
         )
-        if draft.sample_submission:
+        if draft.sample_submission and not is_unfinished:
             given["submission_names"] = _names_of_classes(draft, f"intake-{current.revision}-names")
     changed = {name: value for name, value in given.items() if value != draft.to_dict()[name]}
     if changed:

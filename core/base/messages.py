@@ -37,7 +37,7 @@ class Joined(str):
     parts: tuple[str, ...]
 
     def __new__(cls, separator: str, parts: Iterable[str]) -> Self:
-        kept = tuple(parts)
+        kept = tuple(map(cut, parts))
         made = super().__new__(cls, separator.join(kept))
         made.separator, made.parts = separator, kept
         return made

@@ -174,7 +174,7 @@ def test_folds_that_cannot_be_made_are_a_card(open_page: OpenPage, opened: Works
     at = at.selectbox(key=f"folds-{headlines.id}.kind").select("group").run()
     at = press(at, "Make folds")
     assert not at.exception
-    assert "group_column" in refusal(at)
+    assert "Group column" in refusal(at)
     assert not list_folds(opened.store, headlines.id)
 
 
