@@ -109,7 +109,9 @@ class Candidate:
                 "the contest would refuse this file",
                 where=where,
                 why=joined("; ", failed),
-                fix="check the contest's sample submission on the page Data",
+                fix="correct submission_names of the contest, on the page Data or by `contest correct`"
+                if any(check.key == "sample" and not check.is_ok for check in self.checks)
+                else "check the contest's sample submission on the page Data",
             )
 
 

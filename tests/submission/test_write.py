@@ -20,6 +20,7 @@ from core.predictions.source import source_of
 from core.specs.contest import ContestSpec
 from core.submission.label_cells import CellStyle, read_cell, read_style, write_cell
 from core.submission.write import (
+    Candidate,
     SubmissionFormat,
     check_submission,
     make_submission,
@@ -374,5 +375,8 @@ def test_labels_that_the_sample_contradicts_fail_a_check(tmp_path: Path, shown: 
     assert ("sample" not in checks) == is_ok
     if not is_ok:
         assert not checks["sample"].is_ok and "submission_names" in checks["sample"].detail
+        with pytest.raises(SubmissionError) as refused:
+            Candidate(b"", pd.DataFrame(), tuple(checks.values()), np.zeros(2, dtype=np.int64)).raise_if_refused("r1")
+        assert "contest correct" in refused.value.fix
         named = parse_format(tmp_path / "sample_submission.csv", contest("label", ("bad", "good"), submission_names=("bad", "good")))
         assert "sample" not in {check.key for check in check_submission(named, make_submission(named, ["1", "2"], np.eye(2)))}
