@@ -10,6 +10,7 @@ import pytest
 from core.artefacts import load_manifest, publishing, verify, verify_file
 from core.base.errors import CheckpointError, InputError
 from core.base.files import fingerprint, nfc, resolve_inside, shell_path, shown_path
+from core.commands.blends import write_file
 from core.workspace import open_workspace
 
 
@@ -130,3 +131,14 @@ def test_a_path_is_shown_as_one_would_type_it(tmp_path: Path, monkeypatch: pytes
     assert shown_path(Path("/srv/data")) == "/srv/data"
     assert shown_path(here) == "~/project"
     assert shell_path(home / "my contests?") == "~/'my contests?'" and shell_path(here / "a") == "a", "a quoted ~ is a folder called ~"
+
+
+@pytest.mark.parametrize("place", ["folder", "/dev/null"])
+def test_a_persons_file_takes_the_place_of_no_folder_or_device(place: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_file(tmp_path / place, b"rows")
+    assert not Path("/dev/null").is_file()
+    write_file(tmp_path / "new.csv", b"rows")
+    write_file(tmp_path / "new.csv", b"more")
+    assert (tmp_path / "new.csv").read_bytes() == b"more"

@@ -61,6 +61,6 @@ def _entry(entry: TrashEntry) -> None:
 
 
 def _empty(size: str) -> None:
-    empty_trash(runtime.workspace())
+    runtime.with_reserve(runtime.workspace(), lambda: empty_trash(runtime.workspace()))
     st.toast(t("trash.emptied", size=size), icon=":material/check:")
     st.rerun()

@@ -17,7 +17,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.base.errors import StateError
 from core.jobs import queue as queue
 from core.jobs.devices import torch_name
-from core.jobs.disk import free_bytes, size_text as size_text
+from core.jobs.disk import free_bytes, size_text as size_text, with_reserve as with_reserve
 from core.jobs.dry_run import DryRun as DryRun, When as When
 from core.jobs.engine import DeviceStatus as DeviceStatus, Engine, EngineStatus
 from core.jobs.fold import places as _places, share_of as share_of, share_of_run as share_of_run

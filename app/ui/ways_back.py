@@ -41,7 +41,7 @@ def ask_removal(chosen: Mapping[Kind, Collection[int]], after: Callable[[], obje
         if is_yes:
             with guard(), st.spinner(t("trash.deleting")):
                 _stop(removal, chosen)
-                entry = put_in_trash(runtime.workspace().store, removal)
+                entry = runtime.with_reserve(runtime.workspace(), lambda: put_in_trash(runtime.workspace().store, removal))
                 after()
                 st.toast(t("trash.deleted", names=named(entry.asked, 3), until=format_clock(entry.kept_until)), icon=":material/delete:")
                 st.rerun()

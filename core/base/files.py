@@ -113,6 +113,14 @@ def written_aside(destination: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def check_output(path: Path) -> None:
+    """Refuse to write what a person asked for over what is no file: a folder, which would stay as it is, or a device such as /dev/null."""
+    if path.exists() and not path.is_file():
+        raise InputError(
+            "the file cannot be written", where=str(path), why="what is there is no file", fix="name a file in a folder you may write to"
+        )
+
+
 def resolve_inside(root: Path, name: str) -> Path:
     """Join `name`, which a person or an archive gave, to `root`; refuse anything that leads outside, also through a symlink."""
     base = root.resolve()

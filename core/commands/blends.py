@@ -9,7 +9,7 @@ import typer
 
 from core.analysis.compare import Duel, Standing, compare_sources, standing_of
 from core.base.errors import InputError
-from core.base.files import written_aside
+from core.base.files import check_output, written_aside
 from core.base.settings import apply_sets, parse_settings
 from core.blend import ensemble
 from core.blend.ensemble import open_ensemble
@@ -297,6 +297,7 @@ def _contest_id(workspace: Workspace, contest: str | None) -> int | None:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write aside and rename, so that a file that is there is whole."""
+    check_output(path)
     try:
         with written_aside(path) as aside:
             aside.write_bytes(data)

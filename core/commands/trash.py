@@ -24,7 +24,7 @@ from core.commands.console import (
     say,
 )
 from core.commands.records import run_record, submission_record
-from core.jobs.disk import size_text
+from core.jobs.disk import size_text, with_reserve
 from core.store import blends, runs, trash
 from core.store.contests import get_contest
 from core.store.runs import get_run
@@ -170,7 +170,7 @@ def empty(yes: YesOption = False, root: WorkspaceOption = None, as_json: JsonOpt
     size = size_text(sum(entry_bytes(workspace, entry) for entry in waiting))
     if waiting:
         confirm(f"{len(waiting)} entries with {size} are removed for good", "empty the trash?", yes=yes)
-    emptied = empty_trash(workspace)
+    emptied = with_reserve(workspace, lambda: empty_trash(workspace))
     if as_json:
         print_json([entry.ref for entry in emptied])
     else:
@@ -184,7 +184,7 @@ def delete(workspace: Workspace, chosen: Mapping[Kind, Collection[int]], *, yes:
     waiting = f"; {removal.n_waiting} waiting jobs are canceled" if removal.n_waiting else ""
     said = f"{what} goes into the trash" + (f", and with it {along}: {names_text(removal.follows)}" if along else "") + waiting
     confirm(said, "delete?", yes=yes or bool(removal.running))  # what runs is refused anyway
-    entry = put_in_trash(workspace.store, removal)
+    entry = with_reserve(workspace, lambda: put_in_trash(workspace.store, removal))
     if as_json:
         print_json(entry_record(workspace, entry))
     else:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.base.errors import AlignmentError, InputError, PitwallError
-from core.base.files import nfc, written_aside
+from core.base.files import check_output, nfc, written_aside
 from core.base.messages import joined, msg, reason
 from core.contest.csv_table import read_table
 from core.contest.encoding import decode
@@ -145,6 +145,7 @@ def write_predictions(path: Path, ids: Sequence[str], prob: Array, classes: Sequ
     Raises InputError for an unknown form, and when the file cannot be written; DiskFull. A file that is there is replaced by a whole one.
     """
     suffix = check_suffix(path.name)
+    check_output(path)
     try:
         path.parent.stat()  # a folder that a person mistyped is not made
         with written_aside(path) as aside:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from core.base.errors import DiskFull, RecipeError
 from core.base.messages import msg
@@ -34,6 +35,7 @@ DISK_FULL_CODE = 28
 ABANDONED_S = 3600.0
 """Nothing is written for so long; a folder younger than this may be somebody's at work, on this machine or another."""
 
+T = TypeVar("T")
 FreeBytes = Callable[[Path], int]
 
 log = logging.getLogger(__name__)
@@ -149,6 +151,16 @@ def spend_reserve(workspace: Workspace) -> bool:
     path.unlink(missing_ok=True)
     log.warning("the disk is full: its reserve was given up so that this can be written down")
     return True
+
+
+def with_reserve(workspace: Workspace, change: Callable[[], T]) -> T:
+    """Make a change that a full disk must not prevent, such as a deletion: for its few rows the reserve is given up."""
+    try:
+        return change()
+    except DiskFull:
+        if not spend_reserve(workspace):
+            raise
+        return change()
 
 
 def remove_leftovers(workspace: Workspace) -> int:

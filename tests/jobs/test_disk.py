@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from core.artefacts import verify
+from core.base.errors import DiskFull
 from core.base.files import is_full
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
@@ -195,3 +196,21 @@ def test_only_what_nobody_will_use_again_goes(workspace: Workspace, write_headli
     assert list_checkpoints(workspace.checkpoints_dir(contest.folder, run.id, 0)) == ()
     assert verify(half) and verify(workspace.absolute(get_run(workspace.store, run.id).results[0].path))
     assert remove_leftovers(workspace) == 0
+
+
+def test_what_makes_space_is_written_even_on_a_full_disk(workspace: Workspace) -> None:
+    tried: list[bool] = []
+
+    def change() -> str:
+        tried.append(disk.reserve_path(workspace).exists())
+        if tried[-1]:
+            raise DiskFull("the database could not be written")
+        return "deleted"
+
+    assert disk.keep_reserve(workspace) and disk.with_reserve(workspace, change) == "deleted" and tried == [True, False]
+
+    def never() -> str:
+        raise DiskFull("the database could not be written")
+
+    with pytest.raises(DiskFull):
+        disk.with_reserve(workspace, never)
