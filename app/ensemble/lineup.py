@@ -126,7 +126,8 @@ def say_epoch_choice(contest: Contest, folds: Folds, members: Sequence[Run]) -> 
     metric, store = get_metric(contest.spec.metric), runtime.workspace().store
     found = flattery([epoch_choice(store, contest, folds, run) for run in members], metric)
     if found:
-        st.caption(t("ensemble.epoch_choice", low=f"{found[0]:.4f}", high=f"{found[1]:.4f}"), help=t("runs.figure_cv_epochs_help"))
+        key = "ensemble.epoch_choice" if max(map(abs, found)) >= 5e-5 else "ensemble.epoch_choice_none"
+        st.caption(t(key, low=f"{found[0]:.4f}", high=f"{found[1]:.4f}"), help=t("runs.figure_cv_epochs_help"))
 
 
 def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]) -> None:

@@ -117,7 +117,7 @@ def _score_table(contest: Contest, rows: Sequence[Mapping[str, Any]], columns: M
         hide_index=True,
         key=key,
         alt=alt,
-        column_order=[*dict.fromkeys(("name", "actions", "oof", "cv", "honest", "rows", "mean", *columns))],
+        column_order=[*dict.fromkeys(("name", "actions", "cv", "oof", "honest", "rows", "mean", *columns))],
         column_config={
             "name": text(t("compare.name"), pinned=True),
             "cv": text(f"CV {metric_label(contest.spec.metric)}", help=t("common.cv_help")),

@@ -86,7 +86,7 @@ def test_everything_that_is_chosen_is_refitted_in_the_cross_fitted_score(
     assert at.metric[1].value == cv_text(honest)
     said = words(at)
     assert "**Hill climbing, Auto mean, temperature, class offsets, selected runs** gains" in said
-    for fact in ("**Auto** took the mean", "**Left out:**", f"**Temperature {honest.steps.temperature:.3f}:**"):
+    for fact in ("**Auto** took the mean", "**Left out:**", f"**Temperature {honest.steps.temperature:.3f}:**", "On test rows"):
         assert fact in said
     at = press(at, "Save blend")
     (blend,) = list_blends(opened.store, folded.id)
