@@ -77,7 +77,7 @@ def test_thresholds_are_found_shown_saved_and_taken_up_again(served: Served, ope
     page.get_by_role("button", name="Hill climbing").click()
     page.locator("label").filter(has_text="Thresholds by class").click()
     honest = open_ensemble(served.workspace, served.contest, served.runs).honest(BlendProcedure(way="greedy", thresholds=True))
-    expect(page.get_by_test_id("stMetric").nth(1).get_by_test_id("stMetricValue")).to_have_text(f"{honest.score:.4f}")
+    expect(page.get_by_test_id("stMetric").nth(1).get_by_test_id("stMetricValue")).to_have_text(cv_text(honest))
     settle(page)
     show(page, "Thresholds")
     for name in served.contest.spec.classes:
