@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from core.base.errors import PitwallError
 from core.workspace import ENV_VARIABLE, Workspace, open_workspace
@@ -83,12 +83,12 @@ class VisibleConsole(Console):
 
 def standard_output() -> Console:
     """Where results go. Not wrapped or cut when it is no terminal, so that they can be searched and piped."""
-    return VisibleConsole() if sys.stdout.isatty() else VisibleConsole(width=200)
+    return VisibleConsole(emoji=False, width=None if sys.stdout.isatty() else 200)
 
 
 def standard_error(*, quiet: bool = False) -> Console:
     """Where progress and messages go."""
-    return VisibleConsole(stderr=True, quiet=quiet, width=None if sys.stderr.isatty() else 200)
+    return VisibleConsole(stderr=True, emoji=False, quiet=quiet, width=None if sys.stderr.isatty() else 200)
 
 
 def say(text: str) -> None:
@@ -111,11 +111,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     if not rows:
         standard_output().print(empty, markup=False)
         return
-    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=Text(title, style="table.title") if title else None,
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for column in columns:
-        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        table.add_column(Text(column.removeprefix(">")), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     standard_output().print(table)
 
 

@@ -20,6 +20,7 @@ from typer.main import get_group
 from core.__main__ import COMMANDS, main
 from core.blend.ensemble import open_ensemble
 from core.blend.optimum import gap_at
+from core.commands.console import note, print_table, say
 from core.commands.settings import settings_page
 from core.exchange.exchange import DOUBTS
 from core.jobs.engine import EngineLock
@@ -497,3 +498,13 @@ def test_rows_with_several_labels_are_submitted_and_exchanged(terminal: Terminal
     oof.write_text(re.sub(r",0\.\d+\n", ",1.5\n", oof.read_text(encoding="utf-8"), count=1), encoding="utf-8")
     refusal = terminal.refused("predictions", "import", "emotions", str(oof), str(test))
     assert refusal["type"] == "InputError" and "sigmoid" in refusal["fix"] and "tr0000" in refusal["where"]
+
+
+def test_a_name_is_printed_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich would read marks, links and codes of emoji in it, or fail."""
+    name = "[/bold] :warning: [red]x[/red] [link=http://evil.example]y[/link]"
+    print_table([name, f">{name}"], [[name, name]], title=name)
+    say(name)
+    note(name)
+    said = capsys.readouterr()
+    assert said.out.count(name) == 6 and said.err.strip() == name
