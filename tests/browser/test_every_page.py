@@ -55,8 +55,12 @@ def test_every_text_is_readable_and_nothing_scrolls_sideways(address: str, tab: 
         wide = []
         for width in WIDTHS:
             tab.set_viewport_size({"width": width, "height": 900})
-            tab.wait_for_timeout(150)
-            wide += [width] if tab.evaluate(SIDEWAYS) > 1 else []
+            for _ in range(20):  # a table follows a new width a moment later
+                tab.wait_for_timeout(150)
+                if tab.evaluate(SIDEWAYS) <= 1:
+                    break
+            else:
+                wide.append(width)
             heading = tab.get_by_test_id("stMain").get_by_role("heading", level=1)
             bar = tab.get_by_test_id("stHeader").bounding_box()
             place = heading.bounding_box()
@@ -86,6 +90,18 @@ def test_a_phone_tells_the_state_of_runs(address: str, open_page: Open) -> None:
     said = heads.all_text_contents()
     assert said.index("State") == said.index("Run") + 1
     expect(page.get_by_test_id("stMetric").filter(has_text="Running")).to_be_visible()
+
+
+def test_one_back_leaves_errors_and_submit_and_an_unknown_contest_is_said(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?contest=nowhere")
+    expect(page.get_by_test_id("stToast")).to_contain_text("nowhere")
+    for name in ("Errors", "Submit"):
+        page.locator(".st-key-side-flow").get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_test_id("stMain").get_by_role("heading", name=name, exact=True)).to_be_visible()
+        settle(page)
+        page.go_back()
+        expect(page.get_by_test_id("stMain").get_by_role("heading", name="Home", exact=True)).to_be_visible()
+        settle(page)
 
 
 @dataclass
