@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +32,7 @@ from core.commands.trash import NameArgument, YesOption, confirm, delete
 from core.contest import register, samples
 from core.contest.contents import found_at_registration
 from core.contest.inspect.draft import inspect_path
+from core.contest.inspect.sources import Check
 from core.contest.table import load_truth
 from core.contest.uploads import open_source, release_source
 from core.correction import correct, plan_correction
@@ -82,11 +83,8 @@ def add_contest(
             checks = [(marks[check.level], check.key, check.value, check.detail) for check in inspection.checks]
             print_table(["", "what", "understood as", "detail"], checks)
         if dry_run:
-            findings = [
-                {"level": check.level, "what": check.key, "value": check.value, "detail": check.detail} for check in inspection.checks
-            ]
             if as_json:
-                print_json({"spec": inspection.draft.to_dict(), "findings": findings})
+                print_json({"spec": inspection.draft.to_dict(), "findings": _findings(inspection.checks)})
             if inspection.refusal is not None:
                 raise inspection.refusal
             return
@@ -102,13 +100,17 @@ def add_contest(
         raise InputError(refusal.what, where=refusal.where, why=refusal.why, fix=fix) from None
     finally:
         release_source(workspace, source)
+    found = found_at_registration(workspace, contest)
     if as_json:
-        print_json(contest_record(workspace, contest))
+        print_json(contest_record(workspace, contest) | {"findings": _findings(found)})
     else:
-        found = [(marks[check.level], check.key, check.value, check.detail) for check in found_at_registration(workspace, contest)]
         if found:
-            print_table(["", "what", "found", "detail"], found)
+            print_table(["", "what", "found", "detail"], [(marks[check.level], check.key, check.value, check.detail) for check in found])
         say(f"registered as {contest.name}; next: python -m core folds make {shlex.quote(contest.name)}")
+
+
+def _findings(checks: Sequence[Check]) -> list[dict[str, str]]:
+    return [{"level": check.level, "what": check.key, "value": check.value, "detail": check.detail} for check in checks]
 
 
 @contest_app.command("list", short_help="List the contests with their best score.")
