@@ -52,9 +52,9 @@ def ask_removal(chosen: Mapping[Kind, Collection[int]], after: Callable[[], obje
 def _stop(removal: Removal, chosen: Mapping[Kind, Collection[int]]) -> None:
     """Cancel the runs that train and wait until they have stopped; what takes longer is refused by `put_in_trash`."""
     store = runtime.workspace().store
-    for item in removal.items:
-        if item.kind == "run" and item.ref in removal.running:
-            runtime.steer(lambda run_id=item.id: runtime.queue.cancel_run(store, run_id))
+    for ref in removal.running:
+        cancel = runtime.queue.cancel_run if ref.startswith("r") else runtime.queue.cancel_job
+        runtime.steer(lambda cancel=cancel, number=int(ref[1:]): cancel(store, number))
     deadline = time.monotonic() + STOP_S
     while removal.running and plan_removal(store, chosen).running and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -63,7 +63,7 @@ def _stop(removal: Removal, chosen: Mapping[Kind, Collection[int]]) -> None:
 def ask_name(name: str, rename: Callable[[str], object]) -> None:
     """Ask for another name of what is called `name`; a refusal of `rename` is said in the dialog."""
 
-    @st.dialog(t("trash.rename_title", name=name))
+    @st.dialog(t("trash.rename_title", name=plain(name)))
     def dialog() -> None:
         with st.form("rename", border=False):
             new = st.text_input(t("trash.rename_label"), name, max_chars=NAME_LENGTH, help=t("trash.rename_help"))
@@ -79,7 +79,7 @@ def ask_name(name: str, rename: Callable[[str], object]) -> None:
 def ask_note(name: str, note: str, keep: Callable[[str], object]) -> None:
     """Ask for a note on what is called `name`."""
 
-    @st.dialog(t("trash.note_title", name=name))
+    @st.dialog(t("trash.note_title", name=plain(name)))
     def dialog() -> None:
         with st.form("note", border=False):
             new = st.text_area(t("trash.note_label"), note, max_chars=MOST_NOTED)

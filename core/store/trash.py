@@ -53,7 +53,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Removal:
-    """What is deleted together: what was `asked` for, and what `follows` because it is made of that. `running` are refs of runs that train."""
+    """What is deleted together: what was `asked` for, and what `follows` because it is made of that. `running` are refs of runs, and of jobs of contests, that a worker is
+    at; `n_waiting` jobs would be canceled."""
 
     asked: tuple[Item, ...]
     follows: tuple[Item, ...]
@@ -274,12 +275,12 @@ def _plan(connection: Connection, chosen: Mapping[Kind, Collection[int]]) -> Rem
     sources = [f"r{number}" for number in found["run"]] + [f"b{number}" for number in found["blend"]]
     add("submission", of_contest["submission"], tables.submissions.c.source.in_(sources))
     items = {kind: _items(connection, kind, ids) for kind, ids in found.items()}
-    live = connection.execute(select(jobs.run_id, jobs.state).where(_jobs_of(found), jobs.state.in_(("queued", "running")))).all()
+    live = connection.execute(select(jobs.id, jobs.run_id, jobs.state).where(_jobs_of(found), jobs.state.in_(("queued", "running")))).all()
     return Removal(
         tuple(item for kind in TABLES for item in items[kind] if item.id in asked[kind]),
         tuple(item for kind in TABLES for item in items[kind] if item.id not in asked[kind]),
-        tuple(dict.fromkeys("a job" if run_id is None else f"r{run_id}" for run_id, state in live if state == "running")),
-        sum(state == "queued" for _, state in live),
+        tuple(dict.fromkeys(f"j{job_id}" if run_id is None else f"r{run_id}" for job_id, run_id, state in live if state == "running")),
+        sum(state == "queued" for _, _, state in live),
     )
 
 
