@@ -22,7 +22,7 @@ from core.base.messages import joined, msg, reason
 from core.base.settings import parse_settings
 from core.blend.ensemble import open_ensemble, score_blend
 from core.contest.image_pass import Progress
-from core.contest.inspect.draft import inspect_path
+from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.inspect.sources import parse_answers
 from core.contest.register import SPEC, Verified, add_verified, publish_own_groups, publish_rows, rows_and_settings, verify_contest
 from core.contest.table import load_table, load_truth, publish_groups, publish_truth
@@ -92,12 +92,17 @@ def plan_correction(
             why="renaming changes nothing else",
             fix="rename it, on the page Home or with `python -m core contest rename`",
         )
-    verified = None
+    verified, doubts = None, tuple[str, ...]()
     if set(asked) <= set(SETTINGS) and moved is None:
         after = parse_settings(ContestSpec, contest.spec.to_dict() | asked, where=contest.name, error=InputError)
         _group_values(workspace, contest, after.group_column)
     else:
-        verified = verify_contest(_inspected(contest, asked, moved), progress)
+        inspection = _inspected(contest, asked, moved)
+        verified = verify_contest(inspection.draft, progress)
+        counted = msg(
+            "read again: {rows:,} training rows, {classes:,} classes", rows=len(verified.labels), classes=len(verified.spec.classes)
+        )
+        doubts = (counted, *(joined(": ", [check.key, check.detail]) for check in inspection.checks if check.level == "warning"))
         after = verified.spec
     changes = {
         name: (getattr(contest.spec, name), getattr(after, name))
@@ -111,7 +116,7 @@ def plan_correction(
     if in_place and verified is None:
         read_format(workspace, replace(contest, spec=after))  # a sample of another form is refused now, not at submission
     effects = _effects(workspace, contest, changes, labels, dropped) if in_place else _effects_of_another(workspace, contest)
-    return Correction(contest, after, changes, effects, in_place, verified, labels, dropped)
+    return Correction(contest, after, changes, (*effects, *doubts), in_place, verified, labels, dropped)
 
 
 def correct(workspace: Workspace, correction: Correction) -> Contest:
@@ -147,8 +152,8 @@ def correct(workspace: Workspace, correction: Correction) -> Contest:
     )
 
 
-def _inspected(contest: Contest, asked: dict[str, Any], moved: Path | None) -> ContestSpec:
-    """The settings that the contest's files have with these answers; everything else is answered as it was registered."""
+def _inspected(contest: Contest, asked: dict[str, Any], moved: Path | None) -> Inspection:
+    """What the contest's files hold with these answers; everything else is answered as it was registered."""
     answers = {name: getattr(contest.spec, name) for name in ContestSpec.model_fields if name not in ("root", "name")} | asked
     for name, depends_on in (("classes", LABELS), ("label_separator", ("labels", "label_column")), ("untrained_classes", LABELS)):
         if name in answers and name not in asked and set(asked) & set(depends_on):
@@ -163,7 +168,7 @@ def _inspected(contest: Contest, asked: dict[str, Any], moved: Path | None) -> C
             why=joined("; ", inspection.problems),
             fix="correct another setting, or the files",
         )
-    return inspection.draft
+    return inspection
 
 
 def _next_truth(workspace: Workspace, contest: Contest, verified: Verified) -> tuple[NDArray[np.integer] | None, NDArray[np.bool_] | None]:
