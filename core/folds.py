@@ -121,7 +121,7 @@ def _check_own_groups(contest: Contest, pairs: FoldPairs, own: NDArray[np.int64]
             "the contest's groups would be split",
             where="column '{column}' of {contest}",
             why="{n:,} of {all:,} groups would stand on both sides of a fold, so that its scores would be too good",
-            fix="choose the kind stratified_group or group, or correct the contest's group column",
+            fix="use kind=stratified_group or kind=group, or correct the contest's group column",
             n=len(both),
             all=int(own.max()) + 1,
             column=contest.spec.group_column,
@@ -137,7 +137,7 @@ def _groups(workspace: Workspace, contest: Contest, spec: FoldsSpec) -> tuple[Gr
                 "kind={kind} keeps no groups together",
                 where="group_column",
                 why="'{name}' would be ignored",
-                fix="choose the kind stratified_group or group, or leave the column out",
+                fix="use kind=stratified_group or kind=group, or leave the column out",
                 kind=spec.kind,
                 name=spec.group_column,
             )
