@@ -122,14 +122,24 @@ def is_settled(runs: Sequence[Run]) -> bool:
     return all(run.state in ("done", "failed", "canceled") for run in runs)
 
 
+_ALL = 0
+"""In place of a run's id; a run may be called as another one of another contest, or "all"."""
+
+
 class Board:
     """A bar for each run, and one for all of them with the end of the queue."""
 
     def __init__(self, console: Console) -> None:
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[int, TaskID] = {}
         self._started_at = time.monotonic()
-        fields = [TextColumn(f"{{task.fields[{name}]}}") for name in ("where", "pace", "end")]
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.percentage:>3.0f} %"), *fields)
+        # Without markup, which rich would read in a run's name.
+        fields = [TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("where", "pace", "end")]
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f} %"),
+            *fields,
+        )
         self.live = Progress(*columns, console=console, auto_refresh=False)
 
     def say(self, text: str) -> None:
@@ -140,16 +150,16 @@ class Board:
         """Draw the runs as they stand; the queue ends in `end_s` seconds, None while that is unknown."""
         for run in runs:
             where, pace = _position(run)
-            self._bar(run.name, share_of_run(run, {}), where, pace, "" if run.state == "running" else run.state)
+            self._bar(run.id, run.name, share_of_run(run, {}), where, pace, "" if run.state == "running" else run.state)
         if runs:
             share = sum(share_of_run(run, {}) * len(run.fold_numbers) for run in runs) / sum(len(run.fold_numbers) for run in runs)
-            self._bar("all", share, f"{duration_text(time.monotonic() - self._started_at)} so far", "", _end_text(end_s))
+            self._bar(_ALL, "all", share, f"{duration_text(time.monotonic() - self._started_at)} so far", "", _end_text(end_s))
         self.live.refresh()
 
-    def _bar(self, name: str, share: float, where: str, pace: str, end: str) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self.live.add_task(name, total=1.0, where="", pace="", end="")
-        self.live.update(self._tasks[name], completed=share, where=where, pace=pace, end=end)
+    def _bar(self, run_id: int, name: str, share: float, where: str, pace: str, end: str) -> None:
+        if run_id not in self._tasks:
+            self._tasks[run_id] = self.live.add_task(name, total=1.0, where="", pace="", end="")
+        self.live.update(self._tasks[run_id], completed=share, where=where, pace=pace, end=end)
 
 
 def _ends(store: Store, run: Run) -> Iterator[tuple[tuple[int, int, int], str]]:

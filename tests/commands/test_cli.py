@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.main import get_group
 
 from core.__main__ import COMMANDS, main
 from core.blend.ensemble import open_ensemble
 from core.blend.optimum import gap_at
 from core.commands.console import note, print_table, say
+from core.commands.follow import Board
 from core.commands.settings import settings_page
 from core.exchange.exchange import DOUBTS
 from core.jobs.engine import EngineLock
@@ -508,3 +511,15 @@ def test_a_name_is_printed_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -
     note(name)
     said = capsys.readouterr()
     assert said.out.count(name) == 6 and said.err.strip() == name
+
+
+def test_runs_of_one_name_have_bars_of_their_own(headlines: Terminal) -> None:
+    contest = get_contest(headlines.workspace.store, "headlines")
+    (folds,) = list_folds(headlines.workspace.store, contest.id)
+    names = ["all", "[/bold] :warning: x"]
+    runs = [launch_run(headlines.workspace, contest, folds, make_recipe(contest, name)) for name in names]
+    screen = io.StringIO()
+    board = Board(Console(file=screen, force_terminal=True, width=200, color_system=None))
+    with board.live:
+        board.draw(runs, None)
+    assert len(board.live.tasks) == 3 and names[1] in screen.getvalue()
