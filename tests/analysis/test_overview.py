@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.analysis.overview import contest_overviews, expected_fold_s, furthest_from_even
+from core.analysis.overview import best_run, contest_overviews, expected_fold_s, furthest_from_even
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import by_turns, count_classes
 from core.folds import save_folds
 from core.jobs.queue import launch_run
+from core.metrics.scores import get_metric
 from core.specs.folds import FoldsSpec
 from core.store.runs import list_runs
 from core.workspace import Workspace
@@ -35,6 +36,7 @@ def test_the_best_run_is_the_best_of_those_with_all_folds(
     assert overview.best.id == strong.id != weak.id
     assert overview.best_score == strong.cv_score(metric)
     assert overview.best_sd == strong.cv_sd(metric)
+    assert best_run(list_runs(workspace.store, contest.id)[:1], [folds], get_metric(metric)) is None, "a run that misses folds is none"
     assert (overview.n_runs, overview.n_running, overview.n_queued) == (3, 0, 1)
     launch_run(workspace, contest, folds, make_recipe(contest, "waiting"))
     assert contest_overviews(workspace.store)[0].n_queued == 4

@@ -275,7 +275,10 @@ def test_runs_and_contests_tell_their_scores(finished: Terminal) -> None:
     assert contest["cv_score"] == best["cv_score"] and len(contest["fold_scores"]) == 3
     code, out, _ = finished.run("runs", "headlines")
     assert code == 0 and "higher is better" in out and "±" in out
-    assert finished.run("show", "good")[0] == 0
+    code, out, _ = finished.run("show", "good")
+    crossed = finished.read("show", "good")["cross_fitted_epochs"]
+    assert code == 0 and "CV accuracy" in out and f"CV {crossed['cv_score']:.4f}" in out and "with cross-fitted epochs" in out
+    assert len(crossed["epochs"]) == 3
 
 
 def test_a_run_that_was_handed_back_says_where_it_goes_on(headlines: Terminal) -> None:
@@ -323,7 +326,15 @@ def test_a_blend_is_tuned_by_name_and_scored_honestly(finished: Terminal) -> Non
     blend = finished.read("blend", "headlines", "good", "poor", "--set", "way=optimal", "--set", "mean=auto", "--set", "temperature=true")
     assert blend["honest"]["low"] <= blend["honest"]["score"] <= blend["honest"]["high"]
     assert finished.read("blend", "headlines", "good", "poor")["honest"] is None
-    assert "cross-fitted score" in finished.run("blend", "headlines", "good", "poor", "--set", "way=greedy")[1]
+    said = " ".join(finished.run("blend", "headlines", "good", "poor", "--set", "way=greedy", "--set", "temperature=true")[1].split())
+    for part in (
+        "cross-fitted score: CV",
+        ", OOF",
+        "stand on the best epoch of each fold",
+        "on out-of-fold rows, each predicted by one network; on test rows",
+    ):
+        assert part in said
+    assert {"temperature", "test_temperature", "flattered_by_epochs"} <= blend.keys()
     assert "way" in finished.refused("blend", "headlines", "good", "poor", "--set", "way=luck")["why"]
 
 
