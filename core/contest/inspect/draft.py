@@ -202,6 +202,8 @@ def _columns_of_folders(
     depth = len(folder_key(train).split("/")) + 1 if folder_key(train) else 1
     note_groups(so_far, group_parts([key for images in keys.values() for key in images], depth))
     names = [[name] for name, images in keys.items() for _ in images]
+    beside = class_folders(files, so_far.values["valid"]) if so_far.values.get("valid") else {}
+    names += [[name] for name, folder in beside.items() for _ in files.images_under(folder)]
     return SeenLabels(names, is_several=False, source="the class folders")
 
 

@@ -1,6 +1,6 @@
 """What stands beside the training rows: labels in a table of their own, and labelled rows that are handed out for validation."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from core.contest.inspect.sources import Guess, is_tabular, role_of
 from core.contest.rows import CAME_FROM, class_folders, folder_key, join_column
 
 
-def guess_valid(files: ContestFiles, layout: str, train: str, needed: Iterable[str]) -> Guess | None:
+def guess_valid(files: ContestFiles, layout: str, train: str, needed: Sequence[str]) -> Guess | None:
     """Labelled rows that are handed out beside the training rows, as a folder of the same classes or a table with the `needed` columns.
 
     None when nothing is named like valid.
@@ -33,8 +33,18 @@ def guess_valid(files: ContestFiles, layout: str, train: str, needed: Iterable[s
         if not named:
             return None
         return Guess("", msg("{name} does not have what the training rows have: it is left out", name=named[0]), "warning")
+    if layout == "csv" and _stand_in(files.table(fits[0]).frame, files.table(train).frame, list(needed)):
+        return Guess("", msg("all rows of {name} stand in {train} already: it is left out", name=fits[0], train=train), "note")
     why = "{n:,} labelled {n:row|rows} beside the training rows {n:is|are} trained on too; column '{column}' says where a row came from, for folds that follow it"
     return Guess(fits[0], msg(why, n=n_rows, column=CAME_FROM), "warning")
+
+
+def _stand_in(rows: pd.DataFrame, others: pd.DataFrame, columns: list[str]) -> bool:
+    """Whether all rows of a table stand in another one, by some columns."""
+    if not set(columns).issubset(others.columns):
+        return False
+    known = set(others[columns].itertuples(index=False, name=None))
+    return all(row in known for row in rows[columns].itertuples(index=False, name=None))
 
 
 def guess_train_labels(files: ContestFiles, train: str, test: pd.DataFrame | None) -> Guess | None:

@@ -82,6 +82,7 @@ def test_class_folders_for_validation_are_trained_on_and_told_apart(workspace: W
     class_folders(tmp_path / "c", "data/test" if "data" in train else "test")
     contest, inspection = registered(workspace, root)
     assert [check.level for check in inspection.checks if check.key == "valid"] == ["warning"]
+    assert "6 rows per class" in [check.detail for check in inspection.checks if check.key == "classes"]
     rows = load_table(workspace, contest).train
     came_from = rows["col.came_from"].tolist()
     assert [name.rpartition("/")[2] for name in came_from] == [train.rpartition("/")[2]] * 6 + [valid.rpartition("/")[2]] * 6
@@ -94,7 +95,7 @@ def test_class_folders_for_validation_are_trained_on_and_told_apart(workspace: W
 def test_a_table_for_validation_is_trained_on_and_told_apart(workspace: Workspace, tmp_path: Path) -> None:
     root = tmp_path / "c"
     write_csv(root / "train.csv", ("id", "text", "label"), labelled(texts("t", 6)))
-    write_csv(root / "dev.csv", ("id", "text", "label", "rater"), [(*row, "x") for row in labelled(texts("t", 4))])
+    write_csv(root / "dev.csv", ("id", "text", "label", "rater"), [(f"t{row[0][1:]}", *row[1:], "x") for row in labelled(texts("d", 4))])
     write_csv(root / "test.csv", ("id", "text"), texts("s", 2))
     contest, _ = registered(workspace, root)
     rows = load_table(workspace, contest).train
@@ -103,6 +104,8 @@ def test_a_table_for_validation_is_trained_on_and_told_apart(workspace: Workspac
     assert rows["id"].tolist() == [f"t{number}" for number in range(6)] + [f"t{number} (2)" for number in range(4)]
     write_csv(root / "dev.csv", ("id", "text", "label"), [*labelled(texts("d", 2)), ("d9", "text", "odd")])
     assert "dev.csv line 4" in inspect_path(root).problems[0]
+    write_csv(root / "dev.csv", ("id", "text", "label"), labelled(texts("t", 4)))
+    assert inspect_path(root).n_train == 6  # a part of the training table
     write_csv(root / "dev.csv", ("id", "text"), texts("d", 2))
     inspection = inspect_path(root)
     assert (inspection.draft.valid, inspection.n_train) == ("", 6)
