@@ -43,14 +43,15 @@ WORDS = [
     "sound",
 ]
 CHILD = """
-import json, resource, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 import pyarrow.parquet
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.workspace import open_workspace
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not ru_maxrss, which begins with that of the process that started this one.
+def peak(): return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 def now(): return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 workspace = open_workspace(sys.argv[2])
 workspace.store

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SPARE = 48 * 2**20
 """What libraries load when they are first used."""
 CHILD = """
-import json, resource, sys
+import json, re, resource, sys
 from pathlib import Path
 import pyarrow.parquet
 from core.contest.inspect.draft import inspect_path
@@ -26,7 +26,9 @@ workspace = open_workspace(sys.argv[2])
 workspace.store
 before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 add_contest(workspace, inspect_path(Path(sys.argv[1])).draft)
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before))
+# Not ru_maxrss, which begins with that of the process that started this one.
+most = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+print(json.dumps(most - before))
 """
 
 
