@@ -30,7 +30,11 @@ if (!window.pitwallKeys) {
     if (isText && event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey)) event.stopImmediatePropagation()
   }, true)
   // A "?" beside each field is no stop of the Tab key: a form has a dozen. Alt+H opens the help of the field one is in.
-  const skip = () => { for (const help of document.querySelectorAll('[data-testid="stTooltipIcon"] button:not([data-testid], [tabindex])')) help.tabIndex = -1 }
+  // What opens over the page stands outside of it in the document, and must know whether it is dark.
+  const skip = () => {
+    document.documentElement.style.colorScheme = getComputedStyle(document.querySelector('.stApp')).colorScheme
+    for (const help of document.querySelectorAll('[data-testid="stTooltipIcon"] button:not([data-testid], [tabindex])')) help.tabIndex = -1
+  }
   new MutationObserver(skip).observe(document.body, { childList: true, subtree: true })
   skip()
 }

@@ -330,7 +330,7 @@ def _sample(table: ContestTable, frame: pd.DataFrame, row: int, classes: str) ->
         image = open_image(path, sha256=str(frame.at[row, "sha256"]), white_level=table.white_level)
         left.image(image, width="stretch", alt=classes or given)
         with right:
-            st.caption(t("data.sample_size", width=image.width, height=image.height, size=runtime.size_text(path.stat().st_size)))
+            st.caption(t("data.sample_size", width=image.width, height=image.height, kb=path.stat().st_size / 1000))
             st.code(str(path), language=None, wrap_lines=True)
 
 
