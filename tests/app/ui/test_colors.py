@@ -9,7 +9,7 @@ import pytest
 
 from app.ui.colors import ACCENT, BAD, QUIET, ink, run_color, translucent
 
-CONFIG = Path(__file__).parents[3] / "app" / ".streamlit" / "config.toml"
+CONFIG = Path(__file__).parents[3] / ".streamlit" / "config.toml"
 THEMES = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["theme"]
 
 
