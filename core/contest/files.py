@@ -16,21 +16,15 @@ from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import reason
 from core.contest.csv_table import Table, beside_answers, empty_columns, read_table
+from core.contest.uploads import MAX_FILES, is_junk
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".svg", ".jp2", ".ico", ".psd", ".raw", ".dng", ".eps", ".pdf"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
-JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
-MAX_FILES = 1_000_000
 TRAIN_NAMES = ("train", "training", "학습", "훈련")
 FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 """What files of these formats begin with; WebP says it from the eighth byte on."""
-
-
-def is_junk(name: str) -> bool:
-    """True for names that no contest means: hidden files and what operating systems leave behind."""
-    return name.startswith(".") or name.lower() in JUNK
 
 
 class ContestFiles:

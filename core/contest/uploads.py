@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from core.base.errors import DiskFull, InputError
 from core.base.files import nfc, sha256_file, typed_path, written_aside
 from core.base.messages import msg, reason
-from core.contest.files import MAX_FILES, is_junk
 from core.workspace import Workspace
 
+MAX_FILES = 1_000_000
 MAX_BYTES = 500 * 2**30
 MAX_RATIO = 200
 RATIO_FROM_BYTES = 64 * 2**20
@@ -25,10 +25,16 @@ RATIO_FROM_BYTES = 64 * 2**20
 UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 """What `zipfile` raises for an archive that is damaged, encrypted (RuntimeError) or of an unknown compression (a RuntimeError too)."""
 
+JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 
 WAITING = "not-registered"
 """A file beside what was extracted, until a contest is registered from it."""
 ABANDONED_S = 86_400.0
+
+
+def is_junk(name: str) -> bool:
+    """True for names that no contest means: hidden files and what operating systems leave behind."""
+    return name.startswith(".") or name.lower() in JUNK
 
 
 def open_source(workspace: Workspace, path: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
