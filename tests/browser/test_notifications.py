@@ -69,6 +69,14 @@ def prepared(served: Prepared) -> Prepared:
     return served
 
 
+UNMARKED = re.compile(r"^[^·]+ · headlines · Pitwall$")
+
+
+def marked(mark: str) -> re.Pattern[str]:
+    """The tab's title on any page of the contest, with a mark before it."""
+    return re.compile(rf"^{re.escape(mark)} · [^·]+ · headlines · Pitwall$")
+
+
 def toasts(page: Page) -> Locator:
     return page.get_by_test_id("stToast")
 
@@ -77,40 +85,40 @@ def test_the_title_says_how_far_it_is_and_then_that_it_is_done_until_somebody_lo
     run, job = prepared.train("digits")
     pages = [open_page(prepared.url("data")), open_page(prepared.url("ensemble", lang="ko"))]
     for page in pages:
-        expect(page).to_have_title("2/3 digits · Pitwall")
+        expect(page).to_have_title(marked("2/3 digits"))
         page.evaluate("document.activeElement.blur()")
     field = pages[0].get_by_role("combobox").first
     field.focus()
     prepared.end(run, job)
-    expect(pages[0]).to_have_title("✓ digits done · Pitwall")
-    expect(pages[1]).to_have_title("✓ digits 완료 · Pitwall")
+    expect(pages[0]).to_have_title(marked("✓ digits done"))
+    expect(pages[1]).to_have_title(marked("✓ digits 완료"))
     for page, said in zip(pages, ("done: accuracy", "완료: 정확도"), strict=True):
         expect(toasts(page)).to_have_count(1)
         expect(toasts(page)).to_contain_text("digits")
         expect(toasts(page)).to_contain_text(said)
     expect(field).to_be_focused()
     pages[0].keyboard.press("Shift")
-    expect(pages[0]).to_have_title("Pitwall")
-    expect(pages[1]).to_have_title("✓ digits 완료 · Pitwall")
+    expect(pages[0]).to_have_title(UNMARKED)
+    expect(pages[1]).to_have_title(marked("✓ digits 완료"))
     pages[1].mouse.move(500, 500)
     pages[1].mouse.move(520, 500)
-    expect(pages[1]).to_have_title("Pitwall")
+    expect(pages[1]).to_have_title(UNMARKED)
 
 
 def test_a_toast_that_was_closed_does_not_come_back_nor_after_a_reload(prepared: Prepared, open_page: Open) -> None:
     run, job = prepared.train("second")
     page = open_page(prepared.url("data"))
-    expect(page).to_have_title("2/3 second · Pitwall")
+    expect(page).to_have_title(marked("2/3 second"))
     prepared.end(run, job)
-    expect(page).to_have_title("✓ second done · Pitwall")
+    expect(page).to_have_title(marked("✓ second done"))
     toasts(page).get_by_role("button", name="Close").click()
     expect(toasts(page)).to_have_count(0)
-    expect(page).to_have_title("Pitwall")
+    expect(page).to_have_title(UNMARKED)
     page.get_by_test_id("stSidebar").get_by_role("link", name="Folds").click()
     expect(page.get_by_role("heading", name="Folds", exact=True)).to_be_visible()
     page.reload()
     expect(page.get_by_role("heading", name="Folds", exact=True)).to_be_visible()
-    expect(page).to_have_title("Pitwall")
+    expect(page).to_have_title(UNMARKED)
     expect(toasts(page)).to_have_count(0)
 
 
@@ -118,17 +126,17 @@ def test_a_failure_stays_until_it_is_closed_or_replaced(prepared: Prepared, open
     good, job = prepared.train("good")
     _, other = prepared.train("bad")
     page = open_page(prepared.url("submit"))
-    expect(page).to_have_title("4/6 good +1 · Pitwall")
+    expect(page).to_have_title(marked("4/6 good +1"))
     fail_job(prepared.workspace, other)
     failed = toasts(page).filter(has_text="ended: 1 of 3 folds failed")
     expect(failed).to_be_visible()
-    expect(page).to_have_title("✗ bad failed · Pitwall")
+    expect(page).to_have_title(marked("✗ bad failed"))
     page.get_by_test_id("stSidebar").get_by_role("link", name="Errors").click()
     expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
-    expect(page).to_have_title("2/3 good · Pitwall")
+    expect(page).to_have_title(marked("2/3 good"))
     expect(failed).to_be_visible()
     prepared.end(good, job)
-    expect(page).to_have_title("✓ good done · Pitwall")
+    expect(page).to_have_title(marked("✓ good done"))
     expect(toasts(page)).to_contain_text("good")
 
 
