@@ -687,9 +687,12 @@ def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Proble
     elif len(others) != 1:
         fix = "set submission=probabilities, or give a sample submission with one label column"
         problems.add(file, msg("{n} {n:column|columns} beside the ids where one label is expected", n=len(others)), fix, row=1)
-    elif not spec.submission_names:
+    else:
         strange = strange_values(column_of(sample.frame, others[0]), spec)
-        if len(strange) > 1:
+        if spec.submission_names and contradicts(strange, spec):
+            what = msg("{file} has {names}, which is not what its classes are called", file=file, names=", ".join(map(repr, strange[:3])))
+            doubts.append(("submission_names", what))
+        elif len(strange) > 1 and not spec.submission_names:
             what = msg("none of its values is a class, such as {names}", names=", ".join(map(repr, strange[:3])))
             fix = "name what the submission calls each class, in the order of the classes: submission_names=[…], or correct label_column"
             problems.add(file, what, fix, column=others[0])
@@ -711,6 +714,11 @@ def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Proble
         doubts.append(("sample_submission", msg(what, file=file, n=int(is_asked.sum()), total=len(known))))
     else:
         problems.add_rows(test.file, test.lines, ~is_asked, what, fix, hint=hint, id=known, other=file)
+
+
+def contradicts(strange: Sequence[str], spec: ContestSpec) -> bool:
+    """Whether strange values of a sample speak against the names that a person gave: several, or one that is a class of the training rows."""
+    return len(strange) > 1 or any(class_finder(spec.classes)(value) >= 0 for value in strange)
 
 
 def strange_values(cells: pd.Series, spec: ContestSpec) -> list[str]:

@@ -27,10 +27,11 @@ from core.base.names import check_name, file_name
 from core.contest.csv_table import beside_answers, read_text
 from core.contest.encoding import decode
 from core.contest.names import class_finder, naming_of_values
-from core.contest.rows import strange_values
+from core.contest.rows import contradicts, strange_values
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.scores import decide
 from core.predictions.source import Source
+from core.specs.contest import ContestSpec
 from core.specs.kept import Lineage, LineageMember
 from core.store.blends import Submission, add_submission, list_submissions
 from core.store.contests import Contest, list_truths
@@ -51,7 +52,8 @@ class SubmissionFormat:
 
     `class_of_column` maps each column of a class to its class, UNTRAINED for one that no training row has; it is empty for labels.
     Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`). `unlike` says
-    how the sample's labels contradict the classes; `sample_encoding` is that of the sample, where it has no signs for some class.
+    how the sample's labels contradict the classes; `sample_encoding` is that of the sample, where it has no signs for some class; where a person named the classes
+    (`is_named`), what the sample says against it is a doubt.
     `columns` are the id and what is asked for; other columns of the sample are `repeated` as they stand, by their place.
     """
 
@@ -68,6 +70,7 @@ class SubmissionFormat:
     cells: CellStyle = PLAIN
     unlike: str = ""
     sample_encoding: str = ""
+    is_named: bool = False
     repeated: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
 
     @property
@@ -186,17 +189,21 @@ def _format_of(
         )
     else:
         cells = read_style(frame.iloc[:, 1], names, spec.label_separator) if spec.is_multilabel else PLAIN
-        unlike = "" if spec.submission_names else _unlike(strange_values(frame.iloc[:, 1], spec), names)
+        unlike = _unlike(strange_values(frame.iloc[:, 1], spec), spec)
         if not all(can_encode(name, encoding) for name in names):
             encoding, sample_encoding = "utf-8", encoding
-    kind = (spec.is_multilabel, spec.submission == "flags", cells, unlike, sample_encoding)
+    kind = (spec.is_multilabel, spec.submission == "flags", cells, unlike, sample_encoding, bool(spec.submission_names))
     return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), names, order, *kind)
 
 
-def _unlike(values: Sequence[str], names: Sequence[str]) -> str:
+def _unlike(values: Sequence[str], spec: ContestSpec) -> str:
     """How a sample's labels contradict the classes; "" where one value stands in for all of them, or there is none."""
-    naming = naming_of_values(values, names, {}) if values else None
-    if not values or (naming is None and len(values) == 1):
+    names = spec.submission_names or spec.classes
+    if spec.submission_names:
+        is_stand_in = not contradicts(values, spec)
+    else:
+        is_stand_in = not values or (len(values) == 1 and naming_of_values(values, names, {}) is None)
+    if is_stand_in:
         return ""
     shown = (", ".join(map(repr, each[:3])) for each in (values, names))
     what = "the sample has {values} where the classes are {names}: say in submission_names what the contest calls each class"
@@ -312,7 +319,7 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
             )
         )
     if form.unlike:
-        checks.append(SubmissionCheck("sample", False, form.unlike))
+        checks.append(SubmissionCheck("sample", form.is_named, form.unlike, is_doubtful=form.is_named))
     if len(frame) >= FEW_ROWS and len(set(chosen)) == 1:
         checks.append(SubmissionCheck("variety", True, msg("all {n:,} rows have the same class", n=len(frame)), is_doubtful=True))
     return tuple(checks)

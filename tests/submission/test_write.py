@@ -379,4 +379,13 @@ def test_labels_that_the_sample_contradicts_fail_a_check(tmp_path: Path, shown: 
             Candidate(b"", pd.DataFrame(), tuple(checks.values()), np.zeros(2, dtype=np.int64)).raise_if_refused("r1")
         assert "contest correct" in refused.value.fix
         named = parse_format(tmp_path / "sample_submission.csv", contest("label", ("bad", "good"), submission_names=("bad", "good")))
-        assert "sample" not in {check.key for check in check_submission(named, make_submission(named, ["1", "2"], np.eye(2)))}
+        again = {check.key: check for check in check_submission(named, make_submission(named, ["1", "2"], np.eye(2)))}
+        assert "sample" not in again or (again["sample"].is_ok and again["sample"].is_doubtful)
+
+
+def test_names_that_a_person_gave_against_the_sample_are_a_doubt(tmp_path: Path) -> None:
+    spec = contest("label", ("bad", "good"), submission_names=("a", "b"))
+    for shown, is_doubtful in (("bad", True), ("a", False), ("?", False)):
+        form = parse_format(write(tmp_path, f"id,label\n1,{shown}\n2,{shown}\n"), spec)
+        checks = {check.key: check for check in check_submission(form, make_submission(form, ["1", "2"], np.eye(2, dtype=np.float32)))}
+        assert all(check.is_ok for check in checks.values()) and ("sample" in checks) == is_doubtful
