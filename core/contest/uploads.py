@@ -9,6 +9,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -60,6 +61,8 @@ def open_source(workspace: Workspace, path: Path, *, progress: Callable[[int, in
         return extract_archive(path, home / stem, progress=progress)
     except BaseException:
         shutil.rmtree(home)
+        with suppress(OSError):  # others may stand there
+            workspace.uploads_dir.rmdir()
         raise
 
 

@@ -139,6 +139,7 @@ def _contest_of(spec: ContestSpec) -> Contest:
         n_test=1,
         sample="",
         created_at=0.0,
+        archived_at=None,
         truth=TruthVersion(1, 1, 1, "", "", 0.0, 0, ""),
     )
 

@@ -36,14 +36,57 @@ def syllables(rng: random.Random, n: int) -> str:
     return " ".join("".join(chr(rng.randrange(0xAC00, 0xD7A4)) for _ in range(rng.randrange(1, 5))) for _ in range(n))
 
 
-def _texts(root: Path, rng: random.Random, encoding: str, name: str) -> Expected:
+WORDS = [
+    "배송이",
+    "빨라서",
+    "좋았어요",
+    "화면은",
+    "선명한데",
+    "소리가",
+    "작습니다",
+    "다시는",
+    "주문하지",
+    "않을",
+    "겁니다",
+    "직원분이",
+    "친절하고",
+    "음식도",
+    "맛있네요",
+    "기대했던",
+    "것보다",
+    "훨씬",
+    "재미있는",
+    "영화",
+    "정부가",
+    "새로운",
+    "정책을",
+    "발표했다",
+    "선수들은",
+    "마지막",
+    "경기에서",
+    "역전승을",
+    "거두었다",
+    "꽃샘추위",
+    "뚜껑",
+    "쾌청",
+    "읊조리다",
+    "삯바느질",
+]
+
+
+def korean(rng: random.Random, n: int) -> str:
+    """Words as people write them, some of rare syllables."""
+    return " ".join(rng.choice(WORDS) for _ in range(n))
+
+
+def _texts(root: Path, rng: random.Random, encoding: str, name: str, words: Callable[[random.Random, int], str] = syllables) -> Expected:
     delimiter = rng.choice((",", "\t", ";"))
-    classes = [syllables(rng, 1) + mark for mark in "abcd"]
+    classes = [words(rng, 1) + mark for mark in "abcd"]
     sets, cells, spelling = _labels(rng, classes)
-    texts = [f"{syllables(rng, rng.randrange(1, 6))} {number}" for number in range(len(sets))]
+    texts = [f"{words(rng, rng.randrange(1, 6))} {number}" for number in range(len(sets))]
     rows = [(f"r{number}", text, cell) for number, (text, cell) in enumerate(zip(texts, cells, strict=True))]
     write_csv(root / "train.csv", ("번호", "문장", "분류"), rows, encoding=encoding, delimiter=delimiter)
-    test = [(f"t{number}", syllables(rng, 3)) for number in range(3)]
+    test = [(f"t{number}", words(rng, 3)) for number in range(3)]
     write_csv(root / "test.csv", ("번호", "문장"), test, encoding=encoding, delimiter=delimiter)
     write_csv(root / "sample_submission.csv", ("번호", "분류"), [(row, classes[0]) for row, _ in test], encoding=encoding)
     if rng.random() < 0.5:
@@ -65,7 +108,7 @@ def _labels(rng: random.Random, classes: list[str]) -> tuple[list[set[str]], lis
 
 def cp949(root: Path, rng: random.Random) -> Expected:
     """Tables as Korean spreadsheets save them."""
-    return _texts(root, rng, "cp949", "cp949")
+    return _texts(root, rng, "cp949", "cp949", korean)
 
 
 def byte_order_mark(root: Path, rng: random.Random) -> Expected:
