@@ -24,8 +24,8 @@ from core.base.files import check_output, nfc, written_aside
 from core.base.messages import joined, msg, reason
 from core.contest.csv_table import read_table
 from core.contest.encoding import decode
+from core.contest.ids import tell_apart
 from core.contest.names import naming_of_columns
-from core.contest.rows import tell_apart
 from core.metrics.scores import invalid_rows
 
 FOLD = "fold"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from core.base.files import nfc
 from core.contest.csv_table import MISSING_CELLS
-from core.contest.rows import is_bracketed
+from core.contest.labels import is_bracketed
 
 QUOTES = ("'", '"')
 MARKS = (",", "|", ";", "/", "+", "&")

@@ -26,8 +26,8 @@ from core.base.messages import joined, msg, reason
 from core.base.names import check_name, file_name
 from core.contest.csv_table import beside_answers, read_text
 from core.contest.encoding import decode
+from core.contest.labels import contradicts, strange_values
 from core.contest.names import class_finder, naming_of_values
-from core.contest.rows import contradicts, strange_values
 from core.contest.table import SAMPLE_SUBMISSION, load_table
 from core.metrics.scores import decide
 from core.predictions.source import Source

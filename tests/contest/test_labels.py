@@ -10,8 +10,8 @@ import pytest
 
 from core.base.errors import InputError
 from core.contest.inspect.draft import inspect_path
+from core.contest.labels import SeenLabels, class_warnings, names_of_cells, order_classes, split_cell
 from core.contest.register import add_contest
-from core.contest.rows import SeenLabels, class_warnings, names_of_cells, order_classes, split_cell
 from core.contest.table import load_table, load_truth
 from core.specs.contest import ContestSpec
 from core.workspace import Workspace

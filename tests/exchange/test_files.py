@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.base.errors import InputError
-from core.contest.rows import tell_apart
+from core.contest.ids import tell_apart
 from core.exchange.files import Expected, Reading, read_predictions, write_predictions
 from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, OF_SETS, PROB, TABLES_OF_SETS, frame
 

@@ -36,7 +36,8 @@ from core.contest.inspect.columns import (
 from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
 from core.contest.inspect.parts import guess_train_labels, guess_valid
 from core.contest.inspect.sources import SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
-from core.contest.rows import LINK_FIX, Part, Rows, SeenLabels, class_folders, folder_key, is_folder, joined_table, order_classes, read_rows
+from core.contest.labels import SeenLabels, order_classes
+from core.contest.rows import LINK_FIX, Part, Rows, class_folders, folder_key, is_folder, joined_table, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.data.images import level_of
 from core.specs.contest import ContestSpec

@@ -14,8 +14,7 @@ from core.base.messages import joined, msg
 from core.contest.csv_table import column_of
 from core.contest.inspect.columns import LABEL_NAME, asked_label, guess_label
 from core.contest.inspect.sources import SPACE, Guess, Understanding
-from core.contest.names import Naming, class_finder, class_key, code_columns, naming_of_columns, naming_of_values, one_name
-from core.contest.rows import (
+from core.contest.labels import (
     FLAGS,
     NUMBERS,
     SeenLabels,
@@ -27,6 +26,7 @@ from core.contest.rows import (
     order_classes,
     split_cell,
 )
+from core.contest.names import Naming, class_finder, class_key, code_columns, naming_of_columns, naming_of_values, one_name
 from core.metrics.scores import metrics_for
 
 SEPARATORS = ("|", ";", ",", "/", "+", "#", " ")

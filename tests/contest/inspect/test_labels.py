@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from core.base.errors import InputError
 from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.inspect.labels import find_separation
+from core.contest.labels import split_cell
 from core.contest.register import add_contest
-from core.contest.rows import split_cell
 from core.contest.table import load_truth
 from core.workspace import Workspace
 from tests.contest.contest_folders import folder_contest, text_contest, write_csv
