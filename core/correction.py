@@ -33,7 +33,7 @@ from core.store.blends import list_blends, list_submissions
 from core.store.contests import Contest, Published, correct_contest, list_truths
 from core.store.folds import Folds, list_folds
 from core.store.runs import get_run, list_runs
-from core.submission.write import read_format
+from core.submission.format import read_format
 from core.workspace import Workspace
 
 SETTINGS = ("metric", "submission", "group_column")

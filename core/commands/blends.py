@@ -39,7 +39,8 @@ from core.store import blends
 from core.store.blends import Blend, free_blend_name
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run, get_run
-from core.submission.write import check_submission, read_format, read_submission, write_submission
+from core.submission.format import read_format
+from core.submission.write import check_submission, read_submission, write_submission
 from core.workspace import Workspace
 
 BlendArgument = Annotated[str, typer.Argument(metavar="BLEND", help="A reference such as b3, or a name.", show_default=False)]

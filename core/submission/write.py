@@ -6,11 +6,10 @@ The file is built, then read back and checked as the contest would check it, and
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,63 +18,26 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from core.artefacts import load_manifest, publishing, verify, verify_file
+from core.artefacts import publishing, verify
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
-from core.base.files import can_encode, fingerprint, nfc, write_json
+from core.base.files import fingerprint, nfc, write_json
 from core.base.messages import joined, msg, reason
 from core.base.names import check_name, file_name
-from core.contest.csv_table import beside_answers, read_text
-from core.contest.encoding import decode
-from core.contest.labels import contradicts, strange_values
-from core.contest.names import class_finder, naming_of_values
-from core.contest.table import SAMPLE_SUBMISSION, load_table
+from core.contest.table import load_table
 from core.metrics.scores import decide
 from core.predictions.source import Source
-from core.specs.contest import ContestSpec
 from core.specs.kept import Lineage, LineageMember
 from core.store.blends import Submission, add_submission, list_submissions
-from core.store.contests import Contest, list_truths
-from core.submission.label_cells import PLAIN, CellStyle, read_cell, read_style, write_cell
+from core.store.contests import list_truths
+from core.submission.format import UNTRAINED, SubmissionFormat, read_format
+from core.submission.label_cells import read_cell, write_cell
 from core.workspace import Workspace
 
 SUM_TOLERANCE = 1e-4
 FLOOR = 1e-4
 """The probability of a class that no training row has: next to nothing is lost where it never comes, and not everything where it does."""
-UNTRAINED = -1
 FEW_ROWS = 10
 """In fewer rows than these one class for all is no sign of anything."""
-
-
-@dataclass(frozen=True)
-class SubmissionFormat:
-    """How the contest wants its file. `classes` are named as the file names them.
-
-    `class_of_column` maps each column of a class to its class, UNTRAINED for one that no training row has; it is empty for labels.
-    Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`). `unlike` says
-    how the sample's labels contradict the classes; `sample_encoding` is that of the sample, where it has no signs for some class; where a person named the classes
-    (`is_named`), what the sample says against it is a doubt.
-    `columns` are the id and what is asked for; other columns of the sample are `repeated` as they stand, by their place.
-    """
-
-    encoding: str
-    newline: str
-    delimiter: str
-    header: str
-    columns: tuple[str, ...]
-    ids: tuple[str, ...]
-    classes: tuple[str, ...]
-    class_of_column: tuple[int, ...]
-    is_multilabel: bool = False
-    is_flags: bool = False
-    cells: CellStyle = PLAIN
-    unlike: str = ""
-    sample_encoding: str = ""
-    is_named: bool = False
-    repeated: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
-
-    @property
-    def has_probabilities(self) -> bool:
-        return bool(self.class_of_column) and not self.is_flags
 
 
 @dataclass(frozen=True)
@@ -116,98 +78,6 @@ class Candidate:
                 if any(check.key == "sample" and not check.is_ok for check in self.checks)
                 else "check the contest's sample submission on the page Data",
             )
-
-
-def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
-    """The format of the contest's sample submission; without one, `id` and the label or the classes, in the test table's order."""
-    spec = contest.spec
-    folder = workspace.absolute(contest.path)
-    manifest = load_manifest(folder)
-    if SAMPLE_SUBMISSION in manifest.files:
-        return parse_format(verify_file(folder, manifest, SAMPLE_SUBMISSION), contest)
-    label_column = spec.label_column or ("labels" if spec.is_multilabel else "label")
-    columns = [spec.id_column or "id", *((label_column,) if spec.submission == "label" else spec.classes)]
-    frame = pd.DataFrame({place: load_table(workspace, contest).test["id"] if place == 0 else "" for place in range(len(columns))})
-    return _format_of(
-        contest, frame.set_axis(columns, axis=1), "", encoding="utf-8", newline="\n", delimiter=",", header=_line(columns, ",")
-    )
-
-
-def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
-    """Read the sample's encoding, line ends, delimiter, header and ids; SubmissionError when it is no sample of this contest."""
-    text, encoding = decode(path.read_bytes(), path, contest.spec.encoding)
-    table = read_text(text, path, encoding)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    beside = beside_answers(table.frame)
-    repeated = {place: tuple(table.frame[name]) for place, name in enumerate(table.frame.columns) if name in beside}
-    form = _format_of(
-        contest,
-        table.without(beside).frame,
-        path.name,
-        encoding=encoding,
-        newline=newline,
-        delimiter=table.delimiter,
-        header=table.header,
-    )
-    return replace(form, repeated=repeated)
-
-
-def _format_of(
-    contest: Contest, frame: pd.DataFrame, where: str, *, encoding: str, newline: str, delimiter: str, header: str
-) -> SubmissionFormat:
-    """The format of a sample (its ids, and its labels as text), whose columns and cells say what stands where."""
-    columns = tuple(nfc(str(column)).strip() for column in frame.columns)
-    spec = contest.spec
-    names = tuple(spec.submission_names or spec.classes)
-    order: tuple[int, ...] = ()
-    cells, unlike, sample_encoding = PLAIN, "", ""
-    if spec.submission != "label":
-        find, is_untrained = class_finder(names), class_finder(spec.untrained_classes)
-        order = tuple(find(name) for name in columns[1:])
-        unknown = [name for name, place in zip(columns[1:], order, strict=True) if place < 0 and is_untrained(name) < 0]
-        missing = [name for place, name in enumerate(names) if place not in order]
-        if unknown or missing or len(set(columns)) != len(names) + len(spec.untrained_classes) + 1:
-            raise SubmissionError(
-                "the sample submission's columns are not the classes",
-                where="{file}, first line",
-                why="unknown: {unknown}; missing: {missing}",
-                fix="correct the classes of the contest, or choose the submission format 'label'",
-                file=where,
-                unknown=", ".join(unknown[:5]) or "none",
-                missing=", ".join(missing[:5]) or "none",
-            )
-    elif len(columns) != 2:
-        raise SubmissionError(
-            "the sample submission is not one id and one label",
-            where="{file}, first line",
-            why="it has {n} columns",
-            fix="choose the submission format 'probabilities' or 'flags' if the columns are classes"
-            if spec.is_multilabel
-            else "choose the submission format 'probabilities' if the columns are classes",
-            file=where,
-            n=len(columns),
-        )
-    else:
-        cells = read_style(frame.iloc[:, 1], names, spec.label_separator) if spec.is_multilabel else PLAIN
-        unlike = _unlike(strange_values(frame.iloc[:, 1], spec), spec)
-        if not all(can_encode(name, encoding) for name in names):
-            encoding, sample_encoding = "utf-8", encoding
-    kind = (spec.is_multilabel, spec.submission == "flags", cells, unlike, sample_encoding, bool(spec.submission_names))
-    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), names, order, *kind)
-
-
-def _unlike(values: Sequence[str], spec: ContestSpec) -> str:
-    """How a sample's labels contradict the classes; "" where one value stands in for all of them, or there is none."""
-    names = spec.submission_names or spec.classes
-    if spec.submission_names:
-        is_stand_in = not contradicts(values, spec)
-    else:
-        is_stand_in = not values or (len(values) == 1 and naming_of_values(values, names, {}) is None)
-    if is_stand_in:
-        return ""
-    shown = (", ".join(map(repr, each[:3])) for each in (values, names))
-    what = "the sample has {values} where the classes are {names}: say in submission_names what the contest calls each class"
-    return msg(what, **dict(zip(("values", "names"), shown, strict=True)))
 
 
 def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np.floating], thresholds: Sequence[float] = ()) -> bytes:
@@ -477,9 +347,3 @@ def _read(text: str, delimiter: str, where: str, *, as_numbers: bool = False) ->
         return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
         raise InputError("a submission cannot be read", where=where, why=reason(problem), fix="give a CSV with a header line") from None
-
-
-def _line(columns: Sequence[str], delimiter: str) -> str:
-    return delimiter.join(
-        f'"{name.replace(chr(34), chr(34) * 2)}"' if any(c in name for c in (delimiter, '"', "\n")) else name for name in columns
-    )

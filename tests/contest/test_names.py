@@ -14,7 +14,8 @@ from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.names import class_finder, naming_of_columns, naming_of_values
 from core.contest.register import add_contest
 from core.contest.table import load_table, load_truth
-from core.submission.write import SubmissionCheck, check_submission, make_submission, read_format
+from core.submission.format import read_format
+from core.submission.write import SubmissionCheck, check_submission, make_submission
 from core.workspace import Workspace
 from tests.contest.contest_folders import registered, write_csv
 

@@ -51,7 +51,8 @@ from core.store.queue import list_holds, read_live, read_queue, read_tallies
 from core.store.runs import Run, list_epochs, list_runs
 from core.store.tables import CHANGES, DIGEST, metadata
 from core.submission import write as submission_module
-from core.submission.write import read_format, read_submission, write_submission
+from core.submission.format import read_format
+from core.submission.write import read_submission, write_submission
 from core.training.checkpoint import Identity, checkpoint_name, list_quarantined, newest_verified
 from core.workspace import Workspace, open_workspace
 from tests.conftest import write_headlines_to

@@ -36,7 +36,7 @@ from core.store import attempts, tables
 from core.store.contests import Contest, TruthVersion, get_contest
 from core.store.database import Store, sqlite_url
 from core.store.runs import get_run
-from core.submission.write import parse_format
+from core.submission.format import parse_format
 from tests.contest.contest_folders import image_contest
 from tests.faults.fault import Given, Outcome, made_up_store, main
 from tests.inputs.hard_images import hard_images

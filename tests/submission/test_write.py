@@ -18,17 +18,9 @@ from core.blend.ensemble import make_spec, save_blend
 from core.metrics.scores import decide
 from core.predictions.source import source_of
 from core.specs.contest import ContestSpec
+from core.submission.format import SubmissionFormat, parse_format
 from core.submission.label_cells import CellStyle, read_cell, read_style, write_cell
-from core.submission.write import (
-    Candidate,
-    SubmissionFormat,
-    check_submission,
-    make_submission,
-    parse_format,
-    prepare,
-    read_submission,
-    write_submission,
-)
+from core.submission.write import Candidate, check_submission, make_submission, prepare, read_submission, write_submission
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS as SIX, finish_emotions
 

@@ -33,9 +33,10 @@ from core.contest.inspect.columns import (
     settle_bases,
     settle_inputs,
 )
-from core.contest.inspect.labels import settle_classes, settle_labels, settle_submission_and_metric
+from core.contest.inspect.labels import settle_classes, settle_labels
 from core.contest.inspect.parts import guess_train_labels, guess_valid
 from core.contest.inspect.sources import SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
+from core.contest.inspect.submission import settle_submission_and_metric
 from core.contest.labels import SeenLabels, order_classes
 from core.contest.rows import LINK_FIX, Part, Rows, class_folders, folder_key, is_folder, joined_table, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size

@@ -10,7 +10,7 @@ import pytest
 
 from core.base.errors import InputError
 from core.contest.inspect.draft import Inspection, inspect_path
-from core.submission.write import read_format
+from core.submission.format import read_format
 from core.workspace import Workspace
 from tests.contest.contest_folders import CARS, folder_contest, image_contest, registered, text_contest, write_csv, write_image
 
