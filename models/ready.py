@@ -1,6 +1,7 @@
 """Ready classifiers: networks with their own head and labels, whose labels stand for the classes of a contest. Nothing is trained."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ WEIGHTS_FILE = "model.safetensors"
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
-class ReadyClassifier(nn.Module):
+class ReadyClassifier(nn.Module, ABC):
     """A network with its own labels; logits (n, n_classes) are of classes, each of which some of the labels stand for.
 
     Where a row has one class, the probability of a class is the sum over its labels, of the labels that stand for any class; where it may
@@ -35,13 +36,13 @@ class ReadyClassifier(nn.Module):
             return torch.stack([logits[:, group].amax(dim=1) for group in self.groups], dim=1)
         return torch.stack([logits[:, group].logsumexp(dim=1) for group in self.groups], dim=1)
 
+    @abstractmethod
     def own_logits(self, batch: dict[str, Tensor]) -> Tensor:
         """Logits (n, n_labels) of the network's own labels."""
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self, folder: Path) -> None:
         """Write configuration and weights, and what else `load_ready` reads."""
-        raise NotImplementedError
 
 
 class ReadyTextClassifier(ReadyClassifier):

@@ -1,5 +1,6 @@
 """What a network is to be, and what every network here is."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -58,7 +59,7 @@ class Features:
     mask: Tensor | None = None
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, ABC):
     """What every network here is: `forward(batch)` takes a dict of tensors and gives logits (n, n_outputs).
 
     It is `head(pool(features(batch)))`; what replaces one of the three, or reads between them, needs to know no library.
@@ -68,17 +69,17 @@ class Classifier(nn.Module):
     weights_place: str = ""
     weights_source: str = ""
 
+    @abstractmethod
     def features(self, batch: dict[str, Tensor]) -> Features:
         """What the backbone makes of a batch, before any pooling."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pool(self, features: Features) -> Tensor:
         """One vector a row (n, width): what the head reads."""
-        raise NotImplementedError
 
+    @abstractmethod
     def head(self, pooled: Tensor) -> Tensor:
         """Logits (n, n_outputs) of pooled features."""
-        raise NotImplementedError
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         return self.head(self.pool(self.features(batch)))
@@ -87,9 +88,9 @@ class Classifier(nn.Module):
         """One vector a row (n, width), by which rows can be compared."""
         return self.pool(self.features(batch))
 
+    @abstractmethod
     def depths(self) -> dict[str, int]:
         """The depth of every parameter by its name: 0 is nearest to the input, the head is deepest. For layer-wise learning rates."""
-        raise NotImplementedError
 
     def save_description(self, folder: Path) -> None:
         """Write what has to be known to build the network again, beside its `ModelSpec`, into a folder: nothing, for most."""
