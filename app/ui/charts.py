@@ -96,7 +96,7 @@ def _curves(
         "color": nominal(
             "series",
             scale={"domain": domain, "range": [QUIET, color][-len(domain) :]},
-            legend={"orient": "top-right", "symbolType": "stroke"} if len(domain) > 1 else None,
+            legend={"orient": "top", "symbolType": "stroke"} if len(domain) > 1 else None,
         ),
         "strokeDash": nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]][-len(domain) :]}),
     }

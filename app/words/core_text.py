@@ -49,10 +49,11 @@ def said_in(said: str, lang: str) -> str:
     if said.template == SETTING:
         return _field(said.values["of"], said.values["name"], said.values["value"], lang)
     template = _with_fields(known.get(said.template, said.template), lang)
+    looked_up = {hole[1] for hole in PLACEHOLDER.finditer(catalogue().get(said.template, "")) if hole[2] == "said"}
 
     def value(name: str, how: str) -> str:
         found: Any = said.values[name]
-        if isinstance(found, Message | Joined) or how == "said":
+        if isinstance(found, Message | Joined) or name in looked_up:
             return said_in(str(found) if not isinstance(found, str) else found, lang)
         return formatted(found, how)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from app.words.core_text import catalogue, korean
+from app.words.core_text import catalogue, korean, said_in
 from core.base.errors import NotFoundError, PitwallError
 from core.base.messages import PLACEHOLDER, Message, from_json, joined, msg, to_json
 from models.catalog import load_catalog
@@ -130,6 +130,12 @@ def test_values_are_looked_up_only_where_they_are_cores_own() -> None:
     assert korean(NotFoundError.among("contest", "the label is empty", []).what) == "'the label is empty' 대회: 찾을 수 없습니다"
     assert korean(joined("; ", [msg("{rows} of {file}", rows=3, file="a"), "the label is empty"])) == "3 of a; 레이블이 비어 있습니다"
     assert korean("nothing that core says") == "nothing that core says"
+
+
+@pytest.mark.parametrize(("lang", "field"), [("en", "the field “Rows without a label”"), ("ko", "‘레이블이 없는 행’")])
+def test_a_fix_inside_a_sentence_names_a_field_in_every_language(lang: str, field: str) -> None:
+    said = said_in(msg("{what}. Fix: {fix}", what="x", fix="fill the label in, or leave such rows out: missing_labels=drop"), lang)
+    assert field in said and "missing_labels" not in said
 
 
 @settings(deadline=None)
