@@ -37,13 +37,8 @@ def check_name(text: str) -> str:
     try:
         return tidy_name(text)
     except ValueError:
-        why = (
-            "it is empty"
-            if not text.strip()
-            else "it is longer than 60 characters"
-            if text.isprintable()
-            else "it has an invisible character"
-        )
+        name = " ".join(text.split())
+        why = "it is empty" if not name else "it is longer than 60 characters" if name.isprintable() else "it has an invisible character"
         raise InputError("this cannot be a name", where="name {name}", why=why, fix=FIX, name=repr(text[: 2 * NAME_LENGTH])) from None
 
 

@@ -23,7 +23,7 @@ MIN_CHARS = 4
 def without_tokens(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """A text without the value of any variable that holds a secret, the passwords of ~/.netrc, the user and password of an address, and
     what follows Basic or Bearer."""
-    for secret in {*_of(environment), *_of_netrc()}:
+    for secret in sorted({*_of(environment), *_of_netrc()}, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(secret, "***")
     return AUTHORIZATION.sub(r"\1 ***", USER_OF_ADDRESS.sub(r"\1***@", text))
 

@@ -34,6 +34,12 @@ def test_every_kind_of_name_refuses_the_same_in_words(model: type, name: str) ->
     assert len(caught.value.where) < 3 * NAME_LENGTH
 
 
+def test_a_long_name_with_a_line_break_is_too_long() -> None:
+    with pytest.raises(InputError) as caught:
+        check_name("word " * 20 + "\n")
+    assert "longer than 60" in caught.value.why
+
+
 def test_blanks_and_unicode_forms_are_made_equal() -> None:
     assert tidy_name("  my\t clips\n") == "my clips"
     assert tidy_name(unicodedata.normalize("NFD", "중고차")) == "중고차"

@@ -37,13 +37,14 @@ sys.stderr.close(); os._exit(0)
         ("?key=a%2Fb%20secret or a/b secret, YS9iIHNlY3JldA== too", "?key=*** or ***, *** too"),
         ("Authorization: Bearer 0123456789abcdef, basic Zm9vOmJhcg==", "Authorization: Bearer ***, basic ***"),
         ("first of two, and\nsecond of two", "***, and\n***"),
+        ("sword and swordfish1", "*** and ***"),
         ("a basic idea", "a basic idea"),
     ],
-    ids=["variables and addresses", "encoded", "headers", "lines", "plain words"],
+    ids=["variables and addresses", "encoded", "headers", "lines", "one begins another", "plain words"],
 )
 def test_a_text_keeps_no_secret(text: str, left: str) -> None:
     environment = {"WANDB_API_KEY": "abcdef123456", "tracking_password": "swordfish", "HOME": "/home/me", "EMPTY_TOKEN": "", "PWD": "/home"}
-    more = {"MY_CREDENTIALS": "first of two\nsecond of two", "DB_PASS": "a/b secret"}
+    more = {"MY_CREDENTIALS": "first of two\nsecond of two", "DB_PASS": "a/b secret", "A_TOKEN": "sword", "B_TOKEN": "swordfish1"}
     assert without_tokens(text, environment | more) == left
 
 
