@@ -76,7 +76,7 @@ class Delivery:
             raise AlignmentError(
                 "the predictions do not fit, for {n} reasons",
                 where=joined("; ", dict.fromkeys(problem.where for problem in self.problems)),
-                why="\n".join(msg("{name}: {detail}", name=problem.what, detail=problem.why) for problem in self.problems),
+                why=joined("\n", (msg("{name}: {detail}", name=problem.what, detail=problem.why) for problem in self.problems)),
                 fix=joined("; ", dict.fromkeys(problem.fix for problem in self.problems)),
                 n=len(self.problems),
             )

@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from core.base.errors import AlignmentError, InputError, PitwallError, StateError
+from core.base.messages import Joined
 from core.blend.ensemble import blend_runs, make_spec, save_blend
 from core.blend.procedure import BlendProcedure
 from core.contest.inspect.draft import inspect_path
@@ -219,6 +220,7 @@ def test_problems_of_both_files_are_told_together(prepared: Prepared, tmp_path: 
     with pytest.raises(AlignmentError, match="2 reasons") as caught:
         import_predictions(workspace, contest, folds, oof=oof, test=test)
     assert "h0, h1, h2" in str(caught.value) and "politics" in str(caught.value)
+    assert isinstance(caught.value.why, Joined)  # so that each reason is said in the language of the screen
 
 
 def test_an_order_of_classes_is_for_arrays_only(prepared: Prepared, tmp_path: Path) -> None:
