@@ -1,6 +1,5 @@
 """An archive that a person gives: extracted whole and only when it can be trusted, kept while a contest stands on it."""
 
-import errno
 import lzma
 import os
 import re
@@ -48,13 +47,13 @@ def open_source(workspace: Workspace, path: Path, *, progress: Callable[[int, in
     if not path.is_file() or not (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
         return path
     stem = re.sub(r"[^\w\-]+", "-", nfc(path.stem)).strip("-")[:60] or "upload"
-    home = workspace.uploads_dir / f"{stem}-{sha256_file(path)[:8]}"
+    home = first = workspace.uploads_dir / f"{stem}-{sha256_file(path)[:8]}"
     for number in count(2):
         if not (home / stem).is_dir():
             break
         if _is_extracted(path, home / stem):
             return home / stem
-        home = home.with_name(f"{stem}-{sha256_file(path)[:8]}-{number}")
+        home = first.with_name(f"{first.name}-{number}")
     home.mkdir(parents=True, exist_ok=True)
     (home / WAITING).touch()
     try:
@@ -87,12 +86,11 @@ def remove_abandoned(workspace: Workspace, now: float, in_use: Iterable[Path] = 
     """
     used = {_upload_of(workspace, root) for root in in_use}
     homes = [home for home in workspace.uploads_dir.resolve().iterdir() if home not in used] if workspace.uploads_dir.is_dir() else []
-    signs = [home / WAITING if (home / WAITING).exists() else home for home in homes]
-    old = [
-        home
-        for home, sign in zip(homes, signs, strict=True)
-        if (sign != home or home.name.startswith(TEMPORARY)) and now - sign.stat().st_mtime > ABANDONED_S
-    ]
+    old: list[Path] = []
+    for home in homes:
+        is_waiting = (home / WAITING).exists()
+        if (is_waiting or home.name.startswith(TEMPORARY)) and now - (home / WAITING if is_waiting else home).stat().st_mtime > ABANDONED_S:
+            old.append(home)
     for home in old:
         shutil.rmtree(home)
     return len(old)
@@ -161,9 +159,6 @@ def extract_archive(zip_path: Path, destination: Path, *, progress: Callable[[in
                     if not any(folder.iterdir()):
                         folder.rmdir()
     except UNREADABLE as problem:
-        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
-            fix = "make space, or extract the archive elsewhere and give the folder"
-            raise DiskFull("the disk is full", where=str(destination), why="the archive was being extracted", fix=fix) from None
         raise InputError(
             "{file} cannot be extracted",
             where=zip_path.name,
