@@ -87,7 +87,7 @@ def read_contents(files: ContestFiles, spec: ContestSpec, rows: Rows, progress: 
     labels = labels_of(contents.train, len(spec.classes))
     # A file that cannot be read has no hash and is no copy of another one: it is refused.
     keys = (int(sha256[:16] or "0", 16) for frame in (contents.train, contents.test) for sha256 in frame["sha256"])
-    checks, contradicting = find_copies(contents.train, contents.test, labels, spec, keys=keys, but=contents.dropped)
+    checks, contradicting = find_copies(contents.train, contents.test, labels, spec, keys=keys, dropped=contents.dropped)
     contents.found += checks
     if spec.copies == "leave_out":
         contents.dropped |= contradicting
@@ -158,9 +158,7 @@ def _checked_part(contents: Contents, root: Path, rows: Rows, name: str, checked
         choices[choice] += 1
         examples.append(joined(": ", [file, result.what]))
     for choice, n in choices.items():
-        setting = f"damaged_{name}"
-        what = msg(CHOSEN[choice], n=n)
-        contents.found.append(Check(setting, what, joined("; ", examples[:N_EXAMPLES]), "warning"))
+        contents.found.append(Check(f"damaged_{name}", msg(CHOSEN[choice], n=n), joined("; ", examples[:N_EXAMPLES]), "warning"))
     return _with_sha256(part.frame, iter(hashes))
 
 
@@ -183,13 +181,13 @@ def _stand_in(spec: ContestSpec, name: str, path: Path, result: Checked) -> tupl
 def _fix_of(spec: ContestSpec, name: str, result: Checked) -> str:
     if not result.sha256:
         return result.fix
-    name = f"damaged_{name}"
-    if name == "damaged_train":
-        fixes = [result.fix, msg("or leave its row out: {field}", field=setting(name, "leave_out"))]
+    if name == "train":
+        choice, instead = spec.damaged_train, msg("or leave its row out: {field}", field=setting("damaged_train", "leave_out"))
     else:
-        fixes = [result.fix, msg("or predict it from a grey image: {field}", field=setting(name, "blank"))]
-    if getattr(spec, name) != "repair":
-        fixes.append(msg("or take what can be read of it: {field}", field=setting(name, "repair")))
+        choice, instead = spec.damaged_test, msg("or predict it from a grey image: {field}", field=setting("damaged_test", "blank"))
+    fixes = [result.fix, instead]
+    if choice != "repair":
+        fixes.append(msg("or take what can be read of it: {field}", field=setting(f"damaged_{name}", "repair")))
     return joined("; ", fixes)
 
 
@@ -217,16 +215,16 @@ def find_copies(
     spec: ContestSpec,
     *,
     keys: Iterable[int],
-    but: NDArray[np.bool_] | None = None,
+    dropped: NDArray[np.bool_] | None = None,
 ) -> tuple[list[Check], NDArray[np.bool_]]:
     """What is said of rows whose content is equal, and which training rows (n,) are copies of others with another label.
 
-    `keys` are 64 bits of a hash of every content, of training and then of test. Rows in `but` (n,) are not looked at.
+    `keys` are 64 bits of a hash of every content, of training and then of test. `dropped` rows (n,) are not looked at.
     """
     n = len(train)
     codes = np.unique(np.fromiter(keys, dtype=np.uint64, count=n + len(test)), return_inverse=True)[1]
     label_of = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1) if labels.ndim > 1 else labels
-    looked_at = np.ones(n, dtype=np.bool_) if but is None else ~but
+    looked_at = np.ones(n, dtype=np.bool_) if dropped is None else ~dropped
     mine = codes[:n][looked_at]
     n_rows = np.bincount(mine, minlength=int(codes.max(initial=-1)) + 1)
     n_labels = np.bincount(np.unique(np.stack([mine, label_of[looked_at]]), axis=1)[0], minlength=len(n_rows))

@@ -5,6 +5,7 @@ import re
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 from charset_normalizer import from_bytes
 
@@ -97,7 +98,8 @@ def likely_encodings(raw: bytes) -> list[str]:
     return list(texts.values())
 
 
-def _ask(raw: bytes, path: Path, likely: list[str]) -> None:
+def _ask(raw: bytes, path: Path, likely: list[str]) -> NoReturn:
+    """Refuse a file of which several encodings make a text, with what each makes of its first such line."""
     start = next(place for place, byte in enumerate(raw) if byte > 127)
     start = raw.rfind(b"\n", 0, start) + 1
     line = raw[start:].split(b"\n", 1)[0]

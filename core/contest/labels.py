@@ -75,14 +75,8 @@ def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
 
 
 QUOTES = "'\""
-
-
 NUMBERS = ("1", "1.0", "0", "0.0")
-
-
 ON = ("1", "1.0", "True", "TRUE", "true")
-
-
 FLAGS = (*ON, "0", "0.0", "False", "FALSE", "false")
 """What a column of 0 and 1 may hold; pandas and spreadsheets write true and false in words."""
 

@@ -137,10 +137,10 @@ def understand(files: ContestFiles, so_far: Understanding) -> None:
         for role, guess in zip(("train", "test", "sample_submission"), guesses, strict=True)
     )
     for role, name in (("train", train_name), ("test", test_name), ("sample_submission", sample_name)):
-        for said in (
-            () if not name or is_folder(files, name) else (files.sample if role == "sample_submission" else files.table)(name).passed_over
-        ):
-            so_far.note(role, name, said, "note")
+        if name and not is_folder(files, name):
+            table = files.sample(name) if role == "sample_submission" else files.table(name)
+            for said in table.passed_over:
+                so_far.note(role, name, said, "note")
     test = None if not test_name or is_folder(files, test_name) else files.table(test_name).frame
     sample = files.sample(sample_name).frame if sample_name else None
     train: pd.DataFrame | None = None

@@ -11,11 +11,7 @@ from core.base.messages import joined, msg
 from core.contest.csv_table import column_of
 from core.contest.inspect.labels import SEPARATORS
 from core.contest.inspect.sources import Guess, Understanding
-from core.contest.labels import (
-    NUMBERS,
-    SeenLabels,
-    split_cell,
-)
+from core.contest.labels import NUMBERS, SeenLabels, split_cell
 from core.contest.names import Naming, class_finder, class_key, code_columns, naming_of_columns, naming_of_values
 from core.metrics.scores import metrics_for
 
