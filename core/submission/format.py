@@ -1,7 +1,7 @@
 """The format that a contest asks for, read from its sample submission: columns, ids, names of classes, delimiter, encoding."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -65,9 +65,8 @@ def read_format(workspace: Workspace, contest: Contest) -> SubmissionFormat:
     label_column = spec.label_column or ("labels" if spec.is_multilabel else "label")
     columns = [spec.id_column or "id", *((label_column,) if spec.submission == "label" else spec.classes)]
     frame = pd.DataFrame({place: load_table(workspace, contest).test["id"] if place == 0 else "" for place in range(len(columns))})
-    return _format_of(
-        contest, frame.set_axis(columns, axis=1), "", encoding="utf-8", newline="\n", delimiter=",", header=_line(columns, ",")
-    )
+    frame = frame.set_axis(columns, axis=1)
+    return _format_of(contest, frame, "", header=frame.head(0).to_csv(index=False).rstrip("\r\n"), repeated={})
 
 
 def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
@@ -77,7 +76,7 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     newline = "\r\n" if "\r\n" in text else "\n"
     beside = beside_answers(table.frame)
     repeated = {place: tuple(table.frame[name]) for place, name in enumerate(table.frame.columns) if name in beside}
-    form = _format_of(
+    return _format_of(
         contest,
         table.without(beside).frame,
         path.name,
@@ -85,12 +84,20 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
         newline=newline,
         delimiter=table.delimiter,
         header=table.header,
+        repeated=repeated,
     )
-    return replace(form, repeated=repeated)
 
 
 def _format_of(
-    contest: Contest, frame: pd.DataFrame, where: str, *, encoding: str, newline: str, delimiter: str, header: str
+    contest: Contest,
+    frame: pd.DataFrame,
+    where: str,
+    *,
+    encoding: str = "utf-8",
+    newline: str = "\n",
+    delimiter: str = ",",
+    header: str,
+    repeated: Mapping[int, tuple[str, ...]],
 ) -> SubmissionFormat:
     """The format of a sample (its ids, and its labels as text), whose columns and cells say what stands where."""
     columns = tuple(nfc(str(column)).strip() for column in frame.columns)
@@ -129,8 +136,23 @@ def _format_of(
         unlike = _unlike(strange_values(frame.iloc[:, 1], spec), spec)
         if not all(can_encode(name, encoding) for name in names):
             encoding, sample_encoding = "utf-8", encoding
-    kind = (spec.is_multilabel, spec.submission == "flags", cells, unlike, sample_encoding, bool(spec.submission_names))
-    return SubmissionFormat(encoding, newline, delimiter, header, columns, tuple(frame.iloc[:, 0]), names, order, *kind)
+    return SubmissionFormat(
+        encoding=encoding,
+        newline=newline,
+        delimiter=delimiter,
+        header=header,
+        columns=columns,
+        ids=tuple(frame.iloc[:, 0]),
+        classes=names,
+        class_of_column=order,
+        is_multilabel=spec.is_multilabel,
+        is_flags=spec.submission == "flags",
+        cells=cells,
+        unlike=unlike,
+        sample_encoding=sample_encoding,
+        is_named=bool(spec.submission_names),
+        repeated=repeated,
+    )
 
 
 def _unlike(values: Sequence[str], spec: ContestSpec) -> str:
@@ -142,12 +164,5 @@ def _unlike(values: Sequence[str], spec: ContestSpec) -> str:
         is_stand_in = not values or (len(values) == 1 and naming_of_values(values, names, {}) is None)
     if is_stand_in:
         return ""
-    shown = (", ".join(map(repr, each[:3])) for each in (values, names))
     what = "the sample has {values} where the classes are {names}: say in submission_names what the contest calls each class"
-    return msg(what, **dict(zip(("values", "names"), shown, strict=True)))
-
-
-def _line(columns: Sequence[str], delimiter: str) -> str:
-    return delimiter.join(
-        f'"{name.replace(chr(34), chr(34) * 2)}"' if any(c in name for c in (delimiter, '"', "\n")) else name for name in columns
-    )
+    return msg(what, values=", ".join(map(repr, values[:3])), names=", ".join(map(repr, names[:3])))
