@@ -19,7 +19,7 @@ from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.files import keep_upload
 from core.exchange.exchange import accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
-from core.exchange.files import SUFFIXES, check_size, check_suffix
+from core.exchange.sheet import SUFFIXES, check_size, check_suffix
 from core.predictions.source import Source, load_matrix, source_of
 from core.store.contests import Contest
 from core.store.folds import Folds

@@ -19,7 +19,8 @@ from core.base.messages import joined, msg, reason
 from core.base.names import name_from
 from core.base.settings import load_yaml
 from core.contest.table import load_table, load_truth, parents_of
-from core.exchange.files import Expected, read_predictions, write_predictions
+from core.exchange.files import read_predictions, write_predictions
+from core.exchange.sheet import Expected
 from core.folds import load_folds
 from core.metrics.scores import all_scores, decide
 from core.predictions.again import rows_of_test, rows_of_train

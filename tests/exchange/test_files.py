@@ -12,7 +12,8 @@ import pytest
 
 from core.base.errors import InputError
 from core.contest.ids import tell_apart
-from core.exchange.files import Expected, Reading, read_predictions, write_predictions
+from core.exchange.files import Reading, read_predictions, write_predictions
+from core.exchange.sheet import Expected
 from tests.inputs.spoiled_predictions import ARRAYS, CLASSES, EXPECTED, FOLD_OF, IDS, OF_SETS, PROB, TABLES_OF_SETS, frame
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.exchange.files import Expected
+from core.exchange.sheet import Expected
 
 CLASSES = ("현대 그랜저", "기아 쏘렌토", "르노 XM3")
 IDS = [f"차량_{number:02d}" for number in range(30)]

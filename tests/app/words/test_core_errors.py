@@ -20,7 +20,8 @@ from core.base.settings import Settings, load_settings, parse_settings
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.uploads import extract_archive
-from core.exchange.files import Expected, read_predictions
+from core.exchange.files import read_predictions
+from core.exchange.sheet import Expected
 from core.specs.recipe import Recipe
 from core.workspace import Workspace
 from tests.app.korean import HANGUL, english_in, english_of
