@@ -1,4 +1,4 @@
-"""`blend`, `blends`, `submit`: what is mixed from runs, which mix is better, and the file that goes to the contest."""
+"""`blend`, `blends`, `submit`, `submission`: blends of runs, which is better, and the files for the contest."""
 
 import shlex
 from collections.abc import Sequence
@@ -19,9 +19,11 @@ from core.commands.console import (
     ContestArgument,
     ContestOption,
     JsonOption,
+    NameArgument,
     SetOption,
     SourceArgument,
     WorkspaceOption,
+    YesOption,
     commands,
     note,
     opened,
@@ -30,8 +32,8 @@ from core.commands.console import (
     print_table,
     say,
 )
-from core.commands.records import blend_record, direction, score_text, submission_record
-from core.commands.trash import NameArgument, YesOption, delete
+from core.commands.records import blend_record, contest_id_of, direction, score_text, submission_record, when_text
+from core.commands.trash import delete
 from core.predictions.oof import shared_folds
 from core.predictions.source import Source, find_source
 from core.specs.blend import BlendSpec
@@ -47,7 +49,9 @@ BlendArgument = Annotated[str, typer.Argument(metavar="BLEND", help="A reference
 
 app = commands()
 blends_app = commands("The blends that were kept, which is better; rename and delete them.")
+submission_app = commands("List and delete the submissions that were written.")
 app.add_typer(blends_app, name="blends")
+app.add_typer(submission_app, name="submission")
 
 
 @app.command("blend")
@@ -165,7 +169,7 @@ def rename_blend(
 ) -> None:
     """Give a blend another name."""
     workspace = opened(root)
-    renamed = blends.rename_blend(workspace.store, blends.get_blend(workspace.store, blend, _contest_id(workspace, contest)).id, name)
+    renamed = blends.rename_blend(workspace.store, blends.get_blend(workspace.store, blend, contest_id_of(workspace, contest)).id, name)
     print_json(blend_record(workspace, renamed)) if as_json else say(f"{renamed.ref} is {renamed.name}")
 
 
@@ -179,7 +183,7 @@ def delete_blends(
 ) -> None:
     """Delete blends, with the submissions that were written from them. Their runs stay. They are kept in the trash for thirty days."""
     workspace = opened(root)
-    of = _contest_id(workspace, contest)
+    of = contest_id_of(workspace, contest)
     delete(workspace, {"blend": [blends.get_blend(workspace.store, ref, of).id for ref in refs]}, yes=yes, as_json=as_json)
 
 
@@ -287,13 +291,40 @@ def submit(
     say("\n".join(lines))
 
 
+@submission_app.command("list")
+def list_submissions(contest: ContestArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the submissions of a contest, newest first."""
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
+    print_records(
+        [submission_record(workspace, each) for each in blends.list_submissions(workspace.store, found.id)],
+        {
+            "ref": lambda record: record["submission"],
+            "name": lambda record: record["name"],
+            "source": lambda record: f"{record['lineage']['name']} ({record['source']})",
+            "file": lambda record: record["filename"],
+            "written": lambda record: when_text(record["created_at"]),
+        },
+        as_json=as_json,
+        empty="no submission yet: python -m core submit BLEND|RUN -o FILE",
+    )
+
+
+@submission_app.command("delete")
+def delete_submissions(
+    refs: Annotated[list[str], typer.Argument(metavar="SUBMISSION...", help="References such as s4.", show_default=False)],
+    yes: YesOption = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete submissions. They are kept in the trash for thirty days."""
+    workspace = opened(root)
+    delete(workspace, {"submission": [blends.get_submission(workspace.store, ref).id for ref in refs]}, yes=yes, as_json=as_json)
+
+
 def source_named(workspace: Workspace, ref: str, contest: str | None = None) -> Source:
     """The run or blend of that reference or name, of one contest where it is named."""
-    return find_source(workspace, ref, _contest_id(workspace, contest))
-
-
-def _contest_id(workspace: Workspace, contest: str | None) -> int | None:
-    return None if contest is None else get_contest(workspace.store, contest).id
+    return find_source(workspace, ref, contest_id_of(workspace, contest))
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -33,6 +33,8 @@ ContestOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A reference such as r12, or a name.", show_default=False)]
 SourceArgument = Annotated[str, typer.Argument(metavar="BLEND|RUN", help="A reference such as b3 or r12, or a name.", show_default=False)]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The new name, in quotes where it has spaces.", show_default=False)]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 HIDDEN = {
     **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"},

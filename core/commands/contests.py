@@ -16,8 +16,10 @@ from core.base.settings import parse_settings
 from core.commands.console import (
     ContestArgument,
     JsonOption,
+    NameArgument,
     SetOption,
     WorkspaceOption,
+    YesOption,
     commands,
     note,
     opened,
@@ -28,7 +30,7 @@ from core.commands.console import (
     standard_error,
 )
 from core.commands.records import contest_record, direction, folds_record, score_text
-from core.commands.trash import NameArgument, YesOption, confirm, delete
+from core.commands.trash import confirm, delete
 from core.contest import register, samples
 from core.contest.contents import found_at_registration
 from core.contest.inspect.draft import inspect_path

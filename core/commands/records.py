@@ -3,6 +3,7 @@
 import math
 import shlex
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from core.analysis.epoch_choice import epoch_choice, flattery
@@ -63,6 +64,11 @@ def folds_record(contest: Contest, folds: Folds) -> dict[str, Any]:
         "fold_column": folds.spec.fold_column,
         "fingerprint": folds.fingerprint,
     }
+
+
+def contest_id_of(workspace: Workspace, contest: str | None) -> int | None:
+    """The id of the contest that `--contest` names; None where it names none."""
+    return None if contest is None else get_contest(workspace.store, contest).id
 
 
 def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -> Folds:
@@ -224,6 +230,11 @@ def duration_text(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def when_text(moment: float) -> str:
+    """A moment, by the clock of this machine."""
+    return f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M}"
 
 
 def _place(place: Progress) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`runs`, `show`, `checkpoints`, `tensorboard`: what was trained, what a run keeps, and its losses."""
+"""`runs`, `show`, `run`, `checkpoints`, `tensorboard`: what was trained, what a run keeps, and its losses."""
 
 import shlex
 from collections.abc import Mapping
@@ -12,8 +12,10 @@ from core.commands.console import (
     ContestArgument,
     ContestOption,
     JsonOption,
+    NameArgument,
     RunArgument,
     WorkspaceOption,
+    YesOption,
     commands,
     note,
     opened,
@@ -22,14 +24,18 @@ from core.commands.console import (
     print_table,
     say,
 )
-from core.commands.records import direction, duration_text, kept_record, run_details, run_record, score_text
+from core.commands.records import contest_id_of, direction, duration_text, kept_record, run_details, run_record, score_text
+from core.commands.trash import delete
 from core.jobs.disk import size_text
 from core.store import runs
 from core.store.contests import get_contest
-from core.store.runs import get_run
+from core.store.runs import Run, get_run
 from core.tracking.board import board_command, start_board
+from core.workspace import Workspace
 
 app = commands()
+run_app = commands("Rename, annotate and delete runs.")
+app.add_typer(run_app, name="run")
 
 
 @app.command("runs")
@@ -74,7 +80,7 @@ def _place_text(place: Mapping[str, Any]) -> str:
 def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Show one run: its recipe, the state and score of each fold, and why a fold failed."""
     workspace = opened(root)
-    record = run_details(workspace, get_run(workspace.store, run, None if contest is None else get_contest(workspace.store, contest).id))
+    record = run_details(workspace, run_named(workspace, run, contest))
     if as_json:
         print_json(record)
         return
@@ -157,6 +163,54 @@ def tensorboard(
         note("stopped")
     finally:
         board.stop()
+
+
+@run_app.command("rename")
+def rename_run(
+    run: RunArgument, name: NameArgument, contest: ContestOption = None, root: WorkspaceOption = None, as_json: JsonOption = False
+) -> None:
+    """Give a run another name. TensorBoard and trackers keep the one that it began under."""
+    workspace = opened(root)
+    renamed = runs.rename_run(workspace.store, run_named(workspace, run, contest).id, name)
+    _show_run(workspace, renamed, as_json=as_json)
+
+
+@run_app.command("note")
+def note_run(
+    run: RunArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to remember of it; '' removes the note.", show_default=False)],
+    contest: ContestOption = None,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a note on a run."""
+    workspace = opened(root)
+    _show_run(workspace, runs.note_run(workspace.store, run_named(workspace, run, contest).id, text), as_json=as_json)
+
+
+@run_app.command("delete")
+def delete_runs(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="References such as r12, or names.", show_default=False)],
+    contest: ContestOption = None,
+    yes: YesOption = False,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete runs, with the blends and submissions that are made of them. They are kept in the trash for thirty days."""
+    workspace = opened(root)
+    delete(workspace, {"run": [run_named(workspace, name, contest).id for name in names]}, yes=yes, as_json=as_json)
+
+
+def run_named(workspace: Workspace, ref: str, contest: str | None) -> Run:
+    """The run of that reference or name, of one contest where it is named."""
+    return get_run(workspace.store, ref, contest_id_of(workspace, contest))
+
+
+def _show_run(workspace: Workspace, run: Run, *, as_json: bool) -> None:
+    if as_json:
+        print_json(run_record(workspace, run))
+    else:
+        say(f"{run.ref} is {run.name}" + (f": {run.note}" if run.note else ""))
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,9 +1,8 @@
-"""`trash`, `run`, `submission`, and how every command deletes: what goes along is said first, then asked, then put into the trash."""
+"""`trash`, and how every command deletes: what goes along is said first, then asked, then put into the trash."""
 
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,11 +10,9 @@ import typer
 from core.base.errors import InputError
 from core.base.messages import fill
 from core.commands.console import (
-    ContestArgument,
-    ContestOption,
     JsonOption,
-    RunArgument,
     WorkspaceOption,
+    YesOption,
     commands,
     note,
     opened,
@@ -23,25 +20,15 @@ from core.commands.console import (
     print_records,
     say,
 )
-from core.commands.records import run_record, submission_record
+from core.commands.records import when_text
 from core.jobs.disk import size_text, with_reserve
-from core.store import blends, runs, trash
-from core.store.contests import get_contest
-from core.store.runs import get_run
+from core.store import trash
 from core.store.trash import Item, Kind, TrashEntry, plan_removal, put_in_trash
 from core.trash import empty_trash, entry_bytes
 from core.workspace import Workspace
 
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-RunsArgument = Annotated[list[str], typer.Argument(metavar="RUN...", help="References such as r12, or names.", show_default=False)]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The new name, in quotes where it has blanks.", show_default=False)]
-
 app = commands()
-run_app = commands("Rename, note and delete runs.")
-submission_app = commands("The files that were written, and a way to delete them.")
 trash_app = commands("What was deleted in the last thirty days, and the way back.")
-app.add_typer(run_app, name="run")
-app.add_typer(submission_app, name="submission")
 app.add_typer(trash_app, name="trash")
 
 COUNTED = {
@@ -52,69 +39,6 @@ COUNTED = {
     "submission": "{n} {n:submission|submissions}",
 }
 WHY = {"age": "its thirty days were over", "space": "space was needed", "person": "by hand"}
-
-
-@run_app.command("rename")
-def rename_run(
-    run: RunArgument, name: NameArgument, contest: ContestOption = None, root: WorkspaceOption = None, as_json: JsonOption = False
-) -> None:
-    """Give a run another name. TensorBoard and trackers keep the one that it began under."""
-    workspace = opened(root)
-    renamed = runs.rename_run(workspace.store, _run_ids(workspace, [run], contest)[0], name)
-    _show_run(workspace, renamed, as_json=as_json)
-
-
-@run_app.command("note")
-def note_run(
-    run: RunArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to remember of it; '' removes the note.", show_default=False)],
-    contest: ContestOption = None,
-    root: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Keep a note on a run."""
-    workspace = opened(root)
-    _show_run(workspace, runs.note_run(workspace.store, _run_ids(workspace, [run], contest)[0], text), as_json=as_json)
-
-
-@run_app.command("delete")
-def delete_runs(
-    names: RunsArgument, contest: ContestOption = None, yes: YesOption = False, root: WorkspaceOption = None, as_json: JsonOption = False
-) -> None:
-    """Delete runs, with the blends and submissions that are made of them. They are kept in the trash for thirty days."""
-    workspace = opened(root)
-    delete(workspace, {"run": _run_ids(workspace, names, contest)}, yes=yes, as_json=as_json)
-
-
-@submission_app.command("list")
-def list_submissions(contest: ContestArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """List the submissions of a contest, newest first."""
-    workspace = opened(root)
-    found = get_contest(workspace.store, contest)
-    print_records(
-        [submission_record(workspace, each) for each in blends.list_submissions(workspace.store, found.id)],
-        {
-            "ref": lambda record: record["submission"],
-            "name": lambda record: record["name"],
-            "source": lambda record: f"{record['lineage']['name']} ({record['source']})",
-            "file": lambda record: record["filename"],
-            "written": lambda record: _when(record["created_at"]),
-        },
-        as_json=as_json,
-        empty="no submission yet: python -m core submit BLEND|RUN -o FILE",
-    )
-
-
-@submission_app.command("delete")
-def delete_submissions(
-    refs: Annotated[list[str], typer.Argument(metavar="SUBMISSION...", help="References such as s4.", show_default=False)],
-    yes: YesOption = False,
-    root: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Delete submissions. They are kept in the trash for thirty days."""
-    workspace = opened(root)
-    delete(workspace, {"submission": [blends.get_submission(workspace.store, ref).id for ref in refs]}, yes=yes, as_json=as_json)
 
 
 @trash_app.command("list")
@@ -128,11 +52,11 @@ def list_trash(root: WorkspaceOption = None, as_json: JsonOption = False) -> Non
             "what": lambda record: record["what"],
             "with": lambda record: record["with"],
             ">size": lambda record: size_text(record["n_bytes"]) if record["n_bytes"] is not None else "",
-            "deleted": lambda record: _when(record["trashed_at"]),
+            "deleted": lambda record: when_text(record["trashed_at"]),
             "kept until": lambda record: (
-                _when(record["kept_until"])
+                when_text(record["kept_until"])
                 if record["emptied_at"] is None
-                else f"emptied {_when(record['emptied_at'])}: {WHY[record['emptied_for']]}"
+                else f"emptied {when_text(record['emptied_at'])}: {WHY[record['emptied_for']]}"
             ),
         },
         as_json=as_json,
@@ -188,7 +112,7 @@ def delete(workspace: Workspace, chosen: Mapping[Kind, Collection[int]], *, yes:
     if as_json:
         print_json(entry_record(workspace, entry))
     else:
-        say(f"deleted, and kept until {_when(entry.kept_until)}; back with: python -m core trash restore {entry.ref}")
+        say(f"deleted, and kept until {when_text(entry.kept_until)}; back with: python -m core trash restore {entry.ref}")
 
 
 def confirm(said: str, question: str, *, yes: bool) -> None:
@@ -234,19 +158,3 @@ def count_text(items: Collection[Item]) -> str:
     """How many of each kind: `5 runs, 1 blend`."""
     counts = Counter(item.kind for item in items)
     return ", ".join(fill(COUNTED[kind], {"n": n}) for kind, n in counts.items())
-
-
-def _run_ids(workspace: Workspace, refs: Collection[str], contest: str | None) -> list[int]:
-    contest_id = None if contest is None else get_contest(workspace.store, contest).id
-    return [get_run(workspace.store, ref, contest_id).id for ref in refs]
-
-
-def _show_run(workspace: Workspace, run: runs.Run, *, as_json: bool) -> None:
-    if as_json:
-        print_json(run_record(workspace, run))
-    else:
-        say(f"{run.ref} is {run.name}" + (f": {run.note}" if run.note else ""))
-
-
-def _when(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M}"
