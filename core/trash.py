@@ -1,6 +1,6 @@
 """The files behind the trash: how large an entry is, and emptying, in an order that a kill at any moment leaves to be finished.
 
-An entry is marked first, so that nobody takes it back any more, then its files go, then its rows. `finish_emptying` goes on with what
+An entry is marked first, so that nobody can restore it any more, then its files go, then its rows. `finish_emptying` goes on with what
 was begun. The oldest entry is always emptied first: nothing in it is what a newer one is made of.
 """
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def empty_trash(workspace: Workspace, *, now: float | None = None) -> tuple[TrashEntry, ...]:
-    """Remove everything that is in the trash for good; returns what it was."""
+    """Permanently delete everything in the trash; returns what it was."""
     entries = _kept(workspace)
     for entry in entries:
         _empty(workspace, entry, "person", now)
@@ -88,7 +88,7 @@ def files_of(workspace: Workspace, entry: TrashEntry) -> Iterator[Path]:
 
 
 def _kept(workspace: Workspace) -> tuple[TrashEntry, ...]:
-    """What can be taken back, the oldest first."""
+    """What can be restored, the oldest first."""
     return tuple(entry for entry in reversed(list_trash(workspace.store)) if entry.emptied_at is None)
 
 
@@ -96,7 +96,7 @@ def _empty(workspace: Workspace, entry: TrashEntry, why: Reason, now: float | No
     try:
         begin_emptying(workspace.store, entry, why, now=time.time() if now is None else now)
     except StateError:
-        return  # taken back, or emptied by another process, a moment ago
+        return  # restored, or emptied by another process, a moment ago
     _finish(workspace, entry)
     log.log(
         logging.WARNING if why == "space" else logging.INFO,

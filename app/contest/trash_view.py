@@ -1,4 +1,4 @@
-"""The foot of the page Home: contests that were laid aside, and the trash with its ways back."""
+"""The bottom of the page Home: archived contests, and the trash, from which things are restored."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ MOST_SHOWN = 50
 
 
 def archive(overviews: Sequence[ContestOverview]) -> None:
-    """The contests that were laid aside, folded."""
+    """The archived contests, folded."""
     if overviews:
         with st.expander(t("trash.archived", n=len(overviews)), icon=":material/archive:"), st.container(gap="small"):
             for overview in overviews:
@@ -26,7 +26,7 @@ def archive(overviews: Sequence[ContestOverview]) -> None:
 
 
 def trash() -> None:
-    """What was deleted, each entry with its way back, and what the trash was emptied of."""
+    """What was deleted, each entry with a button that restores it, and what the trash was emptied of."""
     workspace = runtime.workspace()
     entries = list_trash(workspace.store)
     if not entries:

@@ -48,8 +48,8 @@ from core.workspace import Workspace
 BlendArgument = Annotated[str, typer.Argument(metavar="BLEND", help="A reference such as b3, or a name.", show_default=False)]
 
 app = commands()
-blends_app = commands("The blends that were kept, which is better; rename and delete them.")
-submission_app = commands("List and delete the submissions that were written.")
+blends_app = commands("List, compare, rename and delete blends.")
+submission_app = commands("List and delete submissions.")
 app.add_typer(blends_app, name="blends")
 app.add_typer(submission_app, name="submission")
 

@@ -1,4 +1,4 @@
-"""`contest`, `sample`, `folds`: what the contest is, and who validates whom."""
+"""`contest`, `sample`, `folds`: what the contest is, and how its rows are split."""
 
 import shlex
 import time
@@ -47,7 +47,7 @@ from core.store.contests import get_contest
 
 app = commands()
 contest_app = commands("Register a contest of your own; rename, correct, archive or delete it.")
-folds_app = commands("Decide who validates whom.")
+folds_app = commands("Split the training rows into folds.")
 app.add_typer(contest_app, name="contest")
 app.add_typer(folds_app, name="folds")
 
@@ -191,17 +191,17 @@ def _short(value: object) -> str:
 @contest_app.command("archive")
 def archive_contest(
     contest: ContestArgument,
-    undo: Annotated[bool, typer.Option("--undo", help="Take it up again.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Bring it back from the archive.")] = False,
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Lay a contest aside: it moves to the foot of Home and the end of the picker, and stays as it is."""
+    """Archive a contest: it moves to the bottom of Home and the end of the list of contests, and stays as it is."""
     workspace = opened(root)
     found = contests.archive_contest(workspace.store, get_contest(workspace.store, contest).id, now=None if undo else time.time())
     done = (
-        f"{found.name} is taken up again"
+        f"{found.name} is not archived any more"
         if undo
-        else f"{found.name} is archived; back with: python -m core contest archive {shlex.quote(contest)} --undo"
+        else f"{found.name} is archived; undo with: python -m core contest archive {shlex.quote(contest)} --undo"
     )
     print_json(contest_record(workspace, found)) if as_json else say(done)
 

@@ -34,7 +34,7 @@ from core.submission.write import prepare
 from core.workspace import Workspace
 
 app = commands()
-predictions_app = commands("Bring a team-mate's predictions in as a run; take any run's out.")
+predictions_app = commands("Import predictions made elsewhere as a run; export a run's.")
 app.add_typer(predictions_app, name="predictions")
 
 N_SHOWN = 20

@@ -25,13 +25,13 @@ RunOrJob = Annotated[
 ]
 
 app = commands()
-queue_app = typer.Typer(help="See the queue and steer it.")
+queue_app = typer.Typer(help="Show the queue and change it.")
 app.add_typer(queue_app, name="queue")
 
 
 @queue_app.callback(invoke_without_command=True)
 def show_queue(context: typer.Context, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """See the queue, in the order in which it will be taken; with a command, change it."""
+    """Show the queue, in the order in which it will be taken; with a command, change it."""
     if context.invoked_subcommand is None:
         _show(opened(root), as_json=as_json)
 

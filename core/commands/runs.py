@@ -169,7 +169,7 @@ def tensorboard(
 def rename_run(
     run: RunArgument, name: NameArgument, contest: ContestOption = None, root: WorkspaceOption = None, as_json: JsonOption = False
 ) -> None:
-    """Give a run another name. TensorBoard and trackers keep the one that it began under."""
+    """Give a run another name. TensorBoard and trackers keep the name it had when it began."""
     workspace = opened(root)
     renamed = runs.rename_run(workspace.store, run_named(workspace, run, contest).id, name)
     _show_run(workspace, renamed, as_json=as_json)
@@ -178,12 +178,12 @@ def rename_run(
 @run_app.command("note")
 def note_run(
     run: RunArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to remember of it; '' removes the note.", show_default=False)],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The note; '' removes it.", show_default=False)],
     contest: ContestOption = None,
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep a note on a run."""
+    """Set the note of a run."""
     workspace = opened(root)
     _show_run(workspace, runs.note_run(workspace.store, run_named(workspace, run, contest).id, text), as_json=as_json)
 

@@ -147,7 +147,7 @@ def run_engine(
     drain: Annotated[bool, typer.Option("--drain", help="End when the queue is empty.")] = False,
     root: WorkspaceOption = None,
 ) -> None:
-    """Work through the queue without a browser, until Ctrl-C. Running jobs then go back to the queue."""
+    """Run the queue without a browser, until Ctrl-C. Running jobs then go back to the queue."""
     workspace = opened(root)
     engine = Engine(workspace, what="python -m core engine")
     if not engine.start():

@@ -1,4 +1,4 @@
-"""`trash`, and how every command deletes: what goes along is said first, then asked, then put into the trash."""
+"""`trash`, and how every command deletes: it says what is deleted with it, asks, and puts all of it into the trash."""
 
 import sys
 from collections import Counter
@@ -28,7 +28,7 @@ from core.trash import empty_trash, entry_bytes
 from core.workspace import Workspace
 
 app = commands()
-trash_app = commands("What was deleted in the last thirty days, and the way back.")
+trash_app = commands("List, restore or remove what was deleted in the last thirty days.")
 app.add_typer(trash_app, name="trash")
 
 COUNTED = {
@@ -70,7 +70,7 @@ def restore(
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back what was deleted, with all that went along."""
+    """Restore what was deleted, with everything that was deleted with it."""
     workspace = opened(root)
     records = list[dict[str, Any]]()
     for ref in refs:
@@ -78,8 +78,8 @@ def restore(
         renamed = {item.ref: name for item, name in restored.renamed.items()}
         records.append({"ref": ref, "items": [item.ref for item in restored.entry.items], "renamed": renamed})
         if not as_json:
-            also = f" with {said}" if (said := count_text(restored.entry.follows)) else ""
-            say(f"{names_text(restored.entry.asked)} is back{also}")
+            also = f", with {said}" if (said := count_text(restored.entry.follows)) else ""
+            say(f"restored {names_text(restored.entry.asked)}{also}")
             for old, new in renamed.items():
                 say(f"{old} is called '{new}' now: its name was taken meanwhile")
     if as_json:
@@ -88,12 +88,13 @@ def restore(
 
 @trash_app.command("empty")
 def empty(yes: YesOption = False, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Remove what is in the trash for good."""
+    """Delete what is in the trash permanently."""
     workspace = opened(root)
     waiting = [entry for entry in trash.list_trash(workspace.store) if entry.emptied_at is None]
     size = size_text(sum(entry_bytes(workspace, entry) for entry in waiting))
     if waiting:
-        confirm(f"{len(waiting)} entries with {size} are removed for good", "empty the trash?", yes=yes)
+        said = fill("{n} {n:entry|entries} with {size} {n:is|are} deleted permanently", {"n": len(waiting), "size": size})
+        confirm(said, "empty the trash?", yes=yes)
     emptied = with_reserve(workspace, lambda: empty_trash(workspace))
     if as_json:
         print_json([entry.ref for entry in emptied])
@@ -102,17 +103,19 @@ def empty(yes: YesOption = False, root: WorkspaceOption = None, as_json: JsonOpt
 
 
 def delete(workspace: Workspace, chosen: Mapping[Kind, Collection[int]], *, yes: bool, as_json: bool) -> None:
-    """Say what is deleted and what goes along, ask, and put it into the trash. Raises as `put_in_trash` does."""
+    """Say what is deleted and what is deleted with it, ask, and put it into the trash. Raises as `put_in_trash` does."""
     removal = plan_removal(workspace.store, chosen)
     what, along = names_text(removal.asked), count_text(removal.follows)
-    waiting = f"; {removal.n_waiting} waiting jobs are canceled" if removal.n_waiting else ""
-    said = f"{what} goes into the trash" + (f", and with it {along}: {names_text(removal.follows)}" if along else "") + waiting
+    n = removal.n_waiting
+    waiting = fill("; {n} waiting {n:job is|jobs are} canceled", {"n": n}) if n else ""
+    goes = "goes" if len(removal.asked) == 1 else "go"
+    said = f"{what} {goes} into the trash" + (f", and with it {along}: {names_text(removal.follows)}" if along else "") + waiting
     confirm(said, "delete?", yes=yes or bool(removal.running))  # what runs is refused anyway
     entry = with_reserve(workspace, lambda: put_in_trash(workspace.store, removal))
     if as_json:
         print_json(entry_record(workspace, entry))
     else:
-        say(f"deleted, and kept until {when_text(entry.kept_until)}; back with: python -m core trash restore {entry.ref}")
+        say(f"deleted, and kept until {when_text(entry.kept_until)}; restore with: python -m core trash restore {entry.ref}")
 
 
 def confirm(said: str, question: str, *, yes: bool) -> None:

@@ -213,7 +213,7 @@ def correct_contest(
 
 
 def archive_contest(store: Store, contest_id: int, *, now: float | None) -> Contest:
-    """Lay a contest aside, or (`now` None) take it up again. Everything of it stays as it is."""
+    """Archive a contest, or (`now` None) bring it back. Everything of it stays as it is."""
     with store.transaction() as connection:
         connection.execute(update(tables.contests).where(tables.contests.c.id == contest_id).values(archived_at=now))
         return _known(connection, contest_id)

@@ -94,7 +94,7 @@ def check_live(connection: Connection, table: Table, ids: Iterable[int]) -> None
             "what this is made of is gone",
             where=table.name,
             why="it was deleted meanwhile",
-            fix="take it back from the trash (`python -m core trash list`), or choose another",
+            fix="restore it from the trash (`python -m core trash list`), or choose another",
         )
 
 

@@ -1,4 +1,4 @@
-"""The trash: what a person deletes goes there with all that depends on it, as one entry, and comes back from there whole.
+"""The trash: what a person deletes goes there with all that depends on it, as one entry, and is restored from there whole.
 
 A row in the trash names its entry, and nothing else of it changes but its name, which the number of the entry makes free for others.
 Files stay where they are until an entry is emptied (`core.trash`).
@@ -68,7 +68,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class TrashEntry:
-    """What was deleted together, what was `asked` for first. `emptied_at` is None while it can be taken back."""
+    """What was deleted together, what was `asked` for first. `emptied_at` is None while it can be restored."""
 
     id: int
     items: tuple[Item, ...]
@@ -161,7 +161,7 @@ def list_trash(store: Store) -> tuple[TrashEntry, ...]:
 
 
 def get_trash(store: Store, ref: str) -> TrashEntry:
-    """The entry of that reference ("t3"). Raises NotFoundError listing those that can be taken back."""
+    """The entry of that reference ("t3"). Raises NotFoundError listing those that can be restored."""
     entries = list_trash(store)
     found = next((entry for entry in entries if entry.ref == ref), None)
     if found is None:
@@ -170,7 +170,7 @@ def get_trash(store: Store, ref: str) -> TrashEntry:
 
 
 def restore(store: Store, ref: str) -> Restored:
-    """Take an entry back, whole. What has lost its name to another meanwhile gets a number.
+    """Restore an entry, whole. What has lost its name to another meanwhile gets a number.
 
     Raises NotFoundError, and StateError for an entry that was emptied, or that is made of what is in another entry.
     """
@@ -178,14 +178,14 @@ def restore(store: Store, ref: str) -> Restored:
     renamed: dict[Item, str] = {}
     with store.transaction() as connection:
         if not (current := _entries(connection, entry.id)) or current[0].emptied_at is not None:
-            raise StateError("it cannot be taken back", where=ref, why="the trash was emptied", fix="make it again")
+            raise StateError("it cannot be restored", where=ref, why="the trash was emptied", fix="make it again")
         above = sorted({other for kind in TABLES for other in _above(connection, entry.id, kind)} - {entry.id})
         if above:
             raise StateError(
                 "what it is made of is in the trash too",
                 where=ref,
                 why="{name} was deleted before, and is t{first}",
-                fix="take that back first, on the page Home or with `python -m core trash restore t{first}`",
+                fix="restore that first, on the page Home or with `python -m core trash restore t{first}`",
                 name=", ".join(item.name for item in _entries(connection, above[0])[0].asked),
                 first=above[0],
             )
@@ -206,11 +206,11 @@ def restore(store: Store, ref: str) -> Restored:
 
 
 def begin_emptying(store: Store, entry: TrashEntry, why: Reason, *, now: float) -> None:
-    """From here on an entry cannot be taken back; its files may go. Raises StateError when it was taken back already. Idempotent."""
+    """From here on an entry cannot be restored; its files may go. Raises StateError when it was restored already. Idempotent."""
     columns = tables.trash.c
     with store.transaction() as connection:
         if not _entries(connection, entry.id):
-            raise StateError("it was taken back", where=entry.ref, why="somebody restored it meanwhile", fix="look at the trash again")
+            raise StateError("it was restored", where=entry.ref, why="somebody did that meanwhile", fix="look at the trash again")
         unmarked = update(tables.trash).where(columns.id == entry.id, columns.emptied_at.is_(None))
         connection.execute(unmarked.values(emptied_at=now, emptied_for=why))
 

@@ -32,7 +32,7 @@ def test_an_id_is_never_used_twice(store: Store, contest: Contest) -> None:
     assert add_contest(store, spec=spec, fingerprint="x", path="p", n_train=1, n_test=0).id > contest.id
 
 
-def test_a_contest_is_renamed_and_laid_aside(store: Store, contest: Contest) -> None:
+def test_a_contest_is_renamed_and_archived(store: Store, contest: Contest) -> None:
     renamed = rename_contest(store, contest.id, " my  clips ")
     assert (renamed.name, renamed.spec.name, renamed.folder) == ("my clips", "my clips", contest.folder)
     other = add_contest(store, spec=contest.spec, fingerprint="x", path="contests/b/data", n_train=1, n_test=0)

@@ -155,7 +155,7 @@ def test_what_trains_is_not_deleted_and_what_changed_is_looked_at_again(store: S
 def test_an_emptied_entry_is_gone_and_says_so_for_thirty_days(store: Store, whole: Run) -> None:
     entry = put_away(store, "contest", whole.contest_id)
     begin_emptying(store, entry, "space", now=10.0)
-    with pytest.raises(StateError, match="cannot be taken back"):
+    with pytest.raises(StateError, match="cannot be restored"):
         restore(store, entry.ref)
     end_emptying(store, entry)
     (said,) = list_trash(store)
