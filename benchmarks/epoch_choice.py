@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.carry_over import Labels, digits, handwriting, log_loss, news, perceptron, predicted  # noqa: E402 isort: skip
+from benchmarks.oof_to_test import Labels, digits, handwriting, log_loss, news, perceptron, predicted  # noqa: E402 isort: skip
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

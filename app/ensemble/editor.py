@@ -27,11 +27,11 @@ from app.ui.colors import run_color
 from app.ui.components.weight_sliders.component import SliderRow, read_sliders, weight_sliders
 from app.ui.format import format_score, metric_help, metric_label, plain
 from app.words.text import t
-from core.blend.carry_over import Networks
 from core.blend.ensemble import Ensemble, load_networks, save_blend, spec_of, temperature_of_test
 from core.blend.honest import HonestScore
 from core.blend.optimum import gap_at
 from core.blend.scorer import BlendScore
+from core.blend.temperature import Networks
 from core.metrics.scores import THRESHOLD
 from core.specs.blend import BlendSteps, MeanName
 from core.store.contests import Contest

@@ -15,11 +15,11 @@ from core.base.errors import InputError
 from core.base.files import fingerprint, write_json
 from core.base.names import check_name
 from core.base.settings import parse_settings
-from core.blend.carry_over import Networks, step_of, temperature_on_test
 from core.blend.honest import HonestScore, honest_score
 from core.blend.procedure import BlendProcedure, fit_of, fit_procedure
 from core.blend.scorer import BlendScore, Outcome, Scorer, Weighing, make_scorer, under_mean
 from core.blend.steps import apply_steps, of_classes
+from core.blend.temperature import Networks, estimate_test_temperature, step_of
 from core.contest.table import parents_of
 from core.metrics.scores import Metric
 from core.predictions.again import Rows, predict_run
@@ -116,7 +116,7 @@ def open_ensemble(
 
 
 def load_networks(ensemble: Ensemble, networks_of: Sequence[tuple[int, ...] | None] = ()) -> Networks:
-    """What the networks of each run say of test rows, as `temperature_on_test` reads it; of the folds `networks_of` where not all."""
+    """What the networks of each run say of test rows, as `estimate_test_temperature` reads it; of the folds `networks_of` where not all."""
     folds, contest = ensemble.oof.sources[0].folds, ensemble.oof.sources[0].contest
     step = step_of(contest.n_test, ensemble.oof.n_classes)
     chosen = networks_of or (None,) * len(ensemble.runs)
@@ -130,7 +130,7 @@ def temperature_of_test(ensemble: Ensemble, steps: BlendSteps, networks: Network
     """The temperature of test rows, from that of the steps, which out-of-fold rows were fitted with."""
     step = step_of(len(ensemble.oof.rows), ensemble.oof.n_classes)
     oof = [prob[::step] for prob in ensemble.oof.prob]
-    return temperature_on_test(steps, oof, ensemble.oof.y_true[::step], networks, multilabel=ensemble.oof.is_multilabel)
+    return estimate_test_temperature(steps, oof, ensemble.oof.y_true[::step], networks, multilabel=ensemble.oof.is_multilabel)
 
 
 def save_blend(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.blend.calibrate import fit_temperature
-from core.blend.carry_over import temperature_on_test
 from core.blend.steps import afterwards, apply_steps, one_vs_rest
+from core.blend.temperature import estimate_test_temperature
 from core.metrics.scores import log_loss_of_true
 from core.specs.blend import BlendSteps, Stack
 
@@ -59,7 +59,7 @@ def test_it_never_harms_test_rows_as_the_fitted_one_does(seed: int, sharpness: f
         pooled, whole = one_vs_rest(pooled), one_vs_rest(whole)
     fitted = fit_temperature(pooled, truth.ravel())
     steps = equal.model_copy(update={"temperature": fitted})
-    on_test = temperature_on_test(steps, oof, truth, test, multilabel=is_multilabel)
+    on_test = estimate_test_temperature(steps, oof, truth, test, multilabel=is_multilabel)
     plain, found, carried = (loss(whole, hidden.ravel(), temperature) for temperature in (1.0, on_test, fitted))
     assert found <= plain + 4e-3
     assert found <= carried + 5e-3
@@ -77,7 +77,7 @@ def test_a_regression_softens_too_and_what_does_not_hold_of_it_is_taken_back() -
     half = np.eye(n_classes) / 2 / best
     stack = Stack(coefficients=tuple(map(tuple, np.hstack([half, half]).tolist())), intercepts=(0.0,) * n_classes)
     steps = equal.model_copy(update={"stack": stack})
-    on_test = temperature_on_test(steps, oof, truth, test)
+    on_test = estimate_test_temperature(steps, oof, truth, test)
     said = apply_steps(steps, [np.mean(run, axis=0) for run in test])
     assert on_test < 1
     assert loss(said, hidden, on_test) < loss(said, hidden, 1.0) - 0.01
@@ -86,5 +86,5 @@ def test_a_regression_softens_too_and_what_does_not_hold_of_it_is_taken_back() -
 def test_one_network_predicts_test_rows_as_it_does_out_of_fold_rows() -> None:
     truth, oof, _, test = networks(0, sharpness=2.0, own=0.5, k=1)
     steps = BlendSteps(weights=(1.0, 1.0), temperature=1.7)
-    assert temperature_on_test(steps, oof, truth, test) == 1.7
-    assert temperature_on_test(steps, oof, truth, [[own[0][:0]] * 3 for own in test]) == 1.7, "no test rows"
+    assert estimate_test_temperature(steps, oof, truth, test) == 1.7
+    assert estimate_test_temperature(steps, oof, truth, [[own[0][:0]] * 3 for own in test]) == 1.7, "no test rows"

@@ -1,7 +1,7 @@
 """What is fitted on out-of-fold rows, which one network predicts, does to test rows, which the mean of k networks predicts, where their truth is
 known: simulated networks, small networks trained by folds on data inside packages, and fine-tuned ones (--fine-tuned, minutes more).
 
-    nice -n 10 python benchmarks/carry_over.py [--simulated 40] [--seeds 2] [--fine-tuned]
+    nice -n 10 python benchmarks/oof_to_test.py [--simulated 40] [--seeds 2] [--fine-tuned]
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT))
 
 from core.base.errors import StateError  # noqa: E402
 from core.blend.calibrate import fit_temperature  # noqa: E402
-from core.blend.carry_over import temperature_on_test  # noqa: E402
 from core.blend.honest import honest_score  # noqa: E402
 from core.blend.procedure import BlendProcedure, fit_of  # noqa: E402
 from core.blend.scorer import make_scorer, under_mean  # noqa: E402
 from core.blend.steps import afterwards, apply_steps, mix  # noqa: E402
+from core.blend.temperature import estimate_test_temperature  # noqa: E402
 from core.metrics.scores import get_metric  # noqa: E402
 from core.predictions.source import OofMatrix  # noqa: E402
 from core.specs.blend import BlendSteps  # noqa: E402
@@ -267,7 +267,7 @@ def temperatures(split: Split) -> dict[str, float]:
     fitted = fit_temperature(oof, split.y_true)
     single = [apply_steps(equal, split.test[:, place]) for place in range(split.test.shape[1])]
     whole = apply_steps(equal, split.test.mean(axis=1))
-    on_test = temperature_on_test(
+    on_test = estimate_test_temperature(
         equal.model_copy(update={"temperature": fitted}), list(split.oof), split.y_true, [list(own) for own in split.test]
     )
     calibrated = tempered(oof, fitted)

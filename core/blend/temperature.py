@@ -1,5 +1,6 @@
-"""The temperature of test rows. Out-of-fold rows are predicted by one network, test rows by the mean of several: that mean is less sure and
-more often right, so the temperature of the first does not hold on the second. Measured by benchmarks/carry_over.py, see docs/ensemble.md.
+"""The temperature of test rows; that of out-of-fold rows is fitted in calibrate.py. Out-of-fold rows are predicted by one network, test rows
+by the mean of several: that mean is less sure and more often right, so the temperature of the first does not hold on the second. Measured
+by benchmarks/oof_to_test.py, see docs/ensemble.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ def step_of(n_rows: int, n_classes: int) -> int:
     return max(1, n_rows * n_classes // MOST_VALUES)
 
 
-def temperature_on_test(
+def estimate_test_temperature(
     steps: BlendSteps, oof: Members, y_true: NDArray[np.integer], networks: Networks, *, multilabel: bool = False
 ) -> float:
     """The temperature for test rows, from that of `steps`, which was fitted on out-of-fold rows `oof` with the truth `y_true`.

@@ -1,7 +1,7 @@
 """What training keeps of the processor beside a busy program: a fold as a worker trains it, in turns with the same fold on one thread, which
 a free core would carry undisturbed. Prints one JSON document; exit code 1 where the median ratio of a kind is below 0.85.
 
-    python benchmarks/beside.py [--pairs 7] [--kinds image,text,loader]
+    python benchmarks/busy_cpu.py [--pairs 7] [--kinds image,text,loader]
 
 `image` is EfficientNet-Lite0 at 128 px, `text` is MiniLM on texts of 64 tokens, `loader` is `image` with a loader process. The weights of
 both are drawn anew or come from installed packages. Beside them runs a Python loop. `ratio` compares rows a second of a worker with those
