@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.base.errors import InputError
 from core.base.messages import msg
 from core.contest.table import count_classes
-from core.specs.folds import FoldsSpec
+from core.specs.folds import MAX_FOLDS, FoldsSpec
 
 UNUSED, TRAIN, VALID = 0, 1, 2
 Rows = NDArray[np.integer]
@@ -164,15 +164,14 @@ def read_parts(values: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...
     names = sorted(set(name_of.values()) - {""})
     if all(_number(name) is not None for name in names):
         names.sort(key=float)
-    most = next(rule.le for rule in FoldsSpec.model_fields["n_folds"].metadata if hasattr(rule, "le"))
-    if not 1 <= len(names) <= most or (len(names) == 1 and "" not in name_of.values()):
+    if not 1 <= len(names) <= MAX_FOLDS or (len(names) == 1 and "" not in name_of.values()):
         raise InputError(
             "the column does not name folds",
             where="fold_column",
             why="it holds {n:,} different values beside those that mean training",
             fix="name a column of 2 to {most} values, or of val beside train; to keep rows of equal values together, use kind=group",
             n=len(names),
-            most=most,
+            most=MAX_FOLDS,
         )
     place = {value: names.index(name) if name else -1 for value, name in name_of.items()}
     return np.array([place[value] for value in values], dtype=np.int64), tuple(names)
@@ -181,7 +180,7 @@ def read_parts(values: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...
 def _name_of_part(value: str) -> str:
     """How a value of a fold column is written as a name; empty for one that means training."""
     number = _number(value)
-    name = value.strip() if number is None else f"{number:g}"
+    name = value.strip() if number is None else f"{number:.15g}"
     return "" if name.casefold() in TRAINED_ON else name
 
 

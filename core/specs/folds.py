@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from core.base.settings import BASIC, Settings, refuse
 
+MAX_FOLDS = 20
+
 
 class FoldsSpec(Settings):
     """How to cut the training rows."""
@@ -18,7 +20,7 @@ class FoldsSpec(Settings):
     n_folds: int = Field(
         default=5,
         ge=2,
-        le=20,
+        le=MAX_FOLDS,
         description="Number of parts that the rows are dealt into; each fold validates one part and trains on the others.",
         json_schema_extra=BASIC,
     )

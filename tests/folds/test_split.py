@@ -125,6 +125,7 @@ def test_a_column_that_says_what_the_label_says_is_refused(kind: str, multilabel
         (["0.0", "1", "-1", ""], ("0", "1"), [0, 1, -1, -1]),
         (["train", "val", "Train", "val"], ("val",), [-1, 0, -1, 0]),
         (["b", "a", "a", "10"], ("10", "a", "b"), [2, 1, 1, 0]),
+        (["20240102", "20240101", "20240101.0"], ("20240101", "20240102"), [1, 0, 0]),
     ],
 )
 def test_a_column_names_the_fold_of_each_row(values: list[str], names: tuple[str, ...], fold_of: list[int]) -> None:
