@@ -18,6 +18,7 @@ from core.base.errors import DiskFull, InputError
 from core.base.messages import reason
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space, no quota, or a file over the allowed size."""
 
 
 def shown_path(path: Path) -> str:

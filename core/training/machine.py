@@ -17,7 +17,6 @@ STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 VMSTAT = Path("/proc/vmstat")
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
-"""No space, no quota, or a file over the allowed size."""
 _NO_LIMIT = 2**60
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
