@@ -1,4 +1,4 @@
-"""How much the choice of the best epoch flatters a score, where the truth of other rows is known: small networks trained by folds on data inside
+"""How optimistic a score at the best epoch is, where the truth of other rows is known: small networks trained by folds on data inside
 packages, over seeds. Prints the CV score as it is and with cross-fitted epochs, and beside each what the same networks score on hidden rows.
 
     nice -n 10 python benchmarks/epoch_choice.py [--seeds 12]

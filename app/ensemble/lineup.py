@@ -9,7 +9,7 @@ from app.shell import runtime
 from app.ui.controls import choose_one, control_of
 from app.ui.format import format_score, plain, short_hash
 from app.words.text import t
-from core.analysis.epoch_choice import epoch_choice, flattery
+from core.analysis.epoch_choice import epoch_choice, optimism
 from core.metrics.scores import get_metric
 from core.predictions.oof import shared_folds
 from core.store.contests import Contest
@@ -122,9 +122,9 @@ def say_restriction(folds: Folds, members: Sequence[Run]) -> None:
 
 
 def say_epoch_choice(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
-    """That all figures stand on best epochs, which were chosen on the rows that are scored, and how much that flatters the members."""
+    """That all figures stand on best epochs, which were chosen on the rows that are scored, and by how much their scores are optimistic."""
     metric, store = get_metric(contest.spec.metric), runtime.workspace().store
-    found = flattery([epoch_choice(store, contest, folds, run) for run in members], metric)
+    found = optimism([epoch_choice(store, contest, folds, run) for run in members], metric)
     if found:
         key = "ensemble.epoch_choice" if max(map(abs, found)) >= 5e-5 else "ensemble.epoch_choice_none"
         st.caption(t(key, low=f"{found[0]:.4f}", high=f"{found[1]:.4f}"), help=t("runs.figure_cv_epochs_help"))

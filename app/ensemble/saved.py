@@ -261,9 +261,9 @@ def _duel(picked: Sequence[Source], standings: Sequence[Standing]) -> None:
     with st.spinner(t("compare.drawing"), show_time=True):
         duel = _compared(first, second)
     _say_duel(first, second, duel)
-    flattered = [standing.source for standing in standings if standing.source.ref in (one, other) and standing.is_tuned]
-    if flattered:
-        st.caption(t("compare.flattered", names=", ".join(plain(source.name) for source in flattered)))
+    optimistic = [standing.source for standing in standings if standing.source.ref in (one, other) and standing.is_tuned]
+    if optimistic:
+        st.caption(t("compare.optimistic", names=", ".join(plain(source.name) for source in optimistic)))
 
 
 def _pick(side: str, by_ref: Mapping[str, Source], usual: str) -> str:

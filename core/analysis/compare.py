@@ -45,7 +45,7 @@ def worth_of(scorer_of: ScorerOf, procedure: BlendProcedure, run: int, everyone:
 def worth_in(scorer: Scorer, steps: BlendSteps, run: int, everyone: Outcome) -> Comparison:
     """The worth of one run in a blend that stays as it is: nothing is fitted again, the others keep their proportions.
 
-    For steps whose way is not known. What was tuned on these rows flatters both sides.
+    For steps whose way is not known. Both scores are optimistic for what was tuned on these rows.
     """
     return compare(scorer, everyone, _without(scorer, steps, run))
 
@@ -319,8 +319,8 @@ def standing_of(source: Source, oof: OofMatrix | None = None) -> Standing:
 def compare_sources(one: Source, other: Source, oof: OofMatrix | None = None) -> Duel:
     """Two saved blends or runs on the same rows by a paired bootstrap over rows, or over groups of rows where there are any.
 
-    Rows that only one of them has are left out; `oof` holds both where they are read already. A blend that was tuned on these rows is
-    flattered by its own score; the honest score says by how much. Raises AlignmentError when they stand on other folds, or have no row in common.
+    Rows that only one of them has are left out; `oof` holds both where they are read already. The score of a blend that was tuned on these
+    rows is optimistic; its cross-fitted score says by how much. Raises AlignmentError when they stand on other folds, or have no row in common.
     """
     oof = load_matrix([one, other]) if oof is None else oof
     comparison = compare(truth_of(oof), outcome_in(oof, 0), outcome_in(oof, 1))

@@ -1,4 +1,5 @@
-"""What a run is worth without the choice of an epoch: the best epoch of each fold is taken on the very rows that score it, which flatters it."""
+"""Cross-fitted epochs: the best epoch of each fold is chosen on the very rows that score it, so its score is optimistic. Here the other folds
+choose it."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -70,8 +71,8 @@ def epoch_choice(store: Store, contest: Contest, folds: Folds, run: Run) -> Epoc
     return EpochChoice(cv_score, scores, epochs) if scores else None
 
 
-def flattery(choices: Sequence[EpochChoice | None], metric: Metric) -> tuple[float, float] | None:
-    """From how much to how much the choice of epochs flatters runs, in the contest's metric (positive is flattered); None of none."""
+def optimism(choices: Sequence[EpochChoice | None], metric: Metric) -> tuple[float, float] | None:
+    """By how much, at the least and at the most, CV scores are better than with cross-fitted epochs, in the contest's metric; None of none."""
     sign = 1 if metric.greater_is_better else -1
     gains = [sign * (choice.cv_score - choice.cross_fitted) for choice in choices if choice]
     return (min(gains), max(gains)) if gains else None

@@ -119,8 +119,8 @@ def blend_runs(
             f"weighed and scored on folds {', '.join(map(str, blend.spec.folds))} only: {record['n_rows']:,} of {found.n_train:,} rows; "
             f"test rows are the mean over the folds each run has ({networks})"
         )
-    if record["flattered_by_epochs"]:
-        low, high = record["flattered_by_epochs"]
+    if record["epoch_optimism"]:
+        low, high = record["epoch_optimism"]
         say(
             "all scores stand on the best epoch of each fold, which was chosen on the rows that score it: the CV of these runs is "
             f"{low:.4f} to {high:.4f} better than with cross-fitted epochs"
@@ -198,7 +198,7 @@ def compare(
 ) -> None:
     """Put blends or runs side by side: scores, weights, and a paired bootstrap of the first against each other one.
 
-    Rows that only one of two has are left out. A score that a blend was tuned on flatters it: see its cross-fitted score.
+    Rows that only one of two has are left out. The score of a blend on rows it was tuned on is optimistic: see its cross-fitted score.
     """
     if len(sources) < 2:
         raise InputError(

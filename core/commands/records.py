@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from core.analysis.epoch_choice import epoch_choice, flattery
+from core.analysis.epoch_choice import epoch_choice, optimism
 from core.analysis.kept import Kept
 from core.analysis.overview import overview_of
 from core.base.errors import NotFoundError, StateError
@@ -156,8 +156,8 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
 def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
     """A blend with its members and their weights, divided by their sum; `folds` are those it stands on where not all.
 
-    `n_rows` is None for a blend that was saved before it was counted. All its scores stand on best epochs; `flattered_by_epochs` says from how
-    much to how much that flatters its runs, None where nobody can say.
+    `n_rows` is None for a blend that was saved before it was counted. All its scores stand on best epochs; `epoch_optimism` is by how
+    much, at the least and at the most, the CV of its runs is better than with cross-fitted epochs, None where nobody can say.
     """
     contest = get_contest(workspace.store, blend.contest_id)
     members = [get_run(workspace.store, run_id) for run_id in blend.spec.members]
@@ -179,7 +179,7 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
         "folds": list(blend.spec.folds) or None,
         "n_rows": blend.scores.n_rows,
         **blend.scores.model_dump(mode="json", include={"fold_scores", "cv_score", "cv_sd", "oof_score", "equal_score"}),
-        "flattered_by_epochs": flattery(choices, get_metric(contest.spec.metric)),
+        "epoch_optimism": optimism(choices, get_metric(contest.spec.metric)),
         "honest": blend.scores.honest.to_dict() if blend.scores.honest else None,
         "fingerprint": blend.fingerprint,
         "created_at": blend.created_at,

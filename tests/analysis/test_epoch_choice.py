@@ -47,7 +47,7 @@ def test_where_nobody_can_say_nothing_is_said(finished: list[int]) -> None:
     assert cross_fit_epochs(rows([0.5, 0.6], [0.5, 0.6]), ACCURACY, 6, finished) == ({}, {})
 
 
-def test_noise_flatters_the_best_epoch_and_not_the_others_choice() -> None:
+def test_of_noise_the_best_epoch_is_optimistic_and_the_choice_of_the_others_is_not() -> None:
     rng = np.random.default_rng(0)
     chosen, crossed = [], []
     for _ in range(200):

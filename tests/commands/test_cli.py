@@ -334,7 +334,7 @@ def test_a_blend_is_tuned_by_name_and_scored_honestly(finished: Terminal) -> Non
         "on out-of-fold rows, each predicted by one network; on test rows",
     ):
         assert part in said
-    assert {"temperature", "test_temperature", "flattered_by_epochs"} <= blend.keys()
+    assert {"temperature", "test_temperature", "epoch_optimism"} <= blend.keys()
     assert "way" in finished.refused("blend", "headlines", "good", "poor", "--set", "way=luck")["why"]
 
 
