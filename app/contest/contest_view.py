@@ -23,6 +23,8 @@ from app.words.core_text import say
 from app.words.text import t
 from core.analysis.overview import ContestOverview
 from core.contest.contents import found_at_registration
+from core.contest.encoding import LIKELY
+from core.contest.inspect.labels import SEPARATORS
 from core.contest.inspect.sources import Check
 from core.contest.samples import Sample, open_sample
 from core.contest.table import ContestTable, by_turns, count_classes, rows_by_size, rows_of_class
@@ -195,6 +197,16 @@ def checks_table(checks: Sequence[Check], *, alt: str) -> None:
         t("data.check_why"): [plain(say(check.detail)) for check in checks],
     }
     st.table(table, border="horizontal", hide_index=True, alt=alt)
+
+
+def setting_choices(columns: Sequence[str], tables: Sequence[str]) -> dict[str, Sequence[str]]:
+    """What a form over a contest's settings offers where a column, a table, an encoding or a separator is asked for."""
+    return {
+        **dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns),
+        **dict.fromkeys(("train", "train_labels", "valid", "test", "sample_submission"), tables),
+        "encoding": LIKELY,
+        "label_separator": SEPARATORS,
+    }
 
 
 def found(contest: Contest) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.contest.contest_view import progress_bar
+from app.contest.contest_view import progress_bar, setting_choices
 from app.shell import runtime, state
 from app.shell.tables import table_of
 from app.ui.cards import guard
@@ -17,7 +17,6 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.contest.files import ContestFiles
-from core.contest.inspect.labels import SEPARATORS
 from core.correction import Correction, correct, plan_correction
 from core.folds import group_columns
 from core.store.contests import Contest
@@ -54,10 +53,8 @@ def _choices(contest: Contest) -> Mapping[str, Sequence[str]]:
     columns: list[str] = []
     with suppress(PitwallError):  # the page says what is wrong with the rows; where the images are is corrected here
         columns = group_columns(table_of(contest).train)
-    choices: dict[str, Sequence[str]] = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
     root = Path(contest.spec.root)
-    tables = ContestFiles(root).tables() if root.is_dir() else []
-    return choices | dict.fromkeys(("train", "test", "sample_submission"), tables) | {"label_separator": SEPARATORS}
+    return setting_choices(columns, ContestFiles(root).tables() if root.is_dir() else [])
 
 
 def _plan(contest: Contest, changed: dict[str, Any]) -> Correction:

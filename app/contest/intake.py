@@ -1,6 +1,7 @@
 """Adding a contest: its files, the draft that the inspection made of them, corrections, and the registration."""
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from app.contest.contest_view import checks_table, classes_per_row, rows_per_class
+from app.contest.contest_view import checks_table, classes_per_row, rows_per_class, setting_choices
 from app.shell import runtime, state
 from app.shell.tables import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
@@ -16,14 +17,12 @@ from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import format_duration, plain
 from app.ui.forms import help_of, leaves_of, settings_form
 from app.words.text import t
-from core.base.errors import PitwallError
+from core.base.errors import NotFoundError, PitwallError
 from core.base.files import keep_upload, resolve_inside
-from core.contest.encoding import LIKELY
 from core.contest.inspect.draft import Inspection, Unfinished, try_inspection
-from core.contest.inspect.labels import SEPARATORS
 from core.contest.uploads import TEMPORARY, open_source, release_source
 from core.specs.contest import ContestSpec
-from core.store.jobs import REGISTER, Job, list_jobs
+from core.store.jobs import REGISTER, Job, get_job, list_jobs
 
 INTAKE_KEY, JOB_KEY = "intake", "intake-job"
 LIVE = ("queued", "running")
@@ -125,10 +124,7 @@ def _open_upload(upload: UploadedFile) -> None:
 
 def _corrections(current: Intake) -> None:
     """The form over the draft; an answer that differs is a correction, and the folder is inspected again with all of them."""
-    draft, columns, tables = current.inspection.draft, current.inspection.columns, current.inspection.tables
-    choices = dict.fromkeys(("id_column", "input_columns", "label_column", "group_column"), columns)
-    choices |= dict.fromkeys(("train", "train_labels", "valid", "test", "sample_submission"), tables) | {"encoding": LIKELY}
-    choices |= {"label_separator": SEPARATORS}
+    draft = current.inspection.draft
     is_unfinished = isinstance(current.inspection, Unfinished)
     words = "data.add_unfinished" if is_unfinished else "data.add_correct"
     with section(t(words), t(f"{words}_note")):
@@ -142,7 +138,7 @@ def _corrections(current: Intake) -> None:
             f"intake-{current.revision}",
             texts="contest",
             skip=("submission_names", *(() if draft.is_multilabel and draft.label_column else ("label_separator",))),
-            options=choices,
+            options=setting_choices(current.inspection.columns, current.inspection.tables),
             columns=3,
             fold=not is_unfinished,
         )
@@ -217,7 +213,9 @@ def _follow() -> None:
     number: int | None = st.session_state.get(JOB_KEY)
     if number is None:
         return
-    job = next((job for job in list_jobs(runtime.workspace().store) if job.id == number), None)
+    job: Job | None = None
+    with suppress(NotFoundError):  # dismissed in another window
+        job = get_job(runtime.workspace().store, number)
     if job is None or job.state in ("failed", "canceled"):
         del st.session_state[JOB_KEY]
     elif job.state == "done":

@@ -83,6 +83,8 @@ def _live(contest: Contest, was_busy: bool) -> None:
             onward(t("runs.next"), "ensemble")
 
 
+MOST_ROWS, TABLE_PX = 18, 560
+"""What is done with ticked runs stands below the table: a longer one is scrolled by itself."""
 COLUMNS = ("cv", "sd", "folds", "done", "time", "backbone", "input", "seed", "created")
 """What the table shows of a run beside its name and state, in this order; a person chooses among them."""
 
@@ -210,10 +212,10 @@ def _table(
         table,
         hide_index=True,
         key="runs-" + "-".join(str(run.id) for run in runs),
-        column_order=["dot", "run", "state", "progress", "trouble", "truth", *(name for name in COLUMNS if name in columns), "on"],
+        column_order=["dot", "run", "state", "progress", "trouble", "truth", *(name for name in COLUMNS if name in columns), "on", "note"],
         on_select="rerun",
         selection_mode="multi-row",
-        height="content",
+        height="content" if len(runs) <= MOST_ROWS else TABLE_PX,
         alt=t("runs.table_alt"),
         placeholder="–",
         column_config={

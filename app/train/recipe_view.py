@@ -34,7 +34,7 @@ from core.tracking.tracker import check_trackers
 from core.training.schedule import plan_fold
 from core.training.task import backbone_of
 
-JUST_QUEUED = "just-queued-runs"
+JUST_QUEUED, QUEUED_HERE = "just-queued-runs", "queued_here"
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def _turn_key(contest: Contest) -> str:
 
 def choose_backbone(contest: Contest, form: RecipeForm) -> Listed | None:
     """The catalogue beside the form; what belongs to a backbone follows it, as far as no person has set it (`bring`)."""
-    said = st.session_state.get(f"{form.key}-brought-said", "")
-    on_pick = partial(bring, form)
-    return pick_backbone(contest.spec.modality, form.values["model"]["backbone"], on_pick, f"train-{contest.id}", said)
+    brought = st.session_state.get(f"{form.key}-brought-now", {})
+    said = t("train.brought", values=", ".join(f"{t(f'recipe.{path}')} {value:g}" for path, value in brought.items())) if brought else ""
+    return pick_backbone(contest.spec.modality, form.values["model"]["backbone"], partial(bring, form), f"train-{contest.id}", said)
 
 
 def bring(form: RecipeForm, backbone: Backbone) -> None:
@@ -101,9 +101,8 @@ def bring(form: RecipeForm, backbone: Backbone) -> None:
     for path, value in new.items():
         given[path] = state_[f"{form.key}.{path}"] = value
     state_[f"{form.key}-backbone"] = backbone.name
-    shown = (f"{t(f'recipe.{path}')} {value:g}" for path, value in new.items() if path in ("input.size_px", "optim.lr", "input.max_tokens"))
-    line = ", ".join(shown)
-    state_[f"{form.key}-brought-said"] = t("train.brought", values=line) if line else ""
+    said = ("input.size_px", "optim.lr", "input.max_tokens")
+    state_[f"{form.key}-brought-now"] = {path: value for path, value in new.items() if path in said}
 
 
 def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: Listed | None) -> None:
@@ -218,14 +217,20 @@ def launch(contest: Contest, folds: Folds, grid: ReadPlan, fold_numbers: list[in
     with guard():
         runs = runtime.steer(lambda: runtime.queue.launch_plan(runtime.workspace(), contest, folds, grid, fold_numbers=fold_numbers))
         drop_draft(runtime.workspace(), contest)
-        st.session_state["queued_here"] = [run.id for run in reversed(runs)] + st.session_state.get("queued_here", [])
+        st.session_state[QUEUED_HERE] = [run.id for run in reversed(runs)] + st.session_state.get(QUEUED_HERE, [])
         st.session_state[JUST_QUEUED] = [run.id for run in runs]
+
+
+def _remembered(contest: Contest, key: str) -> list[Run]:
+    """Those of the runs that the session holds by id under `key` that are there and of this contest."""
+    ids: list[int] = st.session_state.get(key, [])
+    known = {run.id: run for run in list_runs(runtime.workspace().store, contest.id)} if ids else {}
+    return [known[run_id] for run_id in ids if run_id in known]
 
 
 def just_queued(contest: Contest) -> None:
     """What the last press queued, with the button that takes it back, as long as any of it waits or runs."""
-    known = {run.id: run for run in list_runs(runtime.workspace().store, contest.id)}
-    runs = [known[run_id] for run_id in st.session_state.get(JUST_QUEUED, []) if run_id in known]
+    runs = _remembered(contest, JUST_QUEUED)
     if not any(run.state in ("queued", "running") for run in runs):
         return
     with st.container(key="just-queued", border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -245,8 +250,7 @@ def take_back(contest: Contest, runs: Sequence[Run]) -> None:
 
 def queued_here(contest: Contest) -> None:
     """The runs that this session queued for this contest, each a link to its progress."""
-    known = {run.id: run for run in list_runs(runtime.workspace().store, contest.id)}
-    runs = [known[run_id] for run_id in st.session_state.get("queued_here", []) if run_id in known]
+    runs = _remembered(contest, QUEUED_HERE)
     if runs:
         section(t("train.queued_here"))
     with st.container(gap="xxsmall"):

@@ -17,7 +17,7 @@ from core.specs.folds import FoldsSpec
 from core.store.blends import list_blends, list_submissions
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.runs import Run, get_run, list_runs
+from core.store.runs import Run, get_run, list_runs, note_run
 from core.submission.write import read_submission
 from core.workspace import Workspace
 from tests.app.eyes import cv_text
@@ -102,6 +102,13 @@ def test_a_failed_run_says_why_and_its_log_is_one_click_away(open_page: OpenPage
     at = press(at, "Show the log")
     assert not at.exception
     assert "the device ran out of memory" in at.code[-1].value
+
+
+def test_a_note_stands_in_the_list_of_runs(open_page: OpenPage, opened: Workspace, done: tuple[Run, Run]) -> None:
+    assert "note" not in open_page("runs").dataframe[0].proto.column_order
+    note_run(opened.store, done[0].id, "larger images")
+    table = open_page("runs").dataframe[0]
+    assert "note" in table.proto.column_order and sorted(table.value["note"]) == ["", "larger images"]
 
 
 def test_canceling_is_asked_for_first(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:

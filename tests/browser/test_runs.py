@@ -143,7 +143,7 @@ def test_deleting_is_confirmed(prepared: Prepared, open_page: Open) -> None:
     for button in ("Keep it", "Delete"):
         page.locator(f".st-key-run-menu-{run.id} button:visible").click()
         page.get_by_text("Delete", exact=True).first.click()
-        expect(page.get_by_role("dialog")).to_contain_text("Into the trash goes run unwanted")
+        expect(page.get_by_role("dialog")).to_contain_text("To be moved to the trash: run unwanted")
         page.get_by_role("dialog").get_by_role("button", name=button).click()
         expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_text("Deleted run unwanted", exact=False)).to_be_visible()

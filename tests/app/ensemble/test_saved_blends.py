@@ -44,7 +44,7 @@ def test_a_blend_is_deleted_after_the_question_with_what_was_written_from_it(
     submission = write_submission(source_of(opened, blend))
     at = ask(open_page, blend)
     said = "\n".join(part.value for part in (*at.markdown, *at.caption))
-    assert "Into the trash goes blend **kept** (b1)." in said and f"({submission.ref})" in said and "1 submission" in said
+    assert "To be moved to the trash: blend **kept** (b1)." in said and f"({submission.ref})" in said and "1 submission" in said
     assert list_blends(opened.store) == (blend,), "asking deletes nothing"
     at.session_state[KEY].to_delete = blend.id  # a dialog is redrawn with the page only when it is asked for
     at = press(at, "Delete")
