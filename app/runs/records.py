@@ -1,4 +1,4 @@
-"""What a run's page says beside its scores: the checkpoints, the problems it recovered from, and its trackers (a button for TensorBoard,
+"""What a run's page says beside its scores: the checkpoints, what happened while it trained, and its trackers (a button for TensorBoard,
 links to the others, and the ones that stopped)."""
 
 from urllib.parse import quote
@@ -78,8 +78,8 @@ def checkpoints_view(contest: Contest, run: Run) -> None:
         st.button(t("checkpoints.again"), icon=":material/verified:", on_click=_checked.clear, help=t("checkpoints.again_help"))
 
 
-def second_tries(run: Run) -> None:
-    """A list of the problems that a run recovered from; nothing when there were none."""
+def disturbances(run: Run) -> None:
+    """What happened while a run trained that another training of it may do otherwise: memory that ran out, kills, threads. Nothing where nothing did."""
     if run.imported:
         return
     lines: list[str] = []
@@ -108,10 +108,13 @@ def second_tries(run: Run) -> None:
         ]
         if changed:
             lines.append(t("checkpoints.other_conditions", fold=result.fold, names=", ".join(dict.fromkeys(changed))))
+        counts = {n for _epoch, _step, n in result.facts.get("thread_changes", [])}
+        if counts:
+            lines.append(t("checkpoints.threads", fold=result.fold, low=min(counts), high=max(counts | {result.facts["threads"]})))
         for name in result.facts.get("quarantined", []):
             lines.append(t("checkpoints.set_aside", fold=result.fold, name=plain(name)))
     if lines:
-        with st.expander(t("checkpoints.second_tries", n=len(lines)), icon=":material/healing:"):
+        with st.expander(t("checkpoints.disturbances", n=len(lines)), icon=":material/history:"):
             st.markdown("\n".join(f"- {line}" for line in lines))
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from app.runs.predict_panel import predict_panel
 from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, trouble_markdown, troubles_of
-from app.runs.records import checkpoints_view, second_tries, tracking_button, tracking_trouble
+from app.runs.records import checkpoints_view, disturbances, tracking_button, tracking_trouble
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.train.recipe_view import start_again_from
@@ -137,7 +137,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
             st.markdown(trouble_markdown(trouble))
         tracking_trouble(run)
         _failures(run)
-        second_tries(run)
+        disturbances(run)
         st.session_state.setdefault(TAB_KEY, "curves")
         tab = segmented("run-tabs", TAB_KEY, t("runs.title"), list(TABS), lambda name: t(f"runs.tab_{name}"), label_visibility="collapsed")
         TABS[tab](contest, run)

@@ -22,9 +22,9 @@ from core.base.messages import joined, msg
 
 KIND = "checkpoint"
 QUARANTINE = "quarantine"
-LAYOUT = 3
+LAYOUT = 4
 """The layout of a checkpoint. Layout 1 (until 0.1) has no number, other fingerprints, and no sum of the plain cross-entropy;
-layout 2 does not count the training rows that were right."""
+layout 2 does not count the training rows that were right, layout 3 knows no changes of the number of threads."""
 NAME = re.compile(r"epoch-(\d+)-step-(\d+)-attempt-(\d+)")
 
 log = logging.getLogger(__name__)

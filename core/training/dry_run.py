@@ -98,6 +98,7 @@ def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState
     fewest = MIN_TIMED + math.ceil(2 * setup.loader.workers / len(steps[0]))
 
     def step(number: int) -> float:
+        setup.threads.follow()
         set_lr(setup.optimizer, epochs.lr(1, number + 1, recipe.optim))
         began = time.monotonic()
         train_step(task, setup, steps[number], batches, 1, number + 1)

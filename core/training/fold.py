@@ -35,13 +35,17 @@ def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool
 
     `report` hears of every step and every epoch, and must not block. `should_stop` is asked at every step; Interrupted is
     raised when it says so, after a checkpoint. A fold that goes on from one ends in the bytes of a fold that was never stopped,
-    on the same kind of device and number of threads.
+    on the same kind of device and as many threads: these follow what other programs leave, unless OMP_NUM_THREADS is set.
 
     Raises RecipeError, WeightsError, InputError (an image that cannot be read), OutOfMemory, DiskFull; AlignmentError when its
     checkpoint was made from something else, CheckpointError when that is not whole.
     """
-    with typed_failures(task.recipe, msg("fold {fold}", fold=task.fold)):
-        return _train_fold(task, report, should_stop)
+    n_threads = torch.get_num_threads()
+    try:
+        with typed_failures(task.recipe, msg("fold {fold}", fold=task.fold)):
+            return _train_fold(task, report, should_stop)
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool]) -> FoldOutput:
@@ -63,7 +67,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     setup = set_up(task)
     model, average, eval_model, optimizer, loader = setup.model, setup.average, setup.eval_model, setup.optimizer, setup.loader
     device, precision = setup.device, setup.precision
-    conditions = {"device": str(device), "threads": torch.get_num_threads(), "precision": precision.name, "micro_batch": task.micro_batch}
+    conditions = {"device": str(device), "threads": setup.threads.most, "precision": precision.name, "micro_batch": task.micro_batch}
     valid_idx = np.asarray(task.valid_idx, dtype=np.int64)
 
     # Go on where an attempt before was stopped
@@ -110,6 +114,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             model.train()
             pace.start()
             for step, micro_batches in enumerate(steps[position.step :], start=position.step + 1):
+                if n_threads := setup.threads.follow():
+                    position.threads.append([epoch, step, n_threads])
                 set_lr(optimizer, plan.lr(epoch, step, recipe.optim))
                 loss = train_step(task, setup, micro_batches, batches, epoch, step)
                 n_rows = sum(map(len, micro_batches))
@@ -158,6 +164,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         elapsed_s=elapsed_s,
         facts={
             **conditions,
+            "thread_changes": position.threads,
             "precision_reason": precision.reason,
             "n_params": setup.n_params,
             "weights": setup.weights,

@@ -21,6 +21,7 @@ from core.metrics.scores import invalid_rows
 from core.specs.recipe import OptimSettings
 from core.training.network import build_network
 from core.training.task import FoldTask
+from core.training.threads import Threads
 from models.spec import Classifier
 
 
@@ -178,6 +179,7 @@ class Setup:
     """`targets` are those of all training rows; `average` is the moving average of the weights, if there is one."""
 
     device: torch.device
+    threads: Threads
     precision: Precision
     model: Classifier
     average: AveragedModel | None
@@ -218,6 +220,7 @@ def set_up(task: FoldTask) -> Setup:
                 "fold {fold} has no rows to {purpose}", where="folds", fix="make other folds", fold=task.fold, purpose=purpose
             )
     device = open_device(task.device)
+    threads = Threads(device)
     precision = choose_precision(settings.precision, device)
     seed_network(settings.seed, task.fold)
     model, rows, test_rows = build_network(task)
@@ -227,6 +230,7 @@ def set_up(task: FoldTask) -> Setup:
     workers = 0 if device.type == "mps" else settings.loader_workers
     return Setup(
         device=device,
+        threads=threads,
         precision=precision,
         model=model,
         loader=RowLoader(rows, workers=workers, pin_memory=device.type == "cuda"),

@@ -55,7 +55,7 @@ class TrainPosition:
 
     `step` steps of `epoch` are done; `loss_sum` is the objective summed over their rows, `log_loss_sum` their plain cross-entropy,
     `n_right` how many of them were right (None where a checkpoint of before did not count them), `epoch_s` their seconds. `epochs` are
-    the reports of the epochs before. `resumed` has one entry for each time the fold went on from a checkpoint.
+    the reports of the epochs before; `threads` says (epoch, step, n) from when on n threads computed, where that changed. `resumed` has one entry for each time the fold went on from a checkpoint.
     """
 
     epoch: int = 1
@@ -69,6 +69,7 @@ class TrainPosition:
     best_score: float | None = None
     epochs: list[dict[str, Any]] = field(default_factory=list)
     resumed: list[dict[str, Any]] = field(default_factory=list)
+    threads: list[list[int]] = field(default_factory=list)
 
     def reports(self) -> list[EpochReport]:
         """The finished epochs as they were reported."""
@@ -152,6 +153,8 @@ def _read_position(folder: Path) -> tuple[TrainPosition, dict[str, list[str]]]:
         raw = _of_first_layout(raw)
     if raw.get("layout") == 2:
         raw = _of_second_layout(raw)
+    if raw.get("layout") == 3:
+        raw = _of_third_layout(raw)
     for key in ("layout", "position", "tensors"):
         if key not in raw:
             raise _missing(folder, key)
@@ -179,13 +182,18 @@ def _of_first_layout(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_second_layout(raw: dict[str, Any]) -> dict[str, Any]:
-    """A state of layout 2 as one of now: of its epochs nobody knows how many training rows were right."""
+    """A state of layout 2 as one of layout 3: of its epochs nobody knows how many training rows were right."""
     position = dict(raw.get("position", {}))
     if "step" in position:
         position["n_right"] = None if position["step"] else 0
     if "epochs" in position:
         position["epochs"] = [{**report, "train_accuracy": None} for report in position["epochs"]]
-    return {**raw, "layout": LAYOUT} | ({"position": position} if "position" in raw else {})
+    return {**raw, "layout": 3} | ({"position": position} if "position" in raw else {})
+
+
+def _of_third_layout(raw: dict[str, Any]) -> dict[str, Any]:
+    """A state of layout 3 as one of now: the number of threads stayed the same then."""
+    return {**raw, "layout": LAYOUT} | ({"position": {**raw["position"], "threads": []}} if "position" in raw else {})
 
 
 def _read_tensors(folder: Path, name: str, names: list[str]) -> Tensors:

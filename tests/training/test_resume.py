@@ -154,7 +154,7 @@ def as_of_first_layout(task: FoldTask) -> None:
     for checkpoint in list_checkpoints(task.checkpointing.folder):
         state = json.loads((checkpoint.path / "state.json").read_text())
         position = state["position"]
-        del position["log_loss_sum"], position["n_right"]
+        del position["log_loss_sum"], position["n_right"], position["threads"]
         for report in position["epochs"]:
             del report["train_log_loss"], report["train_accuracy"]
         (checkpoint.path / "state.json").write_text(json.dumps({"place": position, "tensors": state["tensors"]}))
@@ -177,27 +177,32 @@ def test_a_checkpoint_of_the_first_layout_is_gone_on_from(tmp_path: Path) -> Non
     ]
 
 
-def as_of_second_layout(task: FoldTask) -> None:
-    """Rewrite a task's checkpoints as versions left them that did not count the training rows that were right."""
+def as_of_layout(number: int, task: FoldTask) -> None:
+    """Rewrite a task's checkpoints as versions left them that knew no changes of threads (3), nor counted the rows that were right (2)."""
     assert task.checkpointing is not None
     for checkpoint in list_checkpoints(task.checkpointing.folder):
         state = json.loads((checkpoint.path / "state.json").read_text())
-        del state["position"]["n_right"]
-        for report in state["position"]["epochs"]:
-            del report["train_accuracy"]
-        (checkpoint.path / "state.json").write_text(json.dumps(state | {"layout": 2}))
+        del state["position"]["threads"]
+        if number == 2:
+            del state["position"]["n_right"]
+            for report in state["position"]["epochs"]:
+                del report["train_accuracy"]
+        (checkpoint.path / "state.json").write_text(json.dumps(state | {"layout": number}))
         rewrite_manifest(checkpoint.path)
 
 
-def test_a_checkpoint_of_the_second_layout_is_gone_on_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_checkpoint_of_an_older_layout_is_gone_on_from(number: int, tmp_path: Path) -> None:
     calm = make_task(tmp_path, recipe_of(TEXT, **HARD))
     output, _, calm_epochs = train(calm)
     task = stopped_task(tmp_path)
-    as_of_second_layout(task)
+    as_of_layout(number, task)
     again, _, epochs = train(task)
     assert [(entry["epoch"], entry["step"]) for entry in again.facts["resumed"]] == [(2, 2)]
     assert digest_of(task, again) == digest_of(calm, output)
-    assert [report.train_accuracy for report in epochs] == [None, None, *(report.train_accuracy for report in calm_epochs[2:])]
+    n_unknown = 2 if number == 2 else 0
+    known = [None] * n_unknown + [report.train_accuracy for report in calm_epochs[n_unknown:]]
+    assert [report.train_accuracy for report in epochs] == known
 
 
 def test_a_checkpoint_of_the_first_layout_and_other_fingerprints_starts_the_fold_anew(tmp_path: Path) -> None:
