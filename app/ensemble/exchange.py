@@ -18,7 +18,8 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.files import keep_upload
-from core.exchange.exchange import accept_delivery, doubts_of, expected_of, export_predictions, mean_auc, read_delivery
+from core.exchange.doubts import doubts_of, mean_auc
+from core.exchange.exchange import accept_delivery, expected_of, export_predictions, read_delivery
 from core.exchange.sheet import SUFFIXES, check_size, check_suffix
 from core.predictions.source import Source, load_matrix, source_of
 from core.store.contests import Contest

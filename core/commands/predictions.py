@@ -25,8 +25,10 @@ from core.commands.console import (
 from core.commands.records import choose_folds, direction, run_record, score_text
 from core.contest.encoding import decode
 from core.contest.table import load_table
-from core.exchange.exchange import add_ready_classifier, doubts_of, export_predictions, import_predictions, read_labels
+from core.exchange.doubts import doubts_of
+from core.exchange.exchange import export_predictions, import_predictions
 from core.exchange.files import write_predictions
+from core.exchange.ready import add_ready_classifier, read_labels
 from core.predictions.again import Rows, read_given, rows_of_test
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run

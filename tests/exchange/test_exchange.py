@@ -17,17 +17,8 @@ from core.blend.procedure import BlendProcedure
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import add_truth, load_truth
-from core.exchange.exchange import (
-    CHANCE_AUC,
-    DOUBTS,
-    UNCHECKED_OF_FILES,
-    doubts_of,
-    export_predictions,
-    import_predictions,
-    mean_auc,
-    read_delivery,
-    suspicions,
-)
+from core.exchange.doubts import CHANCE_AUC, DOUBTS, UNCHECKED_OF_FILES, doubts_of, mean_auc, suspicions
+from core.exchange.exchange import export_predictions, import_predictions, read_delivery
 from core.folds import load_folds, save_folds
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import source_of

@@ -19,7 +19,8 @@ from core.blend.ensemble import open_ensemble
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table
-from core.exchange.exchange import add_ready_classifier, doubts_of, match_labels, read_labels
+from core.exchange.doubts import doubts_of
+from core.exchange.ready import add_ready_classifier, match_labels, read_labels
 from core.folds import save_folds
 from core.predictions.again import load_fold, network_folders, predict_run, rows_of_test
 from core.predictions.oof import load_oof, load_test_prob

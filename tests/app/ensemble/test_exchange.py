@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from app.ensemble.exchange import make_file, why_not
 from core.blend.ensemble import blend_runs
 from core.blend.procedure import BlendProcedure
-from core.exchange.exchange import DOUBTS, UNCHECKED_OF_FILES, export_predictions, import_predictions
+from core.exchange.doubts import DOUBTS, UNCHECKED_OF_FILES
+from core.exchange.exchange import export_predictions, import_predictions
 from core.folds import save_folds
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import source_of
