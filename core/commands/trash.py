@@ -121,19 +121,11 @@ def delete(workspace: Workspace, chosen: Mapping[Kind, Collection[int]], *, yes:
 def confirm(said: str, question: str, *, yes: bool) -> None:
     """Say what would happen and ask. Raises InputError where nobody can answer, and when the answer is no."""
     note(said)
-    if yes:
+    can_ask = sys.stdin.isatty()
+    if yes or (can_ask and typer.confirm(question, err=True)):
         return
-    if not sys.stdin.isatty():
-        raise InputError(
-            "nothing was changed",
-            where=question,
-            why=f"{said}; nobody can be asked here",
-            fix="add --yes to the same command",
-        )
-    if not typer.confirm(question, err=True):
-        raise InputError(
-            "nothing was changed", where=question, why="the answer was no", fix="add --yes to the same command to go on without a question"
-        )
+    why = "the answer was no" if can_ask else f"{said}; nobody can be asked here"
+    raise InputError("nothing was changed", where=question, why=why, fix="add --yes to the same command")
 
 
 def entry_record(workspace: Workspace, entry: TrashEntry) -> dict[str, Any]:

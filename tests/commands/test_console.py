@@ -54,3 +54,13 @@ def test_a_class_name_cannot_drive_the_terminal(tmp_path: Path, capsys: pytest.C
     assert main(["contest", "add", str(tmp_path), "--dry-run", "-w", str(tmp_path / "w")]) == 0
     printed = "".join(capsys.readouterr())
     assert "\\x1b[2J" in printed and "\x1b" not in printed
+
+
+def test_a_name_is_printed_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich would read marks, links and codes of emoji in it, or fail."""
+    name = "[/bold] :warning: [red]x[/red] [link=http://evil.example]y[/link]"
+    print_table([name, f">{name}"], [[name, name]], title=name)
+    say(name)
+    note(name)
+    said = capsys.readouterr()
+    assert said.out.count(name) == 6 and said.err.strip() == name
