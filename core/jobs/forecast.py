@@ -20,7 +20,7 @@ from core.store.jobs import FoldJob, Job
 from core.training.schedule import Costs
 
 MUCH = 0.15
-"""The share of the processor that other programs may use before times are said to be too long."""
+"""The share of the processor that other programs may use before times are said to be upper bounds."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Forecast:
     """A dry run's answer: the costs of a few steps, and the rows over which they add up.
 
     `rows` are those that each fold of the split trains on and validates. `start_s` is what a process takes before it builds anything.
-    `busy_with` are the jobs that ran on the device meanwhile, so that the times are too long.
+    `busy_with` are the jobs that ran on the device meanwhile, so that the times are upper bounds.
     """
 
     device: str
@@ -58,7 +58,7 @@ class Forecast:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether its times are too long, because the device had something else to do."""
+        """Whether its times are upper bounds, because the device had something else to do."""
         return bool(self.busy_with) or (self.costs.others or 0.0) > MUCH
 
     def fold_s(self, fold: int) -> float:

@@ -167,7 +167,7 @@ class TrainSettings(Settings):
     )
     stop_on_trouble: bool = Field(
         default=False,
-        description="End a fold as soon as its loss diverges or it overfits, as its sign of trouble says; the best epoch stays.",
+        description="End a fold as soon as its loss diverges or it overfits, as its warning says; the best epoch stays.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="All randomness of the run derives from this.", json_schema_extra=BASIC)
     precision: Literal["auto", "fp32", "bf16"] = Field(

@@ -1,4 +1,4 @@
-"""One early sign of trouble per run, read from its epochs: shown, and acted upon only where its recipe says so.
+"""One early warning per run, read from its epochs: shown, and acted upon only where its recipe says so.
 
 In the order in which they are looked for, the first that is found speaks: NaN, a diverging loss, overfitting, and a fold far
 from its siblings.
@@ -71,7 +71,7 @@ class Trouble:
 
 
 def find_trouble(epochs: Sequence[Epoch], metric: Metric, fold_scores: Mapping[int, float] | None = None) -> Trouble | None:
-    """The first sign of trouble in the epochs of a run, one attempt per fold, in any order; None when all is well.
+    """The first warning in the epochs of a run, one attempt per fold, in any order; None when all is well.
 
     `fold_scores` are the scores of finished folds: a fold is compared with its siblings' by these, or while some still train
     by the epoch that all of them have reached.

@@ -49,7 +49,7 @@ def show(page: Page, part: str, heading: str) -> None:
 
 def test_a_download_of_one_run_comes_back_as_a_member(served: Served, open_page: Open, tmp_path: Path) -> None:
     page = open_page(served.url)
-    show(page, "Import and export", "Take predictions out")
+    show(page, "Import and export", "Export predictions")
     chooser = page.get_by_role("combobox", name="Run or blend")
     chooser.scroll_into_view_if_needed()
     chooser.click()
@@ -85,7 +85,7 @@ def test_a_file_that_does_not_fit_is_a_card_with_its_rows(served: Served, open_p
     pd.read_csv(oof).iloc[2:].to_csv(oof, index=False, encoding="cp949")
     before = len(list_runs(served.workspace.store, served.contest.id))
     page = open_page(served.url)
-    show(page, "Import and export", "Take predictions out")
+    show(page, "Import and export", "Export predictions")
     uploaders = page.get_by_test_id("stFileUploaderDropzoneInput")
     expect(uploaders).to_have_count(2)
     for place, path in enumerate((oof, test)):

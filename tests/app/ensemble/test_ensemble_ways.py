@@ -159,7 +159,7 @@ def test_an_option_of_the_way_that_is_on_refits_it_and_one_of_another_waits(
     at = set_option(at, "Prior rows", 2.0)
     assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="by_class", prior_rows=2))
     n_steps = len(editor_of(at, done[0]).history)
-    at = set_option(at, "Search and hill climbing raise", "log_loss")
+    at = set_option(at, "Metric for search and hill climbing", "log_loss")
     assert len(editor_of(at, done[0]).history) == n_steps, "nothing in the editor depends on it"
     at = press(at, "Search")
     assert steps_of(at, done[0]) == ensemble.fit(BlendProcedure(way="search", goal="log_loss"))

@@ -129,7 +129,7 @@ def test_a_read_only_window_cannot_steer(open_page: OpenPage, opened: Workspace,
 def test_the_whole_queue_is_paused_and_goes_on(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     at = open_page("runs").button(key="queue-pause").click().run()
     assert not at.exception
-    assert "The queue is paused since" in shown(at)
+    assert "The queue has been paused since" in shown(at)
     assert "queue 9 · paused" in shown(at)
     at = at.button(key="queue-resume").click().run()
     assert list_holds(opened.store) == ()
@@ -206,7 +206,7 @@ def test_a_sign_of_trouble_is_a_badge_and_a_sentence(open_page: OpenPage, opened
     at = open_page("runs")
     assert not at.exception
     table = at.dataframe[0].value
-    assert dict(zip(table["run"], map(list, table["trouble"]), strict=True)) == {"wild": ["not a number"], "calm": []}
-    assert "**wild** :orange-badge[:material/flag: not a number] Fold 0: the loss is not a number since epoch 3." in shown(at)
-    assert "not a number since epoch 3" in shown(open_page("runs", run=wild.ref))
+    assert dict(zip(table["run"], map(list, table["trouble"]), strict=True)) == {"wild": ["loss NaN"], "calm": []}
+    assert "**wild** :orange-badge[:material/flag: loss NaN] Fold 0: the loss has been NaN since epoch 3." in shown(at)
+    assert "NaN since epoch 3" in shown(open_page("runs", run=wild.ref))
     assert "orange-badge" not in shown(open_page("runs", run=calm.ref))
