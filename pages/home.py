@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.contest.contest_view import contest_row, sample_card, search
+from app.contest.contest_view import contest_row, sample_card, search, ticked_contests
 from app.contest.trash_view import archive, trash
 from app.shell import runtime
 from app.shell.state import go_to
@@ -20,6 +20,7 @@ overviews = [overview for overview in every if overview.contest.archived_at is N
 
 if overviews:
     with section(t("home.contests")):
+        ticked_contests([overview.contest for overview in overviews])
         if st.button(t("home.add"), icon=":material/add:", type="primary"):
             go_to("data", view="add")
     asked = search(len(overviews))

@@ -18,7 +18,7 @@ from app.ui.components.gallery.component import Tile, gallery
 from app.ui.controls import choose_page
 from app.ui.format import direction_arrow, format_clock, format_score, metric_label, plain, short_hash, submission_label
 from app.ui.forms import option_label
-from app.ui.ways_back import ask_name, ask_removal
+from app.ui.ways_back import ask_name, ask_removal, menu_label
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.overview import ContestOverview
@@ -43,6 +43,7 @@ def contest_row(overview: ContestOverview) -> None:
         about, figures = st.columns([1, 1.25], vertical_alignment="center", gap="medium")
         with about.container(gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.checkbox(t("home.tick", name=contest.name), key=tick_key(contest), label_visibility="collapsed")
                 if st.button(f"**{plain(contest.name)}**", type="tertiary", key=f"open-{contest.id}", help=t("home.open_help")):
                     state.select_contest(contest.name)
                     state.go_to("runs" if overview.n_runs else "data")
@@ -65,6 +66,27 @@ def contest_row(overview: ContestOverview) -> None:
             contest_menu(contest)
 
 
+def tick_key(contest: Contest) -> str:
+    """Of the box that ticks a contest on the page Home."""
+    return f"tick-contest-{contest.id}"
+
+
+def ticked_contests(contests: Sequence[Contest]) -> None:
+    """Archive (or take out of the archive) and delete the ticked of these contests; to be drawn before their rows."""
+    ticked = [contest for contest in contests if st.session_state.get(tick_key(contest))]
+    if not ticked:
+        return
+    verb = "archive" if ticked[0].archived_at is None else "unarchive"
+    if st.button(t(f"trash.{verb}_some", n=len(ticked)), icon=f":material/{verb}:", key=f"{verb}-ticked"):
+        for contest in ticked:
+            archive_contest(runtime.workspace().store, contest.id, now=time.time() if verb == "archive" else None)
+            st.session_state[tick_key(contest)] = False
+        st.toast(t(f"trash.{verb}d_some", names=", ".join(f"**{plain(contest.name)}**" for contest in ticked)), icon=f":material/{verb}:")
+        st.rerun()
+    if st.button(t("trash.delete_some", n=len(ticked)), icon=":material/delete:", key=f"delete-ticked-{verb}"):
+        ask_removal({"contest": [contest.id for contest in ticked]})
+
+
 FEW = 5
 """So many contests are seen at a glance and need no search."""
 
@@ -83,7 +105,7 @@ def contest_menu(contest: Contest) -> None:
     store = runtime.workspace().store
     actions = ("rename", "correct", "archive" if contest.archived_at is None else "unarchive", "delete")
     chosen = st.menu_button(
-        "⋮",
+        menu_label(contest.name),
         actions,
         format_func=lambda action: t(f"trash.{action}"),
         key=f"contest-menu-{contest.id}",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.contest.contest_view import contest_row
+from app.contest.contest_view import contest_row, ticked_contests
 from app.shell import runtime
 from app.ui.cards import ask, guard, section
 from app.ui.format import format_clock, plain
@@ -21,6 +21,8 @@ def archive(overviews: Sequence[ContestOverview]) -> None:
     """The archived contests, folded."""
     if overviews:
         with st.expander(t("trash.archived", n=len(overviews)), icon=":material/archive:"), st.container(gap="small"):
+            with st.container(horizontal=True, horizontal_alignment="right"):
+                ticked_contests([overview.contest for overview in overviews])
             for overview in overviews:
                 contest_row(overview)
 

@@ -84,13 +84,18 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act, width=300),
     }
     # Columns keep the width of their first rows: a table of other blends is another table.
-    _score_table(
+    event = _score_table(
         contest,
         rows,
         columns,
         key="saved-blends-" + "-".join(f"{blend.id}.{len(blend.name)}" for blend in blends),
         alt=t("ensemble.saved_title"),
+        on_select="rerun",
+        selection_mode="multi-row",
     )
+    ticked = [blends[row].id for row in event.selection.rows if row < len(blends)]
+    if ticked and st.button(t("trash.delete_some", n=len(ticked)), icon=":material/delete:", key="delete-blends"):
+        ask_removal({"blend": ticked})
 
 
 def _row(
@@ -108,15 +113,14 @@ def _row(
     }
 
 
-def _score_table(contest: Contest, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, key: str, alt: str) -> None:
-    """Rows of `_row` with `columns` of their own."""
+def _score_table(contest: Contest, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], **options: Any) -> Any:
+    """Rows of `_row` with `columns` of their own, and what is ticked in them; `options` as of `st.dataframe`."""
     text = st.column_config.TextColumn
     table = pd.DataFrame(rows)
-    st.dataframe(
+    return st.dataframe(
         table if any(table["rows"]) else table.drop(columns="rows"),
         hide_index=True,
-        key=key,
-        alt=alt,
+        **options,
         column_order=[*dict.fromkeys(("name", "actions", "cv", "oof", "honest", "rows", "mean", *columns))],
         column_config={
             "name": text(t("compare.name"), pinned=True),

@@ -19,7 +19,7 @@ from app.ui.cards import ask, error_card, guard
 from app.ui.colors import run_color
 from app.ui.controls import segmented
 from app.ui.format import STATE_COLORS, format_duration, format_score, metric_help, metric_label, plain, short_hash, state_label
-from app.ui.ways_back import ask_name, ask_note, ask_removal
+from app.ui.ways_back import ask_name, ask_note, ask_removal, menu_label
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.epoch_choice import epoch_choice
@@ -89,7 +89,7 @@ def _menu(run: Run) -> None:
     """Rename, note and delete a run; a deleted one is left for the list."""
     store = runtime.workspace().store
     chosen = st.menu_button(
-        "⋮",
+        menu_label(run.name),
         ("rename", "note_action", "delete"),
         format_func=lambda action: t(f"trash.{action}"),
         key=f"run-menu-{run.id}",

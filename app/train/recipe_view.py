@@ -236,16 +236,19 @@ def just_queued(contest: Contest) -> None:
     with st.container(key="just-queued", border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         names = names_line([run.name for run in runs])
         st.markdown(t("train.queued", name=names, n=sum(len(run.fold_numbers) for run in runs)), width="content")
-        st.button(t("train.undo"), icon=":material/undo:", key="undo-queued", on_click=take_back, args=(contest, runs))
+        undoes = st.button(t("train.undo"), icon=":material/undo:", key="undo-queued")
+    if undoes:
+        take_back(contest, runs)
 
 
 def take_back(contest: Contest, runs: Sequence[Run]) -> None:
-    """Undo a launch: runs of which no fold has begun go away, the others are canceled; the form is kept again."""
-    with guard():
+    """Undo a launch: its runs go into the trash, those with a finished fold are canceled; the form is kept again."""
+    with guard(), st.spinner(t("train.undoing")):
         stay = runtime.steer(lambda: runtime.queue.take_back(runtime.workspace(), [run.id for run in runs]))
         del st.session_state[JUST_QUEUED]
         st.session_state[_kept_key(contest)] = None
         st.toast(t("train.undone_partly", names=names_line([run.name for run in stay])) if stay else t("train.undone"))
+        st.rerun()
 
 
 def queued_here(contest: Contest) -> None:

@@ -1,6 +1,5 @@
 """Dialogs that several pages open: what deleting takes along, before it is asked, and another name for a thing."""
 
-import time
 from collections.abc import Callable, Collection, Mapping
 
 import streamlit as st
@@ -10,12 +9,10 @@ from app.ui.cards import guard
 from app.ui.format import format_clock, plain
 from app.words.text import t
 from core.base.names import NAME_LENGTH
-from core.store.trash import Item, Kind, Removal, plan_removal, put_in_trash
+from core.store.trash import Item, Kind, plan_removal, put_in_trash
 
 MOST_NAMED = 30
 MOST_NOTED = 2000
-STOP_S = 30.0
-"""How long a run that is canceled has to stop before it is deleted."""
 
 
 def ask_removal(chosen: Mapping[Kind, Collection[int]], after: Callable[[], object] = lambda: None) -> None:
@@ -40,24 +37,14 @@ def ask_removal(chosen: Mapping[Kind, Collection[int]], after: Callable[[], obje
             is_yes = st.button(t("trash.delete_yes"), type="primary", icon=":material/delete:")
         if is_yes:
             with guard(), st.spinner(t("trash.deleting")):
-                _stop(removal, chosen)
+                if removal.running:
+                    runtime.steer(lambda: runtime.queue.stop_running(runtime.workspace().store, chosen))
                 entry = runtime.with_reserve(runtime.workspace(), lambda: put_in_trash(runtime.workspace().store, removal))
                 after()
                 st.toast(t("trash.deleted", names=named(entry.asked, 3), until=format_clock(entry.kept_until)), icon=":material/delete:")
                 st.rerun()
 
     dialog()
-
-
-def _stop(removal: Removal, chosen: Mapping[Kind, Collection[int]]) -> None:
-    """Cancel the runs that train and wait until they have stopped; what takes longer is refused by `put_in_trash`."""
-    store = runtime.workspace().store
-    for ref in removal.running:
-        cancel = runtime.queue.cancel_run if ref.startswith("r") else runtime.queue.cancel_job
-        runtime.steer(lambda cancel=cancel, number=int(ref[1:]): cancel(store, number))
-    deadline = time.monotonic() + STOP_S
-    while removal.running and plan_removal(store, chosen).running and time.monotonic() < deadline:
-        time.sleep(0.2)
 
 
 def ask_name(name: str, rename: Callable[[str], object]) -> None:
@@ -89,6 +76,11 @@ def ask_note(name: str, note: str, keep: Callable[[str], object]) -> None:
             st.rerun()
 
     dialog()
+
+
+def menu_label(name: str) -> str:
+    """The label of the menu of what is called `name`: three dots, and the name for those who hear it (style.css hides it)."""
+    return f"⋮ :small[{plain(name)}]"
 
 
 def named(items: Collection[Item], most: int = MOST_NAMED) -> str:

@@ -5,7 +5,8 @@ What workers do to it is in `core.store.attempts`.
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO, Literal
 
 from core.artefacts import load_manifest
@@ -26,13 +27,15 @@ from core.store.folds import Folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
 from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
 from core.store.runs import Run, add_run, get_run
-from core.store.trash import plan_removal, put_in_trash
+from core.store.trash import Kind, plan_removal, put_in_trash
 from core.tracking.tracker import check_trackers
 from core.training.checkpoint import remove_checkpoints
 from core.training.task import backbone_of
 from core.workspace import Workspace
 
 PRIORITIES = range(-100, 101)
+STOP_S = 30.0
+"""How long what is canceled has to stop before it is deleted."""
 NOTHING_LIVE = "no fold of {run} waits or runs"
 NOT_WAITING = ("{run} is not waiting", "no fold of it is in the queue: the run is {state}", "retry it first")
 
@@ -204,20 +207,33 @@ def cancel_run(store: Store, run_id: int) -> Run:
     return _change_run(store, run_id, cancel, "there is nothing to cancel", NOTHING_LIVE, "retry or delete the run instead")
 
 
-def take_back(workspace: Workspace, run_ids: Sequence[int]) -> tuple[Run, ...]:
-    """Undo a launch: runs of which nothing has begun go into the trash, the others are canceled and returned.
+def stop_running(store: Store, chosen: Mapping[Kind, Collection[int]], *, sleep: Callable[[float], object] = time.sleep) -> None:
+    """Cancel what trains of what is to be deleted, and wait until it has stopped; `put_in_trash` refuses what takes longer than STOP_S."""
+    deadline, canceled = time.monotonic() + STOP_S, set[str]()
+    while (running := plan_removal(store, chosen).running) and time.monotonic() < deadline:
+        for ref in set(running) - canceled:
+            with suppress(StateError):  # it has ended by itself
+                (cancel_run if ref.startswith("r") else cancel_job)(store, int(ref[1:]))
+        canceled |= set(running)
+        sleep(0.2)
 
-    Raises NotFoundError, and StateError where one begins this very moment.
+
+def take_back(workspace: Workspace, run_ids: Sequence[int], *, sleep: Callable[[float], object] = time.sleep) -> tuple[Run, ...]:
+    """Undo a launch: its runs go into the trash, those that train once they have stopped. Runs with a finished fold are canceled and returned.
+
+    Raises NotFoundError, and StateError where one begins this very moment or does not stop.
     """
-    runs = [get_run(workspace.store, run_id) for run_id in run_ids]
-    begun = [run for run in runs if any(job.token for job in run.jobs)]
-    for run in begun:
+    store = workspace.store
+    runs = [get_run(store, run_id) for run_id in run_ids]
+    stay = [run for run in runs if run.results]
+    for run in stay:
         if run.state in ("queued", "running"):
-            cancel_run(workspace.store, run.id)
-    fresh = [run.id for run in runs if run not in begun]
-    if fresh:
-        put_in_trash(workspace.store, plan_removal(workspace.store, {"run": fresh}))
-    return tuple(get_run(workspace.store, run.id) for run in begun)
+            cancel_run(store, run.id)
+    gone: dict[Kind, list[int]] = {"run": [run.id for run in runs if not run.results]}
+    if gone["run"]:
+        stop_running(store, gone, sleep=sleep)
+        put_in_trash(store, plan_removal(store, gone))
+    return tuple(get_run(store, run.id) for run in stay)
 
 
 def retry_run(store: Store, run_id: int) -> Run:

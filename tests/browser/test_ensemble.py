@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.blend.ensemble import open_ensemble
+from core.blend.ensemble import make_spec, open_ensemble, save_blend
 from core.blend.procedure import BlendProcedure
 from core.store.blends import list_blends
 from core.store.contests import Contest
 from core.store.runs import Run
+from core.store.trash import list_trash
 from core.workspace import Workspace, open_workspace
 from tests.app.eyes import cv_text
 from tests.browser.conftest import Open, cell, settle
@@ -167,3 +168,18 @@ def test_a_blend_is_saved_with_the_weights_on_the_screen_and_leads_to_its_submis
     page.goto(f"{served.url('submit')}&source={blend.ref}")
     expect(page.get_by_text("checks passed", exact=False)).to_be_visible()
     expect(page.get_by_role("combobox", name="Run or blend")).to_have_value(re.compile(f"best-of-three · blend {blend.ref}"))
+
+
+def test_several_blends_are_deleted_at_once(served: Served, open_page: Open) -> None:
+    store = served.workspace.store
+    for name in ("one", "other"):
+        save_blend(served.workspace, served.contest, make_spec([run.id for run in served.runs]), name=name)
+    n_blends = len(list_blends(store))
+    page = open_page(served.url())
+    table = page.get_by_test_id("stDataFrame").filter(has_text="other")
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 16, "y": 16})  # the head of the column of ticks: all of them
+    page.get_by_role("button", name=f"Delete ({n_blends})").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert list_blends(store) == () and len(list_trash(store)[0].asked) == n_blends

@@ -9,10 +9,11 @@ from core.jobs.queue import cancel_run, launch_run, launch_runs, retry_run, take
 from core.recipes.plan import make_grid
 from core.specs.recipe import Recipe
 from core.store import attempts
-from core.store.jobs import list_jobs
+from core.store.jobs import get_job, list_jobs
 from core.store.runs import list_runs
+from core.store.trash import list_trash
 from core.trash import empty_trash
-from tests.finished_workspace import put_away
+from tests.finished_workspace import claim, finish_job, put_away
 from tests.jobs.conftest import Ready
 
 OWNER = {"engine": None, "host": "here", "worker": None}
@@ -56,13 +57,23 @@ def test_what_cannot_be_trained_is_refused_and_nothing_is_queued(ready: Ready) -
     assert list_runs(ready.workspace.store) == ()
 
 
-def test_a_launch_is_taken_back_and_what_has_begun_is_canceled(ready: Ready) -> None:
-    recipes = make_grid([Recipe.model_validate({"name": "tiny", "model": {"backbone": "test_vit", "pretrained": False}})], [0, 1])
-    first, second = launch_runs(ready.workspace, ready.contest, ready.folds, recipes, fold_numbers=(0, 1))
-    assert attempts.claim(ready.workspace.store, owner=OWNER, device="cpu", now=7.0)
-    (stays,) = take_back(ready.workspace, [first.id, second.id])
-    assert (stays.id, [job.state for job in stays.jobs]) == (first.id, ["running", "canceled"])
-    assert [run.id for run in list_runs(ready.workspace.store)] == [first.id]
+def test_a_launch_is_taken_back_with_what_trains_and_what_has_a_finished_fold_is_canceled(ready: Ready) -> None:
+    workspace, store = ready.workspace, ready.workspace.store
+    recipes = make_grid([Recipe.model_validate({"name": "tiny", "model": {"backbone": "test_vit", "pretrained": False}})], [0, 1, 2])
+    runs = launch_runs(workspace, ready.contest, ready.folds, recipes, fold_numbers=(0, 1))
+    finish_job(workspace, ready.contest, ready.folds, claim(workspace), recipes[0], strength=1.0, seed=0)
+    claim(workspace)
+    training = [claim(workspace), claim(workspace)]
+
+    def stop(_: float) -> None:
+        for job in training:
+            assert get_job(store, job.id).cancel_requested
+            attempts.release(store, job.id, job.token, now=9.0)
+
+    (stays,) = take_back(workspace, [run.id for run in runs], sleep=stop)
+    assert (stays.id, [job.state for job in stays.jobs]) == (runs[0].id, ["done", "running"])
+    assert [run.id for run in list_runs(store)] == [runs[0].id]
+    assert [item.id for item in list_trash(store)[0].asked] == [run.id for run in runs[1:]]
 
 
 def test_cancel_retry_cancel(ready: Ready) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from streamlit.testing.v1 import AppTest
 
+from core.contest.inspect.draft import inspect_path
+from core.contest.register import add_contest
 from core.store.contests import Contest, archive_contest, get_contest, list_contests
 from core.store.folds import Folds
 from core.workspace import Workspace
 from tests.app.conftest import OpenPage
 from tests.app.hands import press
+from tests.conftest import write_headlines_to
 from tests.finished_workspace import finish_run, make_recipe, put_away
 
 
@@ -38,3 +43,20 @@ def test_the_foot_of_home_holds_the_archive_and_the_trash(open_page: OpenPage, o
     assert not at.exception and "kept until" in said(at) and list_contests(opened.store) == ()
     at = press(at, "Restore")
     assert not at.exception and [each.name for each in list_contests(opened.store)] == [folded.name]
+
+
+def test_several_contests_are_archived_and_deleted_at_once(open_page: OpenPage, opened: Workspace, folded: Contest, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    other = add_contest(opened, inspect_path(write_headlines_to(tmp_path / "second")).draft)
+    at = open_page("home")
+    assert not [button for button in at.button if "(" in button.label], "nothing is ticked"
+    menus = [menu.proto.label for menu in at.get("menu_button")]
+    assert len(menus) == len(set(menus)) == 2
+    for contest in (folded, other):
+        at = at.checkbox(key=f"tick-contest-{contest.id}").check().run()
+    at = press(at, "Archive (2)")
+    assert not at.exception and all(contest.archived_at for contest in list_contests(opened.store))
+    at = press(at.checkbox(key=f"tick-contest-{other.id}").check().run(), "Unarchive (1)")
+    assert not at.exception and [contest.name for contest in list_contests(opened.store) if not contest.archived_at] == [other.name]
+    at = at.checkbox(key=f"tick-contest-{other.id}").check().run()
+    assert not at.exception and "Delete (1)" in [button.label for button in at.button]
