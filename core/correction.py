@@ -27,7 +27,7 @@ from core.contest.inspect.sources import parse_answers
 from core.contest.register import SPEC, Verified, add_verified, publish_own_groups, publish_rows, rows_and_settings, verify_contest
 from core.contest.table import load_table, load_truth, publish_groups, publish_truth
 from core.folds import load_folds
-from core.specs.contest import ContestSpec
+from core.specs.contest import LABELS, ContestSpec
 from core.specs.kept import BlendScores
 from core.store.blends import list_blends, list_submissions
 from core.store.contests import Contest, Published, correct_contest, list_truths
@@ -40,8 +40,6 @@ SETTINGS = ("metric", "submission", "group_column")
 """What is corrected without the contest's files."""
 CORRECTED = "the contest was corrected"
 """How the reason of a truth begins that a correction made, and no person label by label."""
-LABELS = ("layout", "train", "train_labels", "valid", "labels", "label_column", "label_separator", "missing_labels")
-"""Where the labels are: with another of these the classes are found again."""
 SEEN_BY_NETWORKS = ("modality", "classes", "labels", "white_level")
 """With another of these the networks that are there would predict something else, or see something else."""
 

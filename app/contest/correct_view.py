@@ -1,6 +1,6 @@
 """Correcting a registered contest on the page Data: a form over its settings, what depends on a change, and the button that makes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def correction(contest: Contest) -> None:
             f"correct-{contest.id}-{contest.version}",
             texts="contest",
             skip=("name",),
-            options=_choices(contest),
+            options=_choices(contest) | {"submission_names": contest.spec.classes},
         )
         changed = {name: value for name, value in given.items() if value != contest.spec.to_dict()[name]}
         root = st.text_input(t("data.correct_root"), contest.spec.root, key=f"correct-root-{contest.id}-{contest.version}")
@@ -49,7 +49,7 @@ def correction(contest: Contest) -> None:
             _accept(planned[2])
 
 
-def _choices(contest: Contest) -> Mapping[str, Sequence[str]]:
+def _choices(contest: Contest) -> dict[str, Sequence[str]]:
     columns: list[str] = []
     with suppress(PitwallError):  # the page says what is wrong with the rows; where the images are is corrected here
         columns = group_columns(table_of(contest).train)

@@ -15,13 +15,13 @@ from app.shell.tables import data_address, draw_file
 from app.ui.cards import empty_state, error_card, guard, section
 from app.ui.components.gallery.component import Tile, gallery
 from app.ui.format import format_duration, plain
-from app.ui.forms import help_of, leaves_of, settings_form
+from app.ui.forms import settings_form
 from app.words.text import t
 from core.base.errors import NotFoundError, PitwallError
 from core.base.files import keep_upload, resolve_inside
 from core.contest.inspect.draft import Inspection, Unfinished, try_inspection
 from core.contest.uploads import TEMPORARY, open_source, release_source
-from core.specs.contest import ContestSpec
+from core.specs.contest import LABELS, ContestSpec
 from core.store.jobs import REGISTER, Job, get_job, list_jobs
 
 INTAKE_KEY, JOB_KEY = "intake", "intake-job"
@@ -132,37 +132,27 @@ def _corrections(current: Intake) -> None:
             _inspect_again(replace(current, answers={}))
     if current.refusal is not None:  # beside the field that was answered, and not above all that was understood
         error_card(current.refusal)
+    asked = {
+        "label_separator": draft.is_multilabel and bool(draft.label_column),
+        "submission_names": bool(draft.sample_submission) and not is_unfinished,
+    }
     with st.container(border=True):
         given = settings_form(
             draft,
             f"intake-{current.revision}",
             texts="contest",
-            skip=("submission_names", *(() if draft.is_multilabel and draft.label_column else ("label_separator",))),
-            options=setting_choices(current.inspection.columns, current.inspection.tables),
+            skip=[name for name, applies in asked.items() if not applies],
+            options=setting_choices(current.inspection.columns, current.inspection.tables) | {"submission_names": draft.classes},
             columns=3,
             fold=not is_unfinished,
         )
-        if draft.sample_submission and not is_unfinished:
-            given["submission_names"] = _names_of_classes(draft, f"intake-{current.revision}-names")
     changed = {name: value for name, value in given.items() if value != draft.to_dict()[name]}
     if changed:
-        # How many classes a row has, and in which column, decides what stands between them and what they are called: that is asked anew.
+        # How many classes a row has, and where they stand, decides which they are, what they are called and what is between them: asked anew.
         stale = {"label_separator"} if "labels" in changed else set[str]()
-        stale |= {"submission_names", "untrained_classes"} if {"labels", "label_column", "missing_labels"} & changed.keys() else set[str]()
+        stale |= {"classes", "submission_names", "untrained_classes"} if changed.keys() & set(LABELS) else set[str]()
         kept = {name: value for name, value in current.answers.items() if name not in stale}
         _inspect_again(replace(current, answers=kept | changed))
-
-
-def _names_of_classes(draft: ContestSpec, key: str) -> list[str]:
-    """What the submission calls the classes, a line each in their order: names come in all at once, as one alone would not fit."""
-    text = st.text_area(
-        t("contest.submission_names"),
-        "\n".join(draft.submission_names),
-        placeholder="\n".join(draft.classes),
-        help=help_of("contest", next(leaf for leaf in leaves_of(draft) if leaf.path == "submission_names")),
-        key=key,
-    )
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _inspect_again(current: Intake) -> None:

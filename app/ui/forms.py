@@ -20,6 +20,9 @@ from core.base.settings import Settings
 UNBOUNDED = 2**31 - 1
 """A whole number with this upper limit or a higher one is shown without a range."""
 
+LINES_PX = 120
+"""The height of a field of names, a line each."""
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -138,6 +141,9 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
         )
     if kind is int or kind is float:
         return _number(leaf, label, kind, keep)
+    if leaf.has("lines"):
+        text = st.text_area(label, "\n".join(leaf.value), placeholder="\n".join(options or ()), height=LINES_PX, **keep)
+        return [line.strip() for line in (text or "").splitlines() if line.strip()]
     if typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
         choices = typing.get_args(item) if typing.get_origin(item) is Literal else None

@@ -23,7 +23,8 @@ FORMS = {
     if not isinstance(info.json_schema_extra, dict) or not info.json_schema_extra.get("hidden")
 }
 """Which form has the field of a setting."""
-NAMED = re.compile(r"(?<![\w{.=/`-])[a-z]+(?:_[a-z]+)+(?![\w}:=.])", re.ASCII)
+NAMED = re.compile(r"`([a-z]+(?:[_.][a-z]+)*)`|(?<![\w{.=/`-])([a-z]+(?:_[a-z]+)+)(?![\w}:=.])", re.ASCII)
+"""A setting by its name within a sentence."""
 SEPARATORS = {", or ": "; 또는 ", " and ": ", ", " or ": " 또는 "}
 
 
@@ -76,11 +77,8 @@ def _with_fields(template: str, lang: str) -> str:
         return _field(FORMS[found[1]], found[1], found[2], lang) if found[1] in FORMS else found[0]
 
     def named(found: re.Match[str]) -> str:
-        return (
-            text_of("common.field_name", lang).format(label=text_of(f"{FORMS[found[0]]}.{found[0]}", lang))
-            if found[0] in FORMS
-            else found[0]
-        )
+        name = found[1] or found[2]
+        return text_of("common.field_name", lang).format(label=text_of(f"{FORMS[name]}.{name}", lang)) if name in FORMS else found[0]
 
     return NAMED.sub(named, ASSIGNED.sub(field, template))
 

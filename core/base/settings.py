@@ -24,6 +24,8 @@ from core.base.messages import joined, msg, reason
 
 BASIC: dict[str, Any] = {"basic": True}
 """Marks a field that a form shows first."""
+LINES: dict[str, Any] = {"lines": True}
+"""Marks a field of names that a form shows as lines of text, one name each."""
 
 
 class Settings(BaseModel):

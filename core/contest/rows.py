@@ -245,7 +245,7 @@ def _check_names(files: ContestFiles, spec: ContestSpec) -> None:
             for name in (*spec.input_columns, *((spec.label_column,) if spec.label_column else spec.classes)):
                 need(spec.valid, list(files.table(spec.valid).frame.columns), "valid", name)
         if spec.is_multilabel and not spec.label_column:
-            fix = "name columns of 0 and 1 in classes, or the column with the labels in label_column"
+            fix = "name columns of 0 and 1 in `classes`, or the column with the labels in `label_column`"
             for name in [name for name in spec.classes if name not in train]:
                 problems.add(spec.train, msg("there is no column for the class '{name}'", name=name), fix, column=name)
         else:

@@ -6,8 +6,11 @@ from pydantic import Field, model_validator
 
 from core.base.messages import msg
 from core.base.names import Name
-from core.base.settings import BASIC, Settings, refuse
+from core.base.settings import BASIC, LINES, Settings, refuse
 from core.metrics.scores import MetricName, metrics_for
+
+LABELS = ("layout", "train", "train_labels", "valid", "labels", "label_column", "label_separator", "missing_labels")
+"""Where the labels are: with another of these the classes are found again."""
 
 
 class ContestSpec(Settings):
@@ -87,7 +90,9 @@ class ContestSpec(Settings):
         description="Training rows that are copies of each other and have different labels: keep them, or leave them out.",
     )
     classes: tuple[str, ...] = Field(
-        min_length=2, description="The classes, in the order of every array.", json_schema_extra={"hidden": True}
+        min_length=2,
+        description="The classes in the order of every array; where each has a column of 0 and 1, the names of these columns.",
+        json_schema_extra=LINES,
     )
     metric: MetricName = Field(default="log_loss", description="What the contest scores.", json_schema_extra=BASIC)
     submission: Literal["label", "probabilities", "flags"] = Field(
@@ -99,11 +104,12 @@ class ContestSpec(Settings):
     submission_names: tuple[str, ...] = Field(
         default=(),
         description="What the submission calls the classes, in their order; empty where it calls them as the training table does.",
-        json_schema_extra=BASIC,
+        json_schema_extra=BASIC | LINES,
     )
     untrained_classes: tuple[str, ...] = Field(
         default=(),
         description="Columns of the submission for classes that no training row has; they get the smallest probability that is written.",
+        json_schema_extra=LINES,
     )
 
     @property

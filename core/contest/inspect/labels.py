@@ -179,7 +179,7 @@ def _spelled_alike(so_far: Understanding, names: list[list[str]]) -> list[list[s
         several = [" / ".join(each) for each in of_name.values() if len(each) > 1]
         odd = [each[0] for name, each in of_name.items() if each != [repr(name)]]
         if several:
-            why = "spelled in several ways, each taken for one class: {names}; to keep spellings apart, name each in classes"
+            why = "spelled in several ways, each taken for one class: {names}; to keep spellings apart, name each: classes=[A, a]"
             so_far.note("classes", "", msg(why, names=", ".join(several[:5])), "warning")
         elif odd:
             so_far.note("classes", "", msg("blanks around names are left out, such as in {name}", name=odd[0]), "note")

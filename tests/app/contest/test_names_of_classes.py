@@ -46,7 +46,7 @@ def test_names_are_corrected_all_at_once(
     open_page: OpenPage, tmp_path: Path, shown: tuple[str, ...], guess: str, is_refused: bool, names: tuple[str, ...]
 ) -> None:
     at = inspect(open_page, write(tmp_path, ("bad", "good"), shown))
-    (area,) = at.text_area
+    (area,) = [area for area in at.text_area if area.label == "Classes in the submission"]
     assert (area.value, area.placeholder, bool(problems(at))) == (guess, "bad\ngood", is_refused)
     at = area.set_value("\n".join(names)).run()
     assert not at.exception and not at.error
@@ -62,3 +62,14 @@ def test_rows_without_a_label_are_left_out_by_a_choice(open_page: OpenPage, tmp_
     (box,) = [box for box in at.selectbox if box.label == "Rows without a label"]
     at = box.set_value("class").run()
     assert (problems(at), draft(at).classes) == ((), ("NA", "bad", "good"))
+
+
+def test_columns_of_classes_that_cannot_be_guessed_are_named_in_a_field(open_page: OpenPage, tmp_path: Path) -> None:
+    rows = "\n".join(f"r{row},some words {row},{'news' if row % 4 else 'blog'},{row % 3 == 0:d},{row % 2}" for row in range(12))
+    (tmp_path / "train.csv").write_text(f"id,text,source,sport,money\n{rows}\n", encoding="utf-8")
+    (tmp_path / "test.csv").write_text("id,text\ns1,more words\ns2,other words\n", encoding="utf-8")
+    at = inspect(open_page, tmp_path)
+    (area,) = [area for area in at.text_area if area.label == "Classes"]
+    at = area.set_value("money\nsport").run()
+    assert not at.exception and not at.error
+    assert (draft(at).classes, draft(at).labels) == (("money", "sport"), "several")
