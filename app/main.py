@@ -68,6 +68,7 @@ pages = {
     for section, names in FLOW.items()
 }
 page = st.navigation(pages, position="hidden")
+phone = st.container(key="phone-status").empty()
 
 with guard():
     contests = list_contests(runtime.workspace().store)
@@ -95,7 +96,7 @@ with guard():
                 of = {state.SOURCE_KEY: source} if source else {}
                 st.page_link(entry, width="stretch", help="", query_params=state.link_params(**of))
     with devices:
-        device_status()
+        device_status(phone)
     status = runtime.status()
     if not status.is_mine:
         st.warning(t("common.read_only", holder=plain(say(status.held_by))), icon=":material/lock:")

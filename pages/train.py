@@ -15,7 +15,8 @@ if folds is None:
         state.go_to("folds")
     st.stop()
 
-left, middle, right = st.columns([4.7, 4.2, 3.3], gap="medium")
+with st.container(key="train-columns"):
+    left, middle, right = st.columns([4.7, 4.2, 3.3], gap="medium")
 with middle:
     form = recipe_form(contest)
 with left:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.runs.progress import BUSY_S, IDLE_S, hold_line
 from app.shell import runtime, state
@@ -28,14 +29,17 @@ from core.store.queue import RunTally, last_end, read_tallies
 from core.store.runs import get_run
 
 
-def device_status() -> None:
-    """Draw the devices and keep them fresh: every second while something runs, every three otherwise."""
+def device_status(phone: DeltaGenerator) -> None:
+    """Draw the devices and keep them fresh: every second while something runs, every three otherwise.
+
+    `phone` is an empty place on the page, seen where the screen is too narrow for the sidebar: it says the same in a few lines.
+    """
     status = runtime.status()
     is_busy = status.n_queued > 0 or any(device.job is not None for device in status.devices)
-    st.fragment(_devices, run_every=BUSY_S if is_busy else IDLE_S)(status.is_mine, status.problem)
+    st.fragment(_devices, run_every=BUSY_S if is_busy else IDLE_S)(status.is_mine, status.problem, phone)
 
 
-def _devices(was_mine: bool, problem_before: dict[str, str] | None) -> None:
+def _devices(was_mine: bool, problem_before: dict[str, str] | None, phone: DeltaGenerator) -> None:
     """The devices; the page above, which says who holds the workspace and what stopped the engine, runs again when that changes."""
     with guard(), st.container(key="device-status", gap=None):
         status = runtime.status()
@@ -45,6 +49,8 @@ def _devices(was_mine: bool, problem_before: dict[str, str] | None) -> None:
             _device(device, status.free_bytes)
         st.caption(_queue_line(status))
         notify()
+        with phone.container(gap=None):
+            _phone(status)
 
 
 def _device(device: DeviceStatus, free_bytes: int) -> None:
@@ -56,19 +62,37 @@ def _device(device: DeviceStatus, free_bytes: int) -> None:
     progress = job.progress
     share = progress.fraction if progress else 0.0
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
-        st.page_link(
-            PAGES_DIR / "runs.py",
-            label=f"**{plain(device.name)}** {plain(device.run_name)} · {plain(say(job.title))}",
-            icon="",
-            help="",
-            query_params=state.link_params(run="" if job.run_id is None else f"r{job.run_id}"),
-        )
+        _run_link(job.run_id, f"**{plain(device.name)}** {plain(device.run_name)} · {plain(say(job.title))}")
         st.caption(f"{share:.0%}", width="content", text_alignment="right")
     st.progress(share)
     phase = t(f"common.phase_{progress.phase if progress else 'starting'}")
     remaining = format_duration(progress.eta_s) if progress and progress.eta_s is not None else ""
     held = "" if device.hold is None else hold_line(device.hold, free_bytes)
     st.caption("  ·  ".join(part for part in (phase, remaining, held) if part))
+
+
+def _phone(status: EngineStatus) -> None:
+    """A line for each job that runs, with its end, for the queue, and for each run of which a fold failed in the last day."""
+    for device in status.devices:
+        if device.job is not None:
+            progress = device.job.progress
+            ends = progress and progress.eta_s
+            end = [] if ends is None else [format_duration(ends), t("common.devices_until", clock=format_clock(time.time() + ends))]
+            facts = [f"**{plain(device.run_name)}** {plain(say(device.job.title))}", f"{progress.fraction if progress else 0:.0%}", *end]
+            _run_link(device.job.run_id, "  ·  ".join(facts))
+    store = runtime.workspace().store
+    failed = [tally for tally in read_tallies(store, since=last_end(store) - DAY_S) if tally.n_failed]
+    for tally in failed[-MAX_LINES:]:
+        said = t("notifications.failed_folds", run=plain(tally.run_name), n=tally.n_failed, of=tally.n_folds)
+        _run_link(tally.run_id, f":red[:material/error:] {said}")
+    if len(failed) > MAX_LINES:
+        st.caption(t("trash.more", n=len(failed) - MAX_LINES))
+    st.caption(_queue_line(status))
+
+
+def _run_link(run_id: int | None, label: str) -> None:
+    params = state.link_params(run="" if run_id is None else f"r{run_id}")
+    st.page_link(PAGES_DIR / "runs.py", label=label, icon="", help="", query_params=params)
 
 
 def _queue_line(status: EngineStatus) -> str:
@@ -90,6 +114,7 @@ SESSION_KEY = "notifications"
 CLOCK_SLACK_S = 3600.0
 """How far a clock may be put back without an end being missed."""
 SHOWN_S = 10
+DAY_S = 86400.0
 MAX_LINES = 3
 MAX_MARKS = 20
 

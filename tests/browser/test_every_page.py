@@ -90,6 +90,22 @@ def test_a_phone_tells_the_state_of_runs(address: str, open_page: Open) -> None:
     said = heads.all_text_contents()
     assert said.index("State") == said.index("Run") + 1
     expect(page.get_by_test_id("stMetric").filter(has_text="Running")).to_be_visible()
+    for name in PAGES:
+        page.goto(f"{address}/{name}")
+        expect(page.locator(".st-key-phone-status")).to_contain_text("queue empty")
+        expect(page.locator(".st-key-phone-status")).to_be_visible()
+    page.set_viewport_size({"width": 1024, "height": 768})
+    expect(page.locator(".st-key-phone-status")).to_be_hidden()
+
+
+def test_at_1024_the_table_of_backbones_shows_all_its_columns(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/train")
+    page.set_viewport_size({"width": 1024, "height": 768})
+    settle(page)
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table).to_be_visible()
+    box = table.bounding_box()
+    assert box is not None and box["width"] > 560
 
 
 def test_one_back_leaves_errors_and_submit_and_an_unknown_contest_is_said(address: str, open_page: Open) -> None:

@@ -159,3 +159,10 @@ def test_a_run_that_was_deleted_meanwhile_is_not_mentioned(open_page: OpenPage, 
     run = finish_run(opened, folded, folds, make_recipe(folded, "brief"))
     put_away(opened.store, "run", run.id)
     assert said(at.run()) == []
+
+
+def test_a_phone_is_told_what_failed(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
+    run = queue.launch_run(opened, folded, folds, make_recipe(folded, "first"), fold_numbers=(0, 1))
+    fail_job(opened, claim(opened))
+    links = [link.proto for link in open_page("folds").main.get("page_link")]
+    assert [link.query_string for link in links if "1 of 2 folds failed" in link.label] == [f"contest={folded.name}&run={run.ref}"]
