@@ -124,10 +124,16 @@ def build_image_model(spec: ModelSpec) -> ImageClassifier:
 
 
 def _able_to_read(model: ImageClassifier, spec: ModelSpec, usual_px: int) -> ImageClassifier:
-    """The model, when it takes images of the asked size. Patches and windows that do not fit are found by looking at one, not by rules."""
-    px = spec.input_px
-    if not px or px == usual_px:
-        return model
+    """The model, when it takes images of the asked sizes. Patches and windows that do not fit are found by looking at one, not by rules."""
+    if spec.input_px and spec.input_px != usual_px:
+        _look_at_one(model, spec, spec.input_px, "set input.size_px={usual_px}, the size it was made for, or a multiple of 32", usual_px)
+    if spec.first_px:
+        fix = "set input.first_px=0, or choose a backbone that reads images of any size, such as a convolutional one"
+        _look_at_one(model, spec, spec.first_px, fix, usual_px)
+    return model
+
+
+def _look_at_one(model: ImageClassifier, spec: ModelSpec, px: int, fix: str, usual_px: int) -> None:
     model.eval()
     try:
         with torch.no_grad():
@@ -136,14 +142,13 @@ def _able_to_read(model: ImageClassifier, spec: ModelSpec, usual_px: int) -> Ima
         reason = " ".join(str(problem).split())[:200] or type(problem).__name__
         raise CannotBuild(
             "{backbone} cannot read images of {px} px: {reason}",
-            "set input.size_px={usual_px}, the size it was made for, or a multiple of 32",
+            fix,
             backbone=spec.backbone.name,
             px=px,
             usual_px=usual_px,
             reason=reason,
         ) from problem
     model.train()
-    return model
 
 
 def _create(name: str, options: dict[str, Any]) -> nn.Module:

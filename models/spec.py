@@ -21,7 +21,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What to build. `input_px` belongs to images; `pooling`, `max_tokens` and `vocab_size` to texts.
+    """What to build. `input_px` belongs to images, and `first_px` where the first epochs are smaller; `pooling`, `max_tokens` and `vocab_size` to texts.
 
     `vocab_size` is asked only for a network without a tokenizer of its own (library "builtin"). With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
@@ -35,6 +35,7 @@ class ModelSpec:
     dropout: float = 0.0
     drop_path: float = 0.0
     input_px: int = 0
+    first_px: int = 0
     pooling: Literal["cls", "mean"] = "mean"
     max_tokens: int = 0
     vocab_size: int = 0

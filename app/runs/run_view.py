@@ -241,7 +241,9 @@ def _curves(contest: Contest, run: Run) -> None:
     with right:
         charts.draw(scores, key="metric-curves", alt=t("charts.metric_title", metric=charts.metric_name(metric)))
     about = metric_help(contest.spec, name)
-    said = [t("runs.curves_ring"), *([t("runs.curves_train")] if has_train else [])]
+    recipe = run.recipe
+    mixed = [t("runs.curves_mixed", n=recipe.train.epochs - recipe.augment.mix_off_epochs)] if recipe.is_mixed(1) else []
+    said = [t("runs.curves_ring"), *([t("runs.curves_train")] if has_train else []), *mixed]
     st.caption(" ".join(said) + (f"  \n{metric_label(name)}: {about}" if about else ""))
 
 

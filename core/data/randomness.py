@@ -33,6 +33,11 @@ def seed_step(seed: int, fold: int, epoch: int, step: int, part: int = 0) -> Non
     torch.manual_seed(derive(seed, "step", fold, epoch, step, part))
 
 
+def seed_mix(seed: int, fold: int, epoch: int, step: int) -> None:
+    """Before the rows of a step are mixed with each other: torch's generator of the CPU."""
+    torch.default_generator.manual_seed(derive(seed, "mix", fold, epoch, step))
+
+
 def seed_sample(seed: int, fold: int, epoch: int, row: int) -> None:
     """Before one sample is augmented, in whichever process: torch's, NumPy's and Python's generators."""
     value = derive(seed, "sample", fold, epoch, row)

@@ -284,6 +284,7 @@ def _forecast(workspace: Workspace, asked: _Request, out_dir: Path) -> Forecast:
         n_test=len(task.test_inputs),
         n_classes=len(task.classes),
         n_epochs=recipe.train.epochs,
+        area_share=recipe.area_share,
         start_s=start_s,
     )
 

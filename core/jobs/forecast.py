@@ -39,7 +39,7 @@ class Forecast:
     """A dry run's answer: the costs of a few steps, and the rows over which they add up.
 
     `rows` are those that each fold of the split trains on and validates. `start_s` is what a process takes before it builds anything.
-    `busy_with` are the jobs that ran on the device meanwhile, so that the times are upper bounds.
+    `busy_with` are the jobs that ran on the device meanwhile, so that the times are upper bounds. `area_share` is the recipe's.
     """
 
     device: str
@@ -50,11 +50,12 @@ class Forecast:
     n_epochs: int
     start_s: float
     busy_with: tuple[Neighbour, ...] = ()
+    area_share: float = 1.0
 
     @property
     def epoch_s(self) -> float:
-        """Seconds of an epoch with its validation, the mean over the folds of the split."""
-        return fmean(self.costs.epoch_s(n_train, n_valid) for n_train, n_valid in self.rows)
+        """Seconds of an epoch with its validation, the mean over the folds of the split and all epochs."""
+        return fmean(self.costs.epoch_s(self.area_share * n_train, n_valid) for n_train, n_valid in self.rows)
 
     @property
     def is_disturbed(self) -> bool:
@@ -63,7 +64,8 @@ class Forecast:
 
     def fold_s(self, fold: int) -> float:
         """Seconds of a fold from the start of its process to the end, if no epoch is saved by stopping early."""
-        return self.start_s + self.costs.fold_s(*self.rows[fold], self.n_test, self.n_epochs)
+        n_train, n_valid = self.rows[fold]
+        return self.start_s + self.costs.fold_s(self.area_share * n_train, n_valid, self.n_test, self.n_epochs)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -30,6 +30,11 @@ USUAL = {
     "optim.weight_decay": (0, 0.3),
     "optim.warmup": (0, 0.5),
     "augment.min_crop": (0.05, 1),
+    "augment.magnitude": (0, 20),
+    "augment.noise": (0, 0.2),
+    "augment.erasing": (0, 0.6),
+    "augment.mixup": (0, 2),
+    "augment.cutmix": (0, 2),
     "input.max_tokens": (16, 4096),
 }
 HANGUL = re.compile("[가-힣]")
@@ -113,7 +118,13 @@ def doubts(recipe: Recipe, n_train: int, facts: RowFacts | None = None, *, has_g
     lr, usual = recipe.optim.lr, usual_lr(backbone, pretrained=recipe.model.pretrained)
     px, patch = recipe.input.size_px, _patch_px(backbone)
     named = {"backbone": backbone.name, "lr": lr, "usual": usual, "px": px, "own": backbone.input_px, "patch": patch}
-    named |= {"batch": recipe.train.batch_size, "n": n_train, "steps": plan.total_steps, "params": backbone.params_m}
+    named |= {
+        "first": recipe.first_epochs,
+        "batch": recipe.train.batch_size,
+        "n": n_train,
+        "steps": plan.total_steps,
+        "params": backbone.params_m,
+    }
     is_image = recipe.modality == "image"
     rules = (
         (lr >= 30 * usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone}: training will most likely diverge"),
@@ -137,6 +148,15 @@ def doubts(recipe: Recipe, n_train: int, facts: RowFacts | None = None, *, has_g
             not recipe.model.pretrained and not recipe.model.start_from and backbone.params_m > 20 and n_train < 20_000,
             "{params:g} M parameters from scratch on {n:,} rows: it will hardly learn; use pretrained weights or a small network",
         ),
+        (
+            recipe.augment.mixes and min(recipe.train.batch_size, n_train) == 1,
+            "one row in a step: MixUp and CutMix have no other row to mix it with",
+        ),
+        (recipe.augment.mixes and not recipe.is_mixed(1), "MixUp and CutMix are off in all epochs: lower augment.mix_off_epochs"),
+        (
+            recipe.first_epochs and 0 < recipe.train.patience < recipe.first_epochs,
+            "train.patience may end the training before its inputs are {px} px: set it to 0, or to {first} or more",
+        ),
         (not has_gpu and backbone.params_m > 60, "{params:g} M parameters on a processor: expect hours for an epoch; a dry run tells"),
         (
             facts is not None and recipe.model.pretrained and not _reads(backbone, facts),
@@ -149,7 +169,25 @@ def doubts(recipe: Recipe, n_train: int, facts: RowFacts | None = None, *, has_g
         for path, (low, high) in USUAL.items()
         if path in values and not low <= values[path] <= high
     )
-    return (*(msg(said, **named) for is_met, said in rules if is_met), *unusual)
+    idle = (
+        msg("{path} changes nothing without {needed}", path=path, needed=needed)
+        for needed, is_there, paths in _needs(recipe)
+        for path, field, value in recipe.leaves()
+        if path in paths and not is_there and value != field.default
+    )
+    return (*(msg(said, **named) for is_met, said in rules if is_met), *unusual, *idle)
+
+
+def _needs(recipe: Recipe) -> tuple[tuple[str, object, tuple[str, ...]], ...]:
+    """Settings that say nothing by themselves: what they belong to, whether it is there, and their paths."""
+    augment = recipe.augment
+    return (
+        ("augment.policy=randaugment", augment.policy == "randaugment", ("augment.magnitude", "augment.num_ops")),
+        ("augment.policy", augment.policy != "none", ("augment.policy_prob",)),
+        ("augment.mixup, augment.cutmix", augment.mixes, ("augment.mix_prob", "augment.mix_off_epochs")),
+        ("augment.mixup, augment.cutmix", augment.mixup and augment.cutmix, ("augment.mix_switch_prob",)),
+        ("input.first_px", recipe.input.first_px, ("input.full_px_epochs",)),
+    )
 
 
 def _reads(backbone: Backbone, facts: RowFacts) -> bool:

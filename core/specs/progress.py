@@ -56,7 +56,7 @@ class EpochReport:
     `train_loss` is the mean of what was minimised, `train_log_loss` the plain cross-entropy of the same rows against their truth,
     which compares with `valid_loss`; None in epochs of before it was recorded, when both were the same. `train_accuracy` is the share of
     them that was right when they were learned from, augmented and under dropout, so it may lie below that of validation rows; where
-    a row has shares of several classes, the largest is its truth. None where a part of the epoch was trained before it was recorded.
+    a row has shares of several classes, the largest is its truth. Where MixUp or CutMix mixes rows, both are of mixed rows. None where a part of the epoch was trained before it was recorded.
     """
 
     fold: int

@@ -14,10 +14,12 @@ from pydantic.fields import FieldInfo
 from core.base.files import fingerprint
 from core.base.messages import joined, msg
 from core.base.names import Name
-from core.base.settings import BASIC, Settings, walk_fields
+from core.base.settings import BASIC, Settings, refuse, walk_fields
 
 FOR_IMAGES: dict[str, Any] = {"modality": "image"}
 FOR_TEXTS: dict[str, Any] = {"modality": "text"}
+MIN_PX = 16
+"""The least side of an input."""
 MISSING = "–"
 """Where a recipe has no such setting, beside recipes that have it."""
 NOT_TRAINED = ("name", "checkpoints", "tracking")
@@ -29,10 +31,25 @@ class InputSettings(Settings):
 
     size_px: int = Field(
         default=224,
-        ge=16,
+        ge=MIN_PX,
         le=1024,
         description="Side of the square input, in pixels; usual is the size that the backbone was pretrained at, 224 or 384.",
         json_schema_extra=BASIC | FOR_IMAGES,
+    )
+    first_px: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="Side of the input in the first epochs, which so cost less (progressive resizing);"
+        " half to three quarters of size_px is usual, 0 trains at size_px throughout.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    full_px_epochs: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Last epochs that train at size_px where the first ones are smaller; a fifth to a third of all is usual.",
+        json_schema_extra=FOR_IMAGES,
     )
     max_tokens: int = Field(
         default=128,
@@ -41,6 +58,9 @@ class InputSettings(Settings):
         description="Longer texts are cut here, batches are padded to their longest; 64 to 256 is usual.",
         json_schema_extra=BASIC | FOR_TEXTS,
     )
+
+
+PolicyName = Literal["none", "randaugment", "trivialaugment", "augmix"]
 
 
 class AugmentSettings(Settings):
@@ -58,6 +78,11 @@ class AugmentSettings(Settings):
         description="Mirror training images left to right at random; wrong for digits and text.",
         json_schema_extra=FOR_IMAGES,
     )
+    vflip: bool = Field(
+        default=False,
+        description="Turn training images upside down at random; right where there is no up, as in satellite and microscope images.",
+        json_schema_extra=FOR_IMAGES,
+    )
     rotation_deg: float = Field(
         default=0.0,
         ge=0,
@@ -72,6 +97,85 @@ class AugmentSettings(Settings):
         description="Strength of random brightness and contrast in training; 0.1 to 0.4 is usual.",
         json_schema_extra=FOR_IMAGES,
     )
+    policy: PolicyName = Field(
+        default="none",
+        description="A policy of random operations on colours and shape. TrivialAugment has nothing to tune; RandAugment has magnitude and num_ops.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    policy_prob: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training images that the policy changes; 0.3 to 1 is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    magnitude: int = Field(
+        default=9, ge=0, le=30, description="Strength of RandAugment, of 30; 5 to 15 is usual.", json_schema_extra=FOR_IMAGES
+    )
+    num_ops: int = Field(
+        default=2, ge=1, le=8, description="Operations that RandAugment applies to an image; 2 is usual.", json_schema_extra=FOR_IMAGES
+    )
+    blur: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the training images that are blurred, by a radius of 0.1 to 2 pixels; 0.1 to 0.3 is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    noise: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Standard deviation of Gaussian noise on training images, as a share of the range of values; 0.02 to 0.1 is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    erasing: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the training images in which a random rectangle becomes grey (random erasing); 0.1 to 0.3 is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    mixup: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Alpha of MixUp, which blends two images and their labels; 0.1 to 0.4 is usual, 0 is off.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    cutmix: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Alpha of CutMix, which pastes a rectangle of another image and mixes labels by area; 1 is usual, 0 is off.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    mix_prob: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the steps in which MixUp or CutMix mixes the rows; 0.5 to 1 is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    mix_switch_prob: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Where both MixUp and CutMix are on, the share of mixed steps that CutMix takes; 0.5 is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    mix_off_epochs: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Last epochs without MixUp and CutMix; a tenth to a fifth of all is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
+
+    @property
+    def mixes(self) -> bool:
+        """Whether rows of a step are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 class ModelSettings(Settings):
@@ -268,6 +372,36 @@ class Recipe(Settings):
                 joined("; ", (msg("a recipe for {modality} has no {path}, remove it", modality=self.modality, path=path) for path in wrong))
             )
         return self
+
+    @model_validator(mode="after")
+    def _grows_to_its_size(self) -> Self:
+        """Where the first epochs are smaller, there are such epochs, and they are smaller."""
+        first, size, last, epochs = self.input.first_px, self.input.size_px, self.input.full_px_epochs, self.train.epochs
+        refuse(
+            (
+                first and not MIN_PX <= first < size,
+                msg("input.first_px = {first}: from {least} to below input.size_px ({size}), or 0", first=first, least=MIN_PX, size=size),
+            ),
+            (
+                first and last >= epochs,
+                msg("input.full_px_epochs = {last} of {epochs} epochs: none is left for input.first_px", last=last, epochs=epochs),
+            ),
+        )
+        return self
+
+    @property
+    def first_epochs(self) -> int:
+        """How many epochs train at `input.first_px`, before those at `input.size_px`."""
+        return self.train.epochs - self.input.full_px_epochs if self.input.first_px else 0
+
+    @property
+    def area_share(self) -> float:
+        """The mean area of a training input over all epochs, as a share of the one at `input.size_px`."""
+        return 1 - self.first_epochs / self.train.epochs * (1 - (self.input.first_px / self.input.size_px) ** 2)
+
+    def is_mixed(self, epoch: int) -> bool:
+        """Whether MixUp or CutMix mixes rows in an epoch (from 1)."""
+        return self.augment.mixes and epoch <= self.train.epochs - self.augment.mix_off_epochs
 
     def leaves(self) -> Iterable[tuple[str, FieldInfo, Any]]:
         """Every setting but those for the other modality."""

@@ -93,15 +93,17 @@ def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState
     recipe = task.recipe
     steps, n_first = _steps(task, setup)
     epochs = plan_epochs(recipe, len(task.train_idx))
-    batches = setup.loader.load(1, [rows for micro_batches in steps for rows in micro_batches])
+    # Where the first epochs are smaller, the last one is the dearest.
+    epoch = recipe.first_epochs + 1
+    batches = setup.loader.load(epoch, [rows for micro_batches in steps for rows in micro_batches])
     # Loader processes have read ahead while the first steps were slow: what they then have is not their pace.
     fewest = MIN_TIMED + math.ceil(2 * setup.loader.workers / len(steps[0]))
 
     def step(number: int) -> float:
         setup.threads.follow()
-        set_lr(setup.optimizer, epochs.lr(1, number + 1, recipe.optim))
+        set_lr(setup.optimizer, epochs.lr(epoch, number + 1, recipe.optim))
         began = time.monotonic()
-        train_step(task, setup, steps[number], batches, 1, number + 1)
+        train_step(task, setup, steps[number], batches, epoch, number + 1)
         return time.monotonic() - began
 
     setup.model.train()

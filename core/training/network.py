@@ -55,8 +55,8 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
     )
     task.network_dir.mkdir(parents=True, exist_ok=True)
     if recipe.modality == "image":
-        spec = replace(spec, input_px=recipe.input.size_px)
-        model, rows = _image_network(spec, recipe.augment, recipe.train.seed, task.fold, task.white_level)
+        spec = replace(spec, input_px=recipe.input.size_px, first_px=recipe.input.first_px)
+        model, rows = _image_network(spec, recipe.augment, recipe.train.seed, task.fold, task.white_level, recipe.first_epochs)
     else:
         spec = replace(spec, pooling=recipe.model.pooling, max_tokens=recipe.input.max_tokens)
         model, rows = _text_network(spec, [str(task.inputs[row]) for row in task.train_idx], task.network_dir)
@@ -142,7 +142,9 @@ def versions_of(recipe: Recipe) -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES[recipe.modality]}
 
 
-def _image_network(spec: ModelSpec, augment: AugmentSettings, seed: int, fold: int, white_level: float) -> tuple[Classifier, MakeRows]:
+def _image_network(
+    spec: ModelSpec, augment: AugmentSettings, seed: int, fold: int, white_level: float, first_epochs: int = 0
+) -> tuple[Classifier, MakeRows]:
     from core.data.pixels import ImageRows
     from models.image import ImageClassifier
 
@@ -161,6 +163,8 @@ def _image_network(spec: ModelSpec, augment: AugmentSettings, seed: int, fold: i
             fold=fold,
             sha256=sha256,
             white_level=white_level,
+            first_px=spec.first_px,
+            first_epochs=first_epochs,
         )
 
     return model, rows

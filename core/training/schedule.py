@@ -173,11 +173,11 @@ class Costs:
     checkpoint_bytes: int
     weights_bytes: int
 
-    def epoch_s(self, n_train: int, n_valid: int) -> float:
-        """Seconds of an epoch over so many rows, with its validation."""
+    def epoch_s(self, n_train: float, n_valid: int) -> float:
+        """Seconds of an epoch over so many rows, with its validation; a row of a smaller input counts by its area."""
         return n_train * self.train_row_s + n_valid * self.valid_row_s + self.score_s
 
-    def fold_s(self, n_train: int, n_valid: int, n_test: int, n_epochs: int) -> float:
+    def fold_s(self, n_train: float, n_valid: int, n_test: int, n_epochs: int) -> float:
         """Seconds of a fold that trains all its epochs: building, epochs, and the predictions of its best weights."""
         last = (n_valid + n_test) * self.valid_row_s + self.score_s
         return self.setup_s + n_epochs * self.epoch_s(n_train, n_valid) + last

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from core.base.messages import msg
 from core.data.batches import Batch, batches_of
-from core.data.randomness import permutation, seed_step
+from core.data.randomness import permutation, seed_mix, seed_step
 from core.training.failures import not_a_number
 from core.training.setup import Setup, Targets
 from core.training.task import FoldTask
@@ -27,7 +27,9 @@ MicroBatches = Sequence[NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Part:
-    """A micro-batch, loaded: inputs of the network, targets (n, K), weights (n,), and the truth as targets (n, K)."""
+    """A micro-batch, loaded: inputs of the network, targets (n, K), weights (n,), and the truth as targets (n, K).
+
+    The truth of a mixed row are the shares of its classes, or multi-label the mixed answers."""
 
     inputs: Batch
     targets: Tensor
@@ -50,10 +52,29 @@ def cut_micro_batches(task: FoldTask, rows: NDArray[np.int64]) -> MicroBatches:
     return batches_of(rows, task.micro_batch)
 
 
-def put_together(batches: Sequence[Batch], targets: Targets) -> list[Part]:
-    """The micro-batches of one step with their targets and weights. Whatever mixes rows with each other (mixup, cutmix) belongs here:
-    this sees the whole step, so its result does not depend on the size of the micro-batches."""
-    return [Part(batch, targets.of(batch["row"]), targets.weights[batch["row"]], targets.truth(batch["row"])) for batch in batches]
+def put_together(task: FoldTask, targets: Targets, batches: Sequence[Batch], epoch: int, step: int) -> list[Part]:
+    """The micro-batches of one step with their targets and weights; where the recipe says so its rows are mixed with each other.
+
+    This sees the whole step, and mixing derives from (seed, fold, epoch, step), so its result does not depend on the size of the micro-batches.
+    """
+    parts = [Part(batch, targets.of(batch["row"]), targets.weights[batch["row"]], targets.truth(batch["row"])) for batch in batches]
+    return _mixed(task, parts, epoch, step) if task.recipe.is_mixed(epoch) else parts
+
+
+def _mixed(task: FoldTask, parts: Sequence[Part], epoch: int, step: int) -> list[Part]:
+    """The parts of a step with images, targets, truth and weights mixed. A mixed row teaches what its two rows would teach by their weights:
+    targets are mixed as weight times target, and divided by the mixed weight."""
+    from core.data.mixing import mix_rows  # texts need no torchvision
+
+    weights, n_classes = torch.cat([part.weights for part in parts])[:, None], parts[0].targets.shape[1]
+    labels = torch.cat([weights * torch.cat([part.targets for part in parts]), torch.cat([part.truth for part in parts]), weights], dim=1)
+    seed_mix(task.recipe.train.seed, task.fold, epoch, step)
+    images, labels = mix_rows(torch.cat([part.inputs["image"] for part in parts]), labels, task.recipe.augment)
+    weighted, truth, weights = labels.split([n_classes, n_classes, 1], dim=1)
+    targets = weighted / weights.clamp_min(torch.finfo(weights.dtype).tiny)
+    sizes = [len(part.weights) for part in parts]
+    pieces = zip(parts, *(tensor.split(sizes) for tensor in (images, targets, weights[:, 0], truth)), strict=True)
+    return [Part({**part.inputs, "image": image}, target, weight, true) for part, image, target, weight, true in pieces]
 
 
 def row_losses(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
@@ -67,7 +88,7 @@ def row_losses(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
 @dataclass(frozen=True)
 class StepLoss:
     """Means over the rows of a step: `objective` is what was minimised, `log_loss` the plain cross-entropy against the truth. `n_right` rows
-    were right."""
+    were right: of a mixed row the class with the larger share is expected, multi-label every class with more than half."""
 
     objective: float
     log_loss: float
@@ -83,7 +104,8 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
     recipe, model, device = task.recipe, setup.model, setup.device
     setup.optimizer.zero_grad(set_to_none=True)
     n_rows, objective, log_loss, n_right = sum(map(len, micro_batches)), 0.0, 0.0, 0
-    for number, part in enumerate(put_together(list(islice(batches, len(micro_batches))), setup.targets)):
+    parts = put_together(task, setup.targets, list(islice(batches, len(micro_batches))), epoch, step)
+    for number, part in enumerate(parts):
         seed_step(recipe.train.seed, task.fold, epoch, step, number)
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in part.inputs.items()}
         with setup.precision.autocast(device):

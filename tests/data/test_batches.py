@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def image_rows(paths: list[Path], *, seed: int = 0, fold: int = 0) -> ImageRows:
-    augment = AugmentSettings(min_crop=0.5, hflip=True, rotation_deg=20, jitter=0.3)
+    kinds: dict[str, Any] = {"policy": "randaugment", "blur": 0.5, "noise": 0.05, "erasing": 0.5, "vflip": True}
+    augment = AugmentSettings(min_crop=0.5, hflip=True, rotation_deg=20, jitter=0.3, **kinds)
     return ImageRows(paths, augment, size_px=16, interpolation="bicubic", seed=seed, fold=fold)
 
 

@@ -53,6 +53,9 @@ def test_seconds_add_up() -> None:
     # 3 epochs of 800 trained and 400 validated rows, scored; then 400 + 250 rows predicted, and scored
     assert FORECAST.fold_s(0) == pytest.approx(5 + 2 + 3 * (8 + 1.6 + 0.1) + 2.6 + 0.1)
     assert FORECAST.epoch_s == pytest.approx(((8 + 1.6) + (7 + 2)) / 2 + 0.1)
+    smaller = replace(FORECAST, area_share=0.5)
+    assert smaller.fold_s(0) == pytest.approx(5 + 2 + 3 * (4 + 1.6 + 0.1) + 2.6 + 0.1)
+    assert smaller.epoch_s == pytest.approx(((4 + 1.6) + (3.5 + 2)) / 2 + 0.1)
     assert outlook(folds=(1,)).fold_s == (FORECAST.fold_s(1),)
     assert outlook().run_s == pytest.approx(FORECAST.fold_s(0) + FORECAST.fold_s(1))
     assert outlook(devices=("cpu:0", "cpu:1")).run_s == pytest.approx(max(FORECAST.fold_s(0), FORECAST.fold_s(1)))

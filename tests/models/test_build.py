@@ -86,6 +86,14 @@ def test_a_size_that_the_network_cannot_read_is_refused_with_one_it_can(name: st
     assert build_model(spec_of(name, tmp_path, input_px=usual_px))(pixels(usual_px)).shape == (2, 3)
 
 
+@pytest.mark.parametrize(("side", "first"), [(224, 160), (256, 224)])
+def test_a_size_of_the_first_epochs_that_the_network_cannot_read_is_refused(side: int, first: int, tmp_path: Path) -> None:
+    with pytest.raises(CannotBuild, match=f"cannot read images of {first} px") as caught:
+        build_model(spec_of("vit_tiny_patch16_224.augreg_in21k_ft_in1k", tmp_path, input_px=side, first_px=first))
+    assert caught.value.fix.startswith("set input.first_px=0")
+    assert build_model(spec_of("test_resnet.r160_in1k", tmp_path, input_px=side, first_px=first))(pixels(first)).shape == (2, 3)
+
+
 def test_looking_at_a_size_changes_nothing_in_the_network(tmp_path: Path) -> None:
     def built(side: int) -> ImageClassifier:
         torch.manual_seed(3)

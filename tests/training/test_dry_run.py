@@ -91,6 +91,20 @@ def test_its_steps_are_those_of_the_first_epoch(seen: list[Parts], tmp_path: Pat
     assert len(seen) == 1 + module.MIN_TIMED
 
 
+def test_it_tries_inputs_of_full_size_where_the_first_epochs_are_smaller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sides: set[int] = set()
+
+    def looked_at(task: Any, setup: Any, parts: Parts, batches: Any, *rest: Any) -> StepLoss:
+        found = [next(batches) for _ in parts]
+        sides.update(batch["image"].shape[-1] for batch in found)
+        return train_step(task, setup, parts, iter(found), *rest)
+
+    monkeypatch.setattr(module, "train_step", looked_at)
+    monkeypatch.setattr(module, "TIMED_S", 0.0)
+    dry_run(make_task(tmp_path, recipe_of(IMAGE, input={"first_px": 24})), max_halvings=0)
+    assert sides == {32}
+
+
 def test_the_longest_texts_are_tried(seen: list[Parts], tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(TEXT))
     long = "one two three four five six seven eight nine ten eleven twelve"

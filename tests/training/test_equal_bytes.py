@@ -34,6 +34,7 @@ RECIPES = {
     "tiny transformer": TEXT,
     "EfficientNet-Lite0": {
         **IMAGE,
+        "augment": {"policy": "augmix", "blur": 0.3, "noise": 0.02, "erasing": 0.3, "mixup": 0.2, "cutmix": 1.0},
         "model": {"backbone": "tf_efficientnet_lite0.in1k", "dropout": 0.2, "drop_path": 0.1},
         "train": {"epochs": 1, "batch_size": 8},
     },

@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,11 @@ from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed, re
 
 pytestmark = pytest.mark.slow  # networks train here, again and again
 
-BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, **HARD), recipe_of(TEXT, **HARD)], ids=["image", "text"])
+MIXED: dict[str, dict[str, Any]] = {
+    "augment": {"policy": "trivialaugment", "erasing": 0.5, "mixup": 0.4, "cutmix": 1.0, "mix_prob": 0.8, "mix_off_epochs": 1},
+    "input": {"first_px": 24, "full_px_epochs": 2},
+}
+BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, **HARD, **MIXED), recipe_of(TEXT, **HARD)], ids=["image", "text"])
 
 
 def digest_of(task: FoldTask, output: FoldOutput) -> str:
@@ -96,9 +101,14 @@ def test_a_stop_is_kept_to_the_step(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_all_of_the_settings_were_at_work(tmp_path: Path) -> None:
-    recipe = recipe_of(IMAGE, **HARD)
+    recipe = recipe_of(IMAGE, **HARD, **MIXED)
     whole, _, _ = train(make_task(tmp_path, recipe))
-    for change in ({"train": {"accumulate": 1}}, {"average": {"ema": 0.0}}):
+    for change in (
+        {"train": {"accumulate": 1}},
+        {"average": {"ema": 0.0}},
+        {"augment": {"mixup": 0.0, "cutmix": 0.0}},
+        {"input": {"first_px": 0}},
+    ):
         other, _, _ = train(make_task(tmp_path, recipe_of(recipe.to_dict(), **change)))
         assert not np.array_equal(whole.valid_prob, other.valid_prob)
 
