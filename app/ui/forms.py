@@ -5,6 +5,7 @@ English help is the field's own description. The browser's limits are a courtesy
 """
 
 import math
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from app.words.text import language, load_texts, t
-from core.base.settings import Settings
+from core.base.settings import Settings, wanted_by
 
 UNBOUNDED = 2**31 - 1
 """A whole number with this upper limit or a higher one is shown without a range."""
@@ -65,9 +66,17 @@ def settings_form(
 
     `key` makes the widgets' state their own: change it to start again from `value`. `texts` is the file of labels.
     `skip` leaves fields out (they keep their value), `options` offers choices for a text field. With `fold=False` there
-    are no folded sections: every field is shown.
+    are no folded sections: every field is shown. A field that is used with some values of another one only is shown with these, and
+    else has its default.
     """
-    leaves = [leaf for leaf in leaves_of(value) if not leaf.has("hidden") and leaf.path not in skip]
+    started = {leaf.path: leaf.value for leaf in leaves_of(value)}
+
+    def is_used(leaf: Leaf) -> bool:
+        wanted = wanted_by(leaf.info)
+        return wanted is None or st.session_state.get(f"{key}.{wanted[0]}", started[wanted[0]]) in wanted[1]
+
+    every = [leaf for leaf in leaves_of(value) if not leaf.has("hidden") and leaf.path not in skip]
+    leaves = [leaf for leaf in every if is_used(leaf)]
     basic = [leaf for leaf in leaves if leaf.has("basic") or not fold]
 
     def grid(chosen: Sequence[Leaf]) -> dict[str, Any]:
@@ -79,7 +88,7 @@ def settings_form(
         return drawn
 
     with st.container(key=f"form-{key}"):
-        values = grid(basic)
+        values = {leaf.path: leaf.info.default for leaf in every if leaf not in leaves} | grid(basic)
         for section in dict.fromkeys(leaf.section for leaf in leaves):
             rest = [leaf for leaf in leaves if leaf.section == section and leaf not in basic]
             if rest:
@@ -146,6 +155,9 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
         return [line.strip() for line in (text or "").splitlines() if line.strip()]
     if typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
+        if item in (int, float):  # checked and turned into numbers by the settings
+            text = st.text_input(label, value=", ".join(f"{number:.12g}" for number in leaf.value), placeholder="1, 2, 1", **keep)
+            return re.findall(r"[^,\s]+", text or "")
         choices = typing.get_args(item) if typing.get_origin(item) is Literal else None
         known = list(dict.fromkeys([*(choices or options or ()), *leaf.value]))
         return st.multiselect(

@@ -89,6 +89,17 @@ def move_settings(values: Mapping[str, Any], moved: Mapping[str, str]) -> dict[s
     return current
 
 
+def only_with(path: str, *values: str) -> dict[str, Any]:
+    """Marks a field that is used where another setting, by its dotted path, has one of these values; elsewhere it stays at its default."""
+    return {"only_with": (path, values)}
+
+
+def wanted_by(field: FieldInfo) -> tuple[str, tuple[str, ...]] | None:
+    """What a field marked by `only_with` needs: the path of the other setting, and the values it must have one of."""
+    extra = field.json_schema_extra
+    return cast("Any", extra["only_with"]) if isinstance(extra, dict) and "only_with" in extra else None
+
+
 def try_settings(model: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[str]]:
     """`model` built from plain values, or None and every problem: its field, the value and what is wrong with it."""
     try:
