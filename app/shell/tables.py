@@ -48,6 +48,12 @@ def truth_of(contest: Contest) -> Truth:
     return _load(load_truth, str(runtime.workspace().root), contest.id, contest.truth.fingerprint)
 
 
+def train_labels_of(contest: Contest, folds: Folds, fold: int) -> NDArray[np.integer]:
+    """The current truth of the rows that a fold trains on, classes (n,) or 0 and 1 for each class (n, n_classes)."""
+    truth = truth_of(contest)
+    return truth.labels[pairs_of(folds).keeping(truth.kept).train_idx(fold)]
+
+
 def groups_of(contest: Contest) -> NDArray[np.int64] | None:
     """The code of each training row's group in the contest's own group column, from memory after the first time; None where it has none."""
     return _load(own_groups, str(runtime.workspace().root), contest.id, f"{contest.fingerprint} {contest.spec.group_column}")

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.shell import runtime
 from app.shell.runtime import DryRun, Forecast, Neighbour, Outlook, When
-from app.shell.tables import facts_of
+from app.shell.tables import facts_of, train_labels_of
 from app.ui.cards import error_card
 from app.ui.format import format_clock, format_duration, plain
 from app.words.core_text import say
@@ -21,6 +21,7 @@ from core.recipes.advice import doubts
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
+from core.training.schedule import plan_epochs
 
 ANSWERS_KEY, UNDER_WAY_KEY, DEVICE_KEY = "dry-run-answers", "dry-run-under-way", "dry-run-device"
 LOOK_S, FRESH_S = 1.0, 20.0
@@ -136,7 +137,8 @@ def _found(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequenc
     with st.container(key="dry-run-found", border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**{t('dry_run.title', device=plain(forecast.device))}**", width="content")
-            doubted = doubts(recipe, forecast.rows[fold_numbers[0]][0], facts_of(contest), has_gpu=forecast.device != "cpu")
+            plan = plan_epochs(recipe, train_labels_of(contest, folds, fold_numbers[0]))
+            doubted = doubts(recipe, plan, facts_of(contest), has_gpu=forecast.device != "cpu")
             word, color = ("fits_not", "red") if outlook.problems else ("fits_doubted", "orange") if doubted else ("fits", "green")
             st.badge(t(f"dry_run.{word}"), color=color)
         lines = _lines(outlook)

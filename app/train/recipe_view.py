@@ -9,12 +9,12 @@ from typing import Any
 import streamlit as st
 
 from app.shell import runtime, state
-from app.shell.tables import facts_of, pairs_of, truth_of
+from app.shell.tables import facts_of, pairs_of, train_labels_of, truth_of
 from app.train.backbones import pick_backbone
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid import Start, choose_grid, grid_keys, names_line, plan_box, start_key, starts
 from app.ui.cards import error_card, guard, section
-from app.ui.charts import draw, lr_curve
+from app.ui.charts import draw, lr_curve, sampled_classes
 from app.ui.controls import fold_numbers_key, pick_folds
 from app.ui.format import format_duration, plain
 from app.ui.forms import settings_form
@@ -32,7 +32,7 @@ from core.store.folds import Folds
 from core.store.runs import Run, list_runs, unique_run_name
 from core.tracking.tracker import check_trackers
 from core.training.schedule import plan_fold
-from core.training.task import backbone_of
+from core.training.task import backbone_of, check_classes
 
 JUST_QUEUED, QUEUED_HERE = "just-queued-runs", "queued_here"
 
@@ -112,7 +112,7 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
     folds = pick_folds(contest) or selected
     plan = st.container()
     numbers = pick_fold_numbers(folds)
-    recipe = checked(form.values)
+    recipe = checked(contest, form.values)
     grid: ReadPlan | None = None
     names: list[str] = []
     if recipe is not None:
@@ -141,11 +141,12 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
     queued_here(contest)
 
 
-def checked(values: Mapping[str, Any]) -> Recipe | None:
+def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
     """The recipe in the form; a card and None where it cannot be trained here."""
     try:
         recipe = parse_settings(Recipe, values, where=t("train.recipe"))
         backbone_of(recipe)
+        check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
         check_trackers(recipe.tracking.trackers)
     except PitwallError as refusal:
         error_card(refusal)
@@ -155,8 +156,8 @@ def checked(values: Mapping[str, Any]) -> Recipe | None:
 
 def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
-    pairs = pairs_of(folds).keeping(truth_of(contest).kept)
-    plan = plan_fold(recipe, len(pairs.train_idx(0)), len(pairs.valid_idx(0)))
+    n_valid = len(pairs_of(folds).keeping(truth_of(contest).kept).valid_idx(0))
+    plan = plan_fold(recipe, train_labels_of(contest, folds, 0), n_valid, len(contest.spec.classes))
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),
         "rows": t("train.plan_rows_value", train=plan.epochs.n_rows, valid=plan.n_valid),
@@ -165,8 +166,10 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         "time": time_line(contest, folds, recipe),
     }
     st.table({f":gray[{t(f'train.plan_{name}')}]": value for name, value in facts.items()}, border="horizontal", alt=t("train.plan"))
-    for doubt in doubts(recipe, plan.epochs.n_rows, facts_of(contest), has_gpu=runtime.has_gpu()):
+    for doubt in doubts(recipe, plan.epochs, facts_of(contest), has_gpu=runtime.has_gpu()):
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
+    if recipe.sampling.kind != "none":
+        draw(sampled_classes(contest.spec.classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
     draw(lr_curve(plan.curve_epochs, plan.curve_lr), key="lr-curve", alt=t("train.chart_title"))
 
 

@@ -278,6 +278,35 @@ def lr_curve(steps: Sequence[float], rates: Sequence[float]) -> Chart:
     return _bare(pd.DataFrame({"epoch": list(steps), "lr": list(rates)}), 190, encoding, area, line)
 
 
+def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: NDArray[np.floating]) -> Chart:
+    """Rows of each class among the training rows (bar) and in an epoch of a sampler (point), (n_classes,) each.
+
+    With more than 14 classes, those that change most are shown.
+    """
+    table = pd.DataFrame({"class": list(classes), "rows": rows, "taken": taken})
+    if len(table) > MAX_CLASSES:
+        change = np.abs(np.log((taken + 1) / (rows + 1)))
+        table = table.iloc[np.sort(np.argsort(-change, kind="stable")[:MAX_CLASSES])]
+    kinds = {"rows": t("train.sampled_rows"), "taken": t("train.sampled_taken")}
+    long = table.melt(id_vars=["class"], value_vars=list(kinds), var_name="kind", value_name="n")
+    long["kind"] = long["kind"].map(kinds)
+    before, after = kinds.values()
+    n = quantity("n", title=t("data.chart_rows"))
+    encoding = {
+        "y": nominal("class", sort=list(table["class"]), axis={"labelLimit": 110, **BARE_AXIS}),
+        "x": {**n, "axis": {"format": "~s", "tickCount": 4, "gridOpacity": 0.25}},
+        "color": nominal(
+            "kind",
+            scale={"domain": [before, after], "range": [QUIET, ACCENT]},
+            legend={"orient": "top", "symbolType": "circle", "columns": 1},
+        ),
+        "tooltip": [_tip("class"), nominal("kind", title=t("charts.series")), {**n, "format": ",.0f"}],
+    }
+    bars = {"transform": [{"filter": {"field": "kind", "equal": before}}], "mark": {"type": "bar", "height": 10, "opacity": 0.5}}
+    points = {"transform": [{"filter": {"field": "kind", "equal": after}}], "mark": {"type": "circle", "size": 70, "opacity": 1}}
+    return _bare(long, 80 + ROW_PX * len(table), encoding, bars, points)
+
+
 def _bare(table: pd.DataFrame, height: int, encoding: Spec, *layers: Spec) -> Chart:
     """A chart without a title or a frame."""
     return Chart({"height": height, "encoding": encoding, "layer": list(layers), "config": {**CONFIG, "view": {"stroke": None}}}, table)

@@ -30,7 +30,7 @@ from core.commands.console import (
 from core.commands.demo import DEMO_ROOT, run_demo
 from core.commands.follow import follow, is_settled, raise_failure, work
 from core.commands.records import choose_folds, direction, duration_text, run_record, score_text
-from core.contest.table import load_kept, load_table
+from core.contest.table import load_table, load_truth
 from core.folds import load_folds
 from core.jobs.devices import detect_devices, read_devices, torch_name
 from core.jobs.disk import free_bytes, size_text
@@ -44,6 +44,7 @@ from core.specs.recipe import Recipe
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
 from core.store.runs import Run, get_run, list_runs
+from core.training.schedule import plan_epochs
 from core.workspace import Workspace
 
 app = commands()
@@ -223,10 +224,10 @@ def doubts_of(
     workspace: Workspace, contest: Contest, folds: Folds, recipes: Sequence[Recipe], fold_numbers: Sequence[int] | None
 ) -> list[tuple[str, ...]]:
     """What in each recipe makes no sense for the first of these folds (all for None)."""
-    pairs = load_folds(workspace, folds).keeping(load_kept(workspace, contest, contest.truth))
-    n_train, facts = len(pairs.train_idx(min(fold_numbers or [0]))), row_facts(load_table(workspace, contest))
+    truth, facts = load_truth(workspace, contest), row_facts(load_table(workspace, contest))
+    labels = truth.labels[load_folds(workspace, folds).keeping(truth.kept).train_idx(min(fold_numbers or [0]))]
     has_gpu = any(torch_name(device) != "cpu" for device in detect_devices())
-    return [doubts(recipe, n_train, facts, has_gpu=has_gpu) for recipe in recipes]
+    return [doubts(recipe, plan_epochs(recipe, labels), facts, has_gpu=has_gpu) for recipe in recipes]
 
 
 def print_dry_runs(

@@ -38,6 +38,7 @@ from core.store.database import Store
 from core.store.folds import Folds, get_folds
 from core.store.queue import read_live
 from core.training.machine import has_killed_since, kernel_kills
+from core.training.schedule import plan_epochs
 from core.workspace import Workspace, open_workspace
 
 LIMIT_S = 600.0
@@ -280,7 +281,9 @@ def _forecast(workspace: Workspace, asked: _Request, out_dir: Path) -> Forecast:
     return Forecast(
         device=asked.device,
         costs=costs,
-        rows=tuple((len(pairs.train_idx(fold)), len(pairs.valid_idx(fold))) for fold in range(folds.n_folds)),
+        rows=tuple(
+            (plan_epochs(recipe, task.labels[pairs.train_idx(fold)]).n_rows, len(pairs.valid_idx(fold))) for fold in range(folds.n_folds)
+        ),
         n_test=len(task.test_inputs),
         n_classes=len(task.classes),
         n_epochs=recipe.train.epochs,

@@ -38,7 +38,7 @@ class Neighbour:
 class Forecast:
     """A dry run's answer: the costs of a few steps, and the rows over which they add up.
 
-    `rows` are those that each fold of the split trains on and validates. `start_s` is what a process takes before it builds anything.
+    `rows` are those that an epoch of each fold trains on and validates. `start_s` is what a process takes before it builds anything.
     `busy_with` are the jobs that ran on the device meanwhile, so that the times are upper bounds. `area_share` is the recipe's.
     """
 

@@ -30,7 +30,7 @@ from core.store.runs import Run, add_run, get_run
 from core.store.trash import Kind, plan_removal, put_in_trash
 from core.tracking.tracker import check_trackers
 from core.training.checkpoint import remove_checkpoints
-from core.training.task import backbone_of
+from core.training.task import backbone_of, check_classes
 from core.workspace import Workspace
 
 PRIORITIES = range(-100, 101)
@@ -288,6 +288,7 @@ def check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[i
             contest=contest.name,
         )
     backbone_of(recipe)
+    check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
     check_trackers(recipe.tracking.trackers)
     if folds.contest_id != contest.id:
         raise StateError(

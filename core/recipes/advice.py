@@ -15,7 +15,7 @@ from core.base.messages import msg
 from core.contest.table import ContestTable
 from core.recipes.plan import Listed
 from core.specs.recipe import Recipe
-from core.training.schedule import plan_epochs
+from core.training.schedule import EpochPlan
 from core.training.task import backbone_of
 from models.catalog import Backbone, find_backbone
 
@@ -112,16 +112,16 @@ def suggest_recipe(modality: str, listed: Sequence[Listed], facts: RowFacts, *, 
     return Recipe.model_validate(values)
 
 
-def doubts(recipe: Recipe, n_train: int, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
-    """What in a recipe makes no sense for its backbone, the device and folds of `n_train` training rows, though it can be trained."""
-    backbone, plan = backbone_of(recipe), plan_epochs(recipe, n_train)
+def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
+    """What in a recipe makes no sense for its backbone, the device and a fold with these epochs, though it can be trained."""
+    backbone, n_rows = backbone_of(recipe), plan.n_rows
     lr, usual = recipe.optim.lr, usual_lr(backbone, pretrained=recipe.model.pretrained)
     px, patch = recipe.input.size_px, _patch_px(backbone)
     named = {"backbone": backbone.name, "lr": lr, "usual": usual, "px": px, "own": backbone.input_px, "patch": patch}
     named |= {
         "first": recipe.first_epochs,
         "batch": recipe.train.batch_size,
-        "n": n_train,
+        "n": n_rows,
         "steps": plan.total_steps,
         "params": backbone.params_m,
     }
@@ -129,9 +129,9 @@ def doubts(recipe: Recipe, n_train: int, facts: RowFacts | None = None, *, has_g
     rules = (
         (lr >= 30 * usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone}: training will most likely diverge"),
         (lr * 300 <= usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone}: it will hardly learn"),
-        (recipe.train.batch_size > n_train, "a batch of {batch:,} for {n:,} training rows: every epoch is a single step"),
+        (recipe.train.batch_size > n_rows, "a batch of {batch:,} for {n:,} training rows: every epoch is a single step"),
         (
-            recipe.train.batch_size <= n_train and plan.total_steps < 20,
+            recipe.train.batch_size <= n_rows and plan.total_steps < 20,
             "{steps} steps in all, too few to learn from: choose a smaller batch or more epochs",
         ),
         (
@@ -145,11 +145,11 @@ def doubts(recipe: Recipe, n_train: int, facts: RowFacts | None = None, *, has_g
         ),
         (is_image and recipe.train.micro_batch() == 1, "one image is computed at a time: batch normalisation learns nothing from it"),
         (
-            not recipe.model.pretrained and not recipe.model.start_from and backbone.params_m > 20 and n_train < 20_000,
+            not recipe.model.pretrained and not recipe.model.start_from and backbone.params_m > 20 and n_rows < 20_000,
             "{params:g} M parameters from scratch on {n:,} rows: it will hardly learn; use pretrained weights or a small network",
         ),
         (
-            recipe.augment.mixes and min(recipe.train.batch_size, n_train) == 1,
+            recipe.augment.mixes and min(recipe.train.batch_size, n_rows) == 1,
             "one row in a step: MixUp and CutMix have no other row to mix it with",
         ),
         (recipe.augment.mixes and not recipe.is_mixed(1), "MixUp and CutMix are off in all epochs: lower augment.mix_off_epochs"),

@@ -28,6 +28,8 @@ class NetworkSpec(Settings):
     fold: int = Field(description="The fold whose rows it was not trained on; -1 when it was trained on no row of the contest.")
     seed: int = Field(default=0, description="The seed that its training derived all randomness from.")
     level: int = Field(default=1, ge=1, description="1 reads the contest's rows, 2 reads the predictions of level 1.")
+    one_vs_rest: bool = Field(default=False, description="One label: probabilities are the sigmoids of its outputs, divided by their sum.")
+    t2: float = Field(default=1.0, ge=1, description="Of the tempered softmax or sigmoid that it predicts with; 1 is the usual one.")
     views: tuple[ViewName, ...] = Field(default=("plain",), description="The views of a row whose mean it predicts.")
 
     backbone: str = Field(description="Name of the network in its library.")

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from core.base.files import fingerprint
 from core.base.messages import joined, msg
 from core.base.names import Name
-from core.base.settings import BASIC, Settings, refuse, walk_fields
+from core.base.settings import BASIC, Settings, only_with, refuse, walk_fields, wanted_by
 
 FOR_IMAGES: dict[str, Any] = {"modality": "image"}
 FOR_TEXTS: dict[str, Any] = {"modality": "text"}
@@ -178,6 +178,37 @@ class AugmentSettings(Settings):
         return self.mixup > 0 or self.cutmix > 0
 
 
+class SamplingSettings(Settings):
+    """How often an epoch takes each training row. Validated and predicted rows are not sampled."""
+
+    kind: Literal["none", "balanced", "square_root", "repeat_factor", "counts"] = Field(
+        default="none",
+        description="Rows of rare classes are taken more often: as many of each class (balanced), by the root of their number, those below a "
+        "share repeated (repeat factor, also where rows have several classes), or as many as are given. None takes each row once.",
+    )
+    repeat_below: float = Field(
+        default=0.001,
+        gt=0,
+        le=1,
+        description="Repeat factor: a class with a share f of the rows below this t is taken sqrt(t / f) times; 0.001 for a thousand classes, "
+        "else about 1 over the number of classes.",
+        json_schema_extra=only_with("sampling.kind", "repeat_factor"),
+    )
+    counts: tuple[int, ...] = Field(
+        default=(),
+        description="Rows of each class in an epoch, one number for each class in their order: 500, 200, 200.",
+        json_schema_extra=only_with("sampling.kind", "counts"),
+    )
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        refuse(
+            (self.kind == "counts" and not any(self.counts), "give the rows of each class, one number or more above 0"),
+            (any(count < 0 for count in self.counts), "no class has fewer than 0 rows"),
+        )
+        return self
+
+
 class ModelSettings(Settings):
     """The network."""
 
@@ -206,6 +237,90 @@ class ModelSettings(Settings):
     pooling: Literal["cls", "mean"] = Field(
         default="mean", description="What the classifier reads: the first token, or the mean of all.", json_schema_extra=FOR_TEXTS
     )
+
+
+class LossSettings(Settings):
+    """What is minimised over the training rows. Scores are of the plain probabilities."""
+
+    kind: Literal["cross_entropy", "focal", "bi_tempered", "bce", "asymmetric"] = Field(
+        default="cross_entropy",
+        description="Cross-entropy is usual; focal where easy rows are most of them, bi-tempered where labels are wrong, bce asks each class a "
+        "yes or no, asymmetric too, where rows have few of many classes.",
+    )
+    smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Label smoothing: so much of each target is spread over the classes; 0.05 to 0.1 is usual, 0 where log loss is the metric.",
+    )
+    class_weights: Literal["none", "auto", "given"] = Field(
+        default="none",
+        description="How much the rows of a class count: all the same, inversely to their number in an epoch (auto), or as given.",
+    )
+    given_weights: tuple[float, ...] = Field(
+        default=(),
+        description="A weight for each class in their order: 1, 2.5, 1. It is the alpha of focal loss.",
+        json_schema_extra=only_with("loss.class_weights", "given"),
+    )
+    logit_adjustment: float = Field(
+        default=0.0,
+        ge=0,
+        le=5,
+        description="Tau: so many times the log of each class's share is added to the logits in training, so that predictions favour rare "
+        "classes; 1 is usual for macro F1, 0 for log loss.",
+        json_schema_extra=only_with("loss.kind", "cross_entropy", "focal", "bce", "asymmetric"),
+    )
+    gamma: float = Field(
+        default=2.0,
+        ge=0,
+        le=10,
+        description="Focal: how little rows count that are right already; 1 to 3 is usual, 0 is cross-entropy.",
+        json_schema_extra=only_with("loss.kind", "focal"),
+    )
+    t1: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Bi-tempered: below 1 the loss of a wrong label is bounded; 0.5 to 0.9 is usual.",
+        json_schema_extra=only_with("loss.kind", "bi_tempered"),
+    )
+    t2: float = Field(
+        default=1.2,
+        ge=1,
+        le=4,
+        description="Bi-tempered: above 1 the softmax has a heavy tail, in predictions too; 1.1 to 1.4 is usual.",
+        json_schema_extra=only_with("loss.kind", "bi_tempered"),
+    )
+    gamma_pos: float = Field(
+        default=1.0,
+        ge=0,
+        le=10,
+        description="Asymmetric: how little a class counts that a row has, once it is found; 0 to 1 is usual.",
+        json_schema_extra=only_with("loss.kind", "asymmetric"),
+    )
+    gamma_neg: float = Field(
+        default=4.0,
+        ge=0,
+        le=10,
+        description="Asymmetric: how little a class counts that a row does not have, once it is ruled out; 2 to 4 is usual.",
+        json_schema_extra=only_with("loss.kind", "asymmetric"),
+    )
+    margin: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Asymmetric: a class that a row does not have counts nothing below this probability; 0 to 0.05 is usual.",
+        json_schema_extra=only_with("loss.kind", "asymmetric"),
+    )
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        weights = self.given_weights
+        refuse(
+            (self.class_weights == "given" and not any(weights), "give a weight for each class, one or more above 0"),
+            (not all(math.isfinite(weight) and weight >= 0 for weight in weights), "the weight of a class is a number from 0"),
+        )
+        return self
 
 
 class OptimSettings(Settings):
@@ -338,7 +453,9 @@ class Recipe(Settings):
     modality: Literal["image", "text"] = Field(default="image", description="What the rows are.", json_schema_extra={"hidden": True})
     input: InputSettings = InputSettings()
     augment: AugmentSettings = AugmentSettings()
+    sampling: SamplingSettings = SamplingSettings()
     model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
     optim: OptimSettings = OptimSettings()
     average: AverageSettings = AverageSettings()
     train: TrainSettings = TrainSettings()
@@ -402,6 +519,21 @@ class Recipe(Settings):
     def is_mixed(self, epoch: int) -> bool:
         """Whether MixUp or CutMix mixes rows in an epoch (from 1)."""
         return self.augment.mixes and epoch <= self.train.epochs - self.augment.mix_off_epochs
+
+    @model_validator(mode="after")
+    def _only_what_is_used(self) -> Self:
+        """A setting that is only used with a value of another one stays at its default without it."""
+        leaves = {path: (field, value) for path, field, value in self.leaves()}
+        wrong = [
+            msg("{path} is only used with {needed}, remove it or set that", path=path, needed=f"{other}={'|'.join(values)}")
+            for path, (field, value) in leaves.items()
+            if (wanted := wanted_by(field))
+            for other, values in [wanted]
+            if value != field.default and leaves[other][1] not in values
+        ]
+        if wrong:
+            raise ValueError(joined("; ", wrong))
+        return self
 
     def leaves(self) -> Iterable[tuple[str, FieldInfo, Any]]:
         """Every setting but those for the other modality."""

@@ -21,9 +21,9 @@ from core.base.errors import NotFoundError, StateError
 from core.base.files import shell_path, shown_path
 from core.base.local import OWN_FRAMES_ONLY, is_known_host, is_own_origin
 from core.base.messages import msg
-from core.contest.table import load_kept
+from core.contest.table import load_truth
 from core.folds import load_folds
-from core.store.contests import Contest, list_contests
+from core.store.contests import Contest, get_truth, list_contests
 from core.store.folds import get_folds
 from core.store.runs import EpochRow, Run, list_epochs, list_runs
 from core.tracking.recorder import ROOT, epoch_values, tracked_fold
@@ -164,13 +164,14 @@ def _rebuild(workspace: Workspace, contest: Contest, run: Run) -> int:
     wanted = {fold for fold, job in jobs.items() if job.state != "running" and not any((folder / f"fold-{fold}").glob(FILES))}
     if not wanted:
         return 0
-    pairs = load_folds(workspace, get_folds(workspace.store, run.folds_id)).keeping(load_kept(workspace, contest, run.truth_id))
+    truth = load_truth(workspace, contest, get_truth(workspace.store, run.truth_id))
+    pairs = load_folds(workspace, get_folds(workspace.store, run.folds_id)).keeping(truth.kept)
     written = 0
     for fold, rows in groupby(list_epochs(workspace.store, run.id), lambda row: row.fold):
         if fold in wanted:
             job = jobs[fold]
             started_at = job.started_at or run.created_at
-            n_steps = plan_epochs(run.recipe, len(pairs.train_idx(fold))).n_steps
+            n_steps = plan_epochs(run.recipe, truth.labels[pairs.train_idx(fold)]).n_steps
             EventFile(
                 tracked_fold(workspace, contest, run, fold, job.token, started_at), 1, _points(list(rows), n_steps, started_at)
             ).close()

@@ -92,7 +92,7 @@ def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState
     while training goes on; it is given too, so that it takes its memory to the end."""
     recipe = task.recipe
     steps, n_first = _steps(task, setup)
-    epochs = plan_epochs(recipe, len(task.train_idx))
+    epochs = plan_epochs(recipe, task.labels[np.asarray(task.train_idx, dtype=np.int64)])
     # Where the first epochs are smaller, the last one is the dearest.
     epoch = recipe.first_epochs + 1
     batches = setup.loader.load(epoch, [rows for micro_batches in steps for rows in micro_batches])

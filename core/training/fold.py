@@ -52,7 +52,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     recipe, fold, settings = task.recipe, task.fold, task.recipe.train
     metric = get_metric(task.metric)
     n_train, n_valid, n_test = len(task.train_idx), len(task.valid_idx), len(task.test_inputs)
-    plan = plan_epochs(recipe, n_train)
+    plan = plan_epochs(recipe, task.labels[np.asarray(task.train_idx, dtype=np.int64)])
     n_epochs, n_steps = plan.n_epochs, plan.n_steps
     started = time.monotonic()
     pace = Pace(plan.total_rows, n_valid * (n_epochs + 1) + n_test)

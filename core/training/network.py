@@ -22,6 +22,7 @@ from core.base.settings import parse_settings
 from core.data.batches import Rows, TextRows
 from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.specs.recipe import AugmentSettings, Recipe
+from core.training.loss import activation_of
 from core.training.task import FoldTask, backbone_of
 from models.build import build_model
 from models.catalog import Backbone, find_backbone
@@ -71,12 +72,15 @@ def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16
     """What has to be known to predict with the network of a task as it predicts at the end of its training."""
     recipe, backbone = task.recipe, backbone_of(task.recipe)
     pixels: Pixels | None = getattr(model, "pixels", None)
+    activation = activation_of(recipe, multilabel=task.is_multilabel)
     return NetworkSpec(
         modality=recipe.modality,
         labels="several" if task.is_multilabel else "one",
         classes=task.classes,
         fold=task.fold,
         seed=recipe.train.seed,
+        one_vs_rest=activation.one_vs_rest,
+        t2=activation.t2,
         views=recipe.predict.views,
         backbone=backbone.name,
         library=backbone.library,

@@ -18,6 +18,7 @@ from core.base.messages import msg, reason
 from core.data.batches import Batch, RowLoader, Rows, TextRows, batches_of
 from core.specs.network import NetworkSpec
 from core.specs.recipe import AugmentSettings, ViewName
+from core.training.loss import Activation
 from core.training.machine import is_memory
 from core.training.network import MakeRows, load_weights, read_network_spec, restore_network
 from core.training.setup import Precision, Setup, choose_precision, open_device
@@ -48,11 +49,11 @@ def predict(
     device: torch.device,
     precision: Precision,
     after_batch: Callable[[int], object],
-    multilabel: bool = False,
+    activation: Activation,
     views: Sequence[ViewName] = ("plain",),
 ) -> NDArray[np.float32]:
-    """Probabilities (len(idx), n_classes) of the rows `idx`, not augmented: by softmax, so that every row sums to one in float32, or
-    multi-label by a sigmoid for each class. Of several views the mean.
+    """Probabilities (len(idx), n_classes) of the rows `idx`, not augmented; of one label every row sums to one in float32. Of several views
+    the mean.
 
     `after_batch(n)` is called with the number of rows of each batch, and may raise to stop.
     """
@@ -64,9 +65,7 @@ def predict(
     with torch.inference_mode():
         for batch in loader.load(0, batches_of(idx, batch_size * EVALUATION_FACTOR)):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-            found = np.mean(
-                [_probabilities(model, VIEWS[view](inputs), device, precision, multilabel=multilabel) for view in views], axis=0
-            )
+            found = np.mean([_probabilities(model, VIEWS[view](inputs), device, precision, activation) for view in views], axis=0)
             prob[done : done + len(found)] = found
             done += len(found)
             after_batch(len(found))
@@ -86,16 +85,17 @@ def predict_task(
         device=setup.device,
         precision=setup.precision,
         after_batch=after_batch,
-        multilabel=task.is_multilabel,
+        activation=setup.objective.activation,
         views=task.recipe.predict.views,
     )
 
 
-def _probabilities(model: nn.Module, inputs: Batch, device: torch.device, precision: Precision, *, multilabel: bool) -> NDArray[np.float64]:
+def _probabilities(
+    model: nn.Module, inputs: Batch, device: torch.device, precision: Precision, activation: Activation
+) -> NDArray[np.float64]:
     with precision.autocast(device):
         logits = model(inputs)
-    wide = logits.float().cpu().double()
-    return (torch.sigmoid(wide) if multilabel else torch.softmax(wide, dim=1)).numpy()
+    return activation.probabilities(logits.float().cpu().double()).numpy()
 
 
 Array = NDArray[np.float32]
@@ -138,7 +138,7 @@ class TorchPredictor:
                 device=self.device,
                 precision=self.precision,
                 after_batch=after_batch or (lambda n: None),
-                multilabel=self.spec.labels == "several",
+                activation=Activation(self.spec.labels == "several", self.spec.one_vs_rest, self.spec.t2),
                 views=self.spec.views,
             )
 

@@ -7,8 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.specs.recipe import OptimSettings, Recipe
+from core.specs.recipe import OptimSettings, Recipe, SamplingSettings
+from core.training.sampling import class_counts, group_rows
 
 EVALUATION_COST = 0.4  # a row that is only predicted costs about this share of a row that is trained on
 WINDOW = 40
@@ -58,36 +60,41 @@ class EpochPlan:
         return lr_at(self.steps_done(epoch, step) - 1, self.total_steps, settings)
 
 
-def plan_epochs(recipe: Recipe, n_train: int) -> EpochPlan:
-    """The epochs over `n_train` training rows: each takes every row once. A single row left over joins the step before it, unless every
-    step is one row."""
-    batch_size = recipe.train.batch_size
-    n_steps = math.ceil(n_train / batch_size)
-    if n_steps > 1 and batch_size > 1 and n_train - (n_steps - 1) * batch_size == 1:
+def plan_epochs(recipe: Recipe, labels: NDArray[np.integer]) -> EpochPlan:
+    """The epochs over training rows with these labels, (n,) or (n, K): each takes every row once, or as many as a sampler says. A single row
+    left over joins the step before it, unless every step is one row."""
+    batch_size, n_rows = recipe.train.batch_size, sum(group.n_taken for group in group_rows(recipe.sampling, labels))
+    n_steps = math.ceil(n_rows / batch_size)
+    if n_steps > 1 and batch_size > 1 and n_rows - (n_steps - 1) * batch_size == 1:
         n_steps -= 1
-    return EpochPlan(recipe.train.epochs, n_train, n_steps, batch_size)
+    return EpochPlan(recipe.train.epochs, n_rows, n_steps, batch_size)
 
 
 @dataclass(frozen=True)
 class FoldPlan:
     """What one fold of a run will do: its epochs, the rows it validates, and the schedule's curve.
 
-    `curve_epochs` and `curve_lr` have one point each for up to 200 steps.
+    `class_rows` (K,) are the rows of each class among the training rows, `taken_rows` (K,) those in an epoch. `curve_epochs` and `curve_lr` have one point each for up to 200 steps.
     """
 
     epochs: EpochPlan
     n_valid: int
+    class_rows: NDArray[np.float64]
+    taken_rows: NDArray[np.float64]
     curve_epochs: tuple[float, ...]
     curve_lr: tuple[float, ...]
 
 
-def plan_fold(recipe: Recipe, n_train: int, n_valid: int) -> FoldPlan:
-    """What a fold that trains on `n_train` rows and validates `n_valid` will do."""
-    plan = plan_epochs(recipe, n_train)
+def plan_fold(recipe: Recipe, labels: NDArray[np.integer], n_valid: int, n_classes: int) -> FoldPlan:
+    """What a fold that trains on rows with these labels, (n,) or (n, K), and validates `n_valid` will do."""
+    plan = plan_epochs(recipe, labels)
+    once, taken = (group_rows(sampling, labels) for sampling in (SamplingSettings(), recipe.sampling))
     shown = np.unique(np.linspace(0, plan.total_steps - 1, num=min(plan.total_steps, 200)).round().astype(int))
     return FoldPlan(
         epochs=plan,
         n_valid=n_valid,
+        class_rows=class_counts(once, labels, n_classes),
+        taken_rows=class_counts(taken, labels, n_classes),
         curve_epochs=tuple(float((step + 1) / plan.n_steps) for step in shown),
         curve_lr=tuple(lr_at(int(step), plan.total_steps, recipe.optim) for step in shown),
     )

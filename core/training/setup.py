@@ -19,8 +19,11 @@ from core.data.batches import RowLoader
 from core.data.randomness import seed_network
 from core.metrics.scores import invalid_rows
 from core.specs.recipe import OptimSettings
+from core.training.loss import Objective, make_objective
 from core.training.network import build_network
-from core.training.task import FoldTask
+from core.training.sampling import class_counts, group_rows
+from core.training.schedule import plan_epochs
+from core.training.task import FoldTask, check_classes
 from core.training.threads import Threads
 from models.spec import Classifier
 
@@ -176,7 +179,7 @@ def make_targets(task: FoldTask) -> Targets:
 
 @dataclass(frozen=True)
 class Setup:
-    """`targets` are those of all training rows; `average` is the moving average of the weights, if there is one."""
+    """`targets` are those of all training rows, `objective` is what is minimised against them; `average` is the moving average of the weights, if there is one."""
 
     device: torch.device
     threads: Threads
@@ -187,6 +190,7 @@ class Setup:
     loader: RowLoader
     test_loader: RowLoader
     targets: Targets
+    objective: Objective
 
     @property
     def eval_model(self) -> nn.Module:
@@ -214,8 +218,11 @@ def set_up(task: FoldTask) -> Setup:
     Raises RecipeError (also for a fold without rows), WeightsNotFound, CannotBuild.
     """
     settings = task.recipe.train
-    for idx, purpose in ((task.train_idx, "train on"), (task.valid_idx, "validate")):
-        if not len(idx):
+    check_classes(task.recipe, task.classes, multilabel=task.is_multilabel)
+    labels = task.labels[np.asarray(task.train_idx, dtype=np.int64)]
+    n_rows = plan_epochs(task.recipe, labels).n_rows
+    for n, purpose in ((n_rows, "train on"), (len(task.valid_idx), "validate")):
+        if not n:
             raise RecipeError(
                 "fold {fold} has no rows to {purpose}", where="folds", fix="make other folds", fold=task.fold, purpose=purpose
             )
@@ -224,6 +231,7 @@ def set_up(task: FoldTask) -> Setup:
     precision = choose_precision(settings.precision, device)
     seed_network(settings.seed, task.fold)
     model, rows, test_rows = build_network(task)
+    counts = class_counts(group_rows(task.recipe.sampling, labels), labels, len(task.classes))
     model.to(device)
     if task.recipe.modality == "image":
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
@@ -236,6 +244,7 @@ def set_up(task: FoldTask) -> Setup:
         loader=RowLoader(rows, workers=workers, pin_memory=device.type == "cuda"),
         test_loader=RowLoader(test_rows, workers=workers, pin_memory=device.type == "cuda"),
         targets=make_targets(task),
+        objective=make_objective(task.recipe, counts, n_rows, multilabel=task.is_multilabel, device=device),
         optimizer=make_optimizer(model, task.recipe.optim),
         average=make_average(model, task.recipe.average.ema),
     )

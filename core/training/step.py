@@ -10,7 +10,6 @@ from itertools import islice
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +17,8 @@ from core.base.messages import msg
 from core.data.batches import Batch, batches_of
 from core.data.randomness import permutation, seed_mix, seed_step
 from core.training.failures import not_a_number
+from core.training.loss import plain_losses, row_losses
+from core.training.sampling import draw, group_rows
 from core.training.setup import Setup, Targets
 from core.training.task import FoldTask
 
@@ -38,9 +39,10 @@ class Part:
 
 
 def order_rows(task: FoldTask, epoch: int) -> NDArray[np.int64]:
-    """The training rows of an epoch in their order, which derives from (seed, fold, epoch)."""
-    train_idx = np.asarray(task.train_idx, dtype=np.int64)
-    return train_idx[permutation(task.recipe.train.seed, task.fold, epoch, len(train_idx))]
+    """The training rows that an epoch takes, in their order; which, and in which order, derives from (seed, fold, epoch)."""
+    seed, train_idx = task.recipe.train.seed, np.asarray(task.train_idx, dtype=np.int64)
+    taken = draw(group_rows(task.recipe.sampling, task.labels[train_idx]), seed, task.fold, epoch)
+    return train_idx[taken[permutation(seed, task.fold, epoch, len(taken))]]
 
 
 def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -77,14 +79,6 @@ def _mixed(task: FoldTask, parts: Sequence[Part], epoch: int, step: int) -> list
     return [Part({**part.inputs, "image": image}, target, weight, true) for part, image, target, weight, true in pieces]
 
 
-def row_losses(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
-    """The loss (n,) of each row for float targets (n, K): cross-entropy against the share of each class, or where a row may have
-    several classes the mean binary cross-entropy of its K answers. On one-hot targets the first is that of class indices."""
-    if multilabel:
-        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
-    return F.cross_entropy(logits, targets, reduction="none")
-
-
 @dataclass(frozen=True)
 class StepLoss:
     """Means over the rows of a step: `objective` is what was minimised, `log_loss` the plain cross-entropy against the truth. `n_right` rows
@@ -110,11 +104,11 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in part.inputs.items()}
         with setup.precision.autocast(device):
             logits = model(inputs)
-        losses = row_losses(logits.float(), part.targets.to(device), multilabel=task.is_multilabel)
+        losses = row_losses(logits.float(), part.targets.to(device), setup.objective)
         loss = (losses * part.weights.to(device)).sum() / n_rows
         loss.backward()
         said, truth = logits.detach().float(), part.truth.to(device)
-        plain = row_losses(said, truth, multilabel=task.is_multilabel).sum() / n_rows
+        plain = plain_losses(said, truth, setup.objective.activation).sum() / n_rows
         is_right = ((said > 0) == (truth > 0.5)).all(dim=1) if task.is_multilabel else said.argmax(dim=1) == truth.argmax(dim=1)
         of_part = torch.stack([loss.detach(), plain, is_right.sum()]).tolist()  # one wait for the device
         objective, log_loss, n_right = objective + of_part[0], log_loss + of_part[1], n_right + int(of_part[2])

@@ -83,6 +83,28 @@ class FoldOutput:
     facts: dict[str, Any]
 
 
+def check_classes(recipe: Recipe, classes: Sequence[str], *, multilabel: bool) -> None:
+    """Raise RecipeError where a recipe does not fit the classes of a contest: numbers for other classes, or a sampler of rows with one."""
+    for path, given in (("loss.given_weights", recipe.loss.given_weights), ("sampling.counts", recipe.sampling.counts)):
+        if given and len(given) != len(classes):
+            raise RecipeError(
+                "{path} has {n} {n:number|numbers} for {n_classes} classes",
+                where=path,
+                fix="give one for each class, in this order: {classes}",
+                path=path,
+                n=len(given),
+                n_classes=len(classes),
+                classes=", ".join(classes),
+            )
+    if multilabel and recipe.sampling.kind in ("balanced", "square_root", "counts"):
+        raise RecipeError(
+            "rows with several classes cannot be sampled by one",
+            where="sampling.kind",
+            why="a row counts for all of its classes at once",
+            fix="set sampling.kind=repeat_factor, which goes by the rarest class of a row",
+        )
+
+
 def backbone_of(recipe: Recipe) -> Backbone:
     """The backbone that a recipe names. Raises RecipeError: unknown (with close names), for the other modality, without
     pretrained weights that are asked for, or too short for the texts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -13,10 +14,15 @@ from core.contest.table import ContestTable
 from core.recipes.advice import RowFacts, brought_by, doubts, row_facts, suggest_recipe, usual_lr
 from core.recipes.plan import Listed, list_presets, load_preset
 from core.specs.recipe import Recipe
+from core.training.schedule import EpochPlan, plan_epochs
 from models.catalog import find_backbone
 
 LITE, LARGE, HUGE = (find_backbone(name) for name in ("tf_efficientnet_lite0.in1k", "convnext_base", "convnext_large"))
 MINI, KLUE = (find_backbone(name) for name in ("sentence-transformers/all-MiniLM-L6-v2", "klue/roberta-base"))
+
+
+def epochs(recipe: Recipe, n_rows: int) -> EpochPlan:
+    return plan_epochs(recipe, np.zeros(n_rows, dtype=int))
 
 
 def listed(*here: str) -> list[Listed]:
@@ -56,7 +62,7 @@ def test_a_suggested_recipe_follows_the_rows_and_raises_no_doubt(n_train: int, h
     facts = RowFacts(n_train, side_px=size, n_tokens=size)
     recipe = suggest_recipe(modality, of(modality, LITE.name, MINI.name), facts, has_gpu=has_gpu)
     if n_train >= 30:
-        assert doubts(recipe, n_train * 4 // 5, facts) == ()
+        assert doubts(recipe, epochs(recipe, n_train * 4 // 5), facts) == ()
     assert recipe.train.batch_size <= max(4, n_train // 8)
     if modality == "image":
         assert recipe.input.size_px <= {0: 224, 8: 32, 28: 64, 100: 160, 4000: 224}[size]
@@ -65,7 +71,7 @@ def test_a_suggested_recipe_follows_the_rows_and_raises_no_doubt(n_train: int, h
 @pytest.mark.parametrize("name", list_presets())
 def test_no_preset_is_doubted_on_a_thousand_rows(name: str) -> None:
     recipe = load_preset(name)
-    assert doubts(recipe, 1000) == ()
+    assert doubts(recipe, epochs(recipe, 1000)) == ()
     usual = usual_lr(find_backbone(recipe.model.backbone), pretrained=recipe.model.pretrained)
     assert usual / 4 < recipe.optim.lr < usual * 4
 
@@ -93,18 +99,18 @@ def test_no_preset_is_doubted_on_a_thousand_rows(name: str) -> None:
 )
 def test_what_makes_no_sense_is_said(sets: list[str], n_train: int, said: str) -> None:
     recipe = apply_sets(Recipe(), sets)
-    assert any(said in doubt for doubt in doubts(recipe, n_train)), doubts(recipe, n_train)
+    assert any(said in doubt for doubt in doubts(recipe, epochs(recipe, n_train))), doubts(recipe, epochs(recipe, n_train))
 
 
 def test_a_large_network_on_a_processor_is_said() -> None:
     recipe = load_preset("image-convnext")
-    assert "on a processor" in doubts(recipe, 1000, has_gpu=False)[0] and doubts(recipe, 1000) == ()
+    assert "on a processor" in doubts(recipe, epochs(recipe, 1000), has_gpu=False)[0] and doubts(recipe, epochs(recipe, 1000)) == ()
 
 
 def test_an_english_network_for_korean_texts_is_said() -> None:
     recipe = load_preset("text-minilm")
-    assert "most of these texts are Korean" in doubts(recipe, 1000, RowFacts(1000, has_hangul=True))[0]
-    assert doubts(recipe, 1000, RowFacts(1000)) == ()
+    assert "most of these texts are Korean" in doubts(recipe, epochs(recipe, 1000), RowFacts(1000, has_hangul=True))[0]
+    assert doubts(recipe, epochs(recipe, 1000), RowFacts(1000)) == ()
 
 
 def test_a_backbone_brings_its_size_learning_rate_and_weights() -> None:

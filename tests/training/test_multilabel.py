@@ -18,10 +18,11 @@ from core.folds import save_folds
 from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.specs.folds import FoldsSpec
+from core.specs.recipe import LossSettings
 from core.training.dry_run import dry_run
+from core.training.loss import Activation, Objective, row_losses
 from core.training.predictor import predict
 from core.training.setup import choose_precision
-from core.training.step import row_losses
 from core.training.task import FoldTask
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, add_emotions, emotion_sets
@@ -30,6 +31,8 @@ from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed
 
 SETS = emotion_sets(N_ROWS, seed=3)[:, :3]
 """Which of three classes the rows of the small tasks have; some have none."""
+
+MANY = Objective(LossSettings(), Activation(multilabel=True))
 
 
 def logits_and_truth(n_rows: int = 12, n_classes: int = 7) -> tuple[Tensor, Tensor]:
@@ -41,14 +44,14 @@ def logits_and_truth(n_rows: int = 12, n_classes: int = 7) -> tuple[Tensor, Tens
 def test_the_loss_is_the_mean_binary_cross_entropy_of_all_cells() -> None:
     logits, truth = logits_and_truth()
     expected = nn.BCEWithLogitsLoss()(logits, truth.float())
-    torch.testing.assert_close(row_losses(logits, truth, multilabel=True).mean(), expected)
+    torch.testing.assert_close(row_losses(logits, truth, MANY).mean(), expected)
 
 
 def test_micro_batches_give_the_same_gradient() -> None:
     logits, truth = logits_and_truth()
-    (whole,) = torch.autograd.grad(row_losses(logits, truth, multilabel=True).mean(), logits)
+    (whole,) = torch.autograd.grad(row_losses(logits, truth, MANY).mean(), logits)
     slices = (slice(0, 5), slice(5, 6), slice(6, 12))
-    parts = [row_losses(logits[rows], truth[rows], multilabel=True).sum() / len(logits) for rows in slices]
+    parts = [row_losses(logits[rows], truth[rows], MANY).sum() / len(logits) for rows in slices]
     (summed,) = torch.autograd.grad(torch.stack(parts).sum(), logits)
     torch.testing.assert_close(summed, whole)
 
@@ -58,7 +61,7 @@ def test_one_hot_targets_train_with_the_gradient_of_class_indices_to_the_bit(dty
     logits = (torch.randn(64, 30, generator=torch.Generator().manual_seed(0)) * 5).to(dtype).requires_grad_()
     labels = torch.arange(64) % 30
     (indices,) = torch.autograd.grad(F.cross_entropy(logits.float(), labels, reduction="sum") / 64, logits)
-    losses = row_losses(logits.float(), F.one_hot(labels, 30).float(), multilabel=False)
+    losses = row_losses(logits.float(), F.one_hot(labels, 30).float(), Objective(LossSettings(), Activation()))
     (one_hot,) = torch.autograd.grad((losses * torch.ones(64)).sum() / 64, logits)
     assert torch.equal(indices, one_hot)
     assert torch.equal(losses, F.cross_entropy(logits.float(), labels, reduction="none"))
@@ -103,7 +106,7 @@ def test_probabilities_are_sigmoids_where_rows_have_several_classes(multilabel: 
         device=device,
         precision=choose_precision("fp32", device),
         after_batch=lambda n: None,
-        multilabel=multilabel,
+        activation=Activation(multilabel=multilabel),
     )
     expected = torch.sigmoid(logits) if multilabel else torch.softmax(logits, dim=1)
     np.testing.assert_allclose(prob, expected[idx], rtol=1e-6)

@@ -29,6 +29,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "image in three views": {**IMAGE, "train": SHORT, "predict": {"views": ["plain", "mirror", "rotate90"]}},
     "image in bf16": {**IMAGE, "train": {**SHORT, "precision": "bf16"}},
     "text in bf16, in parts, averaged": {**TEXT, "train": {**SHORT, "precision": "bf16", "accumulate": 3}, "average": {"ema": 0.9}},
+    "image, asked for each class": {**IMAGE, "train": SHORT, "loss": {"kind": "bce"}},
+    "text with a tempered softmax": {**TEXT, "train": SHORT, "loss": {"kind": "bi_tempered"}},
     "a transformer of fixed size": {**IMAGE, "model": {"backbone": "test_vit.r160_in1k", "pretrained": False}, "train": SHORT},
     "EfficientNet-Lite0": {**IMAGE, "model": {"backbone": "tf_efficientnet_lite0.in1k", "drop_path": 0.1}, "train": SHORT},
     "MiniLM": {**TEXT, "model": {"backbone": "sentence-transformers/all-MiniLM-L6-v2"}, "train": SHORT},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
@@ -16,7 +17,7 @@ from core.training.schedule import lr_at, plan_epochs, plan_fold
 @given(st.integers(1, 400), st.integers(1, 64))
 def test_the_number_of_steps_is_that_of_the_loader(n_rows: int, batch_size: int) -> None:
     recipe = Recipe.model_validate({"train": {"batch_size": batch_size, "epochs": 3}})
-    plan, parts = plan_epochs(recipe, n_rows), cut(n_rows, batch_size)
+    plan, parts = plan_epochs(recipe, np.zeros(n_rows, dtype=int)), cut(n_rows, batch_size)
     assert plan.n_steps == len(parts)
     for step, part in enumerate(parts, start=1):
         assert plan.steps_done(2, step) == len(parts) + step
@@ -37,10 +38,10 @@ def test_the_rate_rises_to_its_peak_and_falls_to_its_end(n_steps: int, warmup: f
 
 
 def test_a_plan_counts_rows_and_steps() -> None:
-    plan = plan_fold(Recipe.model_validate({"train": {"epochs": 4, "batch_size": 32}}), 200, 100)
+    plan = plan_fold(Recipe.model_validate({"train": {"epochs": 4, "batch_size": 32}}), np.arange(200) % 4, 100, 4)
     assert (plan.epochs.n_rows, plan.n_valid) == (200, 100)
     assert (plan.epochs.n_steps, plan.epochs.total_steps) == (7, 28)
     assert len(plan.curve_lr) == len(plan.curve_epochs) == 28
     assert plan.curve_epochs[-1] == pytest.approx(4)
-    long = plan_fold(Recipe.model_validate({"train": {"epochs": 1000, "batch_size": 1}}), 200, 100)
+    long = plan_fold(Recipe.model_validate({"train": {"epochs": 1000, "batch_size": 1}}), np.arange(200) % 4, 100, 4)
     assert len(long.curve_lr) == 200

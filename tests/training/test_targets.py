@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from core.base.errors import AlignmentError
+from core.specs.recipe import LossSettings
+from core.training.loss import Activation, Objective, row_losses
 from core.training.setup import make_targets
-from core.training.step import row_losses
 from tests.training.small_tasks import N_ROWS, TEXT, make_task, recipe_of, train
 
 HARD = np.eye(3, dtype=np.float32)[np.arange(N_ROWS) % 3]
@@ -19,9 +20,9 @@ HARD = np.eye(3, dtype=np.float32)[np.arange(N_ROWS) % 3]
 def test_soft_targets_of_one_class_are_a_cross_entropy_and_of_several_a_binary_one() -> None:
     logits, targets = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.full((6, 4), 0.25)
     log_prob, log_yes, log_no = (f.double() for f in (logits.log_softmax(1), logits.sigmoid().log(), (1 - logits.sigmoid()).log()))
-    torch.testing.assert_close(row_losses(logits, targets, multilabel=False), -log_prob.mean(1).float())
+    torch.testing.assert_close(row_losses(logits, targets, Objective(LossSettings(), Activation())), -log_prob.mean(1).float())
     binary = -(0.25 * log_yes + 0.75 * log_no).mean(1).float()
-    torch.testing.assert_close(row_losses(logits, targets, multilabel=True), binary)
+    torch.testing.assert_close(row_losses(logits, targets, Objective(LossSettings(), Activation(multilabel=True))), binary)
 
 
 def test_targets_are_the_truth_unless_a_task_has_others(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
 from app.ui.forms import Bounds, bounds, leaves_of, merge
-from core.base.settings import Settings, parse_settings
+from core.base.errors import PitwallError
+from core.base.settings import Settings, parse_settings, wanted_by
 from core.specs.recipe import Recipe
 
 
@@ -61,12 +62,34 @@ def test_the_form_of_a_recipe_returns_the_recipe(modality: str) -> None:
     assert parse_settings(Recipe, values, where="form") == Recipe(modality="image" if modality == "image" else "text")
     labels = [box.label for box in at.number_input]
     assert labels.index("Epochs") < labels.index("Weight decay"), "basic fields come first"
-    shown = {leaf.path for leaf in leaves_of(Recipe(modality="image" if modality == "image" else "text")) if not leaf.has("hidden")}
+    leaves = leaves_of(Recipe(modality="image" if modality == "image" else "text"))
+    values_of = {leaf.path: leaf.value for leaf in leaves}
+    is_used = {
+        leaf.path: all(values_of[path] in values for path, values in [wanted_by(leaf.info) or ("name", ("run",))]) for leaf in leaves
+    }
+    shown = {leaf.path for leaf in leaves if not leaf.has("hidden") and is_used[leaf.path]}
     n_widgets = len(at.number_input) + len(at.text_input) + len(at.selectbox) + len(at.toggle) + len(at.multiselect)
-    assert n_widgets == len(shown), "every setting is on the form"
+    assert n_widgets == len(shown), "every setting is on the form that is used whatever the others are"
 
 
 def test_a_number_typed_in_the_form_arrives() -> None:
     at = AppTest.from_function(_page, args=("image",), default_timeout=30).run()
     at = at.number_input(key="form.optim.lr").set_value(3e-5).run()
     assert at.session_state["values"]["optim"]["lr"] == pytest.approx(3e-5)
+
+
+def test_a_setting_of_a_choice_is_shown_with_that_choice_and_numbers_for_classes_are_typed() -> None:
+    at = AppTest.from_function(_page, args=("image",), default_timeout=30).run()
+    assert "Focal gamma" not in [box.label for box in at.number_input]
+    at.selectbox(key="form.loss.kind").select("focal")
+    at = at.selectbox(key="form.loss.class_weights").select("given").run()
+    at.number_input(key="form.loss.gamma").set_value(4.19)
+    at = at.text_input(key="form.loss.given_weights").input("1, 2.5 0.5").run()
+    loss = parse_settings(Recipe, at.session_state["values"], where="form").loss
+    assert (loss.kind, loss.gamma, loss.given_weights) == ("focal", 4.19, (1.0, 2.5, 0.5))
+    at = at.text_input(key="form.loss.given_weights").input("1, two").run()
+    with pytest.raises(PitwallError, match="cannot be used"):
+        parse_settings(Recipe, at.session_state["values"], where="form")
+    at = at.selectbox(key="form.loss.class_weights").select("none").run()
+    at = at.selectbox(key="form.loss.kind").select("cross_entropy").run()
+    assert parse_settings(Recipe, at.session_state["values"], where="form") == Recipe()
