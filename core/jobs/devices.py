@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.base.errors import InputError
 from core.base.messages import msg
+from core.training.machine import own_cores
 
 ENV_VARIABLE = "PITWALL_DEVICES"
 
@@ -58,7 +59,7 @@ def thread_limit(device: str, devices: Sequence[str], environment: Mapping[str, 
     n_slots = sum(name.startswith("cpu") for name in devices)
     if not device.startswith("cpu") or n_slots < 2 or "OMP_NUM_THREADS" in environment:
         return {}
-    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // n_slots))}
+    return {"OMP_NUM_THREADS": str(max(1, len(own_cores()) // n_slots))}
 
 
 def worker_environment(limits: Mapping[str, str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ from core.store.contests import Contest, get_contest
 from core.store.database import Store
 from core.store.folds import Folds, get_folds
 from core.store.queue import read_live
-from core.training.machine import has_killed_since, kernel_kills
+from core.training.machine import end_with_loader, has_killed_since, kernel_kills
 from core.training.schedule import plan_epochs
 from core.workspace import Workspace, open_workspace
 
@@ -261,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PitwallError as error:
         answer = {"error": error.to_dict()}
     except Exception as problem:  # a bug is an answer too, and keeps its traceback in the output
+        end_with_loader(problem)
         log.exception("a dry run met a bug")
         answer = {"error": _bug(problem, asked.device)}
     write_json(given.scratch / ANSWER, answer)

@@ -27,7 +27,7 @@ from core.store import attempts
 from core.store.database import DatabaseBusy
 from core.store.jobs import Job, get_job
 from core.tracking.tracker import Outcome
-from core.training.machine import is_memory
+from core.training.machine import end_with_loader, is_memory
 from core.workspace import Workspace, open_workspace
 
 NICENESS = 10
@@ -105,6 +105,7 @@ def attempt(workspace: Workspace, job: Job, stop: Stop, hand_back: Callable[[], 
         _patiently(workspace, hand_back)
         return 0
     except Exception as problem:  # whatever ended the attempt becomes its verdict; a bug keeps its traceback in the log
+        end_with_loader(problem)
         error = typed_error(problem, job)
         log.error("%s", error if isinstance(error, PitwallError) else problem, exc_info=not isinstance(problem, PitwallError))
         if isinstance(error, DiskFull):

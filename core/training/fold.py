@@ -75,6 +75,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     writer = CheckpointWriter(_checkpointing(task, n_steps), state)
     if writer.resume():
         state.position.resumed.append({"epoch": state.position.epoch, "step": state.position.step, **conditions})
+        state.position.has_threads(setup.threads.most)  # it begins with all of them, whatever others left before
         for epoch_report in state.position.reports():
             report(epoch_report)
     position = state.position

@@ -3,8 +3,11 @@
 Imports no torch.
 """
 
+import logging
 import multiprocessing
+import os
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,7 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 VMSTAT = Path("/proc/vmstat")
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 _NO_LIMIT = 2**60
+log = logging.getLogger(__name__)
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -63,20 +67,28 @@ def loaders_bytes() -> int:
     return found
 
 
+def own_cores() -> frozenset[int]:
+    """The numbers of the cores that this process may use: a container, `taskset` or a batch system may keep it to some."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return frozenset(range(os.cpu_count() or 1) if affinity is None else affinity(0))
+
+
 class ProcessorShare:
-    """Which share of the processor others used since this was made."""
+    """Which share of the cores that this process may use others used since this was made."""
 
     def __init__(self) -> None:
         self._before = self._look()
 
     def of_others(self) -> float | None:
-        """0 to 1 of all cores; None when no time has passed."""
+        """0 to 1 of these cores; None when no time has passed."""
         whole, busy, own = (after - before for after, before in zip(self._look(), self._before, strict=True))
         return None if whole <= 0 else min(1.0, max(0.0, (busy - own) / whole))
 
     def _look(self) -> tuple[float, float, float]:
-        """Seconds since the machine started, over all cores: in all, at work, and at work for this process and its loaders."""
-        times, own = psutil.cpu_times()._asdict(), 0.0
+        """Seconds since the machine started, over these cores: in all, at work, and at work for this process and its loaders."""
+        each, allowed = psutil.cpu_times(percpu=True), own_cores()
+        cores = [core._asdict() for number, core in enumerate(each) if number in allowed or max(allowed) >= len(each)]
+        times, own = {name: sum(core[name] for core in cores) for name in cores[0]}, 0.0
         whole = sum(times.values()) - times.get("guest", 0.0) - times.get("guest_nice", 0.0)  # which are in `user` and `nice`
         for process in (psutil.Process(), *_loaders()):
             try:
@@ -103,6 +115,17 @@ def is_memory(problem: BaseException) -> bool:
     # torch's own class is named, not imported: this is asked also when torch could not be imported.
     is_known = isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError"
     return is_known or any(sign in str(problem).lower() for sign in MEMORY_SIGNS)
+
+
+def end_with_loader(problem: BaseException) -> None:
+    """End this process with SIGKILL where what was raised is the death of a loader process, which the kernel ends first when memory runs out.
+
+    Whoever watches this process then knows what to do about it: it goes on from its checkpoint, with less where memory was the reason.
+    """
+    if isinstance(problem, RuntimeError) and str(problem).startswith("DataLoader worker"):  # as torch says it
+        log.error("a loader process was killed, and this process ends with it: %s", problem)
+        logging.shutdown()
+        signal.raise_signal(signal.SIGKILL)
 
 
 def _loaders() -> Iterator[psutil.Process]:

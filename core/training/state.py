@@ -80,6 +80,11 @@ class TrainPosition:
         self.loss_sum, self.log_loss_sum = self.loss_sum + loss, self.log_loss_sum + log_loss
         self.n_right = None if self.n_right is None else self.n_right + n_right
 
+    def has_threads(self, n: int) -> None:
+        """Note that the next step computes with n threads, where the last one that changed their number had others."""
+        if self.threads and self.threads[-1][2] != n:
+            self.threads.append([self.epoch, self.step + 1, n])
+
     def next_epoch(self) -> None:
         self.epoch, self.step, self.loss_sum, self.log_loss_sum, self.n_right, self.epoch_s = self.epoch + 1, 0, 0.0, 0.0, 0, 0.0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from core.training.machine import ProcessorShare
+from core.training.machine import ProcessorShare, own_cores
 
 FIRST_LOOK_S, LOOK_S = 1.0, 10.0
 """How long other programs are watched before the number is chosen, at first and from then on."""
@@ -16,8 +16,8 @@ class Threads:
     """The threads that training computes with on the processor, followed while other programs come and go.
 
     A thread that shares its core with another program makes all others wait at each barrier: on two cores, beside one busy program, two
-    threads trained EfficientNet-Lite0 at .4 of the pace of one (benchmarks/busy_cpu.py). So there is one less for each core that others
-    use, and one at the least. Sums depend on the number, therefore it is told when it changes. It never does where OMP_NUM_THREADS is
+    threads trained EfficientNet-Lite0 at .4 of the pace of one (benchmarks/busy_cpu.py). So there are as many as the cores that others
+    leave of those it may use, torch's own number at the most, and one at the least. Sums depend on the number, therefore it is told when it changes. It never does where OMP_NUM_THREADS is
     set, as for several slots on one processor, and where another device computes.
     """
 
@@ -35,7 +35,8 @@ class Threads:
             return None
         others = self._share.of_others() or 0.0
         self._share, self._look_at = self._new_share(), self._clock() + LOOK_S
-        n = max(1, self.most - int(others * (os.cpu_count() or 1) + 0.5))
+        n_cores = len(own_cores())
+        n = max(1, min(self.most, n_cores - int(others * n_cores + 0.5)))
         if n == torch.get_num_threads():
             return None
         torch.set_num_threads(n)

@@ -60,7 +60,14 @@ class Ready:
     folds: Folds
 
     def launch(
-        self, *, epochs: int = 1, fold_numbers: tuple[int, ...] = (0,), backbone: str = "test_vit", size_px: int = 32, name: str = "tiny"
+        self,
+        *,
+        epochs: int = 1,
+        fold_numbers: tuple[int, ...] = (0,),
+        backbone: str = "test_vit",
+        size_px: int = 32,
+        name: str = "tiny",
+        loader_workers: int = 0,
     ) -> Run:
         """Queue a run of a network small enough for an epoch to take a fraction of a second."""
         recipe = Recipe.model_validate(
@@ -70,7 +77,7 @@ class Ready:
                 "model": {"backbone": backbone, "pretrained": False},
                 "input": {"size_px": size_px},
                 "augment": {"hflip": False},
-                "train": {"epochs": epochs, "batch_size": 10},
+                "train": {"epochs": epochs, "batch_size": 10, "loader_workers": loader_workers},
             }
         )
         return launch_run(self.workspace, self.contest, self.folds, recipe, fold_numbers=fold_numbers)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from core.base.errors import StateError
@@ -22,6 +23,7 @@ from core.jobs.supervisor import GRACE_S
 from core.store import attempts
 from core.store.jobs import Job
 from core.store.runs import list_epochs
+from core.store.trash import list_trash, plan_removal, put_in_trash
 from core.workspace import Workspace, open_workspace
 from tests.jobs.conftest import ENDLESS, Ready, is_training
 
@@ -183,6 +185,19 @@ def test_a_killed_worker_is_followed_by_another_that_goes_on(ready: Ready, engin
 
 
 @pytest.mark.slow
+def test_a_killed_loader_is_as_a_killed_worker(ready: Ready, engine: Engine, wait_for: Callable[..., float]) -> None:
+    run = ready.launch(epochs=ENDLESS, loader_workers=1)
+    thread = threading.Thread(target=engine.run_next)
+    thread.start()
+    wait_for(lambda: is_training(ready.job(run)))
+    worker = worker_of(ready.job(run)).pid
+    next(child for child in psutil.Process(worker).children(recursive=True) if child.ppid() != worker).kill()  # others it starts itself
+    thread.join()
+    job = ready.job(run)
+    assert (job.state, job.interruptions, job.error) == ("queued", 1, None) and "a loader process was killed" in ready.log(job)
+
+
+@pytest.mark.slow
 def test_stopping_the_engine_puts_the_job_back_and_the_next_engine_takes_it(
     ready: Ready, engine: Engine, wait_for: Callable[..., float]
 ) -> None:
@@ -278,6 +293,23 @@ def test_a_bug_in_the_scheduler_is_said_and_the_queue_goes_on(
     run = ready.launch()
     engine.wake()
     wait_for(lambda: ready.job(run).state == "running", 10)
+
+
+def test_what_cannot_be_removed_is_said_and_keeps_no_job_waiting(
+    ready: Ready, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_for: Callable[..., float]
+) -> None:
+    monkeypatch.setattr("core.jobs.engine.CLEAN_AGAIN_S", 0.1)
+    gone, run = ready.launch(), ready.launch()
+    put_in_trash(ready.workspace.store, plan_removal(ready.workspace.store, {"run": [gone.id]}), now=0.0)
+    folder = ready.workspace.run_dir(ready.contest.folder, gone.id)
+    folder.rmdir()
+    folder.symlink_to(tmp_path)  # a person moved it to a larger disk
+    engine.start()
+    wait_for(lambda: ready.job(run).state == "running", 20)
+    assert (engine.status().problem or {})["what"] == "the trash cannot be emptied"
+    folder.unlink()
+    wait_for(lambda: engine.status().problem is None, 10)
+    assert list_trash(ready.workspace.store)[0].is_gone
 
 
 def test_an_engine_that_was_not_started_only_looks(ready: Ready) -> None:

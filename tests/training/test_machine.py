@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,9 +62,12 @@ def test_a_peak_is_remembered_until_it_is_forgotten() -> None:
 
 def test_the_share_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     now = Times(1.0, 0.0, 0.5, 8.0, 0.5, 0.0)
-    monkeypatch.setattr(psutil, "cpu_times", lambda: now)
+    busy = now._replace(user=9000.0)  # a core that this process may not use
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2}, raising=False)
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [now, busy, now])
     share = ProcessorShare()
     assert share.of_others() is None  # no time has passed
+    busy = busy._replace(user=99000.0)
     now = now._replace(user=1001.0, idle=1007.0, guest=500.0)  # a guest's time is in `user` too
     assert share.of_others() == pytest.approx(1000 / 1999, abs=0.01)
 
