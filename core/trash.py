@@ -5,9 +5,11 @@ was begun. The oldest entry is always emptied first: nothing in it is what a new
 """
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from core.base.errors import StateError
@@ -55,8 +57,13 @@ def make_space(workspace: Workspace, needed: int, free_bytes: Callable[[Path], i
 
 def entry_bytes(workspace: Workspace, entry: TrashEntry) -> int:
     """What emptying an entry would give back, at the most: files that are hard links elsewhere count too."""
-    files = (file for path in files_of(workspace, entry) if path.exists() for file in ([path] if path.is_file() else path.rglob("*")))
-    return sum(file.lstat().st_size for file in files if not file.is_dir())
+    total = 0
+    for path in files_of(workspace, entry):
+        inner = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+        for file in [path] if path.is_file() else inner:
+            with suppress(FileNotFoundError):  # it is being emptied right now
+                total += file.lstat().st_size
+    return total
 
 
 def files_of(workspace: Workspace, entry: TrashEntry) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.base.errors import DiskFull, PitwallError, StateError, bug
 from core.base.files import full_disk_told
-from core.base.messages import msg
+from core.base.messages import msg, reason
 from core.jobs.devices import detect_devices, thread_limit
 from core.jobs.disk import MARGIN_BYTES, FreeBytes, disk_full, free_bytes, keep_reserve, remove_leftovers, spend_reserve
 from core.jobs.forecast import queue_end_s, run_end_s
@@ -26,6 +26,7 @@ from core.jobs.kinds import kind_of
 from core.jobs.process import Launch, ProcessIdentity, is_alive, launch, of_self, terminate
 from core.jobs.supervisor import GRACE_S, Supervisor
 from core.store import attempts
+from core.store.database import DatabaseBusy
 from core.store.jobs import SLOTS, Job
 from core.store.queue import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds, read_live
 from core.trash import empty_old, make_space
@@ -33,6 +34,8 @@ from core.workspace import Workspace
 
 POLL_S = 0.3
 REPAIR_S = 1.0
+CLEAN_AGAIN_S = 60.0
+"""How long after something could not be removed it is tried again."""
 HOLDER_BYTES = 1024
 """The length of the file that says who holds a workspace, filled up with blanks."""
 
@@ -180,6 +183,7 @@ class Engine:
         self._wake = threading.Event()
         self._orphans: dict[int, float] = {}
         self._problem: dict[str, str] | None = None
+        self._left_behind: dict[str, str] | None = None
 
     @property
     def is_mine(self) -> bool:
@@ -292,7 +296,7 @@ class Engine:
         return run_end_s(_on_devices(live.running), takeable, live.mean_s, fold_s, n_slots=n_slots, now=self._clock())
 
     def _schedule(self) -> None:
-        repaired_at, is_clean = float("-inf"), False
+        repaired_at, clean_at = float("-inf"), float("-inf")
         while not self._stopping.is_set():
             try:
                 with self._guard:
@@ -300,15 +304,14 @@ class Engine:
                 if is_mine:
                     if time.monotonic() - repaired_at >= REPAIR_S:
                         self._repair()
-                        if not is_clean:
-                            remove_leftovers(self.workspace)
-                            empty_old(self.workspace, now=self._clock())
-                            is_clean = True
+                        if time.monotonic() >= clean_at:
+                            self._left_behind = self._clean()
+                            clean_at = float("inf") if self._left_behind is None else time.monotonic() + CLEAN_AGAIN_S
                         if self._free_bytes(self.workspace.root) > MARGIN_BYTES:
                             keep_reserve(self.workspace)
                         repaired_at = time.monotonic()
                     self._give_out()
-                self._problem = None
+                self._problem = self._left_behind
             except PitwallError as problem:
                 # A locked database or a full disk: said in the status, and tried again at the next turn.
                 if isinstance(problem, DiskFull):
@@ -321,6 +324,27 @@ class Engine:
                 log.exception("the engine met a bug, and goes on")
             self._wake.wait(POLL_S)
             self._wake.clear()
+
+    def _clean(self) -> dict[str, str] | None:
+        """Remove what killed processes left, and from the trash what is too old. What cannot be removed is returned as an error: no job
+        waits for that."""
+        try:
+            remove_leftovers(self.workspace)
+            empty_old(self.workspace, now=self._clock())
+        except (DatabaseBusy, DiskFull):
+            raise
+        except PitwallError as problem:
+            log.warning("the engine goes on: %s", problem)
+            return problem.to_dict()
+        except OSError as problem:
+            log.warning("the engine goes on: %s", problem)
+            return StateError(
+                "what a killed process left cannot be removed",
+                where=str(problem.filename or self.workspace.root),
+                why=reason(problem),
+                fix="see that it may be removed, or remove it yourself",
+            ).to_dict()
+        return None
 
     def _give_out(self) -> None:
         with self._guard:
