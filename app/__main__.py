@@ -4,6 +4,7 @@ import argparse
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,9 +22,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.workspace is not None:
-        os.environ["PITWALL_WORKSPACE"] = str(arguments.workspace.expanduser().resolve())
-    elif "PITWALL_WORKSPACE" in os.environ:
-        os.environ["PITWALL_WORKSPACE"] = str(Path(os.environ["PITWALL_WORKSPACE"]).expanduser().resolve())
+        os.environ["PITWALL_WORKSPACE"] = str(arguments.workspace)
+    if "PITWALL_WORKSPACE" in os.environ:
+        with suppress(OSError, RuntimeError, ValueError):  # what cannot be a path is said where it is opened
+            os.environ["PITWALL_WORKSPACE"] = str(Path(os.environ["PITWALL_WORKSPACE"]).expanduser().resolve())
     os.chdir(ROOT)
     port = arguments.port if _is_free(arguments.port) else _free_port()
     if port != arguments.port:
@@ -41,11 +43,11 @@ def main() -> None:
 
 def _refuse_damage() -> None:
     """Print what is wrong with the workspace; without this check the server would start and end with a traceback."""
-    from app.shell import runtime
     from core.base.errors import PitwallError
+    from core.workspace import open_workspace
 
     try:
-        runtime.workspace().store.check()
+        open_workspace().store.check()
     except PitwallError as problem:
         sys.stderr.write(f"{problem}\n")
         sys.exit(2)

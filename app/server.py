@@ -42,7 +42,7 @@ def _import_pages() -> None:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Start the engine before the first page, and stop it when the server ends; its jobs go back to the queue."""
-    await anyio.to_thread.run_sync(runtime.engine)
+    await anyio.to_thread.run_sync(runtime.start_engine)
     runtime.serve_thumbnails(True)
     threading.Thread(target=_import_pages, daemon=True).start()
     try:
@@ -55,6 +55,6 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 app = st.App(
     MAIN,
     lifespan=lifespan,
-    routes=[Route("/thumb/{contest:int}/{part}/{row:int}", thumbnail)],
+    routes=[Route("/thumb/{contest}/{part}/{row}", thumbnail)],
     middleware=[Middleware(OwnPagesOnly)],
 )

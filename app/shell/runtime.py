@@ -37,41 +37,47 @@ _status_by_rerun: weakref.WeakKeyDictionary[object, EngineStatus] = weakref.Weak
 
 
 def _process() -> SimpleNamespace:
-    """What this process has: `lock`, `workspace`, `engine`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
+    """What this process has: `lock`, `engine`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
     return sys.__dict__.setdefault(
         _PROCESS_KEY,
-        SimpleNamespace(
-            lock=threading.RLock(), workspace=None, engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock()
-        ),
+        SimpleNamespace(lock=threading.RLock(), engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock()),
     )
 
 
 def workspace() -> Workspace:
-    """The workspace of this server: PITWALL_WORKSPACE, else ./workspace."""
-    process = _process()
-    with process.lock:
-        if process.workspace is None:
-            process.workspace = open_workspace()
-        return process.workspace
+    """The workspace of this server. Raises StateError as `engine` does."""
+    return engine().workspace
 
 
 def engine() -> Engine:
-    """The engine of this server, started at first use; read-only until the process that holds the workspace is gone."""
-    process = _process()
-    with process.lock:
-        return process.engine or start_engine(Engine(workspace(), what="the workbench"))
+    """The engine of this server; read-only until the process that holds the workspace is gone.
+
+    Raises StateError where none was started: a page that another program serves has nothing to show, since nobody checks there who asks.
+    """
+    running: Engine | None = _process().engine
+    if running is None:
+        raise StateError(
+            "this is not the workbench's own server",
+            where="streamlit run",
+            why="a page that is run by itself is open to every site that a browser here visits",
+            fix="stop it, and start `python -m app`",
+        )
+    return running
 
 
-def start_engine(new: Engine) -> Engine:
-    """Make `new` the engine of this process and start it; it is stopped when the process ends."""
+def start_engine(new: Engine | None = None) -> Engine:
+    """Make `new`, else one of the workspace at PITWALL_WORKSPACE, else ./workspace, the engine of this process and start it.
+
+    It is stopped when the process ends.
+    """
     process = _process()
     with process.lock:
-        process.engine = new
-        new.start()
+        process.engine = started = new or Engine(open_workspace(), what="the workbench")
+        started.start()
         if not process.at_exit:
             process.at_exit = True
             atexit.register(close)
-        return new
+        return started
 
 
 def close() -> None:
@@ -79,7 +85,7 @@ def close() -> None:
     stop_board()
     process = _process()
     with process.lock:
-        process.workspace, stopping, process.engine = None, process.engine, None
+        stopping, process.engine = process.engine, None
     if stopping is not None:
         stopping.stop()
 

@@ -26,4 +26,9 @@ def is_known_host(host: str, known: Sequence[str] = LOOPBACK) -> bool:
 
 def is_own_origin(origin: str | None, host: str, known: Sequence[str] = ()) -> bool:
     """Whether the header Origin, where there is one, is that of this server's own pages, port included, or one of `known`."""
-    return origin is None or origin in known or urlsplit(origin).netloc == host
+    if origin is None or origin in known:
+        return True
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False

@@ -19,7 +19,7 @@ from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds, list_folds
 from core.store.runs import Run
-from core.workspace import ENV_VARIABLE, Workspace
+from core.workspace import ENV_VARIABLE, Workspace, open_workspace
 from tests.finished_workspace import finish_run, make_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +32,7 @@ def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wo
     monkeypatch.setenv(ENV_VARIABLE, str(workspace.root))
     computed().clear()  # made-up predictions of another test may have the same content
     runtime.close()
-    runtime.start_engine(Engine(runtime.workspace(), devices=()))
-    yield runtime.workspace()
+    yield runtime.start_engine(Engine(open_workspace(), devices=())).workspace
     runtime.close()
 
 

@@ -23,6 +23,7 @@ from core.workspace import Workspace
 from tests.app.hands import flip, press, write
 from tests.contest.contest_folders import write_csv
 
+ROOT = Path(__file__).parents[2]
 PAGES = ("home", "data", "folds", "train", "runs", "ensemble", "errors", "submit")
 OpenPage = Callable[..., AppTest]
 
@@ -272,6 +273,14 @@ def test_an_address_that_names_nothing_is_left_as_it_is(open_page: OpenPage, don
     for name in PAGES:
         at = open_page(name)
         assert not at.exception and not at.toast and not {"contest", "source"} & set(at.query_params), name
+
+
+@pytest.mark.parametrize("script", ["app/main.py", "pages/home.py"])
+def test_a_page_that_another_server_runs_shows_nothing(opened: Workspace, folded: Contest, script: str) -> None:
+    runtime.close()
+    at = AppTest.from_file(str(ROOT / script), default_timeout=60).run()
+    assert "open to every site" in "".join([*(card.value for card in at.error), *(str(problem.message) for problem in at.exception)])
+    assert folded.name not in words(at)
 
 
 def test_a_workspace_that_is_held_is_read_only(open_page: OpenPage, folded: Contest) -> None:

@@ -117,9 +117,9 @@ def test_only_acts_that_are_whole_and_new_are_taken() -> None:
 
 def test_a_read_only_window_cannot_steer(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     runtime.close()
-    holder = Engine(runtime.workspace(), devices=())
+    holder = Engine(opened, devices=())
     holder.start()
-    runtime.start_engine(Engine(runtime.workspace(), devices=()))
+    runtime.start_engine(Engine(opened, devices=()))
     assert listed(open_page("runs"))["can_steer"] is False
     with pytest.raises(StateError, match="read-only"):
         do("next", waiting[2])
@@ -138,7 +138,7 @@ def test_the_whole_queue_is_paused_and_goes_on(open_page: OpenPage, opened: Work
 
 def test_a_full_disk_is_said_with_what_it_needs(open_page: OpenPage, opened: Workspace, waiting: list[Run]) -> None:
     runtime.close()
-    full = Engine(runtime.workspace(), devices=("cpu",), free_bytes=lambda _: 200_000_000)
+    full = Engine(opened, devices=("cpu",), free_bytes=lambda _: 200_000_000)
     hold_device_for_disk(opened.store, "cpu", error={}, needed_bytes=3_100_000_000, now=1e9)
     runtime.start_engine(full)
     at = open_page("runs")

@@ -29,13 +29,14 @@ for module in pkgutil.iter_modules(app.__path__, "app."):
     if module.name not in ("app.main", "app.__main__"):
         importlib.import_module(module.name)
 from streamlit.testing.v1 import AppTest
+from app.shell import runtime
+runtime.start_engine()
 failed = []
 for page in sorted(sys.argv[2].split(",")):
     at = AppTest.from_file(sys.argv[1] + "/app/main.py", default_timeout=120).run()
     if page != "home":
         at.switch_page(f"{sys.argv[1]}/pages/{page}.py").run()
     failed += [f"{page}: {problem.value}" for problem in at.exception]
-from app.shell import runtime
 runtime.close()
 print(json.dumps({"failed": failed, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
 """

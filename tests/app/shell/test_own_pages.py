@@ -51,6 +51,7 @@ def ask(kind: str, host: str | None, origin: str | None) -> dict[str, Any]:
         ("localhost:8501", "http://localhost:3000", False),
         ("localhost:8501", "http://127.0.0.1:8501", False),
         ("localhost:8501", "null", False),
+        ("localhost:8501", "http://[", False),
         ("localhost:8501", "http://evil.example", False),
         ("evil.example:8501", "http://evil.example:8501", False),
         ("localhost.evil.example", None, False),

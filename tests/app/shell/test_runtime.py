@@ -37,9 +37,10 @@ def test_many_sessions_and_a_reload_share_one_engine(opened: Workspace) -> None:
 
 
 def test_closing_twice_is_closing_once(opened: Workspace) -> None:
-    runtime.engine()
     runtime.close()
     runtime.close()
+    with pytest.raises(StateError, match="own server"):
+        runtime.engine()
     fresh = Engine(opened, devices=())
     assert fresh.start(), "the workspace was let go"
     fresh.stop()
