@@ -100,7 +100,7 @@ def _source() -> None:
 def _open(path: str) -> None:
     """Take a folder, or a zip that is extracted first, and inspect it; without a folder that can be read there is no intake."""
     before: Intake | None = st.session_state.pop(INTAKE_KEY, None)
-    if before is not None and not any(Path(_spec_of(job).root).is_relative_to(before.folder) for job in _shown_jobs()):
+    if before is not None:
         release_source(runtime.workspace(), before.folder)
     with guard(), st.spinner(t("data.inspecting", path=plain(Path(path).name))):
         folder = open_source(runtime.workspace(), Path(path))

@@ -16,7 +16,7 @@ from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import reason
 from core.contest.csv_table import Table, beside_answers, empty_columns, read_table
-from core.contest.uploads import MAX_FILES, is_junk
+from core.contest.uploads import MAX_DEPTH, MAX_FILES, is_junk
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".svg", ".jp2", ".ico", ".psd", ".raw", ".dng", ".eps", ".pdf"})
@@ -41,6 +41,14 @@ class ContestFiles:
         for folder, names, files in os.walk(self.root, onerror=_unreadable):
             names[:] = sorted(name for name in names if not is_junk(name))
             prefix = "" if folder == str(self.root) else Path(folder).relative_to(self.root).as_posix() + "/"
+            if prefix.count("/") > MAX_DEPTH:
+                raise InputError(
+                    "the folders are nested too deep",
+                    where=folder,
+                    why="at most {n} in one another are read",
+                    fix="give a folder nearer to the contest's files",
+                    n=MAX_DEPTH,
+                )
             for name in names:
                 (self.links if os.path.islink(os.path.join(folder, name)) else self.folders).add(nfc(prefix + name))
             for name in sorted(name for name in files if not is_junk(name)):

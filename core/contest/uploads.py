@@ -7,7 +7,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -15,10 +15,13 @@ from pathlib import Path, PurePosixPath
 from core.base.errors import DiskFull, InputError
 from core.base.files import nfc, sha256_file, typed_path, written_aside
 from core.base.messages import msg, reason
+from core.store.jobs import REGISTER, list_jobs
 from core.workspace import Workspace
 
 MAX_FILES = 1_000_000
 MAX_BYTES = 500 * 2**30
+MAX_DEPTH = 100
+"""Folders in folders; a thousand more and what walks through them comes to its end."""
 MAX_RATIO = 200
 RATIO_FROM_BYTES = 64 * 2**20
 """Below this size a high ratio is harmless: a blank table compresses well."""
@@ -28,7 +31,7 @@ UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeE
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 
 WAITING = "not-registered"
-"""A file beside what was extracted, until a contest is registered from it."""
+"""A file beside what was extracted, until a contest is registered from it; as many bytes long as there are who opened it."""
 ABANDONED_S = 86_400.0
 
 
@@ -52,10 +55,12 @@ def open_source(workspace: Workspace, path: Path, *, progress: Callable[[int, in
         if not (home / stem).is_dir():
             break
         if _is_extracted(path, home / stem):
+            if (home / WAITING).exists():
+                _count_in(home)
             return home / stem
         home = first.with_name(f"{first.name}-{number}")
     home.mkdir(parents=True, exist_ok=True)
-    (home / WAITING).touch()
+    _count_in(home)
     try:
         return extract_archive(path, home / stem, progress=progress)
     except BaseException:
@@ -73,18 +78,19 @@ def keep_source(workspace: Workspace, root: Path) -> None:
 
 
 def release_source(workspace: Workspace, root: Path) -> None:
-    """Delete what `open_source` extracted if no contest was registered from it; any other folder stays."""
+    """Delete what `open_source` extracted if no contest was registered from it and nobody else has opened it; any other folder stays."""
     home = _upload_of(workspace, root)
-    if home is not None and (home / WAITING).exists():
+    if home is None or not (home / WAITING).exists() or home in _being_registered(workspace):
+        return
+    if (others := (home / WAITING).stat().st_size - 1) > 0:
+        os.truncate(home / WAITING, others)
+    else:
         shutil.rmtree(home)
 
 
-def remove_abandoned(workspace: Workspace, now: float, in_use: Iterable[Path] = ()) -> int:
-    """Delete uploads of a day ago that no contest was registered from, as a killed process leaves them; returns how many.
-
-    `in_use` are roots of contests whose registration waits, runs or can be corrected.
-    """
-    used = {_upload_of(workspace, root) for root in in_use}
+def remove_abandoned(workspace: Workspace, now: float) -> int:
+    """Delete uploads of a day ago that no contest was registered from, as a killed process leaves them; returns how many."""
+    used = _being_registered(workspace)
     homes = [home for home in workspace.uploads_dir.resolve().iterdir() if home not in used] if workspace.uploads_dir.is_dir() else []
     old: list[Path] = []
     for home in homes:
@@ -98,6 +104,17 @@ def remove_abandoned(workspace: Workspace, now: float, in_use: Iterable[Path] = 
 
 TEMPORARY = ("upload-file-", "predictions-")
 """How folders begin in which a page keeps an upload while it is read."""
+
+
+def _count_in(home: Path) -> None:
+    with (home / WAITING).open("ab") as stream:
+        stream.write(b".")
+
+
+def _being_registered(workspace: Workspace) -> set[Path | None]:
+    """The uploads of contests whose registration waits, runs or can be corrected."""
+    jobs = list_jobs(workspace.store, ("queued", "running", "failed"))
+    return {_upload_of(workspace, Path(job.payload["spec"]["root"])) for job in jobs if job.kind == REGISTER}
 
 
 def _upload_of(workspace: Workspace, root: Path) -> Path | None:
@@ -196,6 +213,10 @@ def _checked(archive: zipfile.ZipFile, zip_path: Path) -> dict[str, zipfile.ZipI
         parts = PurePosixPath(name).parts
         if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
             raise refuse("a file of the archive leads outside its folder", raw, "absolute names and .. are refused")
+        if len(parts) > MAX_DEPTH:
+            raise refuse(
+                "the folders of the archive are nested too deep", parts[0], msg("at most {n} in one another are read", n=MAX_DEPTH)
+            )
         mode = info.external_attr >> 16
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise refuse("the archive holds a symbolic link or a special file", raw, "only files and folders are extracted")

@@ -16,7 +16,7 @@ from core.jobs.process import of_pid
 from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import list_contests
-from core.store.jobs import REGISTER, Job, list_jobs
+from core.store.jobs import Job
 from core.store.queue import Hold
 from core.store.runs import list_runs
 from core.training.checkpoint import list_checkpoints, remove_checkpoints
@@ -171,8 +171,7 @@ def remove_leftovers(workspace: Workspace) -> int:
         if folder.is_dir() and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
             n_removed += 1
-    registrations = [job for job in list_jobs(workspace.store, ("queued", "running", "failed")) if job.kind == REGISTER]
-    n_removed += remove_abandoned(workspace, time.time(), [Path(job.payload["spec"]["root"]) for job in registrations])
+    n_removed += remove_abandoned(workspace, time.time())
     for contest in list_contests(workspace.store):
         for run in list_runs(workspace.store, contest.id):
             for result in run.results:

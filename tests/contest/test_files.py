@@ -129,3 +129,10 @@ def test_an_archive_given_to_inspection_says_what_to_do(tmp_path: Path) -> None:
     path = packed(tmp_path / "a.zip", lambda archive: archive.writestr("a.txt", b"x"))
     with pytest.raises(InputError, match="a contest is a folder"):
         inspect_path(path)
+
+
+def test_a_folder_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "/".join("d" * 110)).mkdir(parents=True)
+    with pytest.raises(InputError, match="nested too deep") as caught:
+        ContestFiles(tmp_path)
+    assert str(tmp_path) in caught.value.where

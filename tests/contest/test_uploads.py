@@ -15,6 +15,7 @@ from core.contest import uploads as module
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.uploads import ABANDONED_S, TEMPORARY, extract_archive, open_source, release_source, remove_abandoned
+from core.jobs.queue import cancel_job, launch_registration
 from core.workspace import Workspace
 from tests.contest.contest_folders import CARS, folder_contest, registered, snapshot, text_contest
 from tests.inputs.hostile_archives import HOSTILE, Fill, encrypted, hostile, overlapping, packed, with_raw_names
@@ -148,6 +149,18 @@ def test_what_became_no_contest_is_released_and_what_did_stays(workspace: Worksp
     with pytest.raises(InputError):
         open_source(workspace, encrypted(tmp_path / "locked.zip"))
     assert len(left(workspace)) == 1
+
+
+def test_what_somebody_else_has_opened_or_registers_stays(workspace: Workspace, tmp_path: Path) -> None:
+    path = pack_folder(text_contest(tmp_path / "c"), tmp_path / "reviews.zip")
+    source, same = open_source(workspace, path), open_source(workspace, path)
+    release_source(workspace, same)
+    job = launch_registration(workspace, inspect_path(source).draft)
+    release_source(workspace, source)
+    assert source.is_dir()
+    cancel_job(workspace.store, job.id)
+    release_source(workspace, source)
+    assert left(workspace) == []
 
 
 def test_an_archive_whose_folder_has_changed_is_extracted_anew(workspace: Workspace, tmp_path: Path) -> None:

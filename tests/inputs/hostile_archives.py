@@ -53,6 +53,7 @@ HOSTILE: list[tuple[Fill, str]] = [
     (lambda archive: archive.writestr("zeros", b"\0" * (80 * 2**20)), "zip bomb"),
     (lambda archive: archive.writestr(".hidden", b"x"), "is empty"),
     (lambda archive: archive.writestr("n" * 300, b"x"), "cannot be extracted"),
+    (lambda archive: archive.writestr("d/" * 101 + "x.txt", b"x"), "nested too deep"),
 ]
 
 
