@@ -9,7 +9,7 @@ from app.shell import runtime
 from app.shell.tables import facts_of
 from app.train.backbones import catalogue
 from app.ui.cards import error_card, guard
-from app.ui.controls import fold_numbers_key, show_folds
+from app.ui.controls import FOLD_NUMBERS, fold_numbers_key, show_folds
 from app.ui.format import plain
 from app.words.text import t
 from core.base.errors import PitwallError
@@ -61,8 +61,10 @@ def left_form(contest: Contest) -> Draft | None:
         with guard():
             st.session_state[key] = load_draft(runtime.workspace(), contest)
         left: Draft | None = st.session_state[key]
+        seeds_at, recipes_at = grid_keys(contest)
         for name, value in (left.controls if left else {}).items():
-            st.session_state.setdefault(name, value)
+            if isinstance(value, str) if name == seeds_at else name == recipes_at or name.startswith(FOLD_NUMBERS):
+                st.session_state.setdefault(name, value)
     return st.session_state[key]
 
 

@@ -176,7 +176,7 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
 def keep_form(contest: Contest, folds: Folds, recipe: Recipe) -> None:
     """Keep what the page holds beside the contest once it differs from what it began with, so that a reload finds it."""
     keys = (*grid_keys(contest), fold_numbers_key(folds))
-    controls = {key: st.session_state[key] for key in keys if key in st.session_state}
+    controls = {key: st.session_state[key] for key in keys if st.session_state.get(key) is not None}
     now, kept_key = Draft(recipe, controls), _kept_key(contest)
     if st.session_state.setdefault(kept_key, now) != now and not runtime.is_read_only():
         st.session_state[kept_key] = now
@@ -206,9 +206,11 @@ def weights_line(recipe: Recipe, listed: Listed | None) -> str:
 
 def pick_fold_numbers(folds: Folds) -> list[int]:
     """Which folds to train, counted from 0; all at first."""
-    everything = list(range(folds.n_folds))
+    everything, key = list(range(folds.n_folds)), fold_numbers_key(folds)
+    if not set(before := st.session_state.get(key) or ()) <= set(everything):
+        st.session_state[key] = [number for number in everything if number in before]
     with st.container(gap="xxsmall"):
-        chosen = st.pills(t("train.fold_picker"), everything, selection_mode="multi", default=everything, key=fold_numbers_key(folds))
+        chosen = st.pills(t("train.fold_picker"), everything, selection_mode="multi", default=everything, key=key)
         if len(chosen) < folds.n_folds:
             st.caption(t("train.fold_picker_note"))
     return sorted(chosen)

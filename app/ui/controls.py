@@ -80,9 +80,12 @@ def show_folds(contest: Contest, folds: Folds) -> None:
     st.session_state[_picker_key(contest, len(list_folds(runtime.workspace().store, contest.id)))] = folds
 
 
+FOLD_NUMBERS = "train-folds-"
+
+
 def fold_numbers_key(folds: Folds) -> str:
     """Of the control on the page Train that holds which of these folds are trained."""
-    return f"train-folds-{folds.id}"
+    return f"{FOLD_NUMBERS}{folds.id}"
 
 
 def _picker_key(contest: Contest, n_known: int) -> str:

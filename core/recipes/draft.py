@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from core.base.errors import InputError
 from core.base.files import write_json, written_aside
-from core.base.messages import reason
+from core.base.messages import msg, reason
 from core.base.settings import parse_settings
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -20,7 +21,10 @@ class Draft:
     """A recipe that was not queued yet, and what its page's other controls hold, by their keys."""
 
     recipe: Recipe
-    controls: Mapping[str, Any]
+    controls: Mapping[str, str | list[str] | list[int]]
+
+
+_CONTROLS = TypeAdapter(dict[str, str | list[str] | list[int]])
 
 
 def save_draft(workspace: Workspace, contest: Contest, draft: Draft) -> None:
@@ -30,15 +34,26 @@ def save_draft(workspace: Workspace, contest: Contest, draft: Draft) -> None:
 
 
 def load_draft(workspace: Workspace, contest: Contest) -> Draft | None:
-    """The draft that was kept, if any. Raises InputError for a file that is none."""
+    """The draft that was kept, if any. Raises InputError for a file that is none, or one for another modality."""
     path = _path(workspace, contest)
     if not path.exists():
         return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return Draft(parse_settings(Recipe, kept["recipe"], where=str(path), error=InputError), dict(kept["controls"]))
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        draft = Draft(
+            parse_settings(Recipe, dict(kept["recipe"]), where=str(path), error=InputError), _CONTROLS.validate_python(kept["controls"])
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise InputError("the form that was left cannot be read", where=str(path), why=reason(problem), fix="delete that file") from None
+    if draft.recipe.modality != contest.spec.modality:
+        raise InputError(
+            "the form that was left is for {modality}",
+            where=str(path),
+            why=msg("the contest's rows are of the kind '{modality}'", modality=contest.spec.modality),
+            fix="delete that file",
+            modality=draft.recipe.modality,
+        )
+    return draft
 
 
 def drop_draft(workspace: Workspace, contest: Contest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.train import grid, recipe_view
 from core.recipes.plan import list_backbones
 from core.store.contests import Contest
+from core.store.folds import list_folds
 from core.store.runs import Run, list_runs
 from core.workspace import Workspace
 from models.catalog import Backbone, find_backbone
@@ -60,11 +62,35 @@ def test_the_form_survives_a_reload_until_it_is_queued(open_page: OpenPage, open
     assert start(open_page("train"), folded).startswith("run ")
 
 
-def test_a_form_that_was_left_damaged_is_a_card_and_the_page_works(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
-    (opened.contest_dir(folded.folder) / "train-form.json").write_text("[]")
+@pytest.mark.parametrize(
+    "left",
+    [
+        "[]",
+        "[" * 100_000,
+        '{"recipe": [], "controls": {}}',
+        '{"recipe": {}, "controls": {"contest": {"a": 1}}}',
+        '{"recipe": {"modality": "image"}, "controls": {}}',
+    ],
+)
+def test_a_form_that_was_left_damaged_is_a_card_and_the_page_works(
+    open_page: OpenPage, opened: Workspace, folded: Contest, left: str
+) -> None:
+    (opened.contest_dir(folded.folder) / "train-form.json").write_text(left)
     at = open_page("train")
-    assert "train" in str(at.error[0].value) and "delete that file" in str(at.error[0].value)
+    assert not at.exception and "train" in str(at.error[0].value) and "delete that file" in str(at.error[0].value)
     assert start(at, folded) == "suggested"
+
+
+def test_a_form_that_was_left_sets_its_own_controls_and_no_others(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    (folds,) = list_folds(opened.store, folded.id)
+    seeds, recipes = grid.grid_keys(folded)
+    controls = {seeds: ["3"], recipes: ["gone"], f"train-folds-{folds.id}": [1, 99], "contest": "another"}
+    left = {"recipe": {"modality": "text", "model": {"backbone": "tiny_transformer", "pretrained": False}}, "controls": controls}
+    (opened.contest_dir(folded.folder) / "train-form.json").write_text(json.dumps(left))
+    at = open_page("train")
+    assert not at.exception and not at.error and at.selectbox(key="contest").value == folded.name
+    assert (value(at, "Seeds"), start(at, folded)) == ("", "left")
+    press(at, "Queue 1 fold")
 
 
 def test_a_new_backbone_brings_its_settings_unless_a_person_set_them(
