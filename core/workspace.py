@@ -107,14 +107,15 @@ class Workspace:
 
 def open_workspace(root: Path | str | None = None) -> Workspace:
     """Open (and create where missing) the workspace at `root`, else at PITWALL_WORKSPACE, else `./workspace`."""
-    chosen = Path(root or os.environ.get(ENV_VARIABLE) or DEFAULT_ROOT).expanduser().resolve()
+    asked = Path(root or os.environ.get(ENV_VARIABLE) or DEFAULT_ROOT)
     try:
+        chosen = asked.expanduser().resolve()
         for folder in (chosen, chosen / "contests", chosen / "weights", chosen / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
+    except (OSError, RuntimeError, ValueError) as problem:  # a link to itself and an unknown home are a RuntimeError, a NUL is a ValueError
         raise InputError(
             "the workspace cannot be opened",
-            where=str(chosen),
+            where=str(asked),
             why=reason(problem),
             fix="choose a folder you may write to with --workspace DIR",
         ) from None

@@ -111,10 +111,12 @@ def test_a_path_inside_is_found_and_stored_relative(tmp_path: Path) -> None:
     assert workspace.absolute(workspace.relative(inside)) == inside
 
 
-def test_a_workspace_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file", "link", "a\0b", "~nosuchuser"])
+def test_a_workspace_that_cannot_be_made_is_said(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "link")
     with pytest.raises(InputError, match="cannot be opened"):
-        open_workspace(tmp_path / "file")
+        open_workspace(name if name.startswith("~") else tmp_path / name)
 
 
 def test_unicode_forms_are_one_name() -> None:

@@ -35,6 +35,11 @@ def shell_path(path: Path) -> str:
     return "~/" + quote(shown[2:]) if shown.startswith("~/") else quote(shown)
 
 
+def shell_name(name: str) -> str:
+    """A name as arguments of a command that a person can paste into a shell, behind all options: one that begins with a dash is none of them."""
+    return f"-- {quote(name)}" if name.startswith("-") else quote(name)
+
+
 def typed_path(text: str) -> Path:
     """The path that a person typed or pasted: without quotes around it, as Excel and Explorer copy it, and without file://; ~ is the home folder.
 

@@ -1,6 +1,5 @@
 """`blend`, `blends`, `submit`, `submission`: blends of runs, which is better, and the files for the contest."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +8,7 @@ import typer
 
 from core.analysis.compare import Duel, Standing, compare_sources, standing_of
 from core.base.errors import InputError
-from core.base.files import check_output, written_aside
+from core.base.files import check_output, shell_name, written_aside
 from core.base.settings import apply_sets, parse_settings
 from core.blend import ensemble
 from core.blend.ensemble import open_ensemble
@@ -159,7 +158,7 @@ def list_blends(contest: ContestArgument, root: WorkspaceOption = None, as_json:
         },
         as_json=as_json,
         title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
-        empty=f"no blend yet: python -m core blend {shlex.quote(found.name)} RUN...",
+        empty=f"no blend yet: python -m core blend {shell_name(found.name)} RUN...",
     )
 
 

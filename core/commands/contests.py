@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.base.errors import InputError
+from core.base.files import shell_name
 from core.base.messages import corrections, joined, msg
 from core.base.settings import parse_settings
 from core.commands.console import (
@@ -108,7 +109,7 @@ def add_contest(
     else:
         if found:
             print_table(["", "what", "found", "detail"], [(marks[check.level], check.key, check.value, check.detail) for check in found])
-        say(f"registered as {contest.name}; next: python -m core folds make {shlex.quote(contest.name)}")
+        say(f"registered as {contest.name}; next: python -m core folds make {shell_name(contest.name)}")
 
 
 def _findings(checks: Sequence[Check]) -> list[dict[str, str]]:
@@ -201,7 +202,7 @@ def archive_contest(
     done = (
         f"{found.name} is not archived any more"
         if undo
-        else f"{found.name} is archived; undo with: python -m core contest archive {shlex.quote(contest)} --undo"
+        else f"{found.name} is archived; undo with: python -m core contest archive --undo {shell_name(contest)}"
     )
     print_json(contest_record(workspace, found)) if as_json else say(done)
 
@@ -233,7 +234,7 @@ def open_sample(
     else:
         say(
             f"{contest.name}: {contest.n_train:,} training rows, {contest.n_test:,} test rows, {len(contest.spec.classes)} classes, "
-            f"{contest.spec.metric}; next: python -m core folds make {shlex.quote(contest.name)}"
+            f"{contest.spec.metric}; next: python -m core folds make {shell_name(contest.name)}"
         )
 
 
@@ -298,7 +299,7 @@ def list_folds(contest: ContestArgument, root: WorkspaceOption = None, as_json: 
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
     records = [folds_record(found, each) for each in splits.list_folds(workspace.store, found.id)]
-    print_records(records, FOLDS_COLUMNS, as_json=as_json, empty=f"no folds yet: python -m core folds make {shlex.quote(found.name)}")
+    print_records(records, FOLDS_COLUMNS, as_json=as_json, empty=f"no folds yet: python -m core folds make {shell_name(found.name)}")
 
 
 @folds_app.command("delete")

@@ -1,7 +1,6 @@
 """Runs, blends and submissions as the command line shows them: plain values for JSON, short texts for tables."""
 
 import math
-import shlex
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from core.analysis.epoch_choice import epoch_choice, optimism
 from core.analysis.kept import Kept
 from core.analysis.overview import overview_of
 from core.base.errors import NotFoundError, StateError
+from core.base.files import shell_name
 from core.jobs.fold import places, share_of_run
 from core.metrics.scores import get_metric
 from core.specs.progress import Progress
@@ -79,7 +79,7 @@ def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -
             "this contest has no folds yet",
             where=contest.name,
             why="a run needs to know who validates whom",
-            fix=f"python -m core folds make {shlex.quote(contest.name)}",
+            fix=f"python -m core folds make {shell_name(contest.name)}",
         )
     for folds in known:
         if folds_id in (None, folds.id):

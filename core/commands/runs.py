@@ -1,6 +1,5 @@
 """`runs`, `show`, `run`, `checkpoints`, `tensorboard`: what was trained, what a run keeps, and its losses."""
 
-import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from core.analysis.kept import list_kept
+from core.base.files import shell_name
 from core.commands.console import (
     ContestArgument,
     ContestOption,
@@ -57,7 +57,7 @@ def list_runs(contest: ContestArgument, root: WorkspaceOption = None, as_json: J
         },
         as_json=as_json,
         title=f"{found.name}: {found.spec.metric} {direction(found.spec.metric)}",
-        empty=f"no run yet: python -m core train {shlex.quote(found.name)} --recipe NAME",
+        empty=f"no run yet: python -m core train --recipe NAME {shell_name(found.name)}",
     )
 
 

@@ -4,7 +4,6 @@ Rows, truth and groups are three things, the last two in versions. Folds and pre
 label is corrected. The classes belong to the truth; every version of a contest's truth has the same classes.
 """
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, publishing, read_array, verify_file
 from core.base.errors import CheckpointError, InputError
-from core.base.files import fingerprint, resolve_inside, sha256_file
+from core.base.files import fingerprint, resolve_inside, sha256_file, shell_name
 from core.base.messages import reason
 from core.data.images import open_image
 from core.specs.contest import ContestSpec
@@ -69,8 +68,8 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
             "the contest's images are gone",
             where=str(base),
             why="the folder was moved or deleted",
-            fix="put the folder back, or say where it is now, on the page Data or with `python -m core contest correct {name} --root DIR`",
-            name=shlex.quote(contest.name),
+            fix="put the folder back, or say where it is now, on the page Data or with `python -m core contest correct --root DIR {name}`",
+            name=shell_name(contest.name),
         )
     if contest.spec.modality != "image":
         return ContestTable(frames[0], frames[1], None)

@@ -5,7 +5,6 @@ current one, and groups of rows that belong together. A run and a blend name the
 """
 
 import json
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.base.errors import NotFoundError, StateError
+from core.base.files import shell_name
 from core.base.names import NAME_LENGTH, check_name, unused_name
 from core.specs.contest import ContestSpec
 from core.specs.kept import BlendScores
@@ -247,7 +247,7 @@ def name_taken(name: str) -> StateError:
         fix="choose another name; or rename or delete that contest, on the page Home or with `python -m core contest rename {quoted} NAME` or "
         "`python -m core contest delete {quoted}`",
         name=name,
-        quoted=shlex.quote(name),
+        quoted=shell_name(name),
     )
 
 

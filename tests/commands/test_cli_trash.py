@@ -27,7 +27,7 @@ def prepared(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_
 def call(prepared: Workspace, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def call(line: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = main([*shlex.split(line), "--workspace", str(prepared.root)])
+        code = main(["--workspace", str(prepared.root), *shlex.split(line)])
         said = capsys.readouterr()
         return code, said.out, said.err
 
@@ -75,6 +75,12 @@ def test_a_taken_name_is_refused_with_commands_that_work(prepared: Workspace, ca
     advised = re.search(r"`python -m core (contest delete [^`]+)`", err)
     assert advised and call(f"{advised[1]} --yes")[0] == 0
     assert call(f"contest add {shlex.quote(root)}")[0] == 0
+
+
+def test_an_advised_command_takes_a_name_that_looks_like_an_option(prepared: Workspace, call: Call) -> None:
+    assert call("contest rename -- 'my clips' --yes")[0] == 0
+    advised = re.search(r"python -m core (contest archive .+)", call("contest archive -- --yes")[1])
+    assert advised and call(advised[1])[0] == 0 and list_contests(prepared.store)[0].archived_at is None
 
 
 def test_a_submission_is_listed_and_deleted(prepared: Workspace, call: Call, tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ class Prepared:
         return json.loads(said)["error"] if code else None
 
 
+ACCEPTED = "accepted"
+
+
 @dataclass(frozen=True)
 class Case:
     """One malformed input: what it is, how it is given, and what the error must say."""
@@ -77,6 +80,8 @@ def run(given: Given) -> Outcome:
         before = snapshot(prepared.workspace.root)
         case = make(given.rng, prepared, folder)
         wrong = judge(case)
+        if wrong == ACCEPTED:  # its name must not be in the way of all others
+            prepared.call("contest", "delete", "c", "--yes")
         if snapshot(prepared.workspace.root) != before:
             wrong = wrong or "the workspace was changed"
         if wrong:
@@ -91,7 +96,7 @@ def judge(case: Case) -> str:
     except Exception as problem:  # noqa: BLE001  # whatever is raised is what this looks for
         return f"{type(problem).__name__}: {problem}"
     if error is None:
-        return "accepted"
+        return ACCEPTED
     if not (error["what"] and error["where"] and error["fix"]):
         return f"the error is not whole: {error}"
     missing = [words for words in case.words if words not in "\n".join(part for part in error.values() if isinstance(part, str))]

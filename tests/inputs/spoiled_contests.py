@@ -108,8 +108,8 @@ def _link_out(path: Path) -> None:
 
 
 def _named(name: str) -> Callable[[Path, int], object]:
-    """Let a row of the training table name another file."""
-    return _cells("train.csv", lambda cells: [cells[0], name, cells[2]])
+    """Let a row of the training table name another file; {other} is the number of the row after it."""
+    return _cells("train.csv", lambda cells: [cells[0], name.replace("{other}", f"{(int(cells[0]) + 1) % N_TRAIN:03d}"), cells[2]])
 
 
 def _of_tables(kind: str, name: str) -> list[Fault]:
@@ -256,12 +256,12 @@ IMAGE_FAULTS = [
 NAME_FAULTS = [
     Fault("file names", "leads outside", _named("../../etc/passwd"), ("train.csv line {line}", "there is no image")),
     Fault("file names", "absolute", _named("/etc/passwd"), ("train.csv line {line}", "there is no image")),
-    Fault("file names", "of Windows, absolute", _named("C:\\images\\001.png"), ("train.csv line {line}", "one file would be the image of")),
+    Fault("file names", "of Windows, absolute", _named("C:\\images\\{other}.png"), ("train.csv line {line}", "one file would be the image of")),
     Fault(
-        "file names", "back and forth", _named("images/../../c/images/001.png"), ("train.csv line {line}", "one file would be the image of")
+        "file names", "back and forth", _named("images/../../c/images/{other}.png"), ("train.csv line {line}", "one file would be the image of")
     ),
     Fault("file names", "too long", _named("x" * 300 + ".png"), ("train.csv line {line}", "there is no image")),
-    Fault("file names", "another case", _named("IMAGES/001.PNG"), ("train.csv line {line}", "one file would be the image of")),
+    Fault("file names", "another case", _named("IMAGES/{other}.PNG"), ("train.csv line {line}", "one file would be the image of")),
     Fault(
         "file names",
         "a format off the list",
