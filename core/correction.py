@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, publishing, verify
 from core.base.errors import InputError
-from core.base.files import write_json
+from core.base.files import typed_path, write_json
 from core.base.messages import joined, msg, reason
 from core.base.settings import parse_settings
 from core.blend.ensemble import open_ensemble, score_blend
@@ -80,7 +80,8 @@ def plan_correction(
     given = parse_answers(sets) if answers is None else answers
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     asked = {name: value for name, value in given.items() if value != getattr(contest.spec, name)}
-    moved = None if root is None or root.expanduser().resolve() == Path(contest.spec.root) else root.expanduser().resolve()
+    place = Path(contest.spec.root) if root is None else Path(os.path.realpath(typed_path(str(root))))
+    moved = None if place == Path(contest.spec.root) else place
     if not asked and moved is None:
         raise InputError("nothing would change", where=contest.name, why="these settings are those it has", fix="give another value")
     if "name" in asked:

@@ -138,3 +138,10 @@ def test_the_rows_files_are_not_needed_for_another_metric(prepared: tuple[Worksp
     assert plan.in_place and list(plan.changes) == ["root"]
     after = correct(workspace, plan)
     assert after.spec.root == str(tmp_path / "elsewhere") and after.truth == moved.truth and after.fingerprint == contest.fingerprint
+
+
+@pytest.mark.parametrize("typed", ["~nosuchuser", "link", "a\0b"])
+def test_a_folder_that_cannot_be_one_is_refused_in_words(prepared: tuple[Workspace, Contest], tmp_path: Path, typed: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    with pytest.raises(InputError):
+        plan_correction(*prepared, root=Path(typed) if typed.startswith("~") else tmp_path / typed)

@@ -8,11 +8,10 @@ from app.shell import runtime
 from app.ui.cards import guard
 from app.ui.format import format_clock, plain
 from app.words.text import t
-from core.base.names import NAME_LENGTH
+from core.base.names import NAME_LENGTH, NOTE_LENGTH
 from core.store.trash import Item, Kind, plan_removal, put_in_trash
 
 MOST_NAMED = 30
-MOST_NOTED = 2000
 
 
 def ask_removal(chosen: Mapping[Kind, Collection[int]], after: Callable[[], object] = lambda: None) -> None:
@@ -69,7 +68,7 @@ def ask_note(name: str, note: str, keep: Callable[[str], object]) -> None:
     @st.dialog(t("trash.note_title", name=plain(name)))
     def dialog() -> None:
         with st.form("note", border=False):
-            new = st.text_area(t("trash.note_label"), note, max_chars=MOST_NOTED)
+            new = st.text_area(t("trash.note_label"), note, max_chars=NOTE_LENGTH)
             is_yes = st.form_submit_button(t("trash.note_yes"), type="primary")
         if is_yes:
             keep(new or "")

@@ -54,6 +54,7 @@ def typed_path(text: str) -> Path:
         text = text if re.match(r"[A-Za-z]:", text) else "/" + text
     try:
         path = Path(text).expanduser()
+        os.path.realpath(path)  # `exists` would answer False to a NUL
         path.exists()
     except (OSError, ValueError, RuntimeError) as problem:
         raise InputError(

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from core.base.errors import InputError
 from core.base.files import nfc
 
-NAME_LENGTH = 60
+NAME_LENGTH, NOTE_LENGTH = 60, 2000
 RULE = "a name has 1 to 60 characters that can be seen, and blanks between them"
 FIX = "write another name: 1 to 60 characters that can be seen, and blanks between them"
 
@@ -40,6 +40,16 @@ def check_name(text: str) -> str:
         name = " ".join(text.split())
         why = "it is empty" if not name else "it is longer than 60 characters" if name.isprintable() else "it has an invisible character"
         raise InputError("this cannot be a name", where="name {name}", why=why, fix=FIX, name=repr(text[: 2 * NAME_LENGTH])) from None
+
+
+def check_note(text: str) -> str:
+    """A note as a person typed it; raises InputError for a long one."""
+    if len(text) > NOTE_LENGTH:
+        why = "it has {n:,} characters, the limit is {limit:,}"
+        raise InputError(
+            "this note is too long", where="note", why=why, fix="write less, or name a file in it", n=len(text), limit=NOTE_LENGTH
+        )
+    return text
 
 
 def name_from(text: str, otherwise: str) -> str:

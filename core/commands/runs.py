@@ -8,6 +8,7 @@ import typer
 
 from core.analysis.kept import list_kept
 from core.base.files import shell_name
+from core.base.names import check_note
 from core.commands.console import (
     ContestArgument,
     ContestOption,
@@ -185,7 +186,7 @@ def note_run(
 ) -> None:
     """Set the note of a run."""
     workspace = opened(root)
-    _show_run(workspace, runs.note_run(workspace.store, run_named(workspace, run, contest).id, text), as_json=as_json)
+    _show_run(workspace, runs.note_run(workspace.store, run_named(workspace, run, contest).id, check_note(text)), as_json=as_json)
 
 
 @run_app.command("delete")

@@ -93,6 +93,13 @@ class Store:
             raise InputError(
                 "a number is too large", where="number", why=reason(problem), fix="give the number of something that is there"
             ) from problem
+        except UnicodeEncodeError as problem:
+            raise InputError(
+                "a text has signs that are no characters",
+                where=repr(problem.object[:100]),
+                why=reason(problem),
+                fix="type it again, in a terminal that is set to UTF-8",
+            ) from problem
         except (JSONDecodeError, UnicodeDecodeError, ValidationError) as problem:
             raise _damaged(self.where, msg("a row cannot be read: {problem}", problem=" ".join(str(problem).split())[:300])) from problem
 

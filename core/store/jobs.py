@@ -12,7 +12,7 @@ from core.base.messages import msg
 from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
-from core.store.digests import insert_row, raw_columns, read_row
+from core.store.digests import check_live, insert_row, raw_columns, read_row
 
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
 FOLD = "fold"
@@ -147,7 +147,11 @@ def add_job(
     now: float,
     priority: int = 0,
 ) -> int:
-    """Put a job of a kind that the worker knows behind the others of that priority, inside the caller's transaction; returns its id."""
+    """Put a job of a kind that the worker knows behind the others of that priority, inside the caller's transaction; returns its id.
+
+    Raises StateError when its run was deleted meanwhile.
+    """
+    check_live(connection, tables.runs, () if run_id is None else (run_id,))
     values: dict[str, Any] = {
         "kind": kind,
         "contest_id": contest_id,
@@ -198,6 +202,7 @@ def _retry(connection: Connection, mine: ColumnElement[bool], now: float) -> int
     ended = select(jobs.id).where(mine, jobs.state.in_(("failed", "canceled"))).order_by(jobs.fold, jobs.id)
     first = _next_position(connection)
     ids = connection.execute(ended).scalars().all()
+    check_live(connection, tables.runs, connection.execute(select(jobs.run_id).where(jobs.id.in_(ids), jobs.run_id.is_not(None))).scalars())
     for place, job_id in enumerate(ids):
         again = {"state": "queued", "position": first + place, "error": None, "progress": None, "cancel_requested": False, "device": ""}
         again["interruptions"] = 0

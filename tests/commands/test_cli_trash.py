@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from core.__main__ import main
+from core.base.errors import StateError
+from core.jobs.queue import launch_job
 from core.store.contests import list_contests
+from core.store.jobs import PREDICT, list_jobs
 from core.store.runs import list_runs
 from core.workspace import Workspace
 from tests.finished_workspace import finish_headlines
@@ -62,6 +65,8 @@ def test_names_and_notes_are_changed(prepared: Workspace, call: Call) -> None:
     assert call("run rename r1 'first try'")[0] == 0 and call("run note 'first try' 'with 384 px'")[0] == 0
     assert json.loads(call("runs '클립 2' --json")[1])[1]["note"] == "with 384 px"
     assert call("blend '클립 2' r1 r2 --name 'best of all'")[0] == 0 and call("blends rename 'best of all' mix")[0] == 0
+    for refused in ("\udcff", "n" * 2001):  # the first is what Python makes of bytes that are not UTF-8
+        assert call(f"run note r1 '{refused}'")[0] == 2
     code, _, err = call("contest rename '클립 2' 'a\u200bb'")
     assert code == 2 and "1 to 60 characters that can be seen" in err
     assert call("contest archive '클립 2'")[0] == 0 and "archived" in call("contest list")[1]
@@ -75,6 +80,17 @@ def test_a_taken_name_is_refused_with_commands_that_work(prepared: Workspace, ca
     advised = re.search(r"`python -m core (contest delete [^`]+)`", err)
     assert advised and call(f"{advised[1]} --yes")[0] == 0
     assert call(f"contest add {shlex.quote(root)}")[0] == 0
+
+
+def test_what_is_in_the_trash_is_not_queued_again(prepared: Workspace, call: Call) -> None:
+    contest, (run, _) = list_contests(prepared.store)[0], list_runs(prepared.store)
+    job = launch_job(prepared.store, kind=PREDICT, contest_id=contest.id, run_id=run.id)
+    assert call(f"run delete {run.ref} --yes")[0] == 0
+    code, _, err = call(f"queue retry {job.ref}")
+    assert code == 2 and "restore it from the trash" in err
+    with pytest.raises(StateError, match="gone"):
+        launch_job(prepared.store, kind=PREDICT, contest_id=contest.id, run_id=run.id)
+    assert list_jobs(prepared.store, ("queued",)) == ()
 
 
 def test_an_advised_command_takes_a_name_that_looks_like_an_option(prepared: Workspace, call: Call) -> None:

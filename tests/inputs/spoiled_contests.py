@@ -256,9 +256,14 @@ IMAGE_FAULTS = [
 NAME_FAULTS = [
     Fault("file names", "leads outside", _named("../../etc/passwd"), ("train.csv line {line}", "there is no image")),
     Fault("file names", "absolute", _named("/etc/passwd"), ("train.csv line {line}", "there is no image")),
-    Fault("file names", "of Windows, absolute", _named("C:\\images\\{other}.png"), ("train.csv line {line}", "one file would be the image of")),
     Fault(
-        "file names", "back and forth", _named("images/../../c/images/{other}.png"), ("train.csv line {line}", "one file would be the image of")
+        "file names", "of Windows, absolute", _named("C:\\images\\{other}.png"), ("train.csv line {line}", "one file would be the image of")
+    ),
+    Fault(
+        "file names",
+        "back and forth",
+        _named("images/../../c/images/{other}.png"),
+        ("train.csv line {line}", "one file would be the image of"),
     ),
     Fault("file names", "too long", _named("x" * 300 + ".png"), ("train.csv line {line}", "there is no image")),
     Fault("file names", "another case", _named("IMAGES/{other}.PNG"), ("train.csv line {line}", "one file would be the image of")),
