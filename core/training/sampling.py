@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.randomness import derive
 from core.specs.recipe import SamplingSettings
 
 
@@ -48,6 +47,8 @@ def group_rows(settings: SamplingSettings, labels: NDArray[np.integer]) -> tuple
 
 def draw(groups: Sequence[Group], seed: int, fold: int, epoch: int) -> NDArray[np.int64]:
     """The places that an epoch takes, group by group: every place of a group equally often, and as many more as are missing at random."""
+    from core.data.randomness import derive  # with it comes torch
+
     rng = np.random.default_rng(derive(seed, "sampling", fold, epoch))
     taken: list[NDArray[np.int64]] = []
     for group in groups:
