@@ -3,8 +3,9 @@
 import multiprocessing
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from multiprocessing.context import BaseContext
 from typing import Any, Protocol
 
@@ -17,12 +18,12 @@ from torch.utils.data import DataLoader, Sampler
 from core.base.errors import PitwallError
 from models.text import TextTokenizer
 
-Key = tuple[int, int]  # epoch (0: no augmentation) and row
+Key = tuple[int, int, int]  # epoch (0: no augmentation), row, and how often the epoch took the row before
 Batch = dict[str, Tensor]
 
 
 class Rows(Protocol):
-    """A dataset that is asked for (epoch, row), so that an augmentation can depend on both; `collate` makes the batch.
+    """A dataset that is asked for (epoch, row, repeat), so that an augmentation can depend on them; `collate` makes the batch.
 
     A batch holds `row` (n,) int64 beside the inputs of the network. A row that cannot be read makes the batch its error, which
     so comes whole out of another process.
@@ -71,12 +72,13 @@ class RowLoader:
             worker_init_fn=_end_with_parent if workers else None,
         )
 
-    def load(self, epoch: int, parts: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
-        """One batch per part, its rows in their order, as they look in `epoch` (0: as they are).
+    def load(self, epoch: int, parts: Sequence[NDArray[np.int64]], *, skip: int = 0) -> Iterator[Batch]:
+        """One batch per part of an epoch, its rows in their order, as they look in `epoch` (0: as they are), without the first `skip` parts.
 
         Raises the error of a row that cannot be read.
         """
-        self._order.keys = [[(epoch, int(row)) for row in part] for part in parts]
+        seen = defaultdict[int, Iterator[int]](count)
+        self._order.keys = [[(epoch, row, next(seen[row])) for row in part.tolist()] for part in parts][skip:]
         for batch in self._loader:
             if isinstance(batch, PitwallError):
                 raise batch
@@ -132,7 +134,7 @@ class TextRows:
         return len(self.ids)
 
     def __getitem__(self, key: Key) -> tuple[int, list[int]]:
-        _, row = key
+        _, row, _ = key
         return row, self.ids[row]
 
     def length(self, row: int) -> int:

@@ -80,7 +80,7 @@ class _Blur:
 
 
 class ImageRows:
-    """Files as rows. Key (epoch, row): epoch 0 is the plain image, epoch 1 and later are augmented, each in its own way.
+    """Files as rows. Key (epoch, row, repeat): epoch 0 is the plain image; in others every repeat is augmented in its own way.
 
     The first `first_epochs` epochs are `first_px` wide and high, all others `size_px`. Where `sha256` are given, one for each path, a file that
     has changed is an error; a process looks when it first reads the file.
@@ -116,7 +116,7 @@ class ImageRows:
         return len(self.paths)
 
     def __getitem__(self, key: Key) -> tuple[int, Image.Image] | PitwallError:
-        epoch, row = key
+        epoch, row, repeat = key
         try:
             image = open_image(self.paths[row], sha256=self.unchecked.get(row, ""), white_level=self.white_level)
         except PitwallError as problem:
@@ -124,7 +124,7 @@ class ImageRows:
         self.unchecked.pop(row, None)
         if epoch == 0:
             return row, self.plain(image)
-        seed_sample(self.seed, self.fold, epoch, row)
+        seed_sample(self.seed, self.fold, epoch, row, repeat)
         return row, (self.first_augmented if epoch <= self.first_epochs else self.augmented)(image)
 
     def length(self, row: int) -> int:

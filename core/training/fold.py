@@ -111,7 +111,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         while not is_over():
             epoch, epoch_started = position.epoch, time.monotonic() - position.epoch_s
             steps = [cut_micro_batches(task, rows) for rows in cut_steps(task, order_rows(task, epoch))]
-            batches = loader.load(epoch, [rows for micro_batches in steps[position.step :] for rows in micro_batches])
+            n_loaded = sum(map(len, steps[: position.step]))
+            batches = loader.load(epoch, [rows for micro_batches in steps for rows in micro_batches], skip=n_loaded)
             model.train()
             pace.start()
             for step, micro_batches in enumerate(steps[position.step :], start=position.step + 1):

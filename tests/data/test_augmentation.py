@@ -100,7 +100,7 @@ def test_the_first_epochs_are_smaller_and_the_plain_image_is_not(tmp_path: Path,
         return ImageRows([tmp_path / "a.png"], AugmentSettings(), size_px=24, interpolation="bicubic", seed=0, fold=0, **first)
 
     def pixels(rows: ImageRows, epoch: int) -> np.ndarray:
-        found = rows[(epoch, 0)]
+        found = rows[(epoch, 0, 0)]
         assert isinstance(found, tuple)
         return np.asarray(found[1])
 

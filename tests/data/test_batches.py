@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,19 @@ def test_the_number_of_loader_processes_changes_nothing(paths: list[Path], worke
     assert equal(pixels_of(image_rows(paths), 1), pixels_of(image_rows(paths), 1, workers=workers))
 
 
+def test_a_row_that_an_epoch_takes_again_looks_another_way_and_so_after_a_stop(paths: list[Path]) -> None:
+    loader, parts = RowLoader(image_rows(paths), workers=0), [np.array(rows, dtype=np.int64) for rows in ([0, 1, 0], [2, 0], [1, 0])]
+    whole = [batch["image"] for batch in loader.load(1, parts)]
+    of_row = [whole[0][0], whole[0][2], whole[1][1], whole[2][1]]
+    assert not any(torch.equal(a, b) for a, b in combinations(of_row, 2))
+    assert torch.equal(whole[0][0], next(iter(loader.load(1, [np.array([0])])))["image"][0]), "the first is that of a row taken once"
+    (after,) = loader.load(1, parts, skip=2)
+    assert torch.equal(after["image"], whole[2])
+
+
 def test_batches_are_laid_out_channels_last(paths: list[Path]) -> None:
     rows = image_rows(paths)
-    batch = rows.collate([rows[(1, 0)], rows[(1, 1)]])
+    batch = rows.collate([rows[(1, 0, 0)], rows[(1, 1, 0)]])
     assert isinstance(batch, dict)
     assert batch["image"].shape == (2, 3, 16, 16)
     assert batch["image"].is_contiguous(memory_format=torch.channels_last)
@@ -168,11 +179,11 @@ class Letters:
 
 def test_texts_are_padded_to_the_longest_of_their_batch_and_cut_at_the_limit() -> None:
     rows = TextRows(["ab", "abcdefgh", "c"], Letters(), max_tokens=5)
-    batch = rows.collate([rows[(1, 2)], rows[(1, 0)]])
+    batch = rows.collate([rows[(1, 2, 0)], rows[(1, 0, 0)]])
     assert batch["input_ids"].tolist() == [[3, 0], [1, 2]]
     assert batch["attention_mask"].tolist() == [[1, 0], [1, 1]]
     assert batch["row"].tolist() == [2, 0]
-    assert rows.collate([rows[(1, 1)]])["input_ids"].shape == (1, 5)
+    assert rows.collate([rows[(1, 1, 0)]])["input_ids"].shape == (1, 5)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -80,7 +80,7 @@ class GivenRows:
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
 
-    def __getitem__(self, key: tuple[int, int]) -> int:
+    def __getitem__(self, key: tuple[int, int, int]) -> int:
         return key[1]
 
     def __len__(self) -> int:
