@@ -13,6 +13,8 @@ from hypothesis import given, settings, strategies as st
 from app.words.core_text import catalogue, korean, said_in
 from core.base.errors import NotFoundError, PitwallError
 from core.base.messages import PLACEHOLDER, Message, from_json, joined, msg, to_json
+from core.base.settings import try_settings
+from core.specs.recipe import Recipe
 from models.catalog import load_catalog
 
 ROOT = Path(__file__).parents[3]
@@ -148,3 +150,8 @@ def test_a_message_survives_json_whatever_it_holds(values: dict[str, object], ex
     error = PitwallError("{a} stays", where=message, why=extra, **values)
     assert PitwallError.from_dict(error.to_dict()).to_dict() == error.to_dict()
     assert isinstance(PitwallError.from_dict(error.to_dict()).where, Message)
+
+
+def test_what_is_wrong_with_a_whole_section_is_said_in_korean() -> None:
+    _, (problem,) = try_settings(Recipe, {"loss": {"class_weights": "given"}})
+    assert problem.startswith("loss: give a weight") and not SENTENCE.search(korean(problem))
