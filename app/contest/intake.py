@@ -19,6 +19,7 @@ from app.ui.forms import settings_form
 from app.words.text import t
 from core.base.errors import NotFoundError, PitwallError
 from core.base.files import keep_upload, resolve_inside
+from core.contest.contents import fix_of_damaged
 from core.contest.inspect.draft import Inspection, Unfinished, try_inspection
 from core.contest.uploads import TEMPORARY, open_source, release_source
 from core.specs.contest import LABELS, ContestSpec
@@ -185,8 +186,12 @@ def _preview(inspection: Inspection) -> None:
         if draft.modality == "text":
             tiles.append(Tile(row, caption, text=name))
         elif name:  # else it is among the problems
-            with guard():
+            try:
                 tiles.append(Tile(row, caption, src=data_address(draw_file(resolve_inside(Path(draft.root), name), white_level=level))))
+            except PitwallError as damage:
+                tiles.append(Tile(row, caption, text=t("data.preview_damaged")))
+                if draft.damaged_train == "refuse":
+                    error_card(PitwallError(**damage.parts | {"fix": fix_of_damaged(draft, "train", damage.fix)}))
     gallery(tiles, selected=None, label=t("data.preview"), key="intake-preview", tile_px=72)
 
 

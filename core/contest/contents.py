@@ -145,7 +145,13 @@ def _checked_part(contents: Contents, root: Path, rows: Rows, name: str, checked
         if choice == "refuse":
             line = part.line(row)
             where, what = (file, result.what) if line is None else (part.file_of(row), joined(": ", [file, result.what]))
-            rows.problems.add(where, what, _fix_of(contents.spec, name, result), row=line, column=part.input_column)
+            rows.problems.add(
+                where,
+                what,
+                fix_of_damaged(contents.spec, name, result.fix) if result.sha256 else result.fix,
+                row=line,
+                column=part.input_column,
+            )
             continue
         if name == "train" and choice == "leave_out":
             contents.dropped[row] = True
@@ -178,14 +184,13 @@ def _stand_in(spec: ContestSpec, name: str, path: Path, result: Checked) -> tupl
     return choice if result.sha256 else "refuse", blank() if choice == "blank" else None
 
 
-def _fix_of(spec: ContestSpec, name: str, result: Checked) -> str:
-    if not result.sha256:
-        return result.fix
+def fix_of_damaged(spec: ContestSpec, name: str, fix: str) -> str:
+    """What a person can do about a damaged image of the part `name`: `fix` the file, or one of the choices that the contest's settings have."""
     if name == "train":
         choice, instead = spec.damaged_train, msg("or leave its row out: {field}", field=setting("damaged_train", "leave_out"))
     else:
         choice, instead = spec.damaged_test, msg("or predict it from a grey image: {field}", field=setting("damaged_test", "blank"))
-    fixes = [result.fix, instead]
+    fixes = [fix, instead]
     if choice != "repair":
         fixes.append(msg("or take what can be read of it: {field}", field=setting(f"damaged_{name}", "repair")))
     return joined("; ", fixes)

@@ -160,6 +160,8 @@ THINGS = (
 """What a word of a role may be grown together with: testset, trainImages, 학습데이터, samplesubmission."""
 _BESIDE = f"(?:(?:{'|'.join((*EXAMPLES, *THINGS))})s?)*"
 _WORDS = {role: re.compile(f"{_BESIDE}(?:{'|'.join(names)})s?{_BESIDE}") for role, names in ROLES.items()}
+OTHER_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".parquet", ".feather", ".json", ".jsonl", ".ndjson")
+"""Suffixes of tables that are not read."""
 PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 LABELS = ("label", "labels", "data", "info", "meta", "metadata")
 
@@ -278,10 +280,13 @@ def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
         folders=len(files.folders),
     )
     links = [msg("{n} symbolic links (not followed)", n=len(files.links))] if files.links else []
-    packed = sorted(key for key in files.files if suffix_of(key) in PACKED)
-    return joined(
-        "; ", [looked, found, *links, *(msg("{file} is packed: extract it first, or give the zip itself", file=key) for key in packed[:1])]
-    )
+    packed = [msg("{file} is packed: extract it first, or give the zip itself", file=key) for key in _with_suffix(files, PACKED)]
+    unread = [msg("{file} is read once it is saved as CSV", file=key) for key in _with_suffix(files, OTHER_TABLES)]
+    return joined("; ", [looked, found, *links, *packed[:1], *unread[:3]])
+
+
+def _with_suffix(files: ContestFiles, suffixes: tuple[str, ...]) -> list[str]:
+    return sorted(key for key in files.files if suffix_of(key) in suffixes)
 
 
 def _class_root(files: ContestFiles) -> str | None:

@@ -282,3 +282,10 @@ def test_a_table_in_another_encoding_is_read_when_a_person_says_which(workspace:
     contest, inspection = registered(workspace, root, "encoding=gb18030")
     assert inspection.preview["input"].str.startswith("很好看").all()
     assert read_format(workspace, contest).ids == ("s0", "s1", "s2")
+
+
+def test_a_folder_of_workbooks_is_told_how_to_be_read(tmp_path: Path) -> None:
+    (tmp_path / "train.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError) as refusal:
+        inspect_path(tmp_path)
+    assert "train.xlsx is read once it is saved as CSV" in refusal.value.why
