@@ -173,12 +173,14 @@ def _table(
     scores = [list(run.fold_scores(metric.name).values()) for run in runs]
     highest = max((score for run_scores in scores for score in run_scores), default=0.0) or 1.0
     troubles, states = troubles_of(runs, metric.name), {name: state_label(name) for name in STATE_COLORS}
+    examples = {run.own_recipe and run.own_recipe.input: run for run in runs}  # a text of the screen for each of a thousand rows takes long
+    inputs = {wanted: input_label(run) for wanted, run in examples.items()}
     table = pd.DataFrame(
         {
             "dot": ["data:image/svg+xml," + quote((BEST if run is best else DOT).format(run_color(run.id))) for run in runs],
             "run": [run.name for run in runs],
             "backbone": [t("runs.imported") if run.is_imported else run.recipe.model.backbone for run in runs],
-            "input": [input_label(run) for run in runs],
+            "input": [inputs[run.own_recipe and run.own_recipe.input] for run in runs],
             "seed": pd.array([None if run.is_imported else run.recipe.train.seed for run in runs], dtype="Int64"),
             "cv": pd.array([run.cv_score(metric.name) for run in runs], dtype="Float64"),
             "sd": pd.array([run.cv_sd(metric.name) for run in runs], dtype="Float64"),

@@ -30,12 +30,11 @@ WRITTEN = "written-submission"
 
 def preview(candidate: Candidate) -> None:
     """The first rows of the file."""
-    frame = candidate.frame
     size = f"{len(candidate.data) / 1000:,.1f} kB"
     st.subheader(t("submit.preview_title"), anchor=False)
-    note = t("submit.preview_note", rows=f"{len(frame):,}", columns=len(frame.columns), size=size)
-    st.caption(f"{note} · {t('submit.preview_first', n=min(N_PREVIEW, len(frame)))}")
-    st.dataframe(frame.iloc[:N_PREVIEW, :MAX_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
+    note = t("submit.preview_note", rows=f"{len(candidate.form.ids):,}", columns=len(candidate.form.columns), size=size)
+    st.caption(f"{note} · {t('submit.preview_first', n=min(N_PREVIEW, len(candidate.form.ids)))}")
+    st.dataframe(candidate.head(N_PREVIEW).iloc[:, :MAX_COLUMNS], hide_index=True, key="submission-preview", alt=t("submit.preview_title"))
 
 
 def class_balance(contest: Contest, source: Source, candidate: Candidate) -> None:

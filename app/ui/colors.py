@@ -4,6 +4,7 @@ All colours sit at middle lightness, where they keep a contrast of 3:1 (WCAG 1.4
 """
 
 import math
+from functools import cache
 
 BAD = "#d9534f"
 QUIET = "#8a8f98"
@@ -14,6 +15,7 @@ ACCENT = "#14889f"
 _HUES = (250, 50, 155, 330, 95, 290, 20, 125, 350, 70)
 
 
+@cache
 def run_color(run_id: int) -> str:
     """The colour of a run as `#rrggbb`. Ten hues, then the same hues shifted and a little lighter or darker."""
     cycle, place = divmod(run_id - 1, len(_HUES))

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from core.base.errors import InputError
@@ -120,6 +121,8 @@ MISSING_CELLS = ("", "nan", "NaN", "NAN", "<NA>")
 MAX_CELL = 10_000_000
 MEMORY_PER_BYTE = 4
 """Bytes of memory that reading takes for each byte of a file, at most: its bytes, its text, and the cells."""
+PIECE = 1_000_000
+"""Characters that Arrow reads at a time."""
 N_CHUNK = 4096
 N_EMPTY = 1000
 BLANKS = b"\xef\xbb\xbf \t\r\n"
@@ -318,7 +321,9 @@ def _parse_quoted(text: str, part: tuple[int, int], delimiter: str, path: Path, 
         free = (f"Unnamed: {number}" + (f".{again}" if again else "") for again in count())
         names[number] = name or next(each for each in free if each not in names)
     lines: list[int] = []
-    frames: list[pd.DataFrame] = []
+    frames = _plain_rows(text, part, delimiter, names) or []
+    if frames:
+        lines, records = list(range(last + 1, last + 1 + sum(map(len, frames)))), iter(())
     while chunk := list(islice(records, N_CHUNK)):  # strings of pandas take a fraction of the memory of Python's
         lines += [line for line, _ in chunk]
         frames.append(pd.DataFrame([record for _, record in chunk], columns=names, dtype="str"))
@@ -334,6 +339,47 @@ def _parse_quoted(text: str, part: tuple[int, int], delimiter: str, path: Path, 
         )
     header = "".join(islice(_lines(text, *part), last - n_before)).rstrip("\r\n").replace("\r\n", "\n")
     return _Parsed(np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True), header)
+
+
+def _plain_rows(text: str, part: tuple[int, int], delimiter: str, names: list[str]) -> list[pd.DataFrame] | None:
+    """The rows below the header where no cell is quoted and every line has as many fields as the header, cut by Arrow ten times as fast as
+    by `_records`; None of any other table. One piece after the other, so that little more than the cells stands in memory."""
+    start, end = text.find("\n", *part) + 1, part[1]
+    if len(names) < 2 or not 0 < start < end or any(text.find(mark, *part) >= 0 for mark in '"\0') or "\r" in text[part[0] : start - 2]:
+        return None
+    frames: list[pd.DataFrame] = []
+    while start < end:
+        stop = text.find("\n", min(start + PIECE, end) - 1, end) + 1 or end
+        frame = _plain_piece(text[start:stop], delimiter, len(names))
+        if frame is None:
+            return None
+        frames.append(frame.set_axis(names, axis=1))
+        start = stop
+    return frames
+
+
+def _plain_piece(text: str, delimiter: str, n_fields: int) -> pd.DataFrame | None:
+    """Whole lines without quotes as columns 0 to n_fields - 1; None where a line has more or fewer fields, or ends in another way."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        return None
+    signs = np.frombuffer(raw, dtype=np.uint8)
+    ends, cuts = (np.flatnonzero(signs == ord(mark)) for mark in ("\n", delimiter))
+    ends = ends if raw.endswith(b"\n") else np.append(ends, len(raw))
+    if raw.count(b"\r") != raw.count(b"\r\n") or len(cuts) != len(ends) * (n_fields - 1) or int(np.diff(ends, prepend=-1).max()) > MAX_CELL:
+        return None
+    cuts = cuts.reshape(len(ends), -1)
+    if (cuts[:, -1] > ends).any() or (cuts[1:, 0] < ends[:-1]).any():
+        return None
+    names = list(map(str, range(n_fields)))
+    table = pa_csv.read_csv(
+        pa.BufferReader(raw),
+        pa_csv.ReadOptions(column_names=names, block_size=len(raw) + 1),
+        pa_csv.ParseOptions(delimiter=delimiter, quote_char=False, double_quote=False, ignore_empty_lines=False),
+        pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string())),
+    )
+    return table.to_pandas()
 
 
 def _records(

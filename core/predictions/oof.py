@@ -1,6 +1,7 @@
 """Out-of-fold and test predictions: written once per fold, verified when read, never filled where they are missing."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,18 @@ def read_fold_arrays(folder: Path, *names: str) -> tuple[NDArray[Any], ...]:
     return tuple(read_array(verify_file(folder, manifest, name), fix="retry the fold") for name in names)
 
 
+def _read_ahead(workspace: Workspace, results: Sequence[FoldResult], *names: str) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The arrays of each result, in order; the next ones are read and hashed while these are used."""
+    with ThreadPoolExecutor(1) as pool:
+        reading = [pool.submit(read_fold_arrays, workspace.absolute(result.path), *names) for result in results[:1]]
+        for result in results[1:]:
+            following = pool.submit(read_fold_arrays, workspace.absolute(result.path), *names)
+            yield reading.pop().result()
+            reading.append(following)
+        for last in reading:
+            yield last.result()
+
+
 def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Collection[int] | None = None) -> Array:
     """The run's out-of-fold predictions (n_train, n_classes): of each row the mean over the finished folds that validate it.
 
@@ -67,12 +80,10 @@ def load_oof(workspace: Workspace, run: Run, contest: Contest, fold_numbers: Col
     repeats = bool((pairs.times_validated > 1).any())  # else each row is written once, and nothing is summed in float64
     total = (np.zeros if repeats else np.empty)((contest.n_train, n_classes), dtype=np.float64 if repeats else np.float32)
     times = np.zeros(contest.n_train, dtype=np.int64)
-    for result in run.results:
-        if fold_numbers is not None and result.fold not in fold_numbers:
-            continue
-        folder = workspace.absolute(result.path)
-        _check_parents(load_manifest(folder).parents, expected, run, result.fold)
-        valid_idx, valid_prob = read_fold_arrays(folder, VALID_IDX, VALID_PROB)
+    chosen = [result for result in run.results if fold_numbers is None or result.fold in fold_numbers]
+    for result in chosen:
+        _check_parents(load_manifest(workspace.absolute(result.path)).parents, expected, run, result.fold)
+    for result, (valid_idx, valid_prob) in zip(chosen, _read_ahead(workspace, chosen, VALID_IDX, VALID_PROB), strict=True):
         rows = pairs.valid_idx(result.fold)
         if valid_prob.shape != (len(rows), n_classes) or not np.array_equal(valid_idx, rows):
             raise AlignmentError(
@@ -105,8 +116,7 @@ def load_test_prob(workspace: Workspace, run: Run, fold_numbers: Collection[int]
     """
     total: NDArray[np.float64] | None = None
     chosen = finished_folds(run, fold_numbers)
-    for result in chosen:
-        (test_prob,) = read_fold_arrays(workspace.absolute(result.path), TEST_PROB)
+    for (test_prob,) in _read_ahead(workspace, chosen, TEST_PROB):
         prob = test_prob.astype(np.float64)
         total = prob if total is None else total + prob
     assert total is not None

@@ -7,8 +7,8 @@ import csv
 import hashlib
 import io
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -52,15 +52,24 @@ class SubmissionCheck:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that could be written: its bytes, its rows as text, and what the checks say of it.
+    """A file that could be written in its format: its bytes, and what the checks say of it.
 
     `predicted` are the labels of the test's rows, as `decide` gives them: (n,), or where a row has several (n, n_classes).
     """
 
+    form: SubmissionFormat
     data: bytes
-    frame: pd.DataFrame
     checks: tuple[SubmissionCheck, ...]
     predicted: NDArray[np.integer]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows as text, read back from the bytes."""
+        return _sheet(self.form, self.data)
+
+    def head(self, n_rows: int) -> pd.DataFrame:
+        """The first of them; all of a large file take seconds."""
+        return _sheet(self.form, self.data, n_rows=n_rows)
 
     @property
     def is_valid(self) -> bool:
@@ -170,7 +179,9 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         checks.append(SubmissionCheck("flags", n_bad == 0, msg("{n} {n:row|rows} with a value that is neither 0 nor 1", n=n_bad)))
         checks.append(_empty_rows(int((flags != "1").all(axis=1).sum()), len(flags)))
     elif form.has_probabilities:
-        values = frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        answers = frame.iloc[:, 1:]
+        is_read = (answers.dtypes == np.float64).all()
+        values = (answers if is_read else answers.apply(pd.to_numeric, errors="coerce")).to_numpy(dtype=np.float64)
         n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
         checks.append(SubmissionCheck("numbers", n_bad == 0, msg("{n} {n:row|rows} with a value that is no probability", n=n_bad)))
         if not form.is_multilabel:
@@ -212,9 +223,8 @@ def prepare(source: Source, prob: NDArray[np.float32] | None = None) -> Candidat
     form = read_format(workspace, contest)
     prob = source.test() if prob is None else prob
     data = make_submission(form, list(table.test["id"]), prob, source.thresholds)
-    frame = _sheet(form, data)
     predicted = decide(prob, multilabel=form.is_multilabel, thresholds=source.thresholds)
-    return Candidate(data, frame, check_submission(form, data), predicted)
+    return Candidate(form, data, check_submission(form, data), predicted)
 
 
 def write_submission(source: Source, *, name: str = "") -> Submission:
@@ -245,9 +255,9 @@ def write_submission(source: Source, *, name: str = "") -> Submission:
         filename=filename,
         sha256=digest,
         path=workspace.relative(folder / filename),
-        n_rows=len(candidate.frame),
+        n_rows=len(candidate.form.ids),
         lineage=lineage,
-        hidden_scores=hidden_scores(workspace, contest, candidate.frame),
+        hidden_scores=hidden_scores(workspace, contest, candidate.frame) if contest.sample else None,
     )
 
 
@@ -326,24 +336,39 @@ def _bytes(form: SubmissionFormat, lines: str) -> bytes:
     return (form.header + "\n" + lines).replace("\n", form.newline).encode(form.encoding)
 
 
-def _sheet(form: SubmissionFormat, data: bytes, *, as_numbers: bool = False) -> pd.DataFrame:
+def _sheet(form: SubmissionFormat, data: bytes, *, as_numbers: bool = False, n_rows: int | None = None) -> pd.DataFrame:
     """The ids and answers in a file's bytes, as the contest would read it: without the columns that it only repeats.
 
     Answers are texts; `as_numbers` they are numbers where all of them are (reading millions of texts takes seconds).
     """
-    frame = _read(data.decode(form.encoding), form.delimiter, "submission", as_numbers=as_numbers and not form.repeated).rename(
-        columns=lambda name: nfc(name).strip()
-    )
+    text = data.decode(form.encoding)
+    frame = _read_numbers(text, form.delimiter) if as_numbers and not form.repeated else None
+    frame = _read_texts(text, form.delimiter, n_rows) if frame is None else frame
+    frame = frame.rename(columns=lambda name: nfc(name).strip())
     return frame.drop(columns=[name for place, name in enumerate(frame.columns) if place in form.repeated])
 
 
-def _read(text: str, delimiter: str, where: str, *, as_numbers: bool = False) -> pd.DataFrame:
-    if as_numbers:
-        with suppress(ValueError, OverflowError):  # a cell that is no number: read as texts, and told below
-            names = pd.read_csv(io.StringIO(text), sep=delimiter, nrows=0).columns
-            types = dict.fromkeys(names, np.float64) | {names[0]: str}
-            return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=types, keep_default_na=False)
+def _read_texts(text: str, delimiter: str, n_rows: int | None) -> pd.DataFrame:
     try:
-        return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False)
+        return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, nrows=n_rows)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
-        raise InputError("a submission cannot be read", where=where, why=reason(problem), fix="give a CSV with a header line") from None
+        raise InputError(
+            "a submission cannot be read", where="submission", why=reason(problem), fix="give a CSV with a header line"
+        ) from None
+
+
+def _read_numbers(text: str, delimiter: str) -> pd.DataFrame | None:
+    """Ids as texts and everything else as numbers; None where a cell is no number, or the lines are no table."""
+    raw = text.encode()
+    try:
+        head, *columns = pd.read_csv(io.StringIO(text), sep=delimiter, nrows=0).columns
+        types = {head: pa.large_string(), **dict.fromkeys(columns, pa.float64())}
+        table = pa_csv.read_csv(
+            pa.BufferReader(raw),
+            pa_csv.ReadOptions(block_size=len(raw)),
+            pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values='"' in text),
+            pa_csv.ConvertOptions(column_types=types, null_values=[]),
+        )
+    except (pa.ArrowInvalid, pd.errors.EmptyDataError):
+        return None
+    return table.to_pandas() if table.column_names == list(types) else None

@@ -105,7 +105,7 @@ def test_a_failed_run_says_why_and_its_log_is_one_click_away(open_page: OpenPage
 
 
 def test_a_note_stands_in_the_list_of_runs(open_page: OpenPage, opened: Workspace, done: tuple[Run, Run]) -> None:
-    assert "note" not in open_page("runs").dataframe[0].proto.column_order
+    assert "note" not in open_page("runs").dataframe[0].value
     note_run(opened.store, done[0].id, "larger images")
     table = open_page("runs").dataframe[0]
     assert "note" in table.proto.column_order and sorted(table.value["note"]) == ["", "larger images"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from core.base.errors import InputError
+from core.contest import csv_table
 from core.contest.csv_table import Problems, beside_answers, empty_columns, index_columns, read_table
 
 
@@ -203,6 +205,42 @@ def test_any_bytes_are_a_table_or_an_input_error(tmp_path_factory: pytest.TempPa
         assert problem.what and problem.fix
     else:
         assert len(table.frame) == len(table.lines) > 0
+
+
+def parsed(path: Path) -> tuple[list[list[str]], list[int], str] | str:
+    try:
+        table = read_table(path)
+    except InputError as problem:
+        return str(problem)
+    return [list(table.frame.columns), *table.frame.values.tolist()], table.lines.tolist(), table.header
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from(["", "a", "b c", "한", "1.5", " "]), min_size=1, max_size=4).map(",".join), min_size=1, max_size=8
+    ),
+    ends=st.lists(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]), min_size=8, max_size=8),
+)
+def test_a_table_without_quotes_is_read_by_arrow_as_by_the_csv_module(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, rows: list[str], ends: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("plain") / "t.csv"
+    path.write_bytes("".join(row + end for row, end in zip(rows, ends, strict=False)).encode())
+    by_arrow = parsed(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_table, "_plain_rows", lambda *_: None)
+        assert parsed(path) == by_arrow
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_table, "PIECE", 4)
+        assert parsed(path) == by_arrow, "in pieces"
+
+
+def test_a_plain_table_is_read_by_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = csv_table._records
+    monkeypatch.setattr(csv_table, "_records", lambda *arguments: islice(records(*arguments), 1))  # of the header alone
+    table = read_table(write(tmp_path, b"id,text\r\n1,\xed\x95\x9c\r\n2,b"))
+    assert table.frame.to_dict("list") == {"id": ["1", "2"], "text": ["한", "b"]} and table.lines.tolist() == [2, 3]
 
 
 def test_one_problem_is_told_by_itself() -> None:

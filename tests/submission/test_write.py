@@ -368,7 +368,7 @@ def test_labels_that_the_sample_contradicts_fail_a_check(tmp_path: Path, shown: 
     if not is_ok:
         assert not checks["sample"].is_ok and "submission_names" in checks["sample"].detail
         with pytest.raises(SubmissionError) as refused:
-            Candidate(b"", pd.DataFrame(), tuple(checks.values()), np.zeros(2, dtype=np.int64)).raise_if_refused("r1")
+            Candidate(form, b"", tuple(checks.values()), np.zeros(2, dtype=np.int64)).raise_if_refused("r1")
         assert "contest correct" in refused.value.fix
         named = parse_format(tmp_path / "sample_submission.csv", contest("label", ("bad", "good"), submission_names=("bad", "good")))
         again = {check.key: check for check in check_submission(named, make_submission(named, ["1", "2"], np.eye(2)))}
