@@ -35,6 +35,9 @@ DISK_FULL_CODE = 28
 ABANDONED_S = 3600.0
 """Nothing is written for so long; a folder younger than this may be somebody's at work, on this machine or another."""
 
+REGISTERED_PARTS = {"data", "truth", "groups"}
+"""What registration writes of a contest."""
+
 T = TypeVar("T")
 FreeBytes = Callable[[Path], int]
 
@@ -172,6 +175,7 @@ def remove_leftovers(workspace: Workspace) -> int:
             shutil.rmtree(folder, ignore_errors=True)
             n_removed += 1
     n_removed += remove_abandoned(workspace, time.time())
+    n_removed += _remove_unregistered(workspace)
     for contest in list_contests(workspace.store):
         for run in list_runs(workspace.store, contest.id):
             for result in run.results:
@@ -181,6 +185,20 @@ def remove_leftovers(workspace: Workspace) -> int:
                     n_removed += 1
     if n_removed:
         log.info("removed %d folders that killed processes had left", n_removed)
+    return n_removed
+
+
+def _remove_unregistered(workspace: Workspace) -> int:
+    """Remove what a registration published that was killed before the contest's row was written and never went on; returns how many folders.
+
+    They hold rows, truth and groups alone: a folder with folds or runs is of a contest, of which an older copy of the database may not know.
+    """
+    n_removed, known = 0, {contest.folder for contest in list_contests(workspace.store, with_trash=True)}
+    for folder in (workspace.root / "contests").iterdir():
+        parts = {path.name.partition("-")[0] for path in folder.iterdir()} if folder.is_dir() and folder.name not in known else set[str]()
+        if parts and parts <= REGISTERED_PARTS and time.time() - folder.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(folder)
+            n_removed += 1
     return n_removed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -167,6 +168,22 @@ def test_a_worker_whose_disk_is_full_hands_its_job_back_and_the_queue_goes_on_af
         assert ready.read(run).results[0].token == 2 and list_holds(ready.workspace.store) == ()
     finally:
         engine.stop()
+
+
+def test_what_a_killed_registration_left_goes_a_while_later(
+    workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
+    own = workspace.contest_dir(contest.folder)
+    left, young, with_folds = (workspace.contest_dir(name) for name in ("left", "young", "folds"))
+    for folder in (left, young, with_folds):
+        shutil.copytree(own, folder)
+    (with_folds / "folds-abc").mkdir()
+    long_ago = time.time() - ABANDONED_S - 60
+    for folder in (own, left, with_folds):
+        os.utime(folder, (long_ago, long_ago))
+    assert remove_leftovers(workspace) == 1
+    assert not left.exists() and own.exists() and young.exists() and with_folds.exists()
 
 
 def test_only_what_nobody_will_use_again_goes(workspace: Workspace, write_headlines: Callable[[Path], Path], tmp_path: Path) -> None:
