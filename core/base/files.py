@@ -167,6 +167,21 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def nfd(text: str) -> str:
+    """Decompose to Unicode NFD, as names of files are on macOS."""
+    return unicodedata.normalize("NFD", text)
+
+
+INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
+"""Signs without any width that come with texts copied from web pages; none of them joins letters, as others do."""
+AROUND = re.compile(rf"^[\s{INVISIBLE}]+|[\s{INVISIBLE}]+$")
+
+
+def bare_text(text: str) -> str:
+    """A name in NFC, without blanks and invisible signs around it."""
+    return AROUND.sub("", nfc(text))
+
+
 def can_encode(text: str, encoding: str) -> bool:
     """Whether an encoding has signs for all of a text."""
     try:

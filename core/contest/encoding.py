@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,8 @@ from core.base.messages import joined, msg, setting
 LIKELY = ("cp949", "gb18030", "big5", "shift_jis", "euc_jp", "cp1252", "cp1250", "cp1251")
 """What tables come in beside UTF-8; of equally likely ones the first is named first."""
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+ESCAPES = {"iso2022_kr": rb"\x1b\$\)C", "iso2022_jp_ext": rb"\x1b\$[@B(]", "hz": rb"~\{(?:[!-}][!-~])+~\}"}
+"""Encodings of seven bits, whose bytes would pass for UTF-8, by the signs with which their texts begin."""
 N_BYTES, N_WORDS = 1_000_000, 20_000
 """How much of a file is judged: its bytes, and its distinct words beyond ASCII."""
 FOREIGN, HANGUL = re.compile(r"[^\x00-\x7f]+"), re.compile(r"[\uac00-\ud7a3]")
@@ -30,14 +33,19 @@ USUAL = frozenset(
 """Syllables that stand in usual Korean: some 90 % of those in Korean text, 10 % of those that Chinese text becomes in cp949."""
 
 
-def decode(raw: bytes, path: Path, encoding: str = "") -> tuple[str, str]:
+def decode(raw: bytes, path: Path, encoding: str | None = "") -> tuple[str, str]:
     """Decode a file's bytes; returns the text (without BOM) and the name of the encoding.
 
-    UTF-8, UTF-16 with its mark, and cp949 where the text becomes Korean, are found; else it is `encoding`, a person's answer. Raises
-    InputError for UTF-8 with damaged bytes (with their offset), and for what is in another encoding, naming the likely ones.
+    UTF-8, UTF-16 with its mark, the escapes of seven bits, and cp949 where the text becomes Korean, are found; else it is `encoding`, a person's answer, which is
+    asked for unless it is None. Raises InputError for UTF-8 with damaged bytes (with their offset), and for what is in another encoding, naming the likely ones.
     """
     try:
-        return raw.decode("utf-8-sig"), "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
+        text = raw.decode("utf-8-sig")
+        for name, signs in ESCAPES.items() if not encoding else ():
+            if re.search(signs, raw):
+                with suppress(UnicodeDecodeError):
+                    return raw.decode(name), name
+        return text, "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
     except UnicodeDecodeError as problem:
         damage = problem
     wide = raw.startswith(UTF16_MARKS)
@@ -60,7 +68,7 @@ def decode(raw: bytes, path: Path, encoding: str = "") -> tuple[str, str]:
         damage = problem if wide or encoding or _is_korean_but_damaged(raw) else damage
     likely = [] if wide or encoding or damage.encoding == "cp949" or _is_damaged_utf8(raw[:N_BYTES]) else likely_encodings(raw)
     if likely:
-        _ask(raw, path, likely)
+        _ask(raw, path, likely, can_be_said=encoding is not None)
     raise InputError(
         "{file} holds bytes that are not {encoding}",
         where="{file} line {line}",
@@ -79,15 +87,40 @@ def is_korean(text: str) -> bool:
 
     Chinese or Japanese text becomes rare syllables and hanja, accented Latin letters become rare syllables.
     """
-    words = "".join({found[0] for found in islice(FOREIGN.finditer(text), N_WORDS)})
+    words = "".join(dict.fromkeys(found[0] for found in islice(FOREIGN.finditer(text), N_WORDS)))
     n_usual = sum(syllable in USUAL for syllable in words)
     n_odd = len(HANGUL.findall(words)) - n_usual + 2 * len(HANJA.findall(words)) + len(SIGNS.findall(words))
     return n_usual >= n_odd + 2
 
 
+def is_korean_beside(raw: bytes, others: Iterable[bytes]) -> bool:
+    """Whether a file that says too little by itself, such as a sample of a few rare syllables, is Korean cp949 together with `others` of its contest.
+
+    Those of them that are UTF-8 say nothing.
+    """
+    text = _as_cp949(raw)
+    return bool(text) and not is_korean(text) and is_korean("\n".join([text, *map(_as_cp949, others)]))
+
+
+def _as_cp949(raw: bytes) -> str:
+    """The judged part of a file that is not UTF-8, read as cp949; "" for another file."""
+    part = judged(raw)
+    with suppress(UnicodeDecodeError):
+        part.decode("utf-8")
+        return ""
+    with suppress(UnicodeDecodeError):
+        return part.decode("cp949")
+    return ""
+
+
+def judged(raw: bytes) -> bytes:
+    """The first lines of a file, those by which its encoding is judged."""
+    return raw[: raw.rfind(b"\n", 0, N_BYTES) + 1] or raw
+
+
 def likely_encodings(raw: bytes) -> list[str]:
     """The encodings that make the least odd text of a file's bytes, by charset-normalizer; none where none fits."""
-    sample = raw[: raw.rfind(b"\n", 0, N_BYTES) + 1] or raw
+    sample = judged(raw)
     found = {match.encoding: match.chaos for match in from_bytes(sample, cp_isolation=list(LIKELY))}
     best = min(found.values(), default=0.0)
     texts: dict[str, str] = {}
@@ -98,7 +131,7 @@ def likely_encodings(raw: bytes) -> list[str]:
     return list(texts.values())
 
 
-def _ask(raw: bytes, path: Path, likely: list[str]) -> NoReturn:
+def _ask(raw: bytes, path: Path, likely: list[str], *, can_be_said: bool) -> NoReturn:
     """Refuse a file of which several encodings make a text, with what each makes of its first such line."""
     start = next(place for place, byte in enumerate(raw) if byte > 127)
     start = raw.rfind(b"\n", 0, start) + 1
@@ -112,7 +145,9 @@ def _ask(raw: bytes, path: Path, likely: list[str]) -> NoReturn:
         where=msg("{file} line {line}", file=path.name, line=number),
         why=joined("; ", seen),
         fix=msg(
-            "say which it is: {field}; or convert it: iconv -f {encoding} -t UTF-8 {file} > utf8.csv",
+            "say which it is: {field}; or convert it: iconv -f {encoding} -t UTF-8 {file} > utf8.csv"
+            if can_be_said
+            else "convert it: iconv -f {encoding} -t UTF-8 {file} > utf8.csv",
             field=setting("encoding", named),
             encoding=named,
             file=path.name,

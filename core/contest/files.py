@@ -16,19 +16,25 @@ from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import reason
 from core.contest.csv_table import Table, beside_answers, empty_columns, read_table
+from core.contest.encoding import N_BYTES, is_korean_beside
 from core.contest.uploads import MAX_DEPTH, MAX_FILES, is_junk
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".svg", ".jp2", ".ico", ".psd", ".raw", ".dng", ".eps", ".pdf"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 TRAIN_NAMES = ("train", "training", "학습", "훈련")
 FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+N_BESIDE = 20
+"""Other tables by which the encoding of one is judged."""
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 """What files of these formats begin with; WebP says it from the eighth byte on."""
 
 
 class ContestFiles:
-    """The files under one root. Keys are NFC paths relative to it, with forward slashes; values the paths as they are on disk."""
+    """The files under one root. Keys are NFC paths relative to it, with forward slashes; values the paths as they are on disk.
+
+    `encoding` is a person's answer for tables that are not UTF-8, or what a table was found to be in by those beside it.
+    """
 
     def __init__(self, root: Path, encoding: str = "") -> None:
         self.root, self.encoding = _existing_folder(root), encoding
@@ -79,10 +85,11 @@ class ContestFiles:
     def images(self) -> list[str]:
         """Keys of the files that are images by their suffix, or, where they have none, by their first bytes; sorted."""
         return sorted(
-            key for key in self.files if suffix_of(key) in IMAGE_SUFFIXES or (not suffix_of(key) and self._begins_like_an_image(key))
+            key for key in self.files if suffix_of(key) in IMAGE_SUFFIXES or (not suffix_of(key) and self.begins_like_an_image(key))
         )
 
-    def _begins_like_an_image(self, key: str) -> bool:
+    def begins_like_an_image(self, key: str) -> bool:
+        """Whether the first bytes of a file are those of an accepted format, whatever its name."""
         try:
             with (self.root / self.files[key]).open("rb") as stream:
                 head = stream.read(16)
@@ -172,9 +179,20 @@ class ContestFiles:
                     name=name,
                     names=known,
                 )
+            if not self.encoding and is_korean_beside(
+                self._head(key), (self._head(other) for other in self.tables()[:N_BESIDE] if other != key)
+            ):
+                self.encoding = "cp949"
             table = read_table(self.root / self.files[key], self.encoding)
             self._tables[key] = table.without(empty_columns(table.frame))
         return self._tables[key]
+
+    def _head(self, key: str) -> bytes:
+        try:
+            with (self.root / self.files[key]).open("rb") as stream:
+                return stream.read(N_BYTES)
+        except OSError:  # told where the table itself is read
+            return b""
 
     def sample(self, name: str) -> Table:
         """Read a sample submission: its ids, and what is asked for of each; see `beside_answers`."""

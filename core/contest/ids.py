@@ -1,5 +1,6 @@
 """Ids of rows: each names one row; those of the test are numbered and spelled as the sample submission has them."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -54,6 +55,7 @@ def number_rows(n_rows: int, of_sample: Sequence[str]) -> tuple[list[str], str]:
 
 SPELLINGS_OF_IDS: tuple[Callable[[str], str], ...] = (
     clean,
+    lambda value: re.sub(r"(?<=[0-9])\.0+$", "", clean(value)),
     lambda value: spell_case(bare(clean(value))),
     lambda value: spell_number(bare(clean(value))),
 )

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from core.base.errors import InputError
@@ -26,6 +27,8 @@ N_THREADS = min(16, 4 + (os.cpu_count() or 1))
 LARGE_PX = 16_000_000
 """Images with more pixels are decoded by one thread: each thread keeps the memory of the largest that it has decoded."""
 REPORT_EVERY_S = 0.1
+DARK = 16
+"""The largest value of eight bits below which an image of 16 holds no more than 12."""
 BLANK_GREY = 128
 BLANK_PX = 64
 Progress = Callable[[int, int], None]
@@ -77,7 +80,12 @@ def _decoded(stream: io.BufferedReader, sha256: str) -> Checked:
         with Image.open(stream, formats=images.FORMATS) as image:
             # The whole stream of a JPEG is read all the same, but only an eighth of its lines and columns is computed.
             image.draft("RGB", (1, 1))
+            is_cut = images.is_cut_to_eight_bits(image)
             most = images.largest_value(image)
+            if is_cut and np.asarray(image)[..., 0].max(initial=0) < DARK:
+                return Checked(
+                    sha256, "grey of 16 bits with transparency that holds fewer: it would be read as black", "save it with 8 bits"
+                )
             image.close()  # its pixels go now: a TIFF keeps them in a circle, until the collector comes
     except UnidentifiedImageError:
         what = msg("not an image of an accepted format ({formats})", formats=FORMATS)

@@ -1,6 +1,7 @@
 """From cells to classes: the names of a label cell, several in one or none, and what is strange about them."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -63,15 +64,22 @@ def class_warnings(counts: dict[str, int], n_rows: int) -> list[str]:
         said.append(msg("{names} may mean that there is no label: taken for a class", names=", ".join(map(repr, unsure))))
     alike: dict[str, list[str]] = {}
     for name in classes:
-        alike.setdefault(" ".join(name.lower().split()), []).append(name)
+        alike.setdefault(_look(name), []).append(name)
     same = [" / ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if same:
-        said.append(msg("differ only in case or blanks: {names}", names=joined("; ", same[:5])))
+        said.append(msg("differ only in case, blanks, leading zeros or signs that look alike: {names}", names=joined("; ", same[:5])))
     if len(classes) > 20 and len(classes) > n_rows / 2:
         said.append(msg("{n:,} classes in {rows:,} {rows:row|rows}: is this the label?", n=len(classes), rows=n_rows))
     if len(classes) > 20 and all(re.fullmatch(r"-?\d*\.\d+", name) for name in classes):
         said.append("the labels are decimal numbers: predicting a number is not classification")
     return said
+
+
+def _look(name: str) -> str:
+    """What names have in common that look alike: letters of full width, other blanks and dashes, leading zeros, signs that are not seen."""
+    seen = "".join(sign for sign in unicodedata.normalize("NFKC", name).casefold() if unicodedata.category(sign) != "Cf")
+    number = re.fullmatch(r"0*([0-9]+)", seen.strip())
+    return number[1] if number else "".join("-" if unicodedata.category(sign) == "Pd" else sign for sign in " ".join(seen.split()))
 
 
 QUOTES = "'\""
@@ -99,14 +107,23 @@ def split_cell(cell: str, separator: str) -> list[str]:
     if "'" in text or '"' in text:
         parts = [found[1] or found[2] or found[3] or "" for found in _parts(separator).finditer(text)]
     else:
-        parts = text.split() if separator.isspace() else text.split(separator.strip())
+        parts = re.split(_between(separator), text)
     return [name for part in parts if (name := part.strip().strip(QUOTES).strip())]
+
+
+def _between(separator: str) -> str:
+    """What stands between two names, as a pattern: any blank where that is the separator; blanks around another one are no part of it, but
+    belong to a word such as " and "."""
+    if separator == " ":
+        return r"\s"
+    sign = re.escape(separator if separator.isspace() else separator.strip())
+    return rf"\s+{sign}\s+" if separator.strip().isalpha() else sign
 
 
 @cache
 def _parts(separator: str) -> re.Pattern[str]:
     """A name in quotes, or whatever stands before the next separator."""
-    between = r"\s" if separator.isspace() else re.escape(separator.strip())
+    between = _between(separator)
     end = rf"(?=\s*(?:{between}|$))"
     return re.compile(rf"""'([^']*)'{end}|"([^"]*)"{end}|((?:(?!{between})\S)(?:(?!{between}).)*)""", re.DOTALL)
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from core.base.files import nfc
+from core.base.files import INVISIBLE, bare_text, nfc
 from core.base.messages import msg
 from core.contest.csv_table import column_of
 
 WHOLE = re.compile(r"(-?[0-9]+)\.0*")
+UNSEEN = dict.fromkeys(map(ord, INVISIBLE))
 
 
 def class_key(text: str) -> str:
-    """What all spellings of a class have in common: NFC, single blanks inside and none around, a whole number without `.0`."""
-    key = " ".join(nfc(text).split())
+    """What all spellings of a class have in common: NFC, single blanks inside and none around, no invisible sign, a whole number without `.0`."""
+    key = " ".join(nfc(text).translate(UNSEEN).split())
     whole = WHOLE.fullmatch(key)
     return whole[1] if whole else key
 
@@ -33,7 +34,7 @@ def one_name(spellings: Counter[str]) -> dict[str, str]:
     """For each spelling (with its rows) the name of its class: without blanks around it, and where a class has several, the plainest or usual one."""
     of_key: dict[str, Counter[str]] = {}
     for spelling, rows in spellings.items():
-        of_key.setdefault(class_key(spelling), Counter())[nfc(spelling).strip()] += rows
+        of_key.setdefault(class_key(spelling), Counter())[bare_text(spelling)] += rows
     is_mixed = any(len(names) > 1 and key in names for key, names in of_key.items())
     chosen = {key: key if is_mixed else max(names, key=lambda name, names=names: (names[name], name)) for key, names in of_key.items()}
     return {spelling: chosen[class_key(spelling)] for spelling in spellings}

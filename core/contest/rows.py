@@ -322,8 +322,9 @@ def _train_of_folders(files: ContestFiles, spec: ContestSpec, problems: Problems
         else:
             keys += images
             labels += [spec.classes.index(name)] * len(images)
+    elsewhere = class_folders(files, spec.valid) if spec.valid else {}
     for name in spec.classes:
-        if name not in folders and not is_beside:
+        if name not in folders and name not in elsewhere and not is_beside:
             problems.add(spec.train, msg("there is no folder for the class '{name}'", name=name), "add the folder, or leave `classes` out")
     base = folder_key(spec.train)
     inside = f"{base}/" if base else ""
@@ -386,7 +387,7 @@ def _test(files: ContestFiles, spec: ContestSpec, sample: Table | None, problems
         renamed: tuple[tuple[str, str], ...] = ()
         if spec.id_column in table.frame.columns:
             known = "column '{column}' of {file}"
-            frame["id"], renamed = ids_of_sample(frame["id"].tolist(), sample, SPELLINGS_OF_IDS[:2])
+            frame["id"], renamed = ids_of_sample(frame["id"].tolist(), sample, SPELLINGS_OF_IDS[:-1])
         else:
             frame["id"], known = number_rows(len(frame), [] if sample is None else sample.frame.iloc[:, 0].tolist())
         if known == BY_ORDER:

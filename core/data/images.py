@@ -5,13 +5,14 @@ Imports no torch, so that inspection, thumbnails and training see the same pixel
 
 import hashlib
 import io
+import re
+import sys
 import warnings
 from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.PngImagePlugin import PngImageFile
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from core.base.errors import InputError
 from core.base.messages import reason
@@ -92,6 +93,8 @@ def to_rgb(image: Image.Image, white_level: float = 0.0) -> Image.Image:
     return image.convert("RGB")
 
 
+DEEP_COLOURS = re.compile("(RGB|RGBA|RGBX);16[BLN]")
+"""Colours of 16 bits as Pillow names them, of the order of bytes that the file or the machine has."""
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits of the values that cameras, scanners and detectors give."""
 
@@ -117,19 +120,33 @@ def _is_deep_grey(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or image.mode in ("I", "F")
 
 
-def _has_deep_colours(image: Image.Image) -> TypeGuard[PngImageFile]:
-    """A PNG of 16 bits a colour that is not loaded yet: Pillow keeps the upper eight of them."""
-    return isinstance(image, PngImageFile) and bool(image.tile) and image.tile[0].args in ("RGB;16B", "RGBA;16B")
+def _has_deep_colours(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
+    """A PNG or TIFF of 16 bits a colour that is not loaded yet: Pillow keeps the upper eight of them."""
+    return DEEP_COLOURS.fullmatch(_raw_mode(image)) is not None
 
 
-def _scaled_colours(image: PngImageFile, source: Path | io.BytesIO, white_level: float) -> Image.Image:
+def is_cut_to_eight_bits(image: Image.Image) -> bool:
+    """Whether of an image that is not loaded yet, 16 bits of grey with transparency, only the upper eight can be read."""
+    return _raw_mode(image).startswith("LA;16")
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the file of an image that is not loaded yet holds its values, by Pillow's name; "" where it does not say."""
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    given = tiles[0].args if tiles else ""
+    return str(given[0] if isinstance(given, tuple) and given else given)
+
+
+def _scaled_colours(image: ImageFile.ImageFile, source: Path | io.BytesIO, white_level: float) -> Image.Image:
     """An image of 16 bits a colour in eight. Read in the other order of bytes, the upper eight bits are the lower ones."""
-    tile = image.tile[0]
     upper = np.asarray(image).astype(np.float64)
     if isinstance(source, io.BytesIO):
         source.seek(0)
-    with PngImageFile(source) as again:
-        again.tile = [tile._replace(args=str(tile.args).replace("16B", "16L"))]
+    with Image.open(source, formats=FORMATS) as again:
+        assert isinstance(again, ImageFile.ImageFile)  # an image from a file
+        mode = _raw_mode(again)
+        other = mode[:-1] + ("B" if mode[-1] == "L" or (mode[-1] == "N" and sys.byteorder == "little") else "L")
+        again.tile = [tile._replace(args=other if isinstance(tile.args, str) else (other, *(tile.args or ())[1:])) for tile in again.tile]
         deep = upper * 256 + np.asarray(again)
     values = np.clip(np.rint(deep * (255.0 / white_level)), 0, 255)
     values[..., 3:] = upper[..., 3:]  # transparency has all 16 bits

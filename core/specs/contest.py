@@ -55,7 +55,7 @@ class ContestSpec(Settings):
     )
     label_separator: str = Field(
         default="",
-        max_length=3,
+        max_length=5,
         description="What stands between the classes in a cell of the label column, where a row has several.",
         json_schema_extra=BASIC,
     )

@@ -40,9 +40,9 @@ def read_style(cells: Iterable[str], classes: Sequence[str], separator: str = ""
             continue
         shape = PLAIN if cell in known else _shape(cell)
         first = first or shape
-        for candidate in () if cell in known else (separator, *SEPARATORS):
-            style = replace(shape, separator=candidate)
-            names = read_cell(cell, style) if candidate else ()
+        for candidate in () if cell in known else filter(None, (separator, *SEPARATORS)):
+            style = replace(shape, separator=candidate, closing=shape.closing or (candidate if cell.endswith(candidate) else ""))
+            names = read_cell(cell, style)
             if len(names) > 1 and known.issuperset(names):
                 return style
     first = first or PLAIN
@@ -50,14 +50,20 @@ def read_style(cells: Iterable[str], classes: Sequence[str], separator: str = ""
 
 
 def write_cell(names: Iterable[str], style: CellStyle) -> str:
-    """A row's labels in one cell; none are an empty cell, or empty brackets."""
+    """A row's labels in one cell; none are an empty cell, or empty brackets. One in parentheses is a tuple, as Python writes it: `('joy',)`."""
+    names = list(names)
     if style.quote:
-        names = (style.quote + re.sub(rf"([\\{style.quote}])", r"\\\1", name) + style.quote for name in names)
-    return style.opening + style.separator.join(names) + style.closing
+        names = [style.quote + re.sub(rf"([\\{style.quote}])", r"\\\1", name) + style.quote for name in names]
+    if not names and not style.opening:
+        return ""
+    end = "," if style.opening == "(" and style.quote and len(names) == 1 else ""
+    return style.opening + style.separator.join(names) + end + style.closing
 
 
 def read_cell(cell: str, style: CellStyle) -> tuple[str, ...]:
     """The labels in a cell, as the contest would take it apart. A cell of another style is one label, that no class has."""
+    if not cell:
+        return ()
     if not (cell.startswith(style.opening) and cell.endswith(style.closing) and len(cell) >= len(style.opening + style.closing)):
         return (cell,)
     inside = cell[len(style.opening) : len(cell) - len(style.closing)]
@@ -69,7 +75,7 @@ def read_cell(cell: str, style: CellStyle) -> tuple[str, ...]:
     place = 0
     while (found := QUOTED.match(inside, place)) is not None:
         names.append(re.sub(r"\\(.)", r"\1", found[0][1:-1], flags=re.DOTALL))
-        if found.end() == len(inside):
+        if inside[found.end() :] in ("", ",") and (style.opening == "(" or found.end() == len(inside)):
             return tuple(names)
         if not inside.startswith(style.separator, found.end()):
             break

@@ -16,6 +16,7 @@ from PIL import Image
 from core.base.errors import InputError
 from core.base.files import fingerprint
 from core.contest.contents import found_at_registration, rows_fingerprint
+from core.contest.image_pass import check_image
 from core.contest.inspect.draft import inspect_path
 from core.contest.table import load_table, load_truth
 from core.data.images import open_image
@@ -105,17 +106,60 @@ def test_a_class_that_has_no_row_left_is_refused(workspace: Workspace, tmp_path:
 
 
 def deep_png(path: Path, values: np.ndarray) -> None:
-    """Write values (h, w) or (h, w, 3) as a PNG of 16 bits."""
+    """Write values (h, w), (h, w, 3) or grey and transparency (h, w, 2) as a PNG of 16 bits."""
     if values.ndim == 2:
         Image.fromarray(values.astype(np.uint16)).save(path)
         return
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2 if values.shape[2] == 3 else 4, 0, 0, 0)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def deep_tiff(path: Path, values: np.ndarray, *, is_packed: bool) -> None:
+    """Write values (h, w, 3) as a TIFF of 16 bits a colour, which Pillow cannot write."""
+    height, width = values.shape[:2]
+    data = values.astype("<u2").tobytes()
+    data = zlib.compress(data) if is_packed else data
+    place = 8 + 2 + 12 * 10 + 4
+    tags = [(256, width), (257, height), (258, place), (259, 8 if is_packed else 1), (262, 2)]
+    tags += [(273, place + 6), (277, 3), (278, height), (279, len(data)), (284, 1)]
+    entries = [struct.pack("<HHII", tag, 3, 3, value) if tag == 258 else struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags]
+    path.write_bytes(
+        b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4) + struct.pack("<HHH", 16, 16, 16) + data
+    )
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_colours_of_a_deep_tiff_are_scaled_as_those_of_a_png(tmp_path: Path, is_packed: bool) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (10, 12, 3))
+    deep_tiff(tmp_path / "a.tif", values, is_packed=is_packed)
+    assert check_image(tmp_path / "a.tif").most >= values.max()
+    seen = np.asarray(open_image(tmp_path / "a.tif", white_level=4095))
+    np.testing.assert_array_equal(seen, np.rint(values * (255 / 4095)))
+
+
+def test_grey_with_transparency_that_would_be_black_is_said(tmp_path: Path) -> None:
+    for most, said in ((4095, "read as black"), (65535, "")):
+        deep_png(tmp_path / "a.png", np.stack([np.full((4, 4), most), np.full((4, 4), 65535)], axis=-1))
+        assert said in (what := check_image(tmp_path / "a.png").what) and bool(what) == bool(said)
+
+
+def test_images_with_another_suffix_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    for number, name in enumerate(["cat/1.png", "cat/2.jpg_large", "dog/1.png", "dog/notes.txt"]):
+        (tmp_path / "c/train" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / "one.png", number)
+        (tmp_path / "c/train" / name).write_bytes(b"text" if name.endswith("txt") else (tmp_path / "one.png").read_bytes())
+    found = [check for check in inspect_path(tmp_path / "c").checks if "another suffix" in check.value]
+    assert [(check.level, check.value[:1]) for check in found] == [("warning", "1")] and "2.jpg_large" in found[0].detail
+    for path in (tmp_path / "c").rglob("*.png"):
+        path.rename(path.with_suffix(".photo"))
+    with pytest.raises(InputError, match="no contest was recognised") as caught:
+        inspect_path(tmp_path / "c")
+    assert "is an image with another suffix" in caught.value.why
 
 
 @pytest.mark.parametrize(("most", "level"), [(200, 255), (1000, 1023), (2047, 4095), (4095, 4095), (10_000, 16_383), (40_000, 65_535)])

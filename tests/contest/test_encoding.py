@@ -53,6 +53,15 @@ def test_what_is_not_sure_is_asked_and_read_as_a_person_says(text: str, encoding
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("id,label\n1,良い\n2,悪い\n", "iso2022_jp_ext"), ("id,분류\n1,긍정\n", "iso2022_kr"), ("id,label\n1,好\n2,坏\n", "hz")],
+)
+def test_seven_bits_with_escapes_are_not_taken_for_utf8(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding), FILE) == (text, encoding)
+    assert decode(b"id,text\n1,~{x} a ~} \x1b[0m\n", FILE)[1] == "utf-8"
+
+
+@pytest.mark.parametrize(
     "text", ["id,texte\n1,café noir\n2,été\n3,où\n", "id,text\n1,größer\n2,Straße\n", "id,text\n1,가나다라마바사\n2,아자차카\n"]
 )
 @pytest.mark.parametrize("place", [-2, 14])

@@ -71,6 +71,10 @@ class Written:
         return [(check.level, f"{check.value} {check.detail}") for check in self.found.checks if check.key == key]
 
 
+GA_D, NA_D = "\u1100\u1161", "\u1102\u1161"
+"""Two syllables as macOS decomposes them."""
+
+
 def written(workspace: Workspace, root: Path, *sets: str) -> Written:
     """Register, and write the classes in turn for the test rows."""
     contest, found = registered(workspace, root, *sets, name="c")
@@ -96,6 +100,11 @@ def written(workspace: Workspace, root: Path, *sets: str) -> Written:
         (BAD_GOOD, rows(["?"], ["?"]), [], BAD_GOOD, ["s0,bad", "s1,good"], "warning"),
         (BAD_GOOD, rows(["bad"], ["odd"]), [], BAD_GOOD, ["s0,bad", "s1,good"], "warning"),
         (BAD_GOOD, rows([""], [""]), [], BAD_GOOD, ["s0,bad", "s1,good"], None),
+        (("bad", "good", "bad\u200b", "\ufeffgood"), rows(["bad"], ["good"]), [], BAD_GOOD, ["s0,bad", "s1,good"], None),
+        ((GA_D, NA_D), rows([GA_D], [NA_D]), [], ("\uac00", "\ub098"), [f"s0,{GA_D}", f"s1,{NA_D}"], "note"),
+        ((GA_D, NA_D), rows(["0"], ["0"]), [], ("\uac00", "\ub098"), ["s0,0", "s1,1"], "warning"),
+        ((GA_D, NA_D), rows([""], [""]), [], ("\uac00", "\ub098"), [f"s0,{GA_D}", f"s1,{NA_D}"], "note"),
+        ((GA_D, NA_D), rows(["\uac00"], ["\uac00"]), [], ("\uac00", "\ub098"), ["s0,\uac00", "s1,\ub098"], None),
     ],
 )
 def test_labels_are_written_as_the_sample_has_them_and_what_was_understood_is_said(
@@ -220,6 +229,8 @@ def test_a_class_that_the_samples_encoding_cannot_write_is_said_and_the_file_is_
         (["사진0", "사진1"], ["\u1109\u1161\u110c\u1175\u11ab0", "\u1109\u1161\u110c\u1175\u11ab1"], None, ""),
         (["\u1109\u1161\u110c\u1175\u11ab0", "\u1109\u1161\u110c\u1175\u11ab1"], ["사진0", "사진1"], None, ""),
         ([" s0", "s1 "], ["s0", "s1"], None, ""),
+        (["7", "008"], ["7.0", "008.0"], None, ""),
+        (["7.0", "8.0"], ["7", "8"], None, ""),
         (["s1"], ["s0", "s1", "s2"], None, "names 1 of the 3 test rows"),
         (["1", "2", "3", "4"], [], None, ""),
         (["0004", "0003", "0002", "0001"], [], None, ""),

@@ -2,20 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from core.base.errors import InputError
-from core.base.files import nfc, typed_path
+from core.base.files import bare_text, nfc, typed_path
 from core.base.messages import joined, msg, setting
 from core.base.names import name_from
 from core.base.settings import parse_settings
 from core.contest.contents import find_copies, keys_of_texts, white_check
 from core.contest.csv_table import column_of, index_columns
-from core.contest.files import TABLE_SUFFIXES, ContestFiles, suffix_of, unwrapped
+from core.contest.files import FORMATS, REFUSED_SUFFIXES, TABLE_SUFFIXES, ContestFiles, suffix_of, unwrapped
 from core.contest.image_pass import check_images
 from core.contest.inspect.columns import (
     ImageColumn,
@@ -33,11 +33,12 @@ from core.contest.inspect.columns import (
     settle_bases,
     settle_inputs,
 )
-from core.contest.inspect.labels import settle_classes, settle_labels
+from core.contest.inspect.labels import settle_classes, settle_labels, spelled_alike
 from core.contest.inspect.parts import guess_train_labels, guess_valid
 from core.contest.inspect.sources import SPACE, Answers, Check, Guess, Understanding, guess_sources, parse_answers
 from core.contest.inspect.submission import settle_submission_and_metric
-from core.contest.labels import SeenLabels, order_classes
+from core.contest.labels import SeenLabels, names_of_cells, order_classes
+from core.contest.names import class_key
 from core.contest.rows import LINK_FIX, Part, Rows, class_folders, folder_key, is_folder, joined_table, read_rows
 from core.contest.table import by_turns, count_classes, labels_of, rows_by_size
 from core.data.images import level_of
@@ -144,10 +145,14 @@ def understand(files: ContestFiles, so_far: Understanding) -> None:
     test = None if not test_name or is_folder(files, test_name) else files.table(test_name).frame
     sample = files.sample(sample_name).frame if sample_name else None
     train: pd.DataFrame | None = None
-    folders: dict[str, str] = {}
+    class_names: tuple[str, ...] = ()
     if layout == "folders":
         _settle_valid(so_far, files)
-        folders = class_folders(files, train_name, test_name, so_far.values.get("valid", ""))
+        valid = so_far.values.get("valid", "")
+        folders = class_folders(files, train_name, test_name, valid)
+        beside = class_folders(files, valid) if valid else {}
+        _say_only_beside(so_far, valid, [name for name in beside if name not in folders])
+        class_names = order_classes([*folders, *beside])
         labels = _columns_of_folders(so_far, files, folders, test_name, test, sample)
     else:
         apart = guess_train_labels(files, train_name, test)
@@ -155,9 +160,13 @@ def understand(files: ContestFiles, so_far: Understanding) -> None:
         train = joined_table(files, train_name, labels_name)[0].frame
         labels = _columns_of_table(so_far, files, train, test_name, test, sample)
         _settle_valid(so_far, files)
-    classes = settle_classes(so_far, labels, order_classes(folders))
+        labels = spelled_alike(so_far, _with_valid(so_far, files, labels))
+    classes = settle_classes(so_far, labels, class_names)
     settle_submission_and_metric(so_far, train, sample, classes, labels)
     so_far.values.update({key: value for key, value in answers.items() if key not in so_far.values})
+    if files.encoding and "encoding" not in answers:
+        so_far.values["encoding"] = files.encoding
+        so_far.note("encoding", files.encoding, "one of the tables alone does not say: judged by all of them", "note")
 
 
 def _settle_valid(so_far: Understanding, files: ContestFiles) -> None:
@@ -167,6 +176,29 @@ def _settle_valid(so_far: Understanding, files: ContestFiles) -> None:
     found = guess_valid(files, values["layout"], values["train"], needed)
     if found is not None or "valid" in so_far.answers:
         so_far.settle("valid", lambda: found or Guess("", ""))
+
+
+def _with_valid(so_far: Understanding, files: ContestFiles, labels: SeenLabels) -> SeenLabels:
+    """The labels of the training rows and of those beside them; a class that only the latter have is said."""
+    name, column = so_far.values.get("valid", ""), so_far.values["label_column"]
+    frame = files.table(name).frame if name else None
+    if frame is None or column not in frame.columns:
+        return labels
+    words_are_classes = so_far.values.get("missing_labels") == "class"
+    beside = names_of_cells(column_of(frame, column), so_far.values.get("label_separator", ""), words_are_classes=words_are_classes)
+    both = replace(labels, names=[*labels.names, *beside])
+    known = set(map(class_key, labels.classes()))
+    _say_only_beside(so_far, name, [bare_text(each) for each in both.classes() if class_key(each) not in known])
+    return both
+
+
+def _say_only_beside(so_far: Understanding, valid: str, names: list[str]) -> None:
+    """Say which classes only the labelled rows beside the training rows have."""
+    if names:
+        said = msg(
+            "classes that only these rows have, and none of {train}: {names}", train=so_far.values["train"], names=", ".join(names[:8])
+        )
+        so_far.note("valid", valid, said, "note")
 
 
 def _seen(files: ContestFiles, name: str) -> str:
@@ -219,6 +251,14 @@ def _columns_of_table(
 ) -> SeenLabels:
     """Settle modality and columns of a training table. Returns its labels."""
     answers = so_far.answers
+    if len(train.columns) == 1:
+        raise InputError(
+            "the training table has one column",
+            where=str(so_far.values["train"]),
+            why="its first line is {name}, and it is not cut at commas, tabs, semicolons or bars",
+            fix="write a comma between the columns, and nothing above their names",
+            name=repr(train.columns[0][:80]),
+        )
     odd = names_like_data(train)
     if odd and test is not None and set(train.columns).isdisjoint(test.columns):
         raise InputError(
@@ -311,6 +351,18 @@ def _checks_of_depth(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list
     return [white_check(spec.white_level or max(levels), levels)] if levels else []
 
 
+def _odd_images(files: ContestFiles, keys: list[str], folders: list[str]) -> list[str]:
+    """Those of `keys` in the folders of images that are images by what some files of their suffix begin with, or of a refused format."""
+    inside = [key for key in keys if any(not folder or key.startswith(f"{folder}/") for folder in folders)]
+    by_suffix: dict[str, list[str]] = {}
+    for key in inside:
+        by_suffix.setdefault(suffix_of(key), []).append(key)
+    odd = {
+        suffix for suffix, some in by_suffix.items() if suffix in REFUSED_SUFFIXES or any(map(files.begins_like_an_image, some[:N_OPENED]))
+    }
+    return [key for key in inside if suffix_of(key) in odd]
+
+
 READINGS = {
     "case": "case and suffix aside, {cell} is {path}",
     "number": "as a number, {cell} is {path}",
@@ -368,6 +420,10 @@ def _checks_of_rows(spec: ContestSpec, files: ContestFiles, rows: Rows) -> list[
         checks.append(Check("files", what, LINK_FIX, "warning"))
     known = {*files.images, *files.tables()}
     ignored = [key for key in files.files if key not in known] if spec.layout == "folders" else []
+    odd = _odd_images(files, ignored, [folder_key(name) for name in (spec.train, spec.valid, spec.test) if name and is_folder(files, name)])
+    if odd:
+        fix = msg("give them the suffix of an accepted format ({formats}), such as {name}", formats=FORMATS, name=odd[0])
+        checks.append(Check("files", msg("{n:,} images with another suffix are left out", n=len(odd)), fix, "warning"))
     if ignored:
         why = msg("neither images nor tables, such as {name}", name=ignored[0])
         checks.append(Check("files", msg("{n:,} ignored", n=len(ignored)), why, "note"))

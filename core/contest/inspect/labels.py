@@ -1,7 +1,10 @@
 """From the labels of a table to the classes, of rows with one class or with several."""
 
+import re
+import unicodedata
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -15,6 +18,7 @@ from core.contest.inspect.columns import LABEL_NAME, asked_label, guess_label
 from core.contest.inspect.sources import SPACE, Guess, Understanding
 from core.contest.labels import (
     FLAGS,
+    QUOTES,
     SeenLabels,
     class_warnings,
     flagged,
@@ -26,8 +30,12 @@ from core.contest.labels import (
 )
 from core.contest.names import class_finder, one_name
 
-SEPARATORS = ("|", ";", ",", "/", "+", "#", " ")
+SEPARATORS = ("|", ";", ",", "/", "+", "#", " and ", " 및 ", " ")
 """In the order in which they are tried: blanks also stand inside names, commas more often than bars."""
+MOST_SIGNS, N_CELLS = 8, 5000
+"""How many other signs are tried, those that stand in most of so many distinct cells."""
+SIGNS = ("Pd", "Pc", "Po", "Sm", "Sk", "Cc")
+"""Unicode's categories of signs that may stand between names: dashes, underscores, other punctuation, `|`, `>`, `^`, line breaks, tabs."""
 NAMES_RECUR, WHOLLY_FREE, REPEATS, LISTS, FLAG_SHARE = 0.8, 0.5, 0.05, 0.9, 0.9
 """Shares. A separator is likely from NAMES_RECUR of names that recur and WHOLLY_FREE of combinations whose names all change their place,
 and up to REPEATS of combinations that hold a name twice; LISTS of cells in brackets are lists. A column of FLAG_SHARE 0 and 1 is a class."""
@@ -61,8 +69,16 @@ class FlagColumns:
 def find_separation(labels: pd.Series) -> Separation | None:
     """By the separator that a person who says that rows have several classes will mean; None when no cell holds any."""
     cells = Counter(labels[~is_unlabelled(labels)])
-    found = [_separation(cells, separator) for separator in SEPARATORS if any(separator in cell.strip() for cell in cells)]
-    return max(found, key=lambda each: (each.is_likely, each.is_possible, not each.separator.isspace(), each.n_several), default=None)
+    usual = [_separation(cells, separator) for separator in SEPARATORS if any(separator in cell.strip() for cell in cells)]
+    if any(each.is_likely for each in usual):
+        return max(usual, key=_rank)
+    signs = Counter(sign for cell in islice(cells, N_CELLS) for sign in {*cell.strip()} if unicodedata.category(sign) in SIGNS)
+    others = [sign for sign, _ in signs.most_common(MOST_SIGNS) if sign not in {*SEPARATORS, *QUOTES}]
+    return max([each for each in (_separation(cells, sign) for sign in others) if each.is_likely] or usual, key=_rank, default=None)
+
+
+def _rank(found: Separation) -> tuple[bool, bool, bool, int]:
+    return found.is_likely, found.is_possible, not found.separator.isspace(), found.n_several
 
 
 def _separation(cells: Counter[str], separator: str) -> Separation:
@@ -132,7 +148,7 @@ def settle_labels(
     cells = column_of(train, label)
     separator = _separator(so_far, cells, label)
     words = _settle_missing(so_far, cells, sample) == "class"
-    names = _spelled_alike(so_far, names_of_cells(cells, separator, words_are_classes=words))
+    names = names_of_cells(cells, separator, words_are_classes=words)
     return (_several(so_far, names, source=label) if separator else SeenLabels(names, is_several=False, source=label)), {label}
 
 
@@ -164,9 +180,11 @@ def _shown(sample: pd.DataFrame | None) -> list[str]:
     return [nfc(value) for value in column_of(sample, columns[0]).unique() if value.strip()]
 
 
-def _spelled_alike(so_far: Understanding, names: list[list[str]]) -> list[list[str]]:
+def spelled_alike(so_far: Understanding, labels: SeenLabels) -> SeenLabels:
     """The labels of rows with one name for each class, however its cells are spelled; what was taken for one is said."""
-    spellings = Counter(name for each in names for name in each)
+    if labels.columns:
+        return labels
+    spellings = Counter(name for each in labels.names for name in each)
     if "classes" in so_far.answers:
         given = tuple(so_far.answers["classes"])
         find = class_finder(given)
@@ -183,7 +201,7 @@ def _spelled_alike(so_far: Understanding, names: list[list[str]]) -> list[list[s
             so_far.note("classes", "", msg(why, names=", ".join(several[:5])), "warning")
         elif odd:
             so_far.note("classes", "", msg("blanks around names are left out, such as in {name}", name=odd[0]), "note")
-    return [[name_of[name] for name in each] for each in names]
+    return replace(labels, names=[[name_of[name] for name in each] for each in labels.names])
 
 
 def _flags(
@@ -211,6 +229,15 @@ def _flags(
         if len(named) > 1 and 2 * len(named) > len(asked) and are_flags(*named):
             return FlagColumns(
                 order_classes(named), msg("{n} {n:column|columns} of 0 and 1 that the sample submission names", n=len(named))
+            )
+        if len(named) > 1 and len(named) == len(asked) and "classes" not in answers:
+            raise InputError(
+                "the columns of the classes do not hold 0 and 1",
+                where=msg("{file}, column '{column}'", file=so_far.values["train"], column=named[0]),
+                why="the sample submission asks for {names}, and they hold {values}",
+                fix="write 1 where a row has the class and 0 where it has not; or name the column with the class: label_column=NAME",
+                names=", ".join(named[:8]),
+                values=", ".join(map(repr, column_of(train, named[0]).unique()[:3])),
             )
         only_train = [name for name in columns if test is not None and name not in test.columns]
         n_labels = sum(LABEL_NAME.fullmatch(name) is not None for name in only_train)
@@ -249,16 +276,23 @@ def _separator(so_far: Understanding, cells: pd.Series, label: str) -> str:
     several = so_far.settle("labels", lambda: _labels_guess(best, is_several=is_several, label=label)) == "several"
     if not several and not given:
         return ""
-    separator = given if given is not None else best.separator if best is not None else ","
+    separator = given if given is not None else _doubled(best.separator, cells) if best is not None else ","
     if given is not None:
         why, level = "your answer", "ok"
     elif best is None:
         why, level = msg("no cell of '{column}' holds several names: this is a guess", column=label), "warning"
     else:
         why, level = msg("stands between the names, such as {cell}", cell=repr(best.example)), "ok" if best.is_likely else "warning"
+    separator = f" {separator} " if separator.isalpha() else separator
     so_far.values["label_separator"] = separator
-    so_far.note("label_separator", SPACE if separator.isspace() else separator, why, level)
+    so_far.note("label_separator", SPACE if separator == " " else repr(separator)[1:-1], why, level)
     return separator if several else ""
+
+
+def _doubled(separator: str, cells: pd.Series) -> str:
+    """The separator twice where it stands so in every cell, as in `joy||calm`."""
+    runs = {found for cell in cells.unique() for found in re.findall(rf"(?:{re.escape(separator)})+", cell.strip())}
+    return separator * 2 if runs == {separator * 2} and not separator.isspace() else separator
 
 
 def _labels_guess(best: Separation | None, *, is_several: bool, label: str) -> Guess:

@@ -22,7 +22,7 @@ def guess_valid(files: ContestFiles, layout: str, train: str, needed: Sequence[s
             key for key in files.folders if role_of(key) == "valid" and files.images_under(key) and not (inside and key.startswith(inside))
         ]
         classes = set(class_folders(files, train))
-        fits = [key for key in named if files.children(key) and classes.issuperset(class_folders(files, key))]
+        fits = [key for key in named if (names := set(class_folders(files, key))) and 2 * len(names & classes) >= len(names)]
         named = [key for key in named if key.rpartition("/")[0] != folder_key(train)]  # else it is a class
         n_rows = len(files.images_under(fits[0])) if fits else 0
     else:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,8 +11,8 @@ from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import joined, msg, setting
 from core.base.settings import load_yaml
-from core.contest.files import FORMATS, ContestFiles, suffix_of
-from core.contest.rows import folder_key, is_folder
+from core.contest.files import FORMATS, IMAGE_SUFFIXES, ContestFiles, suffix_of
+from core.contest.rows import LINK_FIX, folder_key, is_folder
 from core.specs.contest import ContestSpec
 
 
@@ -162,6 +163,8 @@ _BESIDE = f"(?:(?:{'|'.join((*EXAMPLES, *THINGS))})s?)*"
 _WORDS = {role: re.compile(f"{_BESIDE}(?:{'|'.join(names)})s?{_BESIDE}") for role, names in ROLES.items()}
 OTHER_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".parquet", ".feather", ".json", ".jsonl", ".ndjson")
 """Suffixes of tables that are not read."""
+N_OPENED = 1000
+"""Files of which the first bytes are read where nothing is known by its name."""
 PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 LABELS = ("label", "labels", "data", "info", "meta", "metadata")
 
@@ -245,7 +248,9 @@ def _train(files: ContestFiles, roles: dict[str, list[str]], answers: Answers) -
         "no contest was recognised in this folder",
         where=str(files.root),
         why=_looked_for(files, roles),
-        fix="give the folder that holds the training data, or name it with train=NAME",
+        fix=joined(
+            "; ", ["give the folder that holds the training data, or name it with train=NAME", *([LINK_FIX] if files.links else [])]
+        ),
     )
 
 
@@ -282,7 +287,10 @@ def _looked_for(files: ContestFiles, roles: dict[str, list[str]]) -> str:
     links = [msg("{n} symbolic links (not followed)", n=len(files.links))] if files.links else []
     packed = [msg("{file} is packed: extract it first, or give the zip itself", file=key) for key in _with_suffix(files, PACKED)]
     unread = [msg("{file} is read once it is saved as CSV", file=key) for key in _with_suffix(files, OTHER_TABLES)]
-    return joined("; ", [looked, found, *links, *packed[:1], *unread[:3]])
+    unknown = (key for key in islice(files.files, N_OPENED) if suffix_of(key) not in IMAGE_SUFFIXES)
+    odd = [key for key in unknown if files.begins_like_an_image(key)][:1]
+    odd = [msg("{file} is an image with another suffix: give it that of an accepted format", file=key) for key in odd]
+    return joined("; ", [looked, found, *links, *packed[:1], *unread[:3], *odd])
 
 
 def _with_suffix(files: ContestFiles, suffixes: tuple[str, ...]) -> list[str]:

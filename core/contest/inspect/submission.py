@@ -6,7 +6,7 @@ from typing import cast
 
 import pandas as pd
 
-from core.base.files import nfc
+from core.base.files import nfc, nfd
 from core.base.messages import joined, msg
 from core.contest.csv_table import column_of
 from core.contest.inspect.labels import SEPARATORS
@@ -34,6 +34,9 @@ def settle_submission_and_metric(
     if sample is not None and form == "label" and len(header) == 1 and not given:
         marks = (str(so_far.values.get("label_separator") or "|"), *SEPARATORS) if labels.is_several and column else ("",)
         naming = _naming_of_cells(so_far, column_of(sample, header[0]), marks, classes, codes)
+    if form == "label" and not given:
+        shown = [(sample, header[0])] if sample is not None and len(header) == 1 and naming is not None else [(train, column)]
+        naming = _as_decomposed(naming, classes, [column_of(frame, name) for frame, name in shown if frame is not None and name])
     if naming is not None:
         _settle_names(so_far, naming, classes)
     if sample is not None and form != "label" and naming is not None and not labels.columns:
@@ -65,6 +68,20 @@ def _naming_of_cells(
         "warning",
     )
     return None
+
+
+def _as_decomposed(naming: Naming | None, classes: tuple[str, ...], shown: list[pd.Series]) -> Naming | None:
+    """The names in decomposed Unicode where the `shown` labels are, as macOS writes them: a contest compares them byte by byte."""
+    cells = {cell for column in shown for cell in column.unique()}
+    if cells == set(map(nfc, cells)) or cells != set(map(nfd, cells)):
+        return naming
+    names = naming.names if naming is not None else classes
+    why = "in decomposed Unicode, as the file has them"
+    return Naming(
+        tuple(map(nfd, names)),
+        joined("; ", [naming.reason, why]) if naming is not None else why,
+        naming is not None and naming.is_guess,
+    )
 
 
 def _settle_names(so_far: Understanding, naming: Naming, classes: tuple[str, ...]) -> None:
@@ -150,5 +167,10 @@ def _submission_guess(
     else:
         why = msg("its columns are neither one label nor the classes: {names}", names=", ".join(others[:8]) or "only ids")
         return Guess("label", why, "warning")
+    values = sample[known].apply(pd.to_numeric, errors="coerce")
+    if form == "probabilities" and (most := float(values.to_numpy().max(initial=0))) > 1:
+        return Guess(
+            form, msg("{what}, with values up to {most:g}: probabilities are written, from 0 to 1", what=found.reason, most=most), "warning"
+        )
     why = msg("{what}, and all values are 0 or 1: a guess, for probabilities set submission=probabilities", what=found.reason)
     return replace(found, reason=why) if is_flags else found

@@ -204,7 +204,7 @@ def test_what_is_odd_about_classes_is_said(tmp_path: Path) -> None:
     found = inspect_path(tmp_path, name="x")
     said = detail_of(found, "classes")
     assert "one row only" in said
-    assert "differ only in case or blanks" in said
+    assert "differ only in case, blanks" in said
     assert found.draft.labels == "one"
     assert level_of(found, "labels") == {"warning"}
     assert "several labels" in detail_of(found, "labels")
@@ -289,3 +289,22 @@ def test_a_folder_of_workbooks_is_told_how_to_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refusal:
         inspect_path(tmp_path)
     assert "train.xlsx is read once it is saved as CSV" in refusal.value.why
+
+
+def test_a_short_table_is_judged_by_those_beside_it(workspace: Workspace, tmp_path: Path) -> None:
+    root = small_contest(
+        tmp_path / "c", "id,text,label\nt{n},이 영화는 정말 재미있다 {n},{label}", "id,text\n갹{n},배송이 느리다", "id,label\n갹{n},bad"
+    )
+    sample = root / "sample_submission.csv"
+    for path in root.glob("*.csv"):
+        path.write_bytes(path.read_text().encode("cp949"))
+    contest, inspection = registered(workspace, root)
+    assert (inspection.draft.encoding, [check.level for check in inspection.checks if check.key == "encoding"]) == ("cp949", ["note"])
+    form = read_format(workspace, contest)
+    assert (form.ids, form.encoding) == (("갹0", "갹1", "갹2"), "cp949")
+    for name in ("train.csv", "test.csv"):
+        (root / name).write_bytes((root / name).read_bytes().decode("cp949").encode())
+    with pytest.raises(InputError, match="its encoding is not sure"):  # tables in UTF-8 say nothing of it
+        inspect_path(root)
+    sample.write_bytes(sample.read_bytes().decode("cp949").encode())
+    assert inspect_path(root).draft.encoding == ""

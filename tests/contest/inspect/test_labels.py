@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -16,8 +19,10 @@ from core.contest.inspect.labels import find_separation
 from core.contest.labels import split_cell
 from core.contest.register import add_contest
 from core.contest.table import load_truth
+from core.submission.format import read_format
+from core.submission.write import make_submission
 from core.workspace import Workspace
-from tests.contest.contest_folders import folder_contest, text_contest, write_csv
+from tests.contest.contest_folders import folder_contest, registered, text_contest, write_csv
 from tests.emotions import EMOTIONS, Layout, emotion_sets, emotions_spec, write_emotions
 from tests.inputs.spoiled_contests import edit
 
@@ -207,7 +212,7 @@ def test_rows_can_be_taken_for_one_label(tmp_path: Path) -> None:
         (["label_column="], "columns of 0 and 1"),
         (["label_column=", "classes=[x, y]"], "columns of 0 and 1"),
         (["label_column=emotion"], "there is no column 'emotion'"),
-        (["label_separator=,,,,"], "label_separator"),
+        (["label_separator=,,,,,,"], "label_separator"),
     ],
 )
 def test_answers_that_do_not_fit_are_refused(tmp_path: Path, sets: list[str], said: str) -> None:
@@ -274,12 +279,33 @@ def test_ordinary_reviews_say_that_a_cell_is_one_class(tmp_path: Path) -> None:
     assert details(inspect_path(text_contest(tmp_path / "reviews")), "labels") == "ok one: each cell of 'label' names one class"
 
 
+NEW_SIGNS = (":", "&", "、", "，", "·", "-", "_", ">", "\n", "\t", "||", " and ", " 및 ")
+
+
+@pytest.mark.parametrize("sign", NEW_SIGNS)
+def test_whatever_stands_between_labels_is_written_between_them(tmp_path: Path, workspace: Workspace, sign: str) -> None:
+    cells = [cell.replace("#", sign) for cell in ["a b", "b", "a b#b", "c", "b#a b#c", "b", "c#b", "a b#c"] * 2]
+    write_csv(tmp_path / "train.csv", ("id", "text", "label"), [(f"t{row}", f"some words {row}", cell) for row, cell in enumerate(cells)])
+    write_csv(tmp_path / "test.csv", ("id", "text"), [("s0", "words")])
+    write_csv(tmp_path / "sample_submission.csv", ("id", "label"), [("s0", f"a b{sign}c")])
+    contest, found = registered(workspace, tmp_path)
+    assert (found.draft.classes, found.draft.label_separator) == (("a b", "b", "c"), sign)
+    data = make_submission(read_format(workspace, contest), ["s0"], np.array([[0.1, 0.9, 0.8]]))
+    assert list(csv.reader(io.StringIO(data.decode(), newline="")))[1] == ["s0", f"b{sign}c"]
+
+
 @pytest.mark.parametrize(
     ("cells", "labels", "level"),
     [
         (["a", "b", "a#b", "c", "a#c", "b", "a#b#c"] * 4, "several", "ok"),
         ([*(["joy", "fear", "joy|calm", "fear|calm"] * 6), "fear|rare|calm"], "several", "ok"),
         (["1|2", "9|9", "3", "1|3", "2", "9|3"] * 5, "one", "warning"),
+        *(
+            ([cell.replace("#", sign) for cell in ["a", "b", "a#b", "c", "b#a#c", "b", "c#b", "a#c"] * 4], "several", "ok")
+            for sign in NEW_SIGNS
+        ),
+        (["male_20s", "female_20s", "male_30s", "female_30s"] * 5, "one", "ok"),
+        (["t-shirt", "x-ray", "shirt"] * 8, "one", "ok"),
         (["C#", "F#", "Java"] * 8, "one", "ok"),
         (["C/C++", "Java", "Go"] * 8, "one", "ok"),
         (["#1", "#2", "#3"] * 8, "one", "ok"),
@@ -292,3 +318,16 @@ def test_labels_that_a_sign_joins_are_several_or_the_doubt_is_said(tmp_path: Pat
     assert details(found, "labels").split()[0] == level
     asked = inspect_path(tmp_path, sets=["labels=several"])
     assert asked.draft.labels == "several"
+
+
+@pytest.mark.parametrize("values", [("Y", "N"), ("1", ""), ("0.3", "0.7"), ("x", "y")])
+def test_columns_of_the_sample_that_hold_no_flags_are_refused_with_what_to_write(tmp_path: Path, values: tuple[str, str]) -> None:
+    write_csv(
+        tmp_path / "train.csv", ("id", "text", "joy", "calm"), [(f"t{n}", f"some words {n}", values[n % 2], values[0]) for n in range(6)]
+    )
+    write_csv(tmp_path / "sample_submission.csv", ("id", "calm", "joy"), [("s0", "0.5", "0.5")])
+    with pytest.raises(InputError, match="do not hold 0 and 1") as caught:
+        inspect_path(tmp_path)
+    assert "write 1 where a row has the class" in caught.value.fix and repr(values[0]) in caught.value.why
+    if all(values):
+        assert inspect_path(tmp_path, sets=["label_column=joy"]).draft.label_column == "joy"

@@ -102,14 +102,37 @@ def test_a_table_for_validation_is_trained_on_and_told_apart(workspace: Workspac
     assert rows["col.came_from"].tolist() == ["train.csv"] * 6 + ["dev.csv"] * 4
     assert rows["col.rater"].tolist() == [""] * 6 + ["x"] * 4
     assert rows["id"].tolist() == [f"t{number}" for number in range(6)] + [f"t{number} (2)" for number in range(4)]
-    write_csv(root / "dev.csv", ("id", "text", "label"), [*labelled(texts("d", 2)), ("d9", "text", "odd")])
-    assert "dev.csv line 4" in inspect_path(root).problems[0]
     write_csv(root / "dev.csv", ("id", "text", "label"), labelled(texts("t", 4)))
     assert inspect_path(root).n_train == 6  # a part of the training table
     write_csv(root / "dev.csv", ("id", "text"), texts("d", 2))
     inspection = inspect_path(root)
     assert (inspection.draft.valid, inspection.n_train) == ("", 6)
     assert any("left out" in check.detail for check in inspection.checks if check.key == "valid")
+
+
+@pytest.mark.parametrize("separator", ["", "|"])
+def test_a_class_that_only_rows_for_validation_have_is_a_class(workspace: Workspace, tmp_path: Path, separator: str) -> None:
+    root = tmp_path / "c"
+    cells = [separator.join(("bad", "good")[: 1 + number % 2]) if separator else NAMES[number % 2] for number in range(6)]
+    write_csv(root / "train.csv", ("id", "text", "label"), [(*row, cell) for row, cell in zip(texts("t", 6), cells, strict=True)])
+    write_csv(
+        root / "dev.csv", ("id", "text", "label"), [*labelled(texts("d", 2)), ("d9", "text", f"odd{separator}bad" if separator else "odd ")]
+    )
+    write_csv(root / "test.csv", ("id", "text"), texts("s", 2))
+    contest, inspection = registered(workspace, root, *([f"label_separator={separator}"] if separator else []))
+    assert inspection.draft.classes == ("bad", "good", "odd")
+    assert [check.detail.rpartition(": ")[2] for check in inspection.checks if "only these rows" in check.detail] == ["odd"]
+    truth = load_truth(workspace, contest).labels
+    assert truth[-1].tolist() == ([1, 0, 1] if separator else 2)
+
+
+def test_a_class_folder_that_only_validation_has_is_a_class(workspace: Workspace, tmp_path: Path) -> None:
+    root = class_folders(class_folders(tmp_path / "c", "train"), "val", classes=("bird", "cat", "dog"))
+    class_folders(root, "test")
+    contest, inspection = registered(workspace, root)
+    assert inspection.class_counts == {"bird": 3, "cat": 6, "dog": 6}
+    assert load_truth(workspace, contest).labels.tolist() == [1] * 3 + [2] * 3 + [0] * 3 + [1] * 3 + [2] * 3
+    assert [check.detail.rpartition(": ")[2] for check in inspection.checks if "only these rows" in check.detail] == ["bird"]
 
 
 @pytest.mark.parametrize(
