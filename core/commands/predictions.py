@@ -66,7 +66,7 @@ def import_run(
     """
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
-    order = () if classes is None else _names_in(classes)
+    order = () if classes is None else _names_in(classes, found.spec.encoding)
     run = import_predictions(workspace, found, choose_folds(workspace, found, folds), oof=oof, test=test, name=name, classes=order)
     _print_run(workspace, run, found, as_json=as_json)
 
@@ -148,7 +148,7 @@ def _print_run(workspace: Workspace, run: Run, contest: Contest, *, as_json: boo
     say(f"{run.name} ({run.ref}) of {contest.name}, on folds {run.folds_id}: {score}")
 
 
-def _names_in(path: Path) -> list[str]:
+def _names_in(path: Path, encoding: str) -> list[str]:
     """The lines of a text file that are not empty."""
     try:
         raw = path.read_bytes()
@@ -156,7 +156,7 @@ def _names_in(path: Path) -> list[str]:
         raise InputError(
             f"cannot read {path.name}", where=str(path), why=str(problem), fix="give a text file, one class per line"
         ) from None
-    return [line.strip() for line in decode(raw, path)[0].splitlines() if line.strip()]
+    return [line.strip() for line in decode(raw, path, encoding or None)[0].splitlines() if line.strip()]
 
 
 @app.command("predict")

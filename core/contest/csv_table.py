@@ -21,7 +21,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from core.base.errors import InputError
-from core.base.files import nfc
+from core.base.files import bare_text
 from core.base.messages import joined, msg, reason
 from core.contest.encoding import decode
 
@@ -166,10 +166,10 @@ class Table:
         return replace(self, frame=self.frame.drop(columns=list(columns)), passed_over=(*self.passed_over, *said)) if columns else self
 
 
-def read_table(path: Path, encoding: str = "") -> Table:
+def read_table(path: Path, encoding: str | None = "") -> Table:
     """Read a CSV file as strings: empty cells are "", nothing is taken for a number, column names are NFC.
 
-    `encoding` is a person's answer for a file that is not UTF-8. Raises InputError for a file that is missing, empty, too large for the
+    `encoding` is a person's answer for a file that is not UTF-8, None where nobody is asked. Raises InputError for a file that is missing, empty, too large for the
     memory, in an encoding that is not sure (with the likely one), without rows, or with lines that cannot be parsed (with their
     numbers, several at once).
     """
@@ -200,6 +200,8 @@ def read_text(text: str, path: Path, encoding: str = "utf-8") -> Table:
     end = _last_line(text, delimiter)
     parsed = _parse(text, (start, end), delimiter, path, n_before)
     said = ["a first line that names the delimiter is passed over"] if sep_line else []
+    if parsed.n_headers:
+        said.append(msg("{n:,} {n:line|lines} that {n:repeats|repeat} the names of the columns {n:is|are} passed over", n=parsed.n_headers))
     n_empty = sum(delimiter in line for line in text[end:].splitlines())
     said += [msg("{n:,} {n:row|rows} without any value at the end {n:is|are} passed over", n=n_empty)] if n_empty else []
     return Table(parsed.frame, parsed.lines, encoding, delimiter, parsed.header, tuple(said))
@@ -280,11 +282,12 @@ def _detect_delimiter(text: str, start: int, path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Parsed:
-    """The line where each row starts, the rows, and the header as it stands."""
+    """The line where each row starts, the rows, the header as it stands, and how often it stands there again, as in tables put together."""
 
     lines: NDArray[np.int64]
     frame: pd.DataFrame
     header: str
+    n_headers: int
 
 
 def _parse(text: str, part: tuple[int, int], delimiter: str, path: Path, n_before: int) -> _Parsed:
@@ -305,7 +308,8 @@ def _parse_quoted(text: str, part: tuple[int, int], delimiter: str, path: Path, 
     problems = Problems()
     records = _records(text, part, delimiter, path, n_before, quoting, problems)
     last, names = next(records, (1, []))
-    names = [nfc(name).strip() for name in names]
+    given, n_headers = names, 0
+    names = [bare_text(name) for name in names]
     twice = [name for name, n in Counter(filter(None, names)).items() if n > 1]
     if twice:
         raise InputError(
@@ -325,8 +329,10 @@ def _parse_quoted(text: str, part: tuple[int, int], delimiter: str, path: Path, 
     if frames:
         lines, records = list(range(last + 1, last + 1 + sum(map(len, frames)))), iter(())
     while chunk := list(islice(records, N_CHUNK)):  # strings of pandas take a fraction of the memory of Python's
-        lines += [line for line, _ in chunk]
-        frames.append(pd.DataFrame([record for _, record in chunk], columns=names, dtype="str"))
+        rows = [each for each in chunk if each[1] != given]
+        n_headers += len(chunk) - len(rows)
+        lines += [line for line, _ in rows]
+        frames.append(pd.DataFrame([record for _, record in rows], columns=names, dtype="str"))
     problems.raise_if_any(msg("{file} cannot be parsed", file=path.name))
     if not lines:
         raise InputError(
@@ -338,7 +344,7 @@ def _parse_quoted(text: str, part: tuple[int, int], delimiter: str, path: Path, 
             names=", ".join(names[:20]),
         )
     header = "".join(islice(_lines(text, *part), last - n_before)).rstrip("\r\n").replace("\r\n", "\n")
-    return _Parsed(np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True), header)
+    return _Parsed(np.array(lines, dtype=np.int64), pd.concat(frames, ignore_index=True), header, n_headers)
 
 
 def _plain_rows(text: str, part: tuple[int, int], delimiter: str, names: list[str]) -> list[pd.DataFrame] | None:
@@ -346,6 +352,8 @@ def _plain_rows(text: str, part: tuple[int, int], delimiter: str, names: list[st
     by `_records`; None of any other table. One piece after the other, so that little more than the cells stands in memory."""
     start, end = text.find("\n", *part) + 1, part[1]
     if len(names) < 2 or not 0 < start < end or any(text.find(mark, *part) >= 0 for mark in '"\0') or "\r" in text[part[0] : start - 2]:
+        return None
+    if text.find("\n" + text[part[0] : start].rstrip("\r\n"), start - 1, end) >= 0:  # the header again
         return None
     frames: list[pd.DataFrame] = []
     while start < end:

@@ -89,8 +89,8 @@ def expected_of(workspace: Workspace, contest: Contest, folds: Folds, classes: S
     rows, fold_of = _validated(load_folds(workspace, folds), kept)
     ids, names, several = table.train["id"], contest.spec.classes, contest.spec.is_multilabel
     return (
-        Expected(list(ids.iloc[rows]), names, fold_of, classes, several, dropped=frozenset(ids[~kept])),
-        Expected(list(table.test["id"]), names, None, classes, several),
+        Expected(list(ids.iloc[rows]), names, fold_of, classes, several, frozenset(ids[~kept]), contest.spec.encoding),
+        Expected(list(table.test["id"]), names, None, classes, several, encoding=contest.spec.encoding),
     )
 
 

@@ -192,6 +192,7 @@ def _wrong_folds(sheet: Sheet, expected: Expected, path: Path) -> list[PitwallEr
     meant = dict(pair for pair, _ in reversed(pairs.most_common()))  # the fold of most rows, for each name that the file has for one
     if len(set(meant.values())) < len(meant):
         meant = {name: number for name in meant if (number := _whole(name)) is not None}
+    name_of = {number: name for name, number in meant.items()}
     wrong = [row for row in known if meant.get(sheet.folds[row], -1) != fold_of[sheet.ids[row]]]
     if not wrong:
         return []
@@ -206,7 +207,7 @@ def _wrong_folds(sheet: Sheet, expected: Expected, path: Path) -> list[PitwallEr
                         "{id} in fold {fold} instead of {wanted}",
                         id=short(sheet.ids[row]),
                         fold=short(sheet.folds[row]),
-                        wanted=fold_of[sheet.ids[row]],
+                        wanted=name_of.get(fold_of[sheet.ids[row]], fold_of[sheet.ids[row]]),
                     )
                     for row in wrong[:N_NAMED]
                 ),

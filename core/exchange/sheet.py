@@ -5,8 +5,10 @@ contest's order, which nobody can check but the one who wrote it.
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -22,18 +24,18 @@ from numpy.typing import NDArray
 from core.base.errors import AlignmentError, InputError, PitwallError
 from core.base.files import nfc
 from core.base.messages import joined, msg, reason
-from core.contest.csv_table import read_table
-from core.contest.encoding import decode
+from core.contest.csv_table import DELIMITERS, read_table
+from core.contest.encoding import LIKELY, N_BYTES, decode, judged
 from core.contest.names import naming_of_columns
 
 FOLD = "fold"
 SUFFIXES = (".npy", ".csv", ".parquet")
 N_NAMED, N_CHARACTERS = 5, 60
-HEAD_BYTES = 1_000_000
 MOST_ROWS = 3
 """A table with more than this many times the contest's rows is not read at all."""
 LONGEST_WORD = 1_000
 """Characters of an id, or of a number that is written as text."""
+CELL = re.compile(r"[^,;|\t\r\n\"]+")
 Array = NDArray[np.float32]
 
 
@@ -42,7 +44,8 @@ class Expected:
     """What a file must hold: the contest's ids (n,) and classes, for training rows the folds (n,).
 
     Rows of `dropped` ids may be in a table too, and are left out. `array_classes` is the order of the columns of a `.npy` array where it
-    is not the contest's own. Multi-label: each probability stands alone, and a row need not sum to one.
+    is not the contest's own. Multi-label: each probability stands alone, and a row need not sum to one. `encoding` is that of the contest's
+    tables where they are not UTF-8 and a person said so.
     """
 
     ids: Sequence[str]
@@ -51,6 +54,7 @@ class Expected:
     array_classes: Sequence[str] = ()
     is_multilabel: bool = False
     dropped: frozenset[str] = frozenset()
+    encoding: str = ""
 
     @property
     def most_bytes(self) -> int:
@@ -105,7 +109,7 @@ def read_sheet(path: Path, expected: Expected) -> Sheet:
         if suffix == ".npy":
             return _read_array(path, expected)
         if suffix == ".csv":
-            table = _csv_table(path)
+            table = _csv_table(path, expected)
             return _sheet(table.rename_columns(_spelled_as_classes(table.column_names, expected)), expected, path)
         with pq.ParquetFile(path) as file:
             words = _check_types(file.schema_arrow, path)
@@ -209,14 +213,15 @@ def _read_array(path: Path, expected: Expected) -> Sheet:
         return Sheet(None, np.ascontiguousarray(array[:, columns], dtype=np.float32), None)
 
 
-def _csv_table(path: Path) -> Any:
+def _csv_table(path: Path, expected: Expected) -> Any:
     """A CSV file as a pyarrow table: quickly where it is as it should be, else slowly, which names what is wrong by line."""
+    with path.open("rb") as stream:
+        head = judged(stream.read(N_BYTES))
+    meant = expected.encoding or _encoding_of_names(head, expected)
     try:
-        with path.open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
-        text, encoding = decode(head[: head.rfind(b"\n") + 1] or head, path)
+        text, encoding = decode(head, path, meant)
         header = text.splitlines()[0] if text.strip() else ""
-        delimiter = max(",\t;", key=header.count)
+        delimiter = max(DELIMITERS, key=header.count)
         names = next(csv.reader([header], delimiter=delimiter), [])
         words = {name: pa.string() for name in names}
         table = pa_csv.read_csv(
@@ -228,8 +233,22 @@ def _csv_table(path: Path) -> Any:
             ),
         )
     except (PitwallError, OSError, ValueError, pa.ArrowException, csv.Error):
-        table = pa.Table.from_pandas(read_table(path).frame, preserve_index=False)
+        table = pa.Table.from_pandas(read_table(path, meant).frame, preserve_index=False)
     return table
+
+
+def _encoding_of_names(head: bytes, expected: Expected) -> str | None:
+    """The encoding in which every cell beyond ASCII of a table's first lines is an id or a class of the contest; None for UTF-8, or no such."""
+    with suppress(UnicodeDecodeError):
+        head.decode("utf-8")
+        return None
+    known = {nfc(name) for name in (*expected.ids, *expected.dropped, *expected.classes)}
+    for encoding in LIKELY:
+        with suppress(UnicodeDecodeError):
+            cells = CELL.findall(nfc(head.decode(encoding)))
+            if known.issuperset(cell.strip() for cell in cells if not cell.isascii()):
+                return encoding
+    return None
 
 
 def _spelled_as_classes(columns: Sequence[str], expected: Expected) -> list[str]:

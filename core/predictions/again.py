@@ -195,7 +195,7 @@ def _read(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | Path
 
 def _of_table(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | Path]]:
     try:
-        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else read_table(path, spec.encoding).frame
+        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else read_table(path, spec.encoding or None).frame
     except (OSError, ValueError) as problem:
         raise InputError(
             "cannot read {file}", where=str(path), why=reason(problem), fix="give a CSV or Parquet file", file=path.name

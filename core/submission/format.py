@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from core.artefacts import load_manifest, verify_file
 from core.base.errors import SubmissionError
-from core.base.files import can_encode, nfc
+from core.base.files import bare_text, can_encode
 from core.base.messages import msg
 from core.contest.csv_table import beside_answers, read_text
 from core.contest.encoding import decode
@@ -21,6 +22,7 @@ from core.submission.label_cells import PLAIN, CellStyle, read_style
 from core.workspace import Workspace
 
 UNTRAINED = -1
+COMMA_NUMBER = r"\s*[0-9]+,[0-9]+\s*"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class SubmissionFormat:
     Multi-label: those columns hold probabilities, or 0 and 1 (`is_flags`), and labels of a row stand in one cell (`cells`). `unlike` says
     how the sample's labels contradict the classes, which is a doubt where a person named them (`is_named`); `sample_encoding` is that of the
     sample, where it has no signs for some class.
-    `columns` are the id and what is asked for; other columns of the sample are `repeated` as they stand, by their place.
+    `columns` are the id and what is asked for; other columns of the sample are `repeated` as they stand, by their place. `decimal` is the
+    decimal sign of its probabilities.
     """
 
     encoding: str
@@ -48,6 +51,7 @@ class SubmissionFormat:
     unlike: str = ""
     sample_encoding: str = ""
     is_named: bool = False
+    decimal: str = "."
     repeated: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
 
     @property
@@ -100,11 +104,11 @@ def _format_of(
     repeated: Mapping[int, tuple[str, ...]],
 ) -> SubmissionFormat:
     """The format of a sample (its ids, and its labels as text), whose columns and cells say what stands where."""
-    columns = tuple(nfc(str(column)).strip() for column in frame.columns)
+    columns = tuple(bare_text(str(column)) for column in frame.columns)
     spec = contest.spec
     names = tuple(spec.submission_names or spec.classes)
     order: tuple[int, ...] = ()
-    cells, unlike, sample_encoding = PLAIN, "", ""
+    cells, unlike, sample_encoding, decimal = PLAIN, "", "", "."
     if spec.submission != "label":
         find, is_untrained = class_finder(names), class_finder(spec.untrained_classes)
         order = tuple(find(name) for name in columns[1:])
@@ -120,6 +124,9 @@ def _format_of(
                 unknown=", ".join(unknown[:5]) or "none",
                 missing=", ".join(missing[:5]) or "none",
             )
+        answers = frame.iloc[:, 1:]
+        if delimiter != "," and answers.apply(lambda cells: cells.str.fullmatch(COMMA_NUMBER)).to_numpy(dtype=np.bool_).any():
+            decimal = ","
     elif len(columns) != 2:
         raise SubmissionError(
             "the sample submission is not one id and one label",
@@ -151,6 +158,7 @@ def _format_of(
         unlike=unlike,
         sample_encoding=sample_encoding,
         is_named=bool(spec.submission_names),
+        decimal=decimal,
         repeated=repeated,
     )
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from core.artefacts import publishing, verify
 from core.base.errors import AlignmentError, InputError, StateError, SubmissionError
-from core.base.files import fingerprint, nfc, write_json
+from core.base.files import bare_text, fingerprint, write_json
 from core.base.messages import joined, msg, reason
 from core.base.names import check_name, file_name
 from core.contest.table import load_table
@@ -116,7 +116,8 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
         left = 1.0 if form.is_multilabel else 1 - FLOOR * n_untrained
         values = labels if form.is_flags else (prob * left if n_untrained else prob).astype(np.float32)
         floor = np.full(len(prob), 0 if form.is_flags else FLOOR, dtype=values.dtype)
-        columns += [pa.array(floor if index == UNTRAINED else np.ascontiguousarray(values[:, index])) for index in form.class_of_column]
+        numbers = [pa.array(floor if index == UNTRAINED else np.ascontiguousarray(values[:, index])) for index in form.class_of_column]
+        columns += numbers if form.decimal == "." else [_with_comma(each) for each in numbers]
     else:
         columns.append(pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string()))
     for place, cells in sorted(form.repeated.items()):
@@ -133,13 +134,18 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
     return _bytes(form, body.getvalue().decode("utf-8"))
 
 
+def _with_comma(numbers: Any) -> Any:
+    """An array of numbers as text, with a decimal comma."""
+    return pa.array([text.replace(".", ",") for text in numbers.cast(pa.string()).to_pylist()], pa.string())
+
+
 def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionCheck, ...]:
     """Read a file's bytes as the contest would, and report on columns, ids, order, and values."""
     try:
         frame = _sheet(form, data, as_numbers=form.has_probabilities)
     except (UnicodeDecodeError, InputError) as problem:
         return (SubmissionCheck("readable", False, str(problem)),)
-    columns = tuple(nfc(str(column)).strip() for column in frame.columns)
+    columns = tuple(bare_text(str(column)) for column in frame.columns)
     if columns != form.columns:
         return (
             SubmissionCheck(
@@ -180,6 +186,8 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
         checks.append(_empty_rows(int((flags != "1").all(axis=1).sum()), len(flags)))
     elif form.has_probabilities:
         answers = frame.iloc[:, 1:]
+        if form.decimal == ",":
+            answers = answers.apply(lambda cells: cells.str.replace(",", "."))
         is_read = (answers.dtypes == np.float64).all()
         values = (answers if is_read else answers.apply(pd.to_numeric, errors="coerce")).to_numpy(dtype=np.float64)
         n_bad = int((~np.isfinite(values) | (values < 0) | (values > 1)).any(axis=1).sum())
@@ -341,10 +349,10 @@ def _sheet(form: SubmissionFormat, data: bytes, *, as_numbers: bool = False, n_r
 
     Answers are texts; `as_numbers` they are numbers where all of them are (reading millions of texts takes seconds).
     """
-    text = data.decode(form.encoding)
-    frame = _read_numbers(text, form.delimiter) if as_numbers and not form.repeated else None
+    text, as_numbers = data.decode(form.encoding), as_numbers and not form.repeated and form.decimal == "."
+    frame = _read_numbers(text, form.delimiter) if as_numbers else None
     frame = _read_texts(text, form.delimiter, n_rows) if frame is None else frame
-    frame = frame.rename(columns=lambda name: nfc(name).strip())
+    frame = frame.rename(columns=bare_text)
     return frame.drop(columns=[name for place, name in enumerate(frame.columns) if place in form.repeated])
 
 

@@ -58,6 +58,13 @@ def test_what_holds_nothing_is_read_past(tmp_path: Path, raw: str, header: str, 
     assert any("without any value at the end" in said for said in table.passed_over) == raw.endswith(",\n,\n") or ",,,\n" in raw
 
 
+def test_lines_that_repeat_the_header_are_said_and_no_rows(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "id, text\u200b\n1,a\nid, text\u200b\n2,b\nid,text\n".encode()))
+    assert table.frame.to_dict("list") == {"id": ["1", "2", "id"], "text": ["a", "b", "text"]}
+    assert table.lines.tolist() == [2, 4, 5]
+    assert table.passed_over == ("1 line that repeats the names of the columns is passed over",)
+
+
 def test_a_row_without_any_value_between_others_is_kept(tmp_path: Path) -> None:
     """Rows that have no id are counted, so one in between has its number."""
     assert read_table(write(tmp_path, b"text,more\na,1\n,\nb,2\n")).frame["text"].tolist() == ["a", "", "b"]

@@ -45,11 +45,23 @@ def test_a_class_named_as_a_column_of_ours_is_still_a_class(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_tables_of_korean_spreadsheets_are_read(tmp_path: Path, encoding: str, delimiter: str) -> None:
     path = tmp_path / unicodedata.normalize("NFD", "민수 예측.csv")
     frame().sample(frac=1, random_state=1).to_csv(path, index=False, encoding=encoding, sep=delimiter, lineterminator="\r\n")
     np.testing.assert_allclose(read_whole(path), PROB, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("classes", "encoding"), [(("été", "où"), "cp1252"), (("쨈", "갹"), "cp949"), (("好", "坏"), "gb18030")])
+def test_names_of_the_contest_say_the_encoding_of_a_table(tmp_path: Path, classes: tuple[str, ...], encoding: str) -> None:
+    path, prob = tmp_path / "a.csv", np.tile(np.array([0.25, 0.75], dtype=np.float32), (30, 1))
+    ids = [f"{number:02d}" for number in range(30)]
+    pd.DataFrame({"id": ids} | {name: prob[:, place] for place, name in enumerate(classes)}).to_csv(path, index=False, encoding=encoding)
+    np.testing.assert_array_equal(read_whole(path, Expected(ids, classes)), prob)
+    strange = read_predictions(path, Expected(ids, ("a", "b")))
+    assert strange.problems[0].fix.startswith("convert it: iconv -f ")
+    other = read_predictions(path, Expected(ids, ("a", "b"), encoding=encoding))  # that of the contest's tables
+    assert "2 unknown: " + ", ".join(sorted(classes)) in str(other.problems[0])
 
 
 def test_names_in_either_unicode_form_are_one_name(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_probabilities_follow_the_samples_columns_rows_and_bytes(tmp_path: Path,
         ("id,ans,Usage\nb,x,Public\na,x,Private\n", "id,ans,Usage\nb,x,Public\na,y,Private\n"),
         ("id|ans\nb|x\na|x\n\n", "id|ans\nb|x\na|y\n"),
         ('id,"ans\n(one)"\nb,x\na,x\n,\n', 'id,"ans\n(one)"\nb,x\na,y\n'),
+        ("id,ans\nb,x\nid,ans\na,x\n", "id,ans\nb,x\na,y\n"),
     ],
 )
 @pytest.mark.parametrize("several", [False, True])
@@ -87,6 +88,18 @@ def test_columns_beside_ids_and_answers_are_repeated_and_lines_that_hold_nothing
     data = make_submission(form, ["a", "b"], np.array([[0.1, 0.9], [0.9, 0.1]], np.float32))
     assert data.decode() == written
     assert all(check.is_ok for check in check_submission(form, data))
+
+
+@pytest.mark.parametrize("first", ["0,5", "0.5", "1"])
+def test_probabilities_have_the_decimal_sign_of_the_sample(tmp_path: Path, first: str) -> None:
+    form = parse_format(write(tmp_path, f"id;y;x\nb;{first};{first}\na;0;0\n"), contest("probabilities", ("x", "y")))
+    prob = np.array([[0.25, 0.75], [1e-5, 1 - 1e-5]], np.float32)
+    data = make_submission(form, ["a", "b"], prob)
+    mark = "," if "," in first else "."
+    assert data.decode().splitlines()[2] == f"a;0{mark}75;0{mark}25"
+    frame = pd.read_csv(io.BytesIO(data), sep=";", decimal=mark)
+    np.testing.assert_array_equal(frame[["x", "y"]].to_numpy(np.float32), prob[[1, 0]])
+    assert all(check.is_ok for check in check_submission(form, data)), check_submission(form, data)
 
 
 def test_labels_are_class_names_in_the_samples_order(tmp_path: Path) -> None:
@@ -194,6 +207,8 @@ SOME = np.array([[0.9, 0.1, 0.8], [0.2, 0.3, 0.4], [0.1, 0.9, 0.2]], np.float32)
         (EMOTIONS, "te0,기쁨\nte1,기쁨\nte2,기쁨", ",", ['te0,"기쁨,분노"', "te1,", "te2,슬픔"]),
         (EMOTIONS, "te0,\nte1,\nte2,", "", ["te0,기쁨 분노", "te1,", "te2,슬픔"]),
         (EMOTIONS, "te0,['기쁨']\nte1,[]\nte2,[]", "", ["te0,\"['기쁨', '분노']\"", "te1,[]", "te2,['슬픔']"]),
+        (EMOTIONS, "te0,기쁨|슬픔|\nte1,\nte2,", "|", ["te0,기쁨|분노|", "te1,", "te2,슬픔|"]),
+        (EMOTIONS, "te0,\"('기쁨', '슬픔')\"\nte1,()\nte2,()", ",", ["te0,\"('기쁨', '분노')\"", "te1,()", "te2,\"('슬픔',)\""]),
         (EMOTIONS, "te0,[]\nte1,[]\nte2,[]", "|", ["te0,[기쁨|분노]", "te1,[]", "te2,[슬픔]"]),
         (("큰 기쁨", "슬픔", "큰 분노"), "te0,\nte1,\nte2,", "", ['te0,"큰 기쁨,큰 분노"', "te1,", "te2,슬픔"]),
     ],
