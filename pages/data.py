@@ -34,6 +34,7 @@ if view == "contest" and contest is not None:
             table_of(contest)
     except PitwallError as error:  # the images may have been moved, and where they are now is said in the correction
         error_card(error)
+        st.session_state.setdefault(f"correcting-{contest.id}", True)
         correction(contest)
         st.stop()
     left, right = body.columns([5, 7], gap="large")

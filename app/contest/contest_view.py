@@ -40,7 +40,7 @@ def contest_row(overview: ContestOverview) -> None:
     """One contest: what it is, its best score, how many runs, and the button that makes it the selected one."""
     contest, spec = overview.contest, overview.contest.spec
     with st.container(border=True, key=f"contest-{contest.id}"):
-        about, figures = st.columns([1, 1.25], vertical_alignment="center", gap="medium")
+        about, figures = st.columns([1, 1.45], vertical_alignment="center", gap="medium")
         with about.container(gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.checkbox(t("home.tick", name=contest.name), key=tick_key(contest), label_visibility="collapsed")

@@ -25,7 +25,7 @@ from core.metrics.scores import Metric, get_metric
 from core.specs.blend import BlendSteps, MeanName
 from core.store.runs import Run
 
-HEIGHT, SMALL, LEGEND_TOP, LEGEND_ROW = 280, 230, 45, 28
+HEIGHT, SMALL = 280, 230
 MOST_CELLS = 12
 MOST_PAIRS = 12
 MOST_CLASSES = 12
@@ -87,7 +87,7 @@ def by_fold(ensemble: Ensemble, scored: Scored, fixed: Fixed) -> Chart:
         [(name, fold, score) for name, scores in series.items() for fold, score in zip(ensemble.oof.folds, scores, strict=True)],
         columns=["name", "fold", "score"],
     )
-    return charts.blend_folds(table, colors, ensemble.metric, height=max(HEIGHT, LEGEND_TOP + LEGEND_ROW * len(series)))
+    return charts.blend_folds(table, colors, ensemble.metric, height=HEIGHT + charts.legend_px(len(series)))
 
 
 def confusion(ensemble: Ensemble, scored: Scored, classes: Sequence[str], *, is_dark: bool) -> Chart:
@@ -148,7 +148,7 @@ def class_shares_chart(steps: BlendSteps, runs: Sequence[Run], classes: Sequence
     )
     value: Spec = quantity("share", title=t("ensemble.share_axis"))
     spec = {
-        "height": HEIGHT,
+        "height": HEIGHT + charts.legend_px(len(runs)),
         "title": chart_title(t("ensemble.classes_title")),
         "encoding": {
             "y": nominal("class", sort=None, axis={"labelLimit": 150, **EVERY_LABEL}),
@@ -184,7 +184,7 @@ def path_chart(path: Path, runs: Sequence[Run], metric: Metric) -> Chart:
     tooltip = [{**number, "format": "d"}, nominal("run", title=t("charts.run")), {**score, "format": ".5f"}]
     taken = [run for place, run in enumerate(runs) if place in path.members]
     spec = {
-        "height": HEIGHT,
+        "height": HEIGHT + charts.legend_px(len(taken)),
         "title": chart_title(t("ensemble.path_title")),
         "encoding": {
             "x": {
@@ -219,8 +219,7 @@ def _path(content: Content, mean: MeanName, goal: str, n_rounds: int, _ensemble:
 def _run_colors(runs: Sequence[Run]) -> Spec:
     names = [run.name for run in runs]
     scale = {"domain": names, "range": [run_color(run.id) for run in runs]}
-    legend = {"orient": "right", "labelLimit": 180}
-    return nominal("run", sort=names, scale=scale, legend=legend)
+    return nominal("run", sort=names, scale=scale, legend=charts.LEGEND)
 
 
 def _draw_reliability(blend: OpenBlend, scored: Scored) -> None:

@@ -81,7 +81,7 @@ def saved_blends(contest: Contest, finished: Sequence[Run]) -> None:
         "equal": st.column_config.NumberColumn(t("ensemble.column_equal"), format="%.4f", help=t("common.oof_help")),
         "members": st.column_config.TextColumn(t("ensemble.column_members"), width=WEIGHTS_PX),
         "created": t("ensemble.column_created"),
-        "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act, width=300),
+        "actions": st.column_config.ButtonColumn(t("ensemble.column_actions"), key="blend-action", on_click=act, width=72),
     }
     # Columns keep the width of their first rows: a table of other blends is another table.
     event = _score_table(

@@ -205,10 +205,9 @@ def queue_panel(contest: Contest) -> None:
 
 def _head(waiting: Sequence[QueuedRun], *, is_held: bool) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(
-            f"**{t('queue.title')}** :gray[{t('queue.waiting', runs=len(waiting), folds=sum(len(queued.waiting) for queued in waiting))}]",
-            width="content",
-        )
+        n_folds = sum(len(queued.waiting) for queued in waiting)
+        said = t("queue.waiting", runs=len(waiting), folds=n_folds) if waiting else t("runs.queued_none")
+        st.markdown(f"**{t('queue.title')}** :gray[{said}]", width="content")
         verb, icon, act = ("resume", "play_arrow", queue.resume_queue) if is_held else ("pause", "pause", queue.pause_queue)
         _button(f"queue-{verb}", t(f"queue.{verb}_all"), icon, lambda: act(_store()), help=t(f"queue.{verb}_all_help"))
 

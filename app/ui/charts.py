@@ -24,6 +24,8 @@ FONT = (
 )
 MAX_CLASSES, MAX_BARS = 14, 40
 ROW_PX, CELL_PX, SIZES_PX = 20, 25, 170
+LEGEND: Mapping[str, Any] = {"orient": "bottom", "columns": 2, "labelLimit": 140}
+"""Of runs: below the chart, since beside it the names would take the width of a narrow page."""
 CONFIG = {
     "font": FONT,
     "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
@@ -149,7 +151,7 @@ def blend_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric,
                 "name",
                 sort=order,
                 scale={"domain": order, "range": [colors[name] for name in order]},
-                legend={"orient": "right", "labelLimit": 180},
+                legend=LEGEND,
             ),
             "tooltip": [nominal("name", title=t("charts.run")), _tip("fold"), quantity("score", title=metric_name(metric), format=".5f")],
         },
@@ -270,7 +272,7 @@ def lr_curve(steps: Sequence[float], rates: Sequence[float]) -> Chart:
     epoch, rate = quantity("epoch", title=t("train.chart_epoch")), quantity("lr", title=t("train.chart_lr"))
     encoding = {
         "x": {**epoch, "scale": {"nice": False}, "axis": {"grid": False, "tickMinStep": 1}},
-        "y": {**rate, "axis": {"format": ".1e", "tickCount": 3, "gridOpacity": 0.25}},
+        "y": {**rate, "axis": {"labelExpr": "datum.value ? format(datum.value, '.0e') : '0'", "tickCount": 3, "gridOpacity": 0.25}},
         "tooltip": [{**epoch, "format": ".2f"}, {**rate, "format": ".2e"}],
     }
     area = {"mark": {"type": "area", "color": ACCENT, "opacity": 0.12}}
@@ -356,6 +358,11 @@ def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_ti
         "config": CONFIG,
     }
     return Chart(spec, table.assign(is_alone=n_points == 1))
+
+
+def legend_px(n: int) -> int:
+    """The height of `LEGEND` with `n` names."""
+    return 50 + ROW_PX * -(-n // 2)
 
 
 def nominal(field: str, **rest: Any) -> Spec:

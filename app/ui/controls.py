@@ -71,7 +71,7 @@ def pick_folds(contest: Contest) -> Folds | None:
 
 def choose_page(n_pages: int, key: str) -> int:
     """The page of a gallery, from 1; its numbers have the room they need."""
-    return st.pagination(n_pages, key=key, width=40 * (min(n_pages, 7) + 2)) if n_pages > 1 else 1
+    return st.pagination(n_pages, key=key, width=44 * (min(n_pages, 7) + 3)) if n_pages > 1 else 1
 
 
 def show_folds(contest: Contest, folds: Folds) -> None:

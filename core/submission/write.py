@@ -174,7 +174,9 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
             ),
         )
     )
-    checks.append(SubmissionCheck("order", ids == form.ids, "as in the sample" if ids == form.ids else "differs from the sample"))
+    checks.append(
+        SubmissionCheck("order", ids == form.ids, "as the contest has them" if ids == form.ids else "not as the contest has them")
+    )
     if form.sample_encoding:
         told = msg("UTF-8: the sample's {encoding} has no signs for some classes", encoding=form.sample_encoding)
         checks.append(SubmissionCheck("encoding", True, told, is_doubtful=True))
