@@ -212,7 +212,12 @@ def class_bars(classes: Sequence[str], counts: NDArray[np.integer], n_rows: int)
     table = pd.DataFrame({"class": list(classes), "rows": counts, "share": counts / max(1, n_rows)})
     encoding = {
         "y": nominal("class", sort=None, axis={"labelLimit": 180, **BARE_AXIS}),
-        "x": quantity("rows", title=t("data.chart_rows"), axis={"format": "~s", "tickCount": 5, "grid": True, "gridOpacity": 0.25}),
+        "x": quantity(
+            "rows",
+            title=t("data.chart_rows"),
+            scale={"domainMax": 1.12 * max(1, int(counts.max())), "nice": False},  # room for the number after the longest bar
+            axis={"format": "~s", "tickCount": 5, "grid": True, "gridOpacity": 0.25},
+        ),
         "tooltip": _row_tips("class", t("data.chart_class"), t("data.chart_share")),
     }
     bars = {"mark": {"type": "bar", "color": ACCENT, "opacity": 0.8, "height": {"band": 0.72}}}

@@ -99,7 +99,7 @@ def outcome_figure(
             mode="text",
             text=["–" if np.isnan(value) else f"{value:.3f}" for value in part["f1"]],
             textposition="middle right",
-            textfont={"size": 12 if is_few else 11},
+            textfont={"color": ink(is_dark=is_dark), "size": 12 if is_few else 11},
             hoverinfo="skip",
             showlegend=False,
         )
