@@ -108,6 +108,13 @@ def test_at_1024_the_table_of_backbones_shows_all_its_columns(address: str, open
     assert box is not None and box["width"] > 560
 
 
+@pytest.mark.parametrize(("page_of", "thing"), [("", "headlines"), ("runs?run=r1", "strong")])
+def test_a_menu_is_heard_by_the_name_of_its_thing_and_seen_as_three_dots(address: str, open_page: Open, page_of: str, thing: str) -> None:
+    page = open_page(f"{address}/{page_of}")
+    box = page.get_by_test_id("stMain").get_by_role("button", name=f"⋮ {thing}").bounding_box()
+    assert box is not None and box["width"] < 70
+
+
 def test_one_back_leaves_errors_and_submit_and_an_unknown_contest_is_said(address: str, open_page: Open) -> None:
     page = open_page(f"{address}/?contest=nowhere")
     expect(page.get_by_test_id("stToast")).to_contain_text("nowhere")
