@@ -171,7 +171,8 @@ def notify() -> None:
     watch: Watch | None = st.session_state.get(SESSION_KEY)
     if watch is None:
         watch = st.session_state[SESSION_KEY] = Watch(since=last_end(store) - CLOCK_SLACK_S)
-    tallies = read_tallies(store, since=watch.since)
+    # What is in the trash when a session begins has ended too: restored, it is no news.
+    tallies = read_tallies(store, since=watch.since, with_trash=watch.known is None)
     now = time.monotonic()
     if watch.look(tallies, now):
         _toast(watch.shown(now))

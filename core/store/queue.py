@@ -192,7 +192,7 @@ def last_end(store: Store) -> float:
         return connection.execute(select(func.coalesce(func.max(_jobs.finished_at), 0.0)).where(_jobs.kind == FOLD)).scalar_one()
 
 
-def read_tallies(store: Store, *, since: float) -> tuple[RunTally, ...]:
+def read_tallies(store: Store, *, since: float, with_trash: bool = False) -> tuple[RunTally, ...]:
     """The runs that train now, and those of which a fold ended after `since`, by id. Imported runs have no jobs and never appear."""
     chosen = select(_jobs.run_id).where(_jobs.kind == FOLD, or_(_jobs.state == "running", _jobs.finished_at > since))
     tally = (
@@ -206,7 +206,7 @@ def read_tallies(store: Store, *, since: float) -> tuple[RunTally, ...]:
             func.coalesce(func.max(_jobs.finished_at), 0.0),
         )
         .join(tables.runs, _runs.id == _jobs.run_id)
-        .where(_jobs.run_id.in_(chosen), _jobs.kind == FOLD, *is_kept(tables.runs))
+        .where(_jobs.run_id.in_(chosen), _jobs.kind == FOLD, *(() if with_trash else is_kept(tables.runs)))
         .group_by(_jobs.run_id)
         .order_by(_jobs.run_id)
     )

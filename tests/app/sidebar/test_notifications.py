@@ -20,6 +20,7 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.queue import RunTally
 from core.store.runs import Run
+from core.store.trash import restore
 from core.workspace import Workspace
 from tests.finished_workspace import claim, fail_job, finish_job, finish_run, make_recipe, put_away
 
@@ -158,6 +159,14 @@ def test_a_run_that_was_deleted_meanwhile_is_not_mentioned(open_page: OpenPage, 
     at = open_page("home")
     run = finish_run(opened, folded, folds, make_recipe(folded, "brief"))
     put_away(opened.store, "run", run.id)
+    assert said(at.run()) == []
+
+
+def test_a_run_that_is_restored_did_not_end_now(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
+    run = finish_run(opened, folded, folds, make_recipe(folded, "back"))
+    entry = put_away(opened.store, "run", run.id)
+    at = open_page("home")
+    restore(opened.store, entry.ref)
     assert said(at.run()) == []
 
 
