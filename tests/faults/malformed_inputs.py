@@ -242,11 +242,13 @@ def _predictions(rng: random.Random, prepared: Prepared, folder: Path) -> Case:
 
 
 def _folds(prepared: Prepared) -> np.ndarray[Any, Any]:
+    """The fold that validates each row."""
     from core.store.contests import get_contest
     from core.store.folds import list_folds
 
     store = prepared.workspace.store
-    return load_folds(prepared.workspace, list_folds(store, get_contest(store, "there").id)[0])
+    pairs = load_folds(prepared.workspace, list_folds(store, get_contest(store, "there").id)[0])
+    return np.array([next(fold for fold in range(pairs.n_folds) if row in pairs.valid_idx(fold)) for row in range(len(IDS))])
 
 
 KINDS: dict[str, Callable[[random.Random, Prepared, Path], Case]] = {
