@@ -182,8 +182,6 @@ def _needs(recipe: Recipe) -> tuple[tuple[str, object, tuple[str, ...]], ...]:
     """Settings that say nothing by themselves: what they belong to, whether it is there, and their paths."""
     augment = recipe.augment
     return (
-        ("augment.policy=randaugment", augment.policy == "randaugment", ("augment.magnitude", "augment.num_ops")),
-        ("augment.policy", augment.policy != "none", ("augment.policy_prob",)),
         ("augment.mixup, augment.cutmix", augment.mixes, ("augment.mix_prob", "augment.mix_off_epochs")),
         ("augment.mixup, augment.cutmix", augment.mixup and augment.cutmix, ("augment.mix_switch_prob",)),
         ("input.first_px", recipe.input.first_px, ("input.full_px_epochs",)),

@@ -107,13 +107,21 @@ class AugmentSettings(Settings):
         gt=0,
         le=1,
         description="Share of the training images that the policy changes; 0.3 to 1 is usual.",
-        json_schema_extra=FOR_IMAGES,
+        json_schema_extra=FOR_IMAGES | only_with("augment.policy", "randaugment", "trivialaugment", "augmix"),
     )
     magnitude: int = Field(
-        default=9, ge=0, le=30, description="Strength of RandAugment, of 30; 5 to 15 is usual.", json_schema_extra=FOR_IMAGES
+        default=9,
+        ge=0,
+        le=30,
+        description="Strength of RandAugment, of 30; 5 to 15 is usual.",
+        json_schema_extra=FOR_IMAGES | only_with("augment.policy", "randaugment"),
     )
     num_ops: int = Field(
-        default=2, ge=1, le=8, description="Operations that RandAugment applies to an image; 2 is usual.", json_schema_extra=FOR_IMAGES
+        default=2,
+        ge=1,
+        le=8,
+        description="Operations that RandAugment applies to an image; 2 is usual.",
+        json_schema_extra=FOR_IMAGES | only_with("augment.policy", "randaugment"),
     )
     blur: float = Field(
         default=0.0,
