@@ -122,12 +122,14 @@ def say_restriction(folds: Folds, members: Sequence[Run]) -> None:
 
 
 def say_epoch_choice(contest: Contest, folds: Folds, members: Sequence[Run]) -> None:
-    """That all figures stand on best epochs, which were chosen on the rows that are scored, and by how much their scores are optimistic."""
+    """Whose figures stand on best epochs, which were chosen on the rows that are scored, and by how much their scores are optimistic."""
     metric, store = get_metric(contest.spec.metric), runtime.workspace().store
-    found = optimism([epoch_choice(store, contest, folds, run) for run in members], metric)
+    choices = [epoch_choice(store, contest, folds, run) for run in members]
+    found, n_chosen = optimism(choices, metric), sum(choice is not None for choice in choices)
     if found:
         key = "ensemble.epoch_choice" if max(map(abs, found)) >= 5e-5 else "ensemble.epoch_choice_none"
-        st.caption(t(key, low=f"{found[0]:.4f}", high=f"{found[1]:.4f}"), help=t("runs.figure_cv_epochs_help"))
+        whose = t("ensemble.scores_of_all") if n_chosen == len(members) else t("ensemble.scores_of_some", n=n_chosen, all=len(members))
+        st.caption(t(key, whose=whose, low=f"{found[0]:.4f}", high=f"{found[1]:.4f}"), help=t("runs.figure_cv_epochs_help"))
 
 
 def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]) -> None:

@@ -36,6 +36,8 @@ from core.store.runs import Run, get_run, list_epochs, note_run, rename_run
 
 TAB_KEY = "run-tab"
 LOG_KEY = "run-log-fold"
+RINGS = {"best": "best", "last": "last", "swa": "swa", "best_mean": "mean", "soup": "mean"}
+"""What the rings of a curve mark, by which weights a recipe keeps."""
 
 
 def run_view(contest: Contest, run: Run, folds: Folds) -> None:
@@ -130,7 +132,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         jobs_now([run], run.jobs, places)
         if run.truth_id != contest.truth.id:
             _older_truth(contest, run)
-        if run.chosen_by:
+        if run.chosen_by and run.recipe.average.chooses_by_metric:
             st.markdown(f":orange-badge[:material/history: {t('runs.chosen_by', metric=metric_label(run.chosen_by))}]")
         trouble = troubles_of([run], contest.spec.metric).get(run.id)
         if trouble is not None:
@@ -219,7 +221,7 @@ def _curves(contest: Contest, run: Run) -> None:
             key=f"curve-metric-{contest.id}",
             label_visibility="collapsed",
         )
-    best = {result.fold: result.best_epoch for result in run.results}
+    kept = {result.fold: result.facts.get("kept_epochs", [result.best_epoch]) for result in run.results}
     table = pd.DataFrame(
         [
             (row.fold, row.epoch, row.train_loss, row.valid_loss, row.train_accuracy, row.scores[name])
@@ -233,8 +235,8 @@ def _curves(contest: Contest, run: Run) -> None:
     color = run_color(run.id)
     n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
     metric = get_metric(name)
-    losses = charts.loss_curves(table, best, color, n_epochs=n_epochs)
-    scores = charts.metric_curves(scored, best, color, metric, n_epochs=n_epochs)
+    losses = charts.loss_curves(table, kept, color, n_epochs=n_epochs)
+    scores = charts.metric_curves(scored, kept, color, metric, n_epochs=n_epochs)
     left, right = st.columns(2, gap="medium")
     with left:
         charts.draw(losses, key="loss-curves", alt=t("charts.loss_title"))
@@ -243,7 +245,7 @@ def _curves(contest: Contest, run: Run) -> None:
     about = metric_help(contest.spec, name)
     recipe = run.recipe
     mixed = [t("runs.curves_mixed", n=recipe.train.epochs - recipe.augment.mix_off_epochs)] if recipe.is_mixed(1) else []
-    said = [t("runs.curves_ring"), *([t("runs.curves_train")] if has_train else []), *mixed]
+    said = [t(f"runs.curves_ring_{RINGS[recipe.average.keep]}"), *([t("runs.curves_train")] if has_train else []), *mixed]
     st.caption(" ".join(said) + (f"  \n{metric_label(name)}: {about}" if about else ""))
 
 
@@ -263,8 +265,9 @@ def _folds(contest: Contest, run: Run) -> None:
         job, result = jobs.get(fold), results.get(fold)
         trained: dict[str, object] = {}
         if job is not None:
-            ended = (result.best_epoch, result.n_epochs, round(result.elapsed_s, 1)) if result else (None, None, None)
-            trained = {**dict(zip(("best", "epochs", "time"), ended, strict=True)), "device": job.device or None, "attempt": job.token}
+            kept = ", ".join(map(str, sorted(result.facts.get("kept_epochs", [result.best_epoch])))) if result else None
+            ended = (kept, result.n_epochs, round(result.elapsed_s, 1)) if result else (None, None, None)
+            trained = {**dict(zip(("kept", "epochs", "time"), ended, strict=True)), "device": job.device or None, "attempt": job.token}
         scores = {name: scored[fold][name] if result else None for name in metrics}
         artefact = f"#{short_hash(result.fingerprint)}" if result else None
         return {"fold": fold, "state": [state_label(job.state if job else "done")], **scores, **trained, "artefact": artefact}
@@ -282,7 +285,7 @@ def _folds(contest: Contest, run: Run) -> None:
                 t("runs.fold_state"), options=[state_label(name) for name in STATE_COLORS], color=list(STATE_COLORS.values()), width="small"
             ),
             **{name: number(metric_label(name), format="%.4f", help=metric_help(contest.spec, name)) for name in metrics},
-            "best": number(t("runs.fold_best_epoch")),
+            "kept": text(t("runs.fold_kept_epochs"), help=t("runs.fold_kept_epochs_help")),
             "epochs": number(t("runs.fold_epochs")),
             "time": number(t("runs.fold_time"), format="%.1f"),
             "device": text(t("runs.fold_device")),

@@ -23,9 +23,9 @@ from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
-from core.recipes.advice import brought_by, doubts
+from core.recipes.advice import brought_by, doubts, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
-from core.recipes.plan import Backbone, Listed, ReadPlan
+from core.recipes.plan import Backbone, Listed, ReadPlan, find_backbone
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -35,6 +35,8 @@ from core.training.schedule import plan_fold
 from core.training.task import backbone_of, check_classes
 
 JUST_QUEUED, QUEUED_HERE = "just-queued-runs", "queued_here"
+LAYERS_BELOW = (0, 6, 12, 24)
+"""Layers under the head whose learning rates are drawn, until a dry run has built the network and knows its own."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def recipe_form(contest: Contest) -> RecipeForm:
             required=True,
         )
     key = f"train-{contest.id}-{start}-{st.session_state.get(_turn_key(contest), 0)}"
+    follow_optimizer(options[start].recipe, key)
     with st.container(border=True):
         values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",))
     values["model"]["backbone"] = st.session_state.get(f"{key}-backbone", values["model"]["backbone"])
@@ -93,6 +96,8 @@ def bring(form: RecipeForm, backbone: Backbone) -> None:
     """Make a backbone that of the form, with its size, its learning rate, whether it is pretrained, and its name without hub account and tag,
     where these are still as the start or the backbone before gave them."""
     start, state_ = form.options[form.start].recipe, st.session_state
+    optimizer = state_.get(f"{form.key}.optim.optimizer", start.optim.optimizer)
+    start = start.model_copy(update={"optim": start.optim.model_copy(update={"optimizer": optimizer})})
     name = re.sub(r"[^\w.\-]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
     given: dict[str, Any] = state_.setdefault(f"{form.key}-brought", {})
     usual = {path: value for path, _, value in start.leaves()} | given
@@ -103,6 +108,24 @@ def bring(form: RecipeForm, backbone: Backbone) -> None:
     state_[f"{form.key}-backbone"] = backbone.name
     said = ("input.size_px", "optim.lr", "input.max_tokens")
     state_[f"{form.key}-brought-now"] = {path: value for path, value in new.items() if path in said}
+
+
+def follow_optimizer(start: Recipe, key: str) -> None:
+    """Give another optimiser its usual learning rate, where that is still as the start, the backbone or the optimiser before gave it."""
+    state_, path = st.session_state, "optim.lr"
+    optimizer = state_.get(f"{key}.optim.optimizer", start.optim.optimizer)
+    given: dict[str, Any] = state_.setdefault(f"{key}-brought", {})
+    if given.setdefault("optim.optimizer", start.optim.optimizer) == optimizer:
+        return
+    given["optim.optimizer"] = optimizer
+    usual = given.get(path, start.optim.lr)
+    if state_.get(f"{key}.{path}", usual) == usual:
+        backbone = state_.get(f"{key}-backbone", start.model.backbone)
+        is_own = (backbone, optimizer) == (start.model.backbone, start.optim.optimizer)
+        pretrained = state_.get(f"{key}.model.pretrained", start.model.pretrained)
+        given[path] = state_[f"{key}.{path}"] = (
+            start.optim.lr if is_own else usual_lr(find_backbone(backbone), pretrained=pretrained, optimizer=optimizer)
+        )
 
 
 def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: Listed | None) -> None:
@@ -170,7 +193,11 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
     if recipe.sampling.kind != "none":
         draw(sampled_classes(contest.spec.classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
-    draw(lr_curve(plan.curve_epochs, plan.curve_lr), key="lr-curve", alt=t("train.chart_title"))
+    decay, tried = recipe.optim.layer_decay, known_forecast(contest, folds, recipe)
+    shares = tried.costs.lr_scales if tried else tuple(decay**n for n in (LAYERS_BELOW if decay < 1 else LAYERS_BELOW[:1]))
+    draw(lr_curve(plan.curve_epochs, plan.curve_lr, shares), key="lr-curve", alt=t("train.chart_title"))
+    if decay < 1:
+        st.caption(t("train.chart_layers" if tried else "train.chart_some_layers", layers=", ".join(map(str, LAYERS_BELOW[1:]))))
 
 
 def keep_form(contest: Contest, folds: Folds, recipe: Recipe) -> None:

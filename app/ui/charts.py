@@ -61,26 +61,28 @@ def metric_axis(metric: Metric) -> str:
     return t("charts.greater" if metric.greater_is_better else "charts.lower", metric=metric_name(metric))
 
 
-def loss_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, *, n_epochs: int, height: int = 340) -> Chart:
-    """Loss by epoch, one line per fold: training thin and dashed, validation in the run's colour, best epoch as a ring.
+def loss_curves(epochs: pd.DataFrame, kept: Mapping[int, Sequence[int]], color: str, *, n_epochs: int, height: int = 340) -> Chart:
+    """Loss by epoch, one line per fold: training thin and dashed, validation in the run's colour, epochs that are kept as rings.
 
-    `epochs` has fold, epoch, train_loss, valid_loss; `best` maps a finished fold to its best epoch. The axis
+    `epochs` has fold, epoch, train_loss, valid_loss; `kept` maps a finished fold to the epochs whose weights it kept. The axis
     spans all `n_epochs` of the recipe, so that nothing moves while lines grow.
     """
-    return _curves(epochs, ("train_loss", "valid_loss"), best, color, t("charts.loss_title"), t("charts.loss"), n_epochs, height)
+    return _curves(epochs, ("train_loss", "valid_loss"), kept, color, t("charts.loss_title"), t("charts.loss"), n_epochs, height)
 
 
-def metric_curves(epochs: pd.DataFrame, best: Mapping[int, int], color: str, metric: Metric, *, n_epochs: int, height: int = 340) -> Chart:
-    """A metric by epoch, one line per fold, the best epoch as a ring. `epochs` has fold, epoch, valid, and train where that is recorded."""
+def metric_curves(
+    epochs: pd.DataFrame, kept: Mapping[int, Sequence[int]], color: str, metric: Metric, *, n_epochs: int, height: int = 340
+) -> Chart:
+    """A metric by epoch, one line per fold, epochs that are kept as rings. `epochs` has fold, epoch, valid, and train where that is recorded."""
     return _curves(
-        epochs, ("train", "valid"), best, color, t("charts.metric_title", metric=metric_name(metric)), metric_axis(metric), n_epochs, height
+        epochs, ("train", "valid"), kept, color, t("charts.metric_title", metric=metric_name(metric)), metric_axis(metric), n_epochs, height
     )
 
 
 def _curves(
     epochs: pd.DataFrame,
     columns: tuple[str, str],
-    best: Mapping[int, int],
+    kept: Mapping[int, Sequence[int]],
     color: str,
     title: str,
     y_title: str,
@@ -92,7 +94,8 @@ def _curves(
     there = [name for name in columns if name in epochs]
     table = epochs.melt(id_vars=["fold", "epoch"], value_vars=there, var_name="series", value_name="value").dropna(subset=["value"])
     table["series"] = table["series"].map(names)
-    table["is_best"] = (table["epoch"] == table["fold"].map(best)) & (table["series"] == t("charts.valid"))
+    is_kept = [epoch in kept.get(fold, ()) for fold, epoch in zip(table["fold"], table["epoch"], strict=True)]
+    table["is_kept"] = np.array(is_kept, dtype=bool) & (table["series"] == t("charts.valid"))
     domain = [names[name] for name in there]
     encoding = {
         "color": nominal(
@@ -272,17 +275,24 @@ def fold_balance(classes: Sequence[str], balance: NDArray[np.integer], *, is_dar
     return _bare(table, CELL_PX * n_classes + 56, encoding, cells, _numbers(ink(is_dark=is_dark)))
 
 
-def lr_curve(steps: Sequence[float], rates: Sequence[float]) -> Chart:
-    """The learning rate over a run, `steps` in epochs."""
-    epoch, rate = quantity("epoch", title=t("train.chart_epoch")), quantity("lr", title=t("train.chart_lr"))
+def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[float] = (1.0,)) -> Chart:
+    """The learning rate over a run, `steps` in epochs; with layer-wise decay a line for each share of it that a group of layers has."""
+    epoch, rate, share = quantity("epoch", title=t("train.chart_epoch")), quantity("lr", title=t("train.chart_lr")), quantity("share")
     encoding = {
         "x": {**epoch, "scale": {"nice": False}, "axis": {"grid": False, "tickMinStep": 1}},
         "y": {**rate, "axis": {"labelExpr": "datum.value ? format(datum.value, '.0e') : '0'", "tickCount": 3, "gridOpacity": 0.25}},
-        "tooltip": [{**epoch, "format": ".2f"}, {**rate, "format": ".2e"}],
+        "detail": [share],
+        "tooltip": [{**epoch, "format": ".2f"}, {**rate, "format": ".2e"}, {**share, "title": t("train.chart_share"), "format": ".3~g"}],
     }
-    area = {"mark": {"type": "area", "color": ACCENT, "opacity": 0.12}}
-    line = {"mark": {"type": "line", "color": ACCENT, "strokeWidth": 2}}
-    return _bare(pd.DataFrame({"epoch": list(steps), "lr": list(rates)}), 190, encoding, area, line)
+    head = {"transform": [{"filter": "datum.share == 1"}]}
+    area = {**head, "mark": {"type": "area", "color": ACCENT, "opacity": 0.12}}
+    line = {**head, "mark": {"type": "line", "color": ACCENT, "strokeWidth": 2}}
+    lower = {"transform": [{"filter": "datum.share < 1"}], "mark": {"type": "line", "color": ACCENT, "strokeWidth": 1, "opacity": 0.6}}
+    table = pd.DataFrame(
+        [(step, of_head * part, part) for part in shares for step, of_head in zip(steps, rates, strict=True)],
+        columns=["epoch", "lr", "share"],
+    )
+    return _bare(table, 190, encoding, area, lower, line)
 
 
 def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: NDArray[np.floating]) -> Chart:
@@ -355,7 +365,7 @@ def _by_epoch(table: pd.DataFrame, encoding: Mapping[str, Any], title: str, y_ti
             {"transform": [{"filter": "datum.is_alone"}], "mark": {"type": "circle", "size": 45}},
             {"mark": {"type": "circle", "size": 120, "opacity": 0}, "encoding": {"tooltip": tooltip}},
             {
-                "transform": [{"filter": "datum.is_best"}],
+                "transform": [{"filter": "datum.is_kept"}],
                 "mark": {"type": "point", "size": 130, "filled": False, "strokeWidth": 2.2, "opacity": 1},
                 "encoding": ring,
             },

@@ -1,5 +1,5 @@
 """Cross-fitted epochs: the best epoch of each fold is chosen on the very rows that score it, so its score is optimistic. Here the other folds
-choose it."""
+choose it. Where the last epoch or a mean of several is kept there is no such figure: no epoch was chosen, or its weights were never scored."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -34,18 +34,20 @@ class EpochChoice:
 
 
 def cross_fit_epochs(
-    rows: Iterable[EpochRow], metric: Metric, n_parts: int, finished: Iterable[int]
+    rows: Iterable[EpochRow], metric: Metric, n_parts: int, finished: Iterable[int], chosen_by: Metric | None = None
 ) -> tuple[dict[int, float], dict[int, int]]:
-    """For each of the `finished` folds its score at the epoch that was best on the mean of the others, and that epoch.
+    """For each of the `finished` folds its score at the epoch that was best on the mean of the others, and that epoch. `chosen_by` is what
+    epochs are best by, where that is another metric.
 
     A fold that stopped before counts with its last epoch, as one that is scored and as one of the others. Where folds are repeated, the
     others are those of the same deal of the rows into `n_parts`: the next deal validates the same rows again. Both are empty where a fold
     is alone in its deal, or its epochs were not recorded.
     """
-    curves: dict[int, list[float]] = {fold: [] for fold in finished}
+    by = chosen_by or metric
+    curves: dict[int, list[tuple[float, float]]] = {fold: [] for fold in finished}
     for row in sorted(rows, key=lambda row: (row.fold, row.epoch)):
-        if row.fold in curves and metric.name in row.scores:
-            curves[row.fold].append(row.scores[metric.name])
+        if row.fold in curves and {metric.name, by.name} <= row.scores.keys():
+            curves[row.fold].append((row.scores[metric.name], row.scores[by.name]))
     scores: dict[int, float] = {}
     epochs: dict[int, int] = {}
     for fold, own in curves.items():
@@ -53,21 +55,23 @@ def cross_fit_epochs(
         if not own or not others or not all(others):
             return {}, {}
         last = max(map(len, others))
-        mean = np.mean([[curve[min(epoch, len(curve)) - 1] for epoch in range(1, last + 1)] for curve in others], axis=0)
-        best = mean.argmax() if metric.greater_is_better else mean.argmin()
+        mean = np.mean([[curve[min(epoch, len(curve)) - 1][1] for epoch in range(1, last + 1)] for curve in others], axis=0)
+        best = mean.argmax() if by.greater_is_better else mean.argmin()
         epochs[fold] = min(int(best) + 1, len(own))
-        scores[fold] = own[epochs[fold] - 1]
+        scores[fold] = own[epochs[fold] - 1][0]
     return scores, epochs
 
 
 def epoch_choice(store: Store, contest: Contest, folds: Folds, run: Run) -> EpochChoice | None:
-    """What the choice of epochs is worth in a run's finished folds; None where nobody can say, as of an imported run or a single fold."""
+    """What the choice of epochs is worth in a run's finished folds; None where nobody can say, as of an imported run or a single fold, and where
+    no fold keeps its best epoch."""
     metric = get_metric(contest.spec.metric)
     cv_score = run.cv_score(metric.name)
-    if cv_score is None or run.is_imported:
+    if cv_score is None or run.is_imported or run.recipe.average.keep != "best":
         return None
     finished = [result.fold for result in run.results]
-    scores, epochs = cross_fit_epochs(list_epochs(store, run.id), metric, folds.spec.n_folds, finished)
+    chosen_by = get_metric("log_loss" if run.recipe.average.monitor == "loss" else run.chosen_by or metric.name)
+    scores, epochs = cross_fit_epochs(list_epochs(store, run.id), metric, folds.spec.n_folds, finished, chosen_by)
     return EpochChoice(cv_score, scores, epochs) if scores else None
 
 

@@ -120,9 +120,10 @@ def blend_runs(
         )
     if record["epoch_optimism"]:
         low, high = record["epoch_optimism"]
+        n_chosen, n_runs = len(record["best_epoch_runs"]), len(record["run"])
         say(
-            "all scores stand on the best epoch of each fold, which was chosen on the rows that score it: the CV of these runs is "
-            f"{low:.4f} to {high:.4f} better than with cross-fitted epochs"
+            f"{'all scores' if n_chosen == n_runs else f'the scores of {n_chosen} of the {n_runs} runs'} stand on the best epoch of each fold, which "
+            f"was chosen on the rows that score it: the CV of these runs is {low:.4f} to {high:.4f} better than with cross-fitted epochs"
         )
     if blend.spec.temperature != 1 or blend.spec.test_temperature is not None:
         say(_carried(blend.spec))

@@ -156,8 +156,8 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
 def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
     """A blend with its members and their weights, divided by their sum; `folds` are those it stands on where not all.
 
-    `n_rows` is None for a blend that was saved before it was counted. All its scores stand on best epochs; `epoch_optimism` is by how
-    much, at the least and at the most, the CV of its runs is better than with cross-fitted epochs, None where nobody can say.
+    `n_rows` is None for a blend that was saved before it was counted. `epoch_optimism` is by how much, at the least and at the most, the CV
+    of those of its runs that stand on best epochs (`best_epoch_runs`) is better than with cross-fitted epochs, None where there are none.
     """
     contest = get_contest(workspace.store, blend.contest_id)
     members = [get_run(workspace.store, run_id) for run_id in blend.spec.members]
@@ -180,6 +180,7 @@ def blend_record(workspace: Workspace, blend: Blend) -> dict[str, Any]:
         "n_rows": blend.scores.n_rows,
         **blend.scores.model_dump(mode="json", include={"fold_scores", "cv_score", "cv_sd", "oof_score", "equal_score"}),
         "epoch_optimism": optimism(choices, get_metric(contest.spec.metric)),
+        "best_epoch_runs": [run.name for run, choice in zip(members, choices, strict=True) if choice],
         "honest": blend.scores.honest.to_dict() if blend.scores.honest else None,
         "fingerprint": blend.fingerprint,
         "created_at": blend.created_at,

@@ -95,13 +95,13 @@ def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOpt
             "here each fold is scored at the epoch that was best on the mean of the others"
         )
     print_table(
-        [">fold", "state", f">{record['metric']}", ">best epoch", ">trained", "problem"],
+        [">fold", "state", f">{record['metric']}", ">epochs kept", ">trained", "problem"],
         [
             (
                 str(job["fold"]),
                 job["state"] + goes_on.get(job["fold"], ""),
                 score_text(job["scores"][record["metric"]] if job["scores"] else None),
-                str(job["best_epoch"] or "-"),
+                _epochs_text(job),
                 duration_text(job["elapsed_s"]),
                 f"{job['error']['type']}: {job['error']['what']}; log {job['log']}" if job["error"] and job["state"] == "failed" else "",
             )
@@ -109,6 +109,12 @@ def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOpt
         ],
     )
     print_table(["setting", "value"], [(path, str(value)) for path, value in _leaves(record["recipe"] or {"imported": record["imported"]})])
+
+
+def _epochs_text(job: Mapping[str, Any]) -> str:
+    """The epochs whose weights a finished fold kept."""
+    found = (job["facts"] or {}).get("kept_epochs", [job["best_epoch"] or "-"])
+    return ", ".join(map(str, sorted(found)))
 
 
 @app.command("checkpoints")

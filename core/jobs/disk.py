@@ -56,7 +56,8 @@ def fold_bytes(recipe: Recipe, *, n_rows: int, n_test: int, n_classes: int) -> i
     except RecipeError:
         n_parameters = 0  # its worker will refuse it, and say why better than an estimate could
     n_checkpoints = recipe.checkpoints.keep + 1  # one more while the newest is written
-    copies = n_checkpoints * (5 if recipe.average.ema else 4) + 1  # weights, two moments, best weights, average; and the published weights
+    in_one = 3 + recipe.average.n_copies + bool(recipe.average.ema)  # weights, two moments, those that are kept, moving average
+    copies = n_checkpoints * in_one + 1  # and the published weights
     return round(FLOAT_BYTES * copies * n_parameters) + _predictions_bytes(n_rows, n_test, n_classes) + RESERVE_BYTES
 
 

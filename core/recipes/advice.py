@@ -14,7 +14,7 @@ from PIL import Image
 from core.base.messages import msg
 from core.contest.table import ContestTable
 from core.recipes.plan import Listed
-from core.specs.recipe import Recipe
+from core.specs.recipe import OptimizerName, Recipe
 from core.training.schedule import EpochPlan
 from core.training.task import backbone_of
 from models.catalog import Backbone, find_backbone
@@ -22,12 +22,17 @@ from models.catalog import Backbone, find_backbone
 FINE_TUNED = {"image": ((10, 1e-3), (40, 3e-4), (150, 1e-4), (math.inf, 5e-5)), "text": ((30, 1e-4), (150, 3e-5), (math.inf, 1e-5))}
 FROM_SCRATCH = {"image": 3e-3, "text": 2e-3}
 """Peak learning rates of AdamW at batches of about 32: by millions of parameters up to the bound, and without pretrained weights."""
+OWN_LR = {"sgd": (1e-2, 5e-2), "lamb": (2e-3, 5e-3)}
+SHARE_OF_ADAMW = {"adamw": 1.0, "nadamw": 1.0, "adopt": 1.0, "muon": 1.0, "lion": 0.2}
+"""Peak learning rates of the others: their own (fine-tuned, from scratch) where their steps have another size whatever the network, else a share of
+AdamW's. timm's Muon scales its steps to the size of AdamW's (Liu et al. 2025)."""
 SCRATCH = {"image": "resnet10t.c3_in1k", "text": "tiny_transformer"}
 MOST_PARAMS_M = {"gpu": 120, "cpu": 30}
 USUAL = {
     "model.dropout": (0, 0.6),
     "model.drop_path": (0, 0.5),
     "optim.weight_decay": (0, 0.3),
+    "optim.layer_decay": (0.5, 1),
     "optim.warmup": (0, 0.5),
     "augment.min_crop": (0.05, 1),
     "augment.magnitude": (0, 20),
@@ -66,17 +71,22 @@ def row_facts(table: ContestTable) -> RowFacts:
     return RowFacts(n, n_tokens=int(pieces) + 2, has_hangul=has_hangul)
 
 
-def usual_lr(backbone: Backbone, *, pretrained: bool) -> float:
+def usual_lr(backbone: Backbone, *, pretrained: bool, optimizer: OptimizerName = "adamw") -> float:
     """The peak learning rate that a backbone is usually trained with."""
-    if not pretrained:
-        return FROM_SCRATCH[backbone.modality]
-    return next(lr for most_m, lr in FINE_TUNED[backbone.modality] if backbone.params_m <= most_m)
+    if optimizer in OWN_LR:
+        return OWN_LR[optimizer][not pretrained]
+    of_adamw = (
+        next(lr for most_m, lr in FINE_TUNED[backbone.modality] if backbone.params_m <= most_m)
+        if pretrained
+        else FROM_SCRATCH[backbone.modality]
+    )
+    return float(f"{SHARE_OF_ADAMW[optimizer] * of_adamw:.3g}")
 
 
 def brought_by(backbone: Backbone, recipe: Recipe) -> dict[str, Any]:
     """The settings of a recipe that belong to its backbone, by path, as this backbone would have them."""
     pretrained = backbone.has_pretrained
-    own = {"model.pretrained": pretrained, "optim.lr": usual_lr(backbone, pretrained=pretrained)}
+    own = {"model.pretrained": pretrained, "optim.lr": usual_lr(backbone, pretrained=pretrained, optimizer=recipe.optim.optimizer)}
     if recipe.modality == "image":
         return {**own, "input.size_px": backbone.input_px}
     return {**own, "input.max_tokens": min(recipe.input.max_tokens, backbone.max_tokens)}
@@ -115,10 +125,13 @@ def suggest_recipe(modality: str, listed: Sequence[Listed], facts: RowFacts, *, 
 def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
     """What in a recipe makes no sense for its backbone, the device and a fold with these epochs, though it can be trained."""
     backbone, n_rows = backbone_of(recipe), plan.n_rows
-    lr, usual = recipe.optim.lr, usual_lr(backbone, pretrained=recipe.model.pretrained)
+    lr, optimizer = recipe.optim.lr, recipe.optim.optimizer
+    usual = usual_lr(backbone, pretrained=recipe.model.pretrained, optimizer=optimizer)
     px, patch = recipe.input.size_px, _patch_px(backbone)
     named = {"backbone": backbone.name, "lr": lr, "usual": usual, "px": px, "own": backbone.input_px, "patch": patch}
     named |= {
+        "optimizer": optimizer,
+        "decay": recipe.optim.weight_decay,
         "first": recipe.first_epochs,
         "batch": recipe.train.batch_size,
         "n": n_rows,
@@ -127,8 +140,15 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
     }
     is_image = recipe.modality == "image"
     rules = (
-        (lr >= 30 * usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone}: training will most likely diverge"),
-        (lr * 300 <= usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone}: it will hardly learn"),
+        (
+            lr >= 30 * usual,
+            "a learning rate of {lr:g}, where {usual:g} is usual for {backbone} with {optimizer}: training will most likely diverge",
+        ),
+        (lr * 300 <= usual, "a learning rate of {lr:g}, where {usual:g} is usual for {backbone} with {optimizer}: it will hardly learn"),
+        (
+            optimizer == "sgd" and recipe.optim.weight_decay > 0.01,
+            "optim.weight_decay = {decay:g} with sgd, where 1e-05 to 0.001 is usual: its decay is a part of the gradient, ten times as strong by momentum",
+        ),
         (recipe.train.batch_size > n_rows, "a batch of {batch:,} for {n:,} training rows: every epoch is a single step"),
         (
             recipe.train.batch_size <= n_rows and plan.total_steps < 20,

@@ -21,7 +21,7 @@ from core.store.contests import Contest
 from core.store.runs import Run
 from core.training.task import backbone_of
 from core.workspace import Workspace
-from models.catalog import Backbone as Backbone, load_catalog
+from models.catalog import Backbone as Backbone, find_backbone as find_backbone, load_catalog
 from models.weights import Place, where_are_weights
 
 PRESETS_DIR = Path(__file__).parents[2] / "models" / "presets"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-Phase = Literal["starting", "loading", "checking", "training", "validating", "predicting", "saving"]
+Phase = Literal["starting", "loading", "checking", "training", "validating", "averaging", "predicting", "saving"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Progress:
     @property
     def fraction(self) -> float:
         """Share of this fold's training that is done, 0 to 1, counted in steps over all epochs."""
-        if self.phase in ("predicting", "saving"):
+        if self.phase in ("averaging", "predicting", "saving"):
             return 1.0
         if self.phase == "checking":
             return self.step / max(1, self.n_steps)

@@ -22,9 +22,10 @@ from core.base.messages import joined, msg
 
 KIND = "checkpoint"
 QUARANTINE = "quarantine"
-LAYOUT = 4
+LAYOUT = 5
 """The layout of a checkpoint. Layout 1 (until 0.1) has no number, other fingerprints, and no sum of the plain cross-entropy;
-layout 2 does not count the training rows that were right, layout 3 knows no changes of the number of threads."""
+layout 2 does not count the training rows that were right, layout 3 knows no changes of the number of threads,
+layout 4 no weights but those of the best epoch."""
 NAME = re.compile(r"epoch-(\d+)-step-(\d+)-attempt-(\d+)")
 
 log = logging.getLogger(__name__)

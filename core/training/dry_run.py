@@ -18,9 +18,10 @@ from core.metrics.scores import all_scores
 from core.training.failures import typed_failures
 from core.training.machine import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
 from core.training.network import copy_weights
+from core.training.optim import set_lr
 from core.training.predictor import EVALUATION_FACTOR, predict_task
 from core.training.schedule import Costs, plan_epochs
-from core.training.setup import Setup, open_device, set_lr, set_up
+from core.training.setup import Setup, open_device, set_up
 from core.training.state import Snapshot, TrainState
 from core.training.step import MicroBatches, cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldTask
@@ -59,7 +60,7 @@ def _try(task: FoldTask) -> Costs:
     setup = set_up(task)
     setup_s = time.monotonic() - began
     share = ProcessorShare()
-    timed, row_s, state, snapshot = _train(task, setup)
+    timed, row_s, _state, snapshot = _train(task, setup)
     valid_row_s, score_s = _evaluate(task, setup, row_s)
     peak = memory.peak()
     return Costs(
@@ -83,7 +84,9 @@ def _try(task: FoldTask) -> Costs:
         setup_s=setup_s,
         others=share.of_others(),
         checkpoint_bytes=snapshot.n_bytes,
-        weights_bytes=sum(tensor.nbytes for tensor in state.best.values()),
+        weights_bytes=sum(tensor.nbytes for tensor in setup.eval_model.state_dict().values()),
+        lr_scales=tuple(dict.fromkeys(group["lr_scale"] for group in setup.optimizer.param_groups)),
+        n_means=task.recipe.average.n_means,
     )
 
 
@@ -108,7 +111,8 @@ def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState
 
     setup.model.train()
     step(0)
-    state = TrainState(setup.model, setup.optimizer, setup.average, best=copy_weights(setup.eval_model))
+    kept = {number: copy_weights(setup.eval_model) for number in range(recipe.average.n_copies)}
+    state = TrainState(setup.model, setup.optimizer, setup.average, kept=kept)
     snapshot = state.snapshot()
     for number in range(1, n_first):
         step(number)

@@ -1,11 +1,11 @@
 """The loop of one objective: one function that trains one fold, for images and texts alike, read from top to bottom.
 
 Its pieces, each one function in one place, are those of every loop: order, steps, mixing, loss and step (step.py), schedule and length
-of an epoch (schedule.py), averaging and parameter groups (setup.py), prediction by views (predictor.py).
+of an epoch (schedule.py), parameter groups and optimiser (optim.py), which weights are kept (averaging.py), prediction by views (predictor.py).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,15 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from core.base.messages import msg
-from core.data.batches import RowLoader
+from core.data.batches import Batch, RowLoader
+from core.data.randomness import seed_step
 from core.metrics.scores import all_scores, get_metric
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
+from core.training.averaging import Tensors, chosen_weights, epochs_without_gain, keep_weights, update_statistics
 from core.training.checkpoint import Checkpointing, Identity, list_quarantined
 from core.training.failures import not_a_number, typed_failures
 from core.training.network import copy_weights, describe_network, save_network, versions_of
+from core.training.optim import set_lr
 from core.training.predictor import predict_task
 from core.training.schedule import Pace, plan_epochs
-from core.training.setup import set_lr, set_up
+from core.training.setup import set_up
 from core.training.state import CheckpointWriter, TrainState
 from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
@@ -31,7 +34,7 @@ Report = Callable[[Progress | EpochReport], None]
 
 
 def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool]) -> FoldOutput:
-    """Train one fold and predict its validation and test rows with the best epoch's weights, left in `out_dir`.
+    """Train one fold and predict its validation and test rows with the weights that its recipe keeps, left in `out_dir`.
 
     `report` hears of every step and every epoch, and must not block. `should_stop` is asked at every step; Interrupted is
     raised when it says so, after a checkpoint. A fold that goes on from one ends in the bytes of a fold that was never stopped,
@@ -55,7 +58,8 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     plan = plan_epochs(recipe, task.labels[np.asarray(task.train_idx, dtype=np.int64)])
     n_epochs, n_steps = plan.n_epochs, plan.n_steps
     started = time.monotonic()
-    pace = Pace(plan.total_rows, n_valid * (n_epochs + 1) + n_test)
+    n_averaged = recipe.average.n_means * (n_train + n_valid)
+    pace = Pace(plan.total_rows, n_valid * (n_epochs + 1) + n_test + n_averaged)
 
     def notify(phase: Phase, epoch: int = 0, step: int = 0, n_steps: int = 0, loss: float | None = None) -> None:
         if should_stop():
@@ -99,14 +103,37 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         return prob
 
     def is_over() -> bool:
-        waited = position.epoch - 1 - position.best_epoch
-        is_out_of_patience = bool(settings.patience and position.best_epoch and waited >= settings.patience)
+        is_out_of_patience = 0 < settings.patience <= epochs_without_gain(position.reports(), recipe.average, metric)
         return position.epoch > n_epochs or is_out_of_patience or trouble() is not None
 
     def trouble() -> Trouble | None:
         return find_trouble(position.reports(), metric) if settings.stop_on_trouble else None
 
-    # Loop: train an epoch, validate, keep the best, stop early
+    def refreshed(weights: Tensors) -> Tensors:
+        """Averaged weights, with the statistics of batch norm made anew over the training rows."""
+        eval_model.load_state_dict(weights)
+        epoch = n_epochs + 1  # rows in an order and augmentation of their own, at full size
+        parts = cut_micro_batches(task, order_rows(task, epoch))
+
+        def batches() -> Iterator[Batch]:
+            pace.start()
+            for number, batch in enumerate(loader.load(epoch, parts)):
+                notify("averaging", position.epoch - 1, n_steps, n_steps)
+                seed_step(settings.seed, fold, epoch, 0, number)
+                yield {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+                pace.did(len(batch["row"]), training=False)
+
+        with precision.autocast(device):
+            update_statistics(eval_model, batches())
+        return copy_weights(eval_model)
+
+    def score_of(weights: Tensors) -> dict[str, float]:
+        eval_model.load_state_dict(weights)
+        return all_scores(
+            task.labels[valid_idx], predict_rows(loader, valid_idx, "averaging", position.epoch - 1), multilabel=task.is_multilabel
+        )
+
+    # Loop: train an epoch, validate, keep what is best, stop early
     with writer:
         while not is_over():
             epoch, epoch_started = position.epoch, time.monotonic() - position.epoch_s
@@ -144,23 +171,33 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             )
             report(epoch_report)
             position.epochs.append(epoch_report.to_dict())
-            if position.best_score is None or metric.is_better(scores[metric.name], position.best_score):
-                position.best_epoch, position.best_score, state.best = epoch, scores[metric.name], copy_weights(eval_model)
+            state.kept = keep_weights(state.kept, position.reports(), recipe.average, metric, n_epochs, lambda: copy_weights(eval_model))
             position.next_epoch()
             writer.after_epoch(is_last=is_over())
 
-    # Predict with the best epoch's weights
+    # Predict with the weights that are kept: of an epoch, or a mean of several
     n_trained = position.epoch - 1
-    pace.drop(plan.total_rows - plan.rows_done(position.epoch, 0), n_valid * (n_epochs - n_trained))
-    eval_model.load_state_dict(state.best)
-    save_network(task.network_dir, describe_network(task, model, precision.name), state.best)
+    pace.expect(n_averaged + n_valid + n_test)
+    weights, kept_epochs = chosen_weights(
+        state.kept,
+        position.reports(),
+        recipe.average,
+        metric,
+        n_epochs,
+        last=lambda: copy_weights(eval_model),
+        refreshed=refreshed,
+        score=score_of,
+    )
+    pace.expect(n_valid + n_test)
+    eval_model.load_state_dict(weights)
+    save_network(task.network_dir, describe_network(task, model, precision.name), weights)
     valid_prob = predict_rows(loader, valid_idx, "predicting", n_trained)
     test_prob = predict_rows(setup.test_loader, np.arange(n_test), "predicting", n_trained)
     elapsed_s = elapsed_before + time.monotonic() - started
     return FoldOutput(
         valid_prob=valid_prob,
         test_prob=test_prob,
-        best_epoch=position.best_epoch,
+        best_epoch=kept_epochs[0],
         n_epochs=n_trained,
         scores=all_scores(task.labels[valid_idx], valid_prob, multilabel=task.is_multilabel),
         elapsed_s=elapsed_s,
@@ -174,6 +211,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "n_valid": n_valid,
             "n_test": n_test,
             "elapsed_s": round(elapsed_s, 2),
+            "kept_epochs": list(kept_epochs),
             "stopped_for": str(trouble() or ""),
             "resumed": position.resumed,
             "restarted_for": writer.restarted_for,

@@ -21,7 +21,7 @@ from core.base.messages import reason
 from core.base.settings import parse_settings
 from core.data.batches import Rows, TextRows
 from core.specs.network import NETWORK_FILE, NetworkSpec
-from core.specs.recipe import AugmentSettings, Recipe
+from core.specs.recipe import IN_TORCH, AugmentSettings, Recipe
 from core.training.loss import activation_of
 from core.training.task import FoldTask, backbone_of
 from models.build import build_model
@@ -143,7 +143,8 @@ def read_network_spec(folder: Path) -> NetworkSpec:
 
 def versions_of(recipe: Recipe) -> dict[str, str]:
     """The versions of the libraries that a recipe is trained with: others compute other numbers."""
-    return {name: version(name) for name in LIBRARIES[recipe.modality]}
+    own = () if recipe.optim.optimizer in IN_TORCH else ("timm",)
+    return {name: version(name) for name in dict.fromkeys((*LIBRARIES[recipe.modality], *own))}
 
 
 def _image_network(

@@ -14,19 +14,8 @@ from core.training.sampling import class_counts, group_rows
 
 EVALUATION_COST = 0.4  # a row that is only predicted costs about this share of a row that is trained on
 WINDOW = 40
-
-
-def lr_at(step: int, n_steps: int, settings: OptimSettings) -> float:
-    """The learning rate of a step (0 to n_steps - 1): linear to the peak over the warm-up, then half a cosine down.
-
-    It is a function of the step, so there is no state of a schedule to save.
-    """
-    n_warmup = round(settings.warmup * n_steps)
-    if step < n_warmup:
-        return settings.lr * (step + 1) / n_warmup
-    low = settings.lr * settings.min_lr_ratio
-    share = (step - n_warmup) / max(1, n_steps - 1 - n_warmup)
-    return low + (settings.lr - low) * (1 + math.cos(math.pi * min(1.0, share))) / 2
+ONE_CYCLE_START = 25
+"""One cycle begins at the peak divided by this, as in torch."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,53 @@ class EpochPlan:
 
     def lr(self, epoch: int, step: int, settings: OptimSettings) -> float:
         """The learning rate of one step of an epoch (both from 1)."""
-        return lr_at(self.steps_done(epoch, step) - 1, self.total_steps, settings)
+        return lr_at(self.steps_done(epoch, step) - 1, self, settings)
+
+
+def lr_at(step: int, plan: EpochPlan, settings: OptimSettings) -> float:
+    """The learning rate of a step of a plan (from 0): linear to the peak over the warm-up, then as the schedule says, down to its end.
+
+    It is a function of the step, so there is no state of a schedule to save. Sources: cosine and warm restarts, Loshchilov and Hutter 2017
+    (cycles of whole epochs, begun after the warm-up); one cycle, Smith and Topin 2018, in torch's form (it rises by a cosine, and the
+    momentum stays); wsd, Hu et al. 2024, falling by 1 - sqrt as in Hägele et al. 2024.
+    """
+    n_steps, low = plan.total_steps, settings.lr * settings.min_lr_ratio
+    if settings.schedule == "one_cycle":
+        return _one_cycle(step, n_steps, settings)
+    n_warmup = round(settings.warmup * n_steps)
+    if step < n_warmup:
+        return settings.lr * (step + 1) / n_warmup
+    done, last = step - n_warmup, max(1, n_steps - 1 - n_warmup)
+    match settings.schedule:
+        case "cosine":
+            above = _half_cosine(min(1.0, done / last))
+        case "restarts":
+            length = settings.restart_epochs * plan.n_steps
+            while done >= length:
+                done, length = done - length, length * settings.restart_mult
+            above = _half_cosine(done / length)
+        case "wsd":
+            n_falling = max(1, min(last, round(settings.cooldown * n_steps)))
+            above = 1 - math.sqrt(max(0, done - (last - n_falling)) / n_falling)
+        case "linear":
+            above = 1 - min(1.0, done / last)
+        case "constant":
+            above = 1.0
+    return low + (settings.lr - low) * above
+
+
+def _half_cosine(share: float) -> float:
+    """From 1 at the start to 0 at the end."""
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def _one_cycle(step: int, n_steps: int, settings: OptimSettings) -> float:
+    top = max(0.0, settings.warmup * n_steps - 1)
+    if step < top:
+        first = settings.lr / ONE_CYCLE_START
+        return settings.lr + (first - settings.lr) * _half_cosine(step / top)
+    low, left = settings.lr * settings.min_lr_ratio, n_steps - 1 - top
+    return low + (settings.lr - low) * _half_cosine((step - top) / left if left > 0 else 0.0)
 
 
 def plan_epochs(recipe: Recipe, labels: NDArray[np.integer]) -> EpochPlan:
@@ -96,7 +131,7 @@ def plan_fold(recipe: Recipe, labels: NDArray[np.integer], n_valid: int, n_class
         class_rows=class_counts(once, labels, n_classes),
         taken_rows=class_counts(taken, labels, n_classes),
         curve_epochs=tuple(float((step + 1) / plan.n_steps) for step in shown),
-        curve_lr=tuple(lr_at(int(step), plan.total_steps, recipe.optim) for step in shown),
+        curve_lr=tuple(lr_at(int(step), plan, recipe.optim) for step in shown),
     )
 
 
@@ -123,6 +158,10 @@ class Pace:
     def drop(self, n_train_rows: int, n_predicted_rows: int) -> None:
         """Rows that will not be done after all, because training stopped early."""
         self._left = max(0.0, self._left - n_train_rows - EVALUATION_COST * n_predicted_rows)
+
+    def expect(self, n_predicted_rows: int) -> None:
+        """From now on nothing but so many rows will be predicted."""
+        self._left = EVALUATION_COST * n_predicted_rows
 
     @property
     def rows_per_s(self) -> float | None:
@@ -151,8 +190,11 @@ class Costs:
     not there before the network was built; `loaders_bytes` more are in loader processes). `free_bytes` were free before.
 
     `step_s` is the mean of `n_timed` steps after the first ones; `train_row_s` and `valid_row_s` are seconds per row, `score_s`
-    those of scoring all validation rows, `setup_s` those of building everything. `others` is the share of the processor (0 to 1)
+    those of scoring all validation rows, `setup_s` those of building everything. `n_means` of weights are made in the end, each with a pass over
+    the rows. `others` is the share of the processor (0 to 1)
     that other programs used meanwhile.
+
+    `lr_scales` are the shares of the learning rate that groups of layers have, the head's (1) first.
 
     `checkpoint_bytes` and `weights_bytes` are what a checkpoint and the published weights hold. `halvings` of the micro-batch were
     needed because memory ran out.
@@ -179,12 +221,15 @@ class Costs:
     others: float | None
     checkpoint_bytes: int
     weights_bytes: int
+    lr_scales: tuple[float, ...] = (1.0,)
+    n_means: int = 0
 
     def epoch_s(self, n_train: float, n_valid: int) -> float:
         """Seconds of an epoch over so many rows, with its validation; a row of a smaller input counts by its area."""
         return n_train * self.train_row_s + n_valid * self.valid_row_s + self.score_s
 
     def fold_s(self, n_train: float, n_valid: int, n_test: int, n_epochs: int) -> float:
-        """Seconds of a fold that trains all its epochs: building, epochs, and the predictions of its best weights."""
+        """Seconds of a fold that trains all its epochs: building, epochs, means of weights, and the predictions of those that are kept."""
         last = (n_valid + n_test) * self.valid_row_s + self.score_s
+        last += self.n_means * ((n_train + n_valid) * self.valid_row_s + self.score_s)
         return self.setup_s + n_epochs * self.epoch_s(n_train, n_valid) + last

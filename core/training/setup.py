@@ -11,16 +11,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from core.base.errors import AlignmentError, RecipeError
 from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.data.randomness import seed_network
 from core.metrics.scores import invalid_rows
-from core.specs.recipe import OptimSettings
+from core.training.averaging import make_average
 from core.training.loss import Objective, make_objective
 from core.training.network import build_network
+from core.training.optim import make_optimizer
 from core.training.sampling import class_counts, group_rows
 from core.training.schedule import plan_epochs
 from core.training.task import FoldTask, check_classes
@@ -84,49 +85,6 @@ def computes_in_bf16(device: torch.device) -> tuple[bool, str]:
         if abilities.get(flag):
             return True, msg("this processor has {flag}", flag=flag)
     return False, "this processor has no bf16 instructions"
-
-
-def make_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Two parameter groups: matrices and kernels decay; vectors (norms, biases) and what the network excludes do not.
-
-    `lr_scale` of a group is its share of the schedule's learning rate (as in timm): layer-wise decay makes groups with smaller ones.
-    """
-    excluded: set[str] = getattr(model, "no_weight_decay", set)()
-    decayed, free = [], []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (free if parameter.ndim <= 1 or name in excluded else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay, "lr_scale": 1.0}, {"params": free, "weight_decay": 0.0, "lr_scale": 1.0}]
-
-
-def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) over `make_groups`, in one fused kernel: seven times faster on a processor."""
-    return torch.optim.AdamW(make_groups(model, settings.weight_decay), lr=settings.lr, fused=True)
-
-
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_scale"]
-
-
-def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
-    """A copy of the network that follows it: after update t (from 0) with a decay of min(decay, (1 + t) / (10 + t)); None for 0.
-
-    The warm-up lets a run of a few hundred steps forget its first weights. Buffers are averaged too, but for whole numbers.
-    """
-    if not decay:
-        return None
-
-    @torch.no_grad()
-    def follow(averaged: tuple[Tensor, ...] | list[Tensor], current: tuple[Tensor, ...] | list[Tensor], count: Tensor | int) -> None:
-        if not torch.is_floating_point(averaged[0]):
-            for mine, its in zip(averaged, current, strict=True):
-                mine.copy_(its)
-            return
-        n = int(count)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, n)
-
-    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
 
 
 @dataclass(frozen=True)

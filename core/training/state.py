@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -55,7 +55,7 @@ class TrainPosition:
 
     `step` steps of `epoch` are done; `loss_sum` is the objective summed over their rows, `log_loss_sum` their plain cross-entropy,
     `n_right` how many of them were right (None where a checkpoint of before did not count them), `epoch_s` their seconds. `epochs` are
-    the reports of the epochs before; `threads` says (epoch, step, n) from when on n threads computed, where that changed. `resumed` has one entry for each time the fold went on from a checkpoint.
+    the reports of the epochs before, `kept` those whose weights are in the checkpoint; `threads` says (epoch, step, n) from when on n threads computed, where that changed. `resumed` has one entry for each time the fold went on from a checkpoint.
     """
 
     epoch: int = 1
@@ -65,8 +65,7 @@ class TrainPosition:
     n_right: int | None = 0
     epoch_s: float = 0.0
     elapsed_s: float = 0.0
-    best_epoch: int = 0
-    best_score: float | None = None
+    kept: list[int] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     resumed: list[dict[str, Any]] = field(default_factory=list)
     threads: list[list[int]] = field(default_factory=list)
@@ -91,28 +90,30 @@ class TrainPosition:
 
 @dataclass
 class TrainState:
-    """All of it while a fold trains; `best` are the weights of the best epoch, empty before the first one ends."""
+    """All of it while a fold trains; `kept` are the weights of finished epochs (see averaging.py)."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
     position: TrainPosition = field(default_factory=TrainPosition)
-    best: Tensors = field(default_factory=dict)
+    kept: Mapping[int, Tensors] = field(default_factory=dict)
 
     def snapshot(self) -> Snapshot:
         """A copy on the CPU, which training does not touch any more; the only part of a checkpoint that training waits for."""
         files = {"network": copy_weights(self.model), "optimizer": _copy_moments(self.model, self.optimizer)}
         if self.average is not None:
             files["average"] = copy_weights(self.average)
-        if self.best:
-            files["best"] = dict(self.best)  # replaced as a whole by a better one, never changed in place
-        return Snapshot(TrainPosition(**json.loads(json.dumps(asdict(self.position)))), files)
+        # Replaced as a whole by better ones, never changed in place
+        files |= {_kept_name(place): dict(weights) for place, weights in enumerate(self.kept.values())}
+        position = TrainPosition(**json.loads(json.dumps(asdict(self.position))))
+        return Snapshot(replace(position, kept=list(self.kept)), files)
 
     def restore(self, folder: Path) -> None:
         """Become what the checkpoint in `folder` holds. CheckpointError names whatever is missing; nothing is filled in."""
         manifest = load_manifest(folder)
         position, names = _read_position(folder)
-        wanted = {"network", "optimizer", *(("average",) if self.average is not None else ()), *(("best",) if position.best_epoch else ())}
+        kept = [_kept_name(place) for place in range(len(position.kept))]
+        wanted = {"network", "optimizer", *(("average",) if self.average is not None else ()), *kept}
         for file in (STATE_FILE, *(f"{name}.safetensors" for name in sorted(wanted))):
             if file not in manifest.files:
                 raise _missing(folder, msg("the sha256 of {file}", file=file))
@@ -125,8 +126,13 @@ class TrainState:
         if self.average is not None:
             _load(self.average, files["average"], folder, "average")
         _load_moments(self.model, self.optimizer, files["optimizer"], folder)
-        self.best = files.get("best", {})
+        self.kept = {epoch: files[name] for epoch, name in zip(position.kept, kept, strict=True)}
         self.position = position
+
+
+def _kept_name(place: int) -> str:
+    """The file of weights that are kept, by their place: the first as it was called when there was one."""
+    return f"best-{place + 1}" if place else "best"
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,8 @@ def _read_position(folder: Path) -> tuple[TrainPosition, dict[str, list[str]]]:
         raw = _of_second_layout(raw)
     if raw.get("layout") == 3:
         raw = _of_third_layout(raw)
+    if raw.get("layout") == 4:
+        raw = _of_fourth_layout(raw)
     for key in ("layout", "position", "tensors"):
         if key not in raw:
             raise _missing(folder, key)
@@ -197,8 +205,18 @@ def _of_second_layout(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_third_layout(raw: dict[str, Any]) -> dict[str, Any]:
-    """A state of layout 3 as one of now: the number of threads stayed the same then."""
-    return {**raw, "layout": LAYOUT} | ({"position": {**raw["position"], "threads": []}} if "position" in raw else {})
+    """A state of layout 3 as one of layout 4: the number of threads stayed the same then."""
+    return {**raw, "layout": 4} | ({"position": {**raw["position"], "threads": []}} if "position" in raw else {})
+
+
+def _of_fourth_layout(raw: dict[str, Any]) -> dict[str, Any]:
+    """A state of layout 4 as one of now: the weights of the best epoch were kept, its score beside its number."""
+    position = dict(raw.get("position", {}))
+    position.pop("best_score", None)
+    if "best_epoch" in position:
+        best = position.pop("best_epoch")
+        position["kept"] = [best] if best else []
+    return {**raw, "layout": LAYOUT} | ({"position": position} if "position" in raw else {})
 
 
 def _read_tensors(folder: Path, name: str, names: list[str]) -> Tensors:
@@ -226,27 +244,34 @@ def _load(module: nn.Module, tensors: Tensors, folder: Path, name: str) -> None:
 
 
 def _copy_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
-    """The optimiser's state as `exp_avg/<parameter>` and so on; parameters that never had a gradient have none."""
-    found: Tensors = {}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            found[f"{key}/{name}"] = value.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
-    return found
+    """The optimiser's state as `exp_avg/<parameter>` and so on, what a whole group has in common as `step/#<group>`; parameters that never had
+    a gradient have none. What is no tensor is derived: Muon's choice of parameters."""
+    of = {name: optimizer.state.get(parameter, {}) for name, parameter in model.named_parameters()}
+    of |= {f"#{number}": group for number, group in enumerate(optimizer.param_groups)}
+    return {
+        f"{kind}/{name}": value.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+        for name, state in of.items()
+        for kind, value in state.items()
+        if isinstance(value, Tensor)
+    }
 
 
 def _load_moments(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors, folder: Path) -> None:
     if not tensors:
         raise _missing(folder, "the moments of its optimiser")
-    by_parameter: dict[str, dict[str, Tensor]] = {}
+    by_owner: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         kind, _, name = key.partition("/")
-        by_parameter.setdefault(name, {})[kind] = tensor
-    kinds = {kind for parts in by_parameter.values() for kind in parts}
-    parameters = dict(model.named_parameters())
-    for name, parts in by_parameter.items():
-        for kind in sorted(kinds):
-            if kind not in parts:
-                raise _missing(folder, msg("{names} of {name}", names=f"{kind}/{name}", name="optimizer"))
+        by_owner.setdefault(name, {})[kind] = tensor
+    # An optimiser may keep other kinds for other parameters, as Muon does, but none keeps a part of what it keeps for another one.
+    kinds = {frozenset(parts) for parts in by_owner.values()}
+    parameters, groups = dict(model.named_parameters()), {f"#{number}": group for number, group in enumerate(optimizer.param_groups)}
+    for name, parts in by_owner.items():
+        for kind in sorted(set().union(*(more for more in kinds if more > set(parts))) - set(parts)):
+            raise _missing(folder, msg("{names} of {name}", names=f"{kind}/{name}", name="optimizer"))
+        if name in groups:
+            groups[name].update(parts)
+            continue
         if name not in parameters:
             raise CheckpointError(
                 "the optimiser of a checkpoint does not fit", where=str(folder), why="there is no {name}", fix=_FIX, name=name
@@ -392,7 +417,7 @@ def write_checkpoint(checkpointing: Checkpointing, snapshot: Snapshot) -> Path:
         "epoch": position.epoch,
         "step": position.step,
         "n_steps": checkpointing.n_steps,
-        "best_epoch": position.best_epoch,
+        "best_epoch": position.kept[0] if position.kept else 0,
         "scores": position.epochs[-1]["scores"] if position.epochs else {},
         "created_at": time.time(),
     }

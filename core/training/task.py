@@ -70,7 +70,8 @@ class FoldTask:
 class FoldOutput:
     """Probabilities in the order of `valid_idx` (n_valid, K) and `test_inputs` (n_test, K), and what is worth knowing.
 
-    `scores` holds every metric on the validation rows; `n_epochs` counts the epochs that ran, `best_epoch` is one of them.
+    `scores` holds every metric on the validation rows; `n_epochs` counts the epochs that ran, `best_epoch` is the best of those
+    whose weights are kept.
     `elapsed_s` are the seconds of all attempts of which something was kept.
     """
 

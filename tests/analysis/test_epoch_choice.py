@@ -1,10 +1,15 @@
 """A run's score without the choice of its epochs."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from core.analysis.epoch_choice import cross_fit_epochs
+from core.analysis.epoch_choice import cross_fit_epochs, epoch_choice
 from core.metrics.scores import get_metric
+from core.specs.recipe import Recipe
 from core.store.runs import EpochRow
 
 ACCURACY, LOG_LOSS = get_metric("accuracy"), get_metric("log_loss")
@@ -29,6 +34,22 @@ def test_each_fold_is_scored_at_the_epoch_that_the_others_chose() -> None:
 def test_the_least_loss_is_the_best() -> None:
     _, epochs = cross_fit_epochs(rows([1.0, 0.5, 0.7], [1.0, 0.9, 0.2], metric="log_loss"), LOG_LOSS, 2, range(2))
     assert epochs == {0: 3, 1: 2}
+
+
+def test_epochs_that_are_chosen_by_the_loss_are_cross_fitted_by_it() -> None:
+    accuracies, losses = ([0.5, 0.9, 0.6], [0.5, 0.6, 0.9]), ([1.0, 0.9, 0.2], [0.3, 0.9, 0.8])
+    known = [replace(row, scores={**row.scores, "log_loss": losses[row.fold][row.epoch - 1]}) for row in rows(*accuracies)]
+    scores, epochs = cross_fit_epochs(known, ACCURACY, 2, range(2), LOG_LOSS)
+    assert (scores, epochs) == ({0: 0.5, 1: 0.9}, {0: 1, 1: 3})
+
+
+@pytest.mark.parametrize("keep", ["last", "swa", "best_mean", "soup"])
+def test_of_a_run_that_keeps_no_best_epoch_nothing_is_said(keep: str) -> None:
+    recipe = Recipe.model_validate({"average": {"keep": keep}})
+    run: Any = SimpleNamespace(recipe=recipe, is_imported=False, cv_score=lambda _: 0.9)
+    contest: Any = SimpleNamespace(spec=SimpleNamespace(metric="accuracy"))
+    nothing: Any = None
+    assert epoch_choice(nothing, contest, nothing, run) is None
 
 
 def test_a_fold_that_stopped_before_counts_with_its_last_epoch() -> None:

@@ -211,7 +211,7 @@ def _plant(number: int) -> None:
             case 1:
                 self.position.loss_sum = 0.0
             case 2:
-                self.position.best_score = None
+                self.position.epochs.clear()
             case _:
                 self.position.step = 0
 

@@ -33,9 +33,9 @@ from core.store.blends import list_submissions
 from core.store.runs import get_run
 from core.submission import write as submission
 from core.training import state
+from core.training.averaging import make_average
 from core.training.checkpoint import Checkpointing, Identity, list_checkpoints, list_quarantined, newest_verified, remove_unfinished
 from core.training.network import save_weights
-from core.training.setup import make_average
 from core.training.state import TrainPosition, TrainState, write_checkpoint
 from core.workspace import open_workspace
 from tests.conftest import write_headlines_to
@@ -159,7 +159,7 @@ class Checkpoints:
         assert average is not None
         average.update_parameters(model)
         best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        return TrainState(model, optimizer, average, TrainPosition(epoch=number, step=2, best_epoch=1, best_score=0.5), best)
+        return TrainState(model, optimizer, average, TrainPosition(epoch=number, step=2), {1: best})
 
 
 class Predictions:

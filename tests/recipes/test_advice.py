@@ -72,7 +72,7 @@ def test_a_suggested_recipe_follows_the_rows_and_raises_no_doubt(n_train: int, h
 def test_no_preset_is_doubted_on_a_thousand_rows(name: str) -> None:
     recipe = load_preset(name)
     assert doubts(recipe, epochs(recipe, 1000)) == ()
-    usual = usual_lr(find_backbone(recipe.model.backbone), pretrained=recipe.model.pretrained)
+    usual = usual_lr(find_backbone(recipe.model.backbone), pretrained=recipe.model.pretrained, optimizer=recipe.optim.optimizer)
     assert usual / 4 < recipe.optim.lr < usual * 4
 
 
@@ -95,6 +95,9 @@ def test_no_preset_is_doubted_on_a_thousand_rows(name: str) -> None:
         (["augment.mix_prob=0.5"], 1000, "augment.mix_prob changes nothing without augment.mixup, augment.cutmix"),
         (["augment.mixup=0.2", "augment.mix_switch_prob=0.9"], 1000, "augment.mix_switch_prob changes nothing"),
         (["input.first_px=128", "train.patience=2"], 1000, "before its inputs are 224 px"),
+        (["optim.optimizer=sgd", "optim.lr=1e-5"], 1000, "0.01 is usual for tf_efficientnet_lite0.in1k with sgd"),
+        (["optim.optimizer=sgd", "optim.lr=0.01"], 1000, "optim.weight_decay = 0.05 with sgd"),
+        (["optim.layer_decay=0.1"], 1000, "optim.layer_decay = 0.1, where 0.5 to 1 is usual"),
     ],
 )
 def test_what_makes_no_sense_is_said(sets: list[str], n_train: int, said: str) -> None:
@@ -116,6 +119,8 @@ def test_an_english_network_for_korean_texts_is_said() -> None:
 def test_a_backbone_brings_its_size_learning_rate_and_weights() -> None:
     old = load_preset("digits-small")
     assert brought_by(LARGE, old) == {"model.pretrained": True, "optim.lr": 1e-4, "input.size_px": 224}
+    sgd = apply_sets(old, ["optim.optimizer=sgd"])
+    assert brought_by(LARGE, sgd)["optim.lr"] == usual_lr(LARGE, pretrained=True, optimizer="sgd") == 0.01
     text = load_preset("text-minilm")
     assert brought_by(find_backbone("tiny_transformer"), text) == {"model.pretrained": False, "optim.lr": 2e-3, "input.max_tokens": 128}
     long = apply_sets(text, ["input.max_tokens=500"])

@@ -75,6 +75,37 @@ def test_a_crash_changes_no_byte(recipe: Recipe, crashes: list[tuple[str, int, i
     assert len(again.facts["resumed"]) <= len(crashes)
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {
+            "average": {"keep": "swa", "swa_start": 0.3},
+            "optim": {"optimizer": "muon", "layer_decay": 0.8, "schedule": "restarts", "restart_epochs": 1},
+        },
+        {"average": {"keep": "best_mean", "monitor": "both", "best_k": 2}, "optim": {"optimizer": "lamb", "schedule": "wsd"}},
+        {"average": {"keep": "soup", "monitor": "loss", "ema": 0.9}, "optim": {"optimizer": "sgd", "lr": 0.05, "schedule": "one_cycle"}},
+        {"average": {"keep": "last"}, "optim": {"optimizer": "adopt", "schedule": "linear"}},
+    ],
+    ids=["swa", "mean of the best", "soup", "last"],
+)
+def test_no_average_and_no_optimiser_loses_a_byte(sections: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    calm = make_task(tmp_path, recipe_of(IMAGE, train={"epochs": 4}, **sections))
+    output, said, calm_epochs = train(calm)
+    task = replace(calm, checkpointing=checkpointing_of(tmp_path / "checkpoints"), out_dir=tmp_path / "attempt-1")
+    task.out_dir.mkdir()
+    is_mean = any(item.phase == "averaging" for item in said)
+    assert is_mean == (sections["average"]["keep"] != "last") and said[-1].eta_s == pytest.approx(0, abs=1e-6)
+    for token, crash in enumerate([("training", 1, 3), ("training", 3, 2), ("averaging" if is_mean else "predicting", 4, 4)], start=2):
+        with written_at_once():
+            crash_at(task, *crash)
+        task = resumed(tmp_path, task, token)
+    again, _, epochs = train(task)
+    assert digest_of(task, again) == digest_of(calm, output) and losses(epochs) == losses(calm_epochs)
+    assert again.facts["kept_epochs"] == output.facts["kept_epochs"]
+    best = calm_epochs[output.best_epoch - 1].scores["log_loss"]
+    assert sections["average"]["keep"] != "soup" or output.scores["log_loss"] <= best + 1e-7
+
+
 @BOTH
 def test_a_stop_is_kept_to_the_step(recipe: Recipe, tmp_path: Path) -> None:
     calm = make_task(tmp_path, recipe)
@@ -158,12 +189,18 @@ def test_other_data_or_folds_are_refused(name: str, tmp_path: Path) -> None:
     assert len(list_checkpoints(tmp_path / "checkpoints")) == 2
 
 
+def as_of_fourth_layout(position: dict[str, Any]) -> None:
+    """Only the weights of the best epoch were kept, and its score stood beside its number."""
+    position["best_epoch"], position["best_score"] = (*position.pop("kept"), 0)[0], position["epochs"][-1]["scores"]["log_loss"]
+
+
 def as_of_first_layout(task: FoldTask) -> None:
     """Rewrite a task's checkpoints as version 0.1 left them."""
     assert task.checkpointing is not None
     for checkpoint in list_checkpoints(task.checkpointing.folder):
         state = json.loads((checkpoint.path / "state.json").read_text())
         position = state["position"]
+        as_of_fourth_layout(position)
         del position["log_loss_sum"], position["n_right"], position["threads"]
         for report in position["epochs"]:
             del report["train_log_loss"], report["train_accuracy"]
@@ -188,11 +225,14 @@ def test_a_checkpoint_of_the_first_layout_is_gone_on_from(tmp_path: Path) -> Non
 
 
 def as_of_layout(number: int, task: FoldTask) -> None:
-    """Rewrite a task's checkpoints as versions left them that knew no changes of threads (3), nor counted the rows that were right (2)."""
+    """Rewrite a task's checkpoints as versions left them that kept one epoch (4), knew no changes of threads (3), nor counted the rows that were
+    right (2)."""
     assert task.checkpointing is not None
     for checkpoint in list_checkpoints(task.checkpointing.folder):
         state = json.loads((checkpoint.path / "state.json").read_text())
-        del state["position"]["threads"]
+        as_of_fourth_layout(state["position"])
+        if number < 4:
+            del state["position"]["threads"]
         if number == 2:
             del state["position"]["n_right"]
             for report in state["position"]["epochs"]:
@@ -201,7 +241,7 @@ def as_of_layout(number: int, task: FoldTask) -> None:
         rewrite_manifest(checkpoint.path)
 
 
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("number", [2, 3, 4])
 def test_a_checkpoint_of_an_older_layout_is_gone_on_from(number: int, tmp_path: Path) -> None:
     calm = make_task(tmp_path, recipe_of(TEXT, **HARD))
     output, _, calm_epochs = train(calm)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, strategies as st
+from timm.scheduler.wsd_lr import WSDLRScheduler
+from torch.optim import lr_scheduler as schedulers
+from torch.optim.lr_scheduler import LRScheduler
 
 from core.data.batches import cut
 from core.specs.recipe import OptimSettings, Recipe
-from core.training.schedule import lr_at, plan_epochs, plan_fold
+from core.training.schedule import EpochPlan, lr_at, plan_epochs, plan_fold
 
 
 @given(st.integers(1, 400), st.integers(1, 64))
@@ -25,16 +31,66 @@ def test_the_number_of_steps_is_that_of_the_loader(n_rows: int, batch_size: int)
     assert plan.rows_done(4, 0) == plan.total_rows == 3 * n_rows
 
 
-@given(st.integers(2, 500), st.floats(0, 0.9), st.floats(0, 1))
-def test_the_rate_rises_to_its_peak_and_falls_to_its_end(n_steps: int, warmup: float, low: float) -> None:
-    settings = OptimSettings(lr=0.01, warmup=warmup, min_lr_ratio=low)
-    rates = [lr_at(step, n_steps, settings) for step in range(n_steps)]
-    n_warmup = round(warmup * n_steps)
-    assert max(rates) <= 0.01 + 1e-12
-    assert all(a < b for a, b in pairwise(rates[:n_warmup]))
-    assert all(a >= b - 1e-12 for a, b in pairwise(rates[n_warmup:]))
-    if n_steps - n_warmup > 1:
+def rates_of(n_epochs: int, n_steps: int, **settings: Any) -> list[float]:
+    """The learning rates of all steps, of a peak of 0.01."""
+    plan, optim = EpochPlan(n_epochs, n_steps, n_steps, 1), OptimSettings(lr=0.01, **settings)
+    return [lr_at(step, plan, optim) for step in range(plan.total_steps)]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "wsd", "linear"])
+@given(n_steps=st.integers(1, 500), warmup=st.floats(0, 0.9), low=st.floats(0, 1))
+def test_the_rate_rises_to_its_peak_and_falls_to_its_end(schedule: str, n_steps: int, warmup: float, low: float) -> None:
+    rates = rates_of(1, n_steps, schedule=schedule, warmup=warmup, min_lr_ratio=low)
+    peak = rates.index(max(rates))
+    assert max(rates) <= 0.01 + 1e-12 and abs(peak - warmup * n_steps) <= 2
+    assert all(a < b for a, b in pairwise(rates[: peak + 1]))
+    assert all(a >= b - 1e-12 for a, b in pairwise(rates[peak:]))
+    if n_steps - round(warmup * n_steps) > 1:
         assert math.isclose(rates[-1], 0.01 * low, abs_tol=1e-9)
+
+
+def torch_rates(n_steps: int, of: Callable[[torch.optim.Optimizer], LRScheduler]) -> list[float]:
+    """The learning rates of torch's scheduler over a peak of 0.01, step by step."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
+    scheduler, rates = of(optimizer), list[float]()
+    for _ in range(n_steps):
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("settings", "of"),
+    [
+        ({"schedule": "cosine"}, lambda optimizer: schedulers.CosineAnnealingLR(optimizer, 69, eta_min=1e-4)),
+        ({"schedule": "linear"}, lambda optimizer: schedulers.LinearLR(optimizer, 1.0, 0.01, 69)),
+        ({"schedule": "constant"}, lambda optimizer: schedulers.ConstantLR(optimizer, 1.0)),
+        ({"schedule": "restarts", "restart_epochs": 2}, lambda optimizer: schedulers.CosineAnnealingWarmRestarts(optimizer, 20, 2, 1e-4)),
+        (
+            {"schedule": "restarts", "restart_epochs": 3, "restart_mult": 1},
+            lambda optimizer: schedulers.CosineAnnealingWarmRestarts(optimizer, 30, 1, 1e-4),
+        ),
+        (
+            {"schedule": "one_cycle", "warmup": 0.3},
+            lambda optimizer: schedulers.OneCycleLR(optimizer, 0.01, total_steps=70, pct_start=0.3, final_div_factor=4),
+        ),
+    ],
+    ids=["cosine", "linear", "constant", "restarts", "restarts of equal length", "one cycle"],
+)
+def test_a_schedule_is_that_of_torch(settings: dict[str, Any], of: Callable[[torch.optim.Optimizer], LRScheduler]) -> None:
+    assert rates_of(7, 10, **{"warmup": 0.0, "min_lr_ratio": 0.01, **settings}) == pytest.approx(torch_rates(70, of), rel=1e-6)
+
+
+def test_wsd_is_that_of_timm() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
+    timm = WSDLRScheduler(optimizer, t_initial=69, decay_t=14, lr_min=1e-4)
+    assert rates_of(7, 10, schedule="wsd", warmup=0.0) == pytest.approx([timm._get_lr(step)[0] for step in range(70)])  # pyright: ignore[reportPrivateUsage]
+
+
+def test_after_the_warm_up_the_first_cycle_begins() -> None:
+    rates = rates_of(10, 10, schedule="restarts", restart_epochs=3, restart_mult=1, warmup=0.1)
+    assert [step for step, rate in enumerate(rates) if rate == pytest.approx(0.01)] == [9, 10, 40, 70]
 
 
 def test_a_plan_counts_rows_and_steps() -> None:

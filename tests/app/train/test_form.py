@@ -114,6 +114,16 @@ def test_a_new_backbone_brings_its_settings_unless_a_person_set_them(
     assert "tiny_transformer" in captions(at)
 
 
+def test_another_optimiser_brings_its_learning_rate_unless_a_person_set_one(open_page: OpenPage, folded: Contest) -> None:
+    at = open_page("train")
+    at = at.selectbox(key=grid.start_key(folded)).select("preset news-tiny").run()
+    for name, rate in (("sgd", 0.05), ("lion", 4e-4), ("adamw", 0.002)):
+        at = set_option(at, "Optimiser", name)
+        assert value(at, "Peak learning rate") == rate
+    at = set_option(set_option(at, "Peak learning rate", 0.001), "Optimiser", "sgd")
+    assert value(at, "Peak learning rate") == 0.001
+
+
 def test_a_backbone_that_was_searched_for_has_a_button(open_page: OpenPage, folded: Contest) -> None:
     at = write(open_page("train"), "Search the catalogue", "kcbert base")
     at = at.button(key=f"train-{folded.id}-use-beomi/kcbert-base").click().run()

@@ -45,11 +45,11 @@ def titles_in(value: Any) -> set[str]:
 
 
 def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> None:
-    chart = charts.loss_curves(EPOCHS, {0: 2}, run_color(1), n_epochs=4)
+    chart = charts.loss_curves(EPOCHS, {0: [2]}, run_color(1), n_epochs=4)
     assert check(chart)["title"]["text"] == "Does it still learn? Loss by epoch"
     assert {"epoch", "loss (cross-entropy, nats)"} <= titles_in(check(chart))
     rows = rows_of(chart)
-    assert [(row["fold"], row["epoch"], row["series"]) for row in rows if row["is_best"]] == [(0, 2, "validation")]
+    assert [(row["fold"], row["epoch"], row["series"]) for row in rows if row["is_kept"]] == [(0, 2, "validation")]
     assert len(rows) == 7
 
 
@@ -111,6 +111,8 @@ def test_charts_of_the_pages_before_training_are_valid() -> None:
     counts = np.array([[30, 10], [28, 12]])
     assert check(charts.class_bars(("개", "고양이"), counts[0], 40)) and check(charts.size_bars([1, 5, 2]))
     assert check(charts.lr_curve([0.0, 0.5, 1.0], [0.0, 0.1, 0.05]))
+    groups = [(row["share"], row["lr"]) for row in rows_of(charts.lr_curve([0.5, 1.0], [0.1, 0.05], (1.0, 0.5)))]
+    assert groups == [(1.0, 0.1), (1.0, 0.05), (0.5, 0.05), (0.5, 0.025)]
     balance = charts.fold_balance(("개", "고양이"), counts, is_dark=True)
     assert {"fold"} <= {title.lower() for title in titles_in(check(balance))}
     assert [round(row["off"], 1) for row in rows_of(balance)] == [3.4, -9.1, -3.4, 9.1]
