@@ -308,7 +308,7 @@ def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: N
     long = table.melt(id_vars=["class"], value_vars=list(kinds), var_name="kind", value_name="n")
     long["kind"] = long["kind"].map(kinds)
     before, after = kinds.values()
-    n = quantity("n", title=t("data.chart_rows"))
+    n = quantity("n", title=None)
     encoding = {
         "y": nominal("class", sort=list(table["class"]), axis={"labelLimit": 110, **BARE_AXIS}),
         "x": {**n, "axis": {"format": "~s", "tickCount": 4, "gridOpacity": 0.25}},
@@ -317,11 +317,11 @@ def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: N
             scale={"domain": [before, after], "range": [QUIET, ACCENT]},
             legend={"orient": "top", "symbolType": "circle", "columns": 1},
         ),
-        "tooltip": [_tip("class"), nominal("kind", title=t("charts.series")), {**n, "format": ",.0f"}],
+        "tooltip": [_tip("class"), nominal("kind", title=t("charts.series")), quantity("n", title=t("data.chart_rows"), format=",.0f")],
     }
     bars = {"transform": [{"filter": {"field": "kind", "equal": before}}], "mark": {"type": "bar", "height": 10, "opacity": 0.5}}
     points = {"transform": [{"filter": {"field": "kind", "equal": after}}], "mark": {"type": "circle", "size": 70, "opacity": 1}}
-    return _bare(long, 80 + ROW_PX * len(table), encoding, bars, points)
+    return _bare(long, 125 + ROW_PX * len(table), encoding, bars, points)
 
 
 def _bare(table: pd.DataFrame, height: int, encoding: Spec, *layers: Spec) -> Chart:

@@ -97,6 +97,14 @@ def test_of_many_classes_those_that_differ_most_are_shown() -> None:
     assert "c7" in shown
 
 
+def test_a_sampler_is_drawn_on_the_classes_that_it_changes_most() -> None:
+    rows, taken = np.full(40, 100.0), np.full(40, 100.0)
+    rows[[5, 30]], taken[[5, 30]] = (1, 400), (50, 120)
+    chart = charts.sampled_classes([f"c{number}" for number in range(40)], rows, taken)
+    shown = [row["class"] for row in rows_of(chart)]
+    assert check(chart) and len(set(shown)) == charts.MAX_CLASSES and {"c5", "c30"} <= set(shown)
+
+
 def test_of_several_labels_a_share_is_of_the_rows() -> None:
     rows = rows_of(charts.class_shares(("개", "고양이"), (30, 10), (5, 0), (40, 10)))
     assert {(row["class"], row["kind"]): row["share"] for row in rows} == {
