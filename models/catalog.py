@@ -1,6 +1,7 @@
 """Which backbones exist and what each needs, as rows of catalog.csv; imports no torch, so that a page can search it.
 
-The rows come from timm's registry and a list of text encoders: `python -m models.make_catalog` writes the file.
+The rows come from timm's registry and a list of text encoders: `python -m models.make_catalog` writes the file. published.csv holds accuracies
+of some of them on the validation set of ImageNet-1k, at the size they were tested at: results/results-imagenet.csv of timm's repository.
 """
 
 import csv
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 CATALOG_PATH = Path(__file__).with_name("catalog.csv")
+PUBLISHED_PATH = Path(__file__).with_name("published.csv")
+OPEN_LICENCES = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0"})
+"""Those that allow commercial use and derived works to everybody."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class Backbone:
     `params_m` counts millions of parameters, with the classifier it was pretrained with. `input_px` is the side of its
     images (0 for text), `max_tokens` the longest text it can read (0 for images). `hub_id` is empty for a network that has
     no pretrained weights; `package` names the registry package that ships its weights, if one does.
+
+    `pretraining` names the sets of images that the weights were trained on, the last one last. `gmacs` counts billions of multiply-adds of
+    one image at `input_px`, forward; 0 where unknown.
     """
 
     name: str
@@ -33,11 +40,26 @@ class Backbone:
     package: str
     licence: str
     note: str
+    pretraining: str = ""
+    gmacs: float = 0.0
 
     @property
     def has_pretrained(self) -> bool:
         """False for a network that is always trained from nothing."""
         return bool(self.hub_id or self.package)
+
+    @property
+    def published(self) -> "Published | None":
+        """Its accuracy on ImageNet-1k, where one was published."""
+        return load_published().get(self.name)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Top-1 accuracy in percent on the validation set of ImageNet-1k, of images of `px` pixels."""
+
+    top1: float
+    px: int
 
 
 COLUMNS = tuple(field.name for field in fields(Backbone))
@@ -56,8 +78,15 @@ class UnknownBackbone(LookupError):
 def load_catalog() -> tuple[Backbone, ...]:
     """Read all rows, in the order of the file: by modality, family and size."""
     with CATALOG_PATH.open(encoding="utf-8", newline="") as stream:
-        numbers: dict[str, Any] = {"params_m": float, "input_px": int, "max_tokens": int}
+        numbers: dict[str, Any] = {"params_m": float, "input_px": int, "max_tokens": int, "gmacs": float}
         return tuple(Backbone(**{name: numbers.get(name, str)(cell) for name, cell in row.items()}) for row in csv.DictReader(stream))
+
+
+@cache
+def load_published() -> dict[str, Published]:
+    """Published accuracies by the name of the backbone."""
+    with PUBLISHED_PATH.open(encoding="utf-8", newline="") as stream:
+        return {row["name"]: Published(float(row["top1"]), int(row["px"])) for row in csv.DictReader(stream)}
 
 
 def find_backbone(name: str) -> Backbone:

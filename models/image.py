@@ -3,6 +3,10 @@
 So the mean and deviation that belong to the weights can never be forgotten, in training, prediction or an export.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,11 +18,15 @@ from timm.models import group_parameters
 from timm.optim._param_groups import auto_group_layers
 from torch import Tensor, nn
 
+from models.head import Pool, mean_over_masks
 from models.spec import CannotBuild, Classifier, Features, ModelSpec, Pixels
 from models.weights import WeightsUnreadable, find_weights, reading
 
 LONG_HEADS = ("volo", "lcnetv2", "mvitv2")
 """Modules of timm whose heads do more behind `pre_logits` than one layer: classes of single tokens are added, dropout comes later."""
+
+SIZE_FIX = "set input.size_px={usual_px}, the size it was made for, or a multiple of {step}"
+FIRST_SIZE_FIX = "set input.first_px=0, or choose a backbone that reads images of any size, such as a convolutional one"
 
 
 class ImageClassifier(Classifier):
@@ -27,12 +35,14 @@ class ImageClassifier(Classifier):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, pixels: Pixels | None = None) -> None:
+    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
         self.network = network
         self._classifier = _classifier_name(network)
+        self.pooling = _pool(network, self._classifier, spec)
+        self.n_masks, self.dropout = spec.dropout_masks, nn.Dropout(spec.dropout if spec.dropout_masks > 1 else 0)
         config: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
-        self.pixels = pixels or Pixels(config["interpolation"], tuple(config["mean"]), tuple(config["std"]))
+        self.pixels = spec.pixels or Pixels(config["interpolation"], tuple(config["mean"]), tuple(config["std"]))
         self.register_buffer("mean", torch.tensor(self.pixels.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(self.pixels.std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -42,17 +52,36 @@ class ImageClassifier(Classifier):
         return Features(self.network.forward_features((pixels - self.mean) / self.std))  # pyright: ignore[reportCallIssue]
 
     def pool(self, features: Features) -> Tensor:
-        """As the network's own head pools them. One with several classifiers reads its features as they are: its head pools."""
-        return self._own_head(features.values, pre_logits=True) if self._classifier else features.values
+        """As the network's own head pools them, or as the recipe says. One with several classifiers reads its features as they are: its head
+        pools."""
+        return self._own_head(self.one_place(features.values), pre_logits=True) if self._classifier else features.values
 
     def head(self, pooled: Tensor) -> Tensor:
         if not self._classifier:
             return self._own_head(pooled)
         classifier = self.network.get_submodule(self._classifier)
-        return classifier(pooled[:, :, None, None]).flatten(1) if isinstance(classifier, nn.Conv2d) else classifier(pooled)
+
+        def classify(vectors: Tensor) -> Tensor:
+            return classifier(vectors[:, :, None, None]).flatten(1) if isinstance(classifier, nn.Conv2d) else classifier(vectors)
+
+        return mean_over_masks(classify, self.dropout, pooled, self.n_masks)
 
     def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
-        return self._own_head(self.features(batch).values, pre_logits=True)
+        return self._own_head(self.one_place(self.features(batch).values), pre_logits=True)
+
+    def one_place(self, values: Tensor) -> Tensor:
+        """Features in which every place holds what the recipe's pooling made of all of them, so that any pooling of the network's own head
+        gives just that, and whatever else its head does stays. With the network's own pooling the features as they are."""
+        if self.pooling is None:
+            return values
+        n_prefix, is_last = _n_prefix_tokens(self.network), getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+        places = values[:, n_prefix:] if values.ndim == 3 else values.flatten(1, 2) if is_last else values.flatten(2).mT
+        if places.shape[2] != self.network.num_features or not places.shape[1]:
+            raise CannotBuild("the features of this network are neither one map nor one sequence of tokens", "set model.global_pool=own")
+        pooled = self.pooling(places)
+        if values.ndim == 3:
+            return pooled[:, None].expand(-1, n_prefix + 1, -1)
+        return pooled[:, None, None] if is_last else pooled[:, :, None, None]
 
     def depths(self) -> dict[str, int]:
         """As timm groups parameters for layer-wise decay; its guess by the order of modules where a network has no groups."""
@@ -60,7 +89,14 @@ class ImageClassifier(Classifier):
         found: Any = (
             auto_group_layers(self.network) if matcher is None else group_parameters(self.network, matcher(coarse=False), reverse=True)
         )
-        return {f"network.{name}": int(depth) for name, depth in found.items()}
+        depths = {f"network.{name}": int(depth) for name, depth in found.items()}
+        return depths | {name: max(depths.values()) for name, _ in self.named_parameters() if name not in depths}
+
+    def checkpoint_gradients(self) -> None:
+        try:
+            self.network.set_grad_checkpointing(True)  # type: ignore[operator]
+        except (AttributeError, AssertionError) as problem:
+            raise CannotBuild("this network cannot compute its blocks again", "set model.grad_checkpointing=false") from problem
 
     def _own_head(self, values: Tensor, **options: bool) -> Tensor:
         return self.network.forward_head(values, **options)  # pyright: ignore[reportCallIssue]
@@ -88,6 +124,30 @@ def _classifier_name(network: nn.Module) -> str:
     return around if around and "pre_logits" not in signature(network.get_submodule(around).forward).parameters else name
 
 
+def _pool(network: nn.Module, classifier: str, spec: ModelSpec) -> Pool | None:
+    """The pooling that a recipe asks for in place of the network's own. Raises CannotBuild where its head does not let itself be split."""
+    kind, name = spec.pooling, spec.backbone.name
+    if (kind or spec.dropout_masks > 1) and not classifier:
+        what = "the head of {backbone} has several parts: neither its pooling nor its dropout can be replaced"
+        raise CannotBuild(what, "set model.global_pool=own and model.dropout_masks=1", backbone=name)
+    if kind not in ("avg", "max", "gem"):
+        return None
+    if any("AttentionPool" in type(module).__name__ for module in network.modules()):
+        raise CannotBuild("{backbone} pools by attention that it has learned", "set model.global_pool=own", backbone=name)
+    return Pool(kind)
+
+
+def _n_prefix_tokens(network: nn.Module) -> int:
+    """How many tokens stand before those of patches: class token and registers."""
+    return int(getattr(network, "num_prefix_tokens", isinstance(getattr(network, "cls_token", None), nn.Parameter)))
+
+
+@cache
+def _has_set_input_size(name: str) -> bool:
+    with torch.device("meta"):
+        return hasattr(timm.create_model(name), "set_input_size")
+
+
 def build_image_model(spec: ModelSpec) -> ImageClassifier:
     """Build a timm network with a fresh classifier of `n_outputs`; the rest from pretrained weights when asked for.
 
@@ -95,60 +155,73 @@ def build_image_model(spec: ModelSpec) -> ImageClassifier:
     `build_model` does.
     """
     name = spec.backbone.name
-    options: dict[str, Any] = {"drop_rate": spec.dropout}
+    options: dict[str, Any] = {"drop_rate": spec.dropout if spec.dropout_masks == 1 else 0.0}
     if spec.drop_path:
         options["drop_path_rate"] = spec.drop_path
     config = timm.models.get_pretrained_cfg(name)
-    if config is not None and config.fixed_input_size and spec.input_px and spec.input_px != config.input_size[-1]:
-        options["img_size"] = spec.input_px
     usual_px = config.input_size[-1] if config is not None else 0
-    if not spec.pretrained:
-        model = ImageClassifier(_create(name, options | {"num_classes": spec.n_outputs}), spec.pixels)
-        return _able_to_read(model, spec, usual_px)
-    weights = find_weights(spec.backbone, spec.weights_dir)
-    with reading(spec.backbone, weights):
-        state = load_state(weights.path)
-        if not state:  # timm would take nothing for a wish to fetch them
-            raise WeightsUnreadable(spec.backbone, weights, "the file holds no tensors")
-        overlay = {"state_dict": state, "custom_load": False}
-    try:
-        network = _create(name, options | {"pretrained": True, "pretrained_cfg_overlay": overlay})
-    except CannotBuild as problem:
-        if "state_dict" not in str(problem.__cause__):
-            raise
-        raise WeightsUnreadable(spec.backbone, weights, " ".join(str(problem.__cause__).split())[:300]) from problem
-    network.reset_classifier(spec.n_outputs)  # type: ignore[operator]
-    model = ImageClassifier(network, spec.pixels)
-    model.weights_place, model.weights_source = weights.place, weights.source
-    return _able_to_read(model, spec, usual_px)
-
-
-def _able_to_read(model: ImageClassifier, spec: ModelSpec, usual_px: int) -> ImageClassifier:
-    """The model, when it takes images of the asked sizes. Patches and windows that do not fit are found by looking at one, not by rules."""
-    if spec.input_px and spec.input_px != usual_px:
-        _look_at_one(model, spec, spec.input_px, "set input.size_px={usual_px}, the size it was made for, or a multiple of 32", usual_px)
-    if spec.first_px:
-        fix = "set input.first_px=0, or choose a backbone that reads images of any size, such as a convolutional one"
-        _look_at_one(model, spec, spec.first_px, fix, usual_px)
+    is_fixed = config is not None and config.fixed_input_size and spec.input_px not in (0, usual_px)
+    is_set = is_fixed and spec.resized_by == "set_input_size" and _has_set_input_size(name)
+    if is_fixed and not is_set:
+        options["img_size"] = spec.input_px
+    weights = find_weights(spec.backbone, spec.weights_dir) if spec.pretrained else None
+    if weights is None:
+        network = _create(name, options | {"num_classes": spec.n_outputs})
+    else:
+        with reading(spec.backbone, weights):
+            state = load_state(weights.path)
+            if not state:  # timm would take nothing for a wish to fetch them
+                raise WeightsUnreadable(spec.backbone, weights, "the file holds no tensors")
+            overlay = {"state_dict": state, "custom_load": False}
+        try:
+            network = _create(name, options | {"pretrained": True, "pretrained_cfg_overlay": overlay})
+        except CannotBuild as problem:
+            if "state_dict" not in str(problem.__cause__):
+                raise
+            raise WeightsUnreadable(spec.backbone, weights, " ".join(str(problem.__cause__).split())[:300]) from problem
+        network.reset_classifier(spec.n_outputs)  # type: ignore[operator]
+    if is_set:
+        with _reading_size(spec, network, spec.input_px, usual_px, SIZE_FIX), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of how timm indexes while it interpolates
+            network.set_input_size((spec.input_px, spec.input_px))  # type: ignore[operator]
+    model = ImageClassifier(network, spec)
+    model.resized_by = "set_input_size" if is_set else "img_size"
+    if weights is not None:
+        model.weights_place, model.weights_source = weights.place, weights.source
+    if model.pooling is not None or spec.input_px not in (0, usual_px) or spec.first_px:
+        _look(model, spec, usual_px)
     return model
 
 
-def _look_at_one(model: ImageClassifier, spec: ModelSpec, px: int, fix: str, usual_px: int) -> None:
+def _look(model: ImageClassifier, spec: ModelSpec, usual_px: int) -> None:
+    """Let the model read images of the asked sizes. Patches, windows and features that do not fit are found by that, not by rules."""
+    was_training = model.training
     model.eval()
+    for px, fix in ((spec.input_px or usual_px, SIZE_FIX), (spec.first_px, FIRST_SIZE_FIX)):
+        if px:
+            with torch.no_grad(), _reading_size(spec, model.network, px, usual_px, fix):
+                model({"image": torch.zeros((2, 3, px, px), dtype=torch.uint8)})
+    model.train(was_training)
+
+
+@contextmanager
+def _reading_size(spec: ModelSpec, network: nn.Module, px: int, usual_px: int, fix: str) -> Iterator[None]:
+    """What timm raises of a size of images that a network does not take, as CannotBuild with one that it does."""
     try:
-        with torch.no_grad():
-            model({"image": torch.zeros((2, 3, px, px), dtype=torch.uint8)})
+        yield
+    except CannotBuild:
+        raise
     except (AssertionError, RuntimeError, ValueError, IndexError, ZeroDivisionError) as problem:
-        reason = " ".join(str(problem).split())[:200] or type(problem).__name__
+        patch = getattr(getattr(network, "patch_embed", None), "patch_size", (32,))[0]
         raise CannotBuild(
             "{backbone} cannot read images of {px} px: {reason}",
             fix,
             backbone=spec.backbone.name,
             px=px,
             usual_px=usual_px,
-            reason=reason,
+            step=patch if patch > 8 else 32,
+            reason=" ".join(str(problem).split())[:200] or type(problem).__name__,
         ) from problem
-    model.train()
 
 
 def _create(name: str, options: dict[str, Any]) -> nn.Module:

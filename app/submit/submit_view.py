@@ -194,6 +194,7 @@ def lineage(submission: Submission) -> None:
                     "run": f"{member.name} ({member.run})",
                     "weight": member.weight,
                     "recipe": f"#{member.recipe[:12]}" if member.recipe else t("runs.imported"),
+                    "licence": member.licence,
                     "folds": [f"{fold} #{value[:8]}" for fold, value in member.folds.items()],
                 }
                 for member in facts.members
@@ -208,6 +209,7 @@ def lineage(submission: Submission) -> None:
                 "run": t("submit.lineage_run"),
                 "weight": st.column_config.NumberColumn(t("submit.lineage_weight"), format="%.4f", width="small"),
                 "recipe": t("submit.lineage_recipe"),
+                "licence": st.column_config.TextColumn(t("submit.lineage_licence"), help=t("submit.lineage_licence_help")),
                 "folds": st.column_config.ListColumn(t("submit.lineage_fold_hashes"), width="large"),
             },
         )

@@ -11,10 +11,12 @@ from app.ui.cards import section
 from app.ui.format import plain
 from app.words.core_text import say
 from app.words.text import t
-from core.recipes.plan import Backbone, Listed, filter_backbones, list_backbones
+from core.recipes.plan import OPEN, Backbone, Listed, filter_backbones, list_backbones
 
 FEW = 4
 PARAMS_M = (5, 10, 25, 50, 100, 200, 500, 1000)
+GMACS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+TOP1 = (88, 87, 86, 85, 84, 82, 80, 75)
 
 
 def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None], key: str, note: str = "") -> Listed | None:
@@ -80,29 +82,47 @@ def place_label(one: Listed) -> str:
 
 
 def _filters(listed: Sequence[Listed], modality: str, key: str) -> dict[str, Any]:
-    def choose(name: str, options: Sequence[Any]) -> Any:
+    def choose(name: str, options: Sequence[Any], label_of: Callable[[Any], str] = str) -> Any:
         label, any_of = t(f"train.filter_{name}"), t("train.filter_any")
-        return st.selectbox(label, options, index=None, placeholder=any_of, key=f"{key}-{name}", persist_state="session")
+        return st.selectbox(
+            label, options, index=None, placeholder=any_of, key=f"{key}-{name}", format_func=label_of, persist_state="session"
+        )
 
     backbones = [one.backbone for one in listed]
     only_here = st.toggle(t("train.filter_here"), key=f"{key}-here", persist_state="session")
     with st.popover(t("train.filters"), icon=":material/filter_list:"):
-        family = choose("family", sorted({backbone.family for backbone in backbones}))
-        params = choose("params", PARAMS_M)
-        px = choose("px", sorted({backbone.input_px for backbone in backbones})) if modality == "image" else None
-    return {"family": family, "max_params_m": params, "input_px": px, "only_here": only_here}
+        licences = [OPEN, *sorted({backbone.licence for backbone in backbones} - {""})]
+        chosen = {
+            "family": choose("family", sorted({backbone.family for backbone in backbones})),
+            "max_params_m": choose("params", PARAMS_M),
+            "licence": choose("licence", licences, lambda one: t("train.licence_open") if one == OPEN else one),
+        }
+        if modality == "image":
+            sets = {name for backbone in backbones for name in backbone.pretraining.split(" > ")} - {""}
+            chosen |= {
+                "pretraining": choose("pretraining", sorted(sets)),
+                "min_top1": choose("top1", TOP1),
+                "max_gmacs": choose("gmacs", GMACS),
+                "input_px": choose("px", sorted({backbone.input_px for backbone in backbones})),
+            }
+    return {**chosen, "only_here": only_here}
 
 
 def _card(one: Listed, note: str) -> None:
-    backbone = one.backbone
+    backbone, published = one.backbone, one.backbone.published
     with st.container(border=True, gap="xxsmall", key="backbone-card"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
             st.markdown(f"**{plain(backbone.name)}**", width="content")
             st.badge(place_label(one), color="green" if one.place else "gray")
         key = f"train.chosen_size_{backbone.modality}" if backbone.has_pretrained else "train.chosen_from_nothing"
         sizes = {"params": backbone.params_m, "px": backbone.input_px, "tokens": backbone.max_tokens}
-        st.caption(t(key, **sizes, licence=plain(backbone.licence)))
-        for line in filter(None, (plain(say(backbone.note)) if backbone.note else "", note)):
+        st.caption(t(key, **sizes, licence=plain(backbone.licence) or t("train.licence_unknown")))
+        facts = (
+            plain(backbone.pretraining),
+            t("train.chosen_top1", top1=published.top1, px=published.px) if published else "",
+            t("train.chosen_gmacs", gmacs=backbone.gmacs) if backbone.gmacs else "",
+        )
+        for line in filter(None, (" · ".join(filter(None, facts)), plain(say(backbone.note)) if backbone.note else "", note)):
             st.caption(line)
 
 
@@ -114,13 +134,29 @@ def _table(shown: Sequence[Listed], modality: str) -> tuple[pd.DataFrame, dict[s
         "name": [one.backbone.name for one in shown],
         "params": [one.backbone.params_m for one in shown],
         "size": [one.backbone.input_px if is_image else one.backbone.max_tokens for one in shown],
+        **(
+            {
+                "top1": [one.backbone.published.top1 if one.backbone.published else None for one in shown],
+                "gmacs": [one.backbone.gmacs or None for one in shown],
+            }
+            if is_image
+            else {}
+        ),
         "here": [place_label(one) if one.place or not one.backbone.has_pretrained else "" for one in shown],
+        "licence": [one.backbone.licence for one in shown],
+        "pretraining": [one.backbone.pretraining for one in shown],
         "family": [one.backbone.family for one in shown],
     }
+    if not is_image:
+        del columns["pretraining"]
     return pd.DataFrame(columns), {
         "name": config.TextColumn(t("train.col_name"), width=170),
         "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=56),
         "size": config.NumberColumn(t("train.col_px" if is_image else "train.col_tokens"), format="%d", width=48),
+        "top1": config.NumberColumn(t("train.col_top1"), help=t("train.col_top1_help"), format="%.1f", width=52),
+        "gmacs": config.NumberColumn(t("train.col_gmacs"), help=t("train.col_gmacs_help"), format="%.3g", width=60),
         "here": config.TextColumn(t("train.col_here"), width=76),
+        "licence": config.TextColumn(t("train.col_licence"), width=96),
+        "pretraining": config.TextColumn(t("train.col_pretraining"), width=150),
         "family": config.TextColumn(t("train.col_family"), width=70),
     }

@@ -138,7 +138,7 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
         "steps": plan.total_steps,
         "params": backbone.params_m,
     }
-    is_image = recipe.modality == "image"
+    is_image, is_from_nothing = recipe.modality == "image", not recipe.model.pretrained and not recipe.model.start_from
     rules = (
         (
             lr >= 30 * usual,
@@ -165,7 +165,7 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
         ),
         (is_image and recipe.train.micro_batch() == 1, "one image is computed at a time: batch normalisation learns nothing from it"),
         (
-            not recipe.model.pretrained and not recipe.model.start_from and backbone.params_m > 20 and n_rows < 20_000,
+            is_from_nothing and backbone.params_m > 20 and n_rows < 20_000,
             "{params:g} M parameters from scratch on {n:,} rows: it will hardly learn; use pretrained weights or a small network",
         ),
         (
@@ -176,6 +176,14 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
         (
             recipe.first_epochs and 0 < recipe.train.patience < recipe.first_epochs,
             "train.patience may end the training before its inputs are {px} px: set it to 0, or to {first} or more",
+        ),
+        (
+            is_from_nothing and (recipe.model.freeze or recipe.train.probe_epochs),
+            "layers that start from scratch are frozen: they stay as they were drawn at random",
+        ),
+        (
+            recipe.model.dropout_masks > 1 and not recipe.model.dropout,
+            "several dropout masks without dropout are all the same: set model.dropout above 0",
         ),
         (not has_gpu and backbone.params_m > 60, "{params:g} M parameters on a processor: expect hours for an epoch; a dry run tells"),
         (

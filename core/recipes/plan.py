@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -21,10 +22,12 @@ from core.store.contests import Contest
 from core.store.runs import Run
 from core.training.task import backbone_of
 from core.workspace import Workspace
-from models.catalog import Backbone as Backbone, find_backbone as find_backbone, load_catalog
+from models.catalog import OPEN_LICENCES, Backbone as Backbone, find_backbone as find_backbone, load_catalog
 from models.weights import Place, where_are_weights
 
 PRESETS_DIR = Path(__file__).parents[2] / "models" / "presets"
+OPEN = "open"
+"""In place of one licence: any that everybody may use commercially and build on."""
 
 
 def list_presets(modality: str | None = None) -> tuple[str, ...]:
@@ -33,6 +36,7 @@ def list_presets(modality: str | None = None) -> tuple[str, ...]:
     return tuple(name for name in names if modality is None or load_preset(name).modality == modality)
 
 
+@cache
 def load_preset(name: str) -> Recipe:
     """Read one preset. NotFoundError lists the names there are."""
     known = {path.stem: path for path in PRESETS_DIR.glob("*.yaml")}
@@ -277,17 +281,26 @@ def filter_backbones(
     *,
     family: str | None = None,
     max_params_m: float | None = None,
+    max_gmacs: float | None = None,
+    min_top1: float | None = None,
     input_px: int | None = None,
+    pretraining: str | None = None,
+    licence: str | None = None,
     only_here: bool = False,
 ) -> tuple[Listed, ...]:
-    """Those that fit every filter, in the given order: each word of `text` is in the name, family or note; `only_here` keeps networks that
-    can start without a network."""
+    """Those that fit every filter, in the given order: each word of `text` is in the name, family or note; `pretraining` is one of the sets of
+    images of the weights; `licence` is one licence, or OPEN for any that is in OPEN_LICENCES; what has no published accuracy or no known cost
+    passes no filter by it; `only_here` keeps networks that can start without a network."""
     return tuple(
         one
         for one in listed
         if all(word in f"{one.backbone.name} {one.backbone.family} {one.backbone.note}".lower() for word in text.lower().split())
         and family in (None, one.backbone.family)
         and (max_params_m is None or one.backbone.params_m <= max_params_m)
+        and (max_gmacs is None or 0 < one.backbone.gmacs <= max_gmacs)
+        and (min_top1 is None or (one.backbone.published is not None and one.backbone.published.top1 >= min_top1))
         and input_px in (None, one.backbone.input_px)
+        and (pretraining is None or pretraining in one.backbone.pretraining.split(" > "))
+        and (licence in (None, one.backbone.licence) or (licence == OPEN and one.backbone.licence in OPEN_LICENCES))
         and (not only_here or one.place is not None or not one.backbone.has_pretrained)
     )

@@ -81,11 +81,13 @@ class ImportOrigin(Kept):
 
 
 class LineageMember(Kept):
-    """A run that had a part in a submission: `folds` are the fingerprints of the folds whose networks had."""
+    """A run that had a part in a submission: `folds` are the fingerprints of the folds whose networks had, `licence` is that of the
+    pretrained weights it began with, "" where it began with none."""
 
     run: str
     name: str
     weight: float
+    licence: str = ""
     truth: str = ""
     recipe: str | None
     imported: ImportOrigin | None = None

@@ -41,7 +41,13 @@ class NetworkSpec(Settings):
     mean: tuple[float, ...] = Field(default=(), description="Mean of each channel that pixels are normalised by.")
     white_level: float = Field(default=0.0, description="The value that is white in images of more than eight bits; 0: 65535 of 16 bits.")
     std: tuple[float, ...] = Field(default=(), description="Deviation of each channel that pixels are normalised by.")
-    pooling: Literal["", "cls", "mean"] = Field(default="", description="What the classifier of a text network reads.")
+    pooling: Literal["", "cls", "mean", "avg", "max", "gem"] = Field(
+        default="", description="What the classifier reads of tokens or of a feature map; empty for an image network's own pooling."
+    )
+    resized_by: Literal["set_input_size", "img_size"] = Field(
+        default="img_size",
+        description="How a network for images of one size was made for another one: windows follow, or stay as they were.",
+    )
     max_tokens: int = Field(default=0, description="Longer texts are cut here.")
     label_groups: tuple[tuple[int, ...], ...] = Field(
         default=(), description="Ready classifier: which of its own outputs stand for each class."

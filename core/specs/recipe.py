@@ -242,8 +242,31 @@ class ModelSettings(Settings):
         description="Stochastic depth of the backbone, where it has it; 0.1 to 0.3 is usual for large networks.",
         json_schema_extra=FOR_IMAGES,
     )
-    pooling: Literal["cls", "mean"] = Field(
-        default="mean", description="What the classifier reads: the first token, or the mean of all.", json_schema_extra=FOR_TEXTS
+    pooling: Literal["cls", "mean", "max", "gem"] = Field(
+        default="mean",
+        description="What the classifier reads: the first token, or of all tokens the mean, the maximum, or GeM with a learned power.",
+        json_schema_extra=FOR_TEXTS,
+    )
+    global_pool: Literal["own", "avg", "max", "gem"] = Field(
+        default="own",
+        description="Pooling of the feature map or the tokens: own is the backbone's, usually right; GeM learns its power, for convolutional networks.",
+        json_schema_extra=FOR_IMAGES,
+    )
+    dropout_masks: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Multi-sample dropout: the classifier's mean over so many dropout masks; 5 is usual, 1 is plain dropout.",
+    )
+    freeze: int = Field(
+        default=0,
+        ge=0,
+        le=200,
+        description="The first groups of layers (stem, then blocks) that stay as they are, batch-norm statistics too; half of the blocks is usual, 0 trains all.",
+    )
+    grad_checkpointing: bool = Field(
+        default=False,
+        description="Compute the blocks again for the gradients instead of keeping them: half the memory or less, a third more time.",
     )
 
 
@@ -495,6 +518,12 @@ class TrainSettings(Settings):
         ge=1,
         le=256,
         description="Parts in which the rows of a step are computed, one after the other; the step stays one of batch_size rows.",
+    )
+    probe_epochs: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Linear probe: for the first epochs only the head learns, then all that is not frozen; 1 to 3 is usual with pretrained weights.",
     )
     patience: int = Field(
         default=0,

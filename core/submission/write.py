@@ -29,10 +29,13 @@ from core.predictions.source import Source
 from core.specs.kept import Lineage, LineageMember
 from core.store.blends import Submission, add_submission, list_submissions
 from core.store.contests import list_truths
+from core.store.runs import Run
 from core.submission.format import UNTRAINED, SubmissionFormat, read_format
 from core.submission.label_cells import read_cell, write_cell
 from core.workspace import Workspace
+from models.catalog import UnknownBackbone, find_backbone
 
+UNKNOWN_LICENCE = "unknown"
 SUM_TOLERANCE = 1e-4
 FLOOR = 1e-4
 """The probability of a class that no training row has: next to nothing is lost where it never comes, and not everything where it does."""
@@ -281,7 +284,8 @@ def read_submission(workspace: Workspace, submission: Submission) -> bytes:
 def make_lineage(source: Source) -> Lineage:
     """Every hash a submission descends from: rows, truth, folds, recipes, fold artefacts, weights.
 
-    A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part.
+    A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part. The licence
+    of pretrained weights is kept, but no fingerprint is made of it.
     """
     truths = {truth.id: truth.fingerprint for truth in list_truths(source.workspace.store, source.contest.id)}
     members = tuple(
@@ -303,10 +307,18 @@ def make_lineage(source: Source) -> Lineage:
         rows=source.contest.fingerprint,
         truth=truths[source.truth_id],
         folds=source.folds.fingerprint,
-        members=members,
+        members=tuple(map(_with_licence, members, [member.run for member in source.members()])),
     )
     is_part = source.kind == "blend" and not source.is_whole
     return lineage.model_copy(update={"scored_folds": source.scored_folds, "n_folds": source.folds.n_folds}) if is_part else lineage
+
+
+def _with_licence(member: LineageMember, run: Run) -> LineageMember:
+    if run.is_imported or not run.recipe.model.pretrained:
+        return member
+    with suppress(UnknownBackbone):  # the catalogue of a later timm may have lost it
+        return member.model_copy(update={"licence": find_backbone(run.recipe.model.backbone).licence or UNKNOWN_LICENCE})
+    return member.model_copy(update={"licence": UNKNOWN_LICENCE})
 
 
 def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer]) -> str:

@@ -24,7 +24,7 @@ from core.training.network import copy_weights, describe_network, save_network, 
 from core.training.optim import set_lr
 from core.training.predictor import predict_task
 from core.training.schedule import Pace, plan_epochs
-from core.training.setup import set_up
+from core.training.setup import freeze_in_epoch, set_up
 from core.training.state import CheckpointWriter, TrainState
 from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
@@ -140,6 +140,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             steps = [cut_micro_batches(task, rows) for rows in cut_steps(task, order_rows(task, epoch))]
             n_loaded = sum(map(len, steps[: position.step]))
             batches = loader.load(epoch, [rows for micro_batches in steps for rows in micro_batches], skip=n_loaded)
+            freeze_in_epoch(model, recipe, epoch)
             model.train()
             pace.start()
             for step, micro_batches in enumerate(steps[position.step :], start=position.step + 1):

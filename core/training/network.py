@@ -26,6 +26,7 @@ from core.training.loss import activation_of
 from core.training.task import FoldTask, backbone_of
 from models.build import build_model
 from models.catalog import Backbone, find_backbone
+from models.head import Pooling
 from models.spec import Classifier, ModelSpec, Pixels
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -51,6 +52,9 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
         pretrained=recipe.model.pretrained and start is None,
         dropout=recipe.model.dropout,
         drop_path=recipe.model.drop_path,
+        dropout_masks=recipe.model.dropout_masks,
+        pooling=_pooling(recipe),
+        resized_by=start.resized_by if start is not None else "set_input_size",
         saved=task.start_dir,
         pixels=Pixels(start.interpolation, start.mean, start.std) if start is not None and start.mean else None,
     )
@@ -59,12 +63,16 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
         spec = replace(spec, input_px=recipe.input.size_px, first_px=recipe.input.first_px)
         model, rows = _image_network(spec, recipe.augment, recipe.train.seed, task.fold, task.white_level, recipe.first_epochs)
     else:
-        spec = replace(spec, pooling=recipe.model.pooling, max_tokens=recipe.input.max_tokens)
+        spec = replace(spec, max_tokens=recipe.input.max_tokens)
         model, rows = _text_network(spec, [str(task.inputs[row]) for row in task.train_idx], task.network_dir)
     model.save_description(task.network_dir)
     if task.start_dir is not None:
         load_weights(model, task.start_dir)
         model.weights_place, model.weights_source = "run", recipe.model.start_from
+    if recipe.model.grad_checkpointing:
+        model.checkpoint_gradients()
+    if recipe.model.freeze:
+        model.freeze(recipe.model.freeze)
     return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
 
 
@@ -91,7 +99,8 @@ def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16
         mean=pixels.mean if pixels else (),
         std=pixels.std if pixels else (),
         white_level=task.white_level,
-        pooling=recipe.model.pooling if recipe.modality == "text" else "",
+        pooling=_pooling(recipe),
+        resized_by=model.resized_by,
         max_tokens=recipe.input.max_tokens if recipe.modality == "text" else 0,
         device=torch.device(task.device).type,
         precision=precision,
@@ -99,6 +108,13 @@ def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16
         micro_batch=task.micro_batch,
         versions=versions_of(recipe),
     )
+
+
+def _pooling(recipe: Recipe) -> Pooling:
+    """What the head reads, as networks name it; "" is a backbone's own pooling."""
+    if recipe.modality == "text":
+        return recipe.model.pooling
+    return "" if recipe.model.global_pool == "own" else recipe.model.global_pool
 
 
 def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) -> tuple[Classifier, MakeRows]:
@@ -120,7 +136,8 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
         dropout=spec.dropout,
         drop_path=spec.drop_path,
         input_px=spec.input_px,
-        pooling=spec.pooling or "mean",
+        pooling=spec.pooling,
+        resized_by=spec.resized_by,
         max_tokens=tokens,
         saved=saved,
         pixels=pixels,

@@ -18,6 +18,7 @@ from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.data.randomness import seed_network
 from core.metrics.scores import invalid_rows
+from core.specs.recipe import Recipe
 from core.training.averaging import make_average
 from core.training.loss import Objective, make_objective
 from core.training.network import build_network
@@ -85,6 +86,15 @@ def computes_in_bf16(device: torch.device) -> tuple[bool, str]:
         if abilities.get(flag):
             return True, msg("this processor has {flag}", flag=flag)
     return False, "this processor has no bf16 instructions"
+
+
+def freeze_in_epoch(model: Classifier, recipe: Recipe, epoch: int) -> None:
+    """Let only the head learn in the epochs of a linear probe, then all that the recipe does not freeze (Kumar et al. 2022, arXiv 2202.10054).
+
+    A parameter that never learned has no state in the optimiser, so its moments begin when it begins to learn.
+    """
+    if recipe.train.probe_epochs:
+        model.freeze(model.n_groups - 1 if epoch <= recipe.train.probe_epochs else recipe.model.freeze)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog import COLUMNS, UnknownBackbone, find_backbone, load_catalog
+from models.catalog import COLUMNS, Published, UnknownBackbone, find_backbone, load_catalog, load_published
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +69,22 @@ def test_an_unknown_name_is_answered_with_close_ones(typed: str, meant: str) -> 
     with pytest.raises(UnknownBackbone) as caught:
         find_backbone(typed)
     assert meant in caught.value.close
+
+
+def test_accuracies_are_those_of_backbones_that_are_there() -> None:
+    published = load_published()
+    assert set(published) <= {backbone.name for backbone in load_catalog()} and len(published) > 100
+    assert published["resnet50.a1_in1k"] == Published(top1=81.214, px=288)
+    assert all(60 < one.top1 < 91 and 100 < one.px < 1000 for one in published.values())
+
+
+def test_cost_and_pretraining_are_what_is_known_of_them() -> None:
+    assert find_backbone("resnet50.a1_in1k").gmacs == pytest.approx(4.1, abs=0.1)
+    assert find_backbone("vit_base_patch16_224.augreg_in21k_ft_in1k").gmacs == pytest.approx(17.6, abs=0.4)
+    assert find_backbone("convnext_base.fb_in22k_ft_in1k_384").pretraining == "ImageNet-22k > ImageNet-1k"
+    image = [backbone for backbone in load_catalog() if backbone.modality == "image"]
+    assert all(backbone.gmacs for backbone in image if backbone.published)
+    assert sum(not backbone.pretraining for backbone in image) < len(image) / 10
 
 
 def test_parameter_counts_agree_with_what_is_published() -> None:

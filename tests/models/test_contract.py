@@ -46,9 +46,10 @@ def one_thread() -> Iterator[None]:
 def built(name: str, tmp_path: Path, pooling: str = "mean") -> Classifier:
     """A network that starts from nothing; images of 64 px are enough to go through every layer, where it takes them."""
     backbone = find_backbone(name)
-    spec = ModelSpec(backbone, 5, tmp_path, pretrained=False, dropout=0.3, pooling=pooling, vocab_size=50)  # type: ignore[arg-type]
+    spec = ModelSpec(backbone, 5, tmp_path, pretrained=False, dropout=0.3, vocab_size=50)
     torch.manual_seed(0)
-    return build_model(replace(spec, input_px=PX.get(name, 64) if backbone.modality == "image" else 0))
+    own = {"input_px": PX.get(name, 64)} if backbone.modality == "image" else {"pooling": pooling}
+    return build_model(replace(spec, **own))  # type: ignore[arg-type]
 
 
 def direct(model: Classifier, batch: dict[str, Tensor]) -> Tensor:
@@ -58,7 +59,7 @@ def direct(model: Classifier, batch: dict[str, Tensor]) -> Tensor:
     assert isinstance(model, TextClassifier)
     hidden = model.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
     weight = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-    pooled = hidden[:, 0] if model.pooling == "cls" else (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
+    pooled = hidden[:, 0] if model.kind == "cls" else (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
     return model.classifier(model.dropout(pooled))
 
 

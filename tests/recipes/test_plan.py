@@ -17,6 +17,7 @@ from core.jobs.queue import launch_plan, make_folds_of
 from core.recipes.plan import (
     MAX_RUNS,
     NAME_LENGTH,
+    OPEN,
     ReadPlan,
     filter_backbones,
     list_backbones,
@@ -33,6 +34,7 @@ from core.specs.plan import Plan, PlanRecipe
 from core.specs.recipe import Recipe
 from core.store.runs import list_runs
 from core.workspace import Workspace
+from models.catalog import OPEN_LICENCES
 
 GOOD = """
 name: first-night
@@ -271,6 +273,13 @@ def test_filters_narrow_and_keep_the_order(workspace: Workspace) -> None:
     numbers = [listed.index(one) for one in found]
     assert numbers == sorted(numbers)
     assert filter_backbones(listed, "no such network") == ()
+    good = filter_backbones(listed, min_top1=86, max_gmacs=60, licence=OPEN, pretraining="ImageNet-22k")
+    assert {"convnext_base.fb_in22k_ft_in1k_384"} <= {one.backbone.name for one in good}
+    for backbone in (one.backbone for one in good):
+        assert backbone.published is not None and backbone.published.top1 >= 86 and 0 < backbone.gmacs <= 60
+        assert backbone.licence in OPEN_LICENCES and "ImageNet-22k" in backbone.pretraining
+    own = filter_backbones(listed, "dinov3", licence="dinov3-license")
+    assert own and {one.backbone.licence for one in own} == {"dinov3-license"}
 
 
 def test_only_here_keeps_what_can_start_without_a_network(workspace: Workspace) -> None:

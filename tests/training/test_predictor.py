@@ -32,6 +32,19 @@ RECIPES: dict[str, dict[str, Any]] = {
     "image, asked for each class": {**IMAGE, "train": SHORT, "loss": {"kind": "bce"}},
     "text with a tempered softmax": {**TEXT, "train": SHORT, "loss": {"kind": "bi_tempered"}},
     "a transformer of fixed size": {**IMAGE, "model": {"backbone": "test_vit.r160_in1k", "pretrained": False}, "train": SHORT},
+    "image pooled by GeM, in masks, computed again": {
+        **IMAGE,
+        "model": {
+            "backbone": "test_vit.r160_in1k",
+            "pretrained": False,
+            "dropout": 0.2,
+            "dropout_masks": 3,
+            "global_pool": "gem",
+            "grad_checkpointing": True,
+        },
+        "train": SHORT,
+    },
+    "text pooled by GeM": {**TEXT, "model": {"backbone": "tiny_transformer", "pretrained": False, "pooling": "gem"}, "train": SHORT},
     "EfficientNet-Lite0": {**IMAGE, "model": {"backbone": "tf_efficientnet_lite0.in1k", "drop_path": 0.1}, "train": SHORT},
     "MiniLM": {**TEXT, "model": {"backbone": "sentence-transformers/all-MiniLM-L6-v2"}, "train": SHORT},
 }
