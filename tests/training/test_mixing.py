@@ -14,9 +14,10 @@ from torchvision.transforms.v2 import CutMix, MixUp
 
 from core.data.mixing import mix_rows
 from core.data.randomness import seed_mix
-from core.specs.recipe import AugmentSettings
+from core.specs.recipe import AugmentSettings, LossSettings
+from core.training.loss import Activation, Objective, row_losses
 from core.training.setup import Targets
-from core.training.step import Part, put_together, row_losses
+from core.training.step import Part, put_together
 from core.training.task import FoldTask
 from tests.training.small_tasks import IMAGE, make_task, recipe_of
 
@@ -139,8 +140,9 @@ def test_a_mixed_row_teaches_what_its_two_rows_teach_by_their_weights(is_multila
     plain = whole(put(make_task(tmp_path, recipe_of(IMAGE), labels=labels, is_multilabel=is_multilabel), [N]))
     lam = float(((images - plain[0].roll(1, 0)) / (plain[0].float() - plain[0].roll(1, 0))).nanmedian())
     logits = torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
-    found = of_rows * row_losses(logits, targets, multilabel=is_multilabel)
+    objective = Objective(LossSettings(), Activation(multilabel=is_multilabel))
+    found = of_rows * row_losses(logits, targets, objective)
     given = torch.tensor(weights[:N])
-    own = given * row_losses(logits, plain[1], multilabel=is_multilabel)
-    others = given.roll(1) * row_losses(logits, plain[1].roll(1, 0), multilabel=is_multilabel)
+    own = given * row_losses(logits, plain[1], objective)
+    others = given.roll(1) * row_losses(logits, plain[1].roll(1, 0), objective)
     assert torch.allclose(found, lam * own + (1 - lam) * others, atol=1e-5)
