@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Literal, Self
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.catalog import Backbone
 from models.head import Pooling
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ class Classifier(nn.Module, ABC):
         """As of torch, but that batch normalisation whose scale does not learn keeps its statistics."""
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, _BatchNorm) and module.weight is not None and not module.weight.requires_grad:
+            scale: Tensor | None = getattr(module, "weight", None)
+            if isinstance(module, BATCH_NORMS) and scale is not None and not scale.requires_grad:
                 module.eval()
         return self
 

@@ -50,8 +50,8 @@ def decode(raw: bytes, path: Path, encoding: str | None = "") -> tuple[str, str]
         damage = problem
     wide = raw.startswith(UTF16_MARKS)
     try:
-        if wide or encoding:
-            return raw.decode("utf-16" if wide else encoding), "utf-16" if wide else codecs.lookup(encoding).name
+        if asked := "utf-16" if wide else encoding:
+            return raw.decode(asked), codecs.lookup(asked).name
         text = raw.decode("cp949")
         if is_korean(text):
             return text, "cp949"

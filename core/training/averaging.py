@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.metrics.scores import Metric
 from core.specs.progress import EpochReport
 from core.specs.recipe import AverageSettings, Criterion
+from models.spec import BATCH_NORMS
 
 Tensors = dict[str, Tensor]
 KeptWeights = Mapping[int, Tensors]
@@ -138,7 +138,7 @@ def update_statistics(model: nn.Module, batches: Iterable[dict[str, Tensor]]) ->
     Like torch's `update_bn`, but that layers which do not train keep theirs. Without batch norm no batch is asked for.
     """
     model.train()
-    momenta = {layer: layer.momentum for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.training}
+    momenta = {layer: layer.momentum for layer in model.modules() if isinstance(layer, BATCH_NORMS) and layer.training}
     if momenta:
         for layer in momenta:
             layer.reset_running_stats()
