@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from traceback import walk_tb
 
 import psutil
 
@@ -122,7 +123,12 @@ def end_with_loader(problem: BaseException) -> None:
 
     Whoever watches this process then knows what to do about it: it goes on from its checkpoint, with less where memory was the reason.
     """
-    if isinstance(problem, RuntimeError) and str(problem).startswith("DataLoader worker"):  # as torch says it
+    is_loader = isinstance(problem, RuntimeError) and str(problem).startswith("DataLoader worker")  # as torch says it
+    # What starts them was killed: the other end of a pipe of `multiprocessing` is gone.
+    is_starter = isinstance(problem, EOFError | ConnectionError) and any(
+        frame.f_globals.get("__name__", "").startswith("multiprocessing.") for frame, _ in walk_tb(problem.__traceback__)
+    )
+    if is_loader or is_starter:
         log.error("a loader process was killed, and this process ends with it: %s", problem)
         logging.shutdown()
         signal.raise_signal(signal.SIGKILL)

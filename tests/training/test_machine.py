@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 from collections import namedtuple
+from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +15,16 @@ import psutil
 import pytest
 
 from core.training import machine
-from core.training.machine import ProcessorShare, forget_peak, has_killed_since, kernel_kills, machine_memory, peak_bytes, resident_bytes
+from core.training.machine import (
+    ProcessorShare,
+    end_with_loader,
+    forget_peak,
+    has_killed_since,
+    kernel_kills,
+    machine_memory,
+    peak_bytes,
+    resident_bytes,
+)
 
 GB = 2**30
 Times = namedtuple("Times", "user nice system idle iowait guest")
@@ -78,3 +90,21 @@ def test_the_kernel_says_whether_it_has_ended_a_process(monkeypatch: pytest.Monk
     assert kernel_kills() is None and not has_killed_since(None)
     counter.write_text("pgfault 12\noom_kill 3\noom_kill_other 9\n")
     assert kernel_kills() == 3 and not has_killed_since(3) and has_killed_since(2)
+
+
+@pytest.mark.parametrize(("raised", "ends"), [("loader", True), ("starter", True), ("file", False), ("bug", False)])
+def test_a_loader_that_was_killed_ends_its_process(raised: str, ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", signals.append)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    (reading, writing), end = os.pipe(), "DataLoader worker (pid(s) 7) exited unexpectedly"
+    os.close(writing)
+    try:
+        if raised == "starter":
+            forkserver.read_signed(reading)
+        raise {"loader": RuntimeError(end), "file": EOFError("no more"), "bug": RuntimeError("shapes differ")}[raised]
+    except (EOFError, RuntimeError) as problem:
+        end_with_loader(problem)
+    finally:
+        os.close(reading)
+    assert signals == [signal.SIGKILL] * ends
