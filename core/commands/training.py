@@ -60,7 +60,10 @@ def train(
     plan: Annotated[
         Path | None,
         typer.Option(
-            "--plan", metavar="FILE", help="Recipes, seeds, folds and weights from a file, in place of options.", show_default=False
+            "--plan",
+            metavar="FILE|NAME",
+            help="Recipes, seeds, folds and weights from a file or a plan that comes along, in place of options.",
+            show_default=False,
         ),
     ] = None,
     seeds: Annotated[

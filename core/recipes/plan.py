@@ -26,6 +26,7 @@ from models.catalog import OPEN_LICENCES, Backbone as Backbone, find_backbone as
 from models.weights import Place, where_are_weights
 
 PRESETS_DIR = Path(__file__).parents[2] / "models" / "presets"
+PLANS_DIR = PRESETS_DIR.with_name("plans")
 OPEN = "open"
 """In place of one licence: any that everybody may use commercially and build on."""
 
@@ -171,8 +172,21 @@ class PlanWeights:
 
 
 def load_plan(path: Path, modality: str) -> ReadPlan:
-    """Read a plan file for a contest of "image" or "text" rows; errors as of `parse_plan`."""
-    return parse_plan(path, modality, where=str(path))
+    """Read a plan file, or the plan of `list_plans` that has this name, for a contest of "image" or "text" rows; errors as of `parse_plan`."""
+    shipped = PLANS_DIR / f"{path}.yaml"
+    return parse_plan(shipped if str(path) in list_plans() and not path.exists() else path, modality, where=str(path))
+
+
+@cache
+def list_plans(modality: str | None = None) -> tuple[str, ...]:
+    """The names of the plans that come with Pitwall, all of them or those for "image" or "text", sorted."""
+    names = sorted(path.stem for path in PLANS_DIR.glob("*.yaml"))
+    return tuple(name for name in names if modality is None or _modality_of(PLANS_DIR / f"{name}.yaml") == modality)
+
+
+def _modality_of(path: Path) -> str:
+    """What the recipes of a shipped plan are for: that of its first preset."""
+    return load_preset(load_settings(Plan, path).recipes[0].preset).modality
 
 
 def parse_plan(source: Path | bytes, modality: str, *, where: str) -> ReadPlan:

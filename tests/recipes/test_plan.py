@@ -22,6 +22,7 @@ from core.recipes.plan import (
     filter_backbones,
     list_backbones,
     list_plan_weights,
+    list_plans,
     load_plan,
     load_preset,
     make_grid,
@@ -280,6 +281,29 @@ def test_filters_narrow_and_keep_the_order(workspace: Workspace) -> None:
         assert backbone.licence in OPEN_LICENCES and "ImageNet-22k" in backbone.pretraining
     own = filter_backbones(listed, "dinov3", licence="dinov3-license")
     assert own and {one.backbone.licence for one in own} == {"dinov3-license"}
+
+
+def test_the_plan_of_used_cars_reads_with_the_weights_of_its_contest(tmp_path: Path) -> None:
+    assert "used-cars" in list_plans("image") and "used-cars" not in list_plans("text")
+    read = load_plan(Path("used-cars"), "image")
+    assert read.plan.name == "used cars"
+    by_name = {recipe.name.removeprefix("cars-"): (recipe, weight) for recipe, weight in zip(read.recipes, read.run_weights, strict=True)}
+    expected = {
+        "efficientnetv2_l": (480, 12, 0.01, 0.2),
+        "convnext_large": (384, 16, 0.008, 0.2),
+        "swin_large": (384, None, None, 0.15),
+        "efficientnet_b7": (600, 8, 0.012, 0.15),
+        "convnext_base": (224, None, None, 0.1),
+        "resnet152d": (224, 24, None, 0.1),
+        "vit_base": (224, None, None, 0.1),
+    }
+    assert by_name.keys() == expected.keys()
+    for name, (px, batch, lr, weight) in expected.items():
+        recipe, own = by_name[name]
+        assert recipe.input.size_px == px and own == pytest.approx(weight)
+        assert batch in (None, recipe.train.batch_size) and lr in (None, recipe.optim.lr)
+    with pytest.raises(PitwallError, match="cannot read"):
+        load_plan(tmp_path / "used-cars", "image")
 
 
 def test_only_here_keeps_what_can_start_without_a_network(workspace: Workspace) -> None:
