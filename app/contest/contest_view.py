@@ -43,7 +43,7 @@ def contest_row(overview: ContestOverview) -> None:
         about, figures = st.columns([1, 1.45], vertical_alignment="center", gap="medium")
         with about.container(gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.checkbox(t("home.tick", name=contest.name), key=tick_key(contest), label_visibility="collapsed")
+                st.checkbox(t("home.tick", name=plain(contest.name)), key=tick_key(contest), label_visibility="collapsed")
                 if st.button(f"**{plain(contest.name)}**", type="tertiary", key=f"open-{contest.id}", help=t("home.open_help")):
                     state.select_contest(contest.name)
                     state.go_to("runs" if overview.n_runs else "data")

@@ -30,6 +30,7 @@ PLAIN = {
     "Selectbox.options",
     "Selectbox.raw_value",
     "MultiSelect.options",
+    "TextArea.default",
     "TextInput.default",
     "Text.body",
     "VegaLiteChart.spec",

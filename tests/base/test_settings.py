@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from core.base.errors import PitwallError, RecipeError
 from core.base.settings import apply_sets, load_settings, load_yaml, parse_settings, walk_fields
-from core.specs.recipe import Recipe
+from core.specs.recipe import AugmentSettings, Recipe
 
 
 def test_every_problem_is_told_at_once_with_field_value_and_fix() -> None:
@@ -38,7 +38,7 @@ def test_a_recipe_of_the_old_layout_is_read_as_todays() -> None:
     image = {"size_px": 64, "min_crop": 0.5, "hflip": False, "rotation_deg": 3.0, "jitter": 0.0}
     recipe = parse_settings(Recipe, {"modality": "image", "image": image, "text": None, "train": {"ema": 0.9, "epochs": 2}}, where="x")
     assert recipe.input.size_px == 64 and recipe.average.ema == 0.9 and recipe.train.epochs == 2
-    assert recipe.augment.model_dump() == {name: value for name, value in image.items() if name != "size_px"}
+    assert recipe.augment == AugmentSettings(min_crop=0.5, hflip=False, rotation_deg=3.0, jitter=0.0)
     text = parse_settings(Recipe, {"modality": "text", "text": {"max_tokens": 16, "pooling": "cls"}, "image": None}, where="x")
     assert (text.input.max_tokens, text.model.pooling) == (16, "cls")
     assert apply_sets(Recipe(), ["image.size_px=48", "train.ema=0.5"]) == apply_sets(Recipe(), ["input.size_px=48", "average.ema=0.5"])
