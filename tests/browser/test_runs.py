@@ -96,7 +96,7 @@ def test_a_second_window_and_a_reload_show_the_same(prepared: Prepared, open_pag
         expect(page.get_by_text("step 99/104")).to_be_visible()
     first.reload()
     expect(first.get_by_text("step 99/104")).to_be_visible()
-    expect(first.get_by_text("live", exact=True).first).to_be_visible()
+    expect(first.get_by_text("live", exact=True).filter(visible=True).first).to_be_visible()
 
 
 def test_a_fold_that_ends_shows_its_score(prepared: Prepared, open_page: Open) -> None:
