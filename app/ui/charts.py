@@ -280,7 +280,7 @@ def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[fl
     epoch, rate, share = quantity("epoch", title=t("train.chart_epoch")), quantity("lr", title=t("train.chart_lr")), quantity("share")
     encoding = {
         "x": {**epoch, "scale": {"nice": False}, "axis": {"grid": False, "tickMinStep": 1}},
-        "y": {**rate, "axis": {"labelExpr": "datum.value ? format(datum.value, '.0e') : '0'", "tickCount": 3, "gridOpacity": 0.25}},
+        "y": {**rate, "axis": {"labelExpr": "datum.value ? format(datum.value, '.2~e') : '0'", "tickCount": 3, "gridOpacity": 0.25}},
         "detail": [share],
         "tooltip": [{**epoch, "format": ".2f"}, {**rate, "format": ".2e"}, {**share, "title": t("train.chart_share"), "format": ".3~g"}],
     }
