@@ -59,6 +59,7 @@ def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None
         hide_index=True,
         height=min(392, 30 + 28 * (len(found) + 1)),
         row_height=28,
+        placeholder="–",
         alt=t("train.backbone"),
         column_config={"use": st.column_config.ButtonColumn(t("train.col_use"), key=f"{key}-use", on_click=use, width=56), **columns},
     )
