@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from core.contest.csv_table import Problems, Table, column_of, is_missing
+from core.contest.csv_table import Table, column_of, is_missing
 from core.contest.files import bare, clean, spell_case, spell_number
+from core.contest.problems import Problems
 
 
 def tell_apart(ids: Sequence[str]) -> list[str]:

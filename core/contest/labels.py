@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from core.base.files import nfc
 from core.base.messages import joined, msg
-from core.contest.csv_table import MISSING_CELLS, Problems, Table, column_of
+from core.contest.csv_table import MISSING_CELLS, Table, column_of
 from core.contest.names import class_finder
+from core.contest.problems import Problems
 from core.specs.contest import ContestSpec
 
 

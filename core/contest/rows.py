@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.base.errors import InputError
 from core.base.files import can_encode
 from core.base.messages import joined, msg, setting
-from core.contest.csv_table import MISSING_CELLS, N_SHOWN, Problems, Table, column_of, is_missing
+from core.contest.csv_table import MISSING_CELLS, Table, column_of, is_missing
 from core.contest.files import (
     FORMATS,
     IMAGE_SUFFIXES,
@@ -29,6 +29,7 @@ from core.contest.files import (
 from core.contest.ids import BY_ORDER, SPELLINGS_OF_IDS, check_ids, ids_of_sample, number_rows, tell_apart
 from core.contest.labels import codes_of_cells, contradicts, labelled, sets_of_cells, sets_of_columns, strange_values
 from core.contest.names import class_finder
+from core.contest.problems import N_SHOWN, Problems
 from core.specs.contest import ContestSpec
 
 LINK_FIX = "copy the files themselves here, for example with cp -rL"

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from core.base.errors import InputError
 from core.contest import csv_table
-from core.contest.csv_table import Problems, beside_answers, empty_columns, index_columns, read_table
+from core.contest.csv_table import beside_answers, empty_columns, index_columns, read_table
+from core.contest.problems import Problems
 
 
 def write(folder: Path, raw: bytes, name: str = "train.csv") -> Path:

@@ -21,8 +21,8 @@ import numpy as np
 
 from core.__main__ import main as command
 from core.base.errors import PitwallError
-from core.contest.csv_table import Problems
 from core.contest.inspect.draft import inspect_path
+from core.contest.problems import Problems
 from core.contest.register import add_contest
 from core.folds import load_folds, save_folds
 from core.specs.folds import FoldsSpec

@@ -145,7 +145,7 @@ def card(lang: str) -> AppTest:
 
     def page() -> None:
         from app.ui.cards import guard
-        from core.contest.csv_table import Problems
+        from core.contest.problems import Problems
 
         problems = Problems()
         for line in range(3, 24):
