@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import CutMix, MixUp
 
-from core.specs.recipe import AugmentSettings
+from core.specs.data_settings import AugmentSettings
 
 
 def mix_rows(images: Tensor, labels: Tensor, settings: AugmentSettings) -> tuple[Tensor, Tensor]:

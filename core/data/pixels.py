@@ -18,7 +18,7 @@ from core.base.errors import PitwallError
 from core.data.batches import Batch, Key
 from core.data.images import open_image
 from core.data.randomness import seed_sample
-from core.specs.recipe import AugmentSettings
+from core.specs.data_settings import AugmentSettings
 
 ASPECT = (3 / 4, 4 / 3)
 GREY = 128

@@ -14,7 +14,8 @@ from PIL import Image
 from core.base.messages import msg
 from core.contest.table import ContestTable
 from core.recipes.plan import Listed
-from core.specs.recipe import OptimizerName, Recipe
+from core.specs.recipe import Recipe
+from core.specs.training_settings import OptimizerName
 from core.training.schedule import EpochPlan
 from core.training.task import backbone_of
 from models.catalog import Backbone, find_backbone

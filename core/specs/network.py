@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from core.base.settings import Settings
-from core.specs.recipe import ViewName
+from core.specs.data_settings import ViewName
 
 NETWORK_FILE = "network.json"
 NETWORKS_DIR = "networks"

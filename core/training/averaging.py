@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.metrics.scores import Metric
 from core.specs.progress import EpochReport
-from core.specs.recipe import AverageSettings, Criterion
+from core.specs.training_settings import AverageSettings, Criterion
 from models.spec import BATCH_NORMS
 
 Tensors = dict[str, Tensor]

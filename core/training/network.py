@@ -20,8 +20,10 @@ from core.base.files import write_json
 from core.base.messages import reason
 from core.base.settings import parse_settings
 from core.data.batches import Rows, TextRows
+from core.specs.data_settings import AugmentSettings
 from core.specs.network import NETWORK_FILE, NetworkSpec
-from core.specs.recipe import IN_TORCH, AugmentSettings, Recipe
+from core.specs.recipe import Recipe
+from core.specs.training_settings import IN_TORCH
 from core.training.loss import activation_of
 from core.training.task import FoldTask, backbone_of
 from models.build import build_model

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.specs.recipe import OptimSettings
+from core.specs.training_settings import OptimSettings
 
 MOMENTUM = 0.9
 IN_TIMM: dict[str, tuple[str, dict[str, Any]]] = {

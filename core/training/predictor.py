@@ -16,8 +16,8 @@ from core.artefacts import verify
 from core.base.errors import CheckpointError, OutOfMemory
 from core.base.messages import msg, reason
 from core.data.batches import Batch, RowLoader, Rows, TextRows, batches_of
+from core.specs.data_settings import AugmentSettings, ViewName
 from core.specs.network import NetworkSpec
-from core.specs.recipe import AugmentSettings, ViewName
 from core.training.loss import Activation
 from core.training.machine import is_memory
 from core.training.network import MakeRows, load_weights, read_network_spec, restore_network

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.specs.recipe import SamplingSettings
+from core.specs.data_settings import SamplingSettings
 
 
 @dataclass(frozen=True)

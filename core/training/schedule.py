@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.specs.recipe import OptimSettings, Recipe, SamplingSettings
+from core.specs.data_settings import SamplingSettings
+from core.specs.recipe import Recipe
+from core.specs.training_settings import OptimSettings
 from core.training.sampling import class_counts, group_rows
 
 EVALUATION_COST = 0.4  # a row that is only predicted costs about this share of a row that is trained on

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from core.base.errors import PitwallError, RecipeError
 from core.base.settings import apply_sets, load_settings, load_yaml, parse_settings, walk_fields
-from core.specs.recipe import AugmentSettings, Recipe
+from core.specs.data_settings import AugmentSettings
+from core.specs.recipe import Recipe
 
 
 def test_every_problem_is_told_at_once_with_field_value_and_fix() -> None:

@@ -16,7 +16,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from core.data.pixels import BLUR_PX, GREY, ImageRows, make_augmentation
 from core.data.randomness import seed_sample
-from core.specs.recipe import AugmentSettings
+from core.specs.data_settings import AugmentSettings
 
 PLAIN = {"min_crop": 1.0, "hflip": False, "jitter": 0.0}
 HOW: dict[str, Any] = {"interpolation": InterpolationMode.BILINEAR, "fill": [GREY] * 3}

@@ -20,7 +20,7 @@ from core.base.errors import InputError
 from core.data.batches import RowLoader, TextRows, batches_of, cut
 from core.data.pixels import ImageRows
 from core.jobs.process import is_alive, of_pid
-from core.specs.recipe import AugmentSettings
+from core.specs.data_settings import AugmentSettings
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together
 

@@ -18,7 +18,8 @@ from core.folds import save_folds
 from core.predictions.source import find_source
 from core.specs.blend import BlendSpec
 from core.specs.folds import FoldsSpec
-from core.specs.recipe import OptimSettings, Recipe
+from core.specs.recipe import Recipe
+from core.specs.training_settings import OptimSettings
 from core.store import blends, runs
 from core.store.blends import get_blend
 from core.store.folds import list_folds

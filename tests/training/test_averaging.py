@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from core.metrics.scores import get_metric
 from core.specs.progress import EpochReport
-from core.specs.recipe import AverageSettings, Recipe
+from core.specs.recipe import Recipe
+from core.specs.training_settings import AverageSettings
 from core.training.averaging import (
     KeptWeights,
     Tensors,

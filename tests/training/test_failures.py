@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from core.base.errors import DiskFull, OutOfMemory, RecipeError, WeightsError
-from core.specs.recipe import InputSettings, Recipe
+from core.specs.data_settings import InputSettings
+from core.specs.recipe import Recipe
 from core.training.failures import typed_failures
 from core.training.task import backbone_of
 from models.catalog import find_backbone

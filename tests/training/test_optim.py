@@ -11,7 +11,7 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from core.recipes.advice import usual_lr
-from core.specs.recipe import OptimizerName, OptimSettings
+from core.specs.training_settings import OptimizerName, OptimSettings
 from core.training.checkpoint import Checkpointing, Identity
 from core.training.optim import make_groups, make_optimizer, set_lr
 from core.training.state import TrainPosition, TrainState, write_checkpoint

@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 
 from core.base.errors import RecipeError
 from core.data.batches import cut
-from core.specs.recipe import Recipe, SamplingSettings
+from core.specs.data_settings import SamplingSettings
+from core.specs.recipe import Recipe
 from core.training.sampling import class_counts, draw, group_rows
 from core.training.schedule import plan_epochs, plan_fold
 from core.training.step import order_rows

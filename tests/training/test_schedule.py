@@ -16,7 +16,8 @@ from torch.optim import lr_scheduler as schedulers
 from torch.optim.lr_scheduler import LRScheduler
 
 from core.data.batches import cut
-from core.specs.recipe import OptimSettings, Recipe
+from core.specs.recipe import Recipe
+from core.specs.training_settings import OptimSettings
 from core.training.schedule import EpochPlan, lr_at, plan_epochs, plan_fold
 
 
