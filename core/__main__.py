@@ -35,6 +35,7 @@ COMMANDS = {
     "engine": ("training", "Run the queue without a browser."),
     "run": ("runs", "Rename, annotate and delete runs."),
     "submission": ("blends", "List and delete submissions."),
+    "cache": ("cache", "List, bound and clear the reduced images on the disk."),
     "trash": ("trash", "List, restore or remove what was deleted."),
     "tensorboard": ("runs", "Losses and metrics of every run in TensorBoard."),
     "demo": ("training", "Both samples from data to submission, then the app."),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from core.base.errors import StateError
 from core.base.messages import reason
+from core.data.cache_space import remove_caches
 from core.specs.kept import ImportOrigin
 from core.store import trash
 from core.store.contests import Contest, list_contests
@@ -45,7 +46,9 @@ def empty_old(workspace: Workspace, *, now: float | None = None) -> tuple[TrashE
 
 
 def make_space(workspace: Workspace, needed: int, free_bytes: Callable[[Path], int], *, now: float | None = None) -> bool:
-    """Empty the trash, the oldest entry first, until `needed` bytes are free; False when they are not even then."""
+    """Remove reduced images, which can be made again, and empty the trash, what is oldest first, until `needed` bytes are free; False when they
+    are not even then."""
+    remove_caches(workspace.cache_dir, lambda: free_bytes(workspace.root) >= needed)
     if free_bytes(workspace.root) >= needed:
         return True
     for entry in _kept(workspace):

@@ -32,6 +32,7 @@ class Workspace:
         self.weights_dir = root / "weights"
         self.uploads_dir = root / "uploads"
         self.samples_dir = root / "samples"
+        self.cache_dir = root / "cache"
         self.logs_dir = root / "logs"
         self.events_dir = self.logs_dir / "tensorboard"
 

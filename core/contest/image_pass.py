@@ -24,8 +24,6 @@ from core.data import images  # it also makes Pillow's warning of large images a
 
 MAX_BYTES = 512 * 2**20
 N_THREADS = min(16, 4 + (os.cpu_count() or 1))
-LARGE_PX = 16_000_000
-"""Images with more pixels are decoded by one thread: each thread keeps the memory of the largest that it has decoded."""
 REPORT_EVERY_S = 0.1
 DARK = 16
 """The largest value of eight bits below which an image of 16 holds no more than 12."""
@@ -101,7 +99,7 @@ def _decoded(stream: io.BufferedReader, sha256: str) -> Checked:
 def _check_small(path: Path) -> Checked | None:
     """`check_image`, but None for a large one."""
     with suppress(Exception), Image.open(path, formats=images.FORMATS) as image:
-        if image.width * image.height > LARGE_PX:
+        if image.width * image.height > images.LARGE_PX:
             return None
     return check_image(path)
 

@@ -15,12 +15,15 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from core.base.errors import InputError
+from core.base.files import sha256_file
 from core.base.messages import reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 89_478_485
 """Pillow's own limit against decompression bombs (a quarter of a gigabyte of RGB)."""
 BACKGROUND = (255, 255, 255)
+LARGE_PX = 16_000_000
+"""Of many images those with more pixels are decoded by one thread: each thread keeps the memory of the largest that it has decoded."""
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # Whatever else Pillow warns of, such as odd EXIF data, is either no matter or raised later on.
@@ -28,23 +31,28 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0) -> Image.Image:
+def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0, short_px: int = 0) -> Image.Image:
     """Read a file as upright RGB pixels; with `sha256` only if it still is the file that had it.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid on white; grey, palette,
     CMYK and 16-bit images are converted. `white_level` is the value that becomes white where values are deeper than eight bits
-    (0: 65535 of 16 bits). Raises InputError that names the file: missing, not an image, a format off the list, damaged, changed, or above
-    MAX_PIXELS.
+    (0: 65535 of 16 bits). An image whose short side is above `short_px` is reduced to that, its proportions kept (0: none is).
+
+    Raises InputError that names the file: missing, not an image, a format off the list, damaged, changed, or above MAX_PIXELS.
     """
     try:
         source = _unchanged(path, sha256) if sha256 else path
         with Image.open(source, formats=FORMATS) as image:
+            size = reduced_size(image.size, short_px)
+            if size != image.size:
+                image.draft(None, (2 * size[0], 2 * size[1]))  # of a JPEG no more lines and columns are computed than twice those
             scaled = _scaled_colours(image, source, white_level) if white_level and _has_deep_colours(image) else image
-            return to_rgb(ImageOps.exif_transpose(scaled), white_level)
+            pixels = to_rgb(ImageOps.exif_transpose(scaled), white_level)
+            if size == image.size:
+                return pixels
+            return pixels.resize(size if (pixels.width > pixels.height) == (size[0] > size[1]) else size[::-1], Image.Resampling.BICUBIC)
     except FileNotFoundError:
-        raise InputError(
-            "an image is missing", where=str(path), why="there is no such file", fix="put the file there, or correct the path"
-        ) from None
+        raise _missing(path) from None
     except UnidentifiedImageError:
         raise InputError(
             "a file is not an image",
@@ -65,9 +73,36 @@ def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0) -> Ima
         raise InputError("an image is damaged", where=str(path), why=reason(problem), fix="replace the file") from None
 
 
+def check_file(path: Path, sha256: str) -> None:
+    """Raise InputError unless a file is there and has this sha256."""
+    try:
+        _compare(path, sha256_file(path), sha256)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except OSError as problem:
+        raise InputError("an image is damaged", where=str(path), why=reason(problem), fix="replace the file") from None
+
+
+def _missing(path: Path) -> InputError:
+    return InputError("an image is missing", where=str(path), why="there is no such file", fix="put the file there, or correct the path")
+
+
+def reduced_size(size: tuple[int, int], short_px: int) -> tuple[int, int]:
+    """Width and height of an image once its short side is at most `short_px`; as they are for 0."""
+    short, long = min(size), max(size)
+    if not short_px or short <= short_px:
+        return size
+    reduced = round(long * short_px / short)
+    return (short_px, reduced) if size[0] < size[1] else (reduced, short_px)
+
+
 def _unchanged(path: Path, sha256: str) -> io.BytesIO:
     raw = path.read_bytes()
-    found = hashlib.sha256(raw).hexdigest()
+    _compare(path, hashlib.sha256(raw).hexdigest(), sha256)
+    return io.BytesIO(raw)
+
+
+def _compare(path: Path, found: str, sha256: str) -> None:
     if found != sha256:
         raise InputError(
             "an image is not the one that was registered",
@@ -77,7 +112,6 @@ def _unchanged(path: Path, sha256: str) -> io.BytesIO:
             found=found[:12],
             before=sha256[:12],
         )
-    return io.BytesIO(raw)
 
 
 def to_rgb(image: Image.Image, white_level: float = 0.0) -> Image.Image:

@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import GaussianNoise
 
 from core.base.errors import PitwallError
 from core.data.batches import Batch, Key
+from core.data.image_cache import CachedImages
 from core.data.images import open_image
 from core.data.randomness import seed_sample
 from core.specs.data_settings import AugmentSettings
@@ -83,7 +84,8 @@ class ImageRows:
     """Files as rows. Key (epoch, row, repeat): epoch 0 is the plain image; in others every repeat is augmented in its own way.
 
     The first `first_epochs` epochs are `first_px` wide and high, all others `size_px`. Where `sha256` are given, one for each path, a file that
-    has changed is an error; a process looks when it first reads the file.
+    has changed is an error; a process looks when it first reads the file. Images are reduced to `short_px` first, as by `open_image`; those
+    that `cached` has, by their sha256, are not read from their files.
     """
 
     def __init__(
@@ -99,12 +101,17 @@ class ImageRows:
         white_level: float = 0.0,
         first_px: int = 0,
         first_epochs: int = 0,
+        short_px: int = 0,
+        cached: CachedImages | None = None,
     ) -> None:
         if interpolation not in ("nearest", "bilinear", "bicubic"):
             interpolation = "bicubic"
         self.paths = list(paths)
-        self.unchecked = dict(enumerate(sha256))
+        self.sha256 = list(sha256)
+        self.unchecked = set(range(len(self.sha256)))
         self.white_level = white_level
+        self.short_px = short_px
+        self.cached = cached
         self.seed = seed
         self.fold = fold
         self.plain = transforms.Resize((size_px, size_px), InterpolationMode(interpolation))
@@ -118,14 +125,21 @@ class ImageRows:
     def __getitem__(self, key: Key) -> tuple[int, Image.Image] | PitwallError:
         epoch, row, repeat = key
         try:
-            image = open_image(self.paths[row], sha256=self.unchecked.get(row, ""), white_level=self.white_level)
+            image = self._image(row)
         except PitwallError as problem:
             return problem
-        self.unchecked.pop(row, None)
         if epoch == 0:
             return row, self.plain(image)
         seed_sample(self.seed, self.fold, epoch, row, repeat)
         return row, (self.first_augmented if epoch <= self.first_epochs else self.augmented)(image)
+
+    def _image(self, row: int) -> Image.Image:
+        if self.cached is not None and (image := self.cached.image(self.sha256[row])) is not None:
+            return image
+        sha256 = self.sha256[row] if row in self.unchecked else ""
+        image = open_image(self.paths[row], sha256=sha256, white_level=self.white_level, short_px=self.short_px)
+        self.unchecked.discard(row)
+        return image
 
     def length(self, row: int) -> int:
         """Equal for all: they reach the network in one size."""

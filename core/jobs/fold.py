@@ -216,6 +216,7 @@ def load_task(
         test_inputs=inputs(table.test["input"].tolist()),
         fold=fold,
         weights_dir=workspace.weights_dir,
+        cache_dir=workspace.cache_dir,
         out_dir=out_dir,
         device=torch_name(device),
         start_dir=start_dir(workspace, contest, folds, recipe, fold),
@@ -257,7 +258,7 @@ def _is_on_its_way(job: FoldJob) -> bool:
     """It had an attempt before, and none has got to training since."""
     if job.state == "queued":
         return job.token > 0
-    return job.state == "running" and job.token > 1 and (job.progress is None or job.progress.phase in ("starting", "loading"))
+    return job.state == "running" and job.token > 1 and (job.progress is None or job.progress.phase in ("starting", "loading", "caching"))
 
 
 def _next_step(newest: Checkpoint, run: Run, job: FoldJob) -> Progress:

@@ -116,7 +116,7 @@ def suggest_recipe(modality: str, listed: Sequence[Listed], facts: RowFacts, *, 
         own = backbone.input_px if pretrained else min(128, backbone.input_px)
         affordable = own if has_gpu or facts.n_train <= 1_000 else 160 if facts.n_train <= 3_000 else 128
         of_rows = 32 * max(1, math.ceil(1.5 * facts.side_px / 32)) if facts.side_px else own
-        values |= {"input": {"size_px": min(own, affordable, of_rows)}}
+        values |= {"input": {"size_px": min(own, affordable, of_rows), "reduced": True}}
     else:
         wanted = next((size for size in (32, 64, 128, 256) if size >= facts.n_tokens), 256)
         values |= {"input": {"max_tokens": min(wanted if has_gpu else min(wanted, 128), backbone.max_tokens)}}

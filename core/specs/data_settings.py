@@ -10,6 +10,10 @@ FOR_IMAGES: dict[str, Any] = {"modality": "image"}
 FOR_TEXTS: dict[str, Any] = {"modality": "text"}
 MIN_PX = 16
 """The least side of an input."""
+SHORT_SIDES = (128, 256, 384, 512, 768, 1024)
+"""The short sides that images are reduced to, in pixels."""
+DETAIL = 1.2
+"""Reduced images have so many times the side of the input, so that a crop of .7 of their area still fills it."""
 
 
 class InputSettings(Settings):
@@ -37,6 +41,12 @@ class InputSettings(Settings):
         description="Last epochs that train at size_px where the first ones are smaller; a fifth to a third of all is usual.",
         json_schema_extra=FOR_IMAGES,
     )
+    reduced: bool = Field(
+        default=False,
+        description="Scale images down once, to a short side of 128 to 1024 px by size_px, and keep them decoded on the disk for all epochs, folds"
+        " and runs; off decodes whole files in every epoch. On is usual.",
+        json_schema_extra=FOR_IMAGES,
+    )
     max_tokens: int = Field(
         default=128,
         ge=8,
@@ -44,6 +54,12 @@ class InputSettings(Settings):
         description="Longer texts are cut here, batches are padded to their longest; 64 to 256 is usual.",
         json_schema_extra=BASIC | FOR_TEXTS,
     )
+
+
+    @property
+    def short_px(self) -> int:
+        """The short side that images are reduced to before anything else, 0 where they are not."""
+        return next((side for side in SHORT_SIDES if side >= DETAIL * self.size_px), SHORT_SIDES[-1]) if self.reduced else 0
 
 
 PolicyName = Literal["none", "randaugment", "trivialaugment", "augmix"]

@@ -37,6 +37,7 @@ class NetworkSpec(Settings):
     dropout: float = Field(default=0.0, description="Dropout before the classifier.")
     drop_path: float = Field(default=0.0, description="Stochastic depth.")
     input_px: int = Field(default=0, description="Side of the square input, in pixels.")
+    short_px: int = Field(default=0, description="The short side that images are reduced to before they are resized; 0 where they are not.")
     interpolation: str = Field(default="", description="How images are resized.")
     mean: tuple[float, ...] = Field(default=(), description="Mean of each channel that pixels are normalised by.")
     white_level: float = Field(default=0.0, description="The value that is white in images of more than eight bits; 0: 65535 of 16 bits.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-Phase = Literal["starting", "loading", "checking", "training", "validating", "averaging", "predicting", "saving"]
+Phase = Literal["starting", "loading", "caching", "checking", "training", "validating", "averaging", "predicting", "saving"]
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Points:
                 return (self._of_epoch(report, at),)
             self._known.append((report, at))
             return ()
-        if report.phase in ("starting", "loading", "saving") or not report.epoch or not report.n_steps:
+        if report.phase in ("starting", "loading", "caching", "saving") or not report.epoch or not report.n_steps:
             return ()
         is_training = report.phase == "training"
         step = (report.epoch - 1) * report.n_steps + report.step if is_training else report.epoch * report.n_steps

@@ -16,6 +16,7 @@ from core.base.errors import OutOfMemory
 from core.base.messages import msg
 from core.metrics.scores import all_scores
 from core.training.failures import typed_failures
+from core.training.images import find_images
 from core.training.machine import ProcessorShare, forget_peak, loaders_bytes, machine_memory, peak_bytes, resident_bytes
 from core.training.network import copy_weights
 from core.training.optim import set_lr
@@ -57,7 +58,7 @@ def dry_run(task: FoldTask, *, max_halvings: int) -> Costs:
 def _try(task: FoldTask) -> Costs:
     memory = _Memory(open_device(task.device))
     began = time.monotonic()
-    setup = set_up(task)
+    setup = set_up(task, find_images(task))
     setup_s = time.monotonic() - began
     share = ProcessorShare()
     timed, row_s, _state, snapshot = _train(task, setup)

@@ -20,6 +20,7 @@ from core.specs.progress import EpochReport, Interrupted, Phase, Progress
 from core.training.averaging import Tensors, chosen_weights, epochs_without_gain, keep_weights, update_statistics
 from core.training.checkpoint import Checkpointing, Identity, list_quarantined
 from core.training.failures import not_a_number, typed_failures
+from core.training.images import open_images
 from core.training.network import copy_weights, describe_network, save_network, versions_of
 from core.training.optim import set_lr
 from core.training.predictor import predict_task
@@ -68,7 +69,12 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
     # Device, network, rows, optimiser
     notify("loading")
-    setup = set_up(task)
+    source = open_images(
+        task,
+        caching=lambda done, total: notify("caching", 0, done, total),
+        checking=lambda done, total: notify("loading", 0, done, total),
+    )
+    setup = set_up(task, source.cached)
     model, average, eval_model, optimizer, loader = setup.model, setup.average, setup.eval_model, setup.optimizer, setup.loader
     device, precision = setup.device, setup.precision
     conditions = {"device": str(device), "threads": setup.threads.most, "precision": precision.name, "micro_batch": task.micro_batch}
@@ -206,6 +212,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             **conditions,
             "thread_changes": position.threads,
             "precision_reason": precision.reason,
+            "images": source.said,
             "n_params": setup.n_params,
             "weights": setup.weights,
             "n_train": n_train,

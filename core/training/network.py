@@ -20,6 +20,7 @@ from core.base.files import write_json
 from core.base.messages import reason
 from core.base.settings import parse_settings
 from core.data.batches import Rows, TextRows
+from core.data.image_cache import CachedImages
 from core.specs.data_settings import AugmentSettings
 from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.specs.recipe import Recipe
@@ -38,10 +39,10 @@ MakeRows = Callable[[Sequence[str] | Sequence[Path], Sequence[str]], Rows]
 """Rows of texts or paths, and the sha256 of each file where they are known."""
 
 
-def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
+def build_network(task: FoldTask, cached: CachedImages | None = None) -> tuple[Classifier, Rows, Rows]:
     """The network, the rows that have labels, and the test rows. Its tokenizer and configuration are left in the task's `network_dir`.
 
-    Raises CheckpointError where the weights it is to start from are damaged or of another shape.
+    Images that `cached` has are not read from their files. Raises CheckpointError where the weights it is to start from are damaged or of another shape.
     """
     recipe, start = task.recipe, None
     if task.start_dir is not None:
@@ -63,7 +64,16 @@ def build_network(task: FoldTask) -> tuple[Classifier, Rows, Rows]:
     task.network_dir.mkdir(parents=True, exist_ok=True)
     if recipe.modality == "image":
         spec = replace(spec, input_px=recipe.input.size_px, first_px=recipe.input.first_px)
-        model, rows = _image_network(spec, recipe.augment, recipe.train.seed, task.fold, task.white_level, recipe.first_epochs)
+        model, rows = _image_network(
+            spec,
+            recipe.augment,
+            recipe.train.seed,
+            task.fold,
+            task.white_level,
+            recipe.first_epochs,
+            short_px=recipe.input.short_px,
+            cached=cached,
+        )
     else:
         spec = replace(spec, max_tokens=recipe.input.max_tokens)
         model, rows = _text_network(spec, [str(task.inputs[row]) for row in task.train_idx], task.network_dir)
@@ -97,6 +107,7 @@ def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16
         dropout=recipe.model.dropout,
         drop_path=recipe.model.drop_path,
         input_px=recipe.input.size_px if recipe.modality == "image" else 0,
+        short_px=recipe.input.short_px,
         interpolation=pixels.interpolation if pixels else "",
         mean=pixels.mean if pixels else (),
         std=pixels.std if pixels else (),
@@ -145,7 +156,7 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
         pixels=pixels,
     )
     if spec.modality == "image":
-        return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold, spec.white_level)
+        return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold, spec.white_level, short_px=spec.short_px)
     return _text_network(model_spec, [], None)
 
 
@@ -167,7 +178,15 @@ def versions_of(recipe: Recipe) -> dict[str, str]:
 
 
 def _image_network(
-    spec: ModelSpec, augment: AugmentSettings, seed: int, fold: int, white_level: float, first_epochs: int = 0
+    spec: ModelSpec,
+    augment: AugmentSettings,
+    seed: int,
+    fold: int,
+    white_level: float,
+    first_epochs: int = 0,
+    *,
+    short_px: int,
+    cached: CachedImages | None = None,
 ) -> tuple[Classifier, MakeRows]:
     from core.data.pixels import ImageRows
     from models.image import ImageClassifier
@@ -189,6 +208,8 @@ def _image_network(
             white_level=white_level,
             first_px=spec.first_px,
             first_epochs=first_epochs,
+            short_px=short_px,
+            cached=cached,
         )
 
     return model, rows

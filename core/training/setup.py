@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from core.base.errors import AlignmentError, RecipeError
 from core.base.messages import msg
 from core.data.batches import RowLoader
+from core.data.image_cache import CachedImages
 from core.data.randomness import seed_network
 from core.metrics.scores import invalid_rows
 from core.specs.recipe import Recipe
@@ -180,8 +181,8 @@ class Setup:
         )
 
 
-def set_up(task: FoldTask) -> Setup:
-    """Open the device and build everything on it; what fresh layers draw derives from the seed.
+def set_up(task: FoldTask, cached: CachedImages | None = None) -> Setup:
+    """Open the device and build everything on it; what fresh layers draw derives from the seed. `cached` as in `build_network`.
 
     Raises RecipeError (also for a fold without rows), WeightsNotFound, CannotBuild.
     """
@@ -198,7 +199,7 @@ def set_up(task: FoldTask) -> Setup:
     threads = Threads(device)
     precision = choose_precision(settings.precision, device)
     seed_network(settings.seed, task.fold)
-    model, rows, test_rows = build_network(task)
+    model, rows, test_rows = build_network(task, cached)
     counts = class_counts(group_rows(task.recipe.sampling, labels), labels, len(task.classes))
     model.to(device)
     if task.recipe.modality == "image":

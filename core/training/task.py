@@ -27,6 +27,8 @@ class FoldTask:
     `train_idx` and `valid_idx` are row numbers into them. `metric` decides which epoch is best. `out_dir` must exist and be empty.
     Images whose `sha256` and `test_sha256` are given are refused when they have changed; `white_level` is that of `open_image`.
 
+    Where the recipe reduces images, those reduced are kept in `cache_dir`; without it they are made anew in every epoch.
+
     `start_dir` holds a trained network of the same backbone whose weights, head included, are the first ones.
 
     With `checkpointing` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
@@ -45,6 +47,7 @@ class FoldTask:
     weights_dir: Path
     out_dir: Path
     device: str = "cpu"
+    cache_dir: Path | None = None
     start_dir: Path | None = None
     checkpointing: Checkpointing | None = None
     halvings: int = 0
