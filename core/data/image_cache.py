@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,27 +132,28 @@ class ImageCache:
         A shard is whole once its index is there, so one that was killed loses a shard at the most. Raises DiskFull.
         """
         descriptor = hold(self.folder)
+        pool = ThreadPoolExecutor(n_threads, thread_name_prefix="image-cache")
         try:
-            with ThreadPoolExecutor(n_threads, thread_name_prefix="image-cache") as pool:
-                wrong = self._wrong(pool, self._shards)
-                if wrong:
-                    with self.building(progress):
-                        wrong = self._wrong(pool, wrong)
-                        n_left = sum(len(self._rows(number)) for number in wrong)
-                        n_bytes = self.images.estimated_bytes() * n_left // len(self.images.paths)
-                        if wrong and not make_room(self.root, n_bytes, keep=self.folder):
-                            return None
-                        self._build(wrong, pool, progress, len(self.images.paths) - n_left)
+            wrong = self._wrong(pool, self._shards)
+            if wrong:
+                with self.building(progress):
+                    wrong = self._wrong(pool, wrong)
+                    n_left = sum(len(self._rows(number)) for number in wrong)
+                    n_bytes = self.images.estimated_bytes() * n_left // len(self.images.paths)
+                    if wrong and not make_room(self.root, n_bytes, keep=self.folder):
+                        return None
+                    self._build(wrong, pool, progress, len(self.images.paths) - n_left)
             return self.open()
         finally:
+            pool.shutdown(cancel_futures=True)
             os.close(descriptor)
 
     def _build(self, numbers: Sequence[int], pool: ThreadPoolExecutor, progress: Progress, n_done: int) -> None:
         for number in numbers:
             shapes, digest, path = list[tuple[int, ...]](), hashlib.sha256(), _shard_path(self.folder, number)
             with written_aside(path) as aside:
-                with aside.open("wb") as stream, closing(pool.map(self._pixels, self._rows(number))) as decoded:
-                    for row, pixels in zip(self._rows(number), decoded, strict=True):
+                with aside.open("wb") as stream:
+                    for row, pixels in zip(self._rows(number), pool.map(self._pixels, self._rows(number)), strict=True):
                         found = self._pixels(row, at_any_size=True) if pixels is None else pixels
                         assert found is not None
                         shapes.append(found.shape)

@@ -45,12 +45,13 @@ def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0, short_
         with Image.open(source, formats=FORMATS) as image:
             size = reduced_size(image.size, short_px)
             if size != image.size:
-                image.draft(None, (2 * size[0], 2 * size[1]))  # of a JPEG no more lines and columns are computed than twice those
+                image.draft(None, size)  # of a JPEG less than twice those lines and columns are computed
             scaled = _scaled_colours(image, source, white_level) if white_level and _has_deep_colours(image) else image
             pixels = to_rgb(ImageOps.exif_transpose(scaled), white_level)
             if size == image.size:
                 return pixels
-            return pixels.resize(size if (pixels.width > pixels.height) == (size[0] > size[1]) else size[::-1], Image.Resampling.BICUBIC)
+            upright = size if (pixels.width > pixels.height) == (size[0] > size[1]) else (size[1], size[0])
+            return pixels.resize(upright, Image.Resampling.BICUBIC, reducing_gap=1.0)  # means of whole blocks first, which is quick
     except FileNotFoundError:
         raise _missing(path) from None
     except UnidentifiedImageError:

@@ -55,7 +55,6 @@ class InputSettings(Settings):
         json_schema_extra=BASIC | FOR_TEXTS,
     )
 
-
     @property
     def short_px(self) -> int:
         """The short side that images are reduced to before anything else, 0 where they are not."""

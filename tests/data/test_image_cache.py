@@ -125,7 +125,7 @@ def test_a_network_is_given_the_same_bytes_with_a_cache_and_without(images: Imag
             "white_level": 4095.0,
         }
         rows = ImageRows(images.paths, augment, **how, short_px=128, **source)
-        return np.stack([np.asarray(found[1]) for row in range(N) if not isinstance(found := rows[epoch, row, 0], InputError)])
+        return np.stack([np.asarray(found[1]) for row in range(N) if isinstance(found := rows[epoch, row, 0], tuple)])
 
     from_files = pixels()
     for path in images.paths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def task_of(folder: Path, recipe: Recipe, **changes: Any) -> FoldTask:
 def make_task_again(task: FoldTask, changes: dict[str, Any]) -> FoldTask:
     out_dir = task.out_dir.with_name(f"{task.out_dir.name}-{len(list(task.out_dir.parent.iterdir()))}")
     out_dir.mkdir()
-    return FoldTask(**{**vars(task), "out_dir": out_dir, **changes})
+    return replace(task, **{"out_dir": out_dir, **changes})
 
 
 def opened(task: FoldTask) -> tuple[Any, list[tuple[int, int]]]:
