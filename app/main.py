@@ -71,9 +71,7 @@ page = st.navigation(pages, position="hidden")
 phone = st.container(key="phone-status").empty()
 
 with guard():
-    contests = list_contests(runtime.workspace().store)
-    in_order = sorted(contests, key=lambda contest: (contest.archived_at is None, contest.created_at), reverse=True)
-    newest_first = [contest.name for contest in in_order]
+    newest_first = [contest.name for contest in state.newest_first(list_contests(runtime.workspace().store))]
     if unknown := state.settle(newest_first):
         st.toast(t("common.contest_gone", name=plain(unknown)), icon=":material/search_off:", duration="long")
     with top:

@@ -17,6 +17,8 @@ from core.store.folds import Folds
 from core.store.runs import Run
 
 MOST_AT_FIRST = 8
+MOST_SIDE_BY_SIDE = 24
+"""Runs that can be chosen by one click; of more, those in the blend and the best are, and the others are found by name."""
 CHOICES = ("leave", "share")
 PARTS = ("saved", "compare", "members", "exchange")
 
@@ -83,9 +85,10 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
 
     is_older = any(run.truth_id != contest.truth.id for run in by_id.values())
     key, default, changed = control_of(f"pick-members-{folds.id}", kept.members, lambda chosen: setattr(kept, "members", chosen))
+    shown = {*list(by_id)[:MOST_SIDE_BY_SIDE], *kept.members, *default}
     st.pills(
         t("ensemble.members"),
-        list(by_id),
+        [run_id for run_id in by_id if run_id in shown],
         default=[run_id for run_id in default if run_id in by_id],
         format_func=label,
         selection_mode="multi",
@@ -93,6 +96,21 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
         on_change=changed,
         help=t("ensemble.older_truth_help", current=contest.truth.version) if is_older else None,
     )
+    if others := [run_id for run_id in by_id if run_id not in shown]:
+        key, nothing, changed = control_of(
+            f"more-members-{folds.id}", None, lambda chosen: setattr(kept, "members", [*(kept.members or ()), chosen])
+        )
+        st.selectbox(
+            t("ensemble.more_members"),
+            others,
+            index=nothing,
+            format_func=label,
+            key=key,
+            on_change=changed,
+            placeholder=t("ensemble.more_members_example", n=len(others)),
+            label_visibility="collapsed",
+            width=360,
+        )
     if not kept.members:
         st.caption(t("ensemble.choose_why" if by_id else "members.none_whole"))
     return [run for run_id, run in by_id.items() if run_id in kept.members]

@@ -1,5 +1,6 @@
 """The selected contest, folds and run, and links between pages. The address comes first, the session second, so a reload and a shared link keep them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import streamlit as st
@@ -17,6 +18,11 @@ FOLDS_KEY = "folds"
 SOURCE_KEY = "source"
 _NEXT = "next_contest"
 _SOURCE = "selected_source"
+
+
+def newest_first(contests: Iterable[Contest]) -> list[Contest]:
+    """Those that are not archived before those that are; the first one is selected where nothing else was."""
+    return sorted(contests, key=lambda contest: (contest.archived_at is None, contest.created_at), reverse=True)
 
 
 def settle(names: list[str]) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import binom, false_discovery_control
 
 from core.analysis.errors import set_report
 from core.blend.calibrate import fit_thresholds
@@ -175,8 +175,8 @@ def _stand_out(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.b
     is_clear = np.zeros(len(either), dtype=np.bool_)
     if len(tested):
         # The tail of a fair coin on both sides: the counts are whole, and one half makes both tails equal.
-        p = np.minimum(1.0, 2 * binom.cdf(np.minimum(one, other)[tested], either[tested], 0.5))
-        is_clear[tested] = false_discovery_control(p) <= FALSE_DISCOVERIES
+        p = np.minimum(1.0, 2 * scipy.stats.binom.cdf(np.minimum(one, other)[tested], either[tested], 0.5))
+        is_clear[tested] = scipy.stats.false_discovery_control(p) <= FALSE_DISCOVERIES
     return is_clear
 
 

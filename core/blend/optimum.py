@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from core.base.errors import StateError
 from core.base.messages import msg
@@ -77,7 +77,7 @@ def _optimal_logit(scorer: Scorer) -> Optimum:
     """Minimise mean(log(sum_c exp(w . v_c)) - w . v_true), v the log-probabilities: its gradient is E_blend[v] - v_true."""
 
     n = scorer.n_runs
-    found = minimize(
+    found = scipy.optimize.minimize(
         scorer.logit_loss,
         np.full(n, 1 / n),
         jac=True,

@@ -6,8 +6,8 @@ by benchmarks/oof_to_test.py, see docs/ensemble.md.
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import root_scalar
 
 from core.blend.steps import FLOOR, Members, apply_steps, one_vs_rest, without_after
 from core.specs.blend import MAX_TEMPERATURE, MIN_TEMPERATURE, BlendSteps
@@ -83,4 +83,4 @@ def _solve(excess: Callable[[float], float]) -> float:
     if excess(MAX_TEMPERATURE) <= 0:
         return MAX_TEMPERATURE
     ends = float(np.log(MIN_TEMPERATURE)), float(np.log(MAX_TEMPERATURE))
-    return float(np.exp(root_scalar(lambda log: excess(float(np.exp(log))), bracket=ends, xtol=1e-4).root))
+    return float(np.exp(scipy.optimize.root_scalar(lambda log: excess(float(np.exp(log))), bracket=ends, xtol=1e-4).root))

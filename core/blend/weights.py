@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from core.blend.scorer import Outcome, Scorer
 from core.metrics.scores import LabelMetricName
@@ -51,7 +51,7 @@ def search(scorer: Scorer, starts: Sequence[Weights]) -> Weights:
     if scorer.n_runs > 1:
         simplex = np.vstack([tries.weights, tries.weights + SIMPLEX_SIDE * np.eye(scorer.n_runs)])
         options = {"initial_simplex": simplex, "maxfev": TRIES_PER_RUN * scorer.n_runs, "xatol": 1e-4, "fatol": 0.0}
-        minimize(lambda x: -tries(np.abs(x)), tries.weights, method="Nelder-Mead", options=options)
+        scipy.optimize.minimize(lambda x: -tries(np.abs(x)), tries.weights, method="Nelder-Mead", options=options)
     return tuple(tries.weights.tolist())
 
 

@@ -89,6 +89,31 @@ def test_leaving_them_out_again_takes_the_run_from_the_blend(open_page: OpenPage
     assert "stands on folds" not in words(at)
 
 
+def test_of_many_runs_the_best_stand_side_by_side_and_the_others_join_by_name(
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, whole: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.ensemble.lineup.MOST_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr("app.ensemble.lineup.MOST_AT_FIRST", 1)
+    weak = finish_run(opened, folded, folds, make_recipe(folded, "weak"), strength=0.5, seed=4)
+    weaker = finish_run(opened, folded, folds, make_recipe(folded, "weaker"), strength=0.2, seed=5)
+
+    def others(at: AppTest) -> list[str]:
+        return [name.split(" ")[0] for box in at.selectbox if box.label == "Add another run" for name in box.options]
+
+    at = open_page("ensemble")
+    assert [name.split(" ")[0] for name in offered(at)] == ["whole"] and others(at) == ["weak", "weaker"]
+    for joining, left in ((weak, ["weaker"]), (weaker, [])):
+        (box,) = [box for box in at.selectbox if box.label == "Add another run"]
+        at = box.select(joining.id).run()
+        assert not at.exception
+        assert others(at) == left, "chosen, and the picker is empty again"
+    assert state_of(at, folds.id).members == [whole.id, weak.id, weaker.id] and len(offered(at)) == 3
+    (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
+    at = members.set_value([whole.id, weaker.id]).run()
+    assert not at.exception
+    assert state_of(at, folds.id).members == [whole.id, weaker.id] and len(offered(at)) == 3, "what was taken out can be put back"
+
+
 def test_where_no_run_has_all_folds_the_choice_is_offered(open_page: OpenPage, folds: Folds, part: Run) -> None:
     at = open_page("ensemble")
     assert not at.exception

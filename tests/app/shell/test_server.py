@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.server import send_at_once
 from core.jobs.engine import holder_of
 from core.store.queue import pause_devices
 from core.workspace import Workspace
@@ -52,6 +53,13 @@ def test_a_server_steps_aside_serves_and_lets_go(workspace: Workspace, how: sign
             server.kill()
             _, errors = server.communicate()
     assert "Traceback" not in errors
+
+
+def test_what_a_listening_socket_accepts_sends_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        send_at_once()
+        with socket.create_connection(listening.getsockname()) as _, listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_help_reads_well() -> None:
