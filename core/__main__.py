@@ -32,6 +32,7 @@ COMMANDS = {
     "blends": ("blends", "List, compare, rename and delete blends."),
     "submit": ("blends", "Write a submission file."),
     "predict": ("predictions", "Predict the test set, files or a text from stored weights."),
+    "probe": ("views", "What blur, noise, crops and other light cost a run's score."),
     "engine": ("training", "Run the queue without a browser."),
     "run": ("runs", "Rename, annotate and delete runs."),
     "submission": ("blends", "List and delete submissions."),

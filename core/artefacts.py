@@ -33,6 +33,9 @@ _MAKE_AGAIN = {
     "fold": "retry the fold, or import the predictions again",
     "network": "retry the fold",
     "predictions": "predict again",
+    "view": "delete that folder and predict the views again",
+    "view_choice": "delete that folder and predict the views again",
+    "probe": "delete that folder and probe the run again",
     "blend": "save the blend again",
     "submission": "write the submission again",
 }

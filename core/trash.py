@@ -90,7 +90,9 @@ def files_of(workspace: Workspace, entry: TrashEntry) -> Iterator[Path]:
     folders = {contest.id: contest.folder for contest in (*mine, *contests.values())}
     for row in trash.read_trashed(store, entry, "run"):
         folder, key = folders[row["contest_id"]], ImportOrigin.model_validate(row["imported"] or {}).key
-        yield workspace.import_dir(folder, key) if key else workspace.run_dir(folder, row["id"])
+        yield workspace.run_dir(folder, row["id"])  # an imported run has answers there
+        if key:
+            yield workspace.import_dir(folder, key)
         yield workspace.run_events_dir(folder, "", row["id"])
         yield workspace.tracking_dir(row["id"])
     for job_id in trash.jobs_of(store, entry):

@@ -70,8 +70,12 @@ class Workspace:
         return self.run_dir(folder, run_id) / f"fold-{fold}" / "checkpoints"
 
     def answer_dir(self, folder: str, run_id: int, job_id: int, token: int) -> Path:
-        """Where one attempt at a job of predicting writes."""
+        """Where one attempt at a job of predicting writes what was asked once."""
         return self.run_dir(folder, run_id) / "answers" / f"job-{job_id}-{token}"
+
+    def views_dir(self, folder: str, run_id: int) -> Path:
+        """Where the predictions of a run's networks in each view lie, by fold."""
+        return self.run_dir(folder, run_id) / "views"
 
     def import_dir(self, folder: str, key: str) -> Path:
         """Where the predictions of one import lie; a run trained here has its own folder by number."""

@@ -12,8 +12,10 @@ from core.blend.ensemble import make_spec, save_blend
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.uploads import open_source
+from core.exchange.exchange import export_predictions, import_predictions
 from core.predictions.source import source_of
 from core.store.contests import Contest, list_contests
+from core.store.folds import get_folds
 from core.store.runs import Run, list_runs
 from core.store.trash import KEPT_S, begin_emptying, list_trash, plan_removal, put_in_trash, restore
 from core.submission.write import read_submission, write_submission
@@ -37,6 +39,19 @@ def test_thirty_days_later_it_is_emptied_and_nothing_else(prepared: Prepared) ->
     assert [entry.ref for entry in empty_old(workspace, now=KEPT_S)] == ["t1"]
     assert not workspace.absolute(one.results[0].path).exists() and workspace.absolute(other.results[0].path).exists()
     assert restore(workspace.store, "t2").entry.ref == "t2" and list_runs(workspace.store) == (other,)
+
+
+def test_of_an_imported_run_what_was_predicted_later_goes_too(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, contest, (one, _) = prepared
+    export_predictions(source_of(workspace, one), oof=tmp_path / "oof.csv", test=tmp_path / "test.csv")
+    run = import_predictions(
+        workspace, contest, get_folds(workspace.store, one.folds_id), oof=tmp_path / "oof.csv", test=tmp_path / "test.csv"
+    )
+    later = workspace.answer_dir(contest.folder, run.id, 1, 1)
+    later.mkdir(parents=True)
+    put_away(workspace.store, "run", run.id)
+    empty_trash(workspace)
+    assert not later.exists() and not workspace.absolute(run.results[0].path).exists()
 
 
 def test_space_is_made_oldest_first_and_only_as_much_as_is_needed(prepared: Prepared) -> None:

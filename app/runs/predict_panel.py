@@ -24,7 +24,7 @@ MAX_ANSWERS, MAX_BARS, MAX_CLASSES = 5, 4, 5
 
 def predict_panel(contest: Contest, run: Run) -> None:
     """What to predict, and what was predicted last."""
-    if run.imported and not run.imported.classifier:
+    if run.imported and not run.imported.has_network:
         st.caption(t("predict.imported"))
         return
     if not run.results:
@@ -71,7 +71,11 @@ def _form(contest: Contest, run: Run) -> None:
 
 def _jobs(run: Run) -> list[Job]:
     """The run's predictions, the newest first."""
-    jobs = [job for job in list_jobs(runtime.workspace().store, run_id=run.id) if job.kind in (PREDICT, PREDICT_NOW)]
+    jobs = [
+        job
+        for job in list_jobs(runtime.workspace().store, run_id=run.id)
+        if job.kind in (PREDICT, PREDICT_NOW) and not {"views", "probe"} & {*job.payload}
+    ]
     return sorted(jobs, key=lambda job: job.id, reverse=True)[:MAX_ANSWERS]
 
 

@@ -120,7 +120,7 @@ def device_time_s(run: Run) -> float:
 
 def input_label(run: Run) -> str:
     """What reaches the network: side in pixels, or length in tokens."""
-    if run.is_imported:
+    if run.own_recipe is None:
         return ""
     wanted = run.recipe.input
     return t("runs.input_px", n=wanted.size_px) if run.recipe.modality == "image" else t("runs.input_tokens", n=wanted.max_tokens)

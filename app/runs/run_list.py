@@ -179,9 +179,9 @@ def _table(
         {
             "dot": ["data:image/svg+xml," + quote((BEST if run is best else DOT).format(run_color(run.id))) for run in runs],
             "run": [run.name for run in runs],
-            "backbone": [t("runs.imported") if run.is_imported else run.recipe.model.backbone for run in runs],
+            "backbone": [run.own_recipe.model.backbone if run.own_recipe else t("runs.imported") for run in runs],
             "input": [inputs[run.own_recipe and run.own_recipe.input] for run in runs],
-            "seed": pd.array([None if run.is_imported else run.recipe.train.seed for run in runs], dtype="Int64"),
+            "seed": pd.array([run.own_recipe and run.own_recipe.train.seed for run in runs], dtype="Int64"),
             "cv": pd.array([run.cv_score(metric.name) for run in runs], dtype="Float64"),
             "sd": pd.array([run.cv_sd(metric.name) for run in runs], dtype="Float64"),
             "folds": scores,
@@ -302,7 +302,7 @@ def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric
         charts.draw(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
     with right:
         st.markdown(f"**{t('runs.compare_recipe')}**")
-        strangers = [run.name for run in runs if run.is_imported]
+        strangers = [run.name for run in runs if run.own_recipe is None]
         if strangers:
             st.caption(t("runs.compare_imported", names=plain(", ".join(strangers))))
             return

@@ -11,6 +11,7 @@ import yaml
 from app.runs.predict_panel import predict_panel
 from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, trouble_markdown, troubles_of
 from app.runs.records import checkpoints_view, disturbances, tracking_button, tracking_trouble
+from app.runs.views_panel import views_panel
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.train.recipe_view import start_again_from
@@ -60,7 +61,7 @@ def _head(contest: Contest, run: Run) -> None:
                 st.caption(plain(run.note), width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             tracking_button(contest, run)
-            if not run.imported and st.button(t("runs.action_again"), icon=":material/tune:", help=t("runs.action_again_help")):
+            if run.own_recipe and st.button(t("runs.action_again"), icon=":material/tune:", help=t("runs.action_again_help")):
                 start_again_from(contest, run)
                 go_to("train")
             if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
@@ -141,7 +142,10 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         _failures(run)
         disturbances(run)
         st.session_state.setdefault(TAB_KEY, "curves")
-        tab = segmented("run-tabs", TAB_KEY, t("runs.title"), list(TABS), lambda name: t(f"runs.tab_{name}"), label_visibility="collapsed")
+        tabs = [name for name in TABS if name != "views" or contest.spec.modality == "image"]
+        if st.session_state[TAB_KEY] not in tabs:
+            st.session_state[TAB_KEY] = "curves"
+        tab = segmented("run-tabs", TAB_KEY, t("runs.title"), tabs, lambda name: t(f"runs.tab_{name}"), label_visibility="collapsed")
         TABS[tab](contest, run)
 
 
@@ -156,7 +160,10 @@ def _older_truth(contest: Contest, run: Run) -> None:
 
 def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
     metric = contest.spec.metric
-    if run.imported:
+    if run.imported and run.imported.run:
+        network = plain(run.recipe.model.backbone if run.own_recipe else t("runs.imported"))
+        origin = t("views.of_run", run=plain(run.imported.run_name), ref=run.imported.run)
+    elif run.imported:
         network, origin = t("runs.imported"), plain(run.imported.classifier or run.imported.oof_file)
     else:
         model = run.recipe.model
@@ -300,8 +307,9 @@ def _folds(contest: Contest, run: Run) -> None:
 
 def _recipe(_: Contest, run: Run) -> None:
     if run.imported:
-        st.caption(t("runs.imported_no_recipe"))
+        st.caption(t("views.recipe" if run.own_recipe else "runs.imported_no_recipe"))
         st.json(run.imported.to_dict())
+    if run.own_recipe is None:
         return
     values = flatten_settings(run.recipe)
     usual = flatten_settings(Recipe.model_validate({"modality": run.recipe.modality}))
@@ -367,4 +375,12 @@ def _log(_: Contest, run: Run) -> None:
         st.download_button(t("runs.log_download"), path.read_bytes, path.name, "text/plain", on_click="ignore", icon=":material/download:")
 
 
-TABS = {"curves": _curves, "folds": _folds, "predict": predict_panel, "checkpoints": checkpoints_view, "recipe": _recipe, "log": _log}
+TABS = {
+    "curves": _curves,
+    "folds": _folds,
+    "predict": predict_panel,
+    "views": views_panel,
+    "checkpoints": checkpoints_view,
+    "recipe": _recipe,
+    "log": _log,
+}

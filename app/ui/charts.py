@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from app.ui.colors import ACCENT, BAD, QUIET, ink
+from app.ui.colors import ACCENT, BAD, QUIET, ink, run_color
 from app.words.text import t
 from core.metrics.scores import Metric
 
@@ -131,6 +131,30 @@ def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metri
                 "encoding": {"x": {**x, "aggregate": "mean"}, "tooltip": [_tip("run"), {"field": "score", "aggregate": "mean", **value}]},
             },
         ],
+        "config": CONFIG,
+    }
+    return Chart(spec, scores)
+
+
+def probe_lines(scores: pd.DataFrame, kinds: Sequence[str], metric: Metric, *, height: int = 260) -> Chart:
+    """Score against the level of a corruption, a line for each kind in the order of `kinds`. `scores` has kind, level (0: undisturbed), strength, score."""
+    encoding = {
+        "x": quantity("level", title=t("views.level"), axis={"format": "d", "tickMinStep": 1, "tickCount": 4, "grid": False}),
+        "y": quantity("score", title=metric_axis(metric), scale={"zero": False, "nice": True}),
+        "color": nominal(
+            "kind", sort=list(kinds), scale={"domain": list(kinds), "range": [run_color(n + 1) for n in range(len(kinds))]}, legend=LEGEND
+        ),
+        "tooltip": [
+            nominal("kind", title=t("views.column_kind")),
+            nominal("strength", title=t("views.column_strength")),
+            quantity("score", title=metric_name(metric), format=".4f"),
+        ],
+    }
+    spec = {
+        "height": height + legend_px(len(kinds)),
+        "title": chart_title(t("views.probe_chart")),
+        "encoding": encoding,
+        "layer": [{"mark": {"type": "line", "strokeWidth": 1.8}}, {"mark": {"type": "circle", "size": 50, "opacity": 1}}],
         "config": CONFIG,
     }
     return Chart(spec, scores)

@@ -23,6 +23,7 @@ from core.commands.console import (
     say,
 )
 from core.commands.records import choose_folds, direction, run_record, score_text
+from core.commands.views import predict_in_views
 from core.contest.encoding import decode
 from core.contest.table import load_table
 from core.exchange.doubts import doubts_of
@@ -177,6 +178,18 @@ def predict(
     device: Annotated[
         str, typer.Option("--device", metavar="NAME", help="cpu, cuda:0 or mps; else the kind each network was trained on.")
     ] = "",
+    tta: Annotated[
+        str,
+        typer.Option(
+            "--tta", metavar="N|VIEWS", help="Of images: the mean over these views, or over at most N chosen on out-of-fold rows."
+        ),
+    ] = "",
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="With --tta: keep the mean as a run of this name.", show_default=False)
+    ] = None,
+    batch: Annotated[
+        str, typer.Option("--batch", metavar="N|auto|size|trained", help="With --tta: rows at once; auto takes as many as memory holds.")
+    ] = "trained",
     contest: ContestOption = None,
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -186,11 +199,24 @@ def predict(
     Without `--input` and `--text` the test set is predicted again, and its submission, checked against the sample, is written to
     `--output`; it is not added to the submissions. Given files are a table with the contest's columns, or images and folders of them: their
     likeliest classes are printed, and with `--output` the probabilities are written.
+
+    With `--tta` out-of-fold rows are predicted in each view first, and what each does to the score is printed: gain, rows mended and broken,
+    time. The mean over the views is written to `--output`, and kept as a run by `--name`. Views that were predicted are kept.
     """
     workspace = opened(root)
     chosen = source_named(workspace, source, contest)
     found = chosen.contest
     is_test = not inputs and text is None
+    if tta and is_test:
+        predict_in_views(chosen, tta, output=output, raw=raw, name=name, batch=batch, device=device, as_json=as_json)
+        return
+    if tta or name:
+        raise InputError(
+            "views are predicted of a contest's own rows",
+            where="--tta" if tta else "--name",
+            why="a choice of views is made on out-of-fold rows, and kept as a run",
+            fix="keep the views as a run (--tta VIEWS --name NAME), and predict other rows with that",
+        )
     if is_test and output is None:
         raise InputError(
             "no file was named", where="predict", why="the test set's predictions need a place", fix="give --output FILE, --input or --text"

@@ -107,8 +107,8 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
         "cv_sd": run.cv_sd(metric),
         "elapsed_s": run.elapsed_s,
         "imported": run.imported and run.imported.to_dict(),
-        "backbone": None if run.is_imported else run.recipe.model.backbone,
-        "pretrained": None if run.is_imported else run.recipe.model.pretrained,
+        "backbone": run.own_recipe and run.own_recipe.model.backbone,
+        "pretrained": run.own_recipe and run.own_recipe.model.pretrained,
         "goes_on": {str(fold): _place(place) for fold, place in found.items()},
         "share_done": share_of_run(run, found),
         "errors": {str(job.fold): job.error for job in run.jobs if job.error and job.state == "failed"},
@@ -130,8 +130,8 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
             "cv_sd": choice.cross_fitted_sd,
             "epochs": {str(fold): epoch for fold, epoch in choice.epochs.items()},
         },
-        "recipe": None if run.is_imported else run.recipe.to_dict(),
-        "recipe_fingerprint": None if run.is_imported else run.recipe.fingerprint,
+        "recipe": run.own_recipe and run.own_recipe.to_dict(),
+        "recipe_fingerprint": run.own_recipe and run.own_recipe.fingerprint,
         "jobs": [
             {
                 "job": job.id,

@@ -176,7 +176,7 @@ def accept_delivery(
             rows, folder = pairs.valid_idx(fold), home / f"fold-{fold}"
             with publishing(folder, kind="fold", parents=parents) as temporary:
                 if network is not None:
-                    _link(network, temporary / NETWORKS_DIR / "main")
+                    link_network(network, temporary / NETWORKS_DIR / "main")
                 write_fold_predictions(temporary, FoldPredictions(rows, oof[rows], delivery.test), multilabel=several)
             scores = all_scores(truth.labels[rows], oof[rows], multilabel=several)
             path, own = workspace.relative(folder), load_manifest(folder).fingerprint
@@ -221,7 +221,7 @@ def export_predictions(source: Source, *, oof: Path | None = None, test: Path | 
         write_predictions(test, list(table.test["id"]), source.test(), classes, None)
 
 
-def _link(network: Path, folder: Path) -> None:
+def link_network(network: Path, folder: Path) -> None:
     """A network as a fold's own. Published files never change, so that links are as good as copies, where the disk has them."""
     folder.parent.mkdir(parents=True)
     try:

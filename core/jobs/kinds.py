@@ -35,8 +35,8 @@ class Kind(Generic[J]):
 
 KINDS: dict[str, Kind[Any]] = {
     FOLD: Kind(needed_bytes=fold.needed_bytes, run=fold.run, cleanup=fold.cleanup, can_halve=fold.can_halve),
-    PREDICT: Kind(needed_bytes=predict.needed_bytes, run=predict.run),
-    PREDICT_NOW: Kind(needed_bytes=predict.needed_bytes, run=predict.run),
+    PREDICT: Kind(needed_bytes=predict.needed_bytes, run=predict.run, can_halve=predict.can_halve),
+    PREDICT_NOW: Kind(needed_bytes=predict.needed_bytes, run=predict.run, can_halve=predict.can_halve),
     REGISTER: Kind(needed_bytes=register.needed_bytes, run=register.run),
 }
 

@@ -13,6 +13,7 @@ from core.artefacts import load_manifest
 from core.base.errors import InputError, RecipeError, StateError
 from core.base.files import keep_upload
 from core.base.messages import msg
+from core.base.names import check_name
 from core.base.settings import parse_settings
 from core.jobs.fold import start_dir
 from core.jobs.kinds import check_kind
@@ -174,6 +175,31 @@ def launch_prediction(
         payload = {"files": [workspace.relative(keep_upload(folder, name, stream)) for name, stream in files]}
     kind = jobs.PREDICT_NOW if at_once else jobs.PREDICT
     return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload=payload)
+
+
+def launch_views(
+    workspace: Workspace, run: Run, views: Sequence[str], *, member: str | None = None, batch: str | int = "trained", at_once: bool = False
+) -> Job:
+    """Queue the prediction of a run's out-of-fold rows in these views and the plain one, which they are compared with.
+
+    With a name in `member` ("" chooses one) the test rows are predicted in these views too, and their mean becomes a run of that name. Raises
+    InputError for a view that is not there or a contest of texts, StateError for a run without a finished fold.
+    """
+    from core.predictions.views import check_images, read_views  # they need numpy and pandas, which the engine does without
+
+    check_images(get_contest(workspace.store, run.contest_id), run)
+    payload = {"views": list(read_views(views)), "batch": batch} | ({} if member is None else {"member": member and check_name(member)})
+    kind = jobs.PREDICT_NOW if at_once else jobs.PREDICT
+    return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload=payload)
+
+
+def launch_probe(workspace: Workspace, run: Run, *, n_rows: int, at_once: bool = False) -> Job:
+    """Queue a probe of a run under disturbances of its images (`core.analysis.probe`); errors as of `launch_views`."""
+    from core.predictions.views import check_images
+
+    check_images(get_contest(workspace.store, run.contest_id), run)
+    kind = jobs.PREDICT_NOW if at_once else jobs.PREDICT
+    return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload={"probe": n_rows})
 
 
 def cancel_job(store: Store, job_id: int) -> Job:

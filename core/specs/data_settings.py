@@ -218,7 +218,8 @@ class SamplingSettings(Settings):
         return self
 
 
-ViewName = Literal["plain", "mirror", "flip", "rotate90", "rotate180"]
+ViewName = Literal["plain", "mirror", "flip", "rotate90", "rotate180", "rotate270", "five_crop", "zoom_in", "zoom_out", "noise"]
+"""Ways to show an image to a network; what each does is in `core.data.views`."""
 
 
 class PredictSettings(Settings):

@@ -67,7 +67,8 @@ class HiddenScores(Kept):
 
 
 class ImportOrigin(Kept):
-    """Where an imported run's predictions came from: its folder's key, the files or the classifier with their hashes, and the names of its doubts."""
+    """Where an imported run's predictions came from: its folder's key, the files or the classifier with their hashes, or the run whose networks
+    predicted in other `views`; and the names of its doubts."""
 
     key: str = ""
     oof_file: str = ""
@@ -76,8 +77,16 @@ class ImportOrigin(Kept):
     test_sha256: str = ""
     classifier: str = ""
     classifier_fingerprint: str = ""
+    run: str = ""
+    run_name: str = ""
+    views: tuple[str, ...] = ()
     n_epochs: int | None = None
     doubts: tuple[str, ...] = ()
+
+    @property
+    def has_network(self) -> bool:
+        """Its networks are kept, so that it can predict other rows."""
+        return bool(self.classifier or self.run)
 
 
 class LineageMember(Kept):

@@ -1,6 +1,7 @@
 """Runs: a recipe over folds, with its jobs, results and epochs. A run's state is what its jobs are; it is stored nowhere.
 
-An imported run is one that was trained elsewhere: it has results and no recipe, jobs or epochs.
+An imported run is one that was trained elsewhere: it has results and no recipe, jobs or epochs. So has a run that predicts by the networks
+of another run in other views, but for its recipe.
 """
 
 import json
@@ -76,7 +77,7 @@ class Run:
 
     `truth_id` is the version of the truth that it is trained on, and that the scores of its results are of.
     `chosen_by` is the metric that its best epochs are chosen by, where that is not the contest's any more; `note` what a person wrote.
-    `imported` says where a run's predictions came from when it was trained elsewhere; else it is None.
+    `imported` says where a run's predictions came from when no job of it trained; else it is None.
     """
 
     id: int
@@ -211,23 +212,49 @@ def add_imported_run(
     now: float,
 ) -> Run:
     """Add a run that was trained elsewhere with its results, all in one transaction; the results' `run_id` is set here."""
-    parts = tuple(results)
     with store.transaction() as connection:
-        check_live(connection, tables.folds, [folds_id])
-        values = {
-            "contest_id": contest_id,
-            "folds_id": folds_id,
-            "name": free_name(connection, tables.runs, contest_id, name),
-            "recipe": "",
-            "fold_numbers": [result.fold for result in parts],
-            "created_at": now,
-            "imported": origin.to_dict(),
-            "truth_id": truth_id,
-        }
-        run_id = insert_row(connection, tables.runs, values).id
-        for result in parts:
-            insert_row(connection, tables.fold_results, {**values_of(tables.fold_results, result), "run_id": run_id})
+        run_id = insert_imported_run(
+            connection,
+            contest_id=contest_id,
+            folds_id=folds_id,
+            truth_id=truth_id,
+            name=name,
+            origin=origin,
+            results=tuple(results),
+            now=now,
+        )
         return _read_runs(connection, contest_id, tables.runs.c.id == run_id)[0]
+
+
+def insert_imported_run(
+    connection: Connection,
+    *,
+    contest_id: int,
+    folds_id: int,
+    truth_id: int,
+    name: str,
+    origin: ImportOrigin,
+    results: Sequence[FoldResult],
+    now: float,
+    recipe: Recipe | None = None,
+) -> int:
+    """`add_imported_run` inside the caller's transaction; returns its id. `recipe` is what its networks were trained with, where they were
+    trained here."""
+    check_live(connection, tables.folds, [folds_id])
+    values = {
+        "contest_id": contest_id,
+        "folds_id": folds_id,
+        "name": free_name(connection, tables.runs, contest_id, name),
+        "recipe": "" if recipe is None else recipe.model_dump_json(),
+        "fold_numbers": [result.fold for result in results],
+        "created_at": now,
+        "imported": origin.to_dict(),
+        "truth_id": truth_id,
+    }
+    run_id = insert_row(connection, tables.runs, values).id
+    for result in results:
+        insert_row(connection, tables.fold_results, {**values_of(tables.fold_results, result), "run_id": run_id})
+    return run_id
 
 
 def add_result(connection: Connection, result: FoldResult) -> None:

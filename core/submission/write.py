@@ -295,7 +295,7 @@ def make_lineage(source: Source) -> Lineage:
             name=member.run.name,
             weight=member.weight,
             truth=truths[member.run.truth_id],
-            recipe=None if member.run.is_imported else member.run.recipe.fingerprint,
+            recipe=member.run.own_recipe and member.run.own_recipe.fingerprint,
             imported=member.run.imported,
             folds={str(fold): own for fold, own in member.fold_fingerprints.items()},
         )
@@ -315,7 +315,7 @@ def make_lineage(source: Source) -> Lineage:
 
 
 def _with_licence(member: LineageMember, run: Run) -> LineageMember:
-    if run.is_imported or not run.recipe.model.pretrained:
+    if run.own_recipe is None or not run.recipe.model.pretrained:
         return member
     with suppress(UnknownBackbone):  # the catalogue of a later timm may have lost it
         return member.model_copy(update={"licence": find_backbone(run.recipe.model.backbone).licence or UNKNOWN_LICENCE})

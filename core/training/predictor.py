@@ -16,7 +16,8 @@ from core.artefacts import verify
 from core.base.errors import CheckpointError, OutOfMemory
 from core.base.messages import msg, reason
 from core.data.batches import Batch, RowLoader, Rows, TextRows, batches_of
-from core.specs.data_settings import AugmentSettings, ViewName
+from core.data.views import VIEWS, Transform
+from core.specs.data_settings import AugmentSettings
 from core.specs.network import NetworkSpec
 from core.training.loss import Activation
 from core.training.machine import is_memory
@@ -29,14 +30,8 @@ from models.weights import WeightsNotFound, WeightsUnreadable
 EVALUATION_FACTOR = 2  # without gradients twice the rows fit
 
 
-VIEWS: dict[ViewName, Callable[[Batch], Batch]] = {
-    "plain": lambda inputs: inputs,
-    "mirror": lambda inputs: {**inputs, "image": inputs["image"].flip(-1)},
-    "flip": lambda inputs: {**inputs, "image": inputs["image"].flip(-2)},
-    "rotate90": lambda inputs: {**inputs, "image": inputs["image"].rot90(1, (-2, -1))},
-    "rotate180": lambda inputs: {**inputs, "image": inputs["image"].rot90(2, (-2, -1))},
-}
-"""Ways to look at a row: what is done to the inputs of a batch, on the device, before the network reads them."""
+View = tuple[Transform, ...]
+"""What is done to the images of a batch, on the device, before the network reads them; of several transforms the mean is predicted."""
 
 
 def predict(
@@ -50,10 +45,10 @@ def predict(
     precision: Precision,
     after_batch: Callable[[int], object],
     activation: Activation,
-    views: Sequence[ViewName] = ("plain",),
+    views: Sequence[View] = (VIEWS["plain"],),
 ) -> NDArray[np.float32]:
-    """Probabilities (len(idx), n_classes) of the rows `idx`, not augmented; of one label every row sums to one in float32. Of several views
-    the mean.
+    """Probabilities (len(idx), n_classes) of the rows `idx`, `batch_size` at once, not augmented; of one label every row sums to one in float32.
+    Of several views the mean.
 
     `after_batch(n)` is called with the number of rows of each batch, and may raise to stop.
     """
@@ -63,9 +58,10 @@ def predict(
     model.eval()
     done = 0
     with torch.inference_mode():
-        for batch in loader.load(0, batches_of(idx, batch_size * EVALUATION_FACTOR)):
+        for batch in loader.load(0, batches_of(idx, batch_size)):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-            found = np.mean([_probabilities(model, VIEWS[view](inputs), device, precision, activation) for view in views], axis=0)
+            each = [[_probabilities(model, _seen(inputs, how), device, precision, activation) for how in view] for view in views]
+            found = np.mean([np.mean(of_view, axis=0) for of_view in each], axis=0)
             prob[done : done + len(found)] = found
             done += len(found)
             after_batch(len(found))
@@ -81,13 +77,18 @@ def predict_task(
         loader,
         idx,
         len(task.classes),
-        batch_size=task.micro_batch,
+        batch_size=task.micro_batch * EVALUATION_FACTOR,
         device=setup.device,
         precision=setup.precision,
         after_batch=after_batch,
         activation=setup.objective.activation,
-        views=task.recipe.predict.views,
+        views=[VIEWS[view] for view in task.recipe.predict.views],
     )
+
+
+def _seen(inputs: Batch, transform: Transform) -> Batch:
+    """A batch with its images transformed; texts have only the plain view."""
+    return {**inputs, "image": transform(inputs["image"])} if "image" in inputs else inputs
 
 
 def _probabilities(
@@ -108,10 +109,22 @@ class Predictor(Protocol):
     @property
     def spec(self) -> NetworkSpec: ...
 
-    def predict(self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: AfterBatch | None = None) -> Array:
+    @property
+    def device(self) -> torch.device: ...
+
+    def predict(
+        self,
+        rows: Sequence[str] | Sequence[Path],
+        *,
+        sha256: Sequence[str] = (),
+        after_batch: AfterBatch | None = None,
+        view: View | None = None,
+        batch_size: int = 0,
+    ) -> Array:
         """Probabilities (n, n_classes) of texts, or of the images at these paths; refused where a `sha256` is given and differs.
 
-        `after_batch(n)` hears of every n rows, and may raise to stop.
+        `after_batch(n)` hears of every n rows, and may raise to stop. `view` takes the place of the mean over the network's own views,
+        `batch_size` of the rows that it predicted at once in training (0), on which the last digits of a prediction may depend.
         """
         ...
 
@@ -126,7 +139,15 @@ class TorchPredictor:
     device: torch.device
     precision: Precision
 
-    def predict(self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: AfterBatch | None = None) -> Array:
+    def predict(
+        self,
+        rows: Sequence[str] | Sequence[Path],
+        *,
+        sha256: Sequence[str] = (),
+        after_batch: AfterBatch | None = None,
+        view: View | None = None,
+        batch_size: int = 0,
+    ) -> Array:
         """See `Predictor`. Raises InputError for an image that cannot be read, OutOfMemory."""
         with _threads(self.spec.threads), _memory_errors(str(self.device)):
             return predict(
@@ -134,12 +155,12 @@ class TorchPredictor:
                 RowLoader(self.make_rows(rows, sha256), workers=0, pin_memory=self.device.type == "cuda"),
                 np.arange(len(rows)),
                 len(self.spec.classes),
-                batch_size=self.spec.micro_batch,
+                batch_size=batch_size or self.spec.micro_batch * EVALUATION_FACTOR,
                 device=self.device,
                 precision=self.precision,
                 after_batch=after_batch or (lambda n: None),
                 activation=Activation(self.spec.labels == "several", self.spec.one_vs_rest, self.spec.t2),
-                views=self.spec.views,
+                views=[VIEWS[name] for name in self.spec.views] if view is None else [view],
             )
 
 
