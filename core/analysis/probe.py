@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from core.artefacts import MANIFEST, publishing, verify
 from core.base.files import fingerprint
@@ -152,8 +153,7 @@ def _folder(workspace: Workspace, contest: Contest, run: Run, n_rows: int) -> Pa
 
 
 def _read(folder: Path) -> Probe:
-    facts = dict(verify(folder).facts)
-    return Probe(**{**facts, "scores": tuple(ProbeScore(**score) for score in facts["scores"])})
+    return TypeAdapter(Probe).validate_python(verify(folder).facts)
 
 
 def _matrix(workspace: Workspace, contest: Contest, run: Run, pieces: list[Piece], rows: NDArray[np.int64]) -> OofMatrix:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from core.artefacts import MANIFEST, publishing, verify
 from core.base.errors import StateError
@@ -66,9 +67,7 @@ class ViewChoice:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        effects = tuple(ViewEffect(**{**each, "gain": Comparison(**each["gain"])}) for each in values["effects"])
-        honest = values["honest"] and Comparison(**values["honest"])
-        return cls(**{**values, "effects": effects, "honest": honest, "chosen": tuple(values["chosen"])})
+        return TypeAdapter(cls).validate_python(values)
 
 
 def compare_views(workspace: Workspace, contest: Contest, run: Run, *, most: int = 0) -> ViewChoice:

@@ -19,7 +19,7 @@ from core.contest.table import load_truth, parents_of
 from core.exchange.exchange import link_network
 from core.folds import load_folds
 from core.metrics.scores import all_scores
-from core.predictions.again import network_folders
+from core.predictions.again import mean_of, network_folders
 from core.predictions.oof import TEST_PROB, VALID_PROB, FoldPredictions, read_fold_arrays, write_fold_predictions
 from core.predictions.views import Part, run_in_view
 from core.specs.data_settings import ViewName
@@ -87,7 +87,7 @@ def _mean(workspace: Workspace, contest: Contest, run: Run, views: Sequence[View
         return np.empty((0, len(contest.spec.classes)), dtype=np.float32)
     paths = [workspace.absolute(run_in_view(workspace, contest, run, view, part).results[place].path) for view in views]
     each = [read_fold_arrays(path, VALID_PROB if part == "oof" else TEST_PROB)[0] for path in paths]
-    return np.mean(each, axis=0, dtype=np.float64).astype(np.float32)
+    return mean_of(each)
 
 
 def _keep_network(network: Path, folder: Path, views: Sequence[ViewName]) -> None:

@@ -255,8 +255,7 @@ def source_in_view(workspace: Workspace, contest: Contest, run: Run, view: str) 
 
 def test_prob_in_views(workspace: Workspace, contest: Contest, run: Run, views: Sequence[str]) -> NDArray[np.float32]:
     """Test predictions (n_test, n_classes), the mean over these views and the run's folds; errors as of `run_in_view`."""
-    each = [load_test_prob(workspace, run_in_view(workspace, contest, run, view, "test")) for view in views]
-    return np.mean(each, axis=0, dtype=np.float64).astype(np.float32)
+    return mean_of(load_test_prob(workspace, run_in_view(workspace, contest, run, view, "test")) for view in views)
 
 
 def cost_of(workspace: Workspace, contest: Contest, run: Run, view: str) -> float:
