@@ -41,6 +41,8 @@ STEPS = {128: 14, 224: 9}
 """Steps of a measured epoch, of which the first WARM are not counted."""
 NETWORKS = {"lite0": "tf_efficientnet_lite0.in1k", "resnet18": "resnet18.a1_in1k"}
 N_CLASSES = 4
+ALL_CORES = {"OMP_NUM_THREADS": str(os.cpu_count())}
+"""Both sides keep all threads, whatever else runs."""
 LEAST_OF_LOOP, LEAST_OF_SCRIPT = 0.97, 2.0
 
 
@@ -69,7 +71,7 @@ def main() -> int:
             for px in map(int, given.px.split(",")):
                 command = [sys.executable, str(Path(__file__).resolve()), given.against, "--pairs", str(n_pairs)]
                 command += ["--child", network, str(px), str(photographs)]
-                said = subprocess.run(command, env=worker_environment({}), stdout=subprocess.PIPE, text=True, check=True).stdout
+                said = subprocess.run(command, env=worker_environment(ALL_CORES), stdout=subprocess.PIPE, text=True, check=True).stdout
                 pairs: list[dict[str, float]] = json.loads(said.splitlines()[-1])
                 found = (of_loop if given.against == "loop" else of_script)(pairs)
                 report[f"{network}, {px} px"] = found

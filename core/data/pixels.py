@@ -4,14 +4,17 @@ The whole image is squeezed into the square; nothing is cut off but by a trainin
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from torchvision import transforms
-from torchvision.transforms import InterpolationMode
+from torchvision.transforms import InterpolationMode, functional
 from torchvision.transforms.v2 import GaussianNoise
 
 from core.base.errors import PitwallError
@@ -21,34 +24,91 @@ from core.data.images import open_image
 from core.data.randomness import seed_sample
 from core.specs.data_settings import AugmentSettings
 
+F: Any = functional  # of Pillow's images too, which its types leave out
 ASPECT = (3 / 4, 4 / 3)
 GREY = 128
 """What fills an erased rectangle, and where a policy moves an image away: next to nothing once pixels are normalised."""
 BLUR_PX = (0.1, 2.0)
 
 
-def make_augmentation(settings: AugmentSettings, size_px: int, interpolation: str) -> transforms.Compose:
-    """What a training image goes through, as torchvision's transforms of a Pillow image, which it stays.
+Change = Callable[[Image.Image], Image.Image]
+"""What is done to an image."""
+Draw = Callable[[Image.Image], Change | None]
+"""Draws for an image what is done to it; None is nothing."""
 
-    Shape comes first, then colours, last what covers pixels. What a setting of zero leaves out draws no random numbers.
+
+class Augmentation:
+    """What a training image goes through, as torchvision changes a Pillow image, which it stays.
+
+    Shape comes first, then colours, last what covers pixels. What a setting of zero leaves out draws no random numbers. The first steps draw
+    before they change anything, so that threads may do the changing; the `rest` draws as it goes.
     """
-    how = InterpolationMode(interpolation)
-    size = (size_px, size_px)
+
+    def __init__(self, settings: AugmentSettings, size_px: int, interpolation: str) -> None:
+        how, size = InterpolationMode(interpolation), [size_px, size_px]
+        flips = [flip for flip, is_on in ((F.hflip, settings.hflip), (F.vflip, settings.vflip)) if is_on]
+        has_policy = settings.policy != "none"
+        self._draws: list[Draw] = [
+            *([partial(_draw_rotation, settings.rotation_deg)] if settings.rotation_deg else []),
+            partial(_draw_crop, settings.min_crop, size, how) if settings.min_crop < 1 else partial(_no_crop, size, how),
+            *(partial(_draw_flip, flip) for flip in flips),
+            *([partial(_draw_jitter, settings.jitter)] if settings.jitter and not has_policy else []),
+        ]
+        self.rest = _rest(settings)
+
+    def draw(self, image: Image.Image) -> Change:
+        """The first steps, drawn for an image, by torch's generator of this process."""
+        return partial(_apply, [change for draw in self._draws if (change := draw(image)) is not None])
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        changed = self.draw(image)(image)
+        return self.rest(changed) if self.rest else changed
+
+
+def _apply(changes: Sequence[Change], image: Image.Image) -> Image.Image:
+    for change in changes:
+        image = change(image)
+    return image
+
+
+def _same(image: Image.Image) -> Image.Image:
+    return image
+
+
+def _draw_rotation(most_deg: float, _: Image.Image) -> Change:
+    return partial(F.rotate, angle=transforms.RandomRotation.get_params([-most_deg, most_deg]), interpolation=InterpolationMode.BILINEAR)
+
+
+def _draw_crop(min_crop: float, size: list[int], how: InterpolationMode, image: Image.Image) -> Change:
+    top, left, height, width = transforms.RandomResizedCrop.get_params(image, [min_crop, 1.0], list(ASPECT))  # type: ignore[arg-type]
+    return partial(F.resized_crop, top=top, left=left, height=height, width=width, size=size, interpolation=how)
+
+
+def _no_crop(size: list[int], how: InterpolationMode, _: Image.Image) -> Change:
+    return partial(F.resize, size=size, interpolation=how)
+
+
+def _draw_flip(flip: Change, _: Image.Image) -> Change | None:
+    return flip if torch.rand(1) < 0.5 else None
+
+
+def _draw_jitter(strength: float, _: Image.Image) -> Change:
+    """Brightness and contrast, in either order."""
+    between = [max(0.0, 1 - strength), 1 + strength]
+    order, brightness, contrast = transforms.ColorJitter.get_params(between, between, None, None)[:3]
+    steps: tuple[Change, Change] = (
+        partial(F.adjust_brightness, brightness_factor=brightness),
+        partial(F.adjust_contrast, contrast_factor=contrast),
+    )
+    return partial(_apply, [steps[number] for number in order.tolist() if number < 2])
+
+
+def _rest(settings: AugmentSettings) -> transforms.Compose | None:
     steps: list[object] = []
-    if settings.rotation_deg:
-        steps.append(transforms.RandomRotation(settings.rotation_deg, InterpolationMode.BILINEAR))
-    if settings.min_crop < 1:
-        steps.append(transforms.RandomResizedCrop(size, (settings.min_crop, 1.0), ASPECT, how))
-    else:
-        steps.append(transforms.Resize(size, how))
-    if settings.hflip:
-        steps.append(transforms.RandomHorizontalFlip())
-    if settings.vflip:
-        steps.append(transforms.RandomVerticalFlip())
     if settings.policy != "none":
         steps.append(transforms.RandomApply([make_policy(settings)], settings.policy_prob))
-    if settings.jitter:
-        steps.append(transforms.ColorJitter(brightness=settings.jitter, contrast=settings.jitter))
+        if settings.jitter:
+            steps.append(transforms.ColorJitter(brightness=settings.jitter, contrast=settings.jitter))
     if settings.blur:
         steps.append(transforms.RandomApply([_Blur()], settings.blur))
     if settings.noise or settings.erasing:
@@ -58,7 +118,7 @@ def make_augmentation(settings: AugmentSettings, size_px: int, interpolation: st
         if settings.erasing:
             steps.append(transforms.RandomErasing(settings.erasing, value=GREY))
         steps.append(transforms.ToPILImage())
-    return transforms.Compose(steps)
+    return transforms.Compose(steps) if steps else None
 
 
 def make_policy(settings: AugmentSettings) -> torch.nn.Module:
@@ -115,23 +175,47 @@ class ImageRows:
         self.seed = seed
         self.fold = fold
         self.plain = transforms.Resize((size_px, size_px), InterpolationMode(interpolation))
-        self.augmented = make_augmentation(augment, size_px, interpolation)
+        self.augmented = Augmentation(augment, size_px, interpolation)
         self.first_epochs = first_epochs
-        self.first_augmented = make_augmentation(augment, first_px, interpolation) if first_epochs else self.augmented
+        self.first_augmented = Augmentation(augment, first_px, interpolation) if first_epochs else self.augmented
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, key: Key) -> tuple[int, Image.Image] | PitwallError:
-        epoch, row, repeat = key
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[tuple[int, Image.Image] | PitwallError]:
+        """The rows of a batch. Threads open and change their images, as many as torch computes with, which waits meanwhile; this one draws."""
+        n_threads = min(len(keys), torch.get_num_threads())
+        if n_threads < 2:
+            return [sample for key in keys for sample in self._rows([key], map)]
+        with ThreadPoolExecutor(n_threads, thread_name_prefix="images") as pool:  # a few images at a time: whole files may be large
+            parts = (keys[start : start + 2 * n_threads] for start in range(0, len(keys), 2 * n_threads))
+            return [sample for part in parts for sample in self._rows(part, pool.map)]
+
+    def _rows(self, keys: Sequence[Key], each: Callable[..., Iterable[Any]]) -> Iterator[tuple[int, Image.Image] | PitwallError]:
+        images: list[Image.Image | PitwallError] = list(each(self._opened, [row for _, row, _ in keys]))
+        changes = [_same if isinstance(image, PitwallError) else self._change(*key, image) for key, image in zip(keys, images, strict=True)]
+        for (_, row, _), changed in zip(keys, each(_apply, [[change] for change in changes], images), strict=True):
+            yield changed if isinstance(changed, PitwallError) else (row, changed)
+
+    def _change(self, epoch: int, row: int, repeat: int, image: Image.Image) -> Change:
+        if epoch == 0:
+            return self.plain
+        seed_sample(self.seed, self.fold, epoch, row, repeat)
+        augmentation = self.first_augmented if epoch <= self.first_epochs else self.augmented
+        change = augmentation.draw(image)
+        if augmentation.rest is None:
+            return change
+        done = augmentation.rest(change(image))
+        return lambda _: done
+
+    def _opened(self, row: int) -> Image.Image | PitwallError:
         try:
-            image = self._image(row)
+            return self._image(row)
         except PitwallError as problem:
             return problem
-        if epoch == 0:
-            return row, self.plain(image)
-        seed_sample(self.seed, self.fold, epoch, row, repeat)
-        return row, (self.first_augmented if epoch <= self.first_epochs else self.augmented)(image)
 
     def _image(self, row: int) -> Image.Image:
         if self.cached is not None and (image := self.cached.image(self.sha256[row])) is not None:

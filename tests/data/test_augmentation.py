@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode, v2
 
-from core.data.pixels import BLUR_PX, GREY, ImageRows, make_augmentation
+from core.data.pixels import BLUR_PX, GREY, Augmentation, ImageRows
 from core.data.randomness import seed_sample
 from core.specs.data_settings import AugmentSettings
 
@@ -29,7 +29,7 @@ def image() -> Image.Image:
 
 def augmented(image: Image.Image, settings: AugmentSettings, row: int) -> np.ndarray:
     seed_sample(0, 0, 1, row)
-    return np.asarray(make_augmentation(settings, 24, "bilinear")(image))
+    return np.asarray(Augmentation(settings, 24, "bilinear")(image))
 
 
 def after_one_draw(change: Callable[[Image.Image], Image.Image]) -> Callable[[Image.Image], Image.Image]:
