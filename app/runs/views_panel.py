@@ -32,7 +32,7 @@ def views_panel(contest: Contest, run: Run) -> None:
         return
     is_busy = any(job.state in ("queued", "running") for job in _jobs(run))
     st.fragment(_live, run_every=BUSY_S if is_busy else None)(contest, run, is_busy)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         _views(contest, run)
     with right:
@@ -105,9 +105,10 @@ def _views(contest: Contest, run: Run) -> None:
                     t("views.batch"), BATCHES, format_func=lambda name: t(f"views.batch_{name}"), key=f"views-batch-{run.id}", width=300
                 )
                 at_once = _at_once(f"views-at-once-{run.id}")
-            if st.button(t("views.button"), type="primary", icon=":material/model_training:", disabled=not tried or runtime.is_read_only()):
+            asked = tried or (kept if choice is None else ())  # what is kept may have to be compared again, under another truth
+            if st.button(t("views.button"), type="primary", icon=":material/flip:", disabled=not asked or runtime.is_read_only()):
                 runtime.steer(
-                    lambda: runtime.queue.launch_views(runtime.workspace(), run, tried, batch=batch or "trained", at_once=at_once)
+                    lambda: runtime.queue.launch_views(runtime.workspace(), run, asked, batch=batch or "trained", at_once=at_once)
                 )
                 st.rerun()
     _members(contest, run)
@@ -143,13 +144,13 @@ def _choice(contest: Contest, choice: ViewChoice) -> None:
         alt=t("views.title"),
         column_config={
             "view": text(t("views.column_view")),
-            "verdict": text(t("views.column_verdict"), width="small"),
-            "gain": number(t("views.column_gain"), format="%+.4f", help=t("views.column_gain_help"), width="small"),
+            "verdict": text(t("views.column_verdict"), width=70),
+            "gain": number(t("views.column_gain"), format="%+.4f", help=t("views.column_gain_help"), width=70),
             "interval": text(t("views.column_interval")),
-            "mended": number(t("views.column_mended"), help=t("views.column_mended_help"), width="small"),
-            "broken": number(t("views.column_broken"), help=t("views.column_broken_help"), width="small"),
-            "alone": number(t("views.column_alone"), format="%.4f", width="small"),
-            "cost": number(t("views.column_cost"), format="%.2f", width="small"),
+            "mended": number(t("views.column_mended"), help=t("views.column_mended_help"), width=70),
+            "broken": number(t("views.column_broken"), help=t("views.column_broken_help"), width=70),
+            "alone": number(t("views.column_alone"), format="%.4f", width=70),
+            "cost": number(t("views.column_cost"), format="%.2f", help=t("views.column_cost_help"), width=70),
         },
     )
     names = ", ".join(map(view_label, choice.chosen))

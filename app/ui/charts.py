@@ -136,13 +136,20 @@ def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metri
     return Chart(spec, scores)
 
 
-def probe_lines(scores: pd.DataFrame, kinds: Sequence[str], metric: Metric, *, height: int = 260) -> Chart:
-    """Score against the level of a corruption, a line for each kind in the order of `kinds`. `scores` has kind, level (0: undisturbed), strength, score."""
+def probe_lines(scores: pd.DataFrame, kinds: Sequence[str], metric: Metric, *, height: int = 340) -> Chart:
+    """Score against the level of a corruption, a line for each kind in the order of `kinds`. `scores` has kind, level (0: undisturbed), strength, score.
+
+    A score without an upper bound is drawn by its logarithm: the strongest level would flatten all others.
+    """
+    is_open = metric.bounds[1] == float("inf") and float(scores["score"].min()) > 0
     encoding = {
         "x": quantity("level", title=t("views.level"), axis={"format": "d", "tickMinStep": 1, "tickCount": 4, "grid": False}),
-        "y": quantity("score", title=metric_axis(metric), scale={"zero": False, "nice": True}),
+        "y": quantity("score", title=metric_axis(metric), scale={"type": "log" if is_open else "linear", "zero": False, "nice": True}),
         "color": nominal(
-            "kind", sort=list(kinds), scale={"domain": list(kinds), "range": [run_color(n + 1) for n in range(len(kinds))]}, legend=LEGEND
+            "kind",
+            sort=list(kinds),
+            scale={"domain": list(kinds), "range": [run_color(n + 1) for n in range(len(kinds))]},
+            legend={**LEGEND, "columns": 3},
         ),
         "tooltip": [
             nominal("kind", title=t("views.column_kind")),
@@ -151,7 +158,7 @@ def probe_lines(scores: pd.DataFrame, kinds: Sequence[str], metric: Metric, *, h
         ],
     }
     spec = {
-        "height": height + legend_px(len(kinds)),
+        "height": height,
         "title": chart_title(t("views.probe_chart")),
         "encoding": encoding,
         "layer": [{"mark": {"type": "line", "strokeWidth": 1.8}}, {"mark": {"type": "circle", "size": 50, "opacity": 1}}],

@@ -138,7 +138,7 @@ def said_of(probe: Probe) -> str:
     return msg(
         "brittle: {plain:.4f} -> {score:.4f} under {kind} {strength:g} {unit}"
         if probe.is_brittle
-        else "weakest corruption that costs most: {kind} {strength:g} {unit}, {plain:.4f} -> {score:.4f}",
+        else "not brittle: of the weakest disturbances {kind} {strength:g} {unit} costs most, {plain:.4f} -> {score:.4f}",
         plain=probe.plain,
         score=worst.score,
         kind=worst.kind,

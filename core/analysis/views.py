@@ -71,11 +71,13 @@ class ViewChoice:
 
 
 def compare_views(workspace: Workspace, contest: Contest, run: Run, *, most: int = 0) -> ViewChoice:
-    """What every view that is kept of a run does to its score, and the views to take, `most` at the most (0: any number); kept as an artefact.
+    """What every view that is kept of a run does to its score, and the views to take, `most` at the most (0: any number); that of any number is
+    kept as an artefact.
 
     Raises StateError where the plain view is not kept: the others are measured against it.
     """
-    if (known := find_choice(workspace, contest, run, most=most)) is not None:
+    known = find_choice(workspace, contest, run)
+    if known is not None and (not most or len(known.chosen) <= most):
         return known
     views = kept_views(workspace, contest, run)
     if "plain" not in views:
@@ -88,29 +90,31 @@ def compare_views(workspace: Workspace, contest: Contest, run: Run, *, most: int
             ref=run.ref,
         )
     matrix = load_matrix([source_in_view(workspace, contest, run, view) for view in views])
-    choice = choose_views(matrix, views, [cost_of(workspace, contest, run, view) for view in views], most=most)
-    folder, parents = _place(workspace, contest, run, views, most)
-    with publishing(folder, kind="view_choice", parents=parents, facts=choice.to_dict()):
-        pass
-    return choice
+    costs_s = [cost_of(workspace, contest, run, view) for view in views]
+    choice = known or choose_views(matrix, views, costs_s)
+    if known is None:
+        folder, parents = _place(workspace, contest, run, views)
+        with publishing(folder, kind="view_choice", parents=parents, facts=choice.to_dict()):
+            pass
+    return choose_views(matrix, views, costs_s, most=most) if most and len(choice.chosen) > most else choice
 
 
-def find_choice(workspace: Workspace, contest: Contest, run: Run, *, most: int = 0) -> ViewChoice | None:
+def find_choice(workspace: Workspace, contest: Contest, run: Run) -> ViewChoice | None:
     """What `compare_views` has kept of the views that are kept now, under the contest's truth and metric; None where there is nothing.
     Raises CheckpointError where that is damaged."""
     views = kept_views(workspace, contest, run)
     if not views:
         return None
-    folder, _ = _place(workspace, contest, run, views, most)
+    folder, _ = _place(workspace, contest, run, views)
     return ViewChoice.from_dict(verify(folder).facts) if (folder / MANIFEST).exists() else None
 
 
-def _place(workspace: Workspace, contest: Contest, run: Run, views: Sequence[ViewName], most: int) -> tuple[Path, dict[str, str]]:
+def _place(workspace: Workspace, contest: Contest, run: Run, views: Sequence[ViewName]) -> tuple[Path, dict[str, str]]:
     """Where a comparison of views is kept, and what it was made from."""
     parents = {
         f"fold {result.fold} {view}": result.fingerprint for view in views for result in run_in_view(workspace, contest, run, view).results
     } | {"truth": contest.truth.fingerprint}
-    key = fingerprint({"parents": parents, "metric": contest.spec.metric, "most": most})[:12]
+    key = fingerprint({"parents": parents, "metric": contest.spec.metric})[:12]
     return workspace.views_dir(contest.folder, run.id) / f"choice-{key}", parents
 
 
