@@ -31,8 +31,10 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0, short_px: int = 0) -> Image.Image:
-    """Read a file as upright RGB pixels; with `sha256` only if it still is the file that had it.
+def open_image(
+    path: Path, *, sha256: str = "", white_level: float = 0.0, short_px: int = 0, content: bytes | None = None
+) -> Image.Image:
+    """Read a file as upright RGB pixels; with `sha256` only if it still is the file that had it. `content` are its bytes where there is no file.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid on white; grey, palette,
     CMYK and 16-bit images are converted. `white_level` is the value that becomes white where values are deeper than eight bits
@@ -41,7 +43,7 @@ def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0, short_
     Raises InputError that names the file: missing, not an image, a format off the list, damaged, changed, or above MAX_PIXELS.
     """
     try:
-        source = _unchanged(path, sha256) if sha256 else path
+        source = io.BytesIO(content) if content is not None else _unchanged(path, sha256) if sha256 else path
         with Image.open(source, formats=FORMATS) as image:
             size = reduced_size(image.size, short_px)
             if size != image.size:
@@ -113,6 +115,18 @@ def _compare(path: Path, found: str, sha256: str) -> None:
             found=found[:12],
             before=sha256[:12],
         )
+
+
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+def squeeze(image: Image.Image, size_px: int, interpolation: str) -> Image.Image:
+    """The whole image in a square of `size_px`, nothing cut off: what a network reads where nothing is augmented, whatever runs it."""
+    return image.resize((size_px, size_px), RESAMPLING.get(interpolation, Image.Resampling.BICUBIC))
 
 
 def to_rgb(image: Image.Image, white_level: float = 0.0) -> Image.Image:

@@ -20,7 +20,7 @@ from torchvision.transforms.v2 import GaussianNoise
 from core.base.errors import PitwallError
 from core.data.batches import Batch, Key
 from core.data.image_cache import CachedImages
-from core.data.images import open_image
+from core.data.images import RESAMPLING, open_image, squeeze
 from core.data.randomness import seed_sample
 from core.specs.data_settings import AugmentSettings
 
@@ -164,7 +164,7 @@ class ImageRows:
         short_px: int = 0,
         cached: CachedImages | None = None,
     ) -> None:
-        if interpolation not in ("nearest", "bilinear", "bicubic"):
+        if interpolation not in RESAMPLING:
             interpolation = "bicubic"
         self.paths = list(paths)
         self.sha256 = list(sha256)
@@ -174,7 +174,7 @@ class ImageRows:
         self.cached = cached
         self.seed = seed
         self.fold = fold
-        self.plain = transforms.Resize((size_px, size_px), InterpolationMode(interpolation))
+        self.plain = partial(squeeze, size_px=size_px, interpolation=interpolation)
         self.augmented = Augmentation(augment, size_px, interpolation)
         self.first_epochs = first_epochs
         self.first_augmented = Augmentation(augment, first_px, interpolation) if first_epochs else self.augmented
