@@ -33,6 +33,7 @@ COMMANDS = {
     "submit": ("blends", "Write a submission file."),
     "predict": ("predictions", "Predict the test set, files or a text from stored weights."),
     "probe": ("views", "What blur, noise, crops and other light cost a run's score."),
+    "export": ("predictions", "Export a run's image networks to ONNX."),
     "engine": ("training", "Run the queue without a browser."),
     "run": ("runs", "Rename, annotate and delete runs."),
     "submission": ("blends", "List and delete submissions."),

@@ -32,6 +32,7 @@ _MAKE_AGAIN = {
     "folds": "make the folds again",
     "fold": "retry the fold, or import the predictions again",
     "network": "retry the fold",
+    "onnx": "delete its folder, and export the network again",
     "predictions": "predict again",
     "view": "delete that folder and predict the views again",
     "view_choice": "delete that folder and predict the views again",

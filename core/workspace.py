@@ -77,6 +77,10 @@ class Workspace:
         """Where the predictions of a run's networks in each view lie, by fold."""
         return self.run_dir(folder, run_id) / "views"
 
+    def onnx_dir(self, folder: str, run_id: int, key: str) -> Path:
+        """Where the ONNX file of one of a run's networks lies."""
+        return self.run_dir(folder, run_id) / "onnx" / key
+
     def import_dir(self, folder: str, key: str) -> Path:
         """Where the predictions of one import lie; a run trained here has its own folder by number."""
         return self.contest_dir(folder) / "imports" / key

@@ -23,6 +23,7 @@ from core.blend.temperature import Networks, estimate_test_temperature, step_of
 from core.contest.table import parents_of
 from core.metrics.scores import Metric
 from core.predictions.again import Rows, predict_run
+from core.predictions.networks import Runtime
 from core.predictions.oof import check_alignment, load_test_networks, load_test_prob
 from core.predictions.source import OOF_PROB, TEST_PROB, Member, OofMatrix, Read, Source, load_matrix, source_of
 from core.specs.blend import BlendSpec, BlendSteps, MeanName
@@ -241,7 +242,7 @@ def spec_of(members: Sequence[int], steps: BlendSteps) -> BlendSpec:
 
 
 def predict_source(
-    source: Source, rows: Rows, *, device: str = "", after_batch: Callable[[int], None] | None = None
+    source: Source, rows: Rows, *, device: str = "", runtime: Runtime = "torch", after_batch: Callable[[int], None] | None = None
 ) -> NDArray[np.float32]:
     """Probabilities (n, n_classes) of any rows, by the networks of a run, or of a blend's runs through the blend's steps.
 
@@ -249,7 +250,14 @@ def predict_source(
     """
     probs = [
         predict_run(
-            source.workspace, source.contest, member.run, rows, fold_numbers=member.networks, device=device, after_batch=after_batch
+            source.workspace,
+            source.contest,
+            member.run,
+            rows,
+            fold_numbers=member.networks,
+            device=device,
+            runtime=runtime,
+            after_batch=after_batch,
         )
         for member in source.members()
     ]

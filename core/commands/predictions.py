@@ -1,18 +1,21 @@
 """`predictions import|classify|export`, `predict`: predictions made elsewhere become a run, any run's leave, and new rows are predicted."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from core.base.errors import InputError
+from core.base.names import file_name
 from core.blend.ensemble import n_networks, predict_source
 from core.commands.blends import source_named, write_file
 from core.commands.console import (
     ContestArgument,
     ContestOption,
     JsonOption,
+    RunArgument,
     SourceArgument,
     WorkspaceOption,
     commands,
@@ -22,7 +25,7 @@ from core.commands.console import (
     print_records,
     say,
 )
-from core.commands.records import choose_folds, direction, run_record, score_text
+from core.commands.records import choose_folds, contest_id_of, direction, run_record, score_text
 from core.commands.views import predict_in_views
 from core.contest.encoding import decode
 from core.contest.table import load_table
@@ -30,9 +33,11 @@ from core.exchange.doubts import doubts_of
 from core.exchange.exchange import export_predictions, import_predictions
 from core.exchange.files import write_predictions
 from core.exchange.ready import add_ready_classifier, read_labels
+from core.jobs.disk import size_text
 from core.predictions.again import Rows, read_given, rows_of_test
+from core.predictions.networks import ONNX_FILE, Runtime
 from core.store.contests import Contest, get_contest
-from core.store.runs import Run
+from core.store.runs import Run, get_run
 from core.submission.write import prepare
 from core.workspace import Workspace
 
@@ -190,6 +195,9 @@ def predict(
     batch: Annotated[
         str, typer.Option("--batch", metavar="N|auto|size|trained", help="With --tta: rows at once; auto takes as many as memory holds.")
     ] = "trained",
+    runtime: Annotated[
+        Runtime, typer.Option("--runtime", metavar="NAME", help="torch, or of images what `export` made: onnx or int8, by ONNX Runtime.")
+    ] = "torch",
     contest: ContestOption = None,
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -207,6 +215,10 @@ def predict(
     chosen = source_named(workspace, source, contest)
     found = chosen.contest
     is_test = not inputs and text is None
+    if tta and runtime != "torch":
+        raise InputError(
+            "views are predicted by torch", where="--runtime", why="most of them are made of its operators", fix="leave out --runtime or --tta"
+        )
     if tta and is_test:
         predict_in_views(chosen, tta, output=output, raw=raw, name=name, batch=batch, device=device, as_json=as_json)
         return
@@ -222,7 +234,9 @@ def predict(
             "no file was named", where="predict", why="the test set's predictions need a place", fix="give --output FILE, --input or --text"
         )
     rows = rows_of_test(load_table(workspace, found)) if is_test else _rows(found, inputs or [], text)
-    prob = predict_source(chosen, rows, device=device, after_batch=_progress(len(rows.ids) * n_networks(chosen), quiet=as_json))
+    prob = predict_source(
+        chosen, rows, device=device, runtime=runtime, after_batch=_progress(len(rows.ids) * n_networks(chosen), quiet=as_json)
+    )
     if is_test and not raw and output is not None:
         candidate = prepare(chosen, prob)
         candidate.raise_if_refused(chosen.name)
@@ -279,3 +293,56 @@ def _progress(n_rows: int, *, quiet: bool) -> Callable[[int], None]:
             note(f"{done:,} of {n_rows:,} predictions")
 
     return after_batch
+
+
+@app.command("export")
+def export(
+    run: RunArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Copy the files here, one for each network.", show_default=False)
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="The version with eight-bit integers, and what it costs on out-of-fold rows.")
+    ] = False,
+    contest: ContestOption = None,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export the image networks of a run to ONNX, those that were not exported yet; they are kept with the run.
+
+    A file holds classes, size, normalisation and all else that is needed to predict with it. It is compared with its network on images of
+    the contest, at several batches, and refused where a probability differs by more than 1e-4.
+    """
+    workspace = opened(root)
+    chosen = get_run(workspace.store, run, contest_id_of(workspace, contest))
+    from core.predictions.export import export_run
+
+    def after_network(done: int, n: int) -> None:
+        if not as_json:
+            note(f"{done} of {n} files")
+
+    found = export_run(workspace, get_contest(workspace.store, chosen.contest_id), chosen, int8=int8, after_network=after_network)
+    records: list[dict[str, Any]] = []
+    for place, each in enumerate(found):
+        path = each.folder / ONNX_FILE
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            path = Path(shutil.copy(path, output / file_name(chosen.name, f"fold-{each.fold}", str(place), suffix=".onnx")))
+        records.append({"fold": each.fold, "file": str(path), "bytes": each.n_bytes, **each.facts})
+    print_records(
+        records,
+        {
+            "fold": lambda record: str(record["fold"]),
+            ">size": lambda record: size_text(record["bytes"]),
+            "costs" if int8 else ">differs by": _cost_text if int8 else lambda record: f"{max(record['differences']):.1e}",
+            ">same class": lambda record: f"{record['argmax_agreement']:.2%}",
+            "file": lambda record: record["file"],
+        },
+        as_json=as_json,
+    )
+
+
+def _cost_text(record: Mapping[str, Any]) -> str:
+    """The scores of fp32 and of int8 on the same out-of-fold rows."""
+    scores = ", ".join(f"{name} {before:.4f} -> {after:.4f}" for name, (before, after) in record["scores"].items())
+    return f"{scores} on {record['n_rows']:,} rows"

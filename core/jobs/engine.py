@@ -27,7 +27,7 @@ from core.jobs.process import Launch, ProcessIdentity, is_alive, launch, of_self
 from core.jobs.supervisor import GRACE_S, Supervisor
 from core.store import attempts
 from core.store.database import DatabaseBusy
-from core.store.jobs import SLOTS, Job
+from core.store.jobs import PLACES, SLOTS, Job
 from core.store.queue import EVERY_DEVICE, Hold, hold_device_for_disk, lift_disk_hold, list_holds, read_live
 from core.trash import empty_old, make_space
 from core.workspace import Workspace
@@ -247,7 +247,7 @@ class Engine:
             if not had_lock:
                 self._repair()
                 keep_reserve(self.workspace)
-            job = next((job for device in (*SLOTS.values(), *self.devices[:1]) if (job := self._take(device)) is not None), None)
+            job = next((job for device in (*PLACES, *self.devices[:1]) if (job := self._take(device)) is not None), None)
             if job is not None:
                 supervisor = self._supervisor(job)
                 with self._guard:
@@ -264,11 +264,11 @@ class Engine:
         by_device = {job.device: job for job in live.running}
         names = [
             *self.devices,
-            *sorted(name for name in by_device if name not in self.devices and (name in SLOTS.values() or not self.is_mine)),
+            *sorted(name for name in by_device if name not in self.devices and (name in PLACES or not self.is_mine)),
         ]
 
         def status_of(name: str, job: Job | None) -> DeviceStatus:
-            hold = next((hold for hold in live.holds if hold.covers(name) and name not in SLOTS.values()), None)
+            hold = next((hold for hold in live.holds if hold.covers(name) and name not in PLACES), None)
             return DeviceStatus(name, job, "" if job is None else live.owners[job.id], hold)
 
         devices = tuple(status_of(name, by_device.get(name)) for name in names)
@@ -349,7 +349,7 @@ class Engine:
     def _give_out(self) -> None:
         with self._guard:
             busy = {supervisor.job.device for supervisor, _ in self._supervisors.values()}
-        for device in (*self.devices, *SLOTS.values()) if self.devices else ():
+        for device in (*self.devices, *PLACES) if self.devices else ():
             if device in busy or self._stopping.is_set():
                 continue
             if (job := self._take(device)) is not None:
@@ -430,4 +430,4 @@ class Engine:
 
 def _on_devices(running: Sequence[Job]) -> list[Job]:
     """The running jobs without those that run beside the devices."""
-    return [job for job in running if job.device not in SLOTS.values()]
+    return [job for job in running if job.device not in PLACES]

@@ -144,7 +144,7 @@ def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Reci
     """
     if not recipe.model.start_from:
         return None
-    from core.predictions.again import network_folders
+    from core.predictions.networks import network_folders
 
     run = get_run(workspace.store, recipe.model.start_from, contest.id)
     result = next((result for result in run.results if result.fold == fold), None)

@@ -9,6 +9,7 @@ from typing import Any
 from core.jobs.devices import torch_name
 from core.jobs.disk import RESERVE_BYTES
 from core.jobs.reporter import Reporter
+from core.predictions.networks import Runtime
 from core.specs.progress import Interrupted, Progress
 from core.store.attempts import Record
 from core.store.contests import Contest, get_contest
@@ -57,8 +58,8 @@ def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callabl
     """Predict what the payload asks by all finished folds of the job's run, and publish it; returns what the store has to know of it."""
     contest, mine = get_contest(workspace.store, job.contest_id or 0), get_run(workspace.store, job.run_id or 0)
     reporter.report(Progress("loading"))
-    # Imported here, when someone listens already: torch takes seconds to come up.
-    import_module("core.training.predictor")
+    # Imported here, when someone listens already: torch takes seconds to come up, and ONNX Runtime does without.
+    import_module("core.training.predictor" if job.payload.get("runtime", "torch") == "torch" else "core.onnx.runtime")
     if should_stop():
         raise Interrupted
     rows = _Rows(reporter, should_stop)
@@ -110,4 +111,6 @@ def _answer(workspace: Workspace, contest: Contest, mine: Run, job: Job, rows: _
     asked = rows_asked(workspace, contest, job.payload)
     total = len(asked.ids) * len(mine.results)
     folder = workspace.answer_dir(contest.folder, mine.id, job.id, job.token)
-    write_answer(workspace, contest, mine, asked, folder, device=torch_name(job.device), after_batch=lambda n: rows(n, total))
+    runtime: Runtime = job.payload.get("runtime", "torch")
+    device = torch_name(job.device)
+    write_answer(workspace, contest, mine, asked, folder, device=device, runtime=runtime, after_batch=lambda n: rows(n, total))

@@ -17,6 +17,7 @@ from core.base.names import check_name
 from core.base.settings import parse_settings
 from core.jobs.fold import start_dir
 from core.jobs.kinds import check_kind
+from core.predictions.networks import Runtime, list_exports
 from core.recipes.plan import ReadPlan, keep_plan_weights
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
@@ -158,23 +159,47 @@ def forget_job(store: Store, job_id: int) -> None:
 
 
 def launch_prediction(
-    workspace: Workspace, run: Run, *, text: str = "", files: Sequence[tuple[str, BinaryIO]] = (), at_once: bool = True
+    workspace: Workspace,
+    run: Run,
+    *,
+    text: str = "",
+    files: Sequence[tuple[str, BinaryIO]] = (),
+    at_once: bool = True,
+    runtime: Runtime = "torch",
 ) -> Job:
     """Queue the prediction of a text, or of files by name, which are copied, or else of the test set, by the networks of a run.
 
-    `at_once`: on the processor beside what trains; else in the order of the queue. Raises StateError for a run without a finished fold,
-    InputError for a file that cannot be kept.
+    `at_once`: on the processor beside what trains; else in the order of the queue. ONNX Runtime predicts at once, after the export of what
+    was not exported yet. Raises StateError for a run without a finished fold, InputError for a file that cannot be kept.
     """
+    _check_networks(run)
+    payload: dict[str, Any] = {"text": text} if text else {}
+    if runtime != "torch":
+        payload["runtime"] = runtime
+        if list_exports(workspace, get_contest(workspace.store, run.contest_id), run, runtime) is None:
+            launch_export(workspace, run, int8=runtime == "int8")
+    if files:
+        folder = workspace.run_dir(get_contest(workspace.store, run.contest_id).folder, run.id) / "given" / uuid.uuid4().hex[:12]
+        payload = {"files": [workspace.relative(keep_upload(folder, name, stream)) for name, stream in files]}
+    kind = jobs.PREDICT_NOW if at_once or runtime != "torch" else jobs.PREDICT
+    return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload=payload)
+
+
+def launch_export(workspace: Workspace, run: Run, *, int8: bool = False) -> Job:
+    """Queue the export of a run's networks to ONNX, or return the same export that waits or runs. Raises StateError as `launch_prediction`."""
+    _check_networks(run)
+    live = jobs.list_jobs(workspace.store, ("queued", "running"), run.id)
+    same = [job for job in live if job.kind == jobs.EXPORT and job.payload["int8"] == int8]
+    if same:
+        return same[0]
+    return launch_job(workspace.store, kind=jobs.EXPORT, contest_id=run.contest_id, run_id=run.id, payload={"int8": int8})
+
+
+def _check_networks(run: Run) -> None:
     if not run.results:
         raise StateError(
             "{run} has no network yet", where=run.ref, why="none of its folds has finished", fix="wait for the first fold", run=run.name
         )
-    payload: dict[str, Any] = {"text": text} if text else {}
-    if files:
-        folder = workspace.run_dir(get_contest(workspace.store, run.contest_id).folder, run.id) / "given" / uuid.uuid4().hex[:12]
-        payload = {"files": [workspace.relative(keep_upload(folder, name, stream)) for name, stream in files]}
-    kind = jobs.PREDICT_NOW if at_once else jobs.PREDICT
-    return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload=payload)
 
 
 def launch_views(

@@ -15,15 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, publishing, verify, verify_file
-from core.base.errors import InputError, StateError
+from core.base.errors import InputError, RecipeError, StateError
 from core.base.files import resolve_inside, sha256_file
-from core.base.messages import reason
+from core.base.messages import msg, reason
 from core.contest.csv_table import read_table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
 from core.contest.table import ContestTable, load_table
+from core.predictions.networks import Runtime, load_exported, network_folders
 from core.predictions.oof import finished_folds, load_test_prob
 from core.specs.contest import ContestSpec
-from core.specs.network import NETWORKS_DIR, NetworkSpec
+from core.specs.network import NetworkSpec
 from core.store.contests import Contest
 from core.store.runs import FoldResult, Run
 from core.workspace import Workspace
@@ -72,17 +73,29 @@ def predict_run(
     *,
     fold_numbers: Collection[int] | None = None,
     device: str = "",
+    runtime: Runtime = "torch",
     after_batch: Callable[[int], None] | None = None,
 ) -> Array:
     """Probabilities (n, n_classes) of any rows: the mean over the networks of the run's finished folds, as `load_test_prob` has it.
 
-    `fold_numbers` names the folds where not all; `device` "" is the kind that each network was trained on. Raises StateError for a run
-    without networks, CheckpointError for one that is damaged, RecipeError for a device that is not here.
+    `fold_numbers` names the folds where not all; `device` "" is the kind that each network was trained on. ONNX Runtime loads no torch, and
+    predicts on the processor. Raises StateError for a run without networks, or without their exports, CheckpointError for one that is
+    damaged, RecipeError for a device that is not here.
     """
+    if runtime != "torch" and device not in ("", "cpu"):
+        raise RecipeError(
+            "ONNX Runtime predicts on the processor here",
+            where="device",
+            why=msg("'{name}' was asked for", name=device),
+            fix="leave the device out, or predict with torch",
+        )
     total = np.zeros((len(rows.ids), len(contest.spec.classes)), dtype=np.float64)
     chosen = finished_folds(run, fold_numbers)
     for result in chosen:
-        networks = load_fold(workspace, contest, run, result, device=device)
+        if runtime == "torch":
+            networks = load_fold(workspace, contest, run, result, device=device)
+        else:
+            networks = load_exported(workspace, contest, run, result, runtime)
         total += mean_of(network.predict(rows.inputs, sha256=rows.sha256, after_batch=after_batch) for network in networks)
     return (total / len(chosen)).astype(np.float32)
 
@@ -91,13 +104,6 @@ def mean_of(probs: Iterable[Array]) -> Array:
     """What the networks of a fold say together: their mean, accumulated in float64."""
     parts = list(probs)
     return parts[0] if len(parts) == 1 else np.stack(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
-
-
-def network_folders(folder: Path) -> tuple[Path, ...]:
-    """The folders of a fold's networks, as its manifest names them; each is an artefact that is verified when it is loaded."""
-    manifest = load_manifest(folder)
-    names = [name for name in manifest.files if name.startswith(f"{NETWORKS_DIR}/")]
-    return tuple(verify_file(folder, manifest, name).parent for name in names)
 
 
 def load_fold(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, *, device: str = "") -> tuple[Predictor, ...]:
@@ -257,11 +263,19 @@ def rows_asked(workspace: Workspace, contest: Contest, asked: Mapping[str, Any])
 
 
 def write_answer(
-    workspace: Workspace, contest: Contest, run: Run, rows: Rows, folder: Path, *, device: str, after_batch: Callable[[int], None]
+    workspace: Workspace,
+    contest: Contest,
+    run: Run,
+    rows: Rows,
+    folder: Path,
+    *,
+    device: str,
+    runtime: Runtime,
+    after_batch: Callable[[int], None],
 ) -> None:
     """Predict `rows` by the networks of all finished folds and publish the answer as `folder`. Raises as `predict_run` does."""
-    prob = predict_run(workspace, contest, run, rows, device=device, after_batch=after_batch)
-    facts: dict[str, Any] = {"run": run.ref, "device": device}
+    prob = predict_run(workspace, contest, run, rows, device=device, runtime=runtime, after_batch=after_batch)
+    facts: dict[str, Any] = {"run": run.ref, "device": device, "runtime": runtime}
     if rows.is_test:
         facts["largest_change"] = float(np.abs(prob - load_test_prob(workspace, run)).max(initial=0.0))
     else:

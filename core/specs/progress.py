@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-Phase = Literal["starting", "loading", "caching", "checking", "training", "validating", "averaging", "predicting", "saving"]
+Phase = Literal["starting", "loading", "caching", "checking", "training", "validating", "averaging", "predicting", "saving", "exporting"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Progress:
         """Share of this fold's training that is done, 0 to 1, counted in steps over all epochs."""
         if self.phase in ("averaging", "predicting", "saving"):
             return 1.0
-        if self.phase == "checking":
+        if self.phase in ("checking", "exporting"):
             return self.step / max(1, self.n_steps)
         if not self.n_epochs or not self.n_steps or not self.epoch:
             return 0.0

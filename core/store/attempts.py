@@ -19,7 +19,7 @@ from core.specs.progress import Progress
 from core.store import tables
 from core.store.database import Store
 from core.store.digests import values_of
-from core.store.jobs import RAW, SLOTS, Job, job_of
+from core.store.jobs import PLACES, RAW, SLOTS, Job, job_of
 from core.store.queue import hold_for_disk, is_held
 from core.store.runs import EpochRow, FoldResult, add_result
 
@@ -220,7 +220,7 @@ def _first(device: str) -> Select[tuple[int]]:
     """The id of the first waiting job for a device whose run is not paused; none while the device is held."""
     runs = tables.runs.c
     waiting = select(_jobs.id).outerjoin(tables.runs, runs.id == _jobs.run_id).where(_jobs.state == "queued")
-    if device in SLOTS.values():
+    if device in PLACES:
         free = waiting.where(_jobs.kind.in_([kind for kind, slot in SLOTS.items() if slot == device]))
     else:
         free = waiting.where(_jobs.kind.not_in(SLOTS), runs.is_paused.is_not(True), ~is_held(device))

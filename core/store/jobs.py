@@ -21,11 +21,14 @@ PREDICT = "predict"
 """The kind of job that predicts by a run's networks, on a device in the order of the queue."""
 PREDICT_NOW = "predict_now"
 """The same at once: its jobs wait for no device, but run on the processor beside what trains, one at a time."""
+EXPORT = "export"
+"""The kind of job that exports a run's networks to ONNX; it runs where predictions at once do."""
 REGISTER = "register"
 """The kind of job that registers a contest, which has none until then."""
 BESIDE, REGISTERING = "cpu:beside", "cpu:register"
-SLOTS = {PREDICT_NOW: BESIDE, REGISTER: REGISTERING}
-"""Kinds whose jobs wait for no device: each has a place of its own, for one job at a time. No hold covers it, and a paused run does not keep them."""
+SLOTS = {PREDICT_NOW: BESIDE, EXPORT: BESIDE, REGISTER: REGISTERING}
+"""Kinds whose jobs wait for no device: each has a place, for one job at a time. No hold covers it, and a paused run does not keep them."""
+PLACES = (BESIDE, REGISTERING)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class FoldJob(Job):
 
 def title_of(kind: str) -> str:
     """What a job of a kind does, where more is not to be said than its kind."""
-    return msg("registration") if kind == REGISTER else msg("prediction") if kind in (PREDICT, PREDICT_NOW) else kind
+    titles = {REGISTER: msg("registration"), EXPORT: msg("ONNX export"), PREDICT: msg("prediction"), PREDICT_NOW: msg("prediction")}
+    return titles.get(kind, kind)
 
 
 RAW = raw_columns(tables.jobs)

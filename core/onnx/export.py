@@ -1,0 +1,173 @@
+"""From a trained image network to one ONNX file that says the same, and to its int8 version. Needs torch.
+
+The exporter is that of `torch.export`, torch's default since 2.9, which reads a dynamic batch from the graph itself.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.base.errors import StateError
+from core.base.messages import reason
+from core.onnx.runtime import BATCH, INPUT, OUTPUT, Images, OnnxPredictor, load_onnx, metadata_of
+from core.specs.network import NetworkSpec
+from core.training.loss import Activation
+from core.training.predictor import TorchPredictor
+from core.training.setup import Precision
+from models.spec import Pixels
+
+OPSET = 20
+"""Read by every ONNX Runtime since 1.17 (January 2024)."""
+MOST = 1e-4
+"""A probability may differ by so much from torch's in fp32."""
+BATCHES = (1, 2, 5)
+"""The batches in which a file is compared with its network."""
+QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Concat")
+"""Operators that int8 computes. The last layer's output stays fp32: 8 bits of logits would be steps of a tenth."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How a file and its network differ on the same images, from the file to the probability: the largest difference of a probability at
+    each batch of BATCHES, and the share of rows whose likeliest class is the same."""
+
+    differences: tuple[float, ...]
+    argmax_agreement: float
+
+
+class _WithProbabilities(nn.Module):
+    """A classifier with its activation behind it, over pixels."""
+
+    def __init__(self, model: nn.Module, activation: Activation) -> None:
+        super().__init__()
+        self.model, self.activation = model, activation
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.activation.probabilities(self.model({INPUT: image}).float())
+
+
+def export_network(network: TorchPredictor, path: Path, rows: Sequence[Path]) -> Parity:
+    """Write a network on the CPU to `path` and compare the two on images at `rows`, five at the most.
+
+    A file above 2 GB has its weights beside it. Raises StateError for a network that ONNX cannot say, or whose file says something else.
+    """
+    spec = _with_pixels(network)
+    if spec.modality != "image":
+        raise StateError(
+            "a text network cannot be exported",
+            where=spec.backbone,
+            why="its file would not suffice: the tokenizer is no part of ONNX",
+            fix="predict with torch",
+        )
+    activation = Activation(spec.labels == "several", spec.one_vs_rest, spec.t2)
+    wrapped = _WithProbabilities(network.model.to(memory_format=torch.contiguous_format), activation).eval()  # pyright: ignore[reportCallIssue]
+    example = torch.zeros((2, 3, spec.input_px, spec.input_px), dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # what its libraries say to each other
+            program = torch.onnx.export(
+                wrapped,
+                (example,),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                dynamic_shapes={INPUT: {0: "batch"}},
+                verbose=False,
+            )
+        assert program is not None
+        program.model.metadata_props.update(metadata_of(spec))
+        program.save(path, external_data=False)
+    except Exception as problem:  # the exporter's errors have no class in common
+        raise StateError(
+            "{backbone} cannot be exported to ONNX",
+            where=str(path),
+            why=reason(problem)[:300],
+            fix="predict with torch",
+            backbone=spec.backbone,
+        ) from problem
+    parity = compare(replace(network, precision=Precision("fp32", "compared")), load_onnx(path), rows)
+    if max(parity.differences) > MOST:
+        raise StateError(
+            "the ONNX file says something else than its network",
+            where=str(path),
+            why="a probability differs by {n:.1e}, more than {most:.0e}",
+            fix="predict with torch",
+            n=max(parity.differences),
+            most=MOST,
+        )
+    return parity
+
+
+def _with_pixels(network: TorchPredictor) -> NetworkSpec:
+    """What a network is; one that an earlier version kept says itself how images reach it."""
+    pixels: Pixels | None = getattr(network.model, "pixels", None)
+    if network.spec.mean or pixels is None:
+        return network.spec
+    return network.spec.model_copy(update={"interpolation": pixels.interpolation, "mean": pixels.mean, "std": pixels.std})
+
+
+def compare(network: TorchPredictor, exported: OnnxPredictor, rows: Sequence[Path]) -> Parity:
+    """What both say of the same images, which are repeated where there are fewer than the largest of BATCHES."""
+    differences, same = list[float](), list[bool]()
+    for n in BATCHES:
+        batch = [rows[number % len(rows)] for number in range(n)]
+        ours, theirs = network.predict(batch), exported.predict(batch)
+        differences.append(float(np.abs(ours - theirs).max()))
+        same += (ours.argmax(axis=1) == theirs.argmax(axis=1)).tolist()
+    return Parity(tuple(differences), float(np.mean(same)))
+
+
+def has_fast_int8() -> bool:
+    """Whether this processor adds products of eight bits in 32 (VNNI; ARM always does). Without, weights need seven bits, or sums overflow."""
+    abilities: dict[str, Any] = dict(torch.cpu.get_capabilities())
+    return "x86" not in str(abilities.get("architecture", "")) or any(abilities.get(name) for name in ("avx512_vnni", "avx_vnni"))
+
+
+def quantise(source: Path, path: Path, images: Sequence[Images]) -> int:
+    """Write the int8 version of a file to `path`, its ranges those that `images` (n, 3, size, size) reach; returns the bits of its weights.
+
+    Static, with QuantizeLinear and DequantizeLinear around what is computed in int8, a scale for each channel of weights.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches: Iterator[Images] = (np.stack(images[at : at + BATCH]) for at in range(0, len(images), BATCH))
+
+        def get_next(self) -> dict[str, Any] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            batch = next(self.batches, None)
+            return None if batch is None else {INPUT: batch}
+
+    is_narrow = not has_fast_int8()
+    logging.getLogger("onnxruntime.quantization").setLevel(logging.ERROR)
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(source, prepared)
+        quantize_static(
+            prepared,
+            path,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED),
+            per_channel=True,
+            reduce_range=is_narrow,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+        )
+    model = onnx.load(path)
+    known = {entry.key: entry.value for entry in onnx.load(source, load_external_data=False).metadata_props}
+    onnx.helper.set_model_props(model, known)
+    onnx.save(model, path)
+    return 7 if is_narrow else 8
