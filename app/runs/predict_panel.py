@@ -1,20 +1,24 @@
-"""Predict on a run's page: a text, files, or the test set, by the networks that its folds have kept."""
+"""Predict on a run's page: a text, dropped images, files, or the test set, by the networks that its folds have kept."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app.runs.progress import BUSY_S
+from app.runs.dropped import cost_text, drop_images, dropped_answers, export_files, exports_of
+from app.runs.progress import BUSY_S, waiting_job
 from app.shell import runtime
 from app.ui.cards import error_card, guard
 from app.ui.class_bars import probability_bars
-from app.ui.format import format_duration, plain, state_label
+from app.ui.format import plain, state_label
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.names import file_name
 from core.contest.files import IMAGE_SUFFIXES, TABLE_SUFFIXES
 from core.predictions.again import Answer, read_answer
+from core.predictions.networks import Runtime
 from core.store.contests import Contest
 from core.store.jobs import PREDICT, PREDICT_NOW, Job, list_jobs
 from core.store.runs import Run
@@ -32,14 +36,18 @@ def predict_panel(contest: Contest, run: Run) -> None:
         return
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        _form(contest, run)
+        kind, files = _form(contest, run)
     with right:
+        if kind == "image":
+            dropped_answers(contest, run, files)
+            return
         is_busy = any(job.state in ("queued", "running") for job in _jobs(run))
         st.fragment(_answers, run_every=BUSY_S if is_busy else None)(contest, run, is_busy)
 
 
-def _form(contest: Contest, run: Run) -> None:
-    kinds = [*(["text"] if contest.spec.modality == "text" else []), "files", *(["test"] if contest.n_test else [])]
+def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile]]:
+    """What is to be predicted, and the images that were dropped to be predicted in this process."""
+    kinds = [contest.spec.modality, "files", *(["test"] if contest.n_test else [])]
     kind = st.segmented_control(
         t("predict.what"),
         kinds,
@@ -49,24 +57,53 @@ def _form(contest: Contest, run: Run) -> None:
         key=f"predict-what-{contest.id}",
         label_visibility="collapsed",
     )
-    text, files, at_once = "", [], True
+    if kind == "image":
+        dropped = drop_images(run)
+        st.caption(t("predict.by", n=len(run.results)))
+        export_files(contest, run)
+        return kind, dropped
+    text, files, at_once = "", list[UploadedFile](), True
+    how: Runtime = "torch"
     if kind == "text":
         text = st.text_area(t("predict.text"), key=f"predict-text-{run.id}", placeholder=t("predict.text_hint"), height=120)
     elif kind == "files":
         suffixes = IMAGE_SUFFIXES if contest.spec.modality == "image" else (*TABLE_SUFFIXES, ".parquet")
-        files: list[UploadedFile] = st.file_uploader(
+        files = st.file_uploader(
             t(f"predict.files_{contest.spec.modality}"), type=[*suffixes], accept_multiple_files=True, key=f"predict-files-{run.id}"
         )
     else:
         st.caption(t("predict.test_note", n=f"{contest.n_test:,}"))
-        at_once = st.toggle(t("predict.at_once"), key=f"predict-at-once-{run.id}", help=t("predict.at_once_help"))
+        how = _runtime(contest, run) if contest.spec.modality == "image" else "torch"
+        if how == "torch":
+            at_once = st.toggle(t("predict.at_once"), key=f"predict-at-once-{run.id}", help=t("predict.at_once_help"))
     is_empty = kind != "test" and not (text.strip() or files)
     if st.button(t("predict.button"), type="primary", icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
         with guard():
             given = [(file.name, file) for file in files]
-            runtime.steer(lambda: runtime.queue.launch_prediction(runtime.workspace(), run, text=text, files=given, at_once=at_once))
+            launch = runtime.queue.launch_prediction
+            runtime.steer(lambda: launch(runtime.workspace(), run, text=text, files=given, at_once=at_once, runtime=how))
             st.rerun()
     st.caption(t("predict.by", n=len(run.results)))
+    return kind, []
+
+
+def _runtime(contest: Contest, run: Run) -> Runtime:
+    """What predicts the test set; int8 only where its loss has been measured."""
+    exports = exports_of(contest, run)
+    runtimes: list[Runtime] = ["torch", "onnx", "int8"] if "int8" in exports else ["torch", "onnx"]
+    how: Any = st.segmented_control(
+        t("predict.runtime"),
+        runtimes,
+        default="torch",
+        required=True,
+        format_func=lambda name: t(f"predict.runtime_{name}"),
+        key=f"predict-runtime-{run.id}",
+    )
+    if how == "onnx":
+        st.caption(t("predict.runtime_onnx_note" if "onnx" in exports else "predict.runtime_onnx_first"))
+    elif how == "int8":
+        st.caption(t("predict.runtime_int8_note", cost=cost_text(exports["int8"]), n=sum(each.facts["n_rows"] for each in exports["int8"])))
+    return how
 
 
 def _jobs(run: Run) -> list[Job]:
@@ -93,7 +130,7 @@ def _answers(contest: Contest, run: Run, was_busy: bool) -> None:
             elif job.state == "failed" and job.error:
                 error_card(PitwallError.from_dict(job.error))
             elif job.state in ("queued", "running"):
-                _waiting(job)
+                waiting_job(job)
 
 
 def _title(job: Job) -> str:
@@ -103,18 +140,6 @@ def _title(job: Job) -> str:
         names = [path.rpartition("/")[2] for path in job.payload["files"]]
         return names[0] if len(names) == 1 else t("predict.files_more", first=names[0], n=len(names) - 1)
     return t("predict.what_test")
-
-
-def _waiting(job: Job) -> None:
-    done = job.progress
-    said = t(f"common.phase_{done.phase if done else 'starting'}") if job.state == "running" else t("predict.waits")
-    if done and done.eta_s is not None:
-        said += f" · {t('runs.job_left', left=format_duration(done.eta_s))}"
-    st.progress(done.step / done.n_steps if done and done.n_steps else 0.0, said)
-    if st.button(t("predict.cancel"), icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancel_requested):
-        with guard():
-            runtime.steer(lambda: runtime.queue.cancel_job(runtime.workspace().store, job.id))
-            st.rerun(scope="fragment")
 
 
 @st.cache_data(max_entries=20, show_spinner=False)

@@ -31,9 +31,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def open_image(
-    path: Path, *, sha256: str = "", white_level: float = 0.0, short_px: int = 0, content: bytes | None = None
-) -> Image.Image:
+def open_image(path: Path, *, sha256: str = "", white_level: float = 0.0, short_px: int = 0, content: bytes | None = None) -> Image.Image:
     """Read a file as upright RGB pixels; with `sha256` only if it still is the file that had it. `content` are its bytes where there is no file.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid on white; grey, palette,

@@ -74,6 +74,7 @@ def test_an_image_is_shown_beside_its_classes_and_one_that_was_trained_on_is_sai
     at = open_page("runs", contest=contest.name, run=run.ref)
     at.session_state["run-tab"] = "predict"
     at.run()
+    at.segmented_control(key=f"predict-what-{contest.id}").set_value("files").run()
     assert not at.exception
     assert len(at.get("image")) == 1
     assert any("1 of 1 are training rows" in warning.value for warning in at.warning)
