@@ -19,7 +19,8 @@ from core.contest.table import load_truth, parents_of
 from core.exchange.exchange import link_network
 from core.folds import load_folds
 from core.metrics.scores import all_scores
-from core.predictions.again import mean_of, network_folders
+from core.predictions.again import mean_of
+from core.predictions.networks import network_folders
 from core.predictions.oof import TEST_PROB, VALID_PROB, FoldPredictions, read_fold_arrays, write_fold_predictions
 from core.predictions.views import Part, run_in_view
 from core.specs.data_settings import ViewName

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from core.base.errors import StateError
 from core.base.messages import reason
-from core.onnx.runtime import BATCH, INPUT, OUTPUT, Images, OnnxPredictor, load_onnx, metadata_of
+from core.onnx.runtime import BATCH, INPUT, OUTPUT, VIEWS, Images, OnnxPredictor, load_onnx, metadata_of
 from core.specs.network import NetworkSpec
 from core.training.loss import Activation
 from core.training.predictor import TorchPredictor
@@ -66,6 +66,15 @@ def export_network(network: TorchPredictor, path: Path, rows: Sequence[Path]) ->
             where=spec.backbone,
             why="its file would not suffice: the tokenizer is no part of ONNX",
             fix="predict with torch",
+        )
+    if made_by_torch := [view for view in spec.views if view not in VIEWS]:
+        raise StateError(
+            "a network that predicts in the views {views} cannot be exported",
+            where=spec.backbone,
+            why="the views are made by torch; ONNX Runtime has {known}",
+            fix="export the run that the views were added to, or predict with torch",
+            views=", ".join(made_by_torch),
+            known=", ".join(VIEWS),
         )
     activation = Activation(spec.labels == "several", spec.one_vs_rest, spec.t2)
     wrapped = _WithProbabilities(network.model.to(memory_format=torch.contiguous_format), activation).eval()  # pyright: ignore[reportCallIssue]

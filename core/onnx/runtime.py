@@ -37,8 +37,9 @@ VIEWS: dict[ViewName, Callable[[Images], Images]] = {
     "flip": lambda images: images[..., ::-1, :],
     "rotate90": lambda images: np.rot90(images, 1, (-2, -1)),
     "rotate180": lambda images: np.rot90(images, 2, (-2, -1)),
+    "rotate270": lambda images: np.rot90(images, 3, (-2, -1)),
 }
-"""Ways to look at images (n, 3, height, width), as those of `core.training.predictor`."""
+"""The views of `core.data.views` that only turn images (n, 3, height, width); the others are made by torch."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,13 @@ def test_a_file_that_would_say_something_else_is_refused(tmp_path: Path, monkeyp
         export_network(network, tmp_path / "network.onnx", rows)
 
 
+def test_views_that_need_torch_are_refused(tmp_path: Path) -> None:
+    network, rows = trained(tmp_path, IMAGE)
+    asked = replace(network, spec=network.spec.model_copy(update={"views": ("plain", "noise")}))
+    with pytest.raises(StateError, match="in the views noise cannot be exported"):
+        export_network(asked, tmp_path / "network.onnx", rows)
+
+
 def test_a_text_network_is_refused(tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(TEXT, train=SHORT))
     train(task)
