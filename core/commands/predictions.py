@@ -217,7 +217,10 @@ def predict(
     is_test = not inputs and text is None
     if tta and runtime != "torch":
         raise InputError(
-            "views are predicted by torch", where="--runtime", why="most of them are made of its operators", fix="leave out --runtime or --tta"
+            "views are predicted by torch",
+            where="--runtime",
+            why="most of them are made of its operators",
+            fix="leave out --runtime or --tta",
         )
     if tta and is_test:
         predict_in_views(chosen, tta, output=output, raw=raw, name=name, batch=batch, device=device, as_json=as_json)
