@@ -26,7 +26,8 @@ class Backbone:
     no pretrained weights; `package` names the registry package that ships its weights, if one does.
 
     `pretraining` names the sets of images that the weights were trained on, the last one last. `gmacs` counts billions of multiply-adds of
-    one image at `input_px`, forward; 0 where unknown.
+    one image at `input_px`, forward; 0 where unknown. `n_groups` counts groups of layers from the input to the head, as layer-wise decay and
+    freezing do (`Classifier.n_groups`).
     """
 
     name: str
@@ -42,6 +43,7 @@ class Backbone:
     note: str
     pretraining: str = ""
     gmacs: float = 0.0
+    n_groups: int = 0
 
     @property
     def has_pretrained(self) -> bool:
@@ -78,7 +80,7 @@ class UnknownBackbone(LookupError):
 def load_catalog() -> tuple[Backbone, ...]:
     """Read all rows, in the order of the file: by modality, family and size."""
     with CATALOG_PATH.open(encoding="utf-8", newline="") as stream:
-        numbers: dict[str, Any] = {"params_m": float, "input_px": int, "max_tokens": int, "gmacs": float}
+        numbers: dict[str, Any] = {"params_m": float, "input_px": int, "max_tokens": int, "n_groups": int, "gmacs": float}
         return tuple(Backbone(**{name: numbers.get(name, str)(cell) for name, cell in row.items()}) for row in csv.DictReader(stream))
 
 

@@ -84,12 +84,7 @@ class ImageClassifier(Classifier):
         return pooled[:, None, None] if is_last else pooled[:, :, None, None]
 
     def depths(self) -> dict[str, int]:
-        """As timm groups parameters for layer-wise decay; its guess by the order of modules where a network has no groups."""
-        matcher = getattr(self.network, "group_matcher", None)
-        found: Any = (
-            auto_group_layers(self.network) if matcher is None else group_parameters(self.network, matcher(coarse=False), reverse=True)
-        )
-        depths = {f"network.{name}": int(depth) for name, depth in found.items()}
+        depths = {f"network.{name}": depth for name, depth in depths_of(self.network).items()}
         return depths | {name: max(depths.values()) for name, _ in self.named_parameters() if name not in depths}
 
     def checkpoint_gradients(self) -> None:
@@ -105,6 +100,20 @@ class ImageClassifier(Classifier):
         """Names of parameters that the backbone's authors keep out of weight decay."""
         names = getattr(self.network, "no_weight_decay", set)()
         return {f"network.{name}" for name in names}
+
+
+def depths_of(network: nn.Module) -> dict[str, int]:
+    """The depth of every parameter as timm groups them for layer-wise decay; its guess by the order of modules where a network has no groups."""
+    matcher = getattr(network, "group_matcher", None)
+    found: Any = auto_group_layers(network) if matcher is None else group_parameters(network, matcher(coarse=False), reverse=True)
+    return {name: int(depth) for name, depth in found.items()}
+
+
+def interpolation_of(name: str) -> str:
+    """How images are resized for a backbone, without building it."""
+    config = timm.models.get_pretrained_cfg(name)
+    assert config is not None, name  # the catalogue is made of timm's configurations
+    return config.interpolation
 
 
 def _classifier_name(network: nn.Module) -> str:

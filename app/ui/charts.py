@@ -306,8 +306,9 @@ def fold_balance(classes: Sequence[str], balance: NDArray[np.integer], *, is_dar
     return _bare(table, CELL_PX * n_classes + 56, encoding, cells, _numbers(ink(is_dark=is_dark)))
 
 
-def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[float] = (1.0,)) -> Chart:
-    """The learning rate over a run, `steps` in epochs; with layer-wise decay a line for each share of it that a group of layers has."""
+def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[float] = (1.0,), *, probe_epochs: int = 0) -> Chart:
+    """The learning rate over a run, `steps` in epochs; with layer-wise decay a line for each share of it that a group of layers has, the head's
+    (1) first. In the first `probe_epochs` the head alone learns. The browser multiplies, so that a deep network is no large table."""
     epoch, rate, share = quantity("epoch", title=t("train.chart_epoch")), quantity("lr", title=t("train.chart_lr")), quantity("share")
     encoding = {
         "x": {**epoch, "scale": {"nice": False}, "axis": {"grid": False, "tickMinStep": 1}},
@@ -315,15 +316,19 @@ def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[fl
         "detail": [share],
         "tooltip": [{**epoch, "format": ".2f"}, {**rate, "format": ".2e"}, {**share, "title": t("train.chart_share"), "format": ".3~g"}],
     }
-    head = {"transform": [{"filter": "datum.share == 1"}]}
+    of_groups: list[Spec] = [
+        {"calculate": f"[{', '.join(f'{one:.6g}' for one in shares)}]", "as": "share"},
+        {"flatten": ["share"]},
+        {"calculate": "datum.lr * datum.share", "as": "lr"},
+    ]
+    head = {"transform": [*of_groups, {"filter": "datum.share == 1"}]}
     area = {**head, "mark": {"type": "area", "color": ACCENT, "opacity": 0.12}}
     line = {**head, "mark": {"type": "line", "color": ACCENT, "strokeWidth": 2}}
-    lower = {"transform": [{"filter": "datum.share < 1"}], "mark": {"type": "line", "color": ACCENT, "strokeWidth": 1, "opacity": 0.6}}
-    table = pd.DataFrame(
-        [(step, of_head * part, part) for part in shares for step, of_head in zip(steps, rates, strict=True)],
-        columns=["epoch", "lr", "share"],
-    )
-    return _bare(table, 190, encoding, area, lower, line)
+    lower = {
+        "transform": [*of_groups, {"filter": f"datum.share < 1 && datum.epoch > {probe_epochs}"}],
+        "mark": {"type": "line", "color": ACCENT, "strokeWidth": 1, "opacity": 0.6},
+    }
+    return _bare(pd.DataFrame({"epoch": steps, "lr": rates}), 190, encoding, area, lower, line)
 
 
 def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: NDArray[np.floating]) -> Chart:

@@ -86,7 +86,6 @@ def _try(task: FoldTask) -> Costs:
         others=share.of_others(),
         checkpoint_bytes=snapshot.n_bytes,
         weights_bytes=sum(tensor.nbytes for tensor in setup.eval_model.state_dict().values()),
-        lr_scales=tuple(dict.fromkeys(group["lr_scale"] for group in setup.optimizer.param_groups)),
         n_means=task.recipe.average.n_means,
     )
 

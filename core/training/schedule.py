@@ -97,6 +97,13 @@ def _one_cycle(step: int, n_steps: int, settings: OptimSettings) -> float:
     return low + (settings.lr - low) * _half_cosine((step - top) / left if left > 0 else 0.0)
 
 
+def lr_shares(recipe: Recipe, n_groups: int) -> tuple[float, ...]:
+    """The share of the learning rate that each group of layers has which learns, of a network with `n_groups`, the head's (1) first: what
+    `make_groups` calls `lr_scale`. One share where all have the same."""
+    decay = recipe.optim.layer_decay
+    return tuple(decay**n for n in range(max(1, n_groups - recipe.model.freeze))) if decay < 1 else (1.0,)
+
+
 def plan_epochs(recipe: Recipe, labels: NDArray[np.integer]) -> EpochPlan:
     """The epochs over training rows with these labels, (n,) or (n, K): each takes every row once, or as many as a sampler says. A single row
     left over joins the step before it, unless every step is one row."""
@@ -196,8 +203,6 @@ class Costs:
     the rows. `others` is the share of the processor (0 to 1)
     that other programs used meanwhile.
 
-    `lr_scales` are the shares of the learning rate that groups of layers have, the head's (1) first.
-
     `checkpoint_bytes` and `weights_bytes` are what a checkpoint and the published weights hold. `halvings` of the micro-batch were
     needed because memory ran out.
     """
@@ -223,7 +228,6 @@ class Costs:
     others: float | None
     checkpoint_bytes: int
     weights_bytes: int
-    lr_scales: tuple[float, ...] = (1.0,)
     n_means: int = 0
 
     def epoch_s(self, n_train: float, n_valid: int) -> float:

@@ -111,7 +111,7 @@ def check_classes(recipe: Recipe, classes: Sequence[str], *, multilabel: bool) -
 
 def backbone_of(recipe: Recipe) -> Backbone:
     """The backbone that a recipe names. Raises RecipeError: unknown (with close names), for the other modality, without
-    pretrained weights that are asked for, or too short for the texts."""
+    pretrained weights that are asked for, with fewer layers than are frozen, or too short for the texts."""
     name = recipe.model.backbone
     try:
         backbone = find_backbone(name)
@@ -136,6 +136,16 @@ def backbone_of(recipe: Recipe) -> Backbone:
             why="it always starts from nothing",
             fix="set model.pretrained=false",
             backbone=backbone.name,
+        )
+    if recipe.model.freeze >= backbone.n_groups:
+        raise RecipeError(
+            "this network has {n} groups of layers, its head included",
+            where="model.freeze",
+            why="{asked} are to stay as they are, so that none would learn",
+            fix="set model.freeze={last} or less",
+            n=backbone.n_groups,
+            asked=recipe.model.freeze,
+            last=backbone.n_groups - 1,
         )
     if recipe.modality == "text" and recipe.input.max_tokens > backbone.max_tokens:
         raise RecipeError(

@@ -87,6 +87,7 @@ def test_features_pool_and_head_give_the_bits_of_a_direct_forward(name: str, poo
     depths = model.depths()
     assert set(depths) == {name for name, _ in model.named_parameters()}
     assert min(depths.values()) == 0 and set(depths.values()) == set(range(max(depths.values()) + 1))
+    assert model.n_groups == find_backbone(name).n_groups
 
 
 def test_depth_rises_from_the_input_to_the_head(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from hypothesis import given, strategies as st
 from timm.scheduler.wsd_lr import WSDLRScheduler
 from torch.optim import lr_scheduler as schedulers
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from core.data.batches import cut
 from core.specs.recipe import Recipe
 from core.specs.training_settings import OptimSettings
-from core.training.schedule import EpochPlan, lr_at, plan_epochs, plan_fold
+from core.training.schedule import EpochPlan, lr_at, lr_shares, plan_epochs, plan_fold
+from models.catalog import find_backbone
+from tests.training.small_tasks import IMAGE, make_task, recipe_of, train
 
 
 @given(st.integers(1, 400), st.integers(1, 64))
@@ -102,3 +106,25 @@ def test_a_plan_counts_rows_and_steps() -> None:
     assert plan.curve_epochs[-1] == pytest.approx(4)
     long = plan_fold(Recipe.model_validate({"train": {"epochs": 1000, "batch_size": 1}}), np.arange(200) % 4, 100, 4)
     assert len(long.curve_lr) == 200
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "restarts", "one_cycle", "wsd", "linear", "constant"])
+@pytest.mark.parametrize(("layer_decay", "freeze"), [(1.0, 0), (0.7, 0), (0.7, 2)])
+def test_the_curve_of_every_group_is_what_its_optimiser_steps_with(schedule: str, layer_decay: float, freeze: int, tmp_path: Path) -> None:
+    optim = {"schedule": schedule, "layer_decay": layer_decay, "warmup": 0.3}
+    recipe = recipe_of(IMAGE, optim=optim, model={"freeze": freeze})
+    task = make_task(tmp_path, recipe)
+    stepped: list[set[float]] = []
+
+    def watch(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        stepped.append({group["lr"] for group in optimizer.param_groups})
+
+    hook = register_optimizer_step_pre_hook(watch)
+    try:
+        train(task)
+    finally:
+        hook.remove()
+    plan = plan_fold(recipe, task.labels[task.train_idx], len(task.valid_idx), 3)
+    shares = lr_shares(recipe, find_backbone(recipe.model.backbone).n_groups)
+    assert len(plan.curve_lr) == len(stepped) == plan.epochs.total_steps
+    assert [pytest.approx(sorted(rate * share for share in shares)) for rate in plan.curve_lr] == [sorted(rates) for rates in stepped]
