@@ -1,7 +1,8 @@
 """A form generated from a settings model, so that a setting is written once.
 
-Fields marked `basic` come first, the rest is folded by section. Labels and Korean help come from app/words/screen/<file>.yaml;
-English help is the field's own description. The browser's limits are a courtesy: `parse_settings` checks again.
+Fields marked `basic` come first, the rest is folded by section; a section's fields are drawn while it is open, and keep what was set in them when
+it is closed. Labels and Korean help come from app/words/screen/<file>.yaml; English help is the field's own description. The browser's
+limits are a courtesy: `parse_settings` checks again.
 """
 
 import math
@@ -21,6 +22,8 @@ from core.base.settings import Settings, wanted_by
 UNBOUNDED = 2**31 - 1
 """A whole number with this upper limit or a higher one is shown without a range."""
 
+FIELD_PX = 130
+"""The least width of a field; where it would be less, there are fewer in a row."""
 LINES_PX = 120
 """The height of a field of names, a line each."""
 
@@ -65,11 +68,11 @@ def settings_form(
     """Draw a form for `value` and return what is in it, as nested plain values (not yet validated).
 
     `key` makes the widgets' state their own: change it to start again from `value`. `texts` is the file of labels.
-    `skip` leaves fields out (they keep their value), `options` offers choices for a text field. With `fold=False` there
-    are no folded sections: every field is shown. A field that is used with some values of another one only is shown with these, and
+    `skip` leaves fields out (they keep their value), `options` offers choices for a text field, `columns` are the most in a row. With
+    `fold=False` there are no folded sections: every field is shown. A field that is used with some values of another one only is shown with these, and
     else has its default.
     """
-    started = {leaf.path: leaf.value for leaf in leaves_of(value)}
+    started, offered = {leaf.path: leaf.value for leaf in leaves_of(value)}, options or {}
 
     def is_used(leaf: Leaf) -> bool:
         wanted = wanted_by(leaf.info)
@@ -79,21 +82,29 @@ def settings_form(
     leaves = [leaf for leaf in every if is_used(leaf)]
     basic = [leaf for leaf in leaves if leaf.has("basic") or not fold]
 
+    def plain(leaf: Leaf, shown: Any) -> Any:
+        """The value of a field, from what stands in its widget; what was typed is trimmed, what was chosen may be a blank."""
+        found = _plain(leaf, shown)
+        return found.strip() if isinstance(found, str) and leaf.path not in offered else found
+
     def grid(chosen: Sequence[Leaf]) -> dict[str, Any]:
-        drawn: dict[str, Any] = {}
-        for start in range(0, len(chosen), columns):
-            for place, leaf in zip(st.columns(columns, vertical_alignment="bottom"), chosen[start : start + columns], strict=False):
-                with place:
-                    drawn[leaf.path] = _widget(leaf, f"{key}.{leaf.path}", texts, (options or {}).get(leaf.path))
-        return drawn
+        with st.grid(columns, min_column_width=FIELD_PX, vertical_alignment="bottom"):
+            return {leaf.path: plain(leaf, _widget(leaf, f"{key}.{leaf.path}", texts, offered.get(leaf.path))) for leaf in chosen}
+
+    def held(chosen: Sequence[Leaf]) -> dict[str, Any]:
+        """What was set in fields that are not drawn now."""
+        keys = {leaf.path: f"{key}.{leaf.path}" for leaf in chosen}
+        return {leaf.path: plain(leaf, st.session_state[keys[leaf.path]]) for leaf in chosen if keys[leaf.path] in st.session_state}
 
     with st.container(key=f"form-{key}"):
         values = {leaf.path: leaf.info.default for leaf in every if leaf not in leaves} | grid(basic)
         for section in dict.fromkeys(leaf.section for leaf in leaves):
             rest = [leaf for leaf in leaves if leaf.section == section and leaf not in basic]
             if rest:
-                with st.expander(t(f"{texts}.section.{section}") if section else t(f"{texts}.section")):
-                    values |= grid(rest)
+                title = t(f"{texts}.section.{section}") if section else t(f"{texts}.section")
+                box = st.expander(title, key=f"{texts}-section-{section}", on_change="rerun")
+                with box:
+                    values |= grid(rest) if box.open else held(rest)
     return merge(value.to_dict(), values)
 
 
@@ -139,6 +150,7 @@ def option_label(texts: str, path: str, option: str) -> str:
 
 
 def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> Any:
+    """Draw the widget of a field, and return what stands in it."""
     label, about, kind = t(f"{texts}.{leaf.path}"), help_of(texts, leaf), _kind(leaf.info)
     keep: dict[str, Any] = {"key": key, "help": about, "persist_state": "session"}
     if kind is bool:
@@ -151,13 +163,11 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
     if kind is int or kind is float:
         return _number(leaf, label, kind, keep)
     if leaf.has("lines"):
-        text = st.text_area(label, "\n".join(leaf.value), placeholder="\n".join(options or ()), height=LINES_PX, **keep)
-        return [line.strip() for line in (text or "").splitlines() if line.strip()]
+        return st.text_area(label, "\n".join(leaf.value), placeholder="\n".join(options or ()), height=LINES_PX, **keep)
     if typing.get_origin(kind) is tuple:
+        if _holds_numbers(kind):
+            return st.text_input(label, value=", ".join(f"{number:.12g}" for number in leaf.value), placeholder="1, 2, 1", **keep)
         item = typing.get_args(kind)[0]
-        if item in (int, float):  # checked and turned into numbers by the settings
-            text = st.text_input(label, value=", ".join(f"{number:.12g}" for number in leaf.value), placeholder="1, 2, 1", **keep)
-            return re.findall(r"[^,\s]+", text or "")
         choices = typing.get_args(item) if typing.get_origin(item) is Literal else None
         known = list(dict.fromkeys([*(choices or options or ()), *leaf.value]))
         return st.multiselect(
@@ -171,7 +181,7 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
         )
     if options is not None:
         known = list(dict.fromkeys(["", *options, leaf.value]))
-        chosen = st.selectbox(
+        return st.selectbox(
             label,
             known,
             index=known.index(leaf.value),
@@ -179,11 +189,27 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
             accept_new_options=True,
             **keep,
         )
-        return "" if chosen is None else chosen
-    return str(st.text_input(label, value=leaf.value, **keep) or "").strip()
+    return st.text_input(label, value=leaf.value, **keep)
 
 
-def _number(leaf: Leaf, label: str, kind: type, keep: dict[str, Any]) -> int | float:
+def _plain(leaf: Leaf, shown: Any) -> Any:
+    """What stands in a widget as its field's kind. Numbers for classes are checked by the settings, and turned into numbers there."""
+    kind = _kind(leaf.info)
+    if kind is int or kind is float:
+        return kind(shown)
+    if leaf.has("lines"):
+        return [line.strip() for line in (shown or "").splitlines() if line.strip()]
+    if typing.get_origin(kind) is tuple:
+        return re.findall(r"[^,\s]+", shown or "") if _holds_numbers(kind) else shown
+    return shown or "" if kind is str else shown
+
+
+def _holds_numbers(kind: Any) -> bool:
+    """Whether a field holds any number of numbers, which are typed into one line."""
+    return typing.get_args(kind)[0] in (int, float)
+
+
+def _number(leaf: Leaf, label: str, kind: type, keep: dict[str, Any]) -> Any:
     span = bounds(leaf.info)
     low, high, step, shown = span.low, span.high, _step(leaf.value, span), "%.6g"
     if kind is int:
@@ -191,7 +217,7 @@ def _number(leaf: Leaf, label: str, kind: type, keep: dict[str, Any]) -> int | f
         high = None if high is None else high - span.open_high
         step, shown = 1, None
     limits = {name: None if limit is None else kind(limit) for name, limit in (("min_value", low), ("max_value", high))}
-    return kind(st.number_input(label, value=kind(leaf.value), step=step, format=shown, **limits, **keep))
+    return st.number_input(label, value=kind(leaf.value), step=step, format=shown, **limits, **keep)
 
 
 def _step(value: float, span: Bounds) -> float:

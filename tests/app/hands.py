@@ -1,4 +1,4 @@
-"""What a hand does on a page in a test: press a button, flip a switch, choose, set an option; each finds its widget by its label."""
+"""What a hand does on a page in a test: press a button, flip a switch, choose, set an option; each finds its widget by its label, a section by its key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,23 @@ def flip(at: AppTest, label: str) -> AppTest:
     return toggle.set_value(not toggle.value).run()
 
 
-def choose(at: AppTest, label: str, value: str) -> AppTest:
+def unfold(at: AppTest, part: str) -> AppTest:
+    """Open what is drawn while it is open, by a part of its key."""
+    return _set(at, part, is_open=True)
+
+
+def fold(at: AppTest, part: str) -> AppTest:
+    """Close it."""
+    return _set(at, part, is_open=False)
+
+
+def _set(at: AppTest, part: str, *, is_open: bool) -> AppTest:
+    (key,) = [key for key in at.session_state if part in key]
+    at.session_state[key] = is_open
+    return at.run()
+
+
+def choose(at: AppTest, label: str, value: Any) -> AppTest:
     (group,) = [group for group in at.button_group if group.label == label]
     return group.set_value(value).run()
 

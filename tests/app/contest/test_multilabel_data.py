@@ -16,6 +16,7 @@ from core.folds import save_folds
 from core.specs.folds import FoldsSpec
 from core.store.contests import list_contests
 from core.workspace import Workspace
+from tests.app.hands import unfold
 from tests.emotions import EMOTIONS, Layout, add_emotions, emotion_sets, write_emotions
 
 OpenPage = Callable[..., AppTest]
@@ -91,6 +92,7 @@ def test_a_folder_of_cells_is_inspected_corrected_and_registered(open_page: Open
     assert not at.exception and not at.error
     assert "86 of 177 labelled rows hold several names" in words(at)
     assert "63 rows have none" in words(at)
+    at = unfold(at, "contest-section-")
     assert box(at, "Classes per row").value == "several"
     assert box(at, "Between classes").value == ","
     at = box(at, "Classes per row").select("one").run()

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.contest.intake import INTAKE_KEY
 from core.specs.contest import ContestSpec
+from tests.app.hands import unfold
 
 OpenPage = Callable[..., AppTest]
 
@@ -68,7 +69,7 @@ def test_columns_of_classes_that_cannot_be_guessed_are_named_in_a_field(open_pag
     rows = "\n".join(f"r{row},some words {row},{'news' if row % 4 else 'blog'},{row % 3 == 0:d},{row % 2}" for row in range(12))
     (tmp_path / "train.csv").write_text(f"id,text,source,sport,money\n{rows}\n", encoding="utf-8")
     (tmp_path / "test.csv").write_text("id,text\ns1,more words\ns2,other words\n", encoding="utf-8")
-    at = inspect(open_page, tmp_path)
+    at = unfold(inspect(open_page, tmp_path), "contest-section-")
     (area,) = [area for area in at.text_area if area.label == "Classes"]
     at = area.set_value("money\nsport").run()
     assert not at.exception and not at.error

@@ -13,6 +13,7 @@ from app.ui.forms import Bounds, bounds, leaves_of, merge
 from core.base.errors import PitwallError
 from core.base.settings import Settings, parse_settings, wanted_by
 from core.specs.recipe import Recipe
+from tests.app.hands import fold, unfold
 
 
 class Inner(Settings):
@@ -54,12 +55,22 @@ def _page(modality: str) -> None:
     st.session_state["values"] = settings_form(Recipe(modality=modality), "form", texts="recipe")  # pyright: ignore[reportArgumentType]
 
 
+def unfold_all(at: AppTest) -> AppTest:
+    for key in [key for key in at.session_state if "-section-" in key]:
+        at.session_state[key] = True
+    return at.run()
+
+
 @pytest.mark.parametrize("modality", ["image", "text"])
 def test_the_form_of_a_recipe_returns_the_recipe(modality: str) -> None:
     at = AppTest.from_function(_page, args=(modality,), default_timeout=30).run()
     assert not at.exception
     values: dict[str, Any] = at.session_state["values"]
     assert parse_settings(Recipe, values, where="form") == Recipe(modality="image" if modality == "image" else "text")
+    n_basic = len(at.number_input)
+    at = unfold_all(at)
+    assert parse_settings(Recipe, at.session_state["values"], where="form") == Recipe(modality="image" if modality == "image" else "text")
+    assert len(at.number_input) > 2 * n_basic, "sections are drawn when they are open"
     labels = [box.label for box in at.number_input]
     assert labels.index("Epochs") < labels.index("Weight decay"), "basic fields come first"
     leaves = leaves_of(Recipe(modality="image" if modality == "image" else "text"))
@@ -79,7 +90,7 @@ def test_a_number_typed_in_the_form_arrives() -> None:
 
 
 def test_a_setting_of_a_choice_is_shown_with_that_choice_and_numbers_for_classes_are_typed() -> None:
-    at = AppTest.from_function(_page, args=("image",), default_timeout=30).run()
+    at = unfold_all(AppTest.from_function(_page, args=("image",), default_timeout=30).run())
     assert "Focal gamma" not in [box.label for box in at.number_input]
     at.selectbox(key="form.loss.kind").select("focal")
     at = at.selectbox(key="form.loss.class_weights").select("given").run()
@@ -93,3 +104,19 @@ def test_a_setting_of_a_choice_is_shown_with_that_choice_and_numbers_for_classes
     at = at.selectbox(key="form.loss.class_weights").select("none").run()
     at = at.selectbox(key="form.loss.kind").select("cross_entropy").run()
     assert parse_settings(Recipe, at.session_state["values"], where="form") == Recipe()
+
+
+def test_a_closed_section_keeps_what_was_set_in_it_and_takes_what_is_set_elsewhere() -> None:
+    at = AppTest.from_function(_page, args=("image",), default_timeout=30).run()
+    at = unfold(unfold(at, "-section-augment"), "-section-predict")
+    at.number_input(key="form.augment.mixup").set_value(0.4)
+    at = at.multiselect(key="form.predict.views").set_value(["plain", "mirror"]).run()
+    at = fold(fold(at, "-section-augment"), "-section-predict")
+    for _ in range(2):
+        recipe = parse_settings(Recipe, at.session_state["values"], where="form")
+        assert (recipe.augment.mixup, recipe.predict.views) == (0.4, ("plain", "mirror"))
+        at = at.run()
+    at.session_state["form.augment.mixup"] = 0.2
+    at = unfold(at.run(), "-section-augment")
+    assert at.number_input(key="form.augment.mixup").value == 0.2
+    assert parse_settings(Recipe, at.session_state["values"], where="form").augment.mixup == 0.2
