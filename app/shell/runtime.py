@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from core.jobs.dry_run import DryRun as DryRun, When as When
 from core.jobs.engine import DeviceStatus as DeviceStatus, Engine, EngineStatus
 from core.jobs.fold import places as _places, share_of as share_of, share_of_run as share_of_run
 from core.jobs.forecast import Forecast as Forecast, Neighbour as Neighbour, Outlook as Outlook, look_out
+from core.jobs.plan_outlook import PlannedRun as PlannedRun, PlanOutlook as PlanOutlook, look_at_plan as look_at_plan
+from core.jobs.preview import Picture as Picture, Previewer
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -37,10 +40,12 @@ _status_by_rerun: weakref.WeakKeyDictionary[object, EngineStatus] = weakref.Weak
 
 
 def _process() -> SimpleNamespace:
-    """What this process has: `lock`, `engine`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
+    """What this process has: `lock`, `engine`, `previewer`, `has_routes`, `board`. `setdefault` on a dict is atomic."""
     return sys.__dict__.setdefault(
         _PROCESS_KEY,
-        SimpleNamespace(lock=threading.RLock(), engine=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock()),
+        SimpleNamespace(
+            lock=threading.RLock(), engine=None, previewer=None, has_routes=False, at_exit=False, board=None, board_lock=threading.Lock()
+        ),
     )
 
 
@@ -81,11 +86,14 @@ def start_engine(new: Engine | None = None) -> Engine:
 
 
 def close() -> None:
-    """Stop the engine (running jobs go back to the queue) and TensorBoard, and release the workspace. May be called twice."""
+    """Stop the engine (running jobs go back to the queue), the preview and TensorBoard, and release the workspace. May be called twice."""
     stop_board()
     process = _process()
     with process.lock:
         stopping, process.engine = process.engine, None
+        previewer, process.previewer = process.previewer, None
+    if previewer is not None:
+        previewer.stop()
     if stopping is not None:
         stopping.stop()
 
@@ -124,6 +132,14 @@ def tried_devices() -> tuple[str, ...]:
 def start_dry_run(contest: Contest, folds: Folds, recipe: Recipe, device: str, when: When | None = None) -> DryRun:
     """Begin a dry run in a process of its own; allowed in a read-only window, since it only reads the workspace."""
     return DryRun(workspace(), contest, folds, recipe, device=device, devices=devices(), when=when).start()
+
+
+def see_batch(contest: Contest, folds: Folds, recipe: Recipe, epoch: int) -> Future[tuple[Picture, ...]]:
+    """The first images of an epoch of fold 0 as the network will see them; seconds the first time, when torch comes up in a process of its own."""
+    process = _process()
+    with process.lock:
+        process.previewer = process.previewer or Previewer(workspace())
+        return process.previewer.ask(contest, folds, recipe, epoch)
 
 
 def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> Outlook:

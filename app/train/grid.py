@@ -1,4 +1,4 @@
-"""What a recipe may start from on the page Train, what is queued beside it (further seeds and recipes), and the plan file of it all."""
+"""What a recipe may start from on the page Train, and what is queued beside it: further seeds and recipes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,16 @@ import streamlit as st
 from app.shell import runtime
 from app.shell.tables import facts_of
 from app.train.backbones import catalogue
-from app.ui.cards import error_card, guard
-from app.ui.controls import FOLD_NUMBERS, fold_numbers_key, show_folds
+from app.ui.cards import guard
+from app.ui.controls import FOLD_NUMBERS
 from app.ui.format import plain
 from app.words.text import t
-from core.base.errors import PitwallError
-from core.base.names import file_name
 from core.contest.samples import SAMPLES
 from core.recipes.advice import suggest_recipe
 from core.recipes.draft import Draft, load_draft
-from core.recipes.plan import ReadPlan, list_presets, load_preset, parse_plan, parse_seeds, plan_text
+from core.recipes.plan import ReadPlan, list_presets, load_preset, parse_seeds
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
-from core.store.folds import Folds
 from core.store.runs import list_runs
 
 LEFT, SUGGESTED = "left", "suggested"
@@ -125,27 +122,31 @@ def choose_grid(contest: Contest, first: Start, others: Mapping[str, Start]) -> 
     before = st.session_state.get(recipes_at, [])
     if not set(before) <= set(others):  # a run was deleted since it was chosen, or is in the form now
         st.session_state[recipes_at] = [name for name in before if name in others]
-    seeds, n_others = st.session_state.get(seeds_at, "").strip(), len(st.session_state.get(recipes_at, ()))
-    inside = [t("train.grid_title_seeds", seeds=plain(seeds))] if seeds else []  # in the title, so that nothing is queued unseen
-    inside += [t("train.grid_title_recipes", n=n_others)] if n_others else []
-    with st.expander(" · ".join(inside) or t("train.grid"), icon=":material/grid_view:", key=f"grid-{contest.id}"):
-        text = st.text_input(
-            t("train.grid_seeds"),
-            key=seeds_at,
-            placeholder=t("train.grid_seeds_example"),
-            help=t("train.grid_seeds_help"),
-            max_chars=60,
-            persist_state="session",
-        )
-        chosen = st.multiselect(
-            t("train.grid_recipes"),
-            list(others),
-            format_func=lambda name: others[name].label,
-            key=recipes_at,
-            help=t("train.grid_recipes_help"),
-            placeholder="–",
-            persist_state="session",
-        )
+    text, chosen = st.session_state.get(seeds_at, ""), st.session_state.get(recipes_at, [])
+    box = st.expander(t("train.grid"), icon=":material/grid_view:", key=f"grid-box-{contest.id}", on_change="rerun")
+    if box.open:
+        with box:
+            text = st.text_input(
+                t("train.grid_seeds"),
+                key=seeds_at,
+                placeholder=t("train.grid_seeds_example"),
+                help=t("train.grid_seeds_help"),
+                max_chars=60,
+                persist_state="session",
+            )
+            chosen = st.multiselect(
+                t("train.grid_recipes"),
+                list(others),
+                format_func=lambda name: others[name].label,
+                key=recipes_at,
+                help=t("train.grid_recipes_help"),
+                placeholder="–",
+                persist_state="session",
+            )
+    inside = [t("train.grid_title_seeds", seeds=plain(text.strip()))] if text.strip() else []
+    inside += [t("train.grid_title_recipes", n=len(chosen))] if chosen else []
+    if inside:  # below the section, so that nothing is queued unseen
+        st.caption(" · ".join(inside))
     starts = (first, *(others[name] for name in chosen))
     weights = [start.weight for start in starts if start.weight is not None]
     has_weights = len(weights) == len(starts) and any(weights)
@@ -162,58 +163,3 @@ def names_line(names: Sequence[str]) -> str:
     """The names of a grid's runs in a line, the first ones where they are many."""
     line = ", ".join(plain(name) for name in names[:MOST_NAMED])
     return line if len(names) <= MOST_NAMED else t("train.grid_names", n=len(names), names=line)
-
-
-def plan_box(contest: Contest, folds: Folds, shown: ReadPlan | None, numbers: Sequence[int]) -> None:
-    """Load a plan file, and save `shown` over these folds as one; None where the form holds nothing that can be trained."""
-    with st.popover(t("train.plan_file"), icon=":material/description:", width="stretch"):
-        upload_key, refused_key = f"plan-upload-{contest.id}", f"plan-refused-{contest.id}"
-        st.file_uploader(
-            t("train.plan_load"),
-            type=["yaml", "yml"],
-            help=t("train.plan_load_help"),
-            key=upload_key,
-            max_upload_size=1,
-            on_change=lambda: _load(contest, folds, upload_key, refused_key),
-        )
-        if refused_key in st.session_state:
-            error_card(st.session_state[refused_key])
-        text, name = "", ""
-        if shown is not None:
-            some = tuple(numbers) if len(numbers) < folds.n_folds else ()
-            plan = shown.plan.model_copy(update={"folds": runtime.queue.spec_of_folds(runtime.workspace(), folds), "fold_numbers": some})
-            text, name = plan_text(plan), plan.name
-        st.download_button(
-            t("train.plan_save"),
-            text,
-            file_name(name, suffix=".yaml"),
-            "application/yaml",
-            help=t("train.plan_save_help"),
-            on_click="ignore",
-            icon=":material/download:",
-            width="stretch",
-            disabled=not text,
-        )
-
-
-def _load(contest: Contest, folds: Folds, upload_key: str, refused_key: str) -> None:
-    """Put an uploaded plan where a person would have typed it: first recipe, further recipes, seeds, folds."""
-    st.session_state.pop(refused_key, None)
-    upload = st.session_state[upload_key]
-    if upload is None:
-        return
-    try:
-        read = parse_plan(upload.getvalue(), contest.spec.modality, where=upload.name)
-        made = runtime.queue.make_folds_of(runtime.workspace(), contest, read)
-    except PitwallError as refusal:
-        st.session_state[refused_key] = refusal
-        return
-    before = loaded_plan(contest)
-    plan = st.session_state[f"plan-{contest.id}"] = LoadedPlan(read, before.number + 1 if before else 1)
-    seeds_at, recipes_at = grid_keys(contest)
-    st.session_state[start_key(contest)], *st.session_state[recipes_at] = plan.names
-    st.session_state[seeds_at] = ", ".join(map(str, read.plan.seeds))
-    if made is not None:
-        show_folds(contest, made)
-    chosen = made or folds
-    st.session_state[fold_numbers_key(chosen)] = list(read.plan.fold_numbers or range(chosen.n_folds))

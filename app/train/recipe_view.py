@@ -11,8 +11,10 @@ import streamlit as st
 from app.shell import runtime, state
 from app.shell.tables import facts_of, pairs_of, train_labels_of, truth_of
 from app.train.backbones import pick_backbone
+from app.train.batch_preview import batch_preview
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
-from app.train.grid import Start, choose_grid, grid_keys, names_line, plan_box, start_key, starts
+from app.train.grid import Start, choose_grid, grid_keys, names_line, start_key, starts
+from app.train.plans import plan_box, shipped_plans
 from app.ui.cards import error_card, guard, section
 from app.ui.charts import draw, lr_curve, sampled_classes
 from app.ui.controls import fold_numbers_key, pick_folds
@@ -31,12 +33,10 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run, list_runs, unique_run_name
 from core.tracking.tracker import check_trackers
-from core.training.schedule import plan_fold
+from core.training.schedule import lr_shares, plan_fold
 from core.training.task import backbone_of, check_classes
 
 JUST_QUEUED, QUEUED_HERE = "just-queued-runs", "queued_here"
-LAYERS_BELOW = (0, 6, 12, 24)
-"""Layers under the head whose learning rates are drawn, until a dry run has built the network and knows its own."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def recipe_form(contest: Contest) -> RecipeForm:
     key = f"train-{contest.id}-{start}-{st.session_state.get(_turn_key(contest), 0)}"
     follow_optimizer(options[start].recipe, key)
     with st.container(border=True):
-        values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",))
+        values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",), columns=3)
     values["model"]["backbone"] = st.session_state.get(f"{key}-backbone", values["model"]["backbone"])
     return RecipeForm(start, options, values, key)
 
@@ -134,6 +134,11 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         st.space(1)
     folds = pick_folds(contest) or selected
     plan = st.container()
+    batch = (
+        st.expander(t("train.batch_title"), key=f"train-batch-{contest.id}", on_change="rerun")
+        if contest.spec.modality == "image"
+        else None
+    )
     numbers = pick_fold_numbers(folds)
     recipe = checked(contest, form.values)
     grid: ReadPlan | None = None
@@ -146,7 +151,9 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         with plan:
             plan_view(contest, folds, recipe, listed, names)
         keep_form(contest, folds, recipe)
-    plan_box(contest, folds, grid, numbers)
+    with st.container(horizontal=True, gap="small"):
+        plan_box(contest, folds, grid, numbers)
+        shipped_plans(contest, folds, numbers, lambda read: launch(contest, folds, read, numbers))
     with st.container(horizontal=True, gap="small"):
         n_jobs = max(1, len(names)) * len(numbers)
         label = t("train.queue_one") if n_jobs == 1 else t("train.queue_many", n=n_jobs)
@@ -155,13 +162,15 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
             label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Ctrl+Enter"
         )
         dry_run_button(contest, folds, recipe)
-    if pressed and grid is not None:
-        launch(contest, folds, grid, numbers)
+    if pressed and grid is not None and launch(contest, folds, grid, numbers):
+        drop_draft(runtime.workspace(), contest)  # it has become the recipe of these runs
     just_queued(contest)
     if runtime.is_read_only():
         st.caption(t("train.read_only"))
     dry_run_card(contest, folds, recipe, numbers, n_runs=max(1, len(names)))
     queued_here(contest)
+    if batch is not None and batch.open and recipe is not None:
+        batch_preview(batch, contest, folds, recipe)
 
 
 def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
@@ -193,11 +202,16 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
     if recipe.sampling.kind != "none":
         draw(sampled_classes(contest.spec.classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
-    decay, tried = recipe.optim.layer_decay, known_forecast(contest, folds, recipe)
-    shares = tried.costs.lr_scales if tried else tuple(decay**n for n in (LAYERS_BELOW if decay < 1 else LAYERS_BELOW[:1]))
-    draw(lr_curve(plan.curve_epochs, plan.curve_lr, shares), key="lr-curve", alt=t("train.chart_title"))
-    if decay < 1:
-        st.caption(t("train.chart_layers" if tried else "train.chart_some_layers", layers=", ".join(map(str, LAYERS_BELOW[1:]))))
+    n_groups, n_frozen, n_probe = backbone_of(recipe).n_groups, recipe.model.freeze, recipe.train.probe_epochs
+    shares = lr_shares(recipe, n_groups)
+    draw(lr_curve(plan.curve_epochs, plan.curve_lr, shares, probe_epochs=n_probe), key="lr-curve", alt=t("train.chart_title"))
+    notes = (
+        t("train.chart_layers", n=len(shares)) if len(shares) > 1 else "",
+        t("train.chart_frozen", n=n_frozen, of=n_groups) if n_frozen else "",
+        t("train.chart_probe", n=n_probe) if n_probe else "",
+    )
+    if said := " ".join(filter(None, notes)):
+        st.caption(said)
 
 
 def keep_form(contest: Contest, folds: Folds, recipe: Recipe) -> None:
@@ -243,14 +257,15 @@ def pick_fold_numbers(folds: Folds) -> list[int]:
     return sorted(chosen)
 
 
-def launch(contest: Contest, folds: Folds, grid: ReadPlan, fold_numbers: list[int]) -> None:
-    """Queue the runs and remember them for the list of what was queued from here; the form's draft has become their recipe."""
+def launch(contest: Contest, folds: Folds, grid: ReadPlan, fold_numbers: list[int]) -> bool:
+    """Queue the runs and remember them for the list of what was queued from here; False where that was refused, with its card."""
     stop_dry_run()
     with guard():
         runs = runtime.steer(lambda: runtime.queue.launch_plan(runtime.workspace(), contest, folds, grid, fold_numbers=fold_numbers))
-        drop_draft(runtime.workspace(), contest)
         st.session_state[QUEUED_HERE] = [run.id for run in reversed(runs)] + st.session_state.get(QUEUED_HERE, [])
         st.session_state[JUST_QUEUED] = [run.id for run in runs]
+        return True
+    return False
 
 
 def _remembered(contest: Contest, key: str) -> list[Run]:

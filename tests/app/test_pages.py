@@ -20,7 +20,7 @@ from core.store.folds import list_folds
 from core.store.jobs import list_jobs
 from core.store.runs import Run, list_runs
 from core.workspace import Workspace
-from tests.app.hands import flip, press, write
+from tests.app.hands import flip, press, unfold, write
 from tests.contest.contest_folders import write_csv
 
 ROOT = Path(__file__).parents[2]
@@ -230,13 +230,13 @@ def test_one_fold_alone_can_be_queued(open_page: OpenPage, opened: Workspace, fo
 
 
 def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
-    at = write(open_page("train"), "Seeds", "3-4, 7")
+    at = write(unfold(open_page("train"), "grid-box-"), "Seeds", "3-4, 7")
     (recipes,) = [box for box in at.multiselect if box.label == "Also these recipes"]
     other = next(option for option in recipes.options if "news-tiny" in option)
     recipes.set_value([other])
     at = at.run()
     assert not at.exception
-    assert [box.label for box in at.expander if "Seeds" in box.label] == ["Seeds 3\\-4, 7 · recipes +1"]
+    assert "Seeds 3\\-4, 7 · recipes +1" in [str(caption.value) for caption in at.caption]
     press(at, "Queue 18 folds")
     runs = list_runs(opened.store, folded.id)
     assert len(runs) == 6 and len({run.name for run in runs}) == 6
@@ -245,7 +245,7 @@ def test_seeds_and_further_recipes_make_a_grid(open_page: OpenPage, opened: Work
 
 
 def test_what_is_no_seed_is_said_and_nothing_is_queued(open_page: OpenPage, folded: Contest) -> None:
-    at = write(open_page("train"), "Seeds", "1, two")
+    at = write(unfold(open_page("train"), "grid-box-"), "Seeds", "1, two")
     assert not at.exception
     assert "a seed is a whole number" in refusal(at)
     (button,) = [button for button in at.button if button.label == "Queue 3 folds"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -16,9 +17,10 @@ from core.store.folds import list_folds
 from core.store.runs import Run, list_runs
 from core.workspace import Workspace
 from models.catalog import Backbone, find_backbone
-from tests.app.hands import press, set_option, write
+from tests.app.hands import fold, press, set_option, unfold, write
 
 OpenPage = Callable[..., AppTest]
+ROOT = Path(__file__).parents[3]
 
 
 def value(at: AppTest, label: str) -> object:
@@ -52,11 +54,12 @@ def test_a_known_contest_starts_from_its_last_recipe(open_page: OpenPage, folded
 
 def test_the_form_survives_a_reload_until_it_is_queued(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
     at = set_option(open_page("train"), "Epochs", 7)
-    at = write(at, "Seeds", "3, 4")
+    at = write(unfold(at, "grid-box-"), "Seeds", "3, 4")
     (pills,) = [item for item in at.get("pills") if item.label == "Folds to train"]
     pills.set_value([1]).run()
     again = open_page("train")
-    assert (start(again, folded), value(again, "Epochs"), value(again, "Seeds")) == ("left", 7, "3, 4")
+    assert "Seeds 3, 4" in captions(again), "what is queued is said where it is closed"
+    assert (start(again, folded), value(again, "Epochs"), value(unfold(again, "grid-box-"), "Seeds")) == ("left", 7, "3, 4")
     press(again, "Queue 2 folds")
     assert [run.fold_numbers for run in list_runs(opened.store, folded.id)] == [(1,), (1,)]
     assert start(open_page("train"), folded).startswith("run ")
@@ -89,7 +92,7 @@ def test_a_form_that_was_left_sets_its_own_controls_and_no_others(open_page: Ope
     (opened.contest_dir(folded.folder) / "train-form.json").write_text(json.dumps(left))
     at = open_page("train")
     assert not at.exception and not at.error and at.selectbox(key="contest").value == folded.name
-    assert (value(at, "Seeds"), start(at, folded)) == ("", "left")
+    assert (value(unfold(at, "grid-box-"), "Seeds"), start(at, folded)) == ("", "left")
     press(at, "Queue 1 fold")
 
 
@@ -117,6 +120,7 @@ def test_a_new_backbone_brings_its_settings_unless_a_person_set_them(
 def test_another_optimiser_brings_its_learning_rate_unless_a_person_set_one(open_page: OpenPage, folded: Contest) -> None:
     at = open_page("train")
     at = at.selectbox(key=grid.start_key(folded)).select("preset news-tiny").run()
+    at = unfold(at, "-section-optim")
     for name, rate in (("sgd", 0.05), ("lion", 4e-4), ("adamw", 0.002)):
         at = set_option(at, "Optimiser", name)
         assert value(at, "Peak learning rate") == rate
@@ -124,8 +128,22 @@ def test_another_optimiser_brings_its_learning_rate_unless_a_person_set_one(open
     assert value(at, "Peak learning rate") == 0.001
 
 
+def test_what_was_set_in_a_section_stays_when_it_is_closed_and_after_a_reload(
+    open_page: OpenPage, opened: Workspace, folded: Contest
+) -> None:
+    at = set_option(unfold(open_page("train"), "-section-loss"), "Label smoothing", 0.1)
+    at = fold(at, "-section-loss")
+    assert "Label smoothing" not in [box.label for box in at.number_input]
+    at = at.switch_page(str(ROOT / "pages" / "runs.py")).run()
+    at = at.switch_page(str(ROOT / "pages" / "train.py")).run()
+    again = unfold(open_page("train"), "-section-loss")
+    assert (start(again, folded), value(again, "Label smoothing")) == ("left", 0.1)
+    press(at, "Queue 3 folds")
+    assert list_runs(opened.store, folded.id)[0].recipe.loss.smoothing == 0.1
+
+
 def test_a_backbone_that_was_searched_for_has_a_button(open_page: OpenPage, folded: Contest) -> None:
-    at = write(open_page("train"), "Search the catalogue", "kcbert base")
+    at = write(unfold(open_page("train"), "-catalogue"), "Search the catalogue", "kcbert base")
     at = at.button(key=f"train-{folded.id}-use-beomi/kcbert-base").click().run()
     assert not at.exception and value(at, "Name of the run") == "kcbert-base"
 
@@ -139,13 +157,13 @@ def test_what_makes_no_sense_is_said_before_it_is_queued(open_page: OpenPage, fo
 
 
 def test_what_a_press_queued_is_taken_back_in_the_same_place(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
-    at = write(open_page("train"), "Seeds", "0-2")
+    at = write(unfold(open_page("train"), "grid-box-"), "Seeds", "0-2")
     at = press(at, "Queue 9 folds")
     assert len(list_runs(opened.store, folded.id)) == 3
     at = press(at, "Undo")
     assert not at.exception and list_runs(opened.store, folded.id) == ()
     assert "Undo" not in [button.label for button in at.button]
-    assert value(open_page("train"), "Seeds") == "0-2", "what stood in the form is not lost"
+    assert value(unfold(open_page("train"), "grid-box-"), "Seeds") == "0-2", "what stood in the form is not lost"
 
 
 def test_a_run_is_trained_again_with_changes(open_page: OpenPage, folded: Contest, done: tuple[Run, ...]) -> None:

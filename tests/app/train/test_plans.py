@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.train import grid
+from app.train import plans
 from core.recipes.plan import list_plan_weights, parse_plan, plan_text
 from core.specs.folds import FoldsSpec
 from core.specs.plan import Plan
@@ -15,7 +15,7 @@ from core.store.contests import Contest
 from core.store.folds import list_folds
 from core.store.runs import list_runs
 from core.workspace import Workspace
-from tests.app.hands import press
+from tests.app.hands import press, unfold
 
 OpenPage = Callable[..., AppTest]
 PLAN = """
@@ -30,6 +30,7 @@ fold_numbers: [2]
 
 
 def load(at: AppTest, text: str) -> AppTest:
+    at = unfold(at, "plan-file-")
     (uploader,) = [box for box in at.file_uploader if box.label == "Load a plan"]
     uploader.upload("night.yaml", text.encode())
     at = at.run()
@@ -44,7 +45,7 @@ def test_a_plan_that_is_loaded_fills_the_page_and_is_queued_with_its_weights(
     assert at.selectbox(key=f"train-{folded.id}-start").value == "plan 1.0"
     (name,) = [box for box in at.text_input if box.label == "Name of the run"]
     assert name.value == "fast"
-    assert [box.label for box in at.expander if "Seeds" in box.label] == ["Seeds 4, 5 · recipes +1"]
+    assert "Seeds 4, 5 · recipes +1" in [str(caption.value) for caption in at.caption]
     assert list_folds(opened.store, folded.id)[0].n_folds == 4
     at = press(at, "Queue 4 folds")
     assert not at.exception
@@ -64,8 +65,8 @@ def test_what_stands_on_the_page_is_saved_and_read_as_the_same_plan(
         texts.append(plan_text(plan))
         return texts[-1]
 
-    monkeypatch.setattr(grid, "plan_text", keep)
-    at = open_page("train")
+    monkeypatch.setattr(plans, "plan_text", keep)
+    at = unfold(open_page("train"), "plan-file-")
     assert parse_plan(texts[-1].encode(), "text", where="saved").plan.folds == FoldsSpec(n_folds=3)
     load(at, PLAN)
     again, given = parse_plan(texts[-1].encode(), "text", where="saved"), parse_plan(PLAN.encode(), "text", where="given")
