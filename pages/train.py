@@ -15,11 +15,11 @@ if folds is None:
         state.go_to("folds")
     st.stop()
 
-with st.container(key="train-columns"):
-    left, middle, right = st.columns([4.7, 4.2, 3.3], gap="medium")
-with middle:
-    form = recipe_form(contest)
+top = st.container()
+left, right = st.columns([7, 4.6], gap="medium")
 with left:
+    form = recipe_form(contest)
+with top:
     listed = choose_backbone(contest, form)
 with right:
     queue_view(contest, folds, form, listed)

@@ -1,4 +1,5 @@
-"""The catalogue of backbones on the page Train: search, filters, and a button in each row that makes it the recipe's backbone."""
+"""The backbone on the page Train: the one that is chosen, and the catalogue behind it, drawn while it is open: search, filters, and a button in
+each row that makes it the recipe's backbone."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,43 +8,53 @@ import pandas as pd
 import streamlit as st
 
 from app.shell import runtime
-from app.ui.cards import section
 from app.ui.format import plain
 from app.words.core_text import say
 from app.words.text import t
 from core.recipes.plan import OPEN, Backbone, Listed, filter_backbones, list_backbones
 
 FEW = 4
+TABLE_PX, ROW_PX = 322, 28
 PARAMS_M = (5, 10, 25, 50, 100, 200, 500, 1000)
 GMACS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 TOP1 = (88, 87, 86, 85, 84, 82, 80, 75)
 
 
 def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None], key: str, note: str = "") -> Listed | None:
-    """Draw the picker and return the chosen backbone as it stands in the catalogue (None for a name that is not there).
+    """Draw the chosen backbone and the picker, and return it as it stands in the catalogue (None for a name that is not there).
 
     `on_pick` is called with the new backbone when the button of its row is pressed, before the page is drawn again; nothing else in the table
     chooses. `note` stands under the chosen one.
     """
     listed = catalogue(modality)
     current = next((one for one in listed if one.backbone.name.partition(".")[0] == chosen or one.backbone.name == chosen), None)
-    with section(t("train.backbone")):
+    with st.container(border=True, gap="xsmall", key="backbone-band"):
+        if current is not None:
+            _card(current, note)
+        box = st.expander(t("train.choose_another", n=len(listed)), key=f"{key}-catalogue", on_change="rerun", type="compact")
+        if box.open:
+            with box:
+                _table_of(listed, modality, on_pick, key)
+    return current
+
+
+def _table_of(listed: Sequence[Listed], modality: str, on_pick: Callable[[Backbone], None], key: str) -> None:
+    """Search, filters, and the table of what is found."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        text = st.text_input(
+            t("train.search"),
+            placeholder=t(f"train.search_{modality}", n=len(listed)),
+            type="search",
+            live="250ms",
+            key=f"{key}-text",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
         filters = _filters(listed, modality, key)
-    if current is not None:
-        _card(current, note)
-    text = st.text_input(
-        t("train.search"),
-        placeholder=t(f"train.search_{modality}", n=len(listed)),
-        type="search",
-        live="250ms",
-        key=f"{key}-text",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
     found = filter_backbones(listed, text or "", **filters)
     if not found:
         st.caption(t("train.found_none"))
-        return current
+        return
 
     def use() -> None:
         on_pick(found[st.session_state[f"{key}-use"].row].backbone)
@@ -57,14 +68,13 @@ def pick_backbone(modality: str, chosen: str, on_pick: Callable[[Backbone], None
         frame,
         key=f"{key}-table",
         hide_index=True,
-        height=min(392, 30 + 28 * (len(found) + 1)),
-        row_height=28,
+        height=min(TABLE_PX, 30 + ROW_PX * (len(found) + 1)),
+        row_height=ROW_PX,
         placeholder="–",
         alt=t("train.backbone"),
-        column_config={"use": st.column_config.ButtonColumn(t("train.col_use"), key=f"{key}-use", on_click=use, width=56), **columns},
+        column_config={"use": st.column_config.ButtonColumn(t("train.col_use"), key=f"{key}-use", on_click=use, width=60), **columns},
     )
     st.caption(t("train.found", shown=len(found), total=len(listed)))
-    return current
 
 
 def catalogue(modality: str) -> tuple[Listed, ...]:
@@ -111,18 +121,18 @@ def _filters(listed: Sequence[Listed], modality: str, key: str) -> dict[str, Any
 
 def _card(one: Listed, note: str) -> None:
     backbone, published = one.backbone, one.backbone.published
-    with st.container(border=True, gap="xxsmall", key="backbone-card"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-            st.markdown(f"**{plain(backbone.name)}**", width="content")
+    key = f"train.chosen_size_{backbone.modality}" if backbone.has_pretrained else "train.chosen_from_nothing"
+    sizes = {"params": backbone.params_m, "px": backbone.input_px, "tokens": backbone.max_tokens}
+    facts = (
+        t(key, **sizes, licence=plain(backbone.licence) or t("train.licence_unknown")),
+        plain(backbone.pretraining),
+        t("train.chosen_top1", top1=published.top1, px=published.px) if published else "",
+        t("train.chosen_gmacs", gmacs=backbone.gmacs) if backbone.gmacs else "",
+    )
+    with st.container(gap="xxsmall", key="backbone-card"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f":gray[{t('train.backbone')}] **{plain(backbone.name)}**", width="content")
             st.badge(place_label(one), color="green" if one.place else "gray")
-        key = f"train.chosen_size_{backbone.modality}" if backbone.has_pretrained else "train.chosen_from_nothing"
-        sizes = {"params": backbone.params_m, "px": backbone.input_px, "tokens": backbone.max_tokens}
-        st.caption(t(key, **sizes, licence=plain(backbone.licence) or t("train.licence_unknown")))
-        facts = (
-            plain(backbone.pretraining),
-            t("train.chosen_top1", top1=published.top1, px=published.px) if published else "",
-            t("train.chosen_gmacs", gmacs=backbone.gmacs) if backbone.gmacs else "",
-        )
         for line in filter(None, (" · ".join(filter(None, facts)), plain(say(backbone.note)) if backbone.note else "", note)):
             st.caption(line)
 
@@ -145,19 +155,15 @@ def _table(shown: Sequence[Listed], modality: str) -> tuple[pd.DataFrame, dict[s
         ),
         "here": [place_label(one) if one.place or not one.backbone.has_pretrained else "" for one in shown],
         "licence": [one.backbone.licence for one in shown],
-        "pretraining": [one.backbone.pretraining for one in shown],
-        "family": [one.backbone.family for one in shown],
+        **({"pretraining": [one.backbone.pretraining for one in shown]} if is_image else {}),
     }
-    if not is_image:
-        del columns["pretraining"]
     return pd.DataFrame(columns), {
-        "name": config.TextColumn(t("train.col_name"), width=170),
-        "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=56),
-        "size": config.NumberColumn(t("train.col_px" if is_image else "train.col_tokens"), format="%d", width=48),
-        "top1": config.NumberColumn(t("train.col_top1"), help=t("train.col_top1_help"), format="%.1f", width=52),
-        "gmacs": config.NumberColumn(t("train.col_gmacs"), help=t("train.col_gmacs_help"), format="%.3g", width=60),
-        "here": config.TextColumn(t("train.col_here"), width=76),
-        "licence": config.TextColumn(t("train.col_licence"), width=96),
-        "pretraining": config.TextColumn(t("train.col_pretraining"), width=150),
-        "family": config.TextColumn(t("train.col_family"), width=70),
+        "name": config.TextColumn(t("train.col_name"), width=330),
+        "params": config.NumberColumn(t("train.col_params"), help=t("train.col_params_help"), format="%.1f", width=70),
+        "size": config.NumberColumn(t("train.col_px" if is_image else "train.col_tokens"), format="%d", width=54),
+        "top1": config.NumberColumn(t("train.col_top1"), help=t("train.col_top1_help"), format="%.1f", width=60),
+        "gmacs": config.NumberColumn(t("train.col_gmacs"), help=t("train.col_gmacs_help"), format="%.3g", width=66),
+        "here": config.TextColumn(t("train.col_here"), width=84),
+        "licence": config.TextColumn(t("train.col_licence"), width=110),
+        "pretraining": config.TextColumn(t("train.col_pretraining"), width=220),
     }

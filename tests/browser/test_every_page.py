@@ -101,6 +101,7 @@ def test_a_phone_tells_the_state_of_runs(address: str, open_page: Open) -> None:
 def test_at_1024_the_table_of_backbones_shows_all_its_columns(address: str, open_page: Open) -> None:
     page = open_page(f"{address}/train")
     page.set_viewport_size({"width": 1024, "height": 768})
+    page.get_by_text("Choose another of").click()
     settle(page)
     table = page.get_by_test_id("stDataFrame").first
     expect(table).to_be_visible()

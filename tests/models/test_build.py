@@ -12,7 +12,7 @@ from safetensors.torch import save, save_file
 
 from models.build import build_model
 from models.catalog import find_backbone
-from models.image import ImageClassifier, load_state
+from models.image import ImageClassifier, interpolation_of, load_state
 from models.spec import CannotBuild, ModelSpec
 from models.text import build_tokenizer
 from models.weights import WeightsUnreadable, find_weights
@@ -92,6 +92,13 @@ def test_a_size_of_the_first_epochs_that_the_network_cannot_read_is_refused(side
         build_model(spec_of("vit_tiny_patch16_224.augreg_in21k_ft_in1k", tmp_path, input_px=side, first_px=first))
     assert caught.value.fix.startswith("set input.first_px=0")
     assert build_model(spec_of("test_resnet.r160_in1k", tmp_path, input_px=side, first_px=first))(pixels(first)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0.in1k", "test_vit.r160_in1k", "resnet18.a1_in1k", "convnext_atto.d2_in1k"])
+def test_how_images_are_resized_is_known_before_a_network_is_built(name: str, tmp_path: Path) -> None:
+    model = build_model(spec_of(name, tmp_path))
+    assert isinstance(model, ImageClassifier)
+    assert interpolation_of(name) == model.pixels.interpolation
 
 
 def test_looking_at_a_size_changes_nothing_in_the_network(tmp_path: Path) -> None:
