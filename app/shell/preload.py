@@ -19,7 +19,7 @@ BY_PAGE = {
     "": (),
     "data": (),
     "folds": ("DataFrame", "ArrowVegaLiteChart"),
-    "train": ("DataFrame", "Table", "ArrowVegaLiteChart", "Multiselect", "FileUploader"),
+    "train": ("Table", "ArrowVegaLiteChart"),
     "runs": ("DataFrame",),
     "ensemble": ("DataFrame", "PlotlyChart"),
     "errors": ("DataFrame", "PlotlyChart"),

@@ -41,6 +41,7 @@ def see_rows(task: FoldTask, epoch: int, n_rows: int) -> SeenRows:
         white_level=task.white_level,
         first_px=recipe.input.first_px,
         first_epochs=recipe.first_epochs,
+        short_px=recipe.input.short_px,
     )
     batch = next(RowLoader(rows, workers=0).load(epoch, [asked]))
     (part,) = put_together(task, make_targets(task), [batch], epoch, 1)

@@ -48,12 +48,12 @@ def test_a_backbone_is_chosen_by_its_button_alone_and_stays_after_a_reload(
     settle(page)
     before = card.inner_text()
     for _ in range(2):
-        click_table(page, 425, 15)  # the header of the parameters: ascending, then descending
-    click_table(page, 120, 44)
+        click_table(page, 580, 15)  # the header of the parameters: ascending, then descending
+    click_table(page, 300, 44)
     page.keyboard.press("q")
     settle(page)
     assert card.inner_text() == before and list_runs(workspace.store) == ()
-    click_table(page, 28, 44)
+    click_table(page, 60, 44)
     largest = max((one for one in load_catalog() if one.modality == "text"), key=lambda one: one.params_m)
     expect(card).to_contain_text(largest.name)
     page.reload()
