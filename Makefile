@@ -6,7 +6,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run engine check lint format test faults docs clean
+.PHONY: help demo run engine check lint format test faults gpu docs clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test: lint $(VENV)/.installed-dev  ## lint and every test, with a real Chromium:
 
 faults: $(VENV)/.installed-dev  ## kill, freeze and fill things many times over; ARGS='kill_worker b7' names some: under an hour
 	$(PY) -m tests.faults $(ARGS)
+
+gpu:  ## check training on a CUDA card, in under eight minutes and with nothing to install: make gpu PYTHON=python3
+	@$(PYTHON) tests/training/gpu.py $(ARGS)
 
 format: $(VENV)/.installed-dev  ## put the code in order
 	$(PY) -m ruff check --fix .

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter
 
-from core.base.errors import DiskFull, OutOfMemory, PitwallError
+from core.base.errors import DiskFull, OutOfMemory, PitwallError, RecipeError
 from core.base.messages import joined, msg
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes, run_bytes, size_text
@@ -120,6 +120,7 @@ def look_out(
     )
     problems: list[PitwallError] = [_memory_problem(forecast, recipe, memory, limit, n_at_once)] if memory > limit else []
     problems += [_disk_problem(recipe, disk, disk_free_bytes, n_folds)] if disk > disk_free_bytes else []
+    problems += [_number_problem(costs, recipe)] if costs.n_not_finite else []
     fold_s = tuple(forecast.fold_s(fold) for fold in fold_numbers)
     return Outlook(
         forecast=forecast,
@@ -164,6 +165,18 @@ def _disk_problem(recipe: Recipe, needed: int, free: int, n_folds: int) -> Pitwa
         fix=joined(", or ", (fix for fix in fixes if fix)),
         needed=size_text(needed),
         free=size_text(free),
+    )
+
+
+def _number_problem(costs: Costs, recipe: Recipe) -> PitwallError:
+    is_fp16 = costs.precision == "fp16"
+    return RecipeError(
+        "{n:,} of {all:,} logits are not finite",
+        where="train.precision" if is_fp16 else "optim.lr",
+        why="fp16 holds no number above 65,504, and the network predicts in it" if is_fp16 else "training diverges within the first steps",
+        fix="set train.precision=auto or fp32" if is_fp16 else msg("set optim.lr={lr:g}", lr=recipe.optim.lr / 10),
+        n=costs.n_not_finite,
+        all=costs.n_logits,
     )
 
 

@@ -13,6 +13,9 @@ NETWORKS_DIR = "networks"
 """A fold's artefact has a folder for each of its networks in this one, an artefact of its own."""
 
 
+PrecisionName = Literal["bf16", "fp16", "fp32"]
+
+
 class NetworkSpec(Settings):
     """The `network.json` of a trained network, which stands beside its weights.
 
@@ -55,7 +58,7 @@ class NetworkSpec(Settings):
     )
 
     device: str = Field(default="cpu", description="The kind of device that it predicted on: cpu, cuda or mps.")
-    precision: Literal["bf16", "fp32"] = Field(default="fp32", description="The precision that it predicted in.")
+    precision: PrecisionName = Field(default="fp32", description="The precision that it predicted in.")
     threads: int = Field(default=0, description="Threads of the processor that it predicted with; 0 when unknown.")
     micro_batch: int = Field(default=32, ge=1, description="Rows that were trained on at once; predictions are computed for twice as many.")
     versions: dict[str, str] = Field(default={}, description="The libraries it was trained with.")

@@ -329,8 +329,9 @@ class TrainSettings(Settings):
         description="End a fold as soon as its loss diverges or it overfits, as its warning says; the weights until then stay.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="All randomness of the run derives from this.", json_schema_extra=BASIC)
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="Auto takes bf16 where the device computes in it, else fp32."
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="Auto takes bf16 where the device computes in it, else fp32; fp16 is for GPUs without bf16, such as T4 and V100.",
     )
     loader_workers: int = Field(
         default=0,

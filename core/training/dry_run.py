@@ -6,11 +6,14 @@ It is set up, stepped and evaluated by the functions that train; what it adds is
 import gc
 import math
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from core.base.errors import OutOfMemory
 from core.base.messages import msg
@@ -62,7 +65,8 @@ def _try(task: FoldTask) -> Costs:
     setup_s = time.monotonic() - began
     share = ProcessorShare()
     timed, row_s, _state, snapshot = _train(task, setup)
-    valid_row_s, score_s = _evaluate(task, setup, row_s)
+    with _counted(setup.eval_model) as logits:
+        valid_row_s, score_s = _evaluate(task, setup, row_s)
     peak = memory.peak()
     return Costs(
         precision=setup.precision.name,
@@ -87,7 +91,31 @@ def _try(task: FoldTask) -> Costs:
         checkpoint_bytes=snapshot.n_bytes,
         weights_bytes=sum(tensor.nbytes for tensor in setup.eval_model.state_dict().values()),
         n_means=task.recipe.average.n_means,
+        n_logits=logits.n,
+        n_not_finite=logits.n_not_finite,
     )
+
+
+@dataclass
+class _Logits:
+    n: int = 0
+    n_not_finite: int = 0
+
+
+@contextmanager
+def _counted(model: nn.Module) -> Iterator[_Logits]:
+    """Count the logits that a network gives, and those that are infinite or not a number: fp16 ends at 65,504, where bf16 has no end."""
+    found = _Logits()
+
+    def look(_model: nn.Module, _inputs: object, logits: Tensor) -> None:
+        found.n += logits.numel()
+        found.n_not_finite += int((~logits.isfinite()).sum())
+
+    handle = model.register_forward_hook(look)
+    try:
+        yield found
+    finally:
+        handle.remove()
 
 
 def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState, Snapshot]:
@@ -112,7 +140,7 @@ def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState
     setup.model.train()
     step(0)
     kept = {number: copy_weights(setup.eval_model) for number in range(recipe.average.n_copies)}
-    state = TrainState(setup.model, setup.optimizer, setup.average, kept=kept)
+    state = TrainState(setup.model, setup.optimizer, setup.average, kept=kept, scaler=setup.scaler)
     snapshot = state.snapshot()
     for number in range(1, n_first):
         step(number)
@@ -137,7 +165,7 @@ def _evaluate(task: FoldTask, setup: Setup, train_row_s: float) -> tuple[float, 
     prob = predict_task(task, setup, setup.loader, some)
     row_s = (time.monotonic() - began) / len(some)
     # As many rows as a fold has, in memory together with its test rows
-    valid_prob, _test_prob = (np.resize(prob, (n_rows, n_classes)) for n_rows in (len(valid_idx), len(task.test_inputs)))
+    valid_prob, _test_prob = (np.resize(np.nan_to_num(prob), (n_rows, n_classes)) for n_rows in (len(valid_idx), len(task.test_inputs)))
     began = time.monotonic()
     all_scores(task.labels[valid_idx], valid_prob, multilabel=task.is_multilabel)
     return row_s, time.monotonic() - began

@@ -81,7 +81,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     valid_idx = np.asarray(task.valid_idx, dtype=np.int64)
 
     # Go on where an attempt before was stopped
-    state = TrainState(model, optimizer, average)
+    state = TrainState(model, optimizer, average, scaler=setup.scaler)
     writer = CheckpointWriter(_checkpointing(task, n_steps), state)
     if writer.resume():
         state.position.resumed.append({"epoch": state.position.epoch, "step": state.position.step, **conditions})

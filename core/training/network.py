@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +21,7 @@ from core.base.settings import parse_settings
 from core.data.batches import Rows, TextRows
 from core.data.image_cache import CachedImages
 from core.specs.data_settings import AugmentSettings
-from core.specs.network import NETWORK_FILE, NetworkSpec
+from core.specs.network import NETWORK_FILE, NetworkSpec, PrecisionName
 from core.specs.recipe import Recipe
 from core.specs.training_settings import IN_TORCH
 from core.training.loss import activation_of
@@ -88,7 +87,7 @@ def build_network(task: FoldTask, cached: CachedImages | None = None) -> tuple[C
     return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
 
 
-def describe_network(task: FoldTask, model: Classifier, precision: Literal["bf16", "fp32"]) -> NetworkSpec:
+def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName) -> NetworkSpec:
     """What has to be known to predict with the network of a task as it predicts at the end of its training."""
     recipe, backbone = task.recipe, backbone_of(task.recipe)
     pixels: Pixels | None = getattr(model, "pixels", None)

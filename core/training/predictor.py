@@ -22,7 +22,8 @@ from core.specs.network import NetworkSpec
 from core.training.loss import Activation
 from core.training.machine import is_memory
 from core.training.network import MakeRows, load_weights, read_network_spec, restore_network
-from core.training.setup import Precision, Setup, choose_precision, open_device
+from core.training.precision import Precision, choose_precision
+from core.training.setup import Setup, open_device
 from core.training.task import FoldTask
 from models.spec import CannotBuild
 from models.weights import WeightsNotFound, WeightsUnreadable
@@ -181,7 +182,8 @@ def _placed(spec: NetworkSpec, model: nn.Module, make_rows: MakeRows, device: to
     model.to(device)
     if spec.modality == "image":
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
-    return TorchPredictor(spec, model, make_rows, device, choose_precision(spec.precision, device))
+    asked = spec.precision if device.type == spec.device else "auto"  # another kind of device may not compute in it
+    return TorchPredictor(spec, model, make_rows, device, choose_precision(asked, device))
 
 
 def _load_trained(folder: Path, spec: NetworkSpec, device: str) -> Predictor:

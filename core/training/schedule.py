@@ -203,6 +203,8 @@ class Costs:
     the rows. `others` is the share of the processor (0 to 1)
     that other programs used meanwhile.
 
+    Of `n_logits` that were predicted, in `precision`, `n_not_finite` were infinite or not a number.
+
     `checkpoint_bytes` and `weights_bytes` are what a checkpoint and the published weights hold. `halvings` of the micro-batch were
     needed because memory ran out.
     """
@@ -229,6 +231,8 @@ class Costs:
     checkpoint_bytes: int
     weights_bytes: int
     n_means: int = 0
+    n_logits: int = 0
+    n_not_finite: int = 0
 
     def epoch_s(self, n_train: float, n_valid: int) -> float:
         """Seconds of an epoch over so many rows, with its validation; a row of a smaller input counts by its area."""

@@ -3,14 +3,13 @@
 A dry run is set up by the same function.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 from torch.optim.swa_utils import AveragedModel
 
 from core.base.errors import AlignmentError, RecipeError
@@ -24,24 +23,12 @@ from core.training.averaging import make_average
 from core.training.loss import Objective, make_objective
 from core.training.network import build_network
 from core.training.optim import make_optimizer
+from core.training.precision import Precision, choose_precision
 from core.training.sampling import class_counts, group_rows
 from core.training.schedule import plan_epochs
 from core.training.task import FoldTask, check_classes
 from core.training.threads import Threads
 from models.spec import Classifier
-
-
-@dataclass(frozen=True)
-class Precision:
-    """`name` is "bf16" or "fp32"; `reason` says why, in one sentence, for the facts of a run."""
-
-    name: Literal["bf16", "fp32"]
-    reason: str
-
-    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        if self.name == "bf16":
-            return torch.autocast(device.type, dtype=torch.bfloat16)
-        return nullcontext()
 
 
 def open_device(name: str) -> torch.device:
@@ -59,34 +46,6 @@ def open_device(name: str) -> torch.device:
             name=name,
         ) from None
     return device
-
-
-def choose_precision(asked: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
-    """The precision a fold computes in. Auto never emulates: it takes bf16 only where the device has instructions for it."""
-    native, reason = computes_in_bf16(device)
-    if asked == "fp32":
-        return Precision("fp32", "asked for")
-    if asked == "bf16":
-        if device.type == "mps":
-            raise RecipeError("bf16 cannot be used here", where="train.precision", why=reason, fix="set train.precision=auto or fp32")
-        return Precision("bf16", "asked for" if native else msg("asked for; emulated, {reason}", reason=reason))
-    return Precision("bf16" if native else "fp32", reason)
-
-
-def computes_in_bf16(device: torch.device) -> tuple[bool, str]:
-    """Whether the device multiplies in bf16 itself, and the sentence that says so."""
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return native, msg(
-            "{device} computes in bf16" if native else "{device} does not compute in bf16", device=torch.cuda.get_device_name(device)
-        )
-    if device.type == "mps":
-        return False, "bf16 autocast is not used on Apple's MPS"
-    abilities = torch.cpu.get_capabilities()
-    for flag in ("amx_bf16", "avx512_bf16", "bf16"):
-        if abilities.get(flag):
-            return True, msg("this processor has {flag}", flag=flag)
-    return False, "this processor has no bf16 instructions"
 
 
 def freeze_in_epoch(model: Classifier, recipe: Recipe, epoch: int) -> None:
@@ -156,6 +115,7 @@ class Setup:
     model: Classifier
     average: AveragedModel | None
     optimizer: torch.optim.Optimizer
+    scaler: GradScaler
     loader: RowLoader
     test_loader: RowLoader
     targets: Targets
@@ -215,5 +175,6 @@ def set_up(task: FoldTask, cached: CachedImages | None = None) -> Setup:
         targets=make_targets(task),
         objective=make_objective(task.recipe, counts, n_rows, multilabel=task.is_multilabel, device=device),
         optimizer=make_optimizer(model, task.recipe.optim),
+        scaler=precision.scaler(device),
         average=make_average(model, task.recipe.average.ema),
     )

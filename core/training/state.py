@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 from torch.optim.swa_utils import AveragedModel
 
 from core.artefacts import load_manifest, publishing
@@ -97,12 +98,15 @@ class TrainState:
     average: AveragedModel | None
     position: TrainPosition = field(default_factory=TrainPosition)
     kept: Mapping[int, Tensors] = field(default_factory=dict)
+    scaler: GradScaler = field(default_factory=lambda: GradScaler("cpu", enabled=False))
 
     def snapshot(self) -> Snapshot:
         """A copy on the CPU, which training does not touch any more; the only part of a checkpoint that training waits for."""
         files = {"network": copy_weights(self.model), "optimizer": _copy_moments(self.model, self.optimizer)}
         if self.average is not None:
             files["average"] = copy_weights(self.average)
+        if self.scaler.is_enabled():
+            files["scaler"] = {name: torch.tensor(value) for name, value in self.scaler.state_dict().items()}
         # Replaced as a whole by better ones, never changed in place
         files |= {_kept_name(place): dict(weights) for place, weights in enumerate(self.kept.values())}
         position = TrainPosition(**json.loads(json.dumps(asdict(self.position))))
@@ -113,7 +117,8 @@ class TrainState:
         manifest = load_manifest(folder)
         position, names = _read_position(folder)
         kept = [_kept_name(place) for place in range(len(position.kept))]
-        wanted = {"network", "optimizer", *(("average",) if self.average is not None else ()), *kept}
+        wanted = {"network", "optimizer", *kept}
+        wanted |= {name for name, is_there in (("average", self.average is not None), ("scaler", self.scaler.is_enabled())) if is_there}
         for file in (STATE_FILE, *(f"{name}.safetensors" for name in sorted(wanted))):
             if file not in manifest.files:
                 raise _missing(folder, msg("the sha256 of {file}", file=file))
@@ -126,6 +131,8 @@ class TrainState:
         if self.average is not None:
             _load(self.average, files["average"], folder, "average")
         _load_moments(self.model, self.optimizer, files["optimizer"], folder)
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict({name: tensor.item() for name, tensor in files["scaler"].items()})
         self.kept = {epoch: files[name] for epoch, name in zip(position.kept, kept, strict=True)}
         self.position = position
 

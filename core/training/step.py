@@ -18,6 +18,7 @@ from core.data.batches import Batch, batches_of
 from core.data.randomness import permutation, seed_mix, seed_step
 from core.training.failures import not_a_number
 from core.training.loss import plain_losses, row_losses
+from core.training.precision import LEAST_SCALE
 from core.training.sampling import draw, group_rows
 from core.training.setup import Setup, Targets
 from core.training.task import FoldTask
@@ -106,17 +107,22 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
             logits = model(inputs)
         losses = row_losses(logits.float(), part.targets.to(device), setup.objective)
         loss = (losses * part.weights.to(device)).sum() / n_rows
-        loss.backward()
+        setup.scaler.scale(loss).backward()
         said, truth = logits.detach().float(), part.truth.to(device)
         plain = plain_losses(said, truth, setup.objective.activation).sum() / n_rows
         is_right = ((said > 0) == (truth > 0.5)).all(dim=1) if task.is_multilabel else said.argmax(dim=1) == truth.argmax(dim=1)
         of_part = torch.stack([loss.detach(), plain, is_right.sum()]).tolist()  # one wait for the device
         objective, log_loss, n_right = objective + of_part[0], log_loss + of_part[1], n_right + int(of_part[2])
+    where = msg("fold {fold}, epoch {epoch}, step {step}", fold=task.fold, epoch=epoch, step=step)
     if not math.isfinite(objective):
-        raise not_a_number(recipe, msg("fold {fold}, epoch {epoch}, step {step}", fold=task.fold, epoch=epoch, step=step))
+        raise not_a_number(recipe, where)
+    setup.scaler.unscale_(setup.optimizer)
     if recipe.optim.clip_norm:
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
-    setup.optimizer.step()
+    setup.scaler.step(setup.optimizer)
+    setup.scaler.update()
+    if setup.scaler.get_scale() < LEAST_SCALE:
+        raise not_a_number(recipe, where)
     if setup.average is not None:
         setup.average.update_parameters(model)
     return StepLoss(objective, log_loss, n_right)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.base.errors import DiskFull, OutOfMemory
+from core.base.errors import DiskFull, OutOfMemory, RecipeError
 from core.jobs.disk import fold_bytes
 from core.jobs.forecast import Forecast, Neighbour, Outlook, look_out, queue_end_s, remaining_s, run_end_s
 from core.specs.progress import Progress
@@ -47,6 +47,17 @@ FORECAST = Forecast(device="cpu:0", costs=COSTS, rows=((800, 400), (700, 500)), 
 def outlook(forecast: Forecast = FORECAST, recipe: Recipe = RECIPE, folds: tuple[int, ...] = (0, 1), **given: Any) -> Outlook:
     given = {"devices": ("cpu:0",), "disk_free_bytes": 100 * GB, "end_s": None, **given}
     return look_out(forecast, recipe, folds, **given)
+
+
+@pytest.mark.parametrize(
+    ("precision", "where", "fix"), [("fp16", "train.precision", "fp32"), ("bf16", "optim.lr", f"optim.lr={RECIPE.optim.lr / 10:g}")]
+)
+def test_logits_that_are_no_numbers_are_a_problem(precision: str, where: str, fix: str) -> None:
+    costs = replace(COSTS, precision=precision, n_logits=4000)
+    assert outlook(replace(FORECAST, costs=costs)).problems == ()
+    (problem,) = outlook(replace(FORECAST, costs=replace(costs, n_not_finite=7))).problems
+    assert isinstance(problem, RecipeError) and (problem.what, problem.where) == ("7 of 4,000 logits are not finite", where)
+    assert fix in problem.fix
 
 
 def test_seconds_add_up() -> None:

@@ -123,6 +123,22 @@ def test_memory_that_was_given_back_counts(monkeypatch: pytest.MonkeyPatch, tmp_
     assert costs.above_start_bytes > 380 * 2**20  # of 400: pages that were resident at the start are used again
 
 
+def test_logits_that_are_no_numbers_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "TIMED_S", 0.0)
+    task = make_task(tmp_path, recipe_of(IMAGE))
+    calm, evaluate = dry_run(task, max_halvings=0), module._evaluate  # pyright: ignore[reportPrivateUsage]
+    assert calm.n_logits >= len(task.valid_idx) * len(task.classes) and not calm.n_not_finite
+
+    def overflowing(task: Any, setup: Any, row_s: float) -> tuple[float, float]:
+        with torch.no_grad():
+            setup.eval_model.network.get_classifier().bias[0] = torch.inf
+        return evaluate(task, setup, row_s)
+
+    monkeypatch.setattr(module, "_evaluate", overflowing)
+    costs = dry_run(task, max_halvings=0)
+    assert costs.n_logits == calm.n_logits and costs.n_not_finite == costs.n_logits / len(task.classes)
+
+
 def runs_out_above(most_rows: int) -> Callable[..., StepLoss]:
     def step(task: Any, setup: Any, parts: Parts, *rest: Any) -> StepLoss:
         if max(map(len, parts)) > most_rows:

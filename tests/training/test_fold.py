@@ -14,7 +14,7 @@ from core.base.errors import InputError, RecipeError, WeightsError
 from core.metrics.scores import all_scores
 from core.specs.progress import Interrupted, Progress
 from core.specs.recipe import Recipe
-from core.training.setup import choose_precision
+from core.training.precision import choose_precision
 from tests.training.small_tasks import IMAGE, N_ROWS, N_TEST, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks and loader processes: minutes of processor time together

