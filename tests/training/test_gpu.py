@@ -47,6 +47,6 @@ def test_without_a_card_it_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_needs_no_card_holds_on_the_processor(tmp_path: Path) -> None:
-    code, report, said = checked(tmp_path, "--device", "cpu")
+    code, report, said = checked(tmp_path, "--device", "cpu", "--only", "precisions", "channels_last", "resume")
     assert code == 0, said + json.dumps(report, indent=2)
-    assert report["ok"] and report["checked"] == 5
+    assert report["ok"] and report["checked"] == 3
