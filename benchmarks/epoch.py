@@ -208,7 +208,7 @@ class Loop(Work):
         return BATCH * (len(times) - WARM) / (times[-1] - times[WARM - 1])
 
     def bare(self, n_steps: int) -> float:
-        from core.training.setup import choose_precision
+        from core.training.precision import choose_precision
 
         torch, model, optimizer = self.network(0)
         device = torch.device("cpu")

@@ -20,8 +20,8 @@ from core.base.messages import reason
 from core.onnx.runtime import BATCH, INPUT, OUTPUT, VIEWS, Images, OnnxPredictor, load_onnx, metadata_of
 from core.specs.network import NetworkSpec
 from core.training.loss import Activation
+from core.training.precision import Precision
 from core.training.predictor import TorchPredictor
-from core.training.setup import Precision
 from models.spec import Pixels
 
 OPSET = 20

@@ -13,8 +13,8 @@ import torch
 from core.base.errors import StateError
 from core.onnx.export import BATCHES, MOST, export_network, quantise
 from core.onnx.runtime import load_onnx
+from core.training.precision import Precision
 from core.training.predictor import TorchPredictor, load_network
-from core.training.setup import Precision
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks train here
