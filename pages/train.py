@@ -21,5 +21,5 @@ with left:
     form = recipe_form(contest)
 with top:
     listed = choose_backbone(contest, form)
-with right:
+with right, st.container(key="train-plan"):
     queue_view(contest, folds, form, listed)

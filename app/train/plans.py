@@ -113,7 +113,8 @@ def _ask(contest: Contest, folds: Folds, numbers: Sequence[int], read: ReadPlan,
         n_runs, n_folds = len(seen.runs), len(numbers)
         st.markdown(t("train.plan_what", runs=n_runs, folds=n_folds, jobs=n_runs * n_folds, hash=short_hash(folds.fingerprint)))
         _table(seen, read.run_weights)
-        _notes(seen)
+        with st.container(gap="xsmall"):
+            _notes(seen)
         with st.container(horizontal=True, horizontal_alignment="right"):
             if st.button(t("train.plan_no")):
                 st.rerun()
