@@ -12,7 +12,7 @@ from core.blend.scorer import make_scorer
 from core.metrics.scores import get_metric
 from core.predictions.source import OofMatrix
 from core.specs.data_settings import ViewName
-from tests.blend.blend_data import matrix_of
+from tests.blend.blend_data import matrix_of, several
 
 N_ROWS, N_CLASSES = 900, 4
 VIEWS: tuple[ViewName, ...] = ("plain", "mirror", "flip", "zoom_in")
@@ -56,6 +56,18 @@ def test_a_choice_may_be_limited_and_one_fold_judges_none() -> None:
     assert choose(planted("log_loss"), most=1).chosen == ("plain",)
     alone = choose(planted("log_loss", n_folds=1))
     assert alone.honest is None and alone.chosen == ("plain", "mirror")
+
+
+def test_rows_of_several_classes_are_right_when_all_of_them_are() -> None:
+    prob, y_true = several(2, 400, 3, 0)
+    broken = np.where(np.arange(400)[:, None] < 300, 1 - prob[0], prob[0]).astype(np.float32)
+    oof = matrix_of([prob[0], prob[1], broken], y_true, np.arange(400) % 3, get_metric("macro_f1"), is_multilabel=True)
+    choice = choose_views(oof, ("plain", "mirror", "flip"), (1.0, 1.0, 1.0))
+    effects = {effect.view: effect for effect in choice.effects}
+    right = ((prob[0] > 0.5) == y_true).all(axis=1)
+    after = (((prob[0] + broken) / 2 > 0.5) == y_true).all(axis=1)
+    assert (effects["flip"].n_broken, effects["flip"].n_mended) == (int((right & ~after).sum()), int((~right & after).sum()))
+    assert effects["flip"].verdict == "harms" and "flip" not in choice.chosen and choice.n_rows == 400
 
 
 def test_the_interval_of_a_gain_covers_the_true_one() -> None:
