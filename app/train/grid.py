@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from app.words.text import t
 from core.contest.samples import SAMPLES
 from core.recipes.advice import suggest_recipe
 from core.recipes.draft import Draft, load_draft
+from core.recipes.fit import measured_row_s
 from core.recipes.plan import ReadPlan, list_presets, load_preset, parse_seeds
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -80,7 +82,8 @@ def starts(contest: Contest) -> dict[str, Start]:
     }
     trained = [run for run in list_runs(runtime.workspace().store, contest.id) if not run.is_imported]
     runs = {f"run {run.ref}": Start(run.recipe, t("train.start_run", name=run.name, ref=run.ref)) for run in trained}
-    fitting = suggest_recipe(modality, catalogue(modality), facts_of(contest), has_gpu=runtime.has_gpu())
+    pace = partial(measured_row_s, runtime.workspace().store)
+    fitting = suggest_recipe(modality, catalogue(modality), facts_of(contest), has_gpu=runtime.has_gpu(), row_s=pace)
     usual = {SUGGESTED: Start(fitting, t("train.start_suggested"))}
     own = next((f"preset {name}" for name in names if of[name] is not None and of[name] == sample and is_here[name]), SUGGESTED)
     loaded = loaded_plan(contest)

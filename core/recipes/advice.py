@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
@@ -13,7 +13,8 @@ from PIL import Image
 
 from core.base.messages import msg
 from core.contest.table import ContestTable
-from core.recipes.plan import Listed
+from core.recipes.fit import LEAST_EPOCHS, fit_in_time, usual_row_s
+from core.recipes.plan import Listed, load_preset
 from core.specs.recipe import Recipe
 from core.specs.training_settings import OptimizerName
 from core.training.schedule import EpochPlan
@@ -28,6 +29,7 @@ SHARE_OF_ADAMW = {"adamw": 1.0, "nadamw": 1.0, "adopt": 1.0, "muon": 1.0, "lion"
 """Peak learning rates of the others: their own (fine-tuned, from scratch) where their steps have another size whatever the network, else a share of
 AdamW's. timm's Muon scales its steps to the size of AdamW's (Liu et al. 2025)."""
 SCRATCH = {"image": "resnet10t.c3_in1k", "text": "tiny_transformer"}
+TWO_CORES = "image-two-cores"
 MOST_PARAMS_M = {"gpu": 120, "cpu": 30}
 USUAL = {
     "model.dropout": (0, 0.6),
@@ -93,9 +95,15 @@ def brought_by(backbone: Backbone, recipe: Recipe) -> dict[str, Any]:
     return {**own, "input.max_tokens": min(recipe.input.max_tokens, backbone.max_tokens)}
 
 
-def suggest_recipe(modality: str, listed: Sequence[Listed], facts: RowFacts, *, has_gpu: bool) -> Recipe:
+def suggest_recipe(
+    modality: str, listed: Sequence[Listed], facts: RowFacts, *, has_gpu: bool, row_s: Callable[[Backbone], float] = usual_row_s
+) -> Recipe:
     """A recipe that can be trained now: the largest network with weights here that a GPU trains well, on a processor the smallest; without any
-    weights a small network from scratch. Size, batch and epochs follow the rows."""
+    weights a small network from scratch. Size, batch and epochs follow the rows.
+
+    On a processor a pretrained network for images ends in time (`fit_in_time`) where a row takes the seconds that `row_s` says of it; for
+    EfficientNet-Lite0 that starts from the preset for two cores.
+    """
     most = MOST_PARAMS_M["gpu" if has_gpu else "cpu"]
     able = [one.backbone for one in listed if one.place and one.backbone.params_m <= most and _reads(one.backbone, facts)]
     pick = max if has_gpu else min
@@ -114,13 +122,22 @@ def suggest_recipe(modality: str, listed: Sequence[Listed], facts: RowFacts, *, 
     }
     if modality == "image":
         own = backbone.input_px if pretrained else min(128, backbone.input_px)
-        affordable = own if has_gpu or facts.n_train <= 1_000 else 160 if facts.n_train <= 3_000 else 128
         of_rows = 32 * max(1, math.ceil(1.5 * facts.side_px / 32)) if facts.side_px else own
-        values |= {"input": {"size_px": min(own, affordable, of_rows), "reduced": True}}
+        values |= {"input": {"size_px": min(own, of_rows), "reduced": True}}
+        if pretrained and not has_gpu:
+            return _in_time(values, backbone, facts.n_train, row_s(backbone))
     else:
         wanted = next((size for size in (32, 64, 128, 256) if size >= facts.n_tokens), 256)
         values |= {"input": {"max_tokens": min(wanted if has_gpu else min(wanted, 128), backbone.max_tokens)}}
     return Recipe.model_validate(values)
+
+
+def _in_time(values: dict[str, Any], backbone: Backbone, n_rows: int, row_s: float) -> Recipe:
+    preset, batch = load_preset(TWO_CORES), values["train"]["batch_size"]
+    if backbone.name == preset.model.backbone:
+        values = {**preset.to_dict(), **values, "model": preset.to_dict()["model"], "train": preset.to_dict()["train"] | values["train"]}
+    least = min(30, max(LEAST_EPOCHS, math.ceil(200 * batch / max(1, n_rows * 4 // 5))))
+    return fit_in_time(Recipe.model_validate(values), row_s, n_rows, most_px=values["input"]["size_px"], least_epochs=least)
 
 
 def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
