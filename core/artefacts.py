@@ -31,6 +31,7 @@ _MAKE_AGAIN = {
     "groups": "put a copy of the workspace's folder contests back",
     "folds": "make the folds again",
     "fold": "retry the fold, or import the predictions again",
+    "seeds": "queue the run's recipe again: what its seeds have trained is taken, and their mean made anew",
     "network": "retry the fold",
     "onnx": "delete its folder, and export the network again",
     "predictions": "predict again",

@@ -65,6 +65,10 @@ class Workspace:
         """Where one attempt at a fold writes; `token` is the job's fencing token."""
         return self.run_dir(folder, run_id) / f"fold-{fold}" / f"attempt-{token}"
 
+    def seeds_dir(self, folder: str, run_id: int, fold: int) -> Path:
+        """The mean of what the seeds of a run predict in a fold."""
+        return self.run_dir(folder, run_id) / f"fold-{fold}" / "seeds"
+
     def checkpoints_dir(self, folder: str, run_id: int, fold: int) -> Path:
         """Where all attempts at a fold keep their checkpoints."""
         return self.run_dir(folder, run_id) / f"fold-{fold}" / "checkpoints"

@@ -19,6 +19,7 @@ from core.folds import load_folds, save_folds
 from core.jobs import queue
 from core.metrics.scores import all_scores
 from core.predictions.oof import TEST_PROB, VALID_IDX, VALID_PROB, FoldPredictions, read_fold_arrays, write_fold_predictions
+from core.predictions.seeds import record_fold
 from core.predictions.views import Piece
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
@@ -71,10 +72,37 @@ def finish_run(
     With `weights_bytes` each fold has a network whose weights are a hole in the disk of that size, with a wrong sha256.
     """
     run = queue.launch_run(workspace, contest, folds, recipe, now=now)
-    for place in range(folds.n_folds if n_done is None else n_done):
-        job = claim(workspace, now=now + 60 * place)
-        finish_job(workspace, contest, folds, job, recipe, strength=strength, seed=seed, weights_bytes=weights_bytes)
+    finish_jobs(
+        workspace,
+        contest,
+        folds,
+        recipe,
+        folds.n_folds if n_done is None else n_done,
+        strength=strength,
+        seed=seed,
+        now=now,
+        weights_bytes=weights_bytes,
+    )
     return get_run(workspace.store, run.id)
+
+
+def finish_jobs(
+    workspace: Workspace,
+    contest: Contest,
+    folds: Folds,
+    recipe: Recipe,
+    n_jobs: int,
+    *,
+    strength: float = 3.0,
+    seed: int = 0,
+    now: float = START,
+    weights_bytes: int = 0,
+) -> None:
+    """End the next jobs of the queue well; what each predicts depends on `seed` and on that of its run."""
+    for place in range(n_jobs):
+        job = claim(workspace, now=now + 60 * place)
+        own = get_run(workspace.store, job.run_id or 0).recipe.train.seed
+        finish_job(workspace, contest, folds, job, recipe, strength=strength, seed=seed + 1000 * own, weights_bytes=weights_bytes)
 
 
 def finish_headlines(
@@ -148,7 +176,9 @@ def finish_job(
         facts={"precision": "bf16", "n_params": 5_000_000, **(facts or {})},
         created_at=started + 42,
     )
-    attempts.commit(workspace.store, job.id, result, now=started + 42)
+    attempts.finish(
+        workspace.store, job.id, job.token, lambda connection: record_fold(workspace, connection, contest, result, labels), now=started + 42
+    )
     return result
 
 

@@ -179,6 +179,7 @@ def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
         {
             "run": [run.name for run in members],
             "cv": [format_score(score.cv_score, score.cv_sd if len(score.fold_scores) > 1 else None) for score in own],
+            "noise": pd.array([run.seed_sd(blend.contest.spec.metric) for run in members], dtype="Float64"),
             "own": [score.oof_score for score in own],
             "weight": blend.draft.weights if known is None else known.weights,
             "without": [worth and worth.other for worth in worths],
@@ -191,6 +192,8 @@ def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
             "action": [[leave] for _ in members],
         }
     )
+    if not any(run.seeds for run in members):
+        frame = frame.drop(columns="noise")
     kept, ids = blend.kept, [run.id for run in members]
 
     def act() -> None:
@@ -208,6 +211,7 @@ def _table(blend: OpenBlend, pairs: Pairwise, known: Measured | None) -> None:
         column_config={
             "run": text(t("members.run"), pinned=True),
             "cv": text(f"CV {metric_label(blend.contest.spec.metric)}", help=t("common.cv_help")),
+            "noise": number(t("runs.column_noise"), format="%.4f", help=t("runs.column_noise_help")),
             "own": number(t("common.oof"), format="%.4f", help=t("common.oof_help")),
             "weight": st.column_config.ProgressColumn(t("members.weight"), format="%.3f", min_value=0.0, max_value=1.0),
             "without": number(t("members.without"), format="%.4f", help=t("members.without_help")),

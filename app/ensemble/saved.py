@@ -295,10 +295,16 @@ def _say_duel(first: Source, second: Source, duel: Duel) -> None:
         high=f"{gain.gain_high:+.4f}",
     )
     lines = [t(f"compare.verdict_{kind}", better=better, worse=worse), figures]
+    if duel.retraining:
+        one_n, other_n = duel.retraining.n_seeds
+        key = "compare.retraining_covers" if duel.is_within_retraining else "compare.retraining"
+        lines.append(t(key, reach=f"{duel.retraining.reach:.4f}", one=one, other=other, one_n=one_n, other_n=other_n))
+    elif first.kind == second.kind == "run":
+        lines.append(t("compare.retraining_unknown"))
     if duel.n_rows < duel.n_train:
         folds = ", ".join(map(str, duel.folds))
         lines.append(t("compare.some_rows", rows=f"{duel.n_rows:,}", total=f"{duel.n_train:,}", folds=folds))
-    (st.success if kind == "better" else st.info)("  \n".join(lines), icon=ICONS[duel.verdict])
+    (st.success if kind == "better" and not duel.is_within_retraining else st.info)("  \n".join(lines), icon=ICONS[duel.verdict])
 
 
 @st.cache_resource(max_entries=256, **BY_CONTENT)

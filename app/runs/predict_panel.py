@@ -83,7 +83,7 @@ def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile]]:
             launch = runtime.queue.launch_prediction
             runtime.steer(lambda: launch(runtime.workspace(), run, text=text, files=given, at_once=at_once, runtime=how))
             st.rerun()
-    st.caption(t("predict.by", n=len(run.results)))
+    st.caption(t("predict.by", n=len(run.results) * len(run.parts)))
     return kind, []
 
 

@@ -32,24 +32,24 @@ from core.training.trouble import Trouble, TroubleKind, find_trouble
 BUSY_S, IDLE_S = 1.0, 3.0
 MAX_NEXT = 6
 KINDS: tuple[TroubleKind, ...] = ("nan", "diverging", "overfitting", "far_fold")
-Places = Mapping[int, Mapping[int, Progress]]
-"""By run id and fold, the position from which a job that went back to the queue will resume (`runtime.places`)."""
+Places = Mapping[int, Progress]
+"""By job id, the position from which a job that went back to the queue will resume (`runtime.places`)."""
 
 
 def jobs_now(runs: Sequence[Run], jobs: Sequence[Job], places: Places) -> None:
     """A line with a bar for every running fold of these runs, and the next folds with the position they resume from."""
-    by_id = {run.id: run for run in runs}
+    by_id = {part.id: part for run in runs for part in run.parts}
     folds = [job for job in jobs if isinstance(job, FoldJob) and job.run_id in by_id]
     running = [job for job in folds if job.state == "running"]
     waiting = [job for job in folds if job.state == "queued"]
     if not running and not waiting:
         return
-    lines = [job_line(by_id[job.run_id], job, places.get(job.run_id, {}).get(job.fold)) for job in running]
+    lines = [job_line(by_id[job.run_id], job, places.get(job.id)) for job in running]
     if waiting:
         names = ", ".join(
             t("runs.next_job", run=by_id[job.run_id].name, fold=job.fold) + (f" ({goes_on(place)})" if place else "")
             for job in waiting[:MAX_NEXT]
-            for place in [places.get(job.run_id, {}).get(job.fold)]
+            for place in [places.get(job.id)]
         )
         more = f" {t('runs.next_more', n=len(waiting) - MAX_NEXT)}" if len(waiting) > MAX_NEXT else ""
         lines.append(
@@ -127,8 +127,20 @@ def waiting_job(job: Job) -> None:
 
 
 def device_time_s(run: Run) -> float:
-    """Seconds that devices worked on a run, running folds included."""
+    """Seconds that devices worked on a run and its seeds, running folds included."""
     return run.elapsed_s + sum(max(0.0, time.time() - job.started_at) for job in run.jobs if job.state == "running" and job.started_at)
+
+
+def seeds_label(run: Run) -> str:
+    """The seed of a run, or the first and the last of several."""
+    first, *_, last = (*run.recipe.train.seeds, run.recipe.train.seeds[-1])
+    return str(first) if first == last else f"{first}–{last}"
+
+
+def noise_label(run: Run, metric: str) -> str:
+    """The noise of a retraining of a run of several seeds, with their number."""
+    sd = run.seed_sd(metric)
+    return t("runs.noise_unknown" if sd is None else "runs.noise", sd=f"{sd or 0.0:.4f}", n=len(run.seeds))
 
 
 def input_label(run: Run) -> str:
@@ -143,13 +155,15 @@ def troubles_of(runs: Sequence[Run], metric: str) -> dict[int, Trouble]:
     """The first warning of each run that has one, by run id. Epochs are read in one query: of ended runs once per process, of live ones
     each time, of those that never began not at all."""
     known, store = _ended_troubles(str(runtime.workspace().root)), runtime.workspace().store
-    keys = {run.id: (run.id, run.created_at, metric, *((job.id, job.token, job.state) for job in run.jobs)) for run in runs}
-    asked = [run for run in runs if keys[run.id] not in known and (not run.jobs or any(job.token for job in run.jobs))]
-    epochs = list_epochs_of(store, [run.id for run in asked]) if asked else {}
-    found = {run.id: find_trouble(epochs[run.id], get_metric(metric), run.fold_scores(metric)) for run in asked}
-    known.update({keys[run.id]: found[run.id] for run in asked if run.state not in ("running", "queued")})
-    said = {run.id: found.get(run.id, known.get(keys[run.id])) for run in runs}
-    return {run_id: trouble for run_id, trouble in said.items() if trouble}
+    parts = [part for run in runs for part in run.parts]
+    keys = {part.id: (part.id, part.created_at, metric, *((job.id, job.token, job.state) for job in part.jobs)) for part in parts}
+    asked = [part for part in parts if keys[part.id] not in known and (not part.jobs or any(job.token for job in part.jobs))]
+    epochs = list_epochs_of(store, [part.id for part in asked]) if asked else {}
+    found = {part.id: find_trouble(epochs[part.id], get_metric(metric), part.fold_scores(metric)) for part in asked}
+    known.update({keys[part.id]: found[part.id] for part in asked if part.state not in ("running", "queued")})
+    said = {part.id: found.get(part.id, known.get(keys[part.id])) for part in parts}
+    first = {run.id: next((trouble for part in run.parts if (trouble := said[part.id])), None) for run in runs}
+    return {run_id: trouble for run_id, trouble in first.items() if trouble}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -80,7 +80,7 @@ def checkpoints_view(contest: Contest, run: Run) -> None:
 
 def disturbances(run: Run) -> None:
     """What happened while a run trained that another training of it may do otherwise: memory that ran out, kills, threads. Nothing where nothing did."""
-    if run.imported:
+    if run.imported or run.seeds:  # of several seeds each says it on its own page
         return
     lines: list[str] = []
     for job in run.jobs:
@@ -165,7 +165,8 @@ def _board(contest: Contest, run: Run) -> None:
                 runtime.start_board()
             st.rerun()
         return
-    only_this = quote(f"^{contest.name}/{run.name}-{run.ref}/", safe="")
+    names = "|".join(f"{part.name}-{part.ref}" for part in run.parts)
+    only_this = quote(f"^{contest.name}/({names})/" if run.seeds else f"^{contest.name}/{names}/", safe="")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.link_button(t("tracking.open"), f"{board.url}?runFilter={only_this}#timeseries", type="primary", icon=":material/open_in_new:")
         if st.button(t("tracking.stop"), type="tertiary", key="board-stop"):
@@ -194,4 +195,4 @@ def _others(folds: tuple[FoldNotes, ...]) -> None:
 
 
 def _notes(run: Run) -> tuple[FoldNotes, ...]:
-    return notes_of_run(runtime.workspace(), run.id, run.fold_numbers)
+    return tuple(note for part in run.parts for note in notes_of_run(runtime.workspace(), part.id, part.fold_numbers))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from statistics import fmean
 from urllib.parse import quote
 
 import pandas as pd
@@ -17,7 +18,9 @@ from app.runs.progress import (
     figures,
     input_label,
     jobs_now,
+    noise_label,
     queue_panel,
+    seeds_label,
     trouble_label,
     trouble_markdown,
     troubles_of,
@@ -85,7 +88,7 @@ def _live(contest: Contest, was_busy: bool) -> None:
 
 MOST_ROWS, TABLE_PX = 18, 560
 """What is done with ticked runs stands below the table: a longer one is scrolled by itself."""
-COLUMNS = ("cv", "sd", "folds", "done", "time", "backbone", "input", "seed", "created")
+COLUMNS = ("cv", "sd", "noise", "folds", "done", "time", "backbone", "input", "seed", "created")
 """What the table shows of a run beside its name and state, in this order; a person chooses among them."""
 
 
@@ -181,16 +184,17 @@ def _table(
             "run": [run.name for run in runs],
             "backbone": [run.own_recipe.model.backbone if run.own_recipe else t("runs.imported") for run in runs],
             "input": [inputs[run.own_recipe and run.own_recipe.input] for run in runs],
-            "seed": pd.array([run.own_recipe and run.own_recipe.train.seed for run in runs], dtype="Int64"),
+            "seed": [seeds_label(run.own_recipe) if run.own_recipe else "" for run in runs],
             "cv": pd.array([run.cv_score(metric.name) for run in runs], dtype="Float64"),
             "sd": pd.array([run.cv_sd(metric.name) for run in runs], dtype="Float64"),
+            "noise": pd.array([run.seed_sd(metric.name) for run in runs], dtype="Float64"),
             "folds": scores,
             "done": [f"{len(run.results)}/{len(run.fold_numbers)}" for run in runs],
             "on": [f"{folds[run.folds_id].n_folds} #{short_hash(folds[run.folds_id].fingerprint)}" for run in runs],
             "state": [[states[run.state]] for run in runs],
             "truth": [[t("runs.older_truth")] if run.truth_id != contest.truth.id else [] for run in runs],
             "trouble": [[trouble_label(troubles[run.id].kind)] if run.id in troubles else [] for run in runs],
-            "progress": [round(100 * runtime.share_of_run(run, places.get(run.id, {}))) for run in runs],
+            "progress": [round(100 * runtime.share_of_run(run, places)) for run in runs],
             "time": pd.to_timedelta([round(device_time_s(run)) for run in runs], unit="s"),
             "created": [datetime.fromtimestamp(run.created_at) for run in runs],
             "note": [run.note or "" for run in runs],
@@ -201,6 +205,7 @@ def _table(
         "truth": all(run.truth_id == contest.truth.id for run in runs),
         "trouble": not troubles,
         "note": not any(run.note for run in runs),
+        "noise": not any(run.seeds for run in runs),
         "progress": all(run.state == "done" for run in runs),
     }
     table = table.drop(columns=[name for name, is_so in says_nothing.items() if is_so])
@@ -227,7 +232,7 @@ def _table(
             ),
             "backbone": text(t("runs.column_backbone")),
             "input": text(t("runs.column_input"), width="small"),
-            "seed": number(t("runs.column_seed"), width="small"),
+            "seed": text(t("runs.column_seed"), width="small"),
             "cv": number(
                 t("runs.column_cv", arrow=direction_arrow(metric.name)),
                 format="%.4f",
@@ -235,6 +240,7 @@ def _table(
                 width="small",
             ),
             "sd": number(t("runs.column_sd"), format="%.4f", width="small"),
+            "noise": number(t("runs.column_noise"), format="%.4f", help=t("runs.column_noise_help"), width="small"),
             "folds": st.column_config.BarChartColumn(t("runs.column_folds"), y_min=0.0, y_max=highest, width="small"),
             "done": text(t("runs.column_done"), width="small"),
             "on": text(t("runs.column_on"), width="small"),
@@ -287,6 +293,12 @@ def _actions(runs: Sequence[Run]) -> None:
             ask_removal({"run": [run.id for run in runs]})
 
 
+def noise_band(run: Run, metric: Metric) -> tuple[float | None, float | None]:
+    """What a retraining with another seed would score, within a standard deviation: of single seeds, around their mean."""
+    sd, scores = run.seed_sd(metric.name), run.seed_scores(metric.name)
+    return (None, None) if sd is None else (fmean(scores) - sd, fmean(scores) + sd)
+
+
 def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric) -> None:
     """Fold scores side by side, and the settings in which the recipes differ."""
     st.subheader(t("runs.compare_title", n=len(runs)), anchor=False)
@@ -295,11 +307,15 @@ def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric
         st.warning(t("runs.compare_folds", folds=names), icon=":material/warning:")
     left, right = st.columns([1.2, 1], gap="large")
     table = pd.DataFrame(
-        [(run.name, fold, score) for run in runs for fold, score in run.fold_scores(metric.name).items()], columns=["run", "fold", "score"]
+        [(run.name, fold, score, *noise_band(run, metric)) for run in runs for fold, score in run.fold_scores(metric.name).items()],
+        columns=["run", "fold", "score", "low", "high"],
     )
     with left:
         colors = {run.name: run_color(run.id) for run in runs}
         charts.draw(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
+        noisy = [run for run in runs if run.seed_sd(metric.name) is not None]
+        said = " · ".join(f"**{plain(run.name)}** {noise_label(run, metric.name)}" for run in noisy)
+        st.caption(t("runs.compare_noise", said=said) if noisy else t("runs.compare_no_noise"))
     with right:
         st.markdown(f"**{t('runs.compare_recipe')}**")
         strangers = [run.name for run in runs if run.own_recipe is None]

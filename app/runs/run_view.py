@@ -9,7 +9,7 @@ import streamlit as st
 import yaml
 
 from app.runs.predict_panel import predict_panel
-from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, trouble_markdown, troubles_of
+from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, noise_label, trouble_markdown, troubles_of
 from app.runs.records import checkpoints_view, disturbances, tracking_button, tracking_trouble
 from app.runs.views_panel import views_panel
 from app.shell import runtime, state
@@ -19,7 +19,17 @@ from app.ui import charts
 from app.ui.cards import ask, error_card, guard
 from app.ui.colors import run_color
 from app.ui.controls import segmented
-from app.ui.format import STATE_COLORS, format_duration, format_score, metric_help, metric_label, plain, short_hash, state_label
+from app.ui.format import (
+    STATE_COLORS,
+    direction_arrow,
+    format_duration,
+    format_score,
+    metric_help,
+    metric_label,
+    plain,
+    short_hash,
+    state_label,
+)
 from app.ui.ways_back import ask_name, ask_note, ask_removal, menu_label
 from app.words.core_text import say
 from app.words.text import t
@@ -31,12 +41,14 @@ from core.metrics.scores import LABEL_METRICS, get_metric, metrics_for
 from core.predictions.oof import scores_by_fold
 from core.specs.recipe import Recipe, flatten_settings
 from core.store.contests import Contest, list_truths
-from core.store.folds import Folds
+from core.store.folds import Folds, get_folds
 from core.store.jobs import FoldJob, JobState
-from core.store.runs import Run, get_run, list_epochs, note_run, rename_run
+from core.store.runs import Run, get_run, list_epochs, list_runs, note_run, rename_run
 
 TAB_KEY = "run-tab"
 LOG_KEY = "run-log-fold"
+USUAL_SEEDS = 3
+MOST_SEEDS = 20
 RINGS = {"best": "best", "last": "last", "swa": "swa", "best_mean": "mean", "soup": "mean"}
 """What the rings of a curve mark, by which weights a recipe keeps."""
 
@@ -59,16 +71,19 @@ def _head(contest: Contest, run: Run) -> None:
             st.html(f'{name}<span style="opacity:.75;font-weight:400">{run.ref}</span></div>', width="content")
             if run.note:
                 st.caption(plain(run.note), width="content")
+            if run.is_seed:
+                _seed_of(contest, run)
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             tracking_button(contest, run)
             if run.own_recipe and st.button(t("runs.action_again"), icon=":material/tune:", help=t("runs.action_again_help")):
                 start_again_from(contest, run)
                 go_to("train")
-            if run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
+            leads_on = not run.is_seed  # other pages know the run that it is a seed of
+            if leads_on and run.results and st.button(t("runs.action_errors"), icon=":material/grid_on:"):
                 go_to("errors", source=run.ref)
-            if run.is_complete and st.button(t("runs.action_blend"), icon=":material/balance:"):
+            if leads_on and run.is_complete and st.button(t("runs.action_blend"), icon=":material/balance:"):
                 go_to("ensemble", join=run.ref)
-            if run.is_complete and contest.n_test and st.button(t("runs.action_submit"), icon=":material/outbox:"):
+            if leads_on and run.is_complete and contest.n_test and st.button(t("runs.action_submit"), icon=":material/outbox:"):
                 go_to("submit", source=run.ref)
             n_again = sum(job.state in ("failed", "canceled") for job in run.jobs)
             is_live = run.state in ("running", "queued")
@@ -85,15 +100,40 @@ def _head(contest: Contest, run: Run) -> None:
                     else:
                         values = {"name": plain(run.name), "folds": len(run.results), "time": format_duration(run.elapsed_s)}
                         ask(f"runs.{action}", partial(_do, *done), **values)
+            if leads_on and not run.imported and not runtime.is_read_only():
+                _more_seeds(run)
             _menu(run)
 
 
+def _seed_of(contest: Contest, run: Run) -> None:
+    """The way back to the run that this one is a seed of."""
+    for whole in list_runs(runtime.workspace().store, contest.id):
+        if run.id in [seed.id for seed in whole.seeds]:
+            label = t("runs.seed_of", seed=run.recipe.train.seed, name=plain(whole.name))
+            if st.button(label, icon=":material/casino:", type="tertiary", key=f"seed-of-{whole.id}"):
+                state.select_run(whole.ref)
+                st.rerun()
+
+
+def _more_seeds(run: Run) -> None:
+    """Queue the run's recipe with more seeds, and open the run that they make with those that are there."""
+    with st.popover(t("runs.seeds_more"), icon=":material/casino:"):
+        st.caption(t("runs.seeds_more_about"))
+        least = len(run.parts) + 1
+        n = st.number_input(t("runs.seeds_number"), least, MOST_SEEDS, max(least, USUAL_SEEDS), key=f"seeds-of-{run.id}")
+        if st.button(t("runs.seeds_queue", n=(n - len(run.parts)) * len(run.fold_numbers)), type="primary", key=f"queue-seeds-{run.id}"):
+            with guard():
+                more = runtime.steer(lambda: runtime.queue.launch_seeds(runtime.workspace(), run, n))
+                state.select_run(more.ref)
+                st.rerun()
+
+
 def _menu(run: Run) -> None:
-    """Rename, note and delete a run; a deleted one is left for the list."""
+    """Rename, note and delete a run; a deleted one is left for the list. A seed of another run goes only with that one."""
     store = runtime.workspace().store
     chosen = st.menu_button(
         menu_label(run.name),
-        ("rename", "note_action", "delete"),
+        ("rename", "note_action") if run.is_seed else ("rename", "note_action", "delete"),
         format_func=lambda action: t(f"trash.{action}"),
         key=f"run-menu-{run.id}",
         type="tertiary",
@@ -129,7 +169,7 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         if _stage(run) != stage_before:
             st.rerun()
         places = runtime.places(contest, [run])
-        _figures(contest, run, folds, runtime.share_of_run(run, places.get(run.id, {})))
+        _figures(contest, run, folds, runtime.share_of_run(run, places))
         jobs_now([run], run.jobs, places)
         if run.truth_id != contest.truth.id:
             _older_truth(contest, run)
@@ -141,12 +181,13 @@ def _live(contest: Contest, run_id: int, folds: Folds, stage_before: tuple[JobSt
         tracking_trouble(run)
         _failures(run)
         disturbances(run)
-        st.session_state.setdefault(TAB_KEY, "curves")
-        tabs = [name for name in TABS if name != "views" or contest.spec.modality == "image"]
-        if st.session_state[TAB_KEY] not in tabs:
-            st.session_state[TAB_KEY] = "curves"
-        tab = segmented("run-tabs", TAB_KEY, t("runs.title"), tabs, lambda name: t(f"runs.tab_{name}"), label_visibility="collapsed")
-        TABS[tab](contest, run)
+        known = TABS_OF_SEEDS if run.seeds else TABS
+        tabs = [name for name in known if name != "views" or contest.spec.modality == "image"]
+        if st.session_state.get(TAB_KEY) not in tabs:
+            st.session_state[TAB_KEY] = tabs[0]
+        kind = "run-tabs-seeds" if run.seeds else "run-tabs"
+        tab = segmented(kind, TAB_KEY, t("runs.title"), tabs, lambda name: t(f"runs.tab_{name}"), label_visibility="collapsed")
+        known[tab](contest, run)
 
 
 def _older_truth(contest: Contest, run: Run) -> None:
@@ -169,10 +210,14 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
         model = run.recipe.model
         kind = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
         network, origin = plain(model.backbone), f"{kind} · {input_label(run)}"
-    per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / len(run.results))) if run.results else "–"
+    n_trained = sum(len(part.results) for part in run.parts)
+    per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / n_trained)) if n_trained else "–"
     part, about = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds), [metric_help(contest.spec, metric), t("common.cv_help")]
     choice = epoch_choice(runtime.workspace().store, contest, folds, run)
-    if choice:
+    if run.seeds:
+        part += " · " + noise_label(run, metric)
+        about.append(t("runs.noise_help"))
+    elif choice:
         part += " · " + t("runs.figure_cv_epochs", score=format_score(choice.cross_fitted, choice.cross_fitted_sd))
         about.append(t("runs.figure_cv_epochs_help"))
     figures(
@@ -191,13 +236,59 @@ def _failures(run: Run) -> None:
         if job.state == "failed" and job.error:
             error = PitwallError.from_dict(job.error)
             met.setdefault(str(error), (error, []))[1].append(job)
+    names_of = {seed.id: seed for seed in run.seeds}
     for error, jobs in met.values():
-        names = ", ".join(str(job.fold) for job in jobs)
+        names = ", ".join(f"{names_of[job.run_id].name} {job.fold}" if run.seeds else str(job.fold) for job in jobs)
         error_card(PitwallError(t("runs.failed_fold", fold=names, what=say(error.what)), where=error.where, why=error.why, fix=error.fix))
-        shown = {TAB_KEY: "log", LOG_KEY: jobs[0].fold}
-        st.button(
-            t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}", on_click=st.session_state.update, args=(shown,)
-        )
+        if st.button(t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}"):
+            st.session_state.update({TAB_KEY: "log", LOG_KEY: jobs[0].fold})
+            state.select_run(f"r{jobs[0].run_id}")
+            st.rerun()
+
+
+def _seeds(contest: Contest, run: Run) -> None:
+    """A row for each seed, with its score in every fold; a click opens the seed's own page, with its curves, checkpoints and log."""
+    metric, store = contest.spec.metric, runtime.workspace().store
+    folds = get_folds(store, run.folds_id)
+    choices = [epoch_choice(store, contest, folds, seed) for seed in run.seeds]
+    scores = [seed.fold_scores(metric) for seed in run.seeds]
+    columns = {f"fold {fold}": [of_seed.get(fold) for of_seed in scores] for fold in run.fold_numbers}
+    table = pd.DataFrame(
+        {
+            "seed": [seed.recipe.train.seed for seed in run.seeds],
+            "run": [seed.name for seed in run.seeds],
+            "state": [[state_label(seed.state)] for seed in run.seeds],
+            "cv": [format_score(seed.cv_score(metric), seed.cv_sd(metric)) for seed in run.seeds],
+            "epochs": [format_score(choice.cross_fitted, choice.cross_fitted_sd) if choice else "–" for choice in choices],
+            **columns,
+        }
+    )
+
+    def open_seed() -> None:
+        state.select_run(run.seeds[st.session_state["seed-open"].row].ref)
+        st.rerun()
+
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=f"run-seeds-{run.id}",
+        placeholder="–",
+        alt=t("runs.tab_seeds"),
+        column_config={
+            "seed": number(t("runs.column_seed"), width="small", pinned=True),
+            "run": st.column_config.ButtonColumn(
+                t("runs.column_run"), key="seed-open", on_click=open_seed, type="tertiary", alignment="left", pinned=True
+            ),
+            "state": st.column_config.MultiselectColumn(
+                t("runs.fold_state"), options=[state_label(name) for name in STATE_COLORS], color=list(STATE_COLORS.values()), width="small"
+            ),
+            "cv": text(t("runs.column_cv", arrow=direction_arrow(metric))),
+            "epochs": text(t("runs.seeds_epochs"), help=t("runs.figure_cv_epochs_help")),
+            **{f"fold {fold}": number(t("runs.job_fold", fold=fold), format="%.4f", width="small") for fold in run.fold_numbers},
+        },
+    )
+    st.caption(t("runs.seeds_about"))
 
 
 def _curves(contest: Contest, run: Run) -> None:
@@ -266,7 +357,7 @@ def _folds(contest: Contest, run: Run) -> None:
     results = {result.fold: result for result in run.results}
     metrics = metrics_for(multilabel=contest.spec.is_multilabel)
     scored = _every_score(tuple(result.fingerprint for result in run.results), contest, run)
-    jobs = {job.fold: job for job in run.jobs}
+    jobs = {} if run.seeds else {job.fold: job for job in run.jobs}
 
     def row(fold: int) -> dict[str, object]:
         job, result = jobs.get(fold), results.get(fold)
@@ -277,7 +368,13 @@ def _folds(contest: Contest, run: Run) -> None:
             trained = {**dict(zip(("kept", "epochs", "time"), ended, strict=True)), "device": job.device or None, "attempt": job.token}
         scores = {name: scored[fold][name] if result else None for name in metrics}
         artefact = f"#{short_hash(result.fingerprint)}" if result else None
-        return {"fold": fold, "state": [state_label(job.state if job else "done")], **scores, **trained, "artefact": artefact}
+        return {
+            "fold": fold,
+            "state": [state_label(job.state if job else "done" if result else run.state)],
+            **scores,
+            **trained,
+            "artefact": artefact,
+        }
 
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     st.dataframe(
@@ -384,3 +481,5 @@ TABS = {
     "recipe": _recipe,
     "log": _log,
 }
+TABS_OF_SEEDS = {"seeds": _seeds, "folds": _folds, "predict": predict_panel, "views": views_panel, "recipe": _recipe}
+"""Of a run of several seeds: curves, checkpoints and logs are on the page of each seed."""

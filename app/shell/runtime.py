@@ -144,13 +144,17 @@ def see_batch(contest: Contest, folds: Folds, recipe: Recipe, epoch: int) -> Fut
 
 def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> Outlook:
     """What a dry run predicts for these folds with the present queue and disk."""
-    end_s = engine().run_end_s([forecast.fold_s(fold) for fold in fold_numbers])
+    end_s = engine().run_end_s(forecast.trainings_s(fold_numbers, recipe.train.n_seeds))
     return look_out(forecast, recipe, fold_numbers, devices=devices(), disk_free_bytes=free_bytes(workspace().root), end_s=end_s)
 
 
-def places(contest: Contest, runs: Sequence[Run]) -> dict[int, dict[int, Progress]]:
-    """By run id and fold, the position from which a job that went back to the queue will resume."""
-    return {run.id: _places(workspace(), contest.folder, run) for run in runs if not run.is_imported}
+def places(contest: Contest, runs: Sequence[Run]) -> dict[int, Progress]:
+    """By job id, the position from which a job that went back to the queue will resume."""
+    found: dict[int, Progress] = {}
+    for run in runs:
+        if not run.is_imported:
+            found |= _places(workspace(), contest.folder, run)
+    return found
 
 
 def steer(change: Callable[[], T]) -> T:

@@ -167,7 +167,7 @@ def _lines(outlook: Outlook) -> dict[str, str]:
     kinds = {type(problem) for problem in outlook.problems}
     memory_key = "memory_free" if outlook.memory_limit_bytes == costs.free_bytes else "memory_all"
     memory = t(f"dry_run.{memory_key}", needed=size(outlook.memory_bytes), limit=size(outlook.memory_limit_bytes))
-    run, n = format_duration(outlook.run_s), len(outlook.fold_s)
+    run, n = format_duration(outlook.run_s), len(outlook.fold_s) * outlook.n_seeds
     paused = "dry_run.end_unknown" if any(device.hold is None for device in runtime.status().devices) else "dry_run.end_paused"
     end = t(paused) if outlook.end_s is None else t("dry_run.end", clock=format_clock(time.time() + outlook.end_s))
     disk = t("dry_run.disk", needed=size(outlook.disk_bytes), free=size(outlook.disk_free_bytes))

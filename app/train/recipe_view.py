@@ -155,8 +155,9 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         plan_box(contest, folds, grid, numbers)
         shipped_plans(contest, folds, numbers, lambda read: launch(contest, folds, read, numbers))
     with st.container(horizontal=True, gap="small"):
-        n_jobs = max(1, len(names)) * len(numbers)
-        label = t("train.queue_one") if n_jobs == 1 else t("train.queue_many", n=n_jobs)
+        n_runs, n_trainings = max(1, len(names)), sum(each.train.n_seeds for each in grid.grid) if grid else 1
+        n_jobs = n_trainings * len(numbers)
+        label = t("train.queue_one") if n_jobs == 1 else t("train.queue_many" if n_trainings == n_runs else "train.queue_seeds", n=n_jobs)
         is_blocked = grid is None or not numbers or runtime.is_read_only()
         pressed = st.button(
             label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Ctrl+Enter"
@@ -167,7 +168,7 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
     just_queued(contest)
     if runtime.is_read_only():
         st.caption(t("train.read_only"))
-    dry_run_card(contest, folds, recipe, numbers, n_runs=max(1, len(names)))
+    dry_run_card(contest, folds, recipe, numbers, n_runs=n_runs)
     queued_here(contest)
     if batch is not None and batch.open and recipe is not None:
         batch_preview(batch, contest, folds, recipe)
@@ -282,7 +283,9 @@ def just_queued(contest: Contest) -> None:
         return
     with st.container(key="just-queued", border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         names = names_line([run.name for run in runs])
-        st.markdown(t("train.queued", name=names, n=sum(len(run.fold_numbers) for run in runs)), width="content")
+        parts = [part for run in runs for part in run.parts if part.created_at >= run.created_at]  # those before it were there
+        key = "train.queued_seeds" if any(run.seeds for run in runs) else "train.queued"
+        st.markdown(t(key, name=names, n=sum(len(part.fold_numbers) for part in parts)), width="content")
         undoes = st.button(t("train.undo"), icon=":material/undo:", key="undo-queued")
     if undoes:
         take_back(contest, runs)

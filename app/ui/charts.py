@@ -109,7 +109,8 @@ def _curves(
 
 
 def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metric) -> Chart:
-    """Fold scores of several runs on one axis, with the mean of each. `scores` has run, fold, score."""
+    """Fold scores of several runs on one axis, with the mean of each. `scores` has run, fold, score, and the band `low` to `high` that a
+    retraining scores in, the same in every row of a run and empty where it is not known."""
     order = list(colors)
     title = metric_axis(metric)
     x = quantity("score", title=title, scale={"zero": False, "nice": True, "padding": 12})
@@ -122,6 +123,14 @@ def compare_folds(scores: pd.DataFrame, colors: Mapping[str, str], metric: Metri
             "color": nominal("run", scale={"domain": order, "range": [colors[name] for name in order]}, legend=None),
         },
         "layer": [
+            {
+                "transform": [
+                    {"filter": "isValid(datum.low)"},
+                    {"aggregate": [{"op": "min", "field": end, "as": end} for end in ("low", "high")], "groupby": ["run"]},
+                ],
+                "mark": {"type": "bar", "height": 26, "opacity": 0.2},
+                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}},
+            },
             {
                 "mark": {"type": "circle", "size": 70, "opacity": 0.6},
                 "encoding": {"x": x, "tooltip": [_tip("run"), _tip("fold"), {"field": "score", **value}]},

@@ -2,6 +2,7 @@
 carries, each class's threshold).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from core.metrics.scores import Metric, decide, get_metric
 from core.predictions.source import OofMatrix, Source, load_matrix
 from core.specs.blend import BlendSteps
 from core.specs.kept import HonestFigures
+from core.store.runs import Run
 
 FALSE_DISCOVERIES = 0.05
 """Of the classes that are said to stand out, at most this share is expected to do so by chance."""
@@ -276,13 +278,47 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Retraining:
+    """By how much the difference of two runs' CV scores moves when both are trained again with other seeds: its standard deviation `sd`, and `reach`,
+    half the width of its 95 % interval. Estimated from `n_seeds` of each; one that has a single seed is taken to move as the other does."""
+
+    sd: float
+    reach: float
+    n_seeds: tuple[int, int]
+
+
+def retraining_of(one: Source, other: Source, metric: Metric) -> Retraining | None:
+    """The noise of a retraining between two runs, None where neither has several seeds, or one is a blend.
+
+    The mean of n seeds moves by s / sqrt(n), s being the standard deviation of the CV scores of single seeds. The interval is that of
+    Student's t, with the degrees of freedom of both estimates.
+    """
+    runs = [source.item for source in (one, other) if isinstance(source.item, Run)]
+    spreads = [run.seed_sd(metric.name) for run in runs]
+    known = [sd for sd in spreads if sd is not None]
+    if len(runs) < 2 or not known:
+        return None
+    n_seeds = (len(runs[0].parts), len(runs[1].parts))
+    sd = math.sqrt(sum((known[0] if own is None else own) ** 2 / n for own, n in zip(spreads, n_seeds, strict=True)))
+    freedom = sum(n - 1 for own, n in zip(spreads, n_seeds, strict=True) if own is not None)
+    return Retraining(sd, float(scipy.stats.t.ppf(0.975, freedom)) * sd, n_seeds)
+
+
+@dataclass(frozen=True)
 class Duel:
-    """Two sources on the rows that both have: `comparison.gain` is positive when the first is better, whatever the metric."""
+    """Two sources on the rows that both have: `comparison.gain` is positive when the first is better, whatever the metric. `retraining` is what
+    a retraining moves, None where that is not known."""
 
     comparison: Comparison
     n_rows: int
     n_train: int
     folds: tuple[int, ...]
+    retraining: Retraining | None = None
+
+    @property
+    def is_within_retraining(self) -> bool:
+        """The gain is no more than what a retraining may move."""
+        return self.retraining is not None and abs(self.comparison.gain) <= self.retraining.reach
 
     @property
     def verdict(self) -> Verdict:
@@ -296,7 +332,8 @@ class Duel:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**asdict(self.comparison), "verdict": self.verdict, "n_rows": self.n_rows, "folds": list(self.folds)}
+        noise = self.retraining and {**asdict(self.retraining), "covers_gain": self.is_within_retraining}
+        return {**asdict(self.comparison), "verdict": self.verdict, "n_rows": self.n_rows, "folds": list(self.folds), "retraining": noise}
 
 
 def standing_of(source: Source, oof: OofMatrix | None = None) -> Standing:
@@ -326,4 +363,4 @@ def compare_sources(one: Source, other: Source, oof: OofMatrix | None = None) ->
     comparison = compare(truth_of(oof), outcome_in(oof, 0), outcome_in(oof, 1))
     pairs = load_folds(one.workspace, one.folds)
     scored = tuple(fold for fold in range(pairs.n_folds) if np.isin(pairs.valid_idx(fold), oof.rows).any())
-    return Duel(comparison, len(oof.rows), oof.n_train, scored)
+    return Duel(comparison, len(oof.rows), oof.n_train, scored, retraining_of(one, other, oof.metric))

@@ -17,7 +17,7 @@ from core.store.runs import EpochRow, Run, list_epochs
 @dataclass(frozen=True)
 class EpochChoice:
     """The CV score of a run as it is, and with every fold at the epoch that was best on the mean of the other folds: `fold_scores` and
-    `epochs` by fold."""
+    `epochs` by fold, these empty for several seeds, which differ in them."""
 
     cv_score: float
     fold_scores: dict[int, float]
@@ -64,7 +64,12 @@ def cross_fit_epochs(
 
 def epoch_choice(store: Store, contest: Contest, folds: Folds, run: Run) -> EpochChoice | None:
     """What the choice of epochs is worth in a run's finished folds; None where nobody can say, as of an imported run or a single fold, and where
-    no fold keeps its best epoch."""
+    no fold keeps its best epoch.
+
+    Of several seeds it is the mean over single seeds: of other epochs no predictions are kept that could be averaged.
+    """
+    if run.seeds:
+        return _of_seeds([epoch_choice(store, contest, folds, seed) for seed in run.seeds])
     metric = get_metric(contest.spec.metric)
     cv_score = run.cv_score(metric.name)
     if cv_score is None or run.is_imported or run.recipe.average.keep != "best":
@@ -73,6 +78,15 @@ def epoch_choice(store: Store, contest: Contest, folds: Folds, run: Run) -> Epoc
     chosen_by = get_metric("log_loss" if run.recipe.average.monitor == "loss" else run.chosen_by or metric.name)
     scores, epochs = cross_fit_epochs(list_epochs(store, run.id), metric, folds.spec.n_folds, finished, chosen_by)
     return EpochChoice(cv_score, scores, epochs) if scores else None
+
+
+def _of_seeds(choices: Sequence[EpochChoice | None]) -> EpochChoice | None:
+    """The mean over seeds; None until all of them have finished the same folds."""
+    known = [choice for choice in choices if choice]
+    if len(known) < len(choices) or len({tuple(choice.fold_scores) for choice in known}) > 1:
+        return None
+    scores = {fold: statistics.fmean(choice.fold_scores[fold] for choice in known) for fold in known[0].fold_scores}
+    return EpochChoice(statistics.fmean(choice.cv_score for choice in known), scores, {})
 
 
 def optimism(choices: Sequence[EpochChoice | None], metric: Metric) -> tuple[float, float] | None:

@@ -19,12 +19,13 @@ Standing = Literal["verified", "damaged", "quarantined"]
 
 @dataclass(frozen=True)
 class Kept:
-    """One checkpoint, or the weights that a finished fold published, as it stands on the disk now.
+    """One checkpoint of a run, or the weights that a finished fold published, as it stands on the disk now. `run` is the reference.
 
     `step` steps of `epoch` were done; of weights, `epoch` is the best one and `step` None. `scores` are those of the last epoch that
     was validated before it, by metric. `why` says what is damaged.
     """
 
+    run: str
     fold: int
     kind: Kind
     epoch: int
@@ -40,31 +41,33 @@ class Kept:
 
 
 def list_kept(workspace: Workspace, run: Run) -> tuple[Kept, ...]:
-    """All that a run keeps, by fold and the newest first; every byte is checked against its hash, which takes a moment. Empty for an imported run."""
+    """All that a run keeps, by fold and the newest first, of several seeds that of each; every byte is checked against its hash, which takes a moment. Empty for an imported run."""
     if run.is_imported:
         return ()
+    if run.seeds:
+        return tuple(kept for seed in run.seeds for kept in list_kept(workspace, seed))
     contest = get_contest(workspace.store, run.contest_id)
     results = {result.fold: result for result in run.results}
     found: list[Kept] = []
     for fold in run.fold_numbers:
         if result := results.get(fold):
             facts = {"best_epoch": result.best_epoch, "scores": result.scores, "created_at": result.created_at}
-            found.append(_kept(workspace.absolute(result.path), "weights", fold, result.best_epoch, None, result.token, facts))
+            found.append(_kept(run, workspace.absolute(result.path), "weights", fold, result.best_epoch, None, result.token, facts))
         folder = workspace.checkpoints_dir(contest.folder, run.id, fold)
-        found += [_checkpoint(fold, item) for item in list_checkpoints(folder)]
-        found += [replace(_checkpoint(fold, item), standing="quarantined") for item in list_quarantined(folder)]
+        found += [_checkpoint(run, fold, item) for item in list_checkpoints(folder)]
+        found += [replace(_checkpoint(run, fold, item), standing="quarantined") for item in list_quarantined(folder)]
     return tuple(found)
 
 
-def _checkpoint(fold: int, found: Checkpoint) -> Kept:
+def _checkpoint(run: Run, fold: int, found: Checkpoint) -> Kept:
     try:
         facts = found.facts
     except CheckpointError:  # `_kept` names it as damaged
         facts = {}
-    return _kept(found.path, "checkpoint", fold, found.epoch, found.step, found.token, facts)
+    return _kept(run, found.path, "checkpoint", fold, found.epoch, found.step, found.token, facts)
 
 
-def _kept(path: Path, kind: Kind, fold: int, epoch: int, step: int | None, attempt: int, facts: Mapping[str, Any]) -> Kept:
+def _kept(run: Run, path: Path, kind: Kind, fold: int, epoch: int, step: int | None, attempt: int, facts: Mapping[str, Any]) -> Kept:
     standing: Standing = "verified"
     why = ""
     try:
@@ -72,6 +75,7 @@ def _kept(path: Path, kind: Kind, fold: int, epoch: int, step: int | None, attem
     except CheckpointError as problem:
         standing, why = "damaged", joined(": ", [problem.what, problem.why])
     return Kept(
+        run=run.ref,
         fold=fold,
         kind=kind,
         epoch=epoch,

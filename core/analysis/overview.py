@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 
 import numpy as np
@@ -80,7 +81,7 @@ def expected_fold_s(runs: Iterable[Run], recipe: Recipe) -> tuple[float, Run] | 
 
     Time is taken to grow with the epochs. Returns that run too; None when no run of the contest says anything.
     """
-    for run in runs:
+    for run in chain.from_iterable(run.parts for run in runs):
         if run.is_imported:
             continue
         alike = run.recipe.model.backbone == recipe.model.backbone and _input_size(run.recipe) == _input_size(recipe)

@@ -397,5 +397,14 @@ def _sentence(first: str, second: str, duel: Duel) -> str:
     }[duel.verdict]
     return (
         f"{said}: {gain.score:.4f} against {gain.other:.4f}, gain of {first} {gain.gain:+.4f} "
-        f"(95 % interval {gain.gain_low:+.4f} to {gain.gain_high:+.4f}), on {duel.n_rows:,} rows"
+        f"(95 % interval {gain.gain_low:+.4f} to {gain.gain_high:+.4f}), on {duel.n_rows:,} rows; {_retraining_text(duel)}"
     )
+
+
+def _retraining_text(duel: Duel) -> str:
+    """What a comparison says about the noise of a retraining, in words."""
+    noise = duel.retraining
+    if noise is None:
+        return "noise of a retraining not known: neither has several seeds, or one is a blend"
+    where = "so the gain lies within it" if duel.is_within_retraining else "and the gain is larger"
+    return f"a retraining may move it by ±{noise.reach:.4f} (95 %, from {noise.n_seeds[0]} and {noise.n_seeds[1]} seeds), {where}"

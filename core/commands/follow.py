@@ -34,7 +34,8 @@ def work(engine: Engine, run_ids: Sequence[int], *, quiet: bool = False) -> list
     StateError says so.
     """
     console, store = standard_error(quiet=quiet), engine.workspace.store
-    others = sum(job.run_id not in run_ids for job in list_jobs(store, ("running", "queued")))
+    mine = {part.id for run_id in run_ids for part in get_run(store, run_id).parts}
+    others = sum(job.run_id not in mine for job in list_jobs(store, ("running", "queued")))
     if others:
         console.print(Text(f"{others} job{'s' if others > 1 else ''} of other runs in the queue, trained in its order"))
     is_mine = engine.start()
@@ -69,11 +70,12 @@ def raise_failure(run: Run) -> None:
             why="from the workbench or another terminal",
             fix="train it again, or retry it in the workbench",
         )
-    for job in run.jobs:
-        if job.state == "failed" and job.error:
-            error = PitwallError.from_dict(job.error)
-            where = f"{run.name} ({run.ref}), fold {job.fold}; log {job.log_path}"
-            raise type(error)(error.what, where=f"{where}; {error.where}" if error.where else where, why=error.why, fix=error.fix)
+    for part in run.parts:
+        for job in part.jobs:
+            if job.state == "failed" and job.error:
+                error = PitwallError.from_dict(job.error)
+                where = f"{part.name} ({part.ref}), fold {job.fold}; log {job.log_path}"
+                raise type(error)(error.what, where=f"{where}; {error.where}" if error.where else where, why=error.why, fix=error.fix)
 
 
 def follow(
@@ -91,10 +93,11 @@ def follow(
         while True:
             runs = read()
             for run in runs:
-                for event, text in _ends(store, run):
-                    if event not in told and run.id in seen:
-                        board.say(text)
-                    told.add(event)
+                for part in (*run.seeds, run):
+                    for event, text in _ends(store, part):
+                        if event not in told and run.id in seen:
+                            board.say(text)
+                        told.add(event)
                 seen.add(run.id)
             if (holds := _holds_text(store)) != held:
                 held = holds
@@ -168,7 +171,7 @@ def _ends(store: Store, run: Run) -> Iterator[tuple[tuple[int, int, int], str]]:
     for result in run.results:
         said = f"{run.name}  fold {result.fold}: {metric} {result.scores[metric]:.4f} in {duration_text(result.elapsed_s)}"
         yield (run.id, result.fold, result.token), said
-    for job in run.jobs:
+    for job in run.jobs if not run.seeds else ():
         if job.state == "failed" and job.error:
             yield (run.id, job.fold, job.token), f"{run.name}  fold {job.fold} failed: {job.error['type']}: {job.error['what']}"
 
@@ -189,7 +192,8 @@ def _position(run: Run) -> tuple[str, str]:
     if progress.phase == "caching":
         epoch = f", {progress.step:,} of {progress.n_steps:,} images"
     pace = f"{progress.pace_per_s:,.0f} rows/s" if progress.pace_per_s else ""
-    return f"fold {job.fold} {progress.phase}{epoch}", pace
+    seeds = {seed.id: f"seed {seed.recipe.train.seed}, " for seed in run.seeds}
+    return f"{seeds.get(job.run_id, '')}fold {job.fold} {progress.phase}{epoch}", pace
 
 
 def _end_text(seconds: float | None) -> str:

@@ -88,10 +88,15 @@ def choose_folds(workspace: Workspace, contest: Contest, folds_id: int | None) -
 
 
 def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
-    """A run; `fold_scores` has one place per fold of the split, None where there is no result yet."""
+    """A run; `fold_scores` has one place per fold of the split, None where there is no result yet.
+
+    `seeds` are the runs of a run of several seeds, `seed_sd` the standard deviation of their CV scores, the noise of a retraining. What hangs
+    on single jobs (`goes_on`, `errors`) is said of those.
+    """
     contest, folds = get_contest(workspace.store, run.contest_id), get_folds(workspace.store, run.folds_id)
     metric = contest.spec.metric
     found = {} if run.is_imported else places(workspace, contest.folder, run)
+    own_jobs = () if run.seeds else run.jobs
     return {
         "contest": contest.name,
         "run": run.name,
@@ -109,11 +114,25 @@ def run_record(workspace: Workspace, run: Run) -> dict[str, Any]:
         "imported": run.imported and run.imported.to_dict(),
         "backbone": run.own_recipe and run.own_recipe.model.backbone,
         "pretrained": run.own_recipe and run.own_recipe.model.pretrained,
-        "goes_on": {str(fold): _place(place) for fold, place in found.items()},
+        "seeds": [_seed_record(seed, metric) for seed in run.seeds],
+        "seed_sd": run.seed_sd(metric),
+        "goes_on": {str(job.fold): _place(found[job.id]) for job in own_jobs if job.id in found},
         "share_done": share_of_run(run, found),
-        "errors": {str(job.fold): job.error for job in run.jobs if job.error and job.state == "failed"},
+        "errors": {str(job.fold): job.error for job in own_jobs if job.error and job.state == "failed"},
         "note": run.note,
         "created_at": run.created_at,
+    }
+
+
+def _seed_record(seed: Run, metric: str) -> dict[str, Any]:
+    """One of several seeds of a run, which is a run of its own; the CV score is that of the folds that it has finished."""
+    return {
+        "seed": seed.recipe.train.seed,
+        "run": seed.name,
+        "ref": seed.ref,
+        "state": seed.state,
+        "folds_done": len(seed.results),
+        "cv_score": seed.cv_score(metric),
     }
 
 
@@ -144,7 +163,7 @@ def run_details(workspace: Workspace, run: Run) -> dict[str, Any]:
                 "log": job.log_path,
                 **{name: getattr(results.get(job.fold), name, None) for name in ended},
             }
-            for job in run.jobs
+            for job in (() if run.seeds else run.jobs)
         ],
         "epochs": [
             {name: _finite(value) for name, value in asdict(row).items() if name not in ("run_id", "token")}

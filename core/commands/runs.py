@@ -27,6 +27,7 @@ from core.commands.console import (
 )
 from core.commands.records import contest_id_of, direction, duration_text, kept_record, run_details, run_record, score_text
 from core.commands.trash import delete
+from core.jobs import queue
 from core.jobs.disk import size_text
 from core.store import runs
 from core.store.contests import get_contest
@@ -53,6 +54,8 @@ def list_runs(contest: ContestArgument, root: WorkspaceOption = None, as_json: J
             "backbone": lambda record: record["backbone"] or "imported",
             ">folds done": lambda record: f"{sum(score is not None for score in record['fold_scores'])} of {record['n_folds']}",
             ">CV mean ± sd": lambda record: score_text(record["cv_score"], record["cv_sd"]),
+            ">seeds": lambda record: str(len(record["seeds"]) or 1) if not record["imported"] else "",
+            ">seed sd": lambda record: score_text(record["seed_sd"]),
             ">trained": lambda record: duration_text(record["elapsed_s"]),
             "state": _state_text,
         },
@@ -85,15 +88,35 @@ def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOpt
     if as_json:
         print_json(record)
         return
-    goes_on = {int(fold): f", goes on at {_place_text(place)}" for fold, place in record["goes_on"].items()}
     score = f"{record['metric']} {direction(record['metric'])} {score_text(record['cv_score'], record['cv_sd'])}"
     say(f"{record['run']} ({record['ref']}) of {record['contest']}: {record['state']}, CV {score}")
     choice = record["cross_fitted_epochs"]
     if choice:
         say(
-            f"CV {score_text(choice['cv_score'], choice['cv_sd'])} with cross-fitted epochs: the best epoch of a fold is chosen on the rows that score it; "
+            f"{'single seeds: ' if record['seeds'] else ''}CV {score_text(choice['cv_score'], choice['cv_sd'])} with cross-fitted epochs: the best epoch of a fold is chosen on the rows that score it; "
             "here each fold is scored at the epoch that was best on the mean of the others"
         )
+    if record["seeds"]:
+        noise = "not known yet" if record["seed_sd"] is None else f"±{record['seed_sd']:.4f} (standard deviation over seeds)"
+        say(f"the mean of {len(record['seeds'])} seeds; noise of a retraining, by their CV scores: {noise}")
+        print_table(
+            [">seed", "ref", "run", ">folds done", f">CV {record['metric']}", "state"],
+            [
+                (str(seed["seed"]), seed["ref"], seed["run"], str(seed["folds_done"]), score_text(seed["cv_score"]), seed["state"])
+                for seed in record["seeds"]
+            ],
+        )
+        print_table(
+            [">fold", f">{record['metric']}"],
+            [(str(fold), score_text(score)) for fold, score in enumerate(record["fold_scores"])],
+        )
+    else:
+        _print_jobs(record)
+    print_table(["setting", "value"], [(path, str(value)) for path, value in _leaves(record["recipe"] or {"imported": record["imported"]})])
+
+
+def _print_jobs(record: Mapping[str, Any]) -> None:
+    goes_on = {int(fold): f", goes on at {_place_text(place)}" for fold, place in record["goes_on"].items()}
     print_table(
         [">fold", "state", f">{record['metric']}", ">epochs kept", ">trained", "problem"],
         [
@@ -108,7 +131,6 @@ def show_run(run: RunArgument, contest: ContestOption = None, root: WorkspaceOpt
             for job in record["jobs"]
         ],
     )
-    print_table(["setting", "value"], [(path, str(value)) for path, value in _leaves(record["recipe"] or {"imported": record["imported"]})])
 
 
 def _epochs_text(job: Mapping[str, Any]) -> str:
@@ -130,6 +152,7 @@ def show_checkpoints(run: RunArgument, root: WorkspaceOption = None, as_json: Js
     print_records(
         [kept_record(item) for item in list_kept(workspace, found)],
         {
+            "run": lambda item: item["run"],
             ">fold": lambda item: str(item["fold"]),
             "what": lambda item: item["kind"],
             ">epoch": lambda item: str(item["epoch"]),
@@ -193,6 +216,22 @@ def note_run(
     """Set the note of a run."""
     workspace = opened(root)
     _show_run(workspace, runs.note_run(workspace.store, run_named(workspace, run, contest).id, check_note(text)), as_json=as_json)
+
+
+@run_app.command("seeds")
+def add_seeds(
+    run: RunArgument,
+    n: Annotated[int, typer.Argument(min=2, metavar="N", help="How many seeds in all.", show_default=False)],
+    contest: ContestOption = None,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a run's recipe with N seeds. What the run has trained is taken and not trained again; the run stays as it is."""
+    workspace = opened(root)
+    more = queue.launch_seeds(workspace, run_named(workspace, run, contest), n)
+    n_new = sum(job.state == "queued" for job in more.jobs)
+    _show_run(workspace, more, as_json=as_json)
+    note(f"queued {n_new} trainings; `python -m core engine`, or the workbench, trains them")
 
 
 @run_app.command("delete")

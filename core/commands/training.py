@@ -132,8 +132,9 @@ def train(
         for doubt in found_doubts:
             note(f"{recipe.name}: {doubt}")
     for run in runs:
-        n_folds = len(run.fold_numbers)
-        note(f"queued {run.name} ({run.ref}): {n_folds} fold{'s' if n_folds > 1 else ''} of {found.name}")
+        note(f"queued {run.name} ({run.ref}): {folds_text(len(run.fold_numbers), len(run.parts))} of {found.name}")
+        if there := [f"{seed.name} ({seed.ref})" for seed in run.seeds if seed.created_at < run.created_at]:
+            note(f"not trained again, because there already: {', '.join(there)}")
     if not queue:
         work(Engine(workspace, what="python -m core train"), [run.id for run in runs], quiet=as_json)
     runs = [get_run(workspace.store, run.id) for run in runs]
@@ -204,6 +205,11 @@ def read_recipe(given: str, sets: Sequence[str]) -> Recipe:
     return apply_sets(load_settings(Recipe, Path(given)) if is_file else load_preset(given), sets, where="--set")
 
 
+def folds_text(n_folds: int, n_seeds: int) -> str:
+    """How much a run trains: 5 folds, or 5 folds x 3 seeds."""
+    return f"{n_folds} fold{'s' if n_folds > 1 else ''}" + (f" x {n_seeds} seeds" if n_seeds > 1 else "")
+
+
 def _print_scores(workspace: Workspace, runs: Sequence[Run]) -> None:
 
     records = [run_record(workspace, run) for run in runs]
@@ -265,7 +271,7 @@ def print_dry_runs(
         shows = sys.stderr.isatty() and not as_json
         with standard_error().status(f"a dry run of {recipe.name} on {chosen}") if shows else nullcontext():
             forecast = dry_run.run()
-        before += [forecast.fold_s(fold) for fold in numbers] * max(1, n_seeds)
+        before += forecast.trainings_s(numbers, recipe.train.n_seeds) * max(1, n_seeds)
         outlook = look_out(
             forecast,
             recipe,
@@ -320,6 +326,7 @@ def outlook_record(recipe: Recipe, outlook: Outlook, *, now: float) -> dict[str,
             "steps_timed": costs.n_timed,
             "epoch_s": forecast.epoch_s,
             "fold_s": list(outlook.fold_s),
+            "n_seeds": outlook.n_seeds,
             "run_s": outlook.run_s,
             "ends_at": None if outlook.end_s is None else now + outlook.end_s,
             "busy_with": [str(job) for job in forecast.busy_with],
@@ -360,7 +367,7 @@ def _column(outlook: Outlook, unknown: str, *, now: float) -> dict[str, str]:
         "step": f"{_step_text(costs.step_s)}, the mean of {costs.n_timed}",
         "epoch": f"{_short_text(forecast.epoch_s)}, with its validation",
         "fold": f"{duration_text(max(outlook.fold_s))}, {forecast.n_epochs} epoch{'s' if forecast.n_epochs > 1 else ''}",
-        "run": f"{duration_text(outlook.run_s)}, {len(outlook.fold_s)} fold{'s' if len(outlook.fold_s) > 1 else ''}",
+        "run": f"{duration_text(outlook.run_s)}, {folds_text(len(outlook.fold_s), outlook.n_seeds)}",
         "ends": unknown if outlook.end_s is None else f"about {_clock(now + outlook.end_s, now)}, if queued now",
         "disk": f"{size_text(outlook.disk_bytes)} at the most, {size_text(outlook.disk_free_bytes)} free",
     }

@@ -19,9 +19,8 @@ from core.contest.table import load_truth, parents_of
 from core.exchange.exchange import link_network
 from core.folds import load_folds
 from core.metrics.scores import all_scores
-from core.predictions.again import mean_of
-from core.predictions.networks import network_folders
-from core.predictions.oof import TEST_PROB, VALID_PROB, FoldPredictions, read_fold_arrays, write_fold_predictions
+from core.predictions.networks import networks_of
+from core.predictions.oof import TEST_PROB, VALID_PROB, FoldPredictions, mean_of, read_fold_arrays, write_fold_predictions
 from core.predictions.views import Part, run_in_view
 from core.specs.data_settings import ViewName
 from core.specs.kept import ImportOrigin
@@ -63,8 +62,10 @@ def publish_views(
         parents = parents_of(contest, truth.version) | {"folds": folds.fingerprint, f"{run.ref} fold {result.fold}": result.fingerprint}
         with publishing(folder, kind="fold", parents=parents, facts={"views": list(views)}) as temporary:
             write_fold_predictions(temporary, FoldPredictions(rows, valid, test), multilabel=several)
-            for network in network_folders(workspace.absolute(result.path)):
-                _keep_network(network, temporary / NETWORKS_DIR / network.name, views)
+            networks = networks_of(workspace, run, result)
+            for number, network in enumerate(networks):
+                own = f"{network.name}-{number}" if len(networks) > 1 else network.name
+                _keep_network(network, temporary / NETWORKS_DIR / own, views)
         scores, facts = all_scores(truth.labels[rows], valid, multilabel=several), {"imported": True, "views": list(views)}
         path, own = workspace.relative(folder), load_manifest(folder).fingerprint
         results.append(FoldResult(0, result.fold, 0, path, own, scores, 0, 0, 0.0, facts, now))

@@ -179,8 +179,8 @@ def remove_leftovers(workspace: Workspace) -> int:
     n_removed += _remove_unregistered(workspace)
     for contest in list_contests(workspace.store):
         for run in list_runs(workspace.store, contest.id):
-            for result in run.results:
-                checkpoints = workspace.checkpoints_dir(contest.folder, run.id, result.fold)
+            for result in (result for part in run.parts for result in part.results):
+                checkpoints = workspace.checkpoints_dir(contest.folder, result.run_id, result.fold)
                 if list_checkpoints(checkpoints):
                     remove_checkpoints(checkpoints)
                     n_removed += 1

@@ -6,7 +6,6 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from core.store.attempts import MOST_HALVINGS, Record
 from core.store.contests import Contest, TruthVersion, get_contest, get_truth
 from core.store.folds import Folds, get_folds
 from core.store.jobs import FoldJob
-from core.store.runs import FoldResult, Run, add_result, get_run
+from core.store.runs import FoldResult, Run, get_run
 from core.tracking.recorder import record
 from core.training.checkpoint import Checkpoint, list_checkpoints, remove_checkpoints
 from core.workspace import Workspace
@@ -52,6 +51,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     # Imported here, when someone listens already: torch takes seconds to come up.
     from core.contest.table import parents_of
     from core.predictions.oof import FoldPredictions, write_fold_predictions
+    from core.predictions.seeds import record_fold
     from core.training.checkpoint import Checkpointing, Identity
     from core.training.fold import train_fold
 
@@ -107,7 +107,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
         facts=dict(output.facts),
         created_at=time.time(),
     )
-    return partial(add_result, result=result)
+    return lambda connection: record_fold(workspace, connection, contest, result, task.labels)
 
 
 def cleanup(workspace: Workspace, job: FoldJob) -> None:
@@ -140,13 +140,14 @@ def _remove_unfinished(folder: Path) -> None:
 def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Recipe, fold: int) -> Path | None:
     """The network that a fold starts from: the same fold's of the run that `model.start_from` names; None where it names none.
 
-    That network has seen no row that the fold validates. Raises NotFoundError, RecipeError, CheckpointError.
+    That network has seen no row that the fold validates. Of a run of several seeds it is that of the same seed, else of the first. Raises NotFoundError, RecipeError, CheckpointError.
     """
     if not recipe.model.start_from:
         return None
     from core.predictions.networks import network_folders
 
-    run = get_run(workspace.store, recipe.model.start_from, contest.id)
+    named = get_run(workspace.store, recipe.model.start_from, contest.id)
+    run = next((seed for seed in named.seeds if seed.recipe.train.seed == recipe.train.seed), named.parts[0])
     result = next((result for result in run.results if result.fold == fold), None)
     problem = "these folds validate rows that its networks were trained on" if run.folds_id != folds.id else ""
     if not problem and result is None:
@@ -228,15 +229,15 @@ def load_task(
 
 
 def places(workspace: Workspace, contest: str, run: Run) -> dict[int, Progress]:
-    """By fold, the step that a waiting or starting job of the run will do next; folds that begin at their beginning are not in it.
+    """By the id of a waiting or starting job of the run the step that it will do next; those that begin at their beginning are not in it.
 
     Whether the checkpoint verifies is not looked at: its hashes are compared when training goes on from it.
     """
     found: dict[int, Progress] = {}
-    for job in run.jobs:
-        newest = next(iter(list_checkpoints(workspace.checkpoints_dir(contest, run.id, job.fold))), None) if _is_on_its_way(job) else None
+    for job in filter(_is_on_its_way, run.jobs):
+        newest = next(iter(list_checkpoints(workspace.checkpoints_dir(contest, job.run_id, job.fold))), None)
         if newest is not None:
-            found[job.fold] = _next_step(newest, run, job)
+            found[job.id] = _next_step(newest, run, job)
     return found
 
 
@@ -249,8 +250,8 @@ def share_of(job: FoldJob, place: Progress | None) -> float:
 
 
 def share_of_run(run: Run, places: Mapping[int, Progress]) -> float:
-    """How much of a run is done, 0 to 1, over all its folds; `places` are where those that wait will go on."""
-    done = sum(share_of(job, places.get(job.fold)) for job in run.jobs)
+    """How much of a run is done, 0 to 1, over all its folds and seeds; `places` are where those that wait will go on."""
+    done = sum(share_of(job, places.get(job.id)) for job in run.jobs)
     return done / len(run.jobs) if run.jobs else float(run.is_complete)
 
 

@@ -62,6 +62,10 @@ class Forecast:
         """Whether its times are upper bounds, because the device had something else to do."""
         return bool(self.busy_with) or (self.costs.others or 0.0) > MUCH
 
+    def trainings_s(self, fold_numbers: Sequence[int], n_seeds: int) -> tuple[float, ...]:
+        """Seconds of each training of a run, in the order of the queue: fold by fold, each with every seed."""
+        return tuple(self.fold_s(fold) for fold in fold_numbers for _ in range(n_seeds))
+
     def fold_s(self, fold: int) -> float:
         """Seconds of a fold from the start of its process to the end, if no epoch is saved by stopping early."""
         n_train, n_valid = self.rows[fold]
@@ -75,7 +79,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Outlook:
-    """A forecast for a choice of folds, at one moment. Of `n_at_once` folds together `memory_bytes` are needed, of which there are
+    """A forecast for a choice of folds, each trained with `n_seeds` seeds, at one moment; `fold_s` are seconds of one training of each fold. Of `n_at_once` trainings together `memory_bytes` are needed, of which there are
     `memory_limit_bytes`; `disk_bytes` for the whole run, of which `disk_free_bytes` are free.
 
     `end_s` are the seconds until the run would end behind all that waits now, None while that is unknown; `run_s` without
@@ -84,6 +88,7 @@ class Outlook:
 
     forecast: Forecast
     fold_s: tuple[float, ...]
+    n_seeds: int
     n_at_once: int
     memory_bytes: int
     memory_limit_bytes: int
@@ -104,33 +109,35 @@ def look_out(
     end_s: float | None,
 ) -> Outlook:
     """What a forecast means for these folds on the engine's `devices`; `end_s` as in Outlook."""
-    costs, n_folds = forecast.costs, len(fold_numbers)
+    costs, n_seeds = forecast.costs, recipe.train.n_seeds
+    n_folds = len(fold_numbers) * n_seeds
     n_sharing = sum(torch_name(name) == torch_name(forecast.device) for name in devices)
     n_at_once = max(1, min(n_folds, n_sharing))
     memory = n_at_once * (costs.peak_bytes + costs.loaders_bytes)
     # What a job that ran meanwhile holds will be free when this one runs.
     limit = costs.total_bytes if forecast.busy_with else costs.free_bytes
-    n_rows = sum(forecast.rows[0])
+    n_rows = sum(forecast.rows[0])  # a training of every fold predicts them once
     shape = {"n_test": forecast.n_test, "n_classes": forecast.n_classes}
     sizes = {"checkpoint_bytes": costs.checkpoint_bytes, "weights_bytes": costs.weights_bytes}
     n_devices = max(1, min(n_folds, len(devices)))
     disk = max(
-        run_bytes(recipe, **sizes, n_folds=n_folds, n_at_once=n_devices, n_rows=n_rows, **shape),
+        run_bytes(recipe, **sizes, n_folds=n_folds, n_at_once=n_devices, n_rows=n_seeds * n_rows, **shape),
         fold_bytes(recipe, n_rows=n_rows, **shape),  # the engine asks for so much before it starts a fold
     )
     problems: list[PitwallError] = [_memory_problem(forecast, recipe, memory, limit, n_at_once)] if memory > limit else []
     problems += [_disk_problem(recipe, disk, disk_free_bytes, n_folds)] if disk > disk_free_bytes else []
     problems += [_number_problem(costs, recipe)] if costs.n_not_finite else []
-    fold_s = tuple(forecast.fold_s(fold) for fold in fold_numbers)
+    trainings_s = forecast.trainings_s(fold_numbers, n_seeds)
     return Outlook(
         forecast=forecast,
-        fold_s=fold_s,
+        fold_s=trainings_s[::n_seeds],
+        n_seeds=n_seeds,
         n_at_once=n_at_once,
         memory_bytes=memory,
         memory_limit_bytes=limit,
         disk_bytes=disk,
         disk_free_bytes=disk_free_bytes,
-        run_s=run_end_s([], [], {}, fold_s, n_slots=n_devices, now=0.0) or 0.0,
+        run_s=run_end_s([], [], {}, trainings_s, n_slots=n_devices, now=0.0) or 0.0,
         end_s=end_s,
         problems=tuple(problems),
     )

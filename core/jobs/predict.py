@@ -41,12 +41,13 @@ def can_halve(_workspace: Workspace, job: Job) -> bool:
 class _Rows:
     """Counts the rows that are predicted, says so, and stops where that is asked."""
 
-    def __init__(self, reporter: Reporter, should_stop: Callable[[], bool]) -> None:
-        self._reporter, self._should_stop = reporter, should_stop
+    def __init__(self, reporter: Reporter, should_stop: Callable[[], bool], n_networks: int) -> None:
+        self._reporter, self._should_stop, self._n_networks = reporter, should_stop, n_networks
         self._done, self._started = 0, time.monotonic()
 
     def __call__(self, n: int, total: int, message: str = "") -> None:
-        """`n` more of `total` rows are done."""
+        """A network has done `n` more of `total` rows, which each of several seeds predicts."""
+        total *= self._n_networks
         if self._should_stop():
             raise Interrupted
         self._done = min(total, self._done + n)  # rows count again where memory ran out
@@ -62,7 +63,7 @@ def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callabl
     import_module("core.training.predictor" if job.payload.get("runtime", "torch") == "torch" else "core.onnx.runtime")
     if should_stop():
         raise Interrupted
-    rows = _Rows(reporter, should_stop)
+    rows = _Rows(reporter, should_stop, len(mine.parts))
     if "views" in job.payload:
         return _views(workspace, contest, mine, job, rows)
     if "probe" in job.payload:

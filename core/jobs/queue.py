@@ -7,13 +7,14 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import Any, BinaryIO, Literal
 
 from core.artefacts import load_manifest
 from core.base.errors import InputError, RecipeError, StateError
 from core.base.files import keep_upload
 from core.base.messages import msg
-from core.base.names import check_name
+from core.base.names import NAME_LENGTH, check_name
 from core.base.settings import parse_settings
 from core.jobs.fold import start_dir
 from core.jobs.kinds import check_kind
@@ -25,10 +26,10 @@ from core.specs.recipe import Recipe
 from core.store import jobs
 from core.store.contests import Contest, get_contest, list_contests, name_taken
 from core.store.database import Connection, Store
-from core.store.folds import Folds
+from core.store.folds import Folds, get_folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
 from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
-from core.store.runs import Run, add_run, get_run
+from core.store.runs import Run, add_run, add_seeds, get_run, runs_by_recipe
 from core.store.trash import Kind, plan_removal, put_in_trash
 from core.tracking.tracker import check_trackers
 from core.training.checkpoint import remove_checkpoints
@@ -54,6 +55,9 @@ def launch_run(
 ) -> Run:
     """Queue a run: one job per fold, all folds unless `fold_numbers` names some. A name that is taken gets a number.
 
+    Of a recipe with several seeds, one per fold and seed: each seed is a run of its own, and one that is there already, trained or on its way,
+    is taken and not trained again.
+
     Raises RecipeError for a recipe of the other modality, a backbone, a tracker or a fold that is not there, StateError for folds of another
     contest.
     """
@@ -74,28 +78,82 @@ def launch_runs(
     chosen = tuple(range(folds.n_folds)) if fold_numbers is None else tuple(sorted(set(fold_numbers)))
     for recipe in recipes:
         check_launch(contest, folds, recipe, chosen)
-        for fold in chosen:
-            start_dir(workspace, contest, folds, recipe, fold)
+        for fold, seed in product(chosen, recipe.train.seeds):
+            start_dir(workspace, contest, folds, recipe.with_seed(seed), fold)
     moment = time.time() if now is None else now
     ids: list[int] = []
+
+    def add(connection: Connection, recipe: Recipe, name: str = "") -> int:
+        run_id = add_run(
+            connection,
+            contest_id=contest.id,
+            folds_id=folds.id,
+            name=name or recipe.name,
+            recipe=recipe,
+            fold_numbers=chosen,
+            now=moment,
+            is_taken=workspace.has_run,
+        )
+        # From now on the number is taken, whatever becomes of the database.
+        workspace.run_dir(contest.folder, run_id).mkdir(parents=True)
+        return run_id
+
+    def add_with_seeds(connection: Connection, recipe: Recipe) -> int:
+        there = runs_by_recipe(connection, contest_id=contest.id, folds_id=folds.id, fold_numbers=chosen)
+        seeds: dict[int, bool] = {}
+        for seed in recipe.train.seeds:
+            part, suffix = recipe.with_seed(seed), f"-s{seed}"
+            known = there.get(part.fingerprint)
+            seeds[known.id if known else add(connection, part, recipe.name[: NAME_LENGTH - len(suffix)] + suffix)] = known is None
+        run = add_seeds(connection, add(connection, recipe), seeds)
+        for fold, (run_id, is_new) in product(chosen, seeds.items()):  # fold by fold: the first are whole early
+            add_jobs(connection, run_id, (fold,) if is_new else (), now=moment, priority=priority)
+        if not any(seeds.values()):
+            _average(workspace, connection, contest, run)
+        return run.id
+
     with workspace.store.transaction() as connection:
         for recipe in recipes:
-            run_id = add_run(
-                connection,
-                contest_id=contest.id,
-                folds_id=folds.id,
-                name=recipe.name,
-                recipe=recipe,
-                fold_numbers=chosen,
-                now=moment,
-                is_taken=workspace.has_run,
-            )
-            workspace.run_dir(contest.folder, run_id).mkdir(
-                parents=True
-            )  # from now on the number is taken, whatever becomes of the database
-            add_jobs(connection, run_id, chosen, now=moment, priority=priority)
-            ids.append(run_id)
+            if recipe.train.n_seeds > 1:
+                ids.append(add_with_seeds(connection, recipe))
+            else:
+                ids.append(add(connection, recipe))
+                add_jobs(connection, ids[-1], chosen, now=moment, priority=priority)
     return tuple(get_run(workspace.store, run_id) for run_id in ids)
+
+
+def launch_seeds(workspace: Workspace, run: Run, n_seeds: int) -> Run:
+    """Queue the recipe of a run with `n_seeds` seeds in all, on the same folds; the seeds that the run has are taken, and the run stays.
+
+    Raises StateError for a run that has as many already, was imported, or of which nothing could be taken; else as `launch_run`.
+    """
+    contest = get_contest(workspace.store, run.contest_id)
+    if n_seeds <= len(run.parts):
+        raise StateError("{run} has {n} {n:seed|seeds} already", where=run.ref, fix="ask for more", run=run.name, n=len(run.parts))
+    problem, fix = "", "queue its recipe anew, with train.n_seeds={n}"
+    if run.truth_id != contest.truth.id:
+        problem = "it was trained on labels that were corrected since"
+    elif run.chosen_by and run.recipe.average.chooses_by_metric:
+        problem = "its best epochs were chosen by another metric"
+    elif run.state in ("failed", "canceled"):
+        problem, fix = "one of its folds failed or was canceled", "retry it first"
+    if problem:
+        raise StateError("{run} cannot get more seeds", where=run.ref, why=problem, fix=fix, run=run.name, n=n_seeds)
+    values = run.recipe.to_dict()
+    values["train"]["n_seeds"] = n_seeds
+    name = run.recipe.name if run.seeds else run.name
+    recipe = parse_settings(Recipe, {**values, "name": name}, where="train.n_seeds")
+    return launch_run(workspace, contest, get_folds(workspace.store, run.folds_id), recipe, fold_numbers=run.fold_numbers)
+
+
+def _average(workspace: Workspace, connection: Connection, contest: Contest, run: Run) -> None:
+    """The folds of a run whose seeds were all there before it."""
+    from core.contest.table import load_truth  # they need pandas, which the engine does without
+    from core.predictions.seeds import average_seeds
+
+    labels = load_truth(workspace, contest).labels
+    for fold in run.fold_numbers:
+        average_seeds(workspace, connection, contest, run, fold, labels)
 
 
 def make_folds_of(workspace: Workspace, contest: Contest, read: ReadPlan) -> Folds | None:
@@ -251,9 +309,9 @@ def cancel_run(store: Store, run_id: int) -> Run:
     Raises NotFoundError, and StateError when no job of the run is queued or running.
     """
 
-    def cancel(connection: Connection) -> bool:
-        pause(connection, run_id, False)  # a retry is meant to run
-        return bool(cancel_jobs(connection, run_id, now=time.time()))
+    def cancel(connection: Connection, part_id: int) -> bool:
+        pause(connection, part_id, False)  # a retry is meant to run
+        return bool(cancel_jobs(connection, part_id, now=time.time()))
 
     return _change_run(store, run_id, cancel, "there is nothing to cancel", NOTHING_LIVE, "retry or delete the run instead")
 
@@ -276,11 +334,11 @@ def take_back(workspace: Workspace, run_ids: Sequence[int], *, sleep: Callable[[
     """
     store = workspace.store
     runs = [get_run(store, run_id) for run_id in run_ids]
-    stay = [run for run in runs if run.results]
+    stay = [run for run in runs if any(part.results for part in run.parts)]
     for run in stay:
         if run.state in ("queued", "running"):
             cancel_run(store, run.id)
-    gone: dict[Kind, list[int]] = {"run": [run.id for run in runs if not run.results]}
+    gone: dict[Kind, list[int]] = {"run": [run.id for run in runs if run not in stay]}
     if gone["run"]:
         stop_running(store, gone, sleep=sleep)
         put_in_trash(store, plan_removal(store, gone))
@@ -296,18 +354,20 @@ def retry_run(store: Store, run_id: int) -> Run:
     return _change_run(
         store,
         run_id,
-        lambda it: bool(retry_jobs(it, run_id, now=time.time())),
+        lambda it, part_id: bool(retry_jobs(it, part_id, now=time.time())),
         "there is nothing to retry",
         why,
         "launch a new run instead",
     )
 
 
-def _change_run(store: Store, run_id: int, change: Callable[[Connection], bool], what: str, why: str, fix: str) -> Run:
-    """One change of a run in the queue, in one transaction; StateError, and no change, where it says that there was nothing to change."""
+def _change_run(store: Store, run_id: int, change: Callable[[Connection, int], bool], what: str, why: str, fix: str) -> Run:
+    """One change of a run in the queue, of several seeds that of each, in one transaction; StateError where it says of all that there was nothing to change."""
     run = get_run(store, run_id)
     with store.transaction() as connection:
-        if not change(connection):
+        # The last one first: what is put at a place pushes back what was put there before.
+        has_changed = [change(connection, part.id) for part in reversed((run, *run.seeds))]
+        if not any(has_changed):
             raise StateError(what, where=run.ref, why=why, fix=fix, run=run.name, state=run.state)
     return get_run(store, run_id)
 
@@ -321,7 +381,7 @@ def restart_run(workspace: Workspace, run_id: int) -> Run:
     contest = get_contest(workspace.store, run.contest_id)
     ended = [job for job in run.jobs if job.state in ("failed", "canceled")]
     for job in ended:
-        remove_checkpoints(workspace.checkpoints_dir(contest.folder, run.id, job.fold))
+        remove_checkpoints(workspace.checkpoints_dir(contest.folder, job.run_id, job.fold))
     with workspace.store.transaction() as connection:
         forget_halvings(connection, [job.id for job in ended])
     return retry_run(workspace.store, run_id)
@@ -372,9 +432,9 @@ def run_next(store: Store, run_id: int) -> Run:
     Raises NotFoundError, and StateError when no fold of the run waits.
     """
 
-    def first(connection: Connection) -> bool:
-        pause(connection, run_id, False)
-        return place_run(connection, run_id, 0)
+    def first(connection: Connection, part_id: int) -> bool:
+        pause(connection, part_id, False)
+        return place_run(connection, part_id, 0)
 
     return _change_run(store, run_id, first, *NOT_WAITING)
 
@@ -385,7 +445,7 @@ def move_run(store: Store, run_id: int, place: int) -> Run:
     A run that is moved past others takes over their priority where its own would contradict the new order. Raises
     NotFoundError, and StateError when no fold of the run waits.
     """
-    return _change_run(store, run_id, lambda it: place_run(it, run_id, place), *NOT_WAITING)
+    return _change_run(store, run_id, lambda it, part_id: place_run(it, part_id, place), *NOT_WAITING)
 
 
 def step_run(store: Store, run_id: int, direction: Literal["up", "down"]) -> Run:
@@ -394,12 +454,12 @@ def step_run(store: Store, run_id: int, direction: Literal["up", "down"]) -> Run
     Raises NotFoundError, and StateError when no fold of the run waits.
     """
 
-    def step(connection: Connection) -> bool:
+    def step(connection: Connection, part_id: int) -> bool:
         order = waiting_runs(connection)
-        if run_id not in order:
+        if part_id not in order:
             return False
-        to = order.index(run_id) + (-1 if direction == "up" else 1)
-        return not 0 <= to < len(order) or place_run(connection, run_id, to)
+        to = order.index(part_id) + (-1 if direction == "up" else 1)
+        return not 0 <= to < len(order) or place_run(connection, part_id, to)
 
     return _change_run(store, run_id, step, *NOT_WAITING)
 
@@ -411,7 +471,7 @@ def set_priority(store: Store, run_id: int, priority: int) -> Run:
     """
     if priority not in PRIORITIES:
         raise InputError("there is no such priority", where="priority", why=str(priority), fix="choose from -100 to 100; 0 is usual")
-    return _change_run(store, run_id, lambda it: prioritise_run(it, run_id, priority), *NOT_WAITING)
+    return _change_run(store, run_id, lambda it, part_id: prioritise_run(it, part_id, priority), *NOT_WAITING)
 
 
 def pause_run(store: Store, run_id: int) -> Run:
@@ -420,14 +480,21 @@ def pause_run(store: Store, run_id: int) -> Run:
     Raises NotFoundError, and StateError when the run is paused already, or has ended.
     """
     what, fix = "there is nothing to pause", "retry it, or launch a new run"
-    _change_run(store, run_id, lambda it: is_live(it, run_id), what, NOTHING_LIVE, fix)
-    return _change_run(store, run_id, lambda it: pause(it, run_id, True), "{run} is paused already", "", "resume it when it shall go on")
+    _change_run(store, run_id, is_live, what, NOTHING_LIVE, fix)
+    return _change_run(
+        store,
+        run_id,
+        lambda it, part_id: is_live(it, part_id) and pause(it, part_id, True),
+        "{run} is paused already",
+        "",
+        "resume it when it shall go on",
+    )
 
 
 def resume_run(store: Store, run_id: int) -> Run:
     """Let a paused run go on. Raises NotFoundError, and StateError when the run is not paused."""
     fix = "if it does not go on, look whether the whole queue is paused"
-    return _change_run(store, run_id, lambda it: pause(it, run_id, False), "{run} is not paused", "", fix)
+    return _change_run(store, run_id, lambda it, part_id: pause(it, part_id, False), "{run} is not paused", "", fix)
 
 
 def pause_queue(store: Store, *, device: str = EVERY_DEVICE) -> None:

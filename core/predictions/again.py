@@ -5,7 +5,7 @@ What a page asks for becomes an answer, an artefact beside the run's folds. Load
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,8 @@ from core.base.messages import msg, reason
 from core.contest.csv_table import read_table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
 from core.contest.table import ContestTable, load_table
-from core.predictions.networks import Runtime, load_exported, network_folders
-from core.predictions.oof import finished_folds, load_test_prob
+from core.predictions.networks import Runtime, load_exported, network_folders, trained_for
+from core.predictions.oof import finished_folds, load_test_prob, mean_of
 from core.specs.contest import ContestSpec
 from core.specs.network import NetworkSpec
 from core.store.contests import Contest
@@ -100,20 +100,19 @@ def predict_run(
     return (total / len(chosen)).astype(np.float32)
 
 
-def mean_of(probs: Iterable[Array]) -> Array:
-    """What the networks of a fold say together: their mean, accumulated in float64."""
-    parts = list(probs)
-    return parts[0] if len(parts) == 1 else np.stack(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def load_fold(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, *, device: str = "") -> tuple[Predictor, ...]:
-    """The networks of a finished fold.
+    """The networks of a finished fold, of several seeds those of each.
 
     One that an earlier version kept has no `network.json`: what it is follows from the run's recipe, the contest and the fold's facts, and
     a pretrained tokenizer is looked for as it was while training.
     """
     from core.training.predictor import load_network, load_torch
 
+    if run.seeds:
+        found = trained_for(run, result)
+        return tuple(network for seed, each in found for network in load_fold(workspace, contest, seed, each, device=device))
     folder = workspace.absolute(result.path)
     found = network_folders(folder)
     if found:

@@ -46,13 +46,23 @@ def network_folders(folder: Path) -> tuple[Path, ...]:
     return tuple(verify_file(folder, manifest, name).parent for name in names)
 
 
+def trained_for(run: Run, result: FoldResult) -> list[tuple[Run, FoldResult]]:
+    """What was trained for a finished fold, and by which run: of several seeds each."""
+    return [(seed, each) for seed in run.seeds for each in seed.results if each.fold == result.fold] or [(run, result)]
+
+
+def networks_of(workspace: Workspace, run: Run, result: FoldResult) -> tuple[Path, ...]:
+    """The folders of all networks of a finished fold, of several seeds those of each."""
+    return tuple(folder for _, each in trained_for(run, result) for folder in network_folders(workspace.absolute(each.path)))
+
+
 def export_dirs(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, how: Exported) -> tuple[Path, ...]:
     """Where the exports of a fold's networks are, or are to be, in the order of the networks: named after the networks' fingerprints.
 
     The one network that an earlier version kept is the fold's own artefact.
     """
-    folder = workspace.absolute(result.path)
-    keys = [load_manifest(each).fingerprint[:12] for each in network_folders(folder) or (folder,)]
+    folders = [workspace.absolute(each.path) for _, each in trained_for(run, result)]
+    keys = [load_manifest(each).fingerprint[:12] for folder in folders for each in network_folders(folder) or (folder,)]
     return tuple(workspace.onnx_dir(contest.folder, run.id, f"{key}-int8" if how == "int8" else key) for key in keys)
 
 

@@ -54,6 +54,12 @@ def read_fold_arrays(folder: Path, *names: str) -> tuple[NDArray[Any], ...]:
     return tuple(read_array(verify_file(folder, manifest, name), fix="retry the fold") for name in names)
 
 
+def mean_of(probs: Iterable[Array]) -> Array:
+    """What the networks of a fold, or its seeds, say together: their mean, accumulated in float64."""
+    parts = list(probs)
+    return parts[0] if len(parts) == 1 else np.stack(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
 def _read_ahead(workspace: Workspace, results: Sequence[FoldResult], *names: str) -> Iterator[tuple[NDArray[Any], ...]]:
     """The arrays of each result, in order; the next ones are read and hashed while these are used."""
     with ThreadPoolExecutor(1) as pool:

@@ -20,8 +20,8 @@ from core.base.errors import InputError, StateError
 from core.base.files import fingerprint
 from core.contest.table import ContestTable, load_kept, load_table
 from core.folds import load_folds
-from core.predictions.again import Rows, load_fold, mean_of, rows_of_test, rows_of_train
-from core.predictions.oof import TEST_PROB, VALID_IDX, VALID_PROB, check_probabilities, finished_folds, load_test_prob
+from core.predictions.again import Rows, load_fold, rows_of_test, rows_of_train
+from core.predictions.oof import TEST_PROB, VALID_IDX, VALID_PROB, check_probabilities, finished_folds, load_test_prob, mean_of
 from core.predictions.source import Source, source_of
 from core.specs.data_settings import ViewName
 from core.splitting import FoldPairs

@@ -111,6 +111,10 @@ class Recipe(Settings):
         )
         return self
 
+    def with_seed(self, seed: int) -> Self:
+        """The same training with one seed; of a recipe with several seeds one of its parts."""
+        return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed, "n_seeds": 1})})
+
     @property
     def first_epochs(self) -> int:
         """How many epochs train at `input.first_px`, before those at `input.size_px`."""

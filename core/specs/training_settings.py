@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.base.messages import msg
 from core.base.settings import BASIC, Settings, only_with, refuse
 from core.specs.data_settings import FOR_IMAGES, FOR_TEXTS
 
@@ -329,6 +330,13 @@ class TrainSettings(Settings):
         description="End a fold as soon as its loss diverges or it overfits, as its warning says; the weights until then stay.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="All randomness of the run derives from this.", json_schema_extra=BASIC)
+    n_seeds: int = Field(
+        default=1,
+        ge=1,
+        le=20,
+        description="How often each fold is trained, with seed and those that follow it; their mean predicts, and their spread is the noise of a retraining. 3 to 5 is usual for the last runs of a contest.",
+        json_schema_extra=BASIC,
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
         description="Auto takes bf16 where the device computes in it, else fp32; fp16 is for GPUs without bf16, such as T4 and V100.",
@@ -339,6 +347,17 @@ class TrainSettings(Settings):
         le=32,
         description="Processes that read and augment; 0 on a processor, 2 to 8 beside a GPU. The result does not depend on it.",
     )
+
+    @model_validator(mode="after")
+    def _last_seed_is_one(self) -> Self:
+        last = 2**31 - 1
+        refuse((self.seeds[-1] > last, msg("train.seed + train.n_seeds - 1 = {seed}: seeds go to {last}", seed=self.seeds[-1], last=last)))
+        return self
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that each fold is trained with."""
+        return tuple(range(self.seed, self.seed + self.n_seeds))
 
     def micro_batch(self, halvings: int = 0) -> int:
         """The most rows that are computed at once, after memory ran out so many times."""

@@ -22,6 +22,7 @@ MOST_OTHERS = 20
 LIVE = ("queued", "running")
 
 _jobs, _holds, _runs = tables.jobs.c, tables.holds.c, tables.runs.c
+_seeds, _siblings = tables.seed_runs.c, tables.seed_runs.alias()
 _IN_ORDER = (_jobs.priority.desc(), _jobs.position)
 
 
@@ -46,7 +47,8 @@ class Hold:
 
 @dataclass(frozen=True)
 class LiveJobs:
-    """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id.
+    """What runs and what waits, in the queue's order, at one moment; `mean_s` is the mean duration of a run's finished folds, by run id, of
+    a seed that has none that of the other seeds.
 
     `owners` are the names of the runs or contests that jobs belong to, by job id. `paused` holds the ids of paused runs, whose jobs wait
     without being taken; `holds` says which devices take none.
@@ -115,7 +117,14 @@ def read_live(store: Store) -> LiveJobs:
         ids = {job.run_id for job in found if job.run_id is not None}
         runs = connection.execute(select(_runs.id, _runs.name, _runs.is_paused).where(_runs.id.in_(ids))).all()
         mean = select(results.run_id, func.avg(results.elapsed_s)).where(results.run_id.in_(ids)).group_by(results.run_id)
-        means = {run_id: float(mean_s) for run_id, mean_s in connection.execute(mean)}
+        of_seeds = (
+            select(_seeds.seed_run_id, func.avg(results.elapsed_s))
+            .join(_siblings, _siblings.c.run_id == _seeds.run_id)
+            .join(tables.fold_results, results.run_id == _siblings.c.seed_run_id)
+            .where(_seeds.seed_run_id.in_(ids))
+            .group_by(_seeds.seed_run_id)
+        )
+        means = {run_id: float(mean_s) for query in (of_seeds, mean) for run_id, mean_s in connection.execute(query)}
         others = select(contests.id, contests.name).where(contests.id.in_({job.contest_id for job in found if job.run_id is None} - {None}))
         contest_names = {row.id: row.name for row in connection.execute(others)}
         holds = _read_holds(connection)

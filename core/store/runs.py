@@ -1,7 +1,8 @@
 """Runs: a recipe over folds, with its jobs, results and epochs. A run's state is what its jobs are; it is stored nowhere.
 
 An imported run is one that was trained elsewhere: it has results and no recipe, jobs or epochs. So has a run that predicts by the networks
-of another run in other views, but for its recipe.
+of another run in other views, but for its recipe. A run of several seeds is the mean of runs of one seed each: its jobs are theirs, and it has
+a result for each fold that all of them have finished.
 """
 
 import json
@@ -9,11 +10,11 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, func, or_, select, update
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.base.names import check_name, unused_name
@@ -22,7 +23,7 @@ from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.contests import current_truths
 from core.store.database import Store
-from core.store.digests import check_live, insert_row, is_live, raw_columns, read_row, update_row, values_of
+from core.store.digests import check_live, insert_row, is_live, raw_columns, read_row, read_rows, update_row, values_of
 from core.store.jobs import FOLD, RAW, FoldJob, JobState, job_of
 
 MOST_ID = 2**63 - 1
@@ -77,7 +78,8 @@ class Run:
 
     `truth_id` is the version of the truth that it is trained on, and that the scores of its results are of.
     `chosen_by` is the metric that its best epochs are chosen by, where that is not the contest's any more; `note` what a person wrote.
-    `imported` says where a run's predictions came from when no job of it trained; else it is None.
+    `imported` says where a run's predictions came from when no job of it trained; else it is None. `seeds` are the runs that a run of several
+    seeds is the mean of, one for each; `is_seed`: it was made as one of those, and is listed with the run that it belongs to.
     """
 
     id: int
@@ -94,6 +96,8 @@ class Run:
     imported: ImportOrigin | None = None
     note: str | None = None
     chosen_by: str | None = None
+    seeds: tuple["Run", ...] = ()
+    is_seed: bool = False
 
     @property
     def recipe(self) -> Recipe:
@@ -131,9 +135,14 @@ class Run:
         return {result.fold for result in self.results} >= set(self.fold_numbers)
 
     @property
+    def parts(self) -> tuple["Run", ...]:
+        """The runs that are trained for it: one for each of several seeds, else itself."""
+        return self.seeds or (self,)
+
+    @property
     def elapsed_s(self) -> float:
-        """Seconds of training behind the finished folds."""
-        return sum(result.elapsed_s for result in self.results)
+        """Seconds of training behind the finished folds, of every seed."""
+        return sum(result.elapsed_s for part in self.parts for result in part.results)
 
     def fold_scores(self, metric: str) -> dict[int, float]:
         """The score of each finished fold."""
@@ -146,9 +155,22 @@ class Run:
 
     def cv_sd(self, metric: str) -> float | None:
         """The sample standard deviation over the finished folds; None below two."""
-        scores = list(self.fold_scores(metric).values())
-        mean = statistics.fmean(scores) if scores else 0.0  # statistics.stdev is exact in fractions, and 20 times as slow
-        return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)) if len(scores) > 1 else None
+        return _sample_sd(tuple(self.fold_scores(metric).values()))
+
+    def seed_scores(self, metric: str) -> tuple[float, ...]:
+        """The CV score of each of several seeds alone, over the folds that all of them have finished; empty before the first of those."""
+        done = [result.fold for result in self.results]
+        by_seed = [seed.fold_scores(metric) for seed in self.seeds]
+        return tuple(statistics.fmean(scores[fold] for fold in done) for scores in by_seed) if done else ()
+
+    def seed_sd(self, metric: str) -> float | None:
+        """The noise of a retraining: the sample standard deviation of the CV scores of single seeds; None for one seed."""
+        return _sample_sd(self.seed_scores(metric))
+
+
+def _sample_sd(scores: Sequence[float]) -> float | None:
+    mean = statistics.fmean(scores) if scores else 0.0  # statistics.stdev is exact in fractions, and 20 times as slow
+    return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)) if len(scores) > 1 else None
 
 
 @lru_cache(maxsize=1024)
@@ -198,6 +220,34 @@ def add_run(
     while is_taken(run_id := insert_row(connection, tables.runs, values).id):
         connection.execute(delete(tables.runs).where(tables.runs.c.id == run_id))
     return run_id
+
+
+def add_seeds(connection: Connection, run_id: int, seeds: Mapping[int, bool]) -> Run:
+    """Make a run the mean of other runs, inside the caller's transaction; `seeds` says of each by its id whether it was made for this one."""
+    for seed_run_id, is_own in seeds.items():
+        insert_row(connection, tables.seed_runs, {"run_id": run_id, "seed_run_id": seed_run_id, "is_own": is_own})
+    return _read_runs(connection, None, tables.runs.c.id == run_id)[0]
+
+
+def runs_by_recipe(connection: Connection, *, contest_id: int, folds_id: int, fold_numbers: Iterable[int]) -> dict[str, Run]:
+    """The runs on a contest's current truth that have trained these folds or are about to, by the fingerprint of their recipe.
+
+    Of equal ones the oldest; none that failed or was canceled, or that has several seeds.
+    """
+    runs, truth_id, wanted = tables.runs.c, current_truths(connection, [contest_id])[contest_id].id, set(fold_numbers)
+    return {
+        run.recipe.fingerprint: run
+        for run in _read_runs(connection, contest_id, runs.folds_id == folds_id, runs.truth_id == truth_id)
+        if not run.is_imported and not run.seeds and run.state not in ("failed", "canceled") and wanted <= set(run.fold_numbers)
+        if not (run.chosen_by and run.recipe.average.chooses_by_metric)
+    }
+
+
+def runs_of_seed(connection: Connection, run_id: int) -> tuple[Run, ...]:
+    """The runs of several seeds that a run is one of, also those in the trash, which may come back."""
+    links = tables.seed_runs.c
+    of_it = select(links.run_id).where(links.seed_run_id == run_id)
+    return _read_runs(connection, None, tables.runs.c.id.in_(of_it), with_trash=True)
 
 
 def add_imported_run(
@@ -346,9 +396,9 @@ def get_run(store: Store, ref: str | int, contest_id: int | None = None) -> Run:
 
 
 def list_runs(store: Store, contest_id: int | None = None) -> tuple[Run, ...]:
-    """All runs, or those of one contest, newest first."""
+    """All runs, or those of one contest, newest first. A run that was made as a seed of another is in the `seeds` of that one alone."""
     with store.read() as connection:
-        return _read_runs(connection, contest_id)
+        return tuple(run for run in _read_runs(connection, contest_id) if not run.is_seed)
 
 
 def list_epochs(store: Store, run_id: int) -> tuple[EpochRow, ...]:
@@ -376,23 +426,38 @@ def list_epochs_of(store: Store, run_ids: Sequence[int]) -> dict[int, tuple[Epoc
     return {run_id: tuple(mine) for run_id, mine in found.items()}
 
 
-def _read_runs(connection: Connection, contest_id: int | None, *where: ColumnElement[bool]) -> tuple[Run, ...]:
+def _read_runs(connection: Connection, contest_id: int | None, *where: ColumnElement[bool], with_trash: bool = False) -> tuple[Run, ...]:
     conditions = where if contest_id is None else (*where, tables.runs.c.contest_id == contest_id)
-    chosen = select(tables.runs.c.id).where(*conditions)
+    links, asked = tables.seed_runs.c, select(tables.runs.c.id).where(*conditions)
+    ids = asked.union(select(links.seed_run_id).where(links.run_id.in_(asked)))
     jobs: defaultdict[int, list[FoldJob]] = defaultdict(list)
-    trained = select(*RAW).where(tables.jobs.c.run_id.in_(chosen), tables.jobs.c.kind == FOLD)
+    trained = select(*RAW).where(tables.jobs.c.run_id.in_(ids), tables.jobs.c.kind == FOLD)
     for row in connection.execute(trained.order_by(tables.jobs.c.fold)):
         if isinstance(job := job_of(row), FoldJob):
             jobs[job.run_id].append(job)
     results: defaultdict[int, list[FoldResult]] = defaultdict(list)
-    finished = select(*raw_columns(tables.fold_results)).where(tables.fold_results.c.run_id.in_(chosen))
+    finished = select(*raw_columns(tables.fold_results)).where(tables.fold_results.c.run_id.in_(ids))
     for row in connection.execute(finished.order_by(tables.fold_results.c.fold)):
         results[row.run_id].append(_result(tuple(row)))
-    rows = select(*raw_columns(tables.runs)).where(*conditions, *is_live(tables.runs)).order_by(tables.runs.c.id.desc())
-    return tuple(_run(_own_values(tuple(row)), jobs[row.id], results[row.id]) for row in connection.execute(rows))
+    linked = read_rows(connection, tables.seed_runs, or_(links.run_id.in_(ids), links.seed_run_id.in_(ids)))
+    own = {link["seed_run_id"] for link in linked if link["is_own"]}
+    live = () if with_trash else is_live(tables.runs)
+    query = select(*raw_columns(tables.runs), tables.runs.c.id.in_(asked)).where(tables.runs.c.id.in_(ids), *live)
+    found: dict[int, Run] = {}
+    chosen: list[int] = []
+    for *values, is_asked in connection.execute(query.order_by(tables.runs.c.id.desc())):
+        run_id = values[0]
+        found[run_id] = _run(_own_values(tuple(values)), jobs[run_id], results[run_id], is_seed=run_id in own)
+        chosen += [run_id] if is_asked else []
+    for run_id in {link["run_id"] for link in linked} & found.keys():
+        seeds = [found[link["seed_run_id"]] for link in linked if link["run_id"] == run_id and link["seed_run_id"] in found]
+        seeds.sort(key=lambda run: run.recipe.train.seed)
+        of_all = sorted((job for seed in seeds for job in seed.jobs), key=lambda job: job.fold)
+        found[run_id] = replace(found[run_id], seeds=tuple(seeds), jobs=tuple(of_all))
+    return tuple(found[run_id] for run_id in chosen)
 
 
-def _run(values: Mapping[str, Any], jobs: Iterable[FoldJob], results: Iterable[FoldResult]) -> Run:
+def _run(values: Mapping[str, Any], jobs: Iterable[FoldJob], results: Iterable[FoldResult], *, is_seed: bool) -> Run:
     recipe, fold_numbers, origin = (values[name] for name in ("recipe", "fold_numbers", "imported"))
     return Run(
         own_recipe=_recipe(recipe) if recipe else None,
@@ -400,5 +465,6 @@ def _run(values: Mapping[str, Any], jobs: Iterable[FoldJob], results: Iterable[F
         jobs=tuple(jobs),
         results=tuple(results),
         imported=origin and ImportOrigin.model_validate(origin),
+        is_seed=is_seed,
         **{name: value for name, value in values.items() if name not in ("recipe", "fold_numbers", "imported")},
     )

@@ -164,6 +164,16 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 
+seed_runs = Table(
+    "seed_runs",
+    metadata,
+    _parent("run_id", "runs.id", ondelete="CASCADE", primary_key=True),
+    _parent("seed_run_id", "runs.id", ondelete="CASCADE", primary_key=True, index=True),
+    Column("is_own", Boolean, nullable=False),
+    _digest(),
+)
+"""The runs of one seed each that a run of several seeds is the mean of; `is_own`: made for that run, and not one that was there before."""
+
 jobs = Table(
     "jobs",
     metadata,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, or_, select, update
 
 from core.base.errors import NotFoundError, StateError
 from core.base.names import unused_name
@@ -258,10 +258,13 @@ def _jobs_of(ids: Mapping[Kind, Collection[int]]) -> ColumnElement[bool]:
 
 
 def _plan(connection: Connection, chosen: Mapping[Kind, Collection[int]]) -> Removal:
-    """What depends on what: folds on their contest, runs on their folds, blends on their runs, submissions on either."""
+    """What depends on what: folds on their contest, runs on their folds, blends on their runs, submissions on either.
+
+    A run of several seeds goes with any of them, and takes those along that were made as seeds, where no other run has them.
+    """
     asked: dict[Kind, set[int]] = {kind: set(chosen.get(kind, ())) for kind in TABLES}
     found: dict[Kind, set[int]] = {kind: set(ids) for kind, ids in asked.items()}
-    members, jobs = tables.blend_members.c, tables.jobs.c
+    members, links, jobs = tables.blend_members.c, tables.seed_runs.c, tables.jobs.c
 
     def add(kind: Kind, *conditions: Any) -> None:
         table = TABLES[kind]
@@ -270,6 +273,14 @@ def _plan(connection: Connection, chosen: Mapping[Kind, Collection[int]]) -> Rem
     of_contest = {kind: table.c.contest_id.in_(found["contest"]) for kind, table in TABLES.items() if kind != "contest"}
     add("folds", of_contest["folds"])
     add("run", of_contest["run"], tables.runs.c.folds_id.in_(found["folds"]))
+    add("run", tables.runs.c.id.in_(select(links.run_id).where(links.seed_run_id.in_(found["run"]))))
+    seeds, others = select(links.seed_run_id), links.run_id.not_in(found["run"])
+    made, mine, kept = (
+        seeds.where(links.is_own.is_(True)),
+        seeds.where(links.run_id.in_(found["run"])),
+        seeds.join(tables.runs, tables.runs.c.id == links.run_id).where(others, *is_live(tables.runs)),
+    )
+    add("run", and_(tables.runs.c.id.in_(made), tables.runs.c.id.in_(mine), tables.runs.c.id.not_in(kept)))
     of_runs = select(members.blend_id).where(members.run_id.in_(found["run"]))
     add("blend", of_contest["blend"], tables.blends.c.folds_id.in_(found["folds"]), tables.blends.c.id.in_(of_runs))
     sources = [f"r{number}" for number in found["run"]] + [f"b{number}" for number in found["blend"]]
@@ -304,14 +315,11 @@ def _above(connection: Connection, entry_id: int, kind: Kind) -> set[int]:
         found |= set(
             connection.execute(select(parent.c[TRASH]).join(mine, key == parent.c.id).where(parent.c[TRASH].is_not(None))).scalars()
         )
-    if kind == "blend":
-        of_runs = (
-            select(tables.runs.c[TRASH])
-            .join(tables.blend_members, members.run_id == tables.runs.c.id)
-            .join(mine, mine.c.id == members.blend_id)
-            .where(tables.runs.c[TRASH].is_not(None))
-        )
-        found |= set(connection.execute(of_runs).scalars())
+    links = tables.seed_runs.c
+    for of, whole, part in (("blend", members.blend_id, members.run_id), ("run", links.run_id, links.seed_run_id)):
+        if kind == of:
+            runs = select(tables.runs.c[TRASH]).join(part.table, part == tables.runs.c.id).join(mine, mine.c.id == whole)
+            found |= set(connection.execute(runs.where(tables.runs.c[TRASH].is_not(None))).scalars())
     return found
 
 

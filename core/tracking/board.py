@@ -152,7 +152,10 @@ def _own_pages_only(app: "WSGIApplication") -> "WSGIApplication":
 def rebuild_events(workspace: Workspace) -> int:
     """Write the event file of each fold that has epochs and no event file, and is not at work; returns how many."""
     return sum(
-        _rebuild(workspace, contest, run) for contest in list_contests(workspace.store) for run in list_runs(workspace.store, contest.id)
+        _rebuild(workspace, contest, part)
+        for contest in list_contests(workspace.store)
+        for run in list_runs(workspace.store, contest.id)
+        for part in run.parts
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 from rich.console import Console
@@ -15,7 +16,7 @@ from core.store.attempts import release
 from core.store.contests import get_contest
 from core.store.folds import list_folds
 from tests.commands.conftest import Terminal
-from tests.finished_workspace import claim, keep_checkpoint, make_recipe
+from tests.finished_workspace import claim, finish_jobs, keep_checkpoint, make_recipe
 
 
 def test_queued_run_waits_with_its_settings(headlines: Terminal) -> None:
@@ -119,3 +120,25 @@ def test_runs_of_one_name_have_bars_of_their_own(headlines: Terminal) -> None:
     with board.live:
         board.draw(runs, None)
     assert len(board.live.tasks) == 3 and names[1] in screen.getvalue()
+
+
+def test_seeds_are_averaged_listed_and_added(finished: Terminal) -> None:
+    more = finished.read("run", "seeds", "good", "3")
+    assert more["seeds"][0]["ref"] == finished.read("show", "good")["ref"] and more["state"] == "queued"
+    contest = get_contest(finished.workspace.store, "headlines")
+    folds = list_folds(finished.workspace.store, contest.id)[0]
+    finish_jobs(finished.workspace, contest, folds, make_recipe(contest, "good"), 6)
+    record = finished.read("show", more["ref"])
+    assert [(seed["seed"], seed["folds_done"], seed["state"]) for seed in record["seeds"]] == [(seed, 3, "done") for seed in range(3)]
+    assert record["seed_sd"] == pytest.approx(stdev(seed["cv_score"] for seed in record["seeds"])) and None not in record["fold_scores"]
+    assert len(finished.read("runs", "headlines")) == 3, "the seeds that were made for it are in its line"
+    code, said, _ = finished.run("show", more["ref"])
+    assert code == 0 and f"±{record['seed_sd']:.4f}" in said and "good-s2" in said
+    (duel,) = finished.read("blends", "compare", more["ref"], "poor")["comparisons"]
+    assert duel["retraining"]["n_seeds"] == [3, 1] and not duel["retraining"]["covers_gain"]
+    assert "a retraining may move it by" in finished.run("blends", "compare", more["ref"], "poor")[1]
+    assert "has 3 seeds already" in finished.refused("run", "seeds", more["ref"], "3")["what"]
+    plan = finished.read(
+        "train", "headlines", "--recipe", "news-tiny", "--set", "train.n_seeds=2", "--set", "input.max_tokens=16", "--queue"
+    )
+    assert len(plan["seeds"]) == 2 and plan["share_done"] == 0.0

@@ -72,7 +72,7 @@ def test_a_score_axis_says_its_direction(name: str, direction: str) -> None:
 
 
 def test_runs_keep_their_colours() -> None:
-    scores = pd.DataFrame({"run": ["a", "a", "b"], "fold": [0, 1, 0], "score": [0.1, 0.2, 0.3]})
+    scores = pd.DataFrame({"run": ["a", "a", "b"], "fold": [0, 1, 0], "score": [0.1, 0.2, 0.3]}).assign(low=None, high=None)
     colors = {"a": run_color(3), "b": run_color(9)}
     text = str(check(charts.compare_folds(scores, colors, get_metric("log_loss"))))
     assert run_color(3) in text
