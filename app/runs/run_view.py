@@ -40,6 +40,7 @@ from core.base.names import file_name
 from core.metrics.scores import LABEL_METRICS, get_metric, metrics_for
 from core.predictions.oof import scores_by_fold
 from core.specs.recipe import Recipe, flatten_settings
+from core.specs.training_settings import MOST_SEEDS
 from core.store.contests import Contest, list_truths
 from core.store.folds import Folds, get_folds
 from core.store.jobs import FoldJob, JobState
@@ -48,7 +49,6 @@ from core.store.runs import Run, get_run, list_epochs, list_runs, note_run, rena
 TAB_KEY = "run-tab"
 LOG_KEY = "run-log-fold"
 USUAL_SEEDS = 3
-MOST_SEEDS = 20
 RINGS = {"best": "best", "last": "last", "swa": "swa", "best_mean": "mean", "soup": "mean"}
 """What the rings of a curve mark, by which weights a recipe keeps."""
 
@@ -100,7 +100,7 @@ def _head(contest: Contest, run: Run) -> None:
                     else:
                         values = {"name": plain(run.name), "folds": len(run.results), "time": format_duration(run.elapsed_s)}
                         ask(f"runs.{action}", partial(_do, *done), **values)
-            if leads_on and not run.imported and not runtime.is_read_only():
+            if leads_on and not run.imported and len(run.parts) < MOST_SEEDS and not runtime.is_read_only():
                 _more_seeds(run)
             _menu(run)
 
@@ -213,7 +213,7 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
     n_trained = sum(len(part.results) for part in run.parts)
     per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / n_trained)) if n_trained else "–"
     part, about = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds), [metric_help(contest.spec, metric), t("common.cv_help")]
-    choice = epoch_choice(runtime.workspace().store, contest, folds, run)
+    choice = None if run.seeds else epoch_choice(runtime.workspace().store, contest, folds, run)
     if run.seeds:
         part += " · " + noise_label(run, metric)
         about.append(t("runs.noise_help"))

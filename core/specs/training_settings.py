@@ -9,6 +9,8 @@ from core.base.messages import msg
 from core.base.settings import BASIC, Settings, only_with, refuse
 from core.specs.data_settings import FOR_IMAGES, FOR_TEXTS
 
+MOST_SEEDS = 20
+
 
 class ModelSettings(Settings):
     """The network."""
@@ -333,7 +335,7 @@ class TrainSettings(Settings):
     n_seeds: int = Field(
         default=1,
         ge=1,
-        le=20,
+        le=MOST_SEEDS,
         description="How often each fold is trained, with seed and those that follow it; their mean predicts, and their spread is the noise of a retraining. 3 to 5 is usual for the last runs of a contest.",
         json_schema_extra=BASIC,
     )

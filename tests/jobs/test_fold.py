@@ -54,8 +54,8 @@ def test_what_was_handed_back_goes_on_after_its_newest_checkpoint_until_it_train
     attempts.release(workspace.store, job.id, job.token, now=START)
     run, waiting, found = read(workspace)
     assert (run.state, waiting.progress) == ("queued", None)
-    assert found == {0: Progress("training", 0, 3, 4, 13, 104)}
-    assert share_of(waiting, found[0]) == pytest.approx((2 * 104 + 13) / 416)
+    assert found == {waiting.id: Progress("training", 0, 3, 4, 13, 104)}
+    assert share_of(waiting, found[waiting.id]) == pytest.approx((2 * 104 + 13) / 416)
     again = claim(workspace)
     for phase in ("starting", "loading"):
         attempts.renew(workspace.store, again.id, again.token, now=START, progress=Progress(phase, 0), lease_s=1e10)
@@ -74,7 +74,7 @@ def test_after_the_last_epoch_predictions_are_left(workspace: Workspace, contest
     keep_checkpoint(workspace, contest, job, 5, 0)
     attempts.release(workspace.store, job.id, job.token, now=START)
     _, waiting, found = read(workspace)
-    assert found[0].phase == "predicting" and share_of(waiting, found[0]) == 1.0
+    assert found[waiting.id].phase == "predicting" and share_of(waiting, found[waiting.id]) == 1.0
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -86,5 +86,5 @@ def test_a_checkpoint_that_does_not_say_the_steps_of_an_epoch_still_says_where(
         (folder / "manifest.json").write_text("{")
     attempts.release(workspace.store, job.id, job.token, now=START)
     _, waiting, found = read(workspace)
-    assert found == {0: Progress("training", 0, 3, 4, 13, 0)}
-    assert share_of(waiting, found[0]) == 0.0
+    assert found == {waiting.id: Progress("training", 0, 3, 4, 13, 0)}
+    assert share_of(waiting, found[waiting.id]) == 0.0
