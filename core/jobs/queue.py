@@ -28,7 +28,7 @@ from core.store.contests import Contest, get_contest, list_contests, name_taken
 from core.store.database import Connection, Store
 from core.store.folds import Folds, get_folds
 from core.store.jobs import Job, add_job, add_jobs, cancel_jobs, forget_halvings, get_job, retry_jobs
-from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_run, prioritise_run, resume_devices, waiting_runs
+from core.store.queue import EVERY_DEVICE, is_live, pause, pause_devices, place_runs, prioritise_runs, resume_devices, waiting_runs
 from core.store.runs import Run, add_run, add_seeds, get_run, runs_by_recipe
 from core.store.trash import Kind, plan_removal, put_in_trash
 from core.tracking.tracker import check_trackers
@@ -309,9 +309,9 @@ def cancel_run(store: Store, run_id: int) -> Run:
     Raises NotFoundError, and StateError when no job of the run is queued or running.
     """
 
-    def cancel(connection: Connection, part_id: int) -> bool:
-        pause(connection, part_id, False)  # a retry is meant to run
-        return bool(cancel_jobs(connection, part_id, now=time.time()))
+    def cancel(connection: Connection, run_ids: Sequence[int]) -> bool:
+        pause(connection, run_ids, False)  # a retry is meant to run
+        return sum(cancel_jobs(connection, each, now=time.time()) for each in run_ids) > 0
 
     return _change_run(store, run_id, cancel, "there is nothing to cancel", NOTHING_LIVE, "retry or delete the run instead")
 
@@ -354,20 +354,18 @@ def retry_run(store: Store, run_id: int) -> Run:
     return _change_run(
         store,
         run_id,
-        lambda it, part_id: bool(retry_jobs(it, part_id, now=time.time())),
+        lambda it, run_ids: sum(retry_jobs(it, each, now=time.time()) for each in run_ids) > 0,
         "there is nothing to retry",
         why,
         "launch a new run instead",
     )
 
 
-def _change_run(store: Store, run_id: int, change: Callable[[Connection, int], bool], what: str, why: str, fix: str) -> Run:
-    """One change of a run in the queue, of several seeds that of each, in one transaction; StateError where it says of all that there was nothing to change."""
+def _change_run(store: Store, run_id: int, change: Callable[[Connection, Sequence[int]], bool], what: str, why: str, fix: str) -> Run:
+    """One change of a run and its seeds in the queue, in one transaction; StateError, and no change, where it says that there was nothing to change."""
     run = get_run(store, run_id)
     with store.transaction() as connection:
-        # The last one first: what is put at a place pushes back what was put there before.
-        has_changed = [change(connection, part.id) for part in reversed((run, *run.seeds))]
-        if not any(has_changed):
+        if not change(connection, [run.id, *(seed.id for seed in run.seeds)]):
             raise StateError(what, where=run.ref, why=why, fix=fix, run=run.name, state=run.state)
     return get_run(store, run_id)
 
@@ -432,9 +430,9 @@ def run_next(store: Store, run_id: int) -> Run:
     Raises NotFoundError, and StateError when no fold of the run waits.
     """
 
-    def first(connection: Connection, part_id: int) -> bool:
-        pause(connection, part_id, False)
-        return place_run(connection, part_id, 0)
+    def first(connection: Connection, run_ids: Sequence[int]) -> bool:
+        pause(connection, run_ids, False)
+        return place_runs(connection, run_ids, 0)
 
     return _change_run(store, run_id, first, *NOT_WAITING)
 
@@ -445,7 +443,7 @@ def move_run(store: Store, run_id: int, place: int) -> Run:
     A run that is moved past others takes over their priority where its own would contradict the new order. Raises
     NotFoundError, and StateError when no fold of the run waits.
     """
-    return _change_run(store, run_id, lambda it, part_id: place_run(it, part_id, place), *NOT_WAITING)
+    return _change_run(store, run_id, lambda it, run_ids: place_runs(it, run_ids, place), *NOT_WAITING)
 
 
 def step_run(store: Store, run_id: int, direction: Literal["up", "down"]) -> Run:
@@ -454,12 +452,13 @@ def step_run(store: Store, run_id: int, direction: Literal["up", "down"]) -> Run
     Raises NotFoundError, and StateError when no fold of the run waits.
     """
 
-    def step(connection: Connection, part_id: int) -> bool:
+    def step(connection: Connection, run_ids: Sequence[int]) -> bool:
         order = waiting_runs(connection)
-        if part_id not in order:
+        mine = [place for place, each in enumerate(order) if each in run_ids]
+        if not mine:
             return False
-        to = order.index(part_id) + (-1 if direction == "up" else 1)
-        return not 0 <= to < len(order) or place_run(connection, part_id, to)
+        to = mine[0] + (-1 if direction == "up" else 1)
+        return not 0 <= to <= len(order) - len(mine) or place_runs(connection, run_ids, to)
 
     return _change_run(store, run_id, step, *NOT_WAITING)
 
@@ -471,7 +470,7 @@ def set_priority(store: Store, run_id: int, priority: int) -> Run:
     """
     if priority not in PRIORITIES:
         raise InputError("there is no such priority", where="priority", why=str(priority), fix="choose from -100 to 100; 0 is usual")
-    return _change_run(store, run_id, lambda it, part_id: prioritise_run(it, part_id, priority), *NOT_WAITING)
+    return _change_run(store, run_id, lambda it, run_ids: prioritise_runs(it, run_ids, priority), *NOT_WAITING)
 
 
 def pause_run(store: Store, run_id: int) -> Run:
@@ -480,11 +479,11 @@ def pause_run(store: Store, run_id: int) -> Run:
     Raises NotFoundError, and StateError when the run is paused already, or has ended.
     """
     what, fix = "there is nothing to pause", "retry it, or launch a new run"
-    _change_run(store, run_id, is_live, what, NOTHING_LIVE, fix)
+    _change_run(store, run_id, lambda it, run_ids: any(is_live(it, each) for each in run_ids), what, NOTHING_LIVE, fix)
     return _change_run(
         store,
         run_id,
-        lambda it, part_id: is_live(it, part_id) and pause(it, part_id, True),
+        lambda it, run_ids: pause(it, [each for each in run_ids if is_live(it, each)], True),
         "{run} is paused already",
         "",
         "resume it when it shall go on",
@@ -494,7 +493,7 @@ def pause_run(store: Store, run_id: int) -> Run:
 def resume_run(store: Store, run_id: int) -> Run:
     """Let a paused run go on. Raises NotFoundError, and StateError when the run is not paused."""
     fix = "if it does not go on, look whether the whole queue is paused"
-    return _change_run(store, run_id, lambda it, part_id: pause(it, part_id, False), "{run} is not paused", "", fix)
+    return _change_run(store, run_id, lambda it, run_ids: pause(it, run_ids, False), "{run} is not paused", "", fix)
 
 
 def pause_queue(store: Store, *, device: str = EVERY_DEVICE) -> None:

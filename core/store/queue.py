@@ -4,7 +4,7 @@ It is the jobs that wait or run, by priority and then position; the higher prior
 job that is handed back waits where it was. A run's jobs move together, and nothing else changes its place among the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -284,15 +284,15 @@ def is_live(connection: Connection, run_id: int) -> bool:
     return any(job.run_id == run_id for job in _read_places(connection))
 
 
-def place_run(connection: Connection, run_id: int, place: int) -> bool:
-    """Move a run to the index `place` among the waiting runs (0 is the front; beyond the last is the end).
+def place_runs(connection: Connection, run_ids: Collection[int], place: int) -> bool:
+    """Move a run, or several as one, to the index `place` among the other waiting runs (0 is the front; beyond the last is the end).
 
-    Its priority changes where the new neighbours' demand it, and only as far. False when the run has no waiting job.
+    Their priority changes where the new neighbours' demand it, and only as far. False when none of them has a waiting job.
     """
     queue = _read_places(connection)
-    if run_id not in _waiting(queue):
+    if not set(run_ids) & set(_waiting(queue)):
         return False
-    mine, others = [job for job in queue if job.run_id == run_id], [job for job in queue if job.run_id != run_id]
+    mine, others = _parted(queue, run_ids)
     following = _waiting(others)[max(0, place) :]
     at = len(others)
     if place <= 0:
@@ -304,26 +304,26 @@ def place_run(connection: Connection, run_id: int, place: int) -> bool:
         priority = max(priority, others[at].priority)
     if at > 0:
         priority = min(priority, others[at - 1].priority)
-    _write_places(connection, queue, [*others[:at], *mine, *others[at:]], run_id, priority)
+    _write_places(connection, queue, [*others[:at], *mine, *others[at:]], run_ids, priority)
     return True
 
 
-def prioritise_run(connection: Connection, run_id: int, priority: int) -> bool:
-    """Give a run another priority: it goes behind the runs that have that one already. False when it neither waits nor runs."""
+def prioritise_runs(connection: Connection, run_ids: Collection[int], priority: int) -> bool:
+    """Give a run, or several as one, another priority: they go behind the runs that have that one already. False when none waits or runs."""
     queue = _read_places(connection)
-    mine, others = [job for job in queue if job.run_id == run_id], [job for job in queue if job.run_id != run_id]
+    mine, others = _parted(queue, run_ids)
     if not mine:
         return False
     if mine[0].priority != priority:
         at = sum(job.priority >= priority for job in others)
-        _write_places(connection, queue, [*others[:at], *mine, *others[at:]], run_id, priority)
+        _write_places(connection, queue, [*others[:at], *mine, *others[at:]], run_ids, priority)
     return True
 
 
-def pause(connection: Connection, run_id: int, is_paused: bool) -> bool:
-    """Pause or resume a run, inside the caller's transaction; False when it was so already."""
-    change = update(tables.runs).where(_runs.id == run_id, _runs.is_paused.is_(not is_paused)).values(is_paused=is_paused)
-    return connection.execute(change).rowcount == 1
+def pause(connection: Connection, run_ids: Collection[int], is_paused: bool) -> bool:
+    """Pause or resume runs, inside the caller's transaction; False when all of them were so already."""
+    change = update(tables.runs).where(_runs.id.in_(run_ids), _runs.is_paused.is_(not is_paused)).values(is_paused=is_paused)
+    return connection.execute(change).rowcount > 0
 
 
 def _read_places(connection: Connection) -> Sequence[Any]:
@@ -335,10 +335,15 @@ def _waiting(queue: Sequence[Any]) -> list[int]:
     return list(dict.fromkeys(job.run_id for job in queue if job.state == "queued" and job.run_id is not None))
 
 
-def _write_places(connection: Connection, before: Sequence[Any], after: Sequence[Any], run_id: int, priority: int) -> None:
-    """Give the jobs of `after` the positions that were in use, in rising order; a run's ended jobs get its priority too."""
+def _parted(queue: Sequence[Any], run_ids: Collection[int]) -> tuple[list[Any], list[Any]]:
+    """The jobs of these runs, and the others."""
+    return [job for job in queue if job.run_id in run_ids], [job for job in queue if job.run_id not in run_ids]
+
+
+def _write_places(connection: Connection, before: Sequence[Any], after: Sequence[Any], run_ids: Collection[int], priority: int) -> None:
+    """Give the jobs of `after` the positions that were in use, in rising order; the ended jobs of these runs get their priority too."""
     positions = sorted(job.position for job in before)
     for job, position in zip(after, positions, strict=True):
         if job.position != position:
             connection.execute(update(tables.jobs).where(_jobs.id == job.id).values(position=position))
-    connection.execute(update(tables.jobs).where(_jobs.run_id == run_id, _jobs.priority != priority).values(priority=priority))
+    connection.execute(update(tables.jobs).where(_jobs.run_id.in_(run_ids), _jobs.priority != priority).values(priority=priority))

@@ -97,7 +97,7 @@ def test_a_prediction_at_once_waits_for_no_device_no_pause_and_no_hold(ready: Re
     run = finished(ready)
     at_once, later = launch_prediction(ready.workspace, run), launch_prediction(ready.workspace, run, at_once=False)
     with store.transaction() as connection:
-        pause(connection, run.id, True)
+        pause(connection, [run.id], True)
     pause_devices(store, now=0.0)
     assert attempts.claim(store, owner=OWNER, device="cpu", now=1.0) is None
     claimed = attempts.claim(store, owner=OWNER, device=BESIDE, now=1.0)

@@ -24,7 +24,7 @@ from core.store.digests import digest_of
 from core.store.folds import Folds, get_folds, list_folds
 from core.store.jobs import add_job, get_job, list_jobs
 from core.store.queue import hold_device_for_disk, list_holds, pause
-from core.store.runs import EpochRow, FoldResult, Run, get_run, list_runs
+from core.store.runs import EpochRow, FoldResult, Run, add_run, add_seeds, get_run, list_runs
 from core.store.tables import CHANGES, DIGEST
 from tests.store.conftest import database_of_version_0_1
 from tests.store.test_blends import SCORES
@@ -46,6 +46,8 @@ def full(store: Store, contest: Contest, folds: Folds, run: Run) -> Store:
     spec = BlendSpec.model_validate({"members": [run.id], "weights": [1.0]})
     with store.transaction() as connection:
         insert_groups(connection, contest_id=contest.id, column_name="who", fingerprint="", path="", now=8.0)
+        several = add_run(connection, contest_id=contest.id, folds_id=folds.id, name="several", recipe=Recipe(), fold_numbers=(0,), now=8.0)
+        add_seeds(connection, several, {run.id: False})
     add_blend(
         store,
         contest_id=contest.id,
@@ -119,10 +121,10 @@ def test_what_changes_by_itself_leaves_the_digests_as_they_are(full: Store, run:
     with full.read() as connection:
         before = [connection.execute(select(table.c[DIGEST])).scalars().all() for table in WRITTEN_ONCE]
     with full.transaction() as connection:
-        pause(connection, run.id, True)
+        pause(connection, [run.id], True)
     claim(full, owner={}, device="cpu", now=10.0)
     with full.transaction() as connection:
-        pause(connection, run.id, False)
+        pause(connection, [run.id], False)
     assert claim(full, owner={}, device="cpu", now=10.0)
     full.check()
     with full.read() as connection:
