@@ -46,7 +46,7 @@ def test_epochs_that_are_chosen_by_the_loss_are_cross_fitted_by_it() -> None:
 @pytest.mark.parametrize("keep", ["last", "swa", "best_mean", "soup"])
 def test_of_a_run_that_keeps_no_best_epoch_nothing_is_said(keep: str) -> None:
     recipe = Recipe.model_validate({"average": {"keep": keep}})
-    run: Any = SimpleNamespace(recipe=recipe, is_imported=False, cv_score=lambda _: 0.9)
+    run: Any = SimpleNamespace(recipe=recipe, seeds=(), is_imported=False, cv_score=lambda _: 0.9)
     contest: Any = SimpleNamespace(spec=SimpleNamespace(metric="accuracy"))
     nothing: Any = None
     assert epoch_choice(nothing, contest, nothing, run) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_a_seed_that_was_stopped_ends_in_the_bytes_of_its_seed_alone(
     ready: Ready, engine: Engine, wait_for: Callable[..., float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    settings = {
+    settings: dict[str, Any] = {
         "name": "tiny",
         "model": {"backbone": "test_vit", "pretrained": False},
         "input": {"size_px": 32},
@@ -45,7 +46,7 @@ def test_a_seed_that_was_stopped_ends_in_the_bytes_of_its_seed_alone(
     wait_for(lambda: ready.read(run).state == "canceled")
     retry_run(ready.workspace.store, run.id)
     engine.wake()
-    settings["train"] |= {"seed": 1, "n_seeds": 1}
+    settings["train"] = {**settings["train"], "seed": 1, "n_seeds": 1}
     alone = launch_run(ready.workspace, ready.contest, ready.folds, Recipe.model_validate(settings), fold_numbers=(0,))
     wait_for(lambda: ready.read(alone).state == "done")
     (stopped,), (result,) = ready.read(second).results, ready.read(run).results

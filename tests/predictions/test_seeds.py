@@ -207,7 +207,8 @@ def test_a_run_of_several_seeds_goes_down_the_line_like_any_other(bench: Bench) 
         finish_run(bench.workspace, bench.contest, bench.folds, make_recipe(bench.contest, "a"), seed=5),
     )
     blend = blend_runs(bench.workspace, bench.contest, [several, lone], BlendProcedure(way="equal"), name="both")
-    assert list_blends(bench.workspace.store) == (blend,) and retraining_of(*(source_of(bench.workspace, blend),) * 2, METRIC) is None
+    source = source_of(bench.workspace, blend)
+    assert list_blends(bench.workspace.store) == (blend,) and retraining_of(source, source, METRIC) is None
     assert len(prepare(source_of(bench.workspace, several)).data) > 0
     choice = epoch_choice(bench.workspace.store, bench.contest, bench.folds, several)
     of_seeds = [epoch_choice(bench.workspace.store, bench.contest, bench.folds, seed) for seed in several.seeds]

@@ -54,7 +54,7 @@ def test_a_seed_has_its_own_page_and_leads_back(open_page: OpenPage, several: Ru
     assert not at.exception
     (back,) = [button for button in at.button if button.label == "seed 1 of several"]
     back.click().run()
-    assert not at.exception and at.query_params["run"] == [several.ref]
+    assert not at.exception and at.query_params["run"] in (several.ref, [several.ref])
 
 
 def test_more_seeds_are_queued_from_the_page(open_page: OpenPage, opened: Workspace, several: Run) -> None:
@@ -62,8 +62,8 @@ def test_more_seeds_are_queued_from_the_page(open_page: OpenPage, opened: Worksp
     (button,) = [button for button in at.button if button.label.startswith("Queue")]
     assert button.label == f"Queue {len(several.fold_numbers)} trainings"
     button.click().run()
-    assert not at.exception and at.query_params["run"] != [several.ref]
     more = list_runs(opened.store)[0]
+    assert not at.exception and at.query_params["run"] in (more.ref, [more.ref])
     assert len(more.seeds) == 3 and more.seeds[:2] == several.seeds and more.state == "queued"
 
 
@@ -71,7 +71,7 @@ def test_a_failed_seed_is_named_with_its_fold(open_page: OpenPage, opened: Works
     more = launch_seeds(opened, several, 3)
     fail_job(opened, claim(opened))
     at = open_page("runs", run=more.ref)
-    assert not at.exception and any("several-s2 0" in str(error.value) + str(error.proto) for error in at.error)
+    assert not at.exception and "several-s2 0" in "".join(str(error.proto) for error in at.error).replace("\\", "")
 
 
 def test_the_band_is_a_standard_deviation_around_the_mean_of_single_seeds(folded: Contest, several: Run) -> None:
