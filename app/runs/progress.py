@@ -22,6 +22,7 @@ from app.words.text import t
 from core.base.errors import PitwallError
 from core.metrics.scores import get_metric
 from core.specs.progress import Progress
+from core.specs.recipe import Recipe
 from core.store.contests import Contest, list_contests
 from core.store.database import Store
 from core.store.jobs import FoldJob, Job
@@ -131,9 +132,9 @@ def device_time_s(run: Run) -> float:
     return run.elapsed_s + sum(max(0.0, time.time() - job.started_at) for job in run.jobs if job.state == "running" and job.started_at)
 
 
-def seeds_label(run: Run) -> str:
-    """The seed of a run, or the first and the last of several."""
-    first, *_, last = (*run.recipe.train.seeds, run.recipe.train.seeds[-1])
+def seeds_label(recipe: Recipe) -> str:
+    """The seed of a recipe, or the first and the last of several."""
+    first, last = recipe.train.seeds[0], recipe.train.seeds[-1]
     return str(first) if first == last else f"{first}–{last}"
 
 

@@ -64,8 +64,8 @@ def publish_views(
             write_fold_predictions(temporary, FoldPredictions(rows, valid, test), multilabel=several)
             networks = networks_of(workspace, run, result)
             for number, network in enumerate(networks):
-                own = f"{network.name}-{number}" if len(networks) > 1 else network.name
-                _keep_network(network, temporary / NETWORKS_DIR / own, views)
+                kept = f"{network.name}-{number}" if len(networks) > 1 else network.name
+                _keep_network(network, temporary / NETWORKS_DIR / kept, views)
         scores, facts = all_scores(truth.labels[rows], valid, multilabel=several), {"imported": True, "views": list(views)}
         path, own = workspace.relative(folder), load_manifest(folder).fingerprint
         results.append(FoldResult(0, result.fold, 0, path, own, scores, 0, 0, 0.0, facts, now))
