@@ -75,7 +75,7 @@ def _export_first(run: Run, *, has_files: bool) -> None:
         return
     if job is not None and job.state == "failed" and job.error:
         error_card(PitwallError.from_dict(job.error))
-    st.caption(t("predict.export_why", n=len(run.results)))
+    st.caption(t("predict.export_why", n=len(run.results) * len(run.parts)))
     label = t("predict.export_and_predict" if has_files else "predict.export")
     _export_button(run, label, int8=False)
 

@@ -100,8 +100,6 @@ def predict_run(
     return (total / len(chosen)).astype(np.float32)
 
 
-
-
 def load_fold(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, *, device: str = "") -> tuple[Predictor, ...]:
     """The networks of a finished fold, of several seeds those of each.
 
@@ -111,8 +109,8 @@ def load_fold(workspace: Workspace, contest: Contest, run: Run, result: FoldResu
     from core.training.predictor import load_network, load_torch
 
     if run.seeds:
-        found = trained_for(run, result)
-        return tuple(network for seed, each in found for network in load_fold(workspace, contest, seed, each, device=device))
+        of_seeds = trained_for(run, result)
+        return tuple(network for seed, each in of_seeds for network in load_fold(workspace, contest, seed, each, device=device))
     folder = workspace.absolute(result.path)
     found = network_folders(folder)
     if found:
