@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 
 import numpy as np
@@ -54,7 +55,7 @@ class PlanOutlook:
 
     def seconds(self, n_devices: int) -> float | None:
         """How long all of it takes on so many devices; None while one of its runs is unknown."""
-        known = [run.fold_s for run in self.runs if run.fold_s is not None]
+        known = [run.fold_s * run.recipe.train.n_seeds for run in self.runs if run.fold_s is not None]
         return len(self.fold_numbers) * sum(known) / max(1, n_devices) if len(known) == len(self.runs) else None
 
 
@@ -88,7 +89,8 @@ def look_at_plan(
     shape = {"n_rows": contest.n_train, "n_test": contest.n_test, "n_classes": len(contest.spec.classes)}
     able = [run.recipe for run in runs if not run.problems]
     left = sum(
-        run_bytes(recipe, checkpoint_bytes=0, weights_bytes=_weights_bytes(recipe), n_folds=len(numbers), n_at_once=0, **shape)
+        recipe.train.n_seeds
+        * run_bytes(recipe, checkpoint_bytes=0, weights_bytes=_weights_bytes(recipe), n_folds=len(numbers), n_at_once=0, **shape)
         for recipe in able
     )
     at_once = max((fold_bytes(recipe, **shape) for recipe in able), default=0)
@@ -98,9 +100,9 @@ def look_at_plan(
 def _scaled_fold_s(finished: Sequence[Run], recipe: Recipe) -> tuple[float, Run] | None:
     """Seconds of a fold, from the newest run whose network has known multiply-adds: as many times as long as it has more of them."""
     wanted = _gmacs(recipe)
-    for run in finished:
+    for run in chain.from_iterable(run.parts for run in finished):
         known = _gmacs(run.recipe) if not run.is_imported else 0.0
-        if known and wanted:
+        if known and wanted and run.results:
             per_epoch = fmean(result.elapsed_s / result.n_epochs for result in run.results)
             return per_epoch * recipe.train.epochs * wanted / known, run
     return None
