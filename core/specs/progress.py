@@ -39,11 +39,11 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of this fold's training that is done, 0 to 1, counted in steps over all epochs."""
+        """Share of this fold's training that is done, 0 to 1, counted in steps over all epochs; of a job that trains nothing, of its own steps."""
+        if self.phase in ("checking", "exporting") or (self.phase == "predicting" and not self.n_epochs):
+            return self.step / max(1, self.n_steps)
         if self.phase in ("averaging", "predicting", "saving"):
             return 1.0
-        if self.phase in ("checking", "exporting"):
-            return self.step / max(1, self.n_steps)
         if not self.n_epochs or not self.n_steps or not self.epoch:
             return 0.0
         return min(1.0, ((self.epoch - 1) * self.n_steps + self.step) / (self.n_epochs * self.n_steps))

@@ -19,6 +19,7 @@ def test_the_fraction_grows_from_nothing_to_all() -> None:
     assert steps == sorted(steps)
     assert Progress("loading", 0).fraction == 0
     assert steps[-1] == Progress("predicting", 0, 2, 3, 4, 4).fraction == 1
+    assert Progress("predicting", step=1, n_steps=4).fraction == 0.25, "a job that only predicts"
 
 
 def test_an_unknown_key_is_an_error() -> None:
