@@ -6,11 +6,12 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.artefacts import load_manifest, publishing
-from core.base.errors import CheckpointError, RecipeError
+from core.base.errors import CheckpointError, PitwallError, RecipeError
 from core.base.files import write_json
 from core.base.messages import msg
 from core.jobs.devices import torch_name
@@ -30,6 +31,9 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     from core.training.checkpoint import Checkpointing
     from core.training.task import FoldTask
+
+N_IMAGES = 8
+"""Training images of a run that TensorBoard shows, as its network sees them in the first epoch."""
 
 log = logging.getLogger("core.jobs.worker")
 
@@ -86,6 +90,11 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
             halvings=halvings,
             metric=run.chosen_by or "",
         )
+        if run.recipe.modality == "image" and job.fold == run.fold_numbers[0]:
+            from core.training.preview import see_rows  # texts need no torchvision
+
+            with suppress(PitwallError):  # training tells what is wrong with the images, all of it at once
+                reporter.recorder.images = tuple(see_rows(task, 1, N_IMAGES).pixels)
         output = train_fold(task, report=reporter.report, should_stop=should_stop)
         reporter.report(Progress("saving", job.fold))
         found = FoldPredictions(valid_idx=task.valid_idx, valid_prob=output.valid_prob, test_prob=output.test_prob)

@@ -15,14 +15,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from core.base.errors import PitwallError
 from core.base.files import fingerprint
@@ -108,7 +110,7 @@ def epoch_values(report: EpochReport | EpochRow) -> Mapping[str, float]:
     scores = {f"score/{name}": score for name, score in report.scores.items()}
     training = {} if report.train_accuracy is None else {"train/accuracy": report.train_accuracy}
     losses = {"loss/train": report.train_loss, "loss/valid": report.valid_loss}
-    return {**losses, **scores, **training, "train/lr": report.lr, EPOCH: float(report.epoch)}
+    return {**losses, **scores, **training, "train/lr": report.lr, "train/epoch_s": report.elapsed_s, EPOCH: float(report.epoch)}
 
 
 class Recorder:
@@ -120,6 +122,8 @@ class Recorder:
         self._queue: SimpleQueue[Begin | Point | Outcome] = SimpleQueue()
         self._file: EventFile | None = None
         self._senders: dict[str, subprocess.Popen[bytes]] = {}
+        self.images: Sequence[NDArray[np.uint8]] = ()
+        """Some training images (height, width, 3) as the network sees them; to be given before the first step is reported."""
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -176,7 +180,7 @@ class Recorder:
         # Imported here, in this thread: its library takes half a second to come up.
         from core.tracking.tensorboard import EventFile
 
-        self._file = EventFile(self._fold, begin.step, begin.known)
+        self._file = EventFile(self._fold, begin.step, begin.known, self.images)
         for name in ("", "tensorboard"):
             notes_path(Path(self._fold.tracking_dir), self._fold.fold, name).unlink(missing_ok=True)
         for name in dict.fromkeys(self._fold.trackers):

@@ -4,12 +4,17 @@ An attempt that goes on writes a new file: what the older one holds from before 
 then emptied by putting another in its place. A worker that was frozen and comes back writes to a file that nobody finds any more.
 """
 
+import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 # pyright: reportAttributeAccessIssue=false
 # The classes of protocol buffers are made when they are imported.
@@ -37,9 +42,10 @@ class Recorded:
 
 
 class EventFile:
-    """The event file of one attempt, open for more points. The attempt begins at `step`, after the epochs that are `known`."""
+    """The event file of one attempt, open for more points. The attempt begins at `step`, after the epochs that are `known`; `images`
+    (height, width, 3) are shown beside its curves."""
 
-    def __init__(self, fold: TrackedFold, step: int, known: Sequence[Point]) -> None:
+    def __init__(self, fold: TrackedFold, step: int, known: Sequence[Point], images: Sequence[NDArray[np.uint8]] = ()) -> None:
         folder = Path(fold.events_dir)
         folder.mkdir(parents=True, exist_ok=True)
         older = sorted(folder.glob(FILES))
@@ -50,7 +56,7 @@ class EventFile:
         aside = folder / f".{fold.token}.{next(_numbers)}.tmp"
         self._stream = aside.open("wb")
         self._writer = RecordWriter(self._stream)
-        for event in _opening(fold, self.began):
+        for event in _opening(fold, self.began, images):
             self._writer.write(event.SerializeToString())
         self.add(_merged([point for point in before.points if point.step < step] if before else [], known))
         aside.rename(self.path)
@@ -119,8 +125,8 @@ def _version() -> Any:
     return Event(wall_time=time.time(), file_version="brain.Event:2")
 
 
-def _opening(fold: TrackedFold, began: int) -> list[Any]:
-    """What a file begins with: its version, the mark that voids what was read before it, and the recipe as a text."""
+def _opening(fold: TrackedFold, began: int, images: Sequence[NDArray[np.uint8]]) -> list[Any]:
+    """What a file begins with: its version, the mark that voids what was read before it, and the recipe as a text with the images."""
     now = time.time()
     recipe = Summary.Value(
         tag=RECIPE,
@@ -134,5 +140,13 @@ def _opening(fold: TrackedFold, began: int) -> list[Any]:
     return [
         _version(),
         Event(wall_time=now, session_log=SessionLog(status=SessionLog.START, msg=str(began))),
-        Event(wall_time=now, summary=Summary(value=[recipe])),
+        Event(wall_time=now, summary=Summary(value=[recipe, *(_image(f"images/{place}", pixels) for place, pixels in enumerate(images))])),
     ]
+
+
+def _image(tag: str, pixels: NDArray[np.uint8]) -> Any:
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG")
+    height, width, n_channels = pixels.shape
+    image = Summary.Image(height=height, width=width, colorspace=n_channels, encoded_image_string=encoded.getvalue())
+    return Summary.Value(tag=tag, image=image)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs.fold import places, share_of
+from core.jobs.fold import N_IMAGES, places, share_of
 from core.jobs.queue import launch_run
+from core.jobs.worker import Stop, attempt
 from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress
 from core.store import attempts
@@ -20,6 +23,9 @@ from core.store.jobs import Job
 from core.store.runs import Run, get_run
 from core.workspace import Workspace
 from tests.finished_workspace import START, claim, keep_checkpoint, make_recipe, run_halfway
+from tests.jobs.conftest import Ready
+
+OWNER = {"engine": None, "host": "here", "worker": None}
 
 
 @pytest.fixture
@@ -88,3 +94,17 @@ def test_a_checkpoint_that_does_not_say_the_steps_of_an_epoch_still_says_where(
     _, waiting, found = read(workspace)
     assert found == {waiting.id: Progress("training", 0, 3, 4, 13, 0)}
     assert share_of(waiting, found[waiting.id]) == 0.0
+
+
+@pytest.mark.slow
+def test_training_images_are_recorded_once_a_run(ready: Ready) -> None:
+    run = ready.launch(fold_numbers=(0, 2))
+    while job := attempts.claim(ready.workspace.store, owner=OWNER, device="cpu", now=time.time()):
+        assert attempt(ready.workspace, job, Stop(), lambda: None) == 0
+    shown = dict[int, list[tuple[int, int]]]()
+    for fold in run.fold_numbers:
+        folder = ready.workspace.run_events_dir(ready.contest.folder, run.name, run.id) / f"fold-{fold}"
+        events = EventAccumulator(str(folder)).Reload()
+        shown[fold] = [(image.height, image.width) for tag in events.Tags()["images"] for image in events.Images(tag)]
+        assert [event.step for event in events.Scalars("train/epoch_s")] == [2]
+    assert shown == {0: [(32, 32)] * N_IMAGES, 2: []}

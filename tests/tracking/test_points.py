@@ -24,7 +24,14 @@ def test_steps_count_over_all_epochs_and_an_epoch_stands_at_its_last() -> None:
     assert [item.step for item in said] == [1, 1, 10, 13]
     epoch = said[2]
     assert isinstance(epoch, Point) and epoch.is_epoch
-    assert dict(epoch.values) == {"loss/train": 1.0, "loss/valid": 1.0, "score/accuracy": 0.5, "train/lr": 0.1, "train/epoch": 1.0}
+    assert dict(epoch.values) == {
+        "loss/train": 1.0,
+        "loss/valid": 1.0,
+        "score/accuracy": 0.5,
+        "train/lr": 0.1,
+        "train/epoch_s": 1.0,
+        "train/epoch": 1.0,
+    }
 
 
 def test_an_attempt_that_goes_on_knows_the_epochs_before_it() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.tracking.tensorboard import EventFile, EventReader, read_events
@@ -59,6 +62,22 @@ def test_an_epoch_that_a_kill_kept_out_of_the_file_is_there_all_the_same_and_one
     second.close()
     events = read(second).Scalars("train/epoch")
     assert [(event.step, event.wall_time) for event in events] == [(10, epoch_point(1).at), (20, later[1].at)]
+
+
+def test_images_stand_beside_the_curves_of_every_attempt_and_are_no_points(make_fold: MakeFold) -> None:
+    images = [np.full((8, 6, 3), shade, np.uint8) for shade in (0, 200)]
+    first = EventFile(make_fold(1), 1, [], images)
+    first.add([step_point(1)])
+    first.close()
+    second = EventFile(make_fold(2), 2, [], images)
+    second.add([step_point(2)])
+    second.close()
+    accumulator = read(second)
+    assert accumulator.Tags()["images"] == ["images/0", "images/1"]
+    (shown,) = accumulator.Images("images/1")
+    assert (shown.height, shown.width) == (8, 6)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown.encoded_image_string))), images[1])
+    assert EventReader(second.path).points() == [step_point(1), step_point(2)]
 
 
 def test_the_recipe_is_there_as_a_text(make_fold: MakeFold) -> None:
