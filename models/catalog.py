@@ -22,7 +22,7 @@ class Backbone:
     """One row: a network by the name its library gives it.
 
     `params_m` counts millions of parameters, with the classifier it was pretrained with. `input_px` is the side of its
-    images (0 for text), `max_tokens` the longest text it can read (0 for images). `hub_id` is empty for a network that has
+    images (0 for text), `max_tokens` the longest text it can read (0 for images, and where texts of any length are read). `hub_id` is empty for a network that has
     no pretrained weights; `package` names the registry package that ships its weights, if one does.
 
     `pretraining` names the sets of images that the weights were trained on, the last one last. `gmacs` counts billions of multiply-adds of
@@ -32,7 +32,7 @@ class Backbone:
 
     name: str
     modality: Literal["image", "text"]
-    library: Literal["timm", "transformers", "builtin"]
+    library: Literal["timm", "transformers", "builtin", "sklearn"]
     family: str
     params_m: float
     input_px: int

@@ -185,7 +185,11 @@ def text_backbones() -> list[Backbone]:
         )
     note = "any language; trained from nothing"
     tiny = Backbone("tiny_transformer", "text", "builtin", "tiny", 1.4, 0, 512, "", "", "apache-2.0", note, n_groups=TINY_LAYERS + ENDS)
-    return [tiny, *sorted(rows, key=lambda backbone: (backbone.family, backbone.params_m))]
+    linear = [
+        Backbone(f"tfidf-{kind}", "text", "sklearn", "tfidf", 0.0, 0, 0, "", "", "bsd-3-clause", f"words and characters, {name}: seconds on a processor", n_groups=1)
+        for kind, name in (("logreg", "logistic regression"), ("svm", "linear support vector machine"))
+    ]  # fmt: skip
+    return [*linear, tiny, *sorted(rows, key=lambda backbone: (backbone.family, backbone.params_m))]
 
 
 def count_params_m(network: torch.nn.Module) -> float:

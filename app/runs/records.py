@@ -111,6 +111,8 @@ def disturbances(run: Run) -> None:
         counts = {n for _epoch, _step, n in result.facts.get("thread_changes", [])}
         if counts:
             lines.append(t("checkpoints.threads", fold=result.fold, low=min(counts), high=max(counts | {result.facts["threads"]})))
+        if result.facts.get("said"):
+            lines.append(t("checkpoints.said", fold=result.fold, said=plain(say(result.facts["said"]))))
         for name in result.facts.get("quarantined", []):
             lines.append(t("checkpoints.set_aside", fold=result.fold, name=plain(name)))
     if lines:

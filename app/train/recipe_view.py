@@ -67,7 +67,7 @@ def recipe_form(contest: Contest) -> RecipeForm:
     follow_optimizer(options[start].recipe, key)
     with st.container(border=True):
         values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",), columns=3)
-    values["model"]["backbone"] = st.session_state.get(f"{key}-backbone", values["model"]["backbone"])
+    values["model"]["backbone"] = st.session_state.get(f"{key}.model.backbone", values["model"]["backbone"])
     return RecipeForm(start, options, values, key)
 
 
@@ -105,7 +105,7 @@ def bring(form: RecipeForm, backbone: Backbone) -> None:
     new = {path: value for path, value in {**brought_by(backbone, start), "name": name}.items() if now[path] == usual[path]}
     for path, value in new.items():
         given[path] = state_[f"{form.key}.{path}"] = value
-    state_[f"{form.key}-backbone"] = backbone.name
+    state_[f"{form.key}.model.backbone"] = backbone.name
     said = ("input.size_px", "optim.lr", "input.max_tokens")
     state_[f"{form.key}-brought-now"] = {path: value for path, value in new.items() if path in said}
 
@@ -120,7 +120,7 @@ def follow_optimizer(start: Recipe, key: str) -> None:
     given["optim.optimizer"] = optimizer
     usual = given.get(path, start.optim.lr)
     if state_.get(f"{key}.{path}", usual) == usual:
-        backbone = state_.get(f"{key}-backbone", start.model.backbone)
+        backbone = state_.get(f"{key}.model.backbone", start.model.backbone)
         is_own = (backbone, optimizer) == (start.model.backbone, start.optim.optimizer)
         pretrained = state_.get(f"{key}.model.pretrained", start.model.pretrained)
         given[path] = state_[f"{key}.{path}"] = (

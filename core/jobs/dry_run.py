@@ -39,6 +39,7 @@ from core.store.folds import Folds, get_folds
 from core.store.queue import read_live
 from core.training.machine import end_with_loader, has_killed_since, kernel_kills
 from core.training.schedule import plan_epochs
+from core.training.task import backbone_of
 from core.workspace import Workspace, open_workspace
 
 LIMIT_S = 600.0
@@ -108,6 +109,14 @@ class DryRun:
         """Try it. Raises what a training would (RecipeError, WeightsError, InputError, OutOfMemory, CheckpointError), and StateError
         when it was stopped or took too long."""
         check_launch(self._contest, self._folds, self._recipe, (0,))
+        if backbone_of(self._recipe).library == "sklearn":
+            raise StateError(
+                "there is nothing to try",
+                where="model.backbone",
+                why="{backbone} is fitted in one go, in seconds and without a GPU",
+                fix="queue the run: `train`, or the button on the page Train",
+                backbone=self._recipe.model.backbone,
+            )
         if self._waits:
             self._wait_until_free()
         before = busy_with(self._workspace.store, self.device)

@@ -89,6 +89,8 @@ def usual_lr(backbone: Backbone, *, pretrained: bool, optimizer: OptimizerName =
 def brought_by(backbone: Backbone, recipe: Recipe) -> dict[str, Any]:
     """The settings of a recipe that belong to its backbone, by path, as this backbone would have them."""
     pretrained = backbone.has_pretrained
+    if backbone.library == "sklearn":
+        return {"model.pretrained": False}
     own = {"model.pretrained": pretrained, "optim.lr": usual_lr(backbone, pretrained=pretrained, optimizer=recipe.optim.optimizer)}
     if recipe.modality == "image":
         return {**own, "input.size_px": backbone.input_px}
@@ -143,6 +145,8 @@ def _in_time(values: dict[str, Any], backbone: Backbone, n_rows: int, row_s: flo
 def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
     """What in a recipe makes no sense for its backbone, the device and a fold with these epochs, though it can be trained."""
     backbone, n_rows = backbone_of(recipe), plan.n_rows
+    if backbone.library == "sklearn":  # fitted in one go: no rule about steps and rates says anything of it
+        return ()
     lr, optimizer = recipe.optim.lr, recipe.optim.optimizer
     usual = usual_lr(backbone, pretrained=recipe.model.pretrained, optimizer=optimizer)
     px, patch = recipe.input.size_px, _patch_px(backbone)

@@ -36,7 +36,7 @@ class NetworkSpec(Settings):
     views: tuple[ViewName, ...] = Field(default=("plain",), description="The views of a row whose mean it predicts.")
 
     backbone: str = Field(description="Name of the network in its library.")
-    library: Literal["timm", "transformers", "builtin"] = Field(description="The library that builds it.")
+    library: Literal["timm", "transformers", "builtin", "sklearn"] = Field(description="The library that builds it.")
     dropout: float = Field(default=0.0, description="Dropout before the classifier.")
     drop_path: float = Field(default=0.0, description="Stochastic depth.")
     input_px: int = Field(default=0, description="Side of the square input, in pixels.")

@@ -15,7 +15,7 @@ from core.base.messages import joined, msg
 from core.base.names import Name
 from core.base.settings import BASIC, Settings, refuse, walk_fields, wanted_by
 from core.specs.data_settings import MIN_PX, AugmentSettings, InputSettings, PredictSettings, SamplingSettings
-from core.specs.training_settings import AverageSettings, LossSettings, ModelSettings, OptimSettings, TrainSettings
+from core.specs.training_settings import AverageSettings, LossSettings, ModelSettings, OptimSettings, TfidfSettings, TrainSettings
 
 MISSING = "–"
 """Where a recipe has no such setting, beside recipes that have it."""
@@ -54,6 +54,7 @@ class Recipe(Settings):
     augment: AugmentSettings = AugmentSettings()
     sampling: SamplingSettings = SamplingSettings()
     model: ModelSettings = ModelSettings()
+    tfidf: TfidfSettings = TfidfSettings()
     loss: LossSettings = LossSettings()
     optim: OptimSettings = OptimSettings()
     average: AverageSettings = AverageSettings()

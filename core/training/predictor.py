@@ -225,7 +225,13 @@ def _load_ready(folder: Path, spec: NetworkSpec, device: str) -> Predictor:
     return _placed(spec, model, texts, place)
 
 
-FAMILIES: dict[str, Callable[[Path, NetworkSpec, str], Predictor]] = {"torch": _load_trained, "ready": _load_ready}
+def _load_tfidf(folder: Path, spec: NetworkSpec, device: str) -> Predictor:
+    from core.training.tfidf import load_tfidf
+
+    return load_tfidf(folder, spec, device)
+
+
+FAMILIES: dict[str, Callable[[Path, NetworkSpec, str], Predictor]] = {"torch": _load_trained, "ready": _load_ready, "tfidf": _load_tfidf}
 """What loads a network, by the family that its `network.json` names: from its folder, what it is, and a device ("" for its own)."""
 
 

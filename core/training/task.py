@@ -1,5 +1,6 @@
 """One fold of one run as training sees it: what goes in, whether its backbone can be trained, and what comes out. Imports no torch."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def backbone_of(recipe: Recipe) -> Backbone:
             asked=recipe.model.freeze,
             last=backbone.n_groups - 1,
         )
-    if recipe.modality == "text" and recipe.input.max_tokens > backbone.max_tokens:
+    if recipe.modality == "text" and recipe.input.max_tokens > (backbone.max_tokens or math.inf):
         raise RecipeError(
             "{backbone} reads at most {n} tokens",
             where="input.max_tokens",
