@@ -28,7 +28,7 @@ from core.training.schedule import Pace, plan_epochs
 from core.training.setup import freeze_in_epoch, set_up
 from core.training.state import CheckpointWriter, TrainState
 from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
-from core.training.task import FoldOutput, FoldTask, backbone_of
+from core.training.task import FoldOutput, FoldTask
 from core.training.trouble import Trouble, find_trouble
 
 Report = Callable[[Progress | EpochReport], None]
@@ -44,10 +44,6 @@ def train_fold(task: FoldTask, *, report: Report, should_stop: Callable[[], bool
     Raises RecipeError, WeightsError, InputError (an image that cannot be read), OutOfMemory, DiskFull; AlignmentError when its
     checkpoint was made from something else, CheckpointError when that is not whole.
     """
-    if backbone_of(task.recipe).library == "sklearn":
-        from core.training.tfidf import train_tfidf
-
-        return train_tfidf(task, report=report, should_stop=should_stop)
     n_threads = torch.get_num_threads()
     try:
         with typed_failures(task.recipe, msg("fold {fold}", fold=task.fold)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,27 @@ from core.specs.progress import EpochReport, Interrupted, Progress
 from core.specs.recipe import Recipe
 from core.specs.training_settings import TfidfSettings
 from core.training.predictor import load_network
-from core.training.tfidf import CONSTANT_LOGIT, fit_tfidf
-from tests.training.small_tasks import N_TEST, make_task, recipe_of, train
+from core.training.task import FoldOutput, FoldTask
+from core.training.tfidf import CONSTANT_LOGIT, fit_tfidf, train_tfidf
+from tests.training.small_tasks import N_TEST, make_task, recipe_of
 
+ROOT = Path(__file__).parents[2]
 BASE: dict[str, Any] = {"modality": "text", "model": {"backbone": "tfidf-logreg", "pretrained": False}, "train": {"epochs": 1}}
+
+
+def train(task: FoldTask) -> FoldOutput:
+    return train_tfidf(task, report=lambda said: None, should_stop=lambda: False)
+
+
 KINDS = ("tfidf-logreg", "tfidf-svm")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fold_learns_is_reported_as_one_epoch_and_predicts_the_same_from_its_folder(tmp_path: Path, kind: str) -> None:
     task = make_task(tmp_path, recipe_of(BASE, model={"backbone": kind}))
-    output, _, (epoch,) = train(task)
+    said: list[Progress | EpochReport] = []
+    output = train_tfidf(task, report=said.append, should_stop=lambda: False)
+    (epoch,) = [each for each in said if isinstance(each, EpochReport)]
     assert output.scores["accuracy"] > 0.9 and output.scores["log_loss"] < 0.5
     assert output.valid_prob.shape == (len(task.valid_idx), 3) and output.test_prob.shape == (N_TEST, 3)
     np.testing.assert_allclose(output.test_prob.sum(axis=1), 1, atol=1e-6)
@@ -36,13 +48,13 @@ def test_a_fold_learns_is_reported_as_one_epoch_and_predicts_the_same_from_its_f
     assert not list(task.network_dir.glob("*.pkl")) and not list(task.network_dir.glob("*.joblib"))
     again = load_network(task.network_dir)
     np.testing.assert_array_equal(again.predict(list(task.test_inputs)), output.test_prob)
-    second, _, _ = train(make_task(tmp_path, recipe_of(BASE, model={"backbone": kind})))
+    second = train(make_task(tmp_path, recipe_of(BASE, model={"backbone": kind})))
     np.testing.assert_array_equal(second.test_prob, output.test_prob)
 
 
 def test_words_alone_are_scikit_learns_own_pipeline(tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(BASE, tfidf={"words": 2, "chars": 0, "c": 5.0}))
-    output, _, _ = train(task)
+    output = train(task)
     texts = [str(text) for text in task.inputs]
     peer = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"), LogisticRegression(C=5.0, max_iter=300)
@@ -53,7 +65,7 @@ def test_words_alone_are_scikit_learns_own_pipeline(tmp_path: Path) -> None:
 def test_rows_with_several_classes_have_a_probability_for_each(tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(BASE))
     several = np.stack([task.labels == 0, task.labels != 2, np.zeros(len(task.labels))], axis=1).astype(np.int64)
-    output, _, _ = train(make_task(tmp_path, recipe_of(BASE), labels=several, is_multilabel=True))
+    output = train(make_task(tmp_path, recipe_of(BASE), labels=several, is_multilabel=True))
     found, truth = output.valid_prob > 0.5, several[task.valid_idx] == 1
     assert (found == truth).mean() > 0.9
     assert output.valid_prob[:, 2].max() < 1e-4, "a class that no training row has"
@@ -96,12 +108,15 @@ def test_of_very_many_classes_fewer_terms_are_kept(monkeypatch: pytest.MonkeyPat
     assert model.coef.shape[1] <= 10
 
 
-def test_it_stops_between_its_parts(tmp_path: Path) -> None:
-    from core.training.fold import train_fold
+def test_a_worker_that_fits_one_loads_no_torch() -> None:
+    code = "import sys, core.jobs.worker, core.jobs.fold, core.training.tfidf, core.predictions.oof, core.contest.table; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout == "False\n"
 
+
+def test_it_stops_between_its_parts(tmp_path: Path) -> None:
     heard: list[Progress | EpochReport] = []
     with pytest.raises(Interrupted):
-        train_fold(make_task(tmp_path, recipe_of(BASE)), report=heard.append, should_stop=lambda: len(heard) > 1)
+        train_tfidf(make_task(tmp_path, recipe_of(BASE)), report=heard.append, should_stop=lambda: len(heard) > 1)
 
 
 def test_the_preset_is_that_recipe_and_its_settings_belong_to_no_other() -> None:
