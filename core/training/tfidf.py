@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import hstack
 from scipy.special import expit, log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -46,6 +46,8 @@ CONSTANT_LOGIT = 12.0
 """Of a class of a multi-label contest that every training row has, or minus that where none has: a probability of 6e-6."""
 
 Array = NDArray[np.float32]
+Sparse = Any
+"""A `scipy.sparse` matrix of float32 (n_texts, n_terms); SciPy has no types for it."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def fit_tfidf(
     analyzers = [("word", settings.words), ("char_wb", settings.chars)]
     chosen = [(analyzer, longest) for analyzer, longest in analyzers if longest]
     parts: list[Terms] = []
-    counted: list[csr_matrix] = []
+    counted: list[Sparse] = []
     for analyzer, longest in chosen:
         vectorizer = _vectorizer(analyzer, longest, min_df=settings.min_rows, max_features=max(1, n_most // len(chosen)))
         try:
@@ -213,12 +215,12 @@ def fit_tfidf(
     return TfidfModel(tuple(parts), coef.astype(np.float32), intercept.astype(np.float32), labels.ndim == 2), said
 
 
-Fit = Callable[[csr_matrix, NDArray[np.integer], TfidfSettings], tuple[NDArray[np.float64], NDArray[np.float64]]]
+Fit = Callable[[Sparse, NDArray[np.integer], TfidfSettings], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Of rows and their classes: coefficients (k, n_terms) and intercepts (k,), a row for each class that there is, of two classes for both."""
 
 
 def _fit_all(
-    fit: Fit, x: csr_matrix, labels: NDArray[np.integer], n_classes: int, settings: TfidfSettings
+    fit: Fit, x: Sparse, labels: NDArray[np.integer], n_classes: int, settings: TfidfSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A row of coefficients for every class; one that no training row has keeps a constant logit far below the others'."""
     coef = np.zeros((n_classes, x.shape[1]))
@@ -237,16 +239,14 @@ def _fit_all(
     return coef, intercept
 
 
-def _fit_logistic(x: csr_matrix, y: NDArray[np.integer], settings: TfidfSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _fit_logistic(x: Sparse, y: NDArray[np.integer], settings: TfidfSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     made = LogisticRegression(
         C=settings.c or USUAL_C["tfidf-logreg"], class_weight=_class_weight(settings), max_iter=settings.max_iter
     ).fit(x, y)
     return _of_both(made.coef_, made.intercept_)
 
 
-def _fit_svm(
-    x: csr_matrix, y: NDArray[np.integer], settings: TfidfSettings, *, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _fit_svm(x: Sparse, y: NDArray[np.integer], settings: TfidfSettings, *, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Its margins over a temperature that is fitted on rows which a first machine has not seen; the second one has seen all."""
 
     def machine(rows: NDArray[np.int64]) -> Any:
@@ -267,7 +267,8 @@ def _fit_svm(
         def log_loss(log_t: float) -> float:
             return float(-log_softmax(margins / np.exp(log_t), axis=1)[np.arange(len(truth)), truth].mean())
 
-        temperature = float(np.exp(minimize_scalar(log_loss, bounds=LOG_TEMPERATURES, method="bounded").x))
+        found: Any = minimize_scalar(log_loss, bounds=LOG_TEMPERATURES, method="bounded")
+        temperature = float(np.exp(found.x))
     coef, intercept = _of_both(*_arrays(machine(rows)))
     return coef / temperature, intercept / temperature
 
@@ -290,12 +291,14 @@ def _class_weight(settings: TfidfSettings) -> str | None:
 def _vectorizer(analyzer: str, longest: int, **more: Any) -> TfidfVectorizer:
     """Logarithms of counts; words of a single letter too, which are whole words in Korean, and characters within words from pairs on."""
     shortest = 1 if analyzer == "word" else min(2, longest)
-    pattern = {"token_pattern": r"(?u)\b\w+\b"} if analyzer == "word" else {}
-    return TfidfVectorizer(analyzer=analyzer, ngram_range=(shortest, longest), sublinear_tf=True, dtype=np.float32, **pattern, **more)
+    if analyzer == "word":
+        more["token_pattern"] = r"(?u)\b\w+\b"
+    more["dtype"] = np.float32
+    return TfidfVectorizer(analyzer=analyzer, ngram_range=(shortest, longest), sublinear_tf=True, **more)
 
 
-def _side_by_side(parts: Sequence[Any]) -> csr_matrix:
-    return csr_matrix(hstack(parts, format="csr"))
+def _side_by_side(parts: Sequence[Sparse]) -> Sparse:
+    return hstack(parts, format="csr")
 
 
 def _versions() -> dict[str, str]:

@@ -47,7 +47,7 @@ def test_a_fold_learns_is_reported_as_one_epoch_and_predicts_the_same_from_its_f
     assert epoch.scores == output.scores and epoch.train_accuracy == 1.0
     assert not list(task.network_dir.glob("*.pkl")) and not list(task.network_dir.glob("*.joblib"))
     again = load_network(task.network_dir)
-    np.testing.assert_array_equal(again.predict(list(task.test_inputs)), output.test_prob)
+    np.testing.assert_array_equal(again.predict([str(text) for text in task.test_inputs]), output.test_prob)
     second = train(make_task(tmp_path, recipe_of(BASE, model={"backbone": kind})))
     np.testing.assert_array_equal(second.test_prob, output.test_prob)
 
