@@ -27,7 +27,7 @@ from core.base.errors import PitwallError
 from core.base.settings import parse_settings
 from core.recipes.advice import brought_by, doubts, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
-from core.recipes.plan import Backbone, Listed, ReadPlan, find_backbone
+from core.recipes.plan import Backbone, Listed, ReadPlan, find_backbone, load_preset
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -154,6 +154,8 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
     with st.container(horizontal=True, gap="small"):
         plan_box(contest, folds, grid, numbers)
         shipped_plans(contest, folds, numbers, lambda read: launch(contest, folds, read, numbers))
+        if contest.spec.modality == "text":
+            baseline_button(contest, folds, numbers)
     with st.container(horizontal=True, gap="small"):
         n_runs, n_trainings = max(1, len(names)), sum(each.train.n_seeds for each in grid.grid) if grid else 1
         n_jobs = n_trainings * len(numbers)
@@ -174,6 +176,17 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         batch_preview(batch, contest, folds, recipe)
 
 
+def baseline_button(contest: Contest, folds: Folds, fold_numbers: list[int]) -> None:
+    """Queue TF-IDF with logistic regression as it comes: seconds, without a GPU. Not offered where these folds have such a run."""
+    runs = list_runs(runtime.workspace().store, contest.id)
+    if any(run.folds_id == folds.id and run.recipe.model.backbone.startswith("tfidf") for run in runs):
+        return
+    is_blocked = not fold_numbers or runtime.is_read_only()
+    pressed = st.button(t("train.baseline"), icon=":material/bolt:", help=t("train.baseline_help"), disabled=is_blocked, width="stretch")
+    if pressed and launch(contest, folds, ReadPlan.of([load_preset("text-tfidf")]), fold_numbers):
+        st.rerun()
+
+
 def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
     """The recipe in the form; a card and None where it cannot be trained here."""
     try:
@@ -191,6 +204,7 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
     n_valid = len(pairs_of(folds).keeping(truth_of(contest).kept).valid_idx(0))
     plan = plan_fold(recipe, train_labels_of(contest, folds, 0), n_valid, len(contest.spec.classes))
+    is_network = backbone_of(recipe).library != "sklearn"
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),
         "rows": t("train.plan_rows_value", train=plan.epochs.n_rows, valid=plan.n_valid),
@@ -198,7 +212,12 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         "weights": weights_line(recipe, listed),
         "time": time_line(contest, folds, recipe),
     }
+    if not is_network:
+        del facts["steps"], facts["weights"]
     st.table({f":gray[{t(f'train.plan_{name}')}]": value for name, value in facts.items()}, border="horizontal", alt=t("train.plan"))
+    if not is_network:
+        st.caption(t("train.fitted_at_once"))
+        return
     for doubt in doubts(recipe, plan.epochs, facts_of(contest), has_gpu=runtime.has_gpu()):
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
     if recipe.sampling.kind != "none":

@@ -177,3 +177,19 @@ def test_a_contest_whose_tables_are_damaged_is_a_card(open_page: OpenPage, opene
     (opened.absolute(folded.path) / "train.parquet").write_bytes(b"no table")
     at = open_page("train")
     assert not at.exception and "train.parquet" in str(at.error[0].value).replace("\\", "")
+
+
+def test_a_baseline_for_texts_is_one_click_and_is_offered_once(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    at = press(open_page("train"), "Queue TF-IDF baseline")
+    assert not at.exception
+    (run,) = list_runs(opened.store, folded.id)
+    assert run.recipe.model.backbone == "tfidf-logreg" and len(run.jobs) == 3
+    assert "Queue TF-IDF baseline" not in [button.label for button in at.button]
+
+
+def test_a_form_with_tfidf_shows_its_settings_and_no_learning_rate(open_page: OpenPage, folded: Contest) -> None:
+    at = open_page("train")
+    at = at.selectbox(key=f"train-{folded.id}-start").select("preset text-tfidf").run()
+    assert not at.exception
+    assert "Fitted in one go" in " ".join(caption.value for caption in at.caption)
+    assert "TF-IDF" in [expander.label for expander in at.expander]
