@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -38,8 +39,9 @@ from core.jobs.dry_run import DryRun, When
 from core.jobs.engine import Engine, EngineStatus
 from core.jobs.forecast import Outlook, look_out
 from core.jobs.queue import check_launch, launch_plan, make_folds_of
-from core.recipes.advice import doubts, row_facts
-from core.recipes.plan import ReadPlan, load_plan, load_preset, parse_seeds
+from core.recipes.advice import doubts, row_facts, suggest_recipe
+from core.recipes.fit import measured_row_s
+from core.recipes.plan import ReadPlan, list_backbones, load_plan, load_preset, parse_seeds
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
@@ -49,13 +51,18 @@ from core.workspace import Workspace
 
 app = commands()
 
+SUGGESTED = "suggested"
+"""In place of a preset's name: the recipe that the page Train starts a new contest from."""
+
 
 @app.command("train")
 def train(
     contest: ContestArgument,
     recipes: Annotated[
         list[str] | None,
-        typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A preset, or a recipe in YAML; may be repeated.", show_default=False),
+        typer.Option(
+            "--recipe", "-r", metavar="NAME|FILE", help="A preset, `suggested`, or a recipe in YAML; may be repeated.", show_default=False
+        ),
     ] = None,
     plan: Annotated[
         Path | None,
@@ -108,7 +115,7 @@ def train(
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
     if plan is None:
-        read = _plan_of(recipes or [], seeds, [*(sets or []), *([f"name={name}"] if name else [])])
+        read = _plan_of(workspace, found, recipes or [], seeds, [*(sets or []), *([f"name={name}"] if name else [])])
     else:
         beside = {"--recipe": recipes, "--seeds": seeds, "--set": sets, "--name": name}
         if given := [option for option, value in beside.items() if value]:
@@ -188,15 +195,31 @@ def demo(
     run_demo(opened(root or DEMO_ROOT), serve=not no_serve)
 
 
-def _plan_of(recipes: Sequence[str], seeds: str | None, sets: Sequence[str]) -> ReadPlan:
+def _plan_of(workspace: Workspace, contest: Contest, recipes: Sequence[str], seeds: str | None, sets: Sequence[str]) -> ReadPlan:
     """What the options say, as a plan."""
     if not recipes:
         raise InputError("no recipe was given", where="--recipe", fix="name a preset or a recipe file, or give a plan with --plan")
-    chosen = [read_recipe(given, sets) for given in recipes]
+    chosen = [
+        apply_sets(suggested_recipe(workspace, contest), sets, where="--set") if given == SUGGESTED else read_recipe(given, sets)
+        for given in recipes
+    ]
     chosen_seeds = parse_seeds(seeds or "", where="--seeds")
     if seeds is not None and not chosen_seeds:
         raise InputError("no seed was given", where="--seeds", fix="write 0,1,2 or 0-4, or leave the option out")
     return ReadPlan.of(chosen, chosen_seeds)
+
+
+def suggested_recipe(workspace: Workspace, contest: Contest) -> Recipe:
+    """What the page Train starts a new contest from: what this machine can train now, on a processor in time."""
+    facts, listed = row_facts(load_table(workspace, contest)), list_backbones(workspace, contest.spec.modality)
+    recipe = suggest_recipe(contest.spec.modality, listed, facts, has_gpu=has_gpu(), row_s=partial(measured_row_s, workspace.store))
+    size = f"{recipe.input.size_px} px" if recipe.modality == "image" else f"{recipe.input.max_tokens} tokens"
+    note(f"suggested: {recipe.model.backbone}, {size}, {recipe.train.epochs} epochs, model.freeze={recipe.model.freeze}")
+    return recipe
+
+
+def has_gpu() -> bool:
+    return any(torch_name(device) != "cpu" for device in detect_devices())
 
 
 def read_recipe(given: str, sets: Sequence[str]) -> Recipe:
@@ -235,8 +258,7 @@ def doubts_of(
     """What in each recipe makes no sense for the first of these folds (all for None)."""
     truth, facts = load_truth(workspace, contest), row_facts(load_table(workspace, contest))
     labels = truth.labels[load_folds(workspace, folds).keeping(truth.kept).train_idx(min(fold_numbers or [0]))]
-    has_gpu = any(torch_name(device) != "cpu" for device in detect_devices())
-    return [doubts(recipe, plan_epochs(recipe, labels), facts, has_gpu=has_gpu) for recipe in recipes]
+    return [doubts(recipe, plan_epochs(recipe, labels), facts, has_gpu=has_gpu()) for recipe in recipes]
 
 
 def print_dry_runs(

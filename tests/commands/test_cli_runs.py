@@ -11,7 +11,10 @@ import pytest
 from rich.console import Console
 
 from core.commands.follow import Board
+from core.contest.table import load_table
 from core.jobs.queue import launch_run
+from core.recipes.advice import row_facts, suggest_recipe
+from core.recipes.plan import list_backbones
 from core.store.attempts import release
 from core.store.contests import get_contest
 from core.store.folds import list_folds
@@ -28,6 +31,16 @@ def test_queued_run_waits_with_its_settings(headlines: Terminal) -> None:
     details = headlines.read("show", "first")
     assert details["recipe"]["train"]["epochs"] == 2
     assert [job["fold"] for job in details["jobs"]] == [1]
+
+
+def test_what_the_page_suggests_can_be_queued_by_its_name(headlines: Terminal) -> None:
+    run = headlines.read("train", "headlines", "--recipe", "suggested", "--set", "train.epochs=2", "--queue")
+    recipe = headlines.read("show", run["run"])["recipe"]
+    workspace = headlines.workspace
+    listed = list_backbones(workspace, "text")
+    expected = suggest_recipe("text", listed, row_facts(load_table(workspace, get_contest(workspace.store, "headlines"))), has_gpu=False)
+    assert (recipe["model"]["backbone"], recipe["input"]["max_tokens"]) == (expected.model.backbone, expected.input.max_tokens)
+    assert recipe["train"]["epochs"] == 2
 
 
 def test_a_grid_is_queued_with_names_that_say_what_differs(headlines: Terminal) -> None:
