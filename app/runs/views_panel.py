@@ -126,9 +126,9 @@ def _choice(contest: Contest, choice: ViewChoice) -> None:
                 "view": view_label(effect.view),
                 "verdict": t(f"views.verdict_{effect.verdict}"),
                 "gain": effect.gain.gain,
-                "interval": f"{effect.gain.gain_low:+.4f} … {effect.gain.gain_high:+.4f}",
                 "mended": effect.n_mended,
                 "broken": effect.n_broken,
+                "interval": f"{effect.gain.gain_low:+.4f} … {effect.gain.gain_high:+.4f}",
                 "alone": effect.score,
                 "cost": effect.cost_s,
             }
