@@ -121,7 +121,9 @@ def _filters(listed: Sequence[Listed], modality: str, key: str) -> dict[str, Any
 
 def _card(one: Listed, note: str) -> None:
     backbone, published = one.backbone, one.backbone.published
-    key = f"train.chosen_size_{backbone.modality}" if backbone.has_pretrained else "train.chosen_from_nothing"
+    key = "train.chosen_linear" if backbone.library == "sklearn" else "train.chosen_from_nothing"
+    if backbone.has_pretrained:
+        key = f"train.chosen_size_{backbone.modality}"
     sizes = {"params": backbone.params_m, "px": backbone.input_px, "tokens": backbone.max_tokens}
     facts = (
         t(key, **sizes, licence=plain(backbone.licence) or t("train.licence_unknown")),
@@ -143,8 +145,8 @@ def _table(shown: Sequence[Listed], modality: str) -> tuple[pd.DataFrame, dict[s
     columns = {
         "use": [t("train.use")] * len(shown),
         "name": [one.backbone.name for one in shown],
-        "params": [one.backbone.params_m for one in shown],
-        "size": [one.backbone.input_px if is_image else one.backbone.max_tokens for one in shown],
+        "params": [one.backbone.params_m or None for one in shown],
+        "size": [(one.backbone.input_px if is_image else one.backbone.max_tokens) or None for one in shown],
         **(
             {
                 "top1": [one.backbone.published.top1 if one.backbone.published else None for one in shown],
