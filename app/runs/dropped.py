@@ -32,12 +32,12 @@ LEAST_FALL = 0.01
 """A probability that falls by less wherever the image is greyed names no region."""
 
 Exports = dict[Exported, tuple[Export, ...]]
+KINDS: dict[Exported, str] = {"onnx": "fp32", "int8": "int8"}
 
 
 def exports_of(contest: Contest, run: Run) -> Exports:
     """The files of a run that are whole, one for each network, by kind."""
-    kinds: tuple[Exported, ...] = ("onnx", "int8")
-    return {how: found for how in kinds if (found := list_exports(runtime.workspace(), contest, run, how))}
+    return {how: found for how in KINDS if (found := list_exports(runtime.workspace(), contest, run, how))}
 
 
 def cost_text(files: tuple[Export, ...]) -> str:
@@ -163,30 +163,26 @@ def export_files(contest: Contest, run: Run) -> None:
         rows = [
             {
                 "fold": each.fold,
-                "kind": t(f"predict.runtime_{how}"),
+                "kind": KINDS[how],
                 "size": runtime.size_text(each.n_bytes),
-                "differs": f"{max(each.facts['differences']):.1e}" if how == "onnx" else None,
                 "same": 100 * each.facts["argmax_agreement"],
-                "cost": cost_text((each,)) if how == "int8" else None,
+                "measured": t("predict.export_differs", n=f"{max(each.facts['differences']):.1e}") if how == "onnx" else cost_text((each,)),
             }
             for how, files in exports.items()
             for each in files
         ]
         number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-        table = pd.DataFrame(rows)
         st.dataframe(
-            table if "int8" in exports else table.drop(columns="cost"),
+            pd.DataFrame(rows),
             hide_index=True,
-            placeholder="–",
             key=f"exports-{run.id}",
             alt=t("predict.exports", n=len(rows)),
             column_config={
                 "fold": number(t("runs.fold_number"), width="small"),
-                "kind": text(t("predict.runtime")),
-                "size": text(t("checkpoints.size")),
-                "differs": text(t("predict.export_differs"), help=t("predict.export_differs_help")),
+                "kind": text(t("predict.export_kind"), width="small"),
+                "size": text(t("checkpoints.size"), width="small"),
                 "same": number(t("predict.export_same"), format="%.2f %%"),
-                "cost": text(t("predict.export_cost"), help=t("predict.export_cost_help"), width="large"),
+                "measured": text(t("predict.export_measured"), help=t("predict.export_measured_help")),
             },
         )
         if any(each.facts["weight_bits"] < 8 for each in exports.get("int8", ())):
@@ -196,7 +192,7 @@ def export_files(contest: Contest, run: Run) -> None:
                 for place, each in enumerate(files):
                     name = file_name(run.name, f"fold-{each.fold}", *(["int8"] if how == "int8" else []), suffix=".onnx")
                     data = (each.folder / ONNX_FILE).read_bytes
-                    label = t("predict.export_download", fold=each.fold, kind=t(f"predict.runtime_{how}"))
+                    label = t("predict.export_download", fold=each.fold, kind=KINDS[how])
                     st.download_button(label, data, name, on_click="ignore", icon=":material/download:", key=f"onnx-{how}-{place}")
         if "int8" not in exports:
             job = _export_job(run)

@@ -26,7 +26,8 @@ from core.training.machine import own_cores
 INPUT, OUTPUT = "image", "probabilities"
 PIXELS = {"layout": "NCHW", "values": "uint8", "channel_order": "RGB", "crop": "none", "normalisation": "in-graph"}
 """What a reader of the file has to know beside the fields of `NetworkSpec`: the whole image is resized to the square, its values 0 to 255."""
-BATCH = 32
+BATCH = 8
+"""Images at once. On a processor larger batches are slower: what lies between two layers outgrows the cache."""
 
 Array = NDArray[np.float32]
 Images = NDArray[np.uint8]

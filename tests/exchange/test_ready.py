@@ -22,7 +22,8 @@ from core.contest.table import load_table
 from core.exchange.doubts import doubts_of
 from core.exchange.ready import add_ready_classifier, match_labels, read_labels
 from core.folds import save_folds
-from core.predictions.again import load_fold, network_folders, predict_run, rows_of_test
+from core.predictions.again import load_fold, predict_run, rows_of_test
+from core.predictions.networks import network_folders
 from core.predictions.oof import load_oof, load_test_prob
 from core.specs.folds import FoldsSpec
 from core.workspace import Workspace
