@@ -20,7 +20,7 @@ from core.recipes.fit import measured_row_s
 from core.recipes.plan import ReadPlan, list_presets, load_preset, parse_seeds
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
-from core.store.runs import list_runs
+from core.store.runs import Run
 
 LEFT, SUGGESTED = "left", "suggested"
 
@@ -67,9 +67,10 @@ def left_form(contest: Contest) -> Draft | None:
     return st.session_state[key]
 
 
-def starts(contest: Contest) -> dict[str, Start]:
+def starts(contest: Contest, known: Sequence[Run]) -> dict[str, Start]:
     """By a name that no language changes, what a new form begins with first: the form as it was left, else the newest run's recipe, else a
-    sample's own preset that can be trained here, else what suits this machine. Then presets, runs and the loaded plan."""
+    sample's own preset that can be trained here, else what suits this machine. Then presets, runs and the loaded plan. `known` are all runs,
+    newest first."""
     left, sample, modality = left_form(contest), contest.sample, contest.spec.modality
     places = {one.backbone.name: one.place for one in catalogue(modality)}
     of = {name: next((sample for sample in SAMPLES if name.startswith(sample)), None) for name in list_presets(modality)}
@@ -80,7 +81,7 @@ def starts(contest: Contest) -> dict[str, Start]:
         f"preset {name}": Start(recipe, t("train.start_preset" if is_here[name] else "train.start_preset_hub", name=name))
         for name, recipe in presets.items()
     }
-    trained = [run for run in list_runs(runtime.workspace().store, contest.id) if not run.is_imported]
+    trained = [run for run in known if not run.is_imported]
     runs = {f"run {run.ref}": Start(run.recipe, t("train.start_run", name=run.name, ref=run.ref)) for run in trained}
     pace = partial(measured_row_s, runtime.workspace().store)
     fitting = suggest_recipe(modality, catalogue(modality), facts_of(contest), has_gpu=runtime.has_gpu(), row_s=pace)

@@ -41,17 +41,20 @@ JUST_QUEUED, QUEUED_HERE = "just-queued-runs", "queued_here"
 
 @dataclass(frozen=True)
 class RecipeForm:
-    """What the form of a recipe holds: the starting point, by its name among all, and plain values that are not yet checked."""
+    """What the form of a recipe holds: the starting point, by its name among all, and plain values that are not yet checked; and the runs that
+    the contest has."""
 
     start: str
     options: Mapping[str, Start]
     values: dict[str, Any]
     key: str
+    runs: Sequence[Run]
 
 
 def recipe_form(contest: Contest) -> RecipeForm:
     """The starting point and the form over it."""
-    options, key = starts(contest), start_key(contest)
+    runs = list_runs(runtime.workspace().store, contest.id)
+    options, key = starts(contest, runs), start_key(contest)
     with section(t("train.recipe")):
         start = st.selectbox(
             t("train.start_from"),
@@ -68,7 +71,7 @@ def recipe_form(contest: Contest) -> RecipeForm:
     with st.container(border=True):
         values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",), columns=3)
     values["model"]["backbone"] = st.session_state.get(f"{key}.model.backbone", values["model"]["backbone"])
-    return RecipeForm(start, options, values, key)
+    return RecipeForm(start, options, values, key, runs)
 
 
 def start_again_from(contest: Contest, run: Run) -> None:
@@ -149,7 +152,7 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
             grid = choose_grid(contest, first, {name: other for name, other in form.options.items() if name != form.start})
             names = [run.name for run in grid.grid]
         with plan:
-            plan_view(contest, folds, recipe, listed, names)
+            plan_view(contest, folds, recipe, listed, names, form.runs)
         keep_form(contest, folds, recipe)
     with st.container(horizontal=True, gap="small"):
         plan_box(contest, folds, grid, numbers)
@@ -200,7 +203,7 @@ def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
     return recipe
 
 
-def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str]) -> None:
+def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str], runs: Sequence[Run]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
     n_valid = len(pairs_of(folds).keeping(truth_of(contest).kept).valid_idx(0))
     plan = plan_fold(recipe, train_labels_of(contest, folds, 0), n_valid, len(contest.spec.classes))
@@ -210,7 +213,7 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         "rows": t("train.plan_rows_value", train=plan.epochs.n_rows, valid=plan.n_valid),
         "steps": t("train.plan_steps_value", per=plan.epochs.n_steps, epochs=plan.epochs.n_epochs, all=plan.epochs.total_steps),
         "weights": weights_line(recipe, listed),
-        "time": time_line(contest, folds, recipe),
+        "time": time_line(contest, folds, recipe, runs),
     }
     if not is_network:
         del facts["steps"], facts["weights"]
@@ -244,10 +247,10 @@ def keep_form(contest: Contest, folds: Folds, recipe: Recipe) -> None:
         save_draft(runtime.workspace(), contest, now)
 
 
-def time_line(contest: Contest, folds: Folds, recipe: Recipe) -> str:
+def time_line(contest: Contest, folds: Folds, recipe: Recipe, runs: Sequence[Run]) -> str:
     """How long one fold will take, as far as a dry run or a run like it says; one that was disturbed only where nothing else does."""
     tried = known_forecast(contest, folds, recipe)
-    expected = expected_fold_s(list_runs(runtime.workspace().store, contest.id), recipe)
+    expected = expected_fold_s(runs, recipe)
     if tried is not None and (expected is None or not tried.is_disturbed):
         return t("train.plan_time_tried", time=format_duration(tried.fold_s(0)))
     if expected is None:
