@@ -182,7 +182,8 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
 def baseline_button(contest: Contest, folds: Folds, fold_numbers: list[int]) -> None:
     """Queue TF-IDF with logistic regression as it comes: seconds, without a GPU. Not offered where these folds have such a run."""
     runs = list_runs(runtime.workspace().store, contest.id)
-    if any(run.folds_id == folds.id and run.recipe.model.backbone.startswith("tfidf") for run in runs):
+    recipes = [run.own_recipe for run in runs if run.folds_id == folds.id]
+    if any(recipe and recipe.model.backbone.startswith("tfidf") for recipe in recipes):
         return
     is_blocked = not fold_numbers or runtime.is_read_only()
     pressed = st.button(t("train.baseline"), icon=":material/bolt:", help=t("train.baseline_help"), disabled=is_blocked, width="stretch")
