@@ -18,7 +18,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ from core.base.errors import PitwallError, StateError, bug
 from core.base.messages import msg
 from core.base.settings import parse_settings
 from core.jobs.devices import worker_environment
-from core.jobs.fold import load_task
+from core.jobs.fold import load_task, start_dir
 from core.jobs.process import ROOT
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds, get_folds
+from core.training.task import FoldTask
 from core.workspace import Workspace, open_workspace
 
 IDLE_S = 600
@@ -154,6 +155,9 @@ class Previewer:
 
 # From here on the process that answers
 
+Kept = dict[tuple[str, str], FoldTask]
+"""The task of the rows that were asked for last, by contest and folds."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answer until nothing is asked any more. An alarm that nobody handles ends the process, wherever it hangs."""
@@ -167,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is no answer
     questions: queue.SimpleQueue[str] = queue.SimpleQueue()
+    kept: Kept = {}
     threading.Thread(target=_listen, args=(questions,), name="listener", daemon=True).start()
     while True:
         try:
@@ -174,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except queue.Empty:
             return 0
         signal.alarm(given.limit)
-        answers.write(json.dumps(_answer(workspace, _Question(**json.loads(question)))) + "\n")
+        answers.write(json.dumps(_answer(workspace, _Question(**json.loads(question)), kept)) + "\n")
         answers.flush()
         signal.alarm(0)
 
@@ -186,9 +191,9 @@ def _listen(questions: "queue.SimpleQueue[str]") -> None:
     os._exit(0)
 
 
-def _answer(workspace: Workspace, asked: _Question) -> dict[str, Any]:
+def _answer(workspace: Workspace, asked: _Question, kept: Kept) -> dict[str, Any]:
     try:
-        return {"pictures": _look(workspace, asked)}
+        return {"pictures": _look(workspace, asked, kept)}
     except PitwallError as error:
         return {"error": error.to_dict()}
     except Exception as problem:  # a bug is an answer too, and keeps its traceback in the log
@@ -196,12 +201,16 @@ def _answer(workspace: Workspace, asked: _Question) -> dict[str, Any]:
         return {"error": bug(problem, where="a preview", fix="please report it; its traceback is in the terminal that runs Pitwall")}
 
 
-def _look(workspace: Workspace, asked: _Question) -> list[tuple[str, list[tuple[str, float]]]]:
+def _look(workspace: Workspace, asked: _Question, kept: Kept) -> list[tuple[str, list[tuple[str, float]]]]:
     from core.training.preview import see_rows  # torch takes seconds to come up
 
     contest, folds = get_contest(workspace.store, asked.contest_id), get_folds(workspace.store, asked.folds_id)
     recipe = parse_settings(Recipe, asked.recipe, where="recipe")
-    task = load_task(workspace, contest, folds, recipe, 0, device="cpu", out_dir=workspace.root)
+    rows = (contest.version, folds.fingerprint)
+    if rows not in kept:  # tens of thousands of rows take seconds to read and verify
+        kept.clear()
+        kept[rows] = load_task(workspace, contest, folds, recipe, 0, device="cpu", out_dir=workspace.root)
+    task = replace(kept[rows], recipe=recipe, start_dir=start_dir(workspace, contest, folds, recipe, 0))
     seen = see_rows(task, asked.epoch, SHOWN)
     return [
         (
