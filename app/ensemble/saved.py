@@ -299,7 +299,7 @@ def _say_duel(first: Source, second: Source, duel: Duel) -> None:
         one_n, other_n = duel.retraining.n_seeds
         key = "compare.retraining_covers" if duel.is_within_retraining else "compare.retraining"
         lines.append(t(key, reach=f"{duel.retraining.reach:.4f}", one=one, other=other, one_n=one_n, other_n=other_n))
-    elif first.kind == second.kind == "run":
+    else:
         lines.append(t("compare.retraining_unknown"))
     if duel.n_rows < duel.n_train:
         folds = ", ".join(map(str, duel.folds))

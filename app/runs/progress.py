@@ -141,7 +141,7 @@ def seeds_label(recipe: Recipe) -> str:
 def noise_label(run: Run, metric: str) -> str:
     """The noise of a retraining of a run of several seeds, with their number."""
     sd = run.seed_sd(metric)
-    return t("runs.noise_unknown" if sd is None else "runs.noise", sd=f"{sd or 0.0:.4f}", n=len(run.seeds))
+    return t("runs.noise_unknown" if sd is None else "runs.noise", sd=f"{sd or 0.0:.4f}", n=len(run.parts))
 
 
 def input_label(run: Run) -> str:

@@ -313,9 +313,8 @@ def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric
     with left:
         colors = {run.name: run_color(run.id) for run in runs}
         charts.draw(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
-        noisy = [run for run in runs if run.seed_sd(metric.name) is not None]
-        said = " · ".join(f"**{plain(run.name)}** {noise_label(run, metric.name)}" for run in noisy)
-        st.caption(t("runs.compare_noise", said=said) if noisy else t("runs.compare_no_noise"))
+        said = " · ".join(f"**{plain(run.name)}** {noise_label(run, metric.name)}" for run in runs)
+        st.caption(t("runs.compare_noise", said=said) if any(run.seeds for run in runs) else t("runs.compare_no_noise"))
     with right:
         st.markdown(f"**{t('runs.compare_recipe')}**")
         strangers = [run.name for run in runs if run.own_recipe is None]

@@ -238,7 +238,7 @@ def _failures(run: Run) -> None:
             met.setdefault(str(error), (error, []))[1].append(job)
     names_of = {seed.id: seed for seed in run.seeds}
     for error, jobs in met.values():
-        names = ", ".join(f"{names_of[job.run_id].name} {job.fold}" if run.seeds else str(job.fold) for job in jobs)
+        names = ", ".join(f"{job.fold} ({names_of[job.run_id].name})" if run.seeds else str(job.fold) for job in jobs)
         error_card(PitwallError(t("runs.failed_fold", fold=names, what=say(error.what)), where=error.where, why=error.why, fix=error.fix))
         if st.button(t("runs.failed_log"), icon=":material/article:", key=f"log-of-{jobs[0].id}"):
             st.session_state.update({TAB_KEY: "log", LOG_KEY: jobs[0].fold})
