@@ -31,7 +31,7 @@ from core.store.runs import FoldResult, Run
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from core.training.predictor import Predictor, View
+    from core.training.predictor import TorchPredictor, View
 
 Part = Literal["oof", "test"]
 Batch = Literal["trained", "size", "auto"] | int
@@ -148,17 +148,21 @@ def predict_pieces(
     `after_batch(piece, n)` hears of every n rows, and may raise to stop. Where memory runs out, half the rows are predicted at once from there
     on; how many that were is kept. `halvings` is how often it ran out before. Raises as `predict_run` does.
     """
+    from core.training.predictor import TorchPredictor
+
     table = load_table(workspace, contest)
     for result in finished_folds(run):
         todo = [piece for piece in pieces if piece.result.fingerprint == result.fingerprint and not piece.is_kept]
         if todo:
-            networks, size = load_fold(workspace, contest, run, result, device=device), 0
+            loaded, size = load_fold(workspace, contest, run, result, device=device), 0
+            networks = [network for network in loaded if isinstance(network, TorchPredictor)]
+            assert len(networks) == len(loaded), "images are read by networks of torch"
             for piece in todo:
                 size = size or max(1, _first_batch(table, networks, piece, batch) >> halvings)
                 size = _predict_piece(workspace, table, networks, piece, size, device, after_batch)
 
 
-def _first_batch(table: ContestTable, networks: Sequence[Predictor], piece: Piece, batch: Batch) -> int:
+def _first_batch(table: ContestTable, networks: Sequence[TorchPredictor], piece: Piece, batch: Batch) -> int:
     """How many rows to begin with, after a batch of that size: the first takes longest, and the time of a view is kept."""
     from core.training.batch_size import MOST, batch_of_size, halving, largest_batch
     from core.training.predictor import EVALUATION_FACTOR
@@ -183,7 +187,7 @@ def _rows(table: ContestTable, piece: Piece) -> Rows:
 def _predict_piece(
     workspace: Workspace,
     table: ContestTable,
-    networks: Sequence[Predictor],
+    networks: Sequence[TorchPredictor],
     piece: Piece,
     batch_size: int,
     device: str,

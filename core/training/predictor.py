@@ -110,22 +110,10 @@ class Predictor(Protocol):
     @property
     def spec(self) -> NetworkSpec: ...
 
-    @property
-    def device(self) -> torch.device: ...
-
-    def predict(
-        self,
-        rows: Sequence[str] | Sequence[Path],
-        *,
-        sha256: Sequence[str] = (),
-        after_batch: AfterBatch | None = None,
-        view: View | None = None,
-        batch_size: int = 0,
-    ) -> Array:
+    def predict(self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: AfterBatch | None = None) -> Array:
         """Probabilities (n, n_classes) of texts, or of the images at these paths; refused where a `sha256` is given and differs.
 
-        `after_batch(n)` hears of every n rows, and may raise to stop. `view` takes the place of the mean over the network's own views,
-        `batch_size` of the rows that it predicted at once in training (0), on which the last digits of a prediction may depend.
+        `after_batch(n)` hears of every n rows, and may raise to stop.
         """
         ...
 
@@ -149,7 +137,8 @@ class TorchPredictor:
         view: View | None = None,
         batch_size: int = 0,
     ) -> Array:
-        """See `Predictor`. Raises InputError for an image that cannot be read, OutOfMemory."""
+        """See `Predictor`. `view` takes the place of the mean over the network's own views, `batch_size` of the rows that it predicted at once in
+        training (0), on which the last digits of a prediction may depend. Raises InputError for an image that cannot be read, OutOfMemory."""
         with _threads(self.spec.threads), _memory_errors(str(self.device)):
             return predict(
                 self.model,
