@@ -108,8 +108,10 @@ def test_a_plan_counts_rows_and_steps() -> None:
     assert len(long.curve_lr) == 200
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "restarts", "one_cycle", "wsd", "linear", "constant"])
-@pytest.mark.parametrize(("layer_decay", "freeze"), [(1.0, 0), (0.7, 0), (0.7, 2)])
+@pytest.mark.parametrize(
+    ("schedule", "layer_decay", "freeze"),
+    [("cosine", 1.0, 0), ("cosine", 0.7, 2), *((name, 0.7, 0) for name in ("restarts", "one_cycle", "wsd", "linear", "constant"))],
+)
 def test_the_curve_of_every_group_is_what_its_optimiser_steps_with(schedule: str, layer_decay: float, freeze: int, tmp_path: Path) -> None:
     optim = {"schedule": schedule, "layer_decay": layer_decay, "warmup": 0.3}
     recipe = recipe_of(IMAGE, optim=optim, model={"freeze": freeze})
