@@ -119,8 +119,9 @@ def test_charts_of_the_pages_before_training_are_valid() -> None:
     counts = np.array([[30, 10], [28, 12]])
     assert check(charts.class_bars(("개", "고양이"), counts[0], 40)) and check(charts.size_bars([1, 5, 2]))
     assert check(charts.lr_curve([0.0, 0.5, 1.0], [0.0, 0.1, 0.05]))
-    groups = [(row["share"], row["lr"]) for row in rows_of(charts.lr_curve([0.5, 1.0], [0.1, 0.05], (1.0, 0.5)))]
-    assert groups == [(1.0, 0.1), (1.0, 0.05), (0.5, 0.05), (0.5, 0.025)]
+    groups = charts.lr_curve([0.5, 1.0], [0.1, 0.05], (1.0, 0.5))
+    assert [row["lr"] for row in rows_of(groups)] == [0.1, 0.05], "a group's share is multiplied in the browser"
+    assert all(layer["transform"][0] == {"calculate": "[1, 0.5]", "as": "share"} for layer in groups.spec["layer"])
     balance = charts.fold_balance(("개", "고양이"), counts, is_dark=True)
     assert {"fold"} <= {title.lower() for title in titles_in(check(balance))}
     assert [round(row["off"], 1) for row in rows_of(balance)] == [3.4, -9.1, -3.4, 9.1]
