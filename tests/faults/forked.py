@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import IO, Any, Protocol
 
 from core.jobs import fold as fold_kind, supervisor, worker
@@ -30,6 +30,7 @@ from core.workspace import Workspace
 
 IMPORTED = {"image": ("core.data.pixels", "models.image"), "text": ("core.data.batches", "models.text")}
 GONE_S = 20.0
+NO_RECORDER = SimpleNamespace(take=lambda said: None, end=lambda outcome: None, images=())
 """How long what a worker started may outlive it. torch in a loader process takes seconds to see the end when the machine is busy."""
 
 
@@ -109,7 +110,7 @@ def _be_a_worker(arguments: Sequence[str], prepare: Prepare, hear: int, log: int
         os.dup2(log, 2)
         os.environ.update(worker_environment(environment))
         sys.modules["__main__"] = ModuleType("__main__")  # or every loader process would import the fault script
-        fold_kind.record = lambda *_: None  # type: ignore[assignment, return-value]  # a recorder needs the contest on the disk
+        fold_kind.record = lambda *_: NO_RECORDER  # type: ignore[assignment, return-value]  # a real one needs the contest on the disk
         prepare(int(arguments[list(arguments).index("--token") + 1]))
         code = worker.main(arguments)
         logging.shutdown()
