@@ -30,7 +30,7 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements-demo.txt requirements.
 	$(PIP) -r requirements-dev.txt
 	@touch $(VENV)/.installed-run $(VENV)/.installed-demo $@
 
-demo: $(VENV)/.installed-demo  ## two sample contests from data to submission (about 6 minutes), then the workbench on them
+demo: $(VENV)/.installed-demo  ## two sample contests from data to submission (about 8 minutes), then the workbench on them
 	@$(PY) -m core demo $(ARGS)
 
 run: $(VENV)/.installed-run  ## the workbench on ./workspace, or on PITWALL_WORKSPACE
