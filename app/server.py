@@ -1,7 +1,6 @@
 """The ASGI app: the engine starts and stops with the server, and thumbnails are served by row number, never by path."""
 
 import importlib
-import inspect
 import os
 import socket
 import sys
@@ -49,20 +48,19 @@ def _import_pages() -> None:
         importlib.import_module(module)
     for words in TEXTS_DIR.glob("*.yaml"):
         load_texts(words.stem)
-    inspect.stack()  # Streamlit asks once, before its first element; this fills what `inspect` keeps of every module
 
 
 def _read_ahead() -> None:
-    """Read what Ensemble, Errors and Submit open with in the contest that is selected at first: large arrays take seconds, files are checked."""
-    sources = importlib.import_module("app.ui.sources")
-    contests = list_contests(runtime.workspace().store)
-    newest = state.newest_first(contests)
+    """Read what Errors and Submit open with in the contest that is selected at first: large arrays take seconds, files are checked."""
+    from app.ui.sources import candidate_of, matrix_of_sources, rank_sources
+
+    contests = state.newest_first(list_contests(runtime.workspace().store))
     with suppress(PitwallError):  # the page that needs it says what is wrong
-        for contest in newest[:1]:
-            for source in sources.rank_sources(contest, complete=True)[:1]:
-                sources.matrix_of_sources(source)
-                if contest.n_test:
-                    sources.candidate_of(source)
+        best = rank_sources(contests[0], complete=True)[:1] if contests else ()
+        for source in best:
+            matrix_of_sources(source)
+            if source.contest.n_test:
+                candidate_of(source)
 
 
 def send_at_once() -> None:
