@@ -28,6 +28,7 @@ from core.workspace import Workspace
 MAX_BYTES = 2e9
 """The most that the files of a run may take to be loaded into this process."""
 MAX_CLASSES = 5
+MOST_MB = 100
 LEAST_FALL = 0.01
 """A probability that falls by less wherever the image is greyed names no region."""
 
@@ -48,7 +49,9 @@ def cost_text(files: tuple[Export, ...]) -> str:
 
 def drop_images(run: Run) -> list[UploadedFile]:
     """The field that takes images."""
-    return st.file_uploader(t("predict.dropped"), type=[*IMAGE_SUFFIXES], accept_multiple_files=True, key=f"dropped-{run.id}")
+    return st.file_uploader(
+        t("predict.dropped"), type=[*IMAGE_SUFFIXES], accept_multiple_files=True, max_upload_size=MOST_MB, key=f"dropped-{run.id}"
+    )
 
 
 def dropped_answers(contest: Contest, run: Run, files: list[UploadedFile]) -> None:

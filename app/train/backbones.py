@@ -134,7 +134,8 @@ def _card(one: Listed, note: str) -> None:
     with st.container(gap="xxsmall", key="backbone-card"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f":gray[{t('train.backbone')}] **{plain(backbone.name)}**", width="content")
-            st.badge(place_label(one), color="green" if one.place else "gray")
+            if backbone.has_pretrained:
+                st.badge(place_label(one), color="green" if one.place else "gray")
         for line in filter(None, (" · ".join(filter(None, facts)), plain(say(backbone.note)) if backbone.note else "", note)):
             st.caption(line)
 

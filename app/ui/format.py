@@ -69,7 +69,7 @@ def format_honest(honest: HonestFigures | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """A length of time in one unit that fits: `41 s`, `12 min`, `3 h 05`; a dash for an unknown one."""
+    """A length of time in one unit that fits: `41 s`, `12 min`, `3 h 05`, `4 days`; a dash for an unknown one."""
     if seconds is None:
         return "–"
     if seconds < 90:
@@ -77,6 +77,8 @@ def format_duration(seconds: float | None) -> str:
     if seconds < 5400:
         return t("common.minutes", n=round(seconds / 60))
     minutes = round(seconds / 60)
+    if minutes >= 72 * 60:
+        return t("common.days", n=round(minutes / 1440))
     return t("common.hours", h=minutes // 60, m=minutes % 60)
 
 
