@@ -1,56 +1,43 @@
-"""The page of one run: figures, failures, curves, folds, recipe and log, refreshed while it trains."""
+"""The page of one run: what can be done with it, its figures, failures and tabs, refreshed while it trains."""
 
 from collections.abc import Callable
 from functools import partial
 from html import escape
 
-import pandas as pd
 import streamlit as st
-import yaml
 
 from app.runs.predict_panel import predict_panel
 from app.runs.progress import BUSY_S, device_time_s, dot, figures, input_label, jobs_now, noise_label, trouble_markdown, troubles_of
 from app.runs.records import checkpoints_view, disturbances, tracking_button, tracking_trouble
+from app.runs.seeds_view import more_seeds, seeds_view, way_to_run
+from app.runs.tabs import LOG_KEY, curves, fold_table, log_view, recipe_table
 from app.runs.views_panel import views_panel
 from app.shell import runtime, state
 from app.shell.state import go_to
 from app.train.recipe_view import start_again_from
-from app.ui import charts
 from app.ui.cards import ask, error_card, guard
 from app.ui.colors import run_color
 from app.ui.controls import segmented
 from app.ui.format import (
-    STATE_COLORS,
-    direction_arrow,
     format_duration,
     format_score,
     metric_help,
     metric_label,
     plain,
-    short_hash,
     state_label,
 )
 from app.ui.ways_back import ask_name, ask_note, ask_removal, menu_label
 from app.words.core_text import say
 from app.words.text import t
 from core.analysis.epoch_choice import epoch_choice
-from core.analysis.kept import read_tail
 from core.base.errors import NotFoundError, PitwallError
-from core.base.names import file_name
-from core.metrics.scores import LABEL_METRICS, get_metric, metrics_for
-from core.predictions.oof import scores_by_fold
-from core.specs.recipe import Recipe, flatten_settings
 from core.specs.training_settings import MOST_SEEDS
 from core.store.contests import Contest, list_truths
-from core.store.folds import Folds, get_folds
+from core.store.folds import Folds
 from core.store.jobs import FoldJob, JobState
-from core.store.runs import Run, get_run, list_epochs, list_runs, note_run, rename_run
+from core.store.runs import Run, get_run, note_run, rename_run
 
 TAB_KEY = "run-tab"
-LOG_KEY = "run-log-fold"
-USUAL_SEEDS = 3
-RINGS = {"best": "best", "last": "last", "swa": "swa", "best_mean": "mean", "soup": "mean"}
-"""What the rings of a curve mark, by which weights a recipe keeps."""
 
 
 def run_view(contest: Contest, run: Run, folds: Folds) -> None:
@@ -72,7 +59,7 @@ def _head(contest: Contest, run: Run) -> None:
             if run.note:
                 st.caption(plain(run.note), width="content")
             if run.is_seed:
-                _seed_of(contest, run)
+                way_to_run(contest, run)
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             tracking_button(contest, run)
             if run.own_recipe and st.button(t("runs.action_again"), icon=":material/tune:", help=t("runs.action_again_help")):
@@ -101,31 +88,8 @@ def _head(contest: Contest, run: Run) -> None:
                         values = {"name": plain(run.name), "folds": len(run.results), "time": format_duration(run.elapsed_s)}
                         ask(f"runs.{action}", partial(_do, *done), **values)
             if leads_on and not run.imported and len(run.parts) < MOST_SEEDS and not runtime.is_read_only():
-                _more_seeds(run)
+                more_seeds(run)
             _menu(run)
-
-
-def _seed_of(contest: Contest, run: Run) -> None:
-    """The way back to the run that this one is a seed of."""
-    for whole in list_runs(runtime.workspace().store, contest.id):
-        if run.id in [seed.id for seed in whole.seeds]:
-            label = t("runs.seed_of", seed=run.recipe.train.seed, name=plain(whole.name))
-            if st.button(label, icon=":material/casino:", type="tertiary", key=f"seed-of-{whole.id}"):
-                state.select_run(whole.ref)
-                st.rerun()
-
-
-def _more_seeds(run: Run) -> None:
-    """Queue the run's recipe with more seeds, and open the run that they make with those that are there."""
-    with st.popover(t("runs.seeds_more"), icon=":material/casino:"):
-        st.caption(t("runs.seeds_more_about"))
-        least = len(run.parts) + 1
-        n = st.number_input(t("runs.seeds_number"), least, MOST_SEEDS, max(least, USUAL_SEEDS), key=f"seeds-of-{run.id}")
-        if st.button(t("runs.seeds_queue", n=(n - len(run.parts)) * len(run.fold_numbers)), type="primary", key=f"queue-seeds-{run.id}"):
-            with guard():
-                more = runtime.steer(lambda: runtime.queue.launch_seeds(runtime.workspace(), run, n))
-                state.select_run(more.ref)
-                st.rerun()
 
 
 def _menu(run: Run) -> None:
@@ -246,240 +210,14 @@ def _failures(run: Run) -> None:
             st.rerun()
 
 
-def _seeds(contest: Contest, run: Run) -> None:
-    """A row for each seed, with its score in every fold; a click opens the seed's own page, with its curves, checkpoints and log."""
-    metric, store = contest.spec.metric, runtime.workspace().store
-    folds = get_folds(store, run.folds_id)
-    choices = [epoch_choice(store, contest, folds, seed) for seed in run.seeds]
-    scores = [seed.fold_scores(metric) for seed in run.seeds]
-    columns = {f"fold {fold}": [of_seed.get(fold) for of_seed in scores] for fold in run.fold_numbers}
-    table = pd.DataFrame(
-        {
-            "seed": [seed.recipe.train.seed for seed in run.seeds],
-            "run": [seed.name for seed in run.seeds],
-            "state": [[state_label(seed.state)] for seed in run.seeds],
-            "cv": [format_score(seed.cv_score(metric), seed.cv_sd(metric)) for seed in run.seeds],
-            "epochs": [format_score(choice.cross_fitted, choice.cross_fitted_sd) if choice else "–" for choice in choices],
-            **columns,
-        }
-    )
-
-    def open_seed() -> None:
-        state.select_run(run.seeds[st.session_state["seed-open"].row].ref)
-        st.rerun()
-
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    st.dataframe(
-        table,
-        hide_index=True,
-        key=f"run-seeds-{run.id}",
-        placeholder="–",
-        alt=t("runs.tab_seeds"),
-        column_config={
-            "seed": number(t("runs.column_seed"), width="small", pinned=True),
-            "run": st.column_config.ButtonColumn(
-                t("runs.column_run"), key="seed-open", on_click=open_seed, type="tertiary", alignment="left", pinned=True
-            ),
-            "state": st.column_config.MultiselectColumn(
-                t("runs.fold_state"), options=[state_label(name) for name in STATE_COLORS], color=list(STATE_COLORS.values()), width="small"
-            ),
-            "cv": text(t("runs.column_cv", arrow=direction_arrow(metric))),
-            "epochs": text(t("runs.seeds_epochs"), help=t("runs.figure_cv_epochs_help")),
-            **{f"fold {fold}": number(t("runs.job_fold", fold=fold), format="%.4f", width="small") for fold in run.fold_numbers},
-        },
-    )
-    st.caption(t("runs.seeds_about"))
-
-
-def _curves(contest: Contest, run: Run) -> None:
-    epochs = list_epochs(runtime.workspace().store, run.id)
-    if not epochs:
-        st.caption(t("runs.curves_none" if run.state in ("queued", "running") else "runs.curves_never"))
-        return
-    numbers = sorted({row.fold for row in epochs})
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
-        chosen = len(numbers) > 1 and st.pills(
-            t("runs.curves_folds"),
-            numbers,
-            default=numbers,
-            format_func=str,
-            selection_mode="multi",
-            key=f"curve-folds-{run.id}-{len(numbers)}",
-        )
-        shown = chosen or numbers
-        known = [name for name in metrics_for(multilabel=contest.spec.is_multilabel) if all(name in row.scores for row in epochs)]
-        # Beside the losses a score of labels says more than a loss again.
-        usual = contest.spec.metric if get_metric(contest.spec.metric).reads == "labels" else LABEL_METRICS[0]
-        name = st.segmented_control(
-            t("charts.score"),
-            known,
-            default=usual,
-            required=True,
-            format_func=metric_label,
-            key=f"curve-metric-{contest.id}",
-            label_visibility="collapsed",
-        )
-    kept = {result.fold: result.facts.get("kept_epochs", [result.best_epoch]) for result in run.results}
-    table = pd.DataFrame(
-        [
-            (row.fold, row.epoch, row.train_loss, row.valid_loss, row.train_accuracy, row.scores[name])
-            for row in epochs
-            if row.fold in shown
-        ],
-        columns=["fold", "epoch", "train_loss", "valid_loss", "train", "valid"],
-    )
-    has_train = name == "accuracy" and any(row.train_accuracy is not None for row in epochs)
-    scored = table if has_train else table.drop(columns="train")
-    color = run_color(run.id)
-    n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
-    metric = get_metric(name)
-    losses = charts.loss_curves(table, kept, color, n_epochs=n_epochs)
-    scores = charts.metric_curves(scored, kept, color, metric, n_epochs=n_epochs)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        charts.draw(losses, key="loss-curves", alt=t("charts.loss_title"))
-    with right:
-        charts.draw(scores, key="metric-curves", alt=t("charts.metric_title", metric=charts.metric_name(metric)))
-    about = metric_help(contest.spec, name)
-    recipe = run.recipe
-    mixed = [t("runs.curves_mixed", n=recipe.train.epochs - recipe.augment.mix_off_epochs)] if recipe.is_mixed(1) else []
-    said = [t(f"runs.curves_ring_{RINGS[recipe.average.keep]}"), *([t("runs.curves_train")] if has_train else []), *mixed]
-    st.caption(" ".join(said) + (f"  \n{metric_label(name)}: {about}" if about else ""))
-
-
-@st.cache_data(max_entries=50, show_spinner=False)
-def _every_score(content: tuple[str, ...], _contest: Contest, _run: Run) -> dict[int, dict[str, float]]:
-    """Every metric by fold; one that is newer than the run is computed from its predictions, once."""
-    return scores_by_fold(runtime.workspace(), _contest, _run)
-
-
-def _folds(contest: Contest, run: Run) -> None:
-    results = {result.fold: result for result in run.results}
-    metrics = metrics_for(multilabel=contest.spec.is_multilabel)
-    scored = _every_score(tuple(result.fingerprint for result in run.results), contest, run)
-    jobs = {} if run.seeds else {job.fold: job for job in run.jobs}
-
-    def row(fold: int) -> dict[str, object]:
-        job, result = jobs.get(fold), results.get(fold)
-        trained: dict[str, object] = {}
-        if job is not None:
-            kept = ", ".join(map(str, sorted(result.facts.get("kept_epochs", [result.best_epoch])))) if result else None
-            ended = (kept, result.n_epochs, round(result.elapsed_s, 1)) if result else (None, None, None)
-            trained = {**dict(zip(("kept", "epochs", "time"), ended, strict=True)), "device": job.device or None, "attempt": job.token}
-        scores = {name: scored[fold][name] if result else None for name in metrics}
-        artefact = f"#{short_hash(result.fingerprint)}" if result else None
-        return {
-            "fold": fold,
-            "state": [state_label(job.state if job else "done" if result else run.state)],
-            **scores,
-            **trained,
-            "artefact": artefact,
-        }
-
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    st.dataframe(
-        pd.DataFrame([row(fold) for fold in run.fold_numbers]),
-        hide_index=True,
-        key="run-folds",
-        placeholder="–",
-        alt=t("runs.tab_folds"),
-        column_config={
-            "fold": number(t("runs.fold_number"), width="small", pinned=True),
-            "state": st.column_config.MultiselectColumn(
-                t("runs.fold_state"), options=[state_label(name) for name in STATE_COLORS], color=list(STATE_COLORS.values()), width="small"
-            ),
-            **{name: number(metric_label(name), format="%.4f", help=metric_help(contest.spec, name)) for name in metrics},
-            "kept": text(t("runs.fold_kept_epochs"), help=t("runs.fold_kept_epochs_help")),
-            "epochs": number(t("runs.fold_epochs")),
-            "time": number(t("runs.fold_time"), format="%.1f"),
-            "device": text(t("runs.fold_device")),
-            "attempt": number(t("runs.fold_attempt")),
-            "artefact": text(t("runs.fold_artefact")),
-        },
-    )
-    if run.results:
-        with st.expander(t("runs.facts"), icon=":material/fact_check:"):
-            st.json({t("runs.job_fold", fold=result.fold): result.facts for result in run.results}, expanded=2)
-
-
-def _recipe(_: Contest, run: Run) -> None:
-    if run.imported:
-        st.caption(t("views.recipe" if run.own_recipe else "runs.imported_no_recipe"))
-        st.json(run.imported.to_dict())
-    if run.own_recipe is None:
-        return
-    values = flatten_settings(run.recipe)
-    usual = flatten_settings(Recipe.model_validate({"modality": run.recipe.modality}))
-    changed = sorted(values, key=lambda path: values[path] == usual.get(path))
-    table = pd.DataFrame(
-        {
-            "setting": changed,
-            "value": [str(values[path]) for path in changed],
-            "default": [str(usual[path]) if path in usual else "–" for path in changed],
-        }
-    )
-    weights = ["font-weight: 600" if value != default else "" for value, default in zip(table["value"], table["default"], strict=True)]
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(t("runs.recipe_hash", hash=short_hash(run.recipe.fingerprint)), width="content")
-        text = yaml.safe_dump(run.recipe.to_dict(), sort_keys=False, allow_unicode=True)
-        st.download_button(
-            t("runs.recipe_download"),
-            text,
-            file_name(run.name, suffix=".yaml"),
-            "application/yaml",
-            on_click="ignore",
-            icon=":material/download:",
-        )
-    st.dataframe(
-        table.style.apply(lambda _: weights, subset=["value"]),
-        hide_index=True,
-        key="run-recipe",
-        height="content",
-        alt=t("runs.tab_recipe"),
-        column_config={"setting": t("runs.recipe_setting"), "value": t("runs.recipe_value"), "default": t("runs.recipe_default")},
-    )
-
-
-def _log(_: Contest, run: Run) -> None:
-    if run.imported:
-        st.caption(t("runs.imported_no_log"))
-        return
-    by_fold = {job.fold: job for job in run.jobs}
-    if st.session_state.get(LOG_KEY) not in by_fold:
-        # One that failed, else one that runs, else the first.
-        st.session_state[LOG_KEY] = min(run.jobs, key=lambda job: (job.state != "failed", job.state != "running", job.fold)).fold
-    fold = segmented(
-        f"run-log-folds-{run.id}",
-        LOG_KEY,
-        t("runs.log_fold"),
-        list(by_fold),
-        lambda number: f"{number} · {state_label(by_fold[number].state)}",
-    )
-    job = by_fold[fold]
-    if not job.log_path:
-        st.caption(t("runs.log_none"))
-        return
-    path = runtime.workspace().absolute(job.log_path)
-    tail = read_tail(path)
-    if not tail.text:
-        st.caption(t("runs.log_empty"))
-        return
-    with st.container(height=400, border=True, autoscroll=True, key="run-log"):
-        st.code(tail.text, language=None, wrap_lines=True)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        shown, total = len(tail.text.encode()) / 1000, tail.n_bytes / 1000
-        st.caption(t("runs.log_cut", kb=f"{shown:,.0f}", total=f"{total:,.0f}") if tail.is_cut else f"{total:,.1f} kB", width="content")
-        st.download_button(t("runs.log_download"), path.read_bytes, path.name, "text/plain", on_click="ignore", icon=":material/download:")
-
-
 TABS = {
-    "curves": _curves,
-    "folds": _folds,
+    "curves": curves,
+    "folds": fold_table,
     "predict": predict_panel,
     "views": views_panel,
     "checkpoints": checkpoints_view,
-    "recipe": _recipe,
-    "log": _log,
+    "recipe": recipe_table,
+    "log": log_view,
 }
-TABS_OF_SEEDS = {"seeds": _seeds, "folds": _folds, "predict": predict_panel, "views": views_panel, "recipe": _recipe}
+TABS_OF_SEEDS = {"seeds": seeds_view, "folds": fold_table, "predict": predict_panel, "views": views_panel, "recipe": recipe_table}
 """Of a run of several seeds: curves, checkpoints and logs are on the page of each seed."""
