@@ -29,7 +29,7 @@ from core.blend.ensemble import make_spec, save_blend  # noqa: E402
 from core.contest.inspect.draft import inspect_path  # noqa: E402
 from core.contest.register import add_contest  # noqa: E402
 from core.folds import save_folds  # noqa: E402
-from core.jobs import queue  # noqa: E402
+from core.jobs import launch, queue  # noqa: E402
 from core.specs.folds import FoldsSpec  # noqa: E402
 from core.store import attempts  # noqa: E402
 from core.store.contests import list_contests  # noqa: E402
@@ -95,14 +95,14 @@ def build(workspace: Workspace, write: Callable[[Path], None], *, n_runs: int, n
     ]
     for number in range(4, n_runs):  # rows alone, with the first run's artefacts: a thousand runs on disk take half an hour
         recipe = make_recipe(contest, f"run-{number:04d}", epochs=3)
-        queue.launch_run(workspace, contest, folds, recipe)
+        launch.launch_run(workspace, contest, folds, recipe)
         for result in runs[0].results:
             job = claim(workspace)
             add_epochs(workspace, job, recipe, result.scores, np.random.default_rng(number))
             made = replace(result, run_id=job.run_id, fold=job.fold, token=job.token)
             attempts.commit(workspace.store, job.id, made, now=START + number)
     for number in range(n_waiting):
-        queue.launch_run(workspace, contest, folds, make_recipe(contest, f"waiting-{number:03d}"))
+        launch.launch_run(workspace, contest, folds, make_recipe(contest, f"waiting-{number:03d}"))
     if n_waiting:
         queue.pause_queue(workspace.store)
     save_blend(workspace, contest, make_spec([run.id for run in runs[:4]], [0.25] * 4), name="equal")

@@ -16,7 +16,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table, load_truth, parents_of
 from core.folds import load_folds, save_folds
-from core.jobs import queue
+from core.jobs import launch
 from core.metrics.scores import all_scores
 from core.predictions.oof import TEST_PROB, VALID_IDX, VALID_PROB, FoldPredictions, read_fold_arrays, write_fold_predictions
 from core.predictions.seeds import record_fold
@@ -71,7 +71,7 @@ def finish_run(
 
     With `weights_bytes` each fold has a network whose weights are a hole in the disk of that size, with a wrong sha256.
     """
-    run = queue.launch_run(workspace, contest, folds, recipe, now=now)
+    run = launch.launch_run(workspace, contest, folds, recipe, now=now)
     finish_jobs(
         workspace,
         contest,

@@ -198,7 +198,7 @@ def _preview(inspection: Inspection) -> None:
 def _register(inspection: Inspection) -> None:
     """Queue the registration, which verifies every row and image in a process of its own."""
     with guard():
-        job = runtime.steer(lambda: runtime.queue.launch_registration(runtime.workspace(), inspection.draft))
+        job = runtime.steer(lambda: runtime.launch.launch_registration(runtime.workspace(), inspection.draft))
         st.session_state[JOB_KEY] = job.id
         st.rerun()
 

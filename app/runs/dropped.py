@@ -87,7 +87,7 @@ def _export_button(run: Run, label: str, *, int8: bool) -> None:
     icon = ":material/deployed_code:"
     if st.button(label, icon=icon, type="secondary" if int8 else "primary", disabled=runtime.is_read_only(), key=f"export-{int8}-{run.id}"):
         with guard():
-            runtime.steer(lambda: runtime.queue.launch_export(runtime.workspace(), run, int8=int8))
+            runtime.steer(lambda: runtime.launch.launch_export(runtime.workspace(), run, int8=int8))
             st.rerun()
 
 

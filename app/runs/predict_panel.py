@@ -80,7 +80,7 @@ def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile]]:
     if st.button(t("predict.button"), type="primary", icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
         with guard():
             given = [(file.name, file) for file in files]
-            launch = runtime.queue.launch_prediction
+            launch = runtime.launch.launch_prediction
             runtime.steer(lambda: launch(runtime.workspace(), run, text=text, files=given, at_once=at_once, runtime=how))
             st.rerun()
     st.caption(t("predict.by", n=len(run.results) * len(run.parts)))

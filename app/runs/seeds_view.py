@@ -40,7 +40,7 @@ def more_seeds(run: Run) -> None:
         n = st.number_input(t("runs.seeds_number"), least, MOST_SEEDS, max(least, USUAL_SEEDS), key=f"seeds-of-{run.id}")
         if st.button(t("runs.seeds_queue", n=(n - len(run.parts)) * len(run.fold_numbers)), type="primary", key=f"queue-seeds-{run.id}"):
             with guard():
-                more = runtime.steer(lambda: runtime.queue.launch_seeds(runtime.workspace(), run, n))
+                more = runtime.steer(lambda: runtime.launch.launch_seeds(runtime.workspace(), run, n))
                 state.select_run(more.ref)
                 st.rerun()
 

@@ -108,7 +108,7 @@ def _views(contest: Contest, run: Run) -> None:
             asked = tried or (kept if choice is None else ())  # what is kept may have to be compared again, under another truth
             if st.button(t("views.button"), type="primary", icon=":material/flip:", disabled=not asked or runtime.is_read_only()):
                 runtime.steer(
-                    lambda: runtime.queue.launch_views(runtime.workspace(), run, asked, batch=batch or "trained", at_once=at_once)
+                    lambda: runtime.launch.launch_views(runtime.workspace(), run, asked, batch=batch or "trained", at_once=at_once)
                 )
                 st.rerun()
     _members(contest, run)
@@ -183,7 +183,7 @@ def _member(contest: Contest, run: Run, choice: ViewChoice) -> None:
             key=f"member-add-{run.id}",
             disabled=not chosen or runtime.is_read_only(),
         ):
-            runtime.steer(lambda: runtime.queue.launch_views(runtime.workspace(), run, chosen, member=name))
+            runtime.steer(lambda: runtime.launch.launch_views(runtime.workspace(), run, chosen, member=name))
             st.rerun()
 
 
@@ -213,7 +213,7 @@ def _probe(contest: Contest, run: Run) -> None:
         at_once = _at_once(f"probe-at-once-{run.id}")
         is_asked = any("probe" in job.payload and job.state in ("queued", "running") for job in _jobs(run))
         if st.button(t("views.probe_button"), icon=":material/blur_on:", disabled=is_asked or runtime.is_read_only()):
-            runtime.steer(lambda: runtime.queue.launch_probe(runtime.workspace(), run, n_rows=N_ROWS, at_once=at_once))
+            runtime.steer(lambda: runtime.launch.launch_probe(runtime.workspace(), run, n_rows=N_ROWS, at_once=at_once))
             st.rerun()
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.base.errors import StateError
-from core.jobs import queue as queue
+from core.jobs import launch as launch, queue as queue
 from core.jobs.devices import torch_name
 from core.jobs.disk import free_bytes, size_text as size_text, with_reserve as with_reserve
 from core.jobs.dry_run import DryRun as DryRun, When as When
@@ -158,7 +158,7 @@ def places(contest: Contest, runs: Sequence[Run]) -> dict[int, Progress]:
 
 
 def steer(change: Callable[[], T]) -> T:
-    """Make a change to the queue, by functions of `runtime.queue`, and wake the engine. Raises StateError in a read-only window."""
+    """Make a change to the queue, by functions of `runtime.launch` and `runtime.queue`, and wake the engine. Raises StateError in a read-only window."""
     if is_read_only():
         raise StateError(
             "this window is read-only",

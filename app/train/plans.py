@@ -41,7 +41,7 @@ def plan_box(contest: Contest, folds: Folds, shown: ReadPlan | None, numbers: Se
         text, name = "", ""
         if shown is not None:
             some = tuple(numbers) if len(numbers) < folds.n_folds else ()
-            plan = shown.plan.model_copy(update={"folds": runtime.queue.spec_of_folds(runtime.workspace(), folds), "fold_numbers": some})
+            plan = shown.plan.model_copy(update={"folds": runtime.launch.spec_of_folds(runtime.workspace(), folds), "fold_numbers": some})
             text, name = plan_text(plan), plan.name
         st.download_button(
             t("train.plan_save"),
@@ -64,7 +64,7 @@ def _load(contest: Contest, folds: Folds, upload_key: str, refused_key: str) -> 
         return
     try:
         read = parse_plan(upload.getvalue(), contest.spec.modality, where=upload.name)
-        made = runtime.queue.make_folds_of(runtime.workspace(), contest, read)
+        made = runtime.launch.make_folds_of(runtime.workspace(), contest, read)
     except PitwallError as refusal:
         st.session_state[refused_key] = refusal
         return

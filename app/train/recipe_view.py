@@ -285,7 +285,7 @@ def launch(contest: Contest, folds: Folds, grid: ReadPlan, fold_numbers: list[in
     """Queue the runs and remember them for the list of what was queued from here; False where that was refused, with its card."""
     stop_dry_run()
     with guard():
-        runs = runtime.steer(lambda: runtime.queue.launch_plan(runtime.workspace(), contest, folds, grid, fold_numbers=fold_numbers))
+        runs = runtime.steer(lambda: runtime.launch.launch_plan(runtime.workspace(), contest, folds, grid, fold_numbers=fold_numbers))
         st.session_state[QUEUED_HERE] = [run.id for run in reversed(runs)] + st.session_state.get(QUEUED_HERE, [])
         st.session_state[JUST_QUEUED] = [run.id for run in runs]
         return True

@@ -21,7 +21,8 @@ from core.commands.records import direction, duration_text, fold_scores, score_t
 from core.contest.samples import open_sample
 from core.folds import save_folds
 from core.jobs.engine import Engine
-from core.jobs.queue import launch_run, retry_run
+from core.jobs.launch import launch_run
+from core.jobs.queue import retry_run
 from core.predictions.source import source_of
 from core.recipes.plan import load_preset
 from core.specs.folds import FoldsSpec

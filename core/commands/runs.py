@@ -27,7 +27,7 @@ from core.commands.console import (
 )
 from core.commands.records import contest_id_of, direction, duration_text, kept_record, run_details, run_record, score_text
 from core.commands.trash import delete
-from core.jobs import queue
+from core.jobs import launch
 from core.jobs.disk import size_text
 from core.store import runs
 from core.store.contests import get_contest
@@ -228,7 +228,7 @@ def add_seeds(
 ) -> None:
     """Queue a run's recipe with N seeds. What the run has trained is taken and not trained again; the run stays as it is."""
     workspace = opened(root)
-    more = queue.launch_seeds(workspace, run_named(workspace, run, contest), n)
+    more = launch.launch_seeds(workspace, run_named(workspace, run, contest), n)
     n_new = sum(job.state == "queued" for job in more.jobs)
     _show_run(workspace, more, as_json=as_json)
     note(f"queued {n_new} trainings; `python -m core engine`, or the workbench, trains them")

@@ -38,7 +38,7 @@ from core.jobs.disk import free_bytes, size_text
 from core.jobs.dry_run import DryRun, When
 from core.jobs.engine import Engine, EngineStatus
 from core.jobs.forecast import Outlook, look_out
-from core.jobs.queue import check_launch, launch_plan, make_folds_of
+from core.jobs.launch import check_launch, launch_plan, make_folds_of
 from core.recipes.advice import doubts, row_facts, suggest_recipe
 from core.recipes.fit import measured_row_s
 from core.recipes.plan import ReadPlan, list_backbones, load_plan, load_preset, parse_seeds

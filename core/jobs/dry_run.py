@@ -28,8 +28,8 @@ from core.folds import load_folds
 from core.jobs.devices import thread_limit, torch_name
 from core.jobs.fold import load_task, recipe_can_halve
 from core.jobs.forecast import Forecast, Neighbour
+from core.jobs.launch import check_launch
 from core.jobs.process import Handle, launch
-from core.jobs.queue import check_launch
 from core.jobs.worker import NICENESS
 from core.specs.recipe import Recipe
 from core.store.attempts import MOST_HALVINGS

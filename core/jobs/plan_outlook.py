@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.jobs.disk import FLOAT_BYTES, fold_bytes, free_bytes, run_bytes
-from core.jobs.queue import check_launch
+from core.jobs.launch import check_launch
 from core.recipes.advice import RowFacts, doubts
 from core.recipes.plan import ReadPlan
 from core.specs.recipe import Recipe

@@ -14,7 +14,8 @@ from core.base.errors import CheckpointError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs.queue import cancel_run, launch_run, restart_run
+from core.jobs.launch import launch_run
+from core.jobs.queue import cancel_run, restart_run
 from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest

@@ -13,7 +13,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import by_turns, count_classes
 from core.folds import save_folds
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.metrics.scores import get_metric
 from core.specs.folds import FoldsSpec
 from core.store.runs import list_runs

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.base.errors import StateError
 from core.blend.ensemble import open_ensemble
 from core.folds import save_folds
-from core.jobs import queue
+from core.jobs import launch, queue
 from core.predictions.source import load_matrix, source_of
 from core.specs.folds import FoldsSpec
 from core.store.blends import list_blends, list_submissions
@@ -65,7 +65,7 @@ def test_a_running_fold_is_shown_with_epoch_step_pace_and_end(
     open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds
 ) -> None:
     recipe = make_recipe(folded, "busy", epochs=6)
-    queue.launch_run(opened, folded, folds, recipe)
+    launch.launch_run(opened, folded, folds, recipe)
     run_halfway(opened, claim(opened), recipe)
     at = open_page("runs")
     assert not at.exception
@@ -95,7 +95,7 @@ def test_a_run_that_is_gone_falls_back_to_the_list(open_page: OpenPage, done: tu
 
 
 def test_a_failed_run_says_why_and_its_log_is_one_click_away(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
-    run = queue.launch_run(opened, folded, folds, make_recipe(folded, "huge"))
+    run = launch.launch_run(opened, folded, folds, make_recipe(folded, "huge"))
     fail_job(opened, claim(opened), log="step 1\nthe device ran out of memory\n")
     at = open_page("runs", run=run.ref)
     assert "halve train.batch_size" in words(at)
@@ -112,14 +112,14 @@ def test_a_note_stands_in_the_list_of_runs(open_page: OpenPage, opened: Workspac
 
 
 def test_canceling_is_asked_for_first(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
-    waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "waiting"))
+    waiting = launch.launch_run(opened, folded, folds, make_recipe(folded, "waiting"))
     at = press(open_page("runs", run=waiting.ref), "Cancel")
     assert "will stop within one step" in words(at)
     assert get_run(opened.store, waiting.id).state == "queued"
 
 
 def test_a_canceled_run_is_queued_again(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
-    run = queue.launch_run(opened, folded, folds, make_recipe(folded, "again"))
+    run = launch.launch_run(opened, folded, folds, make_recipe(folded, "again"))
     queue.cancel_run(opened.store, run.id)
     at = press(open_page("runs", run=run.ref), "Retry 3 folds")
     assert not at.exception
@@ -185,7 +185,7 @@ def test_an_unfinished_run_is_looked_at_with_what_it_has(opened: Workspace, open
     assert np.isfinite(evidence.y_prob).all()
     at = open_page("errors")
     assert f"{len(evidence.rows)} of 48 rows are validated so far" in words(at)
-    waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "none"))
+    waiting = launch.launch_run(opened, folded, folds, make_recipe(folded, "none"))
     with pytest.raises(StateError):
         load_matrix([source_of(opened, waiting)])
 

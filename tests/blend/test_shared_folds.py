@@ -18,7 +18,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_truth
 from core.folds import load_folds, save_folds
-from core.jobs import queue
+from core.jobs import launch
 from core.metrics.scores import get_metric
 from core.predictions.oof import load_oof, load_test_prob, shared_folds
 from core.predictions.source import load_matrix, source_of
@@ -45,7 +45,7 @@ def run_of(prepared: Prepared, name: str, folds_done: Sequence[int], *, strength
     """A run that has finished these folds; the others wait."""
     workspace, contest, folds = prepared
     recipe = make_recipe(contest, name)
-    run = queue.launch_run(workspace, contest, folds, recipe)
+    run = launch.launch_run(workspace, contest, folds, recipe)
     for _ in range(folds.n_folds):
         job = claim(workspace)
         if job.fold in folds_done:

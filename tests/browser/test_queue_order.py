@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs import queue
+from core.jobs import launch, queue
 from core.specs.folds import FoldsSpec
 from core.store.queue import read_queue
 from core.workspace import open_workspace
@@ -235,7 +235,7 @@ def test_the_queue_of_the_page_follows(
     contest = add_contest(workspace, inspect_path(write_headlines(tmp_path / "headlines")).draft)
     folds = save_folds(workspace, contest, FoldsSpec(n_folds=3))
     queue.pause_queue(workspace.store)
-    first, *_ = [queue.launch_run(workspace, contest, folds, make_recipe(contest, name)) for name in ("first", "second", "third")]
+    first, *_ = [launch.launch_run(workspace, contest, folds, make_recipe(contest, name)) for name in ("first", "second", "third")]
     queue.set_priority(workspace.store, first.id, 3)
     page = open_page(f"{serve(workspace.root)}/runs?contest={contest.name}")
     expect_order(page, "first", "second", "third")

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs import queue
+from core.jobs import launch
 from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest
@@ -54,11 +54,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, serve: Callable[[Path], s
     finish_run(workspace, contest, folds, make_recipe(contest, "strong"), strength=3.0, seed=1)
     finish_run(workspace, contest, folds, make_recipe(contest, "weak", lr=0.01), strength=1.0, seed=2)
     finish_run(workspace, contest, folds, make_recipe(contest, "unwanted"), strength=0.5, seed=3)
-    queue.launch_run(workspace, contest, folds, make_recipe(contest, "huge"))
+    launch.launch_run(workspace, contest, folds, make_recipe(contest, "huge"))
     for _ in range(3):
         fail_job(workspace, claim(workspace), log="loading\nthe device ran out of memory\n")
     recipe = make_recipe(contest, "live", epochs=6)
-    live = queue.launch_run(workspace, contest, folds, recipe)
+    live = launch.launch_run(workspace, contest, folds, recipe)
     for _ in range(3):
         run_halfway(workspace, claim(workspace), recipe)
     return Prepared(workspace, contest, folds, live, serve(workspace.root))

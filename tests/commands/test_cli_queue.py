@@ -18,7 +18,8 @@ from core.contest.register import add_contest
 from core.folds import save_folds
 from core.jobs.engine import Engine
 from core.jobs.kinds import KINDS, Kind
-from core.jobs.queue import launch_job, launch_run, pause_queue, resume_queue
+from core.jobs.launch import launch_job, launch_run
+from core.jobs.queue import pause_queue, resume_queue
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import list_contests

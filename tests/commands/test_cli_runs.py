@@ -12,7 +12,7 @@ from rich.console import Console
 
 from core.commands.follow import Board
 from core.contest.table import load_table
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.recipes.advice import row_facts, suggest_recipe
 from core.recipes.plan import list_backbones
 from core.store.attempts import release

@@ -12,7 +12,7 @@ import pytest
 
 from core.__main__ import main
 from core.base.errors import StateError
-from core.jobs.queue import launch_job
+from core.jobs.launch import launch_job
 from core.store.contests import list_contests
 from core.store.jobs import PREDICT, list_jobs
 from core.store.runs import list_runs

@@ -15,7 +15,8 @@ from core.contest import uploads as module
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.uploads import ABANDONED_S, TEMPORARY, extract_archive, open_source, release_source, remove_abandoned
-from core.jobs.queue import cancel_job, launch_registration
+from core.jobs.launch import launch_registration
+from core.jobs.queue import cancel_job
 from core.workspace import Workspace
 from tests.contest.contest_folders import CARS, folder_contest, registered, snapshot, text_contest
 from tests.inputs.hostile_archives import HOSTILE, Fill, encrypted, hostile, overlapping, packed, with_raw_names

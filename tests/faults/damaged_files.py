@@ -216,7 +216,7 @@ def _truth(workspace: Workspace) -> Kind:
 
 def _database(path: Path, workspace: Workspace, contest: Contest, folds: Folds) -> Kind:
     """What is written once, as the store gives it and as it is; the rest is read and written to, and may say something else."""
-    from core.jobs.queue import launch_run
+    from core.jobs.launch import launch_run
 
     launch_run(workspace, contest, folds, make_recipe(contest, "waiting"))
     workspace.store.close()

@@ -18,8 +18,9 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
 from core.jobs.engine import Engine
+from core.jobs.launch import launch_run
 from core.jobs.process import ProcessIdentity, is_alive, terminate
-from core.jobs.queue import cancel_run, launch_run, retry_run
+from core.jobs.queue import cancel_run, retry_run
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.jobs import Job, get_job

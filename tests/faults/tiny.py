@@ -20,7 +20,7 @@ from core.artefacts import verify
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest

@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe

@@ -26,8 +26,9 @@ from core.jobs import disk
 from core.jobs.disk import ABANDONED_S, remove_leftovers
 from core.jobs.engine import Engine
 from core.jobs.fold import needed_bytes
+from core.jobs.launch import launch_run
 from core.jobs.process import ProcessIdentity
-from core.jobs.queue import launch_run, resume_queue
+from core.jobs.queue import resume_queue
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store import attempts

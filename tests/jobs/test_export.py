@@ -15,7 +15,7 @@ from core.__main__ import main
 from core.base.errors import StateError
 from core.blend.ensemble import predict_source
 from core.contest.table import load_table
-from core.jobs.queue import launch_export, launch_prediction
+from core.jobs.launch import launch_export, launch_prediction
 from core.predictions.again import rows_of_test
 from core.predictions.networks import list_exports
 from core.predictions.source import source_of

@@ -13,7 +13,7 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
 from core.jobs.fold import N_IMAGES, places, share_of
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.jobs.worker import Stop, attempt
 from core.specs.folds import FoldsSpec
 from core.specs.progress import Progress

@@ -12,7 +12,8 @@ from sqlalchemy import update
 from core.base.errors import OutOfMemory, RecipeError, StateError
 from core.jobs.engine import Engine
 from core.jobs.kinds import KINDS, Kind
-from core.jobs.queue import cancel_job, cancel_run, launch_job, retry_job
+from core.jobs.launch import launch_job
+from core.jobs.queue import cancel_job, cancel_run, retry_job
 from core.jobs.reporter import Reporter
 from core.jobs.worker import Stop, attempt
 from core.specs.progress import Interrupted, Progress

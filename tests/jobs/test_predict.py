@@ -13,7 +13,8 @@ from core.artefacts import load_manifest
 from core.base.errors import InputError, RecipeError, StateError
 from core.folds import save_folds
 from core.jobs.engine import Engine
-from core.jobs.queue import cancel_job, launch_prediction, launch_run
+from core.jobs.launch import launch_prediction, launch_run
+from core.jobs.queue import cancel_job
 from core.jobs.worker import Stop, attempt
 from core.predictions.again import Answer, read_answer
 from core.predictions.oof import load_test_prob

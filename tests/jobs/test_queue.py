@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from core.base.errors import NotFoundError, RecipeError, StateError
-from core.jobs.queue import cancel_run, launch_run, launch_runs, retry_run, take_back
+from core.jobs.launch import launch_run, launch_runs
+from core.jobs.queue import cancel_run, retry_run, take_back
 from core.recipes.plan import make_grid
 from core.specs.recipe import Recipe
 from core.store import attempts

@@ -17,7 +17,8 @@ from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.jobs import register
 from core.jobs.engine import Engine
-from core.jobs.queue import cancel_job, forget_job, launch_registration, pause_queue, retry_job
+from core.jobs.launch import launch_registration
+from core.jobs.queue import cancel_job, forget_job, pause_queue, retry_job
 from core.jobs.reporter import Reporter
 from core.specs.contest import ContestSpec
 from core.specs.progress import Interrupted

@@ -10,7 +10,8 @@ import pytest
 
 from core.contest.table import load_table
 from core.jobs.engine import Engine
-from core.jobs.queue import cancel_run, launch_run, retry_run
+from core.jobs.launch import launch_run
+from core.jobs.queue import cancel_run, retry_run
 from core.predictions.again import predict_run, rows_of_test
 from core.predictions.oof import load_test_prob
 from core.specs.recipe import Recipe

@@ -22,7 +22,7 @@ from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.folds import save_folds
 from core.jobs import predict
-from core.jobs.queue import launch_probe, launch_run, launch_views
+from core.jobs.launch import launch_probe, launch_run, launch_views
 from core.jobs.reporter import Reporter
 from core.jobs.worker import Stop, attempt
 from core.predictions.again import predict_run, rows_of_test

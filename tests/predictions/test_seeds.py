@@ -22,7 +22,8 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_truth
 from core.folds import save_folds
-from core.jobs.queue import cancel_run, launch_run, launch_runs, launch_seeds, move_run, pause_run, take_back
+from core.jobs.launch import launch_run, launch_runs, launch_seeds
+from core.jobs.queue import cancel_run, move_run, pause_run, take_back
 from core.metrics.scores import all_scores, get_metric
 from core.predictions.oof import load_oof, load_test_prob
 from core.predictions.source import source_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.folds import save_folds
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.recipes.fit import LEAST_EPOCHS, LIMIT_S, N_FOLDS, START_S, USUAL_ROW_S, fit_in_time, fold_s, measured_row_s, usual_row_s
 from core.recipes.plan import load_preset
 from core.specs.folds import FoldsSpec

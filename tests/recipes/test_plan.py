@@ -13,7 +13,7 @@ from core.base.settings import apply_sets
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs.queue import launch_plan, make_folds_of
+from core.jobs.launch import launch_plan, make_folds_of
 from core.recipes.plan import (
     MAX_RUNS,
     NAME_LENGTH,

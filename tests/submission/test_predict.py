@@ -20,7 +20,7 @@ from core.contest.register import add_contest
 from core.contest.table import load_table
 from core.folds import save_folds
 from core.jobs.engine import Engine
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.predictions.again import Rows, read_given, rows_of_test
 from core.predictions.oof import load_test_prob
 from core.predictions.source import source_of

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.store.runs import get_run
 from core.tracking import recorder
 from core.tracking.recorder import Recorder, tracked_fold

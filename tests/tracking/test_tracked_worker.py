@@ -11,7 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.jobs.engine import Engine
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.store.jobs import list_jobs
 from core.store.runs import get_run, list_epochs
 from core.tracking.tracker import is_installed, notes_of_run

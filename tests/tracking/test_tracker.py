@@ -9,7 +9,7 @@ import pytest
 
 from core.base.errors import NotFoundError, RecipeError
 from core.base.messages import Message, msg
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.store.jobs import list_jobs
 from core.tracking import tracker
 from core.tracking.tracker import (

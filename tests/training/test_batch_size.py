@@ -44,12 +44,12 @@ def test_a_device_is_filled_by_doubling(room: int, most: int, found: int) -> Non
 
 
 def test_a_processor_is_not_asked_for_more_than_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    mega, tried = 2**20, list[int]()
+    row, tried = 2**22, list[int]()  # far more than a large test process gives back meanwhile
 
     def predict(n: int) -> None:
         tried.append(n)
-        assert len(bytes([1]) * (n * mega))  # as many megabytes as rows, given back at once
+        assert len(bytes([1]) * (n * row))  # given back at once
 
-    monkeypatch.setattr(batch_size, "machine_memory", lambda: (1000 * mega, 400 * mega))
-    assert largest_batch(predict, 16, 1024, on_cpu=True) == 128, "256 rows would take more than 200 MB"
+    monkeypatch.setattr(batch_size, "machine_memory", lambda: (1000 * row, 400 * row))
+    assert largest_batch(predict, 16, 1024, on_cpu=True) == 128, "256 rows would take more than half of what 400 take"
     assert tried == [16, 32, 64, 128]

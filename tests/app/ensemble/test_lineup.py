@@ -9,7 +9,7 @@ from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
 from core.blend.ensemble import open_ensemble
-from core.jobs import queue
+from core.jobs import launch
 from core.predictions.oof import shared_folds
 from core.store import tables
 from core.store.blends import list_blends
@@ -37,7 +37,7 @@ def part(opened: Workspace, folded: Contest, folds: Folds) -> Run:
 
 def last_fold_only(opened: Workspace, contest: Contest, folds: Folds) -> Run:
     recipe = make_recipe(contest, "late")
-    run = queue.launch_run(opened, contest, folds, recipe, fold_numbers=[2])
+    run = launch.launch_run(opened, contest, folds, recipe, fold_numbers=[2])
     finish_job(opened, contest, folds, claim(opened), recipe, strength=1.0, seed=3)
     return get_run(opened.store, run.id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.folds import save_folds
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.specs.folds import FoldsSpec
 from core.store import attempts
 from core.store.contests import Contest

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.artefacts import publishing
 from core.folds import save_folds
-from core.jobs.queue import launch_prediction
+from core.jobs.launch import launch_prediction
 from core.predictions.again import PREDICTIONS_FILE, Answer
 from core.specs.folds import FoldsSpec
 from core.store import attempts

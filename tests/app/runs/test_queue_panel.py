@@ -18,7 +18,7 @@ from core.base.errors import StateError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs import queue
+from core.jobs import launch, queue
 from core.jobs.engine import Engine
 from core.jobs.kinds import KINDS, Kind
 from core.specs.folds import FoldsSpec
@@ -37,7 +37,7 @@ OpenPage = Callable[..., AppTest]
 @pytest.fixture
 def waiting(opened: Workspace, folded: Contest, folds: Folds) -> list[Run]:
     """Three runs that wait in this order."""
-    return [queue.launch_run(opened, folded, folds, make_recipe(folded, name)) for name in ("first", "second", "third")]
+    return [launch.launch_run(opened, folded, folds, make_recipe(folded, name)) for name in ("first", "second", "third")]
 
 
 def order(opened: Workspace) -> list[str]:
@@ -79,7 +79,7 @@ def test_a_run_goes_behind_the_one_it_was_put_behind_although_others_have_begun(
     opened: Workspace, folded: Contest, folds: Folds, waiting: list[Run]
 ) -> None:
     first, second, third = waiting
-    fourth = queue.launch_run(opened, folded, folds, make_recipe(folded, "fourth"))
+    fourth = launch.launch_run(opened, folded, folds, make_recipe(folded, "fourth"))
     queue.cancel_run(opened.store, first.id)  # seen as the first of four while the fourth was dragged
     do("move", fourth, after=second, place=2)
     assert order(opened) == ["second", "fourth", "third"]
@@ -162,8 +162,8 @@ def test_a_job_of_any_kind_is_canceled_and_retried_in_the_panel(
     open_page: OpenPage, opened: Workspace, folded: Contest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(KINDS, "count", Kind(lambda *_: 0, lambda *_: lambda _connection: None, lambda *_: None))
-    queue.launch_run(opened, folded, list_folds(opened.store, folded.id)[0], make_recipe(folded, "run"))
-    job = queue.launch_job(opened.store, kind="count", contest_id=folded.id)
+    launch.launch_run(opened, folded, list_folds(opened.store, folded.id)[0], make_recipe(folded, "run"))
+    job = launch.launch_job(opened.store, kind="count", contest_id=folded.id)
     at = open_page("runs")
     assert f"count · {folded.name} :gray[{job.ref}] :gray-badge[queued]" in shown(at)
     at = at.button(key=f"queue-cancel-{job.id}").click().run()
@@ -175,8 +175,8 @@ def test_a_job_of_any_kind_is_canceled_and_retried_in_the_panel(
 def test_a_prediction_that_waits_stands_once_with_its_cancel(
     open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds, done: tuple[Run, ...]
 ) -> None:
-    waiting = queue.launch_run(opened, folded, folds, make_recipe(folded, "waiting"))
-    job = queue.launch_prediction(opened, done[0], text="a", at_once=False)
+    waiting = launch.launch_run(opened, folded, folds, make_recipe(folded, "waiting"))
+    job = launch.launch_prediction(opened, done[0], text="a", at_once=False)
     at = open_page("runs")
     assert [row["name"] for row in listed(at)["rows"]] == [waiting.name]
     assert shown(at).count(f":gray[{job.ref}]") == 1
@@ -198,7 +198,7 @@ def test_a_queue_of_another_contest_is_named_by_it(
 
 def test_a_sign_of_trouble_is_a_badge_and_a_sentence(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
     calm = finish_run(opened, folded, folds, make_recipe(folded, "calm"))
-    wild = queue.launch_run(opened, folded, folds, make_recipe(folded, "wild"))
+    wild = launch.launch_run(opened, folded, folds, make_recipe(folded, "wild"))
     job = claim(opened)
     row = EpochRow(wild.id, job.fold, job.token, 1, 0.9, 0.8, {"accuracy": 0.5}, 0.1, 1.0)
     rows = [row, replace(row, epoch=2, train_loss=0.7), replace(row, epoch=3, train_loss=float("nan"))]

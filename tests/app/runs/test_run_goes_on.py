@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.jobs.queue import launch_run
+from core.jobs.launch import launch_run
 from core.specs.progress import Progress
 from core.store import attempts
 from core.store.contests import Contest

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.runs.run_list import noise_band
-from core.jobs.queue import launch_run, launch_seeds
+from core.jobs.launch import launch_run, launch_seeds
 from core.metrics.scores import get_metric
 from core.store.contests import Contest
 from core.store.folds import Folds

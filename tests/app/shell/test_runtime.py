@@ -50,7 +50,7 @@ def test_what_changes_the_queue_wakes_the_engine(opened: Workspace, headlines: C
     folds = save_folds(opened, headlines, FoldsSpec(n_folds=3))
     woken: list[int] = []
     monkeypatch.setattr(runtime.engine(), "wake", lambda: woken.append(len(list_jobs(opened.store))))
-    (run,) = runtime.steer(lambda: runtime.queue.launch_plan(opened, headlines, folds, ReadPlan.of([TINY])))
+    (run,) = runtime.steer(lambda: runtime.launch.launch_plan(opened, headlines, folds, ReadPlan.of([TINY])))
     assert woken == [3] and run.state == "queued"
 
 
@@ -61,7 +61,7 @@ def test_a_held_workspace_refuses_what_would_change_the_queue(opened: Workspace,
     try:
         assert runtime.is_read_only()
         with pytest.raises(StateError) as refusal:
-            runtime.steer(lambda: runtime.queue.launch_plan(opened, headlines, folds, ReadPlan.of([TINY])))
+            runtime.steer(lambda: runtime.launch.launch_plan(opened, headlines, folds, ReadPlan.of([TINY])))
         assert "process" in refusal.value.why
         assert list_jobs(opened.store) == ()
     finally:

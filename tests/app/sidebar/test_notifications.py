@@ -14,7 +14,7 @@ from app.sidebar.devices import CLOCK_SLACK_S, SHOWN_S, Watch
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
-from core.jobs import queue
+from core.jobs import launch
 from core.specs.folds import FoldsSpec
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -128,7 +128,7 @@ def test_two_tabs_are_both_said(open_page: OpenPage, opened: Workspace, folded: 
 
 
 def test_a_fold_that_fails_is_said_while_the_others_go_on(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
-    queue.launch_run(opened, folded, folds, make_recipe(folded, "wide"))
+    launch.launch_run(opened, folded, folds, make_recipe(folded, "wide"))
     at = open_page("home")
     fail_job(opened, claim(opened))
     assert said(at.run()) == ["**wide** / fold 0 failed, the others go on / fold 0: the device ran out of memory"]
@@ -149,7 +149,7 @@ def test_many_events_at_once_are_one_sentence(open_page: OpenPage, opened: Works
     at = open_page("home")
     for number in range(3):
         finish_run(opened, folded, folds, make_recipe(folded, f"many-{number}"))
-    queue.launch_run(opened, folded, folds, make_recipe(folded, "bad"))
+    launch.launch_run(opened, folded, folds, make_recipe(folded, "bad"))
     for _ in range(3):
         fail_job(opened, claim(opened))
     assert said(at.run()) == ["**Several runs**: 3 done, 1 failed"]
@@ -171,7 +171,7 @@ def test_a_run_that_is_restored_did_not_end_now(open_page: OpenPage, opened: Wor
 
 
 def test_a_phone_is_told_what_failed(open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds) -> None:
-    run = queue.launch_run(opened, folded, folds, make_recipe(folded, "first"), fold_numbers=(0, 1))
+    run = launch.launch_run(opened, folded, folds, make_recipe(folded, "first"), fold_numbers=(0, 1))
     fail_job(opened, claim(opened))
     links = [link.proto for link in open_page("folds").main.get("page_link")]
     assert [link.query_string for link in links if "1 of 2 folds failed" in link.label] == [f"contest={folded.name}&run={run.ref}"]
