@@ -3,6 +3,8 @@
 A tokenizer is built first, since the network from nothing needs to know its vocabulary.
 """
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -27,6 +29,8 @@ TINY_MAX_TOKENS = 512
 NUMBER = re.compile(r"\.(\d+)\.")
 EMBEDDING = re.compile(r"embedding|^tokens|^positions")
 TOKENIZER_FILE = "tokenizer.json"
+PROBE = "a"
+"""A text that shows which special tokens a tokenizer puts around one."""
 PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
 
@@ -36,8 +40,18 @@ class TextTokenizer(Protocol):
     pad_id: int
     vocab_size: int
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        """Token ids of each text with its special tokens, cut to `max_tokens`, not padded."""
+    @property
+    def identity(self) -> str:
+        """Equal for tokenizers that give equal ids; "" for a vocabulary that one fold has learned."""
+        ...
+
+    @property
+    def ends(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after those of a text."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, whole, without the special tokens around it, not padded."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -53,10 +67,29 @@ class PretrainedTokenizer:
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.vocab_size: int = len(tokenizer)
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    @property
+    def identity(self) -> str:
+        if self._tokenizer.is_fast:
+            said = _unlimited(self._tokenizer.backend_tokenizer).to_str()
+        else:
+            said = json.dumps([type(self._tokenizer).__name__, sorted(self._tokenizer.get_vocab().items())])
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    @property
+    def ends(self) -> tuple[list[int], list[int]]:
+        (of_text,) = self.encode([PROBE])
+        whole: list[int] = self._tokenizer(PROBE, verbose=False)["input_ids"]
+        start = next(at for at in range(len(whole)) if whole[at : at + len(of_text)] == of_text)
+        return whole[:start], whole[start + len(of_text) :]
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
-        return self._tokenizer(list(texts), truncation=True, max_length=max_tokens, return_attention_mask=False, verbose=False)["input_ids"]
+        if not self._tokenizer.is_fast:
+            return self._tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        # Half the time of transformers' own call, which makes offsets and masks of them too
+        found = _unlimited(self._tokenizer.backend_tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in found]
 
     def save(self, folder: Path) -> None:
         self._tokenizer.save_pretrained(folder)
@@ -70,13 +103,26 @@ class TrainedTokenizer:
         self.pad_id: int = tokenizer.token_to_id(PAD)
         self.vocab_size: int = tokenizer.get_vocab_size()
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        self._tokenizer.enable_truncation(max_tokens)
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+    @property
+    def identity(self) -> str:
+        return ""
+
+    @property
+    def ends(self) -> tuple[list[int], list[int]]:
+        return [self._tokenizer.token_to_id(CLS)], [self._tokenizer.token_to_id(SEP)]
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def save(self, folder: Path) -> None:
-        self._tokenizer.no_truncation()
         self._tokenizer.save(str(folder / TOKENIZER_FILE))
+
+
+def _unlimited(tokenizer: Any) -> Any:
+    """A tokenizer of `tokenizers` that neither cuts nor pads, as its file may say."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:

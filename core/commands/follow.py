@@ -189,8 +189,8 @@ def _position(run: Run) -> tuple[str, str]:
         return f"{len(run.results)} of {len(run.fold_numbers)} fold{'s' if len(run.fold_numbers) > 1 else ''}", ""
     progress = job.progress
     epoch = f", epoch {progress.epoch} of {progress.n_epochs}" if progress.phase in ("training", "validating") and progress.epoch else ""
-    if progress.phase == "caching":
-        epoch = f", {progress.step:,} of {progress.n_steps:,} images"
+    if progress.phase in ("caching", "tokenizing"):
+        epoch = f", {progress.step:,} of {progress.n_steps:,} {'images' if progress.phase == 'caching' else 'texts'}"
     pace = f"{progress.pace_per_s:,.0f} rows/s" if progress.pace_per_s else ""
     seeds = {seed.id: f"seed {seed.recipe.train.seed}, " for seed in run.seeds}
     return f"{seeds.get(job.run_id, '')}fold {job.fold} {progress.phase}{epoch}", pace

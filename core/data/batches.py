@@ -1,4 +1,4 @@
-"""In which order rows reach the network, and through how many processes, neither of which depends on the other; and rows of texts."""
+"""In which order rows reach the network, and through how many processes, neither of which depends on the other."""
 
 import multiprocessing
 import os
@@ -10,13 +10,15 @@ from multiprocessing.context import BaseContext
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from core.base.errors import PitwallError
-from models.text import TextTokenizer
+from core.data.randomness import derive
+
+BLOCK = 16
+"""Batches among which rows are sorted by length."""
 
 Key = tuple[int, int, int]  # epoch (0: no augmentation), row, and how often the epoch took the row before
 Batch = dict[str, Tensor]
@@ -35,8 +37,9 @@ class Rows(Protocol):
 
     def collate(self, samples: Sequence[Any]) -> Batch | PitwallError: ...
 
-    def length(self, row: int) -> int:
-        """What decides how much memory a row takes in the network; only comparisons between rows count."""
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,): what decides how much memory each row takes in the network; only comparisons between rows count."""
         ...
 
 
@@ -52,6 +55,20 @@ def cut(n_rows: int, batch_size: int) -> list[slice]:
 def batches_of(idx: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
     """The rows `idx` in their order, cut into batches."""
     return [idx[part] for part in cut(len(idx), batch_size)]
+
+
+def group_by_length(
+    order: NDArray[np.int64], lengths: NDArray[np.int64], batch_size: int, *, seed: int, fold: int, epoch: int
+) -> NDArray[np.int64]:
+    """The rows `order` of an epoch with rows of similar length in each batch, by the `lengths` of all rows.
+
+    Blocks of BLOCK batches are sorted by length, so that which rows meet is still up to the order, then whole batches are shuffled. (The
+    sampler of transformers sorts blocks of 50, and takes the batches of a block from the longest to the shortest.)
+    """
+    n_whole = len(order) // batch_size * batch_size
+    order = order[np.lexsort((-lengths[order], np.arange(len(order)) // (BLOCK * batch_size)))]
+    shuffled = np.random.default_rng(derive(seed, "batches", fold, epoch)).permutation(n_whole // batch_size)
+    return np.concatenate([order[:n_whole].reshape(-1, batch_size)[shuffled].ravel(), order[n_whole:]])
 
 
 class RowLoader:
@@ -121,32 +138,3 @@ def _context(rows: Rows) -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", type(rows).__module__])
     return context
-
-
-class TextRows:
-    """Token ids as rows. The epoch of a key changes nothing: texts are not augmented."""
-
-    def __init__(self, texts: Sequence[str], tokenizer: TextTokenizer, *, max_tokens: int) -> None:
-        self.ids = tokenizer.encode(texts, max_tokens)
-        self.pad_id = tokenizer.pad_id
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, key: Key) -> tuple[int, list[int]]:
-        _, row, _ = key
-        return row, self.ids[row]
-
-    def length(self, row: int) -> int:
-        """Its tokens."""
-        return len(self.ids[row])
-
-    def collate(self, samples: Sequence[tuple[int, list[int]]]) -> Batch:
-        """`input_ids` and `attention_mask` int64 (n, longest), and `row` (n,)."""
-        longest = max(len(ids) for _, ids in samples)
-        input_ids = torch.full((len(samples), longest), self.pad_id)
-        attention_mask = torch.zeros((len(samples), longest), dtype=torch.int64)
-        for position, (_, ids) in enumerate(samples):
-            input_ids[position, : len(ids)] = torch.tensor(ids)
-            attention_mask[position, : len(ids)] = 1
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "row": torch.tensor([row for row, _ in samples])}

@@ -1,6 +1,6 @@
-"""The folder of a workspace with reduced images: what is in it, how large it may become, and what leaves it first.
+"""The folder of a workspace with reduced images and tokens of texts: what is in it, how large it may become, and what leaves it first.
 
-Each cache is a folder of its own (image_cache.py). Who reads one holds a shared lock on its file `used`, whose time says when that was last;
+Each cache is a folder of its own (image_cache.py, token_cache.py). Who reads one holds a shared lock on its file `used`, whose time says when that was last;
 what is held is not removed. Imports neither arrays nor images: the engine makes space here.
 """
 
@@ -22,6 +22,8 @@ from core.base.settings import Settings, parse_settings, yaml_settings
 
 SETTINGS_FILE = "settings.yaml"
 USED = "used"
+TOKENS = "tokens"
+"""The end of the name of a folder with tokens of texts; that of images is their short side."""
 SPARE_BYTES = 2 * 2**30
 """So much of the disk is left to others."""
 LEAVING = ".removed-"
@@ -30,9 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class CacheSettings(Settings):
-    """How a workspace keeps reduced images."""
+    """How a workspace keeps reduced images and tokens of texts."""
 
-    max_gb: float = Field(default=20.0, ge=0, le=1e6, description="The most that reduced images take on the disk, in GB; 0 keeps none.")
+    max_gb: float = Field(
+        default=20.0, ge=0, le=1e6, description="The most that reduced images and tokens of texts take on the disk, in GB; 0 keeps none."
+    )
 
     @property
     def max_bytes(self) -> int:
@@ -41,15 +45,16 @@ class CacheSettings(Settings):
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """The reduced images of one contest at one short side: where, how large, and when they were last used (epoch seconds)."""
+    """The reduced images of one contest at one short side, or tokens of its texts: where, how large, and when they were last used (epoch seconds)."""
 
     folder: Path
     n_bytes: int
     used_at: float
 
     @property
-    def short_px(self) -> int:
-        return int(self.folder.name.rpartition("-")[2])
+    def what(self) -> str:
+        """The short side of its images in pixels, or TOKENS."""
+        return self.folder.name.rpartition("-")[2]
 
 
 def cache_settings(root: Path) -> CacheSettings:
@@ -87,9 +92,7 @@ def remove_caches(root: Path, is_enough: Callable[[], bool] = lambda: False, *, 
             break
         if entry.folder != keep and _remove(entry.folder):
             removed.append(entry)
-            log.warning(
-                "reduced images of %d px, last used longest ago, were removed for their space (%d bytes)", entry.short_px, entry.n_bytes
-            )
+            log.warning("the cache of %s, last used longest ago, was removed for its space (%d bytes)", entry.folder.name, entry.n_bytes)
     return tuple(removed)
 
 

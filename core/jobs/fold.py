@@ -272,7 +272,11 @@ def _is_on_its_way(job: FoldJob) -> bool:
     """It had an attempt before, and none has got to training since."""
     if job.state == "queued":
         return job.token > 0
-    return job.state == "running" and job.token > 1 and (job.progress is None or job.progress.phase in ("starting", "loading", "caching"))
+    return (
+        job.state == "running"
+        and job.token > 1
+        and (job.progress is None or job.progress.phase in ("starting", "loading", "caching", "tokenizing"))
+    )
 
 
 def _next_step(newest: Checkpoint, run: Run, job: FoldJob) -> Progress:

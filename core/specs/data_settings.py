@@ -12,6 +12,8 @@ MIN_PX = 16
 """The least side of an input."""
 SHORT_SIDES = (128, 256, 384, 512, 768, 1024)
 """The short sides that images are reduced to, in pixels."""
+Truncation = Literal["head", "tail", "head_tail", "windows"]
+"""What a network reads of a text that is too long for it."""
 DETAIL = 1.2
 """Reduced images have so many times the side of the input, so that a crop of .7 of their area still fills it."""
 
@@ -53,6 +55,33 @@ class InputSettings(Settings):
         le=4096,
         description="Longer texts are cut here, batches are padded to their longest; 64 to 256 is usual.",
         json_schema_extra=BASIC | FOR_TEXTS,
+    )
+    truncation: Truncation = Field(
+        default="head",
+        description="What is read of a longer text: its head, its tail (usual with a prompt before a language model), both ends, or windows that slide"
+        " over all of it: an epoch takes one at random, the mean of the logits of all predicts.",
+        json_schema_extra=FOR_TEXTS,
+    )
+    head_share: float = Field(
+        default=0.25,
+        gt=0,
+        lt=1,
+        description="For head_tail: the share of the tokens that comes from the head; 0.25 is usual.",
+        json_schema_extra=FOR_TEXTS | only_with("input.truncation", "head_tail"),
+    )
+    windows: int = Field(
+        default=8,
+        ge=2,
+        le=256,
+        description="For windows: the most of one text, which are spread evenly over it; each takes the time of a row when it is predicted.",
+        json_schema_extra=FOR_TEXTS | only_with("input.truncation", "windows"),
+    )
+    overlap: float = Field(
+        default=0.25,
+        ge=0,
+        le=0.9,
+        description="For windows: the share of a window that the next one repeats at least; 0.1 to 0.5 is usual.",
+        json_schema_extra=FOR_TEXTS | only_with("input.truncation", "windows"),
     )
 
     @property

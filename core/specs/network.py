@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from core.base.settings import Settings
-from core.specs.data_settings import ViewName
+from core.specs.data_settings import Truncation, ViewName
 
 NETWORK_FILE = "network.json"
 NETWORKS_DIR = "networks"
@@ -53,6 +53,11 @@ class NetworkSpec(Settings):
         description="How a network for images of one size was made for another one: windows follow, or stay as they were.",
     )
     max_tokens: int = Field(default=0, description="Longer texts are cut here.")
+    truncation: Truncation = Field(default="head", description="What it reads of a longer text.")
+    head_share: float = Field(default=0.25, description="For head_tail: the share of the tokens that comes from the head.")
+    windows: int = Field(default=8, description="For windows: the most of one text; the mean of their logits predicts.")
+    overlap: float = Field(default=0.25, description="For windows: the share of a window that the next one repeats at least.")
+    by_length: bool = Field(default=False, description="It predicts rows of similar length together, the longest first.")
     label_groups: tuple[tuple[int, ...], ...] = Field(
         default=(), description="Ready classifier: which of its own outputs stand for each class."
     )

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-Phase = Literal["starting", "loading", "caching", "checking", "training", "validating", "averaging", "predicting", "saving", "exporting"]
+Phase = Literal[
+    "starting", "loading", "caching", "tokenizing", "checking", "training", "validating", "averaging", "predicting", "saving", "exporting"
+]
 
 
 @dataclass(frozen=True)

@@ -355,6 +355,11 @@ class TrainSettings(Settings):
         le=256,
         description="Parts in which the rows of a step are computed, one after the other; the step stays one of batch_size rows.",
     )
+    group_by_length: bool = Field(
+        default=False,
+        description="Batches of texts of similar length, which need less padding, and so less time where lengths differ; the order stays random. On is usual.",
+        json_schema_extra=FOR_TEXTS,
+    )
     probe_epochs: int = Field(
         default=0,
         ge=0,

@@ -175,9 +175,10 @@ def _steps(task: FoldTask, setup: Setup) -> tuple[list[MicroBatches], int]:
     """The steps that may be made, each as its micro-batches, and how many of them come first, not timed: the first of the first epoch, in its
     order, and after it one of the longest rows, where lengths differ."""
     batch_size, train_idx = task.recipe.train.batch_size, np.asarray(task.train_idx, dtype=np.int64)
-    as_they_come = cut_steps(task, order_rows(task, 1))
+    lengths = setup.loader.rows.lengths
+    as_they_come = cut_steps(task, order_rows(task, 1, lengths))
     whole = [rows for rows in as_they_come if len(rows) >= batch_size] or as_they_come
-    has_lengths = len({setup.loader.rows.length(int(row)) for row in train_idx}) > 1
+    has_lengths = len(np.unique(lengths[train_idx])) > 1
     first = [whole[0], *([_longest(setup, train_idx, batch_size)] if has_lengths else [])]
     timed = (whole[number % len(whole)] for number in range(1, MAX_TIMED + 1))
     return [cut_micro_batches(task, rows) for rows in (*first, *timed)], len(first)
@@ -185,8 +186,7 @@ def _steps(task: FoldTask, setup: Setup) -> tuple[list[MicroBatches], int]:
 
 def _longest(setup: Setup, idx: Rows, n_rows: int) -> Rows:
     """The longest `n_rows` rows of `idx`, the longest first."""
-    lengths = np.array([setup.loader.rows.length(int(row)) for row in idx])
-    return idx[np.argsort(-lengths, kind="stable")[:n_rows]]
+    return idx[np.argsort(-setup.loader.rows.lengths[idx], kind="stable")[:n_rows]]
 
 
 class _Memory:

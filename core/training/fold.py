@@ -74,11 +74,11 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         caching=lambda done, total: notify("caching", 0, done, total),
         checking=lambda done, total: notify("loading", 0, done, total),
     )
-    setup = set_up(task, source.cached)
+    setup = set_up(task, source.cached, lambda done, total: notify("tokenizing", 0, done, total))
     model, average, eval_model, optimizer, loader = setup.model, setup.average, setup.eval_model, setup.optimizer, setup.loader
     device, precision = setup.device, setup.precision
     conditions = {"device": str(device), "threads": setup.threads.most, "precision": precision.name, "micro_batch": task.micro_batch}
-    valid_idx = np.asarray(task.valid_idx, dtype=np.int64)
+    valid_idx, lengths = np.asarray(task.valid_idx, dtype=np.int64), loader.rows.lengths
 
     # Go on where an attempt before was stopped
     state = TrainState(model, optimizer, average, scaler=setup.scaler)
@@ -119,7 +119,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
         """Averaged weights, with the statistics of batch norm made anew over the training rows."""
         eval_model.load_state_dict(weights)
         epoch = n_epochs + 1  # rows in an order and augmentation of their own, at full size
-        parts = cut_micro_batches(task, order_rows(task, epoch))
+        parts = cut_micro_batches(task, order_rows(task, epoch, lengths))
 
         def batches() -> Iterator[Batch]:
             pace.start()
@@ -143,7 +143,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     with writer:
         while not is_over():
             epoch, epoch_started = position.epoch, time.monotonic() - position.epoch_s
-            steps = [cut_micro_batches(task, rows) for rows in cut_steps(task, order_rows(task, epoch))]
+            steps = [cut_micro_batches(task, rows) for rows in cut_steps(task, order_rows(task, epoch, lengths))]
             n_loaded = sum(map(len, steps[: position.step]))
             batches = loader.load(epoch, [rows for micro_batches in steps for rows in micro_batches], skip=n_loaded)
             freeze_in_epoch(model, recipe, epoch)

@@ -18,8 +18,11 @@ from core.base.errors import CheckpointError
 from core.base.files import write_json
 from core.base.messages import reason
 from core.base.settings import parse_settings
-from core.data.batches import Rows, TextRows
+from core.data.batches import Rows
 from core.data.image_cache import CachedImages
+from core.data.texts import TextRows
+from core.data.token_cache import Progress, tokens_of
+from core.data.tokens import Cut, TokenLimits
 from core.specs.data_settings import AugmentSettings
 from core.specs.network import NETWORK_FILE, NetworkSpec, PrecisionName
 from core.specs.recipe import Recipe
@@ -32,16 +35,20 @@ from models.head import Pooling
 from models.spec import Classifier, ModelSpec, Pixels
 
 WEIGHTS_FILE = "weights.safetensors"
+READ_OF_TEXTS = ("max_tokens", "truncation", "head_share", "windows", "overlap")
+"""The input settings that a network of texts keeps."""
 LIBRARIES = {"image": ("torch", "numpy", "timm", "torchvision", "pillow"), "text": ("torch", "numpy", "transformers", "tokenizers")}
 
 MakeRows = Callable[[Sequence[str] | Sequence[Path], Sequence[str]], Rows]
 """Rows of texts or paths, and the sha256 of each file where they are known."""
 
 
-def build_network(task: FoldTask, cached: CachedImages | None = None) -> tuple[Classifier, Rows, Rows]:
+def build_network(
+    task: FoldTask, cached: CachedImages | None = None, tokenizing: Progress = lambda done, total: None
+) -> tuple[Classifier, Rows, Rows]:
     """The network, the rows that have labels, and the test rows. Its tokenizer and configuration are left in the task's `network_dir`.
 
-    Images that `cached` has are not read from their files. Raises CheckpointError where the weights it is to start from are damaged or of another shape.
+    Images that `cached` has are not read from their files; `tokenizing` hears of texts that have no tokens yet. Raises CheckpointError where the weights it is to start from are damaged or of another shape.
     """
     recipe, start = task.recipe, None
     if task.start_dir is not None:
@@ -75,7 +82,16 @@ def build_network(task: FoldTask, cached: CachedImages | None = None) -> tuple[C
         )
     else:
         spec = replace(spec, max_tokens=recipe.input.max_tokens)
-        model, rows = _text_network(spec, [str(task.inputs[row]) for row in task.train_idx], task.network_dir)
+        model, rows = _text_network(
+            spec,
+            recipe.input,
+            [str(task.inputs[row]) for row in task.train_idx],
+            keep=task.network_dir,
+            seed=recipe.train.seed,
+            fold=task.fold,
+            cache_dir=task.cache_dir,
+            tokenizing=tokenizing,
+        )
     model.save_description(task.network_dir)
     if task.start_dir is not None:
         load_weights(model, task.start_dir)
@@ -113,7 +129,8 @@ def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName
         white_level=task.white_level,
         pooling=_pooling(recipe),
         resized_by=model.resized_by,
-        max_tokens=recipe.input.max_tokens if recipe.modality == "text" else 0,
+        **(recipe.input.model_dump(include={*READ_OF_TEXTS}) if recipe.modality == "text" else {}),
+        by_length=recipe.train.group_by_length,
         device=torch.device(task.device).type,
         precision=precision,
         threads=torch.get_num_threads(),
@@ -156,7 +173,7 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
     )
     if spec.modality == "image":
         return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold, spec.white_level, short_px=spec.short_px)
-    return _text_network(model_spec, [], None)
+    return _text_network(model_spec, spec, [])
 
 
 def read_network_spec(folder: Path) -> NetworkSpec:
@@ -214,7 +231,17 @@ def _image_network(
     return model, rows
 
 
-def _text_network(spec: ModelSpec, train_texts: list[str], keep: Path | None) -> tuple[Classifier, MakeRows]:
+def _text_network(
+    spec: ModelSpec,
+    limits: TokenLimits,
+    train_texts: list[str],
+    *,
+    keep: Path | None = None,
+    seed: int = 0,
+    fold: int = 0,
+    cache_dir: Path | None = None,
+    tokenizing: Progress = lambda done, total: None,
+) -> tuple[Classifier, MakeRows]:
     from models.text import build_tokenizer
 
     tokenizer = build_tokenizer(spec, train_texts)
@@ -223,7 +250,8 @@ def _text_network(spec: ModelSpec, train_texts: list[str], keep: Path | None) ->
     model = build_model(replace(spec, vocab_size=tokenizer.vocab_size))
 
     def rows(inputs: Sequence[str] | Sequence[Path], _sha256: Sequence[str]) -> TextRows:
-        return TextRows([str(text) for text in inputs], tokenizer, max_tokens=spec.max_tokens)
+        tokens = tokens_of([str(text) for text in inputs], tokenizer, cache_dir, tokenizing)
+        return TextRows(tokens, Cut.made(limits, *tokenizer.ends), pad_id=tokenizer.pad_id, seed=seed, fold=fold)
 
     return model, rows
 

@@ -10,12 +10,15 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from core.artefacts import verify
 from core.base.errors import CheckpointError, OutOfMemory
 from core.base.messages import msg, reason
-from core.data.batches import Batch, RowLoader, Rows, TextRows, batches_of
+from core.data.batches import Batch, RowLoader, Rows, batches_of
+from core.data.texts import TextRows
+from core.data.token_cache import tokens_of
+from core.data.tokens import Cut
 from core.data.views import VIEWS, Transform
 from core.specs.data_settings import AugmentSettings
 from core.specs.network import NetworkSpec
@@ -47,9 +50,10 @@ def predict(
     after_batch: Callable[[int], object],
     activation: Activation,
     views: Sequence[View] = (VIEWS["plain"],),
+    by_length: bool = False,
 ) -> NDArray[np.float32]:
     """Probabilities (len(idx), n_classes) of the rows `idx`, `batch_size` at once, not augmented; of one label every row sums to one in float32.
-    Of several views the mean.
+    Of several views the mean. `by_length` computes rows of similar length together, the longest first, which changes the last digits at most.
 
     `after_batch(n)` is called with the number of rows of each batch, and may raise to stop.
     """
@@ -57,13 +61,15 @@ def predict(
     if not len(idx):
         return prob
     model.eval()
-    done = 0
+    done, order = 0, np.argsort(-loader.rows.lengths[idx], kind="stable") if by_length else np.arange(len(idx))
     with torch.inference_mode():
-        for batch in loader.load(0, batches_of(idx, batch_size)):
+        for batch in loader.load(0, batches_of(idx[order], batch_size)):
             inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-            each = [[_probabilities(model, _seen(inputs, how), device, precision, activation) for how in view] for view in views]
+            each = [
+                [_probabilities(model, _seen(inputs, how), batch_size, device, precision, activation) for how in view] for view in views
+            ]
             found = np.mean([np.mean(of_view, axis=0) for of_view in each], axis=0)
-            prob[done : done + len(found)] = found
+            prob[order[done : done + len(found)]] = found
             done += len(found)
             after_batch(len(found))
     return prob
@@ -84,6 +90,7 @@ def predict_task(
         after_batch=after_batch,
         activation=setup.objective.activation,
         views=[VIEWS[view] for view in task.recipe.predict.views],
+        by_length=task.recipe.train.group_by_length,
     )
 
 
@@ -93,11 +100,18 @@ def _seen(inputs: Batch, transform: Transform) -> Batch:
 
 
 def _probabilities(
-    model: nn.Module, inputs: Batch, device: torch.device, precision: Precision, activation: Activation
+    model: nn.Module, inputs: Batch, batch_size: int, device: torch.device, precision: Precision, activation: Activation
 ) -> NDArray[np.float64]:
     with precision.autocast(device):
-        logits = model(inputs)
+        logits = model(inputs) if "n_windows" not in inputs else _over_windows(model, inputs, batch_size)
     return activation.probabilities(logits.float().cpu().double()).numpy()
+
+
+def _over_windows(model: nn.Module, inputs: Batch, n_at_once: int) -> Tensor:
+    """Of each text the mean of its windows' logits; so many windows are computed at once as texts without."""
+    parts = zip(inputs["input_ids"].split(n_at_once), inputs["attention_mask"].split(n_at_once), strict=True)
+    logits = torch.cat([model({"input_ids": ids, "attention_mask": mask}) for ids, mask in parts]).float()
+    return torch.stack([of_text.mean(dim=0) for of_text in logits.split(inputs["n_windows"].tolist())])
 
 
 Array = NDArray[np.float32]
@@ -151,6 +165,7 @@ class TorchPredictor:
                 after_batch=after_batch or (lambda n: None),
                 activation=Activation(self.spec.labels == "several", self.spec.one_vs_rest, self.spec.t2),
                 views=[VIEWS[name] for name in self.spec.views] if view is None else [view],
+                by_length=self.spec.by_length,
             )
 
 
@@ -209,7 +224,8 @@ def _load_ready(folder: Path, spec: NetworkSpec, device: str) -> Predictor:
     tokenizer = PretrainedTokenizer(model.tokenizer)
 
     def texts(inputs: Sequence[str] | Sequence[Path], _sha256: Sequence[str]) -> Rows:
-        return TextRows([str(text) for text in inputs], tokenizer, max_tokens=spec.max_tokens)
+        tokens = tokens_of([str(text) for text in inputs], tokenizer, None, lambda done, total: None)
+        return TextRows(tokens, Cut.made(spec, *tokenizer.ends), pad_id=tokenizer.pad_id)
 
     return _placed(spec, model, texts, place)
 

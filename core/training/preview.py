@@ -26,7 +26,7 @@ class SeenRows:
 
 def see_rows(task: FoldTask, epoch: int, n_rows: int) -> SeenRows:
     """The first `n_rows` rows of the first step of an epoch (from 1) of a task of images. Raises InputError for an image that cannot be read."""
-    step = cut_steps(task, order_rows(task, epoch))[0]
+    step = cut_steps(task, order_rows(task, epoch, np.ones(len(task.inputs), dtype=np.int64)))[0]
     # A row is mixed with the one before it, the first one with the last of the step: no others have to be read.
     asked = step if len(step) <= n_rows else np.append(step[:n_rows], step[-1])
     recipe = task.recipe

@@ -17,6 +17,7 @@ from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.data.image_cache import CachedImages
 from core.data.randomness import seed_network
+from core.data.token_cache import Progress
 from core.metrics.scores import invalid_rows
 from core.specs.recipe import Recipe
 from core.training.averaging import make_average
@@ -141,8 +142,8 @@ class Setup:
         )
 
 
-def set_up(task: FoldTask, cached: CachedImages | None = None) -> Setup:
-    """Open the device and build everything on it; what fresh layers draw derives from the seed. `cached` as in `build_network`.
+def set_up(task: FoldTask, cached: CachedImages | None = None, tokenizing: Progress = lambda done, total: None) -> Setup:
+    """Open the device and build everything on it; what fresh layers draw derives from the seed. `cached` and `tokenizing` as in `build_network`.
 
     Raises RecipeError (also for a fold without rows), WeightsNotFound, CannotBuild.
     """
@@ -159,7 +160,7 @@ def set_up(task: FoldTask, cached: CachedImages | None = None) -> Setup:
     threads = Threads(device)
     precision = choose_precision(settings.precision, device)
     seed_network(settings.seed, task.fold)
-    model, rows, test_rows = build_network(task, cached)
+    model, rows, test_rows = build_network(task, cached, tokenizing)
     counts = class_counts(group_rows(task.recipe.sampling, labels), labels, len(task.classes))
     model.to(device)
     if task.recipe.modality == "image":

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.base.messages import msg
-from core.data.batches import Batch, batches_of
+from core.data.batches import Batch, batches_of, group_by_length
 from core.data.randomness import permutation, seed_mix, seed_step
 from core.training.failures import not_a_number
 from core.training.loss import plain_losses, row_losses
@@ -39,11 +39,15 @@ class Part:
     truth: Tensor
 
 
-def order_rows(task: FoldTask, epoch: int) -> NDArray[np.int64]:
-    """The training rows that an epoch takes, in their order; which, and in which order, derives from (seed, fold, epoch)."""
-    seed, train_idx = task.recipe.train.seed, np.asarray(task.train_idx, dtype=np.int64)
-    taken = draw(group_rows(task.recipe.sampling, task.labels[train_idx]), seed, task.fold, epoch)
-    return train_idx[taken[permutation(seed, task.fold, epoch, len(taken))]]
+def order_rows(task: FoldTask, epoch: int, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The training rows that an epoch takes, in their order; which, and in which order, derives from (seed, fold, epoch), and from the
+    `lengths` of all rows where the recipe groups by them."""
+    train, train_idx = task.recipe.train, np.asarray(task.train_idx, dtype=np.int64)
+    taken = draw(group_rows(task.recipe.sampling, task.labels[train_idx]), train.seed, task.fold, epoch)
+    order = train_idx[taken[permutation(train.seed, task.fold, epoch, len(taken))]]
+    if train.group_by_length:
+        return group_by_length(order, lengths, train.batch_size, seed=train.seed, fold=task.fold, epoch=epoch)
+    return order
 
 
 def cut_steps(task: FoldTask, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:

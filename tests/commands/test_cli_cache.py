@@ -15,11 +15,12 @@ def put(root: Path, name: str, at: float) -> None:
 
 
 def test_they_are_listed_bounded_and_cleared(terminal: Terminal) -> None:
-    assert "no images are kept" in terminal.run("cache")[1]
+    assert "nothing is kept" in terminal.run("cache")[1]
     root = terminal.workspace.cache_dir
-    for at, short_px in enumerate((256, 128)):
-        put(root, f"abc-{short_px}", at)
-    assert sorted(record["short_px"] for record in terminal.read("cache")) == [128, 256]
+    for at, what in enumerate(("256", "tokens")):
+        put(root, f"abc-{what}", at)
+    assert [record["what"] for record in terminal.read("cache")] == ["256", "tokens"]
+    assert "images of 256 px" in terminal.run("cache")[1] and "tokens of texts" in terminal.run("cache")[1]
     code, said, _ = terminal.run("cache", "--max-gb", "0.001")
     assert code == 0 and "600 kB removed; 600 kB of at most 1.0 MB" in said
     assert "of at most 1.0 MB" in terminal.run("cache")[1]

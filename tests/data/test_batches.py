@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from core.base.errors import InputError
-from core.data.batches import RowLoader, TextRows, batches_of, cut
+from core.data.batches import BLOCK, RowLoader, batches_of, cut, group_by_length
 from core.data.pixels import ImageRows
 from core.jobs.process import is_alive, of_pid
 from core.specs.data_settings import AugmentSettings
@@ -62,6 +62,22 @@ def test_every_position_comes_once_and_no_batch_is_a_single_row_left_over(n_rows
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 8])
 def test_batches_of_one_row_stay_alone(n_rows: int) -> None:
     assert [len(range(n_rows)[part]) for part in cut(n_rows, 1)] == [1] * n_rows
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 64, 1001, 2048])
+def test_rows_of_similar_length_come_together_each_once_and_in_another_order_in_each_epoch(n_rows: int) -> None:
+    rng = np.random.default_rng(0)
+    lengths, order = rng.integers(4, 128, 3 * n_rows), rng.permutation(3 * n_rows)[:n_rows]
+    grouped = group_by_length(order, lengths, 8, seed=1, fold=2, epoch=3)
+    assert sorted(grouped) == sorted(order)
+    assert np.array_equal(grouped, group_by_length(order, lengths, 8, seed=1, fold=2, epoch=3))
+
+    def padding(rows: np.ndarray) -> float:
+        return sum(lengths[batch].max() * len(batch) for batch in batches_of(rows, 8)) / lengths[rows].sum() - 1
+
+    if n_rows > 8 * BLOCK:
+        assert not np.array_equal(grouped, group_by_length(order, lengths, 8, seed=1, fold=2, epoch=4))
+        assert padding(grouped) < 0.25 * padding(order)
 
 
 def test_rows_come_in_the_order_asked_for_epoch_after_epoch(paths: list[Path]) -> None:
@@ -162,28 +178,6 @@ def test_loader_processes_end_with_the_one_they_read_for_also_when_that_is_kille
         while any(is_alive(loader) for loader in loaders):
             assert time.monotonic() < deadline, "they outlive it"
             time.sleep(0.05)
-
-
-class Letters:
-    """A tokenizer that numbers letters, so that a test can read the ids."""
-
-    pad_id = 0
-    vocab_size = 27
-
-    def encode(self, texts: list[str], max_tokens: int) -> list[list[int]]:
-        return [[ord(letter) - 96 for letter in text][:max_tokens] for text in texts]
-
-    def save(self, folder: Path) -> None:
-        """Nothing to write."""
-
-
-def test_texts_are_padded_to_the_longest_of_their_batch_and_cut_at_the_limit() -> None:
-    rows = TextRows(["ab", "abcdefgh", "c"], Letters(), max_tokens=5)
-    batch = rows.collate([rows[(1, 2, 0)], rows[(1, 0, 0)]])
-    assert batch["input_ids"].tolist() == [[3, 0], [1, 2]]
-    assert batch["attention_mask"].tolist() == [[1, 0], [1, 1]]
-    assert batch["row"].tolist() == [2, 0]
-    assert rows.collate([rows[(1, 1, 0)]])["input_ids"].shape == (1, 5)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -255,7 +255,7 @@ def _scale_after(task: Any) -> float:
 
     setup = set_up(task)
     setup.model.train()
-    for number, rows in enumerate(cut_steps(task, order_rows(task, 1)), start=1):
+    for number, rows in enumerate(cut_steps(task, order_rows(task, 1, setup.loader.rows.lengths)), start=1):
         parts = cut_micro_batches(task, rows)
         train_step(task, setup, parts, setup.loader.load(1, parts), 1, number)
     return float(setup.scaler.get_scale())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.data.batches import Batch, RowLoader
@@ -89,8 +90,9 @@ class GivenRows:
     def collate(self, samples: Sequence[int]) -> Batch:
         return {"row": torch.tensor(samples), "logits": self.logits[list(samples)]}
 
-    def length(self, row: int) -> int:
-        return row
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.arange(len(self))
 
 
 @pytest.mark.parametrize("multilabel", [True, False])

@@ -42,7 +42,7 @@ def test_fp16_is_refused_where_it_would_be_emulated(monkeypatch: pytest.MonkeyPa
 
 
 def _steps(task: FoldTask, setup: Setup, n: int) -> None:
-    for number, rows in enumerate(cut_steps(task, order_rows(task, 1))[:n], start=1):
+    for number, rows in enumerate(cut_steps(task, order_rows(task, 1, setup.loader.rows.lengths))[:n], start=1):
         parts = cut_micro_batches(task, rows)
         train_step(task, setup, parts, setup.loader.load(1, parts), 1, number)
 

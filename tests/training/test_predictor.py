@@ -44,6 +44,11 @@ RECIPES: dict[str, dict[str, Any]] = {
         },
         "train": SHORT,
     },
+    "text in windows, by length": {
+        **TEXT,
+        "input": {"max_tokens": 8, "truncation": "windows", "windows": 3},
+        "train": {**SHORT, "group_by_length": True},
+    },
     "text pooled by GeM": {**TEXT, "model": {"backbone": "tiny_transformer", "pretrained": False, "pooling": "gem"}, "train": SHORT},
     "EfficientNet-Lite0": {**IMAGE, "model": {"backbone": "tf_efficientnet_lite0.in1k", "drop_path": 0.1}, "train": SHORT},
     "MiniLM": {**TEXT, "model": {"backbone": "sentence-transformers/all-MiniLM-L6-v2"}, "train": SHORT},

@@ -24,7 +24,7 @@ def test_it_shows_the_rows_of_a_step(augment: dict[str, Any], epoch: int, tmp_pa
     recipe = recipe_of(IMAGE, augment=augment, input={"first_px": 24}, train={"accumulate": 2})
     task = make_task(tmp_path, recipe)
     _, rows, _ = build_network(task)
-    step = cut_micro_batches(task, cut_steps(task, order_rows(task, epoch))[0])
+    step = cut_micro_batches(task, cut_steps(task, order_rows(task, epoch, rows.lengths))[0])
     parts = put_together(task, make_targets(task), list(RowLoader(rows, workers=0).load(epoch, step)), epoch, 1)
     pixels = torch.cat([part.inputs["image"] for part in parts]).float().round().byte().permute(0, 2, 3, 1).numpy()
     targets = torch.cat([part.targets for part in parts]).numpy()
@@ -37,6 +37,6 @@ def test_it_shows_the_rows_of_a_step(augment: dict[str, Any], epoch: int, tmp_pa
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     task = make_task(tmp_path, recipe_of(IMAGE))
-    Path(task.inputs[int(order_rows(task, 1)[0])]).unlink()
+    Path(task.inputs[int(order_rows(task, 1, np.ones(len(task.inputs), dtype=np.int64))[0])]).unlink()
     with pytest.raises(InputError, match="an image is missing"):
         see_rows(task, 1, 4)

@@ -27,7 +27,9 @@ MIXED: dict[str, dict[str, Any]] = {
     "augment": {"policy": "trivialaugment", "erasing": 0.5, "mixup": 0.4, "cutmix": 1.0, "mix_prob": 0.8, "mix_off_epochs": 1},
     "input": {"first_px": 24, "full_px_epochs": 2},
 }
-BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, **HARD, **MIXED), recipe_of(TEXT, **HARD)], ids=["image", "text"])
+WINDOWS: dict[str, Any] = {"max_tokens": 8, "truncation": "windows", "windows": 3}
+LONG = recipe_of(TEXT, **{**HARD, "input": WINDOWS, "train": {**HARD["train"], "group_by_length": True}})
+BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, **HARD, **MIXED), LONG], ids=["image", "text"])
 
 
 def digest_of(task: FoldTask, output: FoldOutput) -> str:

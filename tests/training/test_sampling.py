@@ -86,14 +86,17 @@ def test_the_plan_of_a_fold_says_what_its_sampler_makes() -> None:
 def test_the_order_derives_from_seed_fold_and_epoch(tmp_path: Path) -> None:
     recipe = recipe_of(TEXT, sampling={"kind": "counts", "counts": [20, 3, 30]})
     task = make_task(tmp_path, recipe)
-    rows = order_rows(task, 1)
-    assert np.array_equal(rows, order_rows(task, 1)) and set(rows) <= set(task.train_idx)
+    lengths = np.ones(len(task.inputs), dtype=np.int64)
+    rows = order_rows(task, 1, lengths)
+    assert np.array_equal(rows, order_rows(task, 1, lengths)) and set(rows) <= set(task.train_idx)
     assert np.bincount(task.labels[rows]).tolist() == [20, 3, 30]
     others = [
         make_task(tmp_path, recipe_of(TEXT, sampling=recipe.sampling.to_dict(), train={"seed": 1})),
         make_task(tmp_path, recipe, fold=1),
     ]
-    assert not any(np.array_equal(rows, other) for other in (order_rows(task, 2), *(order_rows(each, 1) for each in others)))
+    assert not any(
+        np.array_equal(rows, other) for other in (order_rows(task, 2, lengths), *(order_rows(each, 1, lengths) for each in others))
+    )
 
 
 def test_a_sampler_that_does_not_fit_the_classes_is_refused() -> None:

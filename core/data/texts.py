@@ -1,0 +1,51 @@
+"""Rows of texts: token ids, cut to what a network reads, and padded to the longest of a batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.data.batches import Batch, Key
+from core.data.randomness import derive
+from core.data.tokens import Cut, Ids, Tokens
+
+
+class TextRows:
+    """Tokens as rows. Of a text with several windows training reads one, drawn anew for (seed, fold, epoch, row, repeat); epoch 0 reads all."""
+
+    def __init__(self, tokens: Tokens, cut: Cut, *, pad_id: int, seed: int = 0, fold: int = 0) -> None:
+        self.tokens, self.cut, self.pad_id = tokens, cut, pad_id
+        self.seed, self.fold = seed, fold
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, key: Key) -> tuple[int, list[Ids]]:
+        epoch, row, repeat = key
+        ids = self.tokens.of(row)
+        windows = range(self.cut.count(len(ids)))
+        if epoch and len(windows) > 1:
+            windows = [derive(self.seed, "window", self.fold, epoch, row, repeat) % len(windows)]
+        return row, [self.cut.window(ids, number) for number in windows]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The tokens that are read at once of each text."""
+        return self.cut.lengths(self.tokens.lengths)
+
+    def collate(self, samples: Sequence[tuple[int, list[Ids]]]) -> Batch:
+        """`input_ids` and `attention_mask` int64 (m, longest), and `row` (n,). Where a row has several windows, m is the number of all
+        of them, and `n_windows` (n,) how many each row has, one after another."""
+        found = [ids for _, windows in samples for ids in windows]
+        input_ids = np.full((len(found), max(map(len, found))), self.pad_id, dtype=np.int64)
+        attention_mask = np.zeros_like(input_ids)
+        for position, ids in enumerate(found):
+            input_ids[position, : len(ids)] = ids
+            attention_mask[position, : len(ids)] = 1
+        batch = {
+            "input_ids": torch.from_numpy(input_ids),
+            "attention_mask": torch.from_numpy(attention_mask),
+            "row": torch.tensor([row for row, _ in samples]),
+        }
+        return batch if len(found) == len(samples) else {**batch, "n_windows": torch.tensor([len(windows) for _, windows in samples])}
