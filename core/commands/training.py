@@ -285,7 +285,7 @@ def print_dry_runs(
     chosen = read_devices(device)[0] if device else engine.devices[0]
     numbers = tuple(sorted(set(fold_numbers))) if fold_numbers else tuple(range(folds.n_folds))
     for recipe in recipes:
-        check_launch(contest, folds, recipe, numbers)
+        check_launch(workspace, contest, folds, recipe, numbers)
     outlooks: list[Outlook] = []
     before: list[float] = []
     for recipe in recipes:

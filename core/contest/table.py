@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pyarrow.parquet import read_schema
 
 from core.artefacts import load_manifest, publishing, read_array, verify_file
 from core.base.errors import CheckpointError, InputError
 from core.base.files import fingerprint, resolve_inside, sha256_file, shell_name
 from core.base.messages import reason
+from core.data.compose import COLUMN
 from core.data.images import open_image
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest, GroupsVersion, TruthVersion, get_truth, insert_groups, insert_truth, list_groups
@@ -59,7 +61,7 @@ def load_table(workspace: Workspace, contest: Contest) -> ContestTable:
     """Read a registered contest's rows; raises CheckpointError when the stored tables are damaged, InputError when its images are gone."""
     folder = workspace.absolute(contest.path)
     manifest = load_manifest(folder)
-    frames = [read_frame(verify_file(folder, manifest, name)) for name in ("train.parquet", "test.parquet")]
+    frames = [read_frame(verify_file(folder, manifest, name)) for name in (TRAIN, TEST)]
     frames[0] = frames[0].drop(columns=list(KNOWN), errors="ignore")
     inside = manifest.facts.get("root_in_workspace")  # a contest in the workspace (a sample, an upload) moves with it
     base = workspace.absolute(inside) if inside else Path(contest.spec.root)
@@ -108,6 +110,15 @@ def read_frame(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         raise CheckpointError("{file} cannot be read", where=str(path), why=reason(problem), fix=fix, file=path.name) from None
 
 
+def text_columns(workspace: Workspace, contest: Contest) -> list[str]:
+    """The columns that a text may be made of: those that training and test rows have, but none that holds the truth."""
+    folder = workspace.absolute(contest.path)
+    names = [[name.removeprefix(COLUMN) for name in read_schema(folder / file).names if name.startswith(COLUMN)] for file in (TRAIN, TEST)]
+    of_train, of_test = names[0], names[1] if contest.n_test else names[0]
+    truth = {contest.spec.label_column} if contest.spec.label_column else set(contest.spec.classes)
+    return [name for name in of_train if name in of_test and name not in truth]
+
+
 def labels_of(train: pd.DataFrame, n_classes: int) -> NDArray[np.integer]:
     """The labels of a frame with a column `label` or `labels`, as registration makes it.
 
@@ -147,8 +158,8 @@ def rows_by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 LABELS, DROPPED, GROUPS = "labels.npy", "dropped.npy", "groups.parquet"
-TRAIN = "train.parquet"
-"""Contests of version 0.1 have their first truth and their groups in the table of their rows."""
+TRAIN, TEST = "train.parquet", "test.parquet"
+"""The tables of the rows. Contests of version 0.1 have their first truth and their groups in the table of their rows."""
 MAKE_AGAIN = "put a copy of the workspace's folder contests back"
 
 

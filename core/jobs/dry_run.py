@@ -108,7 +108,7 @@ class DryRun:
     def run(self) -> Forecast:
         """Try it. Raises what a training would (RecipeError, WeightsError, InputError, OutOfMemory, CheckpointError), and StateError
         when it was stopped or took too long."""
-        check_launch(self._contest, self._folds, self._recipe, (0,))
+        check_launch(self._workspace, self._contest, self._folds, self._recipe, (0,))
         if backbone_of(self._recipe).library == "sklearn":
             raise StateError(
                 "there is nothing to try",

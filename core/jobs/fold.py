@@ -204,9 +204,11 @@ def load_task(
 
     Its best epoch is chosen by `metric`, or by the contest's.
 
-    Raises CheckpointError, and as `start_dir` does.
+    Raises CheckpointError, InputError where a row's text cannot be composed, and as `start_dir` does.
     """
     from core.contest.table import load_table, load_truth
+    from core.data.cleaning import clean_texts, fit_words
+    from core.data.compose import compose, special_tokens
     from core.folds import load_folds
     from core.training.task import FoldTask
 
@@ -214,20 +216,25 @@ def load_task(
     known = load_truth(workspace, contest, truth)
     pairs = load_folds(workspace, folds).keeping(known.kept)
 
-    def inputs(names: list[str]) -> list[str] | list[Path]:
-        return names if table.image_base is None else [table.image_path(name) for name in names]
+    train_idx, tables, known_words = pairs.train_idx(fold), (table.train, table.test), ()
+    if table.image_base is None:
+        texts = [compose(recipe.input, rows) for rows in tables]
+        known_words = fit_words(recipe.clean, [texts[0][row] for row in train_idx] if recipe.clean.min_rows else [])
+        inputs, test_inputs = (clean_texts(recipe.clean, each, known_words) for each in texts)
+    else:
+        inputs, test_inputs = ([table.image_path(name) for name in rows["input"]] for rows in tables)
 
     return FoldTask(
         recipe=recipe,
         metric=metric or contest.spec.metric,
         classes=contest.spec.classes,
-        inputs=inputs(table.train["input"].tolist()),
+        inputs=inputs,
         labels=known.labels,
         is_multilabel=contest.spec.is_multilabel,
         white_level=contest.spec.white_level,
-        train_idx=pairs.train_idx(fold),
+        train_idx=train_idx,
         valid_idx=pairs.valid_idx(fold),
-        test_inputs=inputs(table.test["input"].tolist()),
+        test_inputs=test_inputs,
         fold=fold,
         weights_dir=workspace.weights_dir,
         cache_dir=workspace.cache_dir,
@@ -238,6 +245,8 @@ def load_task(
         halvings=halvings,
         sha256=table.train["sha256"].tolist(),
         test_sha256=table.test["sha256"].tolist(),
+        special_tokens=special_tokens(recipe.input, tables),
+        known_words=known_words,
     )
 
 

@@ -64,7 +64,7 @@ def launch_runs(
     """Queue a run of each recipe, in this order: all of them or, when one is refused, none. Errors as of `launch_run`."""
     chosen = tuple(range(folds.n_folds)) if fold_numbers is None else tuple(sorted(set(fold_numbers)))
     for recipe in recipes:
-        check_launch(contest, folds, recipe, chosen)
+        check_launch(workspace, contest, folds, recipe, chosen)
         for fold, seed in product(chosen, recipe.train.seeds):
             start_dir(workspace, contest, folds, recipe.with_seed(seed), fold)
     moment = time.time() if now is None else now
@@ -263,7 +263,7 @@ def launch_probe(workspace: Workspace, run: Run, *, n_rows: int, at_once: bool =
     return launch_job(workspace.store, kind=kind, contest_id=run.contest_id, run_id=run.id, payload={"probe": n_rows})
 
 
-def check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[int, ...]) -> None:
+def check_launch(workspace: Workspace, contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[int, ...]) -> None:
     """Refuse what cannot be trained, before it is queued or tried; errors as of `launch_run`."""
     if recipe.modality != contest.spec.modality:
         raise RecipeError(
@@ -276,6 +276,11 @@ def check_launch(contest: Contest, folds: Folds, recipe: Recipe, chosen: tuple[i
         )
     backbone_of(recipe)
     check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
+    if recipe.input.composes:
+        from core.contest.table import text_columns  # pandas again
+        from core.data.compose import check_columns
+
+        check_columns(recipe.input, text_columns(workspace, contest))
     check_trackers(recipe.tracking.trackers)
     if folds.contest_id != contest.id:
         raise StateError(

@@ -75,7 +75,7 @@ def look_at_plan(
 
     def look(recipe: Recipe) -> PlannedRun:
         try:
-            check_launch(contest, folds, recipe, numbers)
+            check_launch(workspace, contest, folds, recipe, numbers)
         except PitwallError as refusal:
             return PlannedRun(recipe, None, None, None, (refusal.what,), ())
         place = where_are_weights(backbone_of(recipe), workspace.weights_dir) if recipe.model.pretrained else None

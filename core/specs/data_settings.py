@@ -5,9 +5,9 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from core.base.settings import BASIC, Settings, only_with, refuse
+from core.specs.text_settings import FOR_TEXTS, ComposeSettings
 
 FOR_IMAGES: dict[str, Any] = {"modality": "image"}
-FOR_TEXTS: dict[str, Any] = {"modality": "text"}
 MIN_PX = 16
 """The least side of an input."""
 SHORT_SIDES = (128, 256, 384, 512, 768, 1024)
@@ -18,7 +18,7 @@ DETAIL = 1.2
 """Reduced images have so many times the side of the input, so that a crop of .7 of their area still fills it."""
 
 
-class InputSettings(Settings):
+class InputSettings(ComposeSettings):
     """How a row reaches the network."""
 
     size_px: int = Field(

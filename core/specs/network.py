@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from core.base.settings import Settings
 from core.specs.data_settings import Truncation, ViewName
+from core.specs.text_settings import CleanSettings, ComposeSettings
 
 NETWORK_FILE = "network.json"
 NETWORKS_DIR = "networks"
@@ -58,6 +59,9 @@ class NetworkSpec(Settings):
     windows: int = Field(default=8, description="For windows: the most of one text; the mean of their logits predicts.")
     overlap: float = Field(default=0.25, description="For windows: the share of a window that the next one repeats at least.")
     by_length: bool = Field(default=False, description="It predicts rows of similar length together, the longest first.")
+    compose: ComposeSettings = Field(default=ComposeSettings(), description="How the columns of a row become its text.")
+    clean: CleanSettings = Field(default=CleanSettings(), description="What is done to a text before it is cut into tokens.")
+    known_words: tuple[str, ...] = Field(default=(), description="The words that cleaning keeps, where it leaves out rare ones.")
     label_groups: tuple[tuple[int, ...], ...] = Field(
         default=(), description="Ready classifier: which of its own outputs stand for each class."
     )

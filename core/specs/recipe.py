@@ -15,6 +15,7 @@ from core.base.messages import joined, msg
 from core.base.names import Name
 from core.base.settings import BASIC, Settings, refuse, walk_fields, wanted_by
 from core.specs.data_settings import MIN_PX, AugmentSettings, InputSettings, PredictSettings, SamplingSettings
+from core.specs.text_settings import CleanSettings
 from core.specs.training_settings import AverageSettings, LossSettings, ModelSettings, OptimSettings, TfidfSettings, TrainSettings
 
 MISSING = "–"
@@ -51,6 +52,7 @@ class Recipe(Settings):
     name: Name = Field(default="run", description="Name of the run.", json_schema_extra=BASIC)
     modality: Literal["image", "text"] = Field(default="image", description="What the rows are.", json_schema_extra={"hidden": True})
     input: InputSettings = InputSettings()
+    clean: CleanSettings = CleanSettings()
     augment: AugmentSettings = AugmentSettings()
     sampling: SamplingSettings = SamplingSettings()
     model: ModelSettings = ModelSettings()

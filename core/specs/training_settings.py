@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from core.base.messages import msg
 from core.base.settings import BASIC, Settings, only_with, refuse
-from core.specs.data_settings import FOR_IMAGES, FOR_TEXTS
+from core.specs.data_settings import FOR_IMAGES
+from core.specs.text_settings import FOR_TEXTS
 
 MOST_SEEDS = 20
 

@@ -16,6 +16,7 @@ from core.artefacts import verify
 from core.base.errors import CheckpointError, OutOfMemory
 from core.base.messages import msg, reason
 from core.data.batches import Batch, RowLoader, Rows, batches_of
+from core.data.cleaning import clean_for
 from core.data.texts import TextRows
 from core.data.token_cache import tokens_of
 from core.data.tokens import Cut
@@ -125,7 +126,8 @@ class Predictor(Protocol):
     def spec(self) -> NetworkSpec: ...
 
     def predict(self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: AfterBatch | None = None) -> Array:
-        """Probabilities (n, n_classes) of texts, or of the images at these paths; refused where a `sha256` is given and differs.
+        """Probabilities (n, n_classes) of texts, which it cleans as those it was trained on, or of the images at these paths; refused where a
+        `sha256` is given and differs.
 
         `after_batch(n)` hears of every n rows, and may raise to stop.
         """
@@ -153,6 +155,8 @@ class TorchPredictor:
     ) -> Array:
         """See `Predictor`. `view` takes the place of the mean over the network's own views, `batch_size` of the rows that it predicted at once in
         training (0), on which the last digits of a prediction may depend. Raises InputError for an image that cannot be read, OutOfMemory."""
+        if self.spec.modality == "text":
+            rows = clean_for(self.spec, [str(row) for row in rows])
         with _threads(self.spec.threads), _memory_errors(str(self.device)):
             return predict(
                 self.model,

@@ -30,6 +30,9 @@ class FoldTask:
 
     Where the recipe reduces images, those reduced are kept in `cache_dir`; without it they are made anew in every epoch.
 
+    Texts are composed and cleaned. `special_tokens` are words of theirs that a tokenizer must not cut; `known_words` are those that the
+    cleaning has kept, where it leaves out rare ones.
+
     `start_dir` holds a trained network of the same backbone whose weights, head included, are the first ones.
 
     With `checkpointing` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
@@ -58,6 +61,8 @@ class FoldTask:
     white_level: float = 0.0
     targets: NDArray[np.float32] | None = None
     row_weights: NDArray[np.float32] | None = None
+    special_tokens: tuple[str, ...] = ()
+    known_words: tuple[str, ...] = ()
 
     @property
     def network_dir(self) -> Path:

@@ -28,6 +28,7 @@ from core.artefacts import write_manifest
 from core.base.errors import InputError
 from core.base.files import write_json
 from core.base.messages import msg
+from core.data.cleaning import clean_for
 from core.metrics.scores import all_scores
 from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
@@ -107,7 +108,7 @@ class TfidfPredictor:
         self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: Callable[[int], None] | None = None
     ) -> Array:
         """Probabilities (n, n_classes) of texts."""
-        return self.model.predict([str(row) for row in rows], after_batch or (lambda n: None))
+        return self.model.predict(clean_for(self.spec, [str(row) for row in rows]), after_batch or (lambda n: None))
 
 
 def load_tfidf(folder: Path, spec: NetworkSpec, _device: str) -> TfidfPredictor:
@@ -315,6 +316,9 @@ def _describe(task: FoldTask) -> NetworkSpec:
         seed=task.recipe.train.seed,
         backbone=task.recipe.model.backbone,
         library="sklearn",
+        compose=task.recipe.input.compose_settings,
+        clean=task.recipe.clean,
+        known_words=task.known_words,
         micro_batch=ROWS_AT_ONCE,
         versions=_versions(),
     )
