@@ -22,6 +22,7 @@ COMMANDS = {
     "sample": ("contests", "Open a built-in sample contest: digits or news."),
     "contest": ("contests", "Register, rename, correct, archive and delete contests."),
     "folds": ("contests", "Split the training rows into folds."),
+    "texts": ("texts", "Show texts as a recipe's network reads them."),
     "train": ("training", "Train a recipe over the folds of a contest."),
     "queue": ("queue", "Show the queue and change it."),
     "runs": ("runs", "List a contest's runs with score and state."),

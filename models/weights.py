@@ -85,7 +85,13 @@ def reading(backbone: Backbone, weights: Weights) -> Iterator[None]:
 
 def where_are_weights(backbone: Backbone, weights_dir: Path) -> Place | None:
     """The local place that has the weights, without fetching: "workspace", "package", "hub cache", or None."""
-    return next((found.place for look in LOCAL_PLACES if isinstance(found := look(backbone, weights_dir), Weights)), None)
+    found = local_weights(backbone, weights_dir)
+    return found.place if found is not None else None
+
+
+def local_weights(backbone: Backbone, weights_dir: Path) -> Weights | None:
+    """The weights that a local place has, without fetching."""
+    return next((found for look in LOCAL_PLACES if isinstance(found := look(backbone, weights_dir), Weights)), None)
 
 
 def find_weights(backbone: Backbone, weights_dir: Path) -> Weights:

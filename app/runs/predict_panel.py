@@ -66,6 +66,8 @@ def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile]]:
     how: Runtime = "torch"
     if kind == "text":
         text = st.text_area(t("predict.text"), key=f"predict-text-{run.id}", placeholder=t("predict.text_hint"), height=120)
+        if run.own_recipe is not None and run.own_recipe.input.composes:
+            st.caption(t("predict.text_composed", template=plain(run.own_recipe.input.full_template)))
     elif kind == "files":
         suffixes = IMAGE_SUFFIXES if contest.spec.modality == "image" else (*TABLE_SUFFIXES, ".parquet")
         files = st.file_uploader(

@@ -127,14 +127,18 @@ def settings_error(problems: Sequence[str], *, where: str, error: type[PitwallEr
 
 
 def apply_sets(settings: S, assignments: Iterable[str], *, where: str = "--set") -> S:
-    """Return a copy with `a.b=c` assignments applied; the value is read as YAML, so `true`, `3` and `[a, b]` work."""
+    """Return a copy with `a.b=c` assignments applied; the value is read as YAML, so `true`, `3` and `[a, b]` work. A text is taken as it is
+    typed, unless it is in quotes."""
     changes: dict[str, Any] = {}
+    moved = type(settings).moved
+    texts = {path for path, field, _ in walk_fields(type(settings)) if field.annotation is str}
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path.strip():
             why, fix = "expected a.b=value", "write for example --set optim.lr=0.001"
             raise RecipeError("'{assignment}' is not an assignment", where=where, why=why, fix=fix, assignment=assignment)
-        changes[path.strip()] = load_yaml(text, where=f"{where} {path}", error=RecipeError)
+        is_typed = moved.get(path.strip(), path.strip()) in texts and not text.strip().startswith(("'", '"'))
+        changes[path.strip()] = text.strip() if is_typed else load_yaml(text, where=f"{where} {path}", error=RecipeError)
     changed, problems = try_changes(settings, changes)
     if changed is None:
         raise settings_error(problems, where=where)

@@ -6,7 +6,7 @@ What a page asks for becomes an answer, an artefact beside the run's folds. Load
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from core.base.messages import msg, reason
 from core.contest.csv_table import read_table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
 from core.contest.table import ContestTable, load_table
+from core.data.compose import COLUMN, compose
 from core.predictions.networks import Runtime, load_exported, network_folders, trained_for
 from core.predictions.oof import finished_folds, load_test_prob, mean_of
 from core.specs.contest import ContestSpec
@@ -40,6 +41,7 @@ Array = NDArray[np.float32]
 class Rows:
     """Rows to predict: an id and an input each (a text, or the path of an image), and the sha256 of each file where it must not change.
 
+    `table` holds the columns of rows of texts, as `compose` reads them; a text without them is taken for one that is composed already.
     `is_test`: they are the contest's test rows, in their order.
     """
 
@@ -47,6 +49,11 @@ class Rows:
     inputs: Sequence[str] | Sequence[Path]
     sha256: Sequence[str] = ()
     is_test: bool = False
+    table: pd.DataFrame | None = field(default=None, compare=False)
+
+    def inputs_of(self, network: NetworkSpec) -> Sequence[str] | Sequence[Path]:
+        """What a network reads: images, or texts as its recipe makes them of the columns. Raises as `compose` does."""
+        return self.inputs if self.table is None else compose(network.compose, self.table)
 
 
 def rows_of_test(table: ContestTable) -> Rows:
@@ -60,9 +67,10 @@ def rows_of_train(table: ContestTable, rows: NDArray[np.int64]) -> Rows:
 
 
 def _rows_of(table: ContestTable, frame: pd.DataFrame) -> Rows:
-    names = frame["input"].tolist()
-    inputs = names if table.image_base is None else [table.image_path(name) for name in names]
-    return Rows(frame["id"].tolist(), inputs, frame["sha256"].tolist() if table.image_base else ())
+    ids, names = frame["id"].tolist(), frame["input"].tolist()
+    if table.image_base is None:
+        return Rows(ids, names, table=frame)
+    return Rows(ids, [table.image_path(name) for name in names], frame["sha256"].tolist())
 
 
 def predict_run(
@@ -96,7 +104,7 @@ def predict_run(
             networks = load_fold(workspace, contest, run, result, device=device)
         else:
             networks = load_exported(workspace, contest, run, result, runtime)
-        total += mean_of(network.predict(rows.inputs, sha256=rows.sha256, after_batch=after_batch) for network in networks)
+        total += mean_of(network.predict(rows.inputs_of(network.spec), sha256=rows.sha256, after_batch=after_batch) for network in networks)
     return (total / len(chosen)).astype(np.float32)
 
 
@@ -158,32 +166,37 @@ def _spec_of(contest: Contest, run: Run, result: FoldResult) -> NetworkSpec:
 
 
 def read_given(paths: Sequence[Path], spec: ContestSpec) -> Rows:
-    """The rows of all these files, as the contest's own rows are made: texts of several columns are joined by a line break.
+    """The rows of all these files, as the contest's own rows are made: texts of several columns are joined by a line break, unless a recipe
+    makes other texts of the columns.
 
     A row's id is that of the contest's id column; else a number in a table, an image's name, its path below a given folder. Raises
     InputError for a file that holds no rows of the contest.
     """
-    ids: list[str] = []
-    inputs: list[str | Path] = []
-    for path in paths:
-        found_ids, found = _read(path, spec)
-        ids += found_ids
-        inputs += found
-    texts, files = [row for row in inputs if isinstance(row, str)], [row for row in inputs if isinstance(row, Path)]
-    return Rows(ids, files or texts)
+    if spec.modality == "text":
+        table = pd.concat([_of_table(path, spec) for path in paths], ignore_index=True).fillna("")
+        return Rows(table["id"].tolist(), table["input"].tolist(), table=table)
+    named = [named for path in paths for named in _images(path, spec)]
+    return Rows([name for name, _ in named], [image for _, image in named])
 
 
-def _read(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | Path]]:
-    suffix = path.suffix.lower()
-    if path.is_file() and suffix in (*TABLE_SUFFIXES, ".parquet"):
-        return _of_table(path, spec)
-    if spec.modality == "image" and path.is_dir():
-        files = ContestFiles(path)
-        if files.images:
-            return list(files.images), [files.root / files.files[key] for key in files.images]
-    elif spec.modality == "image" and suffix in IMAGE_SUFFIXES and path.is_file():
-        return [path.name], [path]
-    raise InputError(
+def _images(path: Path, spec: ContestSpec) -> list[tuple[str, Path]]:
+    """The images of a table, of a folder, or of one file, with their ids."""
+    if _is_table(path):
+        rows = _of_table(path, spec)
+        return [(name, resolve_inside(path.parent, image)) for name, image in zip(rows["id"], rows["input"], strict=True)]
+    if path.is_dir() and (files := ContestFiles(path)).images:
+        return [(key, files.root / files.files[key]) for key in files.images]
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        return [(path.name, path)]
+    raise _holds_none(path, spec)
+
+
+def _is_table(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in (*TABLE_SUFFIXES, ".parquet")
+
+
+def _holds_none(path: Path, spec: ContestSpec) -> InputError:
+    return InputError(
         "{file} cannot be predicted",
         where=str(path),
         why="the contest's rows are {modality}s, and it holds none" if path.exists() else "there is nothing at this path",
@@ -196,7 +209,10 @@ def _read(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | Path
     )
 
 
-def _of_table(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | Path]]:
+def _of_table(path: Path, spec: ContestSpec) -> pd.DataFrame:
+    """The rows of a table: id, input, and `col.<name>` for every column, all of them texts."""
+    if not _is_table(path):
+        raise _holds_none(path, spec)
     try:
         frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else read_table(path, spec.encoding or None).frame
     except (OSError, ValueError) as problem:
@@ -222,12 +238,10 @@ def _of_table(path: Path, spec: ContestSpec) -> tuple[list[str], Sequence[str | 
             columns=", ".join(map(str, frame.columns[:20])),
             wanted=", ".join(spec.input_columns),
         )
-    cells = frame[list(spec.input_columns)].astype("str").fillna("")
-    inputs = [str(row) for row in cells.agg("\n".join, axis=1)] if len(cells) else []
-    ids = [str(row) for row in (frame[spec.id_column] if spec.id_column in frame.columns else range(len(frame)))]
-    if spec.modality == "text":
-        return ids, inputs
-    return ids, [resolve_inside(path.parent, row) for row in inputs]
+    cells = frame.astype("str").fillna("")
+    inputs = cells[list(spec.input_columns)].agg("\n".join, axis=1) if len(cells) else []
+    ids = cells[spec.id_column] if spec.id_column in cells.columns else map(str, range(len(cells)))
+    return pd.DataFrame({"id": list(ids), "input": list(inputs)}, dtype="str").join(cells.reset_index(drop=True).add_prefix(COLUMN))
 
 
 PREDICTIONS_FILE = "predictions.parquet"

@@ -81,6 +81,11 @@ def test_the_fingerprint_is_of_what_is_trained_not_of_the_name() -> None:
 
 
 def test_only_known_trackers_are_chosen() -> None:
+    texts = apply_sets(Recipe(), ["name=2024", "tracking.project=a b"])
+    assert (texts.name, texts.tracking.project) == ("2024", "a b")
+    text = Recipe(modality="text")
+    assert apply_sets(text, ["input.template={a.b} [SEP] {c}"]).input.template == "{a.b} [SEP] {c}"
+    assert apply_sets(text, ['input.template="{a}\\n{b}"']).input.template == "{a}\n{b}"
     assert apply_sets(Recipe(), ["tracking.trackers=[mlflow, wandb]"]).tracking.trackers == ("mlflow", "wandb")
     with pytest.raises(RecipeError, match=r"tracking\.trackers"):
         apply_sets(Recipe(), ["tracking.trackers=[comet]"])

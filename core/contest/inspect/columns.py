@@ -14,6 +14,7 @@ from core.base.messages import joined, msg, setting
 from core.contest.csv_table import column_of, index_columns
 from core.contest.files import IMAGE_SUFFIXES, SPELLINGS, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
+from core.data.compose import read_dict
 
 N_LOOKED_AT = 300
 ID_NAME = re.compile(r"(.*[_ \-.])?(id|idx|index|no|번호|아이디)|unnamed: 0|\w*id|(image|img|file|file_?name|image_?name)", re.IGNORECASE)
@@ -23,7 +24,7 @@ LABEL_NAME = re.compile(
 )
 TEXT_NAME = re.compile(
     r"(.*[_ \-.])?(text|texts|document|doc|review|sentence|sentences|comment|content|contents|title|headline|utterance|query|question|body|article|message"
-    r"|tweet|문장|본문|리뷰|내용|제목|댓글|발화|텍스트)",
+    r"|tweet|description|summary|abstract|premise|hypothesis|문장|본문|리뷰|내용|제목|댓글|발화|텍스트|설명|요약|전제|가설)[_ \-]?([a-d]|\d)?",
     re.IGNORECASE,
 )
 GROUP_NAME = re.compile(
@@ -180,7 +181,7 @@ def asked_label(train: pd.DataFrame, sample: pd.DataFrame | None, columns: list[
 
 
 def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) -> Guess:
-    """The text column, naming others that hold text too. Raises InputError when no column holds text."""
+    """The columns that hold text: all that are named so or read like it, else the longest. Raises InputError when no column holds text."""
     columns = [str(name) for name in train.columns if name not in taken and (test is None or name in test.columns)]
     looked_at = {name: _some(train, name) for name in columns}
     length = {name: sum(map(len, values)) / max(len(values), 1) for name, values in looked_at.items()}
@@ -193,14 +194,30 @@ def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) 
             fix="name it with input_columns=NAME; image paths must lead to files in the folder",
             names=", ".join(train.columns),
         )
-    named = [name for name in texts if TEXT_NAME.fullmatch(name)]
-    chosen = max(named or texts, key=lambda name: length[name])
-    others = [name for name in texts if name != chosen and (name in named or length[name] >= 20)]
-    reason = msg("named like a text, {n:.0f} characters on average" if named else "{n:.0f} characters on average", n=length[chosen])
-    if others:
-        more = msg("to join others: input_columns=[{first}, {second}]", first=chosen, second=others[0])
-        return Guess(chosen, joined("; ", [reason, more]), "note")
-    return Guess(chosen, reason, "ok" if named or len(texts) == 1 else "note")
+    dicts = [name for name in texts if sum(read_dict(value) is not None for value in looked_at[name]) * 2 > len(looked_at[name])]
+    named = [name for name in texts if TEXT_NAME.fullmatch(name) and name not in dicts]
+    found = [name for name in texts if name in named or (name not in dicts and _reads_like_text(looked_at[name]))]
+    found = found or [max(texts, key=lambda name: length[name])]
+    longest = max(found, key=lambda name: length[name])
+    said = [
+        msg("named like a text, {n:.0f} characters on average" if longest in named else "{n:.0f} characters on average", n=length[longest])
+    ]
+    if len(found) > 1:
+        said = [
+            msg("{n} columns hold text, joined by a line break", n=len(found)),
+            msg("to read one alone: input_columns=[{name}]", name=longest),
+        ]
+    if dicts:
+        said.append(
+            msg("{names} {n:holds|hold} dictionaries, whose parts a recipe can take (input.template)", names=", ".join(dicts), n=len(dicts))
+        )
+    is_plain = len(found) == 1 and not dicts and (longest in named or len(texts) == 1)
+    return Guess(", ".join(found), joined("; ", said), "ok" if is_plain else "note", tuple(found))
+
+
+def _reads_like_text(values: list[str]) -> bool:
+    """Values of several words, hardly any of them twice."""
+    return sum(len(value.split()) for value in values) >= 4 * len(values) and len(set(values)) * 2 > len(values) > 0
 
 
 def _mostly_numbers(values: list[str]) -> bool:
@@ -243,12 +260,14 @@ def asked_inputs(answers: Answers, frame: pd.DataFrame) -> list[str]:
 
 
 def settle_inputs(so_far: Understanding, make: Callable[[], Guess]) -> None:
-    """Input columns are several names: a guess is one of them."""
+    """Settle the input columns, which may be several."""
     if "input_columns" in so_far.answers:
         so_far.values["input_columns"] = tuple(so_far.answers["input_columns"])
         so_far.note("input_columns", ", ".join(so_far.values["input_columns"]), "your answer")
     else:
-        so_far.values["input_columns"] = (so_far.settle("input_columns", make),)
+        guess = make()
+        so_far.values["input_columns"] = guess.names or (guess.value,)
+        so_far.note("input_columns", guess.value, guess.reason, guess.level)
 
 
 def settle_bases(

@@ -18,11 +18,13 @@ from core.specs.contest import ContestSpec
 
 @dataclass(frozen=True)
 class Guess:
-    """A proposed answer with its evidence; `level` is ok, note (worth reading) or warning (may well be wrong)."""
+    """A proposed answer with its evidence; `level` is ok, note (worth reading) or warning (may well be wrong). An answer of several names has
+    them in `names`."""
 
     value: str
     reason: str
     level: str = "ok"
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -160,11 +160,34 @@ def test_columns_can_be_joined_and_named_by_numbers(tmp_path: Path) -> None:
     rows = [(f"title {number}", f"a much longer body text {number}", number % 2) for number in range(6)]
     write_csv(tmp_path / "train.csv", ("title", "body", "1"), rows)
     guessed = inspect_path(tmp_path, name="x")
-    assert guessed.draft.input_columns == ("body",)
-    assert "input_columns=[body, title]" in detail_of(guessed, "input_columns")
-    found = inspect_path(tmp_path, name="x", sets=["input_columns=[title, body]", "label_column=1"])
-    assert found.draft.input_columns == ("title", "body")
-    assert found.preview["input"][0] == "title 0\na much longer body text 0"
+    assert guessed.draft.input_columns == ("title", "body")
+    assert "2 columns hold text, joined by a line break" in detail_of(guessed, "input_columns")
+    assert "input_columns=[body]" in detail_of(guessed, "input_columns")
+    assert level_of(guessed, "input_columns") == {"note"}
+    assert guessed.preview["input"][0] == "title 0\na much longer body text 0"
+    found = inspect_path(tmp_path, name="x", sets=["input_columns=[body, title]", "label_column=1"])
+    assert found.draft.input_columns == ("body", "title")
+    assert found.preview["input"][0] == "a much longer body text 0\ntitle 0"
+
+
+@pytest.mark.parametrize(
+    ("columns", "read"),
+    [
+        ({"name": "a lamp number {}", "what_it_is": "a small lamp of green glass, number {}"}, ("name", "what_it_is")),
+        ({"premise": "p {}", "hypothesis": "h {}"}, ("premise", "hypothesis")),
+        ({"question1": "who {}", "question2": "what {}"}, ("question1", "question2")),
+        ({"review": "good film {}", "url": "https://example.org/a/long/address/{}", "at": "2024-01-01 10:20:{:02}"}, ("review",)),
+        ({"text": "some words {}", "city": "the one and only town"}, ("text",)),
+        ({"a": "one {}", "b": "word number {}"}, ("b",)),
+        ({"sentence": "비틀즈 노래 {}", "entity": "{{'word': '비틀즈', 'start_idx': 0, 'end_idx': 2, 'n': {}}}"}, ("sentence",)),
+    ],
+)
+def test_every_column_that_reads_like_text_is_proposed(tmp_path: Path, columns: dict[str, str], read: tuple[str, ...]) -> None:
+    rows = [(*(text.format(number) for text in columns.values()), number % 2) for number in range(12)]
+    write_csv(tmp_path / "train.csv", (*columns, "label"), rows)
+    found = inspect_path(tmp_path, name="x")
+    assert found.draft.input_columns == read
+    assert ("entity holds dictionaries" in detail_of(found, "input_columns")) == ("entity" in columns)
 
 
 def test_ambiguity_is_said(tmp_path: Path) -> None:
