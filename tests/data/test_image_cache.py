@@ -239,16 +239,16 @@ def test_the_least_recently_used_gives_way_what_is_read_does_not(images: Images,
     for at, short_px in enumerate(sizes):
         assert build(Images(images.paths, images.sha256, short_px, 4095.0), root)
         os.utime(next(root.glob(f"*-{short_px}")) / cache_space.USED, (at, at))
-    left = {entry.short_px: entry.n_bytes for entry in list_caches(root)}
+    left = {int(entry.what): entry.n_bytes for entry in list_caches(root)}
     assert list(left) == [128, 256, 384]
     reading = hold(next(root.glob("*-128")))
     os.utime(next(root.glob("*-128")) / cache_space.USED, (0, 0))
     large = Images(images.paths, images.sha256, 512, 4095.0)
     save_cache_settings(root, CacheSettings(max_gb=(left[128] + left[384] + large.estimated_bytes() + 5_000) / 1e9))
     assert build(large, root)
-    assert [entry.short_px for entry in list_caches(root)] == [128, 384, 512]
+    assert [entry.what for entry in list_caches(root)] == ["128", "384", "512"]
     os.close(reading)
-    assert [entry.short_px for entry in remove_caches(root)] == [128, 384, 512] and not list_caches(root)
+    assert [entry.what for entry in remove_caches(root)] == ["128", "384", "512"] and not list_caches(root)
 
 
 def test_what_has_no_room_is_not_built_and_removes_nothing(images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
