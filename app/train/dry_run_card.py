@@ -12,6 +12,7 @@ import streamlit as st
 from app.shell import runtime
 from app.shell.runtime import DryRun, Forecast, Neighbour, Outlook, When
 from app.shell.tables import facts_of, train_labels_of
+from app.train.token_lengths import lengths_line
 from app.ui.cards import error_card
 from app.ui.format import format_clock, format_duration, plain
 from app.words.core_text import say
@@ -187,6 +188,8 @@ def _notes(recipe: Recipe, outlook: Outlook) -> None:
     if outlook.n_at_once > 1:
         each = runtime.size_text(outlook.memory_bytes / outlook.n_at_once)
         st.caption(t("dry_run.at_once", n=outlook.n_at_once, each=each))
+    if costs.tokens is not None:
+        st.caption(lengths_line(costs.tokens, recipe))
     warnings: list[str] = []
     if costs.halvings:
         accumulate = recipe.train.accumulate * 2**costs.halvings

@@ -15,6 +15,7 @@ from app.train.batch_preview import batch_preview
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid import Start, choose_grid, grid_keys, names_line, start_key, starts
 from app.train.plans import plan_box, shipped_plans
+from app.train.token_lengths import tokens_view
 from app.ui.cards import error_card, guard, section
 from app.ui.charts import draw, lr_curve, sampled_classes
 from app.ui.controls import fold_numbers_key, pick_folds
@@ -226,6 +227,8 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
     if recipe.sampling.kind != "none":
         draw(sampled_classes(contest.spec.classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
+    if recipe.modality == "text":
+        tokens_view(contest, recipe)
     n_groups, n_frozen, n_probe = backbone_of(recipe).n_groups, recipe.model.freeze, recipe.train.probe_epochs
     shares = lr_shares(recipe, n_groups)
     draw(lr_curve(plan.curve_epochs, plan.curve_lr, shares, probe_epochs=n_probe), key="lr-curve", alt=t("train.chart_title"))

@@ -22,7 +22,7 @@ FONT = (
     "'Source Sans', 'Pretendard', 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans KR', 'Noto Sans CJK KR', "
     "'NanumBarunGothic', 'NanumGothic', sans-serif"
 )
-MAX_CLASSES, MAX_BARS = 14, 40
+MAX_CLASSES, MAX_BARS, LENGTH_BARS = 14, 40, 36
 ROW_PX, CELL_PX, SIZES_PX = 20, 25, 170
 LEGEND: Mapping[str, Any] = {"orient": "bottom", "columns": 2, "labelLimit": 140}
 """Of runs: below the chart, since beside it the names would take the width of a narrow page."""
@@ -367,6 +367,28 @@ def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: N
     bars = {"transform": [{"filter": {"field": "kind", "equal": before}}], "mark": {"type": "bar", "height": 10, "opacity": 0.5}}
     points = {"transform": [{"filter": {"field": "kind", "equal": after}}], "mark": {"type": "circle", "size": 70, "opacity": 1}}
     return _bare(long, 125 + ROW_PX * len(table), encoding, bars, points)
+
+
+def token_lengths(lengths: NDArray[np.integer], max_tokens: int) -> Chart:
+    """How many texts have so many tokens, those that are longer than a network reads in another colour; the longest hundredth stands in the last bar."""
+    end = max(float(np.quantile(lengths, 0.99)), 1.1 * max_tokens)
+    edges = np.linspace(0, end, LENGTH_BARS + 1)
+    edges[np.searchsorted(edges, max_tokens)] = max_tokens + 0.5  # no bar has both kinds
+    rows, _ = np.histogram(np.minimum(lengths, end), edges)
+    table = pd.DataFrame({"start": edges[:-1], "end": edges[1:], "rows": rows, "share": rows / len(lengths)})
+    table["first"], table["last"] = np.ceil(table["start"]), np.floor(table["end"])
+    encoding = {
+        "x": quantity("start", title=t("train.tokens_axis"), scale={"nice": False}, axis={"grid": False, "tickCount": 6}),
+        "x2": {"field": "end"},
+        "y": quantity("rows", title=t("train.tokens_rows"), axis={"format": "~s", "tickCount": 3, "gridOpacity": 0.25}),
+        "color": {"condition": {"test": f"datum.start >= {max_tokens}", "value": BAD}, "value": ACCENT},
+        "tooltip": [
+            quantity("first", title=t("train.tokens_from"), format=",.0f"),
+            quantity("last", title=t("train.tokens_to"), format=",.0f"),
+            quantity("share", title=t("train.tokens_share"), format=".1%"),
+        ],
+    }
+    return _bare(table, 150, encoding, {"mark": {"type": "bar", "opacity": 0.8, "binSpacing": 1}})
 
 
 def _bare(table: pd.DataFrame, height: int, encoding: Spec, *layers: Spec) -> Chart:

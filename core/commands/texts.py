@@ -9,11 +9,12 @@ import typer
 from core.base.errors import RecipeError
 from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, commands, opened, print_json, print_table, say
 from core.commands.records import choose_folds
-from core.commands.training import read_recipe
+from core.commands.training import lengths_text, read_recipe
 from core.contest.table import load_table, load_truth, text_columns
 from core.data.compose import check_columns
+from core.data.tokens import TokenLengths
 from core.folds import load_folds
-from core.recipes.texts import see_texts
+from core.recipes.texts import count_tokens, see_texts
 from core.store.contests import get_contest
 
 app = commands()
@@ -36,7 +37,7 @@ def texts(
     """Show training rows before and after: as the contest has them, and as a recipe's network reads them.
 
     What makes the difference is the template, entity markers and cleaning: --set input.template=…, --set clean.repeats=2. Rows that are
-    changed come first. Rare words are those of fold 0 of the newest folds. Tokens are shown where the tokenizer is on this machine.
+    changed come first, how long all of them are in tokens last. Rare words are those of fold 0 of the newest folds. Tokens are shown where the tokenizer is on this machine.
     """
     workspace = opened(root)
     found, asked = get_contest(workspace.store, contest), read_recipe(recipe, sets or [])
@@ -52,9 +53,12 @@ def texts(
     if asked.clean.min_rows:
         folds = load_folds(workspace, choose_folds(workspace, found, None))
         train_idx = folds.keeping(load_truth(workspace, found).kept).train_idx(0)
-    seen = see_texts(asked, load_table(workspace, found), n_rows, train_idx=train_idx, weights_dir=workspace.weights_dir)
+    table = load_table(workspace, found)
+    seen = see_texts(asked, table, n_rows, train_idx=train_idx, weights_dir=workspace.weights_dir)
+    counted = count_tokens(asked, table, workspace.weights_dir)
+    lengths = None if counted is None else TokenLengths.of(counted, asked.input.max_tokens)
     if as_json:
-        print_json(asdict(seen))
+        print_json({**asdict(seen), "tokens": None if lengths is None else asdict(lengths)})
         return
     for row in seen.rows:
         shown = [("before", row.before), ("after", row.after if row.after != row.before else "the same")]
@@ -62,6 +66,8 @@ def texts(
             more = f" … {len(row.pieces)} tokens" if len(row.pieces) > MOST_PIECES else ""
             shown.append(("tokens", " | ".join(row.pieces[:MOST_PIECES]) + more))
         print_table(["row", row.id], shown)
+    if lengths is not None:
+        say(lengths_text(lengths, asked))
     say(f"{seen.n_changed:,} of {seen.n_looked_at:,} rows are changed")
     if seen.n_emptied:
         say(f"warning: nothing is left of {seen.n_emptied:,} of them")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -32,6 +33,7 @@ from core.commands.demo import DEMO_ROOT, run_demo
 from core.commands.follow import follow, is_settled, raise_failure, work
 from core.commands.records import choose_folds, direction, duration_text, run_record, score_text
 from core.contest.table import load_table, load_truth
+from core.data.tokens import TokenLengths
 from core.folds import load_folds
 from core.jobs.devices import detect_devices, read_devices, torch_name
 from core.jobs.disk import free_bytes, size_text
@@ -334,6 +336,7 @@ def outlook_record(recipe: Recipe, outlook: Outlook, *, now: float) -> dict[str,
         "batch_size": costs.batch_size,
         "micro_batch": costs.micro_batch,
         "halvings": costs.halvings,
+        "tokens": None if costs.tokens is None else asdict(costs.tokens),
         "memory": {
             "peak_bytes": costs.peak_bytes,
             "above_start_bytes": costs.above_start_bytes,
@@ -395,9 +398,26 @@ def _column(outlook: Outlook, unknown: str, *, now: float) -> dict[str, str]:
     }
 
 
+def lengths_text(lengths: TokenLengths, recipe: Recipe) -> str:
+    """How long texts are, and what becomes of the long ones."""
+    truncation, most = recipe.input.truncation, recipe.input.max_tokens
+    kept = (
+        f"read in up to {recipe.input.windows} windows" if truncation == "windows" else f"cut to their {truncation.replace('_', ' and ')}"
+    )
+    long = (
+        f"{lengths.share_cut:.1%} are longer than {most} tokens and are {kept}"
+        if lengths.share_cut
+        else f"none is longer than {most} tokens"
+    )
+    spread = f"median {lengths.median}, 95 % at most {lengths.most_of_95}, longest {lengths.longest} tokens"
+    return f"{spread}, of {lengths.n_texts:,} texts; {long}"
+
+
 def _notes(recipe: Recipe, outlook: Outlook) -> list[str]:
     """What must be known to read the table."""
     costs, forecast, notes = outlook.forecast.costs, outlook.forecast, list[str]()
+    if costs.tokens is not None:
+        notes.append(lengths_text(costs.tokens, recipe))
     if costs.halvings:
         notes.append(
             f"memory ran out, so {costs.micro_batch} of {costs.batch_size} rows are computed at once; a training would do the same. "

@@ -30,6 +30,11 @@ class TextRows:
         return row, [self.cut.window(ids, number) for number in windows]
 
     @property
+    def whole_lengths(self) -> NDArray[np.int64]:
+        """The tokens of each text before it is cut, special ones with them."""
+        return self.tokens.lengths + len(self.cut.before) + len(self.cut.after)
+
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """The tokens that are read at once of each text."""
         return self.cut.lengths(self.tokens.lengths)

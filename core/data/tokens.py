@@ -52,6 +52,24 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class TokenLengths:
+    """How long some texts are, in tokens with the special ones: the median, what all but the longest twentieth have at most, and the longest.
+    `share_cut` of them are longer than what a network reads at once."""
+
+    n_texts: int
+    median: int
+    most_of_95: int
+    longest: int
+    share_cut: float
+
+    @classmethod
+    def of(cls, lengths: NDArray[np.integer], max_tokens: int) -> "TokenLengths":
+        """Of one text or more."""
+        median, most = (int(np.quantile(lengths, q, method="higher")) for q in (0.5, 0.95))
+        return cls(len(lengths), median, most, int(lengths.max()), float((lengths > max_tokens).mean()))
+
+
+@dataclass(frozen=True)
 class Cut:
     """What a network reads of the tokens of a text, of which it takes `max_tokens` with the special tokens `before` and `after` them.
 

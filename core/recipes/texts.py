@@ -1,8 +1,9 @@
 """How a recipe reads the texts of a contest, seen before anything is trained: composed, cleaned, cut into tokens. Imports no torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +53,10 @@ def see_texts(recipe: Recipe, table: ContestTable, n_rows: int, *, train_idx: ND
     after = clean_texts(recipe.clean, compose(recipe.input, some), known)
     changed = [row for row, text in enumerate(after) if text != before[row]]
     chosen = [*_spread(changed, n_rows), *_spread([row for row in range(len(some)) if row not in set(changed)], n_rows)][:n_rows]
-    cut = _tokenizer(recipe, weights_dir, special_tokens(recipe.input, [some]))
+    tokenizer = _tokenizer(recipe, weights_dir, special_tokens(recipe.input, [some]))
     ids = some["id"].tolist()
     return SeenTexts(
-        rows=tuple(SeenText(ids[row], before[row], after[row], cut(after[row])) for row in chosen),
+        rows=tuple(SeenText(ids[row], before[row], after[row], _pieces(tokenizer, after[row])) for row in chosen),
         n_looked_at=len(some),
         n_changed=len(changed),
         n_emptied=sum(not after[row].strip() and bool(before[row].strip()) for row in changed),
@@ -63,27 +64,42 @@ def see_texts(recipe: Recipe, table: ContestTable, n_rows: int, *, train_idx: ND
     )
 
 
+def count_tokens(recipe: Recipe, table: ContestTable, weights_dir: Path) -> NDArray[np.int64] | None:
+    """How many tokens, special ones with them, each of N_LOOKED_AT training rows has before it is cut, from the whole length of the table; None
+    where the tokenizer is not here or has not been learned yet. No word is left out as rare. Raises as `see_texts` does.
+    """
+    some = table.train.iloc[np.linspace(0, len(table.train) - 1, num=min(len(table.train), N_LOOKED_AT)).astype(int)]
+    tokenizer = _tokenizer(recipe, weights_dir, special_tokens(recipe.input, [some]))
+    if tokenizer is None:
+        return None
+    texts = clean_texts(recipe.clean.model_copy(update={"min_rows": 0}), compose(recipe.input, some), ())
+    return np.array([len(encoding) for encoding in tokenizer.encode_batch_fast(texts)], dtype=np.int64)
+
+
 def _spread(rows: Sequence[int], n: int) -> list[int]:
     """At most `n` of some rows, from their whole length."""
     return [rows[place] for place in np.linspace(0, len(rows) - 1, num=min(len(rows), n)).astype(int)]
 
 
-def _tokenizer(recipe: Recipe, weights_dir: Path, special: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """What cuts a text into tokens, each as it stands in the text; into none where the tokenizer is not here or has not been learned yet."""
+def _tokenizer(recipe: Recipe, weights_dir: Path, special: Sequence[str]) -> Any:
+    """The pretrained tokenizer of a recipe, of the library `tokenizers`; None where it is not here or has not been learned yet."""
     backbone = backbone_of(recipe)
     weights = local_weights(backbone, weights_dir) if backbone.library == "transformers" else None
     path = weights.path / "tokenizer.json" if weights is not None else None
     if path is None or not path.is_file():
-        return lambda text: ()
+        return None
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.add_special_tokens([token for token in special if tokenizer.token_to_id(token) is None])
+    return tokenizer
 
-    def pieces(text: str) -> tuple[str, ...]:
-        found = tokenizer.encode(text)
-        return tuple(text[start:stop] or token for token, (start, stop) in zip(found.tokens, found.offsets, strict=True))
 
-    return pieces
+def _pieces(tokenizer: Any, text: str) -> tuple[str, ...]:
+    """The tokens of a text, each as it stands there."""
+    if tokenizer is None:
+        return ()
+    found = tokenizer.encode(text)
+    return tuple(text[start:stop] or token for token, (start, stop) in zip(found.tokens, found.offsets, strict=True))

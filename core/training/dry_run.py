@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from core.base.errors import OutOfMemory
 from core.base.messages import msg
+from core.data.texts import TextRows
+from core.data.tokens import TokenLengths
 from core.metrics.scores import all_scores
 from core.training.failures import typed_failures
 from core.training.images import find_images
@@ -93,7 +95,13 @@ def _try(task: FoldTask) -> Costs:
         n_means=task.recipe.average.n_means,
         n_logits=logits.n,
         n_not_finite=logits.n_not_finite,
+        tokens=_token_lengths(task, setup),
     )
+
+
+def _token_lengths(task: FoldTask, setup: Setup) -> TokenLengths | None:
+    rows = setup.loader.rows
+    return TokenLengths.of(rows.whole_lengths[task.train_idx], rows.cut.max_tokens) if isinstance(rows, TextRows) else None
 
 
 @dataclass

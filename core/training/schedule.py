@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.tokens import TokenLengths
 from core.specs.data_settings import SamplingSettings
 from core.specs.recipe import Recipe
 from core.specs.training_settings import OptimSettings
@@ -203,7 +204,7 @@ class Costs:
     the rows. `others` is the share of the processor (0 to 1)
     that other programs used meanwhile.
 
-    Of `n_logits` that were predicted, in `precision`, `n_not_finite` were infinite or not a number.
+    `tokens` are the lengths of the training rows where these are texts. Of `n_logits` that were predicted, in `precision`, `n_not_finite` were infinite or not a number.
 
     `checkpoint_bytes` and `weights_bytes` are what a checkpoint and the published weights hold. `halvings` of the micro-batch were
     needed because memory ran out.
@@ -233,6 +234,7 @@ class Costs:
     n_means: int = 0
     n_logits: int = 0
     n_not_finite: int = 0
+    tokens: TokenLengths | None = None
 
     def epoch_s(self, n_train: float, n_valid: int) -> float:
         """Seconds of an epoch over so many rows, with its validation; a row of a smaller input counts by its area."""

@@ -13,7 +13,7 @@ from core.data import token_cache
 from core.data.cache_space import CacheSettings, list_caches, save_cache_settings
 from core.data.texts import TextRows
 from core.data.token_cache import FILE, tokens_of
-from core.data.tokens import Cut, Tokens
+from core.data.tokens import Cut, TokenLengths, Tokens
 from core.specs.data_settings import InputSettings
 
 FIRST, LAST = 98, 99
@@ -81,6 +81,11 @@ def test_an_epoch_reads_one_window_of_a_text_at_random_and_prediction_all() -> N
     assert rows[(7, 0, 0)][1][0].tolist() == rows[(7, 0, 0)][1][0].tolist()
     batch = rows.collate([rows[(0, 0, 0)], rows[(0, 1, 0)]])
     assert batch["n_windows"].tolist() == [5, 1] and batch["input_ids"].shape == (6, 8)
+
+
+def test_lengths_of_texts_are_told_as_they_are_before_a_cut() -> None:
+    rows = rows_of(*range(1, 101))
+    assert TokenLengths.of(rows.whole_lengths, rows.cut.max_tokens) == TokenLengths(100, 53, 98, 102, 0.94)
 
 
 class Letters:
