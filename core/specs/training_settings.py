@@ -69,10 +69,10 @@ class ModelSettings(Settings):
 class LossSettings(Settings):
     """What is minimised over the training rows. Scores are of the plain probabilities."""
 
-    kind: Literal["cross_entropy", "focal", "bi_tempered", "bce", "asymmetric"] = Field(
+    kind: Literal["cross_entropy", "focal", "bi_tempered", "bce", "asymmetric", "zlpr"] = Field(
         default="cross_entropy",
         description="Cross-entropy is usual; focal where easy rows are most of them, bi-tempered where labels are wrong, bce asks each class a "
-        "yes or no, asymmetric too, where rows have few of many classes.",
+        "yes or no, asymmetric too, where rows have few of many classes; zlpr ranks the classes of a row above its others, for labels at 0.5.",
     )
     smoothing: float = Field(
         default=0.0,

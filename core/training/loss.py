@@ -48,7 +48,7 @@ class Activation:
 def activation_of(recipe: Recipe, *, multilabel: bool) -> Activation:
     """What a recipe's networks predict with."""
     kind = recipe.loss.kind
-    one_vs_rest = not multilabel and kind in ("bce", "asymmetric")
+    one_vs_rest = not multilabel and kind in ("bce", "asymmetric", "zlpr")
     return Activation(multilabel, one_vs_rest, recipe.loss.t2 if kind == "bi_tempered" else 1.0)
 
 
@@ -100,7 +100,9 @@ def row_losses(logits: Tensor, targets: Tensor, objective: Objective) -> Tensor:
         logits = logits + objective.prior
     if settings.smoothing:
         targets = smoothed(targets, settings.smoothing, 0.5 if objective.activation.multilabel else 1 / n_classes)
-    if objective.asks_each_class:
+    if settings.kind == "zlpr":
+        losses = zlpr(logits, targets, None if of_row is not None else weights)
+    elif objective.asks_each_class:
         answers = answer_losses(logits, targets, settings)
         answers = answers if weights is None or of_row is not None else answers * weights
         losses = answers.mean(dim=1)
@@ -156,6 +158,19 @@ def asymmetric(logits: Tensor, targets: Tensor, gamma_pos: float, gamma_neg: flo
     of_yes = no.clamp(min=EPS) ** gamma_pos * F.logsigmoid(logits)
     said_no = (no + margin).clamp(torch.finfo(no.dtype).tiny, 1).log() if margin else F.logsigmoid(-logits)
     return -(targets * of_yes + (1 - targets) * (yes - margin).clamp(min=EPS) ** gamma_neg * said_no)
+
+
+def zlpr(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """ZLPR (n,) of rows with several classes (Su et al. 2022, arXiv 2208.02955): log(1 + sum of exp(-s) over the classes a row has) plus
+    log(1 + sum of exp(s) over the others), here each by its share in soft targets, and by `weights` (K,) within the sums.
+
+    It ranks, with 0 between yes and no: the sigmoid of a logit is above 1/2 where a class is given, and no share of rows elsewhere.
+    """
+    of_class = 1.0 if weights is None else weights
+    zero = torch.zeros_like(logits[:, :1])
+    yes = torch.cat([zero, (targets * of_class).log() - logits], dim=1).logsumexp(dim=1)
+    no = torch.cat([zero, ((1 - targets) * of_class).log() + logits], dim=1).logsumexp(dim=1)
+    return yes + no
 
 
 def bi_tempered(log_prob: Tensor, targets: Tensor, t1: float) -> Tensor:

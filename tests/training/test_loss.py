@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
+from timm.loss.zlpr_loss import ZlprLoss
 from torch import Tensor
 
 from core.base.errors import RecipeError
@@ -30,6 +31,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "bi-tempered": {"kind": "bi_tempered", "t1": 0.7, "t2": 1.3, "smoothing": 0.1},
     "bce": {"kind": "bce", "class_weights": "auto"},
     "asymmetric": {"kind": "asymmetric", "gamma_neg": 0.5},
+    "zlpr": {"kind": "zlpr", "class_weights": "auto"},
 }
 LABELS = torch.tensor([0, 2, 1, 1, 3, 0, 0, 2])
 COUNTS = np.array([3.0, 2.0, 2.0, 1.0])
@@ -146,6 +148,19 @@ def test_an_asymmetric_loss_is_that_of_timm(gamma_pos: float, gamma_neg: float, 
     loss = objective(True, kind="asymmetric", gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin)
     theirs = AsymmetricLossMultiLabel(gamma_neg, gamma_pos, clip=margin, reduction="none")
     torch.testing.assert_close(row_losses(logits, several(), loss), theirs(logits, several()).mean(1), rtol=1e-4, atol=1e-6)
+
+
+def test_zlpr_is_that_of_timm_and_of_the_pairs_of_its_paper() -> None:
+    logits, targets, loss = some_logits(), several(), objective(True, kind="zlpr")
+    found = row_losses(logits, targets, loss)
+    torch.testing.assert_close(found.mean(), ZlprLoss()(logits, targets))
+    for row, (scores, has) in enumerate(zip(logits.double(), targets.bool(), strict=True)):
+        yes, no = scores[has], scores[~has]
+        pairs = sum((other - own).exp() for own in yes for other in no)  # equation 5: every pair, and 0 against each
+        torch.testing.assert_close(found[row].double(), torch.log(1 + pairs + (-yes).exp().sum() + no.exp().sum()), check_dtype=False)
+    best = row_losses(40 * (2 * targets - 1), targets, loss)
+    assert best.max() < 1e-6, "least where logits above 0 are the classes that a row has"
+    assert activation_of(Recipe.model_validate({"loss": {"kind": "zlpr"}}), multilabel=True) == Activation(multilabel=True)
 
 
 def test_logit_adjustment_adds_the_log_of_each_share() -> None:
