@@ -15,6 +15,7 @@ from app.train.batch_preview import batch_preview
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid import Start, choose_grid, grid_keys, names_line, start_key, starts
 from app.train.plans import plan_box, shipped_plans
+from app.train.text_preview import text_preview
 from app.train.token_lengths import tokens_view
 from app.ui.cards import error_card, guard, section
 from app.ui.charts import draw, lr_curve, sampled_classes
@@ -26,6 +27,8 @@ from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
+from core.contest.table import text_columns
+from core.data.compose import check_columns
 from core.recipes.advice import brought_by, doubts, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
 from core.recipes.plan import Backbone, Listed, ReadPlan, find_backbone, load_preset
@@ -70,7 +73,9 @@ def recipe_form(contest: Contest) -> RecipeForm:
     key = f"train-{contest.id}-{start}-{st.session_state.get(_turn_key(contest), 0)}"
     follow_optimizer(options[start].recipe, key)
     with st.container(border=True):
-        values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",), columns=3)
+        columns = text_columns(runtime.workspace(), contest) if contest.spec.modality == "text" else []
+        offered = {"input.marked_column": columns, "input.entity_columns": columns}
+        values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",), options=offered, columns=3)
     values["model"]["backbone"] = st.session_state.get(f"{key}.model.backbone", values["model"]["backbone"])
     return RecipeForm(start, options, values, key, runs)
 
@@ -138,11 +143,8 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         st.space(1)
     folds = pick_folds(contest) or selected
     plan = st.container()
-    batch = (
-        st.expander(t("train.batch_title"), key=f"train-batch-{contest.id}", on_change="rerun")
-        if contest.spec.modality == "image"
-        else None
-    )
+    is_image = contest.spec.modality == "image"
+    rows = st.expander(t("train.batch_title" if is_image else "train.texts_title"), key=f"train-batch-{contest.id}", on_change="rerun")
     numbers = pick_fold_numbers(folds)
     recipe = checked(contest, form.values)
     grid: ReadPlan | None = None
@@ -176,8 +178,8 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         st.caption(t("train.read_only"))
     dry_run_card(contest, folds, recipe, numbers, n_runs=n_runs)
     queued_here(contest)
-    if batch is not None and batch.open and recipe is not None:
-        batch_preview(batch, contest, folds, recipe)
+    if rows.open and recipe is not None:
+        (batch_preview if is_image else text_preview)(rows, contest, folds, recipe)
 
 
 def baseline_button(contest: Contest, folds: Folds, fold_numbers: list[int]) -> None:
@@ -198,6 +200,7 @@ def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
         recipe = parse_settings(Recipe, values, where=t("train.recipe"))
         backbone_of(recipe)
         check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
+        check_columns(recipe.input, text_columns(runtime.workspace(), contest) if recipe.input.composes else ())
         check_trackers(recipe.tracking.trackers)
     except PitwallError as refusal:
         error_card(refusal)

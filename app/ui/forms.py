@@ -189,8 +189,6 @@ def _widget(leaf: Leaf, key: str, texts: str, options: Sequence[str] | None) -> 
             accept_new_options=True,
             **keep,
         )
-    if leaf.has("multiline"):
-        return st.text_area(label, value=leaf.value, height="content", **keep)
     return st.text_input(label, value=leaf.value, **keep)
 
 

@@ -70,6 +70,6 @@ def texts(
         say(lengths_text(lengths, asked))
     say(f"{seen.n_changed:,} of {seen.n_looked_at:,} rows are changed")
     if seen.n_emptied:
-        say(f"warning: nothing is left of {seen.n_emptied:,} of them")
+        say(f"warning: no word is left of {seen.n_emptied:,} of them")
     if seen.n_words is not None:
         say(f"{seen.n_words:,} words are known, the others are left out")

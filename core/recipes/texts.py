@@ -1,5 +1,6 @@
 """How a recipe reads the texts of a contest, seen before anything is trained: composed, cleaned, cut into tokens. Imports no torch."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class SeenText:
 
 @dataclass(frozen=True)
 class SeenTexts:
-    """Some rows, those that the recipe changes first. Of `n_looked_at` rows `n_changed` are changed, and `n_emptied` have no text left.
+    """Some rows, those that the recipe changes first. Of `n_looked_at` rows `n_changed` are changed, and of `n_emptied` no word is left.
 
     `n_words` is how many words are known where rare ones are left out.
     """
@@ -59,7 +60,7 @@ def see_texts(recipe: Recipe, table: ContestTable, n_rows: int, *, train_idx: ND
         rows=tuple(SeenText(ids[row], before[row], after[row], _pieces(tokenizer, after[row])) for row in chosen),
         n_looked_at=len(some),
         n_changed=len(changed),
-        n_emptied=sum(not after[row].strip() and bool(before[row].strip()) for row in changed),
+        n_emptied=sum(any(map(str.isalnum, before[row])) and not any(map(str.isalnum, after[row])) for row in changed),
         n_words=len(known) if recipe.clean.min_rows else None,
     )
 
@@ -98,8 +99,9 @@ def _tokenizer(recipe: Recipe, weights_dir: Path, special: Sequence[str]) -> Any
 
 
 def _pieces(tokenizer: Any, text: str) -> tuple[str, ...]:
-    """The tokens of a text, each as it stands there."""
+    """The tokens of a text, each as it stands there; parts of one character, such as the letters of a syllable, as the vocabulary has them."""
     if tokenizer is None:
         return ()
     found = tokenizer.encode(text)
-    return tuple(text[start:stop] or token for token, (start, stop) in zip(found.tokens, found.offsets, strict=True))
+    n_of = Counter(found.offsets)
+    return tuple((text[slice(*span)] if n_of[span] == 1 else "") or token for token, span in zip(found.tokens, found.offsets, strict=True))

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from core.base.messages import msg
 from core.base.settings import Settings, only_with, refuse
@@ -19,8 +19,8 @@ class ComposeSettings(Settings):
         default="",
         max_length=4000,
         description="The text of a row, made of its columns: {subject_entity.word} [SEP] {sentence}, where a dot takes a part of a column of"
-        " dictionaries. What stands in square brackets becomes one token. Empty: the contest's own input columns, joined by a line break.",
-        json_schema_extra=FOR_TEXTS | {"multiline": True},
+        " dictionaries. What stands in square brackets becomes one token, \\n is a line break. Empty: the contest's own input columns, joined by a line break.",
+        json_schema_extra=FOR_TEXTS,
     )
     markers: Literal["none", "special", "punctuation"] = Field(
         default="none",
@@ -58,6 +58,12 @@ class ComposeSettings(Settings):
         """The template; where only markers are asked for, the marked sentence."""
         return self.template or "{" + self.marked_column + "}"
 
+    @field_validator("template")
+    @classmethod
+    def _in_one_line(cls, template: str) -> str:
+        """One spelling of a line break, which a field of a form can hold."""
+        return template.replace("\r\n", "\n").replace("\n", "\\n")
+
     @model_validator(mode="after")
     def _names_columns(self) -> Self:
         columns = [name for _, name in template_pieces(self.full_template) if name]
@@ -75,8 +81,8 @@ class ComposeSettings(Settings):
 
 def template_pieces(template: str) -> tuple[tuple[str, str], ...]:
     """A template in pieces: a literal text and "", or "" and what stands in a pair of braces."""
+    template, done = template.replace("\\n", "\n"), 0
     pieces: list[tuple[str, str]] = []
-    done = 0
     for found in PLACEHOLDER.finditer(template):
         pieces.append((template[done : found.start()], ""))
         pieces.append((found[0][0], "") if found[1] is None else ("", found[1].strip()))

@@ -85,7 +85,7 @@ def test_only_known_trackers_are_chosen() -> None:
     assert (texts.name, texts.tracking.project) == ("2024", "a b")
     text = Recipe(modality="text")
     assert apply_sets(text, ["input.template={a.b} [SEP] {c}"]).input.template == "{a.b} [SEP] {c}"
-    assert apply_sets(text, ['input.template="{a}\\n{b}"']).input.template == "{a}\n{b}"
+    assert apply_sets(text, ['name="2: b"']).name == "2: b"
     assert apply_sets(Recipe(), ["tracking.trackers=[mlflow, wandb]"]).tracking.trackers == ("mlflow", "wandb")
     with pytest.raises(RecipeError, match=r"tracking\.trackers"):
         apply_sets(Recipe(), ["tracking.trackers=[comet]"])

@@ -36,6 +36,7 @@ def test_without_settings_texts_are_the_contests_own() -> None:
     [
         ("{subject_entity.word} [SEP] {sentence}", f"비틀즈 [SEP] {SENTENCE}"),
         ("{sentence}\n{ object_entity.type }", f"{SENTENCE}\nLOC"),
+        ("{sentence}\\n{object_entity.type}", f"{SENTENCE}\nLOC"),
         ("{{{subject_entity.end_idx}}}", "{2}"),
     ],
 )
