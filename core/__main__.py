@@ -33,6 +33,7 @@ COMMANDS = {
     "blends": ("blends", "List, compare, rename and delete blends."),
     "submit": ("blends", "Write a submission file."),
     "predict": ("predictions", "Predict the test set, files or a text from stored weights."),
+    "strengths": ("strengths", "How strong each class is in groups of rows, by any column."),
     "probe": ("views", "What blur, noise, crops and other light cost a run's score."),
     "export": ("predictions", "Export a run's image networks to ONNX."),
     "engine": ("training", "Run the queue without a browser."),

@@ -359,6 +359,15 @@ def beside_answers(frame: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+LIST = re.compile(r"\s*\[[-+0-9.eE,\s]*\]\s*")
+
+
+def list_columns(frame: pd.DataFrame) -> dict[str, str]:
+    """Columns of a sample submission, behind ids and label, that hold lists of numbers: all probabilities of a row, as KLUE asks for them."""
+    behind = [name for name in frame.columns[2:] if column_of(frame, name).str.fullmatch(LIST.pattern).all()]
+    return dict.fromkeys(behind, "a list of numbers in each row: all probabilities, in the order of the classes")
+
+
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
     """One column, typed: pandas cannot say that a name names one."""
     return cast(pd.Series, frame[name])

@@ -15,7 +15,7 @@ from typing import NoReturn
 from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import reason
-from core.contest.csv_table import Table, beside_answers, empty_columns, read_table
+from core.contest.csv_table import Table, beside_answers, empty_columns, list_columns, read_table
 from core.contest.encoding import N_BYTES, is_korean_beside
 from core.contest.uploads import MAX_DEPTH, MAX_FILES, is_junk
 
@@ -197,7 +197,8 @@ class ContestFiles:
     def sample(self, name: str) -> Table:
         """Read a sample submission: its ids, and what is asked for of each; see `beside_answers`."""
         table = self.table(name)
-        return table.without(beside_answers(table.frame))
+        table = table.without(beside_answers(table.frame))
+        return table.without(list_columns(table.frame))
 
     def tables(self) -> list[str]:
         """Keys of the files that may be tables, at most two folders deep; shallow ones first."""

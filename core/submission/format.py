@@ -11,7 +11,7 @@ from core.artefacts import load_manifest, verify_file
 from core.base.errors import SubmissionError
 from core.base.files import bare_text, can_encode
 from core.base.messages import msg
-from core.contest.csv_table import beside_answers, read_text
+from core.contest.csv_table import beside_answers, column_of, list_columns, read_text
 from core.contest.encoding import decode
 from core.contest.labels import contradicts, strange_values
 from core.contest.names import class_finder, naming_of_values
@@ -34,7 +34,8 @@ class SubmissionFormat:
     how the sample's labels contradict the classes, which is a doubt where a person named them (`is_named`); `sample_encoding` is that of the
     sample, where it has no signs for some class.
     `columns` are the id and what is asked for; other columns of the sample are `repeated` as they stand, by their place. `decimal` is the
-    decimal sign of its probabilities.
+    decimal sign of its probabilities. `lists` is the column behind the label that has all probabilities of a row as a list, in the order of the
+    classes, and `unlike_list` says how the lists of the sample contradict that order.
     """
 
     encoding: str
@@ -53,6 +54,8 @@ class SubmissionFormat:
     is_named: bool = False
     decimal: str = "."
     repeated: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
+    lists: str = ""
+    unlike_list: str = ""
 
     @property
     def has_probabilities(self) -> bool:
@@ -106,9 +109,10 @@ def _format_of(
     """The format of a sample (its ids, and its labels as text), whose columns and cells say what stands where."""
     columns = tuple(bare_text(str(column)) for column in frame.columns)
     spec = contest.spec
+    listed = [str(name) for name in list_columns(frame)] if spec.submission == "label" else []
     names = tuple(spec.submission_names or spec.classes)
     order: tuple[int, ...] = ()
-    cells, unlike, sample_encoding, decimal = PLAIN, "", "", "."
+    cells, unlike, unlike_list, sample_encoding, decimal = PLAIN, "", "", "", "."
     if spec.submission != "label":
         find, is_untrained = class_finder(names), class_finder(spec.untrained_classes)
         order = tuple(find(name) for name in columns[1:])
@@ -127,7 +131,7 @@ def _format_of(
         answers = frame.iloc[:, 1:]
         if delimiter != "," and answers.apply(lambda cells: cells.str.fullmatch(COMMA_NUMBER)).to_numpy(dtype=np.bool_).any():
             decimal = ","
-    elif len(columns) != 2:
+    elif len(columns) != 2 + len(listed) or len(listed) > 1:
         raise SubmissionError(
             "the sample submission is not one id and one label",
             where="{file}, first line",
@@ -139,6 +143,7 @@ def _format_of(
             n=len(columns),
         )
     else:
+        unlike_list = _unlike_list(frame, listed[0], names) if listed else ""
         cells = read_style(frame.iloc[:, 1], names, spec.label_separator) if spec.is_multilabel else PLAIN
         unlike = _unlike(strange_values(frame.iloc[:, 1], spec), spec)
         if not all(can_encode(name, encoding) for name in names):
@@ -160,7 +165,30 @@ def _format_of(
         is_named=bool(spec.submission_names),
         decimal=decimal,
         repeated=repeated,
+        lists=bare_text(listed[0]) if listed else "",
+        unlike_list=unlike_list,
     )
+
+
+def _unlike_list(frame: pd.DataFrame, column: str, names: Sequence[str]) -> str:
+    """How the sample's lists contradict the order of the classes: another length, or a greatest value at a place that is not the label's."""
+    for label, cell in zip(frame.iloc[:, 1], column_of(frame, column), strict=True):
+        values = read_list(cell)
+        if values and len(values) != len(names):
+            return msg("the sample's lists have {n} values for {n_classes} classes", n=len(values), n_classes=len(names))
+        most = [place for place, value in enumerate(values) if value == max(values)]
+        if len(most) == 1 and label in names and names[most[0]] != label:
+            what = "the sample has '{label}' where its list is greatest at place {place}, which is '{name}' in the order of the classes"
+            return msg(what, label=label, place=most[0] + 1, name=names[most[0]])
+    return ""
+
+
+def read_list(cell: str) -> list[float]:
+    """The numbers in a cell such as `[0.25, 0.75]`; none where it holds anything else."""
+    try:
+        return [float(part) for part in cell.strip().removeprefix("[").removesuffix("]").split(",")]
+    except ValueError:
+        return []
 
 
 def _unlike(values: Sequence[str], spec: ContestSpec) -> str:

@@ -31,7 +31,7 @@ from core.specs.kept import Lineage, LineageMember
 from core.store.blends import Submission, add_submission, list_submissions
 from core.store.contests import list_truths
 from core.store.runs import Run
-from core.submission.format import UNTRAINED, SubmissionFormat, read_format
+from core.submission.format import UNTRAINED, SubmissionFormat, read_format, read_list
 from core.submission.label_cells import read_cell, write_cell
 from core.workspace import Workspace
 from models.catalog import UnknownBackbone, find_backbone
@@ -113,7 +113,7 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
     prob = prob[[row_of[name] for name in form.ids]]
     labels = decide(prob, multilabel=form.is_multilabel, thresholds=thresholds)
     if form.is_multilabel and not form.class_of_column:
-        return _bytes(form, _cell_lines(form, labels))
+        return _bytes(form, _cell_lines(form, labels, _list_cells(prob) if form.lists else []))
     columns: list[Any] = [pa.array(form.ids, pa.string())]
     if form.class_of_column:
         n_untrained = form.class_of_column.count(UNTRAINED)
@@ -124,10 +124,12 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
         columns += numbers if form.decimal == "." else [_with_comma(each) for each in numbers]
     else:
         columns.append(pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string()))
+        if form.lists:
+            columns.append(pa.array(_list_cells(prob), pa.string()))
     for place, cells in sorted(form.repeated.items()):
         columns.insert(place, pa.array([cell or None for cell in cells], pa.string()))
     special = (form.delimiter, '"', "\n", "\r")
-    texts = chain(form.ids, form.classes, *form.repeated.values())
+    texts = chain(form.ids, form.classes, *form.repeated.values(), ["[0,0]"] if form.lists else [])
     quoting = "needed" if any(mark in text for text in texts for mark in special) else "none"
     body = io.BytesIO()
     pa_csv.write_csv(
@@ -136,6 +138,13 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
         pa_csv.WriteOptions(include_header=False, delimiter=form.delimiter, quoting_style=quoting),
     )
     return _bytes(form, body.getvalue().decode("utf-8"))
+
+
+def _list_cells(prob: NDArray[np.floating]) -> list[str]:
+    """Each row's probabilities as Python writes a list, in float32's shortest text."""
+    numbers = pa.array(np.ascontiguousarray(prob, dtype=np.float32).ravel()).cast(pa.string()).to_pylist()
+    n = prob.shape[1]
+    return [f"[{', '.join(numbers[start : start + n])}]" for start in range(0, len(numbers), n)]
 
 
 def _with_comma(numbers: Any) -> Any:
@@ -213,6 +222,8 @@ def check_submission(form: SubmissionFormat, data: bytes) -> tuple[SubmissionChe
                 msg("unknown: {names}", names=", ".join(strange[:5])) if strange else msg("all among the {n} classes", n=len(form.classes)),
             )
         )
+    if form.lists:
+        checks += _check_lists(form, list(frame.iloc[:, 2]))
     if form.unlike:
         checks.append(SubmissionCheck("sample", form.is_named, form.unlike, is_doubtful=form.is_named))
     if len(frame) >= FEW_ROWS and len(set(chosen)) == 1:
@@ -322,12 +333,12 @@ def _with_licence(member: LineageMember, run: Run) -> LineageMember:
     return member.model_copy(update={"licence": UNKNOWN_LICENCE})
 
 
-def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer]) -> str:
+def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer], lists: Sequence[str]) -> str:
     """The lines of a file with all labels of a row in one cell, in the order of the classes; quoted only where it must be."""
     lines = io.StringIO()
     writer = csv.writer(lines, delimiter=form.delimiter, lineterminator="\n")
     for number, (row_id, row) in enumerate(zip(form.ids, labels, strict=True)):
-        cells = [row_id, write_cell((form.classes[index] for index in np.flatnonzero(row)), form.cells)]
+        cells = [row_id, write_cell((form.classes[index] for index in np.flatnonzero(row)), form.cells), *lists[number : number + 1]]
         for place, repeated in sorted(form.repeated.items()):
             cells.insert(place, repeated[number])
         writer.writerow(cells)
@@ -348,6 +359,21 @@ def _check_cells(form: SubmissionFormat, cells: Sequence[str]) -> list[Submissio
         told = msg("all among the {n} classes; no sample shows how several are written, see the preview", n=len(form.classes))
     n_empty = sum(not labels_in[cell] for cell in cells)
     return [SubmissionCheck("labels", not (strange or twice), told), _empty_rows(n_empty, len(cells))]
+
+
+def _check_lists(form: SubmissionFormat, cells: Sequence[str]) -> list[SubmissionCheck]:
+    """Whether every cell is a list with a probability for each class, and whether their order can be that of the sample."""
+    found = [np.array(read_list(cell)) for cell in cells]
+    n_bad = sum(len(row) != len(form.classes) or not ((row >= 0) & (row <= 1)).all() for row in found)
+    told = msg("{n} {n:row|rows} without a probability for each of {n_classes} classes", n=n_bad, n_classes=len(form.classes))
+    checks = [SubmissionCheck("lists", not n_bad, told)]
+    if not form.is_multilabel and not n_bad:
+        worst = max((abs(float(row.sum()) - 1) for row in found), default=0.0)
+        checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, msg("rows sum to 1 within {error:.1e}", error=worst)))
+    order = msg("lists are in the order of the classes: {names}, …", names=", ".join(form.classes[:3]))
+    told = joined("; ", [form.unlike_list, "give the classes in the order of the lists: classes=[…]"]) if form.unlike_list else order
+    checks.append(SubmissionCheck("list_order", not form.unlike_list, told))
+    return checks
 
 
 def _empty_rows(n_empty: int, n_rows: int) -> SubmissionCheck:

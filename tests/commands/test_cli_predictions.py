@@ -69,3 +69,16 @@ def test_rows_with_several_labels_are_submitted_and_exchanged(terminal: Terminal
     oof.write_text(re.sub(r",0\.\d+\n", ",1.5\n", oof.read_text(encoding="utf-8"), count=1), encoding="utf-8")
     refusal = terminal.refused("predictions", "import", "emotions", str(oof), str(test))
     assert refusal["type"] == "InputError" and "sigmoid" in refusal["fix"] and "tr0000" in refusal["where"]
+
+
+def test_strengths_over_a_column_are_printed_and_written(terminal: Terminal, tmp_path: Path) -> None:
+    finish_emotions(terminal.workspace, tmp_path / "emotions")
+    file = tmp_path / "texts.csv"
+    groups = terminal.read("strengths", "roberta", "--by", "text", "--at-most", "1", "--apart", "지루함", "-o", str(file))
+    written = pd.read_csv(file)
+    assert written["group"].tolist() == [group["group"] for group in groups] and written.columns[-1] == "지루함"
+    assert set(written["rows_taken"]) == {1} and 0 <= written["기쁨"].min() <= written["기쁨"].max() <= 1
+    assert "지루함" not in set(written["strongest"])
+    assert "the columns" in terminal.refused("strengths", "roberta", "--by", "film")["fix"]
+    assert terminal.refused("strengths", "roberta", "--by", "text", "--apart", "joy")["where"] == "--apart"
+    assert len(terminal.read("strengths", "roberta", "--by", "text", "--oof")) > len(groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -396,3 +397,46 @@ def test_names_that_a_person_gave_against_the_sample_are_a_doubt(tmp_path: Path)
         form = parse_format(write(tmp_path, f"id,label\n1,{shown}\n2,{shown}\n"), spec)
         checks = {check.key: check for check in check_submission(form, make_submission(form, ["1", "2"], np.eye(2, dtype=np.float32)))}
         assert all(check.is_ok for check in checks.values()) and ("sample" in checks) == is_doubtful
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_label_and_all_probabilities_as_a_list_are_written_and_read_back(tmp_path: Path, several: bool) -> None:
+    """KLUE's relations: id, pred_label, probs; here with a class that has the delimiter in its name."""
+    shown = "개 cat" if several else "개"
+    sample = f'id,pred_label,probs\n7,{shown},"[1.0, 0.0, 0.0]"\nx,cat,"[0.3, 0.4, 0.3]"\n'
+    where = contest("label", ("개", "cat", "no_relation"), several=several, separator=" " if several else "", metric="macro_f1")
+    form = parse_format(write(tmp_path, sample), where)
+    prob = np.random.default_rng(0).dirichlet(np.ones(3), 2).astype(np.float32)
+    data = make_submission(form, ["x", "7"], prob)
+    frame = pd.read_csv(io.BytesIO(data))
+    assert frame.columns.tolist() == ["id", "pred_label", "probs"] and frame["id"].tolist() == ["7", "x"]
+    lists = np.array([json.loads(cell) for cell in frame["probs"]], dtype=np.float32)
+    assert lists.tobytes() == np.ascontiguousarray(prob[::-1]).tobytes(), "in the order of the classes, to the last digit"
+    checks = check_submission(form, data)
+    assert all(check.is_ok for check in checks), checks
+    spoiled = data.replace(b", ", b"; ", 1)
+    assert [check.key for check in check_submission(form, spoiled) if not check.is_ok] == ["lists"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"), [(("a", "b"), "3 values for 2 classes"), (("b", "a", "c"), "greatest at place 1, which is 'b'")]
+)
+def test_lists_of_another_order_or_length_than_the_classes_are_refused(tmp_path: Path, classes: tuple[str, ...], said: str) -> None:
+    sample = 'id,pred_label,probs\n1,a,"[0.8, 0.1, 0.1]"\n'
+    form = parse_format(write(tmp_path, sample), contest("label", classes))
+    failed = [check for check in check_submission(form, make_submission(form, ["1"], softmax(1, len(classes)))) if not check.is_ok]
+    assert [check.key for check in failed] == ["list_order"] and said in failed[0].detail and "classes=[…]" in failed[0].detail
+
+
+def test_44_columns_of_flags_or_probabilities_come_back(tmp_path: Path) -> None:
+    names = tuple(f"감정 {number}" for number in range(44))
+    prob = np.random.default_rng(3).random((50, 44)).astype(np.float32)
+    ids, shuffled = [f"r{row}" for row in range(50)], tuple(np.random.default_rng(4).permutation(names))
+    for kind in ("flags", "probabilities"):
+        sample = (
+            "\n".join([",".join(["ID", *shuffled]), *(",".join([name, *["0" if kind == "flags" else "0.5"] * 44]) for name in ids)]) + "\n"
+        )
+        form = parse_format(write(tmp_path, sample), contest(kind, names, several=True, metric="macro_f1"))
+        frame = pd.read_csv(io.BytesIO(make_submission(form, ids, prob)))
+        expected = (prob > 0.5).astype(np.int8) if kind == "flags" else prob
+        np.testing.assert_array_equal(frame[list(names)].to_numpy(dtype=expected.dtype), expected)
