@@ -29,6 +29,8 @@ TINY_MAX_TOKENS = 512
 NUMBER = re.compile(r"\.(\d+)\.")
 EMBEDDING = re.compile(r"embedding|^tokens|^positions")
 TOKENIZER_FILE = "tokenizer.json"
+COARSE_HEAD = "coarse."
+"""What the names of the parameters of a head for training only begin with."""
 PROBE = "a"
 """A text that shows which special tokens a tokenizer puts around one."""
 PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
@@ -185,11 +187,34 @@ class TextClassifier(Classifier):
         self.classifier = nn.Linear(width, spec.n_outputs)
         nn.init.normal_(self.classifier.weight, std=0.02)
         nn.init.zeros_(self.classifier.bias)
+        self.coarse: nn.Linear | None = None
+
+    def add_coarse_head(self, n_outputs: int) -> None:
+        """A second linear head beside the classifier, for training only (`forward_both`); its parameters are those of COARSE_HEAD."""
+        self.coarse = nn.Linear(self.classifier.in_features, n_outputs)
+        nn.init.normal_(self.coarse.weight, std=0.02)
+        nn.init.zeros_(self.coarse.bias)
+
+    def forward_both(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits (n, n_outputs), and those (n, n_coarse) of the coarse head."""
+        assert self.coarse is not None  # asked of a network that has one
+        pooled = self.pool(self.features(batch))
+        return self.head(pooled), mean_over_masks(self.coarse, self.dropout, pooled, self.n_masks)
+
+    def word_embeddings(self) -> nn.Embedding:
+        return self.encoder.get_input_embeddings()  # pyright: ignore[reportCallIssue]
 
     def features(self, batch: dict[str, Tensor]) -> Features:
-        """`input_ids` and `attention_mask` (n, length) int64 -> tokens (n, length, width)."""
-        mask = batch["attention_mask"]
-        return Features(self.encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state, mask)
+        """`input_ids` and `attention_mask` (n, length) int64 -> tokens (n, length, width).
+
+        Where rows are mixed, `mixed_ids` (n, length) are those of the other row, and word embeddings are added up by `own_share` and
+        `mixed_share` (n, length)."""
+        mask, ids = batch["attention_mask"], batch["input_ids"]
+        if "mixed_ids" not in batch:
+            return Features(self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+        embed = self.word_embeddings()
+        embedded = batch["own_share"][..., None] * embed(ids) + batch["mixed_share"][..., None] * embed(batch["mixed_ids"])
+        return Features(self.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state, mask)
 
     def pool(self, features: Features) -> Tensor:
         hidden, mask = features.values, features.mask
@@ -237,8 +262,12 @@ class TinyTransformer(nn.Module):
         nn.init.normal_(self.tokens.weight, std=0.02)
         nn.init.normal_(self.positions, std=0.02)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
-        embedded = self.tokens(input_ids) + self.positions[: input_ids.shape[1]]
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.tokens
+
+    def forward(self, attention_mask: Tensor, input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None) -> SimpleNamespace:
+        words = self.tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        embedded = words + self.positions[: words.shape[1]]
         return SimpleNamespace(last_hidden_state=self.layers(self.dropout(embedded), src_key_padding_mask=attention_mask == 0))
 
 

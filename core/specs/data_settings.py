@@ -178,8 +178,8 @@ class AugmentSettings(Settings):
         default=0.0,
         ge=0,
         le=10,
-        description="Alpha of MixUp, which blends two images and their labels; 0.1 to 0.4 is usual, 0 is off.",
-        json_schema_extra=FOR_IMAGES,
+        description="Alpha of MixUp, which blends two rows and their labels: the pixels of images, the word embeddings of texts; 0.1 to 0.4 is "
+        "usual, 0 is off.",
     )
     cutmix: float = Field(
         default=0.0,
@@ -193,7 +193,6 @@ class AugmentSettings(Settings):
         gt=0,
         le=1,
         description="Share of the steps in which MixUp or CutMix mixes the rows; 0.5 to 1 is usual.",
-        json_schema_extra=FOR_IMAGES,
     )
     mix_switch_prob: float = Field(
         default=0.5,
@@ -207,7 +206,6 @@ class AugmentSettings(Settings):
         ge=0,
         le=1000,
         description="Last epochs without MixUp and CutMix; a tenth to a fifth of all is usual.",
-        json_schema_extra=FOR_IMAGES,
     )
 
     @property

@@ -16,7 +16,15 @@ from core.base.names import Name
 from core.base.settings import BASIC, Settings, refuse, walk_fields, wanted_by
 from core.specs.data_settings import MIN_PX, AugmentSettings, InputSettings, PredictSettings, SamplingSettings
 from core.specs.text_settings import CleanSettings
-from core.specs.training_settings import AverageSettings, LossSettings, ModelSettings, OptimSettings, TfidfSettings, TrainSettings
+from core.specs.training_settings import (
+    AdversarialSettings,
+    AverageSettings,
+    LossSettings,
+    ModelSettings,
+    OptimSettings,
+    TfidfSettings,
+    TrainSettings,
+)
 
 MISSING = "–"
 """Where a recipe has no such setting, beside recipes that have it."""
@@ -58,6 +66,7 @@ class Recipe(Settings):
     model: ModelSettings = ModelSettings()
     tfidf: TfidfSettings = TfidfSettings()
     loss: LossSettings = LossSettings()
+    adversarial: AdversarialSettings = AdversarialSettings()
     optim: OptimSettings = OptimSettings()
     average: AverageSettings = AverageSettings()
     train: TrainSettings = TrainSettings()
@@ -114,6 +123,27 @@ class Recipe(Settings):
         )
         return self
 
+    @model_validator(mode="after")
+    def _has_what_it_perturbs(self) -> Self:
+        adversarial, epochs, probe = self.adversarial, self.train.epochs, self.train.probe_epochs
+        is_fgm, first = adversarial.kind == "fgm", adversarial.start_epoch
+        refuse(
+            (is_fgm and self.modality == "image", "adversarial.kind=fgm perturbs word embeddings, which images do not have: use awp"),
+            (
+                adversarial.kind != "none" and first > epochs,
+                msg("adversarial.start_epoch = {first} of {n} epochs: none is left for it", first=first, n=epochs),
+            ),
+            (
+                is_fgm and first <= probe,
+                msg(
+                    "adversarial.start_epoch = {first}: word embeddings learn from epoch {n} on, after train.probe_epochs",
+                    first=first,
+                    n=probe + 1,
+                ),
+            ),
+        )
+        return self
+
     def with_seed(self, seed: int) -> Self:
         """The same training with one seed; of a recipe with several seeds one of its parts."""
         return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed, "n_seeds": 1})})
@@ -131,6 +161,10 @@ class Recipe(Settings):
     def is_mixed(self, epoch: int) -> bool:
         """Whether MixUp or CutMix mixes rows in an epoch (from 1)."""
         return self.augment.mixes and epoch <= self.train.epochs - self.augment.mix_off_epochs
+
+    def is_adversarial(self, epoch: int) -> bool:
+        """Whether an epoch (from 1) trains against a perturbation."""
+        return self.adversarial.kind != "none" and epoch >= self.adversarial.start_epoch
 
     @model_validator(mode="after")
     def _only_what_is_used(self) -> Self:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from core.base.messages import msg
-from core.base.settings import BASIC, Settings, only_with, refuse
+from core.base.settings import BASIC, LINES, Settings, only_with, refuse
 from core.specs.data_settings import FOR_IMAGES
 from core.specs.text_settings import FOR_TEXTS
 
@@ -140,14 +140,69 @@ class LossSettings(Settings):
         json_schema_extra=only_with("loss.kind", "asymmetric"),
     )
 
+    rdrop: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="Alpha of R-Drop: each row is computed under two dropout masks, and so many times their disagreement is added to the loss; "
+        "1 to 5 is usual, twice the time, 0 is off.",
+    )
+    coarse: tuple[str, ...] = Field(
+        default=(),
+        description="The coarse class of each class, in their order: none, org, org, per. While training a second head learns them beside the "
+        "classes; it is dropped in the end. Empty is off.",
+        json_schema_extra=FOR_TEXTS | LINES,
+    )
+    coarse_weight: float = Field(
+        default=0.3,
+        gt=0,
+        le=10,
+        description="How much the loss of the coarse classes counts beside that of the classes; 0.1 to 0.5 is usual.",
+        json_schema_extra=FOR_TEXTS,
+    )
+
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
         weights = self.given_weights
         refuse(
             (self.class_weights == "given" and not any(weights), "give a weight for each class, one or more above 0"),
             (not all(math.isfinite(weight) and weight >= 0 for weight in weights), "the weight of a class is a number from 0"),
+            (self.rdrop and self.kind == "bi_tempered", "loss.rdrop compares usual probabilities, not those of bi_tempered: set it to 0"),
+            (self.coarse and not all(self.coarse), "a coarse class has a name"),
+            (self.coarse and len(set(self.coarse)) == 1, "loss.coarse has one coarse class only: give two or more, or none"),
         )
         return self
+
+
+class AdversarialSettings(Settings):
+    """Training against a perturbation: each step is computed once as it is, then with weights moved to where its loss is larger."""
+
+    kind: Literal["none", "fgm", "awp"] = Field(
+        default="none",
+        description="FGM moves the word embeddings and adds the gradient found there; AWP moves all weight matrices and learns from the gradient there "
+        "alone. Both take twice the time of a step.",
+    )
+    epsilon: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="FGM: the norm of what is added to the word embeddings; 0.1 to 1 is usual.",
+        json_schema_extra=only_with("adversarial.kind", "fgm"),
+    )
+    gamma: float = Field(
+        default=0.005,
+        gt=0,
+        le=1,
+        description="AWP: the norm of what is added to each weight matrix, as a share of its own; 0.001 to 0.01 is usual.",
+        json_schema_extra=only_with("adversarial.kind", "awp"),
+    )
+    start_epoch: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="The first epoch with it; AWP is usually on once the training loss has fallen, from the second epoch or half way.",
+        json_schema_extra=only_with("adversarial.kind", "fgm", "awp"),
+    )
 
 
 OptimizerName = Literal["adamw", "sgd", "nadamw", "adopt", "muon", "lion", "lamb"]

@@ -132,8 +132,8 @@ def _train(task: FoldTask, setup: Setup) -> tuple[list[float], float, TrainState
     recipe = task.recipe
     steps, n_first = _steps(task, setup)
     epochs = plan_epochs(recipe, task.labels[np.asarray(task.train_idx, dtype=np.int64)])
-    # Where the first epochs are smaller, the last one is the dearest.
-    epoch = recipe.first_epochs + 1
+    # Where the first epochs are smaller, or not adversarial yet, the last one is the dearest.
+    epoch = max(recipe.first_epochs + 1, recipe.adversarial.start_epoch)
     batches = setup.loader.load(epoch, [rows for micro_batches in steps for rows in micro_batches])
     # Loader processes have read ahead while the first steps were slow: what they then have is not their pace.
     fewest = MIN_TIMED + math.ceil(2 * setup.loader.workers / len(steps[0]))

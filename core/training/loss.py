@@ -54,12 +54,14 @@ def activation_of(recipe: Recipe, *, multilabel: bool) -> Activation:
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a fold, made once: `class_weights` (K,), and `prior` (K,), which is added to logits while training (logit adjustment)."""
+    """The loss of a fold, made once: `class_weights` (K,), `prior` (K,), which is added to logits while training (logit adjustment), and
+    `coarse` (K, n_coarse), with a 1 where a class belongs to a coarse class."""
 
     settings: LossSettings
     activation: Activation
     class_weights: Tensor | None = None
     prior: Tensor | None = None
+    coarse: Tensor | None = None
 
     @property
     def asks_each_class(self) -> bool:
@@ -85,8 +87,15 @@ def make_objective(
     if settings.logit_adjustment:
         others = np.maximum(n_rows - counts, 1) if multilabel or activation.one_vs_rest else n_rows
         prior = settings.logit_adjustment * np.log(counts / others)
+    coarse = np.unique(settings.coarse, return_inverse=True)[1] if settings.coarse else None
     as_tensor = partial(torch.as_tensor, dtype=torch.float32, device=device)
-    return Objective(settings, activation, None if weights is None else as_tensor(weights), None if prior is None else as_tensor(prior))
+    return Objective(
+        settings,
+        activation,
+        None if weights is None else as_tensor(weights),
+        None if prior is None else as_tensor(prior),
+        None if coarse is None else as_tensor(np.eye(coarse.max() + 1)[coarse]),
+    )
 
 
 def row_losses(logits: Tensor, targets: Tensor, objective: Objective) -> Tensor:
@@ -113,6 +122,26 @@ def row_losses(logits: Tensor, targets: Tensor, objective: Objective) -> Tensor:
     else:
         losses = bi_tempered(log_tempered_softmax(logits, settings.t2), targets, settings.t1)
     return losses if of_row is None else losses * of_row
+
+
+def coarse_losses(logits: Tensor, targets: Tensor, coarse: Tensor, *, multilabel: bool) -> Tensor:
+    """The plain cross-entropy (n,) of a head for coarse classes, logits (n, n_coarse): a coarse class has the targets of its classes together, or
+    where a row may have several, at most one yes."""
+    of_coarse = (targets @ coarse).clamp(max=1)
+    if multilabel:
+        return F.binary_cross_entropy_with_logits(logits, of_coarse, reduction="none").mean(dim=1)
+    return F.cross_entropy(logits, of_coarse, reduction="none")
+
+
+def disagreement(logits: Tensor, again: Tensor, objective: Objective) -> Tensor:
+    """The symmetric Kullback-Leibler divergence (n,) of two predictions of each row, (KL(p, q) + KL(q, p)) / 2, as R-Drop adds it (Liang et al.
+    2021, arXiv 2106.14448); of a yes or no for each class the mean over the classes.
+
+    It is half the sum of (p - q) * (log p - log q), in which logits may stand for logarithms: what normalises a row cancels out.
+    """
+    if objective.asks_each_class:
+        return 0.5 * ((logits.sigmoid() - again.sigmoid()) * (logits - again)).mean(dim=1)
+    return 0.5 * ((logits.softmax(dim=1) - again.softmax(dim=1)) * (logits - again)).sum(dim=1)
 
 
 def plain_losses(logits: Tensor, truth: Tensor, activation: Activation) -> Tensor:

@@ -33,6 +33,7 @@ from models.build import build_model
 from models.catalog import Backbone, find_backbone
 from models.head import Pooling
 from models.spec import Classifier, ModelSpec, Pixels
+from models.text import COARSE_HEAD, TextClassifier
 
 WEIGHTS_FILE = "weights.safetensors"
 READ_OF_TEXTS = ("max_tokens", "truncation", "head_share", "windows", "overlap")
@@ -96,6 +97,9 @@ def build_network(
     if task.start_dir is not None:
         load_weights(model, task.start_dir)
         model.weights_place, model.weights_source = "run", recipe.model.start_from
+    if recipe.loss.coarse:
+        assert isinstance(model, TextClassifier)  # only a recipe for texts names coarse classes
+        model.add_coarse_head(len(set(recipe.loss.coarse)))
     if recipe.model.grad_checkpointing:
         model.checkpoint_gradients()
     if recipe.model.freeze:
@@ -276,8 +280,9 @@ def save_weights(weights: Mapping[str, Tensor], folder: Path) -> Path:
 
 
 def save_network(folder: Path, spec: NetworkSpec, weights: Mapping[str, Tensor]) -> None:
-    """Make an artefact of its own of a network: what it is and its weights, beside what its building left in the folder."""
-    save_weights(weights, folder)
+    """Make an artefact of its own of a network: what it is and its weights, beside what its building left in the folder. A head for coarse
+    classes, which only helped it learn, is left out."""
+    save_weights({name: tensor for name, tensor in weights.items() if not name.startswith(COARSE_HEAD)}, folder)
     write_json(folder / NETWORK_FILE, spec.to_dict())
     write_manifest(folder, kind="network")
 

@@ -30,6 +30,7 @@ from core.training.schedule import plan_epochs
 from core.training.task import FoldTask, check_classes
 from core.training.threads import Threads
 from models.spec import Classifier
+from models.text import TextClassifier
 
 
 def open_device(name: str) -> torch.device:
@@ -163,6 +164,8 @@ def set_up(task: FoldTask, cached: CachedImages | None = None, tokenizing: Progr
     model, rows, test_rows = build_network(task, cached, tokenizing)
     counts = class_counts(group_rows(task.recipe.sampling, labels), labels, len(task.classes))
     model.to(device)
+    if task.recipe.adversarial.kind == "fgm":
+        _check_embeddings(model)
     if task.recipe.modality == "image":
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
     workers = 0 if device.type == "mps" else settings.loader_workers
@@ -179,3 +182,14 @@ def set_up(task: FoldTask, cached: CachedImages | None = None, tokenizing: Progr
         scaler=precision.scaler(device),
         average=make_average(model, task.recipe.average.ema),
     )
+
+
+def _check_embeddings(model: Classifier) -> None:
+    """Raise RecipeError unless a network of texts has word embeddings that learn."""
+    if isinstance(model, TextClassifier) and not model.word_embeddings().weight.requires_grad:
+        raise RecipeError(
+            "the word embeddings of this network do not learn",
+            where="adversarial.kind",
+            why="FGM perturbs them by their gradient, and they have none",
+            fix="set model.freeze=0, or adversarial.kind=awp",
+        )

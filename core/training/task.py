@@ -94,11 +94,16 @@ class FoldOutput:
 
 
 def check_classes(recipe: Recipe, classes: Sequence[str], *, multilabel: bool) -> None:
-    """Raise RecipeError where a recipe does not fit the classes of a contest: numbers for other classes, or a sampler of rows with one."""
-    for path, given in (("loss.given_weights", recipe.loss.given_weights), ("sampling.counts", recipe.sampling.counts)):
+    """Raise RecipeError where a recipe does not fit the classes of a contest: something for other classes, or a sampler of rows with one."""
+    loss = recipe.loss
+    for path, given in (
+        ("loss.given_weights", loss.given_weights),
+        ("loss.coarse", loss.coarse),
+        ("sampling.counts", recipe.sampling.counts),
+    ):
         if given and len(given) != len(classes):
             raise RecipeError(
-                "{path} has {n} {n:number|numbers} for {n_classes} classes",
+                "{path} has {n} {n:value|values} for {n_classes} classes",
                 where=path,
                 fix="give one for each class, in this order: {classes}",
                 path=path,
