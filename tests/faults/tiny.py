@@ -41,6 +41,8 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "modality": "text",
         "model": {"backbone": "tiny_transformer", "pretrained": False, "dropout": 0.2},
         "input": {"max_tokens": 16},
+        "loss": {"rdrop": 1.0},
+        "adversarial": {"kind": "fgm", "start_epoch": 2},
     },
 }
 HARD: dict[str, dict[str, Any]] = {"train": {"epochs": 12, "batch_size": 8, "accumulate": 2, "patience": 3}, "average": {"ema": 0.9}}

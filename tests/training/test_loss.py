@@ -233,7 +233,7 @@ def test_settings_of_another_loss_are_refused_and_so_are_numbers_for_other_class
             Recipe.model_validate({"loss": loss})
     recipe = Recipe.model_validate({"loss": {"class_weights": "given", "given_weights": [1, 2]}})
     check_classes(recipe, ("a", "b"), multilabel=False)
-    with pytest.raises(RecipeError, match="2 numbers for 3 classes"):
+    with pytest.raises(RecipeError, match="2 values for 3 classes"):
         check_classes(recipe, ("a", "b", "c"), multilabel=False)
     assert LossSettings(kind="focal", gamma=4.19).gamma == 4.19
 

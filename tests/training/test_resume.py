@@ -28,7 +28,12 @@ MIXED: dict[str, dict[str, Any]] = {
     "input": {"first_px": 24, "full_px_epochs": 2},
 }
 WINDOWS: dict[str, Any] = {"max_tokens": 8, "truncation": "windows", "windows": 3}
-LONG = recipe_of(TEXT, **{**HARD, "input": WINDOWS, "train": {**HARD["train"], "group_by_length": True}})
+PERTURBED: dict[str, dict[str, Any]] = {
+    "augment": {"mixup": 0.4, "mix_prob": 0.8},
+    "loss": {"rdrop": 2.0, "coarse": ("x", "y", "y")},
+    "adversarial": {"kind": "fgm", "epsilon": 0.5, "start_epoch": 2},
+}
+LONG = recipe_of(TEXT, **{**HARD, **PERTURBED, "input": WINDOWS, "train": {**HARD["train"], "group_by_length": True}})
 BOTH = pytest.mark.parametrize("recipe", [recipe_of(IMAGE, **HARD, **MIXED), LONG], ids=["image", "text"])
 
 
