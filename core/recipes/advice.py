@@ -207,6 +207,10 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
             recipe.model.dropout_masks > 1 and not recipe.model.dropout,
             "several dropout masks without dropout are all the same: set model.dropout above 0",
         ),
+        (
+            recipe.loss.rdrop and not recipe.model.dropout and not recipe.model.drop_path and backbone.library != "transformers",
+            "R-Drop compares two dropout masks, and there is no dropout: set model.dropout above 0",
+        ),
         (not has_gpu and backbone.params_m > 60, "more than 60 M parameters on a processor: expect hours for an epoch; a dry run tells"),
         (
             facts is not None and recipe.model.pretrained and not _reads(backbone, facts),

@@ -90,6 +90,7 @@ def test_no_preset_is_doubted_on_a_thousand_rows(name: str) -> None:
         (["model.backbone=convnext_base", "model.pretrained=false"], 748, "M parameters from scratch on 748 rows"),
         (["model.backbone=resnet10t", "model.pretrained=false", "model.freeze=2"], 1000, "stay as they were drawn at random"),
         (["model.dropout=0", "model.dropout_masks=4"], 1000, "are all the same"),
+        (["model.dropout=0", "loss.rdrop=1"], 1000, "there is no dropout"),
         (["model.dropout=0.95"], 1000, "model.dropout = 0.95, where 0 to 0.6 is usual"),
         (["optim.warmup=0.9"], 1000, "optim.warmup = 0.9"),
         (["augment.mixup=0.2", "train.batch_size=1"], 1000, "no other row to mix it with"),

@@ -107,7 +107,7 @@ def test_a_sampler_that_does_not_fit_the_classes_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=why):
             Recipe.model_validate({"sampling": given_})
-    with pytest.raises(RecipeError, match="4 numbers for 2 classes"):
+    with pytest.raises(RecipeError, match="4 values for 2 classes"):
         check_classes(Recipe(sampling=sampling("counts")), ("a", "b"), multilabel=False)
     for kind in ("balanced", "square_root", "counts"):
         with pytest.raises(RecipeError, match="several classes"):
