@@ -79,7 +79,7 @@ def test_the_form_of_a_recipe_returns_the_recipe(modality: str) -> None:
         leaf.path: all(values_of[path] in values for path, values in [wanted_by(leaf.info) or ("name", ("run",))]) for leaf in leaves
     }
     shown = {leaf.path for leaf in leaves if not leaf.has("hidden") and is_used[leaf.path]}
-    n_widgets = len(at.number_input) + len(at.text_input) + len(at.selectbox) + len(at.toggle) + len(at.multiselect)
+    n_widgets = sum(map(len, (at.number_input, at.text_input, at.text_area, at.selectbox, at.toggle, at.multiselect)))
     assert n_widgets == len(shown), "every setting is on the form that is used whatever the others are"
 
 
