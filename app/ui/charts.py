@@ -371,17 +371,18 @@ def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: N
 
 def token_lengths(lengths: NDArray[np.integer], max_tokens: int) -> Chart:
     """How many texts have so many tokens, those that are longer than a network reads in another colour; the longest hundredth stands in the last bar."""
-    end = max(float(np.quantile(lengths, 0.99)), 1.1 * max_tokens)
-    edges = np.linspace(0, end, LENGTH_BARS + 1)
-    edges[np.searchsorted(edges, max_tokens)] = max_tokens + 0.5  # no bar has both kinds
-    rows, _ = np.histogram(np.minimum(lengths, end), edges)
-    table = pd.DataFrame({"start": edges[:-1], "end": edges[1:], "rows": rows, "share": rows / len(lengths)})
-    table["first"], table["last"] = np.ceil(table["start"]), np.floor(table["end"])
+    end = min(int(lengths.max()), max(int(np.quantile(lengths, 0.99)), round(1.1 * max_tokens)))
+    width = -(-end // LENGTH_BARS)
+    first = np.arange(max_tokens % width + 1 - width, end + 1, width)  # no bar has both kinds
+    rows, _ = np.histogram(np.minimum(lengths, end), [*first, first[-1] + width])
+    table = pd.DataFrame({"first": first, "last": first + width - 1, "rows": rows, "share": rows / len(lengths)})
+    table["start"], table["end"] = table["first"] - 0.5, table["last"] + 0.5
     encoding = {
         "x": quantity("start", title=t("train.tokens_axis"), scale={"nice": False}, axis={"grid": False, "tickCount": 6}),
         "x2": {"field": "end"},
+        "y2": {"datum": 0},
         "y": quantity("rows", title=t("train.tokens_rows"), axis={"format": "~s", "tickCount": 3, "gridOpacity": 0.25}),
-        "color": {"condition": {"test": f"datum.start >= {max_tokens}", "value": BAD}, "value": ACCENT},
+        "color": {"condition": {"test": f"datum.first > {max_tokens}", "value": BAD}, "value": ACCENT},
         "tooltip": [
             quantity("first", title=t("train.tokens_from"), format=",.0f"),
             quantity("last", title=t("train.tokens_to"), format=",.0f"),
