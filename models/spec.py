@@ -24,13 +24,13 @@ class Pixels:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What to build. `input_px`, `first_px` (where the first epochs are smaller), `drop_path` and `resized_by` belong to images; `max_tokens`
-    and `vocab_size` to texts.
+    """What to build. `input_px`, `first_px` (where the first epochs are smaller), `drop_path` and `resized_by` belong to images; `max_tokens`,
+    `vocab_size` and `special_tokens`, words that are one token each, to texts.
 
     A network that reads images of one size only is made for `input_px` by timm's `set_input_size` where it has that, which scales its
     positions and its windows. Before, it was built with another `img_size`, which keeps its windows: `resized_by` says which.
 
-    `vocab_size` is asked only for a network without a tokenizer of its own (library "builtin"). With `saved`, the folder of a trained
+    `vocab_size` is asked for a network without a tokenizer of its own (library "builtin"), and where `special_tokens` are added. With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
     backbone's own where given.
     """
@@ -48,6 +48,7 @@ class ModelSpec:
     dropout_masks: int = 1
     max_tokens: int = 0
     vocab_size: int = 0
+    special_tokens: tuple[str, ...] = ()
     saved: Path | None = None
     pixels: Pixels | None = None
 

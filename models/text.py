@@ -142,7 +142,7 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
         )
     if spec.backbone.library == "builtin":
         if spec.saved is None:
-            return TrainedTokenizer(train_tokenizer(texts))
+            return TrainedTokenizer(train_tokenizer(texts, spec.special_tokens))
         from tokenizers import Tokenizer
 
         with reading(spec.backbone, _source(spec)):
@@ -152,11 +152,15 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     _quiet_transformers()
     weights = _source(spec)
     with reading(spec.backbone, weights):
-        return PretrainedTokenizer(AutoTokenizer.from_pretrained(weights.path, **LOCAL))
+        tokenizer = AutoTokenizer.from_pretrained(weights.path, **LOCAL)
+    if spec.special_tokens:
+        tokenizer.add_tokens(list(spec.special_tokens), special_tokens=True)
+    return PretrainedTokenizer(tokenizer)
 
 
-def train_tokenizer(texts: Sequence[str]) -> Any:
-    """Learn a lower-cased byte-pair vocabulary of about TINY_VOCABULARY tokens; every character of the texts is one of them.
+def train_tokenizer(texts: Sequence[str], special: Sequence[str] = ()) -> Any:
+    """Learn a lower-cased byte-pair vocabulary of about TINY_VOCABULARY tokens; every character of the texts is one of them, and every word of
+    `special`.
 
     Byte pairs without a continuation prefix, because that is the trainer of `tokenizers` that gives the same vocabulary in
     every process: its WordPiece numbers the pieces in the order of a randomly seeded hash map (seen: three runs, three
@@ -167,7 +171,8 @@ def train_tokenizer(texts: Sequence[str]) -> Any:
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
-    trainer = trainers.BpeTrainer(vocab_size=TINY_VOCABULARY, min_frequency=2, special_tokens=[PAD, UNKNOWN, CLS, SEP], show_progress=False)
+    whole = [*dict.fromkeys((PAD, UNKNOWN, CLS, SEP, *special))]
+    trainer = trainers.BpeTrainer(vocab_size=TINY_VOCABULARY, min_frequency=2, special_tokens=whole, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     ends = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=ends)
@@ -292,6 +297,8 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
                 raise WeightsUnreadable(spec.backbone, weights, "tensors are missing", ", ".join(missing[:3]))
         else:
             encoder = AutoModel.from_config(config, dtype=torch.float32)
+    if spec.special_tokens and spec.vocab_size > encoder.get_input_embeddings().num_embeddings:
+        encoder.resize_token_embeddings(spec.vocab_size, mean_resizing=False)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # it was trained for next-sentence prediction; `pooling` reads the tokens instead
     model = TextClassifier(encoder, config.hidden_size, spec)

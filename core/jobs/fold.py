@@ -175,8 +175,9 @@ def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Reci
         raise _cannot_start(
             run, msg("its network is {backbone}", backbone=backbone), fix="set model.backbone={backbone}", backbone=backbone
         )
-    for path in ("model.pooling", "model.global_pool"):
-        its, wanted = (getattr(one.model, path.partition(".")[2]) for one in (run.recipe, recipe))
+    for path in ("model.pooling", "model.global_pool", "input.template", "input.markers"):
+        section, _, name = path.partition(".")
+        its, wanted = (getattr(getattr(one, section), name) for one in (run.recipe, recipe))
         if its != wanted:
             raise _cannot_start(run, msg("its {path} is {value}", path=path, value=its), fix="set {path}={value}", path=path, value=its)
     return networks[0]

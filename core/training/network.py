@@ -82,7 +82,7 @@ def build_network(
             cached=cached,
         )
     else:
-        spec = replace(spec, max_tokens=recipe.input.max_tokens)
+        spec = replace(spec, max_tokens=recipe.input.max_tokens, special_tokens=task.special_tokens)
         model, rows = _text_network(
             spec,
             recipe.input,

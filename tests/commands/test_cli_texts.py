@@ -6,6 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Punctuation, Sequence, WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from core.contest.table import load_table
 from core.folds import list_folds
@@ -18,6 +23,7 @@ from core.training.tfidf import train_tfidf
 from tests.commands.conftest import Terminal
 from tests.contest.contest_folders import write_csv
 
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COLUMNS = ("id", "sentence", "subject_entity", "object_entity", "label", "source")
 MARKED = {"template": "{object_entity.type} [SEP] {sentence}", "markers": "special"}
 
@@ -45,9 +51,25 @@ def klue(terminal: Terminal, tmp_path: Path) -> Terminal:
     return terminal
 
 
+def write_bert(folder: Path) -> None:
+    """A BERT of one layer in the place of pretrained weights; its vocabulary knows no marker."""
+    folder.mkdir(parents=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "LOC", "PER", "ㅋㅋ", "태어났다", *":[]/SO"]
+    tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Sequence([WhitespaceSplit(), Punctuation()])
+    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64}
+    BertModel(BertConfig(vocab_size=len(words), **shape)).save_pretrained(folder)
+
+
 @pytest.mark.parametrize(
     ("backbone", "training"),
-    [("tfidf-logreg", {"epochs": 1}), ("tiny_transformer", {"epochs": 1, "batch_size": 8, "precision": "fp32"})],
+    [
+        ("tfidf-logreg", {"epochs": 1}),
+        ("tiny_transformer", {"epochs": 1, "batch_size": 8, "precision": "fp32"}),
+        (MINILM, {"epochs": 1, "batch_size": 8, "precision": "fp32"}),
+    ],
 )
 def test_a_network_predicts_rows_as_it_was_trained_on_them(
     klue: Terminal, tmp_path: Path, backbone: str, training: dict[str, object]
@@ -59,11 +81,12 @@ def test_a_network_predicts_rows_as_it_was_trained_on_them(
             "modality": "text",
             "input": {**MARKED, "max_tokens": 64},
             "clean": {"repeats": 2, "min_rows": 2, "white_space": True},
-            "model": {"backbone": backbone, "pretrained": False},
+            "model": {"backbone": backbone, "pretrained": backbone == MINILM},
             "tfidf": {"min_rows": 1} if backbone.startswith("tfidf") else {},
             "train": training,
         }
     )
+    write_bert(workspace.weights_dir / MINILM)
     out = tmp_path / "out"
     out.mkdir()
     task = load_task(workspace, contest, list_folds(workspace.store, contest.id)[0], recipe, 0, device="cpu", out_dir=out)
@@ -77,6 +100,8 @@ def test_a_network_predicts_rows_as_it_was_trained_on_them(
         from core.training.fold import train_fold
 
         output = train_fold(task, report=lambda _: None, should_stop=lambda: False)
+        tokens = Tokenizer.from_file(str(task.network_dir / "tokenizer.json")).encode(task.inputs[0]).tokens
+        assert [token for token in tokens if token in task.special_tokens[1:]] == ["[S:PER]", "[/S:PER]", "[O:LOC]", "[/O:LOC]"]
     network = load_network(task.network_dir)
     rows = rows_of_test(load_table(workspace, contest))
     np.testing.assert_allclose(network.predict(rows.inputs_of(network.spec)), output.test_prob, atol=1e-6)
