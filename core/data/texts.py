@@ -1,6 +1,8 @@
 """Rows of texts: token ids, cut to what a network reads, and padded to the longest of a batch."""
 
+import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,15 +10,34 @@ from numpy.typing import NDArray
 
 from core.data.batches import Batch, Key
 from core.data.randomness import derive
+from core.data.token_cache import Encoder
 from core.data.tokens import Cut, Ids, Tokens
+from core.data.word_edits import edit_words
+from core.specs.data_settings import AugmentSettings
+
+
+@dataclass(frozen=True)
+class WordEdits:
+    """Texts whose words are changed by the settings, and what encodes them again."""
+
+    texts: Sequence[str]
+    encoder: Encoder
+    settings: AugmentSettings
+
+    def of(self, row: int, ids: Ids, rng: random.Random) -> Ids:
+        """The tokens of a text with its words changed; `ids`, those that it has, where nothing is."""
+        edited = edit_words(self.texts[row], self.settings, rng)
+        return ids if edited == self.texts[row] else np.array(self.encoder.encode([edited])[0], dtype=np.int32)
 
 
 class TextRows:
-    """Tokens as rows. Of a text with several windows training reads one, drawn anew for (seed, fold, epoch, row, repeat); epoch 0 reads all."""
+    """Tokens as rows. Of a text with several windows training reads one, drawn anew for (seed, fold, epoch, row, repeat); epoch 0 reads all.
 
-    def __init__(self, tokens: Tokens, cut: Cut, *, pad_id: int, seed: int = 0, fold: int = 0) -> None:
+    With `edits` the words of a text are changed in training, derived from the same, and it is encoded anew."""
+
+    def __init__(self, tokens: Tokens, cut: Cut, *, pad_id: int, seed: int = 0, fold: int = 0, edits: "WordEdits | None" = None) -> None:
         self.tokens, self.cut, self.pad_id = tokens, cut, pad_id
-        self.seed, self.fold = seed, fold
+        self.seed, self.fold, self.edits = seed, fold, edits
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -24,6 +45,8 @@ class TextRows:
     def __getitem__(self, key: Key) -> tuple[int, list[Ids]]:
         epoch, row, repeat = key
         ids = self.tokens.of(row)
+        if epoch and self.edits is not None:
+            ids = self.edits.of(row, ids, random.Random(derive(self.seed, "words", self.fold, epoch, row, repeat)))
         windows = range(self.cut.count(len(ids)))
         if epoch and len(windows) > 1:
             windows = [derive(self.seed, "window", self.fold, epoch, row, repeat) % len(windows)]

@@ -239,6 +239,8 @@ def _needs(recipe: Recipe) -> tuple[tuple[str, object, tuple[str, ...]], ...]:
         ("augment.mixup, augment.cutmix", augment.mixes, ("augment.mix_prob", "augment.mix_off_epochs")),
         ("augment.mixup, augment.cutmix", augment.mixup and augment.cutmix, ("augment.mix_switch_prob",)),
         ("input.first_px", recipe.input.first_px, ("input.full_px_epochs",)),
+        ("augment.word_deletion, augment.word_swap", augment.word_deletion or augment.word_swap, ("augment.word_share",)),
+        ("loss.coarse", recipe.loss.coarse, ("loss.coarse_weight",)),
     )
 
 

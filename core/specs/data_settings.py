@@ -174,6 +174,34 @@ class AugmentSettings(Settings):
         description="Share of the training images in which a random rectangle becomes grey (random erasing); 0.1 to 0.3 is usual.",
         json_schema_extra=FOR_IMAGES,
     )
+    aeda: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the training texts with punctuation marks put between their words, anew in each epoch (AEDA); 0.2 to 0.5 is usual.",
+        json_schema_extra=FOR_TEXTS,
+    )
+    word_deletion: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the training texts of which words are left out, anew in each epoch (EDA's random deletion); 0.1 to 0.3 is usual.",
+        json_schema_extra=FOR_TEXTS,
+    )
+    word_swap: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the training texts in which words change places, anew in each epoch (EDA's random swap); 0.1 to 0.3 is usual.",
+        json_schema_extra=FOR_TEXTS,
+    )
+    word_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=0.5,
+        description="How many of a text's words are left out, and pairs swapped, as a share of its words; 0.05 to 0.2 is usual.",
+        json_schema_extra=FOR_TEXTS,
+    )
     mixup: float = Field(
         default=0.0,
         ge=0,
@@ -207,6 +235,11 @@ class AugmentSettings(Settings):
         le=1000,
         description="Last epochs without MixUp and CutMix; a tenth to a fifth of all is usual.",
     )
+
+    @property
+    def edits_words(self) -> bool:
+        """Whether words of training texts are changed."""
+        return self.aeda > 0 or self.word_deletion > 0 or self.word_swap > 0
 
     @property
     def mixes(self) -> bool:

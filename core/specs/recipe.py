@@ -126,8 +126,13 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _has_what_it_perturbs(self) -> Self:
         adversarial, epochs, probe = self.adversarial, self.train.epochs, self.train.probe_epochs
+        moves_words = self.augment.word_deletion or self.augment.word_swap
         is_fgm, first = adversarial.kind == "fgm", adversarial.start_epoch
         refuse(
+            (
+                moves_words and self.input.markers != "none",
+                "augment.word_deletion and augment.word_swap would take words out of their entity markers: set both to 0; augment.aeda keeps all words",
+            ),
             (is_fgm and self.modality == "image", "adversarial.kind=fgm perturbs word embeddings, which images do not have: use awp"),
             (
                 adversarial.kind != "none" and first > epochs,

@@ -20,7 +20,7 @@ from core.base.messages import reason
 from core.base.settings import parse_settings
 from core.data.batches import Rows
 from core.data.image_cache import CachedImages
-from core.data.texts import TextRows
+from core.data.texts import TextRows, WordEdits
 from core.data.token_cache import Progress, tokens_of
 from core.data.tokens import Cut, TokenLimits
 from core.specs.data_settings import AugmentSettings
@@ -92,6 +92,7 @@ def build_network(
             fold=task.fold,
             cache_dir=task.cache_dir,
             tokenizing=tokenizing,
+            augment=recipe.augment,
         )
     model.save_description(task.network_dir)
     if task.start_dir is not None:
@@ -248,6 +249,7 @@ def _text_network(
     fold: int = 0,
     cache_dir: Path | None = None,
     tokenizing: Progress = lambda done, total: None,
+    augment: AugmentSettings | None = None,
 ) -> tuple[Classifier, MakeRows]:
     from models.text import build_tokenizer
 
@@ -257,8 +259,10 @@ def _text_network(
     model = build_model(replace(spec, vocab_size=tokenizer.vocab_size))
 
     def rows(inputs: Sequence[str] | Sequence[Path], _sha256: Sequence[str]) -> TextRows:
-        tokens = tokens_of([str(text) for text in inputs], tokenizer, cache_dir, tokenizing)
-        return TextRows(tokens, Cut.made(limits, *tokenizer.ends), pad_id=tokenizer.pad_id, seed=seed, fold=fold)
+        texts = [str(text) for text in inputs]
+        edits = WordEdits(texts, tokenizer, augment) if augment is not None and augment.edits_words else None
+        tokens = tokens_of(texts, tokenizer, cache_dir, tokenizing)
+        return TextRows(tokens, Cut.made(limits, *tokenizer.ends), pad_id=tokenizer.pad_id, seed=seed, fold=fold, edits=edits)
 
     return model, rows
 

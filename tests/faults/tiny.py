@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "modality": "text",
         "model": {"backbone": "tiny_transformer", "pretrained": False, "dropout": 0.2},
         "input": {"max_tokens": 16},
+        "augment": {"aeda": 0.5},
         "loss": {"rdrop": 1.0},
         "adversarial": {"kind": "fgm", "start_epoch": 2},
     },

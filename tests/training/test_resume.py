@@ -29,7 +29,7 @@ MIXED: dict[str, dict[str, Any]] = {
 }
 WINDOWS: dict[str, Any] = {"max_tokens": 8, "truncation": "windows", "windows": 3}
 PERTURBED: dict[str, dict[str, Any]] = {
-    "augment": {"mixup": 0.4, "mix_prob": 0.8},
+    "augment": {"mixup": 0.4, "mix_prob": 0.8, "aeda": 0.5, "word_deletion": 0.5},
     "loss": {"rdrop": 2.0, "coarse": ("x", "y", "y")},
     "adversarial": {"kind": "fgm", "epsilon": 0.5, "start_epoch": 2},
 }
