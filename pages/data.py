@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.contest.contest_view import distribution, found, next_step, samples, understood
-from app.contest.correct_view import correction
+from app.contest.correct_view import correction, named_classes
 from app.contest.intake import NEXT_VIEW, intake
 from app.shell import state
 from app.shell.tables import table_of
@@ -45,6 +45,7 @@ if view == "contest" and contest is not None:
         with guard():
             found(contest)
         distribution(contest)
+        named_classes(contest)
         next_step(contest)
     with right:
         samples(contest)

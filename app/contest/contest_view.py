@@ -30,7 +30,6 @@ from core.contest.samples import Sample, open_sample
 from core.contest.table import ContestTable, by_turns, count_classes, rows_by_size, rows_of_class
 from core.data.images import open_image
 from core.folds import first_spec, save_folds
-from core.specs.contest import ContestSpec
 from core.splitting import say_rare
 from core.store.contests import Contest, archive_contest, rename_contest
 from core.store.folds import list_folds
@@ -259,7 +258,7 @@ def where_labels_are(contest: Contest) -> str:
 
 def distribution(contest: Contest) -> None:
     """How many classes the kept rows have, where they may have several, and how many rows each class has."""
-    labels, classes, several = kept_labels(contest), contest.spec.classes, contest.spec.is_multilabel
+    labels, classes, several = kept_labels(contest), contest.shown_classes, contest.spec.is_multilabel
     if several:
         classes_per_row(rows_by_size(labels).tolist())
     counts = count_classes(labels, len(classes), multilabel=several).tolist()
@@ -308,7 +307,7 @@ def samples(contest: Contest) -> None:
                 t("data.class_filter"),
                 [*range(len(spec.classes)), *((NO_CLASS,) if spec.is_multilabel else ())],
                 index=None,
-                format_func=lambda number: t("data.no_class") if number == NO_CLASS else spec.classes[number],
+                format_func=lambda number: t("data.no_class") if number == NO_CLASS else contest.shown_classes[number],
                 placeholder=t("data.all_classes"),
                 key=f"data-class-{contest.id}",
                 label_visibility="collapsed",
@@ -332,7 +331,7 @@ def samples(contest: Contest) -> None:
     tiles = [
         Tile(
             row=int(row),
-            caption=class_names(spec, labels[row]) if part == "train" else str(frame.at[row, "id"]),
+            caption=class_names(contest, labels[row]) if part == "train" else str(frame.at[row, "id"]),
             src=picture(contest, part, int(row)) if spec.modality == "image" else "",
             text="" if spec.modality == "image" else str(frame.at[row, "input"]),
         )
@@ -344,7 +343,7 @@ def samples(contest: Contest) -> None:
     note.caption(label)
     if picked is not None:
         with viewer, guard():
-            _sample(table, frame, picked, class_names(spec, labels[picked]) if part == "train" else "")
+            _sample(table, frame, picked, class_names(contest, labels[picked]) if part == "train" else "")
 
 
 def _sample(table: ContestTable, frame: pd.DataFrame, row: int, classes: str) -> None:
@@ -377,7 +376,7 @@ def next_step(contest: Contest) -> None:
     about = t("folds.option_kind", n=spec.n_folds, kind=t(f"split.kind={spec.kind}"))
     label = t("data.next_folds", folds=about)
     several = contest.spec.is_multilabel
-    if rare := say_rare(kept_labels(contest), contest.spec.classes, spec.n_folds, keep_rare=spec.keep_rare, multilabel=several):
+    if rare := say_rare(kept_labels(contest), contest.shown_classes, spec.n_folds, keep_rare=spec.keep_rare, multilabel=several):
         st.caption(f":orange[{plain(say(rare))}]")
     if st.button(label, type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=runtime.is_read_only()):
         with guard(), st.spinner(t("folds.making")):
@@ -385,8 +384,8 @@ def next_step(contest: Contest) -> None:
             state.go_to("train")
 
 
-def class_names(spec: ContestSpec, label: NDArray[np.integer]) -> str:
+def class_names(contest: Contest, label: NDArray[np.integer]) -> str:
     """The class of a training row, or all of them."""
-    if not spec.is_multilabel:
-        return spec.classes[int(label)]
-    return ", ".join(spec.classes[index] for index in np.flatnonzero(label)) or t("data.no_class_caption")
+    if not contest.spec.is_multilabel:
+        return contest.shown_classes[int(label)]
+    return ", ".join(contest.shown_classes[index] for index in np.flatnonzero(label)) or t("data.no_class_caption")

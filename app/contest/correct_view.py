@@ -17,9 +17,10 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.contest.files import ContestFiles
+from core.contest.names import read_class_names
 from core.correction import Correction, correct, plan_correction
 from core.folds import group_columns
-from core.store.contests import Contest
+from core.store.contests import Contest, name_classes
 
 PLAN_KEY = "correction"
 MOST_SHOWN = 80
@@ -47,6 +48,18 @@ def correction(contest: Contest) -> None:
         planned: tuple[Contest, dict[str, Any], Correction] | None = st.session_state.get(PLAN_KEY)
         if planned is not None and planned[:2] == (contest, changed):
             _accept(planned[2])
+
+
+def named_classes(contest: Contest) -> None:
+    """The names of the classes on the screen, a line for each, where they are asked for."""
+    with st.popover(t("data.class_names"), icon=":material/label:"), guard():
+        codes, shown = contest.spec.classes, contest.shown_classes
+        lines = "\n".join(f"{code}={'' if name == code else name}" for code, name in zip(codes, shown, strict=True))
+        given = st.text_area(t("data.class_names_help"), lines, height=220, key=f"class-names-{contest.id}-{hash(shown)}")
+        if st.button(t("data.class_names_save"), icon=":material/check:", disabled=runtime.is_read_only(), key="save-class-names"):
+            names = read_class_names([line for line in given.splitlines() if line.strip()], codes, shown)
+            name_classes(runtime.workspace().store, contest.id, names)
+            st.rerun()
 
 
 def _choices(contest: Contest) -> dict[str, Sequence[str]]:

@@ -57,7 +57,7 @@ def make_form(contest: Contest) -> None:
         labels = kept_labels(contest)
         if kind != "column" and len(rare_classes(labels, len(spec.classes), values["n_folds"], multilabel=spec.is_multilabel)):
             values["keep_rare"] = st.toggle(t("split.keep_rare"), key=f"{key}.keep_rare", persist_state="session")
-            rare = say_rare(labels, spec.classes, values["n_folds"], keep_rare=values["keep_rare"], multilabel=spec.is_multilabel)
+            rare = say_rare(labels, contest.shown_classes, values["n_folds"], keep_rare=values["keep_rare"], multilabel=spec.is_multilabel)
             st.caption(f":orange[{plain(say(rare))}]")
         st.caption(t("folds.make_note"))
         pressed = st.button(t("folds.make"), type="primary", icon=":material/stacks:")
@@ -101,7 +101,7 @@ def folds_table(contest: Contest, known: tuple[Folds, ...]) -> None:
 
 def balance_view(contest: Contest, folds: Folds) -> None:
     """Rows of every class in every fold, and the cell that is furthest from an even share."""
-    classes = list(contest.spec.classes)
+    classes = list(contest.shown_classes)
     truth = truth_of(contest)
     pairs, labels = pairs_of(folds).keeping(truth.kept), truth.labels
     balance = class_balance(pairs, labels, len(classes), multilabel=contest.spec.is_multilabel)
@@ -115,7 +115,7 @@ def balance_view(contest: Contest, folds: Folds) -> None:
         parts = fold_parts(runtime.workspace(), contest, folds)
         said = " · ".join(t("folds.part", fold=number, name=plain(value)) for number, value in enumerate(parts))
         st.caption(t("folds.parts", column=plain(folds.spec.fold_column), parts=said))
-    for remark in remarks(pairs, folds.spec, labels, contest.spec.classes, groups_of(contest), multilabel=contest.spec.is_multilabel):
+    for remark in remarks(pairs, folds.spec, labels, contest.shown_classes, groups_of(contest), multilabel=contest.spec.is_multilabel):
         st.caption(f":orange[{plain(say(remark))}]")
     _say_repeats(pairs)
     if contest.spec.is_multilabel and not labels.any(axis=1).all():

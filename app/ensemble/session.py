@@ -121,7 +121,7 @@ class OpenBlend:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.contest.spec.classes
+        return self.contest.shown_classes
 
     def latest(self, name: str, of: object, make: Callable[[], _T], *, waits: bool, spinner: str) -> tuple[_T, bool]:
         """What `make` gives for `of`, and whether that is what is returned: while it `waits`, the one before it stays."""

@@ -58,7 +58,7 @@ class ErrorView(ABC):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.source.contest.spec.classes
+        return self.source.contest.shown_classes
 
     @abstractmethod
     def summary(self) -> tuple[str, str]:

@@ -119,7 +119,7 @@ def _look(content: tuple[str, ...], image: str, _file: UploadedFile, _contest: C
 def _answer(contest: Contest, run: Run, file: UploadedFile, exports: tuple[Export, ...]) -> None:
     with st.spinner(t("predict.looking")):
         look = _look(tuple(str(each.folder) for each in exports), file.file_id, file, contest, run)
-    classes, region = contest.spec.classes, look.region
+    classes, region = contest.shown_classes, look.region
     order = (-look.prob).argsort(kind="stable")[:MAX_CLASSES]
     likely = [classes[place] for place in order if look.prob[place] >= 0.5] if contest.spec.is_multilabel else [classes[order[0]]]
     has_region = region.fall >= LEAST_FALL

@@ -150,7 +150,7 @@ def _read(folder: str, _workspace: object) -> Answer:
 
 
 def _answer(contest: Contest, run: Run, job: Job) -> None:
-    workspace, classes = runtime.workspace(), contest.spec.classes
+    workspace, classes = runtime.workspace(), contest.shown_classes
     folder = workspace.relative(workspace.answer_dir(contest.folder, run.id, job.id, job.token))
     answer = _read(folder, workspace)
     if answer.largest_change is not None:
@@ -175,7 +175,7 @@ def _answer(contest: Contest, run: Run, job: Job) -> None:
         bars.html(probability_bars([*prob], [*prob.values()], true=likely, predicted=(), marks={"true": ""}))
     st.download_button(
         t("predict.download"),
-        lambda: answer.to_table(classes).to_csv(index=False).encode("utf-8-sig"),
+        lambda: answer.to_table(contest.spec.classes).to_csv(index=False).encode("utf-8-sig"),
         file_name(run.name, str(job.id), suffix=".csv"),
         "text/csv",
         on_click="ignore",

@@ -46,7 +46,7 @@ def class_balance(contest: Contest, source: Source, candidate: Candidate) -> Non
     if contest.spec.is_multilabel:
         st.caption(label_counts(truth, candidate.predicted, source.thresholds))
     in_train, in_test = (count_classes(labels, n_classes, multilabel=contest.spec.is_multilabel) for labels in (truth, candidate.predicted))
-    chart = charts.class_shares(contest.spec.classes, in_train.tolist(), in_test.tolist(), (len(truth), len(candidate.predicted)))
+    chart = charts.class_shares(contest.shown_classes, in_train.tolist(), in_test.tolist(), (len(truth), len(candidate.predicted)))
     charts.draw(chart, key="class-shares", alt=t("charts.share_title"))
     if n_classes > charts.MAX_CLASSES:
         st.caption(t("submit.share_some", n=charts.MAX_CLASSES, total=n_classes))

@@ -229,7 +229,7 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
     for doubt in doubts(recipe, plan.epochs, facts_of(contest), has_gpu=runtime.has_gpu()):
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
     if recipe.sampling.kind != "none":
-        draw(sampled_classes(contest.spec.classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
+        draw(sampled_classes(contest.shown_classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
     if recipe.modality == "text":
         tokens_view(contest, recipe)
     n_groups, n_frozen, n_probe = backbone_of(recipe).n_groups, recipe.model.freeze, recipe.train.probe_epochs

@@ -36,6 +36,7 @@ from core.contest import register, samples
 from core.contest.contents import found_at_registration
 from core.contest.inspect.draft import inspect_path
 from core.contest.inspect.sources import Check
+from core.contest.names import read_class_names
 from core.contest.table import load_truth
 from core.contest.uploads import open_source, release_source
 from core.correction import correct, plan_correction
@@ -189,6 +190,28 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+@contest_app.command("names", short_help="Name coded classes for the screen.")
+def name_classes(
+    contest: ContestArgument,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="CLASS=NAME...", help="Such as 0=negative; 0= takes a name back.", show_default=False)
+    ] = None,
+    root: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the names of a contest's classes, or change some. They are for the screen: files and what was trained have the classes as they are."""
+    workspace = opened(root)
+    found = get_contest(workspace.store, contest)
+    if names:
+        shown = read_class_names(names, found.spec.classes, found.shown_classes)
+        found = contests.name_classes(workspace.store, found.id, shown)
+    pairs = list(zip(found.spec.classes, found.shown_classes, strict=True))
+    if as_json:
+        print_json({"contest": found.name, "names": dict(pairs)})
+    else:
+        print_table(["class", "name"], pairs)
+
+
 @contest_app.command("archive")
 def archive_contest(
     contest: ContestArgument,
@@ -279,7 +302,7 @@ def make_folds(
     folds = save_folds(workspace, found, spec)
     truth, several = load_truth(workspace, found), found.spec.is_multilabel
     own = own_groups(workspace, found)
-    said = remarks(load_folds(workspace, folds), folds.spec, truth.labels, found.spec.classes, own, multilabel=several)
+    said = remarks(load_folds(workspace, folds), folds.spec, truth.labels, found.shown_classes, own, multilabel=several)
     parts = fold_parts(workspace, found, folds)
     record = folds_record(found, folds) | {"parts": list(parts), "remarks": list(said)}
     if as_json:
@@ -288,7 +311,7 @@ def make_folds(
     print_records([record], FOLDS_COLUMNS, as_json=False)
     for line in (*(f"fold {fold} validates the rows with '{part}' in {column}" for fold, part in enumerate(parts)), *said):
         note(line)
-    is_rare = folds.kind != "column" and say_rare(truth.labels, found.spec.classes, n_folds, keep_rare=False, multilabel=several)
+    is_rare = folds.kind != "column" and say_rare(truth.labels, found.shown_classes, n_folds, keep_rare=False, multilabel=several)
     if is_rare and not keep_rare:
         note("to train on rare classes in every fold and validate them in none, add --keep-rare")
 

@@ -250,7 +250,7 @@ def predict(
     elif output is not None:
         write_predictions(output, rows.ids, prob, found.spec.classes, None)
     order = (-prob).argsort(axis=1, kind="stable")[:, :top]
-    names = found.spec.classes
+    names = found.spec.classes if as_json else found.shown_classes
     likely: list[dict[str, Any]] = [
         {"id": name, "classes": [{"class": names[place], "probability": float(prob[row, place])} for place in order[row]]}
         for row, name in enumerate(rows.ids if not is_test else ())

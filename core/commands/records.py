@@ -41,6 +41,7 @@ def contest_record(workspace: Workspace, contest: Contest) -> dict[str, Any]:
         "n_test": contest.n_test,
         "n_classes": len(contest.spec.classes),
         "classes": list(contest.spec.classes),
+        "class_names": list(contest.shown_classes),
         "labels": contest.spec.labels,
         "metric": metric,
         "submission": contest.spec.submission,

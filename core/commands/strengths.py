@@ -56,7 +56,8 @@ def strengths(
     """
     workspace = opened(root)
     chosen = source_named(workspace, source, contest)
-    classes = chosen.contest.spec.classes
+    classes, codes = chosen.contest.shown_classes, chosen.contest.spec.classes
+    apart = dict(zip(codes, classes, strict=True)).get(apart, apart)
     if inputs and oof:
         raise InputError(
             "rows of a table and out-of-fold rows were asked for",

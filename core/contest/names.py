@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from core.base.errors import InputError
 from core.base.files import INVISIBLE, bare_text, nfc
 from core.base.messages import msg
+from core.base.names import check_name
 from core.contest.csv_table import column_of
 
 WHOLE = re.compile(r"(-?[0-9]+)\.0*")
@@ -20,6 +22,38 @@ def class_key(text: str) -> str:
     key = " ".join(nfc(text).translate(UNSEEN).split())
     whole = WHOLE.fullmatch(key)
     return whole[1] if whole else key
+
+
+def read_class_names(given: Iterable[str], classes: Sequence[str], shown: Sequence[str]) -> tuple[str, ...]:
+    """What classes are called on the screen after texts such as "0=very bad": a name for each, `shown` before; "0=" takes a name back.
+
+    Raises InputError for a class that is not there, and where two classes would have one name.
+    """
+    names = dict(zip(classes, shown, strict=True))
+    for text in given:
+        found = max((name for name in classes if text.startswith(f"{name}=")), key=len, default=None)
+        if found is None:
+            raise InputError(
+                "'{text}' names no class",
+                where="names of classes",
+                why="the classes are {names}",
+                fix="write the class, an equals sign and its name: {name}=…",
+                text=text,
+                names=", ".join(classes),
+                name=classes[0],
+            )
+        name = text[len(found) + 1 :].strip()
+        names[found] = check_name(name) if name and name != found else found
+    twice = [name for name, n in Counter(names.values()).items() if n > 1]
+    if twice:
+        raise InputError(
+            "two classes cannot have one name",
+            where="names of classes",
+            why="twice: {names}",
+            fix="give each class a name of its own",
+            names=", ".join(twice),
+        )
+    return tuple(names.values())
 
 
 def class_finder(names: Sequence[str]) -> Callable[[str], int]:

@@ -57,7 +57,7 @@ class Contest:
     """A registered contest. `fingerprint` is that of its rows, `truth` the current version of what is known about them.
 
     `path` is the artefact with the rows, relative to the workspace; `sample` the built-in sample it is, or "". `archived_at` is None for
-    a contest that is worked on.
+    a contest that is worked on. `class_names` are a name for each class, for the screen alone; empty where they have none.
     """
 
     id: int
@@ -71,6 +71,12 @@ class Contest:
     created_at: float
     archived_at: float | None
     truth: TruthVersion
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def shown_classes(self) -> tuple[str, ...]:
+        """What the classes are called on the screen, in their order: by their names where they have some."""
+        return self.class_names or self.spec.classes
 
     @property
     def folder(self) -> str:
@@ -219,6 +225,16 @@ def archive_contest(store: Store, contest_id: int, *, now: float | None) -> Cont
         return _known(connection, contest_id)
 
 
+def name_classes(store: Store, contest_id: int, names: Sequence[str]) -> Contest:
+    """Give a contest's classes other names on the screen, one for each, or none at all. Nothing that was made depends on them."""
+    with store.transaction() as connection:
+        spec = _known(connection, contest_id).spec
+        assert len(names) in (0, len(spec.classes))
+        kept = list(names) if tuple(names) != spec.classes else None
+        connection.execute(update(tables.contests).where(tables.contests.c.id == contest_id).values(class_names=kept or None))
+        return _known(connection, contest_id)
+
+
 def _known(connection: Connection, contest_id: int) -> Contest:
     found = _read_contests(connection, tables.contests.c.id == contest_id)
     if not found:
@@ -259,7 +275,10 @@ def _spec(text: str) -> ContestSpec:
 def _read_contests(connection: Connection, *where: ColumnElement[bool], with_trash: bool = False) -> tuple[Contest, ...]:
     rows = read_rows(connection, tables.contests, *where, with_trash=with_trash)
     truths = current_truths(connection, [row["id"] for row in rows])
-    return tuple(Contest(spec=_spec(row.pop("spec")), truth=truths[row["id"]], **row) for row in rows)
+    return tuple(
+        Contest(spec=_spec(row.pop("spec")), truth=truths[row["id"]], class_names=tuple(row.pop("class_names") or ()), **row)
+        for row in rows
+    )
 
 
 def _no_contest(connection: Connection, name_or_id: str | int) -> NotFoundError:

@@ -92,6 +92,7 @@ contests = Table(
     Column("sample", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     _changing("archived_at", Float),
+    _changing("class_names", JsonText),
     _trash(),
     _digest(),
     sqlite_autoincrement=True,
