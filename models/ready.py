@@ -89,6 +89,11 @@ def ready_labels(folder: Path) -> tuple[str, ...]:
     return tuple(str(label) for label in found)
 
 
+def reads_several(folder: Path) -> bool:
+    """Whether a row may have several of its labels: what `problem_type` of transformers says, which timm has not."""
+    return _config(folder).get("problem_type") == "multi_label_classification"
+
+
 def ready_modality(folder: Path) -> str:
     """What it reads: "image" for a network of timm, "text" for one of transformers."""
     return "image" if "architecture" in _config(folder) else "text"

@@ -1,13 +1,14 @@
 """`predictions import|classify|export`, `predict`: predictions made elsewhere become a run, any run's leave, and new rows are predicted."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from core.base.errors import InputError
+from core.base.files import shell_name
 from core.base.names import file_name
 from core.blend.ensemble import n_networks, predict_source
 from core.commands.blends import source_named, write_file
@@ -27,12 +28,13 @@ from core.commands.console import (
 )
 from core.commands.records import choose_folds, contest_id_of, direction, run_record, score_text
 from core.commands.views import predict_in_views
+from core.contest.csv_table import read_table
 from core.contest.encoding import decode
 from core.contest.table import load_table
 from core.exchange.doubts import doubts_of
 from core.exchange.exchange import export_predictions, import_predictions
 from core.exchange.files import write_predictions
-from core.exchange.ready import add_ready_classifier, read_labels
+from core.exchange.ready import add_ready_classifier, classify_texts, match_labels, read_labels
 from core.jobs.disk import size_text
 from core.predictions.again import Rows, read_given, rows_of_test
 from core.predictions.networks import ONNX_FILE, Runtime
@@ -114,7 +116,18 @@ def classify(
         max_tokens=max_tokens,
         device=device,
     )
+    _say_unmatched(folder.resolve(), found, given)
     _print_run(workspace, run, found, as_json=as_json)
+
+
+def _say_unmatched(folder: Path, contest: Contest, given: Mapping[str, Sequence[str]] | None) -> None:
+    """The labels of a ready classifier that stand for no class, on standard error."""
+    from models.ready import ready_labels
+
+    own = ready_labels(folder)
+    used = {place for group in match_labels(own, contest.spec.classes, given or {}) for place in group}
+    if unused := [label for place, label in enumerate(own) if place not in used]:
+        note(f"labels that stand for no class and are left out: {', '.join(unused)}")
 
 
 @predictions_app.command("export", short_help="Write a run's or a blend's predictions to files.")
@@ -198,6 +211,13 @@ def predict(
     runtime: Annotated[
         Runtime, typer.Option("--runtime", metavar="NAME", help="torch, or of images what `export` made: onnx or int8, by ONNX Runtime.")
     ] = "torch",
+    ready: Annotated[
+        Path | None,
+        typer.Option(
+            "--ready", metavar="FOLDER", help="A classifier of transformers; then a table of texts stands for the run.", show_default=False
+        ),
+    ] = None,
+    column: Annotated[str, typer.Option("--column", metavar="COLUMN", help="With --ready: the column of texts.", show_default=False)] = "",
     contest: ContestOption = None,
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -210,7 +230,12 @@ def predict(
 
     With `--tta` out-of-fold rows are predicted in each view first, and what each does to the score is printed: gain, rows mended and broken,
     time. The mean over the views is written to `--output`, and kept as a run by `--name`. Views that were predicted are kept.
+
+    `predict --ready FOLDER TABLE --column text --output FILE` needs no contest: probabilities of the classifier's own labels are written.
     """
+    if ready is not None:
+        _predict_ready(ready.resolve(), Path(source), column, output, device=device or "cpu", as_json=as_json)
+        return
     workspace = opened(root)
     chosen = source_named(workspace, source, contest)
     found = chosen.contest
@@ -267,6 +292,30 @@ def predict(
     more = f", the first {N_SHOWN} are shown" if len(likely) > N_SHOWN else ""
     place = f"{output}: " if output else ""
     say(f"{place}{len(prob):,} rows by {chosen.name} ({chosen.ref}){more}")
+
+
+def _predict_ready(folder: Path, path: Path, column: str, output: Path | None, *, device: str, as_json: bool) -> None:
+    """Write what a ready classifier says of a column of texts; rows are numbered from 0."""
+    if output is None:
+        raise InputError("no file was named", where="predict", why="the predictions need a place", fix="give --output FILE")
+    frame = read_table(path).frame
+    if column not in frame:
+        raise InputError(
+            "there is no column '{name}'",
+            where=str(path),
+            why="its columns are {names}",
+            fix="name the column of texts: --column {first}",
+            name=column,
+            names=", ".join(map(str, frame.columns)),
+            first=shell_name(str(frame.columns[-1])),
+        )
+    labels, several, prob = classify_texts(folder, frame[column].tolist(), device=device)
+    write_predictions(output, list(map(str, range(len(prob)))), prob, labels, None)
+    if as_json:
+        print_json({"file": str(output), "n_rows": len(prob), "labels": list(labels), "several": several})
+        return
+    kind = "each with a probability of its own" if several else "which sum to one"
+    say(f"{output}: {len(prob):,} rows by {folder.name}, {len(labels)} labels, {kind}: {', '.join(labels[:6])}")
 
 
 def _rows(contest: Contest, inputs: list[Path], text: str | None) -> Rows:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.artefacts import load_manifest, write_manifest
 from core.base.errors import AlignmentError, InputError
@@ -21,6 +22,8 @@ from core.store.contests import Contest
 from core.store.folds import Folds
 from core.store.runs import Run
 from core.workspace import Workspace
+
+Array = NDArray[np.float32]
 
 
 def add_ready_classifier(
@@ -96,6 +99,40 @@ def add_ready_classifier(
             unchecked=("seen",),
         )
         return accept_delivery(workspace, contest, folds, delivery, name=name or folder.name, network=place)
+
+
+def classify_texts(
+    folder: Path, texts: Sequence[str], *, max_tokens: int = 256, device: str = "cpu"
+) -> tuple[tuple[str, ...], bool, Array]:
+    """What the text classifier in a folder of transformers says of texts, without a contest.
+
+    Gives its labels in its own order, whether a text may have several of them (its `problem_type`), and probabilities (n, n_labels).
+    Raises InputError for a folder that is no classifier of texts.
+    """
+    from core.training.predictor import FAMILIES
+    from models.ready import CannotBuild, load_ready, reads_several, ready_labels, ready_modality
+
+    try:
+        own, several = ready_labels(folder), reads_several(folder)
+        if ready_modality(folder) != "text":
+            raise CannotBuild("{name} reads images", "give a classifier of texts, of transformers", name=folder.name)
+        groups = tuple((place,) for place in range(len(own)))
+        load_ready(folder, groups, is_multilabel=several)
+    except CannotBuild as problem:
+        why, fix = msg(problem.what, **problem.values), msg(problem.fix, **problem.values)
+        raise InputError("this is no classifier of texts", where=str(folder), why=why, fix=fix) from problem
+    network = NetworkSpec(
+        family="ready",
+        modality="text",
+        labels="several" if several else "one",
+        classes=own,
+        fold=-1,
+        backbone=folder.name,
+        library="transformers",
+        max_tokens=max_tokens,
+        label_groups=groups,
+    )
+    return own, several, FAMILIES["ready"](folder, network, device).predict(texts)
 
 
 def match_labels(own: Sequence[str], classes: Sequence[str], given: Mapping[str, Sequence[str]]) -> tuple[tuple[int, ...], ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -14,6 +16,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from core.__main__ import main
 from core.base.errors import AlignmentError, InputError
 from core.blend.ensemble import open_ensemble
 from core.contest.inspect.draft import inspect_path
@@ -26,20 +29,28 @@ from core.predictions.again import load_fold, predict_run, rows_of_test
 from core.predictions.networks import network_folders
 from core.predictions.oof import load_oof, load_test_prob
 from core.specs.folds import FoldsSpec
+from core.store.runs import list_runs
 from core.workspace import Workspace
 from tests.conftest import SUBJECTS, write_headlines_to
+from tests.emotions import add_emotions
 
 pytestmark = pytest.mark.slow  # networks are loaded and predict
 
 
-def make_text_classifier(folder: Path, labels: list[str]) -> Path:
+def make_text_classifier(folder: Path, labels: list[str], **settings: Any) -> Path:
     words = ["[PAD]", "[UNK]", *(word for subject in SUBJECTS.values() for word in subject)]
     tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=len(labels)
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        num_labels=len(labels),
+        **settings,
     )
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: place for place, label in enumerate(labels)}
@@ -113,3 +124,38 @@ def test_a_label_stands_for_one_class_only() -> None:
     for given in ({"pos": ["x"], "neg": ["x"]}, {"pos": ["x"], "neg": ["nowhere"]}, {"pos": ["x"], "neg": ["y"], "other": ["y"]}):
         with pytest.raises(AlignmentError, match="labels do not fit"):
             match_labels(["x", "y"], ["pos", "neg"], given)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_column_of_any_table_is_classified_without_a_contest(tmp_path: Path, several: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """KOTE's: own labels in their order; probabilities of each label, or such as sum to one, as its problem_type says."""
+    labels = ["기쁨", "없음", "a,b"]
+    folder = make_text_classifier(tmp_path / "kote", labels, **({"problem_type": "multi_label_classification"} if several else {}))
+    texts = [f"{word} {other}" for words in SUBJECTS.values() for word in words for other in words][:7]
+    (tmp_path / "reviews.tsv").write_text("film\ttext\n" + "".join(f"f{row}\t{text}\n" for row, text in enumerate(texts)), encoding="utf-8")
+    out = tmp_path / "prob.csv"
+    arguments = ["predict", "--ready", str(folder), str(tmp_path / "reviews.tsv"), "--output", str(out), "--json"]
+    assert main([*arguments, "--column", "text"]) == 0, capsys.readouterr().err
+    assert json.loads(capsys.readouterr().out) == {"file": str(out), "n_rows": 7, "labels": labels, "several": several}
+    found = pd.read_csv(out)
+    assert found.columns.tolist() == ["id", *labels]
+    own, tokenizer = BertForSequenceClassification.from_pretrained(folder).eval(), PreTrainedTokenizerFast.from_pretrained(folder)
+    with torch.inference_mode():
+        logits = torch.cat([own(**tokenizer(text, return_tensors="pt", return_token_type_ids=False)).logits for text in texts])
+    np.testing.assert_allclose(found[labels], logits.sigmoid() if several else logits.softmax(1), atol=1e-5)
+    assert main([*arguments, "--column", "review"]) == 2 and "film, text" in capsys.readouterr().err
+
+
+def test_labels_of_several_classes_are_matched_and_those_without_a_class_are_said(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contest = add_emotions(workspace, tmp_path / "emotions", layout="columns")
+    save_folds(workspace, contest, FoldsSpec(n_folds=2))
+    folder = make_text_classifier(tmp_path / "kote", ["없음", *reversed(contest.spec.classes)], problem_type="multi_label_classification")
+    assert main(["--workspace", str(workspace.root), "predictions", "classify", "emotions", str(folder), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "left out: 없음" in said.err and any("trained elsewhere" in doubt for doubt in json.loads(said.out)["warnings"])
+    (run,) = list_runs(workspace.store, contest.id)
+    (network,) = load_fold(workspace, contest, run, run.results[0])
+    assert network.spec.label_groups == tuple((place,) for place in range(6, 0, -1))
+    assert not np.isnan(load_oof(workspace, run, contest)).any() and load_test_prob(workspace, run).shape == (contest.n_test, 6)
