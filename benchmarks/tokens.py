@@ -59,9 +59,9 @@ def reviews(n: int) -> list[str]:
     """Reviews of drawn syllables: 35 characters on average and 140 at the most, as in NSMC, words of one to four syllables with usual endings."""
     rng = np.random.default_rng(0)
     syllables = np.array([chr(0xAC00 + number) for number in range(0, 11_172, 7)])
-    words = ["".join(rng.choice(syllables, rng.integers(1, 5))) + str(rng.choice(ENDINGS)) for _ in range(20_000)]
+    words = ["".join(rng.choice(syllables, rng.integers(1, 5))) + str(rng.choice(ENDINGS)) for _ in range(100_000)]
     counts = np.clip(rng.lognormal(1.8, 0.7, n).round().astype(int), 1, 40)
-    ranks = np.minimum(rng.zipf(1.3, int(counts.sum())) - 1, len(words) - 1)
+    ranks = (len(words) * rng.random(int(counts.sum())) ** 3).astype(int)  # common words, and a long tail of rare ones
     ends = np.cumsum(counts)
     return [" ".join(words[rank] for rank in ranks[end - count : end])[:140] for end, count in zip(ends, counts, strict=True)]
 

@@ -131,6 +131,7 @@ def suggest_recipe(
     else:
         wanted = next((size for size in (32, 64, 128, 256) if size >= facts.n_tokens), 256)
         values |= {"input": {"max_tokens": min(wanted if has_gpu else min(wanted, 128), backbone.max_tokens)}}
+        values["train"]["group_by_length"] = True
     return Recipe.model_validate(values)
 
 

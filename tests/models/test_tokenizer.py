@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from models.text import TrainedTokenizer, train_tokenizer
+from core.data.tokens import Cut
+from core.specs.data_settings import InputSettings
+from models.text import PretrainedTokenizer, TrainedTokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [
@@ -36,3 +39,26 @@ def test_every_character_of_the_texts_is_known_and_case_is_not_told_apart() -> N
     known = tokenizer.encode(["선수들 경기 rates", "MINISTERS"])
     assert not set(unknown) & {token for tokens in known for token in tokens}
     assert tokenizer.encode(["ministers"]) == known[1:]
+
+
+@pytest.mark.parametrize("template", ["[CLS] $A [SEP]", "$A [SEP]", "[CLS] $A", "$A"])
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_what_is_read_is_what_transformers_reads(template: str, is_limited: bool) -> None:
+    """Special tokens on either side, and a file that says to cut and to pad by itself, as sentence-transformers' do."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    made = train_tokenizer(TEXTS)
+    made.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=[(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]") if token in template]
+    )
+    if is_limited:
+        made.enable_truncation(4)
+        made.enable_padding(length=12)
+    theirs = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]")
+    ours = PretrainedTokenizer(theirs)
+    cut = Cut.made(InputSettings(max_tokens=8), *ours.ends)
+    texts = ["", "vote", *(" ".join(TEXTS[:n]) for n in (1, 2, 6))]
+    read = [cut.window(np.array(ids, dtype=np.int32)).tolist() for ids in ours.encode(texts)]
+    assert read == theirs(texts, truncation=True, max_length=8)["input_ids"]
+    assert ours.identity == PretrainedTokenizer(theirs).identity
