@@ -24,6 +24,7 @@ from core.base.errors import AlignmentError, InputError, StateError, SubmissionE
 from core.base.files import bare_text, fingerprint, write_json
 from core.base.messages import joined, msg, reason
 from core.base.names import check_name, file_name
+from core.contest.labels import order_classes
 from core.contest.table import load_table
 from core.metrics.scores import decide
 from core.predictions.source import Source
@@ -370,10 +371,10 @@ def _check_lists(form: SubmissionFormat, cells: Sequence[str]) -> list[Submissio
     if not form.is_multilabel and not n_bad:
         worst = max((abs(float(row.sum()) - 1) for row in found), default=0.0)
         checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, msg("rows sum to 1 within {error:.1e}", error=worst)))
-    order = msg("lists are in the order of the classes: {names}, …", names=", ".join(form.classes[:3]))
+    order = msg("lists are in the order of the classes: {names}, … The contest says which it expects", names=", ".join(form.classes[:3]))
     told = joined("; ", [form.unlike_list, "give the classes in the order of the lists: classes=[…]"]) if form.unlike_list else order
-    checks.append(SubmissionCheck("list_order", not form.unlike_list, told))
-    return checks
+    is_default = form.classes == order_classes(form.classes)  # a person's own order is rarely the alphabet's
+    return [*checks, SubmissionCheck("list_order", not form.unlike_list, told, is_doubtful=is_default and not form.unlike_list)]
 
 
 def _empty_rows(n_empty: int, n_rows: int) -> SubmissionCheck:

@@ -414,6 +414,7 @@ def test_a_label_and_all_probabilities_as_a_list_are_written_and_read_back(tmp_p
     assert lists.tobytes() == np.ascontiguousarray(prob[::-1]).tobytes(), "in the order of the classes, to the last digit"
     checks = check_submission(form, data)
     assert all(check.is_ok for check in checks), checks
+    assert not any(check.is_doubtful for check in checks), "these classes stand in an order that a person gave"
     spoiled = data.replace(b", ", b"; ", 1)
     assert [check.key for check in check_submission(form, spoiled) if not check.is_ok] == ["lists"]
 
@@ -426,6 +427,13 @@ def test_lists_of_another_order_or_length_than_the_classes_are_refused(tmp_path:
     form = parse_format(write(tmp_path, sample), contest("label", classes))
     failed = [check for check in check_submission(form, make_submission(form, ["1"], softmax(1, len(classes)))) if not check.is_ok]
     assert [check.key for check in failed] == ["list_order"] and said in failed[0].detail and "classes=[…]" in failed[0].detail
+
+
+def test_lists_in_the_order_that_classes_have_by_themselves_are_doubted(tmp_path: Path) -> None:
+    sample = 'id,pred_label,probs\n1,a,"[0.8, 0.1, 0.1]"\n'
+    form = parse_format(write(tmp_path, sample), contest("label", ("a", "b", "c")))
+    (doubt,) = [check for check in check_submission(form, make_submission(form, ["1"], softmax(1, 3))) if check.is_doubtful]
+    assert doubt.is_ok and "a, b, c" in doubt.detail
 
 
 def test_44_columns_of_flags_or_probabilities_come_back(tmp_path: Path) -> None:
