@@ -23,20 +23,24 @@ from core.contest.image_pass import Checked, Progress, blank, check_images, what
 from core.contest.inspect.sources import Check
 from core.contest.rows import Part, Rows
 from core.contest.table import STAND_INS, labels_of
+from core.data.compose import COLUMN, hold_dicts
 from core.data.images import level_of
 from core.specs.contest import ContestSpec
 from core.store.contests import Contest
 from core.workspace import Workspace
 
 N_EXAMPLES = 3
+N_LOOKED_AT = 100
 N_CHUNK = 10_000
 
 
 def keys_of_texts(rows: Rows) -> Iterator[int]:
-    """What `find_copies` compares texts by."""
+    """What `find_copies` compares texts by: where columns hold dictionaries, such as entities of the text, by these too."""
+    columns = [name for name in rows.train.frame.columns if name.startswith(COLUMN)]
+    told = [name for name in columns if hold_dicts(rows.train.frame[name].iloc[:N_LOOKED_AT].tolist())]
     for part in (rows.train, rows.test):
-        for text in part.frame["input"]:
-            yield int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest())
+        for cells in zip(part.frame["input"], *(part.frame[name] for name in told if name in part.frame), strict=True):
+            yield int.from_bytes(hashlib.blake2b("\n".join(cells).encode("utf-8"), digest_size=8).digest())
 
 
 @dataclass
@@ -86,7 +90,8 @@ def read_contents(files: ContestFiles, spec: ContestSpec, rows: Rows, progress: 
         _find_white_level(contents, checked)
     labels = labels_of(contents.train, len(spec.classes))
     # A file that cannot be read has no hash and is no copy of another one: it is refused.
-    keys = (int(sha256[:16] or "0", 16) for frame in (contents.train, contents.test) for sha256 in frame["sha256"])
+    hashes = (int(sha256[:16] or "0", 16) for frame in (contents.train, contents.test) for sha256 in frame["sha256"])
+    keys = keys_of_texts(rows) if spec.modality == "text" else hashes
     checks, contradicting = find_copies(contents.train, contents.test, labels, spec, keys=keys, dropped=contents.dropped)
     contents.found += checks
     if spec.copies == "leave_out":

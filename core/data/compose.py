@@ -128,6 +128,11 @@ def read_dict(cell: str) -> dict[Any, Any] | None:
     return None
 
 
+def hold_dicts(values: Sequence[str]) -> bool:
+    """Whether most of these cells are dictionaries."""
+    return sum(read_dict(value) is not None for value in values) * 2 > len(values)
+
+
 def insert_markers(sentence: str, spans: Sequence[tuple[Entity, tuple[str, str]]]) -> str:
     """A sentence with a text before and behind each entity, whichever comes first; of two that begin together the longer one is the outer one."""
     places: list[tuple[int, bool, int, int, str]] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.artefacts import load_manifest, publishing
 from core.base.errors import CheckpointError, PitwallError, RecipeError
-from core.base.files import write_json
+from core.base.files import fingerprint, write_json
 from core.base.messages import msg
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes
@@ -53,7 +53,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
     reporter.recorder = record(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
-    from core.contest.table import parents_of
+    from core.contest.table import TEST, TRAIN, parents_of
     from core.predictions.oof import FoldPredictions, write_fold_predictions
     from core.predictions.seeds import record_fold
     from core.training.checkpoint import Checkpointing, Identity
@@ -70,6 +70,9 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     _remove_unfinished(destination.parent)
     truth = get_truth(workspace.store, run.truth_id)
     parents = {**parents_of(contest, truth), "folds": folds.fingerprint, "recipe": run.recipe.fingerprint}
+    if run.recipe.input.composes:  # other columns than those that the rows' fingerprint is made of
+        files = load_manifest(workspace.absolute(contest.path)).files
+        parents["columns"] = fingerprint({name: files[name] for name in (TRAIN, TEST)})
     if (start := start_dir(workspace, contest, folds, run.recipe, job.fold)) is not None:
         parents["start"] = load_manifest(start).fingerprint
     checkpointing = Checkpointing(

@@ -14,7 +14,7 @@ from core.base.messages import joined, msg, setting
 from core.contest.csv_table import column_of, index_columns
 from core.contest.files import IMAGE_SUFFIXES, SPELLINGS, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
-from core.data.compose import read_dict
+from core.data.compose import hold_dicts
 
 N_LOOKED_AT = 300
 ID_NAME = re.compile(r"(.*[_ \-.])?(id|idx|index|no|번호|아이디)|unnamed: 0|\w*id|(image|img|file|file_?name|image_?name)", re.IGNORECASE)
@@ -194,7 +194,7 @@ def guess_text(train: pd.DataFrame, test: pd.DataFrame | None, taken: set[str]) 
             fix="name it with input_columns=NAME; image paths must lead to files in the folder",
             names=", ".join(train.columns),
         )
-    dicts = [name for name in texts if sum(read_dict(value) is not None for value in looked_at[name]) * 2 > len(looked_at[name])]
+    dicts = [name for name in texts if hold_dicts(looked_at[name])]
     named = [name for name in texts if TEXT_NAME.fullmatch(name) and name not in dicts]
     found = [name for name in texts if name in named or (name not in dicts and _reads_like_text(looked_at[name]))]
     found = found or [max(texts, key=lambda name: length[name])]

@@ -190,6 +190,14 @@ def test_every_column_that_reads_like_text_is_proposed(tmp_path: Path, columns: 
     assert ("entity holds dictionaries" in detail_of(found, "input_columns")) == ("entity" in columns)
 
 
+@pytest.mark.parametrize(("other", "is_copy"), [("{'word': 'b'}", False), ("{'word': 'a'}", True)])
+def test_one_sentence_with_other_entities_is_no_copy(tmp_path: Path, other: str, is_copy: bool) -> None:
+    rows = [("a and b are here", "{'word': 'a'}", 0), ("a and b are here", other, 1), ("other words", "{'word': 'c'}", 0)]
+    write_csv(tmp_path / "train.csv", ("sentence", "entity", "label"), rows)
+    found = inspect_path(tmp_path, name="x")
+    assert bool([check for check in found.checks if check.key == "copies"]) == is_copy
+
+
 def test_ambiguity_is_said(tmp_path: Path) -> None:
     rows = [(number, f"some words {number}", number % 2, number % 3) for number in range(12)]
     write_csv(tmp_path / "train.csv", ("id", "text", "first", "second"), rows)
