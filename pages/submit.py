@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.submit.strengths_view import strengths
 from app.submit.submit_view import checklist, class_balance, preview, submission_table, write_form
 from app.ui.cards import guard, need_contest
 from app.ui.sources import candidate_of, open_source
@@ -23,5 +24,8 @@ with guard():
             with right:
                 checklist(contest, candidate)
                 write_form(contest, source, candidate)
+with guard():
+    if source is not None:
+        strengths(contest, source)
 with guard():
     submission_table(contest)

@@ -267,6 +267,21 @@ def class_bars(classes: Sequence[str], counts: NDArray[np.integer], n_rows: int)
     return _bare(table, ROW_PX * len(table) + 52, encoding, bars, _numbers(QUIET, align="left", dx=4))
 
 
+def strength_bars(classes: Sequence[str], means: NDArray[np.floating], title: str, *, apart: str = "") -> Chart:
+    """The mean probability of each class in one group of rows, the strongest first, `MAX_BARS` at most; the class `apart` is the last, in grey."""
+    order = sorted(range(len(classes)), key=lambda place: (classes[place] == apart, -means[place]))
+    order = order if len(order) <= MAX_BARS else [*order[: MAX_BARS - 1], *order[-1:]]
+    table = pd.DataFrame({"class": [classes[place] for place in order], "mean": [float(means[place]) for place in order]})
+    encoding = {
+        "y": nominal("class", sort=None, axis={"labelLimit": 180, **BARE_AXIS}),
+        "x": quantity("mean", title=t("strengths.mean"), scale={"domain": [0, 1]}),
+        "color": {"condition": {"test": {"field": "class", "equal": apart}, "value": QUIET}, "value": ACCENT},
+        "tooltip": [_tip("class"), quantity("mean", title=t("strengths.mean"), format=".3f")],
+    }
+    chart = _bare(table, ROW_PX * len(table) + 82, encoding, {"mark": {"type": "bar", "opacity": 0.8, "height": {"band": 0.72}}})
+    return Chart({**chart.spec, "title": chart_title(title)}, table)
+
+
 def size_bars(rows: Sequence[int]) -> Chart:
     """How many rows have 0, 1, 2 … classes, as upright bars with their number."""
     table = pd.DataFrame({"size": range(len(rows)), "rows": list(rows), "share": np.asarray(rows) / max(1, sum(rows))})

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from app.shell import runtime, state
 from app.shell.state import SOURCE_KEY
+from app.shell.tables import table_of
 from app.ui.cards import nothing_yet, page_header
 from app.ui.format import format_score, metric_label, plain
 from app.words.text import t
+from core.analysis.strengths import Strengths, group_values, mean_strengths
 from core.metrics.scores import get_metric
 from core.predictions.source import OofMatrix, Source, list_sources, load_matrix
 from core.store.contests import Contest
@@ -80,7 +82,7 @@ def _remember() -> None:
 
 
 def _identity(source: Source) -> tuple[object, ...]:
-    return source.contest.version, source.content
+    return source.contest.version, source.contest.class_names, source.content
 
 
 BY_CONTENT: dict[Any, Any] = {"show_spinner": False, "hash_funcs": {Source: _identity}}
@@ -103,6 +105,13 @@ def matrix_of_sources(*sources: Source) -> OofMatrix:
 def candidate_of(source: Source) -> Candidate:
     """The submission a source would make."""
     return prepare(source)
+
+
+@st.cache_resource(max_entries=8, **BY_CONTENT)
+def strengths_of(source: Source, column: str, at_least: int, at_most: int) -> Strengths:
+    """Means of a source's test predictions over a column. Never change them."""
+    values = group_values(table_of(source.contest).test, column)
+    return mean_strengths(source.test(), values, source.contest.shown_classes, at_least=at_least, at_most=at_most)
 
 
 @st.cache_resource(max_entries=64, **BY_CONTENT)

@@ -57,6 +57,12 @@ def group_values(rows: pd.DataFrame, column: str) -> list[str]:
     return column_of(rows, f"{COLUMN}{column}").astype("str").str.strip().tolist()
 
 
+def group_columns(rows: pd.DataFrame) -> list[str]:
+    """The columns of a contest's table that can group its rows: with several values, each in two rows on average."""
+    sizes = {name: column_of(rows, name).nunique() for name in rows if name.startswith(COLUMN)}
+    return [name.removeprefix(COLUMN) for name, n in sizes.items() if 1 < n <= len(rows) / 2]
+
+
 def mean_strengths(
     prob: NDArray[np.floating], values: Sequence[str], classes: Sequence[str], *, at_least: int = 1, at_most: int = 0
 ) -> Strengths:

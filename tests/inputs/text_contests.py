@@ -132,7 +132,8 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {"nsmc": write_nsmc, "kote": write_
 
 
 def _text(rng: np.random.Generator, *words: object) -> str:
-    return " ".join(map(str, rng.permutation([*rng.choice(FILLERS, 2, replace=False), *words])))
+    parts = [*map(str, rng.choice(FILLERS, 2, replace=False)), *map(str, words)]
+    return " ".join(rng.permutation(parts).tolist())
 
 
 def _codes(row: np.ndarray) -> str:
