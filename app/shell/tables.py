@@ -17,10 +17,12 @@ from starlette.responses import Response
 
 from app.shell import runtime
 from core.base.errors import InputError, NotFoundError, PitwallError
+from core.contest.extra_rows import load_rows, rows_of_recipe
 from core.contest.table import ContestTable, Truth, load_table, load_truth
 from core.data.images import open_image
 from core.folds import load_folds, own_groups
 from core.recipes.advice import RowFacts, row_facts
+from core.specs.recipe import Recipe
 from core.splitting import FoldPairs
 from core.store.contests import Contest, get_contest
 from core.store.folds import Folds
@@ -47,10 +49,18 @@ def truth_of(contest: Contest) -> Truth:
     return _load(load_truth, str(runtime.workspace().root), contest.id, contest.truth.fingerprint)
 
 
-def train_labels_of(contest: Contest, folds: Folds, fold: int) -> NDArray[np.integer]:
-    """The current truth of the rows that a fold trains on, classes (n,) or 0 and 1 for each class (n, n_classes)."""
+def train_labels_of(contest: Contest, folds: Folds, fold: int, recipe: Recipe | None = None) -> NDArray[np.integer]:
+    """The current truth of the rows that a fold trains on, classes (n,) or 0 and 1 for each class (n, n_classes); behind the contest's own those
+    of the extra rows that the recipe names."""
     truth = truth_of(contest)
-    return truth.labels[pairs_of(folds).keeping(truth.kept).train_idx(fold)]
+    train_idx, described = (
+        pairs_of(folds).keeping(truth.kept).train_idx(fold),
+        rows_of_recipe(runtime.workspace(), contest, recipe) if recipe else None,
+    )
+    if described is None:
+        return truth.labels[train_idx]
+    extra = load_rows(described, table_of(contest).train["id"].tolist(), truth.labels)
+    return np.concatenate([truth.labels[train_idx], extra.labels[extra.beside(train_idx)]])
 
 
 def groups_of(contest: Contest) -> NDArray[np.int64] | None:

@@ -27,6 +27,7 @@ from app.words.text import t
 from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
+from core.contest.extra_rows import list_rows, rows_of_recipe
 from core.contest.table import text_columns
 from core.data.compose import check_columns
 from core.recipes.advice import brought_by, doubts, usual_lr
@@ -74,7 +75,8 @@ def recipe_form(contest: Contest) -> RecipeForm:
     follow_optimizer(options[start].recipe, key)
     with st.container(border=True):
         columns = text_columns(runtime.workspace(), contest) if contest.spec.modality == "text" else []
-        offered = {"input.marked_column": columns, "input.entity_columns": columns}
+        sets = [rows.name for rows in list_rows(runtime.workspace(), contest)]
+        offered = {"input.marked_column": columns, "input.entity_columns": columns, "train.extra_rows": sets}
         values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",), options=offered, columns=3)
     values["model"]["backbone"] = st.session_state.get(f"{key}.model.backbone", values["model"]["backbone"])
     return RecipeForm(start, options, values, key, runs)
@@ -201,6 +203,7 @@ def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
         backbone_of(recipe)
         check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
         check_columns(recipe.input, text_columns(runtime.workspace(), contest) if recipe.input.composes else ())
+        rows_of_recipe(runtime.workspace(), contest, recipe)
         check_trackers(recipe.tracking.trackers)
     except PitwallError as refusal:
         error_card(refusal)
@@ -211,7 +214,7 @@ def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
 def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | None, names: Sequence[str], runs: Sequence[Run]) -> None:
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
     n_valid = len(pairs_of(folds).keeping(truth_of(contest).kept).valid_idx(0))
-    plan = plan_fold(recipe, train_labels_of(contest, folds, 0), n_valid, len(contest.spec.classes))
+    plan = plan_fold(recipe, train_labels_of(contest, folds, 0, recipe), n_valid, len(contest.spec.classes))
     is_network = backbone_of(recipe).library != "sklearn"
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),

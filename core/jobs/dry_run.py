@@ -19,11 +19,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.base.errors import KINDS, OutOfMemory, PitwallError, StateError, bug
 from core.base.files import write_json
 from core.base.messages import msg
 from core.base.settings import parse_settings
-from core.contest.table import load_kept
+from core.contest.extra_rows import load_rows, rows_of_recipe
+from core.contest.table import load_kept, load_table
 from core.folds import load_folds
 from core.jobs.devices import thread_limit, torch_name
 from core.jobs.fold import load_task, recipe_can_halve
@@ -287,13 +291,19 @@ def _forecast(workspace: Workspace, asked: _Request, out_dir: Path) -> Forecast:
     out_dir.mkdir()
     task = load_task(workspace, contest, folds, recipe, 0, device=asked.device, out_dir=out_dir, halvings=asked.halvings)
     start_s = max(0.0, time.time() - asked.began)
+    described = rows_of_recipe(workspace, contest, recipe)
+    ids = load_table(workspace, contest).train["id"].tolist() if described is not None else []
+    extra = load_rows(described, ids, task.labels) if described is not None else None
+
+    def rows_of(fold: int) -> NDArray[np.int64]:
+        train_idx = pairs.train_idx(fold)
+        return train_idx if extra is None else np.concatenate([train_idx, contest.n_train + extra.beside(train_idx)])
+
     costs = dry_run(task, max_halvings=MOST_HALVINGS)
     return Forecast(
         device=asked.device,
         costs=costs,
-        rows=tuple(
-            (plan_epochs(recipe, task.labels[pairs.train_idx(fold)]).n_rows, len(pairs.valid_idx(fold))) for fold in range(folds.n_folds)
-        ),
+        rows=tuple((plan_epochs(recipe, task.labels[rows_of(fold)]).n_rows, len(pairs.valid_idx(fold))) for fold in range(folds.n_folds)),
         n_test=len(task.test_inputs),
         n_classes=len(task.classes),
         n_epochs=recipe.train.epochs,

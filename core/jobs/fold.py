@@ -53,6 +53,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     log.info("%s (%s), fold %d of %s on %s, attempt %d", run.name, run.ref, job.fold, contest.name, job.device, job.token)
     reporter.recorder = record(workspace, contest, run, job)
     # Imported here, when someone listens already: torch takes seconds to come up.
+    from core.contest.extra_rows import rows_of_recipe
     from core.contest.table import TEST, TRAIN, parents_of
     from core.predictions.oof import FoldPredictions, write_fold_predictions
     from core.predictions.seeds import record_fold
@@ -73,6 +74,8 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     if run.recipe.input.composes:  # other columns than those that the rows' fingerprint is made of
         files = load_manifest(workspace.absolute(contest.path)).files
         parents["columns"] = fingerprint({name: files[name] for name in (TRAIN, TEST)})
+    if (extra := rows_of_recipe(workspace, contest, run.recipe)) is not None:
+        parents["extra_rows"] = extra.fingerprint
     if (start := start_dir(workspace, contest, folds, run.recipe, job.fold)) is not None:
         parents["start"] = load_manifest(start).fingerprint
     checkpointing = Checkpointing(
@@ -123,7 +126,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
         facts=dict(output.facts),
         created_at=time.time(),
     )
-    return lambda connection: record_fold(workspace, connection, contest, result, task.labels)
+    return lambda connection: record_fold(workspace, connection, contest, result, task.labels[: contest.n_train])
 
 
 def cleanup(workspace: Workspace, job: FoldJob) -> None:
@@ -206,10 +209,14 @@ def load_task(
 ) -> FoldTask:
     """The task of a fold, with its rows read and verified, on the contest's current truth or another; `device` is a slot of the engine.
 
-    Its best epoch is chosen by `metric`, or by the contest's.
+    Its best epoch is chosen by `metric`, or by the contest's. Behind the contest's training rows come the extra ones that the recipe names.
 
     Raises CheckpointError, InputError where a row's text cannot be composed, and as `start_dir` does.
     """
+    import numpy as np
+    import pandas as pd
+
+    from core.contest.extra_rows import load_rows, rows_of_recipe
     from core.contest.table import load_table, load_truth
     from core.data.cleaning import clean_texts, fit_words
     from core.data.compose import compose, special_tokens
@@ -221,6 +228,13 @@ def load_task(
     pairs = load_folds(workspace, folds).keeping(known.kept)
 
     train_idx, tables, known_words = pairs.train_idx(fold), (table.train, table.test), ()
+    labels, weights, described = known.labels, None, rows_of_recipe(workspace, contest, recipe)
+    if described is not None:
+        extra = load_rows(described, table.train["id"].tolist(), labels)
+        tables = (pd.concat([table.train, extra.frame], ignore_index=True), table.test)
+        train_idx = np.concatenate([train_idx, len(labels) + extra.beside(train_idx)])
+        weights = np.concatenate([np.ones(len(labels), dtype=np.float32), extra.weights])
+        labels = np.concatenate([labels, extra.labels])
     if table.image_base is None:
         texts = [compose(recipe.input, rows) for rows in tables]
         known_words = fit_words(recipe.clean, [texts[0][row] for row in train_idx] if recipe.clean.min_rows else [])
@@ -233,7 +247,8 @@ def load_task(
         metric=metric or contest.spec.metric,
         classes=contest.spec.classes,
         inputs=inputs,
-        labels=known.labels,
+        labels=labels,
+        row_weights=weights,
         is_multilabel=contest.spec.is_multilabel,
         white_level=contest.spec.white_level,
         train_idx=train_idx,
@@ -247,7 +262,7 @@ def load_task(
         start_dir=start_dir(workspace, contest, folds, recipe, fold),
         checkpointing=checkpointing,
         halvings=halvings,
-        sha256=table.train["sha256"].tolist(),
+        sha256=tables[0]["sha256"].tolist(),
         test_sha256=table.test["sha256"].tolist(),
         special_tokens=special_tokens(recipe.input, tables),
         known_words=known_words,

@@ -281,6 +281,10 @@ def check_launch(workspace: Workspace, contest: Contest, folds: Folds, recipe: R
         from core.data.compose import check_columns
 
         check_columns(recipe.input, text_columns(workspace, contest))
+    if recipe.train.extra_rows:
+        from core.contest.extra_rows import rows_of_recipe  # pandas again
+
+        rows_of_recipe(workspace, contest, recipe)
     check_trackers(recipe.tracking.trackers)
     if folds.contest_id != contest.id:
         raise StateError(

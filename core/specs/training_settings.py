@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from core.base.messages import msg
+from core.base.names import NAME_LENGTH
 from core.base.settings import BASIC, LINES, Settings, only_with, refuse
 from core.specs.data_settings import FOR_IMAGES
 from core.specs.text_settings import FOR_TEXTS
@@ -432,6 +433,12 @@ class TrainSettings(Settings):
     stop_on_trouble: bool = Field(
         default=False,
         description="End a fold as soon as its loss diverges or it overfits, as its warning says; the weights until then stay.",
+    )
+    extra_rows: str = Field(
+        default="",
+        max_length=NAME_LENGTH,
+        description="A set of rows beside the contest's own, by its name (`python -m core contest rows`), that is trained on and never validated.",
+        json_schema_extra=FOR_TEXTS,
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="All randomness of the run derives from this.", json_schema_extra=BASIC)
     n_seeds: int = Field(

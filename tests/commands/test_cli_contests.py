@@ -87,3 +87,13 @@ def test_equal_folds_are_made_once(headlines: Terminal) -> None:
     other = headlines.read("folds", "make", "headlines", "--n", "3", "--seed", "1")
     assert [each["folds"] for each in headlines.read("folds", "list", "headlines")] == [other["folds"], again["folds"]]
     assert headlines.refused("folds", "make", "headlines", "--n", "99")["type"] == "RecipeError"
+
+
+def test_rows_are_added_beside_a_contests_own_listed_and_trained_on(terminal: Terminal, tmp_path: Path) -> None:
+    write_csv(tmp_path / "notes" / "train.csv", ("id", "text", "label"), [(n, f"note {n % 2} {n}", "ab"[n % 2]) for n in range(24)])
+    write_csv(tmp_path / "more.csv", ("source", "text"), [(n, f"again {n}") for n in (0, 2, 4)])
+    terminal.read("contest", "add", str(tmp_path / "notes"), "--set", "metric=accuracy", "--set", "id_column=id")
+    terminal.read("folds", "make", "notes", "--n", "2")
+    added = terminal.read("contest", "rows", "add", "notes", str(tmp_path / "more.csv"), "--kind", "augmented", "--origin", "by hand")
+    assert added["classes"] == {"a": [12, 3], "b": [12, 0]} and added["name"] == "more"
+    assert [rows["origin"] for rows in terminal.read("contest", "rows", "list", "notes")] == ["by hand"]
