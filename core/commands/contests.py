@@ -267,7 +267,7 @@ def add_extra_rows(
     else:
         print_table(["class", ">rows", ">with these"], [(label, f"{own:,}", f"{own + more:,}") for label, (own, more) in counts.items()])
         say(
-            f"{rows.n_rows:,} rows are kept as {rows.name}; next: python -m core train {shell_name(found.name)} --set {shlex.quote(f'train.extra_rows={rows.name}')}"
+            f"{rows.n_rows:,} rows are kept as {rows.name}; next: python -m core train {shell_name(found.name)} --recipe suggested --set {shlex.quote(f'train.extra_rows={rows.name}')}"
         )
 
 
