@@ -6,7 +6,7 @@ A process with torch makes them; it is started when the section is first opened,
 import base64
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import streamlit as st
@@ -52,7 +52,9 @@ def batch_preview(box: DeltaGenerator, contest: Contest, folds: Folds, recipe: R
             error_card(problem)
             st.button(t("train.batch_again"), icon=":material/refresh:", on_click=lambda: st.session_state.pop(ASKED_KEY, None))
         else:
-            st.html(batch_html(asked.answer.result()))
+            shown = dict(zip(contest.spec.classes, contest.shown_classes, strict=True))
+            named = [replace(each, shares=tuple((shown[name], share) for name, share in each.shares)) for each in asked.answer.result()]
+            st.html(batch_html(named))
             if recipe.loss.smoothing:
                 st.caption(t("train.batch_smoothed", share=recipe.loss.smoothing))
 

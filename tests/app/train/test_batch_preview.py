@@ -18,7 +18,7 @@ from core.folds import save_folds
 from core.jobs.preview import Picture
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
-from core.store.contests import Contest
+from core.store.contests import Contest, name_classes
 from core.workspace import Workspace
 from tests.app.hands import choose, press, set_option, unfold, write
 from tests.finished_workspace import add_glyphs
@@ -50,15 +50,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return made
 
 
-def test_it_is_asked_for_when_it_is_open_and_anew_after_a_change(open_page: OpenPage, pictured: Contest, asked: Asked) -> None:
+def test_it_is_asked_for_when_it_is_open_and_anew_after_a_change(
+    open_page: OpenPage, opened: Workspace, pictured: Contest, asked: Asked
+) -> None:
+    first, second, *others = pictured.spec.classes
+    name_classes(opened.store, pictured.id, [first, "dog", *others])
+    mixed = Picture(b"", ((first, 0.7), (second, 0.3)))
     at = open_page("train")
     assert asked == []
     at = unfold(at, "train-batch-")
     assert len(asked) == 1 and "The first time takes some seconds" in captions(at)
-    asked[0][2].set_result((MIXED,))
+    asked[0][2].set_result((mixed,))
     at = set_option(at.run(), "Batch size", 2)
     assert len(asked) == 2 and asked[1][0].train.batch_size == 2
-    asked[1][2].set_result((MIXED,))
+    asked[1][2].set_result((mixed,))
     at = write(at.run(), "Name of the run", "another")
     assert not at.exception and len(asked) == 2 and "takes some seconds" not in captions(at)
     assert any("dog 30%" in str(part.proto.body) for part in at.get("html"))
