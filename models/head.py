@@ -1,13 +1,16 @@
 """What may stand between a backbone's features and its logits in place of its own: pooling, and dropout with several masks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Pooling = Literal["", "cls", "mean", "avg", "max", "gem"]
-"""Of images "" is the network's own; avg, max and gem read its map or its tokens. Of texts "" is the mean; cls, max and gem read the tokens."""
+Pooling = Literal["", "cls", "mean", "avg", "max", "gem", "attention", "last"]
+"""Of images "" is the network's own; avg, max and gem read its map or its tokens. Of texts "" is the mean; all others but avg read the tokens."""
+Layers = Literal["last", "weighted", "last4_mean", "last4_concat"]
+"""Which layers the tokens of a text are read from: the last one, a learned mean of all, or the last four, as their mean or side by side."""
+FOUR = 4
 GEM_FIRST_P, GEM_LEAST = 3.0, 1e-6
 
 
@@ -35,6 +38,48 @@ class Pool(nn.Module):
         values = places.float().clamp(min=GEM_LEAST) * inside
         largest = values.amax(dim=1, keepdim=True).detach()  # a scale that cancels: without it a large p underflows
         return (largest[:, 0] * (((values / largest) ** self.p).sum(dim=1) / n_places) ** (1 / self.p)).to(places.dtype)
+
+
+class AttentionPool(nn.Module):
+    """A mean of the tokens whose weights a small network learns (Yang et al. 2016): softmax over the tokens of v tanh(W h). v is zero at first, so
+    that it starts as the plain mean."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden, self.score = nn.Linear(width, width), nn.Linear(width, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """One vector a row (n, width) of tokens (n, length, width); `mask` (n, length) is 0 where there is no token."""
+        scores = self.score(torch.tanh(self.hidden(tokens)))[..., 0].float()
+        weights = scores.masked_fill(mask == 0, -torch.inf).softmax(dim=1)
+        return (tokens.float() * weights.unsqueeze(-1)).sum(dim=1).to(tokens.dtype)
+
+
+def last_token(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The last real token of each row (n, width), whichever side is padded: what a decoder has read all of its text by."""
+    at = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
+    return tokens[torch.arange(len(tokens), device=tokens.device), at]
+
+
+class LayerMix(nn.Module):
+    """Tokens out of several layers: the mean of all layers with weights that are learned, a softmax that is even at first (Peters et al. 2018), or
+    the last four, as their mean or side by side (Devlin et al. 2019)."""
+
+    def __init__(self, kind: Layers, n_layers: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "weighted":
+            self.weights = nn.Parameter(torch.zeros(n_layers))
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """Tokens (n, length, width), four times as wide where they stand side by side, of those of each layer, the first one first."""
+        if self.kind == "last4_concat":
+            return torch.cat(tuple(layers[-FOUR:]), dim=-1)
+        if self.kind == "last4_mean":
+            return torch.stack(tuple(layers[-FOUR:])).mean(dim=0)
+        return torch.einsum("l,l...->...", self.weights.softmax(dim=0).to(layers[0].dtype), torch.stack(tuple(layers)))
 
 
 def mean_over_masks(classify: Callable[[Tensor], Tensor], dropout: nn.Dropout, pooled: Tensor, n_masks: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from torch import Tensor, nn
 
 from models.catalog import Backbone
-from models.head import Pooling
+from models.head import Layers, Pooling
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -45,6 +45,7 @@ class ModelSpec:
     first_px: int = 0
     resized_by: Literal["set_input_size", "img_size"] = "set_input_size"
     pooling: Pooling = ""
+    layers: Layers = "last"
     dropout_masks: int = 1
     max_tokens: int = 0
     vocab_size: int = 0

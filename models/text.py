@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from models.head import Pool, mean_over_masks
+from models.head import FOUR, AttentionPool, LayerMix, Pool, last_token, mean_over_masks
 from models.spec import CannotBuild, Classifier, Features, ModelSpec
 from models.weights import Weights, WeightsUnreadable, find_weights, reading
 
@@ -27,7 +27,7 @@ TINY_WIDTH, TINY_LAYERS = 128, 2
 TINY_VOCABULARY = 8000
 TINY_MAX_TOKENS = 512
 NUMBER = re.compile(r"\.(\d+)\.")
-EMBEDDING = re.compile(r"embedding|^tokens|^positions")
+EMBEDDING = re.compile(r"embed|^tokens|^positions|^wte|^wpe")
 TOKENIZER_FILE = "tokenizer.json"
 COARSE_HEAD = "coarse."
 """What the names of the parameters of a head for training only begin with."""
@@ -186,7 +186,9 @@ class TextClassifier(Classifier):
         super().__init__()
         self.encoder = encoder
         self.kind = spec.pooling or "mean"
-        self.pooling = Pool(self.kind) if self.kind in ("max", "gem") else None
+        self.layers = _layer_mix(encoder, spec)
+        width *= FOUR if spec.layers == "last4_concat" else 1
+        self.pooling = Pool(self.kind) if self.kind in ("max", "gem") else AttentionPool(width) if self.kind == "attention" else None
         self.n_masks = spec.dropout_masks
         self.dropout = nn.Dropout(spec.dropout)
         self.classifier = nn.Linear(width, spec.n_outputs)
@@ -216,15 +218,23 @@ class TextClassifier(Classifier):
         `mixed_share` (n, length)."""
         mask, ids = batch["attention_mask"], batch["input_ids"]
         if "mixed_ids" not in batch:
-            return Features(self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+            return Features(self._tokens(mask, input_ids=ids), mask)
         embed = self.word_embeddings()
         embedded = batch["own_share"][..., None] * embed(ids) + batch["mixed_share"][..., None] * embed(batch["mixed_ids"])
-        return Features(self.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state, mask)
+        return Features(self._tokens(mask, inputs_embeds=embedded), mask)
+
+    def _tokens(self, mask: Tensor, **inputs: Tensor) -> Tensor:
+        """Tokens (n, length, width) out of the layers that the classifier reads."""
+        if self.layers is None:
+            return self.encoder(attention_mask=mask, **inputs).last_hidden_state
+        return self.layers(self.encoder(attention_mask=mask, output_hidden_states=True, **inputs).hidden_states[1:])
 
     def pool(self, features: Features) -> Tensor:
         hidden, mask = features.values, features.mask
         if self.kind == "cls" or mask is None:
             return hidden[:, 0]
+        if self.kind == "last":
+            return last_token(hidden, mask)
         if self.pooling is not None:
             return self.pooling(hidden, mask)
         weight = mask.unsqueeze(-1).to(hidden.dtype)
@@ -252,6 +262,17 @@ class TextClassifier(Classifier):
         config = getattr(self.encoder, "config", None)
         if config is not None:
             config.save_pretrained(folder)
+
+
+def _layer_mix(encoder: nn.Module, spec: ModelSpec) -> LayerMix | None:
+    """What mixes the layers of an encoder; None where the last one alone is read. Raises CannotBuild where it shows none, or fewer than four."""
+    if spec.layers == "last":
+        return None
+    n_layers: int = getattr(getattr(encoder, "config", None), "num_hidden_layers", 0)
+    if n_layers < (FOUR if spec.layers.startswith("last4") else 1):
+        what = "{backbone} has not the layers that are to be read"
+        raise CannotBuild(what, "set model.layers=last", backbone=spec.backbone.name)
+    return LayerMix(spec.layers, n_layers)
 
 
 class TinyTransformer(nn.Module):
@@ -297,6 +318,11 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
                 raise WeightsUnreadable(spec.backbone, weights, "tensors are missing", ", ".join(missing[:3]))
         else:
             encoder = AutoModel.from_config(config, dtype=torch.float32)
+    if config.is_encoder_decoder:
+        what = "{backbone} is an encoder with a decoder, which are no one sequence of tokens"
+        raise CannotBuild(what, "choose an encoder or a decoder", backbone=spec.backbone.name)
+    if any(getattr(module, "is_causal", False) for module in encoder.modules()):
+        encoder.config.use_cache = False  # keys and values that would be kept for a next token
     if spec.special_tokens and spec.vocab_size > encoder.get_input_embeddings().num_embeddings:
         encoder.resize_token_embeddings(spec.vocab_size, mean_resizing=False)
     if getattr(encoder, "pooler", None) is not None:

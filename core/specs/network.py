@@ -46,8 +46,11 @@ class NetworkSpec(Settings):
     mean: tuple[float, ...] = Field(default=(), description="Mean of each channel that pixels are normalised by.")
     white_level: float = Field(default=0.0, description="The value that is white in images of more than eight bits; 0: 65535 of 16 bits.")
     std: tuple[float, ...] = Field(default=(), description="Deviation of each channel that pixels are normalised by.")
-    pooling: Literal["", "cls", "mean", "avg", "max", "gem"] = Field(
+    pooling: Literal["", "cls", "mean", "avg", "max", "gem", "attention", "last"] = Field(
         default="", description="What the classifier reads of tokens or of a feature map; empty for an image network's own pooling."
+    )
+    layers: Literal["last", "weighted", "last4_mean", "last4_concat"] = Field(
+        default="last", description="The layers that tokens of texts are read from."
     )
     resized_by: Literal["set_input_size", "img_size"] = Field(
         default="img_size",

@@ -39,9 +39,15 @@ class ModelSettings(Settings):
         description="Stochastic depth of the backbone, where it has it; 0.1 to 0.3 is usual for large networks.",
         json_schema_extra=FOR_IMAGES,
     )
-    pooling: Literal["cls", "mean", "max", "gem"] = Field(
+    pooling: Literal["cls", "mean", "max", "gem", "attention", "last"] = Field(
         default="mean",
-        description="What the classifier reads: the first token, or of all tokens the mean, the maximum, or GeM with a learned power.",
+        description="What the classifier reads: the first token, or of all tokens the mean, the maximum, GeM with a learned power, or a mean with"
+        " learned weights (attention); the last token is for decoders, such as Qwen3 and Gemma.",
+        json_schema_extra=FOR_TEXTS,
+    )
+    layers: Literal["last", "weighted", "last4_mean", "last4_concat"] = Field(
+        default="last",
+        description="The layers that tokens are read from: the last one, a learned mean of all, or the last four, as their mean or side by side.",
         json_schema_extra=FOR_TEXTS,
     )
     global_pool: Literal["own", "avg", "max", "gem"] = Field(
