@@ -96,6 +96,7 @@ TEXT: tuple[tuple[str, str, type[PreTrainedModel], dict[str, Any], int, str, str
     ("bert-base-uncased", "bert", BertModel, {}, 512, "apache-2.0", "English"),
     ("bert-base-multilingual-cased", "bert", BertModel, {"vocab_size": 119547}, 512, "apache-2.0", "104 languages"),
     ("distilbert-base-uncased", "distilbert", DistilBertModel, {}, 512, "apache-2.0", "English"),
+    ("distilbert-base-multilingual-cased", "distilbert", DistilBertModel, {"vocab_size": 119547}, 512, "apache-2.0", "104 languages"),
     ("roberta-base", "roberta", RobertaModel, {"vocab_size": 50265, **_ROBERTA}, 512, "mit", "English"),
     ("roberta-large", "roberta", RobertaModel, {"vocab_size": 50265, **_LARGE, **_ROBERTA}, 512, "mit", "English"),
     ("google/electra-small-discriminator", "electra", ElectraModel, {}, 512, "apache-2.0", "English"),

@@ -310,3 +310,13 @@ def test_only_here_keeps_what_can_start_without_a_network(workspace: Workspace) 
     found = filter_backbones(list_backbones(workspace, "text"), only_here=True)
     assert "tiny_transformer" in [one.backbone.name for one in found]
     assert all(one.place is not None or not one.backbone.has_pretrained for one in found)
+
+
+def test_the_plan_of_korean_sentiment_has_its_notebooks_numbers_and_weights_by_score() -> None:
+    read = load_plan(Path("korean-sentiment"), "text")
+    scores = {"klue-roberta": 0.8114, "klue-bert": 0.8056, "kykim-bert": 0.8179, "kcbert": 0.7961, "koelectra": 0.8077}
+    found = {recipe.name.removeprefix("sentiment-"): weight for recipe, weight in zip(read.recipes, read.run_weights, strict=True)}
+    assert found == pytest.approx({name: score / sum(scores.values()) for name, score in scores.items()})
+    for recipe in read.recipes:
+        assert (recipe.loss.kind, recipe.loss.gamma, recipe.loss.smoothing) == ("focal", 4.19, 0.0344)
+        assert (recipe.optim.schedule, recipe.train.accumulate, recipe.average.keep, recipe.train.epochs) == ("constant", 4, "swa", 5)
