@@ -17,6 +17,10 @@ OPEN_LICENCES = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc
 """Those that allow commercial use and derived works to everybody."""
 
 
+DECODERS = frozenset({"qwen3", "gemma3"})
+"""Families whose tokens read only what stands before them."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """One row: a network by the name its library gives it.
@@ -49,6 +53,11 @@ class Backbone:
     def has_pretrained(self) -> bool:
         """False for a network that is always trained from nothing."""
         return bool(self.hub_id or self.package)
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether only the last token has read the whole text."""
+        return self.family in DECODERS
 
     @property
     def published(self) -> "Published | None":

@@ -22,7 +22,11 @@ from transformers import (
     DistilBertModel,
     ElectraConfig,
     ElectraModel,
+    Gemma3TextConfig,
+    Gemma3TextModel,
     PreTrainedModel,
+    Qwen3Config,
+    Qwen3Model,
     RobertaConfig,
     RobertaModel,
     XLMRobertaConfig,
@@ -53,6 +57,8 @@ LARGEST_M = 1200.0  # beyond this a network does not train on one workstation
 _BERT_SMALL: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
 _LARGE: dict[str, Any] = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 _ROBERTA: dict[str, Any] = {"max_position_embeddings": 514, "type_vocab_size": 1}
+_QWEN3: dict[str, Any] = {"hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128,
+          "intermediate_size": 3072}  # fmt: skip
 _DEBERTA: dict[str, Any] = {
     "vocab_size": 128100,
     "relative_attention": True,
@@ -102,6 +108,10 @@ TEXT: tuple[tuple[str, str, type[PreTrainedModel], dict[str, Any], int, str, str
     ("google/electra-small-discriminator", "electra", ElectraModel, {}, 512, "apache-2.0", "English"),
     ("google/electra-base-discriminator", "electra", ElectraModel, {"embedding_size": 768, "hidden_size": 768, "num_attention_heads": 12,
      "intermediate_size": 3072}, 512, "apache-2.0", "English"),
+    ("Qwen/Qwen3-Embedding-0.6B", "qwen3", Qwen3Model, {"vocab_size": 151669, **_QWEN3}, 32768, "apache-2.0", "100 languages"),
+    ("Qwen/Qwen3-0.6B-Base", "qwen3", Qwen3Model, {"vocab_size": 151936, **_QWEN3}, 32768, "apache-2.0", "100 languages"),
+    ("google/gemma-3-270m", "gemma3", Gemma3TextModel, {"vocab_size": 262144, "hidden_size": 640, "num_hidden_layers": 18, "num_attention_heads": 4,
+     "num_key_value_heads": 1, "head_dim": 256, "intermediate_size": 2048}, 32768, "gemma", "100 languages"),
 )  # fmt: skip
 
 CONFIGS: dict[type[PreTrainedModel], Any] = {
@@ -111,6 +121,8 @@ CONFIGS: dict[type[PreTrainedModel], Any] = {
     ElectraModel: ElectraConfig,
     DebertaV2Model: DebertaV2Config,
     DistilBertModel: DistilBertConfig,
+    Gemma3TextModel: Gemma3TextConfig,
+    Qwen3Model: Qwen3Config,
 }
 
 

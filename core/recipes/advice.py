@@ -94,7 +94,8 @@ def brought_by(backbone: Backbone, recipe: Recipe) -> dict[str, Any]:
     own = {"model.pretrained": pretrained, "optim.lr": usual_lr(backbone, pretrained=pretrained, optimizer=recipe.optim.optimizer)}
     if recipe.modality == "image":
         return {**own, "input.size_px": backbone.input_px}
-    return {**own, "input.max_tokens": min(recipe.input.max_tokens, backbone.max_tokens)}
+    pooling = {"model.pooling": "last"} if backbone.is_decoder else {"model.pooling": "mean"} if recipe.model.pooling == "last" else {}
+    return {**own, **pooling, "input.max_tokens": min(recipe.input.max_tokens, backbone.max_tokens)}
 
 
 def suggest_recipe(
@@ -211,6 +212,10 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
         (
             recipe.loss.rdrop and not recipe.model.dropout and not recipe.model.drop_path and backbone.library != "transformers",
             "R-Drop compares two dropout masks, and there is no dropout: set model.dropout above 0",
+        ),
+        (
+            backbone.is_decoder and recipe.model.pooling == "cls",
+            "the first token of {backbone} has read nothing of its text: set model.pooling=last",
         ),
         (not has_gpu and backbone.params_m > 60, "more than 60 M parameters on a processor: expect hours for an epoch; a dry run tells"),
         (

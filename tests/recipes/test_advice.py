@@ -128,6 +128,11 @@ def test_a_backbone_brings_its_size_learning_rate_and_weights() -> None:
     assert brought_by(find_backbone("tiny_transformer"), text) == {"model.pretrained": False, "optim.lr": 2e-3, "input.max_tokens": 128}
     long = apply_sets(text, ["input.max_tokens=500"])
     assert brought_by(find_backbone("beomi/kcbert-base"), long)["input.max_tokens"] == 300
+    qwen = find_backbone("Qwen/Qwen3-Embedding-0.6B")
+    assert brought_by(qwen, text)["model.pooling"] == "last"
+    assert brought_by(MINI, apply_sets(text, ["model.pooling=last"]))["model.pooling"] == "mean"
+    reads_nothing = apply_sets(text, [f"model.backbone={qwen.name}", "model.pooling=cls"])
+    assert any("has read nothing of its text" in doubt for doubt in doubts(reads_nothing, EpochPlan(4, 800, 25, 32)))
 
 
 def test_facts_of_rows_are_read_from_a_few_of_them(tmp_path: Path) -> None:
