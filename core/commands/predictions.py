@@ -1,6 +1,7 @@
 """`predictions import|classify|export`, `predict`: predictions made elsewhere become a run, any run's leave, and new rows are predicted."""
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,8 +37,10 @@ from core.exchange.exchange import export_predictions, import_predictions
 from core.exchange.files import write_predictions
 from core.exchange.ready import add_ready_classifier, classify_texts, match_labels, read_labels
 from core.jobs.disk import size_text
-from core.predictions.again import Rows, read_given, rows_of_test
+from core.predictions.again import Rows, load_predictors, read_given, rows_of_test
 from core.predictions.networks import ONNX_FILE, Runtime
+from core.predictions.oof import finished_folds
+from core.predictions.words import look_at_text
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run, get_run
 from core.submission.write import prepare
@@ -190,7 +193,13 @@ def predict(
         ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", metavar="TEXT", help="Predict one text in place of the test set.", show_default=False)
+        str | None,
+        typer.Option(
+            "--text",
+            metavar="TEXT|-",
+            help="Predict one text in place of the test set, and say which words mattered; - reads it from standard input.",
+            show_default=False,
+        ),
     ] = None,
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many classes to print of each row.")] = 3,
     device: Annotated[
@@ -209,7 +218,7 @@ def predict(
         str, typer.Option("--batch", metavar="N|auto|size|trained", help="With --tta: rows at once; auto takes as many as memory holds.")
     ] = "trained",
     runtime: Annotated[
-        Runtime, typer.Option("--runtime", metavar="NAME", help="torch, or of images what `export` made: onnx or int8, by ONNX Runtime.")
+        Runtime, typer.Option("--runtime", metavar="NAME", help="torch, or what `export` made: onnx or int8, by ONNX Runtime.")
     ] = "torch",
     ready: Annotated[
         Path | None,
@@ -226,7 +235,8 @@ def predict(
 
     Without `--input` and `--text` the test set is predicted again, and its submission, checked against the sample, is written to
     `--output`; it is not added to the submissions. Given files are a table with the contest's columns, or images and folders of them: their
-    likeliest classes are printed, and with `--output` the probabilities are written.
+    likeliest classes are printed, and with `--output` the probabilities are written. Of a text, a run says too which words spoke for its
+    likeliest class (+) or against it (-): by how much the probability falls without each, of TF-IDF each word's part in the logit.
 
     With `--tta` out-of-fold rows are predicted in each view first, and what each does to the score is printed: gain, rows mended and broken,
     time. The mean over the views is written to `--output`, and kept as a run by `--name`. Views that were predicted are kept.
@@ -262,9 +272,17 @@ def predict(
             "no file was named", where="predict", why="the test set's predictions need a place", fix="give --output FILE, --input or --text"
         )
     rows = rows_of_test(load_table(workspace, found)) if is_test else _rows(found, inputs or [], text)
-    prob = predict_source(
-        chosen, rows, device=device, runtime=runtime, after_batch=_progress(len(rows.ids) * n_networks(chosen), quiet=as_json)
-    )
+    words: list[dict[str, Any]] = []
+    if text is not None and isinstance(chosen.item, Run):
+        networks = [
+            load_predictors(workspace, found, chosen.item, result, device=device, runtime=runtime) for result in finished_folds(chosen.item)
+        ]
+        look = look_at_text(networks, str(rows.inputs[0]))
+        prob = look.prob[None]
+        words = [{"word": word, "effect": effect} for word, effect in look.words.strongest(str(rows.inputs[0]), N_SHOWN)]
+    else:
+        progress = _progress(len(rows.ids) * n_networks(chosen), quiet=as_json)
+        prob = predict_source(chosen, rows, device=device, runtime=runtime, after_batch=progress)
     if is_test and not raw and output is not None:
         candidate = prepare(chosen, prob)
         candidate.raise_if_refused(chosen.name)
@@ -281,7 +299,8 @@ def predict(
         for row, name in enumerate(rows.ids if not is_test else ())
     ]
     if as_json:
-        print_json({"source": chosen.ref, "name": chosen.name, "n_rows": len(prob), "file": str(output or ""), "rows": likely})
+        said = {"source": chosen.ref, "name": chosen.name, "n_rows": len(prob), "file": str(output or ""), "rows": likely}
+        print_json(said | ({"words": words} if words else {}))
         return
     if likely:
         columns: dict[str, Callable[[Any], str]] = {
@@ -289,6 +308,9 @@ def predict(
             "classes": lambda row: ", ".join(f"{each['class']} {each['probability']:.4f}" for each in row["classes"]),
         }
         print_records(likely[:N_SHOWN], columns, as_json=False)
+    if words:
+        parts = ", ".join(f"{each['word']} {each['effect']:+.3f}" for each in words)
+        say(f"for {likely[0]['classes'][0]['class']}: {parts}")
     more = f", the first {N_SHOWN} are shown" if len(likely) > N_SHOWN else ""
     place = f"{output}: " if output else ""
     say(f"{place}{len(prob):,} rows by {chosen.name} ({chosen.ref}){more}")
@@ -330,7 +352,7 @@ def _rows(contest: Contest, inputs: list[Path], text: str | None) -> Rows:
             fix="give --input, or --text alone for a contest of texts",
             contest=contest.name,
         )
-    return Rows(["text"], [text])
+    return Rows(["text"], [sys.stdin.read() if text == "-" else text])
 
 
 def _progress(n_rows: int, *, quiet: bool) -> Callable[[int], None]:
@@ -360,10 +382,10 @@ def export(
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export the image networks of a run to ONNX, those that were not exported yet; they are kept with the run.
+    """Export the networks of a run to ONNX, those that were not exported yet; they are kept with the run.
 
-    A file holds classes, size, normalisation and all else that is needed to predict with it. It is compared with its network on images of
-    the contest, at several batches, and refused where a probability differs by more than 1e-4.
+    A file holds classes, size and normalisation of images, the tokenizer of texts, and all else that is needed to predict with it. It is
+    compared with its network on rows of the contest, at several batches and lengths, and refused where a probability differs by more than 1e-4.
     """
     workspace = opened(root)
     chosen = get_run(workspace.store, run, contest_id_of(workspace, contest))

@@ -1,11 +1,11 @@
-"""From a trained image network to one ONNX file that says the same, and to its int8 version. Needs torch.
+"""From a trained network to one ONNX file that says the same, and to its int8 version. Needs torch.
 
-The exporter is that of `torch.export`, torch's default since 2.9, which reads a dynamic batch from the graph itself.
+The exporter is that of `torch.export`, torch's default since 2.9, which reads a dynamic batch, and of texts a dynamic length, from the graph itself.
 """
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from core.base.errors import StateError
 from core.base.messages import reason
+from core.data.texts import TextRows
 from core.onnx.runtime import BATCH, INPUT, OUTPUT, VIEWS, Images, OnnxPredictor, load_onnx, metadata_of
+from core.onnx.text import INPUTS, LOGITS, OnnxTextPredictor, load_onnx_text, text_metadata
 from core.specs.network import NetworkSpec
 from core.training.loss import Activation
 from core.training.precision import Precision
@@ -38,14 +40,14 @@ N_IN_FLOAT = 2
 
 @dataclass(frozen=True)
 class Parity:
-    """How a file and its network differ on the same images, from the file to the probability: the largest difference of a probability at
+    """How a file and its network differ on the same rows, from the file or the text to the probability: the largest difference of a probability at
     each batch of BATCHES, and the share of rows whose likeliest class is the same."""
 
     differences: tuple[float, ...]
     argmax_agreement: float
 
 
-class _WithProbabilities(nn.Module):
+class _ImageGraph(nn.Module):
     """A classifier with its activation behind it, over pixels."""
 
     def __init__(self, model: nn.Module, activation: Activation) -> None:
@@ -56,19 +58,24 @@ class _WithProbabilities(nn.Module):
         return self.activation.probabilities(self.model({INPUT: image}).float())
 
 
+class _TextGraph(nn.Module):
+    """A classifier with its activation behind it, over token ids; its logits too, whose mean over windows predicts."""
+
+    def __init__(self, model: nn.Module, activation: Activation) -> None:
+        super().__init__()
+        self.model, self.activation = model, activation
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.model({"input_ids": input_ids, "attention_mask": attention_mask}).float()
+        return self.activation.probabilities(logits), logits
+
+
 def export_network(network: TorchPredictor, path: Path, rows: Sequence[Path]) -> Parity:
-    """Write a network on the CPU to `path` and compare the two on images at `rows`, five at the most.
+    """Write an image network on the CPU to `path` and compare the two on images at `rows`, five at the most.
 
     A file above 2 GB has its weights beside it. Raises StateError for a network that ONNX cannot say, or whose file says something else.
     """
     spec = _with_pixels(network)
-    if spec.modality != "image":
-        raise StateError(
-            "a text network cannot be exported",
-            where=spec.backbone,
-            why="its file would not suffice: the tokenizer is no part of ONNX",
-            fix="predict with torch",
-        )
     if made_by_torch := [view for view in spec.views if view not in VIEWS]:
         raise StateError(
             "a network that predicts in the views {views} cannot be exported",
@@ -78,23 +85,74 @@ def export_network(network: TorchPredictor, path: Path, rows: Sequence[Path]) ->
             views=", ".join(made_by_torch),
             known=", ".join(VIEWS),
         )
-    activation = Activation(spec.labels == "several", spec.one_vs_rest, spec.t2)
-    wrapped = _WithProbabilities(network.model.to(memory_format=torch.contiguous_format), activation).eval()  # pyright: ignore[reportCallIssue]
+    graph = _ImageGraph(network.model.to(memory_format=torch.contiguous_format), _activation(spec))  # pyright: ignore[reportCallIssue]
     example = torch.zeros((2, 3, spec.input_px, spec.input_px), dtype=torch.uint8)
+    _write(graph, {INPUT: (example, {0: "batch"})}, (OUTPUT,), path, spec, metadata_of(spec))
+    return _checked(path, compare(replace(network, precision=Precision("fp32", "compared")), load_onnx(path), rows))
+
+
+def export_text_network(network: TorchPredictor, path: Path, rows: Sequence[str], tokenizer: Path) -> Parity:
+    """Write a text network on the CPU to `path`, with the tokenizer whose JSON is in a file, and compare the two on the texts `rows` and on ones
+    that are as long as it reads.
+
+    Raises StateError for a network that ONNX cannot say, one without such a tokenizer, or whose file says something else.
+    """
+    spec = network.spec
+    if not tokenizer.is_file():
+        raise StateError(
+            "{backbone} cannot be exported to ONNX",
+            where=str(tokenizer),
+            why="its tokenizer is none of the library tokenizers, so that it cannot stand in the file",
+            fix="predict with torch",
+            backbone=spec.backbone,
+        )
+    if spec.truncation == "windows" and spec.t2 != 1:
+        raise StateError(
+            "{backbone} cannot be exported to ONNX",
+            where=str(path),
+            why="the mean over windows has no tempered softmax outside torch",
+            fix="predict with torch",
+            backbone=spec.backbone,
+        )
+    made = network.make_rows([], [])
+    assert isinstance(made, TextRows)
+    inputs = {name: (torch.ones((2, 7), dtype=torch.int64), {0: "batch", 1: "length"}) for name in INPUTS}  # one tensor would be one input
+    known = metadata_of(spec) | text_metadata(tokenizer.read_text(encoding="utf-8"), made.cut, made.pad_id)
+    _write(_TextGraph(network.model, _activation(spec)), inputs, (OUTPUT, LOGITS), path, spec, known)
+    exported = load_onnx_text(path)
+    longest = " ".join([*rows, *(["text"] * spec.max_tokens)])
+    return _checked(path, compare(replace(network, precision=Precision("fp32", "compared")), exported, [*rows[:1], longest, *rows[1:]]))
+
+
+def _activation(spec: NetworkSpec) -> Activation:
+    return Activation(spec.labels == "several", spec.one_vs_rest, spec.t2)
+
+
+def _write(
+    graph: nn.Module,
+    inputs: Mapping[str, tuple[Tensor, dict[int, str]]],
+    outputs: Sequence[str],
+    path: Path,
+    spec: NetworkSpec,
+    known: dict[str, str],
+) -> None:
+    """Export a graph with an example of each input and the names of its dynamic axes."""
+    is_fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # torch's fused encoder layer is no operator of ONNX
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # what its libraries say to each other
             program = torch.onnx.export(
-                wrapped,
-                (example,),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                graph.eval(),
+                tuple(example for example, _ in inputs.values()),
+                input_names=list(inputs),
+                output_names=list(outputs),
                 opset_version=OPSET,
-                dynamic_shapes={INPUT: {0: "batch"}},
+                dynamic_shapes={name: axes for name, (_, axes) in inputs.items()},
                 verbose=False,
             )
         assert program is not None
-        program.model.metadata_props.update(metadata_of(spec))
+        program.model.metadata_props.update(known)
         program.save(path, external_data=False)
     except Exception as problem:  # the exporter's errors have no class in common
         raise StateError(
@@ -104,7 +162,12 @@ def export_network(network: TorchPredictor, path: Path, rows: Sequence[Path]) ->
             fix="predict with torch",
             backbone=spec.backbone,
         ) from problem
-    parity = compare(replace(network, precision=Precision("fp32", "compared")), load_onnx(path), rows)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(is_fast)
+
+
+def _checked(path: Path, parity: Parity) -> Parity:
+    """Raise StateError where a file differs too much from its network."""
     if max(parity.differences) > MOST:
         raise StateError(
             "the ONNX file says something else than its network",
@@ -125,12 +188,12 @@ def _with_pixels(network: TorchPredictor) -> NetworkSpec:
     return network.spec.model_copy(update={"interpolation": pixels.interpolation, "mean": pixels.mean, "std": pixels.std})
 
 
-def compare(network: TorchPredictor, exported: OnnxPredictor, rows: Sequence[Path]) -> Parity:
-    """What both say of the same images, which are repeated where there are fewer than the largest of BATCHES."""
+def compare(network: TorchPredictor, exported: OnnxPredictor | OnnxTextPredictor, rows: Sequence[Path] | Sequence[str]) -> Parity:
+    """What both say of the same images or texts, which are repeated where there are fewer than the largest of BATCHES."""
     differences, same = list[float](), list[bool]()
     for n in BATCHES:
         batch = [rows[number % len(rows)] for number in range(n)]
-        ours, theirs = network.predict(batch), exported.predict(batch)
+        ours, theirs = network.predict(batch), exported.predict(batch)  # pyright: ignore[reportArgumentType]
         differences.append(float(np.abs(ours - theirs).max()))
         same += (ours.argmax(axis=1) == theirs.argmax(axis=1)).tolist()
     return Parity(tuple(differences), float(np.mean(same)))
@@ -179,8 +242,39 @@ def quantise(source: Path, path: Path, images: Sequence[Images]) -> int:
             weight_type=QuantType.QInt8,
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
         )
+    _keep_metadata(source, path)
+    return 7 if is_narrow else 8
+
+
+def quantise_text(source: Path, path: Path) -> int:
+    """Write the int8 version of a text network's file to `path`; returns the bits of its weights.
+
+    Dynamic: the weights of linear layers are integers with a scale for each channel, the ranges of what they read are found for each batch.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    is_narrow = not has_fast_int8()
+    logging.getLogger("onnxruntime.quantization").setLevel(logging.ERROR)
+    logging.getLogger().addFilter(_no_advice)
+    try:
+        quantize_dynamic(
+            source, path, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, reduce_range=is_narrow, weight_type=QuantType.QInt8
+        )
+    finally:
+        logging.getLogger().removeFilter(_no_advice)
+    _keep_metadata(source, path)
+    return 7 if is_narrow else 8
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    """Whether what the root logger hears is none of the quantiser's advice, which it gives whoever asks."""
+    return "quant_pre_process" not in record.getMessage() and "pre-processing before quantization" not in record.getMessage()
+
+
+def _keep_metadata(source: Path, path: Path) -> None:
+    import onnx
+
     model = onnx.load(path)
     known = {entry.key: entry.value for entry in onnx.load(source, load_external_data=False).metadata_props}
     onnx.helper.set_model_props(model, known)
     onnx.save(model, path)
-    return 7 if is_narrow else 8

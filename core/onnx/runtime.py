@@ -1,4 +1,4 @@
-"""A network as one ONNX file, run by ONNX Runtime: from images to probabilities. Imports no torch, so the server and the jobs that predict
+"""A network as one ONNX file, run by ONNX Runtime, and from images to probabilities. Imports no torch, so the server and the jobs that predict
 with it stay free of it.
 
 The file suffices: its metadata are the fields of `NetworkSpec`, each as JSON, and how pixels reach the graph (`PIXELS`).
@@ -90,7 +90,13 @@ class OnnxPredictor:
 
 
 def load_onnx(path: Path) -> OnnxPredictor:
-    """The network in a file. Raises CheckpointError where it cannot be read, or says not what it is."""
+    """The image network in a file. Raises CheckpointError where it cannot be read, or says not what it is."""
+    session, spec, _ = open_session(path)
+    return OnnxPredictor(spec, session)
+
+
+def open_session(path: Path) -> tuple[ort.InferenceSession, NetworkSpec, dict[str, str]]:
+    """The graph in a file, what the network is, and all of the file's metadata. Raises CheckpointError."""
     try:
         session = ort.InferenceSession(path, _options(), providers=["CPUExecutionProvider"])
         known = session.get_modelmeta().custom_metadata_map
@@ -99,12 +105,13 @@ def load_onnx(path: Path) -> OnnxPredictor:
         raise CheckpointError(
             "{file} cannot be read by ONNX Runtime", where=str(path), why=reason(problem), fix="export the network again", file=path.name
         ) from problem
-    return OnnxPredictor(parse_settings(NetworkSpec, values, where=str(path), error=CheckpointError), session)
+    return session, parse_settings(NetworkSpec, values, where=str(path), error=CheckpointError), known
 
 
 def metadata_of(spec: NetworkSpec) -> dict[str, str]:
     """What is written into a file beside the graph."""
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in spec.to_dict().items()} | PIXELS
+    how = PIXELS if spec.modality == "image" else {}
+    return {name: json.dumps(value, ensure_ascii=False) for name, value in spec.to_dict().items()} | how
 
 
 def _options() -> ort.SessionOptions:  # pyright: ignore[reportUnknownParameterType]  # it ships no types

@@ -22,7 +22,7 @@ from core.contest.csv_table import read_table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
 from core.contest.table import ContestTable, load_table
 from core.data.compose import COLUMN, compose
-from core.predictions.networks import Runtime, load_exported, network_folders, trained_for
+from core.predictions.networks import Runtime, load_exported, load_exported_texts, network_folders, trained_for
 from core.predictions.oof import finished_folds, load_test_prob, mean_of
 from core.specs.contest import ContestSpec
 from core.specs.network import NetworkSpec
@@ -90,6 +90,18 @@ def predict_run(
     predicts on the processor. Raises StateError for a run without networks, or without their exports, CheckpointError for one that is
     damaged, RecipeError for a device that is not here.
     """
+    total = np.zeros((len(rows.ids), len(contest.spec.classes)), dtype=np.float64)
+    chosen = finished_folds(run, fold_numbers)
+    for result in chosen:
+        networks = load_predictors(workspace, contest, run, result, device=device, runtime=runtime)
+        total += mean_of(network.predict(rows.inputs_of(network.spec), sha256=rows.sha256, after_batch=after_batch) for network in networks)
+    return (total / len(chosen)).astype(np.float32)
+
+
+def load_predictors(
+    workspace: Workspace, contest: Contest, run: Run, result: FoldResult, *, device: str = "", runtime: Runtime = "torch"
+) -> Sequence[Predictor]:
+    """The networks of a finished fold in a runtime. Raises as `predict_run` does."""
     if runtime != "torch" and device not in ("", "cpu"):
         raise RecipeError(
             "ONNX Runtime predicts on the processor here",
@@ -97,15 +109,10 @@ def predict_run(
             why=msg("'{name}' was asked for", name=device),
             fix="leave the device out, or predict with torch",
         )
-    total = np.zeros((len(rows.ids), len(contest.spec.classes)), dtype=np.float64)
-    chosen = finished_folds(run, fold_numbers)
-    for result in chosen:
-        if runtime == "torch":
-            networks = load_fold(workspace, contest, run, result, device=device)
-        else:
-            networks = load_exported(workspace, contest, run, result, runtime)
-        total += mean_of(network.predict(rows.inputs_of(network.spec), sha256=rows.sha256, after_batch=after_batch) for network in networks)
-    return (total / len(chosen)).astype(np.float32)
+    if runtime == "torch":
+        return load_fold(workspace, contest, run, result, device=device)
+    load = load_exported if contest.spec.modality == "image" else load_exported_texts
+    return load(workspace, contest, run, result, runtime)
 
 
 def load_fold(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, *, device: str = "") -> tuple[Predictor, ...]:

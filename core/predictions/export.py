@@ -13,15 +13,17 @@ from core.base.errors import StateError
 from core.contest.table import ContestTable, load_table, load_truth
 from core.folds import load_folds
 from core.metrics.scores import get_metric
-from core.onnx.export import export_network, quantise
+from core.onnx.export import export_network, export_text_network, quantise, quantise_text
 from core.onnx.runtime import load_onnx
-from core.predictions.again import load_fold, rows_of_train
-from core.predictions.networks import KIND, ONNX_FILE, Export, export_dirs, list_exports
+from core.onnx.text import load_onnx_text
+from core.predictions.again import Rows, load_fold, rows_of_train
+from core.predictions.networks import KIND, ONNX_FILE, Export, export_dirs, list_exports, networks_of
 from core.predictions.oof import finished_folds
 from core.store.contests import Contest, get_truth
 from core.store.folds import get_folds
 from core.store.runs import Run
 from core.training.predictor import TorchPredictor
+from core.training.task import backbone_of
 from core.workspace import Workspace
 
 N_COMPARED = 5
@@ -30,7 +32,7 @@ N_CALIBRATION = 128
 N_OOF = 1000
 """The most out-of-fold rows of a fold on which the loss of int8 is measured."""
 
-Rows = NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 
 def export_run(
@@ -44,14 +46,15 @@ def export_run(
     """Export every network of a run's finished folds that has not been exported yet; with `int8` that version too. Returns the files asked for.
 
     `after_network(done, n)` hears of each network, at first of none, and may raise to stop; what was exported is kept. Raises StateError for a
-    run of texts or without networks, and as `export_network` does.
+    run without networks, and as `export_network` does.
     """
-    if contest.spec.modality != "image":
+    if run.own_recipe is not None and backbone_of(run.recipe).library == "sklearn":
         raise StateError(
-            "a text network cannot be exported",
+            "{run} has no network that could be exported",
             where=run.ref,
-            why="its file would not suffice: the tokenizer is no part of ONNX",
-            fix="predict with torch",
+            why="its terms and weights are no network",
+            fix="predict with it as it is: it needs no torch",
+            run=run.name,
         )
     table = load_table(workspace, contest)
     truth = load_truth(workspace, contest, get_truth(workspace.store, run.truth_id))
@@ -65,18 +68,20 @@ def export_run(
         valid = pairs.valid_idx(result.fold)
         parents = {"fold": result.fingerprint}
         if not all(folder.is_dir() for folder in folders):
-            for network, folder in zip(load_fold(workspace, contest, run, result, device="cpu"), folders, strict=True):
+            networks = load_fold(workspace, contest, run, result, device="cpu")
+            places = networks_of(workspace, run, result) or (workspace.absolute(result.path),)
+            for network, folder, kept in zip(networks, folders, places, strict=True):
                 if not folder.is_dir():
                     assert isinstance(network, TorchPredictor)
-                    _publish(network, folder, _paths(table, _spread(valid, N_COMPARED)), parents)
+                    _publish(network, folder, rows_of_train(table, _spread(valid, N_COMPARED)), kept, parents)
         for folder, small_folder in zip(folders, small_folders, strict=True):
             done += 1
             after_network(done, n)
             if int8:
                 if not small_folder.is_dir():
-                    calibration = _paths(table, _spread(pairs.train_idx(result.fold), N_CALIBRATION))
                     rows = _spread(valid, N_OOF)
-                    _publish_int8(folder, small_folder, calibration, _paths(table, rows), truth.labels[rows], contest, parents)
+                    calibration = _spread(pairs.train_idx(result.fold), N_CALIBRATION)
+                    _publish_int8(folder, small_folder, table, calibration, rows, truth.labels[rows], contest, parents)
                 done += 1
                 after_network(done, n)
     found = list_exports(workspace, contest, run, "int8" if int8 else "onnx")
@@ -84,27 +89,41 @@ def export_run(
     return found
 
 
-def _publish(network: TorchPredictor, folder: Path, compared: list[Path], parents: dict[str, str]) -> None:
+def _publish(network: TorchPredictor, folder: Path, compared: Rows, kept: Path, parents: dict[str, str]) -> None:
+    """`kept` is the folder of the network, where its tokenizer is."""
     facts: dict[str, object] = {}
     with publishing(folder, kind=KIND, parents=parents, facts=facts) as to:
-        facts |= asdict(export_network(network, to / ONNX_FILE, compared))
+        inputs = compared.inputs_of(network.spec)
+        if network.spec.modality == "image":
+            parity = export_network(network, to / ONNX_FILE, [Path(path) for path in inputs])
+        else:
+            parity = export_text_network(network, to / ONNX_FILE, [str(text) for text in inputs], kept / "tokenizer.json")
+        facts |= asdict(parity)
 
 
 def _publish_int8(
     source: Path,
     folder: Path,
-    calibration: list[Path],
-    rows: list[Path],
+    table: ContestTable,
+    calibration: Numbers,
+    rows: Numbers,
     labels: NDArray[np.integer],
     contest: Contest,
     parents: dict[str, str],
 ) -> None:
     """The int8 version of an exported network, with its loss on out-of-fold rows and their truth."""
     facts: dict[str, object] = {}
+    given = rows_of_train(table, rows)
     with publishing(folder, kind=KIND, parents=parents, facts=facts) as to:
-        before = load_onnx(source / ONNX_FILE)
-        facts["weight_bits"] = quantise(source / ONNX_FILE, to / ONNX_FILE, [before.read(path) for path in calibration])
-        probs = [network.predict(rows) for network in (before, load_onnx(to / ONNX_FILE))]
+        if contest.spec.modality == "image":
+            before = load_onnx(source / ONNX_FILE)
+            images = [before.read(Path(path)) for path in rows_of_train(table, calibration).inputs]
+            facts["weight_bits"] = quantise(source / ONNX_FILE, to / ONNX_FILE, images)
+            networks = (before, load_onnx(to / ONNX_FILE))
+        else:
+            facts["weight_bits"] = quantise_text(source / ONNX_FILE, to / ONNX_FILE)
+            networks = tuple(load_onnx_text(place / ONNX_FILE) for place in (source, to))
+        probs = [network.predict(given.inputs_of(network.spec)) for network in networks]
         multilabel = contest.spec.is_multilabel
         metrics = [get_metric(name) for name in dict.fromkeys(("log_loss", contest.spec.metric))]
         facts["n_rows"] = len(rows)
@@ -112,10 +131,6 @@ def _publish_int8(
         facts["scores"] = {metric.name: [metric.score(labels, prob, multilabel=multilabel) for prob in probs] for metric in metrics}
 
 
-def _spread(rows: Rows, n: int) -> Rows:
+def _spread(rows: Numbers, n: int) -> Numbers:
     """At most `n` rows, spread evenly over those given."""
     return rows if len(rows) <= n else rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)]
-
-
-def _paths(table: ContestTable, rows: Rows) -> list[Path]:
-    return [Path(path) for path in rows_of_train(table, rows).inputs]

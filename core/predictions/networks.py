@@ -17,6 +17,7 @@ from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.onnx.runtime import OnnxPredictor
+    from core.onnx.text import OnnxTextPredictor
 
 Runtime = Literal["torch", "onnx", "int8"]
 """What predicts: torch, or ONNX Runtime in fp32 or with eight-bit integers."""
@@ -78,10 +79,8 @@ def list_exports(workspace: Workspace, contest: Contest, run: Run, how: Exported
     return tuple(found) or None
 
 
-def load_exported(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, how: Exported) -> tuple[OnnxPredictor, ...]:
-    """A fold's networks in ONNX Runtime. Raises StateError where they were not exported, CheckpointError where a file is damaged."""
-    from core.onnx.runtime import load_onnx
-
+def _exported_files(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, how: Exported) -> tuple[Path, ...]:
+    """The exported files of a fold's networks, verified. Raises StateError where they were not exported, CheckpointError where a file is damaged."""
     folders = export_dirs(workspace, contest, run, result, how)
     for folder in folders:
         if not folder.is_dir():
@@ -96,7 +95,23 @@ def load_exported(workspace: Workspace, contest: Contest, run: Run, result: Fold
                 run=run.name,
             )
         verify(folder)
-    return tuple(load_onnx(folder / ONNX_FILE) for folder in folders)
+    return tuple(folder / ONNX_FILE for folder in folders)
+
+
+def load_exported(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, how: Exported) -> tuple[OnnxPredictor, ...]:
+    """A fold's image networks in ONNX Runtime. Raises StateError where they were not exported, CheckpointError where a file is damaged."""
+    from core.onnx.runtime import load_onnx
+
+    return tuple(map(load_onnx, _exported_files(workspace, contest, run, result, how)))
+
+
+def load_exported_texts(
+    workspace: Workspace, contest: Contest, run: Run, result: FoldResult, how: Exported
+) -> tuple[OnnxTextPredictor, ...]:
+    """A fold's text networks in ONNX Runtime. Raises as `load_exported` does."""
+    from core.onnx.text import load_onnx_text
+
+    return tuple(map(load_onnx_text, _exported_files(workspace, contest, run, result, how)))
 
 
 def load_run_exports(workspace: Workspace, contest: Contest, run: Run, how: Exported) -> tuple[tuple[OnnxPredictor, ...], ...]:

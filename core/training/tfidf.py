@@ -87,6 +87,24 @@ class TfidfModel:
             after_batch(len(some))
         return prob
 
+    def effects(self, words: Sequence[str], label: int) -> Array:
+        """What each word (n_words,) of a text adds to the logit of the class `label`; where a row has one class, less what it adds to the mean
+        over classes, which no softmax sees. With the intercept they sum to the logit. A term's share is the same wherever it stands, and one of
+        several words is parted between them."""
+        weight = self.coef[label] if self.is_multilabel else self.coef[label] - self.coef.mean(axis=0)
+        found, start = np.zeros(len(words)), 0
+        for part in self.parts:
+            vectorizer = part.vectorizer()
+            row, columns = vectorizer.transform([" ".join(words)]).toarray()[0], vectorizer.vocabulary_
+            places = _places_of(vectorizer, part, words)
+            for term, owners in places.items():
+                if (column := columns.get(term)) is not None:
+                    share = row[column] * weight[start + column] / len(owners)
+                    for owner in owners:
+                        np.add.at(found, owner, share / len(owner))
+            start += len(part.names)
+        return found.astype(np.float32)
+
     def save(self, folder: Path, spec: NetworkSpec) -> None:
         """Leave it as an artefact of its own: what it is, its terms, its arrays."""
         terms = [{"analyzer": part.analyzer, "longest": part.longest, "terms": part.names} for part in self.parts]
@@ -109,6 +127,10 @@ class TfidfPredictor:
     ) -> Array:
         """Probabilities (n, n_classes) of texts."""
         return self.model.predict(clean_for(self.spec, [str(row) for row in rows]), after_batch or (lambda n: None))
+
+    def effects(self, text: str, spans: Sequence[tuple[int, int]], label: int) -> Array:
+        """What each word of a text, from `start` to `stop`, adds to the logit of a class: see `TfidfModel.effects`."""
+        return self.model.effects(clean_for(self.spec, [text[start:stop] for start, stop in spans]), label)
 
 
 def load_tfidf(folder: Path, spec: NetworkSpec, _device: str) -> TfidfPredictor:
@@ -296,6 +318,24 @@ def _vectorizer(analyzer: str, longest: int, **more: Any) -> TfidfVectorizer:
         more["token_pattern"] = r"(?u)\b\w+\b"
     more["dtype"] = np.float32
     return TfidfVectorizer(analyzer=analyzer, ngram_range=(shortest, longest), sublinear_tf=True, **more)
+
+
+def _places_of(vectorizer: TfidfVectorizer, part: Terms, words: Sequence[str]) -> dict[str, list[list[int]]]:
+    """Where each n-gram of a text stands: a list of the words that it is of, for every time."""
+    found: dict[str, list[list[int]]] = {}
+    if part.analyzer == "char_wb":
+        analyze: Callable[[str], list[str]] = vectorizer.build_analyzer()
+        for number, word in enumerate(words):
+            for term in analyze(word):
+                found.setdefault(term, []).append([number])
+        return found
+    tokenize: Callable[[str], list[str]] = vectorizer.build_tokenizer()
+    tokens = [(token, number) for number, word in enumerate(words) for token in tokenize(word.lower())]
+    for n in range(1, part.longest + 1):
+        for start in range(len(tokens) - n + 1):
+            names, owners = zip(*tokens[start : start + n], strict=True)
+            found.setdefault(" ".join(names), []).append([*owners])
+    return found
 
 
 def _side_by_side(parts: Sequence[Sparse]) -> Sparse:

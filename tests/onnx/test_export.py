@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from core.base.errors import StateError
-from core.onnx.export import BATCHES, MOST, export_network, quantise
+from core.onnx.export import BATCHES, MOST, export_network, export_text_network, quantise, quantise_text
 from core.onnx.runtime import load_onnx
+from core.onnx.text import load_onnx_text
 from core.training.precision import Precision
 from core.training.predictor import TorchPredictor, load_network
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
@@ -100,10 +101,43 @@ def test_views_that_need_torch_are_refused(tmp_path: Path) -> None:
         export_network(asked, tmp_path / "network.onnx", rows)
 
 
-def test_a_text_network_is_refused(tmp_path: Path) -> None:
-    task = make_task(tmp_path, recipe_of(TEXT, train=SHORT))
+TEXTS: dict[str, dict[str, Any]] = {
+    "of one label, cut": TEXT,
+    "in windows, asked for each class": {
+        **TEXT,
+        "input": {"max_tokens": 8, "truncation": "windows", "windows": 3},
+        "loss": {"kind": "bce"},
+    },
+}
+
+
+def trained_on_texts(folder: Path, base: dict[str, Any], **changes: Any) -> tuple[TorchPredictor, Path]:
+    """A small network of texts in fp32, and the file of its tokenizer."""
+    task = make_task(folder, recipe_of(base, train=SHORT), **changes)
     train(task)
     network = load_network(task.network_dir)
     assert isinstance(network, TorchPredictor)
-    with pytest.raises(StateError, match="a text network cannot be exported"):
-        export_network(network, tmp_path / "network.onnx", [])
+    return replace(network, precision=Precision("fp32", "")), task.network_dir / "tokenizer.json"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_file_of_texts_says_what_its_network_says(name: str, tmp_path: Path) -> None:
+    network, tokenizer = trained_on_texts(tmp_path, TEXTS[name])
+    texts = ["", "경기 rises", "goal", "vote shares profit " * 20, *(f"match {'falls once more ' * n}" for n in range(6))]
+    parity = export_text_network(network, tmp_path / "network.onnx", texts[:3], tokenizer)
+    assert max(parity.differences) <= MOST
+    exported = load_onnx_text(tmp_path / "network.onnx")
+    ours = network.predict(texts)
+    np.testing.assert_allclose(exported.predict(texts), ours, atol=MOST)
+    np.testing.assert_allclose(exported.predict(texts[3:4]), ours[3:4], atol=MOST)
+    assert exported.spec == network.spec
+    assert quantise_text(tmp_path / "network.onnx", tmp_path / "int8.onnx") in (7, 8)
+    difference = np.abs(load_onnx_text(tmp_path / "int8.onnx").predict(texts) - ours).max()
+    assert 0 < difference < 0.1, "integers, and not another network"
+
+
+def test_a_tokenizer_that_cannot_stand_in_the_file_is_refused(tmp_path: Path) -> None:
+    network, _ = trained_on_texts(tmp_path, TEXT)
+    with pytest.raises(StateError, match="cannot be exported") as caught:
+        export_text_network(network, tmp_path / "network.onnx", ["goal"], tmp_path / "none.json")
+    assert "tokenizer" in caught.value.why
