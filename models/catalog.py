@@ -55,6 +55,12 @@ class Backbone:
         return bool(self.hub_id or self.package)
 
     @property
+    def short_name(self) -> str:
+        """Its name without hub account, and of timm's without the tag."""
+        last = self.name.rpartition("/")[2]
+        return last.partition(".")[0] if self.library == "timm" else last
+
+    @property
     def is_decoder(self) -> bool:
         """Whether only the last token has read the whole text."""
         return self.family in DECODERS

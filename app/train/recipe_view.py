@@ -109,7 +109,7 @@ def bring(form: RecipeForm, backbone: Backbone) -> None:
     start, state_ = form.options[form.start].recipe, st.session_state
     optimizer = state_.get(f"{form.key}.optim.optimizer", start.optim.optimizer)
     start = start.model_copy(update={"optim": start.optim.model_copy(update={"optimizer": optimizer})})
-    name = re.sub(r"[^\w.\-]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60]
+    name = re.sub(r"[^\w.\-]+", "-", backbone.short_name)[:60]
     given: dict[str, Any] = state_.setdefault(f"{form.key}-brought", {})
     usual = {path: value for path, _, value in start.leaves()} | given
     now = {path: state_.get(f"{form.key}.{path}", value) for path, value in usual.items()}

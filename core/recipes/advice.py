@@ -94,8 +94,8 @@ def brought_by(backbone: Backbone, recipe: Recipe) -> dict[str, Any]:
     own = {"model.pretrained": pretrained, "optim.lr": usual_lr(backbone, pretrained=pretrained, optimizer=recipe.optim.optimizer)}
     if recipe.modality == "image":
         return {**own, "input.size_px": backbone.input_px}
-    pooling = {"model.pooling": "last"} if backbone.is_decoder else {"model.pooling": "mean"} if recipe.model.pooling == "last" else {}
-    return {**own, **pooling, "input.max_tokens": min(recipe.input.max_tokens, backbone.max_tokens)}
+    pooling = "last" if backbone.is_decoder else "mean" if recipe.model.pooling == "last" else recipe.model.pooling
+    return {**own, "input.max_tokens": min(recipe.input.max_tokens, backbone.max_tokens), "model.pooling": pooling}
 
 
 def suggest_recipe(
@@ -117,7 +117,7 @@ def suggest_recipe(
     least = {"image": 10, "text": 4}[modality] if has_gpu or facts.n_train <= 3_000 else 3
     epochs = min(30, max(least if pretrained else 2 * least, math.ceil(200 * batch / n_fold)))
     values: dict[str, Any] = {
-        "name": re.sub(r"[^\w.\-]+", "-", backbone.name.rpartition("/")[2].partition(".")[0])[:60],
+        "name": re.sub(r"[^\w.\-]+", "-", backbone.short_name)[:60],
         "modality": modality,
         "model": {"backbone": backbone.name, "pretrained": pretrained},
         "optim": {"lr": usual_lr(backbone, pretrained=pretrained)},

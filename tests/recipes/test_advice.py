@@ -125,11 +125,12 @@ def test_a_backbone_brings_its_size_learning_rate_and_weights() -> None:
     sgd = apply_sets(old, ["optim.optimizer=sgd"])
     assert brought_by(LARGE, sgd)["optim.lr"] == usual_lr(LARGE, pretrained=True, optimizer="sgd") == 0.01
     text = load_preset("text-minilm")
-    assert brought_by(find_backbone("tiny_transformer"), text) == {"model.pretrained": False, "optim.lr": 2e-3, "input.max_tokens": 128}
+    own = {"model.pretrained": False, "optim.lr": 2e-3, "input.max_tokens": 128, "model.pooling": "mean"}
+    assert brought_by(find_backbone("tiny_transformer"), text) == own
     long = apply_sets(text, ["input.max_tokens=500"])
     assert brought_by(find_backbone("beomi/kcbert-base"), long)["input.max_tokens"] == 300
     qwen = find_backbone("Qwen/Qwen3-Embedding-0.6B")
-    assert brought_by(qwen, text)["model.pooling"] == "last"
+    assert brought_by(qwen, text)["model.pooling"] == "last" and qwen.short_name == "Qwen3-Embedding-0.6B"
     assert brought_by(MINI, apply_sets(text, ["model.pooling=last"]))["model.pooling"] == "mean"
     reads_nothing = apply_sets(text, [f"model.backbone={qwen.name}", "model.pooling=cls"])
     assert any("has read nothing of its text" in doubt for doubt in doubts(reads_nothing, EpochPlan(4, 800, 25, 32)))
