@@ -170,7 +170,7 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         label = t("train.queue_one") if n_jobs == 1 else t("train.queue_many" if n_trainings == n_runs else "train.queue_seeds", n=n_jobs)
         is_blocked = grid is None or not numbers or runtime.is_read_only()
         pressed = st.button(
-            label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Ctrl+Enter"
+            label, type="primary", icon=":material/playlist_add:", width="stretch", disabled=is_blocked, shortcut="Ctrl+Shift+Enter"
         )
         dry_run_button(contest, folds, recipe)
     if pressed and grid is not None and launch(contest, folds, grid, numbers):
