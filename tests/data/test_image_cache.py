@@ -260,4 +260,4 @@ def test_what_has_no_room_is_not_built_and_removes_nothing(images: Images, tmp_p
     save_cache_settings(root, CacheSettings())
     monkeypatch.setattr(cache_space, "SPARE_BYTES", 2**62)
     assert build(large, root) is None
-    assert 128 in [entry.short_px for entry in list_caches(root)]
+    assert "128" in [entry.what for entry in list_caches(root)]
