@@ -52,7 +52,10 @@ def correction(contest: Contest) -> None:
 
 def named_classes(contest: Contest) -> None:
     """The names of the classes on the screen, a line for each, where they are asked for."""
-    with st.popover(t("data.class_names"), icon=":material/label:"), guard():
+    box = st.popover(t("data.class_names"), icon=":material/label:", key=f"class-names-box-{contest.id}", on_change="rerun")
+    if not box.open:
+        return
+    with box, guard():
         codes, shown = contest.spec.classes, contest.shown_classes
         lines = "\n".join(f"{code}={'' if name == code else name}" for code, name in zip(codes, shown, strict=True))
         given = st.text_area(t("data.class_names_help"), lines, height=220, key=f"class-names-{contest.id}-{hash(shown)}")

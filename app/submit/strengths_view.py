@@ -22,11 +22,14 @@ def _columns(_contest: Contest, key: tuple[object, ...]) -> list[str]:
 
 @st.fragment
 def strengths(contest: Contest, source: Source) -> None:
-    """The panel, where a column of the test rows groups them; nothing where none does."""
+    """The panel, where a column of the test rows groups them, computed when it is opened; nothing where none does."""
     columns = _columns(contest, (str(runtime.workspace().root), contest.id, contest.version))
     if not columns:
         return
-    with st.expander(t("strengths.title"), icon=":material/equalizer:", key=f"strengths-{contest.id}"), guard():
+    box = st.expander(t("strengths.title"), icon=":material/equalizer:", key=f"strengths-{contest.id}", on_change="rerun")
+    if not box.open:
+        return
+    with box, guard():
         st.caption(t("strengths.note"))
         with st.container(horizontal=True, vertical_alignment="bottom"):
             column = st.selectbox(t("strengths.by"), columns, key=f"strengths-by-{contest.id}", width=220)

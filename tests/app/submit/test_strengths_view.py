@@ -35,6 +35,9 @@ def test_strengths_stand_where_a_column_groups_the_test_rows(
     finish_run(opened, contest, save_folds(opened, contest, FoldsSpec(n_folds=2)), make_recipe(contest, "run"), strength=3.0, seed=0)
     at = open_page("submit")
     assert not at.exception and [error.value for error in at.error] == []
+    assert not [frame for frame in at.dataframe if "strongest" in frame.value]  # nothing is predicted until somebody looks
+    at.session_state[f"strengths-{contest.id}"] = True
+    at.run()
     tables = [frame.value for frame in at.dataframe if "strongest" in frame.value]
     assert len(tables) == has_films
     if has_films:
