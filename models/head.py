@@ -57,6 +57,29 @@ class AttentionPool(nn.Module):
         return (tokens.float() * weights.unsqueeze(-1)).sum(dim=1).to(tokens.dtype)
 
 
+class TwoLevels(nn.Module):
+    """Logits of coarse classes, and of the classes within each of them, as log-probabilities of the classes: log P(coarse) + log P(class | coarse).
+
+    They are normalised already, so the cross-entropy of a softmax over them is that of the coarse class plus that of the class within it (for
+    the hierarchical softmax: Morin and Bengio 2005). `coarse` (K,) numbers the coarse class of each class from 0, none left out.
+    """
+
+    def __init__(self, coarse: Sequence[int]) -> None:
+        super().__init__()
+        of = torch.tensor(coarse)
+        self.n_coarse = int(of.max()) + 1
+        self.of: Tensor
+        self.inside: Tensor
+        self.register_buffer("of", of, persistent=False)
+        self.register_buffer("inside", of == torch.arange(self.n_coarse)[:, None], persistent=False)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Log-probabilities (n, K) in float32 of outputs (n, n_coarse + K), those of the coarse classes first."""
+        coarse, fine = outputs.float().split([self.n_coarse, len(self.of)], dim=1)
+        within = fine[:, None].masked_fill(~self.inside, -torch.inf).logsumexp(dim=2)
+        return coarse.log_softmax(dim=1)[:, self.of] + fine - within[:, self.of]
+
+
 def last_token(tokens: Tensor, mask: Tensor) -> Tensor:
     """The last real token of each row (n, width), whichever side is padded: what a decoder has read all of its text by."""
     at = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from torch import Tensor, nn
 
 from models.catalog import Backbone
-from models.head import Layers, Pooling
+from models.head import Layers, Pooling, TwoLevels
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -32,7 +32,7 @@ class ModelSpec:
 
     `vocab_size` is asked for a network without a tokenizer of its own (library "builtin"), and where `special_tokens` are added. With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
-    backbone's own where given.
+    backbone's own where given. `coarse` numbers the coarse class of each output, where the network predicts that first; see `TwoLevels`.
     """
 
     backbone: Backbone
@@ -50,6 +50,7 @@ class ModelSpec:
     max_tokens: int = 0
     vocab_size: int = 0
     special_tokens: tuple[str, ...] = ()
+    coarse: tuple[int, ...] = ()
     saved: Path | None = None
     pixels: Pixels | None = None
 
@@ -74,7 +75,7 @@ class Features:
 class Classifier(nn.Module, ABC):
     """What every network here is: `forward(batch)` takes a dict of tensors and gives logits (n, n_outputs).
 
-    It is `head(pool(features(batch)))`; what replaces one of the three, or reads between them, needs to know no library.
+    It is `head(pool(features(batch)))`, and with `two_levels` what that makes of it; what replaces one of the three, or reads between them, needs to know no library.
     `weights_place` and `weights_source` say where its pretrained weights came from, "" when it starts from nothing; `resized_by` is that of
     its ModelSpec, where that was needed.
     """
@@ -83,6 +84,10 @@ class Classifier(nn.Module, ABC):
     weights_source: str = ""
     resized_by: Literal["set_input_size", "img_size"] = "img_size"
     _learnable: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.two_levels: TwoLevels | None = None
 
     @abstractmethod
     def features(self, batch: dict[str, Tensor]) -> Features:
@@ -94,10 +99,11 @@ class Classifier(nn.Module, ABC):
 
     @abstractmethod
     def head(self, pooled: Tensor) -> Tensor:
-        """Logits (n, n_outputs) of pooled features."""
+        """Logits (n, n_outputs) of pooled features, those of coarse classes before them where there are two levels."""
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.head(self.pool(self.features(batch)))
+        outputs = self.head(self.pool(self.features(batch)))
+        return outputs if self.two_levels is None else self.two_levels(outputs)
 
     def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
         """One vector a row (n, width), by which rows can be compared."""

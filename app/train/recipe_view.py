@@ -30,7 +30,7 @@ from core.base.settings import parse_settings
 from core.contest.extra_rows import list_rows, rows_of_recipe
 from core.contest.table import text_columns
 from core.data.compose import check_columns
-from core.recipes.advice import brought_by, doubts, usual_lr
+from core.recipes.advice import brought_by, doubts, propose_coarse, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
 from core.recipes.plan import Backbone, Listed, ReadPlan, find_backbone, load_preset
 from core.specs.recipe import Recipe
@@ -76,7 +76,12 @@ def recipe_form(contest: Contest) -> RecipeForm:
     with st.container(border=True):
         columns = text_columns(runtime.workspace(), contest) if contest.spec.modality == "text" else []
         sets = [rows.name for rows in list_rows(runtime.workspace(), contest)]
-        offered = {"input.marked_column": columns, "input.entity_columns": columns, "train.extra_rows": sets}
+        offered = {
+            "input.marked_column": columns,
+            "input.entity_columns": columns,
+            "train.extra_rows": sets,
+            "loss.coarse": list(propose_coarse(contest.spec.classes)),
+        }
         values = settings_form(options[start].recipe, key, texts="recipe", skip=("model.backbone",), options=offered, columns=3)
     values["model"]["backbone"] = st.session_state.get(f"{key}.model.backbone", values["model"]["backbone"])
     return RecipeForm(start, options, values, key, runs)

@@ -181,7 +181,8 @@ def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Reci
         raise _cannot_start(
             run, msg("its network is {backbone}", backbone=backbone), fix="set model.backbone={backbone}", backbone=backbone
         )
-    for path in ("model.pooling", "model.layers", "model.global_pool", "input.template", "input.markers"):
+    alike = ("model.pooling", "model.layers", "model.global_pool", "model.two_levels", "input.template", "input.markers")
+    for path in (*alike, *(("loss.coarse",) if recipe.model.two_levels else ())):
         section, _, name = path.partition(".")
         its, wanted = (getattr(getattr(one, section), name) for one in (run.recipe, recipe))
         if its != wanted:

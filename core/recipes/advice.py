@@ -246,8 +246,14 @@ def _needs(recipe: Recipe) -> tuple[tuple[str, object, tuple[str, ...]], ...]:
         ("augment.mixup, augment.cutmix", augment.mixup and augment.cutmix, ("augment.mix_switch_prob",)),
         ("input.first_px", recipe.input.first_px, ("input.full_px_epochs",)),
         ("augment.word_deletion, augment.word_swap", augment.word_deletion or augment.word_swap, ("augment.word_share",)),
-        ("loss.coarse", recipe.loss.coarse, ("loss.coarse_weight",)),
+        ("loss.coarse", recipe.loss.coarse and not recipe.model.two_levels, ("loss.coarse_weight",)),
     )
+
+
+def propose_coarse(classes: Sequence[str]) -> tuple[str, ...]:
+    """A coarse class for each class: what stands before its first colon, as in org:founded, else itself; () where that puts none together."""
+    coarse = tuple(name.partition(":")[0] or name for name in classes)
+    return coarse if 1 < len(set(coarse)) < len(classes) else ()
 
 
 def _reads(backbone: Backbone, facts: RowFacts) -> bool:

@@ -52,6 +52,9 @@ class NetworkSpec(Settings):
     layers: Literal["last", "weighted", "last4_mean", "last4_concat"] = Field(
         default="last", description="The layers that tokens of texts are read from."
     )
+    coarse: tuple[int, ...] = Field(
+        default=(), description="The number of each class's coarse class, where that is predicted first and the class within it."
+    )
     resized_by: Literal["set_input_size", "img_size"] = Field(
         default="img_size",
         description="How a network for images of one size was made for another one: windows follow, or stay as they were.",

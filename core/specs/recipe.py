@@ -17,6 +17,7 @@ from core.base.settings import BASIC, Settings, refuse, walk_fields, wanted_by
 from core.specs.data_settings import MIN_PX, AugmentSettings, InputSettings, PredictSettings, SamplingSettings
 from core.specs.text_settings import CleanSettings
 from core.specs.training_settings import (
+    USUAL_C,
     AdversarialSettings,
     AverageSettings,
     LossSettings,
@@ -145,6 +146,22 @@ class Recipe(Settings):
                     first=first,
                     n=probe + 1,
                 ),
+            ),
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _has_two_levels(self) -> Self:
+        """Coarse classes are predicted first, or, of texts, learned beside the classes."""
+        two, coarse = self.model.two_levels, self.loss.coarse
+        is_softmax = self.loss.kind in ("cross_entropy", "focal")
+        refuse(
+            (two and self.model.backbone in USUAL_C, "model.two_levels is for networks, not for TF-IDF: set it to false"),
+            (two and not coarse, "model.two_levels needs the coarse class of each class: set loss.coarse"),
+            (two and not is_softmax, "model.two_levels multiplies probabilities that sum to one: set loss.kind=cross_entropy or focal"),
+            (
+                coarse and not two and self.modality == "image",
+                "loss.coarse is a second head for texts alone: set model.two_levels, or leave it empty",
             ),
         )
         return self

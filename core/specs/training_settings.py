@@ -61,6 +61,11 @@ class ModelSettings(Settings):
         le=16,
         description="Multi-sample dropout: the classifier's mean over so many dropout masks; 5 is usual, 1 is plain dropout.",
     )
+    two_levels: bool = Field(
+        default=False,
+        description="Predict the coarse class (loss.coarse) and the class within it by one body with two heads: a class has the product of both "
+        "probabilities, so they sum to one.",
+    )
     freeze: int = Field(
         default=0,
         ge=0,
@@ -156,9 +161,9 @@ class LossSettings(Settings):
     )
     coarse: tuple[str, ...] = Field(
         default=(),
-        description="The coarse class of each class, in their order: none, org, org, per. While training a second head learns them beside the "
-        "classes; it is dropped in the end. Empty is off.",
-        json_schema_extra=FOR_TEXTS | LINES,
+        description="The coarse class of each class, in their order: none, org, org, per. With model.two_levels they are predicted first; else a second "
+        "head learns them while a network of texts is trained, and is dropped in the end. Empty is off.",
+        json_schema_extra=LINES,
     )
     coarse_weight: float = Field(
         default=0.3,
@@ -167,6 +172,12 @@ class LossSettings(Settings):
         description="How much the loss of the coarse classes counts beside that of the classes; 0.1 to 0.5 is usual.",
         json_schema_extra=FOR_TEXTS,
     )
+
+    @property
+    def coarse_numbers(self) -> tuple[int, ...]:
+        """The number from 0 of each class's coarse class, by their names; () where none are given."""
+        names = sorted(set(self.coarse))
+        return tuple(names.index(name) for name in self.coarse)
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:

@@ -87,7 +87,7 @@ def make_objective(
     if settings.logit_adjustment:
         others = np.maximum(n_rows - counts, 1) if multilabel or activation.one_vs_rest else n_rows
         prior = settings.logit_adjustment * np.log(counts / others)
-    coarse = np.unique(settings.coarse, return_inverse=True)[1] if settings.coarse else None
+    coarse = np.array(settings.coarse_numbers) if settings.coarse and not recipe.model.two_levels else None
     as_tensor = partial(torch.as_tensor, dtype=torch.float32, device=device)
     return Objective(
         settings,

@@ -65,6 +65,7 @@ def build_network(
         dropout_masks=recipe.model.dropout_masks,
         pooling=_pooling(recipe),
         layers=recipe.model.layers,
+        coarse=_levels(recipe),
         resized_by=start.resized_by if start is not None else "set_input_size",
         saved=task.start_dir,
         pixels=Pixels(start.interpolation, start.mean, start.std) if start is not None and start.mean else None,
@@ -99,7 +100,7 @@ def build_network(
     if task.start_dir is not None:
         load_weights(model, task.start_dir)
         model.weights_place, model.weights_source = "run", recipe.model.start_from
-    if recipe.loss.coarse:
+    if recipe.loss.coarse and not recipe.model.two_levels:
         assert isinstance(model, TextClassifier)  # only a recipe for texts names coarse classes
         model.add_coarse_head(len(set(recipe.loss.coarse)))
     if recipe.model.grad_checkpointing:
@@ -135,6 +136,7 @@ def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName
         white_level=task.white_level,
         pooling=_pooling(recipe),
         layers=recipe.model.layers,
+        coarse=_levels(recipe),
         resized_by=model.resized_by,
         **(recipe.input.model_dump(include={*READ_OF_TEXTS}) if recipe.modality == "text" else {}),
         by_length=recipe.train.group_by_length,
@@ -154,6 +156,11 @@ def _pooling(recipe: Recipe) -> Pooling:
     if recipe.modality == "text":
         return recipe.model.pooling
     return "" if recipe.model.global_pool == "own" else recipe.model.global_pool
+
+
+def _levels(recipe: Recipe) -> tuple[int, ...]:
+    """The coarse class of each class, where it is predicted first."""
+    return recipe.loss.coarse_numbers if recipe.model.two_levels else ()
 
 
 def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) -> tuple[Classifier, MakeRows]:
@@ -177,6 +184,7 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
         input_px=spec.input_px,
         pooling=spec.pooling,
         layers=spec.layers,
+        coarse=spec.coarse,
         resized_by=spec.resized_by,
         max_tokens=tokens,
         saved=saved,

@@ -111,6 +111,13 @@ def check_classes(recipe: Recipe, classes: Sequence[str], *, multilabel: bool) -
                 n_classes=len(classes),
                 classes=", ".join(classes),
             )
+    if multilabel and recipe.model.two_levels:
+        raise RecipeError(
+            "rows with several classes have no single coarse class",
+            where="model.two_levels",
+            why="the probabilities of a row's classes do not sum to one there",
+            fix="set model.two_levels=false",
+        )
     if multilabel and recipe.sampling.kind in ("balanced", "square_root", "counts"):
         raise RecipeError(
             "rows with several classes cannot be sampled by one",

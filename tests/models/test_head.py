@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.build import build_model
 from models.catalog import find_backbone
-from models.head import Pool
+from models.head import Pool, TwoLevels
 from models.image import ImageClassifier
 from models.spec import CannotBuild, Classifier, ModelSpec
 
@@ -211,3 +211,25 @@ def test_pretrained_positions_and_windows_follow_the_size(name: str, tmp_path: P
     key = "network.layers.0.blocks.0.attn.relative_position_bias_table"
     if "swin" in name:
         assert (model.state_dict()[key].shape[0], before.state_dict()[key].shape[0]) == ((2 * (7 * px // usual) - 1) ** 2, 13**2)
+
+
+def test_two_levels_are_the_product_of_both_probabilities() -> None:
+    """Of four classes two stand in the first coarse class, one alone in the second, one in the third."""
+    levels, outputs = TwoLevels((0, 0, 1, 2)), torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    coarse, fine = outputs[:, :3].double(), outputs[:, 3:].double()
+    first = fine[:, :2].softmax(1)
+    expected = coarse.softmax(1)[:, [0, 0, 1, 2]] * torch.cat([first, torch.ones(5, 2, dtype=torch.double)], dim=1)
+    found = levels(outputs)
+    torch.testing.assert_close(found.double().exp(), expected, atol=1e-6, rtol=1e-5)
+    labels = torch.tensor([0, 1, 2, 3, 1])
+    within = torch.where(labels < 2, F.cross_entropy(fine[:, :2], labels.clamp(max=1), reduction="none"), 0)
+    both = F.cross_entropy(coarse, torch.tensor([0, 0, 1, 2, 0]), reduction="none") + within
+    torch.testing.assert_close(F.cross_entropy(found, labels, reduction="none").double(), both, atol=1e-5, rtol=1e-5)
+
+
+def test_two_levels_are_the_last_thing_of_a_network_and_no_weights_of_it() -> None:
+    spec = ModelSpec(find_backbone("tiny_transformer"), 3, Path(), pretrained=False, vocab_size=20, coarse=(0, 1, 1))
+    model = build_model(spec)
+    batch = {"input_ids": torch.randint(1, 20, (2, 5)), "attention_mask": torch.ones(2, 5, dtype=torch.long)}
+    assert torch.allclose(model.eval()(batch).exp().sum(1), torch.ones(2), atol=1e-6)
+    assert not any("levels" in name for name in model.state_dict())

@@ -107,8 +107,11 @@ def test_before_its_first_epoch_a_step_is_plain(tmp_path: Path) -> None:
         (TEXT, {"loss": {"rdrop": 1, "kind": "bi_tempered"}}, "loss.rdrop"),
         (TEXT, {"loss": {"coarse": ("a", "a", "a")}}, "one coarse class only"),
         (IMAGE, {"loss": {"coarse": ("a", "b", "b")}}, "loss.coarse"),
+        (TEXT, {"model": {"two_levels": True}}, "set loss.coarse"),
+        (TEXT, {"model": {"two_levels": True, "backbone": "tfidf-svm"}, "loss": {"coarse": ("a", "b", "b")}}, "not for TF-IDF"),
+        (IMAGE, {"model": {"two_levels": True}, "loss": {"coarse": ("a", "b", "b"), "kind": "bce"}}, "cross_entropy or focal"),
     ],
-    ids=["images", "too late", "probe", "tempered", "one coarse class", "coarse images"],
+    ids=["images", "too late", "probe", "tempered", "one coarse class", "coarse images", "no coarse classes", "linear", "no softmax"],
 )
 def test_what_cannot_be_is_refused_by_the_recipe(base: dict[str, Any], changes: dict[str, Any], path: str) -> None:
     with pytest.raises(ValueError, match=path):
@@ -232,6 +235,24 @@ def test_a_head_for_coarse_classes_teaches_the_network_and_is_not_kept(tmp_path:
     np.testing.assert_allclose(load_network(task.network_dir).predict(texts), output.valid_prob, atol=1e-6)
     start = replace(make_task(tmp_path, recipe_of(TEXT, loss={"coarse": ("x", "y", "y")})), start_dir=task.network_dir)
     assert np.isfinite(train(start)[0].valid_prob).all(), "a run with such a head starts from it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", [TEXT, IMAGE], ids=["text", "image"])
+def test_two_levels_train_to_probabilities_that_sum_to_one_and_are_predicted_again(base: dict[str, Any], tmp_path: Path) -> None:
+    coarse = {"coarse": ("x", "y", "y")}
+    task = make_task(tmp_path, recipe_of(base, model={"two_levels": True}, loss=coarse, average={"ema": 0.9}))
+    output, _, _ = train(task)
+    np.testing.assert_allclose(output.valid_prob.sum(1), 1, atol=1e-5)
+    network = load_network(task.network_dir)
+    assert network.spec.coarse == (0, 1, 1)
+    rows = [task.inputs[row] for row in task.valid_idx]
+    np.testing.assert_allclose(network.predict(rows), output.valid_prob, atol=1e-5)  # pyright: ignore[reportArgumentType]
+
+
+def test_rows_with_several_classes_have_no_two_levels() -> None:
+    with pytest.raises(RecipeError, match="no single coarse class"):
+        check_classes(recipe_of(TEXT, model={"two_levels": True}, loss={"coarse": ("x", "y")}), ("a", "b"), multilabel=True)
 
 
 def test_there_is_a_coarse_class_for_each_class() -> None:
