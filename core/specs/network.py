@@ -1,11 +1,15 @@
 """What a trained network is: all that has to be known to load it from its folder and predict with it, and nothing of this machine."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.base.settings import Settings
+from core.base.errors import CheckpointError
+from core.base.messages import reason
+from core.base.settings import Settings, parse_settings
 from core.specs.data_settings import Truncation, ViewName
 from core.specs.text_settings import CleanSettings, ComposeSettings
 
@@ -83,3 +87,14 @@ class NetworkSpec(Settings):
     def _read_without_views(cls, values: Any) -> Any:
         """The first files of format 1 had an empty `view` in their place."""
         return {key: value for key, value in values.items() if (key, value) != ("view", "")} if isinstance(values, Mapping) else values
+
+
+def read_network_spec(folder: Path) -> NetworkSpec:
+    """What the network in a folder is. Raises CheckpointError."""
+    path = folder / NETWORK_FILE
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        why, fix = reason(problem), "train the fold again"
+        raise CheckpointError("{file} cannot be read", where=str(path), why=why, fix=fix, file=NETWORK_FILE) from None
+    return parse_settings(NetworkSpec, raw, where=str(path), error=CheckpointError)

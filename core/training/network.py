@@ -1,7 +1,6 @@
 """From a task to its network and its rows, and back to a network from what was saved of it: weights as safetensors, the rest as JSON, and
 a manifest of both. Imports only the libraries of the modality."""
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,15 +15,13 @@ from torch import Tensor, nn
 from core.artefacts import verify, write_manifest
 from core.base.errors import CheckpointError
 from core.base.files import write_json
-from core.base.messages import reason
-from core.base.settings import parse_settings
 from core.data.batches import Rows
 from core.data.image_cache import CachedImages
 from core.data.texts import TextRows, WordEdits
 from core.data.token_cache import Progress, tokens_of
 from core.data.tokens import Cut, TokenLimits
 from core.specs.data_settings import AugmentSettings
-from core.specs.network import NETWORK_FILE, NetworkSpec, PrecisionName
+from core.specs.network import NETWORK_FILE, NetworkSpec, PrecisionName, read_network_spec
 from core.specs.recipe import Recipe
 from core.specs.training_settings import IN_TORCH
 from core.training.loss import activation_of
@@ -193,17 +190,6 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
     if spec.modality == "image":
         return _image_network(model_spec, AugmentSettings(), spec.seed, spec.fold, spec.white_level, short_px=spec.short_px)
     return _text_network(model_spec, spec, [])
-
-
-def read_network_spec(folder: Path) -> NetworkSpec:
-    """What the network in a folder is. Raises CheckpointError."""
-    path = folder / NETWORK_FILE
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        why, fix = reason(problem), "train the fold again"
-        raise CheckpointError("{file} cannot be read", where=str(path), why=why, fix=fix, file=NETWORK_FILE) from None
-    return parse_settings(NetworkSpec, raw, where=str(path), error=CheckpointError)
 
 
 def versions_of(recipe: Recipe) -> dict[str, str]:

@@ -22,10 +22,10 @@ from core.data.token_cache import tokens_of
 from core.data.tokens import Cut
 from core.data.views import VIEWS, Transform
 from core.specs.data_settings import AugmentSettings
-from core.specs.network import NetworkSpec
+from core.specs.network import NetworkSpec, read_network_spec
 from core.training.loss import Activation
 from core.training.machine import is_memory
-from core.training.network import MakeRows, load_weights, read_network_spec, restore_network
+from core.training.network import MakeRows, load_weights, restore_network
 from core.training.precision import Precision, choose_precision
 from core.training.setup import Setup, open_device
 from core.training.task import FoldTask

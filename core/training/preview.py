@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.data.batches import RowLoader
 from core.data.pixels import ImageRows
-from core.training.network import read_network_spec
+from core.specs.network import read_network_spec
 from core.training.setup import make_targets
 from core.training.step import cut_steps, order_rows, put_together
 from core.training.task import FoldTask

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from core.base.errors import RecipeError
+from core.specs.network import read_network_spec
 from core.training import precision as module
-from core.training.network import read_network_spec
 from core.training.precision import LEAST_SCALE, choose_precision
 from core.training.predictor import load_torch
 from core.training.setup import Setup, set_up

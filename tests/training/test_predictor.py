@@ -15,9 +15,9 @@ from PIL import Image
 
 from core.artefacts import MANIFEST, verify, write_manifest
 from core.base.errors import CheckpointError
-from core.specs.network import NETWORK_FILE
+from core.specs.network import NETWORK_FILE, read_network_spec
 from core.training.network import WEIGHTS_FILE
-from core.training.predictor import TorchPredictor, load_network, read_network_spec
+from core.training.predictor import TorchPredictor, load_network
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks train here
