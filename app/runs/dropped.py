@@ -1,50 +1,30 @@
-"""Images that are dropped on a run's page: their classes and which region mattered, at once, by ONNX Runtime in this process. The files it
-reads are exported by a job, and listed here with how near they are to the networks and what int8 costs."""
+"""Images that are dropped on a run's page: their classes and which region mattered, at once, by ONNX Runtime in this process, from files that
+a job has exported."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from PIL import Image, ImageDraw
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app.runs.progress import BUSY_S, waiting_job
+from app.runs.exports import are_too_large, export_first, exports_of
 from app.shell import runtime
-from app.ui.cards import error_card, guard
+from app.ui.cards import guard
 from app.ui.class_bars import probability_bars
 from app.ui.colors import BAD
-from app.ui.format import format_score, metric_label, plain
+from app.ui.format import plain
 from app.words.text import t
-from core.base.errors import PitwallError
-from core.base.names import file_name
 from core.contest.files import IMAGE_SUFFIXES
 from core.onnx.occlusion import SHOWN_PX, Look, Region, look_at
 from core.onnx.runtime import OnnxPredictor
-from core.predictions.networks import ONNX_FILE, Export, Exported, list_exports, load_run_exports
+from core.predictions.networks import Export, load_run_exports
 from core.store.contests import Contest
-from core.store.jobs import EXPORT, Job, list_jobs
 from core.store.runs import Run
 from core.workspace import Workspace
 
-MAX_BYTES = 2e9
-"""The most that the files of a run may take to be loaded into this process."""
 MAX_CLASSES = 5
 MOST_MB = 100
 LEAST_FALL = 0.01
 """A probability that falls by less wherever the image is greyed names no region."""
-
-Exports = dict[Exported, tuple[Export, ...]]
-KINDS: dict[Exported, str] = {"onnx": "fp32", "int8": "int8"}
-
-
-def exports_of(contest: Contest, run: Run) -> Exports:
-    """The files of a run that are whole, one for each network, by kind."""
-    return {how: found for how in KINDS if (found := list_exports(runtime.workspace(), contest, run, how))}
-
-
-def cost_text(files: tuple[Export, ...]) -> str:
-    """What int8 costs on out-of-fold rows: each score before and after, the mean over the files."""
-    scores = {name: np.mean([each.facts["scores"][name] for each in files], axis=0) for name in files[0].facts["scores"]}
-    return " · ".join(f"{metric_label(name)} {format_score(before)} → {format_score(after)}" for name, (before, after) in scores.items())
 
 
 def drop_images(run: Run) -> list[UploadedFile]:
@@ -58,9 +38,10 @@ def dropped_answers(contest: Contest, run: Run, files: list[UploadedFile]) -> No
     """What the run says of dropped images; until its networks are exported, the way to that."""
     exports = exports_of(contest, run)
     if "onnx" not in exports:
-        _export_first(run, has_files=bool(files))
+        label = t("predict.export_and_predict" if files else "predict.export")
+        export_first(run, label, t("predict.export_why", n=len(run.results) * len(run.parts)))
         return
-    if sum(each.n_bytes for each in exports["onnx"]) > MAX_BYTES:
+    if are_too_large(exports["onnx"]):
         st.info(t("predict.dropped_too_large", size=runtime.size_text(sum(each.n_bytes for each in exports["onnx"]))))
         return
     if not files:
@@ -68,40 +49,6 @@ def dropped_answers(contest: Contest, run: Run, files: list[UploadedFile]) -> No
     for number, file in enumerate(files):
         with guard(), st.container(border=True, key=f"dropped-answer-{number}"):
             _answer(contest, run, file, exports["onnx"])
-
-
-def _export_first(run: Run, *, has_files: bool) -> None:
-    """A button that exports, and predicts what was dropped as soon as that is done."""
-    job = _export_job(run)
-    if job is not None and job.state in ("queued", "running"):
-        st.fragment(_exporting, run_every=BUSY_S)(run)
-        return
-    if job is not None and job.state == "failed" and job.error:
-        error_card(PitwallError.from_dict(job.error))
-    st.caption(t("predict.export_why", n=len(run.results) * len(run.parts)))
-    label = t("predict.export_and_predict" if has_files else "predict.export")
-    _export_button(run, label, int8=False)
-
-
-def _export_button(run: Run, label: str, *, int8: bool) -> None:
-    icon = ":material/deployed_code:"
-    if st.button(label, icon=icon, type="secondary" if int8 else "primary", disabled=runtime.is_read_only(), key=f"export-{int8}-{run.id}"):
-        with guard():
-            runtime.steer(lambda: runtime.launch.launch_export(runtime.workspace(), run, int8=int8))
-            st.rerun()
-
-
-def _export_job(run: Run) -> Job | None:
-    """The newest export of a run."""
-    jobs = [job for job in list_jobs(runtime.workspace().store, run_id=run.id) if job.kind == EXPORT]
-    return max(jobs, key=lambda job: job.id, default=None)
-
-
-def _exporting(run: Run) -> None:
-    job = _export_job(run)
-    if job is None or job.state not in ("queued", "running"):
-        st.rerun()  # what it exported predicts now
-    waiting_job(job)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -155,52 +102,3 @@ def heat_picture(image: Image.Image, region: Region | None) -> Image.Image:
     draw.rectangle(corners, outline="white", width=5)
     draw.rectangle(corners, outline=BAD, width=3)
     return picture
-
-
-def export_files(contest: Contest, run: Run) -> None:
-    """The exported files: how near each is to its network, what int8 costs, a download each, and the int8 version where there is none."""
-    exports = exports_of(contest, run)
-    if not exports:
-        return
-    with st.expander(t("predict.exports", n=sum(map(len, exports.values()))), icon=":material/deployed_code:"):
-        rows = [
-            {
-                "fold": each.fold,
-                "kind": KINDS[how],
-                "size": runtime.size_text(each.n_bytes),
-                "same": 100 * each.facts["argmax_agreement"],
-                "measured": t("predict.export_differs", n=f"{max(each.facts['differences']):.1e}") if how == "onnx" else cost_text((each,)),
-            }
-            for how, files in exports.items()
-            for each in files
-        ]
-        number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            key=f"exports-{run.id}",
-            alt=t("predict.exports", n=len(rows)),
-            column_config={
-                "fold": number(t("runs.fold_number"), width="small"),
-                "kind": text(t("predict.export_kind"), width="small"),
-                "size": text(t("checkpoints.size"), width="small"),
-                "same": number(t("predict.export_same"), format="%.2f %%"),
-                "measured": text(t("predict.export_measured"), help=t("predict.export_measured_help")),
-            },
-        )
-        if any(each.facts["weight_bits"] < 8 for each in exports.get("int8", ())):
-            st.caption(t("predict.int8_narrow"))
-        with st.container(horizontal=True):
-            for how, files in exports.items():
-                for place, each in enumerate(files):
-                    name = file_name(run.name, f"fold-{each.fold}", *(["int8"] if how == "int8" else []), suffix=".onnx")
-                    data = (each.folder / ONNX_FILE).read_bytes
-                    label = t("predict.export_download", fold=each.fold, kind=KINDS[how])
-                    st.download_button(label, data, name, on_click="ignore", icon=":material/download:", key=f"onnx-{how}-{place}")
-        if "int8" not in exports:
-            job = _export_job(run)
-            if job is not None and job.state in ("queued", "running"):
-                st.fragment(_exporting, run_every=BUSY_S)(run)
-            else:
-                st.caption(t("predict.int8_why"))
-                _export_button(run, t("predict.int8_make"), int8=True)

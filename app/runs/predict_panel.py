@@ -7,8 +7,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app.runs.dropped import cost_text, drop_images, dropped_answers, export_files, exports_of
+from app.runs.dropped import drop_images, dropped_answers
+from app.runs.exports import cost_text, export_files, exports_of
 from app.runs.progress import BUSY_S, waiting_job
+from app.runs.typed import answers_at_once, offer_export, typed_answer
 from app.shell import runtime
 from app.ui.cards import error_card, guard
 from app.ui.class_bars import probability_bars
@@ -18,7 +20,7 @@ from core.base.errors import PitwallError
 from core.base.names import file_name
 from core.contest.files import IMAGE_SUFFIXES, TABLE_SUFFIXES
 from core.predictions.again import Answer, read_answer
-from core.predictions.networks import Runtime
+from core.predictions.networks import Runtime, is_tfidf
 from core.store.contests import Contest
 from core.store.jobs import PREDICT, PREDICT_NOW, Job, list_jobs
 from core.store.runs import Run
@@ -36,17 +38,22 @@ def predict_panel(contest: Contest, run: Run) -> None:
         return
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        kind, files = _form(contest, run)
+        kind, files, text = _form(contest, run)
     with right:
         if kind == "image":
             dropped_answers(contest, run, files)
             return
+        if kind == "text":
+            if answers_at_once(contest, run):
+                typed_answer(contest, run, text)
+                return
+            offer_export(contest, run, has_text=bool(text.strip()))
         is_busy = any(job.state in ("queued", "running") for job in _jobs(run))
         st.fragment(_answers, run_every=BUSY_S if is_busy else None)(contest, run, is_busy)
 
 
-def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile]]:
-    """What is to be predicted, and the images that were dropped to be predicted in this process."""
+def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile], str]:
+    """What is to be predicted; the images that were dropped and the text that was typed to be predicted in this process."""
     kinds = [contest.spec.modality, "files", *(["test"] if contest.n_test else [])]
     kind = st.segmented_control(
         t("predict.what"),
@@ -61,13 +68,17 @@ def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile]]:
         dropped = drop_images(run)
         st.caption(t("predict.by", n=len(run.results)))
         export_files(contest, run)
-        return kind, dropped
+        return kind, dropped, ""
     text, files, at_once = "", list[UploadedFile](), True
     how: Runtime = "torch"
     if kind == "text":
         text = st.text_area(t("predict.text"), key=f"predict-text-{run.id}", placeholder=t("predict.text_hint"), height=120)
         if run.own_recipe is not None and run.own_recipe.input.composes:
             st.caption(t("predict.text_composed", template=plain(run.own_recipe.input.full_template)))
+        if answers_at_once(contest, run):
+            st.caption(t("predict.by", n=len(run.results) * len(run.parts)))
+            export_files(contest, run)
+            return kind, [], text
     elif kind == "files":
         suffixes = IMAGE_SUFFIXES if contest.spec.modality == "image" else (*TABLE_SUFFIXES, ".parquet")
         files = st.file_uploader(
@@ -75,18 +86,19 @@ def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile]]:
         )
     else:
         st.caption(t("predict.test_note", n=f"{contest.n_test:,}"))
-        how = _runtime(contest, run) if contest.spec.modality == "image" else "torch"
+        how = "torch" if is_tfidf(run) else _runtime(contest, run)
         if how == "torch":
             at_once = st.toggle(t("predict.at_once"), key=f"predict-at-once-{run.id}", help=t("predict.at_once_help"))
     is_empty = kind != "test" and not (text.strip() or files)
-    if st.button(t("predict.button"), type="primary", icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
+    shown: Any = "secondary" if kind == "text" else "primary"
+    if st.button(t("predict.button"), type=shown, icon=":material/online_prediction:", disabled=is_empty or runtime.is_read_only()):
         with guard():
             given = [(file.name, file) for file in files]
             launch = runtime.launch.launch_prediction
             runtime.steer(lambda: launch(runtime.workspace(), run, text=text, files=given, at_once=at_once, runtime=how))
             st.rerun()
     st.caption(t("predict.by", n=len(run.results) * len(run.parts)))
-    return kind, []
+    return kind, [], text
 
 
 def _runtime(contest: Contest, run: Run) -> Runtime:

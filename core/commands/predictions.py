@@ -40,7 +40,7 @@ from core.jobs.disk import size_text
 from core.predictions.again import Rows, load_predictors, read_given, rows_of_test
 from core.predictions.networks import ONNX_FILE, Runtime
 from core.predictions.oof import finished_folds
-from core.predictions.words import look_at_text
+from core.predictions.words import WordEffects, look_at_text
 from core.store.contests import Contest, get_contest
 from core.store.runs import Run, get_run
 from core.submission.write import prepare
@@ -272,7 +272,7 @@ def predict(
             "no file was named", where="predict", why="the test set's predictions need a place", fix="give --output FILE, --input or --text"
         )
     rows = rows_of_test(load_table(workspace, found)) if is_test else _rows(found, inputs or [], text)
-    words: list[dict[str, Any]] = []
+    words, how = list[dict[str, Any]](), ""
     if text is not None and isinstance(chosen.item, Run):
         networks = [
             load_predictors(workspace, found, chosen.item, result, device=device, runtime=runtime) for result in finished_folds(chosen.item)
@@ -280,6 +280,7 @@ def predict(
         look = look_at_text(networks, str(rows.inputs[0]))
         prob = look.prob[None]
         words = [{"word": word, "effect": effect} for word, effect in look.words.strongest(str(rows.inputs[0]), N_SHOWN)]
+        how = _how_found(look.words)
     else:
         progress = _progress(len(rows.ids) * n_networks(chosen), quiet=as_json)
         prob = predict_source(chosen, rows, device=device, runtime=runtime, after_batch=progress)
@@ -300,7 +301,7 @@ def predict(
     ]
     if as_json:
         said = {"source": chosen.ref, "name": chosen.name, "n_rows": len(prob), "file": str(output or ""), "rows": likely}
-        print_json(said | ({"words": words} if words else {}))
+        print_json(said | ({"words": words, "words_found": how} if words else {}))
         return
     if likely:
         columns: dict[str, Callable[[Any], str]] = {
@@ -310,10 +311,19 @@ def predict(
         print_records(likely[:N_SHOWN], columns, as_json=False)
     if words:
         parts = ", ".join(f"{each['word']} {each['effect']:+.3f}" for each in words)
-        say(f"for {likely[0]['classes'][0]['class']}: {parts}")
+        say(f"for {likely[0]['classes'][0]['class']}, {how}: {parts}")
     more = f", the first {N_SHOWN} are shown" if len(likely) > N_SHOWN else ""
     place = f"{output}: " if output else ""
     say(f"{place}{len(prob):,} rows by {chosen.name} ({chosen.ref}){more}")
+
+
+def _how_found(words: WordEffects) -> str:
+    """How the effects of words were found."""
+    if words.is_exact:
+        return "each word's part in the logit, the mean over folds"
+    asked = "the ready classifier" if words.fold < 0 else f"the network of fold {words.fold}"
+    at_once = "each word" if words.words_at_once == 1 else f"{words.words_at_once} words at a time"
+    return f"{asked} without {at_once}"
 
 
 def _predict_ready(folder: Path, path: Path, column: str, output: Path | None, *, device: str, as_json: bool) -> None:

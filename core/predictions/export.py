@@ -17,13 +17,12 @@ from core.onnx.export import export_network, export_text_network, quantise, quan
 from core.onnx.runtime import load_onnx
 from core.onnx.text import load_onnx_text
 from core.predictions.again import Rows, load_fold, rows_of_train
-from core.predictions.networks import KIND, ONNX_FILE, Export, export_dirs, list_exports, networks_of
+from core.predictions.networks import KIND, ONNX_FILE, Export, export_dirs, is_tfidf, list_exports, networks_of
 from core.predictions.oof import finished_folds
 from core.store.contests import Contest, get_truth
 from core.store.folds import get_folds
 from core.store.runs import Run
 from core.training.predictor import TorchPredictor
-from core.training.task import backbone_of
 from core.workspace import Workspace
 
 N_COMPARED = 5
@@ -48,7 +47,7 @@ def export_run(
     `after_network(done, n)` hears of each network, at first of none, and may raise to stop; what was exported is kept. Raises StateError for a
     run without networks, and as `export_network` does.
     """
-    if run.own_recipe is not None and backbone_of(run.recipe).library == "sklearn":
+    if is_tfidf(run):
         raise StateError(
             "{run} has no network that could be exported",
             where=run.ref,

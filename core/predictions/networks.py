@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.artefacts import load_manifest, verify, verify_file
 from core.base.errors import StateError
 from core.base.messages import msg
-from core.specs.network import NETWORKS_DIR
+from core.specs.network import NETWORKS_DIR, read_network_spec
 from core.store.contests import Contest
 from core.store.runs import FoldResult, Run
 from core.workspace import Workspace
+from models.catalog import load_catalog
 
 if TYPE_CHECKING:
     from core.onnx.runtime import OnnxPredictor
     from core.onnx.text import OnnxTextPredictor
+    from core.training.predictor import Predictor
 
 Runtime = Literal["torch", "onnx", "int8"]
 """What predicts: torch, or ONNX Runtime in fp32 or with eight-bit integers."""
@@ -55,6 +57,12 @@ def trained_for(run: Run, result: FoldResult) -> list[tuple[Run, FoldResult]]:
 def networks_of(workspace: Workspace, run: Run, result: FoldResult) -> tuple[Path, ...]:
     """The folders of all networks of a finished fold, of several seeds those of each."""
     return tuple(folder for _, each in trained_for(run, result) for folder in network_folders(workspace.absolute(each.path)))
+
+
+def is_tfidf(run: Run) -> bool:
+    """Whether the run's networks are terms and weights, which predict without torch and cannot be exported."""
+    linear = {backbone.name for backbone in load_catalog() if backbone.library == "sklearn"}
+    return run.own_recipe is not None and run.own_recipe.model.backbone in linear
 
 
 def export_dirs(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, how: Exported) -> tuple[Path, ...]:
@@ -112,6 +120,19 @@ def load_exported_texts(
     from core.onnx.text import load_onnx_text
 
     return tuple(map(load_onnx_text, _exported_files(workspace, contest, run, result, how)))
+
+
+def load_text_predictors(workspace: Workspace, contest: Contest, run: Run) -> tuple[tuple[Predictor, ...], ...]:
+    """What predicts texts of each finished fold without torch: TF-IDF as it is, networks by their exports in fp32. Raises as `load_exported` does."""
+    if not is_tfidf(run):
+        return tuple(load_exported_texts(workspace, contest, run, result, "onnx") for result in run.results)
+    from core.training.tfidf import load_tfidf
+
+    def load(folder: Path) -> Predictor:
+        verify(folder)
+        return load_tfidf(folder, read_network_spec(folder), "cpu")
+
+    return tuple(tuple(map(load, networks_of(workspace, run, result))) for result in run.results)
 
 
 def load_run_exports(workspace: Workspace, contest: Contest, run: Run, how: Exported) -> tuple[tuple[OnnxPredictor, ...], ...]:

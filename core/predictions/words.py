@@ -28,15 +28,17 @@ LEAST_PARTS = 16
 class WordEffects:
     """Parts of a text, each `spans[i]` (start, stop) in characters, and what each did for the class `label`, `effects` (n_parts,).
 
-    Positive speaks for the class. Occlusion: by how much its probability falls without the part, with `network` the number of the network
-    that was asked. `is_exact` (TF-IDF, the mean over networks): the part's share of the logit, less the mean over classes where a row has one.
+    Positive speaks for the class. Occlusion: by how much its probability falls without the part, `words_at_once` words, with `fold` that of the
+    network that was asked. `is_exact` (TF-IDF, the mean over networks): the part's share of the logit, less the mean over classes where a row
+    has one.
     """
 
     label: int
     spans: tuple[tuple[int, int], ...]
     effects: Array
     is_exact: bool
-    network: int = 0
+    words_at_once: int = 1
+    fold: int = -1
 
     def strongest(self, text: str, n: int) -> list[tuple[str, float]]:
         """The `n` parts with the largest effects either way, the strongest first."""
@@ -68,17 +70,13 @@ def find_words(networks: Sequence[Predictor], text: str, label: int) -> WordEffe
         return WordEffects(label, tuple(words), effects.astype(np.float32), is_exact=True)
     sure = [float(network.predict([text])[0, label]) for network in networks]
     number = int(np.argmax(sure))
-    spans = _parts(words, _most_parts(networks[number].spec))
+    at_once = -(-len(words) // _most_parts(networks[number].spec)) or 1
+    spans = tuple((words[at][0], words[min(at + at_once, len(words)) - 1][1]) for at in range(0, len(words), at_once))
     without = [text[:start] + text[stop:] for start, stop in spans]
     prob = networks[number].predict(without)[:, label] if without else np.empty(0, dtype=np.float32)
-    return WordEffects(label, spans, np.asarray(sure[number] - prob, dtype=np.float32), is_exact=False, network=number)
+    effects = np.asarray(sure[number] - prob, dtype=np.float32)
+    return WordEffects(label, spans, effects, is_exact=False, words_at_once=at_once, fold=networks[number].spec.fold)
 
 
 def _most_parts(spec: NetworkSpec) -> int:
     return max(LEAST_PARTS, MOST_PARTS // spec.windows) if spec.truncation == "windows" else MOST_PARTS
-
-
-def _parts(words: Sequence[tuple[int, int]], most: int) -> tuple[tuple[int, int], ...]:
-    """The words, or where there are more than `most` stretches of as many words each."""
-    n = -(-len(words) // most) or 1
-    return tuple((words[at][0], words[min(at + n, len(words)) - 1][1]) for at in range(0, len(words), n))

@@ -1,0 +1,108 @@
+"""A text typed on a run's page: TF-IDF and exported networks answer at once, with the words that mattered; until then the page offers the export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.runs.typed import words_html
+from core.artefacts import publishing
+from core.folds import save_folds
+from core.predictions.networks import ONNX_FILE, Exported, export_dirs
+from core.predictions.words import WordEffects
+from core.specs.folds import FoldsSpec
+from core.specs.network import NETWORKS_DIR, NetworkSpec
+from core.store import attempts
+from core.store.contests import Contest
+from core.store.jobs import EXPORT, list_jobs
+from core.store.runs import Run
+from core.training.tfidf import train_tfidf
+from core.workspace import Workspace
+from tests.app.conftest import OpenPage
+from tests.finished_workspace import ELSEWHERE, START, make_recipe
+from tests.onnx.nets import write_reader
+
+
+def export(workspace: Workspace, contest: Contest, run: Run, how: Exported) -> None:
+    """What the job would leave: a file for each fold, whose first class is likely where the key word stands."""
+    facts: dict[str, Any] = {"differences": [1e-7, 2e-7, 3e-7], "argmax_agreement": 1.0}
+    if how == "int8":
+        facts = {"n_rows": 16, "argmax_agreement": 0.99, "scores": {"log_loss": [0.5, 0.53]}, "weight_bits": 8}
+    for result in run.results:
+        for folder in export_dirs(workspace, contest, run, result, how):
+            with publishing(folder, kind="onnx", parents={"fold": result.fingerprint}, facts=facts) as to:
+                write_reader(to / ONNX_FILE, contest.spec.classes, key="동점골", fold=result.fold)
+
+
+def open_panel(open_page: OpenPage, contest: Contest, run: Run) -> AppTest:
+    at = open_page("runs", contest=contest.name, run=run.ref)
+    at.session_state["run-tab"] = "predict"
+    at.run()
+    assert not at.exception
+    return at
+
+
+def bodies(at: AppTest) -> str:
+    return "".join(html.body for html in at.get("html"))
+
+
+def test_a_text_is_answered_with_its_words_after_one_export(
+    open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...]
+) -> None:
+    run, text = done[0], "후반 <b>추가</b> 시간에 동점골"
+    at = open_panel(open_page, folded, run)
+    at.text_area(key=f"predict-text-{run.id}").set_value(text).run()
+    next(button for button in at.button if button.label == "Export, then predict").click().run()
+    assert not at.exception
+    (job,) = (job for job in list_jobs(opened.store, run_id=run.id) if job.kind == EXPORT)
+    claimed = attempts.claim(opened.store, owner=ELSEWHERE, device="cpu:beside", now=START, lease_s=1e10)
+    assert claimed is not None and claimed.id == job.id
+    export(opened, folded, run, "onnx")
+    attempts.finish(opened.store, job.id, claimed.token, lambda _: None, now=START)
+    at.run()
+    assert not at.exception
+    assert "class-bars" in bodies(at) and folded.spec.classes[0] in bodies(at)
+    assert "&lt;b&gt;추가&lt;/b&gt;" in bodies(at) and "<b>추가" not in bodies(at)
+    (said,) = (caption.value for caption in at.caption if "points of probability" in caption.value)
+    assert said.split(": ")[1].startswith("동점골 +") and "fold 0" in said
+    assert not any(button.label == "Predict" for button in at.button)
+    assert all(job.kind == EXPORT or job.fold is not None for job in list_jobs(opened.store, run_id=run.id)), "no job was asked"
+
+
+def test_the_test_set_of_texts_is_offered_to_onnx_runtime_and_int8_after_its_loss_was_measured(
+    open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...]
+) -> None:
+    run = done[0]
+    export(opened, folded, run, "onnx")
+    at = open_panel(open_page, folded, run)
+    assert any(button.label.startswith("Make int8 files") for button in at.button)
+    at.segmented_control(key=f"predict-what-{folded.id}").set_value("test").run()
+    assert at.segmented_control(key=f"predict-runtime-{run.id}").options == ["torch", "ONNX Runtime"]
+    export(opened, folded, run, "int8")
+    at.run()
+    at.segmented_control(key=f"predict-runtime-{run.id}").set_value("int8").run()
+    next(button for button in at.button if button.label == "Predict").click().run()
+    assert not at.exception
+    assert [job.payload for job in list_jobs(opened.store, ["queued"]) if job.run_id == run.id] == [{"runtime": "int8"}]
+
+
+def test_a_train_row_is_said_to_have_been_seen(open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...]) -> None:
+    from core.contest.table import load_table
+
+    run = done[0]
+    export(opened, folded, run, "onnx")
+    at = open_panel(open_page, folded, run)
+    at.text_area(key=f"predict-text-{run.id}").set_value(load_table(opened, folded).train["input"].iloc[0]).run()
+    assert not at.exception and any("training rows" in warning.value for warning in at.warning)
+    assert any("No single word decides" in caption.value for caption in at.caption)
+
+
+@pytest.mark.parametrize(("effects", "bounds"), [((0.5, -0.25, 0.0), 1)])
+def test_words_for_a_class_and_against_it_differ_by_more_than_their_colour(effects: tuple[float, ...], bounds: int) -> None:
+    words = WordEffects(0, ((0, 4), (5, 8), (9, 12)), np.array(effects, dtype=np.float32), is_exact=True)
+    html = words_html("good <a> but", words)
+    assert html.count("dotted") == bounds and "&lt;a&gt;" in html and 'title="good +0.5000"' in html
