@@ -70,7 +70,7 @@ def _look(content: tuple[str, ...], text: str, _contest: Contest, _run: Run) -> 
 
 def _answer(contest: Contest, look: TextLook, text: str) -> None:
     classes = contest.shown_classes
-    if (table_of(contest).train["input"] == text).any():
+    if text in set(table_of(contest).train["input"]):
         st.warning(t("predict.seen", n=1, of=1), icon=":material/visibility:")
     order = (-look.prob).argsort(kind="stable")[:MAX_CLASSES]
     likely = [classes[place] for place in order if look.prob[place] >= 0.5] if contest.spec.is_multilabel else [classes[order[0]]]

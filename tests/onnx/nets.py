@@ -65,7 +65,15 @@ def write_finder(path: Path, spec: NetworkSpec | None = None) -> None:
 
 def write_reader(path: Path, classes: tuple[str, ...], *, key: str, fold: int = 0) -> None:
     """A network of texts whose first class is likely where the word `key` stands, and unlikely elsewhere."""
-    values = {"modality": "text", "labels": "one", "classes": classes, "fold": fold, "backbone": "by hand", "library": "builtin", "max_tokens": 512}
+    values = {
+        "modality": "text",
+        "labels": "one",
+        "classes": classes,
+        "fold": fold,
+        "backbone": "by hand",
+        "library": "builtin",
+        "max_tokens": 512,
+    }
     spec = NetworkSpec.model_validate(values)
     weights, bias = np.zeros((1, len(classes)), dtype=np.float32), np.zeros(len(classes), dtype=np.float32)
     weights[0, 0], bias[0] = 6, -3

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.runs.typed import words_html
 from core.artefacts import publishing
-from core.folds import save_folds
+from core.contest.table import load_table
+from core.jobs import fold
+from core.jobs.launch import launch_run
+from core.jobs.reporter import Reporter
 from core.predictions.networks import ONNX_FILE, Exported, export_dirs
 from core.predictions.words import WordEffects
-from core.specs.folds import FoldsSpec
-from core.specs.network import NETWORKS_DIR, NetworkSpec
+from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import Contest
+from core.store.folds import list_folds
 from core.store.jobs import EXPORT, list_jobs
-from core.store.runs import Run
-from core.training.tfidf import train_tfidf
+from core.store.runs import Run, get_run
 from core.workspace import Workspace
 from tests.app.conftest import OpenPage
-from tests.finished_workspace import ELSEWHERE, START, make_recipe
+from tests.finished_workspace import ELSEWHERE, START
 from tests.onnx.nets import write_reader
 
 
@@ -47,7 +47,8 @@ def open_panel(open_page: OpenPage, contest: Contest, run: Run) -> AppTest:
 
 
 def bodies(at: AppTest) -> str:
-    return "".join(html.body for html in at.get("html"))
+    drawn: list[Any] = [*at.get("html")]
+    return "".join(html.body for html in drawn)
 
 
 def test_a_text_is_answered_with_its_words_after_one_export(
@@ -73,6 +74,24 @@ def test_a_text_is_answered_with_its_words_after_one_export(
     assert all(job.kind == EXPORT or job.fold is not None for job in list_jobs(opened.store, run_id=run.id)), "no job was asked"
 
 
+def test_tfidf_answers_without_an_export_by_each_words_part_in_the_logit(open_page: OpenPage, opened: Workspace, folded: Contest) -> None:
+    values = {"modality": "text", "model": {"backbone": "tfidf-logreg", "pretrained": False}, "train": {"epochs": 1}}
+    folds = list_folds(opened.store, folded.id)[0]
+    run = launch_run(opened, folded, folds, Recipe.model_validate(values), fold_numbers=[0])
+    job: Any = attempts.claim(opened.store, owner=ELSEWHERE, device="cpu", now=START, lease_s=1e10)
+    assert job is not None
+    attempts.finish(opened.store, job.id, job.token, fold.run(opened, job, Reporter(opened.store, job), lambda: False), now=START)
+    run = get_run(opened.store, run.id)
+    at = open_panel(open_page, folded, run)
+    assert not any("Export" in button.label for button in at.button)
+    at.text_area(key=f"predict-text-{run.id}").set_value("zzz striker zzz").run()
+    assert not at.exception
+    (said,) = (caption.value for caption in at.caption if "in the logit" in caption.value)
+    assert "For 스포츠" in said and said.split(": ")[1].startswith("striker +")
+    at.text_area(key=f"predict-text-{run.id}").set_value("☂ ☂").run()
+    assert not at.exception and any("among the terms" in caption.value for caption in at.caption)
+
+
 def test_the_test_set_of_texts_is_offered_to_onnx_runtime_and_int8_after_its_loss_was_measured(
     open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...]
 ) -> None:
@@ -91,8 +110,6 @@ def test_the_test_set_of_texts_is_offered_to_onnx_runtime_and_int8_after_its_los
 
 
 def test_a_train_row_is_said_to_have_been_seen(open_page: OpenPage, opened: Workspace, folded: Contest, done: tuple[Run, ...]) -> None:
-    from core.contest.table import load_table
-
     run = done[0]
     export(opened, folded, run, "onnx")
     at = open_panel(open_page, folded, run)
@@ -101,8 +118,7 @@ def test_a_train_row_is_said_to_have_been_seen(open_page: OpenPage, opened: Work
     assert any("No single word decides" in caption.value for caption in at.caption)
 
 
-@pytest.mark.parametrize(("effects", "bounds"), [((0.5, -0.25, 0.0), 1)])
-def test_words_for_a_class_and_against_it_differ_by_more_than_their_colour(effects: tuple[float, ...], bounds: int) -> None:
-    words = WordEffects(0, ((0, 4), (5, 8), (9, 12)), np.array(effects, dtype=np.float32), is_exact=True)
+def test_words_for_a_class_and_against_it_differ_by_more_than_their_colour() -> None:
+    words = WordEffects(0, ((0, 4), (5, 8), (9, 12)), np.array((0.5, -0.25, 0.0), dtype=np.float32), is_exact=True)
     html = words_html("good <a> but", words)
-    assert html.count("dotted") == bounds and "&lt;a&gt;" in html and 'title="good +0.5000"' in html
+    assert html.count("dotted") == 1 and "&lt;a&gt;" in html and 'title="good +0.5000"' in html
