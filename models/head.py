@@ -86,6 +86,24 @@ def last_token(tokens: Tensor, mask: Tensor) -> Tensor:
     return tokens[torch.arange(len(tokens), device=tokens.device), at]
 
 
+def make_token_pool(kind: Pooling, width: int) -> nn.Module | None:
+    """The part of `pool_tokens` that has parameters or a state of its own, for tokens of so many values; None where there is none."""
+    return Pool(kind) if kind in ("max", "gem") else AttentionPool(width) if kind == "attention" else None
+
+
+def pool_tokens(kind: Pooling, pool: nn.Module | None, tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """One vector a row (n, width) of tokens (n, length, width) of texts, `pool` that of `make_token_pool`; `mask` (n, length) is 0 where there is
+    no token."""
+    if kind == "cls" or mask is None:
+        return tokens[:, 0]
+    if kind == "last":
+        return last_token(tokens, mask)
+    if pool is not None:
+        return pool(tokens, mask)
+    weight = mask.unsqueeze(-1).to(tokens.dtype)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
 class LayerMix(nn.Module):
     """Tokens out of several layers: the mean of all layers with weights that are learned, a softmax that is even at first (Peters et al. 2018), or
     the last four, as their mean or side by side (Devlin et al. 2019)."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from models.head import FOUR, AttentionPool, LayerMix, Pool, last_token, mean_over_masks
+from models.head import FOUR, LayerMix, make_token_pool, mean_over_masks, pool_tokens
 from models.spec import CannotBuild, Classifier, Features, ModelSpec
 from models.weights import Weights, WeightsUnreadable, find_weights, reading
 
@@ -188,7 +188,7 @@ class TextClassifier(Classifier):
         self.kind = spec.pooling or "mean"
         self.layers = _layer_mix(encoder, spec)
         width *= FOUR if spec.layers == "last4_concat" else 1
-        self.pooling = Pool(self.kind) if self.kind in ("max", "gem") else AttentionPool(width) if self.kind == "attention" else None
+        self.pooling = make_token_pool(self.kind, width)
         self.n_masks = spec.dropout_masks
         self.dropout = nn.Dropout(spec.dropout)
         self.classifier = nn.Linear(width, spec.n_outputs)
@@ -230,15 +230,7 @@ class TextClassifier(Classifier):
         return self.layers(self.encoder(attention_mask=mask, output_hidden_states=True, **inputs).hidden_states[1:])
 
     def pool(self, features: Features) -> Tensor:
-        hidden, mask = features.values, features.mask
-        if self.kind == "cls" or mask is None:
-            return hidden[:, 0]
-        if self.kind == "last":
-            return last_token(hidden, mask)
-        if self.pooling is not None:
-            return self.pooling(hidden, mask)
-        weight = mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return pool_tokens(self.kind, self.pooling, features.values, features.mask)
 
     def head(self, pooled: Tensor) -> Tensor:
         return mean_over_masks(self.classifier, self.dropout, pooled, self.n_masks)

@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -51,6 +51,7 @@ predictions_app = commands("Import predictions made elsewhere as a run; export a
 app.add_typer(predictions_app, name="predictions")
 
 N_SHOWN = 20
+ExportFormat = Literal["onnx", "transformers"]
 
 
 @predictions_app.command("import", short_help="Make a run of predictions that were made elsewhere.")
@@ -388,6 +389,10 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="The version with eight-bit integers, and what it costs on out-of-fold rows.")
     ] = False,
+    kind: Annotated[
+        ExportFormat,
+        typer.Option("--format", metavar="onnx|transformers", help="transformers: a folder for each network of texts, with predict.py."),
+    ] = "onnx",
     contest: ContestOption = None,
     root: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -396,9 +401,15 @@ def export(
 
     A file holds classes, size and normalisation of images, the tokenizer of texts, and all else that is needed to predict with it. It is
     compared with its network on rows of the contest, at several batches and lengths, and refused where a probability differs by more than 1e-4.
+
+    With `--format transformers` each network of texts becomes a folder in `--output`: an encoder that AutoModel loads, its tokenizer, the head beside it,
+    and a predict.py that needs nothing of Pitwall. It is refused where a probability differs by more than 1e-5.
     """
     workspace = opened(root)
     chosen = get_run(workspace.store, run, contest_id_of(workspace, contest))
+    if kind == "transformers":
+        _export_folders(workspace, chosen, output, int8=int8, as_json=as_json)
+        return
     from core.predictions.export import export_run
 
     def after_network(done: int, n: int) -> None:
@@ -424,6 +435,32 @@ def export(
         },
         as_json=as_json,
     )
+
+
+def _export_folders(workspace: Workspace, run: Run, output: Path | None, *, int8: bool, as_json: bool) -> None:
+    """Write a folder for plain transformers for each network."""
+    if output is None or int8:
+        raise InputError(
+            "folders for transformers are written in fp32 to a place of yours",
+            where="--int8" if int8 else "--output",
+            why="eight-bit integers are those of ONNX Runtime" if int8 else "no folder was named",
+            fix="leave out --int8" if int8 else "give --output FOLDER",
+        )
+    from core.predictions.transformers_folder import export_folders
+
+    def after_network(done: int, n: int) -> None:
+        if not as_json:
+            note(f"{done} of {n} folders")
+
+    contest = get_contest(workspace.store, run.contest_id)
+    found = export_folders(workspace, contest, run, output, after_network=after_network)
+    columns: dict[str, Callable[[Any], str]] = {
+        "fold": lambda record: str(record["fold"]),
+        ">differs by": lambda record: f"{record['difference']:.1e}",
+        "folder": lambda record: record["folder"],
+    }
+    records = [{"fold": each.fold, "folder": str(each.folder), "difference": each.difference} for each in found]
+    print_records(records, columns, as_json=as_json)
 
 
 def _cost_text(record: Mapping[str, Any]) -> str:

@@ -72,14 +72,14 @@ def export_run(
             for network, folder, kept in zip(networks, folders, places, strict=True):
                 if not folder.is_dir():
                     assert isinstance(network, TorchPredictor)
-                    _publish(network, folder, rows_of_train(table, _spread(valid, N_COMPARED)), kept, parents)
+                    _publish(network, folder, rows_of_train(table, spread(valid, N_COMPARED)), kept, parents)
         for folder, small_folder in zip(folders, small_folders, strict=True):
             done += 1
             after_network(done, n)
             if int8:
                 if not small_folder.is_dir():
-                    rows = _spread(valid, N_OOF)
-                    calibration = _spread(pairs.train_idx(result.fold), N_CALIBRATION)
+                    rows = spread(valid, N_OOF)
+                    calibration = spread(pairs.train_idx(result.fold), N_CALIBRATION)
                     _publish_int8(folder, small_folder, table, calibration, rows, truth.labels[rows], contest, parents)
                 done += 1
                 after_network(done, n)
@@ -130,6 +130,6 @@ def _publish_int8(
         facts["scores"] = {metric.name: [metric.score(labels, prob, multilabel=multilabel) for prob in probs] for metric in metrics}
 
 
-def _spread(rows: Numbers, n: int) -> Numbers:
+def spread(rows: Numbers, n: int) -> Numbers:
     """At most `n` rows, spread evenly over those given."""
     return rows if len(rows) <= n else rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)]

@@ -16,6 +16,7 @@ from core.onnx.runtime import load_onnx
 from core.onnx.text import load_onnx_text
 from core.training.precision import Precision
 from core.training.predictor import TorchPredictor, load_network
+from tests.onnx.text_networks import WORDS, keep_text_network
 from tests.training.small_tasks import IMAGE, TEXT, make_task, recipe_of, train
 
 pytestmark = pytest.mark.slow  # networks train here
@@ -141,3 +142,34 @@ def test_a_tokenizer_that_cannot_stand_in_the_file_is_refused(tmp_path: Path) ->
     with pytest.raises(StateError, match="cannot be exported") as caught:
         export_text_network(network, tmp_path / "network.onnx", ["goal"], tmp_path / "none.json")
     assert "tokenizer" in caught.value.why
+
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "a decoder by its last token": {"family": "qwen3", "pooling": "last"},
+    "attention over four layers, several labels": {
+        "family": "electra",
+        "pooling": "attention",
+        "layers": "last4_concat",
+        "labels": "several",
+    },
+    "weighted layers, several labels in windows, a marker": {
+        "family": "bert",
+        "pooling": "max",
+        "layers": "weighted",
+        "labels": "several",
+        "truncation": "windows",
+        "marker": "<e>",
+    },
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_way_to_read_tokens_is_exported(name: str, tmp_path: Path) -> None:
+    network = keep_text_network(tmp_path / "kept", **NETWORKS[name])
+    texts = ["goal <e> 경기", "", "vote", " ".join([*WORDS] * 5), "rises falls rises"]
+    parity = export_text_network(network, tmp_path / "network.onnx", texts, tmp_path / "kept" / "tokenizer.json")
+    assert max(parity.differences) <= MOST
+    prob = load_onnx_text(tmp_path / "network.onnx").predict(texts)
+    np.testing.assert_allclose(prob, network.predict(texts), atol=MOST)
+    assert (np.abs(prob.sum(axis=1) - 1) > 0.01).any() == (network.spec.labels == "several")
+    assert np.ptp(prob, axis=0).max() > 0.01, "what is compared depends on the text"
