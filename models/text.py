@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from models.head import FOUR, LayerMix, make_token_pool, mean_over_masks, pool_tokens
+from models.head import FOUR, LayerMix, Pooling, make_token_pool, mean_over_masks, pool_tokens
 from models.spec import CannotBuild, Classifier, Features, ModelSpec
 from models.weights import Weights, WeightsUnreadable, find_weights, reading
 
@@ -185,7 +185,7 @@ class TextClassifier(Classifier):
     def __init__(self, encoder: nn.Module, width: int, spec: ModelSpec) -> None:
         super().__init__()
         self.encoder = encoder
-        self.kind = spec.pooling or "mean"
+        self.kind: Pooling = spec.pooling or "mean"
         self.layers = _layer_mix(encoder, spec)
         width *= FOUR if spec.layers == "last4_concat" else 1
         self.pooling = make_token_pool(self.kind, width)

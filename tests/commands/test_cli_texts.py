@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +15,19 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from core.contest.table import load_table
 from core.folds import list_folds
+from core.jobs import fold
 from core.jobs.fold import load_task
+from core.jobs.launch import launch_run
+from core.jobs.reporter import Reporter
 from core.predictions.again import Rows, read_given, rows_of_test
 from core.specs.recipe import Recipe
+from core.store import attempts
 from core.store.contests import get_contest
 from core.training.predictor import load_network
 from core.training.tfidf import train_tfidf
 from tests.commands.conftest import Terminal
 from tests.contest.contest_folders import write_csv
+from tests.finished_workspace import ELSEWHERE, START
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COLUMNS = ("id", "sentence", "subject_entity", "object_entity", "label", "source")
@@ -116,6 +122,34 @@ def test_a_network_predicts_rows_as_it_was_trained_on_them(
     np.testing.assert_allclose(network.predict(given.inputs_of(network.spec)), output.test_prob, atol=1e-6)
     composed = Rows(["1"], ["LOC [SEP] [S:PER] 누구 [/S:PER]은(는) [O:LOC] 어디 [/O:LOC]에서 ㅋㅋㅋㅋㅋㅋㅋ 태어났다"])
     np.testing.assert_allclose(network.predict(composed.inputs_of(network.spec))[0], output.test_prob[0], atol=1e-6)
+
+
+def test_a_run_leaves_as_folders_for_plain_transformers(klue: Terminal, tmp_path: Path) -> None:
+    workspace = klue.workspace
+    contest, store = get_contest(workspace.store, "klue"), workspace.store
+    write_bert(workspace.weights_dir / MINILM)
+    values = {
+        "modality": "text",
+        "model": {"backbone": MINILM},
+        "input": {"max_tokens": 64},
+        "train": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
+    }
+    run = launch_run(workspace, contest, list_folds(store, contest.id)[0], Recipe.model_validate(values), fold_numbers=[0])
+    job: Any = attempts.claim(store, owner=ELSEWHERE, device="cpu", now=START, lease_s=1e10)
+    attempts.finish(store, job.id, job.token, fold.run(workspace, job, Reporter(store, job), lambda: False), now=START)
+    asked = ("export", run.ref, "--format", "transformers")
+    (said,) = klue.read(*asked, "--output", str(tmp_path / "out"))
+    folder = Path(said["folder"])
+    assert said["difference"] <= 1e-5 and folder.parent == tmp_path / "out" and [*folder.parent.iterdir()] == [folder]
+    assert {"config.json", "model.safetensors", "tokenizer.json", "head.safetensors", "predict.py", "README.md"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert "apache-2.0" in (folder / "README.md").read_text("utf-8")
+    assert klue.refused(*asked, "--output", str(tmp_path / "out"))["what"].startswith("there is something at")
+    assert klue.refused(*asked)["fix"] == "give --output FOLDER"
+    assert klue.refused(*asked, "--int8", "--output", str(tmp_path / "out"))["fix"] == "leave out --int8"
+    words = klue.read("predict", run.ref, "--text", " ".join(["태어났다 PER"] * 40))
+    assert words["words_found"] == "the network of fold 0 without 2 words at a time"
 
 
 def test_texts_shows_rows_before_and_after(klue: Terminal) -> None:

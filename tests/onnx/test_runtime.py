@@ -16,7 +16,7 @@ from PIL import Image
 from core.base.errors import CheckpointError, InputError
 from core.onnx.occlusion import find_region
 from core.onnx.runtime import VIEWS, load_onnx
-from tests.onnx.nets import CLASSES, SIDE, SQUARE, spec_of_finder, write_finder
+from tests.onnx.nets import CLASSES, SIDE, SQUARE, spec_of_finder, write_finder, write_reader
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,16 +94,23 @@ def test_what_is_no_network_is_refused_by_name(finder: Path, tmp_path: Path) -> 
         load_onnx(tmp_path / "silent.onnx")
 
 
-def test_predicting_and_explaining_load_no_torch(finder: Path) -> None:
+def test_predicting_and_explaining_load_no_torch(finder: Path, tmp_path: Path) -> None:
+    write_reader(tmp_path / "reader.onnx", CLASSES, key="goal")
     program = f"""
 import sys
+from pathlib import Path
 import numpy as np
 from core.onnx.occlusion import find_region
 from core.onnx.runtime import load_onnx
+from core.onnx.text import load_onnx_text
+from core.predictions.words import look_at_text
 network = load_onnx({str(finder)!r})
 image = np.zeros((3, {SIDE}, {SIDE}), dtype=np.uint8)
 assert network.predict_images(image[None]).shape == (1, 2)
 find_region([network], [image], 0)
+reader = load_onnx_text(Path({str(tmp_path / "reader.onnx")!r}))
+text = "late goal wins"
+assert look_at_text([[reader]], text).words.strongest(text, 1)[0][0] == "goal"
 print(*sorted(name for name in ("torch", "torchvision", "timm", "transformers") if name in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.special import logit
 
 from core.predictions.words import MOST_PARTS, find_words, look_at_text
 from core.specs.network import NetworkSpec
 from core.specs.training_settings import TfidfSettings
+from core.training.predictor import load_network
 from core.training.tfidf import TfidfPredictor, fit_tfidf
+from tests.training.small_tasks import TEXT, make_task, recipe_of, train
 
 FILLER = [f"word{number}" for number in range(60)]
 KEYS = ("행복", "angry", "calm")
@@ -35,9 +40,28 @@ class Finder:
 
     spec: NetworkSpec = field(default_factory=spec_of)
 
-    def predict(self, rows, *, sha256=(), after_batch=None):
-        found = np.array([[0.9 if key in text.split() else 0.05 for key in KEYS] for text in rows], dtype=np.float32)
+    def predict(
+        self, rows: Sequence[str] | Sequence[Path], *, sha256: Sequence[str] = (), after_batch: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        found = np.array([[0.9 if key in str(text).split() else 0.05 for key in KEYS] for text in rows], dtype=np.float32)
         return found / found.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.slow  # a network trains
+def test_a_planted_word_is_named_by_a_trained_network(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 3, 300)
+    texts = [sentence(rng, 8, int(label))[0] for label in truth]
+    recipe = recipe_of(TEXT, optim={"lr": 0.003}, train={"epochs": 6, "batch_size": 16}, model={"dropout": 0.0})
+    rows = np.arange(300)
+    task = make_task(tmp_path, recipe, classes=KEYS, inputs=texts, labels=truth, train_idx=rows[60:], valid_idx=rows[:60])
+    train(task)
+    network, n_right = load_network(task.network_dir), 0
+    for _ in range(40):
+        label = int(rng.integers(0, 3))
+        text, key = sentence(rng, 10, label)
+        n_right += find_words([network], text, label).strongest(text, 1)[0][0] == key
+    assert n_right >= 36, "nine tenths of them"
 
 
 @pytest.mark.parametrize("labels", ["one", "several"])
@@ -67,6 +91,7 @@ def test_a_planted_word_is_named_also_in_a_text_of_more_words_than_are_left_out_
         text, key = sentence(rng, n, 1)
         look = look_at_text([[network], [network]], text)
         part, effect = look.words.strongest(text, 1)[0]
+        assert (look.words.words_at_once, look.words.fold) == (1 if n == 5 else 2, 0)
         assert look.words.label == 1 and key in part.split() and effect > 0.3
         assert len(look.words.effects) <= MOST_PARTS and " ".join(text[a:b] for a, b in look.words.spans) == text
     assert find_words([network], "", 0).effects.shape == (0,)
