@@ -1,7 +1,6 @@
 """A text network as a folder for plain transformers: an encoder that AutoModel loads, its tokenizer, the head beside it, and a `predict.py` that needs
 nothing of ours. Needs torch."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -59,6 +58,9 @@ It was trained without the rows of fold {fold}. On {rows} texts a probability di
 {composed}
 Backbone: {backbone}. Licence of its pretrained weights: {licence}. What was trained from them may be bound to it.
 """
+COMPOSED = """
+Its texts are made of columns by the template `{template}`, with entity markers: {markers}. `predict.py` takes texts that are made already.
+"""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,13 @@ def export_folders(
         for place, (network, kept) in enumerate(zip(load_fold(workspace, contest, run, result, device="cpu"), places, strict=True)):
             to = output / file_name(run.name, f"fold-{result.fold}", str(place))
             if to.exists():
-                raise InputError("there is something at {path} already", where=str(to), why="a folder is written whole, or not at all", fix="name another folder, or remove this one", path=to.name)  # fmt: skip
+                raise InputError(
+                    "there is something at {path} already",
+                    where=str(to),
+                    why="a folder is written whole, or not at all",
+                    fix="name another folder, or remove this one",
+                    path=to.name,
+                )
             with TemporaryDirectory(dir=output, prefix=".") as temporary:
                 folder = Path(temporary) / "network"
                 folder.mkdir()
@@ -167,7 +175,6 @@ def _cannot(spec: NetworkSpec, kept: Path, why: str) -> StateError:
 def _readme(spec: NetworkSpec, name: str, n_rows: int, difference: float, pooling: str) -> str:
     known = {backbone.name: backbone for backbone in load_catalog()}
     licence = known[spec.backbone].licence if spec.backbone in known else ""
-    composed = f"\nIts texts are made of columns by the template `{json.dumps(spec.compose.full_template, ensure_ascii=False)}`, markers \"{spec.compose.markers}\"; `predict.py` takes texts that are made already.\n"  # fmt: skip
     return README.format(
         run=name,
         fold=spec.fold,
@@ -176,7 +183,7 @@ def _readme(spec: NetworkSpec, name: str, n_rows: int, difference: float, poolin
         pooling=pooling,
         rows=n_rows,
         difference=difference,
-        composed=composed if spec.compose.composes else "",
+        composed=COMPOSED.format(template=spec.compose.full_template, markers=spec.compose.markers) if spec.compose.composes else "",
         backbone=spec.backbone,
         licence=licence or "not known here; ask whoever made them",
     )

@@ -37,6 +37,8 @@ TERMINAL_ONLY = (
     "core/store/seals.py",
     "core/store/tables.py",
     "models/make_catalog.py",
+    "core/predictions/transformers_folder.py",
+    "core/predictions/predict_folder.py",
 )
 UNUSED = {"expected_plural", "field_type", "class_name"}
 """Values of pydantic that Korean has no use for."""
