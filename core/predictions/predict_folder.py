@@ -20,7 +20,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from core.data.tokens import Cut
-from models.head import LayerMix, make_token_pool, pool_tokens
+from models.head import LayerMix, TwoLevels, make_token_pool, pool_tokens
 
 SETTINGS_FILE, HEAD_FILE = "head.json", "head.safetensors"
 BATCH = 16
@@ -41,10 +41,11 @@ class FolderClassifier(nn.Module):
         self.classes: list[str] = said["classes"]
         self.labels, self.one_vs_rest, self.kind, self.pad_id = said["labels"], said["one_vs_rest"], said["pooling"], said["pad_id"]
         self.cut = Cut(**said["cut"])
-        n_classes, width = head["classifier.weight"].shape
+        n_outputs, width = head["classifier.weight"].shape
+        self.two_levels = TwoLevels(said["coarse"]) if said["coarse"] else None
         self.layers = None if said["layers"] == "last" else LayerMix(said["layers"], self.encoder.config.num_hidden_layers)
         self.pooling = make_token_pool(self.kind, width)
-        self.classifier = nn.Linear(width, n_classes)
+        self.classifier = nn.Linear(width, n_outputs)
         found = self.load_state_dict(head, strict=False)
         if missing := [name for name in found.missing_keys if not name.startswith("encoder.")] + found.unexpected_keys:
             raise ValueError(f"{HEAD_FILE} does not fit {SETTINGS_FILE}: {missing}")
@@ -57,7 +58,8 @@ class FolderClassifier(nn.Module):
         else:
             read = self.encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
             tokens = self.layers(read.hidden_states[1:])
-        return self.classifier(pool_tokens(self.kind, self.pooling, tokens, attention_mask))
+        outputs = self.classifier(pool_tokens(self.kind, self.pooling, tokens, attention_mask))
+        return outputs if self.two_levels is None else self.two_levels(outputs)
 
     @torch.inference_mode()
     def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:

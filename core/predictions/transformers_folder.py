@@ -125,7 +125,14 @@ def write_folder(network: Predictor, kept: Path, folder: Path, texts: list[str],
     AutoTokenizer.from_pretrained(kept, **LOCAL).save_pretrained(folder)
     tensors = {key: value.contiguous() for key, value in model.state_dict().items() if not key.startswith(("encoder.", COARSE_HEAD))}
     save_file(tensors, folder / HEAD_FILE)
-    said = {"classes": spec.classes, "labels": spec.labels, "one_vs_rest": spec.one_vs_rest, "pooling": model.kind, "layers": spec.layers}
+    said = {
+        "classes": spec.classes,
+        "labels": spec.labels,
+        "one_vs_rest": spec.one_vs_rest,
+        "pooling": model.kind,
+        "layers": spec.layers,
+        "coarse": spec.coarse,
+    }
     write_json(folder / SETTINGS_FILE, {**said, "pad_id": rows.pad_id, "cut": asdict(rows.cut)})
     for file, (module, changes) in SOURCES.items():
         source = Path(str(module.__file__)).read_text(encoding="utf-8")

@@ -15,9 +15,10 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 from core.specs.network import NetworkSpec
 from core.training.network import copy_weights, save_network
 from core.training.predictor import TorchPredictor, load_network
+from models.build import build_model
 from models.catalog import Backbone
 from models.spec import ModelSpec
-from models.text import build_text_model, build_tokenizer
+from models.text import TextClassifier, build_tokenizer
 
 WORDS = ("goal", "match", "경기", "vote", "shares", "falls", "rises", "text")
 SMALL: dict[str, Any] = {
@@ -65,13 +66,15 @@ def keep_text_network(folder: Path, family: str, *, marker: str = "", **changes:
         pretrained=False,
         pooling=spec.pooling,
         layers=spec.layers,
+        coarse=spec.coarse,
         max_tokens=spec.max_tokens,
         special_tokens=added,
         vocab_size=len(vocabulary) + len(added),
         saved=saved,
     )
     own = build_tokenizer(asked, [])
-    model = build_text_model(asked)
+    model = build_model(asked)
+    assert isinstance(model, TextClassifier)
     torch.nn.init.normal_(model.classifier.weight)
     torch.nn.init.normal_(model.classifier.bias)
     for parameter in model.pooling.parameters() if model.pooling is not None else ():
