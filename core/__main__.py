@@ -35,7 +35,7 @@ COMMANDS = {
     "predict": ("predictions", "Predict the test set, files or a text from stored weights."),
     "strengths": ("strengths", "How strong each class is in groups of rows, by any column."),
     "probe": ("views", "What blur, noise, crops and other light cost a run's score."),
-    "export": ("predictions", "Export a run's image networks to ONNX."),
+    "export": ("predictions", "Export a run's networks: ONNX, or transformers."),
     "engine": ("training", "Run the queue without a browser."),
     "run": ("runs", "Rename, annotate and delete runs."),
     "submission": ("blends", "List and delete submissions."),
