@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from core.__main__ import main
-from core.base.errors import AlignmentError, InputError
+from core.base.errors import AlignmentError, InputError, StateError
 from core.blend.ensemble import open_ensemble
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
@@ -26,8 +26,10 @@ from core.exchange.doubts import doubts_of
 from core.exchange.ready import add_ready_classifier, match_labels, read_labels
 from core.folds import save_folds
 from core.predictions.again import load_fold, predict_run, rows_of_test
+from core.predictions.export import export_run
 from core.predictions.networks import network_folders
 from core.predictions.oof import load_oof, load_test_prob
+from core.predictions.transformers_folder import export_folders
 from core.specs.folds import FoldsSpec
 from core.store.runs import list_runs
 from core.workspace import Workspace
@@ -73,6 +75,12 @@ def test_a_text_classifier_is_a_member_that_predicts_every_row_and_was_trained_o
     assert (network.spec.family, network.spec.fold, network.spec.label_groups) == ("ready", -1, ((1,), (2,)))
     inodes = {(network_folders(workspace.absolute(result.path))[0] / "model.safetensors").stat().st_ino for result in run.results}
     assert len(inodes) == 1, "the weights are on the disk once"
+    export_run(workspace, contest, run)
+    exported = predict_run(workspace, contest, run, rows_of_test(load_table(workspace, contest)), runtime="onnx")
+    np.testing.assert_allclose(exported, again, atol=1e-4)
+    with pytest.raises(StateError, match="as a folder for transformers") as caught:
+        export_folders(workspace, contest, run, tmp_path / "out", after_network=lambda done, n: None)
+    assert "is one already" in caught.value.why and [*(tmp_path / "out").iterdir()] == []
 
 
 def test_several_labels_stand_for_a_class_and_the_rest_for_none(workspace: Workspace, tmp_path: Path) -> None:
