@@ -157,7 +157,7 @@ def test_early_stopping_is_remembered(tmp_path: Path) -> None:
     crash_at(task, "predicting", 3, 4)
     again, said, _ = train(resumed(tmp_path, task, 2))
     assert (again.best_epoch, again.n_epochs) == (1, 3)
-    assert {item.phase for item in said} == {"loading", "predicting"}
+    assert {item.phase for item in said} == {"loading", "tokenizing", "predicting"}
 
 
 def test_only_the_newest_stay(tmp_path: Path) -> None:
