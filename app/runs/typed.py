@@ -85,13 +85,19 @@ def _kind(words: WordEffects) -> str:
     return "exact" if words.is_exact else "left_out"
 
 
+def _decide(words: WordEffects) -> bool:
+    """Whether any word decides enough to be named and coloured."""
+    return bool(np.abs(words.effects).max(initial=0) >= (np.finfo(np.float32).tiny if words.is_exact else LEAST_FALL))
+
+
 def _said(words: WordEffects, text: str, label: str) -> str:
-    """Which words mattered, in a sentence, and whom the numbers are from."""
-    if np.abs(words.effects).max(initial=0) < (np.finfo(np.float32).tiny if words.is_exact else LEAST_FALL):
-        return t(f"predict.words_none_{_kind(words)}", label=label)
-    unit = 1 if words.is_exact else 100
-    named = " · ".join(f"{plain(word)} {unit * effect:+.{2 if words.is_exact else 1}f}" for word, effect in words.strongest(text, N_NAMED))
-    said = [t(f"predict.words_{_kind(words)}", label=label, words=named)]
+    """Which words mattered, in a sentence, and which network the numbers are from."""
+    if _decide(words):
+        unit, digits = (1, 2) if words.is_exact else (100, 1)
+        named = " · ".join(f"{plain(word)} {unit * effect:+.{digits}f}" for word, effect in words.strongest(text, N_NAMED))
+        said = [t(f"predict.words_{_kind(words)}", label=label, words=named)]
+    else:
+        said = [t(f"predict.words_none_{_kind(words)}", label=label)]
     if words.words_at_once > 1:
         said.append(t("predict.words_several", n=words.words_at_once))
     if words.fold >= 0:
@@ -100,8 +106,8 @@ def _said(words: WordEffects, text: str, label: str) -> str:
 
 
 def words_html(text: str, words: WordEffects) -> str:
-    """A text with a colour behind each part: what speaks for the class, and with a line below it what speaks against."""
-    strongest = np.abs(words.effects).max(initial=0) or 1
+    """A text with a colour behind each part: what speaks for the class, and with a line below it what speaks against; none where none decides."""
+    strongest = float(np.abs(words.effects).max(initial=0)) if _decide(words) else np.inf
     pieces, at = list[str](), 0
     for (start, stop), effect in zip(words.spans, words.effects.tolist(), strict=True):
         color, below = (ACCENT, "") if effect >= 0 else (BAD, f";border-bottom:2px dotted {BAD}")

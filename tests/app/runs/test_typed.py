@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,4 +122,6 @@ def test_a_train_row_is_said_to_have_been_seen(open_page: OpenPage, opened: Work
 def test_words_for_a_class_and_against_it_differ_by_more_than_their_colour() -> None:
     words = WordEffects(0, ((0, 4), (5, 8), (9, 12)), np.array((0.5, -0.25, 0.0), dtype=np.float32), is_exact=True)
     html = words_html("good <a> but", words)
+    faint = words_html("good <a> but", replace(words, effects=words.effects / 100, is_exact=False))
+    assert "dotted" not in faint and faint.count(",0)") == 3, "no colour where leaving any of them out changes next to nothing"
     assert html.count("dotted") == 1 and "&lt;a&gt;" in html and 'title="good +0.5000"' in html
