@@ -47,7 +47,7 @@ lint: $(VENV)/.installed-dev  ## format, lint and types
 check: lint  ## lint and the fast tests: about 6 minutes
 	$(PY) -m pytest -q -n 2 -m 'not slow and not browser' $(ARGS)
 
-test: lint $(VENV)/.installed-dev  ## lint and every test, with a real Chromium: under 30 minutes
+test: lint $(VENV)/.installed-dev  ## lint and every test, with a real Chromium: about half an hour
 	$(PY) tests/browser/chromium.py
 	$(PY) -m pytest -q -n 2 -m 'not slow and not browser' $(ARGS)
 	$(PY) -m pytest -q -m 'slow or browser' $(ARGS)
