@@ -24,6 +24,8 @@ from core.workspace import Workspace
 MAX_CLASSES, N_NAMED = 5, 6
 LONG = 1500
 """Signs of a text that is scrolled in a box."""
+FAINT = 0.05
+"""An effect that is such a share of the strongest one is not named."""
 LEAST_FALL = 0.01
 """A probability that changes by less whatever is left out hangs on no word."""
 
@@ -94,8 +96,9 @@ def _said(words: WordEffects, text: str, label: str) -> str:
     """Which words mattered, in a sentence, and which network the numbers are from."""
     if _decide(words):
         unit, digits = (1, 2) if words.is_exact else (100, 1)
-        named = " · ".join(f"{plain(word)} {unit * effect:+.{digits}f}" for word, effect in words.strongest(text, N_NAMED))
-        said = [t(f"predict.words_{_kind(words)}", label=label, words=named)]
+        strongest = words.strongest(text, N_NAMED)
+        named = [f"{plain(word)} {unit * effect:+.{digits}f}" for word, effect in strongest if abs(effect) > FAINT * abs(strongest[0][1])]
+        said = [t(f"predict.words_{_kind(words)}", label=label, words=" · ".join(named))]
     else:
         said = [t(f"predict.words_none_{_kind(words)}", label=label)]
     if words.words_at_once > 1:
@@ -111,7 +114,9 @@ def words_html(text: str, words: WordEffects) -> str:
     pieces, at = list[str](), 0
     for (start, stop), effect in zip(words.spans, words.effects.tolist(), strict=True):
         color, below = (ACCENT, "") if effect >= 0 else (BAD, f";border-bottom:2px dotted {BAD}")
-        style = f"background:{translucent(color, round(0.6 * abs(effect) / strongest, 2))}{below if abs(effect) > strongest / 20 else ''}"
+        style = (
+            f"background:{translucent(color, round(0.6 * abs(effect) / strongest, 2))}{below if abs(effect) > FAINT * strongest else ''}"
+        )
         part = escape(text[start:stop])
         pieces.append(f'{escape(text[at:start])}<span style="{style}" title="{part[:60]} {effect:+.4f}">{part}</span>')
         at = stop
