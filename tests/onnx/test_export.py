@@ -145,17 +145,11 @@ def test_a_tokenizer_that_cannot_stand_in_the_file_is_refused(tmp_path: Path) ->
 
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    "a decoder by its last token": {"family": "qwen3", "pooling": "last"},
-    "attention over four layers, several labels": {
+    "a decoder by the last token of weighted layers": {"family": "qwen3", "pooling": "last", "layers": "weighted"},
+    "attention over four layers, several labels in windows, a marker": {
         "family": "electra",
         "pooling": "attention",
         "layers": "last4_concat",
-        "labels": "several",
-    },
-    "weighted layers, several labels in windows, a marker": {
-        "family": "bert",
-        "pooling": "max",
-        "layers": "weighted",
         "labels": "several",
         "truncation": "windows",
         "marker": "<e>",
