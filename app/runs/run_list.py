@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
+from app.runs.charts import compare_folds
 from app.runs.progress import (
     BUSY_S,
     IDLE_S,
@@ -312,7 +313,7 @@ def compare_runs(runs: Sequence[Run], folds: Mapping[int, Folds], metric: Metric
     )
     with left:
         colors = {run.name: run_color(run.id) for run in runs}
-        charts.draw(charts.compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
+        charts.draw(compare_folds(table, colors, metric), key="compare-folds", alt=t("charts.compare_title"))
         said = " · ".join(f"**{plain(run.name)}** {noise_label(run, metric.name)}" for run in runs)
         st.caption(t("runs.compare_noise", said=said) if any(run.seeds for run in runs) else t("runs.compare_no_noise"))
     with right:

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 import yaml
 
+from app.runs.charts import loss_curves, metric_curves
 from app.shell import runtime
 from app.ui import charts
 from app.ui.colors import run_color
@@ -73,8 +74,8 @@ def curves(contest: Contest, run: Run) -> None:
     color = run_color(run.id)
     n_epochs = max(run.recipe.train.epochs, *(row.epoch for row in epochs))
     metric = get_metric(name)
-    losses = charts.loss_curves(table, kept, color, n_epochs=n_epochs)
-    scores = charts.metric_curves(scored, kept, color, metric, n_epochs=n_epochs)
+    losses = loss_curves(table, kept, color, n_epochs=n_epochs)
+    scores = metric_curves(scored, kept, color, metric, n_epochs=n_epochs)
     left, right = st.columns(2, gap="medium")
     with left:
         charts.draw(losses, key="loss-curves", alt=t("charts.loss_title"))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from app.runs.charts import probe_lines
 from app.runs.progress import BUSY_S
 from app.shell import runtime, state
 from app.shell.state import go_to
@@ -223,7 +224,7 @@ def _found(contest: Contest, probe: Probe) -> None:
     (st.warning if probe.is_brittle else st.info)(said, icon=":material/broken_image:" if probe.is_brittle else ":material/verified:")
     st.caption(t("views.probe_rows", n=f"{probe.n_rows:,}", of=f"{probe.n_validated:,}", metric=metric_label(metric.name)))
     labels = {score.kind: t(f"views.kind_{score.kind}") for score in probe.scores}
-    charts.draw(charts.probe_lines(_lines(probe, labels), list(labels.values()), metric), key="probe-chart", alt=t("views.probe_chart"))
+    charts.draw(probe_lines(_lines(probe, labels), list(labels.values()), metric), key="probe-chart", alt=t("views.probe_chart"))
     table = pd.DataFrame(
         [
             {

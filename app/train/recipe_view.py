@@ -12,13 +12,14 @@ from app.shell import runtime, state
 from app.shell.tables import facts_of, pairs_of, train_labels_of, truth_of
 from app.train.backbones import pick_backbone
 from app.train.batch_preview import batch_preview
+from app.train.charts import lr_curve, sampled_classes
 from app.train.dry_run_card import dry_run_button, dry_run_card, known_forecast, stop_dry_run
 from app.train.grid import Start, choose_grid, grid_keys, names_line, start_key, starts
 from app.train.plans import plan_box, shipped_plans
 from app.train.text_preview import text_preview
 from app.train.token_lengths import tokens_view
 from app.ui.cards import error_card, guard, section
-from app.ui.charts import draw, lr_curve, sampled_classes
+from app.ui.charts import draw
 from app.ui.controls import fold_numbers_key, pick_folds
 from app.ui.format import format_duration, plain
 from app.ui.forms import settings_form

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from app.shell import runtime
 from app.shell.tables import table_of
+from app.train.charts import token_lengths
 from app.ui.cards import error_card
-from app.ui.charts import draw, token_lengths
+from app.ui.charts import draw
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.data.tokens import TokenLengths

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.runs import charts as run_charts
+from app.train import charts as train_charts
 from app.ui import charts
 from app.ui.colors import run_color
 from core.metrics.scores import get_metric
@@ -45,7 +47,7 @@ def titles_in(value: Any) -> set[str]:
 
 
 def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> None:
-    chart = charts.loss_curves(EPOCHS, {0: [2]}, run_color(1), n_epochs=4)
+    chart = run_charts.loss_curves(EPOCHS, {0: [2]}, run_color(1), n_epochs=4)
     assert check(chart)["title"]["text"] == "Does it still learn? Loss by epoch"
     assert {"epoch", "loss (cross-entropy, nats)"} <= titles_in(check(chart))
     rows = rows_of(chart)
@@ -55,10 +57,10 @@ def test_loss_curves_mark_the_best_epoch_and_leave_out_what_was_not_finite() -> 
 
 def test_curves_of_a_single_epoch_can_be_drawn() -> None:
     one = pd.DataFrame(EPOCHS[EPOCHS["epoch"] == 1])
-    known = charts.metric_curves(one, {}, run_color(1), get_metric("accuracy"), n_epochs=1)
-    before = charts.metric_curves(one.drop(columns="train"), {}, run_color(1), get_metric("accuracy"), n_epochs=1)
+    known = run_charts.metric_curves(one, {}, run_color(1), get_metric("accuracy"), n_epochs=1)
+    before = run_charts.metric_curves(one.drop(columns="train"), {}, run_color(1), get_metric("accuracy"), n_epochs=1)
     for chart, series in (
-        (charts.loss_curves(one, {}, run_color(1), n_epochs=1), {"train", "validation"}),
+        (run_charts.loss_curves(one, {}, run_color(1), n_epochs=1), {"train", "validation"}),
         (known, {"train", "validation"}),
         (before, {"validation"}),
     ):
@@ -74,7 +76,7 @@ def test_a_score_axis_says_its_direction(name: str, direction: str) -> None:
 def test_runs_keep_their_colours() -> None:
     scores = pd.DataFrame({"run": ["a", "a", "b"], "fold": [0, 1, 0], "score": [0.1, 0.2, 0.3]}).assign(low=None, high=None)
     colors = {"a": run_color(3), "b": run_color(9)}
-    text = str(check(charts.compare_folds(scores, colors, get_metric("log_loss"))))
+    text = str(check(run_charts.compare_folds(scores, colors, get_metric("log_loss"))))
     assert run_color(3) in text
     assert run_color(9) in text
     named = scores.rename(columns={"run": "name"})
@@ -100,7 +102,7 @@ def test_of_many_classes_those_that_differ_most_are_shown() -> None:
 def test_a_sampler_is_drawn_on_the_classes_that_it_changes_most() -> None:
     rows, taken = np.full(40, 100.0), np.full(40, 100.0)
     rows[[5, 30]], taken[[5, 30]] = (1, 400), (50, 120)
-    chart = charts.sampled_classes([f"c{number}" for number in range(40)], rows, taken)
+    chart = train_charts.sampled_classes([f"c{number}" for number in range(40)], rows, taken)
     shown = [row["class"] for row in rows_of(chart)]
     assert check(chart) and len(set(shown)) == charts.MAX_CLASSES and {"c5", "c30"} <= set(shown)
 
@@ -118,8 +120,8 @@ def test_of_several_labels_a_share_is_of_the_rows() -> None:
 def test_charts_of_the_pages_before_training_are_valid() -> None:
     counts = np.array([[30, 10], [28, 12]])
     assert check(charts.class_bars(("개", "고양이"), counts[0], 40)) and check(charts.size_bars([1, 5, 2]))
-    assert check(charts.lr_curve([0.0, 0.5, 1.0], [0.0, 0.1, 0.05]))
-    groups = charts.lr_curve([0.5, 1.0], [0.1, 0.05], (1.0, 0.5))
+    assert check(train_charts.lr_curve([0.0, 0.5, 1.0], [0.0, 0.1, 0.05]))
+    groups = train_charts.lr_curve([0.5, 1.0], [0.1, 0.05], (1.0, 0.5))
     assert [row["lr"] for row in rows_of(groups)] == [0.1, 0.05], "a group's share is multiplied in the browser"
     assert all(layer["transform"][0] == {"calculate": "[1, 0.5]", "as": "share"} for layer in groups.spec["layer"])
     balance = charts.fold_balance(("개", "고양이"), counts, is_dark=True)

@@ -1,0 +1,90 @@
+"""Charts of the page Train: the learning rate, the classes that a sampler takes, how long texts are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from app.ui.charts import BARE_AXIS, EVERY_LABEL, MAX_CLASSES, ROW_PX, Chart, Spec, bare_chart, nominal, quantity, tip
+from app.ui.colors import ACCENT, BAD, QUIET
+from app.words.text import t
+
+LENGTH_BARS = 36
+
+
+def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[float] = (1.0,), *, probe_epochs: int = 0) -> Chart:
+    """The learning rate over a run, `steps` in epochs; with layer-wise decay a line for each share of it that a group of layers has, the head's
+    (1) first. In the first `probe_epochs` the head alone learns. The browser multiplies, so that a deep network is no large table."""
+    epoch, rate, share = quantity("epoch", title=t("train.chart_epoch")), quantity("lr", title=t("train.chart_lr")), quantity("share")
+    encoding = {
+        "x": {**epoch, "scale": {"nice": False}, "axis": {"grid": False, "tickMinStep": 1}},
+        "y": {**rate, "axis": {"labelExpr": "datum.value ? format(datum.value, '.2~e') : '0'", "tickCount": 3, "gridOpacity": 0.25}},
+        "detail": [share],
+        "tooltip": [{**epoch, "format": ".2f"}, {**rate, "format": ".2e"}, {**share, "title": t("train.chart_share"), "format": ".3~g"}],
+    }
+    of_groups: list[Spec] = [
+        {"calculate": f"[{', '.join(f'{one:.6g}' for one in shares)}]", "as": "share"},
+        {"flatten": ["share"]},
+        {"calculate": "datum.lr * datum.share", "as": "lr"},
+    ]
+    head = {"transform": [*of_groups, {"filter": "datum.share == 1"}]}
+    area = {**head, "mark": {"type": "area", "color": ACCENT, "opacity": 0.12}}
+    line = {**head, "mark": {"type": "line", "color": ACCENT, "strokeWidth": 2}}
+    lower = {
+        "transform": [*of_groups, {"filter": f"datum.share < 1 && datum.epoch > {probe_epochs}"}],
+        "mark": {"type": "line", "color": ACCENT, "strokeWidth": 1, "opacity": 0.6},
+    }
+    return bare_chart(pd.DataFrame({"epoch": steps, "lr": rates}), 190, encoding, area, lower, line)
+
+
+def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: NDArray[np.floating]) -> Chart:
+    """Rows of each class among the training rows (bar) and in an epoch of a sampler (point), (n_classes,) each.
+
+    With more than 14 classes, those that change most are shown.
+    """
+    table = pd.DataFrame({"class": list(classes), "rows": rows, "taken": taken})
+    if len(table) > MAX_CLASSES:
+        change = np.abs(np.log((taken + 1) / (rows + 1)))
+        table = table.iloc[np.sort(np.argsort(-change, kind="stable")[:MAX_CLASSES])]
+    kinds = {"rows": t("train.sampled_rows"), "taken": t("train.sampled_taken")}
+    long = table.melt(id_vars=["class"], value_vars=list(kinds), var_name="kind", value_name="n")
+    long["kind"] = long["kind"].map(kinds)
+    before, after = kinds.values()
+    n = quantity("n", title=None)
+    encoding = {
+        "y": nominal("class", sort=list(table["class"]), axis={"labelLimit": 110, **BARE_AXIS}),
+        "x": {**n, "axis": {"format": "~s", "tickCount": 4, "gridOpacity": 0.25}},
+        "color": nominal(
+            "kind",
+            scale={"domain": [before, after], "range": [QUIET, ACCENT]},
+            legend={"orient": "top", "symbolType": "circle", "columns": 1},
+        ),
+        "tooltip": [tip("class"), nominal("kind", title=t("charts.series")), quantity("n", title=t("data.chart_rows"), format=",.0f")],
+    }
+    bars = {"transform": [{"filter": {"field": "kind", "equal": before}}], "mark": {"type": "bar", "height": 10, "opacity": 0.5}}
+    points = {"transform": [{"filter": {"field": "kind", "equal": after}}], "mark": {"type": "circle", "size": 70, "opacity": 1}}
+    return bare_chart(long, 125 + ROW_PX * len(table), encoding, bars, points)
+
+
+def token_lengths(lengths: NDArray[np.integer], max_tokens: int) -> Chart:
+    """How many texts have so many tokens, those that are longer than a network reads in another colour; the longest hundredth stands in the last bar."""
+    end = min(int(lengths.max()), max(int(np.quantile(lengths, 0.99)), round(1.1 * max_tokens)))
+    width = -(-end // LENGTH_BARS)
+    first = np.arange(max_tokens % width + 1 - width, end + 1, width)  # no bar has both kinds
+    rows, _ = np.histogram(np.minimum(lengths, end), [*first, first[-1] + width])
+    table = pd.DataFrame({"first": first, "last": first + width - 1, "rows": rows, "share": rows / len(lengths)})
+    table["start"], table["end"] = table["first"] - 0.5, table["last"] + 0.5
+    encoding = {
+        "x": quantity("start", title=t("train.tokens_axis"), scale={"nice": False}, axis={"grid": False, "tickCount": 6}),
+        "x2": {"field": "end"},
+        "y2": {"datum": 0},
+        "y": quantity("rows", title=t("train.tokens_rows"), axis={**EVERY_LABEL, "format": "~s", "tickCount": 3, "gridOpacity": 0.25}),
+        "color": {"condition": {"test": f"datum.first > {max_tokens}", "value": BAD}, "value": ACCENT},
+        "tooltip": [
+            quantity("first", title=t("train.tokens_from"), format=",.0f"),
+            quantity("last", title=t("train.tokens_to"), format=",.0f"),
+            quantity("share", title=t("train.tokens_share"), format=".1%"),
+        ],
+    }
+    return bare_chart(table, 150, encoding, {"mark": {"type": "bar", "opacity": 0.8, "binSpacing": 1}})
