@@ -41,11 +41,11 @@ if view == "contest" and contest is not None:
     with left:
         section(t("data.understood"))
         understood(contest)
+        named_classes(contest)
         correction(contest)
         with guard():
             found(contest)
         distribution(contest)
-        named_classes(contest)
         next_step(contest)
     with right:
         samples(contest)

@@ -145,10 +145,12 @@ def noise_label(run: Run, metric: str) -> str:
 
 
 def input_label(run: Run) -> str:
-    """What reaches the network: side in pixels, or length in tokens."""
+    """What reaches the network: side in pixels, or length in tokens; TF-IDF reads texts whole."""
     if run.own_recipe is None:
         return ""
     wanted = run.recipe.input
+    if run.recipe.model.is_tfidf:
+        return t("runs.input_whole")
     return t("runs.input_px", n=wanted.size_px) if run.recipe.modality == "image" else t("runs.input_tokens", n=wanted.max_tokens)
 
 

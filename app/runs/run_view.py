@@ -173,7 +173,7 @@ def _figures(contest: Contest, run: Run, folds: Folds, share: float) -> None:
     else:
         model = run.recipe.model
         kind = t("runs.figure_pretrained" if model.pretrained else "runs.figure_from_nothing")
-        network, origin = plain(model.backbone), f"{kind} · {input_label(run)}"
+        network, origin = plain(model.backbone), input_label(run) if model.is_tfidf else f"{kind} · {input_label(run)}"
     n_trained = sum(len(part.results) for part in run.parts)
     per_fold = t("runs.figure_per_fold", time=format_duration(run.elapsed_s / n_trained)) if n_trained else "–"
     part, about = t("runs.figure_cv_part", done=len(run.results), n=folds.n_folds), [metric_help(contest.spec, metric), t("common.cv_help")]

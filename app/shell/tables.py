@@ -53,10 +53,8 @@ def train_labels_of(contest: Contest, folds: Folds, fold: int, recipe: Recipe | 
     """The current truth of the rows that a fold trains on, classes (n,) or 0 and 1 for each class (n, n_classes); behind the contest's own those
     of the extra rows that the recipe names."""
     truth = truth_of(contest)
-    train_idx, described = (
-        pairs_of(folds).keeping(truth.kept).train_idx(fold),
-        rows_of_recipe(runtime.workspace(), contest, recipe) if recipe else None,
-    )
+    train_idx = pairs_of(folds).keeping(truth.kept).train_idx(fold)
+    described = rows_of_recipe(runtime.workspace(), contest, recipe) if recipe else None
     if described is None:
         return truth.labels[train_idx]
     extra = load_rows(described, table_of(contest).train["id"].tolist(), truth.labels)

@@ -48,8 +48,8 @@ def strengths(contest: Contest, source: Source) -> None:
             )
         found = strengths_of(source, column, int(at_least), int(at_most))
         table = found.to_table(apart or "")
-        n_cut = int((found.n_taken < found.n_rows).sum())
-        st.caption(t("strengths.taken", groups=len(found.groups), small=found.n_small, cut=n_cut))
+        counts = {"groups": len(found.groups), "groups_small": found.n_small, "groups_cut": int((found.n_taken < found.n_rows).sum())}
+        st.caption(" ".join(t(f"strengths.{name}", n=n) for name, n in counts.items() if n))
         left, right = st.columns([3, 2], gap="medium")
         with left:
             means = {

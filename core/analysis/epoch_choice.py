@@ -64,7 +64,7 @@ def cross_fit_epochs(
 
 def epoch_choice(store: Store, contest: Contest, folds: Folds, run: Run) -> EpochChoice | None:
     """What the choice of epochs is worth in a run's finished folds; None where nobody can say, as of an imported run or a single fold, and where
-    no fold keeps its best epoch.
+    no fold keeps its best epoch or, of TF-IDF, has any.
 
     Of several seeds it is the mean over single seeds: of other epochs no predictions are kept that could be averaged.
     """
@@ -72,7 +72,7 @@ def epoch_choice(store: Store, contest: Contest, folds: Folds, run: Run) -> Epoc
         return _of_seeds([epoch_choice(store, contest, folds, seed) for seed in run.seeds])
     metric = get_metric(contest.spec.metric)
     cv_score = run.cv_score(metric.name)
-    if cv_score is None or run.is_imported or run.recipe.average.keep != "best":
+    if cv_score is None or run.is_imported or run.recipe.average.keep != "best" or run.recipe.model.is_tfidf:
         return None
     finished = [result.fold for result in run.results]
     chosen_by = get_metric("log_loss" if run.recipe.average.monitor == "loss" else run.chosen_by or metric.name)

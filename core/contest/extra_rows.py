@@ -19,7 +19,6 @@ from core.base.names import check_name, file_name
 from core.contest.csv_table import MISSING_CELLS, read_table
 from core.contest.table import count_classes, load_table, load_truth, read_frame
 from core.specs.recipe import Recipe
-from core.specs.training_settings import USUAL_C
 from core.store.contests import Contest
 from core.workspace import Workspace
 
@@ -172,7 +171,7 @@ def rows_of_recipe(workspace: Workspace, contest: Contest, recipe: Recipe) -> Ex
     if not recipe.train.extra_rows:
         return None
     rows = get_rows(workspace, contest, recipe.train.extra_rows)
-    if rows.weight != 1 and recipe.model.backbone in USUAL_C:
+    if rows.weight != 1 and recipe.model.is_tfidf:
         raise RecipeError(
             "{backbone} gives all rows one weight",
             where="train.extra_rows",

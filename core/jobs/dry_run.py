@@ -43,7 +43,6 @@ from core.store.folds import Folds, get_folds
 from core.store.queue import read_live
 from core.training.machine import end_with_loader, has_killed_since, kernel_kills
 from core.training.schedule import plan_epochs
-from core.training.task import backbone_of
 from core.workspace import Workspace, open_workspace
 
 LIMIT_S = 600.0
@@ -113,7 +112,7 @@ class DryRun:
         """Try it. Raises what a training would (RecipeError, WeightsError, InputError, OutOfMemory, CheckpointError), and StateError
         when it was stopped or took too long."""
         check_launch(self._workspace, self._contest, self._folds, self._recipe, (0,))
-        if backbone_of(self._recipe).library == "sklearn":
+        if self._recipe.model.is_tfidf:
             raise StateError(
                 "there is nothing to try",
                 where="model.backbone",

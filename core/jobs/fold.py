@@ -58,9 +58,8 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
     from core.predictions.oof import FoldPredictions, write_fold_predictions
     from core.predictions.seeds import record_fold
     from core.training.checkpoint import Checkpointing, Identity
-    from core.training.task import backbone_of
 
-    if backbone_of(run.recipe).library == "sklearn":
+    if run.recipe.model.is_tfidf:
         from core.training.tfidf import train_tfidf as train_fold
     else:
         from core.training.fold import train_fold

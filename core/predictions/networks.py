@@ -14,7 +14,6 @@ from core.specs.network import NETWORKS_DIR, read_network_spec
 from core.store.contests import Contest
 from core.store.runs import FoldResult, Run
 from core.workspace import Workspace
-from models.catalog import load_catalog
 
 if TYPE_CHECKING:
     from core.onnx.runtime import OnnxPredictor
@@ -61,8 +60,7 @@ def networks_of(workspace: Workspace, run: Run, result: FoldResult) -> tuple[Pat
 
 def is_tfidf(run: Run) -> bool:
     """Whether the run's networks are terms and weights, which predict without torch and cannot be exported."""
-    linear = {backbone.name for backbone in load_catalog() if backbone.library == "sklearn"}
-    return run.own_recipe is not None and run.own_recipe.model.backbone in linear
+    return run.own_recipe is not None and run.own_recipe.model.is_tfidf
 
 
 def export_dirs(workspace: Workspace, contest: Contest, run: Run, result: FoldResult, how: Exported) -> tuple[Path, ...]:

@@ -15,17 +15,9 @@ from core.base.messages import joined, msg
 from core.base.names import Name
 from core.base.settings import BASIC, Settings, refuse, walk_fields, wanted_by
 from core.specs.data_settings import MIN_PX, AugmentSettings, InputSettings, PredictSettings, SamplingSettings
+from core.specs.model_settings import AdversarialSettings, LossSettings, ModelSettings, TfidfSettings
 from core.specs.text_settings import CleanSettings
-from core.specs.training_settings import (
-    USUAL_C,
-    AdversarialSettings,
-    AverageSettings,
-    LossSettings,
-    ModelSettings,
-    OptimSettings,
-    TfidfSettings,
-    TrainSettings,
-)
+from core.specs.training_settings import AverageSettings, OptimSettings, TrainSettings
 
 MISSING = "–"
 """Where a recipe has no such setting, beside recipes that have it."""
@@ -156,7 +148,7 @@ class Recipe(Settings):
         two, coarse = self.model.two_levels, self.loss.coarse
         is_softmax = self.loss.kind in ("cross_entropy", "focal")
         refuse(
-            (two and self.model.backbone in USUAL_C, "model.two_levels is for networks, not for TF-IDF: set it to false"),
+            (two and self.model.is_tfidf, "model.two_levels is for networks, not for TF-IDF: set it to false"),
             (two and not coarse, "model.two_levels needs the coarse class of each class: set loss.coarse"),
             (two and not is_softmax, "model.two_levels multiplies probabilities that sum to one: set loss.kind=cross_entropy or focal"),
             (

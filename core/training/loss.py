@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.specs.model_settings import LossSettings
 from core.specs.recipe import Recipe
-from core.specs.training_settings import LossSettings
 
 EPS = 1e-8
 """The least base of a focusing power: the slope of x ** 0.5 at 0 would be infinite."""

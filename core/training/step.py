@@ -18,7 +18,7 @@ from core.base.messages import msg
 from core.data.batches import Batch, batches_of, group_by_length
 from core.data.mixing import mix_rows, mix_texts
 from core.data.randomness import permutation, seed_mix, seed_step
-from core.specs.training_settings import AdversarialSettings
+from core.specs.model_settings import AdversarialSettings
 from core.training.failures import not_a_number
 from core.training.loss import coarse_losses, disagreement, plain_losses, row_losses
 from core.training.precision import LEAST_SCALE

@@ -30,9 +30,9 @@ from core.base.files import write_json
 from core.base.messages import msg
 from core.data.cleaning import clean_for
 from core.metrics.scores import all_scores
+from core.specs.model_settings import USUAL_C, TfidfSettings
 from core.specs.network import NETWORK_FILE, NetworkSpec
 from core.specs.progress import EpochReport, Interrupted, Phase, Progress
-from core.specs.training_settings import USUAL_C, TfidfSettings
 from core.training.task import FoldOutput, FoldTask
 
 FAMILY = "tfidf"

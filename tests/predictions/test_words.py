@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from core.predictions.words import MOST_PARTS, find_words, look_at_text
+from core.specs.model_settings import TfidfSettings
 from core.specs.network import NetworkSpec
-from core.specs.training_settings import TfidfSettings
 from core.training.predictor import load_network
 from core.training.tfidf import TfidfPredictor, fit_tfidf
 from tests.training.small_tasks import TEXT, make_task, recipe_of, train

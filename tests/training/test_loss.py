@@ -15,8 +15,8 @@ from torch import Tensor
 
 from core.base.errors import RecipeError
 from core.data.batches import Batch
+from core.specs.model_settings import LossSettings
 from core.specs.recipe import Recipe
-from core.specs.training_settings import LossSettings
 from core.training.loss import Activation, Objective, activation_of, log_tempered_softmax, make_objective, plain_losses, row_losses
 from core.training.setup import set_up
 from core.training.step import cut_micro_batches, train_step

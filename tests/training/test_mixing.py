@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import CutMix, MixUp
 from core.data.mixing import mix_rows
 from core.data.randomness import seed_mix
 from core.specs.data_settings import AugmentSettings
-from core.specs.training_settings import LossSettings
+from core.specs.model_settings import LossSettings
 from core.training.loss import Activation, Objective, row_losses
 from core.training.setup import Targets
 from core.training.step import Part, put_together

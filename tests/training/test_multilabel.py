@@ -19,7 +19,7 @@ from core.folds import save_folds
 from core.jobs.fold import load_task
 from core.metrics.scores import all_scores
 from core.specs.folds import FoldsSpec
-from core.specs.training_settings import LossSettings
+from core.specs.model_settings import LossSettings
 from core.training.dry_run import dry_run
 from core.training.loss import Activation, Objective, row_losses
 from core.training.precision import choose_precision

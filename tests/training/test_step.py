@@ -19,8 +19,8 @@ from core.data.batches import Batch
 from core.data.mixing import mix_texts
 from core.data.randomness import seed_mix, seed_step
 from core.specs.data_settings import AugmentSettings
+from core.specs.model_settings import LossSettings
 from core.specs.recipe import Recipe
-from core.specs.training_settings import LossSettings
 from core.training.loss import Activation, Objective, coarse_losses, disagreement
 from core.training.network import WEIGHTS_FILE
 from core.training.optim import set_lr

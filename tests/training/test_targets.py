@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.base.errors import AlignmentError
-from core.specs.training_settings import LossSettings
+from core.specs.model_settings import LossSettings
 from core.training.loss import Activation, Objective, row_losses
 from core.training.setup import make_targets
 from tests.training.small_tasks import N_ROWS, TEXT, make_task, recipe_of, train

@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 
 from core.base.errors import InputError
 from core.recipes.plan import load_preset
+from core.specs.model_settings import TfidfSettings
 from core.specs.progress import EpochReport, Interrupted, Progress
 from core.specs.recipe import Recipe
-from core.specs.training_settings import TfidfSettings
 from core.training.predictor import load_network
 from core.training.task import FoldOutput, FoldTask
 from core.training.tfidf import CONSTANT_LOGIT, fit_tfidf, train_tfidf
