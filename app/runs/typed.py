@@ -98,7 +98,7 @@ def _said(words: WordEffects, text: str, label: str) -> str:
         unit, digits = (1, 2) if words.is_exact else (100, 1)
         strongest = words.strongest(text, N_NAMED)
         named = [f"{plain(word)} {unit * effect:+.{digits}f}" for word, effect in strongest if abs(effect) > FAINT * abs(strongest[0][1])]
-        said = [t(f"predict.words_{_kind(words)}", label=label, words=" · ".join(named))]
+        said = [t(f"predict.words_{_kind(words)}", label=label, words=" · ".join(dict.fromkeys(named)))]
     else:
         said = [t(f"predict.words_none_{_kind(words)}", label=label)]
     if words.words_at_once > 1:
