@@ -35,7 +35,7 @@ def test_a_seed_that_was_stopped_ends_in_the_bytes_of_its_seed_alone(
         "model": {"backbone": "test_vit", "pretrained": False},
         "input": {"size_px": 32},
         "augment": {"hflip": False},
-        "train": {"epochs": 30, "batch_size": 10, "n_seeds": 2},
+        "train": {"epochs": 120, "batch_size": 10, "n_seeds": 2},
         "checkpoints": {"every_s": 1},
     }
     run = launch_run(ready.workspace, ready.contest, ready.folds, Recipe.model_validate(settings), fold_numbers=(0,))
