@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,40 +27,59 @@ from app.shell.tables import thumbnail  # noqa: E402
 from app.words.text import TEXTS_DIR, load_texts  # noqa: E402
 from core.base.errors import PitwallError  # noqa: E402
 from core.store.contests import list_contests  # noqa: E402
+from core.store.folds import list_folds  # noqa: E402
+from core.store.runs import list_runs  # noqa: E402
 
-READ_AHEAD_AFTER_S = 4.0
+FOR_THE_FIRST_PAGE = ("streamlit.emojis", "app.sidebar.devices", "app.contest.contest_view", "app.contest.trash_view")
+FOR_OTHER_PAGES = (
+    "app.train.recipe_view",
+    "app.runs.run_view",
+    "app.ensemble.editor",
+    "app.ensemble.saved",
+    "app.ensemble.members",
+    "app.errors.outcomes",
+    "app.submit.submit_view",
+    "scipy.optimize",
+)
+"""What the pages import, which else takes seconds of the first opening of one (SciPy and Plotly most)."""
+PREPARE_AFTER_S = 2.0
 """The first page comes first."""
+MOST_AHEAD = 250_000_000
+"""Predicted values, a gigabyte: more is read when the page Ensemble is opened."""
 
 
-def _import_pages() -> None:
-    """Import what the pages need beside the first opening of one, which else takes seconds of it (SciPy and Plotly most)."""
-    for module in (
-        "streamlit.emojis",
-        "app.train.recipe_view",
-        "app.runs.run_view",
-        "app.ensemble.editor",
-        "app.ensemble.saved",
-        "app.ensemble.members",
-        "app.errors.outcomes",
-        "app.submit.submit_view",
-        "scipy.optimize",
-    ):
+def _import(modules: Iterable[str]) -> None:
+    for module in modules:
         importlib.import_module(module)
     for words in TEXTS_DIR.glob("*.yaml"):
         load_texts(words.stem)
 
 
+def _prepare() -> None:
+    """Import what the other pages need, then read what they open with."""
+    _import(FOR_OTHER_PAGES)
+    _read_ahead()
+
+
 def _read_ahead() -> None:
-    """Read what Errors and Submit open with in the contest that is selected at first: large arrays take seconds, files are checked."""
+    """Read what Ensemble, Errors and Submit open with in the contest that is selected at first: large arrays take seconds, files are checked."""
+    from app.ensemble.lineup import at_first
+    from app.ensemble.score import fixed_scores
+    from app.ensemble.session import predictions_of
     from app.ui.sources import candidate_of, matrix_of_sources, rank_sources
 
-    contests = state.newest_first(list_contests(runtime.workspace().store))
-    with suppress(PitwallError):  # the page that needs it says what is wrong
-        best = rank_sources(contests[0], complete=True)[:1] if contests else ()
-        for source in best:
-            matrix_of_sources(source)
-            if source.contest.n_test:
-                candidate_of(source)
+    store = runtime.workspace().store
+    contests = state.newest_first(list_contests(store))
+    for contest in contests[:1]:
+        with suppress(PitwallError):  # the page that needs it says what is wrong
+            opening = at_first(contest, list_folds(store, contest.id), list_runs(store, contest.id))
+            if opening is not None and contest.n_train * len(contest.spec.classes) * len(opening[1]) <= MOST_AHEAD:
+                fixed_scores(*predictions_of(contest, *opening))
+        with suppress(PitwallError):
+            for source in rank_sources(contest, complete=True)[:1]:
+                matrix_of_sources(source)
+                if source.contest.n_test:
+                    candidate_of(source)
 
 
 def send_at_once() -> None:
@@ -80,15 +99,15 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Start the engine before the first page, and stop it when the server ends; its jobs go back to the queue."""
     send_at_once()
     await anyio.to_thread.run_sync(runtime.start_engine)
+    await anyio.to_thread.run_sync(_import, FOR_THE_FIRST_PAGE)
     runtime.serve_thumbnails(True)
-    threading.Thread(target=_import_pages, daemon=True).start()
-    ahead = threading.Timer(READ_AHEAD_AFTER_S, _read_ahead)
-    ahead.daemon = True
-    ahead.start()
+    later = threading.Timer(PREPARE_AFTER_S, _prepare)
+    later.daemon = True
+    later.start()
     try:
         yield {}
     finally:
-        ahead.cancel()
+        later.cancel()
         runtime.serve_thumbnails(False)
         await anyio.to_thread.run_sync(runtime.close)
 

@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -183,6 +184,9 @@ def main() -> None:
                 for _ in range(asked.rounds):
                     port = free_port()
                     server = Server([sys.executable, "-m", "app", "--workspace", str(root), "--port", str(port)])
+                    urllib.request.urlopen(
+                        f"http://127.0.0.1:{port}/_stcore/health", timeout=60
+                    ).close()  # it says its address before it answers
                     for page in asked.pages:
                         path = "" if page == "home" else page
                         seen[page].append(measure(browser, f"http://127.0.0.1:{port}/{path}"))

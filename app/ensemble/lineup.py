@@ -23,10 +23,31 @@ CHOICES = ("leave", "share")
 PARTS = ("saved", "compare", "members", "exchange")
 
 
+def by_number_of_runs(folds_list: Sequence[Folds], runs: Sequence[Run]) -> dict[int, tuple[Folds, int]]:
+    """The folds that have runs, with their number, by id; those with most runs come first."""
+    count = {folds.id: sum(run.folds_id == folds.id for run in runs) for folds in folds_list}
+    return {folds.id: (folds, count[folds.id]) for folds in sorted(folds_list, key=lambda folds: -count[folds.id]) if count[folds.id]}
+
+
+def best_first(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[Run]:
+    """The runs with predictions on these folds by score; those that miss folds come last."""
+    metric = get_metric(contest.spec.metric)
+    sign = -1 if metric.greater_is_better else 1
+    here = [run for run in runs if run.folds_id == folds.id and run.results]
+    return sorted(here, key=lambda run: (len(run.results) < folds.n_folds, sign * (run.cv_score(metric.name) or 0.0), run.id))
+
+
+def at_first(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> tuple[Folds, list[Run]] | None:
+    """The folds and the members with which the page opens where nothing was chosen yet; None where no run has all folds."""
+    for folds, _ in by_number_of_runs(folds_list, runs).values():
+        whole = [run for run in best_first(contest, folds, runs) if len(run.results) == folds.n_folds]
+        return (folds, whole[:MOST_AT_FIRST]) if whole else None
+    return None
+
+
 def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> Folds:
     """The folds whose runs are blended; asked only when runs with predictions stand on several."""
-    count = {folds.id: sum(run.folds_id == folds.id for run in runs) for folds in folds_list}
-    options = {folds.id: folds for folds in sorted(folds_list, key=lambda folds: -count[folds.id]) if count[folds.id]}
+    options = by_number_of_runs(folds_list, runs)
     chosen, joining = session().folds_ids, session().joining
     if joining is not None and joining.contest_id == contest.id and joining.folds_id in options:
         chosen[contest.id] = joining.folds_id
@@ -40,14 +61,16 @@ def choose_folds(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[R
             t("ensemble.folds"),
             list(options),
             list(options).index(default) if default in options else 0,
-            format_func=lambda folds_id: t(
-                "members.folds_option", n=options[folds_id].n_folds, hash=short_hash(options[folds_id].fingerprint), runs=count[folds_id]
-            ),
+            format_func=lambda folds_id: _folds_option(*options[folds_id]),
             key=key,
             on_change=changed,
             width=320,
         )
-    return options[chosen[contest.id]]
+    return options[chosen[contest.id]][0]
+
+
+def _folds_option(folds: Folds, n_runs: int) -> str:
+    return t("members.folds_option", n=folds.n_folds, hash=short_hash(folds.fingerprint), runs=n_runs)
 
 
 def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[Run]:
@@ -56,9 +79,7 @@ def choose_members(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[
     A run that misses folds can be chosen only after a person said that the blend may stand on the folds that all have.
     """
     metric, kept = get_metric(contest.spec.metric), session().on(folds.id)
-    sign = -1 if metric.greater_is_better else 1
-    here = [run for run in runs if run.folds_id == folds.id and run.results]
-    here.sort(key=lambda run: (len(run.results) < folds.n_folds, sign * (run.cv_score(metric.name) or 0.0), run.id))
+    here = best_first(contest, folds, runs)
     n_whole = sum(len(run.results) == folds.n_folds for run in here)
     if n_whole < len(here):
         choose_one(

@@ -134,15 +134,19 @@ class OpenBlend:
 
 def open_blend(contest: Contest, folds: Folds, members: Sequence[Run], n_others: int = 0) -> OpenBlend:
     """The runs that were chosen, opened. Raises AlignmentError when they do not fit each other."""
+    kept, (content, ensemble) = session().on(folds.id), predictions_of(contest, folds, members)
+    return OpenBlend(contest, ensemble, content, kept, kept.editor_of([run.id for run in members]), n_others)
+
+
+def predictions_of(contest: Contest, folds: Folds, members: Sequence[Run]) -> tuple[Content, Ensemble]:
+    """The runs' predictions on the folds that all have, from memory after the first time, and what names them, so that nothing stale is found."""
     results = [(run.id, run.name, *(result.fingerprint for result in run.results)) for run in members]
     content = (contest.id, contest.version, contest.spec.metric, folds.fingerprint, *results)
-    kept = session().on(folds.id)
-    return OpenBlend(contest, _open(content, contest, members), content, kept, kept.editor_of([run.id for run in members]), n_others)
+    return content, _open(content, contest, members)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _open(content: Content, _contest: Contest, _members: Sequence[Run]) -> Ensemble:
-    """On the folds that all runs have; `content` names what is in their predictions, so nothing stale is found."""
     return open_ensemble(runtime.workspace(), _contest, _members, shared_folds(_members), read=oof_of)
 
 

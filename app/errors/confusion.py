@@ -22,7 +22,7 @@ from app.words.text import t
 from core.analysis.errors import cell_rows, class_report, confused_pairs, confusion_matrix, most_confused_classes
 
 MAX_CLASSES, MOST_OVERVIEW, MANY = 40, 500, 20
-MAX_PAIRS = 200
+MAX_PAIRS, MOST_DRAWN = 200, 1000
 LABEL_CHARS = 14
 UNUSED_BUTTONS = ["select2d", "lasso2d", "zoom2d", "pan2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]
 
@@ -159,7 +159,9 @@ def confusion_figure(
     )
 
 
-def _markers(part: NDArray[np.int64], share: NDArray[np.floating], names: Sequence[str], shown: NDArray[np.int64]) -> go.Scattergl:
+def _markers(
+    part: NDArray[np.int64], share: NDArray[np.floating], names: Sequence[str], shown: NDArray[np.int64]
+) -> go.Scatter | go.Scattergl:
     rows, columns = np.nonzero(part)
     actual, predicted, n_rows = t("charts.actual"), t("charts.predicted"), t("charts.rows")
     hover = [
@@ -167,7 +169,8 @@ def _markers(part: NDArray[np.int64], share: NDArray[np.floating], names: Sequen
         for y, x in zip(rows, columns, strict=True)
     ]
     unseen = {"marker": {"opacity": 0}}
-    return go.Scattergl(
+    kind = go.Scatter if len(rows) <= MOST_DRAWN else go.Scattergl  # WebGL takes a tenth of a second to start, and draws any number
+    return kind(
         x=columns,
         y=rows,
         mode="markers",

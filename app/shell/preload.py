@@ -1,31 +1,37 @@
-"""The parts of the frontend that a page draws with are loaded while the browser waits for the page, not one after another once it has come.
+"""What a browser need not wait for when a page is opened: the address of the server, and the code that its elements are drawn with.
 
-Streamlit's frontend loads the code of an element when the first one is to be drawn: Plotly's alone takes half a second of a processor.
+Streamlit's frontend looks for its server below the page's own address first, finds nothing, and waits a tenth of a second before it looks at the root; it loads
+the code of an element when the first one is to be drawn: Plotly's alone takes half a second of a processor.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import streamlit
+import streamlit as st
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-FRONTEND = Path(streamlit.__file__).parent / "static"
+FRONTEND = Path(st.__file__).parent / "static"
 SCRIPTS = FRONTEND / "static" / "js"
 EVERYWHERE = ("BidiComponent", "Button", "ButtonGroup", "Checkbox", "Html", "Metric", "NumberInput", "PageLink", "Selectbox", "TextInput")
 """Elements of nearly every page."""
 BY_PAGE = {
-    "": (),
-    "data": (),
+    "": ("MenuButton",),
+    "data": ("Table", "ArrowVegaLiteChart", "Pagination"),
     "folds": ("DataFrame", "ArrowVegaLiteChart"),
     "train": ("Table", "ArrowVegaLiteChart"),
     "runs": ("DataFrame",),
-    "ensemble": ("DataFrame", "PlotlyChart"),
+    "ensemble": ("DataFrame", "ArrowVegaLiteChart"),
     "errors": ("DataFrame", "PlotlyChart"),
-    "submit": ("DataFrame", "Table", "DownloadButton"),
+    "submit": ("DataFrame", "Table", "ArrowVegaLiteChart", "DownloadButton"),
 }
 """What else is on a page, by its address."""
+SERVER = """<script>
+window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href, HOST_CONFIG: %s }
+</script>"""
+"""The frontend connects at once where it is told both (`shouldBypass` in its connection package), and asks the server for the whole host configuration beside that."""
 EARLY = """<script type="module">
 const waiting = setInterval(() => {
   if (!document.querySelector("[data-test-connection-state=CONNECTED]")) return
@@ -37,7 +43,7 @@ const waiting = setInterval(() => {
 
 
 class Preload:
-    """ASGI middleware that answers the pages' addresses with Streamlit's index.html and what they preload in it."""
+    """ASGI middleware that answers the pages' addresses with Streamlit's index.html, the server's address and what they preload in it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -58,8 +64,9 @@ def with_preloads(index: str, elements: Iterable[str]) -> str:
         known.update(_imports(name, known))
     for name in own:
         wanted.update(_imports(name, known | wanted))
+    server = SERVER % json.dumps({"allowedOrigins": st.get_option("client.allowedOrigins"), "useExternalAuthToken": False})
     links = "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in sorted(wanted))
-    return index.replace("</head>", f"{links}{EARLY % own}</head>", 1)
+    return index.replace("</head>", f"{server}{links}{EARLY % own}</head>", 1)
 
 
 def scripts_of(element: str) -> list[str]:

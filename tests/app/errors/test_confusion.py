@@ -15,7 +15,7 @@ CLASSES = ("현대 그랜저 IG", "<b>굵게</b>", "c")
 def test_every_cell_that_is_not_empty_can_be_clicked() -> None:
     figure = confusion_figure(MATRIX, CLASSES, np.arange(3))
     markers = figure.data[2]
-    assert markers.type == "scattergl"
+    assert markers.type == "scatter"
     assert markers.marker.opacity == 0
     assert {tuple(map(int, cell)) for cell in markers.customdata} == {(0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (2, 2)}
 

@@ -1,6 +1,7 @@
 """What the browser loads while it waits for a page."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,16 @@ def test_a_page_is_streamlits_index_with_links_to_scripts_that_exist_and_are_nam
     assert all((SCRIPTS / name).is_file() for name in linked)
     assert set(scripts_of("PlotlyChart")) <= set(linked)
     assert not set(scripts_of("PlotlyChart")) & set(re.findall(r'href="\./static/js/([^"]+)"', answer("/")))
-    assert re.sub(r'<link rel="modulepreload"[^>]*>|<script type="module">\nconst.*?</script>', "", page, flags=re.S) == re.sub(
-        r'<link rel="modulepreload"[^>]*>', "", index
-    )
+    assert re.sub(
+        r'<link rel="modulepreload"[^>]*>|<script( type="module")?>\n(const|window\.__streamlit).*?</script>', "", page, flags=re.S
+    ) == re.sub(r'<link rel="modulepreload"[^>]*>', "", index)
+
+
+def test_a_page_names_its_server_and_its_host_configuration_so_that_the_frontend_need_not_search() -> None:
+    (settings,) = re.findall(r"window\.__streamlit = (.*)\n", answer("/train"))
+    assert 'BACKEND_BASE_URL: new URL("./", location.href).href' in settings
+    host = json.loads(settings.partition("HOST_CONFIG: ")[2].removesuffix(" }"))
+    assert host["allowedOrigins"] and host["useExternalAuthToken"] is False
 
 
 @pytest.mark.parametrize(
