@@ -31,10 +31,14 @@ if (!window.pitwallKeys) {
   }, true)
   // A "?" beside each field is no stop of the Tab key: a form has a dozen. Alt+H opens the help of the field one is in.
   // What opens over the page stands outside of it in the document, and must know whether it is dark.
+  const root = document.documentElement
   const skip = () => {
-    document.documentElement.style.colorScheme = getComputedStyle(document.querySelector('.stApp')).colorScheme
+    waits = false
+    const scheme = getComputedStyle(document.querySelector('.stApp')).colorScheme
+    if (root.style.colorScheme !== scheme) root.style.colorScheme = scheme
     for (const help of document.querySelectorAll('[data-testid="stTooltipIcon"] button:not([data-testid], [tabindex])')) help.tabIndex = -1
   }
-  new MutationObserver(skip).observe(document.body, { childList: true, subtree: true })
+  let waits = false  // a page is drawn in dozens of changes: they are looked at together
+  new MutationObserver(() => { if (!waits) { waits = true; setTimeout(skip, 50) } }).observe(document.body, { childList: true, subtree: true })
   skip()
 }

@@ -182,8 +182,9 @@ def left_out_runs(folds: Folds, folds_list: Sequence[Folds], runs: Sequence[Run]
         elif len(run.results) < folds.n_folds and not (is_shared and run.results):
             lines.append(f"**{plain(run.name)}**: " + t("ensemble.reason_unfinished", done=len(run.results), n=folds.n_folds))
     if lines:
-        with st.expander(t("ensemble.left_out", n=len(lines)), icon=":material/block:"):
-            st.markdown("\n".join(f"- {line}" for line in lines))
+        box = st.expander(t("ensemble.left_out", n=len(lines)), icon=":material/block:", key=f"left-out-{folds.id}", on_change="rerun")
+        if box.open:  # hundreds of lines take the browser a tenth of a second
+            box.markdown("\n".join(f"- {line}" for line in lines))
 
 
 def choose_part() -> str:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.ui.charts import BARE_AXIS, EVERY_LABEL, MAX_CLASSES, ROW_PX, Chart, Spec, bare_chart, nominal, quantity, tip
-from app.ui.colors import ACCENT, BAD, QUIET
+from app.ui.charts import BARE_AXIS, MAX_CLASSES, ROW_PX, Chart, Spec, bare_chart, nominal, quantity, tip
+from app.ui.colors import ACCENT, QUIET
 from app.words.text import t
 
 LENGTH_BARS = 36
@@ -67,24 +67,21 @@ def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: N
     return bare_chart(long, 125 + ROW_PX * len(table), encoding, bars, points)
 
 
-def token_lengths(lengths: NDArray[np.integer], max_tokens: int) -> Chart:
-    """How many texts have so many tokens, those that are longer than a network reads in another colour; the longest hundredth stands in the last bar."""
+def token_histogram(lengths: NDArray[np.integer], max_tokens: int) -> str:
+    """How many texts have so many tokens, those that are longer than a network reads in another colour, as HTML, which costs the browser less
+    than a chart; the longest hundredth stands in the last bar."""
     end = min(int(lengths.max()), max(int(np.quantile(lengths, 0.99)), round(1.1 * max_tokens)))
     width = -(-end // LENGTH_BARS)
     first = np.arange(max_tokens % width + 1 - width, end + 1, width)  # no bar has both kinds
     rows, _ = np.histogram(np.minimum(lengths, end), [*first, first[-1] + width])
-    table = pd.DataFrame({"first": first, "last": first + width - 1, "rows": rows, "share": rows / len(lengths)})
-    table["start"], table["end"] = table["first"] - 0.5, table["last"] + 0.5
-    encoding = {
-        "x": quantity("start", title=t("train.tokens_axis"), scale={"nice": False}, axis={"grid": False, "tickCount": 6}),
-        "x2": {"field": "end"},
-        "y2": {"datum": 0},
-        "y": quantity("rows", title=t("train.tokens_rows"), axis={**EVERY_LABEL, "format": "~s", "tickCount": 3, "gridOpacity": 0.25}),
-        "color": {"condition": {"test": f"datum.first > {max_tokens}", "value": BAD}, "value": ACCENT},
-        "tooltip": [
-            quantity("first", title=t("train.tokens_from"), format=",.0f"),
-            quantity("last", title=t("train.tokens_to"), format=",.0f"),
-            quantity("share", title=t("train.tokens_share"), format=".1%"),
-        ],
-    }
-    return bare_chart(table, 150, encoding, {"mark": {"type": "bar", "opacity": 0.8, "binSpacing": 1}})
+    bars = [
+        f'<i{" class=cut" if start > max_tokens else ""} style="height:{100 * n / rows.max():.1f}%" title="{_length_tip(start, width, n, len(lengths))}"></i>'
+        for start, n in zip(first.tolist(), rows.tolist(), strict=True)
+    ]
+    axis = f"<span>{max(1, first[0])}</span><span>{end} {t('train.tokens_axis')}</span>"
+    return f'<div class="lengths" role="img" aria-label="{t("train.tokens_title")}"><div>{"".join(bars)}</div><p>{axis}</p></div>'
+
+
+def _length_tip(start: int, width: int, n: int, n_texts: int) -> str:
+    span = f"{max(1, start)}–{start + width - 1}" if width > 1 else f"{start}"
+    return t("train.tokens_bar", span=span, n=f"{n:,}", share=f"{n / n_texts:.1%}")

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from app.shell import runtime
 from app.shell.tables import table_of
-from app.train.charts import token_lengths
+from app.train.charts import token_histogram
 from app.ui.cards import error_card
-from app.ui.charts import draw
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.data.tokens import TokenLengths
@@ -46,7 +45,7 @@ def tokens_view(contest: Contest, recipe: Recipe) -> None:
     elif (lengths := asked.answer.result()) is None:
         st.caption(t("train.tokens_learned" if backbone_of(recipe).library == "builtin" else "train.tokens_unknown"))
     elif len(lengths):
-        draw(token_lengths(lengths, recipe.input.max_tokens), key="token-lengths", alt=t("train.tokens_title"))
+        st.html(token_histogram(lengths, recipe.input.max_tokens))
         st.caption(lengths_line(TokenLengths.of(lengths, recipe.input.max_tokens), recipe))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.train import token_lengths
+from app.train.charts import token_histogram
 from core.store.contests import Contest
 from tests.app.hands import set_option
 
@@ -46,3 +48,11 @@ def test_the_page_does_not_wait_for_the_count(open_page: OpenPage, folded: Conte
     token_lengths.COUNTER.submit(lambda: None).result()
     at.run()
     assert "is known once" in said(at) or "learns its vocabulary" in said(at)
+
+
+def test_the_histogram_has_every_text_in_a_bar_and_marks_those_that_are_cut() -> None:
+    html = token_histogram(np.array([3, 3, 4, 9, 12, 40]), 10)
+    bars = re.findall(r'<i( class=cut)? style="height:([\d.]+)%" title="(?:\d+–)?(\d+) tokens: (\d+) texts', html)
+    assert sum(int(n) for *_, n in bars) == 6
+    assert all(bool(cut) == (int(last) > 10) for cut, _, last, _ in bars) and sum(int(n) for cut, _, _, n in bars if cut) == 2
+    assert max(float(height) for _, height, _, _ in bars) == 100
