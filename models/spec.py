@@ -30,9 +30,10 @@ class ModelSpec:
     A network that reads images of one size only is made for `input_px` by timm's `set_input_size` where it has that, which scales its
     positions and its windows. Before, it was built with another `img_size`, which keeps its windows: `resized_by` says which.
 
-    `vocab_size` is asked for a network without a tokenizer of its own (library "builtin"), and where `special_tokens` are added. With `saved`, the folder of a trained
+    `vocab_size` is asked for a network without a tokenizer of its own (library "builtin"), and where `special_tokens` are added, which is refused where word embeddings do not learn (`learns_words`). With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
-    backbone's own where given. `coarse` numbers the coarse class of each output, where the network predicts that first; see `TwoLevels`.
+    backbone's own where given. `base_dtype` is that of a text encoder's weights: int8 and nf4 are read so by bitsandbytes, onto the current CUDA
+    device. `coarse` numbers the coarse class of each output, where the network predicts that first; see `TwoLevels`.
     """
 
     backbone: Backbone
@@ -51,6 +52,8 @@ class ModelSpec:
     vocab_size: int = 0
     special_tokens: tuple[str, ...] = ()
     coarse: tuple[int, ...] = ()
+    learns_words: bool = True
+    base_dtype: Literal["float32", "bfloat16", "int8", "nf4"] = "float32"
     saved: Path | None = None
     pixels: Pixels | None = None
 

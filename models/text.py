@@ -153,8 +153,13 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
     weights = _source(spec)
     with reading(spec.backbone, weights):
         tokenizer = AutoTokenizer.from_pretrained(weights.path, **LOCAL)
-    if spec.special_tokens:
-        tokenizer.add_tokens(list(spec.special_tokens), special_tokens=True)
+    if spec.special_tokens and tokenizer.add_tokens(list(spec.special_tokens), special_tokens=True) and not spec.learns_words:
+        raise CannotBuild(
+            "the tokens {tokens} are new to {backbone}, whose word embeddings stay as they are",
+            "set model.lora=none or input.markers=punctuation, or write input.template without square brackets",
+            tokens=", ".join(spec.special_tokens),
+            backbone=spec.backbone.name,
+        )
     return PretrainedTokenizer(tokenizer)
 
 
@@ -186,6 +191,7 @@ class TextClassifier(Classifier):
         super().__init__()
         self.encoder = encoder
         self.kind: Pooling = spec.pooling or "mean"
+        self.is_half = spec.base_dtype != "float32"
         self.layers = _layer_mix(encoder, spec)
         width *= FOUR if spec.layers == "last4_concat" else 1
         self.pooling = make_token_pool(self.kind, width)
@@ -221,13 +227,15 @@ class TextClassifier(Classifier):
             return Features(self._tokens(mask, input_ids=ids), mask)
         embed = self.word_embeddings()
         embedded = batch["own_share"][..., None] * embed(ids) + batch["mixed_share"][..., None] * embed(batch["mixed_ids"])
-        return Features(self._tokens(mask, inputs_embeds=embedded), mask)
+        return Features(self._tokens(mask, inputs_embeds=embedded.to(embed.weight.dtype)), mask)
 
     def _tokens(self, mask: Tensor, **inputs: Tensor) -> Tensor:
         """Tokens (n, length, width) out of the layers that the classifier reads."""
         if self.layers is None:
-            return self.encoder(attention_mask=mask, **inputs).last_hidden_state
-        return self.layers(self.encoder(attention_mask=mask, output_hidden_states=True, **inputs).hidden_states[1:])
+            tokens = self.encoder(attention_mask=mask, **inputs).last_hidden_state
+        else:
+            tokens = self.layers(self.encoder(attention_mask=mask, output_hidden_states=True, **inputs).hidden_states[1:])
+        return tokens.float() if self.is_half else tokens
 
     def pool(self, features: Features) -> Tensor:
         return pool_tokens(self.kind, self.pooling, features.values, features.mask)
@@ -301,15 +309,15 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
     weights = _source(spec)
     with reading(spec.backbone, weights):
         config = AutoConfig.from_pretrained(weights.path, **LOCAL)
+        dtype = torch.float32 if spec.base_dtype == "float32" else torch.bfloat16
         if spec.pretrained:
-            encoder, loading = AutoModel.from_pretrained(
-                weights.path, config=config, dtype=torch.float32, output_loading_info=True, **LOCAL
-            )
+            how = {"config": config, "dtype": dtype, "quantization_config": _quantised(spec), **LOCAL}
+            encoder, loading = AutoModel.from_pretrained(weights.path, output_loading_info=True, **how)
             missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
             if missing:
                 raise WeightsUnreadable(spec.backbone, weights, "tensors are missing", ", ".join(missing[:3]))
         else:
-            encoder = AutoModel.from_config(config, dtype=torch.float32)
+            encoder = AutoModel.from_config(config, dtype=dtype)
     if config.is_encoder_decoder:
         what = "{backbone} is an encoder with a decoder, which are no one sequence of tokens"
         raise CannotBuild(what, "choose an encoder or a decoder", backbone=spec.backbone.name)
@@ -323,6 +331,17 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
     if spec.pretrained:
         model.weights_place, model.weights_source = weights.place, weights.source
     return model
+
+
+def _quantised(spec: ModelSpec) -> Any:
+    """How bitsandbytes is to hold the weights of linear layers; None where it is not asked for."""
+    if spec.base_dtype not in ("int8", "nf4"):
+        return None
+    from transformers import BitsAndBytesConfig
+
+    if spec.base_dtype == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
 
 
 def _source(spec: ModelSpec) -> Weights:

@@ -31,7 +31,7 @@ from core.base.settings import parse_settings
 from core.contest.extra_rows import list_rows, rows_of_recipe
 from core.contest.table import text_columns
 from core.data.compose import check_columns
-from core.recipes.advice import brought_by, doubts, propose_coarse, usual_lr
+from core.recipes.advice import brought_by, doubts, propose_coarse, propose_prompt, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
 from core.recipes.plan import Backbone, Listed, ReadPlan, find_backbone, load_preset
 from core.specs.recipe import Recipe
@@ -140,8 +140,9 @@ def follow_optimizer(start: Recipe, key: str) -> None:
         backbone = state_.get(f"{key}.model.backbone", start.model.backbone)
         is_own = (backbone, optimizer) == (start.model.backbone, start.optim.optimizer)
         pretrained = state_.get(f"{key}.model.pretrained", start.model.pretrained)
+        lora = state_.get(f"{key}.model.lora", start.model.lora) != "none"
         given[path] = state_[f"{key}.{path}"] = (
-            start.optim.lr if is_own else usual_lr(find_backbone(backbone), pretrained=pretrained, optimizer=optimizer)
+            start.optim.lr if is_own else usual_lr(find_backbone(backbone), pretrained=pretrained, optimizer=optimizer, lora=lora)
         )
 
 
@@ -188,6 +189,19 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
     queued_here(contest)
     if rows.open and recipe is not None:
         (batch_preview if is_image else text_preview)(rows, contest, folds, recipe)
+        with rows:
+            prompt_button(contest, form, recipe)
+
+
+def prompt_button(contest: Contest, form: RecipeForm, recipe: Recipe) -> None:
+    """Let the template name the classes behind the text. Offered for language models whose recipe has no template."""
+    prompt = propose_prompt(contest.shown_classes, contest.spec.input_columns)
+    if prompt and backbone_of(recipe).is_decoder and not recipe.input.composes:
+
+        def use() -> None:
+            st.session_state[f"{form.key}.input.template"] = prompt
+
+        st.button(t("train.prompt"), icon=":material/format_list_bulleted:", help=t("train.prompt_help"), on_click=use)
 
 
 def baseline_button(contest: Contest, folds: Folds, fold_numbers: list[int]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ def shell_path(path: Path) -> str:
 def shell_name(name: str) -> str:
     """A name as arguments of a command that a person can paste into a shell, behind all options: one that begins with a dash is none of them."""
     return f"-- {quote(name)}" if name.startswith("-") else quote(name)
+
+
+def pip_command(*packages: str) -> str:
+    """What brings packages into the environment that this process runs in, as a command to paste."""
+    return f"{shell_path(Path(sys.executable))} -m pip install {' '.join(map(quote, packages))}"
 
 
 def typed_path(text: str) -> Path:

@@ -1,6 +1,7 @@
 """`texts`: the rows of a contest as a recipe makes texts of them, before and after."""
 
 from dataclasses import asdict
+from shlex import quote
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.contest.table import load_table, load_truth, text_columns
 from core.data.compose import check_columns
 from core.data.tokens import TokenLengths
 from core.folds import load_folds
+from core.recipes.advice import propose_prompt
 from core.recipes.texts import count_tokens, see_texts
 from core.store.contests import get_contest
 
@@ -54,11 +56,12 @@ def texts(
         folds = load_folds(workspace, choose_folds(workspace, found, None))
         train_idx = folds.keeping(load_truth(workspace, found).kept).train_idx(0)
     table = load_table(workspace, found)
+    prompt = propose_prompt(found.shown_classes, found.spec.input_columns)
     seen = see_texts(asked, table, n_rows, train_idx=train_idx, weights_dir=workspace.weights_dir)
     counted = count_tokens(asked, table, workspace.weights_dir)
     lengths = None if counted is None else TokenLengths.of(counted, asked.input.max_tokens)
     if as_json:
-        print_json({**asdict(seen), "tokens": None if lengths is None else asdict(lengths)})
+        print_json({**asdict(seen), "tokens": None if lengths is None else asdict(lengths), "prompt": prompt})
         return
     for row in seen.rows:
         shown = [("before", row.before), ("after", row.after if row.after != row.before else "the same")]
@@ -71,5 +74,7 @@ def texts(
     say(f"{seen.n_changed:,} of {seen.n_looked_at:,} rows are changed")
     if seen.n_emptied:
         say(f"warning: no word is left of {seen.n_emptied:,} of them")
+    if prompt and not asked.input.composes:
+        say(f"a prompt that names the classes, for language models: --set {quote(f'input.template={prompt}')}")
     if seen.n_words is not None:
         say(f"{seen.n_words:,} words are known, the others are left out")

@@ -28,6 +28,8 @@ RESERVE_BYTES = 8 * 2**20
 MARGIN_BYTES = 64 * 2**20
 """After a full disk at least this much more must be free than there was then: the same try would end in the same way."""
 FLOAT_BYTES = 4
+LEAST_WIDTH = 256
+"""A matrix has so many rows and columns at least, of which LoRA's beside it have the rank."""
 
 DISK_FULL_CODE = 28
 """What a worker exits with when the disk is so full that it cannot say so in the store."""
@@ -57,7 +59,8 @@ def fold_bytes(recipe: Recipe, *, n_rows: int, n_test: int, n_classes: int) -> i
         n_parameters = 0  # its worker will refuse it, and say why better than an estimate could
     n_checkpoints = recipe.checkpoints.keep + 1  # one more while the newest is written
     in_one = 3 + recipe.average.n_copies + bool(recipe.average.ema)  # weights, two moments, those that are kept, moving average
-    copies = n_checkpoints * in_one + 1  # and the published weights
+    share = 1.0 if recipe.model.lora == "none" else min(1.0, 2 * recipe.model.lora_rank / LEAST_WIDTH)
+    copies = n_checkpoints * in_one * share + 1  # and the published weights
     return round(FLOAT_BYTES * copies * n_parameters) + _predictions_bytes(n_rows, n_test, n_classes) + RESERVE_BYTES
 
 

@@ -118,6 +118,7 @@ def export_text_network(network: TorchPredictor, path: Path, rows: Sequence[str]
     assert isinstance(made, TextRows)
     inputs = {name: (torch.ones((2, 7), dtype=torch.int64), {0: "batch", 1: "length"}) for name in INPUTS}  # one tensor would be one input
     known = metadata_of(spec) | text_metadata(tokenizer.read_text(encoding="utf-8"), made.cut, made.pad_id)
+    network.model.float()  # bfloat16 in float32 is the same numbers, and what ONNX Runtime computes with
     _write(_TextGraph(network.model, _activation(spec)), inputs, (OUTPUT, LOGITS), path, spec, known)
     exported = load_onnx_text(path)
     longest = " ".join([*rows, *(["text"] * spec.max_tokens)])

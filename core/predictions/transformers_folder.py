@@ -115,6 +115,7 @@ def write_folder(network: Predictor, kept: Path, folder: Path, texts: list[str],
     network = _written_by_transformers(network, kept)
     model, spec = network.model, network.spec
     assert isinstance(model, TextClassifier)
+    model.float()  # bfloat16 in float32 is the same numbers
     rows = network.make_rows([], [])
     assert isinstance(rows, TextRows)
     encoder: Any = model.encoder

@@ -24,6 +24,8 @@ from models.catalog import Backbone, find_backbone
 FINE_TUNED = {"image": ((10, 1e-3), (40, 3e-4), (150, 1e-4), (math.inf, 5e-5)), "text": ((30, 1e-4), (150, 3e-5), (math.inf, 1e-5))}
 FROM_SCRATCH = {"image": 3e-3, "text": 2e-3}
 """Peak learning rates of AdamW at batches of about 32: by millions of parameters up to the bound, and without pretrained weights."""
+LORA = 1e-4
+"""That of LoRA, which moves small matrices from nothing, whatever the size of the network beside them."""
 OWN_LR = {"sgd": (1e-2, 5e-2), "lamb": (2e-3, 5e-3)}
 SHARE_OF_ADAMW = {"adamw": 1.0, "nadamw": 1.0, "adopt": 1.0, "muon": 1.0, "lion": 0.2}
 """Peak learning rates of the others: their own (fine-tuned, from scratch) where their steps have another size whatever the network, else a share of
@@ -45,6 +47,8 @@ USUAL = {
     "augment.cutmix": (0, 2),
     "input.max_tokens": (16, 4096),
 }
+MOST_PROMPT = 2000
+"""Characters of a proposed template: more classes than that takes are no help to a model that reads a few hundred tokens."""
 HANGUL = re.compile("[가-힣]")
 
 
@@ -74,12 +78,14 @@ def row_facts(table: ContestTable) -> RowFacts:
     return RowFacts(n, n_tokens=int(pieces) + 2, has_hangul=has_hangul)
 
 
-def usual_lr(backbone: Backbone, *, pretrained: bool, optimizer: OptimizerName = "adamw") -> float:
+def usual_lr(backbone: Backbone, *, pretrained: bool, optimizer: OptimizerName = "adamw", lora: bool = False) -> float:
     """The peak learning rate that a backbone is usually trained with."""
     if optimizer in OWN_LR:
         return OWN_LR[optimizer][not pretrained]
     of_adamw = (
-        next(lr for most_m, lr in FINE_TUNED[backbone.modality] if backbone.params_m <= most_m)
+        LORA
+        if lora
+        else next(lr for most_m, lr in FINE_TUNED[backbone.modality] if backbone.params_m <= most_m)
         if pretrained
         else FROM_SCRATCH[backbone.modality]
     )
@@ -91,7 +97,8 @@ def brought_by(backbone: Backbone, recipe: Recipe) -> dict[str, Any]:
     pretrained = backbone.has_pretrained
     if backbone.library == "sklearn":
         return {"model.pretrained": False}
-    own = {"model.pretrained": pretrained, "optim.lr": usual_lr(backbone, pretrained=pretrained, optimizer=recipe.optim.optimizer)}
+    rate = usual_lr(backbone, pretrained=pretrained, optimizer=recipe.optim.optimizer, lora=recipe.model.lora != "none")
+    own = {"model.pretrained": pretrained, "optim.lr": rate}
     if recipe.modality == "image":
         return {**own, "input.size_px": backbone.input_px}
     pooling = "last" if backbone.is_decoder else "mean" if recipe.model.pooling == "last" else recipe.model.pooling
@@ -150,7 +157,7 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
     if backbone.library == "sklearn":  # fitted in one go: no rule about steps and rates says anything of it
         return ()
     lr, optimizer = recipe.optim.lr, recipe.optim.optimizer
-    usual = usual_lr(backbone, pretrained=recipe.model.pretrained, optimizer=optimizer)
+    usual = usual_lr(backbone, pretrained=recipe.model.pretrained, optimizer=optimizer, lora=recipe.model.lora != "none")
     px, patch = recipe.input.size_px, _patch_px(backbone)
     named = {"backbone": backbone.name, "lr": lr, "usual": usual, "px": px, "own": backbone.input_px, "patch": patch}
     named |= {
@@ -202,7 +209,7 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
             "train.patience may end the training before its inputs are {px} px: set it to 0, or to {first} or more",
         ),
         (
-            is_from_nothing and (recipe.model.freeze or recipe.train.probe_epochs),
+            is_from_nothing and (recipe.model.freeze or recipe.train.probe_epochs or recipe.model.lora != "none"),
             "layers that start from scratch are frozen: they stay as they were drawn at random",
         ),
         (
@@ -254,6 +261,15 @@ def propose_coarse(classes: Sequence[str]) -> tuple[str, ...]:
     """A coarse class for each class: what stands before its first colon, as in org:founded, else itself; () where that puts none together."""
     coarse = tuple(name.partition(":")[0] or name for name in classes)
     return coarse if 1 < len(set(coarse)) < len(classes) else ()
+
+
+def propose_prompt(classes: Sequence[str], columns: Sequence[str]) -> str:
+    """A template that names the classes behind the text of some columns, for a language model: behind it, so that a cut from the left
+    (`input.truncation=tail`) leaves them in. "" where that would be too long, or a class has square brackets, which stand for a token."""
+    named = ", ".join(classes).replace("{", "{{").replace("}", "}}")
+    texts = "\\n".join(f"{{{column}}}" for column in columns)
+    prompt = f"{texts}\\n\\nWhich of these is it: {named}?\\nAnswer:"
+    return "" if "[" in named or not columns or len(prompt) > MOST_PROMPT else prompt
 
 
 def _reads(backbone: Backbone, facts: RowFacts) -> bool:

@@ -5,9 +5,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.base.messages import msg
 from core.base.settings import BASIC, LINES, Settings, only_with, refuse
 from core.specs.data_settings import FOR_IMAGES
 from core.specs.text_settings import FOR_TEXTS
+
+FOR_LORA = FOR_TEXTS | only_with("model.lora", "all", "attention")
 
 
 class ModelSettings(Settings):
@@ -72,6 +75,50 @@ class ModelSettings(Settings):
         default=False,
         description="Compute the blocks again for the gradients instead of keeping them: half the memory or less, a third more time.",
     )
+
+    lora: Literal["none", "all", "attention"] = Field(
+        default="none",
+        description="LoRA: the pretrained network stays as it is, and small matrices beside its linear layers learn, all of them or those of attention; "
+        "much less memory, for language models. Needs the package peft.",
+        json_schema_extra=FOR_TEXTS,
+    )
+    lora_rank: int = Field(
+        default=16,
+        ge=1,
+        le=512,
+        description="The rank of these matrices; 16 to 64 is usual.",
+        json_schema_extra=FOR_LORA,
+    )
+    lora_alpha: float = Field(
+        default=32.0,
+        gt=0,
+        le=4096,
+        description="What they give counts alpha divided by rank times; once or twice the rank is usual.",
+        json_schema_extra=FOR_LORA,
+    )
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout before them; 0 to 0.1 is usual.", json_schema_extra=FOR_LORA)
+    base_dtype: Literal["float32", "bfloat16", "int8", "nf4"] = Field(
+        default="float32",
+        description="How the weights that stay are held: bfloat16 takes half the memory, int8 a quarter and nf4 an eighth; these two need a CUDA card and "
+        "the package bitsandbytes. All but float32 are kept as bfloat16.",
+        json_schema_extra=FOR_LORA,
+    )
+
+    @property
+    def kept_dtype(self) -> Literal["float32", "bfloat16"]:
+        """The type of an encoder's weights once it is trained."""
+        return "float32" if self.base_dtype == "float32" else "bfloat16"
+
+    @model_validator(mode="after")
+    def _has_a_base(self) -> Self:
+        is_held, is_read = self.base_dtype in ("int8", "nf4"), self.pretrained and not self.start_from
+        refuse(
+            (
+                is_held and not is_read,
+                msg("model.base_dtype={dtype} is for pretrained weights as they come: set it to bfloat16", dtype=self.base_dtype),
+            )
+        )
+        return self
 
     @property
     def is_tfidf(self) -> bool:

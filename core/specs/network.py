@@ -59,6 +59,7 @@ class NetworkSpec(Settings):
     coarse: tuple[int, ...] = Field(
         default=(), description="The number of each class's coarse class, where that is predicted first and the class within it."
     )
+    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="The type of the weights of a text encoder.")
     resized_by: Literal["set_input_size", "img_size"] = Field(
         default="img_size",
         description="How a network for images of one size was made for another one: windows follow, or stay as they were.",

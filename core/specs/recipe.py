@@ -127,6 +127,7 @@ class Recipe(Settings):
                 "augment.word_deletion and augment.word_swap would take words out of their entity markers: set both to 0; augment.aeda keeps all words",
             ),
             (is_fgm and self.modality == "image", "adversarial.kind=fgm perturbs word embeddings, which images do not have: use awp"),
+            (is_fgm and self.model.lora != "none", "adversarial.kind=fgm perturbs word embeddings, which LoRA leaves as they are: use awp"),
             (
                 adversarial.kind != "none" and first > epochs,
                 msg("adversarial.start_epoch = {first} of {n} epochs: none is left for it", first=first, n=epochs),

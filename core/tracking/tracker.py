@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -14,7 +13,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from core.base.errors import NotFoundError, RecipeError
-from core.base.files import shell_path
+from core.base.files import pip_command
 from core.base.messages import from_json, to_json
 from core.workspace import Workspace
 
@@ -120,7 +119,7 @@ def is_installed(tracker: str) -> bool:
 
 def install_command(tracker: str) -> str:
     """What brings the library into the environment that this process runs in."""
-    return f"{shell_path(Path(sys.executable))} -m pip install {PACKAGES[tracker]}"
+    return pip_command(PACKAGES[tracker])
 
 
 def check_trackers(trackers: Sequence[str], is_installed: IsInstalled = is_installed) -> None:

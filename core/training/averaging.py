@@ -4,6 +4,7 @@ What is kept after an epoch follows from the reports of all epochs so far, so th
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -22,21 +23,25 @@ KeptWeights = Mapping[int, Tensors]
 def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
     """A copy of the network that follows it: after update t (from 0) with a decay of min(decay, (1 + t) / (10 + t)); None for 0.
 
-    The warm-up lets a run of a few hundred steps forget its first weights. Buffers are averaged too, but for whole numbers.
+    The warm-up lets a run of a few hundred steps forget its first weights. Buffers are averaged too, but for whole numbers. Parameters that do not
+    learn are the network's own, not copies.
     """
     if not decay:
         return None
 
     @torch.no_grad()
     def follow(averaged: tuple[Tensor, ...] | list[Tensor], current: tuple[Tensor, ...] | list[Tensor], count: Tensor | int) -> None:
-        if not torch.is_floating_point(averaged[0]):
-            for mine, its in zip(averaged, current, strict=True):
+        pairs = [(mine, its) for mine, its in zip(averaged, current, strict=True) if mine.data_ptr() != its.data_ptr()]
+        if not pairs or not torch.is_floating_point(averaged[0]):
+            for mine, its in pairs:
                 mine.copy_(its)
             return
         n = int(count)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, n)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))([mine for mine, _ in pairs], [its for _, its in pairs], n)
 
-    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+    average = AveragedModel(nn.Module(), multi_avg_fn=follow, use_buffers=True)
+    average.module = deepcopy(model, {id(parameter): parameter for parameter in model.parameters() if not parameter.requires_grad})
+    return average
 
 
 def rank_epochs(reports: Sequence[EpochReport], criterion: Criterion, metric: Metric) -> list[int]:

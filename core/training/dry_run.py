@@ -31,6 +31,7 @@ from core.training.setup import Setup, open_device, set_up
 from core.training.state import Snapshot, TrainState
 from core.training.step import MicroBatches, cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldTask
+from models.lora import kept_bytes
 
 TIMED_S = 4.0
 """Steps are timed for so long, within these numbers of steps."""
@@ -74,6 +75,7 @@ def _try(task: FoldTask) -> Costs:
         precision=setup.precision.name,
         precision_reason=setup.precision.reason,
         n_params=setup.n_params,
+        n_learned=setup.n_learned,
         weights=setup.weights,
         batch_size=task.recipe.train.batch_size,
         micro_batch=task.micro_batch,
@@ -91,7 +93,7 @@ def _try(task: FoldTask) -> Costs:
         setup_s=setup_s,
         others=share.of_others(),
         checkpoint_bytes=snapshot.n_bytes,
-        weights_bytes=sum(tensor.nbytes for tensor in setup.eval_model.state_dict().values()),
+        weights_bytes=kept_bytes(setup.model),
         n_means=task.recipe.average.n_means,
         n_logits=logits.n,
         n_not_finite=logits.n_not_finite,

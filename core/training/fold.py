@@ -30,6 +30,8 @@ from core.training.state import CheckpointWriter, TrainState
 from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
 from core.training.trouble import Trouble, find_trouble
+from models.lora import base_digest, merge_lora
+from models.spec import Classifier
 
 Report = Callable[[Progress | EpochReport], None]
 
@@ -82,7 +84,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
 
     # Go on where an attempt before was stopped
     state = TrainState(model, optimizer, average, scaler=setup.scaler)
-    writer = CheckpointWriter(_checkpointing(task, n_steps), state)
+    writer = CheckpointWriter(_checkpointing(task, n_steps, model), state)
     if writer.resume():
         state.position.resumed.append({"epoch": state.position.epoch, "step": state.position.step, **conditions})
         state.position.has_threads(setup.threads.most)  # it begins with all of them, whatever others left before
@@ -197,6 +199,9 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     )
     pace.expect(n_valid + n_test)
     eval_model.load_state_dict(weights)
+    if recipe.model.lora != "none":
+        merge_lora(eval_model)
+        weights = copy_weights(eval_model)
     save_network(task.network_dir, describe_network(task, model, precision.name), weights)
     valid_prob = predict_rows(loader, valid_idx, "predicting", n_trained)
     test_prob = predict_rows(setup.test_loader, np.arange(n_test), "predicting", n_trained)
@@ -214,6 +219,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "precision_reason": precision.reason,
             "images": source.said,
             "n_params": setup.n_params,
+            "n_learned": setup.n_learned,
             "weights": setup.weights,
             "n_train": n_train,
             "n_valid": n_valid,
@@ -230,10 +236,12 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     )
 
 
-def _checkpointing(task: FoldTask, n_steps: int) -> Checkpointing | None:
-    """Where checkpoints are kept, with the libraries' versions in what they are made from: others compute other numbers."""
+def _checkpointing(task: FoldTask, n_steps: int, model: Classifier) -> Checkpointing | None:
+    """Where checkpoints are kept, with the libraries' versions in what they are made from: others compute other numbers. Under LoRA with the digest
+    of the base too, which is in no checkpoint."""
     if task.checkpointing is None:
         return None
-    return replace(
-        task.checkpointing, identity=Identity({**task.checkpointing.identity.facts, **versions_of(task.recipe)}), n_steps=n_steps
-    )
+    facts = {**task.checkpointing.identity.facts, **versions_of(task.recipe)}
+    if task.recipe.model.lora != "none":
+        facts["base"] = base_digest(model)
+    return replace(task.checkpointing, identity=Identity(facts), n_steps=n_steps)

@@ -29,6 +29,7 @@ from core.training.task import FoldTask, backbone_of
 from models.build import build_model
 from models.catalog import Backbone, find_backbone
 from models.head import Pooling
+from models.lora import add_lora
 from models.spec import Classifier, ModelSpec, Pixels
 from models.text import COARSE_HEAD, TextClassifier
 
@@ -64,6 +65,8 @@ def build_network(
         layers=recipe.model.layers,
         coarse=_levels(recipe),
         resized_by=start.resized_by if start is not None else "set_input_size",
+        learns_words=recipe.model.lora == "none",
+        base_dtype=recipe.model.base_dtype,
         saved=task.start_dir,
         pixels=Pixels(start.interpolation, start.mean, start.std) if start is not None and start.mean else None,
     )
@@ -97,6 +100,10 @@ def build_network(
     if task.start_dir is not None:
         load_weights(model, task.start_dir)
         model.weights_place, model.weights_source = "run", recipe.model.start_from
+    if recipe.model.lora != "none":
+        assert isinstance(model, TextClassifier)  # a setting of texts
+        rank, alpha, dropout = recipe.model.lora_rank, recipe.model.lora_alpha, recipe.model.lora_dropout
+        add_lora(model, rank=rank, alpha=alpha, dropout=dropout, layers=recipe.model.lora)
     if recipe.loss.coarse and not recipe.model.two_levels:
         assert isinstance(model, TextClassifier)  # only a recipe for texts names coarse classes
         model.add_coarse_head(len(set(recipe.loss.coarse)))
@@ -134,6 +141,7 @@ def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName
         pooling=_pooling(recipe),
         layers=recipe.model.layers,
         coarse=_levels(recipe),
+        dtype=recipe.model.kept_dtype,
         resized_by=model.resized_by,
         **(recipe.input.model_dump(include={*READ_OF_TEXTS}) if recipe.modality == "text" else {}),
         by_length=recipe.train.group_by_length,
@@ -182,6 +190,7 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
         pooling=spec.pooling,
         layers=spec.layers,
         coarse=spec.coarse,
+        base_dtype=spec.dtype,
         resized_by=spec.resized_by,
         max_tokens=tokens,
         saved=saved,
@@ -195,7 +204,8 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
 def versions_of(recipe: Recipe) -> dict[str, str]:
     """The versions of the libraries that a recipe is trained with: others compute other numbers."""
     own = () if recipe.optim.optimizer in IN_TORCH else ("timm",)
-    return {name: version(name) for name in dict.fromkeys((*LIBRARIES[recipe.modality], *own))}
+    lora = () if recipe.model.lora == "none" else ("peft",)
+    return {name: version(name) for name in dict.fromkeys((*LIBRARIES[recipe.modality], *own, *lora))}
 
 
 def _image_network(

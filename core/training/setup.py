@@ -3,7 +3,9 @@
 A dry run is set up by the same function.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim.swa_utils import AveragedModel
 
 from core.base.errors import AlignmentError, RecipeError
+from core.base.files import pip_command
 from core.base.messages import msg
 from core.data.batches import RowLoader
 from core.data.image_cache import CachedImages
@@ -130,8 +133,13 @@ class Setup:
 
     @property
     def n_params(self) -> int:
-        """How many numbers the network learns."""
+        """How many numbers the network has."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def n_learned(self) -> int:
+        """How many of them learn, at first."""
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
 
     @property
     def weights(self) -> str:
@@ -161,7 +169,10 @@ def set_up(task: FoldTask, cached: CachedImages | None = None, tokenizing: Progr
     threads = Threads(device)
     precision = choose_precision(settings.precision, device)
     seed_network(settings.seed, task.fold)
-    model, rows, test_rows = build_network(task, cached, tokenizing)
+    if task.recipe.model.base_dtype in ("int8", "nf4"):
+        _check_bitsandbytes(task.recipe.model.base_dtype, device)
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        model, rows, test_rows = build_network(task, cached, tokenizing)
     counts = class_counts(group_rows(task.recipe.sampling, labels), labels, len(task.classes))
     model.to(device)
     if task.recipe.adversarial.kind == "fgm":
@@ -182,6 +193,29 @@ def set_up(task: FoldTask, cached: CachedImages | None = None, tokenizing: Progr
         scaler=precision.scaler(device),
         average=make_average(model, task.recipe.average.ema),
     )
+
+
+def _check_bitsandbytes(dtype: str, device: torch.device) -> None:
+    """Raise RecipeError unless weights can be held in eight or four bits on the device."""
+    if device.type != "cuda":
+        raise RecipeError(
+            "{dtype} weights are for CUDA cards",
+            where="model.base_dtype",
+            why="bitsandbytes computes with them there, and the device is {device}",
+            fix="set model.base_dtype=bfloat16 or float32, or train on a CUDA card",
+            dtype=dtype,
+            device=str(device),
+        )
+    if find_spec("bitsandbytes") is None:
+        raise RecipeError(
+            "{names} is not installed",
+            where="model.base_dtype",
+            why="it holds {dtype} weights and computes with them",
+            fix="{command} — or set model.base_dtype=bfloat16",
+            names="bitsandbytes",
+            dtype=dtype,
+            command=pip_command("bitsandbytes"),
+        )
 
 
 def _check_embeddings(model: Classifier) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import RecipeError
+from core.base.files import pip_command
 from core.base.messages import msg
 from core.specs.network import NETWORKS_DIR
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Checkpointing
 from models.catalog import Backbone, UnknownBackbone, find_backbone
+
+PEFT = "peft>=0.21,<1"
+"""What pip installs for LoRA."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def check_classes(recipe: Recipe, classes: Sequence[str], *, multilabel: bool) -
 
 def backbone_of(recipe: Recipe) -> Backbone:
     """The backbone that a recipe names. Raises RecipeError: unknown (with close names), for the other modality, without
-    pretrained weights that are asked for, with fewer layers than are frozen, or too short for the texts."""
+    pretrained weights that are asked for, with fewer layers than are frozen, too short for the texts, or nothing for LoRA; or peft is missing."""
     name = recipe.model.backbone
     try:
         backbone = find_backbone(name)
@@ -155,6 +160,8 @@ def backbone_of(recipe: Recipe) -> Backbone:
             fix="set model.pretrained=false",
             backbone=backbone.name,
         )
+    if recipe.model.lora != "none":
+        _check_lora(backbone)
     if recipe.model.freeze >= backbone.n_groups:
         raise RecipeError(
             "this network has {n} groups of layers, its head included",
@@ -175,3 +182,23 @@ def backbone_of(recipe: Recipe) -> Backbone:
             n=backbone.max_tokens,
         )
     return backbone
+
+
+def _check_lora(backbone: Backbone) -> None:
+    if backbone.library != "transformers":
+        raise RecipeError(
+            "{backbone} cannot be trained with LoRA",
+            where="model.lora",
+            why="it is for networks of transformers",
+            fix="set model.lora=none, or choose another backbone",
+            backbone=backbone.name,
+        )
+    if find_spec("peft") is None:
+        raise RecipeError(
+            "{names} is not installed",
+            where="model.lora",
+            why="LoRA is computed by it",
+            fix="{command} — or set model.lora=none",
+            names="peft",
+            command=pip_command(PEFT),
+        )

@@ -167,6 +167,7 @@ def test_texts_shows_tokens_where_the_tokenizer_is_here(klue: Terminal) -> None:
     seen = klue.read("texts", "klue", "--recipe", "text-minilm", "--set", "input.markers=special", "--rows", "1")
     pieces = seen["rows"][0]["pieces"]
     assert pieces[:2] == ["[CLS]", "[S:PER]"] and pieces[-1] == "[SEP]"
+    assert "Which of these is it: " in seen["prompt"]
     assert seen["tokens"]["n_texts"] == 40 and seen["tokens"]["share_cut"] == 0
     said = klue.run("texts", "klue", "--recipe", "text-minilm", "--set", "input.max_tokens=8", "--set", "input.truncation=head_tail")[1]
     assert "100.0% are longer than 8 tokens and are cut to their head and tail" in said

@@ -145,7 +145,7 @@ def test_a_tokenizer_that_cannot_stand_in_the_file_is_refused(tmp_path: Path) ->
 
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    "a decoder by the last token of weighted layers": {"family": "qwen3", "pooling": "last", "layers": "weighted"},
+    "a decoder by the last token of weighted layers": {"family": "qwen3", "pooling": "last", "layers": "weighted", "dtype": "bfloat16"},
     "attention over four layers, several labels in windows, a marker": {
         "family": "electra",
         "pooling": "attention",

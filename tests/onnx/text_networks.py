@@ -67,6 +67,7 @@ def keep_text_network(folder: Path, family: str, *, marker: str = "", **changes:
         pooling=spec.pooling,
         layers=spec.layers,
         coarse=spec.coarse,
+        base_dtype=spec.dtype,
         max_tokens=spec.max_tokens,
         special_tokens=added,
         vocab_size=len(vocabulary) + len(added),

@@ -30,7 +30,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "marker": "<e>",
     },
     "the maximum of weighted layers, both ends": {"family": "bert", "pooling": "max", "layers": "weighted", "truncation": "head_tail"},
-    "two levels": {"family": "bert", "coarse": (0, 1, 1)},
+    "two levels, in bfloat16": {"family": "bert", "coarse": (0, 1, 1), "dtype": "bfloat16"},
 }
 
 

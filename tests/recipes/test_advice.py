@@ -11,9 +11,11 @@ from PIL import Image
 
 from core.base.settings import apply_sets
 from core.contest.table import ContestTable
-from core.recipes.advice import RowFacts, brought_by, doubts, row_facts, suggest_recipe, usual_lr
+from core.data.compose import compose
+from core.recipes.advice import RowFacts, brought_by, doubts, propose_prompt, row_facts, suggest_recipe, usual_lr
 from core.recipes.plan import Listed, list_presets, load_preset
 from core.specs.recipe import Recipe
+from core.specs.text_settings import ComposeSettings
 from core.training.schedule import EpochPlan, plan_epochs
 from models.catalog import find_backbone
 
@@ -68,11 +70,19 @@ def test_a_suggested_recipe_follows_the_rows_and_raises_no_doubt(n_train: int, h
         assert recipe.input.size_px <= {0: 224, 8: 32, 28: 64, 100: 160, 4000: 224}[size]
 
 
+def test_a_prompt_names_the_classes_behind_the_text_and_is_a_template() -> None:
+    rows = pd.DataFrame({"id": ["1"], "input": ["좋다"], "col.title": ["제목"], "col.review": ["좋다"]})
+    prompt = propose_prompt(("강한 부정", "a{b}"), ("title", "review"))
+    assert compose(ComposeSettings(template=prompt), rows) == ["제목\n좋다\n\nWhich of these is it: 강한 부정, a{b}?\nAnswer:"]
+    assert propose_prompt(("[a]", "b"), ("review",)) == propose_prompt(["class"] * 500, ("review",)) == ""
+
+
 @pytest.mark.parametrize("name", list_presets())
 def test_no_preset_is_doubted_on_a_thousand_rows(name: str) -> None:
     recipe = load_preset(name)
     assert doubts(recipe, epochs(recipe, 1000)) == ()
-    usual = usual_lr(find_backbone(recipe.model.backbone), pretrained=recipe.model.pretrained, optimizer=recipe.optim.optimizer)
+    lora = recipe.model.lora != "none"
+    usual = usual_lr(find_backbone(recipe.model.backbone), pretrained=recipe.model.pretrained, optimizer=recipe.optim.optimizer, lora=lora)
     assert usual / 4 < recipe.optim.lr < usual * 4
 
 

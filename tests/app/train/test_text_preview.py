@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
+from app.train.grid import start_key
 from app.train.text_preview import texts_html
 from core.recipes.texts import SeenText
 from core.store.contests import Contest
-from tests.app.hands import set_option, unfold, write
+from tests.app.hands import press, set_option, unfold, write
 
 OpenPage = Callable[..., AppTest]
 TEMPLATE = "Template of the text"
@@ -33,6 +34,15 @@ def test_rows_are_shown_as_the_form_makes_them(open_page: OpenPage, folded: Cont
     at = write(at, TEMPLATE, "{texx}")
     assert "write {text} instead" in "".join(str(part.value) for part in (*at.error, *at.markdown)).replace("\\", "")
     assert not at.exception
+
+
+def test_a_language_model_is_offered_a_prompt_that_names_the_classes(open_page: OpenPage, folded: Contest) -> None:
+    at = unfold(open_page("train"), "train-batch-")
+    assert "Name the classes" not in "".join(button.label for button in at.button)
+    at = at.selectbox(key=start_key(folded)).select("preset text-lm-lora").run()
+    at = press(unfold(at, "train-batch-"), "Name the classes in a prompt")
+    assert "change 48 of 48 rows" in captions(at) and "Which of these is it: " in shown(at)
+    assert "Name the classes" not in "".join(button.label for button in at.button) and not at.exception
 
 
 def test_what_goes_and_what_comes_is_marked_and_escaped() -> None:

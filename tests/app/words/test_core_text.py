@@ -28,6 +28,7 @@ NOT_SHOWN = {
     *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory"),  # looked for in what libraries say
     *("{} -m pip install {}", "mlflow ui --backend-store-uri {}", "{} -m wandb sync {}", "import torch; print(torch.cuda.device_count())"),
     "JPEG, PNG, WebP, BMP, GIF or TIFF",
+    "{}\\n\\nWhich of these is it: {}?\\nAnswer:",  # for a language model
 }
 """Texts of two words and more that are no sentence to a person on the screen."""
 TERMINAL_ONLY = (
