@@ -60,13 +60,14 @@ BEST = DOT.replace("</svg>", "<circle cx='10' cy='10' r='8.5' fill='none' stroke
 def run_list(contest: Contest, runs: Sequence[Run]) -> None:
     """Show the list and refresh it: every second while something waits or runs, every three otherwise."""
     is_busy = _is_busy(runs)
-    st.fragment(_live, run_every=BUSY_S if is_busy else IDLE_S)(contest, is_busy)
+    st.fragment(_live, run_every=BUSY_S if is_busy else IDLE_S)(contest, is_busy, [runs])
 
 
-def _live(contest: Contest, was_busy: bool) -> None:
+def _live(contest: Contest, was_busy: bool, just_read: list[Sequence[Run]]) -> None:
+    """`just_read` has the runs when the page is drawn, and is empty when this part alone is drawn again."""
     with guard():
         store = runtime.workspace().store
-        runs = list_runs(store, contest.id)
+        runs = just_read.pop() if just_read else list_runs(store, contest.id)
         if _is_busy(runs) != was_busy or not runs:
             st.rerun()
         metric = get_metric(contest.spec.metric)

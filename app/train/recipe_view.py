@@ -170,7 +170,7 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
         plan_box(contest, folds, grid, numbers)
         shipped_plans(contest, folds, numbers, lambda read: launch(contest, folds, read, numbers))
         if contest.spec.modality == "text":
-            baseline_button(contest, folds, numbers)
+            baseline_button(contest, folds, numbers, form.runs)
     with st.container(horizontal=True, gap="small"):
         n_runs, n_trainings = max(1, len(names)), sum(each.train.n_seeds for each in grid.grid) if grid else 1
         n_jobs = n_trainings * len(numbers)
@@ -204,9 +204,8 @@ def prompt_button(contest: Contest, form: RecipeForm, recipe: Recipe) -> None:
         st.button(t("train.prompt"), icon=":material/format_list_bulleted:", help=t("train.prompt_help"), on_click=use)
 
 
-def baseline_button(contest: Contest, folds: Folds, fold_numbers: list[int]) -> None:
+def baseline_button(contest: Contest, folds: Folds, fold_numbers: list[int], runs: Sequence[Run]) -> None:
     """Queue TF-IDF with logistic regression as it comes: seconds, without a GPU. Not offered where these folds have such a run."""
-    runs = list_runs(runtime.workspace().store, contest.id)
     recipes = [run.own_recipe for run in runs if run.folds_id == folds.id]
     if any(recipe and recipe.model.backbone.startswith("tfidf") for recipe in recipes):
         return

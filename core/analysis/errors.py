@@ -48,14 +48,17 @@ def class_report(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> pd.Data
 
 def confused_pairs(matrix: NDArray[np.int64], *, most: int = 50) -> list[ClassPair]:
     """The (true, predicted) cells off the diagonal with the highest counts; `share` is the count over the rows of the true class."""
-    return _largest(matrix - np.diag(np.diag(matrix)), matrix.sum(axis=1), most)
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    return _largest(wrong, matrix.sum(axis=1), most)
 
 
 def _largest(counts: NDArray[np.number], of: NDArray[np.integer], most: int) -> list[ClassPair]:
     """The largest cells of a table of counts, none that is zero; ties in the order of the table."""
-    order = np.argsort(-counts, axis=None, kind="stable")[:most]
+    places = np.flatnonzero(counts)  # of thousands of classes nearly every cell is zero
+    order = places[np.argsort(-counts.flat[places], kind="stable")[:most]]
     cells = [(*divmod(int(place), len(counts)), int(counts.flat[place])) for place in order]
-    return [ClassPair(first, second, count, count / int(of[first])) for first, second, count in cells if count]
+    return [ClassPair(first, second, count, count / int(of[first])) for first, second, count in cells]
 
 
 def most_confused_classes(matrix: NDArray[np.int64], *, most: int = 40) -> NDArray[np.int64]:
