@@ -33,6 +33,7 @@ _MAKE_AGAIN = {
     "fold": "retry the fold, or import the predictions again",
     "seeds": "queue the run's recipe again: what its seeds have trained is taken, and their mean made anew",
     "network": "retry the fold",
+    "pretraining": "delete it, and adapt the backbone again",
     "onnx": "delete its folder, and export the network again",
     "predictions": "predict again",
     "view": "delete that folder and predict the views again",

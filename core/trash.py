@@ -81,12 +81,12 @@ def files_of(workspace: Workspace, entry: TrashEntry) -> Iterator[Path]:
         upload = _upload(workspace, contest)
         if upload and not any(upload in Path(other.spec.root).parents for other in contests.values()):
             yield upload
-    for kind in ("folds", "blend", "submission"):
+    for kind in ("folds", "pretraining", "blend", "submission"):
         shared = trash.paths_elsewhere(store, entry, kind)
         for row in trash.read_trashed(store, entry, kind):
             if row["path"] not in shared:
                 path = workspace.absolute(row["path"])
-                yield path.parent if kind == "submission" else path
+                yield path.parent if kind in ("pretraining", "submission") else path
     folders = {contest.id: contest.folder for contest in (*mine, *contests.values())}
     for row in trash.read_trashed(store, entry, "run"):
         folder, key = folders[row["contest_id"]], ImportOrigin.model_validate(row["imported"] or {}).key

@@ -73,6 +73,10 @@ class Workspace:
         """Where all attempts at a fold keep their checkpoints."""
         return self.run_dir(folder, run_id) / f"fold-{fold}" / "checkpoints"
 
+    def pretraining_dir(self, folder: str, job_id: int) -> Path:
+        """Where a job of pretraining keeps its checkpoints, and each attempt at it what it published."""
+        return self.contest_dir(folder) / "pretraining" / f"p{job_id}"
+
     def answer_dir(self, folder: str, run_id: int, job_id: int, token: int) -> Path:
         """Where one attempt at a job of predicting writes what was asked once."""
         return self.run_dir(folder, run_id) / "answers" / f"job-{job_id}-{token}"

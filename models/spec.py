@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.catalog import Backbone
 from models.head import Layers, Pooling, TwoLevels
+from models.weights import Weights
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -32,7 +33,7 @@ class ModelSpec:
 
     `vocab_size` is asked for a network without a tokenizer of its own (library "builtin"), and where `special_tokens` are added, which is refused where word embeddings do not learn (`learns_words`). With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
-    backbone's own where given. `base_dtype` is that of a text encoder's weights: int8 and nf4 are read so by bitsandbytes, onto the current CUDA
+    backbone's own where given. Texts take `weights`, where given, in place of those that are searched for. `base_dtype` is that of a text encoder's weights: int8 and nf4 are read so by bitsandbytes, onto the current CUDA
     device. `coarse` numbers the coarse class of each output, where the network predicts that first; see `TwoLevels`.
     """
 
@@ -55,6 +56,7 @@ class ModelSpec:
     learns_words: bool = True
     base_dtype: Literal["float32", "bfloat16", "int8", "nf4"] = "float32"
     saved: Path | None = None
+    weights: Weights | None = None
     pixels: Pixels | None = None
 
 

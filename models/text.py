@@ -68,6 +68,8 @@ class PretrainedTokenizer:
         self._tokenizer = tokenizer
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.vocab_size: int = len(tokenizer)
+        self.mask_id: int | None = tokenizer.mask_token_id
+        self.special_ids: tuple[int, ...] = tuple(tokenizer.all_special_ids)
 
     @property
     def identity(self) -> str:
@@ -145,12 +147,12 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
             return TrainedTokenizer(train_tokenizer(texts, spec.special_tokens))
         from tokenizers import Tokenizer
 
-        with reading(spec.backbone, _source(spec)):
+        with reading(spec.backbone, source_of(spec)):
             return TrainedTokenizer(Tokenizer.from_file(str(spec.saved / TOKENIZER_FILE)))
     from transformers import AutoTokenizer
 
-    _quiet_transformers()
-    weights = _source(spec)
+    quiet_transformers()
+    weights = source_of(spec)
     with reading(spec.backbone, weights):
         tokenizer = AutoTokenizer.from_pretrained(weights.path, **LOCAL)
     if spec.special_tokens and tokenizer.add_tokens(list(spec.special_tokens), special_tokens=True) and not spec.learns_words:
@@ -305,8 +307,8 @@ def build_text_model(spec: ModelSpec) -> TextClassifier:
         return TextClassifier(TinyTransformer(spec.vocab_size, spec.dropout), TINY_WIDTH, spec)
     from transformers import AutoConfig, AutoModel
 
-    _quiet_transformers()
-    weights = _source(spec)
+    quiet_transformers()
+    weights = source_of(spec)
     with reading(spec.backbone, weights):
         config = AutoConfig.from_pretrained(weights.path, **LOCAL)
         dtype = torch.float32 if spec.base_dtype == "float32" else torch.bfloat16
@@ -344,14 +346,16 @@ def _quantised(spec: ModelSpec) -> Any:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def _source(spec: ModelSpec) -> Weights:
+def source_of(spec: ModelSpec) -> Weights:
     """Where tokenizer and configuration are read: the folder of a trained network, or the place of pretrained weights."""
+    if spec.weights is not None:
+        return spec.weights
     if spec.saved is not None:
         return Weights("network", spec.saved, spec.saved.name)
     return find_weights(spec.backbone, spec.weights_dir)
 
 
-def _quiet_transformers() -> None:
+def quiet_transformers() -> None:
     """Progress bars and advice belong to notebooks; a worker's log keeps what matters."""
     from transformers.utils import logging
 

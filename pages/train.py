@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.shell import state
+from app.train.pretraining_view import pretraining_box
 from app.train.recipe_view import choose_backbone, queue_view, recipe_form
 from app.ui.cards import empty_state, need_contest, page_header
 from app.words.text import t
@@ -21,5 +22,6 @@ with left:
     form = recipe_form(contest)
 with top:
     listed = choose_backbone(contest, form)
+    pretraining_box(contest, folds, form, listed.backbone if listed else None)
 with right, st.container(key="train-plan"):
     queue_view(contest, folds, form, listed)

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.runs.progress import BUSY_S, waiting_job
+from app.runs.progress import BUSY_S
 from app.shell import runtime
 from app.ui.cards import error_card, guard
 from app.ui.format import format_score, metric_label
+from app.ui.jobs import waiting_job
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.names import file_name

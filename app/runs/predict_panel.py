@@ -9,12 +9,13 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app.runs.dropped import drop_images, dropped_answers
 from app.runs.exports import cost_text, export_files, exports_of
-from app.runs.progress import BUSY_S, waiting_job
+from app.runs.progress import BUSY_S
 from app.runs.typed import answers_at_once, offer_export, typed_answer
 from app.shell import runtime
 from app.ui.cards import error_card, guard
 from app.ui.class_bars import probability_bars
 from app.ui.format import plain, state_label
+from app.ui.jobs import waiting_job
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.names import file_name

@@ -13,7 +13,7 @@ import streamlit as st
 
 from app.shell import runtime
 from app.shell.runtime import queue
-from app.ui.cards import error_card, guard
+from app.ui.cards import error_card
 from app.ui.colors import run_color, translucent
 from app.ui.components.queue_order.component import Act, ActKind, OrderRow, queue_order
 from app.ui.format import STATE_COLORS, format_clock, format_duration, format_score, plain, state_label
@@ -112,19 +112,6 @@ def dot(color: str) -> str:
     return (
         f'<span aria-hidden="true" style="flex:none;align-self:center;width:10px;height:10px;border-radius:50%;background:{color}"></span>'
     )
-
-
-def waiting_job(job: Job) -> None:
-    """A job that waits or runs beside the folds: its phase, what is left, and a button that cancels it."""
-    done = job.progress
-    said = t(f"common.phase_{done.phase if done else 'starting'}") if job.state == "running" else t("predict.waits")
-    if done and done.eta_s is not None:
-        said += f" · {t('runs.job_left', left=format_duration(done.eta_s))}"
-    st.progress(done.step / done.n_steps if done and done.n_steps else 0.0, said)
-    if st.button(t("predict.cancel"), icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancel_requested):
-        with guard():
-            runtime.steer(lambda: queue.cancel_job(runtime.workspace().store, job.id))
-            st.rerun(scope="fragment")
 
 
 def device_time_s(run: Run) -> float:

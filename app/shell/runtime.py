@@ -24,6 +24,7 @@ from core.jobs.engine import DeviceStatus as DeviceStatus, Engine, EngineStatus
 from core.jobs.fold import places as _places, share_of as share_of, share_of_run as share_of_run
 from core.jobs.forecast import Forecast as Forecast, Neighbour as Neighbour, Outlook as Outlook, look_out
 from core.jobs.plan_outlook import PlannedRun as PlannedRun, PlanOutlook as PlanOutlook, look_at_plan as look_at_plan
+from core.jobs.pretrain import reports_of as reports_of
 from core.jobs.preview import Picture as Picture, Previewer
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe

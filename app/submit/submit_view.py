@@ -188,6 +188,9 @@ def lineage(submission: Submission) -> None:
         if facts.scored_folds is not None:
             scored = ", ".join(map(str, facts.scored_folds))
             st.warning(t("members.lineage_restricted", folds=scored, n=facts.n_folds), icon=":material/filter_alt:")
+        for on in {on.ref: on for member in facts.members if (on := member.pretrained_on)}.values():
+            key = "submit.lineage_pretrained_test" if on.saw_test else "submit.lineage_pretrained"
+            st.caption(t(key, name=plain(on.name), ref=on.ref, hash=on.fingerprint[:12]))
         members = pd.DataFrame(
             [
                 {

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.ui.charts import BARE_AXIS, MAX_CLASSES, ROW_PX, Chart, Spec, bare_chart, nominal, quantity, tip
 from app.ui.colors import ACCENT, QUIET
 from app.words.text import t
+from core.specs.progress import EpochReport
 
 LENGTH_BARS = 36
 
@@ -36,6 +37,22 @@ def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[fl
         "mark": {"type": "line", "color": ACCENT, "strokeWidth": 1, "opacity": 0.6},
     }
     return bare_chart(pd.DataFrame({"epoch": steps, "lr": rates}), 190, encoding, area, lower, line)
+
+
+def held_out_curve(reports: Sequence[EpochReport], *, n_epochs: int) -> Chart:
+    """The loss per masked token by epoch, of texts that are learned from (dashed) and of those held out; epoch 0 is before anything was learned."""
+    kinds = {"train_loss": t("charts.train"), "valid_loss": t("train.adapt_held_out")}
+    table = pd.DataFrame([{"epoch": one.epoch, **{name: getattr(one, key) for key, name in kinds.items()}} for one in reports])
+    long = table.melt(id_vars=["epoch"], var_name="series", value_name="loss")
+    epoch, loss, domain = quantity("epoch", title=t("train.chart_epoch")), quantity("loss", title=t("train.adapt_loss")), [*kinds.values()]
+    encoding = {
+        "x": {**epoch, "scale": {"domain": [0, n_epochs], "nice": False}, "axis": {"grid": False, "tickMinStep": 1, "format": "d"}},
+        "y": {**loss, "scale": {"zero": False}, "axis": {"tickCount": 4, "gridOpacity": 0.25}},
+        "color": nominal("series", scale={"domain": domain, "range": [QUIET, ACCENT]}, legend={"orient": "top", "symbolType": "stroke"}),
+        "strokeDash": nominal("series", scale={"domain": domain, "range": [[4, 3], [1, 0]]}),
+        "tooltip": [nominal("series", title=t("charts.series")), {**epoch, "format": "d"}, {**loss, "format": ".4f"}],
+    }
+    return bare_chart(long, 200, encoding, {"mark": {"type": "line", "point": True, "strokeWidth": 2}})
 
 
 def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: NDArray[np.floating]) -> Chart:

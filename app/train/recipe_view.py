@@ -123,6 +123,8 @@ def bring(form: RecipeForm, backbone: Backbone) -> None:
     for path, value in new.items():
         given[path] = state_[f"{form.key}.{path}"] = value
     state_[f"{form.key}.model.backbone"] = backbone.name
+    if str(state_.get(adapted := f"{form.key}.model.start_from", start.model.start_from)).startswith("p"):
+        state_[adapted] = ""  # what another backbone has learned of the texts
     said = ("input.size_px", "optim.lr", "input.max_tokens")
     state_[f"{form.key}-brought-now"] = {path: value for path, value in new.items() if path in said}
 
@@ -289,8 +291,8 @@ def time_line(contest: Contest, folds: Folds, recipe: Recipe, runs: Sequence[Run
 
 def weights_line(recipe: Recipe, listed: Listed | None) -> str:
     """Where the network's first weights will come from."""
-    if recipe.model.start_from:
-        return t("train.plan_weights_run", run=recipe.model.start_from)
+    if start := recipe.model.start_from:
+        return t("train.plan_weights_adapted" if start.startswith("p") else "train.plan_weights_run", run=start)
     place = listed.place if listed else None
     if place is None or not recipe.model.pretrained:
         return t("train.plan_weights_fetch" if recipe.model.pretrained else "train.plan_weights_nothing")

@@ -247,7 +247,7 @@ def compare(
         title=f"{owner.name}: {owner.spec.metric} {direction(owner.spec.metric)}",
     )
     for other, duel in zip(found[1:], duels, strict=True):
-        say(_sentence(found[0].name, other.name, duel))
+        say(compared_text(found[0].name, other.name, duel))
 
 
 @app.command("submit")
@@ -386,7 +386,7 @@ def _record(standing: Standing, names: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _sentence(first: str, second: str, duel: Duel) -> str:
+def compared_text(first: str, second: str, duel: Duel) -> str:
     """What a comparison says, in words."""
     gain = duel.comparison
     said = {

@@ -34,6 +34,7 @@ app.add_typer(trash_app, name="trash")
 COUNTED = {
     "contest": "{n} {n:contest|contests}",
     "folds": "{n} {n:set of folds|sets of folds}",
+    "pretraining": "{n} {n:pretraining|pretrainings}",
     "run": "{n} {n:run|runs}",
     "blend": "{n} {n:blend|blends}",
     "submission": "{n} {n:submission|submissions}",

@@ -17,6 +17,7 @@ from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import list_contests
 from core.store.jobs import Job
+from core.store.pretrainings import list_pretrainings
 from core.store.queue import Hold
 from core.store.runs import list_runs
 from core.training.checkpoint import list_checkpoints, remove_checkpoints
@@ -181,12 +182,13 @@ def remove_leftovers(workspace: Workspace) -> int:
     n_removed += remove_abandoned(workspace, time.time())
     n_removed += _remove_unregistered(workspace)
     for contest in list_contests(workspace.store):
-        for run in list_runs(workspace.store, contest.id):
-            for result in (result for part in run.parts for result in part.results):
-                checkpoints = workspace.checkpoints_dir(contest.folder, result.run_id, result.fold)
-                if list_checkpoints(checkpoints):
-                    remove_checkpoints(checkpoints)
-                    n_removed += 1
+        results = (result for run in list_runs(workspace.store, contest.id) for part in run.parts for result in part.results)
+        ended = [workspace.checkpoints_dir(contest.folder, result.run_id, result.fold) for result in results]
+        ended += [workspace.absolute(each.path).parent / "checkpoints" for each in list_pretrainings(workspace.store, contest.id)]
+        for checkpoints in ended:
+            if list_checkpoints(checkpoints):
+                remove_checkpoints(checkpoints)
+                n_removed += 1
     if n_removed:
         log.info("removed %d folders that killed processes had left", n_removed)
     return n_removed

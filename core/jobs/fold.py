@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.artefacts import load_manifest, publishing
 from core.base.errors import CheckpointError, PitwallError, RecipeError
@@ -17,12 +17,14 @@ from core.base.messages import msg
 from core.jobs.devices import torch_name
 from core.jobs.disk import fold_bytes
 from core.jobs.reporter import Reporter
+from core.specs.kept import PretrainedOn
 from core.specs.progress import Interrupted, Progress
 from core.specs.recipe import Recipe
 from core.store.attempts import MOST_HALVINGS, Record
 from core.store.contests import Contest, TruthVersion, get_contest, get_truth
 from core.store.folds import Folds, get_folds
 from core.store.jobs import FoldJob
+from core.store.pretrainings import Pretraining, get_pretraining
 from core.store.runs import FoldResult, Run, get_run
 from core.tracking.recorder import record
 from core.training.checkpoint import Checkpoint, list_checkpoints, remove_checkpoints
@@ -122,7 +124,7 @@ def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Cal
         best_epoch=output.best_epoch,
         n_epochs=output.n_epochs,
         elapsed_s=output.elapsed_s,
-        facts=dict(output.facts),
+        facts={**output.facts, **_origin(workspace, contest, run.recipe)},
         created_at=time.time(),
     )
     return lambda connection: record_fold(workspace, connection, contest, result, task.labels[: contest.n_train])
@@ -158,10 +160,15 @@ def _remove_unfinished(folder: Path) -> None:
 def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Recipe, fold: int) -> Path | None:
     """The network that a fold starts from: the same fold's of the run that `model.start_from` names; None where it names none.
 
-    That network has seen no row that the fold validates. Of a run of several seeds it is that of the same seed, else of the first. Raises NotFoundError, RecipeError, CheckpointError.
+    That network has seen no row that the fold validates. Of a run of several seeds it is that of the same seed, else of the first. Of a
+    pretraining it is the encoder, for all folds. Raises NotFoundError, RecipeError, CheckpointError.
     """
     if not recipe.model.start_from:
         return None
+    if recipe.model.start_from.startswith("p"):
+        pretraining = get_pretraining(workspace.store, recipe.model.start_from, contest.id)
+        _check_backbone(pretraining, recipe)
+        return workspace.absolute(pretraining.path)
     from core.predictions.networks import network_folders
 
     named = get_run(workspace.store, recipe.model.start_from, contest.id)
@@ -175,11 +182,7 @@ def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Reci
     networks = network_folders(workspace.absolute(result.path))
     if len(networks) != 1 or run.is_imported:
         raise _cannot_start(run, "it has no network that was trained by this version", fix="choose a run that was trained here")
-    backbone = run.recipe.model.backbone
-    if backbone != recipe.model.backbone:
-        raise _cannot_start(
-            run, msg("its network is {backbone}", backbone=backbone), fix="set model.backbone={backbone}", backbone=backbone
-        )
+    _check_backbone(run, recipe)
     alike = ("model.pooling", "model.layers", "model.global_pool", "model.two_levels", "input.template", "input.markers")
     for path in (*alike, *(("loss.coarse",) if recipe.model.two_levels else ())):
         section, _, name = path.partition(".")
@@ -189,7 +192,25 @@ def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Reci
     return networks[0]
 
 
-def _cannot_start(run: Run, why: str, *, fix: str, **values: object) -> RecipeError:
+def _origin(workspace: Workspace, contest: Contest, recipe: Recipe) -> dict[str, Any]:
+    """What a fold says of the pretraining that its weights began with, also by way of another run; nothing where there was none."""
+    start, on = recipe.model.start_from, None
+    if start.startswith("p"):
+        made = get_pretraining(workspace.store, start, contest.id)
+        on = PretrainedOn(ref=made.ref, name=made.name, fingerprint=made.fingerprint, saw_test=contest.n_test > 0)
+    elif start:
+        on = get_run(workspace.store, start, contest.id).pretrained_on
+    return {} if on is None else {"pretrained_on": on.to_dict()}
+
+
+def _check_backbone(start: Run | Pretraining, recipe: Recipe) -> None:
+    backbone = start.recipe.model.backbone
+    if backbone != recipe.model.backbone:
+        why = msg("its network is {backbone}", backbone=backbone)
+        raise _cannot_start(start, why, fix="set model.backbone={backbone}", backbone=backbone)
+
+
+def _cannot_start(run: Run | Pretraining, why: str, *, fix: str, **values: object) -> RecipeError:
     return RecipeError("a run cannot start from {run}", where="model.start_from", why=why, fix=fix, run=run.ref, **values)
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from core.base.errors import StateError
-from core.jobs import export, fold, predict, register
+from core.jobs import export, fold, predict, pretrain, register
 from core.jobs.reporter import Reporter
 from core.store.attempts import Record
-from core.store.jobs import EXPORT, FOLD, PREDICT, PREDICT_NOW, REGISTER, Job
+from core.store.jobs import EXPORT, FOLD, PREDICT, PREDICT_NOW, PRETRAIN, REGISTER, Job
 from core.workspace import Workspace
 
 J = TypeVar("J", bound=Job)
@@ -35,6 +35,7 @@ class Kind(Generic[J]):
 
 KINDS: dict[str, Kind[Any]] = {
     FOLD: Kind(needed_bytes=fold.needed_bytes, run=fold.run, cleanup=fold.cleanup, can_halve=fold.can_halve),
+    PRETRAIN: Kind(needed_bytes=pretrain.needed_bytes, run=pretrain.run, cleanup=pretrain.cleanup, can_halve=pretrain.can_halve),
     PREDICT: Kind(needed_bytes=predict.needed_bytes, run=predict.run, can_halve=predict.can_halve),
     PREDICT_NOW: Kind(needed_bytes=predict.needed_bytes, run=predict.run, can_halve=predict.can_halve),
     EXPORT: Kind(needed_bytes=export.needed_bytes, run=export.run),

@@ -16,6 +16,7 @@ from core.jobs.fold import start_dir
 from core.jobs.kinds import check_kind
 from core.predictions.networks import Runtime, list_exports
 from core.recipes.plan import ReadPlan, keep_plan_weights
+from core.recipes.pretraining import check_pretraining
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
@@ -194,6 +195,17 @@ def launch_registration(workspace: Workspace, spec: ContestSpec) -> Job:
     return launch_job(workspace.store, kind=jobs.REGISTER, contest_id=None, payload={"spec": spec.to_dict()})
 
 
+def launch_pretraining(workspace: Workspace, contest: Contest, recipe: Recipe, *, priority: int = 0) -> Job:
+    """Queue the pretraining of a recipe's backbone over the texts of a contest. Raises RecipeError as `check_pretraining`, and for columns that are not there."""
+    if contest.spec.modality != "text":
+        recipe = recipe.model_copy(update={"modality": contest.spec.modality})  # refused, with what is wrong
+    check_pretraining(recipe)
+    if recipe.input.composes:
+        _check_columns(workspace, contest, recipe)
+    payload = {"recipe": recipe.to_dict()}
+    return launch_job(workspace.store, kind=jobs.PRETRAIN, contest_id=contest.id, payload=payload, priority=priority)
+
+
 def launch_prediction(
     workspace: Workspace,
     run: Run,
@@ -277,10 +289,7 @@ def check_launch(workspace: Workspace, contest: Contest, folds: Folds, recipe: R
     backbone_of(recipe)
     check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
     if recipe.input.composes:
-        from core.contest.table import text_columns  # pandas again
-        from core.data.compose import check_columns
-
-        check_columns(recipe.input, text_columns(workspace, contest))
+        _check_columns(workspace, contest, recipe)
     if recipe.train.extra_rows:
         from core.contest.extra_rows import rows_of_recipe  # pandas again
 
@@ -306,3 +315,10 @@ def check_launch(workspace: Workspace, contest: Contest, folds: Folds, recipe: R
             fix="choose from 0 to {last}",
             last=folds.n_folds - 1,
         )
+
+
+def _check_columns(workspace: Workspace, contest: Contest, recipe: Recipe) -> None:
+    from core.contest.table import text_columns  # pandas again
+    from core.data.compose import check_columns
+
+    check_columns(recipe.input, text_columns(workspace, contest))

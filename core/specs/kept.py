@@ -89,9 +89,18 @@ class ImportOrigin(Kept):
         return bool(self.classifier or self.run)
 
 
+class PretrainedOn(Kept):
+    """A pretraining that went on over a contest's texts; where `saw_test`, over those of its test rows too. No label was read."""
+
+    ref: str
+    name: str
+    fingerprint: str
+    saw_test: bool
+
+
 class LineageMember(Kept):
     """A run that had a part in a submission: `folds` are the fingerprints of the folds whose networks had, `licence` is that of the
-    pretrained weights it began with, "" where it began with none."""
+    pretrained weights it began with, "" where it began with none; `pretrained_on` says where those went on learning here."""
 
     run: str
     name: str
@@ -101,6 +110,7 @@ class LineageMember(Kept):
     recipe: str | None
     imported: ImportOrigin | None = None
     folds: dict[str, str]
+    pretrained_on: PretrainedOn | None = None
 
 
 class Lineage(Kept):

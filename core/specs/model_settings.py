@@ -27,8 +27,9 @@ class ModelSettings(Settings):
     )
     start_from: str = Field(
         default="",
-        pattern=r"^(r\d+)?$",
-        description="A run on the same folds (r12) whose weights are trained on: each fold starts from that fold's network.",
+        pattern=r"^([rp]\d+)?$",
+        description="A run on the same folds (r12) whose weights are trained on: each fold starts from that fold's network. Or a pretraining on"
+        " the contest's texts (p17), whose encoder all folds start from.",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout before the classifier; 0 to 0.3 is usual.")
     drop_path: float = Field(

@@ -23,6 +23,8 @@ PREDICT_NOW = "predict_now"
 """The same at once: its jobs wait for no device, but run on the processor beside what trains, one at a time."""
 EXPORT = "export"
 """The kind of job that exports a run's networks to ONNX; it runs where predictions at once do."""
+PRETRAIN = "pretrain"
+"""The kind of job that goes on with the pretraining of a backbone over a contest's texts."""
 REGISTER = "register"
 """The kind of job that registers a contest, which has none until then."""
 BESIDE, REGISTERING = "cpu:beside", "cpu:register"
@@ -90,7 +92,13 @@ class FoldJob(Job):
 
 def title_of(kind: str) -> str:
     """What a job of a kind does, where more is not to be said than its kind."""
-    titles = {REGISTER: msg("registration"), EXPORT: msg("ONNX export"), PREDICT: msg("prediction"), PREDICT_NOW: msg("prediction")}
+    titles = {
+        REGISTER: msg("registration"),
+        PRETRAIN: msg("pretraining"),
+        EXPORT: msg("ONNX export"),
+        PREDICT: msg("prediction"),
+        PREDICT_NOW: msg("prediction"),
+    }
     return titles.get(kind, kind)
 
 

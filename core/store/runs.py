@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, fu
 
 from core.base.errors import InputError, NotFoundError, StateError
 from core.base.names import check_name, unused_name
-from core.specs.kept import ImportOrigin
+from core.specs.kept import ImportOrigin, PretrainedOn
 from core.specs.recipe import Recipe
 from core.store import tables
 from core.store.contests import current_truths
@@ -138,6 +138,12 @@ class Run:
     def parts(self) -> tuple["Run", ...]:
         """The runs that are trained for it: one for each of several seeds, else itself."""
         return self.seeds or (self,)
+
+    @property
+    def pretrained_on(self) -> PretrainedOn | None:
+        """The pretraining on texts of the contest that its weights began with, also by way of a run that it started from."""
+        facts = (result.facts for part in self.parts for result in part.results)
+        return next((PretrainedOn.model_validate(each["pretrained_on"]) for each in facts if "pretrained_on" in each), None)
 
     @property
     def elapsed_s(self) -> float:

@@ -251,6 +251,23 @@ epochs = Table(
     Column("train_accuracy", Float),
 )
 
+pretrainings = Table(
+    "pretrainings",
+    metadata,
+    _id(),
+    _parent("contest_id", "contests.id", ondelete="CASCADE"),
+    Column("name", Text, nullable=False),
+    Column("recipe", JsonText, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("facts", JsonText, nullable=False),
+    Column("created_at", Float, nullable=False),
+    _trash(),
+    _digest(),
+    UniqueConstraint("contest_id", "name"),
+)
+"""Each has the number of the job that made it, which is never used twice."""
+
 blends = Table(
     "blends",
     metadata,

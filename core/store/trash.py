@@ -20,12 +20,13 @@ from core.store.digests import is_live, read_rows, update_row
 from core.store.jobs import cancel_jobs_where
 from core.store.tables import TRASH
 
-Kind = Literal["contest", "folds", "run", "blend", "submission"]
+Kind = Literal["contest", "folds", "pretraining", "run", "blend", "submission"]
 Reason = Literal["age", "space", "person"]
 
 TABLES: dict[Kind, Table] = {
     "contest": tables.contests,
     "folds": tables.folds,
+    "pretraining": tables.pretrainings,
     "run": tables.runs,
     "blend": tables.blends,
     "submission": tables.submissions,
@@ -246,7 +247,7 @@ def paths_elsewhere(store: Store, entry: TrashEntry, kind: Kind) -> set[str]:
 
 
 def jobs_of(store: Store, entry: TrashEntry) -> tuple[int, ...]:
-    """The ids of the jobs of an entry's runs and contests."""
+    """The ids of the jobs of an entry's runs, pretrainings and contests."""
     mine = _jobs_of({kind: entry.ids(kind) for kind in TABLES})
     with store.read() as connection:
         return tuple(connection.execute(select(tables.jobs.c.id).where(mine)).scalars())
@@ -254,7 +255,7 @@ def jobs_of(store: Store, entry: TrashEntry) -> tuple[int, ...]:
 
 def _jobs_of(ids: Mapping[Kind, Collection[int]]) -> ColumnElement[bool]:
     jobs = tables.jobs.c
-    return or_(jobs.run_id.in_(ids["run"]), jobs.contest_id.in_(ids["contest"]))
+    return or_(jobs.run_id.in_(ids["run"]), jobs.id.in_(ids["pretraining"]), jobs.contest_id.in_(ids["contest"]))
 
 
 def _plan(connection: Connection, chosen: Mapping[Kind, Collection[int]]) -> Removal:
@@ -272,6 +273,7 @@ def _plan(connection: Connection, chosen: Mapping[Kind, Collection[int]]) -> Rem
 
     of_contest = {kind: table.c.contest_id.in_(found["contest"]) for kind, table in TABLES.items() if kind != "contest"}
     add("folds", of_contest["folds"])
+    add("pretraining", of_contest["pretraining"])
     add("run", of_contest["run"], tables.runs.c.folds_id.in_(found["folds"]))
     add("run", tables.runs.c.id.in_(select(links.run_id).where(links.seed_run_id.in_(found["run"]))))
     seeds, others = select(links.seed_run_id), links.run_id.not_in(found["run"])

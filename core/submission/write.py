@@ -297,7 +297,7 @@ def read_submission(workspace: Workspace, submission: Submission) -> bytes:
 def make_lineage(source: Source) -> Lineage:
     """Every hash a submission descends from: rows, truth, folds, recipes, fold artefacts, weights.
 
-    A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part. The licence
+    A blend that was weighed on some folds only says on which of how many; a member's folds are those whose networks had a part. What is known
     of pretrained weights is kept, but no fingerprint is made of it.
     """
     truths = {truth.id: truth.fingerprint for truth in list_truths(source.workspace.store, source.contest.id)}
@@ -320,18 +320,22 @@ def make_lineage(source: Source) -> Lineage:
         rows=source.contest.fingerprint,
         truth=truths[source.truth_id],
         folds=source.folds.fingerprint,
-        members=tuple(map(_with_licence, members, [member.run for member in source.members()])),
+        members=tuple(map(_with_weights, members, [member.run for member in source.members()])),
     )
     is_part = source.kind == "blend" and not source.is_whole
     return lineage.model_copy(update={"scored_folds": source.scored_folds, "n_folds": source.folds.n_folds}) if is_part else lineage
 
 
-def _with_licence(member: LineageMember, run: Run) -> LineageMember:
-    if run.own_recipe is None or not run.recipe.model.pretrained:
+def _with_weights(member: LineageMember, run: Run) -> LineageMember:
+    """The member with what is known of the weights that its run began with."""
+    if (on := run.pretrained_on) is not None:
+        member = member.model_copy(update={"pretrained_on": on})
+    elif run.own_recipe is None or not run.recipe.model.pretrained:
         return member
+    licence = UNKNOWN_LICENCE
     with suppress(UnknownBackbone):  # the catalogue of a later timm may have lost it
-        return member.model_copy(update={"licence": find_backbone(run.recipe.model.backbone).licence or UNKNOWN_LICENCE})
-    return member.model_copy(update={"licence": UNKNOWN_LICENCE})
+        licence = find_backbone(run.recipe.model.backbone).licence or UNKNOWN_LICENCE
+    return member.model_copy(update={"licence": licence})
 
 
 def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer], lists: Sequence[str]) -> str:

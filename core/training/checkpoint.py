@@ -6,6 +6,7 @@ Attempts of one fold share the folder; each writes under its own name and remove
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -18,10 +19,12 @@ from typing import Any
 from core.artefacts import Manifest, load_manifest, verify
 from core.base.errors import AlignmentError, CheckpointError
 from core.base.files import shown_path
-from core.base.messages import joined, msg
+from core.base.messages import joined, msg, reason
+from core.specs.progress import EpochReport
 
 KIND = "checkpoint"
 QUARANTINE = "quarantine"
+STATE_FILE = "state.json"
 LAYOUT = 5
 """The layout of a checkpoint. Layout 1 (until 0.1) has no number, other fingerprints, and no sum of the plain cross-entropy;
 layout 2 does not count the training rows that were right, layout 3 knows no changes of the number of threads,
@@ -90,6 +93,15 @@ class Checkpoint:
     def facts(self) -> Mapping[str, Any]:
         """What its manifest says beside the hashes: best epoch, scores of the last epoch, when it was made."""
         return load_manifest(self.path).facts
+
+    def reports(self) -> tuple[EpochReport, ...]:
+        """The epochs that were finished when it was written. Raises CheckpointError where it cannot be read."""
+        try:
+            state = json.loads((self.path / STATE_FILE).read_text(encoding="utf-8"))
+            return tuple(EpochReport(**report) for report in state["position"]["epochs"])
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            fix = "the checkpoint before it can be resumed from; else retry the run from nothing"
+            raise CheckpointError("a checkpoint cannot be read", where=str(self.path / STATE_FILE), why=reason(problem), fix=fix) from None
 
 
 def checkpoint_name(epoch: int, step: int, token: int) -> str:

@@ -32,6 +32,7 @@ from models.head import Pooling
 from models.lora import add_lora
 from models.spec import Classifier, ModelSpec, Pixels
 from models.text import COARSE_HEAD, TextClassifier
+from models.weights import Weights
 
 WEIGHTS_FILE = "weights.safetensors"
 READ_OF_TEXTS = ("max_tokens", "truncation", "head_share", "windows", "overlap")
@@ -49,15 +50,17 @@ def build_network(
 
     Images that `cached` has are not read from their files; `tokenizing` hears of texts that have no tokens yet. Raises CheckpointError where the weights it is to start from are damaged or of another shape.
     """
-    recipe, start = task.recipe, None
+    recipe, start, adapted = task.recipe, None, None
     if task.start_dir is not None:
-        verify(task.start_dir)
-        start = read_network_spec(task.start_dir)
+        if verify(task.start_dir).kind == "network":
+            start = read_network_spec(task.start_dir)
+        else:
+            adapted = Weights("pretraining", task.start_dir, recipe.model.start_from)
     spec = ModelSpec(
         backbone=backbone_of(recipe),
         n_outputs=len(task.classes),
         weights_dir=task.weights_dir,
-        pretrained=recipe.model.pretrained and start is None,
+        pretrained=adapted is not None or (recipe.model.pretrained and start is None),
         dropout=recipe.model.dropout,
         drop_path=recipe.model.drop_path,
         dropout_masks=recipe.model.dropout_masks,
@@ -67,7 +70,8 @@ def build_network(
         resized_by=start.resized_by if start is not None else "set_input_size",
         learns_words=recipe.model.lora == "none",
         base_dtype=recipe.model.base_dtype,
-        saved=task.start_dir,
+        saved=task.start_dir if start is not None else None,
+        weights=adapted,
         pixels=Pixels(start.interpolation, start.mean, start.std) if start is not None and start.mean else None,
     )
     task.network_dir.mkdir(parents=True, exist_ok=True)
@@ -97,7 +101,7 @@ def build_network(
             augment=recipe.augment,
         )
     model.save_description(task.network_dir)
-    if task.start_dir is not None:
+    if start is not None and task.start_dir is not None:
         load_weights(model, task.start_dir)
         model.weights_place, model.weights_source = "run", recipe.model.start_from
     if recipe.model.lora != "none":

@@ -31,6 +31,7 @@ from core.specs.progress import EpochReport, Interrupted
 from core.training.checkpoint import (
     KIND,
     LAYOUT,
+    STATE_FILE,
     Checkpointing,
     checkpoint_name,
     list_checkpoints,
@@ -41,7 +42,6 @@ from core.training.checkpoint import (
 )
 from core.training.network import copy_weights
 
-STATE_FILE = "state.json"
 AFFORDABLE = 0.01
 """The share of the time that checkpoints at the ends of epochs may take; those of the clock are few."""
 _FIX = "the checkpoint before it can be resumed from; else retry the run from nothing"

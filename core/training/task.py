@@ -38,7 +38,8 @@ class FoldTask:
     Texts are composed and cleaned. `special_tokens` are words of theirs that a tokenizer must not cut; `known_words` are those that the
     cleaning has kept, where it leaves out rare ones.
 
-    `start_dir` holds a trained network of the same backbone whose weights, head included, are the first ones.
+    `start_dir` holds a trained network of the same backbone whose weights, head included, are the first ones; or the artefact of a
+    pretraining, whose encoder they are, under a fresh head.
 
     With `checkpointing` the fold leaves checkpoints and goes on from the newest. `halvings` of the micro-batch were needed so far
     because memory ran out: each doubles the parts in which a step is computed.
