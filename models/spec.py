@@ -33,8 +33,8 @@ class ModelSpec:
 
     `vocab_size` is asked for a network without a tokenizer of its own (library "builtin"), and where `special_tokens` are added, which is refused where word embeddings do not learn (`learns_words`). With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
-    backbone's own where given. Texts take `weights`, where given, in place of those that are searched for. `base_dtype` is that of a text encoder's weights: int8 and nf4 are read so by bitsandbytes, onto the current CUDA
-    device. `coarse` numbers the coarse class of each output, where the network predicts that first; see `TwoLevels`.
+    backbone's own where given. Texts take `weights`, where given, in place of those that are searched for. `base_dtype` is that of a text
+    encoder's weights: int8 and nf4 are read so by bitsandbytes, onto the current CUDA device. `coarse` numbers the coarse class of each output, where the network predicts that first; see `TwoLevels`.
     """
 
     backbone: Backbone

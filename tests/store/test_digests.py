@@ -23,6 +23,7 @@ from core.store.database import HEAD, Store, open_store, sqlite_url
 from core.store.digests import digest_of
 from core.store.folds import Folds, get_folds, list_folds
 from core.store.jobs import add_job, get_job, list_jobs
+from core.store.pretrainings import add_pretraining
 from core.store.queue import hold_device_for_disk, list_holds, pause
 from core.store.runs import EpochRow, FoldResult, Run, add_run, add_seeds, get_run, list_runs
 from core.store.tables import CHANGES, DIGEST
@@ -48,6 +49,8 @@ def full(store: Store, contest: Contest, folds: Folds, run: Run) -> Store:
         insert_groups(connection, contest_id=contest.id, column_name="who", fingerprint="", path="", now=8.0)
         several = add_run(connection, contest_id=contest.id, folds_id=folds.id, name="several", recipe=Recipe(), fold_numbers=(0,), now=8.0)
         add_seeds(connection, several, {run.id: False})
+        made = {"recipe": Recipe(), "path": "", "fingerprint": "", "facts": {}, "epochs": [], "now": 8.0}
+        add_pretraining(connection, job_id=job.id, contest_id=contest.id, **made)
     add_blend(
         store,
         contest_id=contest.id,
