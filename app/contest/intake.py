@@ -282,6 +282,6 @@ def _failure(job: Job) -> None:
                 st.rerun()
         if st.button(t("data.dismiss"), icon=":material/close:", key=f"registration-dismiss-{job.id}"):
             with guard():
-                runtime.steer(lambda: runtime.queue.forget_job(runtime.workspace().store, job.id))
+                runtime.steer(lambda: runtime.queue.forget_job(runtime.workspace(), job.id))
                 release_source(runtime.workspace(), Path(spec.root))
                 st.rerun()

@@ -1,6 +1,6 @@
 """On the page Train, under the backbone: it goes on learning from the contest's texts (TAPT), and runs start from what it became."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -10,7 +10,7 @@ from app.train.charts import held_out_curve
 from app.train.recipe_view import RecipeForm, bring, launch
 from app.ui.cards import error_card, guard
 from app.ui.charts import draw
-from app.ui.format import format_duration, plain
+from app.ui.format import format_duration, plain, state_label
 from app.ui.jobs import waiting_job
 from app.ui.ways_back import ask_removal
 from app.words.text import t
@@ -23,7 +23,7 @@ from core.recipes.pretraining import make_pair, pretraining_recipe
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.jobs import PRETRAIN, Job, list_jobs
+from core.store.jobs import PRETRAIN, Job, JobState, list_jobs
 from core.store.pretrainings import Pretraining, list_pretrainings
 from core.store.runs import Run
 
@@ -46,8 +46,9 @@ def pretraining_box(contest: Contest, folds: Folds, form: RecipeForm, backbone: 
     with box, guard():
         st.caption(t("train.adapt_note"))
         _queue(contest, form, backbone)
-        live = _live(contest)
-        st.fragment(_working, run_every=BUSY_S if live else None)(contest, bool(live))
+        is_busy = bool(_jobs(contest, "queued", "running"))
+        st.fragment(_working, run_every=BUSY_S if is_busy else None)(contest, is_busy)
+        _ended(contest)
         if made:
             _made(contest, folds, form, made)
 
@@ -65,22 +66,21 @@ def _queue(contest: Contest, form: RecipeForm, backbone: Backbone) -> None:
                 values = usual.to_dict()
                 values["train"]["epochs"], values["optim"]["lr"] = epochs, lr
                 recipe = parse_settings(Recipe, values, where=t("train.adapt"))
-                runtime.steer(lambda: runtime.launch.launch_pretraining(runtime.workspace(), contest, recipe))
-                st.rerun()
+                _steer(lambda: runtime.launch.launch_pretraining(runtime.workspace(), contest, recipe))
 
 
-def _live(contest: Contest) -> list[Job]:
-    """The pretrainings of a contest that wait or run."""
-    jobs = list_jobs(runtime.workspace().store, ("queued", "running"))
-    return [job for job in jobs if job.kind == PRETRAIN and job.contest_id == contest.id]
+def _jobs(contest: Contest, *states: JobState) -> list[Job]:
+    """The pretrainings of a contest that are in one of these states."""
+    return [job for job in list_jobs(runtime.workspace().store, states) if job.kind == PRETRAIN and job.contest_id == contest.id]
 
 
 def _working(contest: Contest, was_busy: bool) -> None:
-    live = _live(contest)
+    """What waits or runs, with its curve."""
+    live = _jobs(contest, "queued", "running")
     if was_busy and not live:
         st.rerun()  # what it became stands in the table
     for job in live:
-        st.markdown(f"**{plain(str(job.payload['recipe']['name']))}** :gray[{job.ref}]")
+        st.markdown(_title(job))
         waiting_job(job)
         if len(reports := runtime.reports_of(runtime.workspace(), contest, job)) > 1:
             draw(
@@ -88,6 +88,29 @@ def _working(contest: Contest, was_busy: bool) -> None:
                 key=f"adapt-{job.id}",
                 alt=t("train.adapt_chart"),
             )
+
+
+def _ended(contest: Contest) -> None:
+    """Those that failed or were canceled: why, and whether they go on or are removed."""
+    for job in _jobs(contest, "failed", "canceled"):
+        if job.error:
+            error_card(PitwallError.from_dict(job.error))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"{_title(job)} {state_label(job.state)}", width="content")
+            if st.button(t("queue.retry_job"), icon=":material/replay:", key=f"adapt-retry-{job.id}"):
+                _steer(lambda job_id=job.id: runtime.queue.retry_job(runtime.workspace().store, job_id))
+            if st.button(t("data.dismiss"), icon=":material/close:", key=f"adapt-dismiss-{job.id}"):
+                _steer(lambda job_id=job.id: runtime.queue.forget_job(runtime.workspace(), job_id))
+
+
+def _title(job: Job) -> str:
+    return f"**{plain(str(job.payload['recipe']['name']))}** :gray[{job.ref}]"
+
+
+def _steer(change: Callable[[], object]) -> None:
+    with guard():
+        runtime.steer(change)
+        st.rerun()
 
 
 def _made(contest: Contest, folds: Folds, form: RecipeForm, made: Sequence[Pretraining]) -> None:

@@ -3,6 +3,7 @@
 What workers do to it is in `core.store.attempts`.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -26,13 +27,18 @@ NOTHING_LIVE = "no fold of {run} waits or runs"
 NOT_WAITING = ("{run} is not waiting", "no fold of it is in the queue: the run is {state}", "retry it first")
 
 
-def forget_job(store: Store, job_id: int) -> None:
-    """Delete a job that has ended and belongs to no run. Raises NotFoundError, and StateError for one that waits or runs, or is of a run."""
-    job = get_job(store, job_id)
-    if job.run_id is not None or job.state in ("queued", "running"):
-        raise StateError("this job stays", where=job.title, why="the job is {state}", fix="cancel it first", state=job.state)
-    with store.transaction() as connection:
+def forget_job(workspace: Workspace, job_id: int) -> None:
+    """Delete a job that has ended and belongs to no run, and what it has left: of a pretraining its checkpoints. Raises NotFoundError, and
+    StateError for one that waits or runs, is of a run, or is a finished pretraining."""
+    job = get_job(workspace.store, job_id)
+    is_kept = job.kind == jobs.PRETRAIN and job.state == "done"
+    if job.run_id is not None or job.state in ("queued", "running") or is_kept:
+        fix = "delete the pretraining" if is_kept else "cancel it first"
+        raise StateError("this job stays", where=job.title, why="the job is {state}", fix=fix, state=job.state)
+    with workspace.store.transaction() as connection:
         jobs.delete_job(connection, job_id)
+    if job.kind == jobs.PRETRAIN and job.contest_id is not None:
+        shutil.rmtree(workspace.pretraining_dir(get_contest(workspace.store, job.contest_id).folder, job.id), ignore_errors=True)
 
 
 def cancel_job(store: Store, job_id: int) -> Job:

@@ -12,13 +12,13 @@ import pytest
 
 from core.__main__ import main
 from core.artefacts import load_manifest
-from core.base.errors import NotFoundError, RecipeError
+from core.base.errors import NotFoundError, RecipeError, StateError
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import save_folds
 from core.jobs.kinds import kind_of
 from core.jobs.launch import launch_pretraining, launch_runs
-from core.jobs.queue import cancel_job, retry_job
+from core.jobs.queue import cancel_job, forget_job, retry_job
 from core.jobs.worker import Stop, attempt
 from core.predictions.source import source_of
 from core.recipes.pretraining import make_pair, pretraining_recipe
@@ -166,6 +166,19 @@ def test_it_is_canceled_and_goes_on_from_its_checkpoint(headlines: Headlines, mo
     assert (again.fingerprint, again.losses) == (calm.fingerprint, calm.losses) and again.name == f"{calm.name}-2"
     assert len(again.facts["resumed"]) == 1 and not list_checkpoints(root / "checkpoints")
     assert [path.name for path in root.iterdir()] == ["attempt-2"] and kind_of(job).needed_bytes(headlines.workspace, job) > 0
+
+
+def test_one_that_was_canceled_is_removed_with_its_checkpoints_and_a_finished_one_is_not(headlines: Headlines) -> None:
+    job, store = headlines.queue(), headlines.workspace.store
+    with pytest.raises(StateError, match="this job stays"):
+        forget_job(headlines.workspace, job.id)
+    cancel_job(store, job.id)
+    folder = headlines.workspace.pretraining_dir(headlines.contest.folder, job.id)
+    (folder / "checkpoints").mkdir(parents=True)
+    forget_job(headlines.workspace, job.id)
+    assert not folder.exists() and list_other_jobs(store) == ()
+    with pytest.raises(StateError, match="this job stays"):
+        forget_job(headlines.workspace, headlines.adapted().id)
 
 
 def test_the_command_line_goes_from_a_contest_to_what_was_gained(headlines: Headlines, capsys: pytest.CaptureFixture[str]) -> None:

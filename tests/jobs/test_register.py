@@ -74,7 +74,7 @@ def test_a_refusal_is_kept_until_it_is_dismissed(workspace: Workspace, draft: Co
     failed = get_job(workspace.store, job.id)
     assert failed.state == "failed" and failed.error is not None and "images/002.png" in failed.error["what"]
     assert not list_contests(workspace.store) and not any((workspace.root / "contests").iterdir())
-    forget_job(workspace.store, job.id)
+    forget_job(workspace, job.id)
     assert not list_other_jobs(workspace.store)
 
 
