@@ -1,6 +1,7 @@
 """Plans on the page Train: a file of what stands on the page, saved and loaded, and the plans that come with Pitwall, queued as they are."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -16,6 +17,7 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.names import file_name
+from core.recipes.advice import any_reads
 from core.recipes.plan import ReadPlan, list_plans, load_plan, parse_plan, plan_text
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -80,9 +82,12 @@ def _load(contest: Contest, folds: Folds, upload_key: str, refused_key: str) -> 
 
 
 def shipped_plans(contest: Contest, folds: Folds, numbers: Sequence[int], launch: Callable[[ReadPlan], bool]) -> None:
-    """A button for each plan that comes along for such rows; it says what would be queued, and asks. `launch` queues it, and says whether
-    it could."""
+    """A button for each plan that comes along for such rows, in their language; it says what would be queued, and asks. `launch` queues it,
+    and says whether it could."""
     for name in list_plans(contest.spec.modality):
+        read = _shipped(name, contest.spec.modality)
+        if not any_reads(read.recipes, facts_of(contest)):
+            continue
         pressed = st.button(
             t("train.plan_queue", name=name),
             icon=":material/playlist_add:",
@@ -93,7 +98,12 @@ def shipped_plans(contest: Contest, folds: Folds, numbers: Sequence[int], launch
         )
         if pressed:
             with guard():
-                _ask(contest, folds, numbers, load_plan(Path(name), contest.spec.modality), launch)
+                _ask(contest, folds, numbers, read, launch)
+
+
+@cache
+def _shipped(name: str, modality: str) -> ReadPlan:
+    return load_plan(Path(name), modality)
 
 
 def _ask(contest: Contest, folds: Folds, numbers: Sequence[int], read: ReadPlan, launch: Callable[[ReadPlan], bool]) -> None:

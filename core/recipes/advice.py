@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
@@ -227,7 +227,9 @@ def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, ha
         (not has_gpu and backbone.params_m > 60, "more than 60 M parameters on a processor: expect hours for an epoch; a dry run tells"),
         (
             facts is not None and recipe.model.pretrained and not _reads(backbone, facts),
-            "{backbone} reads English, and most of these texts are Korean: choose a Korean or multilingual backbone",
+            "{backbone} reads English, and most of these texts are Korean: choose a Korean or multilingual backbone"
+            if facts is not None and facts.has_hangul
+            else "{backbone} reads Korean, and most of these texts are not: choose a backbone of their language, or a multilingual one",
         ),
     )
     values = {path: value for path, _, value in recipe.leaves()}
@@ -272,9 +274,14 @@ def propose_prompt(classes: Sequence[str], columns: Sequence[str]) -> str:
     return "" if "[" in named or not columns or len(prompt) > MOST_PROMPT else prompt
 
 
+def any_reads(recipes: Iterable[Recipe], facts: RowFacts) -> bool:
+    """Whether the network of some recipe knows the language of the rows."""
+    return any(_reads(find_backbone(recipe.model.backbone), facts) for recipe in recipes)
+
+
 def _reads(backbone: Backbone, facts: RowFacts) -> bool:
     """Whether a network knows the language of the rows."""
-    return not (facts.has_hangul and backbone.note == "English")
+    return not (backbone.note == "English" if facts.has_hangul else backbone.note.startswith("Korean"))
 
 
 def _patch_px(backbone: Backbone) -> int:

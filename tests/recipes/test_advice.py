@@ -45,6 +45,7 @@ def of(modality: str, *here: str) -> list[Listed]:
         ("text", (MINI.name,), False, RowFacts(500), MINI.name),
         ("text", (MINI.name,), False, RowFacts(500, has_hangul=True), "tiny_transformer"),
         ("text", (MINI.name, KLUE.name), True, RowFacts(500, has_hangul=True), KLUE.name),
+        ("text", (MINI.name, KLUE.name), True, RowFacts(500), MINI.name),
         ("text", (), False, RowFacts(500), "tiny_transformer"),
     ],
 )
@@ -123,10 +124,17 @@ def test_a_large_network_on_a_processor_is_said() -> None:
     assert "on a processor" in doubts(recipe, epochs(recipe, 1000), has_gpu=False)[0] and doubts(recipe, epochs(recipe, 1000)) == ()
 
 
-def test_an_english_network_for_korean_texts_is_said() -> None:
-    recipe = load_preset("text-minilm")
-    assert "most of these texts are Korean" in doubts(recipe, epochs(recipe, 1000), RowFacts(1000, has_hangul=True))[0]
-    assert doubts(recipe, epochs(recipe, 1000), RowFacts(1000)) == ()
+@pytest.mark.parametrize(
+    ("preset", "has_hangul", "said"),
+    [("text-minilm", True, "most of these texts are Korean"), ("text-klue-roberta", False, "most of these texts are not")],
+)
+def test_a_network_that_does_not_know_the_language_of_the_texts_is_said(preset: str, has_hangul: bool, said: str) -> None:
+    recipe = load_preset(preset)
+
+    def found(has_hangul: bool) -> str:
+        return " ".join(map(str, doubts(recipe, epochs(recipe, 1000), RowFacts(1000, has_hangul=has_hangul))))
+
+    assert said in found(has_hangul) and "these texts" not in found(not has_hangul)
 
 
 def test_a_backbone_brings_its_size_learning_rate_and_weights() -> None:

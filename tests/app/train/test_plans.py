@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.train import plans
+from core.recipes.advice import RowFacts
 from core.recipes.plan import list_plan_weights, parse_plan, plan_text
 from core.specs.folds import FoldsSpec
 from core.specs.plan import Plan
@@ -79,3 +80,12 @@ def test_a_plan_with_problems_is_a_card_that_tells_all_of_them(open_page: OpenPa
     said = " ".join(item.value for item in (*at.error, *at.markdown, *at.caption))
     assert all(part in said for part in ("news\\-tinny", "speed", "the contest's rows are texts")), said
     assert len(list_folds(opened.store, folded.id)) == 1
+
+
+@pytest.mark.parametrize("has_hangul", [True, False])
+def test_a_plan_of_korean_networks_is_offered_for_korean_texts_alone(
+    has_hangul: bool, open_page: OpenPage, folded: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "facts_of", lambda _: RowFacts(500, has_hangul=has_hangul))
+    offered = [button.label for button in open_page("train").button]
+    assert any("korean-sentiment" in label for label in offered) == has_hangul
