@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-BY_CHOICE = {"wandb", "mlflow"}
+TRACKERS = ("wandb", "mlflow")
+BY_CHOICE = {*TRACKERS, "peft"}
 """Asked for when a recipe names them, and tested as they are: requirements-dev.txt has them."""
 HEAVY = ("torch", "torchvision", "timm", "transformers")
 SQL = ("sqlalchemy", "alembic", "sqlite3")
@@ -195,12 +196,18 @@ def test_what_reads_files_and_answers_of_strangers_is_asked_for_without_known_ho
 
 def test_a_tracker_is_imported_only_by_its_own_file() -> None:
     """So that nobody needs one who has not chosen it, and neither the server nor a worker that waits loads TensorBoard."""
-    trackers = ("tensorboard", *BY_CHOICE)
+    trackers = ("tensorboard", *TRACKERS)
     found = [item for folder in ("models", "core", "app", "pages") for item in imports_of(folder) if item.brings(*trackers)]
     assert {item.file for item in found} == {f"core/tracking/{name}.py" for name in (*trackers, "board")}
     own = {"board": "tensorboard"}
     assert [str(item) for item in found if not item.brings(own.get(Path(item.file).stem, Path(item.file).stem))] == []
     assert loaded_by({"core.jobs.worker", "app.shell.runtime"}, trackers) == []
+
+
+def test_peft_is_imported_only_where_lora_is_and_never_by_a_worker_that_waits() -> None:
+    found = [item for folder in ("models", "core", "app", "pages") for item in imports_of(folder) if item.brings("peft")]
+    assert {item.file for item in found} == {"models/lora.py"}
+    assert loaded_by({"core.jobs.worker", "app.shell.runtime", "models.build"}, ("peft",)) == []
 
 
 def _normal(distribution: str) -> str:
