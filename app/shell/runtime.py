@@ -146,7 +146,8 @@ def see_batch(contest: Contest, folds: Folds, recipe: Recipe, epoch: int) -> Fut
 def outlook(forecast: Forecast, recipe: Recipe, fold_numbers: Sequence[int]) -> Outlook:
     """What a dry run predicts for these folds with the present queue and disk."""
     end_s = engine().run_end_s(forecast.trainings_s(fold_numbers, recipe.train.n_seeds))
-    return look_out(forecast, recipe, fold_numbers, devices=devices(), disk_free_bytes=free_bytes(workspace().root), end_s=end_s)
+    here = {"weights_dir": workspace().weights_dir, "disk_free_bytes": free_bytes(workspace().root)}
+    return look_out(forecast, recipe, fold_numbers, devices=devices(), end_s=end_s, **here)
 
 
 def places(contest: Contest, runs: Sequence[Run]) -> dict[int, Progress]:

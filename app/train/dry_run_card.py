@@ -139,7 +139,7 @@ def _found(contest: Contest, folds: Folds, recipe: Recipe, fold_numbers: Sequenc
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**{t('dry_run.title', device=plain(forecast.device))}**", width="content")
             plan = plan_epochs(recipe, train_labels_of(contest, folds, fold_numbers[0], recipe))
-            doubted = doubts(recipe, plan, facts_of(contest), has_gpu=forecast.device != "cpu")
+            doubted = doubts(recipe, plan, facts_of(contest), weights_dir=runtime.workspace().weights_dir, has_gpu=forecast.device != "cpu")
             word, color = ("fits_not", "red") if outlook.problems else ("fits_doubted", "orange") if doubted else ("fits", "green")
             st.badge(t(f"dry_run.{word}"), color=color)
         lines = _lines(outlook)

@@ -65,7 +65,7 @@ def _load(contest: Contest, folds: Folds, upload_key: str, refused_key: str) -> 
     if upload is None:
         return
     try:
-        read = parse_plan(upload.getvalue(), contest.spec.modality, where=upload.name)
+        read = parse_plan(upload.getvalue(), contest.spec.modality, runtime.workspace().weights_dir, where=upload.name)
         made = runtime.launch.make_folds_of(runtime.workspace(), contest, read)
     except PitwallError as refusal:
         st.session_state[refused_key] = refusal
@@ -85,7 +85,7 @@ def shipped_plans(contest: Contest, folds: Folds, numbers: Sequence[int], launch
     """A button for each plan that comes along for such rows, in their language; it says what would be queued, and asks. `launch` queues it,
     and says whether it could."""
     for name in list_plans(contest.spec.modality):
-        read = _shipped(name, contest.spec.modality)
+        read = _shipped(name, contest.spec.modality, runtime.workspace().weights_dir)
         if not any_reads(read.recipes, facts_of(contest)):
             continue
         pressed = st.button(
@@ -102,8 +102,8 @@ def shipped_plans(contest: Contest, folds: Folds, numbers: Sequence[int], launch
 
 
 @cache
-def _shipped(name: str, modality: str) -> ReadPlan:
-    return load_plan(Path(name), modality)
+def _shipped(name: str, modality: str, weights_dir: Path) -> ReadPlan:
+    return load_plan(Path(name), modality, weights_dir)
 
 
 def _ask(contest: Contest, folds: Folds, numbers: Sequence[int], read: ReadPlan, launch: Callable[[ReadPlan], bool]) -> None:

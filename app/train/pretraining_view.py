@@ -18,7 +18,7 @@ from core.analysis.pretraining import pairs_of
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
 from core.predictions.source import source_of
-from core.recipes.plan import Backbone, ReadPlan, find_backbone
+from core.recipes.plan import Backbone, ReadPlan, any_backbone
 from core.recipes.pretraining import make_pair, pretraining_recipe
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -62,7 +62,9 @@ def _queue(contest: Contest, form: RecipeForm, backbone: Backbone) -> None:
         label = t("train.adapt_queue", name=plain(backbone.short_name))
         if st.button(label, icon=":material/playlist_add:", disabled=runtime.is_read_only(), key=f"{key}-queue"):
             with guard():
-                usual = pretraining_recipe(backbone.name, parse_settings(Recipe, form.values, where=t("train.recipe")))
+                usual = pretraining_recipe(
+                    backbone.name, runtime.workspace().weights_dir, parse_settings(Recipe, form.values, where=t("train.recipe"))
+                )
                 values = usual.to_dict()
                 values["train"]["epochs"], values["optim"]["lr"] = epochs, lr
                 recipe = parse_settings(Recipe, values, where=t("train.adapt"))
@@ -167,7 +169,7 @@ def _made(contest: Contest, folds: Folds, form: RecipeForm, made: Sequence[Pretr
 def _use(form: RecipeForm, chosen: Pretraining) -> None:
     """Make it the form's start, and its backbone the form's."""
     if form.values["model"]["backbone"] != chosen.recipe.model.backbone:
-        bring(form, find_backbone(chosen.recipe.model.backbone))
+        bring(form, any_backbone(chosen.recipe.model.backbone, runtime.workspace().weights_dir))
     st.session_state[f"{form.key}.model.start_from"] = chosen.ref
 
 

@@ -33,7 +33,7 @@ from core.contest.table import text_columns
 from core.data.compose import check_columns
 from core.recipes.advice import brought_by, doubts, propose_coarse, propose_prompt, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
-from core.recipes.plan import Backbone, Listed, ReadPlan, find_backbone, load_preset
+from core.recipes.plan import Backbone, Listed, ReadPlan, any_backbone, load_preset
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -144,7 +144,9 @@ def follow_optimizer(start: Recipe, key: str) -> None:
         pretrained = state_.get(f"{key}.model.pretrained", start.model.pretrained)
         lora = state_.get(f"{key}.model.lora", start.model.lora) != "none"
         given[path] = state_[f"{key}.{path}"] = (
-            start.optim.lr if is_own else usual_lr(find_backbone(backbone), pretrained=pretrained, optimizer=optimizer, lora=lora)
+            start.optim.lr
+            if is_own
+            else usual_lr(any_backbone(backbone, runtime.workspace().weights_dir), pretrained=pretrained, optimizer=optimizer, lora=lora)
         )
 
 
@@ -198,7 +200,7 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
 def prompt_button(contest: Contest, form: RecipeForm, recipe: Recipe) -> None:
     """Let the template name the classes behind the text. Offered for language models whose recipe has no template."""
     prompt = propose_prompt(contest.shown_classes, contest.spec.input_columns)
-    if prompt and backbone_of(recipe).is_decoder and not recipe.input.composes:
+    if prompt and backbone_of(recipe, runtime.workspace().weights_dir).is_decoder and not recipe.input.composes:
 
         def use() -> None:
             st.session_state[f"{form.key}.input.template"] = prompt
@@ -221,7 +223,7 @@ def checked(contest: Contest, values: Mapping[str, Any]) -> Recipe | None:
     """The recipe in the form; a card and None where it cannot be trained here."""
     try:
         recipe = parse_settings(Recipe, values, where=t("train.recipe"))
-        backbone_of(recipe)
+        backbone_of(recipe, runtime.workspace().weights_dir)
         check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
         check_columns(recipe.input, text_columns(runtime.workspace(), contest) if recipe.input.composes else ())
         rows_of_recipe(runtime.workspace(), contest, recipe)
@@ -236,7 +238,7 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
     """Rows, steps, weights and the learning-rate curve of the first fold; `names` are those of a grid's runs."""
     n_valid = len(pairs_of(folds).keeping(truth_of(contest).kept).valid_idx(0))
     plan = plan_fold(recipe, train_labels_of(contest, folds, 0, recipe), n_valid, len(contest.spec.classes))
-    is_network = backbone_of(recipe).library != "sklearn"
+    is_network = backbone_of(recipe, runtime.workspace().weights_dir).library != "sklearn"
     facts = {
         "name": names_line(names) if len(names) > 1 else plain(unique_run_name(runtime.workspace().store, contest.id, recipe.name)),
         "rows": t("train.plan_rows_value", train=plan.epochs.n_rows, valid=plan.n_valid),
@@ -250,13 +252,17 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
     if not is_network:
         st.caption(t("train.fitted_at_once"))
         return
-    for doubt in doubts(recipe, plan.epochs, facts_of(contest), has_gpu=runtime.has_gpu()):
+    for doubt in doubts(recipe, plan.epochs, facts_of(contest), weights_dir=runtime.workspace().weights_dir, has_gpu=runtime.has_gpu()):
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
     if recipe.sampling.kind != "none":
         draw(sampled_classes(contest.shown_classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
     if recipe.modality == "text":
         tokens_view(contest, recipe)
-    n_groups, n_frozen, n_probe = backbone_of(recipe).n_groups, recipe.model.freeze, recipe.train.probe_epochs
+    n_groups, n_frozen, n_probe = (
+        backbone_of(recipe, runtime.workspace().weights_dir).n_groups,
+        recipe.model.freeze,
+        recipe.train.probe_epochs,
+    )
     shares = lr_shares(recipe, n_groups)
     draw(lr_curve(plan.curve_epochs, plan.curve_lr, shares, probe_epochs=n_probe), key="lr-curve", alt=t("train.chart_title"))
     notes = (

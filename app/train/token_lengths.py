@@ -43,7 +43,13 @@ def tokens_view(contest: Contest, recipe: Recipe) -> None:
     elif isinstance(problem := asked.answer.exception(), PitwallError):
         error_card(problem)
     elif (lengths := asked.answer.result()) is None:
-        st.caption(t("train.tokens_learned" if backbone_of(recipe).library == "builtin" else "train.tokens_unknown"))
+        st.caption(
+            t(
+                "train.tokens_learned"
+                if backbone_of(recipe, runtime.workspace().weights_dir).library == "builtin"
+                else "train.tokens_unknown"
+            )
+        )
     elif len(lengths):
         st.html(token_histogram(lengths, recipe.input.max_tokens))
         st.caption(lengths_line(TokenLengths.of(lengths, recipe.input.max_tokens), recipe))

@@ -81,7 +81,7 @@ def tapt(
     workspace = opened(root)
     found = get_contest(workspace.store, contest)
     like = None if recipe is None else read_recipe(recipe, [])
-    wanted = apply_sets(pretraining_recipe(backbone, like), [*(sets or []), *([f"name={name}"] if name else [])])
+    wanted = apply_sets(pretraining_recipe(backbone, workspace.weights_dir, like), [*(sets or []), *([f"name={name}"] if name else [])])
     job = launch_pretraining(workspace, found, wanted)
     note(f"queued the pretraining of {backbone} on {found.name} ({job.ref})")
     if queue:

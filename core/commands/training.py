@@ -126,7 +126,7 @@ def train(
                 where="--plan",
                 fix="change the file, or leave these options out",
             )
-        read = load_plan(plan, found.spec.modality)
+        read = load_plan(plan, found.spec.modality, workspace.weights_dir)
     if read.plan.folds and folds_id is not None:
         raise InputError("the plan says which folds", where="--folds", fix="leave the option out, or take `folds` out of the plan")
     split = make_folds_of(workspace, found, read) or choose_folds(workspace, found, folds_id)
@@ -260,7 +260,8 @@ def doubts_of(
     """What in each recipe makes no sense for the first of these folds (all for None)."""
     truth, facts = load_truth(workspace, contest), row_facts(load_table(workspace, contest))
     labels = truth.labels[load_folds(workspace, folds).keeping(truth.kept).train_idx(min(fold_numbers or [0]))]
-    return [doubts(recipe, plan_epochs(recipe, labels), facts, has_gpu=has_gpu()) for recipe in recipes]
+    folder, gpu = workspace.weights_dir, has_gpu()
+    return [doubts(recipe, plan_epochs(recipe, labels), facts, weights_dir=folder, has_gpu=gpu) for recipe in recipes]
 
 
 def print_dry_runs(
@@ -301,6 +302,7 @@ def print_dry_runs(
             recipe,
             numbers,
             devices=engine.devices,
+            weights_dir=workspace.weights_dir,
             disk_free_bytes=free_bytes(workspace.root),
             end_s=engine.run_end_s(before),
         )

@@ -52,10 +52,10 @@ def free_bytes(root: Path) -> int:
     return shutil.disk_usage(root).free
 
 
-def fold_bytes(recipe: Recipe, *, n_rows: int, n_test: int, n_classes: int) -> int:
+def fold_bytes(recipe: Recipe, *, weights_dir: Path, n_rows: int, n_test: int, n_classes: int) -> int:
     """An upper estimate of what one fold of a recipe writes: checkpoints, weights, and predictions of float32."""
     try:
-        n_parameters = backbone_of(recipe).params_m * 1e6
+        n_parameters = backbone_of(recipe, weights_dir).params_m * 1e6
     except RecipeError:
         n_parameters = 0  # its worker will refuse it, and say why better than an estimate could
     n_checkpoints = recipe.checkpoints.keep + 1  # one more while the newest is written

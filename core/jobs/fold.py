@@ -44,7 +44,8 @@ def needed_bytes(workspace: Workspace, job: FoldJob) -> int:
     """Bytes that a fold of this recipe writes at the most."""
     run = get_run(workspace.store, job.run_id)
     contest = get_contest(workspace.store, run.contest_id)
-    return fold_bytes(run.recipe, n_rows=contest.n_train, n_test=contest.n_test, n_classes=len(contest.spec.classes))
+    shape = {"n_rows": contest.n_train, "n_test": contest.n_test, "n_classes": len(contest.spec.classes)}
+    return fold_bytes(run.recipe, weights_dir=workspace.weights_dir, **shape)
 
 
 def run(workspace: Workspace, job: FoldJob, reporter: Reporter, should_stop: Callable[[], bool]) -> Record:

@@ -6,6 +6,7 @@ What a run would take, from a dry run of one of its folds: memory, seconds, disk
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 
@@ -105,6 +106,7 @@ def look_out(
     fold_numbers: Sequence[int],
     *,
     devices: Sequence[str],
+    weights_dir: Path,
     disk_free_bytes: int,
     end_s: float | None,
 ) -> Outlook:
@@ -122,7 +124,7 @@ def look_out(
     n_devices = max(1, min(n_folds, len(devices)))
     disk = max(
         run_bytes(recipe, **sizes, n_folds=n_folds, n_at_once=n_devices, n_rows=n_seeds * n_rows, **shape),
-        fold_bytes(recipe, n_rows=n_rows, **shape),  # the engine asks for so much before it starts a fold
+        fold_bytes(recipe, weights_dir=weights_dir, n_rows=n_rows, **shape),  # the engine asks for so much before it starts a fold
     )
     problems: list[PitwallError] = [_memory_problem(forecast, recipe, memory, limit, n_at_once)] if memory > limit else []
     problems += [_disk_problem(recipe, disk, disk_free_bytes, n_folds)] if disk > disk_free_bytes else []

@@ -199,7 +199,7 @@ def launch_pretraining(workspace: Workspace, contest: Contest, recipe: Recipe, *
     """Queue the pretraining of a recipe's backbone over the texts of a contest. Raises RecipeError as `check_pretraining`, and for columns that are not there."""
     if contest.spec.modality != "text":
         recipe = recipe.model_copy(update={"modality": contest.spec.modality})  # refused, with what is wrong
-    check_pretraining(recipe)
+    check_pretraining(recipe, workspace.weights_dir)
     if recipe.input.composes:
         _check_columns(workspace, contest, recipe)
     payload = {"recipe": recipe.to_dict()}
@@ -286,7 +286,7 @@ def check_launch(workspace: Workspace, contest: Contest, folds: Folds, recipe: R
             modality=recipe.modality,
             contest=contest.name,
         )
-    backbone_of(recipe)
+    backbone_of(recipe, workspace.weights_dir)
     check_classes(recipe, contest.spec.classes, multilabel=contest.spec.is_multilabel)
     if recipe.input.composes:
         _check_columns(workspace, contest, recipe)

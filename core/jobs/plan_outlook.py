@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -22,6 +23,7 @@ from core.store.runs import Run, list_runs
 from core.training.schedule import plan_epochs
 from core.training.task import backbone_of
 from core.workspace import Workspace
+from models.catalog import UnknownBackbone, find_backbone
 from models.weights import Place, where_are_weights
 
 
@@ -78,22 +80,30 @@ def look_at_plan(
             check_launch(workspace, contest, folds, recipe, numbers)
         except PitwallError as refusal:
             return PlannedRun(recipe, None, None, None, (refusal.what,), ())
-        place = where_are_weights(backbone_of(recipe), workspace.weights_dir) if recipe.model.pretrained else None
+        place = where_are_weights(backbone_of(recipe, workspace.weights_dir), workspace.weights_dir) if recipe.model.pretrained else None
         is_out_of_reach = recipe.model.pretrained and place is None and constants.HF_HUB_OFFLINE
         problems = ("its weights are not here, and HF_HUB_OFFLINE keeps it from the hub",) if is_out_of_reach else ()
         expected = expected_fold_s(finished, recipe) or _scaled_fold_s(finished, recipe)
         fold_s, after = expected or (None, None)
-        return PlannedRun(recipe, place, fold_s, after, problems, doubts(recipe, plan_epochs(recipe, labels), facts, has_gpu=has_gpu))
+        doubted = doubts(recipe, plan_epochs(recipe, labels), facts, has_gpu=has_gpu, weights_dir=workspace.weights_dir)
+        return PlannedRun(recipe, place, fold_s, after, problems, doubted)
 
     runs = tuple(map(look, read.grid))
     shape = {"n_rows": contest.n_train, "n_test": contest.n_test, "n_classes": len(contest.spec.classes)}
     able = [run.recipe for run in runs if not run.problems]
     left = sum(
         recipe.train.n_seeds
-        * run_bytes(recipe, checkpoint_bytes=0, weights_bytes=_weights_bytes(recipe), n_folds=len(numbers), n_at_once=0, **shape)
+        * run_bytes(
+            recipe,
+            checkpoint_bytes=0,
+            weights_bytes=_weights_bytes(recipe, workspace.weights_dir),
+            n_folds=len(numbers),
+            n_at_once=0,
+            **shape,
+        )
         for recipe in able
     )
-    at_once = max((fold_bytes(recipe, **shape) for recipe in able), default=0)
+    at_once = max((fold_bytes(recipe, weights_dir=workspace.weights_dir, **shape) for recipe in able), default=0)
     return PlanOutlook(runs, numbers, left + at_once, free_bytes(workspace.root))
 
 
@@ -111,11 +121,11 @@ def _scaled_fold_s(finished: Sequence[Run], recipe: Recipe) -> tuple[float, Run]
 def _gmacs(recipe: Recipe) -> float:
     """Billions of multiply-adds of one training image through the network, by its area; 0 where unknown."""
     try:
-        backbone = backbone_of(recipe)
-    except PitwallError:  # of a run that an earlier version trained
+        backbone = find_backbone(recipe.model.backbone)
+    except UnknownBackbone:  # of a run that an earlier version trained, or of texts
         return 0.0
     return backbone.gmacs * (recipe.input.size_px / backbone.input_px) ** 2 * recipe.area_share if backbone.input_px else 0.0
 
 
-def _weights_bytes(recipe: Recipe) -> int:
-    return round(FLOAT_BYTES * backbone_of(recipe).params_m * 1e6)
+def _weights_bytes(recipe: Recipe, weights_dir: Path) -> int:
+    return round(FLOAT_BYTES * backbone_of(recipe, weights_dir).params_m * 1e6)

@@ -28,9 +28,9 @@ KIND = "pretraining"
 log = logging.getLogger("core.jobs.worker")
 
 
-def needed_bytes(_workspace: Workspace, job: Job) -> int:
+def needed_bytes(workspace: Workspace, job: Job) -> int:
     """Bytes that it writes at the most."""
-    return fold_bytes(recipe_of(job), n_rows=0, n_test=0, n_classes=0)
+    return fold_bytes(recipe_of(job), weights_dir=workspace.weights_dir, n_rows=0, n_test=0, n_classes=0)
 
 
 def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callable[[], bool]) -> Record:

@@ -2,6 +2,7 @@
 nothing of ours. Needs torch."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +35,8 @@ from core.training.precision import Precision
 from core.training.predictor import Predictor, TorchPredictor
 from core.workspace import Workspace
 from models import head
-from models.catalog import load_catalog
+from models.catalog import UnknownBackbone
+from models.found import NoBackbone, any_backbone
 from models.text import COARSE_HEAD, LOCAL, TextClassifier
 
 MOST = 1e-5
@@ -102,14 +104,14 @@ def export_folders(
                 folder = Path(temporary) / "network"
                 folder.mkdir()
                 texts = [str(text) for text in rows.inputs_of(network.spec)]
-                difference = write_folder(network, kept, folder, texts, name=run.name)
+                difference = write_folder(network, kept, folder, texts, name=run.name, weights_dir=workspace.weights_dir)
                 folder.rename(to)
             found.append(NetworkFolder(result.fold, to, difference))
             after_network(len(found), n)
     return tuple(found)
 
 
-def write_folder(network: Predictor, kept: Path, folder: Path, texts: list[str], *, name: str) -> float:
+def write_folder(network: Predictor, kept: Path, folder: Path, texts: list[str], *, name: str, weights_dir: Path) -> float:
     """Write a network, whose tokenizer is in the folder `kept`, and return by how much the two differ on `texts` and on one that is as long as it
     reads. Raises StateError."""
     network = _written_by_transformers(network, kept)
@@ -150,7 +152,7 @@ def write_folder(network: Predictor, kept: Path, folder: Path, texts: list[str],
             why=msg("a probability differs by {n:.1e}, more than {most:.0e}", n=difference, most=MOST),
             fix="export to ONNX, or predict with torch",
         )
-    (folder / "README.md").write_text(_readme(spec, name, len(compared), difference, model.kind), encoding="utf-8")
+    (folder / "README.md").write_text(_readme(spec, weights_dir, name, len(compared), difference, model.kind), encoding="utf-8")
     return difference
 
 
@@ -180,9 +182,10 @@ def _cannot(spec: NetworkSpec, kept: Path, why: str) -> StateError:
     )
 
 
-def _readme(spec: NetworkSpec, name: str, n_rows: int, difference: float, pooling: str) -> str:
-    known = {backbone.name: backbone for backbone in load_catalog()}
-    licence = known[spec.backbone].licence if spec.backbone in known else ""
+def _readme(spec: NetworkSpec, weights_dir: Path, name: str, n_rows: int, difference: float, pooling: str) -> str:
+    licence = ""
+    with suppress(UnknownBackbone, NoBackbone):
+        licence = any_backbone(spec.backbone, weights_dir).licence
     return README.format(
         run=name,
         fold=spec.fold,

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -151,9 +152,9 @@ def _in_time(values: dict[str, Any], backbone: Backbone, n_rows: int, row_s: flo
     return fit_in_time(Recipe.model_validate(values), row_s, n_rows, most_px=values["input"]["size_px"], least_epochs=least)
 
 
-def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
+def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, weights_dir: Path, has_gpu: bool = True) -> tuple[str, ...]:
     """What in a recipe makes no sense for its backbone, the device and a fold with these epochs, though it can be trained."""
-    backbone, n_rows = backbone_of(recipe), plan.n_rows
+    backbone, n_rows = backbone_of(recipe, weights_dir), plan.n_rows
     if backbone.library == "sklearn":  # fitted in one go: no rule about steps and rates says anything of it
         return ()
     lr, optimizer = recipe.optim.lr, recipe.optim.optimizer

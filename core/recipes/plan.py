@@ -22,7 +22,8 @@ from core.store.contests import Contest
 from core.store.runs import Run
 from core.training.task import backbone_of
 from core.workspace import Workspace
-from models.catalog import OPEN_LICENCES, Backbone as Backbone, find_backbone as find_backbone, load_catalog
+from models.catalog import OPEN_LICENCES, Backbone as Backbone, load_catalog
+from models.found import any_backbone as any_backbone, found_backbones
 from models.weights import Place, where_are_weights
 
 PRESETS_DIR = Path(__file__).parents[2] / "models" / "presets"
@@ -171,10 +172,10 @@ class PlanWeights:
     weights: Mapping[int, float]
 
 
-def load_plan(path: Path, modality: str) -> ReadPlan:
+def load_plan(path: Path, modality: str, weights_dir: Path) -> ReadPlan:
     """Read a plan file, or the plan of `list_plans` that has this name, for a contest of "image" or "text" rows; errors as of `parse_plan`."""
     shipped = PLANS_DIR / f"{path}.yaml"
-    return parse_plan(shipped if str(path) in list_plans() and not path.exists() else path, modality, where=str(path))
+    return parse_plan(shipped if str(path) in list_plans() and not path.exists() else path, modality, weights_dir, where=str(path))
 
 
 @cache
@@ -189,14 +190,14 @@ def _modality_of(path: Path) -> str:
     return load_preset(load_settings(Plan, path).recipes[0].preset).modality
 
 
-def parse_plan(source: Path | bytes, modality: str, *, where: str) -> ReadPlan:
+def parse_plan(source: Path | bytes, modality: str, weights_dir: Path, *, where: str) -> ReadPlan:
     """Read a plan file, or its bytes. One RecipeError names every field that cannot be used, with its value and the fix."""
     values = yaml_settings(source, where=where, start="start from the plan in docs/cli.md")
     plan, problems = try_settings(Plan, values)
     recipes: list[Recipe] = []
     entries = values.get("recipes")
     for number, entry in enumerate(cast("list[Any]", entries) if isinstance(entries, list) else []):
-        recipe, found = _recipe_of(entry, modality)
+        recipe, found = _recipe_of(entry, modality, weights_dir)
         problems += [joined("", (f"recipes.{number}.", problem)) for problem in found]
         recipes += [recipe] if recipe else []
     if plan is None or problems:
@@ -244,7 +245,7 @@ def _weights_folder(workspace: Workspace, contest: Contest) -> Path:
     return workspace.contest_dir(contest.folder) / "plans"
 
 
-def _recipe_of(entry: Any, modality: str) -> tuple[Recipe | None, list[str]]:
+def _recipe_of(entry: Any, modality: str, weights_dir: Path) -> tuple[Recipe | None, list[str]]:
     """The recipe of a plan's entry, and what is wrong with its preset, its changes and its backbone; what `Plan` finds is left out."""
     if not isinstance(entry, dict):
         return None, []
@@ -268,7 +269,7 @@ def _recipe_of(entry: Any, modality: str) -> tuple[Recipe | None, list[str]]:
         why = "the contest's rows are images" if modality == "image" else "the contest's rows are texts"
         return recipe, [msg("{field} = {value}: {problem}", field="modality", value=repr(recipe.modality), problem=why)]
     try:
-        backbone_of(recipe)
+        backbone_of(recipe, weights_dir)
     except RecipeError as problem:
         return recipe, [msg("{field}: {problem}", field=problem.where, problem=joined("; ", (problem.what, problem.fix)))]
     return recipe, []
@@ -283,8 +284,10 @@ class Listed:
 
 
 def list_backbones(workspace: Workspace, modality: str) -> tuple[Listed, ...]:
-    """All backbones for "image" or "text" but timm's toys for its own tests; those whose weights are here first, otherwise as in the catalogue."""
-    offered = (one for one in load_catalog() if one.modality == modality and not one.name.startswith("test_"))
+    """All backbones for "image" or "text" but timm's toys for its own tests; those whose weights are here first, otherwise as in the catalogue;
+    for texts those too that only this machine has."""
+    offered = [one for one in load_catalog() if one.modality == modality and not one.name.startswith("test_")]
+    offered += found_backbones(workspace.weights_dir) if modality == "text" else ()
     listed = (Listed(one, where_are_weights(one, workspace.weights_dir)) for one in offered)
     return tuple(sorted(listed, key=lambda one: one.place is None))
 

@@ -3,13 +3,15 @@ Gururangan et al. 2020, arXiv 2004.10964)."""
 
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from core.base.errors import RecipeError
 from core.base.names import NAME_LENGTH, name_from
 from core.base.settings import parse_settings
 from core.specs.recipe import Recipe
 from core.training.task import backbone_of
-from models.catalog import UnknownBackbone, find_backbone
+from models.catalog import UnknownBackbone
+from models.found import NoBackbone, any_backbone
 
 USUAL = {
     "optim": {"lr": 1e-4, "weight_decay": 0.01, "warmup": 0.06, "schedule": "linear"},
@@ -25,7 +27,7 @@ NOT_READ = ("clean.min_rows", "optim.optimizer", "optim.layer_decay")
 """Settings of those sections that it does not."""
 
 
-def pretraining_recipe(backbone: str, like: Recipe | None = None) -> Recipe:
+def pretraining_recipe(backbone: str, weights_dir: Path, like: Recipe | None = None) -> Recipe:
     """The usual pretraining of a backbone, on texts composed, cleaned and cut as those of another recipe; long texts are read whole, window
     by window. Raises RecipeError where that one leaves out rare words, which a fold finds among its training rows."""
     texts = like or Recipe(modality="text")
@@ -35,11 +37,11 @@ def pretraining_recipe(backbone: str, like: Recipe | None = None) -> Recipe:
     name = name_from(f"{backbone.rpartition('/')[2][: NAME_LENGTH - 8]}-adapted", "adapted")
     values = {"name": name, "modality": "text", "model": {"backbone": backbone}, **USUAL, **read}
     recipe = parse_settings(Recipe, {**values, "train": {**USUAL["train"], **given}}, where="pretraining")
-    check_pretraining(recipe)
+    check_pretraining(recipe, weights_dir)
     return recipe
 
 
-def check_pretraining(recipe: Recipe) -> None:
+def check_pretraining(recipe: Recipe, weights_dir: Path) -> None:
     """Raise RecipeError for a recipe of images, a setting that a pretraining does not read, and a backbone that has no pretrained encoder."""
     if recipe.modality != "text":
         raise RecipeError(
@@ -54,8 +56,8 @@ def check_pretraining(recipe: Recipe) -> None:
             paths=", ".join(strange),
         )
     problem = ""
-    with suppress(UnknownBackbone):  # refused below, with names that are close
-        backbone = find_backbone(recipe.model.backbone)
+    with suppress(UnknownBackbone, NoBackbone):  # refused below, with names that are close
+        backbone = any_backbone(recipe.model.backbone, weights_dir)
         if backbone.library != "transformers":
             problem = "its vocabulary is made anew of the training rows of each fold"
         elif backbone.is_decoder:
@@ -69,7 +71,7 @@ def check_pretraining(recipe: Recipe) -> None:
             backbone=recipe.model.backbone,
             example="sentence-transformers/all-MiniLM-L6-v2",
         )
-    backbone_of(recipe)
+    backbone_of(recipe, weights_dir)
 
 
 def make_pair(recipe: Recipe, pretraining: str) -> Sequence[Recipe]:

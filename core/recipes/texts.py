@@ -84,7 +84,7 @@ def _spread(rows: Sequence[int], n: int) -> list[int]:
 
 def _tokenizer(recipe: Recipe, weights_dir: Path, special: Sequence[str]) -> Any:
     """The pretrained tokenizer of a recipe, of the library `tokenizers`; None where it is not here or has not been learned yet."""
-    backbone = backbone_of(recipe)
+    backbone = backbone_of(recipe, weights_dir)
     weights = local_weights(backbone, weights_dir) if backbone.library == "transformers" else None
     path = weights.path / "tokenizer.json" if weights is not None else None
     if path is None or not path.is_file():

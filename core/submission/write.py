@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ from core.store.runs import Run
 from core.submission.format import UNTRAINED, SubmissionFormat, read_format, read_list
 from core.submission.label_cells import read_cell, write_cell
 from core.workspace import Workspace
-from models.catalog import UnknownBackbone, find_backbone
+from models.catalog import UnknownBackbone
+from models.found import NoBackbone, any_backbone
 
 UNKNOWN_LICENCE = "unknown"
 SUM_TOLERANCE = 1e-4
@@ -320,21 +322,23 @@ def make_lineage(source: Source) -> Lineage:
         rows=source.contest.fingerprint,
         truth=truths[source.truth_id],
         folds=source.folds.fingerprint,
-        members=tuple(map(_with_weights, members, [member.run for member in source.members()])),
+        members=tuple(
+            _with_weights(member, each.run, source.workspace.weights_dir) for member, each in zip(members, source.members(), strict=True)
+        ),
     )
     is_part = source.kind == "blend" and not source.is_whole
     return lineage.model_copy(update={"scored_folds": source.scored_folds, "n_folds": source.folds.n_folds}) if is_part else lineage
 
 
-def _with_weights(member: LineageMember, run: Run) -> LineageMember:
+def _with_weights(member: LineageMember, run: Run, weights_dir: Path) -> LineageMember:
     """The member with what is known of the weights that its run began with."""
     if (on := run.pretrained_on) is not None:
         member = member.model_copy(update={"pretrained_on": on})
     elif run.own_recipe is None or not run.recipe.model.pretrained:
         return member
     licence = UNKNOWN_LICENCE
-    with suppress(UnknownBackbone):  # the catalogue of a later timm may have lost it
-        licence = find_backbone(run.recipe.model.backbone).licence or UNKNOWN_LICENCE
+    with suppress(UnknownBackbone, NoBackbone):  # the catalogue of a later timm may have lost it, or a folder is gone
+        licence = any_backbone(run.recipe.model.backbone, weights_dir).licence or UNKNOWN_LICENCE
     return member.model_copy(update={"licence": licence})
 
 

@@ -14,7 +14,7 @@ from models.spec import CannotBuild
 from models.weights import Miss, WeightsNotFound, WeightsUnreadable
 
 
-def _miss(miss: Miss) -> str:
+def miss_text(miss: Miss) -> str:
     """Where pretrained weights were looked for, and what was not there."""
     lacks = msg(miss.lacks, files=miss.files)
     return msg("{place} ({where}): {lacks}" if miss.where else "{place}: {lacks}", place=miss.place, where=miss.where, lacks=lacks)
@@ -29,7 +29,7 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
         raise WeightsError(
             "the weights of {backbone} are not here",
             where=joined("; ", (miss.place for miss in problem.misses)),
-            why=joined("; ", map(_miss, problem.misses)),
+            why=joined("; ", map(miss_text, problem.misses)),
             fix="put the file at weights/{backbone}.safetensors in the workspace, go online once, or set model.pretrained=false"
             if recipe.modality == "image"
             else "put the folder at weights/{backbone} in the workspace, go online once, or set model.pretrained=false with a backbone that is here",

@@ -27,7 +27,8 @@ from core.specs.training_settings import IN_TORCH
 from core.training.loss import activation_of
 from core.training.task import FoldTask, backbone_of
 from models.build import build_model
-from models.catalog import Backbone, find_backbone
+from models.catalog import Backbone
+from models.found import any_backbone
 from models.head import Pooling
 from models.lora import add_lora
 from models.spec import Classifier, ModelSpec, Pixels
@@ -57,7 +58,7 @@ def build_network(
         else:
             adapted = Weights("pretraining", task.start_dir, recipe.model.start_from)
     spec = ModelSpec(
-        backbone=backbone_of(recipe),
+        backbone=backbone_of(recipe, task.weights_dir),
         n_outputs=len(task.classes),
         weights_dir=task.weights_dir,
         pretrained=adapted is not None or (recipe.model.pretrained and start is None),
@@ -120,7 +121,7 @@ def build_network(
 
 def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName) -> NetworkSpec:
     """What has to be known to predict with the network of a task as it predicts at the end of its training."""
-    recipe, backbone = task.recipe, backbone_of(task.recipe)
+    recipe, backbone = task.recipe, backbone_of(task.recipe, task.weights_dir)
     pixels: Pixels | None = getattr(model, "pixels", None)
     activation = activation_of(recipe, multilabel=task.is_multilabel)
     return NetworkSpec(
@@ -181,7 +182,7 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
     tokens = spec.max_tokens
     backbone = Backbone(spec.backbone, spec.modality, spec.library, "", 0.0, spec.input_px, tokens, "", "", "", "")
     if saved is None and spec.modality == "text":  # its tokenizer is where its pretrained weights are
-        backbone = find_backbone(spec.backbone)
+        backbone = any_backbone(spec.backbone, weights_dir)
     pixels = Pixels(spec.interpolation, spec.mean, spec.std) if spec.mean else None
     model_spec = ModelSpec(
         backbone=backbone,

@@ -237,7 +237,7 @@ def n_asked(batch: Batch) -> int:
 
 
 def _build(task: PretrainTask, tokenizing: Callable[[int, int], object]) -> tuple[MaskedLM, PretrainedTokenizer, MaskedRows]:
-    recipe, backbone = task.recipe, backbone_of(task.recipe)
+    recipe, backbone = task.recipe, backbone_of(task.recipe, task.weights_dir)
     spec = ModelSpec(backbone, 0, task.weights_dir, max_tokens=recipe.input.max_tokens, special_tokens=task.special_tokens)
     tokenizer = build_tokenizer(spec, [])
     assert isinstance(tokenizer, PretrainedTokenizer)  # others are refused with the recipe

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import RecipeError
-from core.base.files import pip_command
+from core.base.files import pip_command, shell_name, shown_path
 from core.base.messages import msg
 from core.specs.network import NETWORKS_DIR
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Checkpointing
-from models.catalog import Backbone, UnknownBackbone, find_backbone
+from models.catalog import Backbone, UnknownBackbone
+from models.found import NoBackbone, any_backbone
 
 PEFT = "peft>=0.21,<1"
 """What pip installs for LoRA."""
@@ -133,18 +134,24 @@ def check_classes(recipe: Recipe, classes: Sequence[str], *, multilabel: bool) -
         )
 
 
-def backbone_of(recipe: Recipe) -> Backbone:
-    """The backbone that a recipe names. Raises RecipeError: unknown (with close names), for the other modality, without
+def backbone_of(recipe: Recipe, weights_dir: Path) -> Backbone:
+    """The backbone that a recipe names, of the catalogue or found on this machine. Raises RecipeError: unknown (with close names), no network of texts, for the other modality, without
     pretrained weights that are asked for, with fewer layers than are frozen, too short for the texts, or nothing for LoRA; or peft is missing."""
     name = recipe.model.backbone
     try:
-        backbone = find_backbone(name)
+        backbone = any_backbone(name, weights_dir)
     except UnknownBackbone as problem:
-        close = (
-            msg("did you mean {names}?", names=" or ".join(problem.close)) if problem.close else "search the catalogue on the Train page"
-        )
-        what = msg("no backbone named '{name}'", name=problem.name)
-        raise RecipeError(what, where="model.backbone", why="the catalogue has no such row", fix=close) from None
+        raise RecipeError(
+            "no backbone named '{name}'",
+            where="model.backbone",
+            why="neither the catalogue nor weights/ nor the cache of the hub has it",
+            fix="did you mean {names}? Else: {command}" if problem.close else "{command}, or search the catalogue on the Train page",
+            name=problem.name,
+            names=" or ".join(problem.close),
+            command=f"`python -m core backbone add {shell_name(name)}`",
+        ) from None
+    except NoBackbone as problem:
+        raise no_backbone(name, problem) from None
     if backbone.modality != recipe.modality:
         raise RecipeError(
             "{backbone} reads images" if backbone.modality == "image" else "{backbone} reads texts",
@@ -183,6 +190,18 @@ def backbone_of(recipe: Recipe) -> Backbone:
             n=backbone.max_tokens,
         )
     return backbone
+
+
+def no_backbone(name: str, problem: NoBackbone) -> RecipeError:
+    """The error of a folder that is no text backbone."""
+    return RecipeError(
+        "{name} is no text backbone",
+        where="{folder}",
+        why=msg(problem.why, **problem.values),
+        fix="put in its folder what transformers saves of an encoder or a decoder, or choose another backbone",
+        name=name,
+        folder=shown_path(problem.folder),
+    )
 
 
 def _check_lora(backbone: Backbone) -> None:

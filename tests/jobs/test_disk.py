@@ -58,7 +58,7 @@ class FakeDisk:
 def test_the_need_of_a_fold_grows_with_its_network_and_its_rows() -> None:
     def need(backbone: str, n_rows: int = 1000) -> int:
         recipe = Recipe.model_validate({"model": {"backbone": backbone, "pretrained": False}})
-        return disk.fold_bytes(recipe, n_rows=n_rows, n_test=100, n_classes=10)
+        return disk.fold_bytes(recipe, weights_dir=Path(), n_rows=n_rows, n_test=100, n_classes=10)
 
     assert need("test_vit") < need("resnet50.a1_in1k")
     assert need("test_vit", 2000) - need("test_vit", 1000) == 1000 * (4 * 10 + 8)

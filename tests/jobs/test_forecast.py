@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ FORECAST = Forecast(device="cpu:0", costs=COSTS, rows=((800, 400), (700, 500)), 
 
 
 def outlook(forecast: Forecast = FORECAST, recipe: Recipe = RECIPE, folds: tuple[int, ...] = (0, 1), **given: Any) -> Outlook:
-    given = {"devices": ("cpu:0",), "disk_free_bytes": 100 * GB, "end_s": None, **given}
+    given = {"weights_dir": Path(), "devices": ("cpu:0",), "disk_free_bytes": 100 * GB, "end_s": None, **given}
     return look_out(forecast, recipe, folds, **given)
 
 
@@ -123,7 +124,7 @@ def test_the_disk_must_hold_what_folds_leave_and_the_checkpoints_of_those_that_t
 
 def test_the_disk_is_never_said_to_be_less_than_the_engine_asks_for() -> None:
     small = replace(FORECAST, costs=replace(COSTS, checkpoint_bytes=1, weights_bytes=1))
-    assert outlook(small, folds=(0,)).disk_bytes == fold_bytes(RECIPE, n_rows=1200, n_test=250, n_classes=10)
+    assert outlook(small, folds=(0,)).disk_bytes == fold_bytes(RECIPE, weights_dir=Path(), n_rows=1200, n_test=250, n_classes=10)
 
 
 def job_of(run_id: int, *, started_at: float | None = None, eta_s: float | None = None) -> FoldJob:

@@ -20,7 +20,7 @@ from core.workspace import Workspace
 from models.catalog import find_backbone
 from tests.finished_workspace import add_glyphs, finish_run, make_recipe
 
-USED_CARS = load_plan(Path("used-cars"), "image")
+USED_CARS = load_plan(Path("used-cars"), "image", Path())
 
 
 @pytest.fixture

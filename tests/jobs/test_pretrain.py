@@ -53,7 +53,7 @@ class Headlines:
     folds: Folds
 
     def queue(self, epochs: int = 2) -> Job:
-        usual = pretraining_recipe(MINILM)
+        usual = pretraining_recipe(MINILM, Path())
         train = usual.train.model_copy(update={"epochs": epochs, "batch_size": 16, "precision": "fp32"})
         optim = usual.optim.model_copy(update={"lr": 3e-3})
         return launch_pretraining(self.workspace, self.contest, usual.model_copy(update={"train": train, "optim": optim}))

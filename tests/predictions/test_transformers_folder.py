@@ -38,7 +38,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def test_a_folder_says_what_its_network_says(name: str, tmp_path: Path) -> None:
     network, folder = keep_text_network(tmp_path / "kept", **NETWORKS[name]), tmp_path / "folder"
     folder.mkdir()
-    assert write_folder(network, tmp_path / "kept", folder, TEXTS, name="run") <= MOST
+    assert write_folder(network, tmp_path / "kept", folder, TEXTS, name="run", weights_dir=tmp_path) <= MOST
     assert AutoConfig.from_pretrained(folder).id2label == dict(enumerate(CLASSES))
     imported = {
         (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
@@ -56,7 +56,7 @@ def test_predict_py_runs_where_nothing_of_ours_is(tmp_path: Path) -> None:
         tmp_path / "folder",
     )
     folder.mkdir()
-    write_folder(network, tmp_path / "kept", folder, TEXTS, name="run")
+    write_folder(network, tmp_path / "kept", folder, TEXTS, name="run", weights_dir=tmp_path)
     asked = subprocess.run(
         [sys.executable, str(folder / "predict.py"), *TEXTS],
         cwd=tmp_path,
@@ -74,5 +74,5 @@ def test_predict_py_runs_where_nothing_of_ours_is(tmp_path: Path) -> None:
 def test_what_transformers_cannot_say_is_refused(changes: dict[str, Any], why: str, tmp_path: Path) -> None:
     network = keep_text_network(tmp_path / "kept", "bert", **changes)
     with pytest.raises(StateError, match="cannot be exported as a folder") as caught:
-        write_folder(network, tmp_path / "kept", tmp_path, TEXTS, name="run")
+        write_folder(network, tmp_path / "kept", tmp_path, TEXTS, name="run", weights_dir=tmp_path)
     assert why in caught.value.why

@@ -12,7 +12,7 @@ from PIL import Image
 from core.base.settings import apply_sets
 from core.contest.table import ContestTable
 from core.data.compose import compose
-from core.recipes.advice import RowFacts, brought_by, doubts, propose_prompt, row_facts, suggest_recipe, usual_lr
+from core.recipes.advice import RowFacts, brought_by, doubts as all_doubts, propose_prompt, row_facts, suggest_recipe, usual_lr
 from core.recipes.plan import Listed, list_presets, load_preset
 from core.specs.recipe import Recipe
 from core.specs.text_settings import ComposeSettings
@@ -21,6 +21,10 @@ from models.catalog import find_backbone
 
 LITE, LARGE, HUGE = (find_backbone(name) for name in ("tf_efficientnet_lite0.in1k", "convnext_base", "convnext_large"))
 MINI, KLUE = (find_backbone(name) for name in ("sentence-transformers/all-MiniLM-L6-v2", "klue/roberta-base"))
+
+
+def doubts(recipe: Recipe, plan: EpochPlan, facts: RowFacts | None = None, *, has_gpu: bool = True) -> tuple[str, ...]:
+    return all_doubts(recipe, plan, facts, weights_dir=Path(), has_gpu=has_gpu)
 
 
 def epochs(recipe: Recipe, n_rows: int) -> EpochPlan:

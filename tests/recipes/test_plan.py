@@ -66,7 +66,7 @@ seeds: [-1]
 
 
 def read(text: str, modality: str = "text") -> ReadPlan:
-    return parse_plan(text.encode(), modality, where="plan.yaml")
+    return parse_plan(text.encode(), modality, Path(), where="plan.yaml")
 
 
 def test_a_plan_says_which_runs_with_which_weights() -> None:
@@ -125,7 +125,7 @@ def test_what_is_no_plan_is_refused(text: str, words: str) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_are_a_plan_or_a_typed_error(raw: bytes) -> None:
     try:
-        parse_plan(raw, "text", where="plan.yaml")
+        parse_plan(raw, "text", Path(), where="plan.yaml")
     except PitwallError as error:
         assert error.fix
 
@@ -140,7 +140,7 @@ def test_a_plan_that_is_written_is_read_as_the_same_plan(tmp_path: Path) -> None
     )
     path = tmp_path / "plan.yaml"
     path.write_text(plan_text(plan), encoding="utf-8")
-    again = load_plan(path, "text")
+    again = load_plan(path, "text", Path())
     assert again.plan == plan and again.recipes[0] == recipe
     assert "size_px" not in path.read_text(encoding="utf-8")
     assert read(plan_text(read(GOOD).plan)) == read(GOOD)
@@ -285,7 +285,7 @@ def test_filters_narrow_and_keep_the_order(workspace: Workspace) -> None:
 
 def test_the_plan_of_used_cars_reads_with_the_weights_of_its_contest(tmp_path: Path) -> None:
     assert "used-cars" in list_plans("image") and "used-cars" not in list_plans("text")
-    read = load_plan(Path("used-cars"), "image")
+    read = load_plan(Path("used-cars"), "image", Path())
     assert read.plan.name == "used cars"
     by_name = {recipe.name.removeprefix("cars-"): (recipe, weight) for recipe, weight in zip(read.recipes, read.run_weights, strict=True)}
     expected = {
@@ -303,7 +303,7 @@ def test_the_plan_of_used_cars_reads_with_the_weights_of_its_contest(tmp_path: P
         assert recipe.input.size_px == px and own == pytest.approx(weight)
         assert batch in (None, recipe.train.batch_size) and lr in (None, recipe.optim.lr)
     with pytest.raises(PitwallError, match="cannot read"):
-        load_plan(tmp_path / "used-cars", "image")
+        load_plan(tmp_path / "used-cars", "image", Path())
 
 
 def test_only_here_keeps_what_can_start_without_a_network(workspace: Workspace) -> None:
@@ -313,7 +313,7 @@ def test_only_here_keeps_what_can_start_without_a_network(workspace: Workspace) 
 
 
 def test_the_plan_of_korean_sentiment_has_its_notebooks_numbers_and_weights_by_score() -> None:
-    read = load_plan(Path("korean-sentiment"), "text")
+    read = load_plan(Path("korean-sentiment"), "text", Path())
     scores = {"klue-roberta": 0.8114, "klue-bert": 0.8056, "kykim-bert": 0.8179, "kcbert": 0.7961, "koelectra": 0.8077}
     found = {recipe.name.removeprefix("sentiment-"): weight for recipe, weight in zip(read.recipes, read.run_weights, strict=True)}
     assert found == pytest.approx({name: score / sum(scores.values()) for name, score in scores.items()})

@@ -66,16 +66,16 @@ def test_anything_else_keeps_its_traceback(problem: Exception) -> None:
 
 
 def test_a_backbone_is_checked_before_anything_starts() -> None:
-    assert backbone_of(Recipe()).name == "tf_efficientnet_lite0.in1k"
+    assert backbone_of(Recipe(), Path()).name == "tf_efficientnet_lite0.in1k"
     with pytest.raises(RecipeError) as caught:
-        backbone_of(recipe_of("image", "convnext_bas"))
+        backbone_of(recipe_of("image", "convnext_bas"), Path())
     assert "convnext_base" in caught.value.fix
     with pytest.raises(RecipeError, match="reads texts"):
-        backbone_of(recipe_of("image", "klue/roberta-base"))
+        backbone_of(recipe_of("image", "klue/roberta-base"), Path())
     with pytest.raises(RecipeError, match="no pretrained weights"):
-        backbone_of(recipe_of("text", "tiny_transformer"))
+        backbone_of(recipe_of("text", "tiny_transformer"), Path())
     with pytest.raises(RecipeError, match="at most 300 tokens"):
-        backbone_of(recipe_of("text", "beomi/kcbert-base").model_copy(update={"input": InputSettings(max_tokens=512)}))
+        backbone_of(recipe_of("text", "beomi/kcbert-base").model_copy(update={"input": InputSettings(max_tokens=512)}), Path())
 
 
 def test_every_preset_names_a_backbone_that_takes_its_settings() -> None:
@@ -86,7 +86,7 @@ def test_every_preset_names_a_backbone_that_takes_its_settings() -> None:
     for name in list_presets():
         recipe = load_preset(name)
         assert recipe.name == name
-        assert backbone_of(recipe).modality == recipe.modality
+        assert backbone_of(recipe, Path()).modality == recipe.modality
 
 
 def test_an_unknown_preset_lists_the_known(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_checkpoint_holds_no_base_and_is_refused_on_another_one(tmp_path: Path
 
 def test_what_lora_cannot_do_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match="cannot be trained with LoRA"):
-        backbone_of(recipe_of(TEXT, model={"lora": "all"}))
+        backbone_of(recipe_of(TEXT, model={"lora": "all"}), tmp_path)
     with pytest.raises(ValueError, match="which LoRA leaves as they are"):
         lora_recipe("bert", adversarial={"kind": "fgm"})
     with pytest.raises(ValueError, match="is for pretrained weights"):
@@ -133,7 +133,7 @@ def test_what_lora_cannot_do_is_refused_before_training(tmp_path: Path, monkeypa
     assert "markers=punctuation" in caught.value.fix
     monkeypatch.setattr("core.training.task.find_spec", lambda name: None)
     with pytest.raises(RecipeError, match="peft is not installed") as caught:
-        backbone_of(lora_recipe("bert"))
+        backbone_of(lora_recipe("bert"), tmp_path)
     assert "-m pip install 'peft" in caught.value.fix
 
 

@@ -29,7 +29,7 @@ TEXTS = [
 
 
 def recipe_of(**train: Any) -> Recipe:
-    usual = pretraining_recipe(MINILM)
+    usual = pretraining_recipe(MINILM, Path())
     values = {"epochs": 3, "batch_size": 16, "precision": "fp32", **train}
     return usual.model_copy(
         update={
@@ -135,7 +135,7 @@ def test_texts_are_learned_from_or_held_out(n: int) -> None:
 )
 def test_what_a_pretraining_does_not_read_is_refused(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        check_pretraining(Recipe.model_validate({"modality": "text", "model": {"backbone": MINILM}, **changes}))
+        check_pretraining(Recipe.model_validate({"modality": "text", "model": {"backbone": MINILM}, **changes}), Path())
     assert named in caught.value.where
 
 
@@ -148,6 +148,6 @@ def test_it_reads_texts_as_the_recipe_that_it_is_for() -> None:
             "train": {"seed": 7},
         }
     )
-    made = pretraining_recipe(MINILM, like)
+    made = pretraining_recipe(MINILM, Path(), like)
     assert (made.input.max_tokens, made.input.truncation, made.clean, made.train.seed) == (48, "windows", like.clean, 7)
     assert made.name == "all-MiniLM-L6-v2-adapted" and made.train.epochs == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -68,9 +69,9 @@ def test_what_stands_on_the_page_is_saved_and_read_as_the_same_plan(
 
     monkeypatch.setattr(plans, "plan_text", keep)
     at = unfold(open_page("train"), "plan-file-")
-    assert parse_plan(texts[-1].encode(), "text", where="saved").plan.folds == FoldsSpec(n_folds=3)
+    assert parse_plan(texts[-1].encode(), "text", Path(), where="saved").plan.folds == FoldsSpec(n_folds=3)
     load(at, PLAN)
-    again, given = parse_plan(texts[-1].encode(), "text", where="saved"), parse_plan(PLAN.encode(), "text", where="given")
+    again, given = parse_plan(texts[-1].encode(), "text", Path(), where="saved"), parse_plan(PLAN.encode(), "text", Path(), where="given")
     assert (again.recipes, again.run_weights, again.grid) == (given.recipes, given.run_weights, given.grid)
     assert (again.plan.name, again.plan.folds, again.plan.fold_numbers) == ("first-night", given.plan.folds, (2,))
 

@@ -32,7 +32,7 @@ def adapted(opened: Workspace, folded: Contest) -> str:
             connection,
             job_id=17,
             contest_id=folded.id,
-            recipe=pretraining_recipe(MINILM),
+            recipe=pretraining_recipe(MINILM, Path()),
             path=f"contests/{folded.folder}/pretraining/p17/attempt-1",
             fingerprint="f" * 64,
             facts={"best_epoch": 1, "n_texts": 57, "elapsed_s": 12.0, "fresh_head": ["cls"]},
