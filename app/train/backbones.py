@@ -11,6 +11,7 @@ from app.shell import runtime
 from app.ui.format import plain
 from app.words.core_text import say
 from app.words.text import t
+from core.base.files import shell_name
 from core.recipes.plan import OPEN, Backbone, Listed, filter_backbones, list_backbones
 
 FEW = 4
@@ -54,6 +55,9 @@ def _table_of(listed: Sequence[Listed], modality: str, on_pick: Callable[[Backbo
     found = filter_backbones(listed, text or "", **filters)
     if not found:
         st.caption(t("train.found_none"))
+        if modality == "text" and text:
+            st.caption(t("train.found_add"))
+            st.code(f"python -m core backbone add {shell_name(text)}", language="bash", wrap_lines=True)
         return
 
     def use() -> None:

@@ -31,7 +31,7 @@ def add_backbone(workspace: Workspace, source: str, name: str = "") -> Listed:
     if not NAME.fullmatch(name):
         raise InputError(
             "'{name}' is no name of a backbone",
-            where="backbone add",
+            where="backbone",
             why="a name is letters, digits, points and dashes, behind an account and a slash or without",
             fix="give a folder that is there, a name of the hub such as klue/roberta-base, or a folder with --name",
             name=name,

@@ -19,7 +19,7 @@ class ModelSettings(Settings):
     backbone: str = Field(
         default="tf_efficientnet_lite0.in1k",
         min_length=1,
-        description="Name of the backbone in the catalogue.",
+        description="Name of the backbone: in the catalogue, in the workspace's weights/, or in the hub's cache.",
         json_schema_extra=BASIC | {"picker": "backbone"},
     )
     pretrained: bool = Field(

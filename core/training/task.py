@@ -145,10 +145,12 @@ def backbone_of(recipe: Recipe, weights_dir: Path) -> Backbone:
             "no backbone named '{name}'",
             where="model.backbone",
             why="neither the catalogue nor weights/ nor the cache of the hub has it",
-            fix="did you mean {names}? Else: {command}" if problem.close else "{command}, or search the catalogue on the Train page",
+            fix="did you mean {names}? Else `python -m core backbone add {quoted}`"
+            if problem.close
+            else "`python -m core backbone add {quoted}`, or search the catalogue on the Train page",
             name=problem.name,
             names=" or ".join(problem.close),
-            command=f"`python -m core backbone add {shell_name(name)}`",
+            quoted=shell_name(name),
         ) from None
     except NoBackbone as problem:
         raise no_backbone(name, problem) from None
