@@ -311,15 +311,22 @@ def _forecast(workspace: Workspace, asked: _Request, out_dir: Path) -> Forecast:
     )
 
 
+_ENDING = threading.Lock()
+"""Held by whoever ends this process: what removes the scratch folder is not cut off by the end of the dry run."""
+
+
 def _end_with_parent(scratch: Path) -> None:
-    """Wait for the end of standard input; nothing here needs to end in order."""
+    """Wait for the end of standard input, and leave nothing; nothing else here needs to end in order."""
     while os.read(0, 4096):
         pass
-    shutil.rmtree(scratch, ignore_errors=True)
+    _ENDING.acquire()
+    while scratch.exists():  # the dry run may write into it meanwhile
+        shutil.rmtree(scratch, ignore_errors=True)
     os._exit(1)
 
 
 if __name__ == "__main__":
     code = main()
     # torch takes seconds to take itself down, and nobody waits for that.
+    _ENDING.acquire()
     os._exit(code)
