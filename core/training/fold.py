@@ -25,13 +25,12 @@ from core.training.network import copy_weights, describe_network, save_network, 
 from core.training.optim import set_lr
 from core.training.predictor import predict_task
 from core.training.schedule import Pace, plan_epochs
-from core.training.setup import freeze_in_epoch, set_up
+from core.training.setup import Setup, freeze_in_epoch, set_up
 from core.training.state import CheckpointWriter, TrainState
 from core.training.step import cut_micro_batches, cut_steps, order_rows, train_step
 from core.training.task import FoldOutput, FoldTask
 from core.training.trouble import Trouble, find_trouble
 from models.lora import base_digest, merge_lora
-from models.spec import Classifier
 
 Report = Callable[[Progress | EpochReport], None]
 
@@ -79,12 +78,18 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     setup = set_up(task, source.cached, lambda done, total: notify("tokenizing", 0, done, total))
     model, average, eval_model, optimizer, loader = setup.model, setup.average, setup.eval_model, setup.optimizer, setup.loader
     device, precision = setup.device, setup.precision
-    conditions = {"device": str(device), "threads": setup.threads.most, "precision": precision.name, "micro_batch": task.micro_batch}
+    conditions = {
+        "device": str(device),
+        "threads": setup.threads.most,
+        "precision": precision.name,
+        "micro_batch": task.micro_batch,
+        **setup.numerics,
+    }
     valid_idx, lengths = np.asarray(task.valid_idx, dtype=np.int64), loader.rows.lengths
 
     # Go on where an attempt before was stopped
     state = TrainState(model, optimizer, average, scaler=setup.scaler)
-    writer = CheckpointWriter(_checkpointing(task, n_steps, model), state)
+    writer = CheckpointWriter(_checkpointing(task, n_steps, setup), state)
     if writer.resume():
         state.position.resumed.append({"epoch": state.position.epoch, "step": state.position.step, **conditions})
         state.position.has_threads(setup.threads.most)  # it begins with all of them, whatever others left before
@@ -236,12 +241,12 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
     )
 
 
-def _checkpointing(task: FoldTask, n_steps: int, model: Classifier) -> Checkpointing | None:
-    """Where checkpoints are kept, with the libraries' versions in what they are made from: others compute other numbers. Under LoRA with the digest
+def _checkpointing(task: FoldTask, n_steps: int, setup: Setup) -> Checkpointing | None:
+    """Where checkpoints are kept, with the libraries' versions and other `numerics` in what they are made from: others compute other numbers. Under LoRA with the digest
     of the base too, which is in no checkpoint."""
     if task.checkpointing is None:
         return None
-    facts = {**task.checkpointing.identity.facts, **versions_of(task.recipe)}
+    facts = {**task.checkpointing.identity.facts, **versions_of(task.recipe), **setup.numerics}
     if task.recipe.model.lora != "none":
-        facts["base"] = base_digest(model)
+        facts["base"] = base_digest(setup.model)
     return replace(task.checkpointing, identity=Identity(facts), n_steps=n_steps)

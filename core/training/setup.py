@@ -24,7 +24,9 @@ from core.data.token_cache import Progress
 from core.metrics.scores import invalid_rows
 from core.specs.recipe import Recipe
 from core.training.averaging import make_average
+from core.training.depthwise import fp32_gradients
 from core.training.loss import Objective, make_objective
+from core.training.machine import keep_freed_memory
 from core.training.network import build_network
 from core.training.optim import make_optimizer
 from core.training.precision import Precision, choose_precision
@@ -112,7 +114,8 @@ def make_targets(task: FoldTask) -> Targets:
 
 @dataclass(frozen=True)
 class Setup:
-    """`targets` are those of all training rows, `objective` is what is minimised against them; `average` is the moving average of the weights, if there is one."""
+    """`targets` are those of all training rows, `objective` is what is minimised against them; `average` is the moving average of the weights, if
+    there is one. `numerics` says by name how numbers are computed otherwise than the libraries do by themselves."""
 
     device: torch.device
     threads: Threads
@@ -125,6 +128,7 @@ class Setup:
     test_loader: RowLoader
     targets: Targets
     objective: Objective
+    numerics: dict[str, str]
 
     @property
     def eval_model(self) -> nn.Module:
@@ -179,6 +183,8 @@ def set_up(task: FoldTask, cached: CachedImages | None = None, tokenizing: Progr
         _check_embeddings(model)
     if task.recipe.modality == "image":
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub misses this overload
+        if device.type == "cpu":
+            keep_freed_memory()
     workers = 0 if device.type == "mps" else settings.loader_workers
     return Setup(
         device=device,
@@ -192,6 +198,7 @@ def set_up(task: FoldTask, cached: CachedImages | None = None, tokenizing: Progr
         optimizer=make_optimizer(model, task.recipe.optim),
         scaler=precision.scaler(device),
         average=make_average(model, task.recipe.average.ema),
+        numerics=fp32_gradients(model) if precision.name == "bf16" and device.type == "cpu" else {},
     )
 
 
