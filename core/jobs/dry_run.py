@@ -326,7 +326,8 @@ def _end_with_parent(scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    code = main()
-    # torch takes seconds to take itself down, and nobody waits for that.
-    _ENDING.acquire()
-    os._exit(code)
+    try:
+        code = main()
+    finally:
+        _ENDING.acquire()
+    os._exit(code)  # torch takes seconds to take itself down, and nobody waits for that
