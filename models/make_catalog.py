@@ -76,6 +76,7 @@ TEXT: tuple[tuple[str, str, type[PreTrainedModel], dict[str, Any], int, str, str
     ("klue/roberta-base", "roberta", RobertaModel, {"vocab_size": 32000, **_ROBERTA}, 512, "cc-by-sa-4.0", "Korean"),
     ("klue/roberta-large", "roberta", RobertaModel, {"vocab_size": 32000, **_LARGE, **_ROBERTA}, 512, "cc-by-sa-4.0", "Korean"),
     ("klue/bert-base", "bert", BertModel, {"vocab_size": 32000}, 512, "cc-by-sa-4.0", "Korean"),
+    ("skt/kobert-base-v1", "bert", BertModel, {"vocab_size": 8002}, 512, "apache-2.0", "Korean"),
     ("kykim/bert-kor-base", "bert", BertModel, {"vocab_size": 42000}, 512, "apache-2.0", "Korean"),
     ("beomi/kcbert-base", "bert", BertModel, {"vocab_size": 30000, "max_position_embeddings": 300}, 300, "apache-2.0", "Korean, comments"),
     ("beomi/kcbert-large", "bert", BertModel, {"vocab_size": 30000, "max_position_embeddings": 300, **_LARGE}, 300, "apache-2.0", "Korean, comments"),

@@ -29,12 +29,12 @@ TINY_VOCABULARY = 8000
 TINY_MAX_TOKENS = 512
 NUMBER = re.compile(r"\.(\d+)\.")
 EMBEDDING = re.compile(r"embed|^tokens|^positions|^wte|^wpe")
-TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_FILE, PIECES_FILE = "tokenizer.json", "spiece.model"
 COARSE_HEAD = "coarse."
 """What the names of the parameters of a head for training only begin with."""
 PROBE = "a"
 """A text that shows which special tokens a tokenizer puts around one."""
-PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 
 
 class TextTokenizer(Protocol):
@@ -150,12 +150,13 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
 
         with reading(spec.backbone, source_of(spec)):
             return TrainedTokenizer(Tokenizer.from_file(str(spec.saved / TOKENIZER_FILE)))
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     quiet_transformers()
     weights = source_of(spec)
     with reading(spec.backbone, weights):
-        tokenizer = AutoTokenizer.from_pretrained(weights.path, **LOCAL)
+        is_kobert = (weights.path / PIECES_FILE).is_file() and AutoConfig.from_pretrained(weights.path, **LOCAL).model_type == "bert"
+        tokenizer = _bert_of_pieces(weights.path) if is_kobert else AutoTokenizer.from_pretrained(weights.path, **LOCAL)
     if spec.special_tokens and tokenizer.add_tokens(list(spec.special_tokens), special_tokens=True) and not spec.learns_words:
         raise CannotBuild(
             "the tokens {tokens} are new to {backbone}, whose word embeddings stay as they are",
@@ -164,6 +165,25 @@ def build_tokenizer(spec: ModelSpec, texts: Sequence[str]) -> TextTokenizer:
             backbone=spec.backbone.name,
         )
     return PretrainedTokenizer(tokenizer)
+
+
+def _bert_of_pieces(folder: Path) -> Any:
+    """The tokenizer of a BERT whose vocabulary is a model of sentencepiece, as KoBERT's: its own normalisation, and [CLS] and [SEP] around a text.
+
+    transformers 5 takes it for XLNet's, needs sentencepiece to read it, decomposes Hangul syllables, which are no pieces then, and puts both tokens
+    behind the text. KoBERT's own class also cuts a comma off a number, which this does not.
+    """
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+    from transformers.convert_slow_tokenizer import SpmConverter, import_protobuf
+
+    proto = import_protobuf().ModelProto()
+    proto.ParseFromString((folder / PIECES_FILE).read_bytes())
+    tokenizer = SpmConverter.build_tokenizer_from_spm_proto(proto, [(piece.piece, piece.score) for piece in proto.pieces])
+    ends = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
+    tokenizer.post_processor = TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=ends)
+    named = {"pad_token": PAD, "unk_token": UNKNOWN, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
 
 
 def train_tokenizer(texts: Sequence[str], special: Sequence[str] = ()) -> Any:
