@@ -7,11 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from app.ui.charts import BARE_AXIS, MAX_CLASSES, ROW_PX, Chart, Spec, bare_chart, nominal, quantity, tip
-from app.ui.colors import ACCENT, QUIET
+from app.ui.colors import ACCENT, QUIET, oklch
 from app.words.text import t
 from core.specs.progress import EpochReport
 
 LENGTH_BARS = 36
+EDITED = oklch(0.62, 0.15, 50)
+"""Of rows whose words are changed."""
 
 
 def lr_curve(steps: Sequence[float], rates: Sequence[float], shares: Sequence[float] = (1.0,), *, probe_epochs: int = 0) -> Chart:
@@ -55,32 +57,34 @@ def held_out_curve(reports: Sequence[EpochReport], *, n_epochs: int) -> Chart:
     return bare_chart(long, 200, encoding, {"mark": {"type": "line", "point": True, "strokeWidth": 2}})
 
 
-def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: NDArray[np.floating]) -> Chart:
-    """Rows of each class among the training rows (bar) and in an epoch of a sampler (point), (n_classes,) each.
+def sampled_classes(classes: Sequence[str], rows: NDArray[np.floating], taken: NDArray[np.floating], edited: NDArray[np.floating]) -> Chart:
+    """Rows of each class among the contest's training rows (bar), those in an epoch with a sampler and extra rows, and how many of these have their
+    words changed (points), (n_classes,) each.
 
     With more than 14 classes, those that change most are shown.
     """
-    table = pd.DataFrame({"class": list(classes), "rows": rows, "taken": taken})
+    table = pd.DataFrame({"class": list(classes), "rows": rows, "taken": taken, "edited": edited})
     if len(table) > MAX_CLASSES:
         change = np.abs(np.log((taken + 1) / (rows + 1)))
         table = table.iloc[np.sort(np.argsort(-change, kind="stable")[:MAX_CLASSES])]
     kinds = {"rows": t("train.sampled_rows"), "taken": t("train.sampled_taken")}
+    kinds |= {"edited": t("train.sampled_edited")} if edited.any() else {}
     long = table.melt(id_vars=["class"], value_vars=list(kinds), var_name="kind", value_name="n")
     long["kind"] = long["kind"].map(kinds)
-    before, after = kinds.values()
+    before, *after = kinds.values()
     n = quantity("n", title=None)
     encoding = {
         "y": nominal("class", sort=list(table["class"]), axis={"labelLimit": 110, **BARE_AXIS}),
         "x": {**n, "axis": {"format": "~s", "tickCount": 4, "gridOpacity": 0.25}},
         "color": nominal(
             "kind",
-            scale={"domain": [before, after], "range": [QUIET, ACCENT]},
+            scale={"domain": [before, *after], "range": [QUIET, ACCENT, EDITED][: len(kinds)]},
             legend={"orient": "top", "symbolType": "circle", "columns": 1},
         ),
         "tooltip": [tip("class"), nominal("kind", title=t("charts.series")), quantity("n", title=t("data.chart_rows"), format=",.0f")],
     }
     bars = {"transform": [{"filter": {"field": "kind", "equal": before}}], "mark": {"type": "bar", "height": 10, "opacity": 0.5}}
-    points = {"transform": [{"filter": {"field": "kind", "equal": after}}], "mark": {"type": "circle", "size": 70, "opacity": 1}}
+    points = {"transform": [{"filter": {"field": "kind", "oneOf": after}}], "mark": {"type": "circle", "size": 70, "opacity": 1}}
     return bare_chart(long, 125 + ROW_PX * len(table), encoding, bars, points)
 
 

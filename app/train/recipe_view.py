@@ -29,7 +29,7 @@ from core.analysis.overview import expected_fold_s
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
 from core.contest.extra_rows import list_rows, rows_of_recipe
-from core.contest.table import text_columns
+from core.contest.table import count_classes, text_columns
 from core.data.compose import check_columns
 from core.recipes.advice import brought_by, doubts, propose_coarse, propose_prompt, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
@@ -254,8 +254,13 @@ def plan_view(contest: Contest, folds: Folds, recipe: Recipe, listed: Listed | N
         return
     for doubt in doubts(recipe, plan.epochs, facts_of(contest), weights_dir=runtime.workspace().weights_dir, has_gpu=runtime.has_gpu()):
         st.caption(f":orange[:material/warning: {plain(say(doubt))}]")
-    if recipe.sampling.kind != "none":
-        draw(sampled_classes(contest.shown_classes, plan.class_rows, plan.taken_rows), key="sampled-classes", alt=t("train.sampled_title"))
+    if recipe.sampling.kind != "none" or recipe.train.extra_rows:
+        own = count_classes(train_labels_of(contest, folds, 0), len(contest.spec.classes), multilabel=contest.spec.is_multilabel)
+        draw(
+            sampled_classes(contest.shown_classes, own, plan.taken_rows, plan.edited_rows),
+            key="sampled-classes",
+            alt=t("train.sampled_title"),
+        )
     if recipe.modality == "text":
         tokens_view(contest, recipe)
     n_groups, n_frozen, n_probe = (

@@ -18,16 +18,22 @@ from core.specs.data_settings import AugmentSettings
 
 @dataclass(frozen=True)
 class WordEdits:
-    """Texts whose words are changed by the settings, and what encodes them again."""
+    """Texts whose words are changed by the settings, and what encodes them again; `rows` are those that are changed where not all are."""
 
     texts: Sequence[str]
     encoder: Encoder
     settings: AugmentSettings
+    rows: frozenset[int] | None = None
 
-    def of(self, row: int, ids: Ids, rng: random.Random) -> Ids:
-        """The tokens of a text with its words changed; `ids`, those that it has, where nothing is."""
-        edited = edit_words(self.texts[row], self.settings, rng)
-        return ids if edited == self.texts[row] else np.array(self.encoder.encode([edited])[0], dtype=np.int32)
+    def text_of(self, row: int, repeat: int, rng: random.Random) -> str:
+        """A text as it is read when an epoch has taken its row `repeat` times before."""
+        if (self.rows is not None and row not in self.rows) or (self.settings.word_rows == "repeats" and not repeat):
+            return self.texts[row]
+        return edit_words(self.texts[row], self.settings, rng)
+
+    def of(self, text: str, row: int, ids: Ids) -> Ids:
+        """The tokens of a text of `text_of`; `ids`, those of the row's own, where nothing was changed."""
+        return ids if text == self.texts[row] else np.array(self.encoder.encode([text])[0], dtype=np.int32)
 
 
 class TextRows:
@@ -46,11 +52,17 @@ class TextRows:
         epoch, row, repeat = key
         ids = self.tokens.of(row)
         if epoch and self.edits is not None:
-            ids = self.edits.of(row, ids, random.Random(derive(self.seed, "words", self.fold, epoch, row, repeat)))
+            ids = self.edits.of(self.edited(key), row, ids)
         windows = range(self.cut.count(len(ids)))
         if epoch and len(windows) > 1:
             windows = [derive(self.seed, "window", self.fold, epoch, row, repeat) % len(windows)]
         return row, [self.cut.window(ids, number) for number in windows]
+
+    def edited(self, key: Key) -> str:
+        """The text of a row with its words changed as training reads it, where `edits` are given."""
+        assert self.edits is not None
+        epoch, row, repeat = key
+        return self.edits.text_of(row, repeat, random.Random(derive(self.seed, "words", self.fold, epoch, row, repeat)))
 
     @property
     def whole_lengths(self) -> NDArray[np.int64]:

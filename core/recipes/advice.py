@@ -256,6 +256,7 @@ def _needs(recipe: Recipe) -> tuple[tuple[str, object, tuple[str, ...]], ...]:
         ("augment.mixup, augment.cutmix", augment.mixup and augment.cutmix, ("augment.mix_switch_prob",)),
         ("input.first_px", recipe.input.first_px, ("input.full_px_epochs",)),
         ("augment.word_deletion, augment.word_swap", augment.word_deletion or augment.word_swap, ("augment.word_share",)),
+        ("augment.aeda, augment.word_deletion, augment.word_swap", augment.edits_words, ("augment.word_rows",)),
         ("loss.coarse", recipe.loss.coarse and not recipe.model.two_levels, ("loss.coarse_weight",)),
     )
 

@@ -202,6 +202,12 @@ class AugmentSettings(Settings):
         description="How many of a text's words are left out, and pairs swapped, as a share of its words; 0.05 to 0.2 is usual.",
         json_schema_extra=FOR_TEXTS,
     )
+    word_rows: Literal["all", "rare", "repeats"] = Field(
+        default="all",
+        description="Which training texts have their words changed: all, those of classes that the sampler repeats (rare), or a row only from the "
+        "second time on that an epoch takes it (repeats), so that it is read once as it is.",
+        json_schema_extra=FOR_TEXTS | only_with("sampling.kind", "balanced", "square_root", "repeat_factor", "counts"),
+    )
     mixup: float = Field(
         default=0.0,
         ge=0,
@@ -239,7 +245,12 @@ class AugmentSettings(Settings):
     @property
     def edits_words(self) -> bool:
         """Whether words of training texts are changed."""
-        return self.aeda > 0 or self.word_deletion > 0 or self.word_swap > 0
+        return self.edited_share > 0
+
+    @property
+    def edited_share(self) -> float:
+        """The share of the texts, of those that `word_rows` names, in which words are changed."""
+        return 1 - (1 - self.aeda) * (1 - self.word_deletion) * (1 - self.word_swap)
 
     @property
     def mixes(self) -> bool:

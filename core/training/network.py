@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -25,6 +26,7 @@ from core.specs.network import NETWORK_FILE, NetworkSpec, PrecisionName, read_ne
 from core.specs.recipe import Recipe
 from core.specs.training_settings import IN_TORCH
 from core.training.loss import activation_of
+from core.training.sampling import group_rows, repeated_places
 from core.training.task import FoldTask, backbone_of
 from models.build import build_model
 from models.catalog import Backbone
@@ -100,6 +102,7 @@ def build_network(
             cache_dir=task.cache_dir,
             tokenizing=tokenizing,
             augment=recipe.augment,
+            edited_rows=_edited_rows(task),
         )
     model.save_description(task.network_dir)
     if start is not None and task.start_dir is not None:
@@ -166,6 +169,14 @@ def _pooling(recipe: Recipe) -> Pooling:
     if recipe.modality == "text":
         return recipe.model.pooling
     return "" if recipe.model.global_pool == "own" else recipe.model.global_pool
+
+
+def _edited_rows(task: FoldTask) -> frozenset[int] | None:
+    """The training rows whose words are changed; None are all."""
+    if task.recipe.augment.word_rows == "all":
+        return None
+    train_idx = np.asarray(task.train_idx, dtype=np.int64)
+    return frozenset(train_idx[repeated_places(group_rows(task.recipe.sampling, task.labels[train_idx]))].tolist())
 
 
 def _levels(recipe: Recipe) -> tuple[int, ...]:
@@ -262,6 +273,7 @@ def _text_network(
     cache_dir: Path | None = None,
     tokenizing: Progress = lambda done, total: None,
     augment: AugmentSettings | None = None,
+    edited_rows: frozenset[int] | None = None,
 ) -> tuple[Classifier, MakeRows]:
     from models.text import build_tokenizer
 
@@ -272,7 +284,7 @@ def _text_network(
 
     def rows(inputs: Sequence[str] | Sequence[Path], _sha256: Sequence[str]) -> TextRows:
         texts = [str(text) for text in inputs]
-        edits = WordEdits(texts, tokenizer, augment) if augment is not None and augment.edits_words else None
+        edits = WordEdits(texts, tokenizer, augment, edited_rows) if augment is not None and augment.edits_words else None
         tokens = tokens_of(texts, tokenizer, cache_dir, tokenizing)
         return TextRows(tokens, Cut.made(limits, *tokenizer.ends), pad_id=tokenizer.pad_id, seed=seed, fold=fold, edits=edits)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.specs.data_settings import SamplingSettings
+from core.specs.data_settings import AugmentSettings, SamplingSettings
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,20 @@ def class_counts(groups: Sequence[Group], labels: NDArray[np.integer], n_classes
         of_group = rows.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(rows, minlength=n_classes)
         counts += of_group * (group.n_taken / len(group.places)) if group.n_taken else 0
     return counts
+
+
+def edited_counts(groups: Sequence[Group], labels: NDArray[np.integer], n_classes: int, settings: AugmentSettings) -> NDArray[np.float64]:
+    """How many of an epoch's rows of each class have their words changed (n_classes,), in the mean."""
+    if settings.word_rows != "all":
+        groups = [group for group in groups if group.n_taken > len(group.places)]
+    if settings.word_rows == "repeats":
+        groups = [Group(group.places, group.n_taken - len(group.places)) for group in groups]
+    return settings.edited_share * class_counts(groups, labels, n_classes)
+
+
+def repeated_places(groups: Sequence[Group]) -> NDArray[np.int64]:
+    """The places of the rows of which an epoch takes more than there are."""
+    return np.concatenate([np.empty(0, dtype=np.int64), *(group.places for group in groups if group.n_taken > len(group.places))])
 
 
 def _repeat_factors(settings: SamplingSettings, shares: NDArray[np.float64]) -> NDArray[np.float64]:

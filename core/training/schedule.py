@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.tokens import TokenLengths
-from core.specs.data_settings import SamplingSettings
 from core.specs.recipe import Recipe
 from core.specs.training_settings import OptimSettings
-from core.training.sampling import class_counts, group_rows
+from core.training.sampling import class_counts, edited_counts, group_rows
 
 EVALUATION_COST = 0.4  # a row that is only predicted costs about this share of a row that is trained on
 WINDOW = 40
@@ -119,13 +118,14 @@ def plan_epochs(recipe: Recipe, labels: NDArray[np.integer]) -> EpochPlan:
 class FoldPlan:
     """What one fold of a run will do: its epochs, the rows it validates, and the schedule's curve.
 
-    `class_rows` (K,) are the rows of each class among the training rows, `taken_rows` (K,) those in an epoch. `curve_epochs` and `curve_lr` have one point each for up to 200 steps.
+    `taken_rows` (K,) are the rows of each class in an epoch, and `edited_rows` (K,) how many of these have their words
+    changed. `curve_epochs` and `curve_lr` have one point each for up to 200 steps.
     """
 
     epochs: EpochPlan
     n_valid: int
-    class_rows: NDArray[np.float64]
     taken_rows: NDArray[np.float64]
+    edited_rows: NDArray[np.float64]
     curve_epochs: tuple[float, ...]
     curve_lr: tuple[float, ...]
 
@@ -133,13 +133,13 @@ class FoldPlan:
 def plan_fold(recipe: Recipe, labels: NDArray[np.integer], n_valid: int, n_classes: int) -> FoldPlan:
     """What a fold that trains on rows with these labels, (n,) or (n, K), and validates `n_valid` will do."""
     plan = plan_epochs(recipe, labels)
-    once, taken = (group_rows(sampling, labels) for sampling in (SamplingSettings(), recipe.sampling))
+    taken = group_rows(recipe.sampling, labels)
     shown = np.unique(np.linspace(0, plan.total_steps - 1, num=min(plan.total_steps, 200)).round().astype(int))
     return FoldPlan(
         epochs=plan,
         n_valid=n_valid,
-        class_rows=class_counts(once, labels, n_classes),
         taken_rows=class_counts(taken, labels, n_classes),
+        edited_rows=edited_counts(taken, labels, n_classes, recipe.augment),
         curve_epochs=tuple(float((step + 1) / plan.n_steps) for step in shown),
         curve_lr=tuple(lr_at(int(step), plan, recipe.optim) for step in shown),
     )

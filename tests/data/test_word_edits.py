@@ -12,7 +12,9 @@ import pytest
 from core.data.batches import RowLoader
 from core.data.word_edits import MARKS, edit_words
 from core.specs.data_settings import AugmentSettings
+from core.training.schedule import plan_fold
 from core.training.setup import set_up
+from core.training.step import cut_steps, order_rows
 from tests.training.small_tasks import TEXT, make_task, recipe_of
 
 TEXTS = ("one two  three\nfour five six seven [SEP] eight nine ten", "영화가 정말 재미있었다 다시 보고 싶다", "alone", "", "  two words ")
@@ -90,3 +92,30 @@ def test_training_reads_edited_texts_the_same_in_any_process_and_validation_neve
         own[: int(mask.sum())].tolist() for batch in batches for own, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
     ]
     assert parts == first, "whatever the batches"
+
+
+@pytest.mark.parametrize("word_rows", ["all", "rare", "repeats"])
+def test_the_words_of_rare_classes_or_of_repeats_alone_are_changed_as_often_as_the_plan_says(word_rows: str, tmp_path: Path) -> None:
+    counts = [4, 40, 11]  # of 11, 11 and 10 training rows
+    recipe = recipe_of(TEXT, augment={"aeda": 1.0, "word_rows": word_rows}, sampling={"kind": "counts", "counts": counts})
+    task = make_task(tmp_path, recipe)
+    setup, n_changed = set_up(task), np.zeros(3)
+    plain = set_up(make_task(tmp_path, recipe_of(TEXT))).loader.rows
+    own = {row: plain[0, row, 0][1][0].tolist() for row in range(len(task.inputs))}
+    first: set[int] = set()
+    for batch in setup.loader.load(1, cut_steps(task, order_rows(task, 1, np.ones(len(task.inputs), dtype=np.int64)))):
+        for row, ids, mask in zip(batch["row"].tolist(), batch["input_ids"], batch["attention_mask"], strict=True):
+            is_changed = ids[: int(mask.sum())].tolist() != own[row]
+            n_changed[task.labels[row]] += is_changed
+            assert not (is_changed and word_rows == "repeats" and row not in first), "a row is read once as it is"
+            first.add(row)
+    sizes = np.bincount(task.labels[task.train_idx])
+    expected = {"all": counts, "rare": [n if n > size else 0 for n, size in zip(counts, sizes, strict=True)]}
+    expected["repeats"] = [max(0, n - int(size)) for n, size in zip(counts, sizes, strict=True)]
+    assert n_changed.tolist() == expected[word_rows]
+    assert plan_fold(recipe, task.labels[task.train_idx], 0, 3).edited_rows.tolist() == expected[word_rows]
+
+
+def test_without_a_sampler_no_row_is_repeated() -> None:
+    with pytest.raises(ValueError, match=r"word_rows"):
+        recipe_of(TEXT, augment={"aeda": 1.0, "word_rows": "rare"})

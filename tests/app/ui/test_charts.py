@@ -102,7 +102,7 @@ def test_of_many_classes_those_that_differ_most_are_shown() -> None:
 def test_a_sampler_is_drawn_on_the_classes_that_it_changes_most() -> None:
     rows, taken = np.full(40, 100.0), np.full(40, 100.0)
     rows[[5, 30]], taken[[5, 30]] = (1, 400), (50, 120)
-    chart = train_charts.sampled_classes([f"c{number}" for number in range(40)], rows, taken)
+    chart = train_charts.sampled_classes([f"c{number}" for number in range(40)], rows, taken, np.zeros(40))
     shown = [row["class"] for row in rows_of(chart)]
     assert check(chart) and len(set(shown)) == charts.MAX_CLASSES and {"c5", "c30"} <= set(shown)
 
