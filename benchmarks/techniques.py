@@ -11,25 +11,22 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
-import re
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.gains import Base, Result, Sections, Technique, long_tail, print_tables, read_results, train_missing  # noqa: E402 isort: skip
 from benchmarks.oof_to_test import handwriting  # noqa: E402 isort: skip
 
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from PIL import Image  # noqa: E402
-from scipy import stats  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
 
 from core.metrics.scores import all_scores  # noqa: E402
@@ -56,7 +53,6 @@ class Data:
 
 DATA = {"fashion": Data(64, 64, 32, True), "digits": Data(32, 48, 64, False)}
 
-Sections = dict[str, dict[str, Any]]
 SMALL: Sections = {
     "model": {"backbone": "test_resnet.r160_in1k", "pretrained": False, "dropout": 0.0},
     "optim": {"lr": 3e-3},
@@ -69,15 +65,6 @@ LITE0: Sections = {
 }
 
 
-@dataclass(frozen=True)
-class Base:
-    """What techniques are compared with: a network, and what was done to the labels of its training rows."""
-
-    title: str
-    network: Sections
-    rows: str = "all"
-
-
 BASES = {
     "small": Base("A residual network of 0.5 M parameters from nothing, 5 epochs of AdamW with a cosine", SMALL),
     "tail": Base(
@@ -88,20 +75,6 @@ BASES = {
     "wrong": Base("The same, a fifth of the training labels wrong", SMALL, rows="wrong"),
     "lite0": Base("EfficientNet-Lite0, pretrained on photographs, 2 epochs", LITE0),
 }
-
-
-@dataclass(frozen=True)
-class Technique:
-    """Settings beside those of a base, by section; `metric` chooses the epoch."""
-
-    base: str
-    name: str
-    settings: Sections = field(default_factory=dict)
-    metric: str = "log_loss"
-
-    @property
-    def key(self) -> str:
-        return f"{self.base}: {self.name}"
 
 
 def _small() -> Iterator[tuple[str, Sections]]:
@@ -193,7 +166,7 @@ def recipe_of(technique: Technique, data: str, seed: int) -> Recipe:
     base, of = BASES[technique.base].network, DATA[data]
     px = of.lite0_px if base is LITE0 else of.small_px
     own: Sections = {"input": {"size_px": px}, "augment": {"min_crop": 0.8, "hflip": of.hflip, "jitter": 0.0}, **base}
-    sections = {name: {**own.get(name, {}), **technique.settings.get(name, {})} for name in {**own, **technique.settings}}
+    sections = technique.beside(own)
     sections["train"] |= {"seed": seed, "batch_size": of.batch}
     return Recipe.model_validate(sections)
 
@@ -223,23 +196,18 @@ def write_images(data: str, fashion: Path, folder: Path) -> tuple[list[Path], ND
 def split(labels: NDArray[np.int64], rows: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Labels of all rows as they are trained on, the rows that train, and those that choose the epoch."""
     rng = np.random.default_rng(seed)
-    train, valid = train_test_split(np.arange(N_ROWS), test_size=N_VALID, stratify=labels[:N_ROWS], random_state=seed)
+    parts = train_test_split(np.arange(N_ROWS), test_size=N_VALID, stratify=labels[:N_ROWS], random_state=seed)
+    train, valid = np.asarray(parts[0]), np.asarray(parts[1])
     known = labels[:N_ROWS].copy()
     if rows == "tail":
-        most = min(int((known[train] == label).sum()) for label in range(N_CLASSES))
-        shares = TAIL ** (-np.arange(N_CLASSES) / (N_CLASSES - 1))
-        rank = rng.permutation(N_CLASSES)
-        of_class = [
-            rng.permutation(train[known[train] == label])[: max(2, round(most * shares[rank[label]]))] for label in range(N_CLASSES)
-        ]
-        train = np.sort(np.concatenate(of_class))
+        train = long_tail(train, known, TAIL, seed)
     elif rows == "wrong":
         other = rng.choice(train, round(WRONG * len(train)), replace=False)
         known[other] = (known[other] + rng.integers(1, N_CLASSES, len(other))) % N_CLASSES
     return known, train, valid
 
 
-def run(technique: Technique, data: str, seed: int, paths: Sequence[Path], labels: NDArray[np.int64]) -> dict[str, Any]:
+def run(technique: Technique, data: str, seed: int, paths: Sequence[Path], labels: NDArray[np.int64]) -> Result:
     known, train, valid = split(labels, BASES[technique.base].rows, seed)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -262,43 +230,6 @@ def run(technique: Technique, data: str, seed: int, paths: Sequence[Path], label
     return {"data": data, "technique": technique.key, "seed": seed, **kept, "cpu_s": round(time.process_time() - began, 2)}
 
 
-def interval(differences: Sequence[float], digits: int) -> str:
-    """The mean with half of its 95 % interval (paired t), bold where that leaves 0 out."""
-    mean, n = float(np.mean(differences)), len(differences)
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / n**0.5) if n > 1 else float("inf")
-    said = f"{mean:+.{digits}f} ± {half:.{digits}f}" if n > 1 else f"{mean:+.{digits}f}"
-    return f"**{said}**" if abs(mean) > half else said
-
-
-def print_tables(results: Sequence[dict[str, Any]]) -> None:
-    """A table a base; a gain is above 0 where the technique is better. Only seeds that both have are compared."""
-    found = {(one["data"], one["technique"], one["seed"]): one for one in results}
-    for name, base in BASES.items():
-        own = {data: {seed: one for (where, key, seed), one in found.items() if where == data and key == f"{name}: "} for data in DATA}
-        said = "; ".join(
-            f"{data}: log loss {np.mean([one['log_loss'] for one in of.values()]):.3f}, accuracy {np.mean([one['accuracy'] for one in of.values()]):.3f}"
-            f" ({len(of)} seeds)"
-            for data, of in own.items()
-            if of
-        )
-        print(f"\n**{base.title}.** {said}.\n")
-        print("| technique | " + " | ".join(f"{data}: log loss | accuracy | time" for data in DATA) + " |")
-        print("|---|" + "---|" * 3 * len(DATA))
-        for technique in techniques():
-            if technique.base != name or not technique.name:
-                continue
-            cells = list[str]()
-            for data in DATA:
-                pairs = [(of, found[key]) for seed, of in own[data].items() if (key := (data, technique.key, seed)) in found]
-                if not pairs:
-                    cells += ["", "", ""]
-                    continue
-                cells.append(interval([off["log_loss"] - on["log_loss"] for off, on in pairs], 3))
-                cells.append(interval([on["accuracy"] - off["accuracy"] for off, on in pairs], 3))
-                cells.append(f"{np.median([on['cpu_s'] / off['cpu_s'] for off, on in pairs]):.1f}")
-            print(f"| {technique.name} | {' | '.join(cells)} |")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
@@ -309,18 +240,14 @@ def main() -> None:
     )
     parser.add_argument("--table", action="store_true", help="print what the results hold, and train nothing")
     options = parser.parse_args()
-    results = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
     if options.table:
-        print_tables(results)
+        print_tables(read_results(options.results), BASES, techniques(), list(DATA))
         return
-    done = {(one["data"], one["technique"], one["seed"]) for one in results}
-    with tempfile.TemporaryDirectory(prefix="pitwall-benchmark-") as folder, options.results.open("a") as stream:
+    with tempfile.TemporaryDirectory(prefix="pitwall-benchmark-") as folder:
         images = {data: write_images(data, options.fashion, Path(folder)) for data in DATA}
-        for seed in range(options.seeds):
-            for technique in techniques():
-                for data in DATA if not technique.name or re.search(options.only, technique.key) else ():
-                    if (data, technique.key, seed) not in done:
-                        print(json.dumps(run(technique, data, seed, *images[data])), file=stream, flush=True)
+        train_missing(
+            options.results, techniques(), DATA, options.seeds, options.only, lambda one, data, seed: run(one, data, seed, *images[data])
+        )
 
 
 if __name__ == "__main__":
