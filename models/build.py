@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from models.head import TwoLevels
-from models.spec import CannotBuild, Classifier, ModelSpec
+from models.levels import SeparateLevels, output_sizes
+from models.spec import BackboneClassifier, CannotBuild, Classifier, ModelSpec
 
 
 def build_model(spec: ModelSpec) -> Classifier:
@@ -15,16 +16,22 @@ def build_model(spec: ModelSpec) -> Classifier:
     if spec.pretrained and not spec.backbone.has_pretrained:
         fix = "set model.pretrained=false, or choose a pretrained backbone"
         raise CannotBuild("{backbone} has no pretrained weights", fix, backbone=spec.backbone.name)
-    levels = TwoLevels(spec.coarse) if spec.coarse else None
-    if levels is not None:
-        spec = replace(spec, n_outputs=levels.n_coarse + spec.n_outputs)
+    if spec.coarse and spec.is_separate:
+        return SeparateLevels([_one(replace(spec, n_outputs=n, coarse=())) for n in output_sizes(spec.coarse)], spec.coarse)
+    if not spec.coarse:
+        return _one(spec)
+    levels = TwoLevels(spec.coarse)
+    model = _one(replace(spec, n_outputs=levels.n_coarse + spec.n_outputs))
+    model.two_levels = levels
+    return model
+
+
+def _one(spec: ModelSpec) -> BackboneClassifier:
+    """One backbone with one head of `n_outputs`."""
     if spec.backbone.modality == "image":
         from models.image import build_image_model
 
-        model = build_image_model(spec)
-    else:
-        from models.text import build_text_model
+        return build_image_model(spec)
+    from models.text import build_text_model
 
-        model = build_text_model(spec)
-    model.two_levels = levels
-    return model
+    return build_text_model(spec)

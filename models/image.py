@@ -19,7 +19,7 @@ from timm.optim._param_groups import auto_group_layers
 from torch import Tensor, nn
 
 from models.head import Pool, mean_over_masks
-from models.spec import CannotBuild, Classifier, Features, ModelSpec, Pixels
+from models.spec import BackboneClassifier, CannotBuild, Features, ModelSpec, Pixels
 from models.weights import WeightsUnreadable, find_weights, reading
 
 LONG_HEADS = ("volo", "lcnetv2", "mvitv2")
@@ -29,7 +29,7 @@ SIZE_FIX = "set input.size_px={usual_px}, the size it was made for, or a multipl
 FIRST_SIZE_FIX = "set input.first_px=0, or choose a backbone that reads images of any size, such as a convolutional one"
 
 
-class ImageClassifier(Classifier):
+class ImageClassifier(BackboneClassifier):
     """A timm network over pixels."""
 
     mean: Tensor

@@ -34,7 +34,8 @@ class ModelSpec:
     `vocab_size` is asked for a network without a tokenizer of its own (library "builtin"), and where `special_tokens` are added, which is refused where word embeddings do not learn (`learns_words`). With `saved`, the folder of a trained
     network, tokenizer and configuration are those that were saved there, and no place is searched for pretrained ones. `pixels` replace the
     backbone's own where given. Texts take `weights`, where given, in place of those that are searched for. `base_dtype` is that of a text
-    encoder's weights: int8 and nf4 are read so by bitsandbytes, onto the current CUDA device. `coarse` numbers the coarse class of each output, where the network predicts that first; see `TwoLevels`.
+    encoder's weights: int8 and nf4 are read so by bitsandbytes, onto the current CUDA device. `coarse` numbers the coarse class of each output, where that is predicted first; see
+    `TwoLevels`. With `is_separate` it is predicted by networks of their own; see `SeparateLevels`.
     """
 
     backbone: Backbone
@@ -53,6 +54,7 @@ class ModelSpec:
     vocab_size: int = 0
     special_tokens: tuple[str, ...] = ()
     coarse: tuple[int, ...] = ()
+    is_separate: bool = False
     learns_words: bool = True
     base_dtype: Literal["float32", "bfloat16", "int8", "nf4"] = "float32"
     saved: Path | None = None
@@ -80,39 +82,22 @@ class Features:
 class Classifier(nn.Module, ABC):
     """What every network here is: `forward(batch)` takes a dict of tensors and gives logits (n, n_outputs).
 
-    It is `head(pool(features(batch)))`, and with `two_levels` what that makes of it; what replaces one of the three, or reads between them, needs to know no library.
     `weights_place` and `weights_source` say where its pretrained weights came from, "" when it starts from nothing; `resized_by` is that of
-    its ModelSpec, where that was needed.
+    its ModelSpec, where that was needed. `pixels` is set where images are read.
     """
 
     weights_place: str = ""
     weights_source: str = ""
+    pixels: Pixels | None = None
     resized_by: Literal["set_input_size", "img_size"] = "img_size"
     _learnable: frozenset[str] = frozenset()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.two_levels: TwoLevels | None = None
+    @abstractmethod
+    def forward(self, batch: dict[str, Tensor]) -> Tensor: ...
 
     @abstractmethod
-    def features(self, batch: dict[str, Tensor]) -> Features:
-        """What the backbone makes of a batch, before any pooling."""
-
-    @abstractmethod
-    def pool(self, features: Features) -> Tensor:
-        """One vector a row (n, width): what the head reads."""
-
-    @abstractmethod
-    def head(self, pooled: Tensor) -> Tensor:
-        """Logits (n, n_outputs) of pooled features, those of coarse classes before them where there are two levels."""
-
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        outputs = self.head(self.pool(self.features(batch)))
-        return outputs if self.two_levels is None else self.two_levels(outputs)
-
     def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
         """One vector a row (n, width), by which rows can be compared."""
-        return self.pool(self.features(batch))
 
     @abstractmethod
     def depths(self) -> dict[str, int]:
@@ -150,3 +135,31 @@ class Classifier(nn.Module, ABC):
 
     def save_description(self, folder: Path) -> None:
         """Write what has to be known to build the network again, beside its `ModelSpec`, into a folder: nothing, for most."""
+
+
+class BackboneClassifier(Classifier):
+    """A backbone and what reads it: `head(pool(features(batch)))`, and with `two_levels` what that makes of it. What replaces one of the three,
+    or reads between them, needs to know no library."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.two_levels: TwoLevels | None = None
+
+    @abstractmethod
+    def features(self, batch: dict[str, Tensor]) -> Features:
+        """What the backbone makes of a batch, before any pooling."""
+
+    @abstractmethod
+    def pool(self, features: Features) -> Tensor:
+        """One vector a row (n, width): what the head reads."""
+
+    @abstractmethod
+    def head(self, pooled: Tensor) -> Tensor:
+        """Logits (n, n_outputs) of pooled features, those of coarse classes before them where there are two levels."""
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        outputs = self.head(self.pool(self.features(batch)))
+        return outputs if self.two_levels is None else self.two_levels(outputs)
+
+    def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.pool(self.features(batch))

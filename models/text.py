@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.head import FOUR, LayerMix, Pooling, make_token_pool, mean_over_masks, pool_tokens
-from models.spec import CannotBuild, Classifier, Features, ModelSpec
+from models.spec import BackboneClassifier, CannotBuild, Features, ModelSpec
 from models.weights import Weights, WeightsUnreadable, find_weights, reading
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive the fork of a loader worker
@@ -207,7 +207,7 @@ def train_tokenizer(texts: Sequence[str], special: Sequence[str] = ()) -> Any:
     return tokenizer
 
 
-class TextClassifier(Classifier):
+class TextClassifier(BackboneClassifier):
     """An encoder, pooled over its tokens, dropout, and a linear classifier."""
 
     def __init__(self, encoder: nn.Module, width: int, spec: ModelSpec) -> None:

@@ -184,7 +184,15 @@ def start_dir(workspace: Workspace, contest: Contest, folds: Folds, recipe: Reci
     if len(networks) != 1 or run.is_imported:
         raise _cannot_start(run, "it has no network that was trained by this version", fix="choose a run that was trained here")
     _check_backbone(run, recipe)
-    alike = ("model.pooling", "model.layers", "model.global_pool", "model.two_levels", "input.template", "input.markers")
+    alike = (
+        "model.pooling",
+        "model.layers",
+        "model.global_pool",
+        "model.two_levels",
+        "model.separate_levels",
+        "input.template",
+        "input.markers",
+    )
     for path in (*alike, *(("loss.coarse",) if recipe.model.two_levels else ())):
         section, _, name = path.partition(".")
         its, wanted = (getattr(getattr(one, section), name) for one in (run.recipe, recipe))

@@ -161,6 +161,8 @@ def _written_by_transformers(network: Predictor, kept: Path) -> TorchPredictor:
     spec = network.spec
     if spec.modality != "text" or spec.library != "transformers" or not isinstance(network, TorchPredictor):
         raise _cannot(spec, kept, "it is no network of texts that transformers builds")
+    if spec.is_separate:
+        raise _cannot(spec, kept, "it is several networks, one for each level")
     if not isinstance(network.model, TextClassifier):
         raise _cannot(spec, kept, "it is a ready classifier, and its folder is one already")
     if not (kept / "tokenizer_config.json").is_file():

@@ -66,6 +66,11 @@ class ModelSettings(Settings):
         description="Predict the coarse class (loss.coarse) and the class within it by one body with two heads: a class has the product of both "
         "probabilities, so they sum to one.",
     )
+    separate_levels: bool = Field(
+        default=False,
+        description="With model.two_levels: a network of its own for the coarse classes, and one for each coarse class of two classes or more, side by "
+        "side in memory. Their product predicts; time and memory are those of all of them.",
+    )
     freeze: int = Field(
         default=0,
         ge=0,

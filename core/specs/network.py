@@ -59,6 +59,7 @@ class NetworkSpec(Settings):
     coarse: tuple[int, ...] = Field(
         default=(), description="The number of each class's coarse class, where that is predicted first and the class within it."
     )
+    is_separate: bool = Field(default=False, description="With `coarse`: by networks of their own, side by side in one file of weights.")
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="The type of the weights of a text encoder.")
     resized_by: Literal["set_input_size", "img_size"] = Field(
         default="img_size",

@@ -151,6 +151,15 @@ class Recipe(Settings):
         refuse(
             (two and self.model.is_tfidf, "model.two_levels is for networks, not for TF-IDF: set it to false"),
             (two and not coarse, "model.two_levels needs the coarse class of each class: set loss.coarse"),
+            (self.model.separate_levels and not two, "model.separate_levels says how model.two_levels is made: set both, or neither"),
+            (
+                self.model.separate_levels and self.model.lora != "none",
+                "model.separate_levels trains several networks, and model.lora adapts one: set one of them to its default",
+            ),
+            (
+                self.model.separate_levels and self.adversarial.kind == "fgm",
+                "adversarial.kind=fgm perturbs the word embeddings of one network, and model.separate_levels has several: use awp",
+            ),
             (two and not is_softmax, "model.two_levels multiplies probabilities that sum to one: set loss.kind=cross_entropy or focal"),
             (
                 coarse and not two and self.modality == "image",

@@ -70,6 +70,7 @@ def build_network(
         pooling=_pooling(recipe),
         layers=recipe.model.layers,
         coarse=_levels(recipe),
+        is_separate=recipe.model.separate_levels,
         resized_by=start.resized_by if start is not None else "set_input_size",
         learns_words=recipe.model.lora == "none",
         base_dtype=recipe.model.base_dtype,
@@ -125,7 +126,7 @@ def build_network(
 def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName) -> NetworkSpec:
     """What has to be known to predict with the network of a task as it predicts at the end of its training."""
     recipe, backbone = task.recipe, backbone_of(task.recipe, task.weights_dir)
-    pixels: Pixels | None = getattr(model, "pixels", None)
+    pixels = model.pixels
     activation = activation_of(recipe, multilabel=task.is_multilabel)
     return NetworkSpec(
         modality=recipe.modality,
@@ -149,6 +150,7 @@ def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName
         pooling=_pooling(recipe),
         layers=recipe.model.layers,
         coarse=_levels(recipe),
+        is_separate=recipe.model.separate_levels,
         dtype=recipe.model.kept_dtype,
         resized_by=model.resized_by,
         **(recipe.input.model_dump(include={*READ_OF_TEXTS}) if recipe.modality == "text" else {}),
@@ -206,6 +208,7 @@ def restore_network(spec: NetworkSpec, saved: Path | None, weights_dir: Path) ->
         pooling=spec.pooling,
         layers=spec.layers,
         coarse=spec.coarse,
+        is_separate=spec.is_separate,
         base_dtype=spec.dtype,
         resized_by=spec.resized_by,
         max_tokens=tokens,
@@ -236,10 +239,9 @@ def _image_network(
     cached: CachedImages | None = None,
 ) -> tuple[Classifier, MakeRows]:
     from core.data.pixels import ImageRows
-    from models.image import ImageClassifier
 
     model = build_model(spec)
-    assert isinstance(model, ImageClassifier)
+    assert model.pixels is not None  # it reads images
     interpolation = model.pixels.interpolation
 
     def rows(inputs: Sequence[str] | Sequence[Path], sha256: Sequence[str]) -> ImageRows:

@@ -17,6 +17,7 @@ from models.build import build_model
 from models.catalog import find_backbone
 from models.head import Pool, TwoLevels
 from models.image import ImageClassifier
+from models.levels import SeparateLevels
 from models.spec import CannotBuild, Classifier, ModelSpec
 
 LAYOUTS = {
@@ -233,3 +234,23 @@ def test_two_levels_are_the_last_thing_of_a_network_and_no_weights_of_it() -> No
     batch = {"input_ids": torch.randint(1, 20, (2, 5)), "attention_mask": torch.ones(2, 5, dtype=torch.long)}
     assert torch.allclose(model.eval()(batch).exp().sum(1), torch.ones(2), atol=1e-6)
     assert not any("levels" in name for name in model.state_dict())
+
+
+def test_networks_of_their_own_give_the_product_and_learn_from_rows_of_their_coarse_class_alone() -> None:
+    """Of five classes the first and the last stand in one coarse class, one stands alone, two in the third."""
+    coarse = (0, 1, 2, 2, 0)
+    spec = ModelSpec(
+        find_backbone("tiny_transformer"), 5, Path(), pretrained=False, vocab_size=20, coarse=coarse, is_separate=True, dropout=0.0
+    )
+    torch.manual_seed(0)
+    model = build_model(spec)
+    assert isinstance(model, SeparateLevels)
+    batch = {"input_ids": torch.randint(1, 20, (4, 6)), "attention_mask": torch.ones(4, 6, dtype=torch.int64)}
+    of_coarse, of_first, of_third = (network(batch).softmax(1) for network in model.networks)
+    within = torch.stack([of_first[:, 0], torch.ones(4), of_third[:, 0], of_third[:, 1], of_first[:, 1]], dim=1)
+    torch.testing.assert_close(model(batch).exp(), of_coarse[:, list(coarse)] * within)
+
+    F.cross_entropy(model(batch), torch.tensor([0, 4, 1, 0])).backward()
+    largest = [max(float(one.grad.abs().max()) for one in network.parameters() if one.grad is not None) for network in model.networks]
+    assert min(largest[:2]) > 1e-3 and largest[2] < 1e-7, "no row is of the third coarse class"
+    assert set(model.depths()) == {name for name, _ in model.named_parameters()}

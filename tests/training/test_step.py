@@ -110,8 +110,20 @@ def test_before_its_first_epoch_a_step_is_plain(tmp_path: Path) -> None:
         (TEXT, {"model": {"two_levels": True}}, "set loss.coarse"),
         (TEXT, {"model": {"two_levels": True, "backbone": "tfidf-svm"}, "loss": {"coarse": ("a", "b", "b")}}, "not for TF-IDF"),
         (IMAGE, {"model": {"two_levels": True}, "loss": {"coarse": ("a", "b", "b"), "kind": "bce"}}, "cross_entropy or focal"),
+        (TEXT, {"model": {"separate_levels": True}}, "set both, or neither"),
     ],
-    ids=["images", "too late", "probe", "tempered", "one coarse class", "coarse images", "no coarse classes", "linear", "no softmax"],
+    ids=[
+        "images",
+        "too late",
+        "probe",
+        "tempered",
+        "one coarse class",
+        "coarse images",
+        "no coarse classes",
+        "linear",
+        "no softmax",
+        "apart, one level",
+    ],
 )
 def test_what_cannot_be_is_refused_by_the_recipe(base: dict[str, Any], changes: dict[str, Any], path: str) -> None:
     with pytest.raises(ValueError, match=path):
@@ -238,10 +250,14 @@ def test_a_head_for_coarse_classes_teaches_the_network_and_is_not_kept(tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("base", [TEXT, IMAGE], ids=["text", "image"])
-def test_two_levels_train_to_probabilities_that_sum_to_one_and_are_predicted_again(base: dict[str, Any], tmp_path: Path) -> None:
-    coarse = {"coarse": ("x", "y", "y")}
-    task = make_task(tmp_path, recipe_of(base, model={"two_levels": True}, loss=coarse, average={"ema": 0.9}))
+@pytest.mark.parametrize(
+    ("base", "separate"), [(TEXT, False), (IMAGE, False), (TEXT, True), (IMAGE, True)], ids=["text", "image", "texts apart", "images apart"]
+)
+def test_two_levels_train_to_probabilities_that_sum_to_one_and_are_predicted_again(
+    base: dict[str, Any], separate: bool, tmp_path: Path
+) -> None:
+    two = {"two_levels": True, "separate_levels": separate}
+    task = make_task(tmp_path, recipe_of(base, model=two, loss={"coarse": ("x", "y", "y")}, average={"ema": 0.9}))
     output, _, _ = train(task)
     np.testing.assert_allclose(output.valid_prob.sum(1), 1, atol=1e-5)
     network = load_network(task.network_dir)
