@@ -57,6 +57,10 @@ class TextTokenizer(Protocol):
         """Token ids of each text, whole, without the special tokens around it, not padded."""
         ...
 
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Each token as it reads in a text; a part of a character, which reads as nothing, as the vocabulary has it."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write what `build_tokenizer` needs to encode in the same way again."""
         ...
@@ -96,6 +100,11 @@ class PretrainedTokenizer:
         found = _unlimited(self._tokenizer.backend_tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in found]
 
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        read = [self._tokenizer.decode([token]) for token in ids]
+        names: list[str] = self._tokenizer.convert_ids_to_tokens(list(ids))
+        return tuple(name if not text.strip() or "\ufffd" in text else text for text, name in zip(read, names, strict=True))
+
     def save(self, folder: Path) -> None:
         self._tokenizer.save_pretrained(folder)
 
@@ -118,6 +127,9 @@ class TrainedTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self._tokenizer.id_to_token(token) for token in ids)
 
     def save(self, folder: Path) -> None:
         self._tokenizer.save(str(folder / TOKENIZER_FILE))

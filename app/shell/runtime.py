@@ -25,7 +25,7 @@ from core.jobs.fold import places as _places, share_of as share_of, share_of_run
 from core.jobs.forecast import Forecast as Forecast, Neighbour as Neighbour, Outlook as Outlook, look_out
 from core.jobs.plan_outlook import PlannedRun as PlannedRun, PlanOutlook as PlanOutlook, look_at_plan as look_at_plan
 from core.jobs.pretrain import reports_of as reports_of
-from core.jobs.preview import Picture as Picture, Previewer
+from core.jobs.preview import Picture as Picture, Previewer, Reading as Reading, Seen
 from core.specs.progress import Progress
 from core.specs.recipe import Recipe
 from core.store.contests import Contest
@@ -135,8 +135,8 @@ def start_dry_run(contest: Contest, folds: Folds, recipe: Recipe, device: str, w
     return DryRun(workspace(), contest, folds, recipe, device=device, devices=devices(), when=when).start()
 
 
-def see_batch(contest: Contest, folds: Folds, recipe: Recipe, epoch: int) -> Future[tuple[Picture, ...]]:
-    """The first images of an epoch of fold 0 as the network will see them; seconds the first time, when torch comes up in a process of its own."""
+def see_batch(contest: Contest, folds: Folds, recipe: Recipe, epoch: int) -> Future[tuple[Seen, ...]]:
+    """The first rows of an epoch of fold 0 as the network will see them; seconds the first time, when torch comes up in a process of its own."""
     process = _process()
     with process.lock:
         process.previewer = process.previewer or Previewer(workspace())

@@ -1,4 +1,4 @@
-"""The preview on the page Train: the first images of a batch as the network will see them, with the labels they teach.
+"""The preview on the page Train: the first rows of a batch as the network will see them, with the labels they teach.
 
 A process with torch makes them; it is started when the section is first opened, and the page does not wait long for it.
 """
@@ -13,7 +13,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.shell import runtime
-from app.shell.runtime import Picture
+from app.shell.runtime import Picture, Reading
+from app.train.text_preview import batch_of_texts_html
 from app.ui.cards import error_card
 from app.ui.colors import ACCENT, QUIET
 from app.words.text import t
@@ -32,7 +33,7 @@ class Asked:
     """What this session asked for last: of what, and the answer to come."""
 
     key: tuple[object, ...]
-    answer: Future[tuple[Picture, ...]]
+    answer: Future[tuple[Picture | Reading, ...]]
 
 
 def batch_preview(box: DeltaGenerator, contest: Contest, folds: Folds, recipe: Recipe) -> None:
@@ -54,7 +55,8 @@ def batch_preview(box: DeltaGenerator, contest: Contest, folds: Folds, recipe: R
         else:
             shown = dict(zip(contest.spec.classes, contest.shown_classes, strict=True))
             named = [replace(each, shares=tuple((shown[name], share) for name, share in each.shares)) for each in asked.answer.result()]
-            st.html(batch_html(named))
+            pictures, texts = [each for each in named if isinstance(each, Picture)], [each for each in named if isinstance(each, Reading)]
+            st.html(batch_html(pictures) if pictures else batch_of_texts_html(texts))
             if recipe.loss.smoothing:
                 st.caption(t("train.batch_smoothed", share=recipe.loss.smoothing))
 
@@ -80,9 +82,10 @@ def _figure(picture: Picture) -> str:
 
 
 def _choose_epoch(recipe: Recipe) -> int:
-    """The first epoch, or the last one where images look different there."""
+    """The first epoch, or the last one where rows look different there."""
     last = recipe.train.epochs
-    if not recipe.first_epochs and recipe.is_mixed(1) == recipe.is_mixed(last):
+    is_drawn = recipe.modality == "text" and (recipe.augment.edits_words or recipe.input.truncation == "windows")
+    if last == 1 or not (is_drawn or recipe.first_epochs or recipe.is_mixed(1) != recipe.is_mixed(last)):
         return 1
     return st.segmented_control(
         t("train.batch_epoch"),

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.shell import runtime, state
 from app.shell.tables import facts_of, pairs_of, train_labels_of, truth_of
@@ -192,9 +193,23 @@ def queue_view(contest: Contest, selected: Folds, form: RecipeForm, listed: List
     dry_run_card(contest, folds, recipe, numbers, n_runs=n_runs)
     queued_here(contest)
     if rows.open and recipe is not None:
-        (batch_preview if is_image else text_preview)(rows, contest, folds, recipe)
+        shows_batch = is_image or (not recipe.model.is_tfidf and choose_texts(rows) == "batch")
+        (batch_preview if shows_batch else text_preview)(rows, contest, folds, recipe)
         with rows:
             prompt_button(contest, form, recipe)
+
+
+def choose_texts(box: DeltaGenerator) -> str:
+    """Whether rows of texts are shown as every epoch has them, or as those of a training batch."""
+    return box.segmented_control(
+        t("train.texts_view"),
+        ("rows", "batch"),
+        default="rows",
+        required=True,
+        format_func=lambda name: t(f"train.texts_view_{name}"),
+        key="train-texts-view",
+        label_visibility="collapsed",
+    )
 
 
 def prompt_button(contest: Contest, form: RecipeForm, recipe: Recipe) -> None:

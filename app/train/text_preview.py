@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.shell import runtime
+from app.shell.runtime import Reading
 from app.shell.tables import pairs_of, table_of, truth_of
 from app.ui.cards import guard
 from app.ui.format import plain
@@ -53,21 +54,45 @@ def texts_html(rows: Sequence[SeenText], max_tokens: int) -> str:
 
 
 def _row(row: SeenText, max_tokens: int) -> str:
-    before, after = row.before[:MOST_SIGNS], row.after[:MOST_SIGNS]
-    texts = [(t("train.texts_same"), escape(before))]
-    if before != after:
-        gone, new = _marked(before, after)
-        texts = [(t("train.texts_before"), gone), (t("train.texts_after"), new)]
-    parts = [
-        f"<dt>{escape(label)}</dt><dd>{text or '–'}{'…' if len(whole) > MOST_SIGNS else ''}</dd>"
-        for (label, text), whole in zip(texts, (row.before, row.after), strict=False)
-    ]
-    if row.pieces:
-        shown = "".join(f"<span>{escape(piece.strip() or piece)}</span>" for piece in row.pieces[:MOST_PIECES])
-        n = len(row.pieces)
-        label = t("train.texts_tokens_cut", n=n, read=max_tokens) if n > max_tokens else t("train.texts_tokens", n=n)
-        parts.append(f'<dt>{escape(label)}</dt><dd class="pieces">{shown}{"…" if n > MOST_PIECES else ""}</dd>')
-    return f"<article><b>{escape(row.id)}</b><dl>{''.join(parts)}</dl></article>"
+    n = len(row.pieces)
+    label = t("train.texts_tokens_cut", n=n, read=max_tokens) if n > max_tokens else t("train.texts_tokens", n=n)
+    tokens = f'<dt>{escape(label)}</dt><dd class="pieces">{_pieces(row.pieces)}</dd>' if row.pieces else ""
+    return f"<article><b>{escape(row.id)}</b><dl>{_change(row.before, row.after, t('train.texts_after'))}{tokens}</dl></article>"
+
+
+def batch_of_texts_html(rows: Sequence[Reading]) -> str:
+    """Rows of a training batch below each other: what they teach, with what they are mixed, their text with its changes, and at a click the tokens."""
+    return f'<div class="texts">{"".join(map(_reading, rows))}</div>'
+
+
+def _reading(row: Reading) -> str:
+    said = [" + ".join(name if share > 0.9995 else t("train.batch_share", name=name, share=share) for name, share in row.shares) or "–"]
+    said += [t("train.texts_mixed", id=row.mixed_with)] if row.mixed_with else []
+    said += [t("train.texts_weight", weight=row.weight)] if row.weight != 1 else []
+    said += [t("train.texts_window", n=row.window + 1, of=row.n_windows)] if row.n_windows > 1 else []
+    tokens = (
+        f'<details><summary>{t("train.texts_tokens", n=len(row.pieces))}</summary><div class="pieces">{_pieces(row.pieces)}</div></details>'
+    )
+    change = _change(row.before, row.after, t("train.texts_epoch"))
+    return f"<article><b>{escape(row.id)}</b> · {escape(' · '.join(said))}<dl>{change}</dl>{tokens}</article>"
+
+
+def _change(before: str, after: str, label: str) -> str:
+    """A text as it was and as it is, or once where it is the same, as rows of a list."""
+    before_cut, after_cut = before[:MOST_SIGNS], after[:MOST_SIGNS]
+    texts = [(t("train.texts_same"), escape(before_cut))]
+    if before_cut != after_cut:
+        gone, new = _marked(before_cut, after_cut)
+        texts = [(t("train.texts_before"), gone), (label, new)]
+    return "".join(
+        f"<dt>{escape(name)}</dt><dd>{text or '–'}{'…' if len(whole) > MOST_SIGNS else ''}</dd>"
+        for (name, text), whole in zip(texts, (before, after), strict=False)
+    )
+
+
+def _pieces(pieces: Sequence[str]) -> str:
+    shown = "".join(f"<span>{escape(piece.strip() or piece)}</span>" for piece in pieces[:MOST_PIECES])
+    return shown + ("…" if len(pieces) > MOST_PIECES else "")
 
 
 def _marked(before: str, after: str) -> tuple[str, str]:

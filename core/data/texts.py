@@ -49,14 +49,19 @@ class TextRows:
         return len(self.tokens)
 
     def __getitem__(self, key: Key) -> tuple[int, list[Ids]]:
+        ids, windows = self.whole(key)
+        return key[1], [self.cut.window(ids, number) for number in windows]
+
+    def whole(self, key: Key) -> tuple[Ids, Sequence[int]]:
+        """The tokens of a row before they are cut, of its text with its words changed, and the numbers of the windows that are read."""
         epoch, row, repeat = key
         ids = self.tokens.of(row)
         if epoch and self.edits is not None:
             ids = self.edits.of(self.edited(key), row, ids)
         windows = range(self.cut.count(len(ids)))
         if epoch and len(windows) > 1:
-            windows = [derive(self.seed, "window", self.fold, epoch, row, repeat) % len(windows)]
-        return row, [self.cut.window(ids, number) for number in windows]
+            return ids, [derive(self.seed, "window", self.fold, epoch, row, repeat) % len(windows)]
+        return ids, windows
 
     def edited(self, key: Key) -> str:
         """The text of a row with its words changed as training reads it, where `edits` are given."""

@@ -299,6 +299,18 @@ def load_task(
     )
 
 
+def ids_of_rows(workspace: Workspace, contest: Contest, recipe: Recipe) -> list[str]:
+    """The ids of the rows of `load_task`: the contest's training rows, and the extra ones that the recipe names."""
+    from core.contest.extra_rows import load_rows, rows_of_recipe
+    from core.contest.table import load_table, load_truth
+
+    ids: list[str] = load_table(workspace, contest).train["id"].tolist()
+    described = rows_of_recipe(workspace, contest, recipe)
+    if described is None:
+        return ids
+    return ids + load_rows(described, ids, load_truth(workspace, contest).labels).frame["id"].tolist()
+
+
 def places(workspace: Workspace, contest: str, run: Run) -> dict[int, Progress]:
     """By the id of a waiting or starting job of the run the step that it will do next; those that begin at their beginning are not in it.
 

@@ -53,6 +53,53 @@ def build_network(
 
     Images that `cached` has are not read from their files; `tokenizing` hears of texts that have no tokens yet. Raises CheckpointError where the weights it is to start from are damaged or of another shape.
     """
+    recipe = task.recipe
+    spec, start = model_spec(task)
+    task.network_dir.mkdir(parents=True, exist_ok=True)
+    if recipe.modality == "image":
+        model, rows = _image_network(
+            spec,
+            recipe.augment,
+            recipe.train.seed,
+            task.fold,
+            task.white_level,
+            recipe.first_epochs,
+            short_px=recipe.input.short_px,
+            cached=cached,
+        )
+    else:
+        model, rows = _text_network(
+            spec,
+            recipe.input,
+            [str(task.inputs[row]) for row in task.train_idx],
+            keep=task.network_dir,
+            seed=recipe.train.seed,
+            fold=task.fold,
+            cache_dir=task.cache_dir,
+            tokenizing=tokenizing,
+            augment=recipe.augment,
+            edited_rows=edited_rows(task),
+        )
+    model.save_description(task.network_dir)
+    if start is not None and task.start_dir is not None:
+        load_weights(model, task.start_dir)
+        model.weights_place, model.weights_source = "run", recipe.model.start_from
+    if recipe.model.lora != "none":
+        assert isinstance(model, TextClassifier)  # a setting of texts
+        rank, alpha, dropout = recipe.model.lora_rank, recipe.model.lora_alpha, recipe.model.lora_dropout
+        add_lora(model, rank=rank, alpha=alpha, dropout=dropout, layers=recipe.model.lora)
+    if recipe.loss.coarse and not recipe.model.two_levels:
+        assert isinstance(model, TextClassifier)  # only a recipe for texts names coarse classes
+        model.add_coarse_head(len(set(recipe.loss.coarse)))
+    if recipe.model.grad_checkpointing:
+        model.checkpoint_gradients()
+    if recipe.model.freeze:
+        model.freeze(recipe.model.freeze)
+    return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
+
+
+def model_spec(task: FoldTask) -> tuple[ModelSpec, NetworkSpec | None]:
+    """What the network of a task is built from, and the trained network that it starts from, if any. Raises CheckpointError."""
     recipe, start, adapted = task.recipe, None, None
     if task.start_dir is not None:
         if verify(task.start_dir).kind == "network":
@@ -78,49 +125,9 @@ def build_network(
         weights=adapted,
         pixels=Pixels(start.interpolation, start.mean, start.std) if start is not None and start.mean else None,
     )
-    task.network_dir.mkdir(parents=True, exist_ok=True)
     if recipe.modality == "image":
-        spec = replace(spec, input_px=recipe.input.size_px, first_px=recipe.input.first_px)
-        model, rows = _image_network(
-            spec,
-            recipe.augment,
-            recipe.train.seed,
-            task.fold,
-            task.white_level,
-            recipe.first_epochs,
-            short_px=recipe.input.short_px,
-            cached=cached,
-        )
-    else:
-        spec = replace(spec, max_tokens=recipe.input.max_tokens, special_tokens=task.special_tokens)
-        model, rows = _text_network(
-            spec,
-            recipe.input,
-            [str(task.inputs[row]) for row in task.train_idx],
-            keep=task.network_dir,
-            seed=recipe.train.seed,
-            fold=task.fold,
-            cache_dir=task.cache_dir,
-            tokenizing=tokenizing,
-            augment=recipe.augment,
-            edited_rows=_edited_rows(task),
-        )
-    model.save_description(task.network_dir)
-    if start is not None and task.start_dir is not None:
-        load_weights(model, task.start_dir)
-        model.weights_place, model.weights_source = "run", recipe.model.start_from
-    if recipe.model.lora != "none":
-        assert isinstance(model, TextClassifier)  # a setting of texts
-        rank, alpha, dropout = recipe.model.lora_rank, recipe.model.lora_alpha, recipe.model.lora_dropout
-        add_lora(model, rank=rank, alpha=alpha, dropout=dropout, layers=recipe.model.lora)
-    if recipe.loss.coarse and not recipe.model.two_levels:
-        assert isinstance(model, TextClassifier)  # only a recipe for texts names coarse classes
-        model.add_coarse_head(len(set(recipe.loss.coarse)))
-    if recipe.model.grad_checkpointing:
-        model.checkpoint_gradients()
-    if recipe.model.freeze:
-        model.freeze(recipe.model.freeze)
-    return model, rows(task.inputs, task.sha256), rows(task.test_inputs, task.test_sha256)
+        return replace(spec, input_px=recipe.input.size_px, first_px=recipe.input.first_px), start
+    return replace(spec, max_tokens=recipe.input.max_tokens, special_tokens=task.special_tokens), start
 
 
 def describe_network(task: FoldTask, model: Classifier, precision: PrecisionName) -> NetworkSpec:
@@ -173,7 +180,7 @@ def _pooling(recipe: Recipe) -> Pooling:
     return "" if recipe.model.global_pool == "own" else recipe.model.global_pool
 
 
-def _edited_rows(task: FoldTask) -> frozenset[int] | None:
+def edited_rows(task: FoldTask) -> frozenset[int] | None:
     """The training rows whose words are changed; None are all."""
     if task.recipe.augment.word_rows == "all":
         return None

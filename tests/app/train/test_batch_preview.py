@@ -13,9 +13,10 @@ from streamlit.testing.v1 import AppTest
 from app.shell import runtime
 from app.train import batch_preview
 from app.train.batch_preview import batch_html
+from app.train.text_preview import batch_of_texts_html
 from core.base.errors import StateError
 from core.folds import save_folds
-from core.jobs.preview import Picture
+from core.jobs.preview import Picture, Reading
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.contests import Contest, name_classes
@@ -92,6 +93,22 @@ def test_a_class_is_text_and_shares_are_said() -> None:
     said = batch_html([MIXED, Picture(b"", (("dog", 1.0),))])
     assert "<b>cat" not in said and "&lt;b&gt;cat&lt;/b&gt; 70%" in said and "dog 30%" in said and "width:70.0%" in said
     assert said.count('class="bar"') == 1
+
+
+def test_a_text_says_what_changed_with_what_it_is_mixed_and_its_tokens_are_escaped() -> None:
+    row = Reading("<7>", "one two", "one ; two", ("one", "<x>"), 1, 3, "<8>", 0.5, (("dog", 0.6), ("<b>", 0.4)))
+    said = batch_of_texts_html([row])
+    assert "dog 60% + &lt;b&gt; 40% · mixed with &lt;8&gt; · weight 0.5 · window 2 of 3" in said
+    assert "<mark>; </mark>" in said and "<summary>2 tokens" in said and "<span>&lt;x&gt;</span>" in said
+
+
+def test_a_contest_of_texts_shows_a_training_batch_when_asked_to(open_page: OpenPage, folded: Contest, asked: Asked) -> None:
+    at = unfold(open_page("train"), "train-batch-")
+    assert asked == []
+    at = choose(at, "Show", "batch")
+    asked[0][2].set_result((Reading("r1", "one", "one", ("one",), 0, 1, "", 1.0, ((folded.spec.classes[0], 1.0),)),))
+    at = at.run()
+    assert any("<summary>1 tokens" in str(part.proto.body) for part in at.get("html")) and not at.exception
 
 
 def captions(at: AppTest) -> str:
