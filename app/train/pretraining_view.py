@@ -14,7 +14,7 @@ from app.ui.format import format_duration, plain, state_label
 from app.ui.jobs import waiting_job
 from app.ui.ways_back import ask_removal
 from app.words.text import t
-from core.analysis.pretraining import pairs_of
+from core.analysis.pairs import pretraining_pairs
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
 from core.predictions.source import source_of
@@ -117,7 +117,7 @@ def _steer(change: Callable[[], object]) -> None:
 
 def _made(contest: Contest, folds: Folds, form: RecipeForm, made: Sequence[Pretraining]) -> None:
     """The finished ones in a table; one of them with its curve, what runs gained by it, and what can be done with it."""
-    gains = {each.ref: _gain(pairs_of(runtime.workspace().store, each)) for each in made}
+    gains = {each.ref: _gain(pretraining_pairs(runtime.workspace().store, each)) for each in made}
     table = pd.DataFrame(
         {
             "name": [f"{each.name} ({each.ref})" for each in made],

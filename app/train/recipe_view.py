@@ -32,8 +32,9 @@ from core.base.settings import parse_settings
 from core.contest.extra_rows import list_rows, rows_of_recipe
 from core.contest.table import count_classes, text_columns
 from core.data.compose import check_columns
-from core.recipes.advice import brought_by, doubts, propose_coarse, propose_prompt, usual_lr
+from core.recipes.advice import brought_by, doubts, propose_prompt, usual_lr
 from core.recipes.draft import Draft, drop_draft, save_draft
+from core.recipes.levels import propose_coarse
 from core.recipes.plan import Backbone, Listed, ReadPlan, any_backbone, load_preset
 from core.specs.recipe import Recipe
 from core.store.contests import Contest

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from core.analysis.compare import compare_sources
-from core.analysis.pretraining import pairs_of
+from core.analysis.pairs import pretraining_pairs
 from core.base.errors import PitwallError, StateError
 from core.base.files import shell_name
 from core.base.settings import apply_sets
@@ -187,7 +187,7 @@ def _print(workspace: Workspace, each: Pretraining, *, as_json: bool) -> None:
     record = _record(each)
     gains = [
         (without, adapted, compare_sources(find_source(workspace, adapted.ref), find_source(workspace, without.ref)))
-        for without, adapted in pairs_of(workspace.store, each)
+        for without, adapted in pretraining_pairs(workspace.store, each)
     ]
     if as_json:
         epochs = [{"epoch": report.epoch, "train_loss": report.train_loss, "held_out_loss": report.valid_loss} for report in each.reports]

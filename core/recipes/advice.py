@@ -261,12 +261,6 @@ def _needs(recipe: Recipe) -> tuple[tuple[str, object, tuple[str, ...]], ...]:
     )
 
 
-def propose_coarse(classes: Sequence[str]) -> tuple[str, ...]:
-    """A coarse class for each class: what stands before its first colon, as in org:founded, else itself; () where that puts none together."""
-    coarse = tuple(name.partition(":")[0] or name for name in classes)
-    return coarse if 1 < len(set(coarse)) < len(classes) else ()
-
-
 def propose_prompt(classes: Sequence[str], columns: Sequence[str]) -> str:
     """A template that names the classes behind the text of some columns, for a language model: behind it, so that a cut from the left
     (`input.truncation=tail`) leaves them in. "" where that would be too long, or a class has square brackets, which stand for a token."""
