@@ -189,7 +189,8 @@ def _bert_of_pieces(folder: Path) -> Any:
     from transformers import PreTrainedTokenizerFast
     from transformers.convert_slow_tokenizer import SpmConverter, import_protobuf
 
-    proto = import_protobuf().ModelProto()
+    sentencepiece: Any = import_protobuf()
+    proto = sentencepiece.ModelProto()
     proto.ParseFromString((folder / PIECES_FILE).read_bytes())
     tokenizer = SpmConverter.build_tokenizer_from_spm_proto(proto, [(piece.piece, piece.score) for piece in proto.pieces])
     ends = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]

@@ -161,7 +161,7 @@ def _table(shown: Sequence[Listed], modality: str) -> tuple[pd.DataFrame, dict[s
             else {}
         ),
         "here": [place_label(one) if one.place or not one.backbone.has_pretrained else "" for one in shown],
-        "licence": [one.backbone.licence for one in shown],
+        "licence": [one.backbone.licence or t("train.licence_unknown") for one in shown],
         **({"pretraining": [one.backbone.pretraining for one in shown]} if is_image else {}),
     }
     return pd.DataFrame(columns), {

@@ -17,7 +17,7 @@ from app.words.core_text import say
 from app.words.text import t
 from core.base.errors import PitwallError
 from core.base.names import file_name
-from core.recipes.advice import any_reads
+from core.recipes.advice import all_read
 from core.recipes.plan import ReadPlan, list_plans, load_plan, parse_plan, plan_text
 from core.store.contests import Contest
 from core.store.folds import Folds
@@ -86,7 +86,7 @@ def shipped_plans(contest: Contest, folds: Folds, numbers: Sequence[int], launch
     and says whether it could."""
     for name in list_plans(contest.spec.modality):
         read = _shipped(name, contest.spec.modality, runtime.workspace().weights_dir)
-        if not any_reads(read.recipes, facts_of(contest)):
+        if not all_read(read.recipes, facts_of(contest)):
             continue
         pressed = st.button(
             t("train.plan_queue", name=name),

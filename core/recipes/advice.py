@@ -270,9 +270,9 @@ def propose_prompt(classes: Sequence[str], columns: Sequence[str]) -> str:
     return "" if "[" in named or not columns or len(prompt) > MOST_PROMPT else prompt
 
 
-def any_reads(recipes: Iterable[Recipe], facts: RowFacts) -> bool:
-    """Whether the network of some recipe knows the language of the rows."""
-    return any(_reads(find_backbone(recipe.model.backbone), facts) for recipe in recipes)
+def all_read(recipes: Iterable[Recipe], facts: RowFacts) -> bool:
+    """Whether the network of every recipe knows the language of the rows."""
+    return all(_reads(find_backbone(recipe.model.backbone), facts) for recipe in recipes)
 
 
 def _reads(backbone: Backbone, facts: RowFacts) -> bool:

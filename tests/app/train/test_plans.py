@@ -89,4 +89,4 @@ def test_a_plan_of_korean_networks_is_offered_for_korean_texts_alone(
 ) -> None:
     monkeypatch.setattr(plans, "facts_of", lambda _: RowFacts(500, has_hangul=has_hangul))
     offered = [button.label for button in open_page("train").button]
-    assert any("korean-sentiment" in label for label in offered) == has_hangul
+    assert all(any(name in label for label in offered) == has_hangul for name in ("korean-sentiment", "nsmc"))
