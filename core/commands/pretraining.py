@@ -1,6 +1,7 @@
 """`tapt`, `pretraining`: a backbone goes on learning from the texts of a contest, and what a run gains by that."""
 
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +65,10 @@ def tapt(
             show_default=False,
         ),
     ] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option("--texts", metavar="FILE", help="More texts, one in a line; may be repeated.", show_default=False),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Its name; else that of the backbone.", show_default=False)
     ] = None,
@@ -82,7 +87,7 @@ def tapt(
     found = get_contest(workspace.store, contest)
     like = None if recipe is None else read_recipe(recipe, [])
     wanted = apply_sets(pretraining_recipe(backbone, workspace.weights_dir, like), [*(sets or []), *([f"name={name}"] if name else [])])
-    job = launch_pretraining(workspace, found, wanted)
+    job = launch_pretraining(workspace, found, wanted, files=texts or [])
     note(f"queued the pretraining of {backbone} on {found.name} ({job.ref})")
     if queue:
         if as_json:

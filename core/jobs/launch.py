@@ -4,11 +4,12 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from core.artefacts import load_manifest
 from core.base.errors import RecipeError, StateError
-from core.base.files import keep_upload
+from core.base.files import fingerprint, keep_upload, write_json
 from core.base.messages import msg
 from core.base.names import NAME_LENGTH, check_name
 from core.base.settings import parse_settings
@@ -16,7 +17,7 @@ from core.jobs.fold import start_dir
 from core.jobs.kinds import check_kind
 from core.predictions.networks import Runtime, list_exports
 from core.recipes.plan import ReadPlan, keep_plan_weights
-from core.recipes.pretraining import check_pretraining
+from core.recipes.pretraining import check_pretraining, read_lines
 from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
@@ -195,14 +196,22 @@ def launch_registration(workspace: Workspace, spec: ContestSpec) -> Job:
     return launch_job(workspace.store, kind=jobs.REGISTER, contest_id=None, payload={"spec": spec.to_dict()})
 
 
-def launch_pretraining(workspace: Workspace, contest: Contest, recipe: Recipe, *, priority: int = 0) -> Job:
-    """Queue the pretraining of a recipe's backbone over the texts of a contest. Raises RecipeError as `check_pretraining`, and for columns that are not there."""
+def launch_pretraining(workspace: Workspace, contest: Contest, recipe: Recipe, *, files: Sequence[Path] = (), priority: int = 0) -> Job:
+    """Queue the pretraining of a recipe's backbone over the texts of a contest, and the lines of text `files`, which are copied.
+
+    Raises RecipeError as `check_pretraining`, and for columns that are not there, InputError as `read_lines`.
+    """
     if contest.spec.modality != "text":
         recipe = recipe.model_copy(update={"modality": contest.spec.modality})  # refused, with what is wrong
     check_pretraining(recipe, workspace.weights_dir)
     if recipe.input.composes:
         _check_columns(workspace, contest, recipe)
-    payload = {"recipe": recipe.to_dict()}
+    payload: dict[str, Any] = {"recipe": recipe.to_dict()}
+    if more := read_lines(files):
+        kept = workspace.contest_dir(contest.folder) / "pretraining" / f"texts-{fingerprint(more)[:12]}.json"
+        kept.parent.mkdir(exist_ok=True)
+        write_json(kept, more)
+        payload["texts"] = workspace.relative(kept)
     return launch_job(workspace.store, kind=jobs.PRETRAIN, contest_id=contest.id, payload=payload, priority=priority)
 
 

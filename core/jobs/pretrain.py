@@ -1,5 +1,6 @@
 """The kind of job that goes on with the pretraining of a backbone over a contest's texts: training and test rows, whose labels it never reads."""
 
+import json
 import logging
 import shutil
 import time
@@ -45,7 +46,7 @@ def run(workspace: Workspace, job: Job, reporter: Reporter, should_stop: Callabl
     root = workspace.pretraining_dir(contest.folder, job.id)
     for leftover in root.glob(".attempt-*.tmp"):
         shutil.rmtree(leftover)
-    texts, special_tokens = read_texts(workspace, contest, recipe)
+    texts, special_tokens = read_texts(workspace, contest, job)
     parents = {"rows": contest.fingerprint, "recipe": recipe.fingerprint, "texts": fingerprint(texts)}
     destination = root / f"attempt-{job.token}"
     with publishing(destination, kind=KIND, parents=parents) as folder:
@@ -104,14 +105,16 @@ def reports_of(workspace: Workspace, contest: Contest, job: Job) -> tuple[EpochR
     return ()
 
 
-def read_texts(workspace: Workspace, contest: Contest, recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
-    """The texts of the training and test rows as the recipe makes them, each once and none that is empty, and its tokens that are not cut.
-
-    Raises CheckpointError, InputError where a row's text cannot be composed."""
+def read_texts(workspace: Workspace, contest: Contest, job: Job) -> tuple[list[str], tuple[str, ...]]:
+    """The texts of the training and test rows as the recipe makes them, and those that were given beside them, each once and none that is
+    empty; and tokens that are not cut. Raises CheckpointError, InputError where a row's text cannot be composed."""
     from core.contest.table import load_table
     from core.data.cleaning import clean_texts
     from core.data.compose import compose, special_tokens
 
-    table = load_table(workspace, contest)
-    texts = [text for rows in (table.train, table.test) for text in clean_texts(recipe.clean, compose(recipe.input, rows))]
-    return [*dict.fromkeys(text for text in texts if text.strip())], special_tokens(recipe.input, (table.train, table.test))
+    recipe, table = recipe_of(job), load_table(workspace, contest)
+    given = [compose(recipe.input, rows) for rows in (table.train, table.test)]
+    if "texts" in job.payload:
+        given.append(json.loads(workspace.absolute(job.payload["texts"]).read_text(encoding="utf-8")))
+    texts = dict.fromkeys(text for each in given for text in clean_texts(recipe.clean, each) if text.strip())
+    return [*texts], special_tokens(recipe.input, (table.train, table.test))

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from core.base.errors import RecipeError
+from core.base.errors import InputError, RecipeError
+from core.base.messages import reason
 from core.base.names import NAME_LENGTH, name_from
 from core.base.settings import parse_settings
+from core.contest.encoding import decode
 from core.specs.recipe import Recipe
 from core.training.task import backbone_of
 from models.catalog import UnknownBackbone
@@ -72,6 +74,22 @@ def check_pretraining(recipe: Recipe, weights_dir: Path) -> None:
             example="sentence-transformers/all-MiniLM-L6-v2",
         )
     backbone_of(recipe, weights_dir)
+
+
+def read_lines(files: Sequence[Path]) -> list[str]:
+    """The lines of text files, without those that are empty. Raises InputError for a file that cannot be read, or has no text."""
+    lines: list[str] = []
+    for file in files:
+        try:
+            raw = file.read_bytes()
+        except OSError as problem:
+            fix = "give the path of a text file"
+            raise InputError("cannot read {file}", where=str(file), why=reason(problem), fix=fix, file=file.name) from None
+        found = [line for line in decode(raw, file, None)[0].splitlines() if line.strip()]
+        if not found:
+            raise InputError("{file} holds no text", where=str(file), fix="give a file with a text in each line", file=file.name)
+        lines += found
+    return lines
 
 
 def make_pair(recipe: Recipe, pretraining: str) -> Sequence[Recipe]:

@@ -21,8 +21,10 @@ def miss_text(miss: Miss) -> str:
 
 
 @contextmanager
-def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
-    """Raise OutOfMemory, DiskFull, WeightsError or RecipeError for what is known; anything else passes as the bug it is."""
+def typed_failures(recipe: Recipe, where: str, *, needs_pretrained: bool = False) -> Iterator[None]:
+    """Raise OutOfMemory, DiskFull, WeightsError or RecipeError for what is known; anything else passes as the bug it is.
+
+    `needs_pretrained`: pretrained weights that are not here cannot be done without."""
     try:
         yield
     except WeightsNotFound as problem:
@@ -30,7 +32,9 @@ def typed_failures(recipe: Recipe, where: str) -> Iterator[None]:
             "the weights of {backbone} are not here",
             where=joined("; ", (miss.place for miss in problem.misses)),
             why=joined("; ", map(miss_text, problem.misses)),
-            fix="put the file at weights/{backbone}.safetensors in the workspace, go online once, or set model.pretrained=false"
+            fix="put the folder at weights/{backbone} in the workspace, or go online once"
+            if needs_pretrained
+            else "put the file at weights/{backbone}.safetensors in the workspace, go online once, or set model.pretrained=false"
             if recipe.modality == "image"
             else "put the folder at weights/{backbone} in the workspace, go online once, or set model.pretrained=false with a backbone that is here",
             backbone=problem.backbone.name,

@@ -90,7 +90,7 @@ def pretrain(task: PretrainTask, *, report: Callable[[Progress], None], should_s
     """
     n_threads = torch.get_num_threads()
     try:
-        with typed_failures(task.recipe, "pretraining"):
+        with typed_failures(task.recipe, "pretraining", needs_pretrained=True):
             return _pretrain(task, report, should_stop)
     finally:
         torch.set_num_threads(n_threads)

@@ -188,9 +188,11 @@ def test_the_command_line_goes_from_a_contest_to_what_was_gained(headlines: Head
         assert main([*arguments, "--workspace", root, "--json"]) == 0, capsys.readouterr().err
         return json.loads(capsys.readouterr().out)
 
+    more = headlines.workspace.root / "more.txt"
+    more.write_text("골 넣고 이겼다 again\n\nvote wins\nvote wins\n", encoding="utf-16")
     small = ("--set", "train.epochs=1", "--set", "train.precision=fp32")
-    made = answer("tapt", name, "--backbone", MINILM, *small, "--name", "mine")
-    assert isinstance(made, dict) and made["name"] == "mine" and len(made["epochs"]) == 2 and made["pairs"] == []
+    made = answer("tapt", name, "--backbone", MINILM, *small, "--name", "mine", "--texts", str(more))
+    assert isinstance(made, dict) and made["n_texts"] + made["n_held_out"] == 62 and len(made["epochs"]) == 2 and made["pairs"] == []
     queued = answer("pretraining", "pair", made["ref"], "--recipe", "text-minilm", *small, "--queue")
     assert isinstance(queued, list) and [run["run"] for run in queued] == ["text-minilm", f"text-minilm-{made['ref']}"]
     headlines.work()
@@ -202,5 +204,7 @@ def test_the_command_line_goes_from_a_contest_to_what_was_gained(headlines: Head
     assert "held-out loss" in said and "against" in said
     assert main(["tapt", name, "--backbone", "tiny_transformer", "--workspace", root]) == 2
     assert "tiny_transformer has no pretraining that could go on" in capsys.readouterr().err
+    assert main(["tapt", name, "--backbone", MINILM, "--texts", f"{more}x", "--workspace", root]) == 2
+    assert "cannot read more.txtx" in capsys.readouterr().err
     answer("pretraining", "delete", "mine", "--yes")
     assert answer("pretraining", "list", name) == []

@@ -12,8 +12,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from core.base.errors import RecipeError
+from core.base.errors import RecipeError, WeightsError
 from core.recipes.pretraining import check_pretraining, pretraining_recipe
+from core.specs.model_settings import ModelSettings
 from core.specs.progress import Interrupted, Progress
 from core.specs.recipe import Recipe
 from core.training.checkpoint import list_checkpoints
@@ -111,6 +112,14 @@ def test_a_stop_is_kept_to_the_step_and_half_the_rows_at_once_change_next_to_not
     still = recipe_of(epochs=1)
     losses = [run(make_task(tmp_path, still, halvings=halvings))[0].losses for halvings in (0, 1)]
     assert np.allclose(losses[0], losses[1], rtol=0.05) and losses[0][0] == pytest.approx(losses[1][0], abs=1e-5)
+
+
+def test_weights_that_are_not_here_are_no_reason_to_begin_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    recipe = recipe_of().model_copy(update={"model": ModelSettings(backbone="klue/bert-base")})
+    with pytest.raises(WeightsError) as caught:
+        run(make_task(tmp_path, recipe))
+    assert "weights/klue/bert-base" in caught.value.fix and "pretrained" not in caught.value.fix
 
 
 @pytest.mark.parametrize("n", [2, 3, 40, 1000])
