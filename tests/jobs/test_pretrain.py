@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -18,7 +19,7 @@ from core.contest.register import add_contest
 from core.folds import save_folds
 from core.jobs.kinds import kind_of
 from core.jobs.launch import launch_pretraining, launch_runs
-from core.jobs.queue import cancel_job, forget_job, retry_job
+from core.jobs.queue import cancel_job, forget_job, pause_queue, retry_job
 from core.jobs.worker import Stop, attempt
 from core.predictions.source import source_of
 from core.recipes.pretraining import make_pair, pretraining_recipe
@@ -28,7 +29,7 @@ from core.specs.recipe import Recipe
 from core.store import attempts
 from core.store.contests import Contest
 from core.store.folds import Folds
-from core.store.jobs import Job, get_job
+from core.store.jobs import Job, get_job, list_jobs
 from core.store.pretrainings import Pretraining, get_pretraining, list_pretrainings
 from core.store.queue import list_other_jobs
 from core.store.runs import Run, get_run
@@ -191,8 +192,11 @@ def test_the_command_line_goes_from_a_contest_to_what_was_gained(headlines: Head
     more = headlines.workspace.root / "more.txt"
     more.write_text("골 넣고 이겼다 again\n\nvote wins\nvote wins\n", encoding="utf-16")
     small = ("--set", "train.epochs=1", "--set", "train.precision=fp32")
-    made = answer("tapt", name, "--backbone", MINILM, *small, "--name", "mine", "--texts", str(more))
-    assert isinstance(made, dict) and made["n_texts"] + made["n_held_out"] == 62 and len(made["epochs"]) == 2 and made["pairs"] == []
+    queued = answer("tapt", name, "--backbone", MINILM, *small, "--name", "mine", "--texts", str(more), "--queue")
+    headlines.work()
+    made = answer("pretraining", "show", "mine")
+    assert isinstance(queued, dict) and isinstance(made, dict) and made["ref"] == f"p{queued['job'][1:]}"
+    assert made["n_texts"] + made["n_held_out"] == 62 and len(made["epochs"]) == 2 and made["pairs"] == []
     queued = answer("pretraining", "pair", made["ref"], "--recipe", "text-minilm", *small, "--queue")
     assert isinstance(queued, list) and [run["run"] for run in queued] == ["text-minilm", f"text-minilm-{made['ref']}"]
     headlines.work()
@@ -207,4 +211,10 @@ def test_the_command_line_goes_from_a_contest_to_what_was_gained(headlines: Head
     assert main(["tapt", name, "--backbone", MINILM, "--texts", f"{more}x", "--workspace", root]) == 2
     assert "cannot read more.txtx" in capsys.readouterr().err
     answer("pretraining", "delete", "mine", "--yes")
+    pause_queue(headlines.workspace.store)  # so that the engine, which it starts, takes nothing
+    watch = Timer(1.0, lambda: cancel_job(headlines.workspace.store, list_jobs(headlines.workspace.store, ("queued",))[0].id))
+    watch.start()
+    assert main(["tapt", name, "--backbone", MINILM, "--workspace", root]) == 2
+    assert "python -m core queue retry" in capsys.readouterr().err
+    watch.join()
     assert answer("pretraining", "list", name) == []
