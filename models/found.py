@@ -18,6 +18,8 @@ OFFSET_FAMILIES = ("roberta", "camembert", "xlm-roberta", "xlm-roberta-xl", "lon
 """Those whose positions begin behind the number of the padding token, so that two of them are never read."""
 ENDS = 2
 """The groups of layers beside the blocks: the embeddings and the head."""
+NAME = re.compile(r"[\w\-][\w.\-]*(?:/[\w\-][\w.\-]*)?")
+"""NAME or ACCOUNT/NAME: none that leads out of weights/."""
 LICENCE = re.compile(r"^license:\s*[\"']?([\w.\-]+)", re.MULTILINE)
 
 
@@ -35,7 +37,7 @@ def any_backbone(name: str, weights_dir: Path) -> Backbone:
     try:
         return find_backbone(name)
     except UnknownBackbone:
-        if (weights_dir / name / CONFIG_FILE).is_file():
+        if NAME.fullmatch(name) and (weights_dir / name / CONFIG_FILE).is_file():
             return describe_folder(weights_dir / name, name)
         folder = dict(hub_folders()).get(name)
         if folder is None:

@@ -1,6 +1,5 @@
 """Text backbones that the catalogue does not list, brought into a workspace: a folder is copied into weights/, a name of the hub is fetched."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from core.training.failures import miss_text
 from core.training.task import no_backbone
 from core.workspace import Workspace
 from models.catalog import Backbone
-from models.found import NoBackbone, any_backbone, describe_folder
+from models.found import NAME, NoBackbone, any_backbone, describe_folder
 from models.weights import README_FILE, WeightsNotFound, find_weights, where_are_weights
 
-NAME = re.compile(r"[\w\-][\w.\-]*(?:/[\w\-][\w.\-]*)?")
 COPIED = (".json", ".txt", ".model", ".safetensors", ".bin")
 """The files of a folder that are copied, beside README.md; none that is code."""
 

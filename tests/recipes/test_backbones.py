@@ -116,3 +116,8 @@ def test_a_name_that_is_nowhere_says_how_it_is_added(folder: Path, workspace: Wo
     assert "HF_HUB_OFFLINE" in missing.value.why
     with pytest.raises(InputError, match="no name of a backbone"):
         add_backbone(workspace, "../outside")
+    workspace.weights_dir.mkdir(parents=True)
+    for outside in (str(folder), f"../../given/{NAMES['qwen3']}"):
+        assert (workspace.weights_dir / outside / "config.json").is_file()
+        with pytest.raises(RecipeError, match="no backbone named"):
+            backbone_of(recipe_with(outside), workspace.weights_dir)
