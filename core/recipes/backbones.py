@@ -7,8 +7,7 @@ from core.base.errors import InputError, WeightsError
 from core.base.files import shown_path
 from core.base.messages import joined
 from core.recipes.plan import Listed
-from core.training.failures import miss_text
-from core.training.task import no_backbone
+from core.training.task import miss_text, no_backbone
 from core.workspace import Workspace
 from models.catalog import Backbone
 from models.found import NAME, NoBackbone, any_backbone, describe_folder

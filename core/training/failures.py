@@ -10,14 +10,9 @@ from core.base.files import is_full
 from core.base.messages import joined, msg, reason
 from core.specs.recipe import Recipe
 from core.training.machine import is_memory
+from core.training.task import miss_text
 from models.spec import CannotBuild
-from models.weights import Miss, WeightsNotFound, WeightsUnreadable
-
-
-def miss_text(miss: Miss) -> str:
-    """Where pretrained weights were looked for, and what was not there."""
-    lacks = msg(miss.lacks, files=miss.files)
-    return msg("{place} ({where}): {lacks}" if miss.where else "{place}: {lacks}", place=miss.place, where=miss.where, lacks=lacks)
+from models.weights import WeightsNotFound, WeightsUnreadable
 
 
 @contextmanager

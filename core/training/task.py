@@ -18,6 +18,7 @@ from core.specs.recipe import Recipe
 from core.training.checkpoint import Checkpointing
 from models.catalog import Backbone, UnknownBackbone
 from models.found import NoBackbone, any_backbone
+from models.weights import Miss
 
 PEFT = "peft>=0.21,<1"
 """What pip installs for LoRA."""
@@ -204,6 +205,12 @@ def no_backbone(name: str, problem: NoBackbone) -> RecipeError:
         name=name,
         folder=shown_path(problem.folder),
     )
+
+
+def miss_text(miss: Miss) -> str:
+    """Where pretrained weights were looked for, and what was not there."""
+    lacks = msg(miss.lacks, files=miss.files)
+    return msg("{place} ({where}): {lacks}" if miss.where else "{place}: {lacks}", place=miss.place, where=miss.where, lacks=lacks)
 
 
 def _check_lora(backbone: Backbone) -> None:

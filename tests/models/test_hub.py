@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from tokenizers import Tokenizer, models
 from transformers import BertConfig, BertModel
 
@@ -86,3 +86,33 @@ def test_weights_come_from_the_hub_and_then_from_its_cache(
     assert (before, first, after, place) == (None, "hub", "hub cache", "hub cache")
     assert total == pytest.approx(expected)
     assert not [path for path in asked if path.endswith(".bin")]
+
+
+@pytest.mark.slow
+def test_a_name_that_the_catalogue_does_not_list_is_fetched_whole_and_says_no_licence_where_none_is_named(tmp_path: Path) -> None:
+    files, _ = text_files()
+    tensors = load(files.pop("model.safetensors"))
+    names, kinds = sorted(tensors), ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    place = {name: kinds[number % 2] for number, name in enumerate(names)}
+    files |= {kind: save({name: tensors[name] for name in names if place[name] == kind}, {"format": "pt"}) for kind in kinds}
+    files |= {
+        "model.safetensors.index.json": json.dumps({"weight_map": place}).encode(),
+        "README.md": b"A model.",
+        "modeling.py": b"exit()",
+    }
+    with serving({"some/encoder": files}) as (address, asked):
+        told = [sys.executable, "-m", "core", "backbone"]
+        how = {"cwd": ROOT, "capture_output": True, "text": True}
+        env = {
+            **os.environ,
+            "HF_HOME": str(tmp_path / "hub"),
+            "HF_ENDPOINT": address,
+            "HF_HUB_OFFLINE": "0",
+            "PITWALL_WORKSPACE": str(tmp_path),
+        }
+        added = subprocess.run([*told, "add", "some/encoder"], env=env, **how)
+    assert added.returncode == 0, added.stderr
+    assert "some/encoder (hub cache): bert" in added.stdout and "licence: unknown" in added.stdout
+    assert not [path for path in asked if path.endswith((".bin", ".py"))]
+    (listed,) = json.loads(subprocess.run([*told, "list", "some/encoder", "--json"], env={**env, "HF_HUB_OFFLINE": "1"}, **how).stdout)
+    assert (listed["place"], listed["max_tokens"], listed["n_groups"]) == ("hub cache", 16, 3)
