@@ -75,7 +75,8 @@ def _form(contest: Contest, run: Run) -> tuple[str, list[UploadedFile], str]:
     if kind == "text":
         text = st.text_area(t("predict.text"), key=f"predict-text-{run.id}", placeholder=t("predict.text_hint"), height=120)
         if run.own_recipe is not None and run.own_recipe.input.composes:
-            st.caption(t("predict.text_composed", template=plain(run.own_recipe.input.full_template)))
+            key = "predict.text_in_template" if run.own_recipe.input.only_column else "predict.text_composed"
+            st.caption(t(key, template=plain(run.own_recipe.input.full_template)))
         if answers_at_once(contest, run):
             st.caption(t("predict.by", n=len(run.results) * len(run.parts)))
             export_files(contest, run)

@@ -61,6 +61,12 @@ def compose(settings: ComposeSettings, rows: pd.DataFrame) -> list[str]:
     return ["".join(texts) for texts in zip(*parts, strict=True)]
 
 
+def compose_typed(settings: ComposeSettings, text: str) -> str:
+    """A text that was typed, without columns: in the place of the template's only column. It is composed already where the template names several,
+    or marks entities."""
+    return "".join(literal or text for literal, _ in template_pieces(settings.template)) if settings.only_column else text
+
+
 def special_tokens(settings: ComposeSettings, tables: Iterable[pd.DataFrame]) -> tuple[str, ...]:
     """What a tokenizer must not cut: words of the template in square brackets, and the markers of every type that entities of the tables have.
 

@@ -21,7 +21,7 @@ from core.base.messages import msg, reason
 from core.contest.csv_table import read_table
 from core.contest.files import FORMATS, IMAGE_SUFFIXES, TABLE_SUFFIXES, ContestFiles
 from core.contest.table import ContestTable, load_table
-from core.data.compose import COLUMN, compose
+from core.data.compose import COLUMN, compose, compose_typed
 from core.predictions.networks import Runtime, load_exported, load_exported_texts, network_folders, trained_for
 from core.predictions.oof import finished_folds, load_test_prob, mean_of
 from core.specs.contest import ContestSpec
@@ -41,7 +41,7 @@ Array = NDArray[np.float32]
 class Rows:
     """Rows to predict: an id and an input each (a text, or the path of an image), and the sha256 of each file where it must not change.
 
-    `table` holds the columns of rows of texts, as `compose` reads them; a text without them is taken for one that is composed already.
+    `table` holds the columns of rows of texts, as `compose` reads them; texts without them are composed by `compose_typed`.
     `is_test`: they are the contest's test rows, in their order.
     """
 
@@ -53,7 +53,9 @@ class Rows:
 
     def inputs_of(self, network: NetworkSpec) -> Sequence[str] | Sequence[Path]:
         """What a network reads: images, or texts as its recipe makes them of the columns. Raises as `compose` does."""
-        return self.inputs if self.table is None else compose(network.compose, self.table)
+        if self.table is not None:
+            return compose(network.compose, self.table)
+        return [compose_typed(network.compose, str(text)) for text in self.inputs] if network.compose.only_column else self.inputs
 
 
 def rows_of_test(table: ContestTable) -> Rows:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.compose import compose_typed
 from core.specs.network import NetworkSpec
 from core.training.tfidf import TfidfPredictor
 
@@ -56,7 +57,7 @@ class TextLook:
 
 def look_at_text(folds: Sequence[Sequence[Predictor]], text: str) -> TextLook:
     """Predict a text as `predict_run` does, the mean over folds of the mean over a fold's networks, and ask which words mattered."""
-    of_fold = [np.mean([network.predict([text])[0] for network in fold], axis=0) for fold in folds]
+    of_fold = [np.mean([_predict(network, [text])[0] for network in fold], axis=0) for fold in folds]
     prob = np.asarray(np.mean(of_fold, axis=0, dtype=np.float64), dtype=np.float32)
     return TextLook(prob, find_words([network for fold in folds for network in fold], text, int(prob.argmax())))
 
@@ -68,14 +69,18 @@ def find_words(networks: Sequence[Predictor], text: str, label: int) -> WordEffe
     if len(linear) == len(networks):
         effects = np.mean([network.effects(text, words, label) for network in linear], axis=0)
         return WordEffects(label, tuple(words), effects.astype(np.float32), is_exact=True)
-    sure = [float(network.predict([text])[0, label]) for network in networks]
+    sure = [float(_predict(network, [text])[0, label]) for network in networks]
     number = int(np.argmax(sure))
     at_once = -(-len(words) // _most_parts(networks[number].spec)) or 1
     spans = tuple((words[at][0], words[min(at + at_once, len(words)) - 1][1]) for at in range(0, len(words), at_once))
     without = [text[:start] + text[stop:] for start, stop in spans]
-    prob = networks[number].predict(without)[:, label] if without else np.empty(0, dtype=np.float32)
+    prob = _predict(networks[number], without)[:, label] if without else np.empty(0, dtype=np.float32)
     effects = np.asarray(sure[number] - prob, dtype=np.float32)
     return WordEffects(label, spans, effects, is_exact=False, words_at_once=at_once, fold=networks[number].spec.fold)
+
+
+def _predict(network: Predictor, texts: Sequence[str]) -> Array:
+    return network.predict([compose_typed(network.spec.compose, text) for text in texts])
 
 
 def _most_parts(spec: NetworkSpec) -> int:

@@ -58,6 +58,12 @@ class ComposeSettings(Settings):
         """The template; where only markers are asked for, the marked sentence."""
         return self.template or "{" + self.marked_column + "}"
 
+    @property
+    def only_column(self) -> str:
+        """The column of a template that names one alone, so that a text without columns can take its place; else ""."""
+        named = {name for _, name in template_pieces(self.template) if name}
+        return named.pop() if len(named) == 1 and self.markers == "none" else ""
+
     @field_validator("template")
     @classmethod
     def _in_one_line(cls, template: str) -> str:

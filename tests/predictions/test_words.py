@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from core.predictions.again import Rows
 from core.predictions.words import MOST_PARTS, find_words, look_at_text
 from core.specs.model_settings import TfidfSettings
 from core.specs.network import NetworkSpec
@@ -45,6 +46,30 @@ class Finder:
     ) -> NDArray[np.float32]:
         found = np.array([[0.9 if key in str(text).split() else 0.05 for key in KEYS] for text in rows], dtype=np.float32)
         return found / found.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("compose", "read"),
+    [
+        ({}, "it is angry"),
+        ({"template": "query: {text}"}, "query: it is angry"),
+        ({"template": "Which? {a.word}\\n{a.word}"}, "Which? it is angry\nit is angry"),
+        ({"template": "{a} [SEP] {b}"}, "it is angry"),
+        ({"template": "{text}!", "markers": "special", "marked_column": "text"}, "it is angry"),
+    ],
+)
+def test_a_typed_text_takes_the_place_of_the_only_column_of_a_template(compose: dict[str, str], read: str) -> None:
+    class Reader(Finder):
+        def predict(self, rows: Sequence[str] | Sequence[Path], **options: object) -> NDArray[np.float32]:
+            heard.extend(map(str, rows))
+            return super().predict(rows)
+
+    heard: list[str] = []
+    network = Reader(spec_of(compose=compose))
+    look = look_at_text([[network]], "it is angry")
+    assert Rows(["1"], ["it is angry"]).inputs_of(network.spec) == [read] == heard[:1]
+    assert look.words.strongest("it is angry", 1)[0][0] == "angry"
+    assert read.replace("angry", "") in heard, "the word is left out of the text, and the template stays"
 
 
 @pytest.mark.slow  # a network trains
