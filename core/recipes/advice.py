@@ -22,7 +22,7 @@ from core.training.schedule import EpochPlan
 from core.training.task import backbone_of
 from models.catalog import Backbone, find_backbone
 
-FINE_TUNED = {"image": ((10, 1e-3), (40, 3e-4), (150, 1e-4), (math.inf, 5e-5)), "text": ((30, 1e-4), (150, 3e-5), (math.inf, 1e-5))}
+FINE_TUNED = {"image": ((10, 1e-3), (40, 3e-4), (150, 1e-4), (math.inf, 5e-5)), "text": ((30, 3e-4), (150, 3e-5), (math.inf, 1e-5))}
 FROM_SCRATCH = {"image": 3e-3, "text": 2e-3}
 """Peak learning rates of AdamW at batches of about 32: by millions of parameters up to the bound, and without pretrained weights."""
 LORA = 1e-4
