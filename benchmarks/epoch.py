@@ -11,7 +11,8 @@ the pairs is below .97.
 the cache) against ImageFolder, DataLoader, and fp32 with the same first weights, batch, optimiser and crops. Seconds an epoch, the
 validation's log loss of both. Exit code 1 where a network is less than twice as fast, or its loss higher by more than twice the noise of seeds.
 
-Each network and size is measured in a process of its own, in a worker's environment, both sides in turns.
+Both sides take turns. `loop` measures each network and size in a process of its own, in a worker's environment; of `script` each training is
+a process, ours in a worker's environment, the script in that of who calls this.
 """
 
 from __future__ import annotations
@@ -53,13 +54,12 @@ def main() -> int:
     parser.add_argument("--networks", default="lite0,resnet18")
     parser.add_argument("--px", default="128,224")
     parser.add_argument("--images", type=int, default=320, help="script: photographs to train on; a quarter as many are validated")
-    parser.add_argument("--child", nargs=3, metavar=("NETWORK", "PX", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, metavar=("NETWORK", "PX", "FOLDER", "WHAT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     n_pairs = given.pairs or {"loop": 5, "script": 3}[given.against]
     if given.child:
-        network, px, folder = given.child
-        work = Loop(network, int(px), Path(folder)) if given.against == "loop" else Script(network, int(px), Path(folder))
-        print(json.dumps([work.pair(number) for number in range(n_pairs)]))
+        network, px, folder, what = given.child
+        print(json.dumps(child(network, int(px), Path(folder), what, n_pairs)))
         return 0
     report: dict[str, Any] = {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
     is_met = True
@@ -69,15 +69,41 @@ def main() -> int:
         write_photographs(photographs, n, n // 4, px)
         for network in given.networks.split(","):
             for px in map(int, given.px.split(",")):
-                command = [sys.executable, str(Path(__file__).resolve()), given.against, "--pairs", str(n_pairs)]
-                command += ["--child", network, str(px), str(photographs)]
-                said = subprocess.run(command, env=worker_environment(ALL_CORES), stdout=subprocess.PIPE, text=True, check=True).stdout
-                pairs: list[dict[str, float]] = json.loads(said.splitlines()[-1])
+                pairs = (loop_pairs if given.against == "loop" else script_pairs)(network, px, photographs, n_pairs)
                 found = (of_loop if given.against == "loop" else of_script)(pairs)
                 report[f"{network}, {px} px"] = found
                 is_met &= found["is_met"]
     print(json.dumps(report, indent=1))
     return int(not is_met)
+
+
+def child(network: str, px: int, photographs: Path, what: str, number: int) -> Any:
+    """What a process of its own measures: all pairs of `loop`, or one training of one side of `script`."""
+    if what == "loop":
+        loop = Loop(network, px, photographs)
+        return [loop.pair(pair) for pair in range(number)]
+    script = Script(network, px, photographs)
+    return script.ours(number) if what == "ours" else script.script(number)
+
+
+def run_child(against: str, network: str, px: int, photographs: Path, what: str, number: int) -> Any:
+    command = [sys.executable, str(Path(__file__).resolve()), against, "--pairs", str(number)]
+    environment = dict(os.environ) if what == "script" else worker_environment(ALL_CORES)
+    command += ["--child", network, str(px), str(photographs), what]
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
+
+
+def loop_pairs(network: str, px: int, photographs: Path, n_pairs: int) -> list[dict[str, float]]:
+    return run_child("loop", network, px, photographs, "loop", n_pairs)
+
+
+def script_pairs(network: str, px: int, photographs: Path, n_pairs: int) -> list[dict[str, float]]:
+    """Which side comes first changes from pair to pair; the pair's number, from 1, is the seed of both."""
+    pairs: list[dict[str, float]] = []
+    for number in range(1, n_pairs + 1):
+        sides = ("ours", "script")[:: 1 if number % 2 else -1]
+        pairs.append({name: value for what in sides for name, value in run_child("script", network, px, photographs, what, number).items()})
+    return pairs
 
 
 def of_loop(pairs: list[dict[str, float]]) -> dict[str, Any]:
@@ -228,19 +254,10 @@ class Loop(Work):
 class Script(Work):
     """Two epochs by the recipe's defaults against what a person writes in an afternoon."""
 
-    def pair(self, number: int) -> dict[str, float]:
-        sides = [self.ours, self.script][:: 1 if number % 2 else -1]
-        found: dict[str, float] = {}
-        for side in sides:
-            found |= side(number)
-        return found
-
     def ours(self, seed: int) -> dict[str, float]:
-        import shutil
-
         from core.specs.progress import EpochReport
 
-        shutil.rmtree(self.scratch / "cache", ignore_errors=True)
+        self.network(seed)  # loads all libraries, as it does on the other side before the clock starts
         said = self.fold(len(self.train), len(self.valid), 2, seed)
         first, second = ((at, report) for at, report in said if isinstance(report, EpochReport))
         return {"ours_first_s": first[0] - said[0][0], "ours_s": second[0] - first[0], "ours_loss": second[1].valid_loss}

@@ -84,21 +84,29 @@ class CachedImages:
         self._starts = starts - starts[np.arange(len(starts)) // n_per_shard * n_per_shard]  # within its shard
         weakref.finalize(self, os.close, descriptor)
 
-    def image(self, sha256: str) -> Image.Image | None:
-        """RGB pixels; None where they are not there, of an image that could not be read or in a cache that a person removed."""
+    def size(self, sha256: str) -> tuple[int, int]:
+        """Width and height; (0, 0) of an image that could not be read."""
+        height, width, _ = self._shapes[self._row_of[sha256]].tolist()
+        return width, height
+
+    def pixels(self, sha256: str) -> NDArray[np.uint8] | None:
+        """(height, width, 3), of grey images (height, width, 1); None where they are not there, of an image that could not be read or in a cache
+        that a person removed."""
         row = self._row_of[sha256]
-        height, width, channels = self._shapes[row].tolist()
-        n_bytes = height * width * channels
+        found = np.empty(self._shapes[row].tolist(), dtype=np.uint8)
         try:
             with _shard_path(self._folder, row // self._n_per_shard).open("rb", buffering=0) as stream:
-                raw = os.pread(stream.fileno(), n_bytes, int(self._starts[row]))
+                is_whole = os.preadv(stream.fileno(), [found.data], int(self._starts[row])) == found.nbytes > 0
         except FileNotFoundError:
             return None
-        if len(raw) < n_bytes or not raw:
+        return found if is_whole else None
+
+    def image(self, sha256: str) -> Image.Image | None:
+        """The same as an image in RGB."""
+        pixels = self.pixels(sha256)
+        if pixels is None:
             return None
-        if channels == 1:
-            return Image.frombuffer("L", (width, height), raw, "raw", "L", 0, 1).convert("RGB")
-        return Image.frombytes("RGB", (width, height), raw)
+        return Image.fromarray(pixels[:, :, 0]).convert("RGB") if pixels.shape[2] == 1 else Image.fromarray(pixels)
 
     def has(self, sha256: str) -> bool:
         """Whether the image of a file could be read."""

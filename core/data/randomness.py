@@ -38,9 +38,12 @@ def seed_mix(seed: int, fold: int, epoch: int, step: int) -> None:
     torch.default_generator.manual_seed(derive(seed, "mix", fold, epoch, step))
 
 
-def seed_sample(seed: int, fold: int, epoch: int, row: int, repeat: int = 0) -> None:
-    """Before one sample is augmented, in whichever process: torch's, NumPy's and Python's generators. An epoch may take a row repeatedly."""
+def seed_sample(seed: int, fold: int, epoch: int, row: int, repeat: int = 0, *, torch_only: bool = False) -> None:
+    """Before one sample is augmented, in whichever process: torch's generator, and unless it is `torch_only` NumPy's and Python's, whose seeding takes
+    longer than all draws. An epoch may take a row repeatedly."""
     value = derive(seed, "sample", fold, epoch, row, *([repeat] if repeat else []))
     torch.default_generator.manual_seed(value)  # the CPU's alone: torch.manual_seed costs 70 us a sample
+    if torch_only:
+        return
     np.random.seed(value % 2**32)
     random.seed(value)

@@ -1,4 +1,4 @@
-"""Parameter groups and the optimiser over them: what decays, what learns at a smaller rate, and what Muon leaves to AdamW."""
+"""Parameter groups and the optimiser over them: what decays, what learns at a smaller rate, what Muon leaves to AdamW, and clipping."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from torch import nn
 from core.specs.training_settings import OptimSettings
 
 MOMENTUM = 0.9
+CLIP_EPS = 1e-6
+"""What torch adds to a norm before it divides by it."""
 IN_TIMM: dict[str, tuple[str, dict[str, Any]]] = {
     "nadamw": ("nadamw", {}),
     "adopt": ("adoptw", {}),
@@ -65,3 +67,10 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Give every group its share of the learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
+
+
+def clip_gradients(model: nn.Module, most: float) -> None:
+    """`clip_grad_norm_`, byte by byte; on the processor gradients of a smaller norm are left alone and not multiplied by 1."""
+    norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
+    if norm.device.type != "cpu" or not most / (norm + CLIP_EPS) >= 1:
+        torch.nn.utils.clip_grads_with_norm_(model.parameters(), most, norm)

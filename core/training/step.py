@@ -21,6 +21,7 @@ from core.data.randomness import permutation, seed_mix, seed_step
 from core.specs.model_settings import AdversarialSettings
 from core.training.failures import not_a_number
 from core.training.loss import coarse_losses, disagreement, plain_losses, row_losses
+from core.training.optim import clip_gradients
 from core.training.precision import LEAST_SCALE
 from core.training.sampling import draw, group_rows
 from core.training.setup import Setup, Targets
@@ -120,7 +121,7 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
             _learn(task, setup, parts, epoch, step)
     setup.scaler.unscale_(setup.optimizer)
     if recipe.optim.clip_norm:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
+        clip_gradients(model, recipe.optim.clip_norm)
     setup.scaler.step(setup.optimizer)
     setup.scaler.update()
     if setup.scaler.get_scale() < LEAST_SCALE:

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode, v2
 
-from core.data.pixels import BLUR_PX, GREY, Augmentation, ImageRows
+from core.data.pixels import ASPECT, BLUR_PX, GREY, Augmentation, ImageRows, draw_box
 from core.data.randomness import seed_sample
 from core.specs.data_settings import AugmentSettings
 
@@ -84,6 +84,15 @@ def test_the_default_is_what_it_was_before_there_were_more(image: Image.Image) -
         seed_sample(0, 0, 1, row)
         expected = np.asarray(before(image))
         assert np.array_equal(augmented(image, AugmentSettings(), row), expected)
+
+
+@pytest.mark.parametrize(("width", "height"), [(90, 120), (1, 1), (300, 7), (5, 300)])
+def test_a_crop_is_drawn_as_the_library_draws_it(width: int, height: int) -> None:
+    for seed in range(50):
+        torch.manual_seed(seed)
+        expected = transforms.RandomResizedCrop.get_params(torch.empty(0, height, width), [0.6, 1.0], list(ASPECT)), torch.rand(1)
+        torch.manual_seed(seed)
+        assert (draw_box(0.6, width, height), torch.rand(1)) == expected
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])

@@ -109,13 +109,16 @@ def test_the_short_side_follows_the_input(size_px: int, short_px: int) -> None:
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-def test_a_network_is_given_the_same_bytes_with_a_cache_and_without(images: Images, tmp_path: Path, epoch: int) -> None:
+@pytest.mark.parametrize("more", [{}, {"erasing": 0.5}, {"rotation_deg": 20, "policy": "randaugment"}], ids=str)
+def test_a_network_is_given_the_same_bytes_with_a_cache_and_without(
+    images: Images, tmp_path: Path, epoch: int, more: dict[str, Any]
+) -> None:
     cached, said = builds(images, tmp_path / "cache")
     assert said == list(range(1, N + 1))
     assert_equal(images, cached)
 
     def pixels(**source: Any) -> np.ndarray:
-        augment = AugmentSettings(min_crop=0.5, rotation_deg=20, jitter=0.3, policy="randaugment")
+        augment = AugmentSettings(min_crop=0.5, jitter=0.3, **more)
         how: dict[str, Any] = {
             "size_px": 32,
             "interpolation": "bicubic",

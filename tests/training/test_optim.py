@@ -13,7 +13,7 @@ from torch import nn
 from core.recipes.advice import usual_lr
 from core.specs.training_settings import OptimizerName, OptimSettings
 from core.training.checkpoint import Checkpointing, Identity
-from core.training.optim import make_groups, make_optimizer, set_lr
+from core.training.optim import clip_gradients, make_groups, make_optimizer, set_lr
 from core.training.state import TrainPosition, TrainState, write_checkpoint
 from models.build import build_model
 from models.catalog import find_backbone
@@ -142,3 +142,17 @@ def test_every_group_gets_its_share_of_the_rate() -> None:
     optimizer = make_optimizer(Small(), OptimSettings(layer_decay=0.5))
     set_lr(optimizer, 0.2)
     assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.2, 0.1, 0.1, 0.05, 0.05]
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3, 0.5, 1.0, 1e3, float("nan"), float("inf")])
+def test_clipping_is_torchs_byte_by_byte(size: float) -> None:
+    mine, its = (nn.Linear(1, 1) for _ in range(2))
+    for layer in (mine, its):
+        layer.weight.grad, layer.bias.grad = torch.full((1, 1), size), torch.zeros(1)
+    clip_gradients(mine, 1.0)
+    nn.utils.clip_grad_norm_(its.parameters(), 1.0)
+    found = [parameter.grad for layer in (mine, its) for parameter in layer.parameters()]
+    assert all(
+        a is not None and b is not None and torch.equal(a.view(torch.int32), b.view(torch.int32))
+        for a, b in zip(found[:2], found[2:], strict=True)
+    )
