@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,11 +30,11 @@ from core.commands.console import (
     say,
     standard_error,
 )
+from core.commands.extra_rows import rows_app
 from core.commands.records import contest_record, direction, folds_record, score_text
 from core.commands.trash import confirm, delete
-from core.contest import extra_rows, register, samples
+from core.contest import register, samples
 from core.contest.contents import found_at_registration
-from core.contest.extra_rows import SOURCE
 from core.contest.inspect.draft import inspect_path
 from core.contest.inspect.sources import Check
 from core.contest.names import read_class_names
@@ -50,20 +50,11 @@ from core.store.contests import get_contest
 
 app = commands()
 contest_app = commands("Register a contest of your own; rename, correct, archive or delete it.")
-rows_app = commands("Rows to train on beside the contest's own, that no fold validates.")
 folds_app = commands("Split the training rows into folds.")
 app.add_typer(contest_app, name="contest")
 contest_app.add_typer(rows_app, name="rows")
 app.add_typer(folds_app, name="folds")
 
-ROWS_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "name": lambda record: record["name"],
-    "kind": lambda record: record["kind"],
-    ">rows": lambda record: f"{record['n_rows']:,}",
-    ">weight": lambda record: f"{record['weight']:g}",
-    "origin": lambda record: record["origin"],
-    "fingerprint": lambda record: f"#{record['fingerprint'][:8]}",
-}
 FOLDS_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     ">id": lambda record: str(record["folds"]),
     "kind": lambda record: record["kind"],
@@ -221,66 +212,6 @@ def name_classes(
         print_json({"contest": found.name, "names": dict(pairs)})
     else:
         print_table(["class", "name"], pairs)
-
-
-@rows_app.command("add", short_help="Add rows to train on beside the contest's own.")
-def add_extra_rows(
-    contest: ContestArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV.", show_default=False)],
-    kind: Annotated[
-        Literal["augmented", "extra"],
-        typer.Option(
-            "--kind", help="Made of training rows, whose ids the column `source` has; or from elsewhere, with labels of their own."
-        ),
-    ],
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Else that of the file.", show_default=False)] = "",
-    origin: Annotated[str, typer.Option("--origin", metavar="TEXT", help="Where they are from.", show_default=False)] = "",
-    weight: Annotated[float, typer.Option("--weight", help="How much a row counts beside one of the contest.")] = 1.0,
-    source_column: Annotated[str, typer.Option("--source-column", metavar="COLUMN", help="The ids of the sources.")] = SOURCE,
-    label_column: Annotated[
-        str,
-        typer.Option("--label-column", metavar="COLUMN", help="The classes; else the column of the training table.", show_default=False),
-    ] = "",
-    root: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Add rows that recipes train on by their name, --set train.extra_rows=NAME; no fold validates them.
-
-    An augmented row is trained on where its source is, and has its source's label and columns but for those that the file has.
-    """
-    workspace = opened(root)
-    found = get_contest(workspace.store, contest)
-    rows = extra_rows.add_rows(
-        workspace,
-        found,
-        file,
-        kind=kind,
-        name=name,
-        origin=origin,
-        weight=weight,
-        source_column=source_column,
-        label_column=label_column,
-    )
-    counts = extra_rows.count_labels(workspace, found, rows)
-    if as_json:
-        print_json(_rows_record(rows) | {"classes": counts})
-    else:
-        print_table(["class", ">rows", ">with these"], [(label, f"{own:,}", f"{own + more:,}") for label, (own, more) in counts.items()])
-        say(
-            f"{rows.n_rows:,} rows are kept as {rows.name}; next: python -m core train {shell_name(found.name)} --recipe suggested --set {shlex.quote(f'train.extra_rows={rows.name}')}"
-        )
-
-
-@rows_app.command("list", short_help="List them.")
-def list_extra_rows(contest: ContestArgument, root: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """List the rows that may be trained on beside a contest's own."""
-    workspace = opened(root)
-    found = extra_rows.list_rows(workspace, get_contest(workspace.store, contest))
-    print_records([_rows_record(rows) for rows in found], ROWS_COLUMNS, as_json=as_json)
-
-
-def _rows_record(rows: extra_rows.ExtraRows) -> dict[str, Any]:
-    return {name: getattr(rows, name) for name in ("name", "kind", "origin", "weight", "n_rows", "fingerprint")}
 
 
 @contest_app.command("archive")

@@ -1,11 +1,11 @@
 """Rows beside a contest's own that a recipe trains on and that no fold validates: augmented ones, each of which follows its source, and rows from
 elsewhere. A set of them has a name, is published once and never changes; its files lie in the contest's folder."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -72,10 +72,7 @@ def add_rows(
         )
     if not 0 < weight <= 100:
         raise InputError("the weight of extra rows is a number above 0", where="weight", fix="give one from 0.1 to 1")
-    if any(known.name == name for known in list_rows(workspace, contest)):
-        raise InputError(
-            "there are rows named {name} already", where=contest.name, why="runs may name them", fix="choose another name", name=name
-        )
+    _check_free(workspace, contest, name)
     given, own = read_table(file).frame, load_table(workspace, contest).train
     needed = [source_column] if kind == "augmented" else [*contest.spec.input_columns, labels]
     if missing := [column for column in needed if column not in given.columns]:
@@ -122,11 +119,38 @@ def add_rows(
         "n_rows": len(frame),
         "file_sha256": sha256_file(file),
     }
-    with publishing(
-        _root(workspace, contest) / file_name(name), kind="extra rows", parents={"rows": contest.fingerprint}, facts=facts
-    ) as folder:
-        frame.to_parquet(folder / FILE, index=False)
-    return get_rows(workspace, contest, name)
+    return _publish(workspace, contest, frame, facts)
+
+
+def leave_out(workspace: Workspace, contest: Contest, rows: ExtraRows, places: Collection[int], name: str) -> ExtraRows:
+    """Publish the rows of a set without those at some places, under a name of their own; the set stays as it is. Raises InputError where no row is left,
+    or the name is taken."""
+    name = check_name(name)
+    _check_free(workspace, contest, name)
+    manifest = load_manifest(rows.path)
+    frame = read_frame(verify_file(rows.path, manifest, FILE))
+    kept = frame.drop(index=list(places)).reset_index(drop=True)
+    if kept.empty:
+        raise InputError(
+            "no row of {name} is left", where=contest.name, why="all of them are left out", fix="leave out fewer rows", name=rows.name
+        )
+    kept["id"] = [f"{name}:{number}" for number in range(len(kept))]
+    facts = {"name": name, "n_rows": len(kept), "made_of": rows.fingerprint}
+    return _publish(workspace, contest, kept, {**manifest.facts, **facts})
+
+
+def _check_free(workspace: Workspace, contest: Contest, name: str) -> None:
+    if any(known.name == name for known in list_rows(workspace, contest)):
+        raise InputError(
+            "there are rows named {name} already", where=contest.name, why="runs may name them", fix="choose another name", name=name
+        )
+
+
+def _publish(workspace: Workspace, contest: Contest, frame: pd.DataFrame, facts: dict[str, Any]) -> ExtraRows:
+    folder = _root(workspace, contest) / file_name(facts["name"])
+    with publishing(folder, kind="extra rows", parents={"rows": contest.fingerprint}, facts=facts) as to:
+        frame.to_parquet(to / FILE, index=False)
+    return get_rows(workspace, contest, facts["name"])
 
 
 def list_rows(workspace: Workspace, contest: Contest) -> tuple[ExtraRows, ...]:
