@@ -4,6 +4,7 @@ import streamlit as st
 
 from app.contest.contest_view import distribution, found, next_step, samples, understood
 from app.contest.correct_view import correction, named_classes
+from app.contest.extra_rows_view import extra_rows
 from app.contest.intake import NEXT_VIEW, intake
 from app.shell import state
 from app.shell.tables import table_of
@@ -49,5 +50,6 @@ if view == "contest" and contest is not None:
         next_step(contest)
     with right:
         samples(contest)
+        extra_rows(contest)
 else:
     intake()
