@@ -49,9 +49,14 @@ def pip_command(*packages: str) -> str:
 def typed_path(text: str) -> Path:
     """The path that a person typed or pasted: without quotes around it, as Excel and Explorer copy it, and without file://; ~ is the home folder.
 
-    Whether something is there is for the caller to see. Raises InputError where that cannot even be asked.
+    Whether something is there is for the caller to see. Raises InputError where that cannot even be asked, and for nothing: an empty path would be
+    the folder that one happens to stand in.
     """
     text = text.strip()
+    if not text:
+        raise InputError(
+            "no path is given", where="path", why="it is empty, as a variable that is not set", fix="give the path; . is this folder"
+        )
     if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”"):
         text = text[1:-1].strip()
     found = re.match(r"file:/+(?:localhost/+)?(?=.)", text, re.IGNORECASE)

@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.base.errors import InputError
-from core.base.files import shell_name
+from core.base.files import shell_name, typed_path
 from core.base.messages import corrections, joined, msg
 from core.base.settings import parse_settings
 from core.commands.console import (
@@ -67,7 +67,7 @@ FOLDS_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 @contest_app.command("add", short_help="Register a contest from a folder, CSV or zip.")
 def add_contest(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a CSV or a zip archive.", show_default=False)],
+    place: Annotated[str, typer.Argument(metavar="PATH", help="A folder, a CSV or a zip archive.", show_default=False)],
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Name of the contest; else that of the folder.", show_default=False)
     ] = None,
@@ -80,7 +80,7 @@ def add_contest(
 
     Says what it understood. Correct a point with --set, for example --set metric=macro_f1 --set group_column=person.
     """
-    workspace = opened(root)
+    workspace, path = opened(root), typed_path(place)
     source = open_source(workspace, path)
     marks = {"ok": "ok", "note": "note", "warning": "!"}
     try:
@@ -100,7 +100,7 @@ def add_contest(
         found = corrections(refusal.fix, ContestSpec.model_fields)
         if not found:
             raise
-        given = ["python", "-m", "core", "contest", "add", str(path), *(["--name", name] if name else [])]
+        given = ["python", "-m", "core", "contest", "add", place, *(["--name", name] if name else [])]
         again = " ".join([shlex.join([*given, *(part for text in sets or [] for part in ("--set", text))]), found[0]])
         fix = joined("; ", [refusal.fix, msg("as a command: {command}", command=again)])
         raise InputError(refusal.what, where=refusal.where, why=refusal.why, fix=fix) from None

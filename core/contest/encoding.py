@@ -51,19 +51,11 @@ def decode(raw: bytes, path: Path, encoding: str | None = "") -> tuple[str, str]
     wide = raw.startswith(UTF16_MARKS)
     try:
         if asked := "utf-16" if wide else encoding:
-            return raw.decode(asked), codecs.lookup(asked).name
+            known = encoding_named(asked)
+            return raw.decode(known), known
         text = raw.decode("cp949")
         if is_korean(text):
             return text, "cp949"
-    except LookupError:
-        raise InputError(
-            "there is no encoding '{encoding}'",
-            where=str(path),
-            why="it is none that Python knows",
-            fix="name it as Python does: {names}",
-            encoding=encoding,
-            names=", ".join(LIKELY),
-        ) from None
     except UnicodeDecodeError as problem:
         damage = problem if wide or encoding or _is_korean_but_damaged(raw) else damage
     likely = [] if wide or encoding or damage.encoding == "cp949" or _is_damaged_utf8(raw[:N_BYTES]) else likely_encodings(raw)
@@ -80,6 +72,22 @@ def decode(raw: bytes, path: Path, encoding: str | None = "") -> tuple[str, str]
         offset=damage.start,
         encoding=damage.encoding,
     )
+
+
+def encoding_named(name: str) -> str:
+    """Python's own name of an encoding. Raises InputError for one that is none, or whose text is no text."""
+    try:
+        "".encode(name)  # of those that turn bytes into bytes it is a LookupError too
+        return codecs.lookup(name).name
+    except (LookupError, ValueError):
+        raise InputError(
+            "there is no encoding '{encoding}'",
+            where="encoding",
+            why="it is none that Python knows",
+            fix="name it as Python does: {names}",
+            encoding=name,
+            names=", ".join(LIKELY),
+        ) from None
 
 
 def is_korean(text: str) -> bool:

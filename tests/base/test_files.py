@@ -25,6 +25,12 @@ def test_a_pasted_path_is_the_path(tmp_path: Path, typed: str) -> None:
     assert typed_path("~") == Path.home()
 
 
+@pytest.mark.parametrize("typed", ["", " ", '""'])
+def test_no_path_is_not_the_folder_one_stands_in(typed: str) -> None:
+    with pytest.raises(InputError, match="no path is given"):
+        typed_path(typed)
+
+
 @pytest.mark.parametrize("typed", ["~nosuchuser/x", "a" * 5000, "x/" * 3000, "a\0b", "{tmp}/loop/x", "{tmp}/nothing", "{tmp}/file.csv/x"])
 def test_a_path_that_leads_nowhere_is_refused_in_words(workspace: Workspace, tmp_path: Path, typed: str) -> None:
     (tmp_path / "loop").symlink_to("loop")

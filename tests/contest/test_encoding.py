@@ -8,6 +8,7 @@ import pytest
 
 from core.base.errors import InputError
 from core.contest.encoding import decode
+from core.contest.inspect.draft import inspect_path
 
 FILE = Path("train.csv")
 KOREAN = [
@@ -78,6 +79,13 @@ def test_damaged_korean_is_named_by_its_place() -> None:
     with pytest.raises(InputError, match="holds bytes that are not cp949") as caught:
         decode(raw, FILE)
     assert caught.value.where == "train.csv line 4"
+
+
+@pytest.mark.parametrize("encoding", ["utf-99", "rot13", "a\0b"])
+def test_an_encoding_that_is_none_is_refused_also_where_nothing_would_be_read_in_it(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id,text,label\n1,a,x\n2,b,y\n3,c,x\n4,d,y\n")
+    with pytest.raises(InputError, match="there is no encoding"):
+        inspect_path(tmp_path, sets=[f"encoding={encoding}"])
 
 
 def test_an_answer_that_does_not_fit_is_refused() -> None:

@@ -15,6 +15,7 @@ from core.base.names import name_from
 from core.base.settings import parse_settings
 from core.contest.contents import find_copies, keys_of_texts, white_check
 from core.contest.csv_table import column_of, index_columns
+from core.contest.encoding import encoding_named
 from core.contest.files import FORMATS, REFUSED_SUFFIXES, TABLE_SUFFIXES, ContestFiles, suffix_of, unwrapped
 from core.contest.image_pass import check_images
 from core.contest.inspect.columns import (
@@ -107,6 +108,8 @@ def try_inspection(path: Path, *, name: str | None = None, answers: Answers) -> 
             raise InputError("a contest is a folder", where=str(path), why=why, fix="give the folder, or the training CSV in it")
         answers.setdefault("train", nfc(root.name))
         path = root = root.parent
+    if answers.get("encoding"):
+        encoding_named(answers["encoding"])  # also where all files are UTF-8, and nothing would be read in it
     files = ContestFiles(unwrapped(root), answers.get("encoding", ""))
     named = {"name": name or answers.get("name") or name_from(path.resolve().name, "contest"), "root": str(files.root)}
     so_far = Understanding(answers)
