@@ -53,12 +53,12 @@ def typed_path(text: str) -> Path:
     the folder that one happens to stand in.
     """
     text = text.strip()
+    if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”"):
+        text = text[1:-1].strip()
     if not text:
         raise InputError(
             "no path is given", where="path", why="it is empty, as a variable that is not set", fix="give the path; . is this folder"
         )
-    if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”"):
-        text = text[1:-1].strip()
     found = re.match(r"file:/+(?:localhost/+)?(?=.)", text, re.IGNORECASE)
     if found:
         text = unquote(text[found.end() :])
