@@ -26,6 +26,7 @@ COMMANDS = {
     "backbone": ("backbones", "Search the backbones; add one from a folder or the hub."),
     "tapt": ("pretraining", "Let a backbone learn from a contest's texts first."),
     "train": ("training", "Train a recipe over the folds of a contest."),
+    "levels": ("levels", "Propose coarse classes; compare two levels with flat."),
     "queue": ("queue", "Show the queue and change it."),
     "runs": ("runs", "List a contest's runs with score and state."),
     "show": ("runs", "Show one run: recipe, folds, failures."),

@@ -186,3 +186,13 @@ def test_a_template_that_cannot_be_filled_is_refused(klue: Terminal, asked: str,
     assert klue.refused("texts", "klue", "--set", asked)["what"] == said
     if "source" not in asked:
         assert klue.refused("train", "klue", "--recipe", "text-tfidf", "--set", asked, "--queue")["what"] == said
+
+
+def test_coarse_classes_are_proposed_or_given_and_a_recipe_is_queued_flat_and_in_two_levels(klue: Terminal) -> None:
+    assert "name coarse classes with --set loss.coarse" in klue.run("levels", "klue")[1]
+    fix = klue.refused("levels", "klue", "--recipe", "news-tiny")["fix"]
+    assert "per:origin" in fix and "--set loss.coarse=" in fix
+    klue.read("levels", "klue", "--recipe", "news-tiny", "--set", "loss.coarse=[per, none]", "--queue")
+    flat, two = (klue.read("show", name)["recipe"] for name in ("news-tiny-flat", "news-tiny"))
+    assert two["model"]["two_levels"] and two["loss"]["coarse"] == ["per", "none"]
+    assert not flat.get("model", {}).get("two_levels") and not flat.get("loss", {}).get("coarse")
