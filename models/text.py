@@ -9,6 +9,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -295,8 +296,10 @@ class TextClassifier(BackboneClassifier):
 
     def save_description(self, folder: Path) -> None:
         """Write the configuration of an encoder of transformers, which is enough to build it again."""
-        config = getattr(self.encoder, "config", None)
+        config = deepcopy(getattr(self.encoder, "config", None))
         if config is not None:
+            if hasattr(config, "quantization_config"):  # how weights are held while adapters learn beside them; none is kept so
+                del config.quantization_config
             config.save_pretrained(folder)
 
 

@@ -22,6 +22,7 @@ from core.training.predictor import load_network
 from core.training.setup import set_up
 from core.training.task import FoldTask, backbone_of
 from models.lora import base_digest, has_lora, merge_lora
+from models.text import TextClassifier
 from tests.models.test_text_families import FAMILIES
 from tests.training.small_tasks import N_ROWS, TEXT, make_task, recipe_of, train, write_texts
 from tests.training.stopped import HARD, checkpointing_of, crash_at, resumed
@@ -117,6 +118,15 @@ def test_a_checkpoint_holds_no_base_and_is_refused_on_another_one(tmp_path: Path
     write_backbone(tmp_path / "weights", "bert", seed=1)
     with pytest.raises(AlignmentError, match="base changed"):
         train(resumed(tmp_path, task, 2))
+
+
+def test_how_bitsandbytes_holds_weights_is_no_part_of_the_network_that_is_kept(tmp_path: Path) -> None:
+    model = set_up(lora_task(tmp_path, "bert")).model
+    assert isinstance(model, TextClassifier)
+    config: Any = model.encoder.config
+    config.quantization_config = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    model.save_description(tmp_path)
+    assert "quantization" not in (tmp_path / "config.json").read_text() and hasattr(config, "quantization_config")
 
 
 def test_what_lora_cannot_do_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
