@@ -16,14 +16,17 @@ from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.exchange.exchange import Delivery, accept_delivery, export_predictions
 from core.folds import save_folds
+from core.jobs.launch import launch_run
 from core.predictions.source import source_of
 from core.specs.folds import FoldsSpec
 from core.store.blends import list_submissions
 from core.store.contests import Contest
-from core.store.runs import Run, list_runs
-from core.submission.write import read_submission
+from core.store.folds import Folds
+from core.store.runs import Run, get_run, list_runs
+from core.submission.write import read_submission, write_submission
 from core.workspace import Workspace
 from tests.emotions import finish_emotions
+from tests.finished_workspace import claim, finish_job, make_recipe
 
 OpenPage = Callable[..., AppTest]
 
@@ -166,3 +169,17 @@ def test_predictions_of_several_labels_come_in_and_are_judged_by_their_ranks(
     said = "\n".join(part.value for part in (at.warning if shuffled else at.success))
     assert "is a member now" in said and "mean AUC of the classes" in said
     assert ("hardly ranked better than by chance" in said) == shuffled
+
+
+def test_the_lineage_says_that_networks_began_from_a_backbone_that_read_the_test_texts(
+    open_page: OpenPage, opened: Workspace, folded: Contest, folds: Folds
+) -> None:
+    recipe = make_recipe(folded, "adapted")
+    run = launch_run(opened, folded, folds, recipe)
+    on = {"ref": "p17", "name": "mine", "fingerprint": "abcdef123456789", "saw_test": True}
+    for _ in range(folds.n_folds):
+        finish_job(opened, folded, folds, claim(opened), recipe, strength=2.0, seed=0, facts={"pretrained_on": on})
+    submission = write_submission(source_of(opened, get_run(opened.store, run.id)), name="first")
+    assert submission.lineage.to_dict()["members"][0]["pretrained_on"] == on
+    at = open_page("submit", contest=folded.name, source=run.ref)
+    assert "began from mine (p17, #abcdef123456), a backbone adapted to the training and the test texts" in words(at)
