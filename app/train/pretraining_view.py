@@ -17,7 +17,7 @@ from app.words.text import t
 from core.analysis.pairs import pretraining_pairs
 from core.base.errors import PitwallError
 from core.base.settings import parse_settings
-from core.predictions.source import source_of
+from core.predictions.source import Source, source_of
 from core.recipes.plan import Backbone, ReadPlan, any_backbone
 from core.recipes.pretraining import make_pair, pretraining_recipe
 from core.specs.recipe import Recipe
@@ -155,7 +155,9 @@ def _made(contest: Contest, folds: Folds, form: RecipeForm, made: Sequence[Pretr
         ref = st.selectbox(t("train.adapt_chosen"), [*by_ref], format_func=lambda one: f"{by_ref[one].name} ({one})", key=key, width=260)
         chosen = by_ref[ref]
         st.button(t("train.adapt_use"), icon=":material/check:", on_click=_use, args=(form, chosen), key=f"{key}-use")
-        if st.button(t("train.adapt_pair"), icon=":material/compare_arrows:", help=t("train.adapt_pair_help"), key=f"{key}-pair"):
+        is_other = form.values["model"]["backbone"] != chosen.recipe.model.backbone
+        look = {"icon": ":material/compare_arrows:", "help": t("train.adapt_pair_help"), "disabled": is_other or runtime.is_read_only()}
+        if st.button(t("train.adapt_pair"), key=f"{key}-pair", **look):
             _pair(contest, folds, form, chosen)
         if st.button(t("trash.delete"), icon=":material/delete:", key=f"{key}-delete"):
             ask_removal({"pretraining": [chosen.id]})
@@ -175,25 +177,24 @@ def _use(form: RecipeForm, chosen: Pretraining) -> None:
 
 def _pair(contest: Contest, folds: Folds, form: RecipeForm, chosen: Pretraining) -> None:
     """Queue the form's recipe without and with it, on all folds."""
-    values = {**form.values, "model": {**form.values["model"], "backbone": chosen.recipe.model.backbone}}
     with guard():
-        pair = make_pair(parse_settings(Recipe, values, where=t("train.recipe")), chosen.ref)
+        pair = make_pair(parse_settings(Recipe, form.values, where=t("train.recipe")), chosen.ref)
         if launch(contest, folds, ReadPlan.of(pair), [*range(folds.n_folds)]):
             st.rerun()
 
 
 def _gain(pairs: Sequence[tuple[Run, Run]]) -> str | None:
     """What the newest pair of runs says; None where no recipe was trained both ways."""
-    return _gain_of(*pairs[0]) if pairs else None
+    if not pairs:
+        return None
+    without, adapted = pairs[0]
+    gain = _gain_of(*(source_of(runtime.workspace(), run) for run in (adapted, without)))
+    return f"{gain}, {adapted.ref} − {without.ref}"
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: run.ref})
-def _gain_of(without: Run, adapted: Run) -> str:
+@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Source: lambda source: (source.contest.version, source.content)})
+def _gain_of(adapted: Source, without: Source) -> str:
     from core.analysis.compare import compare_sources  # scipy takes a second to come up, and most contests have no pair
 
-    try:
-        gain = compare_sources(*(source_of(runtime.workspace(), run) for run in (adapted, without))).comparison
-    except PitwallError as refusal:
-        error_card(refusal)
-        return ""
-    return f"{gain.gain:+.4f} ({gain.gain_low:+.4f} – {gain.gain_high:+.4f}), {adapted.ref} − {without.ref}"
+    gain = compare_sources(adapted, without).comparison
+    return f"{gain.gain:+.4f} ({gain.gain_low:+.4f} – {gain.gain_high:+.4f})"

@@ -146,7 +146,7 @@ def pair(
     workspace = opened(root)
     found = get_pretraining(workspace.store, pretraining)
     contest = get_contest(workspace.store, found.contest_id)
-    recipes = make_pair(read_recipe(recipe, [f"model.backbone={found.recipe.model.backbone}", *(sets or [])]), found.ref)
+    recipes = make_pair(read_recipe(recipe, sets or []), found.ref)
     runs = launch_runs(workspace, contest, choose_folds(workspace, contest, folds_id), recipes)
     for run in runs:
         note(f"queued {run.name} ({run.ref})")

@@ -32,10 +32,11 @@ from core.training.checkpoint import Checkpointing, Identity, list_quarantined
 from core.training.failures import not_a_number, typed_failures
 from core.training.network import copy_weights, versions_of
 from core.training.optim import make_optimizer, set_lr
-from core.training.precision import LEAST_SCALE, Precision, choose_precision
+from core.training.precision import Precision, choose_precision
 from core.training.schedule import Pace, plan_epochs
 from core.training.setup import open_device
 from core.training.state import CheckpointWriter, TrainState
+from core.training.step import take_step
 from core.training.task import backbone_of
 from core.training.threads import Threads
 from models.masked_lm import MaskedLM, build_masked_lm
@@ -173,15 +174,10 @@ def _pretrain(task: PretrainTask, report: Callable[[Progress], None], should_sto
                 set_lr(optimizer, plan.lr(epoch, step, recipe.optim))
                 optimizer.zero_grad(set_to_none=True)
                 loss = _learn(model, list(islice(batches, len(parts))), device, precision, scaler, (settings.seed, epoch, step))
+                where = msg("epoch {epoch}, step {step}", epoch=epoch, step=step)
                 if not math.isfinite(loss):
-                    raise not_a_number(recipe, msg("epoch {epoch}, step {step}", epoch=epoch, step=step))
-                scaler.unscale_(optimizer)
-                if recipe.optim.clip_norm:
-                    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optim.clip_norm)
-                scaler.step(optimizer)
-                scaler.update()
-                if scaler.get_scale() < LEAST_SCALE:
-                    raise not_a_number(recipe, msg("epoch {epoch}, step {step}", epoch=epoch, step=step))
+                    raise not_a_number(recipe, where)
+                take_step(model, optimizer, scaler, recipe, where)
                 n_rows = sum(map(len, parts))
                 pace.did(n_rows, training=True)
                 position.step = step

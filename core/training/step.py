@@ -12,13 +12,15 @@ from itertools import islice
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from core.base.messages import msg
 from core.data.batches import Batch, batches_of, group_by_length
 from core.data.mixing import mix_rows, mix_texts
 from core.data.randomness import permutation, seed_mix, seed_step
 from core.specs.model_settings import AdversarialSettings
+from core.specs.recipe import Recipe
 from core.training.failures import not_a_number
 from core.training.loss import coarse_losses, disagreement, plain_losses, row_losses
 from core.training.optim import clip_gradients
@@ -119,16 +121,21 @@ def train_step(task: FoldTask, setup: Setup, micro_batches: MicroBatches, batche
     if recipe.is_adversarial(epoch):
         with perturbed(model, recipe.adversarial):
             _learn(task, setup, parts, epoch, step)
-    setup.scaler.unscale_(setup.optimizer)
-    if recipe.optim.clip_norm:
-        clip_gradients(model, recipe.optim.clip_norm)
-    setup.scaler.step(setup.optimizer)
-    setup.scaler.update()
-    if setup.scaler.get_scale() < LEAST_SCALE:
-        raise not_a_number(recipe, where)
+    take_step(model, setup.optimizer, setup.scaler, recipe, where)
     if setup.average is not None:
         setup.average.update_parameters(model)
     return learned
+
+
+def take_step(model: nn.Module, optimizer: torch.optim.Optimizer, scaler: GradScaler, recipe: Recipe, where: str) -> None:
+    """Change the weights by the gradients that they have, clipped as the recipe says. Raises RecipeError where those of fp16 stay infinite."""
+    scaler.unscale_(optimizer)
+    if recipe.optim.clip_norm:
+        clip_gradients(model, recipe.optim.clip_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    if scaler.get_scale() < LEAST_SCALE:
+        raise not_a_number(recipe, where)
 
 
 def _learn(task: FoldTask, setup: Setup, parts: Sequence[Part], epoch: int, step: int) -> StepLoss:
