@@ -40,7 +40,7 @@ def seed_mix(seed: int, fold: int, epoch: int, step: int) -> None:
 
 def seed_sample(seed: int, fold: int, epoch: int, row: int, repeat: int = 0, *, torch_only: bool = False) -> None:
     """Before one sample is augmented, in whichever process: torch's generator, and unless it is `torch_only` NumPy's and Python's, whose seeding takes
-    longer than all draws. An epoch may take a row repeatedly."""
+    eight times as long. An epoch may take a row repeatedly."""
     value = derive(seed, "sample", fold, epoch, row, *([repeat] if repeat else []))
     torch.default_generator.manual_seed(value)  # the CPU's alone: torch.manual_seed costs 70 us a sample
     if torch_only:
