@@ -45,6 +45,7 @@ SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?', re.IGNORECASE)
 """What Excel writes above the header to say which delimiter it used."""
 USAGES = ("public", "private", "ignored", "both", "none")
 LINE_END = re.compile("\r\n|\r|\n")
+ID_NAME = re.compile(r"(.*[_ \-.])?(id|idx|index|no|번호|아이디)|unnamed: 0|\w*id|(image|img|file|file_?name|image_?name)", re.IGNORECASE)
 UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+|(\.\d+)*)")
 
 
@@ -76,6 +77,16 @@ class Table:
         """The table without some columns; the reason of each is said."""
         said = [msg("column '{column}' passed over: {why}", column=name, why=why) for name, why in columns.items()]
         return replace(self, frame=self.frame.drop(columns=list(columns)), passed_over=(*self.passed_over, *said)) if columns else self
+
+    def ids_first(self) -> Self:
+        """The table of a sample submission with its ids as the first column, wherever they stand; that they were moved is said."""
+        place = id_place(self.frame)
+        if not place:
+            return self
+        name = str(self.frame.columns[place])
+        names = [name, *(each for each in self.frame.columns if each != name)]
+        said = msg("the ids stand in column '{column}', behind '{first}': a submission is written so", column=name, first=names[1])
+        return replace(self, frame=self.frame[names], passed_over=(*self.passed_over, said))
 
 
 def read_table(path: Path, encoding: str | None = "") -> Table:
@@ -357,6 +368,14 @@ def beside_answers(frame: pd.DataFrame) -> dict[str, str]:
         if name.strip().lower() == "usage" and column_of(frame, name).str.strip().str.lower().isin(USAGES).all():
             found[name] = "it says which rows count for which leaderboard"
     return found
+
+
+def id_place(frame: pd.DataFrame) -> int:
+    """Which column of a sample submission holds its ids: the first, unless its values repeat and one other is named like an id and repeats none."""
+    if column_of(frame, frame.columns[0]).is_unique:
+        return 0
+    found = [place for place, name in enumerate(frame.columns) if ID_NAME.fullmatch(name) and column_of(frame, name).is_unique]
+    return found[0] if len(found) == 1 else 0
 
 
 LIST = re.compile(r"\s*\[[-+0-9.eE,\s]*\]\s*")

@@ -197,7 +197,7 @@ class ContestFiles:
     def sample(self, name: str) -> Table:
         """Read a sample submission: its ids, and what is asked for of each; see `beside_answers`."""
         table = self.table(name)
-        table = table.without(beside_answers(table.frame))
+        table = table.without(beside_answers(table.frame)).ids_first()
         return table.without(list_columns(table.frame))
 
     def tables(self) -> list[str]:

@@ -445,6 +445,8 @@ def _check_sample(sample: Table, spec: ContestSpec, test: Part, problems: Proble
             problems.add(file, msg("there is no column for the class '{name}'", name=name), fix, row=1, column=name)
     elif len(others) != 1:
         fix = "set submission=probabilities, or give a sample submission with one label column"
+        if spec.label_column in others:
+            fix = msg("a contest predicts one label: leave out the sample submission ({field})", field=setting("sample_submission", ""))
         problems.add(file, msg("{n} {n:column|columns} beside the ids where one label is expected", n=len(others)), fix, row=1)
     else:
         strange = strange_values(column_of(sample.frame, others[0]), spec)

@@ -1,7 +1,7 @@
 """The format that a contest asks for, read from its sample submission: columns, ids, names of classes, delimiter, encoding."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from core.artefacts import load_manifest, verify_file
 from core.base.errors import SubmissionError
 from core.base.files import bare_text, can_encode
 from core.base.messages import msg
-from core.contest.csv_table import beside_answers, column_of, list_columns, read_text
+from core.contest.csv_table import beside_answers, column_of, id_place, list_columns, read_text
 from core.contest.encoding import decode
 from core.contest.labels import contradicts, strange_values
 from core.contest.names import class_finder, naming_of_values
@@ -35,7 +35,8 @@ class SubmissionFormat:
     sample, where it has no signs for some class.
     `columns` are the id and what is asked for; other columns of the sample are `repeated` as they stand, by their place. `decimal` is the
     decimal sign of its probabilities. `lists` is the column behind the label that has all probabilities of a row as a list, in the order of the
-    classes, and `unlike_list` says how the lists of the sample contradict that order.
+    classes, and `unlike_list` says how the lists of the sample contradict that order. `id_place` is where the ids stand in a line of the file,
+    among `columns`.
     """
 
     encoding: str
@@ -56,6 +57,7 @@ class SubmissionFormat:
     repeated: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
     lists: str = ""
     unlike_list: str = ""
+    id_place: int = 0
 
     @property
     def has_probabilities(self) -> bool:
@@ -83,9 +85,10 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
     newline = "\r\n" if "\r\n" in text else "\n"
     beside = beside_answers(table.frame)
     repeated = {place: tuple(table.frame[name]) for place, name in enumerate(table.frame.columns) if name in beside}
-    return _format_of(
+    table = table.without(beside)
+    form = _format_of(
         contest,
-        table.without(beside).frame,
+        table.ids_first().frame,
         path.name,
         encoding=encoding,
         newline=newline,
@@ -93,6 +96,7 @@ def parse_format(path: Path, contest: Contest) -> SubmissionFormat:
         header=table.header,
         repeated=repeated,
     )
+    return replace(form, id_place=id_place(table.frame))
 
 
 def _format_of(

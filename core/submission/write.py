@@ -129,6 +129,7 @@ def make_submission(form: SubmissionFormat, ids: Sequence[str], prob: NDArray[np
         columns.append(pa.array(np.asarray(form.classes, dtype=object)[labels].tolist(), pa.string()))
         if form.lists:
             columns.append(pa.array(_list_cells(prob), pa.string()))
+    columns.insert(form.id_place, columns.pop(0))
     for place, cells in sorted(form.repeated.items()):
         columns.insert(place, pa.array([cell or None for cell in cells], pa.string()))
     special = (form.delimiter, '"', "\n", "\r")
@@ -348,6 +349,7 @@ def _cell_lines(form: SubmissionFormat, labels: NDArray[np.integer], lists: Sequ
     writer = csv.writer(lines, delimiter=form.delimiter, lineterminator="\n")
     for number, (row_id, row) in enumerate(zip(form.ids, labels, strict=True)):
         cells = [row_id, write_cell((form.classes[index] for index in np.flatnonzero(row)), form.cells), *lists[number : number + 1]]
+        cells.insert(form.id_place, cells.pop(0))
         for place, repeated in sorted(form.repeated.items()):
             cells.insert(place, repeated[number])
         writer.writerow(cells)
@@ -399,11 +401,14 @@ def _sheet(form: SubmissionFormat, data: bytes, *, as_numbers: bool = False, n_r
 
     Answers are texts; `as_numbers` they are numbers where all of them are (reading millions of texts takes seconds).
     """
-    text, as_numbers = data.decode(form.encoding), as_numbers and not form.repeated and form.decimal == "."
+    text, as_numbers = data.decode(form.encoding), as_numbers and not form.repeated and not form.id_place and form.decimal == "."
     frame = _read_numbers(text, form.delimiter) if as_numbers else None
     frame = _read_texts(text, form.delimiter, n_rows) if frame is None else frame
     frame = frame.rename(columns=bare_text)
-    return frame.drop(columns=[name for place, name in enumerate(frame.columns) if place in form.repeated])
+    frame = frame.drop(columns=[name for place, name in enumerate(frame.columns) if place in form.repeated])
+    if 0 < form.id_place < len(frame.columns):
+        frame.insert(0, frame.columns[form.id_place], frame.pop(frame.columns[form.id_place]))
+    return frame
 
 
 def _read_texts(text: str, delimiter: str, n_rows: int | None) -> pd.DataFrame:

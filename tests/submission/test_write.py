@@ -79,6 +79,8 @@ def test_probabilities_follow_the_samples_columns_rows_and_bytes(tmp_path: Path,
         ("id|ans\nb|x\na|x\n\n", "id|ans\nb|x\na|y\n"),
         ('id,"ans\n(one)"\nb,x\na,x\n,\n', 'id,"ans\n(one)"\nb,x\na,y\n'),
         ("id,ans\nb,x\nid,ans\na,x\n", "id,ans\nb,x\na,y\n"),
+        ("ans,id\nx,b\nx,a\n", "ans,id\nx,b\ny,a\n"),
+        ("ans,Usage,id\nx,Public,b\nx,Private,a\n", "ans,Usage,id\nx,Public,b\ny,Private,a\n"),
     ],
 )
 @pytest.mark.parametrize("several", [False, True])
@@ -88,6 +90,19 @@ def test_columns_beside_ids_and_answers_are_repeated_and_lines_that_hold_nothing
     form = parse_format(write(tmp_path, sample), contest("label", ("x", "y"), several=several, separator="/" if several else ""))
     data = make_submission(form, ["a", "b"], np.array([[0.1, 0.9], [0.9, 0.1]], np.float32))
     assert data.decode() == written
+    assert all(check.is_ok for check in check_submission(form, data))
+
+
+@pytest.mark.parametrize(("header", "place"), [("x,y,id", 2), ("x,id,y", 1)])
+def test_ids_behind_the_classes_are_written_where_the_sample_has_them(tmp_path: Path, header: str, place: int) -> None:
+    rows = [["0.5", "0.5"], ["0.5", "0.5"]]
+    for row, name in zip(rows, ("007", "7"), strict=True):
+        row.insert(place, name)
+    form = parse_format(write(tmp_path, "\n".join([header, *map(",".join, rows), ""])), contest("probabilities", ("x", "y")))
+    data = make_submission(form, ["7", "007"], np.array([[0.25, 0.75], [0.5, 0.5]], np.float32))
+    rows[1] = ["0.25", "0.75"]
+    rows[1].insert(place, "7")
+    assert data.decode() == "\n".join([header, *map(",".join, rows), ""])
     assert all(check.is_ok for check in check_submission(form, data))
 
 

@@ -11,13 +11,12 @@ import pandas as pd
 from core.base.errors import InputError
 from core.base.files import nfc
 from core.base.messages import joined, msg, setting
-from core.contest.csv_table import column_of, index_columns
+from core.contest.csv_table import ID_NAME, column_of, index_columns
 from core.contest.files import IMAGE_SUFFIXES, SPELLINGS, ContestFiles, clean, suffix_of, without_suffix
 from core.contest.inspect.sources import Answers, Guess, Understanding, role_of
 from core.data.compose import hold_dicts
 
 N_LOOKED_AT = 300
-ID_NAME = re.compile(r"(.*[_ \-.])?(id|idx|index|no|번호|아이디)|unnamed: 0|\w*id|(image|img|file|file_?name|image_?name)", re.IGNORECASE)
 LABEL_NAME = re.compile(
     r"(.*[_ \-.])?(label|labels|class|classes|target|category|answer|ans|y|gt|sentiment|emotion|라벨|레이블|정답|분류|클래스|감정|감성)",
     re.IGNORECASE,

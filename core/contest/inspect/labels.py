@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.base.errors import InputError
 from core.base.files import nfc
-from core.base.messages import joined, msg
+from core.base.messages import joined, msg, setting
 from core.contest.csv_table import column_of
 from core.contest.inspect.columns import LABEL_NAME, asked_label, guess_label
 from core.contest.inspect.sources import SPACE, Guess, Understanding
@@ -235,7 +235,10 @@ def _flags(
                 "the columns of the classes do not hold 0 and 1",
                 where=msg("{file}, column '{column}'", file=so_far.values["train"], column=named[0]),
                 why="the sample submission asks for {names}, and they hold {values}",
-                fix="write 1 where a row has the class and 0 where it has not; or name the column with the class: label_column=NAME",
+                fix=msg(
+                    "write 1 where a row has the class and 0 where it has not; or name the column with the class, one contest for each: {choices}",
+                    choices=joined(" / ", [setting("label_column", name) for name in named[:8]]),
+                ),
                 names=", ".join(named[:8]),
                 values=", ".join(map(repr, column_of(train, named[0]).unique()[:3])),
             )

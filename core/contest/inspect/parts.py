@@ -14,7 +14,7 @@ from core.contest.rows import CAME_FROM, class_folders, folder_key, join_column
 def guess_valid(files: ContestFiles, layout: str, train: str, needed: Sequence[str]) -> Guess | None:
     """Labelled rows that are handed out beside the training rows, as a folder of the same classes or a table with the `needed` columns.
 
-    None when nothing is named like valid.
+    None when nothing is named like valid. Other tables that are named like the training table and hold what it holds are offered, not taken.
     """
     inside = folder_key(train) + "/" if folder_key(train) else ""
     if layout == "folders":
@@ -31,12 +31,32 @@ def guess_valid(files: ContestFiles, layout: str, train: str, needed: Sequence[s
         n_rows = len(files.table(fits[0]).frame) if fits else 0
     if not fits:
         if not named:
-            return None
+            return _other_parts(files, train, needed) if layout == "csv" else None
         return Guess("", msg("{name} does not have what the training rows have: it is left out", name=named[0]), "warning")
     if layout == "csv" and _stand_in(files.table(fits[0]).frame, files.table(train).frame, list(needed)):
         return Guess("", msg("all rows of {name} stand in {train} already: it is left out", name=fits[0], train=train), "note")
     why = "{n:,} labelled {n:row|rows} beside the training rows {n:is|are} trained on too; column '{column}' says where a row came from, for folds that follow it"
     return Guess(fits[0], msg(why, n=n_rows, column=CAME_FROM), "warning")
+
+
+def _other_parts(files: ContestFiles, train: str, needed: Sequence[str]) -> Guess | None:
+    """What to do where the training rows stand in several tables, such as train_1 and train_2; None where they do not."""
+    named = [key for key in files.tables() if key != train and role_of(key) == "train" and is_tabular(files, key)]
+    rows = files.table(train).frame
+    tables = [(key, files.table(key).frame) for key in named]
+    parts = [key for key, frame in tables if set(needed).issubset(frame.columns) and not _stand_in(frame, rows, list(needed))]
+    if not parts:
+        return None
+    if len(parts) == 1:
+        why = msg(
+            "{file} has the columns of {train}: to train on its rows too, {field}",
+            file=parts[0],
+            train=train,
+            field=setting("valid", parts[0]),
+        )
+        return Guess("", why, "warning")
+    why = "{names} have the columns of {train}: to train on their rows too, write all into one table"
+    return Guess("", msg(why, names=", ".join(parts[:5]), train=train), "warning")
 
 
 def _stand_in(rows: pd.DataFrame, others: pd.DataFrame, columns: list[str]) -> bool:

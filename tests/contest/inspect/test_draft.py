@@ -282,6 +282,7 @@ def small_contest(root: Path, train: str, test: str, sample: str = "") -> Path:
         ((",text,label\n{n},text {n},{label}", ",text\n{n},text {n}", ",label\n{n},bad"), "Unnamed: 0", "label"),
         (("id,text,kind,Target\nt{n},text {n},{kind},{label}", "id,text\ns{n},text {n}", "id,target\ns{n},bad"), "id", "Target"),
         (("id,text,label\nt{n},text {n},{label}", "id,text\ns{n},text {n}", "ID,Target\ns{n},bad"), "id", "label"),
+        (("id,text,label\nt{n},text {n},{label}", "id,text\ns{n},text {n}", "label,id\nbad,s{n}"), "id", "label"),
         (("Id,text,label\nt{n},text {n},{label}", "Id,row,text\n{n},s{n},text {n}", "name,label\ns{n},bad"), "row", "label"),
     ],
 )

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from core.base.errors import InputError
+from core.base.messages import corrections
 from core.contest.inspect.draft import Inspection, inspect_path
 from core.contest.inspect.labels import find_separation
 from core.contest.labels import split_cell
 from core.contest.register import add_contest
 from core.contest.table import load_truth
+from core.specs.contest import ContestSpec
 from core.submission.format import read_format
 from core.submission.write import make_submission
 from core.workspace import Workspace
@@ -329,5 +331,10 @@ def test_columns_of_the_sample_that_hold_no_flags_are_refused_with_what_to_write
     with pytest.raises(InputError, match="do not hold 0 and 1") as caught:
         inspect_path(tmp_path)
     assert "write 1 where a row has the class" in caught.value.fix and repr(values[0]) in caught.value.why
+    assert corrections(caught.value.fix, ContestSpec.model_fields) == ["--set label_column=calm", "--set label_column=joy"]
     if all(values):
-        assert inspect_path(tmp_path, sets=["label_column=joy"]).draft.label_column == "joy"
+        one = inspect_path(tmp_path, sets=["label_column=joy"])
+        assert one.draft.label_column == "joy" and one.refusal is not None
+        (way_out,) = corrections(one.refusal.fix, ContestSpec.model_fields)
+        alone = inspect_path(tmp_path, sets=["label_column=joy", way_out.removeprefix("--set ")])
+        assert alone.draft.sample_submission == "" and not alone.problems

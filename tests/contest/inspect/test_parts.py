@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from core.base.errors import InputError
+from core.base.messages import corrections
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.contest.table import load_table, load_truth
 from core.folds import save_folds
+from core.specs.contest import ContestSpec
 from core.specs.folds import FoldsSpec
 from core.workspace import Workspace
 from tests.contest.contest_folders import registered, write_csv, write_image
@@ -182,3 +184,16 @@ def test_usual_names_of_tables_are_known(tmp_path: Path, names: tuple[str, str, 
     write_csv(root / names[2], ("id", "label"), [("s0", "bad"), ("s1", "bad")])
     draft = inspect_path(root).draft
     assert (draft.train, draft.test, draft.sample_submission) == names
+
+
+@pytest.mark.parametrize(("n_parts", "way_out"), [(2, ["--set valid=train_2.csv"]), (3, [])])
+def test_rows_in_several_tables_of_one_kind_are_said(workspace: Workspace, tmp_path: Path, n_parts: int, way_out: list[str]) -> None:
+    root = tmp_path / "c"
+    for part in range(1, n_parts + 1):
+        write_csv(root / f"train_{part}.csv", ("id", "text", "label"), labelled(texts(f"t{part}", 4)))
+    write_csv(root / "test.csv", ("id", "text"), texts("s", 2))
+    (check,) = [check for check in inspect_path(root).checks if check.key == "valid"]
+    assert check.level == "warning" and "train_2.csv" in check.detail
+    assert corrections(check.detail, ContestSpec.model_fields) == way_out
+    if way_out:
+        assert inspect_path(root, sets=[way_out[0].removeprefix("--set ")]).n_train == 8
