@@ -19,7 +19,7 @@ from core.store.contests import Contest
 from core.store.runs import list_runs
 
 CHECKED_KEY = "rows-checked"
-MOST_MB = 500
+MOST_MB, MOST_CLASSES = 500, 8
 
 
 def extra_rows(contest: Contest) -> None:
@@ -57,7 +57,7 @@ def _listed(contest: Contest, sets: tuple[ExtraRows, ...]) -> None:
         frame = pd.DataFrame({t("data.chart_class"): contest.shown_classes, t("data.extra_own"): [own for own, _ in first.values()]})
         for name, of_set in counts.items():
             frame[name] = [more for _, more in of_set.values()]
-        st.dataframe(frame, hide_index=True, height=min(320, 38 + 35 * len(frame)), alt=t("data.extra_classes"))
+        st.dataframe(frame, hide_index=True, height="content" if len(frame) <= MOST_CLASSES else 320, alt=t("data.extra_classes"))
 
 
 def _add(contest: Contest) -> None:
