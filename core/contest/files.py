@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import unquote
 
 from core.base.errors import InputError
 from core.base.files import nfc
@@ -104,11 +105,11 @@ class ContestFiles:
 
     @cached_property
     def _by_spelling(self) -> dict[str, list[str]]:
-        return _grouped((spell_number(bare(key)), key) for key in self.images)
+        return _grouped((spell_number(spell_percent(bare(key))), key) for key in self.images)
 
     def spelled_like(self, value: str) -> list[str]:
-        """Keys of the images whose bare name is that of a table's cell, whatever its folder, suffix, case and leading zeros."""
-        return self._by_spelling.get(spell_number(bare(clean(value))), [])
+        """Keys of the images whose bare name is that of a table's cell, whatever its folder, suffix, case, leading zeros and %20."""
+        return self._by_spelling.get(spell_number(spell_percent(bare(clean(value)))), [])
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
@@ -144,7 +145,8 @@ class ContestFiles:
     def find_near(self, value: str, base: str) -> tuple[list[str], str]:
         """The keys that a cell could mean which names no file as it stands, and how it was read then: one of SPELLINGS, or "place".
 
-        The path below `base` is compared without case and suffix, then with numbers as numbers (7 and 7.0 are 00007). What still names no
+        The path below `base` is compared without case and suffix, then as an address (%20 is a blank), then with numbers as numbers (7 and 7.0 are
+        00007). What still names no
         file is looked for by the longest end of its path that does, anywhere in the folder. ([], "") for none.
         """
         near = self.spelled_like(value)
@@ -287,10 +289,15 @@ def spell_case(key: str) -> str:
     return without_suffix(lower) if suffix_of(lower) in IMAGE_SUFFIXES else lower
 
 
+def spell_percent(key: str) -> str:
+    """The same with the signs that an address writes as %20 and the like."""
+    return spell_case(nfc(unquote(key)))
+
+
 def spell_number(key: str) -> str:
     """The same without leading zeros, and without the .0 of a number that a table made a decimal one."""
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", re.sub(r"(?<=[0-9])\.0+$", "", spell_case(key)))
 
 
-SPELLINGS: dict[str, Callable[[str], str]] = {"case": spell_case, "number": spell_number}
+SPELLINGS: dict[str, Callable[[str], str]] = {"case": spell_case, "percent": spell_percent, "number": spell_number}
 """How a cell may be compared with the names of files where it names none of them, strictest first."""

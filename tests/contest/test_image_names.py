@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -46,11 +47,12 @@ def named_otherwise(
         (lambda n: f"images/{n}.png", lambda n: f"{n}.0", "as a number, 0.0 is images/0.png"),
         (lambda n: f"images/{n:05d}.png", str, "as a number, 0 is images/00000.png"),
         (lambda n: f"images/car_{n:03d}.png", lambda n: f"car_{n}", "as a number, car_0 is images/car_000.png"),
+        (lambda n: f"images/빨간 차 {n}.png", lambda n: f"images/{quote(f'빨간 차 {n}')}.png", "as an address"),
         (lambda n: f"images/im{n}.png", lambda n: f"../input/cars/images/im{n}.png", "by the end of its path"),
         (lambda n: f"images/im{n}.png", lambda n: f"C:\\data\\images\\im{n}.PNG", "by the end of its path"),
         (lambda n: f"part{n % 3}/im{n}.png", lambda n: f"im{n}.png", "by the end of its path"),
     ],
-    ids=["no suffix", "case", "suffix", "decimal", "padded", "padded in a word", "dots", "Windows", "in parts"],
+    ids=["no suffix", "case", "suffix", "decimal", "padded", "padded in a word", "address", "dots", "Windows", "in parts"],
 )
 def test_found_where_exactly_one_file_fits(
     workspace: Workspace, tmp_path: Path, file_of: Callable[[int], str], cell_of: Callable[[int], str], said: str

@@ -368,6 +368,7 @@ def _odd_images(files: ContestFiles, keys: list[str], folders: list[str]) -> lis
 
 READINGS = {
     "case": "case and suffix aside, {cell} is {path}",
+    "percent": "as an address, {cell} is {path}",
     "number": "as a number, {cell} is {path}",
     "place": "by the end of its path, {cell} is {path}",
 }
