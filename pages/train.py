@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.shell import state
+from app.train.levels_view import levels_box
 from app.train.pretraining_view import pretraining_box
 from app.train.recipe_view import choose_backbone, queue_view, recipe_form
 from app.ui.cards import empty_state, need_contest, page_header
@@ -20,6 +21,7 @@ top = st.container()
 left, right = st.columns([7, 4.6], gap="medium")
 with left:
     form = recipe_form(contest)
+    levels_box(contest, folds, form)
 with top:
     listed = choose_backbone(contest, form)
     pretraining_box(contest, folds, form, listed.backbone if listed else None)

@@ -185,9 +185,11 @@ def _pair(contest: Contest, folds: Folds, form: RecipeForm, chosen: Pretraining)
 
 def _gain(pairs: Sequence[tuple[Run, Run]]) -> str | None:
     """What the newest pair of runs says; None where no recipe was trained both ways."""
-    if not pairs:
-        return None
-    without, adapted = pairs[0]
+    return gain_of(*pairs[0]) if pairs else None
+
+
+def gain_of(without: Run, adapted: Run) -> str:
+    """By how much the second run is better than the first, with its interval, on the same folds."""
     gain = _gain_of(*(source_of(runtime.workspace(), run) for run in (adapted, without)))
     return f"{gain}, {adapted.ref} − {without.ref}"
 
