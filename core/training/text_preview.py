@@ -10,6 +10,7 @@ from core.data.batches import RowLoader
 from core.data.texts import TextRows, WordEdits
 from core.data.token_cache import tokens_of
 from core.data.tokens import Cut
+from core.training.failures import typed_failures
 from core.training.network import edited_rows, model_spec
 from core.training.setup import make_targets
 from core.training.step import cut_steps, order_rows, put_together
@@ -34,8 +35,9 @@ class ReadText:
 
 
 def load_tokenizer(task: FoldTask) -> TextTokenizer:
-    """The tokenizer that a task trains with. Raises as `build_network` does."""
-    return build_tokenizer(model_spec(task)[0], [str(task.inputs[row]) for row in task.train_idx])
+    """The tokenizer that a task trains with. Raises WeightsError where it is not here or cannot be read, RecipeError where it does not take the settings."""
+    with typed_failures(task.recipe, "tokenizer"):
+        return build_tokenizer(model_spec(task)[0], [str(task.inputs[row]) for row in task.train_idx])
 
 
 def read_texts(task: FoldTask, tokenizer: TextTokenizer, epoch: int, n_rows: int) -> list[ReadText]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.base.errors import WeightsError
 from core.data.batches import RowLoader
 from core.training.network import build_network
 from core.training.setup import make_targets
@@ -48,3 +49,9 @@ def test_it_shows_the_rows_of_a_step(changes: dict[str, Any], epoch: int, tmp_pa
             assert each.pieces == tokenizer.pieces(ids.tolist())
     if changes.get("augment", {}).get("word_rows"):
         assert any(each.before != each.after for each in read_texts(task, tokenizer, epoch, 44))
+
+
+def test_a_tokenizer_that_is_not_here_is_said_and_is_no_bug(tmp_path: Path) -> None:
+    recipe = recipe_of(TEXT, model={"backbone": "klue/roberta-large", "pretrained": True})
+    with pytest.raises(WeightsError, match="are not here"):
+        load_tokenizer(make_task(tmp_path, recipe))
