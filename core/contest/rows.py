@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.base.errors import InputError
-from core.base.files import can_encode
+from core.base.files import can_encode, shell_name
 from core.base.messages import joined, msg, setting
 from core.contest.csv_table import MISSING_CELLS, Table, column_of, is_missing
 from core.contest.files import (
@@ -89,6 +89,15 @@ def _why_no_image(files: ContestFiles, value: str, match: str | list[str], base:
     what = msg("there is no image {path} in {folder}", path=value, folder=base or "the contest folder")
     near = get_close_matches(key, files.images_under(base), 1, 0.8) if look else []
     what = joined("; ", [what, msg("the folder has {path}", path=near[0])]) if near else what
+    packed = sorted(name for name in files.files if suffix_of(name) == ".zip")
+    if packed and not files.images:
+        place = files.root / files.files[packed[0]]
+        return what, msg(
+            "extract {file} first: unzip {path} -d {folder}",
+            file=packed[0],
+            path=shell_name(str(place)),
+            folder=shell_name(str(place.parent)),
+        )
     return what, "add the image or take the row out; set image_root (or test_image_root) when all paths start elsewhere"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from shutil import make_archive, rmtree
 from urllib.parse import quote
 
 import pytest
@@ -109,8 +110,12 @@ def cell(root: Path, row: int, value: str) -> None:
             lambda root: (os.remove(root / "images/im1.png"), (root / "images/im1.jpg").symlink_to("gone.jpg"), cell(root, 1, "im1")),
             "symbolic link",
         ),
+        (
+            lambda root: (make_archive(str(root / "images"), "zip", root / "images"), rmtree(root / "images")),
+            "extract images.zip first: unzip",
+        ),
     ],
-    ids=["one letter", "a number", "two of one", "of the test", "several", "a link out", "a broken link"],
+    ids=["one letter", "a number", "two of one", "of the test", "several", "a link out", "a broken link", "packed"],
 )
 def test_what_fits_no_file_or_several_is_named(workspace: Workspace, tmp_path: Path, spoil: Callable[[Path], object], said: str) -> None:
     root = named_otherwise(tmp_path / "c", lambda number: f"images/im{number}.png", lambda number: f"im{number}.png")
