@@ -54,7 +54,9 @@ def work(engine: Engine, run_ids: Sequence[int], *, quiet: bool = False) -> list
         raise StateError(
             "stopped before the training was finished" if is_mine else "no longer watching; the other process goes on",
             where=states,
-            why="you pressed Ctrl-C; what was not finished is in the queue" if is_mine else "you pressed Ctrl-C",
+            why="Ctrl-C or another signal stopped it; what was not finished is in the queue"
+            if is_mine
+            else "Ctrl-C or another signal stopped it",
             fix="`python -m core engine`, or the workbench, continues the queue",
         ) from None
     finally:

@@ -224,7 +224,10 @@ def _work(workspace: Workspace, job: Job, *, quiet: bool) -> Job:
                 said, said_at = text, time.monotonic()
             time.sleep(TICK_S)
     except KeyboardInterrupt:
-        why, fix = "you pressed Ctrl-C; it is in the queue", "`python -m core engine`, or the workbench, continues the queue"
+        why, fix = (
+            "Ctrl-C or another signal stopped it; it is in the queue",
+            "`python -m core engine`, or the workbench, continues the queue",
+        )
         raise StateError("stopped before the pretraining was finished", where=job.ref, why=why, fix=fix) from None
     finally:
         engine.stop()

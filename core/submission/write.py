@@ -382,8 +382,9 @@ def _check_lists(form: SubmissionFormat, cells: Sequence[str]) -> list[Submissio
         worst = max((abs(float(row.sum()) - 1) for row in found), default=0.0)
         checks.append(SubmissionCheck("sum", worst <= SUM_TOLERANCE, msg("rows sum to 1 within {error:.1e}", error=worst)))
     order = msg("lists are in the order of the classes: {names}, … The contest says which it expects", names=", ".join(form.classes[:3]))
-    told = joined("; ", [form.unlike_list, "give the classes in the order of the lists: classes=[…]"]) if form.unlike_list else order
     is_default = form.classes == order_classes(form.classes)  # a person's own order is rarely the alphabet's
+    cure = ["give the classes in the order of the lists: classes=[…]"] if form.unlike_list or is_default else []
+    told = joined("; ", [form.unlike_list or order, *cure])
     return [*checks, SubmissionCheck("list_order", not form.unlike_list, told, is_doubtful=is_default and not form.unlike_list)]
 
 

@@ -113,6 +113,10 @@ def _separation(cells: Counter[str], separator: str) -> Separation:
     least = 3 if separator.isspace() else 2
     moves = len(combinations) >= least and len(sizes) > 1 and n_free >= WHOLLY_FREE * len(combinations)
     recurs = max(share, share_of_rows) >= NAMES_RECUR
+    inside = recurring & places.keys()  # a thousand ordinary classes say nothing of the two that have a slash
+    share_inside = max(
+        len(inside) / max(1, len(places)), sum(n_rows[name] for name in inside) / max(1, sum(n_rows[name] for name in places))
+    )
     return Separation(
         separator,
         n_several=sum(rows for cell, rows in cells.items() if len(parts[cell]) > 1),
@@ -121,7 +125,7 @@ def _separation(cells: Counter[str], separator: str) -> Separation:
         recurring=share,
         example=next((cell for cell in cells if len(parts[cell]) > 1), ""),
         is_likely=is_set and not ends_like_another and ((recurs and moves) or (is_list and len(sizes) > 1 and share >= 0.5)),
-        is_possible=bool(combinations) and recurs and not separator.isspace(),
+        is_possible=bool(combinations) and share_inside >= NAMES_RECUR and not separator.isspace(),
     )
 
 

@@ -338,3 +338,13 @@ def test_columns_of_the_sample_that_hold_no_flags_are_refused_with_what_to_write
         (way_out,) = corrections(one.refusal.fix, ContestSpec.model_fields)
         alone = inspect_path(tmp_path, sets=["label_column=joy", way_out.removeprefix("--set ")])
         assert alone.draft.sample_submission == "" and not alone.problems
+
+
+@pytest.mark.parametrize(
+    ("names", "is_possible"), [(["org:political/religious", "per:city/province"], False), (["class 1/class 2", "class 3/class 4"], True)]
+)
+def test_slashes_inside_of_a_few_class_names_are_no_combinations_where_their_parts_stand_nowhere_else(
+    names: list[str], is_possible: bool
+) -> None:
+    found = find_separation(pd.Series([*(f"class {number}" for number in range(28)), *names] * 5))
+    assert found is not None and found.is_possible == found.is_likely == is_possible
