@@ -21,6 +21,7 @@ from core.store.runs import Run, get_run, list_runs, note_run
 from core.submission.write import read_submission
 from core.workspace import Workspace
 from tests.app.eyes import cv_text
+from tests.app.hands import unfold
 from tests.finished_workspace import claim, fail_job, finish_run, make_recipe, run_halfway
 
 OpenPage = Callable[..., AppTest]
@@ -160,8 +161,8 @@ def test_runs_that_cannot_be_blended_are_named_with_the_reason(
     finish_run(opened, folded, other, make_recipe(folded, "elsewhere"))
     at = open_page("ensemble")
     assert not at.exception
-    assert "half**: 1 of 3 folds done" in words(at)
-    assert "elsewhere**: trained on other folds" in words(at)
+    said = words(unfold(at, "left-out-"))
+    assert "half**: 1 of 3 folds done" in said and "elsewhere**: trained on other folds" in said
     (members,) = [group for group in at.button_group if group.label == "Runs in the blend"]
     assert {option.split(" ")[0] for option in members.options} == {"strong", "weak"}
 
