@@ -114,7 +114,7 @@ def test_from_a_folder_to_the_submission(serve: Callable[[Path], str], open_page
     settle(page)
     assert page.url == address
     for tab in (page, other):
-        expect(tab.get_by_text("first", exact=True).first).to_be_visible()
+        expect(tab.get_by_text("first", exact=True).filter(visible=True).first).to_be_visible()
         expect(tab.locator(".st-key-contest input")).to_have_value("동물")
     for tab in (page, other):
         expect(tab.get_by_text("2 of 2 folds").first).to_be_visible(timeout=TRAINED_MS)
