@@ -140,12 +140,12 @@ def _moved(contest: Contest, rows: ExtraRows, found: CheckedRows) -> None:
     frame = pd.DataFrame(
         {
             take: [False] * len(found.moved),
-            t("data.extra_source_id"): [each.source for each in found.moved],
-            t("data.extra_source_text"): [each.source_text for each in found.moved],
-            t("data.extra_text"): [each.text for each in found.moved],
             t("data.extra_class"): [shown[each.label] for each in found.moved],
             t("data.extra_predicted"): [shown[each.predicted] for each in found.moved],
             t("data.extra_probability"): [each.probability for each in found.moved],
+            t("data.extra_text"): [each.text for each in found.moved],
+            t("data.extra_source_text"): [each.source_text for each in found.moved],
+            t("data.extra_source_id"): [each.source for each in found.moved],
         }
     )
     edited = st.data_editor(

@@ -99,7 +99,7 @@ def token_histogram(lengths: NDArray[np.integer], max_tokens: int) -> str:
         f'<i{" class=cut" if start > max_tokens else ""} style="height:{100 * n / rows.max():.1f}%" title="{_length_tip(start, width, n, len(lengths))}"></i>'
         for start, n in zip(first.tolist(), rows.tolist(), strict=True)
     ]
-    axis = f"<span>{max(1, first[0])}</span><span>{end} {t('train.tokens_axis')}</span>"
+    axis = f"<span>{max(1, first[0])}</span><span>{t('train.tokens_longest', n=f'{end:,}')}</span>"
     return f'<div class="lengths" role="img" aria-label="{t("train.tokens_title")}"><div>{"".join(bars)}</div><p>{axis}</p></div>'
 
 

@@ -19,7 +19,7 @@ from core.store.folds import Folds
 
 COARSE = "coarse"
 LEAST_CLASSES = 3
-ROW_PX, MOST_PX = 35, 420
+MOST_ROWS, TABLE_PX = 12, 420
 
 
 def levels_box(contest: Contest, folds: Folds, form: RecipeForm) -> None:
@@ -61,7 +61,7 @@ def _table(contest: Contest, begins: Sequence[str]) -> tuple[str, ...]:
         table,
         hide_index=True,
         disabled=["class"],
-        height=min(MOST_PX, ROW_PX * (len(table) + 1) + 3),
+        height="content" if len(table) <= MOST_ROWS else TABLE_PX,
         key=f"levels-{contest.id}-{'|'.join(begins)}",
         column_config={
             "class": st.column_config.TextColumn(t("train.levels_class")),

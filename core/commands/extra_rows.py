@@ -96,7 +96,7 @@ def list_extra_rows(contest: ContestArgument, root: WorkspaceOption = None, as_j
     print_records([_rows_record(rows) for rows in found], ROWS_COLUMNS, as_json=as_json)
 
 
-@rows_app.command("check", short_help="List augmented rows whose class left their source's.")
+@rows_app.command("check", short_help="List augmented rows predicted as another class than their source's.")
 def check_extra_rows(
     contest: ContestArgument,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A set of augmented rows.", show_default=False)],
@@ -130,7 +130,7 @@ def check_extra_rows(
             for each in checked.moved
         ],
     )
-    say(f"{len(checked.moved):,} of {checked.n_rows:,} rows left the class of their source, by {run.ref}")
+    say(f"{len(checked.moved):,} of {checked.n_rows:,} rows are predicted as another class than their source's by {run.ref}")
     if checked.n_unknown:
         say(f"{checked.n_unknown:,} were not predicted: no finished fold of {run.ref} validates their source")
     if new is not None:

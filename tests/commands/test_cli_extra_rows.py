@@ -38,7 +38,7 @@ def test_rows_are_added_checked_and_left_out(terminal: Terminal, tmp_path: Path)
         attempts.finish(store, job.id, job.token, fold.run(workspace, job, Reporter(store, job), lambda: False), now=START)
     asked = ("contest", "rows", "check", "reviews", "more", "--run", run.ref)
     code, said, _ = terminal.run(*asked)
-    assert code == 0 and "1 of 4 rows left the class of their source" in said and "--leave-out-as more-checked" in said
+    assert code == 0 and "1 of 4 rows are predicted as another class than their source's" in said and "--leave-out-as more-checked" in said
     found = terminal.read(*asked, "--leave-out-as", "more-checked")
     (moved,) = found["moved"]
     assert (moved["source"], moved["text"], moved["label"], moved["predicted"], found["n_unknown"]) == ("r2", WORDS[1], 0, 1, 0)
