@@ -17,7 +17,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.base.errors import StateError
 from core.jobs import launch as launch, queue as queue
-from core.jobs.devices import torch_name
+from core.jobs.devices import has_gpu as _has_gpu, torch_name
 from core.jobs.disk import free_bytes, size_text as size_text, with_reserve as with_reserve
 from core.jobs.dry_run import DryRun as DryRun, When as When
 from core.jobs.engine import DeviceStatus as DeviceStatus, Engine, EngineStatus
@@ -122,7 +122,7 @@ def devices() -> tuple[str, ...]:
 
 def has_gpu() -> bool:
     """Whether any of them is not the processor."""
-    return any(torch_name(device) != "cpu" for device in devices())
+    return _has_gpu(devices())
 
 
 def tried_devices() -> tuple[str, ...]:

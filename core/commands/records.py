@@ -241,6 +241,11 @@ def direction(metric: str) -> str:
     return "(higher is better)" if get_metric(metric).greater_is_better else "(lower is better)"
 
 
+def folds_text(n_folds: int, n_seeds: int) -> str:
+    """How much a run trains: 5 folds, or 5 folds x 3 seeds."""
+    return f"{n_folds} fold{'s' if n_folds > 1 else ''}" + (f" x {n_seeds} seeds" if n_seeds > 1 else "")
+
+
 def duration_text(seconds: float | None) -> str:
     """A duration as a person says it: 42 s, 3 min 05 s, 2 h 10 min."""
     if seconds is None:

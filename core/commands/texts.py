@@ -9,8 +9,9 @@ import typer
 
 from core.base.errors import RecipeError
 from core.commands.console import ContestArgument, JsonOption, SetOption, WorkspaceOption, commands, opened, print_json, print_table, say
+from core.commands.dry_run import lengths_text
 from core.commands.records import choose_folds
-from core.commands.training import lengths_text, read_recipe
+from core.commands.training import read_recipe
 from core.contest.table import load_table, load_truth, text_columns
 from core.data.compose import check_columns
 from core.data.tokens import TokenLengths

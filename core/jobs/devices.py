@@ -54,6 +54,11 @@ def torch_name(device: str) -> str:
     return "cpu" if device.startswith("cpu") else device
 
 
+def has_gpu(devices: Sequence[str]) -> bool:
+    """Whether any of them is not the processor."""
+    return any(torch_name(device) != "cpu" for device in devices)
+
+
 def thread_limit(device: str, devices: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Environment variables that give each slot on the processor its share of the cores; none where a person has set them."""
     n_slots = sum(name.startswith("cpu") for name in devices)

@@ -37,6 +37,6 @@ def test_a_file_is_added_and_what_left_its_class_is_left_out(
     monkeypatch.setattr(extra_rows_view, "load_text_predictors", lambda _workspace, _contest, run: [()] * len(run.results))
     monkeypatch.setattr(extra_rows_view, "check_rows", lambda *_: CheckedRows(moved, 3, 0))
     at = press(unfold(at, "rows-check-"), "Predict them")
-    assert any("1 of 3 rows left" in str(part.value) for part in at.markdown)
+    assert any("1 of 3 rows are predicted as another class" in str(part.value) for part in at.markdown)
     at = press(at, "Keep a set without 1 row")
     assert {rows.name: rows.n_rows for rows in list_rows(opened, folded)} == {"more": 3, "more-checked": 2} and not at.exception
