@@ -63,7 +63,7 @@ def _prepare() -> None:
 
 def _read_ahead() -> None:
     """Read what Ensemble, Errors and Submit open with in the contest that is selected at first: large arrays take seconds, files are checked."""
-    from app.ensemble.lineup import at_first
+    from app.ensemble.lineup import default_members
     from app.ensemble.score import fixed_scores
     from app.ensemble.session import predictions_of
     from app.ui.sources import candidate_of, matrix_of_sources, rank_sources
@@ -72,7 +72,7 @@ def _read_ahead() -> None:
     contests = state.newest_first(list_contests(store))
     for contest in contests[:1]:
         with suppress(PitwallError):  # the page that needs it says what is wrong
-            opening = at_first(contest, list_folds(store, contest.id), list_runs(store, contest.id))
+            opening = default_members(contest, list_folds(store, contest.id), list_runs(store, contest.id))
             if opening is not None and contest.n_train * len(contest.spec.classes) * len(opening[1]) <= MOST_AHEAD:
                 fixed_scores(*predictions_of(contest, *opening))
         with suppress(PitwallError):

@@ -13,7 +13,7 @@ from app.words.text import t
 from core.base.files import keep_upload, typed_path
 from core.contest.extra_rows import SOURCE, ExtraRows, add_rows, count_labels, leave_out, list_rows
 from core.contest.uploads import TEMPORARY
-from core.predictions.moved_rows import CheckedRows, check_rows
+from core.predictions.augmented_rows import CheckedRows, check_rows
 from core.predictions.networks import load_text_predictors
 from core.store.contests import Contest
 from core.store.runs import list_runs
@@ -127,25 +127,25 @@ def _check(contest: Contest, sets: list[ExtraRows]) -> None:
             st.session_state[CHECKED_KEY] = (rows, ref, found)
         checked: tuple[ExtraRows, str, CheckedRows] | None = st.session_state.get(CHECKED_KEY)
         if checked is not None and checked[:2] == (rows, ref):
-            _moved(contest, rows, checked[2])
+            _mismatches(contest, rows, checked[2])
 
 
-def _moved(contest: Contest, rows: ExtraRows, found: CheckedRows) -> None:
-    st.markdown(t("data.extra_moved", n=f"{len(found.moved):,}", of=f"{found.n_rows:,}"))
+def _mismatches(contest: Contest, rows: ExtraRows, found: CheckedRows) -> None:
+    st.markdown(t("data.extra_mismatches", n=f"{len(found.mismatches):,}", of=f"{found.n_rows:,}"))
     if found.n_unknown:
         st.caption(t("data.extra_unknown", n=found.n_unknown))
-    if not found.moved:
+    if not found.mismatches:
         return
     shown, take = contest.shown_classes, t("data.extra_take")
     frame = pd.DataFrame(
         {
-            take: [False] * len(found.moved),
-            t("data.extra_class"): [shown[each.label] for each in found.moved],
-            t("data.extra_predicted"): [shown[each.predicted] for each in found.moved],
-            t("data.extra_probability"): [each.probability for each in found.moved],
-            t("data.extra_text"): [each.text for each in found.moved],
-            t("data.extra_source_text"): [each.source_text for each in found.moved],
-            t("data.extra_source_id"): [each.source for each in found.moved],
+            take: [False] * len(found.mismatches),
+            t("data.extra_class"): [shown[each.label] for each in found.mismatches],
+            t("data.extra_predicted"): [shown[each.predicted] for each in found.mismatches],
+            t("data.extra_probability"): [each.probability for each in found.mismatches],
+            t("data.extra_text"): [each.text for each in found.mismatches],
+            t("data.extra_source_text"): [each.source_text for each in found.mismatches],
+            t("data.extra_source_id"): [each.source for each in found.mismatches],
         }
     )
     edited = st.data_editor(
@@ -153,10 +153,10 @@ def _moved(contest: Contest, rows: ExtraRows, found: CheckedRows) -> None:
         hide_index=True,
         disabled=[name for name in frame.columns if name != take],
         column_config={t("data.extra_probability"): st.column_config.NumberColumn(format="%.2f")},
-        key=f"rows-moved-{rows.fingerprint[:8]}",
+        key=f"rows-mismatches-{rows.fingerprint[:8]}",
         alt=t("data.extra_check"),
     )
-    out = [each.place for each, is_taken in zip(found.moved, edited[take].tolist(), strict=True) if not is_taken]
+    out = [each.place for each, is_taken in zip(found.mismatches, edited[take].tolist(), strict=True) if not is_taken]
     name = st.text_input(t("data.extra_name"), f"{rows.name}-checked", key=f"rows-checked-name-{rows.fingerprint[:8]}")
     label = t("data.extra_leave_out", n=len(out))
     if st.button(label, icon=":material/playlist_remove:", disabled=not out or runtime.is_read_only(), key="rows-leave-out"):

@@ -37,7 +37,7 @@ def best_first(contest: Contest, folds: Folds, runs: Sequence[Run]) -> list[Run]
     return sorted(here, key=lambda run: (len(run.results) < folds.n_folds, sign * (run.cv_score(metric.name) or 0.0), run.id))
 
 
-def at_first(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> tuple[Folds, list[Run]] | None:
+def default_members(contest: Contest, folds_list: Sequence[Folds], runs: Sequence[Run]) -> tuple[Folds, list[Run]] | None:
     """The folds and the members with which the page opens where nothing was chosen yet; None where no run has all folds."""
     for folds, _ in by_number_of_runs(folds_list, runs).values():
         whole = [run for run in best_first(contest, folds, runs) if len(run.results) == folds.n_folds]

@@ -107,7 +107,7 @@ def outlook_record(recipe: Recipe, outlook: Outlook, *, now: float) -> dict[str,
         "precision": costs.precision,
         "precision_reason": costs.precision_reason,
         "n_params": costs.n_params,
-        "n_learned": costs.n_learned,
+        "n_trainable": costs.n_trainable,
         "weights": costs.weights,
         "batch_size": costs.batch_size,
         "micro_batch": costs.micro_batch,
@@ -159,7 +159,7 @@ def _column(outlook: Outlook, unknown: str, *, now: float) -> dict[str, str]:
     forecast, costs = outlook.forecast, outlook.forecast.costs
     at_once = f"{outlook.n_at_once} folds at once: " if outlook.n_at_once > 1 else ""
     there = "free" if outlook.memory_limit_bytes == costs.free_bytes else "in all"
-    learned = f"{costs.n_learned / 1e6:.2f} M of them learn, " if 0 < costs.n_learned < costs.n_params else ""
+    learned = f"{costs.n_trainable / 1e6:.2f} M trainable, " if 0 < costs.n_trainable < costs.n_params else ""
     weights = "from scratch" if costs.weights == "from nothing" else f"pretrained, {costs.weights}"
     return {
         "device": f"{forecast.device}, {costs.precision} ({costs.precision_reason})",

@@ -24,7 +24,7 @@ from core.commands.console import (
 from core.contest import extra_rows
 from core.contest.extra_rows import SOURCE
 from core.predictions.again import load_fold
-from core.predictions.moved_rows import check_rows
+from core.predictions.augmented_rows import check_rows
 from core.store.contests import get_contest
 from core.store.runs import get_run
 
@@ -117,25 +117,27 @@ def check_extra_rows(
     found = get_contest(workspace.store, contest)
     run, rows = get_run(workspace.store, run_ref), extra_rows.get_rows(workspace, found, name)
     checked = check_rows(workspace, found, run, rows, lambda result: load_fold(workspace, found, run, result, device=device))
-    new = extra_rows.leave_out(workspace, found, rows, [each.place for each in checked.moved], without) if without else None
+    new = extra_rows.leave_out(workspace, found, rows, [each.place for each in checked.mismatches], without) if without else None
     if as_json:
         counts = {"n_rows": checked.n_rows, "n_unknown": checked.n_unknown}
-        print_json({"moved": [asdict(each) for each in checked.moved], **counts, "left_out_as": _rows_record(new) if new else None})
+        print_json(
+            {"mismatches": [asdict(each) for each in checked.mismatches], **counts, "left_out_as": _rows_record(new) if new else None}
+        )
         return
     shown = found.shown_classes
     print_table(
         ["source", "text of the source", "text", "class", "predicted", ">probability"],
         [
             (each.source, _line(each.source_text), _line(each.text), shown[each.label], shown[each.predicted], f"{each.probability:.2f}")
-            for each in checked.moved
+            for each in checked.mismatches
         ],
     )
-    say(f"{len(checked.moved):,} of {checked.n_rows:,} rows are predicted as another class than their source's by {run.ref}")
+    say(f"{len(checked.mismatches):,} of {checked.n_rows:,} rows are predicted as another class than their source's by {run.ref}")
     if checked.n_unknown:
         say(f"{checked.n_unknown:,} were not predicted: no finished fold of {run.ref} validates their source")
     if new is not None:
         say(f"the other {new.n_rows:,} rows are kept as {new.name}")
-    elif checked.moved:
+    elif checked.mismatches:
         say(
             f"leave them out: python -m core contest rows check {shell_name(found.name)} {shlex.quote(name)} --run {run.ref} --leave-out-as {shlex.quote(f'{name}-checked')}"
         )

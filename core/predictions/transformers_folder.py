@@ -36,7 +36,7 @@ from core.training.predictor import Predictor, TorchPredictor
 from core.workspace import Workspace
 from models import head
 from models.catalog import UnknownBackbone
-from models.found import NoBackbone, any_backbone
+from models.local import NoBackbone, any_backbone
 from models.text import COARSE_HEAD, LOCAL, TextClassifier
 
 MOST = 1e-5

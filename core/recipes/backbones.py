@@ -10,7 +10,7 @@ from core.recipes.plan import Listed
 from core.training.task import miss_text, no_backbone
 from core.workspace import Workspace
 from models.catalog import Backbone
-from models.found import NAME, NoBackbone, any_backbone, describe_folder
+from models.local import NAME, NoBackbone, any_backbone, describe_folder
 from models.weights import README_FILE, WeightsNotFound, find_weights, where_are_weights
 
 COPIED = (".json", ".txt", ".model", ".safetensors", ".bin")

@@ -23,7 +23,7 @@ from core.store.runs import Run
 from core.training.task import backbone_of
 from core.workspace import Workspace
 from models.catalog import OPEN_LICENCES, Backbone as Backbone, load_catalog
-from models.found import any_backbone as any_backbone, found_backbones
+from models.local import any_backbone as any_backbone, local_backbones
 from models.weights import Place, where_are_weights
 
 PRESETS_DIR = Path(__file__).parents[2] / "models" / "presets"
@@ -287,7 +287,7 @@ def list_backbones(workspace: Workspace, modality: str) -> tuple[Listed, ...]:
     """All backbones for "image" or "text" but timm's toys for its own tests; those whose weights are here first, otherwise as in the catalogue;
     for texts those too that only this machine has."""
     offered = [one for one in load_catalog() if one.modality == modality and not one.name.startswith("test_")]
-    offered += found_backbones(workspace.weights_dir) if modality == "text" else ()
+    offered += local_backbones(workspace.weights_dir) if modality == "text" else ()
     listed = (Listed(one, where_are_weights(one, workspace.weights_dir)) for one in offered)
     return tuple(sorted(listed, key=lambda one: one.place is None))
 

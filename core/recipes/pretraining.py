@@ -13,7 +13,7 @@ from core.contest.encoding import decode
 from core.specs.recipe import Recipe
 from core.training.task import backbone_of
 from models.catalog import UnknownBackbone
-from models.found import NoBackbone, any_backbone
+from models.local import NoBackbone, any_backbone
 
 USUAL = {
     "optim": {"lr": 1e-4, "weight_decay": 0.01, "warmup": 0.06, "schedule": "linear"},

@@ -37,7 +37,7 @@ from core.submission.format import UNTRAINED, SubmissionFormat, read_format, rea
 from core.submission.label_cells import read_cell, write_cell
 from core.workspace import Workspace
 from models.catalog import UnknownBackbone
-from models.found import NoBackbone, any_backbone
+from models.local import NoBackbone, any_backbone
 
 UNKNOWN_LICENCE = "unknown"
 SUM_TOLERANCE = 1e-4

@@ -75,7 +75,7 @@ def _try(task: FoldTask) -> Costs:
         precision=setup.precision.name,
         precision_reason=setup.precision.reason,
         n_params=setup.n_params,
-        n_learned=setup.n_learned,
+        n_trainable=setup.n_trainable,
         weights=setup.weights,
         batch_size=task.recipe.train.batch_size,
         micro_batch=task.micro_batch,

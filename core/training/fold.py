@@ -224,7 +224,7 @@ def _train_fold(task: FoldTask, report: Report, should_stop: Callable[[], bool])
             "precision_reason": precision.reason,
             "images": source.said,
             "n_params": setup.n_params,
-            "n_learned": setup.n_learned,
+            "n_trainable": setup.n_trainable,
             "weights": setup.weights,
             "n_train": n_train,
             "n_valid": n_valid,

@@ -30,8 +30,8 @@ from core.training.sampling import group_rows, repeated_places
 from core.training.task import FoldTask, backbone_of
 from models.build import build_model
 from models.catalog import Backbone
-from models.found import any_backbone
 from models.head import Pooling
+from models.local import any_backbone
 from models.lora import add_lora
 from models.spec import Classifier, ModelSpec, Pixels
 from models.text import COARSE_HEAD, TextClassifier

@@ -231,7 +231,7 @@ class Costs:
     others: float | None
     checkpoint_bytes: int
     weights_bytes: int
-    n_learned: int = 0
+    n_trainable: int = 0
     n_means: int = 0
     n_logits: int = 0
     n_not_finite: int = 0

@@ -141,8 +141,8 @@ class Setup:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     @property
-    def n_learned(self) -> int:
-        """How many of them learn, at first."""
+    def n_trainable(self) -> int:
+        """How many of them are trained, at first."""
         return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
 
     @property

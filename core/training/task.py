@@ -17,7 +17,7 @@ from core.specs.network import NETWORKS_DIR
 from core.specs.recipe import Recipe
 from core.training.checkpoint import Checkpointing
 from models.catalog import Backbone, UnknownBackbone
-from models.found import NoBackbone, any_backbone
+from models.local import NoBackbone, any_backbone
 from models.weights import Miss
 
 PEFT = "peft>=0.21,<1"

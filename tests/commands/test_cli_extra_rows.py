@@ -40,7 +40,7 @@ def test_rows_are_added_checked_and_left_out(terminal: Terminal, tmp_path: Path)
     code, said, _ = terminal.run(*asked)
     assert code == 0 and "1 of 4 rows are predicted as another class than their source's" in said and "--leave-out-as more-checked" in said
     found = terminal.read(*asked, "--leave-out-as", "more-checked")
-    (moved,) = found["moved"]
-    assert (moved["source"], moved["text"], moved["label"], moved["predicted"], found["n_unknown"]) == ("r2", WORDS[1], 0, 1, 0)
+    (mismatch,) = found["mismatches"]
+    assert (mismatch["source"], mismatch["text"], mismatch["label"], mismatch["predicted"], found["n_unknown"]) == ("r2", WORDS[1], 0, 1, 0)
     assert {each["name"]: each["n_rows"] for each in terminal.read("contest", "rows", "list", "reviews")} == {"more": 4, "more-checked": 3}
     assert "no set of extra rows" in terminal.refused("contest", "rows", "check", "reviews", "nothing", "--run", run.ref)["what"]

@@ -68,7 +68,7 @@ def test_adapters_learn_beside_a_base_that_stays_and_merge_into_the_same_logits(
     batch = {name: tensor for name, tensor in next(setup.loader.load(1, [np.arange(8)])).items() if name != "row"}
     state = model.state_dict()
     assert all(".lora_" in name or not name.startswith("encoder.") for name in state) and len(state) < len(dict(model.named_parameters()))
-    assert setup.n_learned < setup.n_params and setup.average is not None
+    assert setup.n_trainable < setup.n_params and setup.average is not None
     for _ in range(5):
         setup.optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(batch), torch.arange(8) % 3).backward()

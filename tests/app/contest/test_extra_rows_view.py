@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from app.contest import extra_rows_view
 from core.contest.extra_rows import list_rows
 from core.contest.table import load_table
-from core.predictions.moved_rows import CheckedRows, MovedRow
+from core.predictions.augmented_rows import CheckedRows, Mismatch
 from core.store.contests import Contest
 from core.store.runs import Run
 from core.workspace import Workspace
@@ -33,9 +33,9 @@ def test_a_file_is_added_and_what_left_its_class_is_left_out(
     at = press(write(at, "or its path on this machine", str(tmp_path / "more.csv")), "Add")
     (added,) = list_rows(opened, folded)
     assert (added.name, added.kind, added.n_rows) == ("more", "augmented", 3) and not at.exception
-    moved = (MovedRow(1, ids[1], "as it was", "of another class", 0, 1, 0.9),)
+    mismatches = (Mismatch(1, ids[1], "as it was", "of another class", 0, 1, 0.9),)
     monkeypatch.setattr(extra_rows_view, "load_text_predictors", lambda _workspace, _contest, run: [()] * len(run.results))
-    monkeypatch.setattr(extra_rows_view, "check_rows", lambda *_: CheckedRows(moved, 3, 0))
+    monkeypatch.setattr(extra_rows_view, "check_rows", lambda *_: CheckedRows(mismatches, 3, 0))
     at = press(unfold(at, "rows-check-"), "Predict them")
     assert any("1 of 3 rows are predicted as another class" in str(part.value) for part in at.markdown)
     at = press(at, "Keep a set without 1 row")

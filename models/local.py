@@ -45,7 +45,7 @@ def any_backbone(name: str, weights_dir: Path) -> Backbone:
         return describe_folder(folder, name, hub_id=name)
 
 
-def found_backbones(weights_dir: Path) -> tuple[Backbone, ...]:
+def local_backbones(weights_dir: Path) -> tuple[Backbone, ...]:
     """Those in weights/ and in the cache of the hub, by name; what is no text backbone, as of images, is left out."""
     known = {name for backbone in load_catalog() for name in (backbone.name, backbone.hub_id)}
     own = [path.parent for pattern in ("*", "*/*") for path in weights_dir.glob(f"{pattern}/{CONFIG_FILE}")]

@@ -14,7 +14,7 @@ from core.contest.extra_rows import add_rows, get_rows, leave_out, load_rows
 from core.contest.inspect.draft import inspect_path
 from core.contest.register import add_contest
 from core.folds import load_folds, save_folds
-from core.predictions.moved_rows import check_rows
+from core.predictions.augmented_rows import check_rows
 from core.specs.folds import FoldsSpec
 from core.specs.recipe import Recipe
 from core.store.runs import FoldResult
@@ -50,8 +50,8 @@ def test_rows_whose_class_left_their_sources_are_named_by_networks_that_never_sa
     assert {fold: set(ids) for fold, ids in seen.items()} == {fold: {f"r{row}" for row in pairs.valid_idx(fold)} for fold in (0, 1)}
     unknown = {f"r{row}" for row in pairs.valid_idx(2)}
     assert found.n_unknown == len(unknown) and found.n_rows == 30
-    assert {each.source for each in found.moved} == {"r2", "r4"} - unknown
-    for each in found.moved:
+    assert {each.source for each in found.mismatches} == {"r2", "r4"} - unknown
+    for each in found.mismatches:
         assert (each.label, each.predicted, each.place) == (0, 1, int(each.source[1:])) and each.probability == pytest.approx(0.8)
         assert "good" in each.source_text and "poor" in each.text
     kept = leave_out(workspace, contest, added, [2, 4], "checked")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MovedRow:
+class Mismatch:
     """A row of a set: its place there, the id and the text of its source, its own text, the class that it is trained with, the one that is predicted
     of it, and the probability of that."""
 
@@ -40,9 +40,9 @@ class MovedRow:
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """The rows that moved, the surest first. Of `n_unknown` rows the source is validated by no finished fold of the run."""
+    """The rows that are predicted as another class, the surest first. Of `n_unknown` rows the source is validated by no finished fold of the run."""
 
-    moved: tuple[MovedRow, ...]
+    mismatches: tuple[Mismatch, ...]
     n_rows: int
     n_unknown: int
 
@@ -86,8 +86,8 @@ def check_rows(
     prob: NDArray[np.float64] = total / np.maximum(times, 1)[:, None]
     predicted = prob.argmax(axis=1)
     left = np.flatnonzero((times > 0) & (predicted != extra.labels))
-    moved = tuple(
-        MovedRow(
+    mismatches = tuple(
+        Mismatch(
             place,
             str(train["id"].iat[extra.source[place]]),
             str(train["input"].iat[extra.source[place]]),
@@ -98,4 +98,4 @@ def check_rows(
         )
         for place in sorted(left.tolist(), key=lambda place: -prob[place].max())
     )
-    return CheckedRows(moved, len(times), int((times == 0).sum()))
+    return CheckedRows(mismatches, len(times), int((times == 0).sum()))
